@@ -1,0 +1,59 @@
+# Two commands do everything on a machine with Python 3.11, Node 20, npm and git:
+#   make demo    the example app on http://localhost:3000 (PORT=… for another port)
+#   make test    the whole suite; installs what it needs, or says which command does
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+WIRE := tests/wire
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+TYPED := asgi_realtime tests examples benchmarks
+
+export PORT ?= 3000
+
+.PHONY: setup demo test check format bench docs clean
+
+setup: $(VENV)/dev.stamp $(WIRE)/node_modules/.stamp
+
+demo: $(VENV)/example.stamp
+	@scripts/demo $(BIN)
+
+test: setup
+	@scripts/system-packages
+	$(BIN)/pytest
+
+check: $(VENV)/dev.stamp
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy $(TYPED)
+	$(BIN)/python scripts/check_version.py
+
+format: $(VENV)/dev.stamp
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/dev.stamp
+	$(BIN)/python -m benchmarks
+
+docs: $(VENV)/dev.stamp
+	$(BIN)/pytest tests/test_examples.py tests/test_exports.py
+
+clean:
+	rm -rf $(VENV) $(WIRE)/node_modules
+
+$(BIN)/python:
+	@scripts/make-venv $(VENV)
+
+$(VENV)/example.stamp: pyproject.toml | $(BIN)/python
+	$(PIP) install --editable '.[fast]' --group example
+	@touch $@
+
+$(VENV)/dev.stamp: pyproject.toml | $(BIN)/python
+	$(PIP) install --editable '.[fast,metrics,cli,flask]' --group dev
+	@touch $@ $(VENV)/example.stamp
+
+$(WIRE)/node_modules/.stamp: $(WIRE)/package.json $(WIRE)/package-lock.json
+	npm ci --prefix $(WIRE) --no-audit --no-fund --loglevel=error
+	@touch $@

@@ -1,0 +1,69 @@
+"""A realtime gateway for Python web apps: Socket.IO and JSON WebSockets beside the app's own routes."""
+
+from asgi_realtime.auth import Authenticator
+from asgi_realtime.broadcaster import Broadcaster, SyncBroadcaster
+from asgi_realtime.connection import Connection
+from asgi_realtime.errors import (
+    BrokerUnavailable,
+    ConfigurationError,
+    Disconnect,
+    Forbidden,
+    InvalidMessage,
+    PayloadTooLarge,
+    RateLimited,
+    RealtimeError,
+    Refusal,
+    Unauthorized,
+)
+from asgi_realtime.gateways.handlers import on
+from asgi_realtime.gateways.infra import InfraGateway
+from asgi_realtime.gateways.mew import MessageCreate, MewBroadcaster, MewGateway, MewService, UserRooms
+from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
+from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
+from asgi_realtime.limits import Limits
+from asgi_realtime.messages import Handshake, Identity, Receipt
+from asgi_realtime.middleware import RealtimeMiddleware, get_broadcaster, get_mew_broadcaster
+from asgi_realtime.realtime import Realtime
+from asgi_realtime.settings import Settings
+
+__version__ = "0.1.0"
+
+__all__ = [
+    # Mounting
+    "RealtimeMiddleware",
+    "Realtime",
+    "Settings",
+    "Limits",
+    # Sending
+    "Broadcaster",
+    "SyncBroadcaster",
+    "get_broadcaster",
+    "Receipt",
+    # Gateways of one's own
+    "SocketIOGateway",
+    "WebSocketGateway",
+    "on",
+    "Connection",
+    "Identity",
+    "Handshake",
+    "Authenticator",
+    # Mew and Infra
+    "MewGateway",
+    "MewService",
+    "MewBroadcaster",
+    "get_mew_broadcaster",
+    "MessageCreate",
+    "UserRooms",
+    "InfraGateway",
+    # Errors
+    "RealtimeError",
+    "ConfigurationError",
+    "BrokerUnavailable",
+    "PayloadTooLarge",
+    "Refusal",
+    "Unauthorized",
+    "Forbidden",
+    "InvalidMessage",
+    "RateLimited",
+    "Disconnect",
+]

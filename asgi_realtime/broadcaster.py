@@ -1,0 +1,362 @@
+"""What host code holds: one object to send events with, from coroutines or from threads."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Collection, Coroutine, Iterable
+from typing import Any, TypeVar
+
+from asgi_realtime.broker.base import Broker
+from asgi_realtime.catalogue import encode
+from asgi_realtime.errors import BrokerUnavailable, ConfigurationError, PayloadTooLarge
+from asgi_realtime.limits import Limits, check_room_name
+from asgi_realtime.messages import (
+    AddToRoom,
+    CloseRoom,
+    Command,
+    ConnectionId,
+    DisconnectUser,
+    GatewayName,
+    Publication,
+    Receipt,
+    RefreshRooms,
+    RemoveFromRoom,
+    RevokeToken,
+    RevokeUser,
+    RoomName,
+    Target,
+    ToAll,
+    ToRoom,
+    ToUsers,
+    UserId,
+)
+from asgi_realtime.presence.base import Presence
+
+T = TypeVar("T")
+
+
+class Broadcaster:
+    """Sends events to rooms, users or everybody of a gateway, on every process.
+
+    Events go to the first gateway mounted unless `gateway=` or `of()` names another: rooms belong
+    to a gateway. What one coroutine awaits one after the other arrives in that order, membership
+    changes included: after `remove_user_from_room` returns, no later broadcast reaches that user there.
+
+    Every broadcast raises `PayloadTooLarge`, `BrokerUnavailable`, `TypeError` for a payload that is
+    not JSON, or `ConfigurationError` for an unknown gateway; then nobody received it (but for
+    `BrokerUnavailable`, where nobody can say).
+    """
+
+    def __init__(
+        self,
+        *,
+        broker: Broker,
+        presence: Presence,
+        gateways: Collection[GatewayName],
+        limits: Limits,
+        publish_timeout: float,
+        gateway: GatewayName | None = None,
+    ) -> None:
+        self._broker = broker
+        self._presence = presence
+        self._gateways = gateways
+        self._limits = limits
+        self._timeout = publish_timeout
+        self._gateway = gateway
+        self._host = self
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def of(self, gateway: str) -> Broadcaster:
+        """The same broadcaster, narrowed to one gateway: a Socket.IO namespace or a WebSocket path.
+
+        Raises:
+            ConfigurationError: if no such gateway is mounted.
+        """
+        narrowed = Broadcaster(
+            broker=self._broker,
+            presence=self._presence,
+            gateways=self._gateways,
+            limits=self._limits,
+            publish_timeout=self._timeout,
+            gateway=self._named(gateway),
+        )
+        narrowed._host = self._host
+        return narrowed
+
+    @property
+    def sync(self) -> SyncBroadcaster:
+        """The same methods for threads: sync routes, Flask views, workers."""
+        return SyncBroadcaster(self)
+
+    def bind(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Tell which event loop the gateway runs on. Done at start-up; needed by `sync` only."""
+        self._loop = loop
+
+    def unbind(self) -> None:
+        """The gateway has stopped: calls through `sync` raise from now on."""
+        self._loop = None
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop the gateway runs on; None before start-up and after shutdown."""
+        return self._host._loop
+
+    async def broadcast_to_room(
+        self,
+        room: str,
+        event: str,
+        data: Any = None,
+        *,
+        gateway: str | None = None,
+        except_: str | Iterable[str] = (),
+        volatile: bool = False,
+        key: str | None = None,
+    ) -> Receipt:
+        """Send an event to everybody in a room.
+
+        `except_` leaves out connections by id. A volatile event skips history and may be dropped
+        for clients that are behind. The same `key` again within the history's lifetime sends
+        nothing and returns the first receipt.
+        """
+        check_room_name(room, self._limits)
+        return await self._publish(ToRoom(RoomName(room)), event, data, gateway, except_, volatile, key)
+
+    async def broadcast_to_user(
+        self,
+        user_id: str,
+        event: str,
+        data: Any = None,
+        *,
+        gateway: str | None = None,
+        except_: str | Iterable[str] = (),
+        volatile: bool = False,
+        key: str | None = None,
+    ) -> Receipt:
+        """Send an event to every connection of a user. Options as in `broadcast_to_room`."""
+        return await self._publish(ToUsers((UserId(user_id),)), event, data, gateway, except_, volatile, key)
+
+    async def broadcast_to_users(
+        self,
+        user_ids: Iterable[str],
+        event: str,
+        data: Any = None,
+        *,
+        gateway: str | None = None,
+        except_: str | Iterable[str] = (),
+        volatile: bool = False,
+        key: str | None = None,
+    ) -> Receipt:
+        """Send an event to every connection of some users, once each. Options as in `broadcast_to_room`."""
+        users = tuple(dict.fromkeys(UserId(user_id) for user_id in user_ids))
+        return await self._publish(ToUsers(users), event, data, gateway, except_, volatile, key)
+
+    async def broadcast_to_all(
+        self,
+        event: str,
+        data: Any = None,
+        *,
+        gateway: str | None = None,
+        except_: str | Iterable[str] = (),
+        volatile: bool = False,
+        key: str | None = None,
+    ) -> Receipt:
+        """Send an event to every connection of the gateway. Options as in `broadcast_to_room`."""
+        return await self._publish(ToAll(), event, data, gateway, except_, volatile, key)
+
+    async def add_user_to_room(
+        self, user_id: str, room: str, *, parent: str | None = None, gateway: str | None = None
+    ) -> None:
+        """Put every connection of a user into a room. Leaving `parent` later takes this room along."""
+        check_room_name(room, self._limits)
+        above = None if parent is None else RoomName(parent)
+        await self._command(AddToRoom(self._named(gateway), UserId(user_id), RoomName(room), above))
+
+    async def remove_user_from_room(self, user_id: str, room: str, *, gateway: str | None = None) -> None:
+        """Take every connection of a user out of a room and of the rooms below it."""
+        await self._command(RemoveFromRoom(self._named(gateway), UserId(user_id), RoomName(room)))
+
+    async def close_room(self, room: str, *, gateway: str | None = None) -> None:
+        """Empty a room and the rooms below it."""
+        await self._command(CloseRoom(self._named(gateway), RoomName(room)))
+
+    async def refresh_rooms(self, user_id: str, *, gateway: str | None = None) -> None:
+        """Ask the gateway's service again which rooms a user may see. Nothing reaches the user in between."""
+        await self._command(RefreshRooms(self._named(gateway), ToUsers((UserId(user_id),))), wait=True)
+
+    async def refresh_members(self, room: str, *, gateway: str | None = None) -> None:
+        """`refresh_rooms` for everybody in a room."""
+        await self._command(RefreshRooms(self._named(gateway), ToRoom(RoomName(room))), wait=True)
+
+    async def disconnect_user(
+        self, user_id: str, *, code: int = 1008, reason: str = "disconnected", gateway: str | None = None
+    ) -> None:
+        """Close every connection of a user, on the gateway named or on all of them."""
+        name = None if gateway is None else self._named(gateway)
+        await self._command(DisconnectUser(name, UserId(user_id), code, reason))
+
+    async def revoke_token(self, jti: str) -> None:
+        """Refuse the token with this `jti` from now on, and cut its connections."""
+        await self._command(RevokeToken(jti))
+
+    async def revoke_user(self, user_id: str) -> None:
+        """Refuse every token of a user issued up to now, and cut the user's connections."""
+        await self._command(RevokeUser(UserId(user_id), time.time()))
+
+    async def online_users(self, *, gateway: str | None = None) -> set[str]:
+        """The users who are online, on every process."""
+        return set(await self._presence.online(self._named(gateway)))
+
+    async def is_online(self, user_id: str, *, gateway: str | None = None) -> bool:
+        """Whether a user is online, on any process."""
+        return await self._presence.is_online(self._named(gateway), UserId(user_id))
+
+    def _named(self, gateway: str | None) -> GatewayName:
+        name = self._gateway if gateway is None else GatewayName(gateway)
+        if name is None or name not in self._gateways:
+            mounted = ", ".join(self._gateways) or "none"
+            raise ConfigurationError(
+                f"no gateway {name!r} is mounted (there are: {mounted}); see RealtimeMiddleware(gateways=)"
+            )
+        return name
+
+    async def _publish(
+        self,
+        target: Target,
+        event: str,
+        data: Any,
+        gateway: str | None,
+        except_: str | Iterable[str],
+        volatile: bool,
+        key: str | None,
+    ) -> Receipt:
+        name = self._named(gateway)
+        payload, attachments = encode(data)
+        left_out = (except_,) if isinstance(except_, str) else tuple(except_)
+        publication = Publication(
+            gateway=name,
+            target=target,
+            event=event,
+            payload=payload,
+            attachments=attachments,
+            except_=tuple(map(ConnectionId, left_out)),
+            volatile=volatile,
+        )
+        return await self.publish(publication, key=key)
+
+    async def publish(self, publication: Publication, *, key: str | None = None) -> Receipt:
+        """Publish what is encoded already. The other methods end here."""
+        event = publication.event
+        size = len(publication.payload) + sum(map(len, publication.attachments))
+        if size > self._limits.publication_bytes:
+            raise PayloadTooLarge(
+                f"{event}: {size} bytes are over MEW_PUBLICATION_BYTES ({self._limits.publication_bytes}); send a link"
+            )
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await self._broker.publish(publication, key=key)
+        except TimeoutError:
+            raise BrokerUnavailable(
+                f"{event}: the broker did not answer within MEW_PUBLISH_TIMEOUT ({self._timeout} s)"
+            ) from None
+
+    async def _command(self, command: Command, *, wait: bool = False) -> None:
+        try:
+            # A refresh waits for the host's database, which has a limit of its own (`handler_timeout`).
+            async with asyncio.timeout(None if wait else self._timeout):
+                await self._broker.command(command)
+        except TimeoutError:
+            raise BrokerUnavailable(
+                f"the broker did not answer within MEW_PUBLISH_TIMEOUT ({self._timeout} s)"
+            ) from None
+
+
+class SyncBroadcaster:
+    """`Broadcaster` for threads: each method waits until the event loop has done the work.
+
+    Calls from the event loop's own thread would wait for themselves; they raise `RuntimeError`.
+    """
+
+    def __init__(self, broadcaster: Broadcaster) -> None:
+        self._broadcaster = broadcaster
+
+    def of(self, gateway: str) -> SyncBroadcaster:
+        """The same, narrowed to one gateway."""
+        return SyncBroadcaster(self._broadcaster.of(gateway))
+
+    def broadcast_to_room(self, room: str, event: str, data: Any = None, **options: Any) -> Receipt:
+        """See `Broadcaster.broadcast_to_room`."""
+        return self.run(self._broadcaster.broadcast_to_room(room, event, data, **options))
+
+    def broadcast_to_user(self, user_id: str, event: str, data: Any = None, **options: Any) -> Receipt:
+        """See `Broadcaster.broadcast_to_user`."""
+        return self.run(self._broadcaster.broadcast_to_user(user_id, event, data, **options))
+
+    def broadcast_to_users(self, user_ids: Iterable[str], event: str, data: Any = None, **options: Any) -> Receipt:
+        """See `Broadcaster.broadcast_to_users`."""
+        return self.run(self._broadcaster.broadcast_to_users(user_ids, event, data, **options))
+
+    def broadcast_to_all(self, event: str, data: Any = None, **options: Any) -> Receipt:
+        """See `Broadcaster.broadcast_to_all`."""
+        return self.run(self._broadcaster.broadcast_to_all(event, data, **options))
+
+    def add_user_to_room(self, user_id: str, room: str, **options: Any) -> None:
+        """See `Broadcaster.add_user_to_room`."""
+        self.run(self._broadcaster.add_user_to_room(user_id, room, **options))
+
+    def remove_user_from_room(self, user_id: str, room: str, **options: Any) -> None:
+        """See `Broadcaster.remove_user_from_room`."""
+        self.run(self._broadcaster.remove_user_from_room(user_id, room, **options))
+
+    def close_room(self, room: str, **options: Any) -> None:
+        """See `Broadcaster.close_room`."""
+        self.run(self._broadcaster.close_room(room, **options))
+
+    def refresh_rooms(self, user_id: str, **options: Any) -> None:
+        """See `Broadcaster.refresh_rooms`."""
+        self.run(self._broadcaster.refresh_rooms(user_id, **options))
+
+    def refresh_members(self, room: str, **options: Any) -> None:
+        """See `Broadcaster.refresh_members`."""
+        self.run(self._broadcaster.refresh_members(room, **options))
+
+    def disconnect_user(self, user_id: str, **options: Any) -> None:
+        """See `Broadcaster.disconnect_user`."""
+        self.run(self._broadcaster.disconnect_user(user_id, **options))
+
+    def revoke_token(self, jti: str) -> None:
+        """See `Broadcaster.revoke_token`."""
+        self.run(self._broadcaster.revoke_token(jti))
+
+    def revoke_user(self, user_id: str) -> None:
+        """See `Broadcaster.revoke_user`."""
+        self.run(self._broadcaster.revoke_user(user_id))
+
+    def online_users(self, **options: Any) -> set[str]:
+        """See `Broadcaster.online_users`."""
+        return self.run(self._broadcaster.online_users(**options))
+
+    def is_online(self, user_id: str, **options: Any) -> bool:
+        """See `Broadcaster.is_online`."""
+        return self.run(self._broadcaster.is_online(user_id, **options))
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run any coroutine of a broadcaster (a typed face's, say) on its loop, and wait for the result.
+
+        Raises:
+            RuntimeError: from the event loop's own thread, before start-up, or after shutdown.
+        """
+        loop = self._broadcaster.loop
+        try:
+            here: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
+        except RuntimeError:
+            here = None
+        problem = None
+        if loop is None or not loop.is_running():
+            problem = "the gateway is not running: the sync broadcaster works between start-up and shutdown"
+        elif here is loop:
+            problem = "the sync broadcaster was called on the event loop's own thread; await the async method instead"
+        if problem is not None or loop is None:
+            work.close()
+            raise RuntimeError(problem)
+        return asyncio.run_coroutine_threadsafe(work, loop).result()

@@ -1,0 +1,156 @@
+"""The publications of the last minutes, by target: what a returning client is given. Pure; the clock comes in."""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+from collections import OrderedDict, deque
+from collections.abc import Iterable
+from typing import TypeAlias
+
+import msgspec
+
+from asgi_realtime.errors import PositionLost
+from asgi_realtime.messages import GatewayName, Position, Publication, Target, ToAll, ToRoom, ToUsers
+
+LogKey: TypeAlias = tuple[GatewayName, type[Target], str]
+"""A gateway and one of its rooms, users (personal rooms), or all: three key spaces that cannot meet."""
+
+ENTRY_BYTES = 500
+"""What a kept publication costs beside its payload, roughly; so that empty ones are bounded too."""
+
+
+class _Entry(msgspec.Struct):
+    sequence: int
+    publication: Publication
+    size: int
+    expires: float
+    logs: list[LogKey]
+
+
+@dataclasses.dataclass(slots=True)
+class _Log:
+    """One target's publications, oldest first; `trimmed` is the newest that is gone from it (or may be)."""
+
+    trimmed: int
+    entries: deque[_Entry] = dataclasses.field(default_factory=deque)
+
+
+class History:
+    """Bounded three ways: `size` publications per target, `ttl` seconds, and `limit` bytes altogether.
+
+    A position is `epoch-sequence`. The epoch is random, so that a position from before a restart is
+    known for what it is. Whatever is trimmed is remembered by its number alone: per target while the
+    target has entries, and as one number for all targets that have been forgotten. So a request that
+    could miss something is refused, never answered with a gap.
+    """
+
+    def __init__(self, *, size: int, ttl: float, limit: int) -> None:
+        self._size = size
+        self._ttl = ttl
+        self._limit = limit
+        self._epoch = secrets.token_hex(8)
+        self._sequence = 0
+        self._bytes = 0
+        self._logs: dict[LogKey, _Log] = {}
+        # Age and the byte limit both take the oldest of all: this is their order.
+        self._entries: OrderedDict[int, _Entry] = OrderedDict()
+        self._forgotten = 0
+
+    @property
+    def position(self) -> Position:
+        """The newest place."""
+        return self._position(self._sequence)
+
+    @property
+    def kept_bytes(self) -> int:
+        """What is kept, in bytes: payloads, attachments, and `ENTRY_BYTES` each."""
+        return self._bytes
+
+    def __len__(self) -> int:
+        """Publications kept."""
+        return len(self._entries)
+
+    def _position(self, sequence: int) -> Position:
+        return Position(f"{self._epoch}-{sequence}")
+
+    def append(self, publication: Publication, now: float) -> Publication:
+        """Number and keep a publication; what is returned carries its position."""
+        self._sequence += 1
+        publication = msgspec.structs.replace(publication, position=self._position(self._sequence))
+        keys = _targets(publication)
+        if keys:  # an event to no users has a number, and nobody who could ask for it
+            size = ENTRY_BYTES + len(publication.payload) + sum(map(len, publication.attachments))
+            self._keep(_Entry(self._sequence, publication, size, now + self._ttl, keys))
+        self.trim(now)
+        return publication
+
+    def _keep(self, entry: _Entry) -> None:
+        self._entries[entry.sequence] = entry
+        self._bytes += entry.size
+        for key in tuple(entry.logs):
+            log = self._logs.get(key)
+            if log is None:
+                log = self._logs[key] = _Log(trimmed=self._forgotten)
+            log.entries.append(entry)
+            if len(log.entries) > self._size:
+                self._drop_oldest_of(key)
+
+    def since(self, position: Position, keys: Iterable[LogKey], now: float) -> list[Publication]:
+        """Everything after `position` in these logs, in order, each publication once.
+
+        Raises:
+            PositionLost: something of it may have been trimmed, or the position is not of this history.
+        """
+        start = self._parse(position)
+        self.trim(now)
+        found: dict[int, Publication] = {}
+        for key in keys:
+            log = self._logs.get(key)
+            if start < (log.trimmed if log else self._forgotten):
+                raise PositionLost("history no longer reaches back to this position")
+            for entry in reversed(log.entries if log else ()):
+                if entry.sequence <= start:
+                    break
+                found[entry.sequence] = entry.publication
+        return [found[sequence] for sequence in sorted(found)]
+
+    def trim(self, now: float) -> None:
+        """Let go of what is too old, and of the oldest while the total is over its limit."""
+        while self._entries:
+            oldest = next(iter(self._entries.values()))
+            if oldest.expires > now and self._bytes <= self._limit:
+                break
+            for key in tuple(oldest.logs):
+                self._drop_oldest_of(key)
+
+    def _drop_oldest_of(self, key: LogKey) -> None:
+        log = self._logs[key]
+        entry = log.entries.popleft()
+        log.trimmed = entry.sequence
+        if not log.entries:
+            del self._logs[key]
+            self._forgotten = max(self._forgotten, log.trimmed)
+        entry.logs.remove(key)
+        if not entry.logs:
+            del self._entries[entry.sequence]
+            self._bytes -= entry.size
+
+    def _parse(self, position: Position) -> int:
+        epoch, _, text = position.partition("-")
+        # isdecimal alone would let other scripts' digits and any length through to int().
+        if epoch == self._epoch and text.isascii() and text.isdecimal() and len(text) < 20:
+            sequence = int(text)
+            if sequence <= self._sequence:
+                return sequence
+        raise PositionLost("the position is not of this history")
+
+
+def _targets(publication: Publication) -> list[LogKey]:
+    match publication.target:
+        case ToRoom(room):
+            return [(publication.gateway, ToRoom, room)]
+        case ToUsers(user_ids):
+            return [(publication.gateway, ToUsers, user_id) for user_id in dict.fromkeys(user_ids)]
+        case ToAll():
+            return [(publication.gateway, ToAll, "")]

@@ -1,0 +1,166 @@
+"""The broker of one process: nothing leaves it, so nothing can be lost on the way."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable, Collection
+
+from asgi_realtime.broker.base import Receiver
+from asgi_realtime.broker.history import History, LogKey
+from asgi_realtime.errors import BrokerUnavailable
+from asgi_realtime.messages import (
+    Command,
+    GatewayName,
+    Position,
+    Publication,
+    Receipt,
+    RoomName,
+    ToAll,
+    ToRoom,
+    ToUsers,
+    UserId,
+)
+
+logger = logging.getLogger("asgi_realtime")
+
+
+class MemoryBroker:
+    """A `Broker` for one process. History begins anew, with a new epoch, when the process does.
+
+    Args:
+        history_size: publications kept for each room, each user and all.
+        history_ttl: seconds a publication, or an idempotency key, is kept.
+        history_bytes: what all of history may hold, in bytes; over it the oldest goes first.
+            Default 64 MiB. A client that returns from before then starts afresh.
+        keys: idempotency keys remembered; the oldest is forgotten first, and a repetition of its
+            broadcast would be delivered.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(
+        self,
+        *,
+        history_size: int = 1_000,
+        history_ttl: float = 300.0,
+        history_bytes: int = 64 * 1024 * 1024,
+        keys: int = 50_000,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._history = History(size=history_size, ttl=history_ttl, limit=history_bytes)
+        self._receipts = _Receipts(limit=keys, ttl=history_ttl)
+        self._clock = clock
+        self._receiver: Receiver | None = None
+        self._steps: deque[Callable[[], None]] = deque()
+        self._stepping = False
+
+    async def start(self, receiver: Receiver) -> None:
+        """Begin to deliver to `receiver`."""
+        self._receiver = receiver
+
+    async def stop(self) -> None:
+        """Deliver nothing more."""
+        self._receiver = None
+
+    async def publish(self, publication: Publication, *, key: str | None = None) -> Receipt:
+        """Number, keep and deliver; see `Broker.publish`."""
+        receiver = self._running()
+        now = self._clock()
+        known = None if key is None else self._receipts.get(publication.gateway, key, now)
+        if known is not None:
+            return await asyncio.shield(known)
+        if not publication.volatile:
+            publication = self._history.append(publication, now)
+        done: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        if key is not None:
+            self._receipts.put(publication.gateway, key, done, now)
+        self._in_order(lambda: done.set_result(_deliver(receiver, publication)))
+        return await asyncio.shield(done)
+
+    async def command(self, command: Command) -> None:
+        """Carry out a command, in order with publications; see `Broker.command`.
+
+        A command that has begun goes on when its caller is cancelled.
+        """
+        receiver = self._running()
+        begun: asyncio.Future[Awaitable[object] | None] = asyncio.get_running_loop().create_future()
+
+        def begin() -> None:
+            try:
+                begun.set_result(receiver.apply(command))
+            except Exception as error:
+                begun.set_exception(error)
+
+        self._in_order(begin)
+        work = await asyncio.shield(begun)
+        if work is not None:
+            await asyncio.shield(work)
+
+    async def subscribe(self, gateway: GatewayName, room: RoomName) -> None:
+        """Nothing to do: everything is delivered here."""
+
+    async def unsubscribe(self, gateway: GatewayName, room: RoomName) -> None:
+        """Nothing to do."""
+
+    def position(self) -> Position:
+        """The newest place in history."""
+        return self._history.position
+
+    async def history(
+        self, gateway: GatewayName, since: Position, *, rooms: Collection[RoomName], user_id: UserId
+    ) -> list[Publication]:
+        """Everything after `since`, in order; see `Broker.history`."""
+        keys: list[LogKey] = [(gateway, ToAll, ""), (gateway, ToUsers, user_id)]
+        keys += [(gateway, ToRoom, room) for room in rooms]
+        return self._history.since(since, keys, self._clock())
+
+    def _running(self) -> Receiver:
+        if self._receiver is None:
+            raise BrokerUnavailable("the application has not started yet, or has stopped")
+        return self._receiver
+
+    def _in_order(self, step: Callable[[], None]) -> None:
+        """Run a step, after those before it.
+
+        A receiver that publishes while it is delivering (an eagerly started task does) must not
+        overtake itself: its step waits here until the one below it on the stack has ended.
+        """
+        self._steps.append(step)
+        if self._stepping:
+            return
+        self._stepping = True
+        try:
+            while self._steps:
+                self._steps.popleft()()
+        finally:
+            self._stepping = False
+
+
+class _Receipts:
+    """What became of broadcasts that carried an idempotency key, for a while."""
+
+    def __init__(self, *, limit: int, ttl: float) -> None:
+        self._limit = limit
+        self._ttl = ttl
+        self._kept: OrderedDict[tuple[GatewayName, str], tuple[float, asyncio.Future[Receipt]]] = OrderedDict()
+
+    def get(self, gateway: GatewayName, key: str, now: float) -> asyncio.Future[Receipt] | None:
+        expires, receipt = self._kept.get((gateway, key), (now, None))
+        return receipt if expires > now else None
+
+    def put(self, gateway: GatewayName, key: str, receipt: asyncio.Future[Receipt], now: float) -> None:
+        self._kept[gateway, key] = (now + self._ttl, receipt)
+        self._kept.move_to_end((gateway, key))
+        while len(self._kept) > self._limit or next(iter(self._kept.values()))[0] <= now:
+            self._kept.popitem(last=False)
+
+
+def _deliver(receiver: Receiver, publication: Publication) -> Receipt:
+    try:
+        delivered = receiver.deliver(publication)
+    except Exception:
+        logger.exception("delivering %r failed", publication.event)
+        delivered = 0
+    return Receipt(position=publication.position, delivered_locally=delivered, replicated=False)

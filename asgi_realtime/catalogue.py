@@ -1,0 +1,132 @@
+"""Payloads and events: how data becomes JSON once, how JSON becomes a handler's type, what events exist."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from asgi_realtime.errors import InvalidMessage
+from asgi_realtime.messages import Json
+
+Validate: TypeAlias = Callable[[Json], Any]
+
+_encoder = msgspec.json.Encoder()
+
+
+class EventDeclaration(msgspec.Struct, frozen=True, kw_only=True):
+    """One event of a gateway, as documentation and client types need it.
+
+    `payload` is its type (None: no payload), `target` who receives it, in words.
+    """
+
+    name: str
+    direction: Literal["up", "down"]
+    payload: Any = None
+    target: str = ""
+
+
+def encode(data: Any) -> tuple[bytes, tuple[bytes, ...]]:
+    """Encode a payload: JSON, and the `bytes` inside it as attachments with placeholders in their places.
+
+    Takes whatever `msgspec` encodes (dataclasses, Structs, attrs, datetime, UUID, Decimal, …),
+    pydantic models, and `bytes`. None is no payload at all: `(b"", ())`.
+
+    Raises:
+        TypeError: for anything else, naming the type.
+    """
+    if data is None:
+        return b"", ()
+    plain = to_builtins(data)
+    attachments: list[bytes] = []
+    plain = replace_bytes(plain, attachments)
+    try:
+        return _encoder.encode(plain), tuple(attachments)
+    except (OverflowError, msgspec.MsgspecError, UnicodeEncodeError) as error:
+        raise TypeError(f"this payload cannot be JSON: {error}") from None
+
+
+def to_builtins(data: Any) -> Json:
+    """Reduce any payload to JSON types and `bytes`.
+
+    Raises:
+        TypeError: for a type that is neither msgspec's nor pydantic's, or that nests too deeply.
+    """
+    try:
+        return msgspec.to_builtins(data, builtin_types=(bytes, bytearray), str_keys=True, enc_hook=_encode_model)
+    except RecursionError:
+        raise TypeError("this payload nests too deeply (or contains itself)") from None
+
+
+def _encode_model(value: Any) -> Any:
+    dump = getattr(value, "model_dump", None)
+    if dump is not None:
+        return dump(by_alias=True)
+    if isinstance(value, memoryview):
+        return bytes(value)
+    raise TypeError(
+        f"cannot encode {type(value).__qualname__}: use a dataclass, a msgspec Struct, a pydantic model or JSON types"
+    )
+
+
+def replace_bytes(value: Json, attachments: list[bytes]) -> Json:
+    """Move every `bytes` below `value` to `attachments`, depth first, and put Socket.IO placeholders there."""
+    kind = type(value)
+    if kind is dict:
+        return {key: replace_bytes(item, attachments) for key, item in value.items()}
+    if kind is list:
+        return [replace_bytes(item, attachments) for item in value]
+    if kind is bytes or kind is bytearray:
+        attachments.append(bytes(value))
+        return {"_placeholder": True, "num": len(attachments) - 1}
+    return value
+
+
+def validator(annotation: Any) -> Validate:
+    """Return the function that turns decoded JSON into `annotation`.
+
+    `annotation` is a msgspec Struct, a dataclass, a TypedDict, a pydantic model, or a type msgspec
+    converts. Unknown fields are ignored. The function raises `InvalidMessage` with the path of the
+    wrong field, never with its value.
+
+    Raises:
+        TypeError: now, for a type that cannot be converted to.
+    """
+    if annotation is Any or annotation is object:
+        return lambda value: value
+    if hasattr(annotation, "__pydantic_validator__"):
+        return functools.partial(_validate_model, annotation)
+    try:
+        msgspec.json.schema(annotation)
+    except TypeError:
+        raise TypeError(
+            f"{annotation!r} is no payload type: use a dataclass, a Struct, a TypedDict or a pydantic model"
+        ) from None
+    return functools.partial(_convert, annotation)
+
+
+def _convert(annotation: Any, value: Json) -> Any:
+    try:
+        return msgspec.convert(value, annotation, strict=True, builtin_types=(bytes,))
+    except msgspec.ValidationError as error:
+        raise InvalidMessage(str(error)) from None
+    except RecursionError:
+        raise InvalidMessage("nested too deeply") from None
+
+
+def _validate_model(model: Any, value: Json) -> Any:
+    try:
+        return model.model_validate(value)
+    except ValueError as error:
+        raise InvalidMessage(_describe(error)) from None
+
+
+def _describe(error: ValueError) -> str:
+    """The first complaint of a pydantic ValidationError, in msgspec's manner and without the input."""
+    complaints: Callable[..., Sequence[dict[str, Any]]] | None = getattr(error, "errors", None)
+    if complaints is None:
+        return "invalid payload"
+    first = complaints(include_url=False, include_context=False, include_input=False)[0]
+    return f"{first['msg']} - at `$.{'.'.join(map(str, first['loc']))}`"

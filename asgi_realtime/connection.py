@@ -1,0 +1,215 @@
+"""One client on one gateway."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from asgi_realtime.catalogue import encode
+from asgi_realtime.inbox import Inbox
+from asgi_realtime.messages import (
+    ConnectionId,
+    Frame,
+    GatewayName,
+    Handshake,
+    Identity,
+    Json,
+    Position,
+    RoomName,
+)
+
+if TYPE_CHECKING:
+    from asgi_realtime.refresh import Refresh
+
+
+NO_ROOM = RoomName("")
+"""Where a broadcast to users or to all went: no room has this name."""
+
+
+class Dialect(Protocol):
+    """One wire form: how an event looks on it. Pure."""
+
+    def event(
+        self,
+        event: str,
+        payload: bytes = b"",
+        attachments: Sequence[bytes] = (),
+        position: Position | None = None,
+    ) -> Frame:
+        """Wrap a payload that is already JSON (empty: none)."""
+
+
+class Transport(Protocol):
+    """What a connection asks of the floor below its client: to write, and to end it."""
+
+    @property
+    def behind(self) -> bool:
+        """Whether so much waits to be written that volatile events should be dropped."""
+
+    def push(self, frame: Frame) -> None:
+        """Write a frame after all that was pushed before. Never waits, never raises."""
+
+    def close(self, code: int, reason: str) -> None:
+        """End the connection, after what was pushed; then call the gateway's `closed`."""
+
+    async def call(self, event: str, data: Any, timeout: float) -> Json:
+        """Send an event and wait for the client's answer."""
+
+
+class Membership(Protocol):
+    """What a connection asks of the hub: its places in rooms."""
+
+    async def join(self, connection: Connection, room: RoomName, parent: RoomName | None) -> None:
+        """Put the connection into a room; it receives the room's events from now on."""
+
+    async def leave(self, connection: Connection, room: RoomName) -> None:
+        """Take the connection out of a room."""
+
+
+class Connection:
+    """A client, authenticated, on one gateway. Handlers get it by annotating a parameter with this class.
+
+    `rooms` must be read only: joining goes through `join`, which asks the hub.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_dialect",
+        "_held",
+        "_held_bytes",
+        "_holds",
+        "_hub",
+        "_limit",
+        "closed",
+        "gateway",
+        "granted",
+        "handshake",
+        "id",
+        "identity",
+        "inbox",
+        "refresh",
+        "rooms",
+        "state",
+        "transport",
+    )
+
+    def __init__(
+        self,
+        *,
+        id: ConnectionId,
+        identity: Identity,
+        gateway: GatewayName,
+        handshake: Handshake,
+        dialect: Dialect,
+        transport: Transport,
+        hub: Membership,
+        inbox: Inbox,
+        held_bytes: int,
+    ) -> None:
+        self.id = id
+        self.identity = identity
+        self.gateway = gateway
+        self.handshake = handshake
+        self.rooms: set[RoomName] = set()
+        self.granted: frozenset[RoomName] = frozenset()
+        """The rooms the host's service granted; the others were joined by handlers."""
+        self.refresh: Refresh | None = None
+        """The question to the host about this connection's rooms that is under way."""
+        self.state: Any = None
+        """For the gateway: whatever belongs to this connection and nobody else."""
+        self.closed = False
+        self.inbox = inbox
+        self._dialect = dialect
+        self.transport = transport
+        self._hub = hub
+        self._limit = held_bytes
+        self._holds = 0
+        self._held_bytes = 0
+        self._held: list[tuple[RoomName | None, Frame]] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Connection {self.id} of {self.identity.user_id!r} on {self.gateway}>"
+
+    async def send(self, event: str, data: Any = None) -> None:
+        """Send an event to this client alone. Returns at once; the frame keeps its place in the client's order.
+
+        Raises:
+            TypeError: if `data` cannot be encoded.
+        """
+        self.push(self._dialect.event(event, *encode(data)))
+
+    async def call(self, event: str, data: Any = None, *, timeout: float = 10.0) -> Json:
+        """Send an event and return what the client acknowledges it with (several values: a list).
+
+        Raises:
+            TimeoutError: if no answer came within `timeout` seconds.
+            ConnectionError: if the connection ended first.
+        """
+        return await self.transport.call(event, data, timeout)
+
+    async def join(self, room: str, *, parent: str | None = None) -> None:
+        """Enter a room. Leaving `parent` later means leaving this room too.
+
+        Raises:
+            InvalidMessage: for a name over the limits, or more rooms than allowed.
+        """
+        await self._hub.join(self, RoomName(room), None if parent is None else RoomName(parent))
+
+    async def leave(self, room: str) -> None:
+        """Leave a room, and the rooms below it."""
+        await self._hub.leave(self, RoomName(room))
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """End the connection after what was sent. A second call does nothing."""
+        self.end(code, reason)
+
+    def end(self, code: int, reason: str) -> None:
+        """`close` for callers that cannot wait. Close-once."""
+        if not self.closed:
+            self.closed = True
+            self._held = None
+            self.transport.close(code, reason)
+
+    @property
+    def behind(self) -> bool:
+        """Whether the client reads so slowly that volatile events should be dropped."""
+        return self.transport.behind
+
+    def push(self, frame: Frame, room: RoomName | None = None) -> None:
+        """Write a frame, or keep it while the connection is held. Called once per recipient: no await, no copy.
+
+        `room` is where the frame was broadcast (`NO_ROOM`: to users or to all; None: to this client alone).
+        """
+        if self._held is None:
+            self.transport.push(frame)
+            return
+        self._held.append((room, frame))
+        self._held_bytes += frame.size
+        if self._held_bytes > self._limit:
+            self.end(1013, "too slow")
+
+    def hold(self) -> None:
+        """Keep every frame back until `release`: CONNECT is not answered yet, or membership is uncertain. Nests."""
+        self._holds += 1
+        if self._held is None and not self.closed:
+            self._held = []
+
+    def release(self) -> None:
+        """End a `hold`. The last one writes what was kept, but nothing of a room left meanwhile."""
+        self._holds -= 1
+        if self._holds or self._held is None:
+            return
+        held, self._held, self._held_bytes = self._held, None, 0
+        for room, frame in held:
+            if not room or room in self.rooms:
+                self.transport.push(frame)
+
+    def open(self, answer: Frame | None) -> None:
+        """End the first `hold`: write the answer to CONNECT, then what `on_connect` sent, then broadcasts."""
+        if self._held is not None:
+            if answer is not None:
+                self.transport.push(answer)
+            for _, frame in (item for item in self._held if item[0] is None):
+                self.transport.push(frame)
+            self._held = [item for item in self._held if item[0] is not None]
+        self.release()

@@ -1,0 +1,101 @@
+"""The shared CORS policy on the host's own HTTP responses: added where it is missing, never twice."""
+
+from __future__ import annotations
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from asgi_realtime.origins import Headers, OriginPolicy
+
+_ALLOW_ORIGIN = b"access-control-allow-origin"
+
+
+def header(scope: Scope, name: bytes) -> str | None:
+    """A header of an ASGI scope by its lower-cased name; the last, if repeated."""
+    found = None
+    for key, value in scope["headers"]:
+        if key == name:
+            found = value.decode("latin-1")
+    return found
+
+
+class SharedCORS:
+    """Calls the host and completes what it answers to a page of another origin.
+
+    A host with a `CORSMiddleware` of its own has answered already: then nothing is added. A
+    preflight that the host has no answer to is answered here.
+    """
+
+    def __init__(self, app: ASGIApp, policy: OriginPolicy) -> None:
+        self._app = app
+        self._policy = policy
+
+    def concerns(self, scope: Scope) -> bool:
+        """Whether the request needs any of this: there is a policy, and a browser asks from some origin."""
+        return self._policy.cross_origin and any(key == b"origin" for key, _ in scope["headers"])
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request that it concerns."""
+        address = {"host": header(scope, b"host"), "scheme": scope.get("scheme", "http")}
+        origin = header(scope, b"origin")
+        method = header(scope, b"access-control-request-method")
+        if scope["method"] == "OPTIONS" and method is not None:
+            requested = header(scope, b"access-control-request-headers")
+            granted = self._policy.preflight(
+                origin, method, requested, host=address["host"], scheme=address["scheme"] or "http"
+            )
+            await self._app(scope, receive, _Preflight(send, granted))
+        else:
+            added = self._policy.headers(origin, host=address["host"], scheme=address["scheme"] or "http")
+            await self._app(scope, receive, _Completed(send, added))
+
+
+class _Completed:
+    """Adds headers to a response that has no CORS headers yet."""
+
+    def __init__(self, send: Send, added: Headers) -> None:
+        self._send = send
+        self._added = added
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = list(message.get("headers", ()))
+            if not any(key.lower() == _ALLOW_ORIGIN for key, _ in headers):
+                message = {**message, "headers": _merge(headers, self._added)}
+        await self._send(message)
+
+
+class _Preflight:
+    """Replaces the host's answer to a preflight when it knows nothing of CORS."""
+
+    def __init__(self, send: Send, granted: Headers | None) -> None:
+        self._send = send
+        self._granted = granted
+        self._replaced = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            answered = any(key.lower() == _ALLOW_ORIGIN for key, _ in message.get("headers", ()))
+            if not answered and self._granted is not None:
+                self._replaced = True
+                await self._send(
+                    {
+                        "type": "http.response.start",
+                        "status": 200,
+                        "headers": [*self._granted, (b"content-length", b"0")],
+                    }
+                )
+                await self._send({"type": "http.response.body", "body": b""})
+        if not self._replaced:
+            await self._send(message)
+
+
+def _merge(headers: Headers, added: Headers) -> Headers:
+    """Append headers; `Vary` is joined with the one that is there."""
+    merged = list(headers)
+    for name, value in added:
+        at = next((i for i, (key, _) in enumerate(merged) if name == b"vary" and key.lower() == b"vary"), None)
+        if at is None:
+            merged.append((name, value))
+        elif value.lower() not in merged[at][1].lower():
+            merged[at] = (b"vary", merged[at][1] + b", " + value)
+    return merged

@@ -1,0 +1,130 @@
+"""HTTP long-polling: GETs that wait for frames, POSTs that bring packets."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+
+from starlette.types import Receive
+
+from asgi_realtime.engineio import packets
+from asgi_realtime.engineio.interrupt import Interrupt
+from asgi_realtime.engineio.packets import decode_payload
+from asgi_realtime.engineio.responses import ClientGone, Refused, bad_request, too_large
+from asgi_realtime.engineio.session import Session, State
+from asgi_realtime.errors import ProtocolError
+
+logger = logging.getLogger("asgi_realtime")
+
+_NOOP_SECONDS = 0.1
+"""How long a GET waits that comes in the middle of an upgrade: it may have overtaken the upgrade packet."""
+_DISCARD_FACTOR = 16
+_DISCARD_SECONDS = 5.0
+"""Of a POST over the limit, so many times the limit, and for so long, is read and thrown away.
+
+A connection that is closed while data arrives is reset, and the client may never see its 413.
+"""
+
+
+async def answer_poll(session: Session, receive: Receive) -> str:
+    """Wait until there is something to answer a GET with, and return it. Costs no task.
+
+    Raises:
+        Refused: if another GET of the session waits, which ends the session; or if the session is upgraded meanwhile.
+        ClientGone: if the client went away, which ends the session: an answer may have been lost with it.
+    """
+    woken = Interrupt()
+    try:
+        session.begin_poll(woken)
+    except ProtocolError as error:
+        logger.info("%r ended: %s", session, error)
+        raise bad_request() from None
+    try:
+        answer = session.poll()
+        if answer is not None:
+            return answer
+        if session.probed:
+            asyncio.get_running_loop().call_later(_NOOP_SECONDS, woken)
+        if await woken.run(_disconnect(receive)):
+            raise ClientGone
+        if session.transport != "polling":
+            raise bad_request()
+        return session.poll() or packets.NOOP
+    except (ClientGone, asyncio.CancelledError):
+        session.abort("transport close")
+        raise
+    finally:
+        session.end_poll()
+
+
+async def _disconnect(receive: Receive) -> bool:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    return True
+
+
+async def take_payload(session: Session, receive: Receive, limit: int) -> None:
+    """Take the packets of a POST, each when the application is ready for it.
+
+    Raises:
+        Refused: for anything that ended the session: bad packets, a body over `limit` bytes, two POSTs at once.
+        ClientGone: if the client went away, which ends the session too.
+    """
+    try:
+        session.begin_post()
+    except ProtocolError as error:
+        logger.info("%r ended: %s", session, error)
+        raise bad_request() from None
+    try:
+        for packet in decode_payload(await _read(receive, limit)):
+            session.receive(packet, asyncio.get_running_loop().time())
+            if session.state is not State.OPEN:
+                break
+            await session.ready()
+    except ProtocolError as error:
+        logger.info("%r ended: %s", session, error)
+        session.abort("parse error")
+        raise bad_request() from None
+    except (Refused, ClientGone, asyncio.CancelledError):
+        session.abort("transport error")
+        raise
+    except Exception:
+        logger.exception("an application failed to receive")
+        session.abort("transport error")
+        raise bad_request() from None
+    finally:
+        session.end_post()
+
+
+async def _read(receive: Receive, limit: int) -> bytearray:
+    """The body, counted as it arrives, whatever length was announced."""
+    body = bytearray()
+    async for chunk in _chunks(receive):
+        if len(body) + len(chunk) > limit:
+            del body
+            await _discard(receive, limit * _DISCARD_FACTOR)
+            raise too_large()
+        body += chunk
+    return body
+
+
+async def _discard(receive: Receive, limit: int) -> None:
+    try:
+        async with asyncio.timeout(_DISCARD_SECONDS):
+            async for chunk in _chunks(receive):
+                limit -= len(chunk)
+                if limit < 0:
+                    return
+    except TimeoutError:
+        return
+
+
+async def _chunks(receive: Receive) -> AsyncIterator[bytes]:
+    while True:
+        event = await receive()
+        if event["type"] == "http.disconnect":
+            raise ClientGone
+        yield event.get("body", b"")
+        if not event.get("more_body", False):
+            return

@@ -1,0 +1,79 @@
+"""What an Engine.IO client asks for: the query and headers of a request, read once."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl
+
+from starlette.requests import cookie_parser
+from starlette.types import Scope
+
+from asgi_realtime.messages import GatewayName, Handshake
+
+_PUBLIC = frozenset({b"EIO", b"transport", b"sid", b"t", b"b64", b"j"})
+"""Query parameters of the protocol itself. Any other may hold a token."""
+
+
+class Request:
+    """A request of a client. Making one takes secrets out of the scope's query string (see `redact_query`)."""
+
+    __slots__ = ("_headers", "_path", "address", "host", "method", "origin", "query", "scheme")
+
+    def __init__(self, scope: Scope) -> None:
+        self.query: dict[str, str] = query_parameters(scope)
+        redact_query(scope)
+        self._path: str = scope["path"]
+        self._headers = request_headers(scope)
+        self.method: str = scope.get("method", "GET")
+        self.origin = self._headers.get("origin")
+        self.host = self._headers.get("host")
+        self.scheme: str = scope.get("scheme", "http")
+        client = scope.get("client")
+        self.address: str | None = client[0] if client else None
+
+    def header(self, name: str) -> str | None:
+        """A header by its lower-cased name."""
+        return self._headers.get(name)
+
+    def handshake(self) -> Handshake:
+        """Everything the client presented. The gateway is not known yet: it is empty."""
+        return Handshake(
+            gateway=GatewayName(""),
+            path=self._path,
+            headers=self._headers,
+            query=self.query,
+            cookies=cookie_parser(self._headers.get("cookie", "")),
+            client_address=self.address,
+        )
+
+
+def query_parameters(scope: Scope) -> dict[str, str]:
+    """The query of an ASGI scope; of a repeated name the last wins."""
+    return dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
+
+
+def request_headers(scope: Scope) -> dict[str, str]:
+    """The headers of an ASGI scope; of a repeated name the last wins, but cookies (HTTP/2 splits them) are joined."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}; {value}" if name == "cookie" and name in headers else value
+    return headers
+
+
+def redact_query(scope: Scope) -> None:
+    """Replace in the scope's query string what may be a secret.
+
+    Servers read this very dictionary when they write their access log, which is after the
+    application has had it.
+    """
+    query: bytes = scope["query_string"]
+    if query:
+        scope["query_string"] = b"&".join(map(_redact, query.split(b"&")))
+
+
+def _redact(parameter: bytes) -> bytes:
+    name, _, value = parameter.partition(b"=")
+    if name in _PUBLIC:
+        return parameter
+    # A name without a value may itself be the secret; so may a long one.
+    return name + b"=redacted" if value and len(name) <= 32 else b"redacted"

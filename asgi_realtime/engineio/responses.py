@@ -1,0 +1,93 @@
+"""What an Engine.IO client is answered: payloads, and refusals in the form its library understands."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+import msgspec
+from starlette.types import Scope, Send
+
+from asgi_realtime.origins import Headers
+
+TEXT = b"text/plain; charset=UTF-8"
+JSON = b"application/json"
+
+
+class Refused(Exception):
+    """A request that is not served: an HTTP status, and Engine.IO's code and message for the client."""
+
+    def __init__(self, status: HTTPStatus, code: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = msgspec.json.encode({"code": code, "message": message})
+
+
+class ClientGone(Exception):
+    """The client went away in the middle of its request: there is nobody to answer."""
+
+
+# Codes and messages are those of the JavaScript server; its clients report them to their users.
+def unknown_transport() -> Refused:
+    """The `transport` is none we offer."""
+    return Refused(HTTPStatus.BAD_REQUEST, 0, "Transport unknown")
+
+
+def unknown_session() -> Refused:
+    """The `sid` is of no session here: never was, is over, or belongs to another process."""
+    return Refused(HTTPStatus.BAD_REQUEST, 1, "Session ID unknown")
+
+
+def bad_method() -> Refused:
+    """A handshake is a GET; after it there are GET and POST."""
+    return Refused(HTTPStatus.BAD_REQUEST, 2, "Bad handshake method")
+
+
+def bad_request() -> Refused:
+    """The session cannot take this request."""
+    return Refused(HTTPStatus.BAD_REQUEST, 3, "Bad request")
+
+
+def forbidden() -> Refused:
+    """The origin may not use this server."""
+    return Refused(HTTPStatus.FORBIDDEN, 4, "Forbidden")
+
+
+def unsupported_version() -> Refused:
+    """Only revision 4 of the protocol is spoken."""
+    return Refused(HTTPStatus.BAD_REQUEST, 5, "Unsupported protocol version")
+
+
+def too_large() -> Refused:
+    """A POST over `Limits.message_bytes`."""
+    return Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, 3, "Payload too large")
+
+
+def overloaded() -> Refused:
+    """As many sessions as allowed, in all or from this address; or the server is stopping."""
+    return Refused(HTTPStatus.SERVICE_UNAVAILABLE, 3, "Too many sessions")
+
+
+def failed() -> Refused:
+    """The application could not be opened."""
+    return Refused(HTTPStatus.INTERNAL_SERVER_ERROR, 3, "Internal error")
+
+
+async def respond(send: Send, status: HTTPStatus, body: bytes, content_type: bytes, headers: Headers) -> None:
+    """Answer an HTTP request, never to be cached."""
+    framing = [
+        (b"content-type", content_type),
+        (b"content-length", b"%d" % len(body)),
+        (b"cache-control", b"no-store"),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": framing + headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def refuse_websocket(scope: Scope, send: Send, refusal: Refused) -> None:
+    """Refuse a WebSocket before it is accepted: with the status where the server can say it, else with its own 403."""
+    if refusal.status is HTTPStatus.FORBIDDEN or "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close", "code": 1008})
+        return
+    headers = [(b"content-type", JSON), (b"content-length", b"%d" % len(refusal.body))]
+    await send({"type": "websocket.http.response.start", "status": refusal.status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": refusal.body})

@@ -1,0 +1,233 @@
+"""The ASGI face of Engine.IO: checks each request, finds or opens its session, hands it to a transport."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections import Counter
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from types import MappingProxyType
+
+from starlette.types import Receive, Scope, Send
+
+from asgi_realtime.engineio import responses
+from asgi_realtime.engineio.polling import answer_poll, take_payload
+from asgi_realtime.engineio.requests import Request
+from asgi_realtime.engineio.responses import ClientGone, Refused, refuse_websocket, respond
+from asgi_realtime.engineio.session import Application, Session, State
+from asgi_realtime.engineio.websocket import FLUSH_SECONDS, WebSocket
+from asgi_realtime.messages import Frame
+from asgi_realtime.metrics import Metrics
+from asgi_realtime.origins import Headers, OriginPolicy
+from asgi_realtime.settings import Settings
+from asgi_realtime.tasks import Tasks, TimerWheel
+
+logger = logging.getLogger("asgi_realtime")
+
+_VERSION = "4"
+_SESSION_ID_BYTES = 15
+
+
+class EngineIO:
+    """An Engine.IO v4 server: an ASGI application for the requests below its path, of both kinds.
+
+    `open` is called once per session with the session on which to build; what it returns receives
+    the messages. It may push frames at once. Raising from it refuses the client.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        origins: OriginPolicy,
+        open: Callable[[Session], Application],
+        wheel: TimerWheel,
+        tasks: Tasks,
+        metrics: Metrics,
+    ) -> None:
+        self._settings = settings
+        self._origins = origins
+        self._application = open
+        self._wheel = wheel
+        self._tasks = tasks
+        self._metrics = metrics
+        self._sessions: dict[str, Session] = {}
+        self._addresses: Counter[str | None] = Counter()
+        self._stopping = False
+        self._emptied = asyncio.Event()
+
+    @property
+    def sessions(self) -> Mapping[str, Session]:
+        """The sessions of this process by id, those included that are being closed."""
+        return MappingProxyType(self._sessions)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request or WebSocket."""
+        request = Request(scope)
+        if scope["type"] == "websocket":
+            await self._serve_websocket(request, scope, receive, send)
+        else:
+            await self._serve_http(request, receive, send)
+
+    async def aclose(self) -> None:
+        """Close every session (WebSockets with 1012) and return when all have ended; open no more."""
+        self._stopping = True
+        for session in list(self._sessions.values()):
+            session.close(1012, "server restart")
+        try:
+            async with asyncio.timeout(2 * FLUSH_SECONDS):
+                while self._sessions:
+                    self._emptied.clear()
+                    await self._emptied.wait()
+        except TimeoutError:
+            for session in list(self._sessions.values()):
+                session.abort("forced close")
+
+    # Long-polling
+
+    async def _serve_http(self, request: Request, receive: Receive, send: Send) -> None:
+        headers = self._origins.headers(request.origin, host=request.host, scheme=request.scheme)
+        try:
+            if request.method == "OPTIONS":
+                await respond(send, HTTPStatus.OK, b"", responses.TEXT, self._preflight(request))
+                return
+            answer = await self._polling(request, receive)
+        except ClientGone:
+            return
+        except Refused as refusal:
+            await respond(send, refusal.status, refusal.body, responses.JSON, headers)
+        else:
+            await respond(send, HTTPStatus.OK, answer.encode(), responses.TEXT, headers)
+
+    def _preflight(self, request: Request) -> Headers:
+        headers = self._origins.preflight(
+            request.origin,
+            request.header("access-control-request-method"),
+            request.header("access-control-request-headers"),
+            host=request.host,
+            scheme=request.scheme,
+        )
+        if headers is None:
+            raise responses.forbidden()
+        return headers
+
+    async def _polling(self, request: Request, receive: Receive) -> str:
+        session = self._find(request, "polling")
+        if session is None:
+            if request.method != "GET":
+                raise responses.bad_method()
+            self._check_capacity(request)
+            session = self._open(request, websocket=False)
+            if session.state is State.CLOSED:
+                raise responses.failed()
+            return await answer_poll(session, receive)
+        if session.transport != "polling":
+            raise responses.bad_request()
+        if request.method == "GET":
+            session.expire(self._now())
+            if session.id not in self._sessions:
+                raise responses.unknown_session()
+            return await answer_poll(session, receive)
+        if request.method == "POST":
+            await take_payload(session, receive, self._settings.limits.message_bytes)
+            return "ok"
+        raise responses.bad_method()
+
+    # WebSocket
+
+    async def _serve_websocket(self, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()  # websocket.connect
+        try:
+            session = self._find(request, "websocket")
+            if session is None:
+                self._check_capacity(request)
+        except Refused as refusal:
+            await refuse_websocket(scope, send, refusal)
+            return
+        try:
+            await send({"type": "websocket.accept"})
+        except OSError:
+            return
+        begun = session is None
+        session = session or self._open(request, websocket=True)
+        websocket = WebSocket(session, receive, send, tasks=self._tasks, limit=self._settings.limits.message_bytes)
+        if begun:
+            await websocket.serve()
+        elif not session.begin_upgrade():
+            # Accepted all the same: the protocol wants a WebSocket too many closed, not refused.
+            await websocket.close()
+        elif await websocket.upgrade(self._settings.upgrade_timeout):
+            await websocket.serve()
+
+    # Sessions
+
+    def _find(self, request: Request, transport: str) -> Session | None:
+        """The session a request names; None for one that opens a session.
+
+        Raises:
+            Refused: if the request is none we serve.
+        """
+        if not self._origins.allows(request.origin, host=request.host, scheme=request.scheme):
+            raise responses.forbidden()
+        name = request.query.get("transport")
+        if name not in self._settings.transports:
+            raise responses.unknown_transport()
+        if request.query.get("EIO") != _VERSION:
+            raise responses.unsupported_version()
+        if name != transport:
+            raise responses.bad_request()
+        session_id = request.query.get("sid")
+        if session_id is None:
+            return None
+        session = self._sessions.get(session_id)
+        if session is None:
+            raise responses.unknown_session()
+        return session
+
+    def _check_capacity(self, request: Request) -> None:
+        limits = self._settings.limits
+        if (
+            self._stopping
+            or len(self._sessions) >= limits.sessions
+            or self._addresses[request.address] >= limits.sessions_per_address
+        ):
+            raise responses.overloaded()
+
+    def _open(self, request: Request, *, websocket: bool) -> Session:
+        session = Session(
+            secrets.token_urlsafe(_SESSION_ID_BYTES),
+            request.handshake(),
+            websocket=websocket,
+            settings=self._settings,
+            now=self._now(),
+            closed=self._forget,
+        )
+        self._sessions[session.id] = session
+        self._addresses[request.address] += 1
+        self._metrics.count("sessions_opened_total", transport=session.transport)
+        self._metrics.gauge("sessions", len(self._sessions))
+        session.push(Frame(session.open_packet))
+        try:
+            session.start(self._application(session))
+        except Exception:
+            logger.exception("an application failed to open")
+            session.abort("transport error")
+        else:
+            self._wheel.schedule(self._now() + self._settings.ping_interval, session.due)
+        return session
+
+    def _forget(self, session: Session, reason: str) -> None:
+        del self._sessions[session.id]
+        address = session.handshake.client_address
+        self._addresses[address] -= 1
+        if not self._addresses[address]:
+            del self._addresses[address]
+        if not self._sessions:
+            self._emptied.set()
+        self._metrics.count("sessions_closed_total", reason=reason)
+        self._metrics.gauge("sessions", len(self._sessions))
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()

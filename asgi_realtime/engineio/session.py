@@ -1,0 +1,371 @@
+"""One Engine.IO session: heartbeat, upgrade and end, whichever transport carries it. No I/O, no clock of its own."""
+
+from __future__ import annotations
+
+import enum
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from asgi_realtime.engineio import packets
+from asgi_realtime.errors import ProtocolError
+from asgi_realtime.messages import Frame, Handshake
+from asgi_realtime.outbox import Outbox
+from asgi_realtime.settings import Settings
+
+logger = logging.getLogger("asgi_realtime")
+
+_PING = Frame(packets.PING)
+
+_CLOSE_CODES = {"too slow": 1013, "parse error": 1002, "transport error": 1011}
+"""WebSocket close codes by the reason of an abort; 1000 for the others."""
+
+
+class Application(Protocol):
+    """What sits on a session: the Socket.IO session, or an echo."""
+
+    def receive(self, message: str | bytes) -> None:
+        """Take one message, in the order sent.
+
+        Raises:
+            ProtocolError: to end the session, with a text for the log.
+        """
+
+    async def ready(self) -> None:
+        """Return once more can be taken; nothing is read from the client until then.
+
+        It may be cancelled, and must return when the session has ended.
+        """
+
+    def closed(self, reason: str) -> None:
+        """Hear that the session is over: exactly once, from within whatever call ended it.
+
+        `reason` is one of "transport close" (the client went away), "client close" (it said so),
+        "ping timeout", "parse error", "transport error", "too slow", "forced close" (`Session.close`).
+        """
+
+
+class State(enum.Enum):
+    """The life of a session."""
+
+    OPEN = "open"
+    CLOSING = "closing"
+    """The application is told and nothing is read any more; the client has yet to get what was queued."""
+    CLOSED = "closed"
+
+
+class Session:
+    """A client, known by its session id, over long-polling or a WebSocket.
+
+    The transports tell it what came in and ask it what to write; every call that depends on time
+    gets the time (seconds, monotonic). The application pushes frames and may end the session.
+    """
+
+    __slots__ = (
+        "_application",
+        "_close",
+        "_closed",
+        "_overdue",
+        "_ping_at",
+        "_polling",
+        "_pong_by",
+        "_posting",
+        "_reason",
+        "_settings",
+        "_state",
+        "_upgrading",
+        "_websocket",
+        "handshake",
+        "id",
+        "interrupt",
+        "outbox",
+        "probed",
+        "reading",
+    )
+
+    def __init__(
+        self,
+        id: str,
+        handshake: Handshake,
+        *,
+        websocket: bool,
+        settings: Settings,
+        now: float,
+        closed: Callable[[Session, str], None],
+    ) -> None:
+        self.id = id
+        self.handshake = handshake
+        self.outbox = Outbox(settings.limits.outbox_bytes, overflow=self._too_slow)
+        self.interrupt: Callable[[], None] | None = None
+        """Set by a WebSocket of this session, probing or in charge: called when the session begins to end."""
+        self.reading = True
+        """Set by the transports: False while packets of the client may lie unread because we are busy."""
+        self.probed = False
+        """Whether a WebSocket of this session was probed: its client is waiting for polls to end."""
+        self._settings = settings
+        self._application: Application | None = None
+        self._closed = closed
+        self._state = State.OPEN
+        self._reason = ""
+        self._close = (1000, "")
+        self._websocket = websocket
+        self._upgrading = False
+        self._polling = False
+        self._posting = False
+        self._ping_at = now + settings.ping_interval
+        self._pong_by: float | None = None
+        self._overdue = False
+
+    def __repr__(self) -> str:
+        # The id is what a client proves itself with: it stays out of logs.
+        return f"<Engine.IO session of {self.handshake.client_address} over {self.transport}, {self._state.value}>"
+
+    @property
+    def state(self) -> State:
+        """Where in its life the session is."""
+        return self._state
+
+    @property
+    def transport(self) -> str:
+        """What carries the session now: `polling` or `websocket`."""
+        return "websocket" if self._websocket else "polling"
+
+    @property
+    def close_code(self) -> tuple[int, str]:
+        """The code and reason for the close of the WebSocket of a session that has ended."""
+        return self._close
+
+    @property
+    def open_packet(self) -> str:
+        """What the client is told at the start: the session id, and how the session is run."""
+        upgrades = ["websocket"] if not self._websocket and "websocket" in self._settings.transports else []
+        opening = {
+            "sid": self.id,
+            "upgrades": upgrades,
+            "pingInterval": round(self._settings.ping_interval * 1000),
+            "pingTimeout": round(self._settings.ping_timeout * 1000),
+            "maxPayload": self._settings.limits.message_bytes,
+        }
+        return packets.OPEN + msgspec.json.encode(opening).decode()
+
+    # For the application
+
+    def push(self, frame: Frame) -> None:
+        """Queue a frame for the client. Never waits and never raises; forgotten once the session has ended."""
+        self.outbox.push(frame)
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """End the session after what is queued. The application is told now, the client as soon as it reads.
+
+        Code and reason are those of a WebSocket; a polling client gets a close packet. From now on
+        nothing that the client sends is taken.
+        """
+        if self._state is not State.OPEN:
+            return
+        self._state = State.CLOSING
+        self._reason = "forced close"
+        self._close = (code, reason)
+        self._overdue = False
+        self._signal()
+        self._tell()
+
+    def abort(self, reason: str, code: int | None = None) -> None:
+        """End the session at once; what is queued is lost. See `Application.closed` for the reasons."""
+        if self._state is State.CLOSED:
+            return
+        if self._state is State.OPEN:
+            self._reason = reason
+            self._close = (_CLOSE_CODES.get(reason, 1000) if code is None else code, reason)
+        self._end()
+        self._signal()
+        self._tell()
+
+    def _too_slow(self) -> None:
+        self.abort("too slow")
+
+    def _end(self) -> None:
+        self._state = State.CLOSED
+        self.outbox.close()
+        self._closed(self, self._reason)
+
+    def _signal(self) -> None:
+        if self.outbox.wake is not None:
+            self.outbox.wake()
+        if self.interrupt is not None:
+            self.interrupt()
+
+    def _tell(self) -> None:
+        application, self._application = self._application, None
+        if application is None:
+            return
+        try:
+            application.closed(self._reason)
+        except Exception:
+            # Often we are in the middle of a fan-out, which has no part in this.
+            logger.exception("an application failed to close")
+
+    # For the transports
+
+    def start(self, application: Application) -> None:
+        """Connect the application. If it ended the session while it was being made, it is told now."""
+        self._application = application
+        if self._state is not State.OPEN:
+            self._tell()
+
+    def receive(self, packet: str | bytes, now: float) -> None:
+        """Take one packet from the transport in charge. After the end: forgets it.
+
+        Raises:
+            ProtocolError: if the client may not send it; the caller then ends the session.
+        """
+        if self._application is None:
+            return
+        if isinstance(packet, bytes):
+            self._application.receive(packet)
+            return
+        kind = packet[:1]
+        if kind == packets.MESSAGE:
+            self._application.receive(packet[1:])
+        elif kind == packets.PONG:
+            if self._pong_by is not None:
+                self._pong_by = None
+                self._ping_at = now + self._settings.ping_interval
+        elif kind == packets.CLOSE:
+            self.abort("client close")
+        elif kind != packets.NOOP:
+            raise ProtocolError(f"a packet of type {kind!r}")
+
+    async def ready(self) -> None:
+        """Return once the application can take more. Meanwhile no heartbeat is missed: the pong may lie unread."""
+        if self._application is not None:
+            self.reading = False
+            try:
+                await self._application.ready()
+            finally:
+                self.reading = True
+
+    def due(self, now: float) -> float | None:
+        """Do what time demands: send a ping, or end the session for want of a pong. Returns when to ask again.
+
+        A deadline found passed is looked at once more in the next turn, because after a stall of
+        the event loop the pong may be waiting in the socket's buffer.
+        """
+        if self._state is State.CLOSED:
+            return None
+        settings = self._settings
+        if self._state is State.CLOSING:
+            # A polling client that never comes back for its close packet.
+            if self._overdue:
+                self._end()
+                return None
+            self._overdue = True
+            return now + settings.ping_timeout
+        if self._pong_by is None:
+            if now < self._ping_at:
+                return self._ping_at
+            # Counted from when the ping was due, unless we are so late that the client would pay for it.
+            self._pong_by = max(self._ping_at, now - settings.ping_timeout / 4) + settings.ping_timeout
+            self._overdue = False
+            self.push(_PING)
+        elif not self.reading:
+            self._pong_by = max(self._pong_by, now + settings.ping_timeout)
+        elif now >= self._pong_by:
+            if self._overdue:
+                self.abort("ping timeout")
+                return None
+            self._overdue = True
+            return now
+        # Not later than the next ping can be due, once the pong has come.
+        return min(self._pong_by, now + settings.ping_interval)
+
+    def expire(self, now: float) -> None:
+        """End the session if its pong is overdue, without waiting for the timer's turn."""
+        if self._pong_by is not None and self.reading and now >= self._pong_by:
+            self.abort("ping timeout")
+
+    # Long-polling
+
+    def begin_poll(self, wake: Callable[[], None]) -> None:
+        """Let a GET take what is queued; `wake` is called when there is something to answer.
+
+        Raises:
+            ProtocolError: if another GET waits, which ends the session (and answers that one).
+        """
+        if self._polling:
+            self.abort("transport error")
+            raise ProtocolError("two polls at once")
+        self._polling = True
+        self.outbox.wake = wake
+
+    def poll(self) -> str | None:
+        """What there is to answer the GET that began with; None: nothing.
+
+        To be called by the GET of a session that is still polling.
+        """
+        if self._state is State.CLOSED:
+            return packets.NOOP if self._reason == "client close" else packets.CLOSE
+        answer = [frame.polling for frame in self.outbox.take()]
+        if self._state is State.CLOSING:
+            answer.append(packets.CLOSE)
+            self._end()
+        return packets.join_payload(answer) if answer else None
+
+    def end_poll(self) -> None:
+        """The GET is answered, or its client has gone."""
+        self._polling = False
+        if not self._websocket:
+            self.outbox.wake = None
+
+    def begin_post(self) -> None:
+        """Let a POST bring packets.
+
+        Raises:
+            ProtocolError: if another POST is under way, which ends the session.
+        """
+        if self._posting:
+            self.abort("transport error")
+            raise ProtocolError("two POSTs at once")
+        self._posting = True
+
+    def end_post(self) -> None:
+        """The POST is over."""
+        self._posting = False
+
+    # Upgrade. Until it is complete polling stays in charge, so that giving it up loses nothing.
+
+    def begin_upgrade(self) -> bool:
+        """A WebSocket was opened for this session. False when it may not have one."""
+        if self._websocket or self._upgrading or self._state is not State.OPEN:
+            return False
+        self._upgrading = True
+        return True
+
+    def probe(self) -> None:
+        """The WebSocket was probed: the GET that waits is answered, so that the client can stop polling."""
+        self.probed = True
+        if self.outbox.wake is not None:
+            self.outbox.wake()
+
+    def complete_upgrade(self) -> bool:
+        """The client has stopped polling: the WebSocket is in charge. False when the session ended meanwhile."""
+        self.abandon_upgrade()
+        if self._state is not State.OPEN:
+            return False
+        self._websocket = True
+        if self.outbox.wake is not None:
+            self.outbox.wake()
+            self.outbox.wake = None
+        return True
+
+    def abandon_upgrade(self) -> None:
+        """The WebSocket came to nothing; polling goes on."""
+        self._upgrading = self.probed = False
+
+    # WebSocket
+
+    def finish(self) -> None:
+        """The WebSocket has written all it could: nothing is left of the session."""
+        if self._state is State.CLOSING:
+            self._end()

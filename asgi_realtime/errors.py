@@ -1,0 +1,89 @@
+"""The error tree. Two kinds concern a client: a reply it can act on, and the end of its connection.
+
+A `Refusal` is answered in the client's dialect and the connection is kept; a `Disconnect` ends the
+connection with a code that says whether coming back makes sense. The rest concern the host.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class RealtimeError(Exception):
+    """The root of every error this package raises on purpose."""
+
+
+class ConfigurationError(RealtimeError):
+    """A setting is missing or wrong. The message names the variable and what to do."""
+
+
+class BrokerUnavailable(RealtimeError):
+    """A broadcast could not be handed to the broker in time; nobody can say who received it."""
+
+
+class PayloadTooLarge(RealtimeError):
+    """A broadcast is larger than `Limits.publication_bytes`; it was sent to nobody."""
+
+
+class PositionLost(RealtimeError):
+    """History no longer reaches back to the position asked for (or it is of another epoch)."""
+
+
+class ProtocolError(RealtimeError):
+    """The peer broke the protocol. The session it came in on is closed; the text is for the log."""
+
+
+class Refusal(RealtimeError):
+    """A reply to one client: `code` is for programs, `message` for people. The connection is kept.
+
+    Raise one (or a subclass) from a handler or an authenticator to tell a client no.
+    """
+
+    code: ClassVar[str] = "REFUSED"
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.reply_code = code or self.code
+        self.data: object = {"code": self.reply_code}
+        """What a refused Socket.IO CONNECT carries beside the message; None: nothing."""
+
+
+class Unauthorized(Refusal):
+    """No valid credential. The message is for the client, so it never says what was wrong with it."""
+
+    code = "UNAUTHORIZED"
+
+    def __init__(self, message: str = "invalid credentials") -> None:
+        super().__init__(message)
+
+
+class Forbidden(Refusal):
+    """A valid credential that does not open this."""
+
+    code = "FORBIDDEN"
+
+
+class InvalidMessage(Refusal):
+    """A payload that does not fit the event's declaration."""
+
+    code = "INVALID_MESSAGE"
+
+
+class RateLimited(Refusal):
+    """More events than the limit allows."""
+
+    code = "RATE_LIMITED"
+
+
+class Disconnect(RealtimeError):
+    """End this connection. `code` is a WebSocket close code; `reason` at most 123 bytes.
+
+    Codes a client sees: 1000 normal, 1008 policy (authentication, limits), 1009 too large,
+    1011 a failure of ours, 1012 restart (come back), 1013 overloaded or too slow (come back later).
+    """
+
+    def __init__(self, code: int = 1000, reason: str = "") -> None:
+        super().__init__(f"{code} {reason}")
+        self.code = code
+        self.reason = reason

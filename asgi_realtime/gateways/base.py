@@ -1,0 +1,340 @@
+"""What every gateway is: who may connect, which rooms they are in, what happens with their events.
+
+A transport calls three entry points: `open`, `receive` and `closed`. Host code overrides three
+hooks, `on_connect`, `on_disconnect` and `on_offline`, and declares handlers with `on`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import functools
+import logging
+import secrets
+import time
+import weakref
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias, TypedDict, TypeVar
+
+import msgspec
+
+from asgi_realtime.auth import Authenticator, JWTVerifier
+from asgi_realtime.broadcaster import Broadcaster
+from asgi_realtime.catalogue import encode
+from asgi_realtime.connection import Connection, Dialect, Transport
+from asgi_realtime.errors import ConfigurationError, Disconnect, InvalidMessage, RateLimited, Refusal, Unauthorized
+from asgi_realtime.gateways.handlers import Handler, declared, on
+from asgi_realtime.hub import Hub
+from asgi_realtime.inbox import Inbox
+from asgi_realtime.limits import Limits
+from asgi_realtime.messages import ConnectionId, Frame, GatewayName, Handshake, Identity, Json, RoomName, UserId
+from asgi_realtime.metrics import Metrics
+from asgi_realtime.presence.base import Presence
+from asgi_realtime.revocations import Revocations
+from asgi_realtime.settings import Settings
+from asgi_realtime.tasks import Tasks, TimerWheel
+
+logger = logging.getLogger("asgi_realtime")
+
+F = TypeVar("F", bound=Callable[..., Any])
+Acknowledge: TypeAlias = Callable[[Sequence[Json]], None]
+"""Sends an acknowledgement to the client: the values, none or more."""
+
+_EXPIRY_CHECK = 60.0
+"""Seconds after which an expiry is looked at again: a connection that ended is not remembered for longer."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Parts:
+    """What the composition root hands to each gateway."""
+
+    settings: Settings
+    hub: Hub
+    presence: Presence
+    broadcaster: Broadcaster
+    revocations: Revocations
+    verifier: JWTVerifier | None
+    tasks: Tasks
+    wheel: TimerWheel
+    metrics: Metrics
+
+    def require_verifier(self) -> JWTVerifier:
+        """The verifier of JWTs.
+
+        Raises:
+            ConfigurationError: if no key is configured, naming the variables.
+        """
+        if self.verifier is None:
+            self.settings.require_jwt_key()
+            raise ConfigurationError("no verifier was made")
+        return self.verifier
+
+
+class ClientTransport(Transport, Protocol):
+    """The client's side of a connection that is about to open."""
+
+    def accept(self, connection: Connection) -> Frame | None:
+        """The client is in: remember the connection, and say what to answer first, if anything."""
+
+
+class NewToken(TypedDict):
+    """What a client sends to replace its token."""
+
+    token: str
+
+
+class Gateway:
+    """The base of `SocketIOGateway` and `WebSocketGateway`."""
+
+    def __init__(self, name: str, *, authenticator: Authenticator | None = None, limits: Limits | None = None) -> None:
+        self.name = GatewayName(name)
+        self._authenticator = authenticator
+        self._limits = limits
+        self._functions: dict[str, Callable[..., Any]] = declared(self)
+        self._handlers: dict[str, Handler] = {}
+        self._parts: Parts | None = None
+        self._broadcaster: Broadcaster
+        self._authenticate: Authenticator
+        self.dialect: Dialect
+
+    # What host code uses and overrides
+
+    def on(self, event: str) -> Callable[[F], F]:
+        """Declare a handler without subclassing: `@gateway.on("message")`. See `on`."""
+        mark = on(event)
+
+        def register(function: F) -> F:
+            self._functions[event] = mark(function)
+            if self._parts is not None:
+                self._handlers[event] = Handler(event, function)
+            return function
+
+        return register
+
+    async def on_connect(self, connection: Connection) -> None:
+        """An authenticated client is about to be let in. Join rooms, send first events, or raise to refuse.
+
+        What is sent here arrives right after the answer to CONNECT.
+        """
+
+    async def on_disconnect(self, connection: Connection, reason: str) -> None:
+        """A client that was let in is gone. Its rooms are still listed in `connection.rooms`, but empty of it."""
+
+    async def on_online(self, connection: Connection) -> None:
+        """This connection was its user's first anywhere. It has been let in."""
+
+    async def on_offline(self, user_id: UserId) -> None:
+        """A user's last connection anywhere ended, and the grace passed."""
+
+    @property
+    def broadcaster(self) -> Broadcaster:
+        """A broadcaster narrowed to this gateway."""
+        return self._broadcaster
+
+    # What subclasses in this package define
+
+    def default_authenticator(self, parts: Parts) -> Authenticator:
+        """Who may connect when the host named no authenticator."""
+        raise TypeError(f"{type(self).__name__} is abstract: subclass SocketIOGateway or WebSocketGateway")
+
+    async def rooms_of(self, identity: Identity) -> Mapping[RoomName, RoomName | None]:
+        """Ask the host which rooms an identity may see. Overridden by gateways that have such a service."""
+        return {}
+
+    def refuse(self, connection: Connection, event: str, refusal: Refusal, acknowledge: Acknowledge | None) -> None:
+        """Tell a client no: by its acknowledgement where it waits for one, else by the event `error`."""
+        if acknowledge is not None:
+            acknowledge([{"success": False, "code": refusal.reply_code, "message": refusal.message}])
+        else:
+            self.reply(connection, "error", {"code": refusal.reply_code, "message": refusal.message})
+
+    # What the composition root calls
+
+    @property
+    def parts(self) -> Parts:
+        """What this gateway works with, once it is mounted."""
+        if self._parts is None:
+            raise RuntimeError(f"the gateway {self.name} is not mounted; pass it to RealtimeMiddleware(gateways=[...])")
+        return self._parts
+
+    @property
+    def limits(self) -> Limits:
+        """This gateway's own limits, or those of the settings."""
+        return self._limits or self.parts.settings.limits
+
+    def bind(self, parts: Parts, dialect: Dialect) -> None:
+        """Mount this gateway. Handlers' signatures and the authenticator's settings are checked here."""
+        self._parts = parts
+        self.dialect = dialect
+        has_service = type(self).rooms_of is not Gateway.rooms_of
+        parts.hub.mount(self.name, dialect, self.limits, self.rooms_of if has_service else None)
+        self._broadcaster = parts.broadcaster.of(self.name)
+        self._authenticate = self._authenticator or self.default_authenticator(parts)
+        self._handlers = {event: Handler(event, function) for event, function in self._functions.items()}
+
+    # Entry points of the transports
+
+    async def open(self, handshake: Handshake, transport: ClientTransport) -> Connection:
+        """Authenticate a client, let the host prepare it, and let it in.
+
+        Nothing is written to the client before; whatever fails leaves no trace.
+
+        Raises:
+            Refusal: to be told to the client.
+        """
+        parts = self.parts
+        try:
+            async with asyncio.timeout(self.limits.handler_timeout):
+                identity = await self._authenticate(handshake)
+                connection = self._make(handshake, identity, transport)
+                await self._prepare(connection, transport)
+        except Refusal:
+            parts.metrics.count("refused_connections_total", gateway=self.name)
+            raise
+        except Exception as error:
+            logger.error("%s: connecting failed: %r", self.name, error, exc_info=not isinstance(error, TimeoutError))
+            raise Refusal("internal error", code="INTERNAL") from None
+        return connection
+
+    def _make(self, handshake: Handshake, identity: Identity, transport: ClientTransport) -> Connection:
+        return Connection(
+            id=ConnectionId(secrets.token_urlsafe(15)),
+            identity=identity,
+            gateway=self.name,
+            handshake=handshake,
+            dialect=self.dialect,
+            transport=transport,
+            hub=self.parts.hub,
+            inbox=Inbox(self.parts.tasks, self.limits, asyncio.get_running_loop().time()),
+            held_bytes=self.limits.outbox_bytes,
+        )
+
+    async def _prepare(self, connection: Connection, transport: ClientTransport) -> None:
+        parts = self.parts
+        connection.hold()
+        parts.hub.add(connection)
+        counted = False
+        try:
+            await self.on_connect(connection)
+            user_id = connection.identity.user_id
+            first = await parts.presence.join(self.name, user_id, connection.id)
+            counted = True
+            if connection.closed:
+                raise Refusal("internal error", code="INTERNAL")
+        except BaseException:
+            connection.closed = True
+            parts.hub.remove(connection)
+            if counted:
+                await parts.presence.leave(self.name, connection.identity.user_id, connection.id)
+            raise
+        self._watch_expiry(connection)
+        connection.open(transport.accept(connection))
+        if first:
+            connection.inbox.submit(functools.partial(self._guard, "on_online", self.on_online, connection))
+
+    def receive(
+        self, connection: Connection, event: str, sent: Sequence[Json], acknowledge: Acknowledge | None
+    ) -> None:
+        """Take one event of a client. Handled after the client's earlier events, never concurrently with them."""
+        inbox = connection.inbox
+        if not inbox.admits(asyncio.get_running_loop().time()):
+            if inbox.refused > self.limits.event_burst:
+                connection.end(1008, "too many events")
+            else:
+                self.refuse(connection, event, RateLimited("too many events"), acknowledge)
+            return
+        inbox.submit(functools.partial(self._handle, connection, event, sent, acknowledge))
+
+    def closed(self, connection: Connection, reason: str) -> None:
+        """A connection that was let in has ended, whoever ended it. Its memberships end in this call."""
+        ended_here = connection.closed
+        connection.closed = True
+        if ended_here:
+            # Whoever was put out has no say any more; who left has what was sent before leaving.
+            connection.inbox.clear()
+        self.parts.hub.remove(connection)
+        self.parts.metrics.count("closed_total", gateway=self.name, reason=reason)
+        connection.inbox.submit(functools.partial(self._farewell, connection, reason))
+
+    def offline(self, user_id: UserId) -> None:
+        """A user is offline, cluster-wide; called by one process."""
+        self.parts.tasks.spawn(self._guard("on_offline", self.on_offline, user_id), name="on_offline")
+
+    async def _farewell(self, connection: Connection, reason: str) -> None:
+        # First, because the host's hook may be slow: who is online does not depend on it.
+        await self.parts.presence.leave(self.name, connection.identity.user_id, connection.id)
+        await self._guard("on_disconnect", self.on_disconnect, connection, reason)
+
+    async def _guard(self, name: str, hook: Callable[..., Awaitable[None]], *arguments: Any) -> None:
+        """Run a hook of the host; its failure is logged and concerns nobody else."""
+        try:
+            async with asyncio.timeout(self.limits.handler_timeout):
+                await hook(*arguments)
+        except Exception as error:
+            logger.error("%s: %s failed: %r", self.name, name, error, exc_info=not isinstance(error, TimeoutError))
+
+    # Events
+
+    async def dispatch(self, connection: Connection, event: str, sent: Sequence[Json]) -> Any:
+        """Call the handler of an event and return what it returns.
+
+        Raises:
+            InvalidMessage: for an event without a handler, or values that do not fit it.
+        """
+        handler = self._handlers.get(event)
+        if handler is None:
+            raise InvalidMessage("unknown event")
+        return await handler(handler.arguments(connection, self._broadcaster, sent))
+
+    async def _handle(
+        self, connection: Connection, event: str, sent: Sequence[Json], acknowledge: Acknowledge | None
+    ) -> None:
+        try:
+            async with asyncio.timeout(self.limits.handler_timeout):
+                result = await self.dispatch(connection, event, sent)
+            if acknowledge is not None:
+                acknowledge([] if result is None else list(result) if isinstance(result, tuple) else [result])
+        except Refusal as refusal:
+            self.refuse(connection, event, refusal, acknowledge)
+        except Disconnect as disconnect:
+            connection.end(disconnect.code, disconnect.reason)
+        except Exception as error:
+            logger.error("%s: %s failed: %r", self.name, event, error, exc_info=not isinstance(error, TimeoutError))
+            self.refuse(connection, event, Refusal("internal error", code="INTERNAL"), acknowledge)
+
+    def reply(self, connection: Connection, event: str, data: Json) -> None:
+        """Send an event to one client from code that cannot wait."""
+        connection.push(self.dialect.event(event, *encode(data)))
+
+    # Tokens
+
+    async def refresh_token(self, connection: Connection, token: str) -> None:
+        """Replace the token of a live connection.
+
+        Raises:
+            Unauthorized: if the token is not valid, or is not this user's.
+        """
+        handshake = msgspec.structs.replace(connection.handshake, auth={"token": token})
+        identity = await self._authenticate(handshake)
+        if identity.user_id != connection.identity.user_id:
+            raise Unauthorized
+        connection.identity = identity
+        self._watch_expiry(connection)
+
+    def _watch_expiry(self, connection: Connection) -> None:
+        if connection.identity.expires_at is not None:
+            due = functools.partial(_expire, weakref.ref(connection), connection.identity)
+            self.parts.wheel.schedule(asyncio.get_running_loop().time(), due)
+
+
+def _expire(reference: weakref.ref[Connection], identity: Identity, now: float) -> float | None:
+    """End a connection whose token has expired, unless it is gone or has a newer token."""
+    connection = reference()
+    if connection is None or connection.closed or connection.identity is not identity:
+        return None
+    assert identity.expires_at is not None
+    remaining = identity.expires_at - time.time()
+    if remaining <= 0:
+        connection.end(1008, "token expired")
+        return None
+    return now + min(remaining, _EXPIRY_CHECK)

@@ -1,0 +1,138 @@
+"""Event handlers: how they are declared, what is injected into them, how host code is called."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import typing
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+import anyio.to_thread
+
+from asgi_realtime.broadcaster import Broadcaster
+from asgi_realtime.catalogue import Validate, validator
+from asgi_realtime.connection import Connection
+from asgi_realtime.errors import ConfigurationError, InvalidMessage
+from asgi_realtime.messages import Identity, Json
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_EVENTS = "__realtime_events__"
+RESERVED = frozenset({"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"})
+"""Names that no client may send and no handler may have: the protocol's own."""
+
+
+def on(event: str) -> Callable[[F], F]:
+    """Mark a gateway's method as the handler of an event.
+
+    Parameters get what their annotations ask for: `Connection`, `Identity` and `Broadcaster` are
+    injected; any other takes the event's next argument, converted to the annotated type (a msgspec
+    Struct, dataclass, TypedDict, pydantic model or JSON type; none: as decoded). What the handler
+    returns is the acknowledgement, where the client asked for one. A plain `def` runs in a thread.
+
+    Raises:
+        ConfigurationError: for a name that belongs to the protocol, such as `connect`.
+    """
+    if event in RESERVED:
+        raise ConfigurationError(f"@on({event!r}): the protocol owns this name; override on_connect or on_disconnect")
+
+    def mark(function: F) -> F:
+        setattr(function, _EVENTS, (*getattr(function, _EVENTS, ()), event))
+        return function
+
+    return mark
+
+
+def declared(owner: object) -> dict[str, Callable[..., Any]]:
+    """The methods of an object that were marked with `on`, by event. A subclass's override wins."""
+    found: dict[str, Callable[..., Any]] = {}
+    for kind in reversed(type(owner).__mro__):
+        for name, member in vars(kind).items():
+            for event in getattr(member, _EVENTS, ()):
+                found[event] = getattr(owner, name)
+    return found
+
+
+async def call_host(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call host code that may be sync or async. Sync code runs in a thread, so that nobody else waits."""
+    if inspect.iscoroutinefunction(function):
+        return await function(*arguments)
+    result = await anyio.to_thread.run_sync(functools.partial(function, *arguments), abandon_on_cancel=True)
+    return await result if inspect.isawaitable(result) else result
+
+
+class Handler:
+    """A function that handles one event, with its signature read once."""
+
+    __slots__ = ("_asynchronous", "_function", "_optional", "_plan", "_rest")
+
+    def __init__(self, event: str, function: Callable[..., Any]) -> None:
+        """Read the signature.
+
+        Raises:
+            ConfigurationError: for a parameter that nothing can be injected into.
+        """
+        self._function = function
+        self._asynchronous = inspect.iscoroutinefunction(function)
+        self._plan: list[type | Validate] = []
+        self._optional = 0
+        self._rest = False
+        where = f"handler {getattr(function, '__qualname__', function)!s} of {event!r}"
+        try:
+            hints = typing.get_type_hints(inspect.unwrap(getattr(function, "__func__", function)))
+        except NameError as error:
+            raise ConfigurationError(
+                f"{where}: the annotation {error.name!r} cannot be resolved; define it at module level"
+            ) from None
+        for parameter in inspect.signature(function).parameters.values():
+            self._read(parameter, hints.get(parameter.name, Any), where)
+
+    def _read(self, parameter: inspect.Parameter, annotation: Any, where: str) -> None:
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            self._rest = True
+        elif parameter.kind in (parameter.KEYWORD_ONLY, parameter.VAR_KEYWORD):
+            raise ConfigurationError(f"{where}: parameter {parameter.name!r} cannot be filled; make it positional")
+        elif annotation in (Connection, Identity, Broadcaster):
+            self._plan.append(annotation)
+        else:
+            try:
+                self._plan.append(validator(annotation))
+            except TypeError as error:
+                raise ConfigurationError(f"{where}: parameter {parameter.name!r}: {error}") from None
+            if parameter.default is not parameter.empty:
+                self._optional += 1
+
+    def arguments(self, connection: Connection, broadcaster: Broadcaster, sent: Sequence[Json]) -> list[Any]:
+        """What to call the function with.
+
+        Raises:
+            InvalidMessage: if what the client sent does not fit the declaration.
+        """
+        arguments: list[Any] = []
+        values = iter(sent)
+        for wanted in self._plan:
+            if wanted is Connection:
+                arguments.append(connection)
+            elif wanted is Identity:
+                arguments.append(connection.identity)
+            elif wanted is Broadcaster:
+                arguments.append(broadcaster)
+            else:
+                try:
+                    value = next(values)
+                except StopIteration:
+                    if self._optional:
+                        break
+                    raise InvalidMessage("a payload is missing") from None
+                arguments.append(wanted(value))
+        if self._rest:
+            arguments.extend(values)
+        return arguments
+
+    def __call__(self, arguments: Sequence[Any]) -> Awaitable[Any]:
+        """Call the function with what `arguments` returned."""
+        if self._asynchronous:
+            result: Awaitable[Any] = self._function(*arguments)
+            return result
+        return call_host(self._function, *arguments)

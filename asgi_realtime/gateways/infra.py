@@ -1,0 +1,29 @@
+"""Infra: Socket.IO namespace `/infra` (PROTOCOLS.md, section 1, "Infra"), for services rather than users."""
+
+from __future__ import annotations
+
+from asgi_realtime.auth import AdminSecretAuthenticator, Authenticator
+from asgi_realtime.connection import Connection
+from asgi_realtime.gateways.base import Parts
+from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
+from asgi_realtime.limits import Limits
+
+
+class InfraGateway(SocketIOGateway):
+    """Opens to the admin secret and a `serviceType`, which is the room a service is in.
+
+    Without `MEW_ADMIN_SECRET` it is closed. Events arrive through `MewBroadcaster.system_bot_config_update`.
+    """
+
+    def __init__(
+        self, namespace: str = "/infra", *, authenticator: Authenticator | None = None, limits: Limits | None = None
+    ) -> None:
+        super().__init__(namespace, authenticator=authenticator, limits=limits)
+
+    def default_authenticator(self, parts: Parts) -> Authenticator:
+        """The admin secret, in a header or `auth.adminSecret`; never from the query."""
+        return AdminSecretAuthenticator(parts.settings.admin_secret)
+
+    async def on_connect(self, connection: Connection) -> None:
+        """A service is in the room of its type, and in no other."""
+        await connection.join(str(connection.identity.claims["serviceType"]))

@@ -1,0 +1,234 @@
+"""Mew: Socket.IO namespace `/` (PROTOCOLS.md, section 1). Reads top to bottom as that page."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Collection, Iterable, Mapping
+from typing import Any, Protocol, TypeAlias
+
+import msgspec
+
+from asgi_realtime.auth import Authenticator, JWTAuthenticator, from_auth, from_bearer, from_cookie
+from asgi_realtime.broadcaster import Broadcaster
+from asgi_realtime.connection import Connection
+from asgi_realtime.errors import Refusal
+from asgi_realtime.gateways.base import Acknowledge, Parts
+from asgi_realtime.gateways.handlers import call_host, on
+from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
+from asgi_realtime.limits import Limits
+from asgi_realtime.messages import Identity, Json, Receipt, RoomName, UserId
+
+Awaited: TypeAlias = Awaitable[Any] | Any
+"""A service's methods may be async, or sync; sync ones run in a thread."""
+
+
+class MessageCreate(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What a client sends with `message/create`. Only the types are checked: the service knows the rules."""
+
+    channel_id: str
+    content: str | None = None
+    attachments: list[Json] | None = None
+    referenced_message_id: str | None = None
+    type: str | None = None
+    payload: dict[str, Json] | None = None
+    plain_text: str | None = None
+
+
+class UserRooms(msgspec.Struct, frozen=True):
+    """What a user may see: the channels with `VIEW_CHANNEL` by server, and the direct-message channels."""
+
+    servers: Mapping[str, Iterable[str]] = {}
+    dms: Iterable[str] = ()
+
+
+class MewService(Protocol):
+    """What Mew asks of its host. Sync or async; an exception refuses what was asked."""
+
+    def rooms_of(self, identity: Identity) -> Awaited:
+        """Return the user's `UserRooms`, as the database has it now."""
+
+    def create_message(self, identity: Identity, message: MessageCreate, broadcaster: MewBroadcaster) -> Awaited:
+        """Check, save and broadcast a message, just as the REST route does. Raise if it may not or cannot be."""
+
+
+class MewGateway(SocketIOGateway):
+    """The user-facing namespace. Token: `auth.token`, else the cookie `mew_access_token`, else a bearer header."""
+
+    def __init__(
+        self,
+        namespace: str = "/",
+        *,
+        service: MewService,
+        authenticator: Authenticator | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        super().__init__(namespace, authenticator=authenticator, limits=limits)
+        self._service = service
+
+    def default_authenticator(self, parts: Parts) -> Authenticator:
+        """A JWT from the three places, in that order; never from the query."""
+        sources = [from_auth("token"), from_cookie("mew_access_token"), from_bearer()]
+        return JWTAuthenticator(parts.require_verifier(), sources, parts.revocations)
+
+    async def on_connect(self, connection: Connection) -> None:
+        """Rooms, then `PRESENCE_INITIAL_STATE`, then `ready`."""
+        await self.parts.hub.refresh(connection)
+        online = await self.parts.presence.online(self.name)
+        await connection.send("PRESENCE_INITIAL_STATE", sorted(online | {connection.identity.user_id}))
+        await connection.send("ready")
+
+    async def rooms_of(self, identity: Identity) -> Mapping[RoomName, RoomName | None]:
+        """Every visible channel, below its server; every server; every direct-message channel."""
+        rooms: UserRooms = await call_host(self._service.rooms_of, identity)
+        found: dict[RoomName, RoomName | None] = {RoomName(channel): None for channel in rooms.dms}
+        for server, channels in rooms.servers.items():
+            found[RoomName(server)] = None
+            found.update((RoomName(channel), RoomName(server)) for channel in channels)
+        return found
+
+    async def on_online(self, connection: Connection) -> None:
+        """Everybody else is told."""
+        await self._presence(connection.identity.user_id, "online", except_=connection.id)
+
+    async def on_offline(self, user_id: UserId) -> None:
+        """Everybody is told."""
+        await self._presence(user_id, "offline")
+
+    async def _presence(self, user_id: UserId, status: str, *, except_: str | tuple[str, ...] = ()) -> None:
+        change = {"userId": user_id, "status": status}
+        await self.broadcaster.broadcast_to_all("PRESENCE_UPDATE", change, except_=except_)
+
+    @on("message/create")
+    async def message_create(self, message: MessageCreate, identity: Identity) -> None:
+        """Hand the message to the host. The result arrives as `MESSAGE_CREATE`."""
+        await call_host(self._service.create_message, identity, message, MewBroadcaster(self.broadcaster))
+
+    def refuse(self, connection: Connection, event: str, refusal: Refusal, acknowledge: Acknowledge | None) -> None:
+        """Whatever went wrong with a message, its sender alone hears the one sentence of the contract."""
+        if event == "message/create":
+            self.reply(connection, "error", {"message": "Failed to create message"})
+        else:
+            super().refuse(connection, event, refusal, acknowledge)
+
+
+class MewBroadcaster:
+    """One method per server event of Mew and Infra, each of which knows where its event goes.
+
+    Call them after the database has committed: where an event changes who may see what, the host's
+    service is asked again, and rooms change before the next broadcast can leak.
+    """
+
+    def __init__(self, broadcaster: Broadcaster, *, infra: str = "/infra") -> None:
+        """Wrap a broadcaster that is narrowed to a `MewGateway`. `infra` is where the `InfraGateway` is mounted."""
+        self._to = broadcaster
+        self._infra = infra
+
+    async def message_create(self, channel_id: str, message: Any, *, recipients: Collection[str] | None) -> Receipt:
+        """`MESSAGE_CREATE` to the channel; in a DM (`recipients`: its users) to their personal rooms instead."""
+        return await self._message("MESSAGE_CREATE", channel_id, message, recipients)
+
+    async def message_update(self, channel_id: str, message: Any, *, recipients: Collection[str] | None) -> Receipt:
+        """`MESSAGE_UPDATE` (an edit, a retraction): routed as `message_create`."""
+        return await self._message("MESSAGE_UPDATE", channel_id, message, recipients)
+
+    async def message_reaction_add(
+        self, channel_id: str, message: Any, *, recipients: Collection[str] | None
+    ) -> Receipt:
+        """`MESSAGE_REACTION_ADD` with the whole message: routed as `message_create`."""
+        return await self._message("MESSAGE_REACTION_ADD", channel_id, message, recipients)
+
+    async def message_reaction_remove(
+        self, channel_id: str, message: Any, *, recipients: Collection[str] | None
+    ) -> Receipt:
+        """`MESSAGE_REACTION_REMOVE` with the whole message: routed as `message_create`."""
+        return await self._message("MESSAGE_REACTION_REMOVE", channel_id, message, recipients)
+
+    async def _message(self, event: str, channel_id: str, message: Any, recipients: Collection[str] | None) -> Receipt:
+        # A DM's users are in the DM's room and in their personal rooms: one of the two, or it comes twice.
+        if recipients is not None:
+            return await self._to.broadcast_to_users(recipients, event, message)
+        return await self._to.broadcast_to_room(channel_id, event, message)
+
+    async def channel_update(self, server_id: str, channel: Any) -> Receipt:
+        """`CHANNEL_UPDATE` to the server."""
+        return await self._to.broadcast_to_room(server_id, "CHANNEL_UPDATE", channel)
+
+    async def channel_delete(self, server_id: str, channel_id: str) -> Receipt:
+        """`CHANNEL_DELETE` to the server. The channel's room is emptied."""
+        await self._to.close_room(channel_id)
+        event = {"channelId": channel_id, "serverId": server_id}
+        return await self._to.broadcast_to_room(server_id, "CHANNEL_DELETE", event)
+
+    async def category_update(self, server_id: str, category: Any) -> Receipt:
+        """`CATEGORY_UPDATE` to the server."""
+        return await self._to.broadcast_to_room(server_id, "CATEGORY_UPDATE", category)
+
+    async def category_delete(self, server_id: str, category_id: str) -> Receipt:
+        """`CATEGORY_DELETE` to the server."""
+        return await self._to.broadcast_to_room(server_id, "CATEGORY_DELETE", {"categoryId": category_id})
+
+    async def sticker_create(self, server_id: str, sticker: Any) -> Receipt:
+        """`STICKER_CREATE` to the server."""
+        return await self._to.broadcast_to_room(server_id, "STICKER_CREATE", sticker)
+
+    async def sticker_update(self, server_id: str, sticker: Any) -> Receipt:
+        """`STICKER_UPDATE` to the server."""
+        return await self._to.broadcast_to_room(server_id, "STICKER_UPDATE", sticker)
+
+    async def sticker_delete(self, server_id: str, sticker_id: str) -> Receipt:
+        """`STICKER_DELETE` to the server."""
+        return await self._to.broadcast_to_room(server_id, "STICKER_DELETE", {"stickerId": sticker_id})
+
+    async def dm_channel_create(self, channel_id: str, channel: Any, *, recipients: Collection[str]) -> Receipt:
+        """`DM_CHANNEL_CREATE` to those concerned, who enter the channel's room. `channel` carries `recipients`."""
+        for user_id in recipients:
+            await self._to.add_user_to_room(user_id, channel_id)
+        return await self._to.broadcast_to_users(recipients, "DM_CHANNEL_CREATE", channel)
+
+    async def server_update(self, server_id: str, server: Any) -> Receipt:
+        """`SERVER_UPDATE` to the server."""
+        return await self._to.broadcast_to_room(server_id, "SERVER_UPDATE", server)
+
+    async def server_delete(self, server_id: str) -> Receipt:
+        """`SERVER_DELETE` to the server, whose room and channels' rooms are then emptied."""
+        receipt = await self._to.broadcast_to_room(server_id, "SERVER_DELETE", {"serverId": server_id})
+        await self._to.close_room(server_id)
+        return receipt
+
+    async def server_kick(self, server_id: str, user_id: str) -> Receipt:
+        """`SERVER_KICK` to the kicked user alone, who is out of the rooms first; `MEMBER_LEAVE` to those who remain."""
+        await self._to.remove_user_from_room(user_id, server_id)
+        receipt = await self._to.broadcast_to_user(user_id, "SERVER_KICK", {"serverId": server_id})
+        await self.member_leave(server_id, user_id)
+        return receipt
+
+    async def member_join(self, server_id: str, user_id: str) -> Receipt:
+        """`MEMBER_JOIN` to the server, the new member included, who enters the rooms first."""
+        await self._to.add_user_to_room(user_id, server_id)
+        await self._to.refresh_rooms(user_id)
+        return await self._to.broadcast_to_room(server_id, "MEMBER_JOIN", {"serverId": server_id, "userId": user_id})
+
+    async def member_leave(self, server_id: str, user_id: str) -> Receipt:
+        """`MEMBER_LEAVE` to those who remain: who leaves is out of the rooms first."""
+        await self._to.remove_user_from_room(user_id, server_id)
+        return await self._to.broadcast_to_room(server_id, "MEMBER_LEAVE", {"serverId": server_id, "userId": user_id})
+
+    async def permissions_update(
+        self, server_id: str, *, channel_id: str | None = None, user_id: str | None = None
+    ) -> Receipt:
+        """`PERMISSIONS_UPDATE` to the server, or to the one user it concerns. Their rooms are asked for anew first.
+
+        Between this call and the service's answer nothing is written to them.
+        """
+        event = {"serverId": server_id}
+        if channel_id is not None:
+            event["channelId"] = channel_id
+        if user_id is None:
+            await self._to.refresh_members(server_id)
+            return await self._to.broadcast_to_room(server_id, "PERMISSIONS_UPDATE", event)
+        await self._to.refresh_rooms(user_id)
+        return await self._to.broadcast_to_user(user_id, "PERMISSIONS_UPDATE", event | {"userId": user_id})
+
+    async def system_bot_config_update(self, service_type: str, bot_id: str) -> Receipt:
+        """`SYSTEM_BOT_CONFIG_UPDATE` to the services of that type, on Infra."""
+        event = {"serviceType": service_type, "botId": bot_id}
+        return await self._to.broadcast_to_room(service_type, "SYSTEM_BOT_CONFIG_UPDATE", event, gateway=self._infra)

@@ -1,0 +1,43 @@
+"""A gateway that is a Socket.IO namespace."""
+
+from __future__ import annotations
+
+from asgi_realtime.auth import Authenticator, JWTAuthenticator, from_auth, from_bearer
+from asgi_realtime.connection import Connection
+from asgi_realtime.errors import ConfigurationError
+from asgi_realtime.gateways.base import Gateway, NewToken, Parts
+from asgi_realtime.gateways.handlers import on
+from asgi_realtime.limits import Limits
+
+
+class SocketIOGateway(Gateway):
+    """A Socket.IO namespace: subclass it, or make one and declare handlers with `gateway.on`.
+
+    Without an `authenticator` a client needs a JWT, in `auth.token` or an `Authorization` header.
+    """
+
+    def __init__(
+        self, namespace: str = "/", *, authenticator: Authenticator | None = None, limits: Limits | None = None
+    ) -> None:
+        """Make the gateway of a namespace.
+
+        Raises:
+            ConfigurationError: if the namespace is not `/` and a name without comma or query.
+        """
+        if not namespace.startswith("/") or set(namespace) & set(",?"):
+            raise ConfigurationError(f"SocketIOGateway({namespace!r}): a namespace looks like /chat")
+        super().__init__(namespace, authenticator=authenticator, limits=limits)
+
+    def gateway_for(self, namespace: str) -> SocketIOGateway | None:
+        """Itself for its own namespace. What mounts many namespaces at once answers for each."""
+        return self if namespace == self.name else None
+
+    def default_authenticator(self, parts: Parts) -> Authenticator:
+        """A JWT in `auth.token`, or an `Authorization: Bearer` header."""
+        return JWTAuthenticator(parts.require_verifier(), [from_auth("token"), from_bearer()], parts.revocations)
+
+    @on("auth/refresh")
+    async def auth_refresh(self, new: NewToken, connection: Connection) -> dict[str, bool]:
+        """Replace the token of a live connection (PROTOCOLS.md, "Additions"). It must name the same user."""
+        await self.refresh_token(connection, new["token"])
+        return {"success": True}

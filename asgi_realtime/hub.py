@@ -1,0 +1,195 @@
+"""This process's connections and rooms, and the fan-out to them."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Collection
+
+from asgi_realtime.broker.base import Broker
+from asgi_realtime.connection import NO_ROOM, Connection, Dialect
+from asgi_realtime.errors import InvalidMessage, RateLimited
+from asgi_realtime.limits import Limits, check_room_name
+from asgi_realtime.messages import (
+    AddToRoom,
+    CloseRoom,
+    Command,
+    DisconnectUser,
+    GatewayName,
+    Publication,
+    RefreshRooms,
+    RemoveFromRoom,
+    RevokeToken,
+    RevokeUser,
+    RoomName,
+    ToRoom,
+)
+from asgi_realtime.metrics import Metrics
+from asgi_realtime.refresh import Refresher, RoomsOf
+from asgi_realtime.revocations import Revocations
+from asgi_realtime.rooms import Rooms
+from asgi_realtime.tasks import Tasks
+
+
+class _Mount:
+    """A gateway as the hub knows it."""
+
+    __slots__ = ("dialect", "limits", "rooms", "rooms_of")
+
+    def __init__(self, dialect: Dialect, limits: Limits, rooms_of: RoomsOf | None) -> None:
+        self.dialect = dialect
+        self.limits = limits
+        self.rooms_of = rooms_of
+        self.rooms = Rooms()
+
+
+class Hub:
+    """The receiving end of the broker, and the one place that knows who is in which room.
+
+    Everything that changes membership goes through here, for every dialect.
+    """
+
+    def __init__(self, *, broker: Broker, revocations: Revocations, tasks: Tasks, metrics: Metrics) -> None:
+        self._broker = broker
+        self._revocations = revocations
+        self._metrics = metrics
+        self._mounts: dict[GatewayName, _Mount] = {}
+        self._refresher = Refresher(tasks)
+
+    def mount(self, gateway: GatewayName, dialect: Dialect, limits: Limits, rooms_of: RoomsOf | None = None) -> None:
+        """Make a gateway known. `rooms_of` asks the host for an identity's rooms, where there is such a host."""
+        self._mounts[gateway] = _Mount(dialect, limits, rooms_of)
+
+    @property
+    def gateways(self) -> Collection[GatewayName]:
+        """The gateways mounted, as a live view."""
+        return self._mounts.keys()
+
+    def rooms(self, gateway: GatewayName) -> Rooms:
+        """The rooms of a mounted gateway, to look at."""
+        return self._mounts[gateway].rooms
+
+    # Fan-out
+
+    def deliver(self, publication: Publication) -> int:
+        """Write a publication to its recipients here. Returns how many there were.
+
+        Encoded and framed once; then one `push` per recipient, over a snapshot, because a push may
+        end a connection that is too slow.
+        """
+        mount = self._mounts.get(publication.gateway)
+        if mount is None:
+            return 0
+        target = publication.target
+        recipients: Collection[Connection] = mount.rooms.recipients(target)
+        if publication.except_ or publication.volatile:
+            recipients = [
+                connection
+                for connection in recipients
+                if connection.id not in publication.except_ and not (publication.volatile and connection.behind)
+            ]
+        if not recipients:
+            return 0
+        frame = mount.dialect.event(publication.event, publication.payload, publication.attachments)
+        room = target.room if type(target) is ToRoom else NO_ROOM
+        for connection in recipients:
+            connection.push(frame, room)
+        return len(recipients)
+
+    # Membership
+
+    def add(self, connection: Connection) -> None:
+        """Admit an authenticated connection: its personal room is open from now on.
+
+        Raises:
+            RateLimited: if the user has as many connections as the limit allows.
+        """
+        mount = self._mounts[connection.gateway]
+        if len(mount.rooms.of_user(connection.identity.user_id)) >= mount.limits.connections_per_user:
+            raise RateLimited("too many connections")
+        mount.rooms.add(connection)
+        self._metrics.gauge("connections", len(mount.rooms), gateway=connection.gateway)
+
+    def remove(self, connection: Connection) -> None:
+        """Forget a connection and its memberships."""
+        mount = self._mounts[connection.gateway]
+        mount.rooms.remove(connection)
+        self._metrics.gauge("connections", len(mount.rooms), gateway=connection.gateway)
+
+    async def join(self, connection: Connection, room: RoomName, parent: RoomName | None) -> None:
+        """Put a connection into a room; it receives the room's events from now on.
+
+        Raises:
+            InvalidMessage: for a name over the limits, or more rooms than allowed.
+        """
+        mount = self._mounts[connection.gateway]
+        check_room_name(room, mount.limits)
+        if room not in connection.rooms and len(connection.rooms) >= mount.limits.rooms_per_connection:
+            raise InvalidMessage(f"a connection is in at most {mount.limits.rooms_per_connection} rooms")
+        mount.rooms.join(connection, room, parent)
+        await self._broker.subscribe(connection.gateway, room)
+
+    async def leave(self, connection: Connection, room: RoomName) -> None:
+        """Take a connection out of a room and of the rooms below it."""
+        self._mounts[connection.gateway].rooms.leave(connection, room)
+
+    # Commands of the cluster
+
+    def apply(self, command: Command) -> Awaitable[object] | None:
+        """Carry out a command here: at once, but for a refresh, which waits for the host."""
+        if isinstance(command, RevokeToken | RevokeUser | DisconnectUser):
+            self._cut_off(command)
+            return None
+        mount = self._mounts.get(command.gateway)
+        if mount is None:
+            return None
+        if isinstance(command, RefreshRooms):
+            connections = mount.rooms.recipients(command.target)
+            if mount.rooms_of is None or not connections:
+                return None
+            # Asked now, in this call: whatever is published next finds these connections held.
+            return asyncio.gather(*[self.refresh(connection) for connection in connections])
+        if isinstance(command, CloseRoom):
+            mount.rooms.close(command.room)
+            self._refresher.missed(mount.rooms.everybody, functools.partial(self._move, mount.rooms, command))
+        else:
+            connections = mount.rooms.of_user(command.user_id)
+            for connection in connections:
+                self._move(mount.rooms, command, connection)
+            self._refresher.missed(connections, functools.partial(self._move, mount.rooms, command))
+        return None
+
+    @staticmethod
+    def _move(rooms: Rooms, command: AddToRoom | RemoveFromRoom | CloseRoom, connection: Connection) -> None:
+        if isinstance(command, AddToRoom):
+            rooms.join(connection, command.room, command.parent)
+        else:
+            rooms.leave(connection, command.room)
+
+    def _cut_off(self, command: RevokeToken | RevokeUser | DisconnectUser) -> None:
+        if isinstance(command, RevokeToken):
+            self._revocations.revoke_token(command.jti)
+        elif isinstance(command, RevokeUser):
+            self._revocations.revoke_user(command.user_id, command.issued_before)
+        for name, mount in self._mounts.items():
+            if isinstance(command, DisconnectUser):
+                if command.gateway in (None, name):
+                    for connection in mount.rooms.of_user(command.user_id):
+                        connection.end(command.code, command.reason)
+                continue
+            everybody = (
+                mount.rooms.everybody if isinstance(command, RevokeToken) else mount.rooms.of_user(command.user_id)
+            )
+            for connection in everybody:
+                if self._revocations.is_revoked(connection.identity):
+                    connection.end(1008, "credentials revoked")
+
+    def refresh(self, connection: Connection) -> Awaitable[None]:
+        """Ask the host for a connection's rooms and put it there; the connection is held until then.
+
+        If the host fails, the connection is ended: what it may see is not known.
+        """
+        mount = self._mounts[connection.gateway]
+        if mount.rooms_of is None:
+            raise RuntimeError(f"the gateway {connection.gateway} was mounted without rooms_of")
+        return self._refresher.start(connection, mount.rooms, mount.rooms_of, mount.limits.handler_timeout)

@@ -1,0 +1,106 @@
+"""Every bound on what a client, or a host, can make this process hold; and the token bucket."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+
+from asgi_realtime.errors import ConfigurationError, InvalidMessage
+
+# Surrogates are half characters, which no encoding can carry.
+_CONTROL_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """The bounds, each with its unit, default and consequence. A gateway may have its own.
+
+    Every field is also an environment variable: `MEW_` and the field's name in capitals.
+
+    Raises:
+        ConfigurationError: for a bound that is not a finite number above 0, with the variable's name.
+    """
+
+    message_bytes: int = 1_000_000
+    """Largest message or POST a client may send, in bytes. Over: 1009, or HTTP 413."""
+    publication_bytes: int = 4_000_000
+    """Largest broadcast payload, in bytes. Over: `PayloadTooLarge` at the publisher."""
+    outbox_bytes: int = 1_048_576
+    """What may wait for a client that is not reading, in bytes. Over: closed with 1013."""
+    attachments: int = 10
+    """Binary attachments in one Socket.IO packet. Over: closed."""
+    event_name_bytes: int = 200
+    """Longest event name, in bytes. Over: closed."""
+    room_name_bytes: int = 200
+    """Longest room name, in bytes. Over: `InvalidMessage`."""
+    rooms_per_connection: int = 10_000
+    """Rooms one connection may be in. Over: `InvalidMessage`."""
+    namespaces_per_session: int = 16
+    """Socket.IO namespaces one transport may be connected to. Over: connect_error."""
+    pending_acks: int = 1_000
+    """Acks one connection may owe us; the oldest is given up first."""
+    event_rate: float = 200.0
+    """Events per second one connection may send, on average. Over: `RATE_LIMITED`."""
+    event_burst: int = 1_000
+    """Events one connection may send at once. Over: `RATE_LIMITED`."""
+    events_in_flight: int = 64
+    """Events of one connection that may wait for their handler. Then reading pauses."""
+    handler_timeout: float = 30.0
+    """Seconds a handler or service call may take. Over: cancelled and answered as a failure."""
+    connect_timeout: float = 20.0
+    """Seconds a client may take from opening a transport to a finished CONNECT. Over: closed."""
+    connections_per_user: int = 100
+    """Connections of one user to one gateway of this process. Over: connect_error."""
+    sessions_per_address: int = 10_000
+    """Transports open from one client address (a proxy's, if the server is not told to trust it). Over: 503."""
+    sessions: int = 100_000
+    """Transports open in this process. Over: HTTP 503."""
+    handshake_bytes: int = 16_384
+    """Largest authentication payload of a CONNECT, in bytes. Over: closed."""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if not (value > 0 and math.isfinite(value)):
+                raise ConfigurationError(f"MEW_{field.name.upper()} must be a finite number greater than 0")
+
+
+def check_room_name(room: object, limits: Limits) -> None:
+    """Refuse a room name no host means: empty, too long, or with control characters.
+
+    Raises:
+        InvalidMessage: with a message that says which.
+    """
+    if not isinstance(room, str) or not room:
+        raise InvalidMessage("a room name is a non-empty string")
+    if len(room) > limits.room_name_bytes or len(room.encode("utf-8", "surrogatepass")) > limits.room_name_bytes:
+        raise InvalidMessage(f"a room name has at most {limits.room_name_bytes} bytes")
+    if _CONTROL_CHARACTERS.search(room):
+        raise InvalidMessage("a room name has no control characters")
+
+
+class TokenBucket:
+    """At most `burst` events at once and `rate` per second on average. Made full.
+
+    The clock comes in with each call (seconds, monotonic), so that it costs no timer and tests can
+    move it.
+    """
+
+    __slots__ = ("_burst", "_rate", "_tokens", "_updated")
+
+    def __init__(self, rate: float, burst: int, now: float) -> None:
+        self._rate = rate
+        self._burst = float(burst)
+        self._tokens = float(burst)
+        self._updated = now
+
+    def take(self, now: float) -> bool:
+        """Use one token. False when there is none: the event is over the limit."""
+        if now > self._updated:
+            self._tokens = min(self._burst, self._tokens + (now - self._updated) * self._rate)
+            self._updated = now
+        if self._tokens < 1.0:
+            return False
+        self._tokens -= 1.0
+        return True

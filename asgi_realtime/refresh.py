@@ -1,0 +1,95 @@
+"""Asking the host which rooms a connection may see, while the world goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+from asgi_realtime.connection import Connection
+from asgi_realtime.messages import Identity, RoomName
+from asgi_realtime.rooms import Rooms
+from asgi_realtime.tasks import Tasks
+
+logger = logging.getLogger("asgi_realtime")
+
+RoomsOf = Callable[[Identity], Awaitable[Mapping[RoomName, RoomName | None]]]
+"""Asks the host which rooms an identity may see: room to the room it lies below, or None."""
+
+_QUESTIONS = 16
+"""Questions put to the host at once: its database has other work too."""
+
+
+class Refresh:
+    """One question to the host about one connection, while it is under way.
+
+    `missed` are the changes made meanwhile: the host's answer may be older than they are, so they
+    are made again on top of it. `again` says that the question itself was asked anew.
+    """
+
+    __slots__ = ("again", "done", "missed")
+
+    def __init__(self) -> None:
+        self.missed: list[Callable[[Connection], None]] = []
+        self.again = False
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+
+class Refresher:
+    """Puts the questions, a bounded number at a time, and carries out the answers.
+
+    From `start` until the answer nothing is written to the connection: broadcasts are held, and
+    those to rooms it turns out to have lost are dropped. A host that fails or is too slow costs the
+    connection, never the secrecy of a room.
+    """
+
+    def __init__(self, tasks: Tasks) -> None:
+        self._tasks = tasks
+        self._questions = asyncio.Semaphore(_QUESTIONS)
+
+    def start(self, connection: Connection, rooms: Rooms, rooms_of: RoomsOf, timeout: float) -> Awaitable[None]:
+        """Begin in this call; the result is awaitable by any number of waiters and never raises."""
+        refresh = connection.refresh
+        if refresh is not None:
+            refresh.again = True
+        else:
+            refresh = connection.refresh = Refresh()
+            connection.hold()
+            self._tasks.spawn(self._run(connection, refresh, rooms, rooms_of, timeout), name="refresh of rooms")
+        return asyncio.shield(refresh.done)
+
+    def missed(self, connections: Iterable[Connection], change: Callable[[Connection], None]) -> None:
+        """Have a change made once more to those connections whose question is under way."""
+        for connection in connections:
+            if connection.refresh is not None:
+                connection.refresh.missed.append(change)
+
+    async def _run(
+        self, connection: Connection, refresh: Refresh, rooms: Rooms, rooms_of: RoomsOf, timeout: float
+    ) -> None:
+        try:
+            granted = await self._ask(connection, refresh, rooms_of, timeout)
+            for room in connection.granted - granted.keys():
+                rooms.leave(connection, room)
+            for room, parent in granted.items():
+                rooms.join(connection, room, parent)
+            connection.granted = frozenset(granted)
+            for change in refresh.missed:
+                change(connection)
+        except Exception as error:
+            logger.error("%r: the host could not say which rooms it may see: %r", connection, error)
+            connection.end(1011, "rooms unavailable")
+        finally:
+            connection.refresh = None
+            connection.release()
+            refresh.done.set_result(None)
+
+    async def _ask(
+        self, connection: Connection, refresh: Refresh, rooms_of: RoomsOf, timeout: float
+    ) -> Mapping[RoomName, RoomName | None]:
+        while True:
+            refresh.again = False
+            async with self._questions, asyncio.timeout(timeout):
+                granted = await rooms_of(connection.identity)
+            if not refresh.again or connection.closed:
+                return granted

@@ -1,0 +1,157 @@
+"""Who is in which room of one gateway: sets and indexes, no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from asgi_realtime.messages import ConnectionId, RoomName, Target, ToRoom, ToUsers, UserId
+
+if TYPE_CHECKING:
+    from asgi_realtime.connection import Connection
+
+
+class Room:
+    """A set of connections that keeps the order of joining and a flat snapshot for the fan-out."""
+
+    __slots__ = ("_flat", "members")
+
+    def __init__(self) -> None:
+        self.members: dict[Connection, None] = {}
+        self._flat: tuple[Connection, ...] | None = None
+
+    def add(self, connection: Connection) -> None:
+        """Let a connection in."""
+        self.members[connection] = None
+        self._flat = None
+
+    def discard(self, connection: Connection) -> None:
+        """Let a connection go, if it is here."""
+        if self.members.pop(connection, False) is None:
+            self._flat = None
+
+    @property
+    def recipients(self) -> tuple[Connection, ...]:
+        """The members as a flat snapshot, made once after each change: the fan-out iterates it."""
+        if self._flat is None:
+            self._flat = tuple(self.members)
+        return self._flat
+
+
+class Rooms:
+    """All rooms, users and connections of one gateway in this process.
+
+    Invariants: a room exists exactly while it has members; a connection's `rooms` and the rooms'
+    `members` mirror each other; personal rooms are the index by user, so no room name reaches them.
+
+    A room may lie below another. Leaving the upper one means leaving those below: whoever is taken
+    out of a server's room is out of its channels' rooms in the same step.
+    """
+
+    def __init__(self) -> None:
+        self._everybody = Room()
+        self._rooms: dict[RoomName, Room] = {}
+        self._users: dict[UserId, Room] = {}
+        self._by_id: dict[ConnectionId, Connection] = {}
+        self._parents: dict[RoomName, RoomName] = {}
+        self._below: dict[RoomName, set[RoomName]] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def __contains__(self, connection: Connection) -> bool:
+        return self._by_id.get(connection.id) is connection
+
+    @property
+    def names(self) -> Collection[RoomName]:
+        """The rooms that have members here."""
+        return self._rooms.keys()
+
+    def get(self, connection_id: ConnectionId) -> Connection | None:
+        """The connection with this id, if it is here."""
+        return self._by_id.get(connection_id)
+
+    def of_user(self, user_id: UserId) -> tuple[Connection, ...]:
+        """A user's connections."""
+        room = self._users.get(user_id)
+        return room.recipients if room is not None else ()
+
+    def of_room(self, room: RoomName) -> tuple[Connection, ...]:
+        """A room's members."""
+        found = self._rooms.get(room)
+        return found.recipients if found is not None else ()
+
+    @property
+    def everybody(self) -> tuple[Connection, ...]:
+        """Every connection."""
+        return self._everybody.recipients
+
+    def recipients(self, target: Target) -> tuple[Connection, ...]:
+        """The connections a target means, each once."""
+        if type(target) is ToRoom:
+            return self.of_room(target.room)
+        if type(target) is ToUsers:
+            if len(target.user_ids) == 1:
+                return self.of_user(target.user_ids[0])
+            return tuple(dict.fromkeys(c for user_id in target.user_ids for c in self.of_user(user_id)))
+        return self.everybody
+
+    def add(self, connection: Connection) -> None:
+        """Admit a connection: from now on it is in its user's personal room and in `everybody`."""
+        self._by_id[connection.id] = connection
+        self._everybody.add(connection)
+        self._users.setdefault(connection.identity.user_id, Room()).add(connection)
+
+    def remove(self, connection: Connection) -> None:
+        """Forget a connection and its memberships, which `connection.rooms` still lists. Harmless if it is not here."""
+        if connection not in self:
+            return
+        del self._by_id[connection.id]
+        self._everybody.discard(connection)
+        user_id = connection.identity.user_id
+        mine = self._users[user_id]
+        mine.discard(connection)
+        if not mine.members:
+            del self._users[user_id]
+        left = tuple(connection.rooms)
+        for room in left:
+            self._leave(connection, room)
+        connection.rooms.update(left)
+
+    def join(self, connection: Connection, room: RoomName, parent: RoomName | None = None) -> None:
+        """Put a connection into a room, below `parent` if one is named. Nothing for one that is gone already."""
+        if connection not in self:
+            return
+        self._rooms.setdefault(room, Room()).add(connection)
+        connection.rooms.add(room)
+        if parent is not None and self._parents.get(room) != parent:
+            self._unlink(room)
+            self._parents[room] = parent
+            self._below.setdefault(parent, set()).add(room)
+
+    def leave(self, connection: Connection, room: RoomName) -> None:
+        """Take a connection out of a room and of the rooms below it."""
+        for name in (*self._below.get(room, ()), room):
+            if name in connection.rooms:
+                self._leave(connection, name)
+
+    def close(self, room: RoomName) -> None:
+        """Empty a room and the rooms below it."""
+        for name in (*self._below.get(room, ()), room):
+            for connection in self.of_room(name):
+                self._leave(connection, name)
+
+    def _leave(self, connection: Connection, room: RoomName) -> None:
+        connection.rooms.discard(room)
+        found = self._rooms[room]
+        found.discard(connection)
+        if not found.members:
+            del self._rooms[room]
+            self._unlink(room)
+
+    def _unlink(self, room: RoomName) -> None:
+        parent = self._parents.pop(room, None)
+        if parent is not None:
+            self._below[parent].discard(room)
+            if not self._below[parent]:
+                del self._below[parent]

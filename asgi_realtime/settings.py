@@ -1,0 +1,286 @@
+"""Configuration: environment variables, read once and only here, or a `Settings` object."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import math
+import os
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.config import Config
+
+from asgi_realtime.errors import ConfigurationError
+from asgi_realtime.keys import (
+    HMAC_ALGORITHMS,
+    KEY_PAIR_ALGORITHMS,
+    MINIMUM_RSA_BITS,
+    MINIMUM_SECRET_BYTES,
+    algorithms_of,
+    is_too_short,
+    load_public_key,
+    read_pem,
+)
+from asgi_realtime.limits import Limits
+
+logger = logging.getLogger("asgi_realtime")
+
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@*]+", re.IGNORECASE)
+
+
+def _secret() -> Any:
+    return dataclasses.field(default=None, repr=False)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """How this process behaves. Each field names its variable, unit, default and consequence.
+
+    Raises:
+        ConfigurationError: for a value that cannot work, with the variable's name.
+    """
+
+    dev: bool = False
+    """`MEW_DEV`: development conveniences. With no key configured, a random JWT secret is made and warned about."""
+    jwt_secret: str | None = _secret()
+    """`MEW_JWT_SECRET`: shared secret of HS256/384/512 tokens, at least 32 bytes (fewer only with `MEW_DEV`)."""
+    jwt_public_key: str | None = dataclasses.field(default=None, repr=False)
+    """`MEW_JWT_PUBLIC_KEY`: PEM public key or certificate (the text, or the path of a file; read once) of RS*, PS*,
+    ES* or EdDSA tokens."""
+    jwks_url: str | None = None
+    """`MEW_JWKS_URL`: where the identity provider publishes its keys."""
+    jwks_cooldown: float = 30.0
+    """`MEW_JWKS_COOLDOWN`: seconds between two fetches of the JWKS, however many unknown `kid`s arrive."""
+    jwks_timeout: float = 5.0
+    """`MEW_JWKS_TIMEOUT`: seconds a fetch of the JWKS may take. Then those who wait for it are refused."""
+    jwks_ttl: float = 300.0
+    """`MEW_JWKS_TTL`: seconds after which the JWKS is fetched again. While that fails, the old keys stay good."""
+    jwt_algorithms: tuple[str, ...] = ()
+    """`MEW_JWT_ALGORITHMS`: accepted algorithms, comma-separated. Default: those that fit the configured key."""
+    jwt_audience: str | None = None
+    """`MEW_JWT_AUDIENCE`: required `aud`. Unset: `aud` is not looked at."""
+    jwt_issuer: str | None = None
+    """`MEW_JWT_ISSUER`: required `iss`. Unset: `iss` is not looked at."""
+    jwt_user_claim: str = "sub"
+    """`MEW_JWT_USER_CLAIM`: the claim that holds the user id."""
+    jwt_leeway: float = 0.0
+    """`MEW_JWT_LEEWAY`: seconds of clock difference forgiven for `exp` and `nbf`."""
+    revocation_ttl: float = 2_592_000.0
+    """`MEW_REVOCATION_TTL`: seconds a revoked token or user is remembered: longer than any token is good for."""
+    admin_secret: str | None = _secret()
+    """`MEW_ADMIN_SECRET`: opens the Infra gateway. Unset: it is closed."""
+    cors_origins: tuple[str, ...] = ()
+    """`MEW_CORS_ORIGINS`: origins that may use REST and realtime, comma-separated; `*`: any. Unset: the own one."""
+    events_cors_origin: str = "http://localhost:5173"
+    """`CORS_ORIGIN`: one more origin, for the Events gateway alone. Empty: none."""
+    socketio_path: str = "/socket.io"
+    """`MEW_SOCKETIO_PATH`: where Engine.IO is mounted."""
+    transports: tuple[str, ...] = ("polling", "websocket")
+    """`MEW_TRANSPORTS`: Engine.IO transports offered, comma-separated."""
+    ping_interval: float = 25.0
+    """`MEW_PING_INTERVAL`: seconds between two heartbeats."""
+    ping_timeout: float = 20.0
+    """`MEW_PING_TIMEOUT`: seconds a heartbeat may stay unanswered. Then the connection is closed."""
+    upgrade_timeout: float = 10.0
+    """`MEW_UPGRADE_TIMEOUT`: seconds an upgrade to WebSocket may take. Then it is given up, and polling goes on."""
+    presence_grace: float = 5.0
+    """`MEW_PRESENCE_GRACE`: seconds a user stays online after the last connection ended."""
+    publish_timeout: float = 1.0
+    """`MEW_PUBLISH_TIMEOUT`: seconds a broadcast may take to reach the broker. Then `BrokerUnavailable`."""
+    history_size: int = 1_000
+    """`MEW_HISTORY_SIZE`: publications kept for each room."""
+    history_ttl: float = 300.0
+    """`MEW_HISTORY_TTL`: seconds a publication is kept."""
+    drain_timeout: float = 5.0
+    """`MEW_DRAIN_TIMEOUT`: seconds connections may take to close when the process stops."""
+    limits: Limits = dataclasses.field(default_factory=Limits)
+    """Bounds on clients: see `Limits`; each field is a variable too."""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, float | int) and not math.isfinite(value):
+                raise ConfigurationError(f"{variable(field.name)} must be a finite number")
+            if str(field.type).startswith("tuple") and isinstance(value, str):
+                raise ConfigurationError(f"{variable(field.name)} must be a tuple of strings, not one string")
+        for name in _POSITIVE:
+            if not getattr(self, name) > 0:
+                raise ConfigurationError(f"{variable(name)} must be greater than 0")
+        for name in _NOT_NEGATIVE:
+            if getattr(self, name) < 0:
+                raise ConfigurationError(f"{variable(name)} must be 0 or more")
+        if not re.fullmatch(r"(/[^/?#\s]+)+/?", self.socketio_path):
+            raise ConfigurationError("MEW_SOCKETIO_PATH must be a path below the root, such as /socket.io")
+        if not self.transports or set(self.transports) - {"polling", "websocket"}:
+            raise ConfigurationError("MEW_TRANSPORTS must name polling, websocket, or both")
+        if not self.jwt_user_claim:
+            raise ConfigurationError("MEW_JWT_USER_CLAIM must name a claim, such as sub")
+        self._check_origins()
+        self._check_keys()
+        if self.dev and not self.has_jwt_key:
+            logger.warning(
+                "MEW_DEV is on and no JWT key is set: made a random MEW_JWT_SECRET; every token ends with this process"
+            )
+            # The dataclass is frozen for its users; this is still its construction.
+            object.__setattr__(self, "jwt_secret", secrets.token_urlsafe(64))
+
+    def _check_origins(self) -> None:
+        extra = (self.events_cors_origin,) if self.events_cors_origin else ()
+        for name, origins in (("cors_origins", self.cors_origins), ("events_cors_origin", extra)):
+            for origin in origins:
+                if origin != "*" and not _ORIGIN.fullmatch(origin.removesuffix("/")):
+                    raise ConfigurationError(
+                        f"{variable(name)}: {origin!r} is not an origin; "
+                        "write scheme and host, such as https://app.example.com, or * alone for any"
+                    )
+
+    def _check_keys(self) -> None:
+        keys = [name for name in ("jwt_secret", "jwt_public_key", "jwks_url") if getattr(self, name)]
+        if len(keys) > 1:
+            raise ConfigurationError(
+                f"{' and '.join(map(variable, keys))} are set together; keep only the one tokens are signed with"
+            )
+        if self.jwt_secret:
+            self._check_secret(self.jwt_secret)
+        if self.jwt_public_key:
+            self._check_public_key(self.jwt_public_key)
+        if self.jwks_url:
+            _check_url("MEW_JWKS_URL", self.jwks_url)
+        # A public key taken for an HMAC secret would let anybody sign: the two families never mix.
+        allowed = self._fitting_algorithms()
+        wrong = [name for name in self.jwt_algorithms if name not in allowed]
+        if wrong:
+            fitting = f"{variable(keys[0])} takes " if keys else "choose from "
+            raise ConfigurationError(f"MEW_JWT_ALGORITHMS: {wrong[0]!r} is not accepted; {fitting}{', '.join(allowed)}")
+
+    def _check_secret(self, secret: str) -> None:
+        if "-----BEGIN" in secret:
+            raise ConfigurationError("MEW_JWT_SECRET holds a PEM key; a public key belongs into MEW_JWT_PUBLIC_KEY")
+        if len(secret.encode()) < MINIMUM_SECRET_BYTES and not self.dev:
+            raise ConfigurationError(
+                f"MEW_JWT_SECRET must have at least {MINIMUM_SECRET_BYTES} bytes, or it can be guessed from one token; "
+                'make one with: python -c "import secrets; print(secrets.token_urlsafe(48))"'
+            )
+
+    def _check_public_key(self, text_or_path: str) -> None:
+        try:
+            pem = read_pem(text_or_path)
+            key = load_public_key(pem)
+        except ValueError as error:
+            raise ConfigurationError(f"MEW_JWT_PUBLIC_KEY {error}") from None
+        if is_too_short(key) and not self.dev:
+            raise ConfigurationError(f"MEW_JWT_PUBLIC_KEY must have at least {MINIMUM_RSA_BITS} bits")
+        object.__setattr__(self, "jwt_public_key", pem)  # the text from now on, wherever it came from
+
+    def _fitting_algorithms(self) -> tuple[str, ...]:
+        if self.jwt_secret:
+            return HMAC_ALGORITHMS
+        if self.jwt_public_key:
+            return algorithms_of(load_public_key(self.jwt_public_key))
+        return KEY_PAIR_ALGORITHMS if self.jwks_url else (*HMAC_ALGORITHMS, *KEY_PAIR_ALGORITHMS)
+
+    @property
+    def algorithms(self) -> tuple[str, ...]:
+        """The JWT algorithms accepted: those configured, else those that fit the key. Never `none`."""
+        return self.jwt_algorithms or self._fitting_algorithms()
+
+    @property
+    def has_jwt_key(self) -> bool:
+        """Whether tokens can be verified at all."""
+        return bool(self.jwt_secret or self.jwt_public_key or self.jwks_url)
+
+    def require_jwt_key(self) -> None:
+        """Refuse to start without a key to verify tokens with.
+
+        Raises:
+            ConfigurationError: naming the variables, one of which must be set.
+        """
+        if not self.has_jwt_key:
+            raise ConfigurationError(
+                "no key to verify tokens with: set MEW_JWT_SECRET (the shared secret of HS256 tokens), "
+                "MEW_JWT_PUBLIC_KEY (a PEM public key) or MEW_JWKS_URL (your identity provider's keys); "
+                "for development, MEW_DEV=true makes a random secret"
+            )
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """Read every variable of this class and of `Limits` from the environment (or a mapping).
+
+        An empty variable counts as unset, so that a compose file may pass on what it does not have;
+        only an empty `CORS_ORIGIN` means none instead of its default.
+
+        Raises:
+            ConfigurationError: naming the variable.
+        """
+        config = Config(environ=dict(os.environ if environ is None else environ))
+        values = _read(config, cls)
+        return cls(**values, limits=Limits(**_read(config, Limits)))
+
+
+_POSITIVE = (
+    *("ping_interval", "ping_timeout", "upgrade_timeout", "publish_timeout", "drain_timeout"),
+    *("history_size", "history_ttl", "jwks_timeout", "jwks_ttl", "revocation_ttl"),
+)
+_NOT_NEGATIVE = ("presence_grace", "jwt_leeway", "jwks_cooldown")
+
+
+def variable(field: str) -> str:
+    """The environment variable of a field."""
+    if field == "events_cors_origin":
+        return "CORS_ORIGIN"
+    return "MEW_" + field.upper()
+
+
+def _check_url(name: str, url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise ConfigurationError(f"{name} must be an address that starts with https:// or http://")
+
+
+def _read(config: Config, kind: type[Settings] | type[Limits]) -> dict[str, Any]:
+    """The fields of a class whose variables are set."""
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(kind):
+        name = variable(field.name)
+        text = config.environ.get(name)
+        if field.name == "limits" or text is None or (not text.strip() and field.name != "events_cors_origin"):
+            continue
+        cast, expected = _cast(str(field.type))
+        try:
+            values[field.name] = config(name, cast=cast)
+        except ValueError:
+            # The value itself stays out of the message: it may be a secret put into the wrong variable.
+            raise ConfigurationError(f"{name} must be {expected}") from None
+    return values
+
+
+def _cast(annotation: str) -> tuple[Callable[[str], Any], str]:
+    """How a field of this type is read, and what to tell whoever wrote something else."""
+    if annotation == "bool":
+        return _boolean, "true or false"
+    if annotation == "int":
+        return int, "a whole number"
+    if annotation == "float":
+        return float, "a number"
+    if annotation.startswith("tuple"):
+        return _list, "a list, separated by commas"
+    return str.strip, "text"
+
+
+def _boolean(text: str) -> bool:
+    word = text.strip().lower()
+    if word not in ("true", "1", "yes", "on", "false", "0", "no", "off"):
+        raise ValueError(word)
+    return word in ("true", "1", "yes", "on")
+
+
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())

@@ -1,0 +1,60 @@
+"""Socket.IO v5: packets, dialect and session without I/O, and python-socketio's API on top of them.
+
+Write `from asgi_realtime import socketio` instead of `import socketio`: the server, its `ASGIApp`
+and its namespaces are ours, the clients and the exceptions are python-socketio's own.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from socketio import (
+        AsyncClient,
+        AsyncClientNamespace,
+        AsyncSimpleClient,
+        Client,
+        ClientNamespace,
+        SimpleClient,
+    )
+
+    from asgi_realtime.socketio import exceptions
+    from asgi_realtime.socketio.asgi_app import ASGIApp
+    from asgi_realtime.socketio.namespace import AsyncNamespace, Namespace
+    from asgi_realtime.socketio.server import SocketIOServer
+    from asgi_realtime.socketio.server import SocketIOServer as AsyncServer
+
+__all__ = [
+    "ASGIApp",
+    "AsyncClient",
+    "AsyncClientNamespace",
+    "AsyncNamespace",
+    "AsyncServer",
+    "AsyncSimpleClient",
+    "Client",
+    "ClientNamespace",
+    "Namespace",
+    "SimpleClient",
+    "SocketIOServer",
+    "exceptions",
+]
+
+_PLACES = {
+    "ASGIApp": ("asgi_realtime.socketio.asgi_app", "ASGIApp"),
+    "AsyncNamespace": ("asgi_realtime.socketio.namespace", "AsyncNamespace"),
+    "AsyncServer": ("asgi_realtime.socketio.server", "SocketIOServer"),
+    "Namespace": ("asgi_realtime.socketio.namespace", "Namespace"),
+    "SocketIOServer": ("asgi_realtime.socketio.server", "SocketIOServer"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Late, because the floors above import the packets and the dialect from here, and need no
+    # server; and because python-socketio takes a tenth of a second to import.
+    if name == "exceptions":
+        return importlib.import_module("asgi_realtime.socketio.exceptions")
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, attribute = _PLACES.get(name, ("socketio", name))
+    return getattr(importlib.import_module(module), attribute)

@@ -1,0 +1,129 @@
+"""python-socketio's `ASGIApp`: a `SocketIOServer` as an application of its own, or in front of another."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import starlette.types
+from starlette.responses import FileResponse, PlainTextResponse
+from starlette.types import Message, Receive, Scope, Send
+
+from asgi_realtime.middleware import RealtimeMiddleware
+from asgi_realtime.settings import Settings
+from asgi_realtime.socketio.options import settings_with
+from asgi_realtime.socketio.server import SocketIOServer
+from asgi_realtime.socketio.static_files import Rule, StaticFiles
+
+Hook: TypeAlias = Callable[[], Any]
+
+
+class ASGIApp:
+    """Serves a `SocketIOServer`, static files, and everything else from another app (or 404).
+
+    It is a `RealtimeMiddleware` whose settings are the environment's with the server's options on
+    top. Mount the server in a `RealtimeMiddleware` of your own to have other gateways beside it.
+
+    Args:
+        socketio_server: the server.
+        other_asgi_app: gets every request that is not for the server. Its lifespan is run too.
+        static_files: see `StaticFiles`.
+        socketio_path: where the server is. None: everything is for the server, whatever its path.
+        on_startup: called when the application starts; may be a coroutine function.
+        on_shutdown: called when it stops.
+
+    Raises:
+        ConfigurationError: for options that cannot work.
+    """
+
+    def __init__(
+        self,
+        socketio_server: SocketIOServer,
+        other_asgi_app: starlette.types.ASGIApp | None = None,
+        static_files: Mapping[str, Rule] | None = None,
+        socketio_path: str | None = "socket.io",
+        on_startup: Hook | None = None,
+        on_shutdown: Hook | None = None,
+    ) -> None:
+        self._path = None if socketio_path is None else "/" + socketio_path.strip("/")
+        settings = settings_with(Settings.from_env(), socketio_server.options, self._path)
+        host = _Host(other_asgi_app, StaticFiles(static_files or {}), on_startup, on_shutdown)
+        self._middleware = RealtimeMiddleware(host, gateways=[socketio_server], settings=settings)
+        self._middleware.realtime  # noqa: B018  # wrong options are an error here, not at start-up
+        self._served = settings.socketio_path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a scope."""
+        if scope["type"] != "lifespan":
+            path: str = scope["path"]
+            if self._path is None:
+                scope = {**scope, "path": self._served + "/", "root_path": ""}
+            elif path == self._path or path.startswith(self._path + "/"):
+                # python-socketio's users write the whole path here, the prefix of a mount included.
+                scope = {**scope, "root_path": ""}
+        await self._middleware(scope, receive, send)
+
+
+class _Host:
+    """What is beside the server: the other app, files, and the two hooks."""
+
+    def __init__(
+        self, app: starlette.types.ASGIApp | None, files: StaticFiles, on_startup: Hook | None, on_shutdown: Hook | None
+    ) -> None:
+        self._app = app
+        self._files = files
+        self._on_startup = on_startup
+        self._on_shutdown = on_shutdown
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(scope, receive, send)
+            return
+        found = self._files.find(scope["path"]) if scope["type"] == "http" else None
+        if found is not None:
+            await FileResponse(found[0], media_type=found[1])(scope, receive, send)
+        elif self._app is not None:
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            await PlainTextResponse("Not Found", 404)(scope, receive, send)
+        else:
+            await send({"type": "websocket.close"})
+
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the hooks around the other app's lifespan: `on_startup` before its start, `on_shutdown` after its end."""
+        asked = False
+
+        async def receive_event() -> Message:
+            nonlocal asked
+            asked = True
+            event = await receive()
+            if event["type"] == "lifespan.startup":
+                await _call(self._on_startup)
+            return event
+
+        async def send_event(event: Message) -> None:
+            if event["type"] == "lifespan.shutdown.complete":
+                await _call(self._on_shutdown)
+            await send(event)
+
+        if self._app is not None:
+            try:
+                await self._app(scope, receive_event, send_event)
+            except Exception:
+                if asked:
+                    raise
+            if asked:
+                return
+        # There is no other app, or it has no lifespan.
+        await receive_event()
+        await send_event({"type": "lifespan.startup.complete"})
+        await receive_event()
+        await send_event({"type": "lifespan.shutdown.complete"})
+
+
+async def _call(hook: Hook | None) -> None:
+    if hook is not None:
+        result = hook()
+        if inspect.isawaitable(result):
+            await result

@@ -1,0 +1,261 @@
+"""One Socket.IO client: the packets of its transport, handed to the gateways of its namespaces."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from asgi_realtime.connection import Connection
+from asgi_realtime.engineio.session import Session
+from asgi_realtime.errors import Refusal
+from asgi_realtime.gateways.base import Acknowledge
+from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
+from asgi_realtime.limits import Limits
+from asgi_realtime.messages import Frame, Json
+from asgi_realtime.socketio.dialect import SocketIODialect
+from asgi_realtime.socketio.packets import Ack, Connect, Disconnect, Event
+from asgi_realtime.socketio.session import SocketIOSession
+from asgi_realtime.tasks import Tasks, TimerWheel
+
+_LEAVE = frozenset({1000, 1008})
+"""Close codes after which a client should not come back by itself: it is told to leave the namespace."""
+
+
+class Namespaces(Protocol):
+    """Finds the gateway of a namespace."""
+
+    def gateway_for(self, namespace: str) -> SocketIOGateway | None:
+        """None: there is no such namespace."""
+
+
+class SocketIOClient:
+    """The application on an Engine.IO session. Owns the session's namespaces; knows no event by name."""
+
+    def __init__(
+        self, session: Session, *, namespaces: Namespaces, limits: Limits, tasks: Tasks, wheel: TimerWheel
+    ) -> None:
+        self.session = session
+        self.packets = SocketIOSession(limits)
+        self._namespaces = namespaces
+        self._limits = limits
+        self._tasks = tasks
+        self._wheel = wheel
+        self._members: dict[str, Member] = {}
+        self._watched = False
+        self._watch()
+
+    def receive(self, message: str | bytes) -> None:
+        """Take one Engine.IO message.
+
+        Raises:
+            ProtocolError: if the client broke the protocol; its session ends.
+        """
+        packet = self.packets.receive(message)
+        match packet:
+            case Event(namespace=namespace, name=name, args=args, ack_id=ack_id):
+                self._members[namespace].receive(name, args, ack_id)
+            case Ack(namespace=namespace, ack_id=ack_id, args=args):
+                self._members[namespace].acknowledged(ack_id, args)
+            case Connect(namespace=namespace, auth=auth):
+                self._connect(namespace, auth)
+            case Disconnect(namespace=namespace):
+                self._members.pop(namespace).gone("client disconnect")
+                self._watch()
+
+    async def ready(self) -> None:
+        """Wait until no namespace has as many events in flight as it may."""
+        for member in tuple(self._members.values()):
+            if member.connection is not None and member.connection.inbox.full:
+                await member.connection.inbox.ready()
+
+    def closed(self, reason: str) -> None:
+        """The session is over: so is every namespace."""
+        members, self._members = self._members, {}
+        for member in members.values():
+            member.gone(reason)
+
+    def drop(self, namespace: str, code: int, reason: str) -> None:
+        """End a namespace from our side. With a code other than 1000, or the last namespace, the transport too.
+
+        A client that may come back finds its transport closed, and does; one that should not is
+        told so by a DISCONNECT.
+        """
+        member = self._members.pop(namespace, None)
+        if member is None:
+            return
+        self.packets.disconnected(namespace)
+        if code in _LEAVE:
+            self.session.push(member.dialect.disconnect())
+        member.gone("too slow" if code == 1013 else "server disconnect")
+        if code == 1013:
+            self.session.abort("too slow")
+        elif code != 1000 or not self._members:
+            self.session.close(code, reason)
+
+    def _connect(self, namespace: str, auth: Json) -> None:
+        gateway = self._namespaces.gateway_for(namespace)
+        if gateway is None:
+            self._refuse(SocketIODialect(namespace), {"message": "Invalid namespace"})
+        elif len(self._members) >= self._limits.namespaces_per_session:
+            self._refuse(SocketIODialect(namespace), {"message": "too many namespaces"})
+        else:
+            member = self._members[namespace] = Member(self, gateway)
+            member.opening = self._tasks.spawn(self._open(member, auth), name=f"connect to {namespace}")
+
+    async def _open(self, member: Member, auth: Json) -> None:
+        gateway = member.gateway
+        handshake = msgspec.structs.replace(self.session.handshake, gateway=gateway.name, auth=auth)
+        try:
+            await gateway.open(handshake, member)
+        except Refusal as refusal:
+            if self._members.pop(gateway.name, None) is not None:
+                self._refuse(member.dialect, refusal_payload(refusal))
+        finally:
+            member.opening = None
+
+    def _refuse(self, dialect: SocketIODialect, data: Json) -> None:
+        self.session.push(dialect.connect_error(data))
+        self.packets.disconnected(dialect.namespace)
+        self._watch()
+
+    def _watch(self) -> None:
+        """Close a transport on which no namespace is connected after `connect_timeout`."""
+        if not self._watched:
+            self._watched = True
+            deadline = asyncio.get_running_loop().time() + self._limits.connect_timeout
+            self._wheel.schedule(deadline, _watcher(weakref.ref(self)))
+
+    def unwatch(self, now: float) -> None:
+        """The time to connect is over."""
+        self._watched = False
+        if not any(member.connection is not None for member in self._members.values()):
+            self.session.close(1008, "no namespace connected")
+
+
+def refusal_payload(refusal: Refusal) -> Json:
+    """What `connect_error` carries: the stock clients make an Error of `message` and attach `data`."""
+    return {"message": refusal.message} | ({} if refusal.data is None else {"data": refusal.data})
+
+
+def _watcher(reference: weakref.ref[SocketIOClient]) -> Callable[[float], None]:
+    # Weak, so that a client that is gone is not remembered until its deadline.
+    def due(now: float) -> None:
+        client = reference()
+        if client is not None:
+            client.unwatch(now)
+
+    return due
+
+
+class Member:
+    """A client's place in one namespace: what a `Connection` writes through."""
+
+    __slots__ = ("_answered", "_client", "_next_ack", "_waiting", "connection", "dialect", "gateway", "opening")
+
+    def __init__(self, client: SocketIOClient, gateway: SocketIOGateway) -> None:
+        self._client = client
+        self._answered: dict[int, Callable[[list[Json]], None]] = {}
+        self._waiting: dict[int, asyncio.Future[list[Json]]] = {}
+        self._next_ack = 0
+        self.gateway = gateway
+        self.dialect = SocketIODialect(gateway.name)
+        self.connection: Connection | None = None
+        self.opening: asyncio.Task[None] | None = None
+
+    # For the connection
+
+    @property
+    def kind(self) -> str:
+        """What carries the client now: `polling` or `websocket`."""
+        return self._client.session.transport
+
+    @property
+    def session_id(self) -> str:
+        """The id of the Engine.IO session."""
+        return self._client.session.id
+
+    @property
+    def behind(self) -> bool:
+        """Whether so much waits that volatile events should be dropped."""
+        return self._client.session.outbox.behind
+
+    def push(self, frame: Frame) -> None:
+        """Write a frame to the client."""
+        self._client.session.push(frame)
+
+    def close(self, code: int, reason: str) -> None:
+        """Put the client out. Before it was let in, whoever lets it in notices by itself."""
+        if self.connection is not None:
+            self._client.drop(self.gateway.name, code, reason)
+
+    async def call(self, event: str, data: Any, timeout: float) -> Json:
+        """Send an event and wait for its acknowledgement: one value, or a list of several (or none: None)."""
+        answer: asyncio.Future[list[Json]] = asyncio.get_running_loop().create_future()
+        ack_id = self.request(event, [] if data is None else [data], answer.set_result)
+        self._waiting[ack_id] = answer
+        try:
+            async with asyncio.timeout(timeout):
+                values = await answer
+        finally:
+            self._answered.pop(ack_id, None)
+            self._waiting.pop(ack_id, None)
+        return values[0] if len(values) == 1 else values or None
+
+    def request(self, event: str, args: Sequence[Any], answered: Callable[[list[Json]], None]) -> int:
+        """Send an event with any number of arguments; `answered` gets the values of its acknowledgement, if one comes.
+
+        Returns the id of the acknowledgement. Over `Limits.pending_acks` the oldest is given up.
+        """
+        if self.connection is None:
+            raise ConnectionError("the client is not connected (yet): ask it once on_connect has returned")
+        ack_id = self._next_ack
+        self._next_ack += 1
+        if len(self._answered) >= self.gateway.limits.pending_acks:
+            del self._answered[next(iter(self._answered))]
+        self._answered[ack_id] = answered
+        self.connection.push(self.dialect.event_args(event, args, ack_id))
+        return ack_id
+
+    # For the gateway
+
+    def accept(self, connection: Connection) -> Frame:
+        """The client is in."""
+        self.connection = connection
+        self._client.packets.connected(self.gateway.name)
+        return self.dialect.connect({"sid": connection.id})
+
+    # For the client
+
+    def receive(self, event: str, args: list[Json], ack_id: int | None) -> None:
+        """Take an event."""
+        assert self.connection is not None
+        acknowledge = None if ack_id is None else self._acknowledger(self.connection, ack_id)
+        self.gateway.receive(self.connection, event, args, acknowledge)
+
+    def _acknowledger(self, connection: Connection, ack_id: int) -> Acknowledge:
+        def acknowledge(values: Sequence[Json]) -> None:
+            if not connection.closed:
+                connection.push(self.dialect.ack(ack_id, values))
+
+        return acknowledge
+
+    def acknowledged(self, ack_id: int, values: list[Json]) -> None:
+        """Take an acknowledgement. One that nobody waits for is ignored: it may be late."""
+        answered = self._answered.pop(ack_id, None)
+        if answered is not None:
+            answered(values)
+
+    def gone(self, reason: str) -> None:
+        """The client has left, or was put out."""
+        if self.opening is not None:
+            self.opening.cancel()
+        self._answered.clear()
+        for answer in self._waiting.values():
+            if not answer.done():
+                answer.set_exception(ConnectionError("the client is gone"))
+        if self.connection is not None:
+            self.gateway.closed(self.connection, reason)

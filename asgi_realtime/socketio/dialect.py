@@ -1,0 +1,74 @@
+"""What a gateway says in Socket.IO: events, acks and answers to CONNECT, each encoded once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from asgi_realtime import catalogue
+from asgi_realtime.messages import Frame, Json
+from asgi_realtime.socketio.packets import PacketType, encode
+
+
+class SocketIODialect:
+    """The frames of one namespace.
+
+    Raises:
+        ValueError: for a namespace that cannot be written on the wire.
+    """
+
+    def __init__(self, namespace: str) -> None:
+        if not namespace.startswith("/") or not namespace.isprintable() or "," in namespace or "?" in namespace:
+            raise ValueError(f"{namespace!r} is not a namespace: it starts with / and has no comma or question mark")
+        self.namespace = namespace
+
+    def event(
+        self, event: str, payload: bytes = b"", attachments: Sequence[bytes] = (), position: str | None = None
+    ) -> Frame:
+        """Wrap an event of at most one argument that is encoded already: the form of a broadcast.
+
+        `payload` is JSON, with placeholders for the attachments; empty is no argument at all.
+        `position` travels as one more argument, last: a client that recovers sends it back.
+        """
+        parts = [_quote(event)]
+        if payload:
+            parts.append(payload.decode())
+        if position is not None:
+            parts.append(_quote(position))
+        return encode(PacketType.EVENT, self.namespace, f"[{','.join(parts)}]", attachments=attachments)
+
+    def event_args(self, event: str, args: Sequence[Any], ack_id: int | None = None) -> Frame:
+        """Encode an event of any number of arguments; `bytes` inside become attachments.
+
+        Raises:
+            TypeError: for an argument that cannot be encoded.
+        """
+        payload, attachments = catalogue.encode([event, *args])
+        return encode(PacketType.EVENT, self.namespace, payload.decode(), attachments=attachments, ack_id=ack_id)
+
+    def ack(self, ack_id: int, args: Sequence[Any]) -> Frame:
+        """Answer the client's event of that id.
+
+        Raises:
+            TypeError: for an argument that cannot be encoded.
+        """
+        payload, attachments = catalogue.encode(list(args))
+        return encode(PacketType.ACK, self.namespace, payload.decode(), attachments=attachments, ack_id=ack_id)
+
+    def connect(self, data: Json) -> Frame:
+        """Let the client in. `data` is an object with its `sid`, and a `pid` where it may recover."""
+        return encode(PacketType.CONNECT, self.namespace, msgspec.json.encode(data).decode())
+
+    def connect_error(self, data: Json) -> Frame:
+        """Refuse the client. `data` is an object with a `message`, and optionally `data` for programs."""
+        return encode(PacketType.CONNECT_ERROR, self.namespace, msgspec.json.encode(data).decode())
+
+    def disconnect(self) -> Frame:
+        """Put the client out of the namespace; the transport may stay."""
+        return encode(PacketType.DISCONNECT, self.namespace)
+
+
+def _quote(text: str) -> str:
+    return msgspec.json.encode(text).decode()

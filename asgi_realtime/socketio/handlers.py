@@ -1,0 +1,90 @@
+"""What a host registered on a `SocketIOServer`: functions and namespace objects, and which of them an event is for."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Collection
+from typing import Any, Protocol, TypeAlias
+
+from asgi_realtime.messages import Json
+
+EventFunction: TypeAlias = Callable[..., Any]
+
+RESERVED = ("connect", "disconnect")
+"""Events of the server's own: a catch-all does not get them."""
+
+ANY = "*"
+
+NOT_HANDLED = object()
+"""What `Handlers.trigger` returns where nobody is registered."""
+
+
+class NamespaceObject(Protocol):
+    """A class-based namespace: `Namespace` or `AsyncNamespace`, python-socketio's or ours."""
+
+    namespace: str
+
+    def trigger_event(self, event: str, *args: Json) -> Any:
+        """Handle an event. The result may be awaitable."""
+
+    def _set_server(self, server: Any) -> None:
+        """Learn which server the namespace is registered on."""
+
+
+class Handlers:
+    """The registered handlers, found in python-socketio's order of precedence.
+
+    A function before a namespace object; the event's own before `"*"`; the namespace's own before `"*"`.
+    """
+
+    def __init__(self) -> None:
+        self._functions: dict[str, dict[str, EventFunction]] = {}
+        self._objects: dict[str, NamespaceObject] = {}
+
+    @property
+    def namespaces(self) -> Collection[str]:
+        """The namespaces something is registered for."""
+        return (self._functions.keys() | self._objects.keys()) - {ANY}
+
+    def add(self, namespace: str, event: str, function: EventFunction) -> None:
+        """Register a function; it replaces the one before it."""
+        self._functions.setdefault(namespace, {})[event] = function
+
+    def add_object(self, handler: NamespaceObject) -> None:
+        """Register a namespace object; it replaces the one before it."""
+        self._objects[handler.namespace] = handler
+
+    async def trigger(self, event: str, namespace: str, *args: Json) -> Any:
+        """Call whoever is registered for an event, with the names a catch-all stands for in front.
+
+        Returns what the handler does, or `NOT_HANDLED`.
+        """
+        # Each kind of handler is told what its "*" stands for: the event first, then the namespace.
+        for where, place in ((namespace, ()), (ANY, (namespace,))):
+            functions = self._functions.get(where, {})
+            if event in functions:
+                return await _call(functions[event], event, *place, *args)
+            if ANY in functions and event not in RESERVED:
+                return await _call(functions[ANY], event, event, *place, *args)
+        for where, place in ((namespace, ()), (ANY, (namespace,))):
+            if where in self._objects:
+                result = self._objects[where].trigger_event(event, *place, *args)
+                return await result if inspect.isawaitable(result) else result
+        return NOT_HANDLED
+
+
+async def _call(function: EventFunction, event: str, *args: Json) -> Any:
+    result = function(*fitting(function, event, args))
+    return await result if inspect.isawaitable(result) else result
+
+
+def fitting(function: EventFunction, event: str, args: tuple[Json, ...]) -> tuple[Json, ...]:
+    """The arguments a handler takes: `connect` may do without `auth`, `disconnect` without `reason`."""
+    if event not in RESERVED:
+        return args
+    count = 0
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            return args
+        count += parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+    return args[:count]

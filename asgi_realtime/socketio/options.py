@@ -1,0 +1,98 @@
+"""python-socketio's and python-engineio's server options, and what becomes of them here."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Sequence
+from typing import Any, TypedDict
+
+from asgi_realtime.errors import ConfigurationError
+from asgi_realtime.settings import Settings
+
+logger = logging.getLogger("asgi_realtime")
+
+
+class Options(TypedDict, total=False):
+    """The options `SocketIOServer` understands. Those without a remark mean what they mean in python-socketio."""
+
+    ping_interval: float | tuple[float, float]
+    ping_timeout: float
+    max_http_buffer_size: int
+    cors_allowed_origins: str | Sequence[str] | None
+    """None, or an empty list: the same origin only. (There an empty list turns the check off.)"""
+    transports: str | Sequence[str] | None
+    async_mode: str | None
+    """Only `asgi`."""
+    async_handlers: bool
+    """One client's events run one after the other, always."""
+    always_connect: bool
+    """What a connect handler emits arrives right after the answer to CONNECT, always."""
+    cors_credentials: bool
+    monitor_clients: bool
+    http_compression: bool
+    compression_threshold: int
+    """These four change nothing: credentials go to allowed origins only, heartbeats are always watched,
+    and polling responses are left to the server or proxy to compress."""
+    allow_upgrades: bool
+    cookie: Any
+    client_manager: Any
+    json: Any
+    serializer: Any
+    """These must be at their defaults, if they are given."""
+
+
+_SUBSTITUTES = {
+    "allow_upgrades": "name the transports instead: transports=['polling'] or transports=['websocket']",
+    "client_manager": "rooms live in the gateway's own hub; leave it out",
+    "cookie": "no session cookie is needed; leave it out",
+    "json": "payloads are encoded by msgspec, which takes datetime, UUID and Decimal too; leave it out",
+    "serializer": "only the default serializer is spoken",
+}
+
+
+def check_options(options: Options) -> None:
+    """Refuse what we cannot do.
+
+    Raises:
+        ConfigurationError: naming the option and what to do.
+    """
+    unknown = options.keys() - Options.__annotations__.keys()
+    if unknown:
+        raise TypeError(f"SocketIOServer got an unknown option: {sorted(unknown)[0]}")
+    for name, remedy in _SUBSTITUTES.items():
+        if options.get(name) not in (None, True, "default"):
+            raise ConfigurationError(f"SocketIOServer({name}=...): {remedy}")
+    if options.get("async_mode") not in (None, "asgi"):
+        raise ConfigurationError(f"SocketIOServer(async_mode={options['async_mode']!r}): only asgi is supported")
+    if callable(options.get("cors_allowed_origins")):
+        raise ConfigurationError(
+            "SocketIOServer(cors_allowed_origins=...): list the origins; a function is not supported"
+        )
+    if options.get("cors_allowed_origins") == []:
+        logger.warning(
+            "cors_allowed_origins=[] does not turn the origin check off: other origins are refused. "
+            "List those that may connect; CORS headers are never sent twice, also beside CORSMiddleware."
+        )
+
+
+def settings_with(settings: Settings, options: Options, path: str | None) -> Settings:
+    """The settings, with the path and the options that say something about the transport in their places."""
+    changes: dict[str, Any] = {} if path is None else {"socketio_path": path}
+    if "ping_interval" in options:
+        interval = options["ping_interval"]
+        changes["ping_interval"] = float(sum(interval) if isinstance(interval, tuple) else interval)
+    if "ping_timeout" in options:
+        changes["ping_timeout"] = float(options["ping_timeout"])
+    if "max_http_buffer_size" in options:
+        changes["limits"] = dataclasses.replace(settings.limits, message_bytes=options["max_http_buffer_size"])
+    if options.get("cors_allowed_origins"):
+        changes["cors_origins"] = _strings(options["cors_allowed_origins"])
+    if options.get("transports"):
+        changes["transports"] = _strings(options["transports"])
+    return dataclasses.replace(settings, **changes)
+
+
+def _strings(value: str | Sequence[str] | None) -> tuple[str, ...]:
+    values = () if value is None else (value,) if isinstance(value, str) else value
+    return tuple(text.rstrip("/") for text in values)

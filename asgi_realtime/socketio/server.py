@@ -1,0 +1,488 @@
+"""python-socketio's `AsyncServer` on sessions, rooms and limits of our own."""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, Unpack, overload
+
+from asgi_realtime.catalogue import encode
+from asgi_realtime.connection import Connection
+from asgi_realtime.gateways.base import Parts
+from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
+from asgi_realtime.messages import ConnectionId, GatewayName, Json, Publication, RoomName, Target, ToAll, ToRoom
+from asgi_realtime.socketio.client import Member
+from asgi_realtime.socketio.dialect import SocketIODialect
+from asgi_realtime.socketio.exceptions import TimeoutError
+from asgi_realtime.socketio.handlers import Handlers, NamespaceObject
+from asgi_realtime.socketio.observer import Observer
+from asgi_realtime.socketio.options import Options, check_options
+from asgi_realtime.socketio.reasons import Reason
+from asgi_realtime.socketio.server_gateway import ClientState, ServerGateway
+from asgi_realtime.tasks import Tasks
+
+if TYPE_CHECKING:
+    from asgi_realtime.socketio.admin import AdminAuth, AdminUI
+
+F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
+To: TypeAlias = str | Sequence[str] | None
+
+MOST_NAMESPACES = 1_000
+"""Namespaces a server with `namespaces="*"` opens, since their names are the clients' to choose."""
+
+
+class SocketIOServer:
+    """The API of python-socketio's `AsyncServer`. Mount it as a gateway, or serve it with `ASGIApp`.
+
+        sio = SocketIOServer()
+        app = RealtimeMiddleware(app, gateways=[sio])
+
+    What is better here than there: events of one client are handled in the order sent, one at a
+    time; a client cannot forge `connect` or `disconnect`; nobody hears a broadcast before the
+    connect handler has let them in; a client that does not read is cut at its limit; sessions end
+    with their clients. Rooms are the hub's, so names are strings (anything else goes through `str`).
+
+    Args:
+        logger: True logs to stderr from INFO up; or the logger to use.
+        engineio_logger: the same, for what happens below Socket.IO.
+        namespaces: accepted besides those with handlers, or `"*"` for any. Default: `["/"]`.
+        options: see `Options`. Those about the transport are for `ASGIApp`; in a `RealtimeMiddleware`
+            its `Settings` decide.
+
+    Raises:
+        ConfigurationError: for an option that cannot be honoured, saying what to do instead.
+    """
+
+    reason = Reason
+
+    def __init__(
+        self,
+        *,
+        logger: bool | logging.Logger = False,
+        engineio_logger: bool | logging.Logger = False,
+        namespaces: Sequence[str] | Literal["*"] | None = None,
+        **options: Unpack[Options],
+    ) -> None:
+        check_options(options)
+        self.options = options
+        self.handlers = Handlers()
+        self.observers: list[Observer] = []
+        self.logger = _logger("asgi_realtime.socketio", logger)
+        _logger("asgi_realtime", engineio_logger)
+        self._namespaces: Collection[str] = namespaces if namespaces is not None else ("/",)
+        self._gateways: dict[str, ServerGateway] = {}
+        self._tasks = Tasks()
+        self._parts: Parts | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    # What the composition root calls
+
+    @property
+    def names(self) -> Sequence[GatewayName]:
+        """The namespaces known so far. Handlers registered later, and `namespaces="*"`, add to them."""
+        accepted = () if self._namespaces == "*" else self._namespaces
+        return [GatewayName(name) for name in dict.fromkeys((*accepted, *sorted(self.handlers.namespaces)))]
+
+    def bind(self, parts: Parts) -> None:
+        """Mount the server."""
+        self._parts = parts
+        self._gateways.clear()
+        for name in self.names:
+            self.gateway_for(name)
+
+    def gateway_for(self, namespace: str) -> SocketIOGateway | None:
+        """The gateway of a namespace that has handlers or is accepted anyway; made at the first use."""
+        gateway = self._gateways.get(namespace)
+        if gateway is None and self._parts is not None and self._accepts(namespace):
+            gateway = self._gateways[namespace] = ServerGateway(self, namespace)
+            gateway.bind(self._parts, SocketIODialect(namespace))
+        return gateway
+
+    def _accepts(self, namespace: str) -> bool:
+        if namespace in self.handlers.namespaces:
+            return True
+        if self._namespaces == "*":
+            return len(self._gateways) < MOST_NAMESPACES
+        return namespace in self._namespaces
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop the clients are served on.
+
+        Raises:
+            RuntimeError: before the first of them.
+        """
+        if self._loop is None:
+            raise RuntimeError("no client has connected to the Socket.IO server yet")
+        return self._loop
+
+    @loop.setter
+    def loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+
+    # Handlers
+
+    @overload
+    def on(self, event: str, handler: None = None, namespace: str | None = None) -> Callable[[F], F]: ...
+    @overload
+    def on(self, event: str, handler: Callable[..., Any], namespace: str | None = None) -> None: ...
+    def on(self, event: str, handler: Callable[..., Any] | None = None, namespace: str | None = None) -> Any:
+        """Register a handler, as a decorator or by a call.
+
+        A handler gets the client's `sid` and the event's arguments; `connect` gets `sid`, `environ`
+        and `auth`; `disconnect` gets `sid` and `reason`. `"*"` as event or namespace catches all
+        that have no handler of their own, and puts the name in front. What a handler returns is the
+        acknowledgement (a tuple: several values). Coroutines are awaited; plain functions run on
+        the event loop, so they must not block.
+        """
+
+        def register(function: F) -> F:
+            self.handlers.add(namespace or "/", event, function)
+            return function
+
+        if handler is None:
+            return register
+        register(handler)
+        return None
+
+    @overload
+    def event(self, handler: F, /) -> F: ...
+    @overload
+    def event(self, *, namespace: str | None = None) -> Callable[[F], F]: ...
+    def event(self, handler: Any = None, /, namespace: str | None = None) -> Any:
+        """Register a function for the event of its own name: `@sio.event`, or `@sio.event(namespace="/x")`."""
+
+        def register(function: F) -> F:
+            return self.on(function.__name__, namespace=namespace)(function)
+
+        return register if handler is None else register(handler)
+
+    def register_namespace(self, namespace_handler: NamespaceObject) -> None:
+        """Register an instance of `AsyncNamespace` or `Namespace`, or of a subclass.
+
+        Raises:
+            ValueError: for anything else.
+        """
+        if isinstance(namespace_handler, type) or not hasattr(namespace_handler, "trigger_event"):
+            raise ValueError("Not a namespace instance")
+        namespace_handler._set_server(self)
+        self.handlers.add_object(namespace_handler)
+
+    # Sending
+
+    async def emit(
+        self,
+        event: str,
+        data: Any = None,
+        to: To = None,
+        room: To = None,
+        skip_sid: To = None,
+        namespace: str | None = None,
+        callback: Callable[..., Any] | None = None,
+        ignore_queue: bool = False,
+    ) -> None:
+        """Send an event to a client, a room, several rooms (each client once), or everybody in the namespace.
+
+        Args:
+            event: the event's name.
+            data: the argument; a tuple is several, None is none.
+            to: a `sid`, a room, or a list of them.
+            room: another name for `to`.
+            skip_sid: one or several clients to leave out.
+            namespace: default `/`.
+            callback: called with the values of each recipient's acknowledgement; may be a coroutine function.
+            ignore_queue: changes nothing.
+
+        Raises:
+            TypeError: if `data` cannot be encoded.
+            PayloadTooLarge: if it is over `Limits.publication_bytes`.
+        """
+        namespace = namespace or "/"
+        if self._parts is None or self.gateway_for(namespace) is None:
+            return  # nobody is there
+        gateway = self._gateways[namespace]
+        args: list[Any] = list(data) if isinstance(data, tuple) else [] if data is None else [data]
+        rooms = [RoomName(str(name)) for name in _listed(to or room)]
+        skipped = [ConnectionId(str(sid)) for sid in _listed(skip_sid)]
+        self.logger.info('emitting event "%s" to %s [%s]', event, rooms or "all", namespace)
+        if callback is not None or self.observers:
+            recipients = self._recipients(gateway, rooms, skipped)
+            for observer in self.observers:
+                observer.sent(recipients, event, args)
+            if callback is not None:
+                for connection in recipients:
+                    self._request(connection, event, args, callback)
+                return
+        if len(rooms) == 1 and not skipped and (single := self._single(gateway, rooms[0])) is not None:
+            single.push(SocketIODialect(namespace).event_args(event, args))
+            return
+        await self._publish(gateway, rooms, skipped, event, args)
+
+    async def send(
+        self,
+        data: Any,
+        to: To = None,
+        room: To = None,
+        skip_sid: To = None,
+        namespace: str | None = None,
+        callback: Callable[..., Any] | None = None,
+        ignore_queue: bool = False,
+    ) -> None:
+        """Send the event `message`. See `emit`."""
+        await self.emit("message", data, to, room, skip_sid, namespace, callback, ignore_queue)
+
+    async def call(
+        self,
+        event: str,
+        data: Any = None,
+        to: str | None = None,
+        sid: str | None = None,
+        namespace: str | None = None,
+        timeout: float = 60,
+        ignore_queue: bool = False,
+    ) -> Json:
+        """Send an event to one client and wait for its acknowledgement: one value, a tuple of several, or None.
+
+        Raises:
+            socketio.exceptions.TimeoutError: if none came within `timeout` seconds, or the client is
+                not connected.
+            ValueError: without a client.
+        """
+        recipient = to or sid
+        if recipient is None:
+            raise ValueError("Cannot use call() to broadcast.")
+        if self._find(recipient, namespace) is None:
+            raise TimeoutError
+        answer: asyncio.Future[tuple[Json, ...]] = asyncio.get_running_loop().create_future()
+
+        def answered(*values: Json) -> None:
+            if not answer.done():
+                answer.set_result(values)
+
+        await self.emit(event, data, to=recipient, namespace=namespace, callback=answered)
+        try:
+            async with asyncio.timeout(timeout):
+                values = await answer
+        except builtins.TimeoutError:
+            raise TimeoutError from None
+        return values if len(values) > 1 else values[0] if values else None
+
+    def _recipients(
+        self, gateway: ServerGateway, rooms: Sequence[RoomName], skipped: Collection[ConnectionId]
+    ) -> list[Connection]:
+        """The clients of this process that an event goes to, each once."""
+        members = gateway.parts.hub.rooms(gateway.name)
+        targets: Sequence[Target] = [ToRoom(room) for room in rooms] or [ToAll()]
+        found = dict.fromkeys(connection for target in targets for connection in members.recipients(target))
+        return [connection for connection in found if connection.id not in skipped]
+
+    def _single(self, gateway: ServerGateway, room: RoomName) -> Connection | None:
+        """The client whose `sid` the name is, if it is the room's one member: history need not keep its events."""
+        members = gateway.parts.hub.rooms(gateway.name).of_room(room)
+        return members[0] if len(members) == 1 and str(members[0].id) == room else None
+
+    async def _publish(
+        self,
+        gateway: ServerGateway,
+        rooms: Sequence[RoomName],
+        skipped: Sequence[ConnectionId],
+        event: str,
+        args: Sequence[Any],
+    ) -> None:
+        payload, attachments = encode(list(args))
+        targets: Sequence[Target] = [ToRoom(room) for room in rooms] or [ToAll()]
+        except_ = tuple(skipped)
+        for target in targets:
+            reached = gateway.parts.hub.rooms(gateway.name).recipients(target) if len(targets) > 1 else ()
+            await gateway.parts.broadcaster.publish(
+                Publication(
+                    gateway=GatewayName(gateway.name),
+                    target=target,
+                    event=event,
+                    payload=payload[1:-1],  # the arguments without the brackets around them
+                    attachments=attachments,
+                    except_=except_,
+                )
+            )
+            except_ += tuple(connection.id for connection in reached)
+
+    def _request(self, connection: Connection, event: str, args: Sequence[Any], callback: Callable[..., Any]) -> None:
+        member = connection.transport
+        assert isinstance(member, Member)
+
+        def answered(values: list[Json]) -> None:
+            result = callback(*values)
+            if asyncio.iscoroutine(result):
+                self.start_background_task(lambda: result)
+
+        def request() -> None:
+            member.request(event, args, answered)
+
+        state: ClientState = connection.state
+        if state.postponed is not None:
+            state.postponed.append(request)
+        else:
+            request()
+
+    # Rooms
+
+    async def enter_room(self, sid: str, room: str, namespace: str | None = None) -> None:
+        """Put a client into a room.
+
+        Raises:
+            ValueError: if the client is not connected.
+        """
+        connection = self._find(sid, namespace)
+        if connection is None:
+            raise ValueError("sid is not connected to requested namespace")
+        self.logger.info("%s is entering room %s [%s]", sid, room, connection.gateway)
+        await connection.join(str(room))
+        for observer in self.observers:
+            observer.joined(connection, str(room))
+
+    async def leave_room(self, sid: str, room: str, namespace: str | None = None) -> None:
+        """Take a client out of a room."""
+        connection = self._find(sid, namespace)
+        if connection is not None:
+            self.logger.info("%s is leaving room %s [%s]", sid, room, connection.gateway)
+            await connection.leave(str(room))
+            for observer in self.observers:
+                observer.left(connection, str(room))
+
+    async def close_room(self, room: str, namespace: str | None = None) -> None:
+        """Take everybody out of a room."""
+        gateway = self._gateways.get(namespace or "/")
+        if gateway is not None:
+            self.logger.info("room %s is closing [%s]", room, gateway.name)
+            members = gateway.parts.hub.rooms(gateway.name).of_room(RoomName(str(room)))
+            await gateway.broadcaster.close_room(str(room))
+            for observer in self.observers:
+                for connection in members:
+                    observer.left(connection, str(room))
+
+    def rooms(self, sid: str, namespace: str | None = None) -> list[str]:
+        """The rooms a client is in, its own (named as its `sid`) included."""
+        connection = self._find(sid, namespace)
+        return [] if connection is None else [*connection.rooms]
+
+    # Clients
+
+    async def get_session(self, sid: str, namespace: str | None = None) -> dict[str, Any]:
+        """The session of a client: a dictionary that lives as long as the client is connected.
+
+        Raises:
+            KeyError: if the client is not connected.
+        """
+        return self._state(sid, namespace).session
+
+    async def save_session(self, sid: str, session: dict[str, Any], namespace: str | None = None) -> None:
+        """Replace the session of a client.
+
+        Raises:
+            KeyError: if the client is not connected.
+        """
+        self._state(sid, namespace).session = session
+
+    @contextlib.asynccontextmanager
+    async def session(self, sid: str, namespace: str | None = None) -> AsyncIterator[dict[str, Any]]:
+        """The session of a client, saved at the end of the block: `async with sio.session(sid) as session:`."""
+        session = await self.get_session(sid, namespace)
+        try:
+            yield session
+        finally:
+            with contextlib.suppress(KeyError):
+                await self.save_session(sid, session, namespace)
+
+    async def disconnect(self, sid: str, namespace: str | None = None, ignore_queue: bool = False) -> None:
+        """Put a client out of a namespace. It is not to come back by itself; its disconnect handler is called."""
+        connection = self._find(sid, namespace)
+        if connection is not None:
+            self.logger.info("Disconnecting %s [%s]", sid, connection.gateway)
+            await connection.close(1000, "server disconnect")
+
+    def transport(self, sid: str, namespace: str | None = None) -> str:
+        """What carries a client now: `polling` or `websocket`.
+
+        Raises:
+            KeyError: if the client is not connected.
+        """
+        member = self._connected(sid, namespace).transport
+        assert isinstance(member, Member)
+        return member.kind
+
+    def get_environ(self, sid: str, namespace: str | None = None) -> dict[str, Any] | None:
+        """The WSGI-like description of the client's handshake, or None if it is not connected."""
+        connection = self._find(sid, namespace)
+        return None if connection is None else connection.state.environ
+
+    def _find(self, sid: str, namespace: str | None) -> Connection | None:
+        gateway = self._gateways.get(namespace or "/")
+        return None if gateway is None else gateway.connection(sid)
+
+    def _connected(self, sid: str, namespace: str | None) -> Connection:
+        connection = self._find(sid, namespace)
+        if connection is None:
+            raise KeyError("Session not found")
+        return connection
+
+    def _state(self, sid: str, namespace: str | None) -> ClientState:
+        state: ClientState = self._connected(sid, namespace).state
+        return state
+
+    # Work of the host's
+
+    def start_background_task(
+        self, target: Callable[..., Coroutine[Any, Any, T]], *args: Any, **kwargs: Any
+    ) -> asyncio.Task[T]:
+        """Run a coroutine function in the background until the server stops. A failure is logged."""
+        tasks = self._tasks if self._parts is None else self._parts.tasks
+        return tasks.spawn(target(*args, **kwargs), name=f"background task {getattr(target, '__name__', '')}")
+
+    async def sleep(self, seconds: float = 0) -> None:
+        """Sleep."""
+        await asyncio.sleep(seconds)
+
+    async def shutdown(self) -> None:
+        """Stop what was started before the server was mounted. The rest ends with the middleware."""
+        await self._tasks.aclose()
+
+    def instrument(
+        self,
+        auth: AdminAuth | None = None,
+        mode: Literal["development", "production"] = "development",
+        read_only: bool = False,
+        server_id: str | None = None,
+        namespace: str = "/admin",
+        server_stats_interval: float = 2,
+    ) -> AdminUI:
+        """Let the Socket.IO Admin UI connect. See `AdminUI`.
+
+        Raises:
+            ValueError: without `auth`. False lets everybody in: never in production.
+        """
+        from asgi_realtime.socketio.admin import AdminUI
+
+        admin = AdminUI(self, auth=auth, mode=mode, read_only=read_only, server_id=server_id, namespace=namespace,
+                        server_stats_interval=server_stats_interval)  # fmt: skip
+        self.observers.append(admin)
+        return admin
+
+
+def _listed(names: To) -> Sequence[str]:
+    if names is None:
+        return []
+    return [names] if isinstance(names, str) or not isinstance(names, Iterable) else [*names]
+
+
+def _logger(name: str, option: bool | logging.Logger) -> logging.Logger:
+    if isinstance(option, logging.Logger):
+        return option
+    logger = logging.getLogger(name)
+    if option and logger.level == logging.NOTSET:
+        logger.setLevel(logging.INFO)
+        logger.addHandler(logging.StreamHandler())
+    return logger

@@ -1,0 +1,94 @@
+"""The Socket.IO session of one transport, without I/O: messages in, packets out, namespaces watched."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Collection
+
+from asgi_realtime.errors import ProtocolError
+from asgi_realtime.limits import Limits
+from asgi_realtime.socketio.packets import Connect, Disconnect, InboundPacket, PartialPacket, decode
+
+
+class _State(enum.Enum):
+    ASKED = enum.auto()
+    OPEN = enum.auto()
+
+
+class SocketIOSession:
+    """Decodes what one client sends, and refuses what its namespaces do not allow.
+
+    A namespace is asked for (the client sent CONNECT), open (we called `connected`), or closed (the
+    client sent DISCONNECT, or we called `disconnected` to refuse it or put it out). Whoever uses a
+    session decides; the session only keeps score.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._states: dict[str, _State] = {}
+        # Closed namespaces, oldest first. Packets already on their way to one are no offence.
+        self._closed: dict[str, None] = {}
+        self._partial: PartialPacket | None = None
+
+    @property
+    def namespaces(self) -> Collection[str]:
+        """The namespaces that are open or asked for. `Limits.namespaces_per_session` is the user's to enforce."""
+        return self._states.keys()
+
+    def receive(self, message: str | bytes) -> InboundPacket | None:
+        """Take one Engine.IO message. None: the packet is not whole yet, or is for a closed namespace.
+
+        The first packet of a namespace is a `Connect`; events and acks come while it is open only; a
+        `Disconnect` is the last one, and has closed the namespace already.
+
+        Raises:
+            ProtocolError: the session is of no more use; its transport is to be closed.
+        """
+        if isinstance(message, str):
+            if self._partial is not None:
+                raise ProtocolError("text where an attachment was due")
+            packet = decode(message, self._limits)
+            if isinstance(packet, PartialPacket):
+                self._partial = packet
+                return None
+        else:
+            if self._partial is None:
+                raise ProtocolError("an attachment without a packet")
+            whole = self._partial.add(message)
+            if whole is None:
+                return None
+            self._partial = None
+            packet = whole
+        return self._admit(packet)
+
+    def _admit(self, packet: InboundPacket) -> InboundPacket | None:
+        namespace = packet.namespace
+        state = self._states.get(namespace)
+        if type(packet) is Connect:
+            if state is not None:
+                raise ProtocolError("a CONNECT to a namespace that is connected")
+            self._closed.pop(namespace, None)
+            self._states[namespace] = _State.ASKED
+            return packet
+        if state is None:
+            if namespace in self._closed:
+                return None
+            raise ProtocolError("a packet for a namespace never connected")
+        if type(packet) is Disconnect:
+            self.disconnected(namespace)
+        elif state is _State.ASKED:
+            raise ProtocolError("a packet for a namespace whose CONNECT has no answer yet")
+        return packet
+
+    def connected(self, namespace: str) -> None:
+        """Open a namespace that was asked for. Does nothing if the client has left it meanwhile."""
+        if namespace in self._states:
+            self._states[namespace] = _State.OPEN
+
+    def disconnected(self, namespace: str) -> None:
+        """Close a namespace from our side: refused, or put out. Packets still coming for it are ignored."""
+        if self._states.pop(namespace, None) is None:
+            return
+        self._closed[namespace] = None
+        if len(self._closed) > self._limits.namespaces_per_session:
+            del self._closed[next(iter(self._closed))]

@@ -1,0 +1,11 @@
+"""An in-process client for tests of applications that mount realtime gateways: no server, no port.
+
+It speaks the real wire (Engine.IO with Socket.IO packets, or JSON frames) through the ASGI
+interface, so that origins, tokens, limits and encodings are those of production. See docs/testing.md.
+"""
+
+from asgi_realtime.testing.client import RealtimeTestClient
+from asgi_realtime.testing.socket import ConnectionRefused, Event, Socket
+from asgi_realtime.testing.wires import Closed
+
+__all__ = ["Closed", "ConnectionRefused", "Event", "RealtimeTestClient", "Socket"]

@@ -1,0 +1,227 @@
+"""The application under test, running: its lifespan, its HTTP routes, and clients of its gateways."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from asgi_realtime.auth import create_token
+from asgi_realtime.broadcaster import Broadcaster
+from asgi_realtime.connection import Connection
+from asgi_realtime.errors import ConfigurationError
+from asgi_realtime.messages import GatewayName, UserId
+from asgi_realtime.middleware import RealtimeMiddleware
+from asgi_realtime.realtime import Realtime
+from asgi_realtime.testing.frames import JSONSocket
+from asgi_realtime.testing.lifespan import Lifespan
+from asgi_realtime.testing.socket import ConnectionRefused, Socket
+from asgi_realtime.testing.socketio import SocketIOSocket
+from asgi_realtime.testing.wires import PollingWire, Refused, WebSocketWire
+
+if TYPE_CHECKING:
+    import httpx
+
+_HOST = "testserver"
+_MARK = "x-realtime-test-socket"
+_QUIET_TURNS = 10
+"""Turns of the event loop without anything beginning, after which an application counts as settled."""
+
+
+class RealtimeTestClient:
+    """Runs an application for a test: `async with RealtimeTestClient(app) as client`.
+
+    Args:
+        app: the application, with its `RealtimeMiddleware`.
+        timeout: seconds that anything may take before the test fails. Nothing waits that long that succeeds.
+    """
+
+    def __init__(self, app: ASGIApp, *, timeout: float = 5.0) -> None:
+        self._host = app
+        self._timeout = timeout
+        self._lifespan = Lifespan(app)
+        self._realtime: Realtime | None = None
+        self._http: httpx.AsyncClient | None = None
+        self._sockets: set[Socket] = set()
+        self._marks = itertools.count(1)
+
+    async def __aenter__(self) -> RealtimeTestClient:
+        """Start the application. Raises what it raises."""
+        await self._lifespan.start()
+        self._realtime = _find_middleware(self._host).realtime
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Stop the application. Clients that are still connected are told, as by a server that restarts."""
+        if self._http is not None:
+            await self._http.aclose()
+        await self._lifespan.stop()
+
+    @property
+    def http(self) -> httpx.AsyncClient:
+        """A client for the application's HTTP routes; needs `httpx`.
+
+        A request has returned when its background tasks are done too.
+        """
+        if self._http is None:
+            import httpx
+
+            self._http = httpx.AsyncClient(transport=httpx.ASGITransport(self._app), base_url=f"http://{_HOST}")
+        return self._http
+
+    @property
+    def broadcaster(self) -> Broadcaster:
+        """The application's broadcaster."""
+        return self._running.broadcaster
+
+    def token(self, user_id: str, *, expires_in: float | None = 3600, **claims: Any) -> str:
+        """A token that the application accepts, signed with its own `MEW_JWT_SECRET`.
+
+        Raises:
+            ConfigurationError: it has no secret; bring a token of your identity provider's.
+        """
+        return create_token(user_id, self._running.settings, expires_in=expires_in, **claims)
+
+    def connections(self, user_id: str, *, gateway: str = "/") -> list[Connection]:
+        """A user's connections, as the application sees them. `await connection.send(...)` reaches one alone."""
+        return list(self._running.hub.rooms(GatewayName(gateway)).of_user(UserId(user_id)))
+
+    @asynccontextmanager
+    async def connect(
+        self,
+        gateway: str = "/",
+        *,
+        token: str | None = None,
+        auth: Mapping[str, Any] | None = None,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        cookies: Mapping[str, str] | None = None,
+        transport: str = "websocket",
+    ) -> AsyncIterator[Socket]:
+        """Connect a client to a gateway: a Socket.IO namespace, or the path of a JSON WebSocket.
+
+        `token` goes where the gateway's own clients put it: into `auth`, or into the query of a JSON
+        WebSocket. `transport` may be `polling` for Socket.IO. A test's client has no `Origin` unless
+        `headers` names one. The client leaves at the end of the block.
+
+        Raises:
+            ConnectionRefused: with what the client was told.
+        """
+        is_json = gateway in self._running.websockets
+        mark = str(next(self._marks))
+        asked = dict(query or {})
+        if token is not None and is_json:
+            asked["token"] = token
+        elif token is not None:
+            auth = {"token": token, **(auth or {})}
+        scope = self._scope(gateway if is_json else None, transport, asked, {_MARK: mark, **(headers or {})}, cookies)
+        options: dict[str, Any] = {
+            "timeout": self._timeout,
+            "settle": self.settle,
+            "find": lambda: self._find(GatewayName(gateway), mark),
+        }
+        socket = JSONSocket(**options) if is_json else SocketIOSocket(gateway, **options)
+        wire_of = PollingWire if transport == "polling" else WebSocketWire
+        socket.wire = wire_of(self._app, scope, socket)
+        self._sockets.add(socket)
+        try:
+            try:
+                await socket.open(auth)
+            except Refused as refused:
+                raise ConnectionRefused(refused.body.decode("utf-8", "replace"), status=refused.status) from None
+            yield socket
+        finally:
+            try:
+                await socket.close()
+            finally:
+                self._sockets.discard(socket)
+
+    async def settle(self, *, timeout: float | None = None) -> None:
+        """Return when the application has handled all it was sent, and all it sent has arrived.
+
+        What host code does in tasks of its own, or later by a timer (the grace of presence), is not
+        waited for.
+
+        Raises:
+            AssertionError: a handler is still at work after `timeout` seconds.
+        """
+        timeout = self._timeout if timeout is None else timeout
+        try:
+            async with asyncio.timeout(timeout):
+                quiet = 0
+                while quiet < _QUIET_TURNS:
+                    if len(self._running.tasks) or not all(socket.wire.idle for socket in self._sockets):
+                        quiet = 0
+                        await self._running.tasks.idle()
+                        await asyncio.gather(*[socket.wire.until_idle() for socket in self._sockets])
+                    quiet += 1
+                    await asyncio.sleep(0)
+        except TimeoutError:
+            raise AssertionError(f"the application is still at work after {timeout} s") from None
+
+    @property
+    def _running(self) -> Realtime:
+        if self._realtime is None:
+            raise RuntimeError("the application does not run: async with RealtimeTestClient(app) as client")
+        return self._realtime
+
+    async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The application, with the state that its lifespan shares."""
+        await self._host({**scope, "state": self._lifespan.state.copy()}, receive, send)
+
+    def _find(self, gateway: GatewayName, mark: str) -> Connection | None:
+        for connection in self._running.hub.rooms(gateway).everybody:
+            if connection.handshake.headers.get(_MARK) == mark:
+                return connection
+        return None
+
+    def _scope(
+        self,
+        path: str | None,
+        transport: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        cookies: Mapping[str, str] | None,
+    ) -> Scope:
+        if path is None:
+            path = self._running.settings.socketio_path.rstrip("/") + "/"
+            query = {"EIO": "4", "transport": transport, **query}
+        elif transport != "websocket":
+            raise ValueError(f"a JSON gateway has no transport {transport!r}")
+        sent = {"host": _HOST, **{name.lower(): value for name, value in headers.items()}}
+        if cookies:
+            sent["cookie"] = "; ".join(f"{name}={value}" for name, value in cookies.items())
+        is_websocket = transport == "websocket"
+        return {
+            "type": "websocket" if is_websocket else "http",
+            "asgi": {"version": "3.0", "spec_version": "2.4"},
+            "http_version": "1.1",
+            "scheme": "ws" if is_websocket else "http",
+            "path": path,
+            "raw_path": path.encode(),
+            "root_path": "",
+            "query_string": urlencode(query).encode(),
+            "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in sent.items()],
+            "client": ("testclient", 50_000),
+            "server": (_HOST, 80),
+            "subprotocols": [],
+            "extensions": {"websocket.http.response": {}} if is_websocket else {},
+        }
+
+
+def _find_middleware(app: Any) -> RealtimeMiddleware:
+    """Look through the layers of an application, as frameworks name them."""
+    layer = app
+    while layer is not None:
+        if isinstance(layer, RealtimeMiddleware):
+            return layer
+        layer = getattr(layer, "middleware_stack", None) or getattr(layer, "app", None)
+    raise ConfigurationError(f"there is no RealtimeMiddleware in front of {app!r}")

@@ -1,0 +1,105 @@
+"""The way from an outbox to a client: through ASGI `send`, by a task that lives while frames wait."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from starlette.types import Send
+
+from asgi_realtime.outbox import Outbox
+from asgi_realtime.tasks import Tasks
+
+_BATCH_BYTES = 65_536
+"""What is taken from the outbox at a time: so much may wait beyond the outbox's own limit."""
+FLUSH_SECONDS = 0.5
+"""How long a client may take to read what is queued for it when its connection is closed."""
+
+
+class Writer:
+    """Writes one client's outbox to its accepted WebSocket.
+
+    `lost` is called when the client turns out to be gone. Nothing here runs while nothing waits.
+    """
+
+    __slots__ = ("_lost", "_outbox", "_send", "_task", "_tasks", "gone")
+
+    def __init__(self, outbox: Outbox, send: Send, *, tasks: Tasks, lost: Callable[[], None]) -> None:
+        self._outbox = outbox
+        self._send = send
+        self._tasks = tasks
+        self._lost = lost
+        self._task: asyncio.Task[None] | None = None
+        self.gone = False
+        """Whether there is nobody to write to any more. The reader sets it too."""
+
+    def start(self) -> None:
+        """Write what waits, and whatever is pushed from now on."""
+        if self._outbox:
+            self._run()
+        else:
+            self._outbox.wake = self._run
+
+    def stop(self) -> None:
+        """Write nothing more."""
+        self._outbox.wake = None
+        if self._task is not None:
+            self._task.cancel()
+
+    async def finish(self, code: int, reason: str, *, flush: bool) -> None:
+        """End the WebSocket: write what is queued (if `flush`), then the close; cut a client that does not read."""
+        try:
+            async with asyncio.timeout(FLUSH_SECONDS):
+                if self._task is not None:
+                    if not flush:
+                        self._task.cancel()
+                    await asyncio.wait([self._task])
+                if flush:
+                    await self._write()
+        except TimeoutError:
+            cut(self._send)
+            return
+        self._outbox.wake = None
+        if not self.gone:
+            await self.close(code, reason)
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Write the close, for which a client has a moment; then its connection is cut."""
+        try:
+            async with asyncio.timeout(FLUSH_SECONDS):
+                await self._send({"type": "websocket.close", "code": code, "reason": reason})
+        except TimeoutError:
+            cut(self._send)
+        except Exception:  # each server has its own way to say that the client has gone
+            self.gone = True
+
+    def _run(self) -> None:
+        self._outbox.wake = None
+        self._task = self._tasks.spawn(self._write(), name="writer")
+
+    async def _write(self) -> None:
+        outbox = self._outbox
+        try:
+            while frames := outbox.take(_BATCH_BYTES):
+                for frame in frames:
+                    for event in frame.asgi:
+                        await self._send(event)
+        except Exception:  # as in `close`
+            self.gone = True
+            self._lost()
+        else:
+            outbox.wake = self._run
+        finally:
+            self._task = None
+
+
+def cut(send: Send) -> None:
+    """Abort the connection of a client that does not read.
+
+    A server closes it in good order, which waits until the client has read what is buffered. Where
+    the server's protocol object can be seen, its transport knows a quicker way.
+    """
+    transport = getattr(getattr(send, "__self__", None), "transport", None)
+    abort = getattr(transport, "abort", None)
+    if callable(abort):
+        abort()

@@ -1,0 +1,43 @@
+"""`python -m examples.fastapi_app`: the app on port 3000, or `$PORT`, of this machine, or of `$HOST`."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import uvicorn
+
+from asgi_realtime import ConfigurationError
+from examples.fastapi_app.app import create_app
+
+WHAT_TO_TRY = """
+  Mew is at {url}
+
+  Open it in two browser windows, as Alice in one and as Bob in the other: talk, react, edit, be kicked.
+  All routes: {url}/docs
+"""
+BY_CURL = """  Or talk from here, and see it arrive in the windows:
+
+    TOKEN=$(curl -s {url}/dev/token -H 'content-type: application/json' -d '{{"userId": "carol"}}' | cut -d '"' -f 4)
+    SERVER=$(curl -s {url}/servers -H "authorization: Bearer $TOKEN" | cut -d '"' -f 4)
+    CHANNEL=$(curl -s {url}/servers/$SERVER/channels -H "authorization: Bearer $TOKEN" | cut -d '"' -f 4)
+    curl -s {url}/channels/$CHANNEL/messages -H "authorization: Bearer $TOKEN" \\
+         -H 'content-type: application/json' -d '{{"content": "Hello from curl"}}'
+"""
+
+
+def main() -> None:
+    """Serve until interrupted."""
+    host = os.environ.get("HOST") or "127.0.0.1"
+    port = int(os.environ.get("PORT") or 3000)
+    try:
+        app = create_app()
+    except ConfigurationError as error:
+        sys.exit(f"{error}\n(`make demo` sets MEW_DEV=true, which needs nothing else.)")
+    url = f"http://{'localhost' if host in ('127.0.0.1', '0.0.0.0') else host}:{port}"
+    print(WHAT_TO_TRY.format(url=url) + (BY_CURL.format(url=url) if app.state.settings.dev else ""), flush=True)
+    uvicorn.run(app, host=host, port=port, log_level="warning")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""The app, put together: settings, database, routes, and the realtime gateways beside them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.responses import FileResponse
+from fastapi.staticfiles import StaticFiles
+
+from asgi_realtime import InfraGateway, MewGateway, RealtimeMiddleware, Settings
+from asgi_realtime.auth import JWTAuthenticator, JWTVerifier, from_bearer, from_cookie
+from asgi_realtime.origins import OriginPolicy
+from examples.fastapi_app.database import DEFAULT_URL, Database
+from examples.fastapi_app.errors import answer_errors_as_json
+from examples.fastapi_app.request_limits import RequestLimits
+from examples.fastapi_app.routes import (
+    categories,
+    channel_permissions,
+    channels,
+    development,
+    infra,
+    members,
+    messages,
+    reactions,
+    roles,
+    servers,
+    stickers,
+    users,
+)
+from examples.fastapi_app.seed import seed
+from examples.fastapi_app.service import MewDatabaseService
+
+STATIC = Path(__file__).parent / "static"
+BODY_BYTES = 65_536
+
+RESOURCES = (
+    *(users, servers, members, roles, categories, stickers),
+    *(channels, channel_permissions, messages, reactions, infra),
+)
+
+
+def create_app(settings: Settings | None = None, database_url: str | None = None) -> FastAPI:
+    """Make the app.
+
+    `settings` default to the `MEW_*` variables, `database_url` to `DATABASE_URL` and then to a
+    SQLite file in `.demo/`. In development an empty database is filled with something to look at.
+
+    Raises:
+        ConfigurationError: naming the variable that is missing or wrong.
+    """
+    settings = settings or Settings.from_env()
+    database = Database(database_url or os.environ.get("DATABASE_URL") or DEFAULT_URL)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await database.start()
+        if settings.dev:
+            async with database.sessions() as session:
+                await seed(session)
+        yield
+        await database.stop()
+
+    app = FastAPI(title="Mew", lifespan=lifespan)
+    app.state.settings = settings
+    app.state.database = database
+    app.state.origins = OriginPolicy(settings.cors_origins)
+    app.state.authenticator = JWTAuthenticator(
+        JWTVerifier(settings), [from_bearer(), from_cookie("mew_access_token")], None
+    )
+    answer_errors_as_json(app)
+    for resource in RESOURCES:
+        app.include_router(resource.router)
+    if settings.dev:
+        app.include_router(development.router)
+
+    @app.get("/healthz", tags=["operation"])
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/", include_in_schema=False)
+    async def chat_page() -> FileResponse:
+        return FileResponse(STATIC / "index.html")
+
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+
+    app.add_middleware(RequestLimits, body_bytes=BODY_BYTES)
+    app.add_middleware(
+        RealtimeMiddleware,
+        gateways=[MewGateway(service=MewDatabaseService(database)), InfraGateway()],
+        settings=settings,
+    )
+    return app

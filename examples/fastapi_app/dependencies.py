@@ -1,0 +1,53 @@
+"""What routes ask for by annotation: the session, the user, the broadcaster, and the way to a server or channel."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from asgi_realtime import Forbidden, MewBroadcaster, get_mew_broadcaster
+from asgi_realtime.auth import JWTAuthenticator
+from asgi_realtime.messages import GatewayName, Handshake
+from asgi_realtime.origins import OriginPolicy
+from examples.fastapi_app import access, models
+from examples.fastapi_app.access import ChannelAccess, Membership
+from examples.fastapi_app.database import get_session
+from examples.fastapi_app.service import ensure_user
+
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+
+Session = Annotated[AsyncSession, Depends(get_session)]
+Mew = Annotated[MewBroadcaster, Depends(get_mew_broadcaster)]
+
+
+async def current_user(request: Request, session: Session) -> models.User:
+    """Whoever the token names, by the same rules as on the sockets. A new name gets an account."""
+    authenticator: JWTAuthenticator = request.app.state.authenticator
+    origins: OriginPolicy = request.app.state.origins
+    origin, host = request.headers.get("origin"), request.headers.get("host")
+    if request.method not in SAFE_METHODS and not origins.allows(origin, host=host, scheme=request.url.scheme):
+        # A browser sends the cookie along with what any page makes it send.
+        raise Forbidden("this page may not write here")
+    identity = await authenticator(
+        Handshake(gateway=GatewayName(""), headers=dict(request.headers), cookies=request.cookies)
+    )
+    return await ensure_user(session, identity.user_id)
+
+
+CurrentUser = Annotated[models.User, Depends(current_user)]
+
+
+async def in_server(server_id: str, user: CurrentUser, session: Session) -> Membership:
+    """The user's standing in the server of the path."""
+    return await access.membership_of(session, server_id, user.id)
+
+
+async def in_channel(channel_id: str, user: CurrentUser, session: Session) -> ChannelAccess:
+    """The user's access to the channel of the path."""
+    return await access.channel_access(session, channel_id, user.id)
+
+
+InServer = Annotated[Membership, Depends(in_server)]
+InChannel = Annotated[ChannelAccess, Depends(in_channel)]

@@ -1,0 +1,67 @@
+"""What can go wrong with a request, for REST and the socket alike, and how HTTP says it.
+
+`Forbidden`, `InvalidMessage` and `Unauthorized` come from the package; the app adds two of its own.
+The gateway answers any of them with its `error` event.
+"""
+
+from __future__ import annotations
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import IntegrityError
+
+from asgi_realtime import Forbidden, InvalidMessage, Refusal, Unauthorized
+
+
+class NotFound(Refusal):
+    """It is not there, or not for the eyes of who asks: the answer is the same."""
+
+    code = "NOT_FOUND"
+
+
+class Conflict(Refusal):
+    """It cannot be done in the state things are in."""
+
+    code = "CONFLICT"
+
+
+_STATUSES: dict[type[Refusal], int] = {
+    Unauthorized: 401,
+    Forbidden: 403,
+    NotFound: 404,
+    Conflict: 409,
+    InvalidMessage: 422,
+}
+
+
+async def _refused(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, Refusal)
+    status = _STATUSES.get(type(error), 400)
+    headers = {"www-authenticate": "Bearer"} if status == 401 else None
+    return JSONResponse({"detail": error.message}, status, headers)
+
+
+async def _invalid(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    # Without the input: it may be a megabyte, or hold what JSON cannot.
+    return JSONResponse(
+        {"detail": [{key: item[key] for key in ("loc", "msg", "type")} for item in error.errors()]}, 422
+    )
+
+
+async def _conflicting(request: Request, error: Exception) -> JSONResponse:
+    # Two requests at once, and the database let one through: something just appeared or went away.
+    return JSONResponse({"detail": "this has just been changed by somebody else"}, 409)
+
+
+async def _failed(request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": "internal error"}, 500)
+
+
+def answer_errors_as_json(app: FastAPI) -> None:
+    """Answer every error with `{"detail": …}`."""
+    app.add_exception_handler(Refusal, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(IntegrityError, _conflicting)
+    app.add_exception_handler(Exception, _failed)

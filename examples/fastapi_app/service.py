@@ -1,0 +1,113 @@
+"""The app's side of the Mew gateway: which rooms a user is in, and how a message is written.
+
+REST writes messages by the same function, so both paths check, save and tell alike.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from pydantic import ValidationError
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import joinedload
+
+from asgi_realtime import Forbidden, Identity, InvalidMessage, MewBroadcaster
+from asgi_realtime.gateways.mew import MessageCreate, UserRooms
+from examples.fastapi_app import access, models, schemas
+from examples.fastapi_app.access import ChannelAccess, Membership
+from examples.fastapi_app.database import Database, insert_if_absent
+from examples.fastapi_app.permissions import Permission
+
+
+class MewDatabaseService:
+    """A `MewService` on the app's database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def rooms_of(self, identity: Identity) -> UserRooms:
+        """The servers the user is in with the channels the user may view, and the user's DMs."""
+        async with self._database.sessions() as session:
+            user = await ensure_user(session, identity.user_id)
+            members = await session.scalars(
+                select(models.Member)
+                .where(models.Member.user_id == user.id)
+                .options(
+                    joinedload(models.Member.server).selectinload(models.Server.channels),
+                    *access.MEMBERSHIP,
+                )
+            )
+            dms = await session.scalars(
+                select(models.DMRecipient.channel_id).where(models.DMRecipient.user_id == user.id)
+            )
+            return UserRooms(
+                servers={member.server_id: _visible_channels(Membership(member)) for member in members},
+                dms=list(dms),
+            )
+
+    async def create_message(self, identity: Identity, message: MessageCreate, broadcaster: MewBroadcaster) -> None:
+        """Write a message that came by socket. Whatever is raised, the gateway answers with `error`."""
+        try:
+            new = schemas.NewMessage.model_validate(msgspec.to_builtins(message))
+        except ValidationError as error:
+            raise InvalidMessage(error.errors(include_input=False)[0]["msg"]) from None
+        async with self._database.sessions() as session:
+            channel = await access.channel_access(session, message.channel_id, identity.user_id)
+            await post_message(session, broadcaster, channel, identity.user_id, new)
+
+
+async def post_message(
+    session: AsyncSession,
+    broadcaster: MewBroadcaster,
+    channel: ChannelAccess,
+    author_id: str,
+    new: schemas.NewMessage,
+) -> schemas.Message:
+    """Save a message, then tell the clients that may read it.
+
+    Raises:
+        Forbidden: the author may not write here.
+        InvalidMessage: it answers a message that is not in this channel.
+    """
+    channel.require(Permission.SEND_MESSAGES)
+    if new.referenced_message_id is not None:
+        referenced = await session.get(models.Message, new.referenced_message_id)
+        if referenced is None or referenced.channel_id != channel.channel.id:
+            raise InvalidMessage("the message it answers is not in this channel")
+    row = models.Message(channel_id=channel.channel.id, author_id=author_id, **new.model_dump())
+    session.add(row)
+    await session.commit()
+    message = await message_as_stored(session, row.id)
+    await broadcaster.message_create(channel.channel.id, message, recipients=channel.recipients)
+    return message
+
+
+async def message_as_stored(session: AsyncSession, message_id: str) -> schemas.Message:
+    """What clients get to see of a message, read anew so that it is what the database says."""
+    return schemas.Message.model_validate(await access.load_message(session, message_id))
+
+
+async def ensure_user(session: AsyncSession, user_id: str) -> models.User:
+    """The user of a verified token. Whom the identity provider knows and we do not gets an account here.
+
+    Raises:
+        Forbidden: for an id that this app cannot keep.
+    """
+    user = await session.get(models.User, user_id)
+    if user is None:
+        try:
+            login = schemas.Login(user_id=user_id)
+        except ValidationError:
+            raise Forbidden("this user id cannot be used here") from None
+        await insert_if_absent(session, models.User, id=login.user_id, username=user_id, display_name=user_id)
+        await session.commit()
+        user = await session.get_one(models.User, user_id)
+    return user
+
+
+def _visible_channels(membership: Membership) -> list[str]:
+    return [
+        channel.id
+        for channel in membership.server.channels
+        if Permission.VIEW_CHANNEL in membership.in_channel(channel)
+    ]

@@ -1,0 +1,57 @@
+/** The REST side: every change a person makes goes up here, and comes back down to everybody as an event. */
+
+export class ApiError extends Error {
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
+
+export class Api {
+  constructor(token = null) {
+    this.token = token;
+  }
+
+  get = (path) => this.#request("GET", path);
+  post = (path, body) => this.#request("POST", path, body);
+  patch = (path, body) => this.#request("PATCH", path, body);
+  put = (path, body) => this.#request("PUT", path, body);
+  delete = (path) => this.#request("DELETE", path);
+
+  async #request(method, path, body) {
+    const headers = { Accept: "application/json" };
+    if (this.token) headers.Authorization = `Bearer ${this.token}`;
+    if (body !== undefined) headers["Content-Type"] = "application/json";
+    let response;
+    try {
+      response = await fetch(address(path), {
+        method,
+        headers,
+        body: body === undefined ? undefined : JSON.stringify(body),
+        signal: AbortSignal.timeout(10_000),
+      });
+    } catch {
+      throw new ApiError(0, "The server cannot be reached.");
+    }
+    const answer = await response.json().catch(() => null);
+    if (response.ok) return answer;
+    throw new ApiError(response.status, reason(answer) ?? `The server answered ${response.status}.`);
+  }
+}
+
+/** A path of the application as a URL, also where the application is mounted below a prefix. */
+export function address(path) {
+  return new URL(path.replace(/^\//, ""), document.baseURI).href;
+}
+
+/** `path` with its `{}` filled in order, each value escaped. */
+export function at(path, ...values) {
+  return path.replaceAll("{}", () => encodeURIComponent(values.shift()));
+}
+
+/** What FastAPI says went wrong: a text, or a list of fields. */
+function reason(answer) {
+  const detail = answer?.detail;
+  if (Array.isArray(detail)) return detail.map(({ loc, msg }) => `${loc?.at(-1) ?? "Input"}: ${msg}`).join("; ");
+  return typeof detail === "string" ? detail : null;
+}

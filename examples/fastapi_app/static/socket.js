@@ -1,0 +1,142 @@
+/**
+ * A Socket.IO client on nothing but WebSocket: enough for this page, and a reading of the wire format.
+ *
+ *   Engine.IO packet   one digit, then its data:  0 open {JSON}   1 close   2 ping   3 pong   4 message
+ *   Socket.IO packet   the data of a message:     0 CONNECT       1 DISCONNECT       2 EVENT  3 ACK   4 CONNECT_ERROR
+ *                      then [namespace ","] [ack id] [JSON]
+ *
+ * So an event reads `42["MESSAGE_CREATE",{…},"position"]`. The trailing position is the server's offer of recovery:
+ * whoever comes back with the last one it saw is sent what it missed. Left out because this page has no use for
+ * them: polling, acks, binary attachments. The npm package socket.io-client has all three and works here unchanged.
+ */
+
+const OPEN = "0", CLOSE = "1", PING = "2", PONG = "3", MESSAGE = "4"; // Engine.IO
+const CONNECT = "0", DISCONNECT = "1", EVENT = "2", CONNECT_ERROR = "4"; // Socket.IO
+const OPENING_TIMEOUT = 8_000; // milliseconds from the first attempt to CONNECT
+const LONGEST_DELAY = 8_000; // milliseconds between two attempts
+
+export class Socket {
+  #url;
+  #namespace;
+  #auth;
+  #onState;
+  #handlers = new Map();
+  #transport = null; // the WebSocket in charge; an older one that still speaks is not listened to
+  #patience = 0; // milliseconds of silence after which the connection counts as dead
+  #silence; // timer of that
+  #retry; // timer of the next attempt
+  #attempts = 0;
+  #recovery = null; // {pid, offset}: what the server needs to replay what we miss
+
+  state = "closed"; // connecting | live | waiting | refused | closed
+
+  /**
+   * @param {string} url         of the Engine.IO endpoint, as http(s) or ws(s)
+   * @param {() => object} auth  asked at every attempt, so that a renewed token is used
+   * @param {(state: string, detail: object) => void} onState  live {recovered}, waiting {retryAt, attempts}, refused {message, data}
+   */
+  constructor({ url, auth, onState, namespace = "/" }) {
+    this.#url = new URL(url);
+    this.#url.protocol = this.#url.protocol.replace("http", "ws");
+    this.#url.search = "?EIO=4&transport=websocket";
+    this.#namespace = namespace === "/" ? "" : `${namespace},`;
+    this.#auth = auth;
+    this.#onState = onState;
+    addEventListener("online", () => this.state === "waiting" && this.connect());
+  }
+
+  /** Call `handler(...args)` for every event of that name. */
+  on(event, handler) {
+    this.#handlers.set(event, handler);
+    return this;
+  }
+
+  /** Send an event. False: not connected, nothing was sent. */
+  emit(event, ...args) {
+    if (this.state !== "live") return false;
+    this.#send(EVENT, [event, ...args]);
+    return true;
+  }
+
+  /** Connect now, also when an attempt is planned for later. */
+  connect() {
+    this.#drop();
+    this.#become("connecting");
+    const transport = (this.#transport = new WebSocket(this.#url));
+    const inCharge = () => this.#transport === transport;
+    transport.onmessage = ({ data }) => inCharge() && this.#receive(data);
+    transport.onclose = () => inCharge() && this.#lost();
+    this.#patience = OPENING_TIMEOUT;
+    this.#heard();
+  }
+
+  /** Disconnect, and stay so until `connect()`. */
+  close() {
+    this.#drop();
+    this.#recovery = null;
+    this.#become("closed");
+  }
+
+  #receive(packet) {
+    const [type, data] = [packet[0], packet.slice(1)];
+    if (type === OPEN) {
+      const { pingInterval, pingTimeout } = JSON.parse(data);
+      this.#patience = pingInterval + pingTimeout;
+      this.#send(CONNECT, { ...this.#auth(), ...this.#recovery });
+    } else if (type === PING) this.#transport.send(PONG);
+    else if (type === CLOSE) this.#lost();
+    else if (type === MESSAGE) this.#message(data);
+    this.#heard();
+  }
+
+  #message(packet) {
+    // Namespace and ack id are optional; the page asks for neither, so both are stepped over.
+    const [, type, data] = /^(\d)(?:\/[^,]*,)?\d*(.*)$/s.exec(packet);
+    const value = data ? JSON.parse(data) : undefined;
+    if (type === CONNECT) {
+      const recovered = Boolean(value.pid) && value.pid === this.#recovery?.pid;
+      this.#recovery = recovered ? this.#recovery : value.pid ? { pid: value.pid } : null;
+      this.#attempts = 0;
+      this.#become("live", { recovered });
+    } else if (type === EVENT) {
+      const [event, ...args] = value;
+      if (this.#recovery && typeof args.at(-1) === "string") this.#recovery.offset = args.at(-1);
+      this.#handlers.get(event)?.(...args);
+    } else if (type === CONNECT_ERROR || type === DISCONNECT) {
+      // The server said no. Coming back with the same token would only be told the same again.
+      this.#drop();
+      this.#recovery = null;
+      this.#become("refused", value ?? { message: "disconnected by the server" });
+    }
+  }
+
+  #send(type, value) {
+    this.#transport.send(MESSAGE + type + this.#namespace + JSON.stringify(value));
+  }
+
+  /** The server was heard. Its pings make sure that it is, so a longer silence is a connection lost unnoticed. */
+  #heard() {
+    clearTimeout(this.#silence);
+    if (this.#transport) this.#silence = setTimeout(() => this.#lost(), this.#patience);
+  }
+
+  #lost() {
+    this.#drop();
+    // Doubling, and never two clients in step: a restarted server is not met by all of them at once.
+    const delay = Math.min(LONGEST_DELAY, 500 * 2 ** this.#attempts++) * (0.6 + 0.4 * Math.random());
+    this.#retry = setTimeout(() => this.connect(), delay);
+    this.#become("waiting", { retryAt: Date.now() + delay, attempts: this.#attempts });
+  }
+
+  #drop() {
+    clearTimeout(this.#retry);
+    clearTimeout(this.#silence);
+    this.#transport?.close();
+    this.#transport = null;
+  }
+
+  #become(state, detail = {}) {
+    this.state = state;
+    this.#onState(state, detail);
+  }
+}

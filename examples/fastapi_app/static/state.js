@@ -1,0 +1,104 @@
+/** What this window knows, and how each event changes it. No I/O: the session feeds it, the views read it. */
+
+export class State {
+  me = null;
+  connection = { state: "connecting", detail: {} };
+  users = new Map(); // id → User
+  online = new Set(); // user ids
+  servers = new Map(); // id → Server with its channels, categories, stickers, members, and what I may do
+  dms = new Map(); // id → Channel with recipients
+  messages = new Map(); // channel id → its messages in order; only channels that were opened have any
+  complete = new Set(); // channel ids whose first message is loaded
+  unread = new Map(); // channel id → {count, since: id of the first}
+  touched = new Map(); // channel id → time of its newest message: the order of DMs
+  place = { serverId: undefined, channelId: undefined, notice: null }; // on the screen; serverId null: the DMs, undefined: not chosen yet
+  newSince = null; // id of the message the "New" line stands above
+  draft = { replyTo: null, editing: null }; // message ids the composer refers to
+
+  /** The channel on the screen, or undefined. */
+  get channel() {
+    return this.find(this.place.channelId);
+  }
+
+  /** The server on the screen, or undefined. */
+  get server() {
+    return this.servers.get(this.place.serverId);
+  }
+
+  /** A channel by id, wherever it is. */
+  find(channelId) {
+    if (this.dms.has(channelId)) return this.dms.get(channelId);
+    for (const server of this.servers.values()) if (server.channels.has(channelId)) return server.channels.get(channelId);
+    return undefined;
+  }
+
+  /** May I do this in the server or, with a channel, there? In a DM everybody may talk, and moderate nothing. */
+  may(permission, serverId, channelId) {
+    if (!serverId) return permission === "SEND_MESSAGES" || permission === "ADD_REACTIONS";
+    const server = this.servers.get(serverId);
+    return Boolean((server?.mayIn.get(channelId) ?? server?.may)?.has(permission));
+  }
+
+  name(userId) {
+    return this.users.get(userId)?.displayName ?? userId;
+  }
+
+  meet(users) {
+    for (const user of users) if (user) this.users.set(user.id, user);
+  }
+
+  /** The other people of a DM. */
+  others(channel) {
+    return channel.recipients.filter(({ id }) => id !== this.me.id);
+  }
+
+  title(channel) {
+    return channel.type === "dm" ? this.others(channel).map(({ id }) => this.name(id)).join(", ") || "Notes to self" : channel.name;
+  }
+
+  /** Put a message in its place, or replace what was there. Unknown older ones are left to the history. */
+  put(message, { create = false } = {}) {
+    this.meet([message.author]);
+    const list = this.messages.get(message.channelId);
+    if (!list) return;
+    const index = list.findIndex(({ id }) => id === message.id);
+    if (index >= 0) list[index] = message;
+    else if (create) {
+      list.push(message);
+      list.sort((one, other) => (one.id < other.id ? -1 : 1)); // ids sort by time
+    }
+  }
+
+  /** Count a message nobody has looked at. */
+  count(message) {
+    const known = this.unread.get(message.channelId) ?? { count: 0, since: message.id };
+    this.unread.set(message.channelId, { ...known, count: known.count + 1 });
+  }
+
+  /** Unread messages of one server, of the DMs (null), or of everything. */
+  unreadIn(serverId) {
+    const channels = serverId === undefined ? [...this.unread.keys()] : [...(serverId ? this.servers.get(serverId).channels : this.dms).keys()];
+    return channels.reduce((sum, id) => sum + (this.unread.get(id)?.count ?? 0), 0);
+  }
+
+  forgetChannel(channelId) {
+    for (const map of [this.dms, this.messages, this.unread, this.touched]) map.delete(channelId);
+    for (const server of this.servers.values()) server.channels.delete(channelId);
+  }
+
+  forgetServer(serverId) {
+    for (const channelId of this.servers.get(serverId)?.channels.keys() ?? []) this.forgetChannel(channelId);
+    this.servers.delete(serverId);
+  }
+
+  /** Channels of a server as the sidebar shows them: [category or null, channels]. */
+  shelves(server) {
+    const byPosition = (one, other) => one.position - other.position || one.name.localeCompare(other.name);
+    const channels = [...server.channels.values()].sort(byPosition);
+    const categories = [...server.categories.values()].sort(byPosition);
+    return [null, ...categories].map((category) => [
+      category,
+      channels.filter(({ categoryId }) => (server.categories.has(categoryId) ? categoryId : null) === (category?.id ?? null)),
+    ]);
+  }
+}

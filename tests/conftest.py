@@ -1,0 +1,68 @@
+"""How every test runs: on asyncio in debug mode, and leaving no task behind."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+from starlette.types import ASGIApp
+
+from tests.servers import Implementation, LiveServer, Serve, running
+from tests.wire.node_client import Node, node_process
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    """One event loop per test, in debug mode."""
+    return "asyncio", {"debug": True}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(collector: pytest.Module | pytest.Class, name: str, obj: Any) -> None:
+    if collector.istestfunction(obj, name):
+        inner = obj.hypothesis.inner_test if hasattr(obj, "hypothesis") else obj
+        if inspect.iscoroutinefunction(inner):
+            pytest.mark.usefixtures("no_leaked_tasks")(obj)
+
+
+@pytest.fixture
+async def no_leaked_tasks() -> AsyncIterator[None]:
+    """Fail a test that leaves a task running; one that is just ending gets a second to do so."""
+    before = asyncio.all_tasks()
+    yield
+    leaked = {task for task in asyncio.all_tasks() - before if not _drives_tests(task)}
+    if leaked:
+        _, leaked = await asyncio.wait(leaked, timeout=1)
+    assert not leaked, f"{len(leaked)} task(s) left running: {leaked}"
+
+
+def _drives_tests(task: asyncio.Task[Any]) -> bool:
+    # anyio runs each step of a test (a fixture's start, the test, a fixture's end) in such a task of its own.
+    return getattr(task.get_coro(), "__qualname__", "") == "TestRunner._call_in_runner_task"
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Serve]:
+    """Run ASGI apps in real servers on ports of their own; all are stopped when the test ends.
+
+    `server = await serve(app)`, then `server.url`. See `tests.servers.Serve` for the options.
+    """
+    async with AsyncExitStack() as stack:
+
+        async def start(
+            app: ASGIApp, implementation: Implementation = "uvicorn", *, port: int = 0, root_path: str = ""
+        ) -> LiveServer:
+            return await stack.enter_async_context(running(app, implementation, port=port, root_path=root_path))
+
+        yield start
+
+
+@pytest.fixture
+async def node() -> AsyncIterator[Node]:
+    """npm's stock socket.io-client: `client = await node.connect(server.url, "/", auth={"token": …})`."""
+    async with node_process() as process:
+        yield process

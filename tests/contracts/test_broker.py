@@ -1,0 +1,526 @@
+"""What every broker promises: one body, run over each implementation."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from typing import Any, Protocol, TypeVar
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asgi_realtime.broker import Broker, MemoryBroker
+from asgi_realtime.errors import BrokerUnavailable, PositionLost
+from asgi_realtime.messages import (
+    CloseRoom,
+    Command,
+    GatewayName,
+    Position,
+    Publication,
+    Receipt,
+    RoomName,
+    Target,
+    ToAll,
+    ToRoom,
+    ToUsers,
+    UserId,
+)
+
+T = TypeVar("T")
+MEW = GatewayName("/")
+INFRA = GatewayName("/infra")
+ADA = UserId("ada")
+BOB = UserId("bob")
+LOBBY = RoomName("lobby")
+ATTIC = RoomName("attic")
+NOBODY = UserId("")
+
+
+class Bench(Protocol):
+    """What the bodies below need of an implementation: brokers, and time that passes when told to."""
+
+    def broker(
+        self, *, history_size: int = 1_000, history_ttl: float = 300.0, history_bytes: int = 1_000_000, keys: int = 100
+    ) -> Broker: ...
+
+    async def pass_time(self, seconds: float) -> None: ...
+
+
+class MemoryBench:
+    """The broker of one process, on a clock that the test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def broker(
+        self, *, history_size: int = 1_000, history_ttl: float = 300.0, history_bytes: int = 1_000_000, keys: int = 100
+    ) -> Broker:
+        return MemoryBroker(
+            history_size=history_size,
+            history_ttl=history_ttl,
+            history_bytes=history_bytes,
+            keys=keys,
+            clock=lambda: self.now,
+        )
+
+    async def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+
+
+on_every_broker = pytest.mark.parametrize("make_bench", [MemoryBench])
+
+
+class Listener:
+    """A receiver with `connections` connections, which remembers what it was handed, in order."""
+
+    def __init__(self, connections: int = 1) -> None:
+        self.connections = connections
+        self.seen: list[Publication | Command] = []
+        self.on_delivery: Callable[[Publication], None] = lambda publication: None
+        self.on_command: Callable[[Command], Awaitable[None] | None] = lambda command: None
+
+    @property
+    def events(self) -> list[str]:
+        return [each.event if isinstance(each, Publication) else type(each).__name__ for each in self.seen]
+
+    def deliver(self, publication: Publication) -> int:
+        self.seen.append(publication)
+        self.on_delivery(publication)
+        return self.connections
+
+    def apply(self, command: Command) -> Awaitable[None] | None:
+        self.seen.append(command)
+        return self.on_command(command)
+
+
+def to_lobby(event: str = "news", payload: bytes = b"{}", gateway: GatewayName = MEW) -> Publication:
+    return Publication(gateway=gateway, target=ToRoom(LOBBY), event=event, payload=payload)
+
+
+async def events_since(
+    broker: Broker, since: Position, *rooms: RoomName, user_id: UserId = NOBODY, gateway: GatewayName = MEW
+) -> list[str]:
+    return [each.event for each in await broker.history(gateway, since, rooms=rooms, user_id=user_id)]
+
+
+@on_every_broker
+async def test_publish_delivers_and_says_to_how_many(make_bench: type[Bench]) -> None:
+    broker = make_bench().broker()
+    listener = Listener(connections=3)
+    await broker.start(listener)
+
+    receipt = await broker.publish(to_lobby())
+
+    [publication] = listener.seen
+    assert isinstance(publication, Publication)
+    assert receipt.delivered_locally == 3
+    assert publication.position == receipt.position == broker.position()
+    assert publication.event == "news"
+    assert publication.payload == b"{}"
+    await broker.stop()
+
+
+@on_every_broker
+async def test_history_holds_what_a_client_was_entitled_to_and_nothing_else(make_bench: type[Bench]) -> None:
+    broker = make_bench().broker()
+    await broker.start(Listener())
+    await broker.publish(to_lobby("before"))
+    start = broker.position()
+    published: list[tuple[GatewayName, Target, str]] = [
+        (MEW, ToRoom(LOBBY), "lobby"),
+        (MEW, ToRoom(ATTIC), "attic"),
+        (MEW, ToUsers((ADA,)), "personal"),
+        (MEW, ToUsers((BOB,)), "of another"),
+        (MEW, ToUsers((BOB, ADA, ADA)), "of both"),
+        (MEW, ToRoom(RoomName("ada")), "room named as the user"),
+        (INFRA, ToRoom(LOBBY), "same room, other gateway"),
+        (INFRA, ToAll(), "all of the other gateway"),
+        (MEW, ToAll(), "all"),
+        (MEW, ToUsers(()), "nobody"),
+    ]
+    for gateway, target, event in published:
+        await broker.publish(Publication(gateway=gateway, target=target, event=event))
+
+    assert await events_since(broker, start, LOBBY, user_id=ADA) == ["lobby", "personal", "of both", "all"]
+    assert await events_since(broker, start, user_id=BOB) == ["of another", "of both", "all"]
+    assert await events_since(broker, start, LOBBY, gateway=INFRA) == [
+        "same room, other gateway",
+        "all of the other gateway",
+    ]
+    assert await events_since(broker, broker.position(), LOBBY, user_id=ADA) == []
+    await broker.stop()
+
+
+@on_every_broker
+async def test_a_volatile_publication_is_delivered_and_not_kept(make_bench: type[Bench]) -> None:
+    broker = make_bench().broker()
+    listener = Listener()
+    await broker.start(listener)
+    start = broker.position()
+
+    receipt = await broker.publish(Publication(gateway=MEW, target=ToRoom(LOBBY), event="typing", volatile=True))
+
+    assert receipt.position is None
+    assert listener.events == ["typing"]
+    assert broker.position() == start
+    assert await events_since(broker, start, LOBBY) == []
+    await broker.stop()
+
+
+@on_every_broker
+async def test_the_same_key_delivers_once(make_bench: type[Bench]) -> None:
+    bench = make_bench()
+    broker = bench.broker(history_ttl=60.0)
+    listener = Listener()
+    await broker.start(listener)
+
+    first = await broker.publish(to_lobby("first"), key="k")
+    again = await broker.publish(to_lobby("again"), key="k")
+    other = await broker.publish(to_lobby("other gateway", gateway=INFRA), key="k")
+
+    assert again == first != other
+    assert listener.events == ["first", "other gateway"]
+    await bench.pass_time(61.0)
+    await broker.publish(to_lobby("later"), key="k")
+    assert listener.events == ["first", "other gateway", "later"]
+    await broker.stop()
+
+
+@on_every_broker
+async def test_remembered_keys_are_bounded_and_the_oldest_goes_first(make_bench: type[Bench]) -> None:
+    broker = make_bench().broker(keys=2)
+    listener = Listener()
+    await broker.start(listener)
+    for key in ["a", "b", "c", "c", "b", "a"]:
+        await broker.publish(to_lobby(key), key=key)
+    assert listener.events == ["a", "b", "c", "a"]
+    await broker.stop()
+
+
+@on_every_broker
+@pytest.mark.parametrize("place", ["", "-", "x-1", "0-0", "{epoch}", "{epoch}-", "{epoch}--1", "{epoch}-1.0"])
+@pytest.mark.parametrize("suffix", ["", "²", "9" * 5_000, "\x00"])
+async def test_a_position_of_another_history_is_lost(make_bench: type[Bench], place: str, suffix: str) -> None:
+    broker = make_bench().broker()
+    await broker.start(Listener())
+    await broker.publish(to_lobby())
+    epoch = broker.position().partition("-")[0]
+    with pytest.raises(PositionLost):
+        await events_since(broker, Position(place.format(epoch=epoch) + suffix), LOBBY)
+    with pytest.raises(PositionLost):
+        await events_since(broker, make_bench().broker().position(), LOBBY)
+    with pytest.raises(PositionLost):
+        await events_since(broker, Position(f"{epoch}-2"), LOBBY)  # not reached yet
+    await broker.stop()
+
+
+@on_every_broker
+async def test_a_room_over_its_count_loses_its_oldest_and_no_other_room_does(make_bench: type[Bench]) -> None:
+    broker = make_bench().broker(history_size=2)
+    await broker.start(Listener())
+    start = broker.position()
+    await broker.publish(Publication(gateway=MEW, target=ToRoom(ATTIC), event="quiet"))
+    places = [(await broker.publish(to_lobby(event))).position for event in ["one", "two", "three"]]
+    assert places[0] is not None
+
+    assert await events_since(broker, places[0], LOBBY) == ["two", "three"]
+    assert await events_since(broker, start, ATTIC) == ["quiet"]
+    with pytest.raises(PositionLost):
+        await events_since(broker, start, LOBBY)
+    start = broker.position()
+    for event in ["once", "twice"]:
+        await broker.publish(Publication(gateway=MEW, target=ToUsers((ADA, ADA)), event=event))
+    assert await events_since(broker, start, user_id=ADA) == ["once", "twice"]
+    await broker.stop()
+
+
+@on_every_broker
+async def test_a_publication_expires(make_bench: type[Bench]) -> None:
+    bench = make_bench()
+    broker = bench.broker(history_ttl=60.0)
+    await broker.start(Listener())
+    start = broker.position()
+    first = (await broker.publish(to_lobby("old"))).position
+    assert first is not None
+    await bench.pass_time(40.0)
+    await broker.publish(to_lobby("new"))
+    assert await events_since(broker, start, LOBBY) == ["old", "new"]
+
+    await bench.pass_time(30.0)
+
+    with pytest.raises(PositionLost):
+        await events_since(broker, start, LOBBY)
+    assert await events_since(broker, first, LOBBY) == ["new"]
+    await bench.pass_time(60.0)
+    with pytest.raises(PositionLost):
+        await events_since(broker, first, LOBBY)  # the room is forgotten by now; that it was not empty is not
+    assert await events_since(broker, broker.position(), LOBBY) == []
+    await broker.publish(to_lobby("reborn"))
+    await broker.publish(Publication(gateway=MEW, target=ToAll(), event="to all"))
+    await broker.publish(Publication(gateway=MEW, target=ToUsers((NOBODY,)), event="personal"))
+    with pytest.raises(PositionLost):
+        await events_since(broker, first, LOBBY)
+    await broker.stop()
+
+
+@on_every_broker
+async def test_history_as_a_whole_is_bounded_in_bytes(make_bench: type[Bench]) -> None:
+    broker = make_bench().broker(history_bytes=100_000)
+    listener = Listener()
+    await broker.start(listener)
+    start = broker.position()
+    places = []
+    for number in range(30):
+        room = RoomName(f"room {number}")
+        publication = Publication(gateway=MEW, target=ToRoom(room), event=room, payload=b"x" * 9_000)
+        places.append((await broker.publish(publication)).position)
+    assert len(listener.seen) == 30
+
+    with pytest.raises(PositionLost):
+        await events_since(broker, start, RoomName("room 0"))
+    newest = places[-2]
+    assert newest is not None
+    assert await events_since(broker, newest, RoomName("room 29")) == ["room 29"]
+    await broker.publish(to_lobby("larger than all of it", payload=b"x" * 200_000))
+    with pytest.raises(PositionLost):
+        await events_since(broker, newest, LOBBY)
+    assert await events_since(broker, broker.position(), LOBBY) == []
+    await broker.stop()
+
+
+@on_every_broker
+async def test_publishing_while_delivering_keeps_the_order(make_bench: type[Bench]) -> None:
+    broker = make_bench().broker()
+    listener = Listener()
+    nested: list[Eager[Receipt]] = []
+
+    def answer(publication: Publication) -> None:
+        if publication.event == "question":
+            nested.append(Eager(broker.publish(to_lobby("answer"))))
+            nested.append(Eager(broker.publish(to_lobby("second answer"))))
+            listener.seen.append(to_lobby("question delivered"))
+
+    listener.on_delivery = answer
+    await broker.start(listener)
+    start = broker.position()
+
+    await broker.publish(to_lobby("question"))
+
+    assert listener.events == ["question", "question delivered", "answer", "second answer"]
+    assert await events_since(broker, start, LOBBY) == ["question", "answer", "second answer"]
+    assert [(await each).delivered_locally for each in nested] == [1, 1]
+    await broker.stop()
+
+
+class Eager(Awaitable[T]):
+    """A coroutine run up to its first wait at once, as the eager tasks of Python 3.12 are."""
+
+    def __init__(self, work: Coroutine[Any, Any, T]) -> None:
+        self._work = work
+        self._first_wait: object = work.send(None)
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        yield self._first_wait
+        return (yield from self._work.__await__())
+
+
+@on_every_broker
+async def test_a_receiver_that_raises_loses_nothing_but_its_own_delivery(
+    make_bench: type[Bench], caplog: pytest.LogCaptureFixture
+) -> None:
+    broker = make_bench().broker()
+    listener = Listener()
+
+    def fail(publication: Publication) -> None:
+        if publication.event == "bad":
+            raise RuntimeError("a fault of ours")
+
+    listener.on_delivery = fail
+    await broker.start(listener)
+    start = broker.position()
+
+    receipt = await broker.publish(to_lobby("bad"), key="k")
+    await broker.publish(to_lobby("good"))
+
+    assert receipt.delivered_locally == 0
+    assert await broker.publish(to_lobby("bad"), key="k") == receipt
+    assert listener.events == ["bad", "good"]
+    assert await events_since(broker, start, LOBBY) == ["bad", "good"]
+    assert [record.message for record in caplog.records] == ["delivering 'bad' failed"]
+    await broker.stop()
+
+
+@on_every_broker
+async def test_commands_keep_their_place_among_publications_and_are_waited_for(make_bench: type[Bench]) -> None:
+    broker = make_bench().broker()
+    listener = Listener()
+    asked = asyncio.Event()
+    answered = asyncio.Event()
+
+    async def ask_the_host() -> None:
+        asked.set()
+        await answered.wait()
+
+    listener.on_command = lambda command: asyncio.create_task(ask_the_host())
+    await broker.start(listener)
+    command = asyncio.create_task(broker.command(CloseRoom(gateway=MEW, room=LOBBY)))
+    await asked.wait()
+    await broker.publish(to_lobby("meanwhile"))
+
+    assert listener.events == ["CloseRoom", "meanwhile"]
+    assert not command.done()
+    answered.set()
+    await command
+    await broker.stop()
+
+
+@on_every_broker
+async def test_a_command_goes_on_when_its_caller_is_cancelled(make_bench: type[Bench]) -> None:
+    broker = make_bench().broker()
+    listener = Listener()
+    asked = asyncio.Event()
+    answered = asyncio.Event()
+    carried_out = asyncio.Event()
+
+    async def ask_the_host() -> None:
+        asked.set()
+        await answered.wait()
+        carried_out.set()
+
+    listener.on_command = lambda command: asyncio.create_task(ask_the_host())
+    await broker.start(listener)
+    command = asyncio.create_task(broker.command(CloseRoom(gateway=MEW, room=LOBBY)))
+    await asked.wait()
+    command.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await command
+    answered.set()
+    await carried_out.wait()
+    await broker.stop()
+
+
+@on_every_broker
+async def test_what_a_command_raises_reaches_its_caller(make_bench: type[Bench]) -> None:
+    broker = make_bench().broker()
+    listener = Listener()
+
+    def refuse(command: Command) -> None:
+        raise LookupError("no such room")
+
+    async def fail_later() -> None:
+        raise LookupError("the host said no")
+
+    await broker.start(listener)
+    listener.on_command = refuse
+    with pytest.raises(LookupError, match="no such room"):
+        await broker.command(CloseRoom(gateway=MEW, room=LOBBY))
+    listener.on_command = lambda command: asyncio.ensure_future(fail_later())
+    with pytest.raises(LookupError, match="the host said no"):
+        await broker.command(CloseRoom(gateway=MEW, room=LOBBY))
+    await broker.publish(to_lobby("after"))
+    assert listener.events[-1] == "after"
+    await broker.stop()
+
+
+@on_every_broker
+async def test_nothing_can_be_published_before_the_start_or_after_the_stop(make_bench: type[Bench]) -> None:
+    broker = make_bench().broker()
+    listener = Listener()
+    with pytest.raises(BrokerUnavailable):
+        await broker.publish(to_lobby(), key="k")
+    await broker.start(listener)
+    await broker.publish(to_lobby(), key="k")  # the refused one did not use the key up
+    await broker.stop()
+    with pytest.raises(BrokerUnavailable):
+        await broker.publish(to_lobby())
+    with pytest.raises(BrokerUnavailable):
+        await broker.command(CloseRoom(gateway=MEW, room=LOBBY))
+    assert listener.events == ["news"]
+
+
+targets: st.SearchStrategy[Target] = st.one_of(
+    st.just(ToAll()),
+    st.sampled_from([LOBBY, ATTIC, RoomName("ada")]).map(ToRoom),
+    st.lists(st.sampled_from([ADA, BOB]), max_size=2).map(lambda user_ids: ToUsers(tuple(user_ids))),
+)
+publications: st.SearchStrategy[Publication] = st.builds(
+    Publication,
+    gateway=st.sampled_from([MEW, INFRA]),
+    target=targets,
+    event=st.just("e"),
+    payload=st.binary(max_size=300),
+    volatile=st.booleans(),
+)
+
+
+def entitled(publication: Publication, rooms: Sequence[RoomName], user_id: UserId) -> bool:
+    match publication.target:
+        case ToAll():
+            return publication.gateway == MEW
+        case ToRoom(room):
+            return publication.gateway == MEW and room in rooms
+        case ToUsers(user_ids):
+            return publication.gateway == MEW and user_id in user_ids
+
+
+@on_every_broker
+@given(
+    stream=st.lists(publications, max_size=40),
+    cut=st.integers(0, 40),
+    rooms=st.lists(st.sampled_from([LOBBY, ATTIC, RoomName("ada")]), unique=True),
+)
+async def test_history_from_any_cut_is_the_uninterrupted_stream(
+    make_bench: type[Bench], stream: list[Publication], cut: int, rooms: list[RoomName]
+) -> None:
+    broker = make_bench().broker()
+    listener = Listener()
+    await broker.start(listener)
+    place = broker.position()
+    for number, publication in enumerate(stream):
+        if number == cut:
+            place, listener.seen = broker.position(), []
+        await broker.publish(publication)
+    if cut >= len(stream):
+        place, listener.seen = broker.position(), []
+
+    expected = [
+        each
+        for each in listener.seen
+        if isinstance(each, Publication) and not each.volatile and entitled(each, rooms, ADA)
+    ]
+    assert await broker.history(MEW, place, rooms=rooms, user_id=ADA) == expected
+    await broker.stop()
+
+
+@on_every_broker
+@given(
+    stream=st.lists(st.tuples(publications, st.sampled_from([0.0, 0.0, 20.0, 50.0])), max_size=60),
+    size=st.integers(1, 4),
+    limit=st.sampled_from([1_500, 4_000, 100_000]),
+    rooms=st.lists(st.sampled_from([LOBBY, ATTIC]), unique=True),
+)
+async def test_history_is_whole_or_refused_but_never_has_a_gap(
+    make_bench: type[Bench], stream: list[tuple[Publication, float]], size: int, limit: int, rooms: list[RoomName]
+) -> None:
+    bench = make_bench()
+    broker = bench.broker(history_size=size, history_ttl=60.0, history_bytes=limit)
+    listener = Listener()
+    await broker.start(listener)
+    places = [(0, broker.position())]
+    for publication, pause in stream:
+        await broker.publish(publication)
+        await bench.pass_time(pause)
+        places.append((len(listener.seen), broker.position()))
+
+    for seen, place in places:
+        missed = [
+            each
+            for each in listener.seen[seen:]
+            if isinstance(each, Publication) and not each.volatile and entitled(each, rooms, ADA)
+        ]
+        try:
+            assert await broker.history(MEW, place, rooms=rooms, user_id=ADA) == missed
+        except PositionLost:
+            assert place != broker.position()
+    await broker.stop()

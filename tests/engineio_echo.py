@@ -1,0 +1,131 @@
+"""An Engine.IO server whose application echoes, for the tests to talk to and to look into."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+from starlette.types import Receive, Scope, Send
+from websockets.asyncio.client import ClientConnection, connect
+
+from asgi_realtime.engineio import EngineIO, Session
+from asgi_realtime.limits import Limits
+from asgi_realtime.messages import Frame
+from asgi_realtime.metrics import NullMetrics
+from asgi_realtime.origins import OriginPolicy
+from asgi_realtime.settings import Settings
+from asgi_realtime.tasks import Tasks, TimerWheel
+from tests.servers import Implementation, LiveServer, Serve
+
+POLLING = {"EIO": "4", "transport": "polling"}
+
+
+class Echo:
+    """Sends back what it receives; `gate` keeps it from being ready."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.received: list[str | bytes] = []
+        self.reasons: list[str] = []
+        self.ended = asyncio.Event()
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    def receive(self, message: str | bytes) -> None:
+        self.received.append(message)
+        self.send(message)
+
+    async def ready(self) -> None:
+        await self.gate.wait()
+
+    def closed(self, reason: str) -> None:
+        self.reasons.append(reason)
+        self.ended.set()
+        self.gate.set()
+
+    def send(self, message: str | bytes) -> None:
+        self.session.push(Frame("4" + message if isinstance(message, str) else message))
+
+
+class EchoServer:
+    """The ASGI app, and the client's side of it once it is served."""
+
+    def __init__(self, *, origins: tuple[str, ...] = (), limits: dict[str, Any] | None = None, **settings: Any) -> None:
+        self.tasks = Tasks()
+        self.wheel = TimerWheel(tick=0.02)
+        self.echoes: list[Echo] = []
+        self.engine = EngineIO(
+            settings=Settings(limits=Limits(**(limits or {})), **settings),
+            origins=OriginPolicy(origins),
+            open=self._open,
+            wheel=self.wheel,
+            tasks=self.tasks,
+            metrics=NullMetrics(),
+        )
+        self.live: LiveServer
+        self.http: httpx.AsyncClient
+
+    def _open(self, session: Session) -> Echo:
+        echo = Echo(session)
+        self.echoes.append(echo)
+        return echo
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            raise NotImplementedError
+        await self.engine(scope, receive, send)
+
+    @property
+    def echo(self) -> Echo:
+        """The newest session's."""
+        return self.echoes[-1]
+
+    @property
+    def url(self) -> str:
+        return f"{self.live.url}/engine.io/"
+
+    async def open(self, **query: str) -> str:
+        """Open a polling session; its id."""
+        response = await self.http.get(self.url, params=POLLING | query)
+        assert response.status_code == 200
+        assert response.text[0] == "0"
+        return str(json.loads(response.text[1:])["sid"])
+
+    async def poll(self, sid: str) -> httpx.Response:
+        return await self.http.get(self.url, params=POLLING | {"sid": sid})
+
+    async def post(self, sid: str, payload: Any) -> httpx.Response:
+        return await self.http.post(self.url, params=POLLING | {"sid": sid}, content=payload)
+
+    def connect(self, sid: str | None = None, query: str = "", **options: Any) -> connect:
+        """A WebSocket, to open a session or to upgrade one."""
+        address = f"{self.live.websocket_url}/engine.io/?EIO=4&transport=websocket{query}"
+        return connect(address if sid is None else f"{address}&sid={sid}", **options)
+
+    async def probe(self, sid: str) -> ClientConnection:
+        """Open a WebSocket for a session and probe it: all of an upgrade but its end."""
+        websocket = await self.connect(sid)
+        await websocket.send("2probe")
+        assert await websocket.recv() == "3probe"
+        return websocket
+
+
+@contextlib.asynccontextmanager
+async def echo_server(
+    serve: Serve, implementation: Implementation = "uvicorn", **options: Any
+) -> AsyncIterator[EchoServer]:
+    """Serve an echo; when the block ends every session does, and nothing may be left of any."""
+    server = EchoServer(**options)
+    server.live = await serve(server, implementation)
+    async with httpx.AsyncClient(timeout=20) as server.http:
+        yield server
+        await server.engine.aclose()
+    assert not server.engine.sessions
+    assert all(len(echo.reasons) == 1 for echo in server.echoes)
+    server.wheel.close()
+    async with asyncio.timeout(2):
+        await server.tasks.aclose()

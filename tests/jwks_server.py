@@ -1,0 +1,95 @@
+"""A real JWKS endpoint on loopback that counts fetches, and fails in the ways endpoints fail."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
+
+KeyPair = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+
+
+def jwk(key: KeyPair, kid: str | None, **members: Any) -> dict[str, Any]:
+    """The public half of a key as a JSON Web Key."""
+    if isinstance(key, rsa.RSAPrivateKey):
+        entry: dict[str, Any] = RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)
+    elif isinstance(key, ec.EllipticCurvePrivateKey):
+        entry = ECAlgorithm.to_jwk(key.public_key(), as_dict=True)
+    else:
+        entry = OKPAlgorithm.to_jwk(key.public_key(), as_dict=True)
+    entry.pop("key_ops", None)
+    return entry | ({} if kid is None else {"kid": kid}) | members
+
+
+def sign(key: KeyPair, algorithm: str, claims: Mapping[str, Any], kid: str | None) -> str:
+    """A token."""
+    return jwt.encode(dict(claims), key, algorithm, headers=None if kid is None else {"kid": kid})
+
+
+class JWKSServer:
+    """`with JWKSServer([...]) as server:` answers at `server.url` until the block ends, or `down()` is called."""
+
+    def __init__(self, keys: list[dict[str, Any]] | None = None) -> None:
+        self.fetches = 0
+        self.status = 200
+        self.headers: dict[str, str] = {}
+        self.body = json.dumps({"keys": keys or []}).encode()
+        self.open = threading.Event()  # cleared: requests wait
+        self.open.set()
+        self.requested = threading.Event()
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._http.daemon_threads = True
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._http.server_port}/keys"
+
+    def publish(self, *keys: dict[str, Any]) -> None:
+        self.body = json.dumps({"keys": keys}).encode()
+
+    def down(self) -> None:
+        """Stop listening: the next fetch is refused."""
+        self.open.set()
+        self._http.shutdown()
+        self._http.server_close()
+
+    def __enter__(self) -> JWKSServer:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.down()
+        self._thread.join()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                server.fetches += 1
+                server.requested.set()
+                server.open.wait()
+                try:
+                    self.send_response(server.status)
+                    for name, value in server.headers.items():
+                        self.send_header(name, value)
+                    self.send_header("Content-Length", str(len(server.body)))
+                    self.end_headers()
+                    self.wfile.write(server.body)
+                except OSError:
+                    pass  # the client gave up waiting
+
+            def log_message(self, format: str, *args: Any) -> None:
+                pass
+
+        return Handler

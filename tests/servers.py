@@ -1,0 +1,145 @@
+"""Real ASGI servers for tests, on the test's own event loop so that a leak anywhere is seen."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any, Literal, Protocol, TypeAlias, cast
+
+import hypercorn.asyncio
+import uvicorn
+from hypercorn.config import Config as HypercornConfig
+from starlette.types import ASGIApp
+
+Implementation: TypeAlias = Literal["uvicorn", "uvicorn-wsproto", "hypercorn"]
+"""`uvicorn` is its default: h11 or httptools with the sans-I/O WebSocket implementation."""
+IMPLEMENTATIONS: tuple[Implementation, ...] = ("uvicorn", "uvicorn-wsproto", "hypercorn")
+"""For `@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)`."""
+
+STOP_TIMEOUT = 10.0
+
+
+@dataclasses.dataclass(frozen=True)
+class LiveServer:
+    """Where a running server listens, and how to stop it before the test ends."""
+
+    port: int
+    stop: Callable[[], Awaitable[None]]
+
+    @property
+    def url(self) -> str:
+        """Such as `http://127.0.0.1:40001`, with no slash at the end."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def websocket_url(self) -> str:
+        """Such as `ws://127.0.0.1:40001`, with no slash at the end."""
+        return f"ws://127.0.0.1:{self.port}"
+
+
+class Serve(Protocol):
+    """The type of the `serve` fixture. `port` 0 is a free one; `root_path` is the prefix of a proxy."""
+
+    async def __call__(
+        self, app: ASGIApp, implementation: Implementation = "uvicorn", *, port: int = 0, root_path: str = ""
+    ) -> LiveServer: ...
+
+
+@contextlib.asynccontextmanager
+async def running(
+    app: ASGIApp, implementation: Implementation = "uvicorn", *, port: int = 0, root_path: str = ""
+) -> AsyncIterator[LiveServer]:
+    """Run an app until the block ends; it listens when the block begins.
+
+    Raises:
+        RuntimeError: the app did not start, for instance because its lifespan start-up failed.
+    """
+    listener = socket.create_server(("127.0.0.1", port))
+    number = int(listener.getsockname()[1])
+    begin = _hypercorn if implementation == "hypercorn" else _uvicorn
+    stop = await begin(app, listener, implementation, root_path)
+    try:
+        yield LiveServer(number, stop)
+    finally:
+        await stop()
+        listener.close()
+
+
+class _Uvicorn(uvicorn.Server):
+    """A server that leaves signals to pytest and says when it listens or has given up."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await super().startup(sockets)
+        except SystemExit:
+            raise RuntimeError("the app did not start") from None
+        finally:
+            self.listening.set()
+
+
+async def _uvicorn(
+    app: ASGIApp, listener: socket.socket, implementation: Implementation, root_path: str
+) -> Callable[[], Awaitable[None]]:
+    server = _Uvicorn(
+        uvicorn.Config(
+            cast("Any", app),
+            ws="wsproto" if implementation == "uvicorn-wsproto" else "websockets-sansio",
+            root_path=root_path,
+            log_level="warning",
+            timeout_graceful_shutdown=2,
+        )
+    )
+    serving = asyncio.create_task(server.serve([listener]), name="uvicorn")
+    await server.listening.wait()
+    if not server.started:
+        await serving
+
+    async def stop() -> None:
+        server.should_exit = True
+        await asyncio.wait_for(serving, STOP_TIMEOUT)
+
+    return stop
+
+
+async def _hypercorn(
+    app: ASGIApp, listener: socket.socket, implementation: Implementation, root_path: str
+) -> Callable[[], Awaitable[None]]:
+    config = HypercornConfig()
+    config.bind = [f"fd://{listener.detach()}"]
+    config.root_path = root_path
+    config.graceful_timeout = 2
+    ending = asyncio.Event()
+    listening = asyncio.Event()
+
+    async def wait_for_end() -> None:
+        listening.set()  # Hypercorn waits for this trigger once its lifespan start-up is through and it listens.
+        await ending.wait()
+
+    serving = asyncio.create_task(
+        hypercorn.asyncio.serve(cast("Any", app), config, shutdown_trigger=wait_for_end), name="hypercorn"
+    )
+    waiting = asyncio.create_task(listening.wait())
+    await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    if not listening.is_set():
+        waiting.cancel()
+        try:
+            await serving
+        except Exception as error:
+            raise RuntimeError("the app did not start") from error
+
+    async def stop() -> None:
+        ending.set()
+        await asyncio.wait_for(serving, STOP_TIMEOUT)
+
+    return stop
