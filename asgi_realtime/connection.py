@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 from asgi_realtime.catalogue import encode
 from asgi_realtime.inbox import Inbox
@@ -17,10 +18,6 @@ from asgi_realtime.messages import (
     Position,
     RoomName,
 )
-
-if TYPE_CHECKING:
-    from asgi_realtime.refresh import Refresh
-
 
 NO_ROOM = RoomName("")
 """Where a broadcast to users or to all went: no room has this name."""
@@ -213,3 +210,18 @@ class Connection:
                 self.transport.push(frame)
             self._held = [item for item in self._held if item[0] is not None]
         self.release()
+
+
+class Refresh:
+    """One question to the host about one connection, while it is under way.
+
+    `missed` are the changes made meanwhile: the host's answer may be older than they are, so they
+    are made again on top of it. `again` says that the question itself was asked anew.
+    """
+
+    __slots__ = ("again", "done", "missed")
+
+    def __init__(self) -> None:
+        self.missed: list[Callable[[Connection], None]] = []
+        self.again = False
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -54,7 +54,12 @@ class Hub:
         self._revocations = revocations
         self._metrics = metrics
         self._mounts: dict[GatewayName, _Mount] = {}
+        self._tasks = tasks
         self._refresher = Refresher(tasks)
+
+    def start(self) -> None:
+        """Begin on the running event loop, which need not be the one of the last time."""
+        self._refresher = Refresher(self._tasks)
 
     def mount(self, gateway: GatewayName, dialect: Dialect, limits: Limits, rooms_of: RoomsOf | None = None) -> None:
         """Make a gateway known. `rooms_of` asks the host for an identity's rooms, where there is such a host."""

@@ -62,7 +62,7 @@ class Limits:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if not (value > 0 and math.isfinite(value)):
+            if not 0 < value < math.inf:
                 raise ConfigurationError(f"MEW_{field.name.upper()} must be a finite number greater than 0")
 
 

@@ -35,7 +35,7 @@ _TICK = 0.25
 
 
 class NamespaceFamily(Protocol):
-    """Many Socket.IO namespaces mounted as one, such as a `SocketIOServer`, which makes gateways as they are asked for."""
+    """Many Socket.IO namespaces mounted as one, such as a `SocketIOServer`, which makes gateways on demand."""
 
     @property
     def names(self) -> Sequence[GatewayName]:
@@ -164,10 +164,16 @@ class Realtime:
             found.offline(user_id)
 
     async def start(self) -> None:
-        """Begin to serve on the running event loop. A second call does nothing."""
+        """Begin to serve on the running event loop. A second call does nothing; after `stop` it begins anew.
+
+        Tests run one app on many event loops, one after the other.
+        """
         if not self.started:
             self.started = True
             self.broadcaster.bind(asyncio.get_running_loop())
+            self.wheel.open()
+            self.hub.start()
+            self.engineio.start()
             await self.broker.start(self.hub)
             await self.presence.start(self._offline)
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
-from asgi_realtime.connection import Connection
+from asgi_realtime.connection import Connection, Refresh
 from asgi_realtime.messages import Identity, RoomName
 from asgi_realtime.rooms import Rooms
 from asgi_realtime.tasks import Tasks
@@ -18,21 +18,6 @@ RoomsOf = Callable[[Identity], Awaitable[Mapping[RoomName, RoomName | None]]]
 
 _QUESTIONS = 16
 """Questions put to the host at once: its database has other work too."""
-
-
-class Refresh:
-    """One question to the host about one connection, while it is under way.
-
-    `missed` are the changes made meanwhile: the host's answer may be older than they are, so they
-    are made again on top of it. `again` says that the question itself was asked anew.
-    """
-
-    __slots__ = ("again", "done", "missed")
-
-    def __init__(self) -> None:
-        self.missed: list[Callable[[Connection], None]] = []
-        self.again = False
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
 
 class Refresher:

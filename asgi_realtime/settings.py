@@ -33,6 +33,7 @@ _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@*]+", re.IGNORECASE)
 
 
 def _secret() -> Any:
+    """A field that no repr shows."""
     return dataclasses.field(default=None, repr=False)
 
 
@@ -48,7 +49,7 @@ class Settings:
     """`MEW_DEV`: development conveniences. With no key configured, a random JWT secret is made and warned about."""
     jwt_secret: str | None = _secret()
     """`MEW_JWT_SECRET`: shared secret of HS256/384/512 tokens, at least 32 bytes (fewer only with `MEW_DEV`)."""
-    jwt_public_key: str | None = dataclasses.field(default=None, repr=False)
+    jwt_public_key: str | None = _secret()
     """`MEW_JWT_PUBLIC_KEY`: PEM public key or certificate (the text, or the path of a file; read once) of RS*, PS*,
     ES* or EdDSA tokens."""
     jwks_url: str | None = None
@@ -103,7 +104,7 @@ class Settings:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, float | int) and not math.isfinite(value):
+            if isinstance(value, float) and not math.isfinite(value):
                 raise ConfigurationError(f"{variable(field.name)} must be a finite number")
             if str(field.type).startswith("tuple") and isinstance(value, str):
                 raise ConfigurationError(f"{variable(field.name)} must be a tuple of strings, not one string")
@@ -115,6 +116,7 @@ class Settings:
                 raise ConfigurationError(f"{variable(name)} must be 0 or more")
         if not re.fullmatch(r"(/[^/?#\s]+)+/?", self.socketio_path):
             raise ConfigurationError("MEW_SOCKETIO_PATH must be a path below the root, such as /socket.io")
+        _set(self, "socketio_path", self.socketio_path.rstrip("/"))
         if not self.transports or set(self.transports) - {"polling", "websocket"}:
             raise ConfigurationError("MEW_TRANSPORTS must name polling, websocket, or both")
         if not self.jwt_user_claim:
@@ -125,8 +127,7 @@ class Settings:
             logger.warning(
                 "MEW_DEV is on and no JWT key is set: made a random MEW_JWT_SECRET; every token ends with this process"
             )
-            # The dataclass is frozen for its users; this is still its construction.
-            object.__setattr__(self, "jwt_secret", secrets.token_urlsafe(64))
+            _set(self, "jwt_secret", secrets.token_urlsafe(64))
 
     def _check_origins(self) -> None:
         extra = (self.events_cors_origin,) if self.events_cors_origin else ()
@@ -135,7 +136,7 @@ class Settings:
                 if origin != "*" and not _ORIGIN.fullmatch(origin.removesuffix("/")):
                     raise ConfigurationError(
                         f"{variable(name)}: {origin!r} is not an origin; "
-                        "write scheme and host, such as https://app.example.com, or * alone for any"
+                        "write scheme and host, such as https://app.example.com, or * for any"
                     )
 
     def _check_keys(self) -> None:
@@ -174,7 +175,7 @@ class Settings:
             raise ConfigurationError(f"MEW_JWT_PUBLIC_KEY {error}") from None
         if is_too_short(key) and not self.dev:
             raise ConfigurationError(f"MEW_JWT_PUBLIC_KEY must have at least {MINIMUM_RSA_BITS} bits")
-        object.__setattr__(self, "jwt_public_key", pem)  # the text from now on, wherever it came from
+        _set(self, "jwt_public_key", pem)  # the text from now on, wherever it came from
 
     def _fitting_algorithms(self) -> tuple[str, ...]:
         if self.jwt_secret:
@@ -228,6 +229,11 @@ _POSITIVE = (
 _NOT_NEGATIVE = ("presence_grace", "jwt_leeway", "jwks_cooldown")
 
 
+def _set(settings: Settings, field: str, value: str) -> None:
+    # A settings object is frozen for its users; this is still its construction.
+    object.__setattr__(settings, field, value)
+
+
 def variable(field: str) -> str:
     """The environment variable of a field."""
     if field == "events_cors_origin":
@@ -253,7 +259,7 @@ def _read(config: Config, kind: type[Settings] | type[Limits]) -> dict[str, Any]
         text = config.environ.get(name)
         if field.name == "limits" or text is None or (not text.strip() and field.name != "events_cors_origin"):
             continue
-        cast, expected = _cast(str(field.type))
+        cast, expected = _cast(field)
         try:
             values[field.name] = config(name, cast=cast)
         except ValueError:
@@ -262,8 +268,9 @@ def _read(config: Config, kind: type[Settings] | type[Limits]) -> dict[str, Any]
     return values
 
 
-def _cast(annotation: str) -> tuple[Callable[[str], Any], str]:
-    """How a field of this type is read, and what to tell whoever wrote something else."""
+def _cast(field: dataclasses.Field[Any]) -> tuple[Callable[[str], Any], str]:
+    """How a field is read, and what to tell whoever wrote something else."""
+    annotation = str(field.type)
     if annotation == "bool":
         return _boolean, "true or false"
     if annotation == "int":
@@ -272,7 +279,8 @@ def _cast(annotation: str) -> tuple[Callable[[str], Any], str]:
         return float, "a number"
     if annotation.startswith("tuple"):
         return _list, "a list, separated by commas"
-    return str.strip, "text"
+    # Secrets, which no repr shows, are taken to the letter.
+    return str.strip if field.repr else str, "text"
 
 
 def _boolean(text: str) -> bool:

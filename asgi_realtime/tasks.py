@@ -6,9 +6,10 @@ import asyncio
 import heapq
 import logging
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 logger = logging.getLogger("asgi_realtime")
+T = TypeVar("T")
 
 
 class Tasks:
@@ -20,7 +21,7 @@ class Tasks:
     def __len__(self) -> int:
         return len(self._tasks)
 
-    def spawn(self, work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
+    def spawn(self, work: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
         """Start a task that this object owns."""
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
@@ -111,8 +112,13 @@ class TimerWheel:
         if self._order:
             self._arm(self._order[0])
 
+    def open(self) -> None:
+        """Take deadlines again, after `close`: the clock may be another event loop's."""
+        self._closed = False
+        self._passed = 0
+
     def close(self) -> None:
-        """Forget every deadline, and take no more."""
+        """Forget every deadline, and take no more until `open`."""
         self._closed = True
         self._slots.clear()
         self._order.clear()

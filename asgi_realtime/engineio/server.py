@@ -71,6 +71,11 @@ class EngineIO:
         else:
             await self._serve_http(request, receive, send)
 
+    def start(self) -> None:
+        """Open sessions again, after `aclose`, perhaps on another event loop."""
+        self._stopping = False
+        self._emptied = asyncio.Event()
+
     async def aclose(self) -> None:
         """Close every session (WebSockets with 1012) and return when all have ended; open no more."""
         self._stopping = True

@@ -25,7 +25,8 @@ from asgi_realtime.socketio.server_gateway import ClientState, ServerGateway
 from asgi_realtime.tasks import Tasks
 
 if TYPE_CHECKING:
-    from asgi_realtime.socketio.admin import AdminAuth, AdminUI
+    from asgi_realtime.socketio.admin import AdminUI
+    from asgi_realtime.socketio.admin_auth import AdminAuth
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -152,7 +153,7 @@ class SocketIOServer:
     @overload
     def event(self, handler: F, /) -> F: ...
     @overload
-    def event(self, *, namespace: str | None = None) -> Callable[[F], F]: ...
+    def event(self, /, *, namespace: str | None = None) -> Callable[[F], F]: ...
     def event(self, handler: Any = None, /, namespace: str | None = None) -> Any:
         """Register a function for the event of its own name: `@sio.event`, or `@sio.event(namespace="/x")`."""
 
@@ -466,8 +467,15 @@ class SocketIOServer:
         """
         from asgi_realtime.socketio.admin import AdminUI
 
-        admin = AdminUI(self, auth=auth, mode=mode, read_only=read_only, server_id=server_id, namespace=namespace,
-                        server_stats_interval=server_stats_interval)  # fmt: skip
+        admin = AdminUI(
+            self,
+            auth=auth,
+            mode=mode,
+            read_only=read_only,
+            server_id=server_id,
+            namespace=namespace,
+            server_stats_interval=server_stats_interval,
+        )
         self.observers.append(admin)
         return admin
 

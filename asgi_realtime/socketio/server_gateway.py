@@ -6,6 +6,7 @@ import asyncio
 import builtins
 import dataclasses
 import secrets
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -28,11 +29,13 @@ HANDLER_TIMEOUT = 3600.0
 class ClientState:
     """What a server keeps for a client: the `state` of its connection."""
 
-    __slots__ = ("environ", "postponed", "session")
+    __slots__ = ("connected_at", "environ", "postponed", "session")
 
     def __init__(self, handshake: Handshake) -> None:
         self.environ = wsgi_environ(handshake)
         self.session: dict[str, Any] = {}
+        self.connected_at = time.time()
+        """Seconds since the epoch."""
         self.postponed: list[Callable[[], object]] | None = []
         """What waits for the client to be let in. None: it has been."""
 

@@ -90,7 +90,7 @@ class SocketIOSocket(Socket):
             self.wire.send(attachment)
 
     def _take_packet(self, packet: Any) -> None:
-        if packet.namespace != self._namespace:
+        if (packet.namespace or "/") != self._namespace:
             raise AssertionError(f"a packet of namespace {packet.namespace} on a socket of {self._namespace}")
         match packet.packet_type:
             case kind if kind in (EVENT, BINARY_EVENT):

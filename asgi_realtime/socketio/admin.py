@@ -1,0 +1,271 @@
+"""What npm's `@socket.io/admin-ui` shows of a `SocketIOServer`, and does to it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from asgi_realtime.catalogue import encode
+from asgi_realtime.connection import Connection
+from asgi_realtime.messages import ConnectionId, GatewayName, Json, RoomName
+from asgi_realtime.socketio.admin_auth import AdminAuth, AdminDoor
+from asgi_realtime.socketio.client import Member
+from asgi_realtime.socketio.dialect import SocketIODialect
+from asgi_realtime.socketio.exceptions import ConnectionRefusedError
+from asgi_realtime.socketio.observer import Observer
+
+if TYPE_CHECKING:
+    from asgi_realtime.socketio.server import SocketIOServer
+
+_SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "x-mew-admin-secret"})
+_PUBLIC_QUERY = frozenset({"EIO", "transport", "t"})
+
+_COMMANDS = ["EMIT", "JOIN", "LEAVE", "DISCONNECT", "MJOIN", "MLEAVE", "MDISCONNECT"]
+
+
+class AdminUI(Observer):
+    """Serves the Admin UI on a namespace of the server it shows.
+
+    While no administrator is connected nothing is recorded and nothing runs. What clients sent to
+    prove who they are (cookies, authorization, the query) is not shown.
+
+    Args:
+        server: the server to show.
+        auth: see `AdminAuth`. The page's form sends `username` and `password`.
+        mode: `development` shows every socket and event; `production` numbers only.
+        read_only: no sending, joining, leaving, disconnecting.
+        server_id: the name of this server in the page. Default: the host's name.
+        namespace: where administrators connect.
+        server_stats_interval: seconds between two reports of the numbers.
+    """
+
+    def __init__(
+        self,
+        server: SocketIOServer,
+        *,
+        auth: AdminAuth | None,
+        mode: Literal["development", "production"],
+        read_only: bool,
+        server_id: str | None,
+        namespace: str,
+        server_stats_interval: float,
+    ) -> None:
+        self._server = server
+        self._door = AdminDoor(auth)
+        self._development = mode == "development"
+        self._read_only = read_only
+        self._server_id = server_id or socket.gethostname()
+        self._namespace = namespace
+        self._dialect = SocketIODialect(namespace)
+        self._interval = server_stats_interval
+        self._started = time.monotonic()
+        self._counts: Counter[tuple[int, str]] = Counter()
+        self._polling: dict[ConnectionId, Connection] = {}
+        self._reporter: asyncio.Task[None] | None = None
+        server.on("connect", self._admit, namespace)
+        if not read_only:
+            server.on("emit", self._emit, namespace)
+            server.on("join", self._join, namespace)
+            server.on("leave", self._leave, namespace)
+            server.on("_disconnect", self._disconnect, namespace)
+
+    async def shutdown(self) -> None:
+        """Stop reporting; otherwise that ends with the last administrator, or with the server."""
+        if self._reporter is not None:
+            self._reporter.cancel()
+            await asyncio.gather(self._reporter, return_exceptions=True)
+
+    # What the server tells us
+
+    def connected(self, connection: Connection) -> None:
+        """A client was let in."""
+        self._count("rawConnection")
+        if self._development:
+            self._tell("socket_connected", _describe(connection), _now())
+            self._watch(connection)
+
+    def disconnected(self, connection: Connection, reason: str) -> None:
+        """A client is gone."""
+        self._polling.pop(connection.id, None)
+        self._count("rawDisconnection")
+        if self._development:
+            self._tell("socket_disconnected", connection.gateway, connection.id, reason, _now())
+
+    def received(self, connection: Connection, event: str, args: Sequence[Json]) -> None:
+        """A client sent an event."""
+        if connection.gateway != self._namespace and self._watched:
+            self._count("packetsIn")
+            self._count("bytesIn", _size(event, args))
+            if self._development:
+                self._tell("event_received", connection.gateway, connection.id, [event, *args], _now())
+
+    def sent(self, recipients: Collection[Connection], event: str, args: Sequence[Any]) -> None:
+        """An event goes to clients."""
+        if not self._watched:
+            return
+        size = _size(event, args)
+        for connection in recipients:
+            if connection.gateway != self._namespace:
+                self._count("packetsOut")
+                self._count("bytesOut", size)
+                if self._development:
+                    self._tell("event_sent", connection.gateway, connection.id, [event, *args], _now())
+
+    def joined(self, connection: Connection, room: str) -> None:
+        """A client entered a room."""
+        if self._development:
+            self._tell("room_joined", connection.gateway, room, connection.id, _now())
+
+    def left(self, connection: Connection, room: str) -> None:
+        """A client left a room."""
+        if self._development:
+            self._tell("room_left", connection.gateway, room, connection.id, _now())
+
+    # What administrators see
+
+    async def _admit(self, sid: str, environ: dict[str, Any], auth: Json) -> None:
+        if not await self._door.admits(auth):
+            raise ConnectionRefusedError("invalid credentials")  # words the page knows
+        features = ["AGGREGATED_EVENTS"]
+        if self._development:
+            features.append("ALL_EVENTS")
+        if not self._read_only:
+            features += _COMMANDS
+        await self._send(sid, "session", self._door.new_session())
+        await self._send(sid, "config", {"supportedFeatures": features})
+        await self._send(sid, "server_stats", self._statistics())
+        if self._development:
+            clients = [connection for name in self._server.names for connection in self._clients(name)]
+            for connection in clients:
+                self._watch(connection)
+            await self._send(sid, "all_sockets", [_describe(connection) for connection in clients])
+        if self._reporter is None or self._reporter.done():
+            self._reporter = self._server.start_background_task(self._report)
+
+    async def _report(self) -> None:
+        while self._watched:
+            await asyncio.sleep(self._interval)
+            self._tell("server_stats", self._statistics())
+            for connection in [each for each in self._polling.values() if _transport(each).kind == "websocket"]:
+                del self._polling[connection.id]
+                self._tell("socket_updated", {"id": connection.id, "nsp": connection.gateway, "transport": "websocket"})
+        self._counts.clear()
+        self._polling.clear()
+
+    def _statistics(self) -> Json:
+        counts, self._counts = self._counts, Counter()
+        namespaces = {name: self._clients(name) for name in self._server.names}
+        transports = {
+            _transport(connection).session_id: _transport(connection).kind
+            for clients in namespaces.values()
+            for connection in clients
+        }
+        return {
+            "serverId": self._server_id,
+            "hostname": socket.gethostname(),
+            "pid": os.getpid(),
+            "uptime": time.monotonic() - self._started,
+            "clientsCount": len(transports),
+            "pollingClientsCount": list(transports.values()).count("polling"),
+            "aggregatedEvents": [
+                {"timestamp": second * 1000, "type": kind, "count": count} for (second, kind), count in counts.items()
+            ],
+            "namespaces": [{"name": name, "socketsCount": len(clients)} for name, clients in namespaces.items()],
+        }
+
+    @property
+    def _watched(self) -> bool:
+        return bool(self._clients(self._namespace))
+
+    def _clients(self, namespace: str) -> Sequence[Connection]:
+        gateway = self._server.gateway_for(namespace)
+        return () if gateway is None else gateway.parts.hub.rooms(GatewayName(namespace)).everybody
+
+    def _watch(self, connection: Connection) -> None:
+        if self._watched and _transport(connection).kind == "polling":
+            self._polling[connection.id] = connection
+
+    def _count(self, kind: str, count: int = 1) -> None:
+        if self._watched:
+            self._counts[int(time.time()), kind] += count
+
+    def _tell(self, event: str, *args: Json) -> None:
+        administrators = self._clients(self._namespace)
+        if administrators:
+            frame = self._dialect.event_args(event, args)
+            for administrator in administrators:
+                administrator.push(frame)
+
+    async def _send(self, sid: str, event: str, data: Json) -> None:
+        await self._server.emit(event, data, to=sid, namespace=self._namespace)
+
+    # What administrators do
+
+    async def _emit(self, sid: str, namespace: str, room: str | None, event: str, *args: Json) -> None:
+        await self._server.emit(event, args, to=room, namespace=namespace)
+
+    async def _join(self, sid: str, namespace: str, room: str, among: str | None = None) -> None:
+        for connection in self._among(namespace, among):
+            await self._server.enter_room(connection.id, room, namespace)
+
+    async def _leave(self, sid: str, namespace: str, room: str, among: str | None = None) -> None:
+        for connection in self._among(namespace, among):
+            await self._server.leave_room(connection.id, room, namespace)
+
+    async def _disconnect(self, sid: str, namespace: str, close: bool, among: str | None = None) -> None:
+        for connection in self._among(namespace, among):
+            if close:
+                await connection.close(1008, "disconnected by an administrator")
+            else:
+                await self._server.disconnect(connection.id, namespace)
+
+    def _among(self, namespace: str, room: str | None) -> Iterator[Connection]:
+        gateway = self._server.gateway_for(namespace)
+        if gateway is not None:
+            rooms = gateway.parts.hub.rooms(gateway.name)
+            yield from rooms.everybody if room is None else rooms.of_room(RoomName(room))
+
+
+def _describe(connection: Connection) -> Json:
+    handshake = connection.handshake
+    issued = connection.state.connected_at
+    return {
+        "id": connection.id,
+        # Not the whole: it is what the client proves itself with.
+        "clientId": _transport(connection).session_id[:12],
+        "transport": _transport(connection).kind,
+        "nsp": connection.gateway,
+        "data": {},
+        "handshake": {
+            "address": handshake.client_address or "",
+            "headers": {
+                name: "(hidden)" if name in _SECRET_HEADERS else value for name, value in handshake.headers.items()
+            },
+            "query": {name: value if name in _PUBLIC_QUERY else "(hidden)" for name, value in handshake.query.items()},
+            "secure": connection.state.environ["wsgi.url_scheme"] == "https",
+            "url": handshake.path,
+            "issued": round(issued * 1000),
+            "time": datetime.fromtimestamp(issued, UTC).isoformat(),
+        },
+        "rooms": sorted(connection.rooms),
+    }
+
+
+def _transport(connection: Connection) -> Member:
+    assert isinstance(connection.transport, Member)
+    return connection.transport
+
+
+def _size(event: str, args: Sequence[Any]) -> int:
+    payload, attachments = encode([event, *args])
+    return len(payload) + sum(map(len, attachments))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()

@@ -1,0 +1,1 @@
+"""Programs that measure us and our peers in one run, and print ratios."""
