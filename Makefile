@@ -18,7 +18,7 @@ export PORT ?= 3000
 setup: $(VENV)/dev.stamp $(WIRE)/node_modules/.stamp
 
 demo: $(VENV)/example.stamp
-	@scripts/demo $(BIN)
+	@MEW_DEV=$${MEW_DEV:-true} exec $(BIN)/python -m examples.fastapi_app
 
 test: setup
 	@scripts/system-packages

@@ -14,6 +14,9 @@ from asgi_realtime.messages import Json
 Validate: TypeAlias = Callable[[Json], Any]
 
 _encoder = msgspec.json.Encoder()
+_BINARY = (bytes, bytearray, memoryview)
+_PLAIN: tuple[type[Any], ...] = (str, bytes, int, float)
+_TOO_DEEP = "this payload nests too deeply (or contains itself)"
 
 
 class EventDeclaration(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,9 +44,10 @@ def encode(data: Any) -> tuple[bytes, tuple[bytes, ...]]:
         return b"", ()
     plain = to_builtins(data)
     attachments: list[bytes] = []
-    plain = replace_bytes(plain, attachments)
     try:
-        return _encoder.encode(plain), tuple(attachments)
+        return _encoder.encode(replace_bytes(plain, attachments)), tuple(attachments)
+    except RecursionError:
+        raise TypeError(_TOO_DEEP) from None
     except (OverflowError, msgspec.MsgspecError, UnicodeEncodeError) as error:
         raise TypeError(f"this payload cannot be JSON: {error}") from None
 
@@ -55,17 +59,18 @@ def to_builtins(data: Any) -> Json:
         TypeError: for a type that is neither msgspec's nor pydantic's, or that nests too deeply.
     """
     try:
-        return msgspec.to_builtins(data, builtin_types=(bytes, bytearray), str_keys=True, enc_hook=_encode_model)
+        return msgspec.to_builtins(data, builtin_types=_BINARY, str_keys=True, enc_hook=_encode_other)
     except RecursionError:
-        raise TypeError("this payload nests too deeply (or contains itself)") from None
+        raise TypeError(_TOO_DEEP) from None
 
 
-def _encode_model(value: Any) -> Any:
+def _encode_other(value: Any) -> Any:
     dump = getattr(value, "model_dump", None)
     if dump is not None:
         return dump(by_alias=True)
-    if isinstance(value, memoryview):
-        return bytes(value)
+    for plain in _PLAIN:
+        if isinstance(value, plain):  # of a subclass, such as a template engine's safe text
+            return plain(value)
     raise TypeError(
         f"cannot encode {type(value).__qualname__}: use a dataclass, a msgspec Struct, a pydantic model or JSON types"
     )
@@ -76,9 +81,9 @@ def replace_bytes(value: Json, attachments: list[bytes]) -> Json:
     kind = type(value)
     if kind is dict:
         return {key: replace_bytes(item, attachments) for key, item in value.items()}
-    if kind is list:
+    if kind is list or kind is tuple:
         return [replace_bytes(item, attachments) for item in value]
-    if kind is bytes or kind is bytearray:
+    if kind in _BINARY:
         attachments.append(bytes(value))
         return {"_placeholder": True, "num": len(attachments) - 1}
     return value
@@ -96,8 +101,9 @@ def validator(annotation: Any) -> Validate:
     """
     if annotation is Any or annotation is object:
         return lambda value: value
-    if hasattr(annotation, "__pydantic_validator__"):
-        return functools.partial(_validate_model, annotation)
+    model = getattr(annotation, "__pydantic_validator__", None)
+    if model is not None:
+        return functools.partial(_validate_model, model)
     try:
         msgspec.json.schema(annotation)
     except TypeError:
@@ -118,7 +124,7 @@ def _convert(annotation: Any, value: Json) -> Any:
 
 def _validate_model(model: Any, value: Json) -> Any:
     try:
-        return model.model_validate(value)
+        return model.validate_python(value)
     except ValueError as error:
         raise InvalidMessage(_describe(error)) from None
 

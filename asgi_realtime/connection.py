@@ -178,7 +178,8 @@ class Connection:
         `room` is where the frame was broadcast (`NO_ROOM`: to users or to all; None: to this client alone).
         """
         if self._held is None:
-            self.transport.push(frame)
+            if not self.closed:
+                self.transport.push(frame)
             return
         self._held.append((room, frame))
         self._held_bytes += frame.size
@@ -219,9 +220,10 @@ class Refresh:
     are made again on top of it. `again` says that the question itself was asked anew.
     """
 
-    __slots__ = ("again", "done", "missed")
+    __slots__ = ("again", "done", "missed", "task")
 
     def __init__(self) -> None:
         self.missed: list[Callable[[Connection], None]] = []
         self.again = False
+        self.task: asyncio.Task[None] | None = None
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -90,12 +90,14 @@ class _Preflight:
 
 
 def _merge(headers: Headers, added: Headers) -> Headers:
-    """Append headers; `Vary` is joined with the one that is there."""
+    """Put headers where there are none of the name; `Vary` is joined with the one that is there."""
     merged = list(headers)
     for name, value in added:
-        at = next((i for i, (key, _) in enumerate(merged) if name == b"vary" and key.lower() == b"vary"), None)
+        at = next((i for i, (key, _) in enumerate(merged) if key.lower() == name), None)
         if at is None:
             merged.append((name, value))
+        elif name != b"vary":
+            merged[at] = (name, value)
         elif value.lower() not in merged[at][1].lower():
-            merged[at] = (b"vary", merged[at][1] + b", " + value)
+            merged[at] = (name, merged[at][1] + b", " + value)
     return merged

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Collection
 
 from asgi_realtime.broker.base import Broker
 from asgi_realtime.connection import NO_ROOM, Connection, Dialect
-from asgi_realtime.errors import InvalidMessage, RateLimited
+from asgi_realtime.errors import InvalidMessage, RateLimited, Unauthorized
 from asgi_realtime.limits import Limits, check_room_name
 from asgi_realtime.messages import (
     AddToRoom,
@@ -108,16 +108,20 @@ class Hub:
 
         Raises:
             RateLimited: if the user has as many connections as the limit allows.
+            Unauthorized: if the credentials have been revoked.
         """
         mount = self._mounts[connection.gateway]
         if len(mount.rooms.of_user(connection.identity.user_id)) >= mount.limits.connections_per_user:
             raise RateLimited("too many connections")
+        if self._revocations.is_revoked(connection.identity):
+            raise Unauthorized  # while an authenticator was still at work
         mount.rooms.add(connection)
         self._metrics.gauge("connections", len(mount.rooms), gateway=connection.gateway)
 
     def remove(self, connection: Connection) -> None:
         """Forget a connection and its memberships."""
         mount = self._mounts[connection.gateway]
+        self._refresher.cancel(connection)
         mount.rooms.remove(connection)
         self._metrics.gauge("connections", len(mount.rooms), gateway=connection.gateway)
 

@@ -81,7 +81,11 @@ class JWKS:
 
     def _take(self) -> None:
         """Put a finished fetch into force. Called by all who waited; the first one does it."""
-        if self._fetch is None or not self._fetch.done():
+        if self._fetch is None:
+            return
+        if not self._fetch.done():
+            if self._fetch.get_loop().is_closed():  # the application was stopped, and started again
+                self._fetch = None
             return
         keys = self._fetch.result()
         self._fetch = None

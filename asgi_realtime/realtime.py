@@ -23,6 +23,7 @@ from asgi_realtime.origins import OriginPolicy
 from asgi_realtime.presence.memory import MemoryPresence
 from asgi_realtime.revocations import Revocations
 from asgi_realtime.settings import Settings
+from asgi_realtime.shutdown import ShutdownSignals
 from asgi_realtime.socketio.client import SocketIOClient
 from asgi_realtime.socketio.dialect import SocketIODialect
 from asgi_realtime.tasks import Tasks, TimerWheel
@@ -72,7 +73,7 @@ class Realtime:
         self.metrics: Metrics = metrics or NullMetrics()
         self.origins = OriginPolicy(self.settings.cors_origins)
         self.tasks = Tasks()
-        self.wheel = TimerWheel(tick=min(_TICK, self.settings.ping_interval / 5, self.settings.ping_timeout / 5))
+        self.wheel = TimerWheel(tick=min(_TICK, self.settings.ping_interval / 8, self.settings.ping_timeout / 8))
         self.revocations = Revocations(ttl=self.settings.revocation_ttl)
         self.broker = MemoryBroker(history_size=self.settings.history_size, history_ttl=self.settings.history_ttl)
         self.presence = MemoryPresence(grace=self.settings.presence_grace)
@@ -96,6 +97,7 @@ class Realtime:
         )
         self.websockets: dict[str, WebSocketEndpoint] = {}
         self.started = False
+        self._signals = ShutdownSignals(self.engineio.close_polls)
         self._mount()
 
     def _first(self) -> GatewayName | None:
@@ -176,12 +178,14 @@ class Realtime:
             self.engineio.start()
             await self.broker.start(self.hub)
             await self.presence.start(self._offline)
+            self._signals.install()
 
     async def stop(self) -> None:
         """Tell the clients, let what is queued reach them (at most `MEW_DRAIN_TIMEOUT`), end every task."""
         if not self.started:
             return
         self.started = False
+        self._signals.remove()
         try:
             async with asyncio.timeout(self.settings.drain_timeout):
                 await asyncio.gather(

@@ -40,8 +40,16 @@ class Refresher:
         else:
             refresh = connection.refresh = Refresh()
             connection.hold()
-            self._tasks.spawn(self._run(connection, refresh, rooms, rooms_of, timeout), name="refresh of rooms")
+            work = self._run(connection, refresh, rooms, rooms_of, timeout)
+            refresh.task = self._tasks.spawn(work, name="refresh of rooms")
         return asyncio.shield(refresh.done)
+
+    def cancel(self, connection: Connection) -> None:
+        """Forget the question about a connection that is gone. Those who wait for it go on."""
+        refresh, connection.refresh = connection.refresh, None
+        if refresh is not None and refresh.task is not None:
+            refresh.task.cancel()
+            refresh.done.set_result(None)
 
     def missed(self, connections: Iterable[Connection], change: Callable[[Connection], None]) -> None:
         """Have a change made once more to those connections whose question is under way."""
@@ -65,9 +73,10 @@ class Refresher:
             logger.error("%r: the host could not say which rooms it may see: %r", connection, error)
             connection.end(1011, "rooms unavailable")
         finally:
-            connection.refresh = None
-            connection.release()
-            refresh.done.set_result(None)
+            if connection.refresh is refresh:  # not cancelled
+                connection.refresh = None
+                connection.release()
+                refresh.done.set_result(None)
 
     async def _ask(
         self, connection: Connection, refresh: Refresh, rooms_of: RoomsOf, timeout: float
@@ -78,3 +87,4 @@ class Refresher:
                 granted = await rooms_of(connection.identity)
             if not refresh.again or connection.closed:
                 return granted
+            refresh.missed.clear()  # the host had made these changes before the next question

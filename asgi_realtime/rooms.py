@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 from asgi_realtime.messages import ConnectionId, RoomName, Target, ToRoom, ToUsers, UserId
@@ -45,7 +45,8 @@ class Rooms:
     `members` mirror each other; personal rooms are the index by user, so no room name reaches them.
 
     A room may lie below another. Leaving the upper one means leaving those below: whoever is taken
-    out of a server's room is out of its channels' rooms in the same step.
+    out of a server's room is out of its channels' rooms in the same step. No room lies below
+    itself: a link that would make it so is not made.
     """
 
     def __init__(self) -> None:
@@ -124,22 +125,40 @@ class Rooms:
             return
         self._rooms.setdefault(room, Room()).add(connection)
         connection.rooms.add(room)
-        if parent is not None and self._parents.get(room) != parent:
-            self._unlink(room)
+        if parent is not None and self._parents.get(room) != parent and room not in self._with_those_above(parent):
+            earlier = self._parents.get(room)
             self._parents[room] = parent
             self._below.setdefault(parent, set()).add(room)
+            if earlier is not None:
+                self._let_go(earlier, room)
 
     def leave(self, connection: Connection, room: RoomName) -> None:
-        """Take a connection out of a room and of the rooms below it."""
-        for name in (*self._below.get(room, ()), room):
+        """Take a connection out of a room and of the rooms below it. Nothing for one that is gone already."""
+        if connection not in self:
+            return
+        for name in self._with_those_below(room):
             if name in connection.rooms:
                 self._leave(connection, name)
 
     def close(self, room: RoomName) -> None:
         """Empty a room and the rooms below it."""
-        for name in (*self._below.get(room, ()), room):
+        for name in self._with_those_below(room):
             for connection in self.of_room(name):
                 self._leave(connection, name)
+
+    def _with_those_below(self, room: RoomName) -> list[RoomName]:
+        found = [room]
+        waiting = [room]
+        while waiting:
+            below = self._below.get(waiting.pop(), ())
+            found.extend(below)
+            waiting.extend(below)
+        return found
+
+    def _with_those_above(self, room: RoomName | None) -> Iterator[RoomName]:
+        while room is not None:
+            yield room
+            room = self._parents.get(room)
 
     def _leave(self, connection: Connection, room: RoomName) -> None:
         connection.rooms.discard(room)
@@ -147,11 +166,17 @@ class Rooms:
         found.discard(connection)
         if not found.members:
             del self._rooms[room]
-            self._unlink(room)
+            if room not in self._below:
+                self._unlink(room)
 
     def _unlink(self, room: RoomName) -> None:
         parent = self._parents.pop(room, None)
         if parent is not None:
-            self._below[parent].discard(room)
-            if not self._below[parent]:
-                del self._below[parent]
+            self._let_go(parent, room)
+
+    def _let_go(self, parent: RoomName, room: RoomName) -> None:
+        self._below[parent].discard(room)
+        if not self._below[parent]:
+            del self._below[parent]
+            if parent not in self._rooms:  # its own place was kept for the rooms below it
+                self._unlink(parent)

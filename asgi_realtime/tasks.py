@@ -66,7 +66,6 @@ class TimerWheel:
         self._handle: asyncio.TimerHandle | None = None
         self._armed = 0
         self._passed = 0
-        self._turning = False
         self._closed = False
 
     def schedule(self, deadline: float, due: Callable[[float], float | None]) -> None:
@@ -84,7 +83,7 @@ class TimerWheel:
             return
         self._slots[slot] = [due]
         heapq.heappush(self._order, slot)
-        if not self._turning and (self._handle is None or slot < self._armed):
+        if self._handle is None or slot < self._armed:
             self._arm(slot)
 
     def _arm(self, slot: int) -> None:
@@ -96,9 +95,8 @@ class TimerWheel:
     def _turn(self) -> None:
         # The loop may call a hair early, by its clock's resolution; owners are told the time they were promised.
         now = max(asyncio.get_running_loop().time(), self._armed * self.tick)
+        # The spent handle stays until the end, so that nothing is armed for each owner that goes on.
         self._passed = max(int(now / self.tick), self._armed)
-        self._handle = None
-        self._turning = True
         while self._order and self._order[0] <= self._passed:
             for due in self._slots.pop(heapq.heappop(self._order)):
                 try:
@@ -108,7 +106,7 @@ class TimerWheel:
                     continue
                 if deadline is not None:
                     self.schedule(deadline, due)
-        self._turning = False
+        self._handle = None
         if self._order:
             self._arm(self._order[0])
 

@@ -12,6 +12,7 @@ from asgi_realtime.tasks import Tasks
 
 _BATCH_BYTES = 65_536
 """What is taken from the outbox at a time: so much may wait beyond the outbox's own limit."""
+_REASON_BYTES = 123
 FLUSH_SECONDS = 0.5
 """How long a client may take to read what is queued for it when its connection is closed."""
 
@@ -67,7 +68,7 @@ class Writer:
         """Write the close, for which a client has a moment; then its connection is cut."""
         try:
             async with asyncio.timeout(FLUSH_SECONDS):
-                await self._send({"type": "websocket.close", "code": code, "reason": reason})
+                await self._send({"type": "websocket.close", "code": code, "reason": _shorten(reason)})
         except TimeoutError:
             cut(self._send)
         except Exception:  # each server has its own way to say that the client has gone
@@ -91,6 +92,11 @@ class Writer:
             outbox.wake = self._run
         finally:
             self._task = None
+
+
+def _shorten(reason: str) -> str:
+    """A reason that fits into a close frame (RFC 6455, section 5.5)."""
+    return reason.encode()[:_REASON_BYTES].decode(errors="ignore")
 
 
 def cut(send: Send) -> None:

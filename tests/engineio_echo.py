@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
-from starlette.types import Receive, Scope, Send
-from websockets.asyncio.client import ClientConnection, connect
+from starlette.types import Message, Receive, Scope, Send
+from websockets.asyncio import client
 
 from asgi_realtime.engineio import EngineIO, Session
 from asgi_realtime.limits import Limits
@@ -54,7 +54,15 @@ class Echo:
 class EchoServer:
     """The ASGI app, and the client's side of it once it is served."""
 
-    def __init__(self, *, origins: tuple[str, ...] = (), limits: dict[str, Any] | None = None, **settings: Any) -> None:
+    def __init__(
+        self,
+        *,
+        application: type[Echo] = Echo,
+        origins: tuple[str, ...] = (),
+        limits: dict[str, Any] | None = None,
+        **settings: Any,
+    ) -> None:
+        self._application = application
         self.tasks = Tasks()
         self.wheel = TimerWheel(tick=0.02)
         self.echoes: list[Echo] = []
@@ -66,18 +74,35 @@ class EchoServer:
             tasks=self.tasks,
             metrics=NullMetrics(),
         )
+        self.calls = 0
+        self.idle = asyncio.Event()
+        """Set while no request and no WebSocket is being served."""
+        self.waiting = asyncio.Event()
+        """Set when the engine waits for a client to say something, or to go away."""
         self.live: LiveServer
         self.http: httpx.AsyncClient
 
     def _open(self, session: Session) -> Echo:
-        echo = Echo(session)
+        echo = self._application(session)
         self.echoes.append(echo)
         return echo
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             raise NotImplementedError
-        await self.engine(scope, receive, send)
+
+        async def watched() -> Message:
+            self.waiting.set()
+            return await receive()
+
+        self.calls += 1
+        self.idle.clear()
+        try:
+            await self.engine(scope, watched, send)
+        finally:
+            self.calls -= 1
+            if not self.calls:
+                self.idle.set()
 
     @property
     def echo(self) -> Echo:
@@ -98,15 +123,26 @@ class EchoServer:
     async def poll(self, sid: str) -> httpx.Response:
         return await self.http.get(self.url, params=POLLING | {"sid": sid})
 
+    async def start_poll(self, sid: str) -> asyncio.Task[httpx.Response]:
+        """A poll of which the server knows already."""
+        self.waiting.clear()
+        poll = asyncio.create_task(self.poll(sid))
+        await self.waiting.wait()
+        return poll
+
     async def post(self, sid: str, payload: Any) -> httpx.Response:
         return await self.http.post(self.url, params=POLLING | {"sid": sid}, content=payload)
 
-    def connect(self, sid: str | None = None, query: str = "", **options: Any) -> connect:
+    def connect(self, sid: str | None = None, query: str = "", **options: Any) -> client.connect:
         """A WebSocket, to open a session or to upgrade one."""
-        address = f"{self.live.websocket_url}/engine.io/?EIO=4&transport=websocket{query}"
-        return connect(address if sid is None else f"{address}&sid={sid}", **options)
+        upgraded = "" if sid is None else f"&sid={sid}"
+        return self.connect_to(f"?EIO=4&transport=websocket{upgraded}{query}", **options)
 
-    async def probe(self, sid: str) -> ClientConnection:
+    def connect_to(self, query: str, **options: Any) -> client.connect:
+        """A WebSocket with any query."""
+        return client.connect(f"{self.live.websocket_url}/engine.io/{query}", **options)
+
+    async def probe(self, sid: str) -> client.ClientConnection:
         """Open a WebSocket for a session and probe it: all of an upgrade but its end."""
         websocket = await self.connect(sid)
         await websocket.send("2probe")
@@ -123,9 +159,9 @@ async def echo_server(
     server.live = await serve(server, implementation)
     async with httpx.AsyncClient(timeout=20) as server.http:
         yield server
+        for session in list(server.engine.sessions.values()):
+            session.abort("forced close")
         await server.engine.aclose()
     assert not server.engine.sessions
     assert all(len(echo.reasons) == 1 for echo in server.echoes)
     server.wheel.close()
-    async with asyncio.timeout(2):
-        await server.tasks.aclose()

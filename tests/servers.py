@@ -74,6 +74,7 @@ class _Uvicorn(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.listening = asyncio.Event()
+        self.stopping = asyncio.Event()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -86,6 +87,10 @@ class _Uvicorn(uvicorn.Server):
             raise RuntimeError("the app did not start") from None
         finally:
             self.listening.set()
+
+    async def main_loop(self) -> None:
+        await self.on_tick(0)
+        await self.stopping.wait()
 
 
 async def _uvicorn(
@@ -106,7 +111,7 @@ async def _uvicorn(
         await serving
 
     async def stop() -> None:
-        server.should_exit = True
+        server.stopping.set()
         await asyncio.wait_for(serving, STOP_TIMEOUT)
 
     return stop

@@ -230,9 +230,9 @@ async def test_a_signed_payload_that_is_no_claims_is_refused(payload: Json) -> N
 
 
 async def test_a_signed_payload_nested_too_deep_is_refused() -> None:
-    signed = segment({"alg": "HS256"}) + "." + segment(b'{"sub": "ann", "x": ' + b"[" * 9_000 + b"]" * 9_000 + b"}")
+    signed = segment({"alg": "HS256"}) + "." + segment(b'{"sub": "ann", "x": ' + b"[" * 200_000 + b"]" * 200_000 + b"}")
     text = f"{signed}.{segment(hmac.digest(SECRET.encode(), signed.encode(), 'sha256'))}"
-    roomy = Settings.from_env({"MEW_JWT_SECRET": SECRET, "MEW_HANDSHAKE_BYTES": "100000"})
+    roomy = Settings.from_env({"MEW_JWT_SECRET": SECRET, "MEW_HANDSHAKE_BYTES": "1000000"})
     assert await refused(JWTVerifier(roomy), text)
 
 
@@ -482,6 +482,12 @@ async def test_a_secret_in_the_query_is_refused_even_when_it_is_right(name: str)
     for parts in ({}, {"headers": HEADER}, {"auth": {"adminSecret": ADMIN}}):
         with pytest.raises(Unauthorized):
             await AdminSecretAuthenticator(ADMIN)(handshake(query=query, **parts))
+
+
+async def test_a_wrong_secret_in_the_query_is_not_made_good_by_another() -> None:
+    query = {"adminSecret": "wrong", "serviceType": "bots"}
+    with pytest.raises(Unauthorized):
+        await AdminSecretAuthenticator(ADMIN)(handshake(headers=HEADER, query=query))
 
 
 @pytest.mark.parametrize("secret", [None, ""])

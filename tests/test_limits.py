@@ -58,9 +58,10 @@ def test_a_bucket_gives_its_burst_at_once_and_then_its_rate() -> None:
     assert [bucket.take(1000.0) for _ in range(4)] == [True, True, True, False]
 
 
-def test_a_bucket_gains_nothing_from_a_clock_that_goes_back() -> None:
-    bucket = TokenBucket(rate=1.0, burst=1, now=100.0)
+def test_a_bucket_gains_and_loses_nothing_by_a_clock_that_goes_back() -> None:
+    bucket = TokenBucket(rate=1.0, burst=2, now=100.0)
     assert bucket.take(100.0)
+    assert bucket.take(50.0)
     assert not bucket.take(50.0)
     assert not bucket.take(100.5)
     assert bucket.take(101.0)

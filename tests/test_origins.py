@@ -152,6 +152,12 @@ def test_a_preflight_grants_what_was_asked_for() -> None:
     ]
 
 
+def test_a_preflight_of_the_own_origin_needs_no_grant() -> None:
+    answer = OriginPolicy([APP]).preflight(f"https://{HOST}", "PATCH", None, host=HOST)
+    assert answer is not None
+    assert [name for name, _ in answer] == [b"vary"]
+
+
 def test_a_preflight_echoes_only_names() -> None:
     answer = OriginPolicy([APP]).preflight(APP, "PO ST", "good, b\u00e4d, , also bad,x-good", host=HOST)
     assert answer is not None

@@ -90,7 +90,7 @@ async def test_closing_ends_what_tasks_start_while_they_end() -> None:
 
 async def test_an_owned_task_may_close_the_others() -> None:
     tasks = Tasks()
-    other = tasks.spawn(asyncio.Event().wait(), name="other")  # type: ignore[arg-type]
+    other = tasks.spawn(asyncio.Event().wait(), name="other")
     closer = tasks.spawn(tasks.aclose(), name="closer")
     await closer
     assert other.cancelled()
@@ -133,12 +133,12 @@ def test_deadlines_are_met_in_time_and_never_early() -> None:
 
     def scenario(loop: VirtualLoop) -> None:
         wheel = TimerWheel(tick=0.25)
-        for delay in (7.3, 0.1, 0.25, 0.0, -5.0, 7.31, 3.0):
+        for delay in (7.3, 0.1, 0.25, 0.0, -5.0, 7.31, 3.0, 4.0 - 1e-10):
             deadline = loop.now + delay
             wheel.schedule(deadline, lambda now, deadline=deadline: calls.update({deadline: now}))  # type: ignore[misc]
 
     in_virtual_time(scenario, 20)
-    assert len(calls) == 7
+    assert len(calls) == 8
     for deadline, now in calls.items():
         assert max(deadline, 1000.0) <= now <= max(deadline, 1000.0) + 0.25
 
@@ -159,6 +159,18 @@ def test_a_far_deadline_set_during_a_turn_does_not_delay_a_nearer_one() -> None:
     in_virtual_time(scenario, 20)
     assert [name for name, _ in calls] == ["again", "near", "again"]
     assert calls[1][1] <= 2.5
+
+
+def test_a_wheel_that_ran_empty_starts_again() -> None:
+    calls: list[float] = []
+
+    def scenario(loop: VirtualLoop) -> None:
+        wheel = TimerWheel(tick=0.5)
+        wheel.schedule(1001.0, calls.append)
+        loop.call_at(1005.0, wheel.schedule, 1006.0, calls.append)
+
+    in_virtual_time(scenario, 20)
+    assert len(calls) == 2
 
 
 def test_an_owner_that_is_always_due_gets_one_call_a_tick() -> None:

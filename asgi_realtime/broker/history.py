@@ -16,7 +16,7 @@ from asgi_realtime.messages import GatewayName, Position, Publication, Target, T
 LogKey: TypeAlias = tuple[GatewayName, type[Target], str]
 """A gateway and one of its rooms, users (personal rooms), or all: three key spaces that cannot meet."""
 
-ENTRY_BYTES = 500
+ENTRY_BYTES = 1_000
 """What a kept publication costs beside its payload, roughly; so that empty ones are bounded too."""
 
 

@@ -64,11 +64,12 @@ async def _disconnect(receive: Receive) -> bool:
     return True
 
 
-async def take_payload(session: Session, receive: Receive, limit: int) -> None:
+async def take_payload(session: Session, receive: Receive, *, limit: int, seconds: float) -> None:
     """Take the packets of a POST, each when the application is ready for it.
 
     Raises:
-        Refused: for anything that ended the session: bad packets, a body over `limit` bytes, two POSTs at once.
+        Refused: for anything that ended the session: bad packets, two POSTs at once, a body over
+            `limit` bytes or one that took more than `seconds` to come in.
         ClientGone: if the client went away, which ends the session too.
     """
     try:
@@ -77,7 +78,9 @@ async def take_payload(session: Session, receive: Receive, limit: int) -> None:
         logger.info("%r ended: %s", session, error)
         raise bad_request() from None
     try:
-        for packet in decode_payload(await _read(receive, limit)):
+        async with asyncio.timeout(seconds):
+            body = await _read(receive, limit)
+        for packet in decode_payload(body):
             session.receive(packet, asyncio.get_running_loop().time())
             if session.state is not State.OPEN:
                 break
@@ -89,6 +92,9 @@ async def take_payload(session: Session, receive: Receive, limit: int) -> None:
     except (Refused, ClientGone, asyncio.CancelledError):
         session.abort("transport error")
         raise
+    except TimeoutError:
+        session.abort("transport error")
+        raise bad_request() from None
     except Exception:
         logger.exception("an application failed to receive")
         session.abort("transport error")
@@ -100,19 +106,20 @@ async def take_payload(session: Session, receive: Receive, limit: int) -> None:
 async def _read(receive: Receive, limit: int) -> bytearray:
     """The body, counted as it arrives, whatever length was announced."""
     body = bytearray()
-    async for chunk in _chunks(receive):
+    chunks = _chunks(receive)
+    async for chunk in chunks:
         if len(body) + len(chunk) > limit:
-            del body
-            await _discard(receive, limit * _DISCARD_FACTOR)
+            body.clear()
+            await _discard(chunks, limit * _DISCARD_FACTOR)
             raise too_large()
         body += chunk
     return body
 
 
-async def _discard(receive: Receive, limit: int) -> None:
+async def _discard(chunks: AsyncIterator[bytes], limit: int) -> None:
     try:
         async with asyncio.timeout(_DISCARD_SECONDS):
-            async for chunk in _chunks(receive):
+            async for chunk in chunks:
                 limit -= len(chunk)
                 if limit < 0:
                     return

@@ -12,6 +12,17 @@ from asgi_realtime.messages import GatewayName, Handshake
 _PUBLIC = frozenset({b"EIO", b"transport", b"sid", b"t", b"b64", b"j"})
 """Query parameters of the protocol itself. Any other may hold a token."""
 
+_USUAL_HEADERS = {
+    name.encode(): name
+    for name in """
+        accept accept-encoding accept-language authorization cache-control connection content-length content-type
+        cookie host origin pragma referer sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform sec-fetch-dest sec-fetch-mode
+        sec-fetch-site sec-websocket-extensions sec-websocket-key sec-websocket-version upgrade user-agent
+        x-forwarded-for x-forwarded-host x-forwarded-port x-forwarded-proto x-real-ip
+    """.split()
+}
+"""Names that the headers of most sessions have, kept once for all of them."""
+
 
 class Request:
     """A request of a client. Making one takes secrets out of the scope's query string (see `redact_query`)."""
@@ -55,7 +66,8 @@ def request_headers(scope: Scope) -> dict[str, str]:
     """The headers of an ASGI scope; of a repeated name the last wins, but cookies (HTTP/2 splits them) are joined."""
     headers: dict[str, str] = {}
     for raw_name, raw_value in scope["headers"]:
-        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        name = _USUAL_HEADERS.get(raw_name) or raw_name.decode("latin-1").lower()
+        value = raw_value.decode("latin-1")
         headers[name] = f"{headers[name]}; {value}" if name == "cookie" and name in headers else value
     return headers
 

@@ -13,16 +13,18 @@ from types import MappingProxyType
 from starlette.types import Receive, Scope, Send
 
 from asgi_realtime.engineio import responses
+from asgi_realtime.engineio.application import Application
 from asgi_realtime.engineio.polling import answer_poll, take_payload
 from asgi_realtime.engineio.requests import Request
 from asgi_realtime.engineio.responses import ClientGone, Refused, refuse_websocket, respond
-from asgi_realtime.engineio.session import Application, Session, State
-from asgi_realtime.engineio.websocket import FLUSH_SECONDS, WebSocket
+from asgi_realtime.engineio.session import Session, State
+from asgi_realtime.engineio.websocket import WebSocket
 from asgi_realtime.messages import Frame
 from asgi_realtime.metrics import Metrics
 from asgi_realtime.origins import Headers, OriginPolicy
 from asgi_realtime.settings import Settings
 from asgi_realtime.tasks import Tasks, TimerWheel
+from asgi_realtime.writer import FLUSH_SECONDS
 
 logger = logging.getLogger("asgi_realtime")
 
@@ -75,6 +77,13 @@ class EngineIO:
         """Open sessions again, after `aclose`, perhaps on another event loop."""
         self._stopping = False
         self._emptied = asyncio.Event()
+
+    def close_polls(self) -> None:
+        """The server is about to stop: end the sessions whose requests it would wait for, and open no more."""
+        self._stopping = True
+        for session in list(self._sessions.values()):
+            if session.transport == "polling":
+                session.close(1012, "server restart")
 
     async def aclose(self) -> None:
         """Close every session (WebSockets with 1012) and return when all have ended; open no more."""
@@ -136,7 +145,10 @@ class EngineIO:
                 raise responses.unknown_session()
             return await answer_poll(session, receive)
         if request.method == "POST":
-            await take_payload(session, receive, self._settings.limits.message_bytes)
+            settings = self._settings
+            # A client that takes longer to send than it may be silent has not sent its pong either.
+            patience = settings.ping_interval + settings.ping_timeout
+            await take_payload(session, receive, limit=settings.limits.message_bytes, seconds=patience)
             return "ok"
         raise responses.bad_method()
 
@@ -211,8 +223,8 @@ class EngineIO:
         )
         self._sessions[session.id] = session
         self._addresses[request.address] += 1
-        self._metrics.count("sessions_opened_total", transport=session.transport)
-        self._metrics.gauge("sessions", len(self._sessions))
+        self._metrics.count("engineio_sessions_opened_total", transport=session.transport)
+        self._metrics.gauge("engineio_sessions", len(self._sessions))
         session.push(Frame(session.open_packet))
         try:
             session.start(self._application(session))
@@ -231,8 +243,8 @@ class EngineIO:
             del self._addresses[address]
         if not self._sessions:
             self._emptied.set()
-        self._metrics.count("sessions_closed_total", reason=reason)
-        self._metrics.gauge("sessions", len(self._sessions))
+        self._metrics.count("engineio_sessions_closed_total", reason=reason)
+        self._metrics.gauge("engineio_sessions", len(self._sessions))
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

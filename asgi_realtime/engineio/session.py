@@ -5,11 +5,12 @@ from __future__ import annotations
 import enum
 import logging
 from collections.abc import Callable
-from typing import Protocol
 
 import msgspec
 
 from asgi_realtime.engineio import packets
+from asgi_realtime.engineio.application import Application
+from asgi_realtime.engineio.heartbeat import Beat, Heartbeat
 from asgi_realtime.errors import ProtocolError
 from asgi_realtime.messages import Frame, Handshake
 from asgi_realtime.outbox import Outbox
@@ -21,30 +22,6 @@ _PING = Frame(packets.PING)
 
 _CLOSE_CODES = {"too slow": 1013, "parse error": 1002, "transport error": 1011}
 """WebSocket close codes by the reason of an abort; 1000 for the others."""
-
-
-class Application(Protocol):
-    """What sits on a session: the Socket.IO session, or an echo."""
-
-    def receive(self, message: str | bytes) -> None:
-        """Take one message, in the order sent.
-
-        Raises:
-            ProtocolError: to end the session, with a text for the log.
-        """
-
-    async def ready(self) -> None:
-        """Return once more can be taken; nothing is read from the client until then.
-
-        It may be cancelled, and must return when the session has ended.
-        """
-
-    def closed(self, reason: str) -> None:
-        """Hear that the session is over: exactly once, from within whatever call ended it.
-
-        `reason` is one of "transport close" (the client went away), "client close" (it said so),
-        "ping timeout", "parse error", "transport error", "too slow", "forced close" (`Session.close`).
-        """
 
 
 class State(enum.Enum):
@@ -67,10 +44,8 @@ class Session:
         "_application",
         "_close",
         "_closed",
-        "_overdue",
-        "_ping_at",
+        "_heartbeat",
         "_polling",
-        "_pong_by",
         "_posting",
         "_reason",
         "_settings",
@@ -114,9 +89,7 @@ class Session:
         self._upgrading = False
         self._polling = False
         self._posting = False
-        self._ping_at = now + settings.ping_interval
-        self._pong_by: float | None = None
-        self._overdue = False
+        self._heartbeat = Heartbeat(settings.ping_interval, settings.ping_timeout, now)
 
     def __repr__(self) -> str:
         # The id is what a client proves itself with: it stays out of logs.
@@ -167,7 +140,6 @@ class Session:
         self._state = State.CLOSING
         self._reason = "forced close"
         self._close = (code, reason)
-        self._overdue = False
         self._signal()
         self._tell()
 
@@ -229,9 +201,7 @@ class Session:
         if kind == packets.MESSAGE:
             self._application.receive(packet[1:])
         elif kind == packets.PONG:
-            if self._pong_by is not None:
-                self._pong_by = None
-                self._ping_at = now + self._settings.ping_interval
+            self._heartbeat.pong(now)
         elif kind == packets.CLOSE:
             self.abort("client close")
         elif kind != packets.NOOP:
@@ -247,42 +217,20 @@ class Session:
                 self.reading = True
 
     def due(self, now: float) -> float | None:
-        """Do what time demands: send a ping, or end the session for want of a pong. Returns when to ask again.
-
-        A deadline found passed is looked at once more in the next turn, because after a stall of
-        the event loop the pong may be waiting in the socket's buffer.
-        """
+        """Do what time demands: send a ping, or end the session for want of a pong. Returns when to ask again."""
         if self._state is State.CLOSED:
             return None
-        settings = self._settings
-        if self._state is State.CLOSING:
-            # A polling client that never comes back for its close packet.
-            if self._overdue:
-                self._end()
-                return None
-            self._overdue = True
-            return now + settings.ping_timeout
-        if self._pong_by is None:
-            if now < self._ping_at:
-                return self._ping_at
-            # Counted from when the ping was due, unless we are so late that the client would pay for it.
-            self._pong_by = max(self._ping_at, now - settings.ping_timeout / 4) + settings.ping_timeout
-            self._overdue = False
+        beat = self._heartbeat.check(now, reading=self.reading)
+        if beat is Beat.EXPIRED:
+            self.abort("ping timeout")
+            return None
+        if beat is Beat.PING and self._state is State.OPEN:
             self.push(_PING)
-        elif not self.reading:
-            self._pong_by = max(self._pong_by, now + settings.ping_timeout)
-        elif now >= self._pong_by:
-            if self._overdue:
-                self.abort("ping timeout")
-                return None
-            self._overdue = True
-            return now
-        # Not later than the next ping can be due, once the pong has come.
-        return min(self._pong_by, now + settings.ping_interval)
+        return self._heartbeat.next_check(now)
 
     def expire(self, now: float) -> None:
         """End the session if its pong is overdue, without waiting for the timer's turn."""
-        if self._pong_by is not None and self.reading and now >= self._pong_by:
+        if self._heartbeat.overdue(now) and self.reading:
             self.abort("ping timeout")
 
     # Long-polling

@@ -23,7 +23,7 @@ from asgi_realtime.broadcaster import Broadcaster
 from asgi_realtime.catalogue import encode
 from asgi_realtime.connection import Connection, Dialect, Transport
 from asgi_realtime.errors import ConfigurationError, Disconnect, InvalidMessage, RateLimited, Refusal, Unauthorized
-from asgi_realtime.gateways.handlers import Handler, declared, on
+from asgi_realtime.gateways.handlers import Handler, check_event, declared
 from asgi_realtime.hub import Hub
 from asgi_realtime.inbox import Inbox
 from asgi_realtime.limits import Limits
@@ -74,7 +74,11 @@ class ClientTransport(Transport, Protocol):
     """The client's side of a connection that is about to open."""
 
     def accept(self, connection: Connection) -> Frame | None:
-        """The client is in: remember the connection, and say what to answer first, if anything."""
+        """The client is in: remember the connection, and say what to answer first, if anything.
+
+        Raises:
+            Refusal: if the client has gone meanwhile.
+        """
 
 
 class NewToken(TypedDict):
@@ -101,10 +105,10 @@ class Gateway:
 
     def on(self, event: str) -> Callable[[F], F]:
         """Declare a handler without subclassing: `@gateway.on("message")`. See `on`."""
-        mark = on(event)
+        check_event(event)
 
         def register(function: F) -> F:
-            self._functions[event] = mark(function)
+            self._functions[event] = function
             if self._parts is not None:
                 self._handlers[event] = Handler(event, function)
             return function
@@ -191,6 +195,8 @@ class Gateway:
         except Refusal:
             parts.metrics.count("refused_connections_total", gateway=self.name)
             raise
+        except Disconnect as disconnect:
+            raise Refusal(disconnect.reason or "refused") from None
         except Exception as error:
             logger.error("%s: connecting failed: %r", self.name, error, exc_info=not isinstance(error, TimeoutError))
             raise Refusal("internal error", code="INTERNAL") from None
@@ -217,10 +223,11 @@ class Gateway:
         try:
             await self.on_connect(connection)
             user_id = connection.identity.user_id
-            first = await parts.presence.join(self.name, user_id, connection.id)
             counted = True
+            first = await parts.presence.join(self.name, user_id, connection.id)
             if connection.closed:
                 raise Refusal("internal error", code="INTERNAL")
+            answer = transport.accept(connection)
         except BaseException:
             connection.closed = True
             parts.hub.remove(connection)
@@ -228,7 +235,7 @@ class Gateway:
                 await parts.presence.leave(self.name, connection.identity.user_id, connection.id)
             raise
         self._watch_expiry(connection)
-        connection.open(transport.accept(connection))
+        connection.open(answer)
         if first:
             connection.inbox.submit(functools.partial(self._guard, "on_online", self.on_online, connection))
 

@@ -34,14 +34,23 @@ def on(event: str) -> Callable[[F], F]:
     Raises:
         ConfigurationError: for a name that belongs to the protocol, such as `connect`.
     """
-    if event in RESERVED:
-        raise ConfigurationError(f"@on({event!r}): the protocol owns this name; override on_connect or on_disconnect")
+    check_event(event)
 
     def mark(function: F) -> F:
         setattr(function, _EVENTS, (*getattr(function, _EVENTS, ()), event))
         return function
 
     return mark
+
+
+def check_event(event: str) -> None:
+    """Refuse a name that no handler may have.
+
+    Raises:
+        ConfigurationError: for a name that belongs to the protocol.
+    """
+    if event in RESERVED:
+        raise ConfigurationError(f"@on({event!r}): the protocol owns this name; override on_connect or on_disconnect")
 
 
 def declared(owner: object) -> dict[str, Callable[..., Any]]:
@@ -80,7 +89,7 @@ class Handler:
         self._rest = False
         where = f"handler {getattr(function, '__qualname__', function)!s} of {event!r}"
         try:
-            hints = typing.get_type_hints(inspect.unwrap(getattr(function, "__func__", function)))
+            hints = typing.get_type_hints(inspect.unwrap(getattr(function, "__func__", function)), include_extras=True)
         except NameError as error:
             raise ConfigurationError(
                 f"{where}: the annotation {error.name!r} cannot be resolved; define it at module level"

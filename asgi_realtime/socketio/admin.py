@@ -251,7 +251,7 @@ def _describe(connection: Connection) -> Json:
             "secure": connection.state.environ["wsgi.url_scheme"] == "https",
             "url": handshake.path,
             "issued": round(issued * 1000),
-            "time": datetime.fromtimestamp(issued, UTC).isoformat(),
+            "time": _iso(issued),
         },
         "rooms": sorted(connection.rooms),
     }
@@ -268,4 +268,9 @@ def _size(event: str, args: Sequence[Any]) -> int:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat()
+    return _iso(time.time())
+
+
+def _iso(timestamp: float) -> str:
+    """A time as JavaScript writes it."""
+    return datetime.fromtimestamp(timestamp, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

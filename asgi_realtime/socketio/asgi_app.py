@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import traceback
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
@@ -10,6 +11,7 @@ import starlette.types
 from starlette.responses import FileResponse, PlainTextResponse
 from starlette.types import Message, Receive, Scope, Send
 
+from asgi_realtime.engineio.requests import redact_query
 from asgi_realtime.middleware import RealtimeMiddleware
 from asgi_realtime.settings import Settings
 from asgi_realtime.socketio.options import settings_with
@@ -55,14 +57,22 @@ class ASGIApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a scope."""
-        if scope["type"] != "lifespan":
-            path: str = scope["path"]
-            if self._path is None:
-                scope = {**scope, "path": self._served + "/", "root_path": ""}
-            elif path == self._path or path.startswith(self._path + "/"):
-                # python-socketio's users write the whole path here, the prefix of a mount included.
-                scope = {**scope, "root_path": ""}
-        await self._middleware(scope, receive, send)
+        await self._middleware(self._aimed(scope), receive, send)
+
+    def _aimed(self, scope: Scope) -> Scope:
+        """The scope with the path as the middleware expects it."""
+        if scope["type"] == "lifespan":
+            return scope
+        path: str = scope["path"]
+        if self._path is None:
+            aimed = {**scope, "path": self._served + "/", "root_path": ""}
+        elif scope.get("root_path") and (path == self._path or path.startswith(self._path + "/")):
+            # python-socketio's users write the whole path here, the prefix of a mount included.
+            aimed = {**scope, "root_path": ""}
+        else:
+            return scope
+        redact_query(scope)  # the server will write this one into its log
+        return aimed
 
 
 class _Host:
@@ -99,12 +109,12 @@ class _Host:
             asked = True
             event = await receive()
             if event["type"] == "lifespan.startup":
-                await _call(self._on_startup)
+                await _call(self._on_startup, "lifespan.startup.failed", send)
             return event
 
         async def send_event(event: Message) -> None:
             if event["type"] == "lifespan.shutdown.complete":
-                await _call(self._on_shutdown)
+                await _call(self._on_shutdown, "lifespan.shutdown.failed", send)
             await send(event)
 
         if self._app is not None:
@@ -122,8 +132,11 @@ class _Host:
         await send_event({"type": "lifespan.shutdown.complete"})
 
 
-async def _call(hook: Hook | None) -> None:
-    if hook is not None:
-        result = hook()
+async def _call(hook: Hook | None, failure: str, send: Send) -> None:
+    try:
+        result = None if hook is None else hook()
         if inspect.isawaitable(result):
             await result
+    except Exception:
+        await send({"type": failure, "message": traceback.format_exc()})
+        raise

@@ -195,7 +195,12 @@ class Member:
     async def call(self, event: str, data: Any, timeout: float) -> Json:
         """Send an event and wait for its acknowledgement: one value, or a list of several (or none: None)."""
         answer: asyncio.Future[list[Json]] = asyncio.get_running_loop().create_future()
-        ack_id = self.request(event, [] if data is None else [data], answer.set_result)
+
+        def answered(values: list[Json]) -> None:
+            if not answer.done():  # not too late, by a hair
+                answer.set_result(values)
+
+        ack_id = self.request(event, [] if data is None else [data], answered)
         self._waiting[ack_id] = answer
         try:
             async with asyncio.timeout(timeout):
@@ -213,17 +218,24 @@ class Member:
         if self.connection is None:
             raise ConnectionError("the client is not connected (yet): ask it once on_connect has returned")
         ack_id = self._next_ack
+        frame = self.dialect.event_args(event, args, ack_id)
         self._next_ack += 1
         if len(self._answered) >= self.gateway.limits.pending_acks:
             del self._answered[next(iter(self._answered))]
         self._answered[ack_id] = answered
-        self.connection.push(self.dialect.event_args(event, args, ack_id))
+        self.connection.push(frame)
         return ack_id
 
     # For the gateway
 
     def accept(self, connection: Connection) -> Frame:
-        """The client is in."""
+        """The client is in.
+
+        Raises:
+            Refusal: if it has gone meanwhile.
+        """
+        if self.opening is None:
+            raise Refusal("gone")
         self.connection = connection
         self._client.packets.connected(self.gateway.name)
         return self.dialect.connect({"sid": connection.id})
@@ -253,6 +265,7 @@ class Member:
         """The client has left, or was put out."""
         if self.opening is not None:
             self.opening.cancel()
+            self.opening = None
         self._answered.clear()
         for answer in self._waiting.values():
             if not answer.done():

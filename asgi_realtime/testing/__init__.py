@@ -5,7 +5,8 @@ interface, so that origins, tokens, limits and encodings are those of production
 """
 
 from asgi_realtime.testing.client import RealtimeTestClient
-from asgi_realtime.testing.socket import ConnectionRefused, Event, Socket
-from asgi_realtime.testing.wires import Closed
+from asgi_realtime.testing.mailbox import Event
+from asgi_realtime.testing.socket import ConnectionRefused, Socket
+from asgi_realtime.testing.wire import Closed
 
 __all__ = ["Closed", "ConnectionRefused", "Event", "RealtimeTestClient", "Socket"]

@@ -21,9 +21,11 @@ from asgi_realtime.middleware import RealtimeMiddleware
 from asgi_realtime.realtime import Realtime
 from asgi_realtime.testing.frames import JSONSocket
 from asgi_realtime.testing.lifespan import Lifespan
-from asgi_realtime.testing.socket import ConnectionRefused, Socket
+from asgi_realtime.testing.polling import PollingWire
+from asgi_realtime.testing.socket import Socket
 from asgi_realtime.testing.socketio import SocketIOSocket
-from asgi_realtime.testing.wires import PollingWire, Refused, WebSocketWire
+from asgi_realtime.testing.websocket import WebSocketWire
+from asgi_realtime.testing.wire import Transport
 
 if TYPE_CHECKING:
     import httpx
@@ -54,7 +56,12 @@ class RealtimeTestClient:
     async def __aenter__(self) -> RealtimeTestClient:
         """Start the application. Raises what it raises."""
         await self._lifespan.start()
-        self._realtime = _find_middleware(self._host).realtime
+        try:
+            # Only now: frameworks put their layers together when they start.
+            self._realtime = _find_middleware(self._host).realtime
+        except BaseException:
+            await self._lifespan.stop()
+            raise
         return self
 
     async def __aexit__(
@@ -91,7 +98,13 @@ class RealtimeTestClient:
         return create_token(user_id, self._running.settings, expires_in=expires_in, **claims)
 
     def connections(self, user_id: str, *, gateway: str = "/") -> list[Connection]:
-        """A user's connections, as the application sees them. `await connection.send(...)` reaches one alone."""
+        """A user's connections, as the application sees them. `await connection.send(...)` reaches one alone.
+
+        Raises:
+            ConfigurationError: no such gateway is mounted.
+        """
+        if gateway not in self._running.hub.gateways:
+            raise ConfigurationError(f"no gateway {gateway!r} is mounted")
         return list(self._running.hub.rooms(GatewayName(gateway)).of_user(UserId(user_id)))
 
     @asynccontextmanager
@@ -104,7 +117,7 @@ class RealtimeTestClient:
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         cookies: Mapping[str, str] | None = None,
-        transport: str = "websocket",
+        transport: Transport = "websocket",
     ) -> AsyncIterator[Socket]:
         """Connect a client to a gateway: a Socket.IO namespace, or the path of a JSON WebSocket.
 
@@ -123,20 +136,12 @@ class RealtimeTestClient:
         elif token is not None:
             auth = {"token": token, **(auth or {})}
         scope = self._scope(gateway if is_json else None, transport, asked, {_MARK: mark, **(headers or {})}, cookies)
-        options: dict[str, Any] = {
-            "timeout": self._timeout,
-            "settle": self.settle,
-            "find": lambda: self._find(GatewayName(gateway), mark),
-        }
-        socket = JSONSocket(**options) if is_json else SocketIOSocket(gateway, **options)
-        wire_of = PollingWire if transport == "polling" else WebSocketWire
-        socket.wire = wire_of(self._app, scope, socket)
+        kind = JSONSocket if is_json else SocketIOSocket
+        socket = kind(gateway, timeout=self._timeout, settle=self.settle, find=lambda: self._find(gateway, mark))
+        socket.wire = (PollingWire if transport == "polling" else WebSocketWire)(self._app, scope, socket)
         self._sockets.add(socket)
         try:
-            try:
-                await socket.open(auth)
-            except Refused as refused:
-                raise ConnectionRefused(refused.body.decode("utf-8", "replace"), status=refused.status) from None
+            await socket.open(auth)
             yield socket
         finally:
             try:
@@ -177,8 +182,9 @@ class RealtimeTestClient:
         """The application, with the state that its lifespan shares."""
         await self._host({**scope, "state": self._lifespan.state.copy()}, receive, send)
 
-    def _find(self, gateway: GatewayName, mark: str) -> Connection | None:
-        for connection in self._running.hub.rooms(gateway).everybody:
+    def _find(self, gateway: str, mark: str) -> Connection | None:
+        """The connection of a socket, by a header of its own."""
+        for connection in self._running.hub.rooms(GatewayName(gateway)).everybody:
             if connection.handshake.headers.get(_MARK) == mark:
                 return connection
         return None
@@ -186,7 +192,7 @@ class RealtimeTestClient:
     def _scope(
         self,
         path: str | None,
-        transport: str,
+        transport: Transport,
         query: Mapping[str, str],
         headers: Mapping[str, str],
         cookies: Mapping[str, str] | None,
@@ -195,7 +201,7 @@ class RealtimeTestClient:
             path = self._running.settings.socketio_path.rstrip("/") + "/"
             query = {"EIO": "4", "transport": transport, **query}
         elif transport != "websocket":
-            raise ValueError(f"a JSON gateway has no transport {transport!r}")
+            raise ValueError("a JSON gateway is a WebSocket: transport='polling' is for Socket.IO")
         sent = {"host": _HOST, **{name.lower(): value for name, value in headers.items()}}
         if cookies:
             sent["cookie"] = "; ".join(f"{name}={value}" for name, value in cookies.items())

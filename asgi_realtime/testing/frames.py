@@ -1,4 +1,4 @@
-"""A client of a JSON WebSocket in a test."""
+"""A client of a JSON WebSocket, in a test."""
 
 from __future__ import annotations
 
@@ -7,38 +7,37 @@ from typing import Any
 
 from asgi_realtime.catalogue import to_builtins
 from asgi_realtime.messages import Json
-from asgi_realtime.testing.socket import ConnectionRefused, Event, Socket
+from asgi_realtime.testing.mailbox import Event
+from asgi_realtime.testing.socket import ConnectionRefused, Socket
 
 
 class JSONSocket(Socket):
     """A client of a WebSocket path, with frames `{"type", "data"}`.
 
-    Of a frame without `data`, the other fields are the event's data.
+    Of a frame without `data` the other fields are the event's data.
     """
 
-    async def open(self, auth: Json) -> None:
-        """Connect, authenticate if there is something to send, and wait until the application has decided."""
-        await self.wire.open()
+    async def _enter(self, auth: Json) -> None:
+        """Authenticate, if there is something to do it with, and wait until the application has decided."""
         if auth is not None:
             await self.send("auth", auth)
         await self._settle()
         if self.closed is not None:
-            last = self.events[-1].data if self.events else None
-            raise ConnectionRefused(self.closed.reason, data=last)
+            raise ConnectionRefused(self.closed.reason, data=self.events[-1].data if self.events else None)
 
     async def send(self, event: str, *args: Any, **fields: Any) -> None:
-        """Send a frame: its type, at most one argument as `data`, and `fields` beside it."""
+        """Send a frame: its type, its `data` if there is an argument, and `fields` beside it."""
         if len(args) > 1:
             raise TypeError("a JSON frame carries one payload")
-        frame = {"type": event, **({"data": args[0]} if args else {}), **fields}
-        await self.send_raw(json.dumps(to_builtins(frame)))
+        data = {"data": args[0]} if args else {}
+        await self.send_raw(json.dumps(to_builtins({"type": event, **data, **fields})))
 
     async def call(self, event: str, *args: Any, timeout: float | None = None) -> Json:
         """Not here: a JSON frame has no acknowledgement."""
-        raise TypeError("JSON gateways do not acknowledge frames: send, then expect what comes back")
+        raise TypeError("a JSON gateway acknowledges nothing: send, then expect what comes back")
 
-    def take(self, message: str | bytes) -> None:
-        """Take a frame."""
+    def _receive(self, message: str | bytes) -> None:
         frame = json.loads(message)
         name = frame.pop("type")
-        self.arrived(Event(name, (frame["data"],) if "data" in frame else (frame,) if frame else ()))
+        payload = frame.get("data", frame or None)
+        self._mailbox.put(Event(name, () if payload is None else (payload,)))

@@ -16,7 +16,8 @@ WHAT_TO_TRY = """
   Open it in two browser windows, as Alice in one and as Bob in the other: talk, react, edit, be kicked.
   All routes: {url}/docs
 """
-BY_CURL = """  Or talk from here, and see it arrive in the windows:
+BY_CURL = """
+  Or talk from here, and see it arrive in the windows:
 
     TOKEN=$(curl -s {url}/dev/token -H 'content-type: application/json' -d '{{"userId": "carol"}}' | cut -d '"' -f 4)
     SERVER=$(curl -s {url}/servers -H "authorization: Bearer $TOKEN" | cut -d '"' -f 4)

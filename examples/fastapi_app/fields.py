@@ -72,8 +72,8 @@ ImageURL = Annotated[str, StringConstraints(max_length=4000, pattern=r"^(https?:
 """Where a picture is. No other scheme: a page may put it into a link."""
 Type = Annotated[str, StringConstraints(min_length=1, max_length=64), Line]
 Place = Annotated[int, Field(ge=0, le=10_000)]
-JsonList = Annotated[list[JsonValue], Field(max_length=10), AfterValidator(_small)]
-JsonObject = Annotated[dict[str, JsonValue], AfterValidator(_small)]
+JsonList = Annotated[list[JsonValue], Field(max_length=10), BeforeValidator(_small)]
+JsonObject = Annotated[dict[str, JsonValue], BeforeValidator(_small)]
 PermissionNames = Annotated[
     Permission,
     BeforeValidator(_permissions),

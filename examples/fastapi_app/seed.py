@@ -83,7 +83,7 @@ async def _channels(session: AsyncSession, server_id: str) -> dict[str, models.C
 
 async def _talk(session: AsyncSession, channels: dict[str, models.Channel]) -> None:
     lines = (
-        ("welcome", "alice", "Welcome to Mew HQ! Open this page in a second window as somebody else. 🐾"),
+        ("welcome", "alice", "Welcome to Mew HQ! Open this page in a second window as somebody else. 🎉"),
         ("welcome", "bob", "Hi all."),
         ("general", "carol", "Morning! Who moved my yarn?"),
         ("general", "alice", "The cat did it. It is always the cat."),
@@ -97,9 +97,9 @@ async def _talk(session: AsyncSession, channels: dict[str, models.Channel]) -> N
     for channel, author, content in lines:
         last[channel] = await _say(session, channels[channel].id, author, content)
     for message, emoji, user_id in (
-        (last["welcome"], "👋", "alice"),
-        (last["welcome"], "👋", "carol"),
-        (last["general"], "😹", "alice"),
+        (last["welcome"], "👍", "alice"),
+        (last["welcome"], "👍", "carol"),
+        (last["general"], "😂", "alice"),
         (last["design"], "❤️", "carol"),
     ):
         session.add(models.Reaction(message_id=message.id, emoji=emoji, user_id=user_id))

@@ -48,7 +48,7 @@ class MewDatabaseService:
     async def create_message(self, identity: Identity, message: MessageCreate, broadcaster: MewBroadcaster) -> None:
         """Write a message that came by socket. Whatever is raised, the gateway answers with `error`."""
         try:
-            new = schemas.NewMessage.model_validate(msgspec.to_builtins(message))
+            new = schemas.NewMessage.model_validate(msgspec.structs.asdict(message))
         except ValidationError as error:
             raise InvalidMessage(error.errors(include_input=False)[0]["msg"]) from None
         async with self._database.sessions() as session:
@@ -84,7 +84,9 @@ async def post_message(
 
 async def message_as_stored(session: AsyncSession, message_id: str) -> schemas.Message:
     """What clients get to see of a message, read anew so that it is what the database says."""
-    return schemas.Message.model_validate(await access.load_message(session, message_id))
+    message = schemas.Message.model_validate(await access.load_message(session, message_id))
+    await session.commit()  # gives the connection back: whoever broadcasts holds none meanwhile
+    return message
 
 
 async def ensure_user(session: AsyncSession, user_id: str) -> models.User:

@@ -27,16 +27,17 @@ async def list_channels(membership: InServer, session: Session) -> list[models.C
 async def create_channel(new: schemas.NewChannel, membership: InServer, session: Session, mew: Mew) -> schemas.Channel:
     membership.require(Permission.MANAGE_CHANNELS)
     await _check_category(session, membership.server.id, new.category_id)
-    row = models.Channel(id=models.new_id(), server_id=membership.server.id, **new.model_dump(exclude={"private"}))
-    session.add(row)
+    row = models.Channel(
+        id=models.new_id(), server_id=membership.server.id, overrides=[], **new.model_dump(exclude={"private"})
+    )
     if new.private:
         # From its first moment: hidden from everyone, open to who made it.
         row.overrides = [
             models.ChannelOverride(target_type="role", target_id=membership.server.id, deny=Permission.VIEW_CHANNEL),
             models.ChannelOverride(target_type="user", target_id=membership.user_id, allow=Permission.VIEW_CHANNEL),
         ]
+    session.add(row)
     await session.commit()
-    await session.refresh(row)
     channel = schemas.Channel.model_validate(row)
     # There is no event for a new channel: those who may view it enter its room, then hear what it is.
     await mew.permissions_update(membership.server.id, channel_id=row.id)

@@ -23,7 +23,7 @@ async def list_roles(membership: InServer) -> Sequence[models.Role]:
 @router.post("", status_code=201)
 async def create_role(new: schemas.NewRole, membership: InServer, session: Session, mew: Mew) -> schemas.Role:
     membership.require(Permission.MANAGE_ROLES | new.permissions)
-    row = models.Role(server_id=membership.server.id, **new.model_dump())
+    row = models.Role(server_id=membership.server.id, name=new.name, permissions=new.permissions)
     session.add(row)
     await session.commit()
     await mew.permissions_update(row.server_id)

@@ -67,8 +67,9 @@ async def open_dm(user_id: str, user: CurrentUser, session: Session, mew: Mew, r
     row = (await session.scalars(select(models.Channel).where(models.Channel.dm_key == key))).one()
     if is_new:
         session.add_all(models.DMRecipient(channel_id=row.id, user_id=recipient) for recipient in pair)
-        await session.commit()
+        await session.flush()
         await session.refresh(row)
+    await session.commit()
     channel = schemas.DMChannel.model_validate(row)
     if is_new:
         await mew.dm_channel_create(row.id, channel, recipients=pair)

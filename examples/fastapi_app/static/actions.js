@@ -159,12 +159,12 @@ async function somebody(session, title, action, fits) {
   return values?.userId;
 }
 
-export async function personMenu(session, anchor, user, { drawer }) {
+export function personMenu(session, anchor, user, { drawer }) {
   const { state } = session;
   const { server } = state;
   const member = server?.members.get(user.id);
   const others = server && user.id !== state.me.id && user.id !== server.ownerId;
-  const roles = others && state.may("MANAGE_ROLES", server.id) ? ((await session.attempt((api) => api.get(at("/servers/{}/roles", server.id)))) ?? []) : [];
+  const roles = others && state.may("MANAGE_ROLES", server.id) ? [...server.roles.values()] : [];
   const grant = (role) => {
     const has = member.roleIds.includes(role.id);
     const path = at("/servers/{}/members/{}/roles/{}", server.id, user.id, role.id);

@@ -58,11 +58,11 @@ function initials(name) {
   return letters.toUpperCase();
 }
 
-/** One of eighteen hues, the same in every window. */
+/** A hue of their own, the same in every window. */
 export function hue(id) {
-  let hash = 7;
-  for (const character of id) hash = (Math.imul(hash, 31) + character.codePointAt(0)) >>> 0;
-  return (hash % 18) * 20;
+  let hash = 0x811c9dc5; // FNV-1a; the golden angle then keeps near hashes apart
+  for (const character of id) hash = Math.imul(hash ^ character.codePointAt(0), 0x01000193) >>> 0;
+  return Math.round(((hash % 1000) * 137.508) % 360);
 }
 
 const round = (fill) => svg("circle", { cx: 10, cy: 10, r: 8, fill });
@@ -81,7 +81,16 @@ const DRAWN = {
     svg("path", { d: "M3.3 9.6c1 1.3 1.5 2.2 1.1 3a1.4 1.4 0 0 1-2.6-.6c0-.7.6-1.3 1.5-2.4ZM16.7 9.6c-1 1.3-1.5 2.2-1.1 3a1.4 1.4 0 0 0 2.6-.6c0-.7-.6-1.3-1.5-2.4Z", fill: "#4aa3df" }),
   ],
   "😮": () => [round("#f8c94a"), dot(7, 8.2), dot(13, 8.2), svg("ellipse", { cx: 10, cy: 13.2, rx: 1.9, ry: 2.3, fill: "#5b3a12" })],
-  "😢": () => [round("#f8c94a"), dot(7, 9), dot(13, 9), line("M7.6 14.2c1.3-1.3 3.5-1.3 4.8 0"), svg("path", { d: "M13.7 10.8c1 1.4 1.5 2.2 1.1 3a1.3 1.3 0 0 1-2.3-.3c-.1-.7.4-1.4 1.2-2.7Z", fill: "#4aa3df" })],
+  "😢": () => [round("#f8c94a"), dot(7, 9), dot(13, 9), line("M7.4 14c1.3-1.4 3.3-1.4 4.6 0"), svg("path", { d: "M14.6 10.6c1.1 1.6 1.7 2.5 1.3 3.4a1.5 1.5 0 0 1-2.7-.3c-.2-.8.4-1.6 1.4-3.1Z", fill: "#4aa3df" })],
+  "🎉": () => [
+    svg("path", { d: "M3 17.2 7 7.4l5.7 5.6Z", fill: "#f6bd3b" }),
+    svg("path", { d: "M8.8 6.2c.2-1.8-.3-3-1.2-3.8M11.6 9.4c.5-2.8 2.1-4.4 4.6-4.6M13.6 11.8c1.5-.5 2.8-.3 3.9.6", fill: "none", stroke: "#e2504c", "stroke-width": 1.5, "stroke-linecap": "round" }),
+    ...[[12.4, 3.4, "#4aa3df"], [16.9, 8.6, "#2c9a63"], [14.6, 16, "#a36bd6"], [4.4, 4.6, "#2c9a63"]].map(([cx, cy, fill]) => svg("circle", { cx, cy, r: 1.2, fill })),
+  ],
+  "👀": () => [5.6, 14.4].flatMap((cx) => [
+    svg("ellipse", { cx, cy: 10, rx: 3.8, ry: 5.4, fill: "#fff", stroke: "#8a8f8d" }),
+    svg("ellipse", { cx: cx - 1, cy: 11, rx: 1.9, ry: 2.6, fill: "#1b2523" }),
+  ]),
   "🔥": () => [
     svg("path", { d: "M10.4 2c.5 2.6 4.9 4.7 4.9 9.3A5.3 5.3 0 0 1 10 17.6a5.3 5.3 0 0 1-5.3-5.6c0-2 .9-3.2 1.9-4.3.2 1.2.7 1.9 1.4 2.2C7.7 6.6 8.5 4 10.4 2Z", fill: "#ee7a35" }),
     svg("path", { d: "M10.2 9.8c.3 1.5 2.3 2.4 2.3 4.7a2.5 2.5 0 0 1-5 0c0-1.3.6-2 1.2-2.7.2.7.5 1 .8 1.1-.1-1.2.1-2.3.7-3.1Z", fill: "#fbd35a" }),
@@ -89,10 +98,12 @@ const DRAWN = {
 };
 
 /** What the picker offers. */
-export const REACTIONS = { "👍": "Thumbs up", "❤️": "Heart", "😂": "Laughing", "😮": "Surprised", "😢": "Sad", "🔥": "Fire" };
+export const REACTIONS = { "👍": "Thumbs up", "❤️": "Heart", "😂": "Laughing", "😮": "Surprised", "😢": "Sad", "🎉": "Party", "👀": "Eyes", "🔥": "Fire" };
 
-/** An emoji: drawn where we have a drawing, as text where not. */
-export function emoji(character) {
+/** An emoji: drawn where we have a drawing, as text where not. In running text it is `spoken`; on a button the button is. */
+export function emoji(character, { spoken = false } = {}) {
   const draw = DRAWN[character];
-  return draw ? svg("svg.emoji", { viewBox: "0 0 20 20", "aria-hidden": "true" }, ...draw()) : h("span.emoji", {}, character);
+  if (!draw) return h("span.emoji", {}, character);
+  const words = spoken ? { role: "img", "aria-label": REACTIONS[character] } : { "aria-hidden": "true" };
+  return svg("svg.emoji", { viewBox: "0 0 20 20", ...words }, ...draw());
 }

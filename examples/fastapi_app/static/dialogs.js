@@ -69,7 +69,8 @@ export function raise(popover, anchor) {
   popover.showPopover();
   const [place, size] = [anchor.getBoundingClientRect(), popover.getBoundingClientRect()];
   const below = place.bottom + 6 + size.height < innerHeight;
-  popover.style.left = `${Math.max(8, Math.min(place.left, innerWidth - size.width - 8))}px`;
+  const left = place.left + size.width < innerWidth * 0.8 ? place.left : place.right - size.width;
+  popover.style.left = `${Math.max(8, Math.min(left, innerWidth - size.width - 8))}px`;
   popover.style.top = `${Math.max(8, below ? place.bottom + 6 : place.top - size.height - 6)}px`;
   const buttons = [...popover.querySelectorAll("button")];
   buttons[0]?.focus();

@@ -39,7 +39,6 @@ export async function login(root, { text, onToken }) {
   root.replaceChildren(card);
   root.hidden = false;
   document.getElementById("app").hidden = true;
-  card.querySelector("button, input").focus({ preventScroll: true });
 }
 
 function person(user, be) {

@@ -22,6 +22,7 @@ async function start() {
 }
 
 function enter(api, user) {
+  document.getElementById("login").replaceChildren();
   document.getElementById("login").hidden = true;
   document.getElementById("app").hidden = false;
   let views = [];

@@ -6,7 +6,8 @@ import { ask, raise } from "./dialogs.js";
 import { h } from "./dom.js";
 
 const ONLY_EMOJI = /^(?:\p{Extended_Pictographic}\uFE0F?\s*){1,4}$/u;
-const LINK = /(https?:\/\/[^\s<>"]+[^\s<>".,:;!?)\]])/;
+const LINK = String.raw`https?:\/\/[^\s<>"]+[^\s<>".,:;!?)\]]`;
+const SPECIAL = new RegExp(`(${[LINK, ...Object.keys(REACTIONS)].join("|")})`);
 
 export function messageView(session) {
   const { state } = session;
@@ -56,7 +57,7 @@ export function messageView(session) {
     if (message.type === "message/sticker") return sticker(message);
     const text = message.content ?? "";
     const edited = message.editedAt && h("span.edited", { title: new Date(message.editedAt).toLocaleString() }, " edited");
-    return h(ONLY_EMOJI.test(text) ? "p.text.large" : "p.text", {}, ...linked(text), edited);
+    return h(ONLY_EMOJI.test(text) ? "p.text.large" : "p.text", {}, ...lively(text), edited);
   }
 
   function sticker({ payload, plainText }) {
@@ -121,7 +122,10 @@ export function messageView(session) {
   return { element, fingerprint };
 }
 
-/** Text with its links made to lead somewhere. */
-function linked(text) {
-  return text.split(LINK).map((part, index) => (index % 2 ? h("a", { href: part, target: "_blank", rel: "noopener noreferrer" }, part) : part));
+/** Text with its links made to lead somewhere, and its emoji drawn. */
+function lively(text) {
+  return text.split(SPECIAL).flatMap((part) => {
+    if (part in REACTIONS) return emoji(part, { spoken: true });
+    return part.startsWith("http") ? h("a", { href: part, target: "_blank", rel: "noopener noreferrer" }, part) : part;
+  });
 }

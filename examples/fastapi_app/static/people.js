@@ -11,6 +11,8 @@ export function people(session, { drawer }) {
   const list = h(".list");
   root.append(head, list);
 
+  const inServer = (server, userId) => server && [server.id, server.name, server.ownerId, [...server.may], [...server.roles], server.members.get(userId)];
+
   return () => {
     const { server, channel } = state;
     const users = server ? [...server.members.keys()] : channel?.recipients?.map(({ id }) => id) ?? [];
@@ -38,7 +40,7 @@ export function people(session, { drawer }) {
     if (!users.length) rows.push({ id: "nobody" });
     show(list, rows, {
       key: ({ id }) => id,
-      fingerprint: ({ heading, userId, online }) => JSON.stringify([heading, online, state.users.get(userId), server?.id, server?.ownerId, server && [...server.may], server?.members.get(userId)?.roleIds]),
+      fingerprint: ({ heading, userId, online }) => JSON.stringify([heading, online, state.users.get(userId), inServer(server, userId)]),
       draw: (row) => (row.heading ? h("h3", {}, row.heading) : row.userId ? person(row) : h(".nobody", {}, cat({ asleep: true }), h("p", {}, "Open a conversation to see who is in it."))),
     });
   };
@@ -48,7 +50,8 @@ export function people(session, { drawer }) {
     const user = state.users.get(userId) ?? { id: userId, displayName: userId };
     const myself = userId === state.me.id;
     const kicks = server && !myself && userId !== server.ownerId && state.may("KICK_MEMBERS", server.id);
-    const title = server?.ownerId === userId ? "owner" : server?.members.get(userId)?.roleIds.length ? "moderator" : null;
+    const roles = server?.members.get(userId)?.roleIds.map((id) => server.roles.get(id)?.name) ?? [];
+    const title = [server?.ownerId === userId && "Owner", ...roles].filter(Boolean).join(", ");
     return h(
       `.person${online ? "" : ".away"}`,
       { "data-user": userId },

@@ -186,9 +186,9 @@ export class Session {
   }
 
   async #loadServer(serverId) {
-    const parts = ["", "/channels", "/categories", "/stickers", "/members", "/permissions"];
+    const parts = ["", "/channels", "/categories", "/stickers", "/members", "/roles", "/permissions"];
     const path = at("/servers/{}", serverId);
-    const [server, channels, categories, stickers, members, may] = await Promise.all(parts.map((part) => this.api.get(path + part)));
+    const [server, channels, categories, stickers, members, roles, may] = await Promise.all(parts.map((part) => this.api.get(path + part)));
     const { state } = this;
     const before = state.servers.get(serverId);
     state.meet(members.map(({ user }) => user));
@@ -198,6 +198,7 @@ export class Session {
       categories: byId(categories),
       stickers: byId(stickers),
       members: new Map(members.map((member) => [member.userId, member])),
+      roles: byId(roles),
       may: new Set(may.permissions),
       mayIn: new Map(Object.entries(may.channels).map(([id, names]) => [id, new Set(names)])),
     });

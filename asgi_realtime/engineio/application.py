@@ -1,0 +1,29 @@
+"""What a session carries messages for."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Application(Protocol):
+    """What sits on a session: the Socket.IO session, or an echo."""
+
+    def receive(self, message: str | bytes) -> None:
+        """Take one message, in the order sent.
+
+        Raises:
+            ProtocolError: to end the session, with a text for the log.
+        """
+
+    async def ready(self) -> None:
+        """Return once more can be taken; nothing is read from the client until then.
+
+        It may be cancelled, and must return when the session has ended.
+        """
+
+    def closed(self, reason: str) -> None:
+        """Hear that the session is over: exactly once, from within whatever call ended it.
+
+        `reason` is one of "transport close" (the client went away), "client close" (it said so),
+        "ping timeout", "parse error", "transport error", "too slow", "forced close" (`Session.close`).
+        """

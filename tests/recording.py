@@ -1,0 +1,126 @@
+"""The smallest real client's side of a connection: a transport that remembers what was written to it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from asgi_realtime.broker.memory import MemoryBroker
+from asgi_realtime.connection import Connection
+from asgi_realtime.errors import Refusal
+from asgi_realtime.gateways.base import Gateway
+from asgi_realtime.hub import Hub
+from asgi_realtime.inbox import Inbox
+from asgi_realtime.limits import Limits
+from asgi_realtime.messages import (
+    ConnectionId,
+    Frame,
+    GatewayName,
+    Handshake,
+    Identity,
+    Json,
+    RoomName,
+    UserId,
+)
+from asgi_realtime.metrics import NullMetrics
+from asgi_realtime.revocations import Revocations
+from asgi_realtime.tasks import Tasks
+from asgi_realtime.websocket import JSONDialect
+
+GATEWAY = GatewayName("/test")
+_ids = itertools.count(1)
+
+
+class RecordingTransport:
+    """Keeps every frame's text, and how it was closed. `gateway` is told of the close, as a real transport does."""
+
+    def __init__(self, *, gateway: Gateway | None = None, gone: bool = False) -> None:
+        self.written: list[str] = []
+        self.closes: list[tuple[int, str]] = []
+        self.behind = False
+        self.connection: Connection | None = None
+        self._gateway = gateway
+        self._gone = gone
+        self.on_close: Callable[[], None] | None = None
+
+    def push(self, frame: Frame) -> None:
+        self.written.extend(str(message) for message in frame.messages)
+
+    def close(self, code: int, reason: str) -> None:
+        self.closes.append((code, reason))
+        if self.on_close is not None:
+            self.on_close()
+        if self._gateway is not None and self.connection is not None:
+            self._gateway.closed(self.connection, "server disconnect")
+
+    async def call(self, event: str, data: Any, timeout: float) -> Json:
+        raise TypeError("this client has no acknowledgements")
+
+    def accept(self, connection: Connection) -> Frame:
+        if self._gone:
+            raise Refusal("gone")
+        self.connection = connection
+        return Frame("ACCEPTED")
+
+    @property
+    def events(self) -> list[str]:
+        """The types of the frames written."""
+        return [text if text == "ACCEPTED" else text.split('"')[3] for text in self.written]
+
+
+class Host:
+    """Answers which rooms a user may see, when the test lets it."""
+
+    def __init__(self) -> None:
+        self.rooms: dict[str, dict[str, str | None]] = {}
+        self.asked: list[str] = []
+        self.gate: Callable[[], Awaitable[None]] | None = None
+
+    async def rooms_of(self, identity: Identity) -> Mapping[RoomName, RoomName | None]:
+        self.asked.append(identity.user_id)
+        found = dict(self.rooms.get(identity.user_id, {}))
+        if self.gate is not None:
+            await self.gate()
+        return {RoomName(k): None if v is None else RoomName(v) for k, v in found.items()}
+
+
+class World:
+    """A hub with one gateway mounted, whose rooms come from a `Host`."""
+
+    def __init__(self, limits: Limits | None = None, *, with_host: bool = True) -> None:
+        self.limits = limits or Limits()
+        self.tasks = Tasks()
+        self.broker = MemoryBroker()
+        self.revocations = Revocations(ttl=60.0)
+        self.host = Host()
+        self.hub = Hub(broker=self.broker, revocations=self.revocations, tasks=self.tasks, metrics=NullMetrics())
+        self.hub.mount(GATEWAY, JSONDialect(), self.limits, self.host.rooms_of if with_host else None)
+
+    @property
+    def rooms(self) -> Any:
+        return self.hub.rooms(GATEWAY)
+
+    def connection(self, user_id: str = "ann", **claims: Json) -> tuple[Connection, RecordingTransport]:
+        """A connection that is not in the hub yet, and is not held."""
+        transport = RecordingTransport()
+        connection = Connection(
+            id=ConnectionId(f"c{next(_ids)}"),
+            identity=Identity(user_id=UserId(user_id), claims=claims),
+            gateway=GATEWAY,
+            handshake=Handshake(gateway=GATEWAY),
+            dialect=JSONDialect(),
+            transport=transport,
+            hub=self.hub,
+            inbox=Inbox(self.tasks, self.limits, 0.0),
+            held_bytes=self.limits.outbox_bytes,
+        )
+        transport.connection = connection
+        return connection, transport
+
+    def admit(self, user_id: str = "ann", **claims: Json) -> tuple[Connection, RecordingTransport]:
+        """A connection in the hub; closing it takes it out."""
+        connection, transport = self.connection(user_id, **claims)
+        self.hub.add(connection)
+        transport.on_close = lambda: self.hub.remove(connection)
+        return connection, transport

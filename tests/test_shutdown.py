@@ -1,0 +1,78 @@
+"""A server that is told to stop does so at once, although a long-poll waits for us and it waits for the long-poll."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from asgi_realtime import Settings
+from asgi_realtime.auth import create_token
+from asgi_realtime.shutdown import ShutdownSignals
+
+SECRET = "a secret that is long enough for a test"
+APP = "from starlette.applications import Starlette\nfrom asgi_realtime import RealtimeMiddleware\n"
+
+
+@pytest.fixture
+async def process(tmp_path: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    (tmp_path / "served.py").write_text(APP + "app = RealtimeMiddleware(Starlette())\n")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environ = os.environ | {"MEW_JWT_SECRET": SECRET, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path.cwd())])}
+    command = [sys.executable, "-m", "uvicorn", "served:app", "--port", str(port)]
+    server = await asyncio.create_subprocess_exec(*command, env=environ, stderr=asyncio.subprocess.PIPE)
+    assert server.stderr is not None
+    async for line in server.stderr:
+        if b"running on" in line:
+            break
+    yield server, f"http://127.0.0.1:{port}"
+    if server.returncode is None:
+        server.kill()
+    await server.communicate()
+
+
+async def test_a_server_with_a_client_that_polls_stops_at_once(
+    process: tuple[asyncio.subprocess.Process, str],
+) -> None:
+    server, url = process
+    address = f"{url}/socket.io/?EIO=4&transport=polling"
+    async with httpx.AsyncClient() as client:
+        session = json.loads((await client.get(address)).text[1:])["sid"]
+        token = create_token("ann", Settings(jwt_secret=SECRET))
+        await client.post(f"{address}&sid={session}", content=f"40{json.dumps({'token': token})}")
+        assert (await client.get(f"{address}&sid={session}")).text.startswith("40{")
+        waiting = asyncio.create_task(client.get(f"{address}&sid={session}"))
+        # A request of ours on another connection is answered after the server has begun the other one.
+        await client.get(address)
+        server.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(10):  # the heartbeat would end the poll after 25 s
+            assert (await waiting).text == "1"
+            await server.wait()
+
+
+async def test_what_handled_the_signal_before_handles_it_still() -> None:
+    heard: list[str] = []
+    stopping = asyncio.Event()
+    before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append("before"))
+    try:
+        signals = ShutdownSignals(stopping.set)
+        signals.install()
+        os.kill(os.getpid(), signal.SIGTERM)
+        async with asyncio.timeout(5):
+            await stopping.wait()
+        assert heard == ["before"]
+        signals.remove()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert heard == ["before", "before"]
+    finally:
+        signal.signal(signal.SIGTERM, before)

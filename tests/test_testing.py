@@ -1,0 +1,508 @@
+"""The in-process test client, driven as a host's own tests drive it."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import gc
+import logging
+import threading
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Annotated, Any, TypedDict
+
+import pytest
+from fastapi import Depends, FastAPI, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from asgi_realtime import (
+    Broadcaster,
+    Connection,
+    Forbidden,
+    RealtimeMiddleware,
+    Settings,
+    SocketIOGateway,
+    WebSocketGateway,
+    get_broadcaster,
+    on,
+)
+from asgi_realtime.errors import ConfigurationError
+from asgi_realtime.socketio.server import SocketIOServer
+from asgi_realtime.testing import ConnectionRefused, RealtimeTestClient
+from asgi_realtime.testing.wire import Transport
+
+SETTINGS = Settings(jwt_secret="a secret of at least thirty-two bytes", presence_grace=0.0)
+both_transports = pytest.mark.parametrize("transport", ["websocket", "polling"])
+
+
+class Words(TypedDict):
+    text: str
+
+
+class Lobby(SocketIOGateway):
+    """A room for everybody, and a handler for each thing a test client can do."""
+
+    def __init__(self, namespace: str = "/") -> None:
+        super().__init__(namespace)
+        self.log: list[str] = []
+        self.slow = asyncio.Event()
+
+    async def on_connect(self, connection: Connection) -> None:
+        if connection.identity.user_id == "troll":
+            raise Forbidden("not you")
+        await connection.join("lobby")
+        await connection.send("welcome", {"userId": connection.identity.user_id})
+
+    async def on_disconnect(self, connection: Connection, reason: str) -> None:
+        self.log.append(f"{connection.identity.user_id}: {reason}")
+
+    @on("say")
+    async def say(self, words: Words, connection: Connection) -> None:
+        await asyncio.sleep(0)
+        await self.broadcaster.broadcast_to_room("lobby", "said", words, except_=connection.id)
+
+    @on("reverse")
+    async def reverse(self, data: bytes) -> bytes:
+        return data[::-1]
+
+    @on("sum")
+    async def sum(self, numbers: list[int]) -> int:
+        return sum(numbers)
+
+    @on("pair")
+    async def pair(self) -> tuple[int, int]:
+        return 1, 2
+
+    @on("wait")
+    async def wait(self) -> None:
+        await self.slow.wait()
+
+    @on("think")
+    def think(self, words: Words) -> str:
+        return f"{words['text']} {threading.current_thread() is threading.main_thread()}"
+
+    @on("ask me")
+    async def ask_me(self, connection: Connection) -> str:
+        answer = await connection.call("question", {"n": 1})
+        return f"you said {answer}"
+
+    @on("leave me alone")
+    async def leave_me_alone(self, connection: Connection) -> None:
+        await connection.close(1000, "as you wish")
+
+
+class Board(WebSocketGateway):
+    """A JSON gateway."""
+
+    async def on_connect(self, connection: Connection) -> None:
+        if connection.identity.user_id == "troll":
+            raise Forbidden("not you")
+        await connection.join("board")
+
+    @on("pin")
+    async def pin(self, words: Words) -> None:
+        await self.broadcaster.broadcast_to_room("board", "pinned", words)
+
+    @on("bare")
+    async def bare(self, connection: Connection) -> None:
+        await connection.send("nothing to say")
+
+
+@dataclasses.dataclass
+class Note:
+    text: str
+
+
+def make_app(*gateways: Any, settings: Settings = SETTINGS) -> FastAPI:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, str]]:
+        app.state.log = ["started"]
+        yield {"shared": "by the lifespan"}
+        app.state.log.append("stopped")
+
+    app = FastAPI(lifespan=lifespan)
+    app.add_middleware(RealtimeMiddleware, gateways=gateways or (Lobby(), Board("/board")), settings=settings)
+
+    @app.post("/notes")
+    async def create(
+        text: str, request: Request, broadcaster: Annotated[Broadcaster, Depends(get_broadcaster)]
+    ) -> dict[str, str]:
+        await broadcaster.broadcast_to_room("lobby", "noted", Note(text))
+        return {"state": request.state.shared}
+
+    return app
+
+
+@both_transports
+async def test_a_story(transport: Transport) -> None:
+    async with RealtimeTestClient(make_app()) as client:
+        async with (
+            client.connect("/", token=client.token("ada"), transport=transport) as ada,
+            client.connect("/", token=client.token("bob"), transport=transport) as bob,
+        ):
+            assert (await ada.expect("welcome")).data == {"userId": "ada"}
+            assert ada.rooms == {"lobby"}
+            await ada.send("say", {"text": "hi"})
+            assert (await bob.expect("said")).data == {"text": "hi"}
+            await ada.expect_nothing()
+            assert [event.name for event in bob.events] == ["welcome", "said"]
+            assert [c.identity.user_id for c in client.connections("bob")] == ["bob"]
+            assert bob.connection is client.connections("bob")[0]
+        await client.settle()
+        assert client.connections("bob") == []
+        assert ada.rooms == set()
+        with pytest.raises(LookupError):
+            _ = ada.connection
+
+
+async def test_a_route_is_called_and_its_broadcast_expected() -> None:
+    async with RealtimeTestClient(make_app()) as client, client.connect(token=client.token("ada")) as ada:
+        response = await client.http.post("/notes", params={"text": "milk"})
+        assert response.json() == {"state": "by the lifespan"}
+        assert (await ada.expect("noted")).data == {"text": "milk"}
+
+
+async def test_the_lifespan_of_the_application_runs_and_may_run_again() -> None:
+    app = make_app()
+    for _ in range(2):
+        async with RealtimeTestClient(app) as client, client.connect(token=client.token("ada")) as ada:
+            assert app.state.log == ["started"]
+            assert await ada.call("sum", [1, 2]) == 3
+        assert app.state.log == ["started", "stopped"]
+
+
+def test_the_lifespan_may_run_again_on_another_event_loop() -> None:
+    app = make_app()
+
+    async def story() -> None:
+        async with RealtimeTestClient(app) as client:
+            async with client.connect(token=client.token("ada")) as ada:
+                assert await ada.call("sum", [1, 2]) == 3
+            async with client.connect("/board", token=client.token("ada")) as ada:
+                await ada.expect("auth_success")
+
+    for _ in range(2):
+        asyncio.run(story())
+
+
+@both_transports
+async def test_acknowledgements_both_ways(transport: Transport) -> None:
+    async with RealtimeTestClient(make_app()) as client:
+        async with client.connect(token=client.token("ada"), transport=transport) as ada:
+            assert await ada.call("sum", [1, 2, 3]) == 6
+            assert await ada.call("pair") == [1, 2]
+            assert await ada.call("reverse", b"\x00\x01") == b"\x01\x00"
+            assert await ada.call("think", {"text": "in a thread?"}) == "in a thread? False"
+            assert (await ada.call("unknown"))["code"] == "INVALID_MESSAGE"
+            asking = asyncio.create_task(ada.call("ask me"))
+            question = await ada.expect("question")
+            await question.acknowledge("yes")
+            assert await asking == "you said yes"
+            with pytest.raises(RuntimeError, match="without asking"):
+                await (await ada.expect("welcome")).acknowledge()
+
+
+async def test_events_may_be_expected_in_any_order_and_by_their_data() -> None:
+    async with (
+        RealtimeTestClient(make_app()) as client,
+        client.connect(token=client.token("ada")) as ada,
+        client.connect(token=client.token("bob")) as bob,
+    ):
+        for text in ["one", "two", "three"]:
+            await ada.send("say", {"text": text})
+        assert (await bob.expect("said", where=lambda data: data["text"] == "two")).data == {"text": "two"}
+        assert (await bob.expect("said")).data == {"text": "one"}
+        await bob.expect("welcome")
+        await bob.expect_nothing("said", where=lambda data: data["text"] == "two")
+        with pytest.raises(AssertionError, match="unexpected: said {'text': 'three'}"):
+            await bob.expect_nothing("said")
+        await bob.expect("said")
+        await bob.expect_nothing()
+        assert [event.data["text"] for event in bob.events[1:]] == ["one", "two", "three"]
+
+
+@both_transports
+async def test_what_is_still_on_its_way_is_not_nothing(transport: Transport) -> None:
+    async with (
+        RealtimeTestClient(make_app()) as client,
+        client.connect(token=client.token("ada"), transport=transport) as ada,
+        client.connect(token=client.token("bob"), transport=transport) as bob,
+    ):
+        for _ in range(20):
+            await ada.send("think", {"text": "first, in a thread"})
+            await ada.send("say", {"text": "hi"})
+            with pytest.raises(AssertionError, match="unexpected: said"):
+                await bob.expect_nothing("said")
+            await bob.expect("said")
+            await bob.expect_nothing("said")
+
+
+async def test_a_failed_expectation_says_what_came_instead() -> None:
+    async with RealtimeTestClient(make_app()) as client, client.connect(token=client.token("ada")) as ada:
+        with pytest.raises(AssertionError) as failure:
+            await ada.expect("said", timeout=0.01)
+        assert str(failure.value) == (
+            "no said within 0.01 s: 1 received, 1 of them not taken:\n  welcome {'userId': 'ada'}"
+        )
+        with pytest.raises(AssertionError, match="no acknowledgement of wait within 0.01 s"):
+            await ada.call("wait", timeout=0.01)
+        with pytest.raises(AssertionError, match="still open within 0.01 s"):
+            await ada.expect_closed(timeout=0.01)
+        with pytest.raises(AssertionError, match="still at work after 0.01 s"):
+            await client.settle(timeout=0.01)
+
+
+async def test_settling_waits_for_handlers_however_long_they_take() -> None:
+    lobby = Lobby()
+    async with RealtimeTestClient(make_app(lobby)) as client, client.connect(token=client.token("ada")) as ada:
+        await ada.send("wait")
+        await ada.send("say", {"text": "after that"})
+        settling = asyncio.create_task(client.settle())
+        await asyncio.wait([settling], timeout=0.05)
+        assert not settling.done()
+        lobby.slow.set()
+        await settling
+
+
+@both_transports
+async def test_a_refusal_is_raised_with_what_the_client_was_told(transport: Transport) -> None:
+    async with RealtimeTestClient(make_app()) as client:
+        for token in [None, "forged", client.token("ada", expires_in=-1)]:
+            with pytest.raises(ConnectionRefused) as refused:
+                async with client.connect("/", token=token, transport=transport):
+                    pytest.fail("let in")
+            assert refused.value.message == "invalid credentials"
+            assert refused.value.data == {"code": "UNAUTHORIZED"}
+        with pytest.raises(ConnectionRefused, match="not you"):
+            async with client.connect("/", token=client.token("troll"), transport=transport):
+                pytest.fail("let in")
+        with pytest.raises(ConnectionRefused, match="Invalid namespace"):
+            async with client.connect("/nowhere", token=client.token("ada"), transport=transport):
+                pytest.fail("let in")
+        with pytest.raises(ConnectionRefused) as foreign:
+            async with client.connect(
+                "/", token=client.token("ada"), transport=transport, headers={"Origin": "https://evil.example"}
+            ):
+                pytest.fail("let in")
+        assert foreign.value.status == 403
+        same = {"Origin": "http://testserver"}
+        async with client.connect("/", token=client.token("ada"), transport=transport, headers=same) as ada:
+            await ada.expect("welcome")
+
+
+async def test_credentials_travel_as_those_of_real_clients() -> None:
+    async with RealtimeTestClient(make_app()) as client:
+        token = client.token("ada", role="admin")
+        async with client.connect(headers={"Authorization": f"Bearer {token}"}) as ada:
+            assert ada.connection.identity.claims["role"] == "admin"
+        async with client.connect(auth={"token": token, "more": 1}, query={"v": "2"}, cookies={"a": "b"}) as ada:
+            handshake = ada.connection.handshake
+            assert handshake.auth["more"] == 1
+            assert handshake.query["v"] == "2"
+            assert handshake.cookies == {"a": "b"}
+
+
+@both_transports
+async def test_leaving_and_losing_the_network_look_different(transport: Transport) -> None:
+    lobby = Lobby()
+    async with RealtimeTestClient(make_app(lobby)) as client:
+        async with client.connect(token=client.token("ada"), transport=transport):
+            pass
+        async with client.connect(token=client.token("bob"), transport=transport) as bob:
+            await bob.drop()
+            assert bob.closed is not None
+            assert bob.closed.code == 1006
+        await client.settle()
+        assert lobby.log == ["ada: client disconnect", "bob: transport close"]
+
+
+@both_transports
+async def test_being_put_out(transport: Transport) -> None:
+    async with RealtimeTestClient(make_app()) as client:
+        async with client.connect(token=client.token("ada"), transport=transport) as ada:
+            await ada.send("leave me alone")
+            closed = await ada.expect_closed()
+            if transport == "websocket":
+                assert closed == (1000, "as you wish")
+            with pytest.raises(AssertionError, match="no said: 1 received"):
+                await ada.expect("said")
+        async with client.connect(token=client.token("bob"), transport=transport) as bob:
+            await client.broadcaster.disconnect_user("bob")
+            await bob.expect_closed()
+
+
+async def test_clients_still_connected_at_the_end_are_told() -> None:
+    async with AsyncExitStack() as stack:
+        async with RealtimeTestClient(make_app()) as client:
+            ada = await stack.enter_async_context(client.connect(token=client.token("ada")))
+            board = await stack.enter_async_context(client.connect("/board", token=client.token("ada")))
+        assert ada.closed is not None and ada.closed.code == 1012
+        assert board.closed is not None and board.closed.code == 1012
+
+
+async def test_a_json_gateway() -> None:
+    async with RealtimeTestClient(make_app()) as client:
+        async with (
+            client.connect("/board", token=client.token("ada")) as ada,
+            client.connect("/board", auth={"token": client.token("bob")}) as bob,
+        ):
+            assert (await ada.expect("auth_success")).data == {"userId": "ada"}
+            assert bob.rooms == {"board"}
+            await ada.send("pin", {"text": "hi"})
+            for socket in (ada, bob):
+                assert (await socket.expect("pinned")).data == {"text": "hi"}
+            await ada.send("bare")
+            assert (await ada.expect("nothing to say")).data is None
+            await ada.send_raw('{"type": "ping"}')
+            await ada.expect("pong")
+            with pytest.raises(TypeError):
+                await ada.call("pin")
+            assert bob.connection.identity.user_id == "bob"
+        for token in ["forged", client.token("troll")]:
+            with pytest.raises(ConnectionRefused) as refused:
+                async with client.connect("/board", token=token):
+                    pytest.fail("let in")
+            assert refused.value.data == {"message": refused.value.message}
+        async with client.connect("/board") as nobody:
+            with pytest.raises(LookupError):
+                _ = nobody.connection
+            await nobody.send("auth", {"token": client.token("ada")})
+            await nobody.expect("auth_success")
+        with pytest.raises(ValueError, match="is for Socket.IO"):
+            async with client.connect("/board", transport="polling"):
+                pytest.fail("let in")
+        with pytest.raises(ConnectionRefused):
+            async with client.connect("/board", headers={"Origin": "https://evil.example"}):
+                pytest.fail("let in")
+
+
+@both_transports
+async def test_a_socketio_server(transport: Transport) -> None:
+    sio = SocketIOServer(async_mode="asgi")
+
+    async def hello(sid: str, data: object) -> tuple[str, int]:
+        await sio.emit("hey", data, to=sid)
+        return "ok", 1
+
+    async def leave(sid: str) -> None:
+        await sio.disconnect(sid)
+
+    sio.on("hello", hello)
+    sio.on("leave", leave)
+    async with (
+        RealtimeTestClient(make_app(sio)) as client,
+        client.connect("/", transport=transport) as socket,
+    ):
+        assert await socket.call("hello", {"bytes": [b"1", b"2"]}) == ["ok", 1]
+        assert (await socket.expect("hey")).data == {"bytes": [b"1", b"2"]}
+        await socket.send("leave")
+        await socket.expect_closed()
+
+
+async def test_hostile_input_can_be_sent() -> None:
+    async with RealtimeTestClient(make_app()) as client:
+        async with client.connect(token=client.token("ada")) as ada:
+            await ada.send_raw("4nonsense")
+            await ada.expect_closed()
+        async with client.connect("/board", token=client.token("ada")) as ada:
+            await ada.send_raw(b"\x00")
+            assert (await ada.expect_closed()).code == 1008
+
+
+class Fragile:
+    """A middleware of the host's, with a bug."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def fragile_receive() -> Message:
+            message = await receive()
+            if "explode" in str(message):
+                raise LookupError("a bug")
+            return message
+
+        if scope["type"] != "lifespan" and b"fail" in scope["query_string"]:
+            raise LookupError("a bug from the start")
+        await self.app(scope, fragile_receive, send)
+        if scope["type"] != "lifespan" and b"hang" in scope["query_string"]:
+            await asyncio.Event().wait()
+
+
+@both_transports
+async def test_what_the_application_raises_reaches_the_test(transport: Transport) -> None:
+    app = Fragile(make_app())
+    async with RealtimeTestClient(app, timeout=0.2) as client:
+        token = client.token("ada")
+        with pytest.raises(LookupError, match="a bug from the start"):
+            async with client.connect(token=token, transport=transport, query={"fail": "1"}):
+                pytest.fail("let in")
+    async with RealtimeTestClient(app) as client:
+        with pytest.raises(LookupError, match="a bug"):
+            async with client.connect("/board", token=token) as ada:
+                await ada.send("explode")
+                await ada.expect("pinned")
+        with pytest.raises(LookupError, match="a bug"):
+            async with client.connect("/board", token=token) as ada:
+                await ada.send("explode")
+
+
+async def test_an_application_that_does_not_let_go_of_a_connection() -> None:
+    async with RealtimeTestClient(Fragile(make_app()), timeout=0.2) as client:
+        with pytest.raises(AssertionError, match="held on to a closed connection for 0.2 s"):
+            async with client.connect("/board", token=client.token("ada"), query={"hang": "1"}):
+                pass
+
+
+async def test_nothing_is_left_behind(caplog: pytest.LogCaptureFixture) -> None:
+    async with RealtimeTestClient(make_app()) as client:
+        transports: list[Transport] = ["websocket", "polling"]
+        for transport in transports:
+            async with client.connect(token=client.token("ada"), transport=transport):
+                pass
+        await client.settle()
+        tasks = {task.get_name() for task in asyncio.all_tasks() if "under test" in task.get_name()}
+        assert tasks == {"lifespan of the application under test"}
+    gc.collect()
+    assert [record for record in caplog.records if record.levelno > logging.INFO] == []
+
+
+async def test_an_application_that_does_not_start() -> None:
+    app = FastAPI(lifespan=fails_to_start)
+    app.add_middleware(RealtimeMiddleware, gateways=[Lobby()], settings=SETTINGS)
+    with pytest.raises(RuntimeError, match="the database is not there"):
+        async with RealtimeTestClient(app):
+            pytest.fail("started")
+    broken = FastAPI()
+    broken.add_middleware(RealtimeMiddleware, gateways=[Lobby()], settings=Settings())
+    with pytest.raises((RuntimeError, ConfigurationError), match="MEW_JWT_SECRET"):
+        async with RealtimeTestClient(broken):
+            pytest.fail("started")
+
+
+@asynccontextmanager
+async def fails_to_start(app: FastAPI) -> AsyncIterator[None]:
+    open_database()
+    yield
+
+
+def open_database() -> None:
+    raise RuntimeError("the database is not there")
+
+
+async def test_an_application_without_the_middleware_or_a_lifespan() -> None:
+    with pytest.raises(ConfigurationError, match="no RealtimeMiddleware"):
+        async with RealtimeTestClient(FastAPI()):
+            pytest.fail("started")
+    async with RealtimeTestClient(make_app()) as client:
+        with pytest.raises(ConfigurationError, match="no gateway '/nowhere'"):
+            client.connections("ada", gateway="/nowhere")
+    with pytest.raises(RuntimeError, match="does not run"):
+        RealtimeTestClient(make_app()).token("ada")
+
+    async def bare(scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["type"] == "http"
+
+    app: ASGIApp = RealtimeMiddleware(bare, gateways=[Lobby()], settings=SETTINGS)
+    async with RealtimeTestClient(app) as client, client.connect(token=client.token("ada")) as ada:
+        await ada.expect("welcome")
