@@ -78,6 +78,7 @@ class Connection:
         "_hub",
         "_limit",
         "closed",
+        "end_code",
         "gateway",
         "granted",
         "handshake",
@@ -115,6 +116,8 @@ class Connection:
         self.state: Any = None
         """For the gateway: whatever belongs to this connection and nobody else."""
         self.closed = False
+        self.end_code: int | None = None
+        """Why we ended it, if we did."""
         self.inbox = inbox
         self._dialect = dialect
         self.transport = transport
@@ -164,6 +167,7 @@ class Connection:
         """`close` for callers that cannot wait. Close-once."""
         if not self.closed:
             self.closed = True
+            self.end_code = code
             self._held = None
             self.transport.close(code, reason)
 

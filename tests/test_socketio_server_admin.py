@@ -30,7 +30,7 @@ def made(**options: Any) -> tuple[SocketIOServer, socketio.ASGIApp]:
         await sio.enter_room(sid, room)
         return "entered"
 
-    sio.instrument(**{"auth": LOGIN, "server_stats_interval": 0.05} | options)
+    sio.instrument(auth=LOGIN, server_stats_interval=0.05, **options)
     return sio, socketio.ASGIApp(sio, static_files={"/admin": str(WIRE / "node_modules/@socket.io/admin-ui/ui/dist")})
 
 
@@ -164,8 +164,10 @@ async def test_commands(serve: Serve, node: Node) -> None:
     await admin.emit("leave", "/", "all", "vip")
     await until(admin, "room_left", a.id or "")
     assert "all" not in sio.rooms(a.id or "") and "all" in sio.rooms(b.id or "")
-    for nonsense in (["emit"], ["join", 1, 2, 3], ["_disconnect", "/nowhere", True], ["leave", "/", None, {}]):
-        await admin.emit(nonsense[0], *nonsense[1:])
+    await admin.emit("emit")
+    await admin.emit("join", 1, 2, 3)
+    await admin.emit("leave", "/", None, {})
+    await admin.emit("_disconnect", "/nowhere", True)
     await admin.emit("_disconnect", "/", False, a.id)
     assert await a.disconnection() == "io server disconnect"
     await admin.emit("_disconnect", "/", True, b.id)
@@ -215,9 +217,10 @@ async def test_who_may_come_in() -> None:
     assert await AdminDoor(False).admits(None)
     with pytest.raises(ValueError):
         SocketIOServer().instrument()
-    for nothing in ({}, []):
-        with pytest.raises(ValueError):
-            SocketIOServer().instrument(auth=nothing)  # type: ignore[arg-type]
+    with pytest.raises(ValueError):
+        SocketIOServer().instrument(auth={})
+    with pytest.raises(ValueError):
+        SocketIOServer().instrument(auth=[])
 
 
 async def test_sessions_are_bounded() -> None:
@@ -241,4 +244,3 @@ async def test_the_page(serve: Serve, node: Node, tmp_path: Path, viewport: str)
     )
     assert await process.wait() == 0
     assert await client.disconnection() == "io server disconnect"
-    assert list(tmp_path.glob("*.png"))

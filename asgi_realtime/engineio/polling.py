@@ -80,6 +80,8 @@ async def take_payload(session: Session, receive: Receive, *, limit: int, second
     try:
         async with asyncio.timeout(seconds):
             body = await _read(receive, limit)
+        if session.state is State.CLOSED:
+            raise bad_request()
         for packet in decode_payload(body):
             session.receive(packet, asyncio.get_running_loop().time())
             if session.state is not State.OPEN:

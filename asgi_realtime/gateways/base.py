@@ -222,11 +222,10 @@ class Gateway:
         counted = False
         try:
             await self.on_connect(connection)
-            user_id = connection.identity.user_id
+            _refuse_ended(connection)
             counted = True
-            first = await parts.presence.join(self.name, user_id, connection.id)
-            if connection.closed:
-                raise Refusal("internal error", code="INTERNAL")
+            first = await parts.presence.join(self.name, connection.identity.user_id, connection.id)
+            _refuse_ended(connection)
             answer = transport.accept(connection)
         except BaseException:
             connection.closed = True
@@ -332,6 +331,12 @@ class Gateway:
         if connection.identity.expires_at is not None:
             due = functools.partial(_expire, weakref.ref(connection), connection.identity)
             self.parts.wheel.schedule(asyncio.get_running_loop().time(), due)
+
+
+def _refuse_ended(connection: Connection) -> None:
+    """Refuse a client that was ended while it was being prepared: revoked, too slow, or its rooms unknown."""
+    if connection.closed:
+        raise Unauthorized if connection.end_code == 1008 else Refusal("internal error", code="INTERNAL")
 
 
 def _expire(reference: weakref.ref[Connection], identity: Identity, now: float) -> float | None:

@@ -341,14 +341,15 @@ class SocketIOServer:
         if connection is None:
             raise ValueError("sid is not connected to requested namespace")
         self.logger.info("%s is entering room %s [%s]", sid, room, connection.gateway)
+        known = str(room) in connection.rooms
         await connection.join(str(room))
-        for observer in self.observers:
+        for observer in () if known else self.observers:
             observer.joined(connection, str(room))
 
     async def leave_room(self, sid: str, room: str, namespace: str | None = None) -> None:
         """Take a client out of a room."""
         connection = self._find(sid, namespace)
-        if connection is not None:
+        if connection is not None and str(room) in connection.rooms:
             self.logger.info("%s is leaving room %s [%s]", sid, room, connection.gateway)
             await connection.leave(str(room))
             for observer in self.observers:

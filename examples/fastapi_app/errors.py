@@ -9,7 +9,8 @@ from __future__ import annotations
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnection
 
 from asgi_realtime import Forbidden, InvalidMessage, Refusal, Unauthorized
 
@@ -55,6 +56,10 @@ async def _conflicting(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": "this has just been changed by somebody else"}, 409)
 
 
+async def _busy(request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": "the database is busy, try again"}, 503, {"retry-after": "1"})
+
+
 async def _failed(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": "internal error"}, 500)
 
@@ -64,4 +69,6 @@ def answer_errors_as_json(app: FastAPI) -> None:
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(IntegrityError, _conflicting)
+    app.add_exception_handler(OperationalError, _busy)
+    app.add_exception_handler(NoConnection, _busy)
     app.add_exception_handler(Exception, _failed)

@@ -12,7 +12,10 @@ if (!address || !folder) throw new Error("usage: node chat_page.mjs <address> <f
 mkdirSync(folder, { recursive: true });
 
 const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
-const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking"] });
+const browser = await chromium.launch({
+  executablePath,
+  args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+});
 const complaints = [];
 const run = Date.now().toString(36); // names of this run: the story can be told again to the same server
 let step = "start";
@@ -24,7 +27,11 @@ try {
 } catch (error) {
   console.error(`chat page: failed at "${step}"\n${error.stack}`);
   for (const page of browser.contexts().flatMap((context) => context.pages())) {
-    await page.screenshot({ path: join(folder, `failed-${await page.title().catch(() => "page")}.png`.replaceAll(/[^\w.-]+/g, "_")) }).catch(() => {});
+    await page
+      .screenshot({
+        path: join(folder, `failed-${await page.title().catch(() => "page")}.png`.replaceAll(/[^\w.-]+/g, "_")),
+      })
+      .catch(() => {});
   }
   process.exitCode = 1;
 } finally {
@@ -65,7 +72,9 @@ async function story() {
   await message(bob, `Good morning ${run}`).locator('.reaction[aria-pressed="true"]', { hasText: "2" }).waitFor();
   await tool(bob, `Good morning ${run}`, "Reply");
   await say(bob, `Hello back ${run}`);
-  await message(alice, `Hello back ${run}`).locator(".quote", { hasText: `Good morning ${run}` }).waitFor();
+  await message(alice, `Hello back ${run}`)
+    .locator(".quote", { hasText: `Good morning ${run}` })
+    .waitFor();
 
   begin("edit and delete");
   await tool(alice, `Good morning ${run}`, "Edit");
@@ -91,7 +100,14 @@ async function story() {
   await shot(alice, "stickers");
   await alice.locator(".strip button[title]").first().click();
   await equal(() => bob.locator("img.sticker").count(), before + 1);
-  await equal(() => bob.locator("img.sticker").last().evaluate((image) => image.complete && image.naturalWidth > 0), true);
+  await equal(
+    () =>
+      bob
+        .locator("img.sticker")
+        .last()
+        .evaluate((image) => image.complete && image.naturalWidth > 0),
+    true,
+  );
 
   begin("a channel comes, is renamed, closes, opens and goes");
   await alice.locator("button.place").click();
@@ -134,7 +150,7 @@ async function story() {
   begin("a lost connection is told, comes back, and nothing was missed");
   cut.refuse = true;
   await cut.now();
-  await bob.locator("#banner[data-state=waiting], #banner[data-state='connecting again']").first().waitFor();
+  await bob.locator("#banner[data-state=lost]").waitFor();
   await shot(bob, "reconnecting");
   await say(alice, `While you were out ${run}`);
   cut.refuse = false;
@@ -161,7 +177,10 @@ async function story() {
   await shot(alice, "people");
   await alice.locator(".person[data-user=bob] .kick").click();
   await alice.locator("dialog button.danger").click();
-  await bob.getByRole("alert").filter({ hasText: `You were removed from Tea house ${run}` }).waitFor();
+  await bob
+    .getByRole("alert")
+    .filter({ hasText: `You were removed from Tea house ${run}` })
+    .waitFor();
   await equal(() => bob.locator(`.tile[title="Tea house ${run}"]`).count(), 0);
   await gone(alice.locator(".person[data-user=bob]"));
   await shot(bob, "kicked");
@@ -175,7 +194,12 @@ async function story() {
   await alice.getByRole("button", { name: "All right" }).click();
 
   begin("on a phone");
-  const pocket = await browser.newContext({ viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 });
+  const pocket = await browser.newContext({
+    viewport: { width: 390, height: 844 },
+    isMobile: true,
+    hasTouch: true,
+    deviceScaleFactor: 2,
+  });
   const carol = await open(pocket);
   await shot(carol, "phone-log-in");
   await be(carol, "carol");
@@ -291,7 +315,9 @@ async function fill(page, values) {
 
 /** Wait for a drawer's movement to end. */
 function settled(page, selector) {
-  return page.locator(selector).evaluate((element) => Promise.all(element.getAnimations().map(({ finished }) => finished)));
+  return page
+    .locator(selector)
+    .evaluate((element) => Promise.all(element.getAnimations().map(({ finished }) => finished)));
 }
 
 /** Ask until the answer is the expected one, for as long as a page may take. */

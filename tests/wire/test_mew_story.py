@@ -36,6 +36,14 @@ class Teller:
             received = await self._clients[name].expect(event)
             assert received.args == ([] if data is None else [data])
 
+    async def hear_alike(self, event: str, *names: str) -> Any:
+        """Wait until these clients have heard an event whose payload is not known yet; it is the same for all."""
+        payloads = [(await self._clients[name].expect(event)).data for name in names]
+        assert all(payload == payloads[0] for payload in payloads)
+        for name in names:
+            self._told[name].append((event, payloads[0]))
+        return payloads[0]
+
     def check(self) -> None:
         """Compare all that was heard with all that should have been."""
         for name, client in self._clients.items():
@@ -44,95 +52,92 @@ class Teller:
 
 async def test_an_afternoon_on_mew(server: LiveServer, connect: Connect, client_kind: ClientKind) -> None:
     async with httpx.AsyncClient(base_url=server.url, verify=False) as http:
-        alice, bob = Person("alice", http), Person("bob", http)
-        for person in (alice, bob):
+        ann, ben = Person("ann", http), Person("ben", http)
+        for person in (ann, ben):
             await http.post("/dev/token", json={"userId": person.id})
-        at_alices = await connect(server.url, auth={"token": alice.token})
-        at_bobs = await connect(server.url, auth={"token": bob.token})
-        assert at_bobs.transport == ("polling" if client_kind.endswith("polling") else "websocket")
-        teller = Teller(alice=at_alices, bob=at_bobs)
-        both = ("alice", "bob")
+        at_anns = await connect(server.url, auth={"token": ann.token})
+        at_bens = await connect(server.url, auth={"token": ben.token})
+        assert at_bens.transport == ("polling" if client_kind.endswith("polling") else "websocket")
+        teller = Teller(ann=at_anns, ben=at_bens)
+        both = ("ann", "ben")
 
-        await teller.hear("PRESENCE_INITIAL_STATE", ["alice"], "alice")
-        await teller.hear("PRESENCE_INITIAL_STATE", ["alice", "bob"], "bob")
-        await teller.hear("ready", None, "alice", "bob")
-        await teller.hear("PRESENCE_UPDATE", {"userId": "bob", "status": "online"}, "alice")
+        await teller.hear("PRESENCE_INITIAL_STATE", ["ann"], "ann")
+        await teller.hear("PRESENCE_INITIAL_STATE", ["ann", "ben"], "ben")
+        await teller.hear("ready", None, "ann", "ben")
+        await teller.hear("PRESENCE_UPDATE", {"userId": "ben", "status": "online"}, "ann")
 
-        # Alice makes a server with a channel, and Bob joins it.
-        cats = (await alice.post("/servers", {"name": "Cats"}))["id"]
-        await teller.hear("MEMBER_JOIN", {"serverId": cats, "userId": "alice"}, "alice")
-        general = await alice.post(f"/servers/{cats}/channels", {"name": "general"})
-        await teller.hear("PERMISSIONS_UPDATE", {"serverId": cats, "channelId": general["id"]}, "alice")
-        await teller.hear("CHANNEL_UPDATE", general, "alice")
-        await bob.post(f"/servers/{cats}/members")
-        await teller.hear("MEMBER_JOIN", {"serverId": cats, "userId": "bob"}, "alice", "bob")
+        # Ann makes a server with a channel, and Ben joins it.
+        cats = (await ann.post("/servers", {"name": "Cats"}))["id"]
+        await teller.hear("MEMBER_JOIN", {"serverId": cats, "userId": "ann"}, "ann")
+        general = await ann.post(f"/servers/{cats}/channels", {"name": "general"})
+        await teller.hear("PERMISSIONS_UPDATE", {"serverId": cats, "channelId": general["id"]}, "ann")
+        await teller.hear("CHANNEL_UPDATE", general, "ann")
+        await ben.post(f"/servers/{cats}/members")
+        await teller.hear("MEMBER_JOIN", {"serverId": cats, "userId": "ben"}, "ann", "ben")
 
         # They talk, by REST and by socket.
         in_general = f"/channels/{general['id']}/messages"
-        message = await bob.post(in_general, {"content": "Miaow 😺"})
+        message = await ben.post(in_general, {"content": "Miaow 😺"})
         await teller.hear("MESSAGE_CREATE", message, *both)
-        await at_alices.emit("message/create", {"channelId": general["id"], "content": "Purr", "payload": {"a": [1]}})
-        purr = (await at_bobs.expect("MESSAGE_CREATE")).data
-        at_bobs.unread.insert(0, at_bobs.events[-1])
-        assert (purr["authorId"], purr["content"], purr["payload"]) == ("alice", "Purr", {"a": [1]})
-        await teller.hear("MESSAGE_CREATE", purr, *both)
-        await at_bobs.emit("message/create", {"channelId": "nowhere", "content": "Anybody?"})
-        await teller.hear("error", {"message": "Failed to create message"}, "bob")
+        await at_anns.emit("message/create", {"channelId": general["id"], "content": "Purr", "payload": {"a": [1]}})
+        purr = await teller.hear_alike("MESSAGE_CREATE", *both)
+        assert (purr["authorId"], purr["content"], purr["payload"]) == ("ann", "Purr", {"a": [1]})
+        assert purr == await ben.get(f"/messages/{purr['id']}")
+        await at_bens.emit("message/create", {"channelId": "nowhere", "content": "Anybody?"})
+        await teller.hear("error", {"message": "Failed to create message"}, "ben")
 
-        edited = await bob.patch(f"/messages/{message['id']}", {"content": "Miaow!"})
+        edited = await ben.patch(f"/messages/{message['id']}", {"content": "Miaow!"})
         await teller.hear("MESSAGE_UPDATE", edited, *both)
-        reacted = await alice.put(f"/messages/{message['id']}/reactions/%F0%9F%98%BB")
+        reacted = await ann.put(f"/messages/{message['id']}/reactions/%F0%9F%98%BB")
         await teller.hear("MESSAGE_REACTION_ADD", reacted, *both)
-        unreacted = await alice.delete(f"/messages/{message['id']}/reactions/%F0%9F%98%BB")
+        unreacted = await ann.delete(f"/messages/{message['id']}/reactions/%F0%9F%98%BB")
         await teller.hear("MESSAGE_REACTION_REMOVE", unreacted, *both)
 
         # A direct message is in a room they share and in their own: it comes once.
-        direct = await alice.post("/users/bob/dm")
+        direct = await ann.post("/users/ben/dm")
         await teller.hear("DM_CHANNEL_CREATE", direct, *both)
-        whisper = await alice.post(f"/channels/{direct['id']}/messages", {"content": "Between us"})
+        whisper = await ann.post(f"/channels/{direct['id']}/messages", {"content": "Between us"})
         await teller.hear("MESSAGE_CREATE", whisper, *both)
-        await at_bobs.emit("message/create", {"channelId": direct["id"], "content": "Of course"})
-        answer = (await bob.get(f"/channels/{direct['id']}/messages"))[-1:]
-        answer = (await at_alices.expect("MESSAGE_CREATE")).data
-        at_alices.unread.insert(0, at_alices.events[-1])
-        await teller.hear("MESSAGE_CREATE", answer, *both)
+        await at_bens.emit("message/create", {"channelId": direct["id"], "content": "Of course"})
+        answer = await teller.hear_alike("MESSAGE_CREATE", *both)
+        assert (answer["authorId"], answer["content"]) == ("ben", "Of course")
 
-        # Alice hides the channel from Bob, speaks, and lets him in again.
-        for_bob = f"/channels/{general['id']}/permissions/users/bob"
-        changed = {"serverId": cats, "channelId": general["id"], "userId": "bob"}
-        await alice.put(for_bob, {"deny": ["VIEW_CHANNEL"]})
-        await teller.hear("PERMISSIONS_UPDATE", changed, "bob")
-        await teller.hear("MESSAGE_CREATE", await alice.post(in_general, {"content": "Bob is…"}), "alice")
-        await alice.delete(for_bob)
-        await teller.hear("PERMISSIONS_UPDATE", changed, "bob")
-        await teller.hear("MESSAGE_CREATE", await alice.post(in_general, {"content": "Hello, Bob"}), *both)
+        # Ann hides the channel from Ben, speaks, and lets him in again.
+        for_ben = f"/channels/{general['id']}/permissions/users/ben"
+        changed = {"serverId": cats, "channelId": general["id"], "userId": "ben"}
+        await ann.put(for_ben, {"deny": ["VIEW_CHANNEL"]})
+        await teller.hear("PERMISSIONS_UPDATE", changed, "ben")
+        await teller.hear("MESSAGE_CREATE", await ann.post(in_general, {"content": "Ben is…"}), "ann")
+        await ann.delete(for_ben)
+        await teller.hear("PERMISSIONS_UPDATE", changed, "ben")
+        await teller.hear("MESSAGE_CREATE", await ann.post(in_general, {"content": "Hello, Ben"}), *both)
 
-        # Bob is kicked, and hears nothing more of the server; only what is for him.
-        await alice.delete(f"/servers/{cats}/members/bob")
-        await teller.hear("SERVER_KICK", {"serverId": cats}, "bob")
-        await teller.hear("MEMBER_LEAVE", {"serverId": cats, "userId": "bob"}, "alice")
-        await teller.hear("MESSAGE_CREATE", await alice.post(in_general, {"content": "Gone"}), "alice")
-        await teller.hear("SERVER_UPDATE", await alice.patch(f"/servers/{cats}", {"name": "Just me"}), "alice")
-        apology = await alice.post(f"/channels/{direct['id']}/messages", {"content": "Sorry"})
+        # Ben is kicked, and hears nothing more of the server; only what is for him.
+        await ann.delete(f"/servers/{cats}/members/ben")
+        await teller.hear("SERVER_KICK", {"serverId": cats}, "ben")
+        await teller.hear("MEMBER_LEAVE", {"serverId": cats, "userId": "ben"}, "ann")
+        await teller.hear("MESSAGE_CREATE", await ann.post(in_general, {"content": "Gone"}), "ann")
+        await teller.hear("SERVER_UPDATE", await ann.patch(f"/servers/{cats}", {"name": "Just me"}), "ann")
+        apology = await ann.post(f"/channels/{direct['id']}/messages", {"content": "Sorry"})
         await teller.hear("MESSAGE_CREATE", apology, *both)
 
         # He comes back; the channel is deleted, then the server.
-        await alice.post(f"/servers/{cats}/members", {"userId": "bob"})
-        await teller.hear("MEMBER_JOIN", {"serverId": cats, "userId": "bob"}, *both)
-        await teller.hear("MESSAGE_CREATE", await alice.post(in_general, {"content": "Back"}), *both)
-        await alice.delete(f"/channels/{general['id']}")
+        await ann.post(f"/servers/{cats}/members", {"userId": "ben"})
+        await teller.hear("MEMBER_JOIN", {"serverId": cats, "userId": "ben"}, *both)
+        await teller.hear("MESSAGE_CREATE", await ann.post(in_general, {"content": "Back"}), *both)
+        await ann.delete(f"/channels/{general['id']}")
         await teller.hear("CHANNEL_DELETE", {"channelId": general["id"], "serverId": cats}, *both)
-        await alice.delete(f"/servers/{cats}")
+        await ann.delete(f"/servers/{cats}")
         await teller.hear("SERVER_DELETE", {"serverId": cats}, *both)
 
-        # Bob has a second tab. Closing the first changes nothing for anybody; closing both does.
-        second_tab = await connect(server.url, auth={"token": bob.token})
+        # Ben has a second tab. Closing the first changes nothing for anybody; closing both does.
+        second_tab = await connect(server.url, auth={"token": ben.token})
         await second_tab.expect("ready")
         assert [received.event for received in second_tab.events] == ["PRESENCE_INITIAL_STATE", "ready"]
-        await at_bobs.disconnect()
-        last = await alice.post(f"/channels/{direct['id']}/messages", {"content": "Still there?"})
-        await teller.hear("MESSAGE_CREATE", last, "alice")
+        await at_bens.disconnect()
+        last = await ann.post(f"/channels/{direct['id']}/messages", {"content": "Still there?"})
+        await teller.hear("MESSAGE_CREATE", last, "ann")
         assert (await second_tab.expect("MESSAGE_CREATE")).data == last
         await second_tab.disconnect()
-        await teller.hear("PRESENCE_UPDATE", {"userId": "bob", "status": "offline"}, "alice")
+        await teller.hear("PRESENCE_UPDATE", {"userId": "ben", "status": "offline"}, "ann")
         teller.check()

@@ -11,8 +11,25 @@ export function composer(session) {
   const texts = new Map(); // channel id → what is half written there
   const strip = h(".strip", { hidden: true, role: "group", "aria-label": "Stickers" });
   const context = h(".context");
-  const text = h("textarea", { rows: 1, maxlength: 4000, "aria-label": "Message", enterkeyhint: "send", onkeydown: key, oninput: grow });
-  const stickers = h("button.icon-button", { type: "button", "aria-label": "Stickers", title: "Stickers", "aria-expanded": "false", onclick: () => unfold(strip.hidden) }, icon("sticker"));
+  const text = h("textarea", {
+    rows: 1,
+    maxlength: 4000,
+    "aria-label": "Message",
+    enterkeyhint: "send",
+    onkeydown: key,
+    oninput: grow,
+  });
+  const stickers = h(
+    "button.icon-button",
+    {
+      type: "button",
+      "aria-label": "Stickers",
+      title: "Stickers",
+      "aria-expanded": "false",
+      onclick: () => unfold(strip.hidden),
+    },
+    icon("sticker"),
+  );
   const send = h("button.primary.round", { type: "submit", "aria-label": "Send" }, icon("send"));
   const form = h("form.line", { onsubmit: submit }, stickers, text, send);
   root.append(strip, context, form);
@@ -25,7 +42,11 @@ export function composer(session) {
   }
 
   function editLast(event) {
-    const mine = state.messages.get(channelId)?.findLast(({ authorId, retracted, type }) => authorId === state.me.id && !retracted && type !== "message/sticker");
+    const mine = state.messages
+      .get(channelId)
+      ?.findLast(
+        ({ authorId, retracted, type }) => authorId === state.me.id && !retracted && type !== "message/sticker",
+      );
     if (!mine) return;
     event.preventDefault();
     change({ replyTo: null, editing: mine.id });
@@ -54,7 +75,9 @@ export function composer(session) {
     write("");
     change({ replyTo: null, editing: null });
     const sent = await session.attempt((api) =>
-      editing ? api.patch(at("/messages/{}", editing), { content }) : api.post(at("/channels/{}/messages", target), { content, referencedMessageId: replyTo ?? undefined }),
+      editing
+        ? api.patch(at("/messages/{}", editing), { content })
+        : api.post(at("/channels/{}/messages", target), { content, referencedMessageId: replyTo ?? undefined }),
     );
     if (!sent) return target === channelId && !text.value ? write(content) : texts.set(target, content); // nothing written is lost
     session.sent(sent);
@@ -67,7 +90,12 @@ export function composer(session) {
 
   function paste(sticker) {
     const { id: stickerId, name, imageUrl } = sticker;
-    const sent = session.say({ channelId, type: "message/sticker", payload: { stickerId, name, imageUrl }, plainText: name });
+    const sent = session.say({
+      channelId,
+      type: "message/sticker",
+      payload: { stickerId, name, imageUrl },
+      plainText: name,
+    });
     if (!sent) session.hooks.onNotice("Not connected: the sticker was not sent.", { bad: true });
     unfold(false);
     text.focus();
@@ -84,8 +112,25 @@ export function composer(session) {
         sticker.id === "none"
           ? h("p.nothing", {}, "No stickers yet.")
           : sticker.id === "manage"
-            ? h("button.manage", { type: "button", "aria-label": "Add or change stickers", onclick: ({ currentTarget }) => actions.stickerMenu(session, currentTarget) }, icon("plus"))
-            : h("button", { type: "button", title: sticker.name, "aria-label": `Sticker ${sticker.name}`, onclick: () => paste(sticker) }, h("img", { src: address(sticker.imageUrl), alt: "" })),
+            ? h(
+                "button.manage",
+                {
+                  type: "button",
+                  "aria-label": "Add or change stickers",
+                  onclick: ({ currentTarget }) => actions.stickerMenu(session, currentTarget),
+                },
+                icon("plus"),
+              )
+            : h(
+                "button",
+                {
+                  type: "button",
+                  title: sticker.name,
+                  "aria-label": `Sticker ${sticker.name}`,
+                  onclick: () => paste(sticker),
+                },
+                h("img", { src: address(sticker.imageUrl), alt: "" }),
+              ),
     });
   }
 
@@ -102,7 +147,11 @@ export function composer(session) {
           icon(editing ? "edit" : "reply"),
           h("span", {}, editing ? "Editing" : `Replying to ${state.name(authorId)}`),
           h("q", {}, content || plainText || "Sticker"),
-          h("button.icon-button", { type: "button", "aria-label": "Cancel", onclick: () => change({ replyTo: null, editing: null }) }, icon("close")),
+          h(
+            "button.icon-button",
+            { type: "button", "aria-label": "Cancel", onclick: () => change({ replyTo: null, editing: null }) },
+            icon("close"),
+          ),
         ),
     });
   }
@@ -122,13 +171,17 @@ export function composer(session) {
     if (draft.editing !== state.draft.editing) {
       const editing = state.messages.get(channelId)?.find(({ id }) => id === state.draft.editing);
       if (editing && !draft.editing) texts.set(channelId, text.value);
-      write(editing ? editing.content : texts.get(channelId) ?? "");
+      write(editing ? editing.content : (texts.get(channelId) ?? ""));
       if (!editing) texts.delete(channelId);
     }
     draft = state.draft;
     text.disabled = stickers.disabled = !allowed;
     send.disabled = !allowed || !text.value.trim();
-    text.placeholder = !channel ? "" : !allowed ? "You may read here, but not write." : `Message ${channel.type === "dm" ? "" : "#"}${state.title(channel)}`;
+    text.placeholder = !channel
+      ? ""
+      : !allowed
+        ? "You may read here, but not write."
+        : `Message ${channel.type === "dm" ? "" : "#"}${state.title(channel)}`;
     drawContext();
     drawStrip();
   };

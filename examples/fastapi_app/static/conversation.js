@@ -10,14 +10,21 @@ const TOGETHER = 5 * 60_000; // milliseconds between messages of one author that
 
 export function conversation(session, { drawer }) {
   const { state } = session;
-  const [main, head, banner, scroller] = ["conversation", "head", "banner", "messages"].map((id) => document.getElementById(id));
+  const [main, head, banner, scroller] = ["conversation", "head", "banner", "messages"].map((id) =>
+    document.getElementById(id),
+  );
   const list = h(".list");
-  const latest = h("button.latest", { type: "button", hidden: true, onclick: () => toEnd("smooth") }, icon("down"), h("span"));
+  const latest = h(
+    "button.latest",
+    { type: "button", hidden: true, onclick: () => toEnd("smooth") },
+    icon("down"),
+    h("span"),
+  );
   scroller.append(list);
   scroller.after(latest);
   const draw = messageView(session);
   let [shown, newest, oldest, loading] = [null, null, null, false];
-  let countdown;
+  let [told, countdown] = [null, null]; // the connection the banner tells of, and its timer
 
   const nearEnd = () => scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR;
   const toEnd = (behavior = "instant") => scroller.scrollTo({ top: scroller.scrollHeight, behavior });
@@ -43,7 +50,7 @@ export function conversation(session, { drawer }) {
     const others = channel?.recipients && state.others(channel);
     const status = others && (others.some(({ id }) => state.online.has(id)) ? "Online" : "Offline");
     const unread = state.unreadIn(undefined);
-    const title = channel ? state.title(channel) : place.notice?.server.name ?? (server ? server.name : "Mew");
+    const title = channel ? state.title(channel) : (place.notice?.server.name ?? (server ? server.name : "Mew"));
     show(head, ["head"], {
       key: String,
       fingerprint: () => JSON.stringify([channel?.id, title, channel?.topic, channel?.private, status, unread]),
@@ -51,39 +58,45 @@ export function conversation(session, { drawer }) {
         h(
           ".head",
           {},
-          h("button.icon-button.drawer", { type: "button", "aria-label": unread ? `Channels, ${unread} unread` : "Channels", onclick: () => drawer("sidebar") }, icon("menu"), unread > 0 && h("span.badge", {}, String(unread))),
+          h(
+            "button.icon-button.drawer",
+            {
+              type: "button",
+              "aria-label": unread ? `Channels, ${unread} unread` : "Channels",
+              onclick: () => drawer("sidebar"),
+            },
+            icon("menu"),
+            unread > 0 && h("span.badge", {}, String(unread)),
+          ),
           channel && channel.type !== "dm" && icon(channel.private ? "lock" : "hash"),
           h("h2", {}, title),
           h("p.topic", {}, channel?.topic || status || ""),
-          h("button.icon-button.drawer", { type: "button", "aria-label": "People", onclick: () => drawer("people") }, icon("people")),
+          h(
+            "button.icon-button.drawer",
+            { type: "button", "aria-label": "People", onclick: () => drawer("people") },
+            icon("people"),
+          ),
         ),
     });
   }
 
   function drawBanner() {
-    const { state: name, detail } = state.connection;
-    const before = banner.dataset.state;
+    if (told === state.connection) return;
+    told = state.connection;
     clearInterval(countdown);
+    const { state: name, detail, again } = told;
+    banner.dataset.state = name === "live" ? (again ? "back" : "live") : again ? "lost" : "connecting";
     if (name === "live") {
-      const returned = before === "waiting" || before === "connecting again";
-      banner.dataset.state = returned ? "back" : before === "back" ? "back" : "live";
-      if (returned) {
-        banner.replaceChildren("Back online.");
-        setTimeout(() => banner.dataset.state === "back" && (banner.dataset.state = "live"), 2_500);
-      }
-      return;
-    }
-    if (name === "waiting") {
-      const text = h("span");
-      const tick = () => (text.textContent = `Connection lost. Trying again in ${Math.max(1, Math.ceil((detail.retryAt - Date.now()) / 1_000))} s.`);
+      banner.replaceChildren(again ? "Back online." : "");
+      setTimeout(() => banner.dataset.state === "back" && (banner.dataset.state = "live"), 2_500);
+    } else if (name === "waiting") {
+      const [text, what] = [h("span"), again ? "Connection lost." : "The server does not answer."];
+      const tick = () =>
+        (text.textContent = `${what} Trying again in ${Math.max(1, Math.ceil((detail.retryAt - Date.now()) / 1_000))} s.`);
       tick();
       countdown = setInterval(tick, 500);
-      banner.dataset.state = "waiting";
       banner.replaceChildren(text, h("button.link", { type: "button", onclick: session.reconnect }, "Try now"));
-    } else {
-      banner.dataset.state = before === "waiting" || before === "connecting again" ? "connecting again" : "connecting";
-      banner.replaceChildren(before === "waiting" || before === "connecting again" ? "Connection lost. Reconnecting…" : "Connecting…");
-    }
+    } else banner.replaceChildren(again ? "Connection lost. Reconnecting…" : "Connecting…");
   }
 
   function rows() {
@@ -91,7 +104,9 @@ export function conversation(session, { drawer }) {
     if (!channel) return [{ id: "empty", kind: "empty", notice: place.notice }];
     const messages = state.messages.get(channel.id);
     if (!messages) return [{ id: "loading", kind: "loading" }];
-    const result = [state.complete.has(channel.id) ? { id: "start", kind: "start", channel } : { id: "earlier", kind: "earlier" }];
+    const result = [
+      state.complete.has(channel.id) ? { id: "start", kind: "start", channel } : { id: "earlier", kind: "earlier" },
+    ];
     let previous = null;
     for (const message of messages) {
       const day = new Date(message.createdAt).toDateString();
@@ -100,8 +115,15 @@ export function conversation(session, { drawer }) {
       if (newDay) result.push({ id: `day:${message.id}`, kind: "day", day });
       if (isNew) result.push({ id: "new", kind: "new" });
       const near = previous && Date.parse(message.createdAt) - Date.parse(previous.createdAt) < TOGETHER;
-      const joined = near && !newDay && !isNew && previous.authorId === message.authorId && !message.referencedMessageId;
-      result.push({ id: message.id, kind: "message", message, joined, replied: messages.find(({ id }) => id === message.referencedMessageId) });
+      const joined =
+        near && !newDay && !isNew && previous.authorId === message.authorId && !message.referencedMessageId;
+      result.push({
+        id: message.id,
+        kind: "message",
+        message,
+        joined,
+        replied: messages.find(({ id }) => id === message.referencedMessageId),
+      });
       previous = message;
     }
     return result;
@@ -141,7 +163,8 @@ export function conversation(session, { drawer }) {
     if (kind === "day") return h(".rule.day", {}, h("span", {}, dayName(day)));
     if (kind === "new") return h(".rule.new", {}, h("span", {}, "New"));
     if (kind === "earlier") return h("button.earlier", { type: "button", onclick: earlier }, "Earlier messages");
-    if (kind === "loading") return h(".loading", { "aria-label": "Loading" }, ...Array.from({ length: 5 }, () => h(".bone")));
+    if (kind === "loading")
+      return h(".loading", { "aria-label": "Loading" }, ...Array.from({ length: 5 }, () => h(".bone")));
     if (kind === "start") return beginning(channel);
     return notice ? farewell(notice) : nothing();
   }
@@ -149,26 +172,50 @@ export function conversation(session, { drawer }) {
   function beginning(channel) {
     const title = state.title(channel);
     const direct = channel.type === "dm";
-    return h(".start", {}, h("h3", {}, direct ? title : `#${title}`), h("p", {}, channel.topic || (direct ? `Only the two of you read this.` : "This is where it begins.")));
+    return h(
+      ".start",
+      {},
+      h("h3", {}, direct ? title : `#${title}`),
+      h("p", {}, channel.topic || (direct ? `Only the two of you read this.` : "This is where it begins.")),
+    );
   }
 
   function farewell({ server, why }) {
-    const [title, text] = why === "kicked"
-      ? [`You were removed from ${server.name}`, "Its channels are closed to you. What you wrote there stays; somebody inside can invite you again."]
-      : [`${server.name} is gone`, why === "deleted" ? "Its owner deleted it, with everything in it." : "You are no longer a member."];
+    const [title, text] =
+      why === "kicked"
+        ? [
+            `You were removed from ${server.name}`,
+            "Its channels are closed to you. What you wrote there stays; somebody inside can invite you again.",
+          ]
+        : [
+            `${server.name} is gone`,
+            why === "deleted" ? "Its owner deleted it, with everything in it." : "You are no longer a member.",
+          ];
     return h(
       ".empty.farewell",
       { role: "alert" },
       cat({ asleep: true }),
       h("h3", {}, title),
       h("p", {}, text),
-      h("button.primary", { type: "button", onclick: () => session.open([...state.servers.keys()][0] ?? null) }, "All right"),
+      h(
+        "button.primary",
+        { type: "button", onclick: () => session.open([...state.servers.keys()][0] ?? null) },
+        "All right",
+      ),
     );
   }
 
   function nothing() {
     const text = state.server ? "No channel is open to you here." : "Pick a conversation on the left, or start one.";
-    return h(".empty", {}, cat({ asleep: true }), h("h3", {}, "It is quiet here"), h("p", {}, text), !state.server && h("button.primary", { type: "button", onclick: () => actions.newDirect(session) }, "Talk to somebody"));
+    return h(
+      ".empty",
+      {},
+      cat({ asleep: true }),
+      h("h3", {}, "It is quiet here"),
+      h("p", {}, text),
+      !state.server &&
+        h("button.primary", { type: "button", onclick: () => actions.newDirect(session) }, "Talk to somebody"),
+    );
   }
 
   /** Arrow keys walk the messages; Tab then reaches what can be done with the one in focus. */
@@ -197,5 +244,10 @@ function dayName(day) {
   const date = new Date(day);
   const days = Math.round((new Date(new Date().toDateString()) - date) / 86_400_000);
   if (days < 2) return ["Today", "Yesterday"][days] ?? "Today";
-  return date.toLocaleDateString(undefined, { weekday: "long", day: "numeric", month: "long", year: days > 300 ? "numeric" : undefined });
+  return date.toLocaleDateString(undefined, {
+    weekday: "long",
+    day: "numeric",
+    month: "long",
+    year: days > 300 ? "numeric" : undefined,
+  });
 }

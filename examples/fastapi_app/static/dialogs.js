@@ -19,7 +19,11 @@ export function ask({ title, text, fields = [], action = "Save", danger = false 
         ".buttons",
         {},
         h("button.quiet", { type: "button", onclick: () => dialog.close() }, "Cancel"),
-        h(danger ? "button.danger" : "button.primary", { type: "submit", value: "yes", autofocus: !fields.length }, action),
+        h(
+          danger ? "button.danger" : "button.primary",
+          { type: "submit", value: "yes", autofocus: !fields.length },
+          action,
+        ),
       ),
     );
     const dialog = h("dialog.question", { onclick: (event) => event.target === dialog && dialog.close() }, form);
@@ -34,7 +38,8 @@ export function ask({ title, text, fields = [], action = "Save", danger = false 
 }
 
 function field({ name, label, value = "", type = "text", options, required = true, max = 100, hint }) {
-  if (type === "check") return h("label.check", {}, h("input", { type: "checkbox", name, checked: Boolean(value) }), h("span", {}, label));
+  if (type === "check")
+    return h("label.check", {}, h("input", { type: "checkbox", name, checked: Boolean(value) }), h("span", {}, label));
   const input = options
     ? h("select", { name }, ...options.map(([key, text]) => h("option", { value: key, selected: key === value }, text)))
     : h("input", { name, value, type, required, maxlength: max, autocomplete: "off", spellcheck: "false" });
@@ -43,7 +48,9 @@ function field({ name, label, value = "", type = "text", options, required = tru
 
 function values(form, fields) {
   const data = new FormData(form);
-  return Object.fromEntries(fields.map(({ name, type }) => [name, type === "check" ? data.has(name) : data.get(name).trim()]));
+  return Object.fromEntries(
+    fields.map(({ name, type }) => [name, type === "check" ? data.has(name) : data.get(name).trim()]),
+  );
 }
 
 /** A menu at a button. Items are {text, icon?, run, danger?}, or false for one that does not apply. */
@@ -51,14 +58,16 @@ export function menu(anchor, items) {
   const list = h(
     ".menu",
     { popover: "auto", role: "menu" },
-    ...items.filter(Boolean).map(({ text, icon: name, run, danger }) =>
-      h(
-        danger ? "button.item.danger" : "button.item",
-        { role: "menuitem", type: "button", onclick: () => (list.hidePopover(), run()) },
-        name && icon(name),
-        text,
+    ...items
+      .filter(Boolean)
+      .map(({ text, icon: name, run, danger }) =>
+        h(
+          danger ? "button.item.danger" : "button.item",
+          { role: "menuitem", type: "button", onclick: () => (list.hidePopover(), run()) },
+          name && icon(name),
+          text,
+        ),
       ),
-    ),
   );
   raise(list, anchor);
 }
@@ -83,7 +92,10 @@ export function raise(popover, anchor) {
   popover.addEventListener("toggle", ({ newState }) => {
     if (newState !== "closed") return;
     popover.remove();
-    if (document.activeElement === document.body) anchor.focus();
+    if (document.activeElement !== document.body) return;
+    // What the popover stood at may have been drawn again meanwhile, or hide without focus: go by its name.
+    const mark = anchor.closest("[data-focus]")?.dataset.focus;
+    (mark ? document.querySelector(`[data-focus="${CSS.escape(mark)}"]`) : anchor)?.focus();
   });
 }
 
@@ -98,5 +110,5 @@ export function notice(text, { bad = false, stays = false } = {}) {
   const shelf = document.getElementById("toasts");
   shelf.append(toast);
   while (shelf.children.length > 3) shelf.firstChild.remove();
-  if (!stays) setTimeout(() => toast.remove(), 6_000);
+  if (!stays) setTimeout(() => toast.remove(), 5_000);
 }

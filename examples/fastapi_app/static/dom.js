@@ -47,7 +47,9 @@ export function show(parent, items, { key, fingerprint, draw }) {
   const nodes = [...after.values()].map(([, node]) => node);
   const keep = new Set(nodes);
   for (const child of [...parent.childNodes]) if (!keep.has(child)) child.remove();
-  nodes.forEach((node, index) => parent.childNodes[index] !== node && parent.insertBefore(node, parent.childNodes[index] ?? null));
+  nodes.forEach(
+    (node, index) => parent.childNodes[index] !== node && parent.insertBefore(node, parent.childNodes[index] ?? null),
+  );
   drawn.set(parent, after);
   if (mark && !focused.isConnected) parent.querySelector(`[data-focus="${CSS.escape(mark)}"]`)?.focus();
 }

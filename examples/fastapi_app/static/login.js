@@ -7,7 +7,9 @@ import { h } from "./dom.js";
 export async function login(root, { text, onToken }) {
   const api = new Api();
   const problem = h("p.problem", { role: "alert" }, text ?? "");
-  const users = await api.get("/dev/users").catch((error) => (error.status === 404 ? null : (problem.textContent = error.message) && []));
+  const users = await api
+    .get("/dev/users")
+    .catch((error) => (error.status === 404 ? null : (problem.textContent = error.message) && []));
 
   async function be(userId) {
     problem.textContent = "";
@@ -52,7 +54,15 @@ function person(user, be) {
 }
 
 function entry({ label, hint, pattern, onEntry }) {
-  const input = h("input", { name: "entry", placeholder: hint, pattern, required: true, autocomplete: "off", autocapitalize: "none", spellcheck: "false" });
+  const input = h("input", {
+    name: "entry",
+    placeholder: hint,
+    pattern,
+    required: true,
+    autocomplete: "off",
+    autocapitalize: "none",
+    spellcheck: "false",
+  });
   const submit = (event) => (event.preventDefault(), onEntry(input.value.trim()));
   return h(
     "form.entry",

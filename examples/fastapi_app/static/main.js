@@ -18,7 +18,11 @@ async function start() {
   const api = new Api(sessionStorage.getItem(TOKEN));
   const user = api.token && (await api.get("/users/me").catch(() => null));
   if (user) enter(api, user);
-  else login(document.getElementById("login"), { text: farewell(), onToken: (token) => (sessionStorage.setItem(TOKEN, token), start()) });
+  else
+    login(document.getElementById("login"), {
+      text: farewell(),
+      onToken: (token) => (sessionStorage.setItem(TOKEN, token), start()),
+    });
 }
 
 function enter(api, user) {
@@ -67,6 +71,9 @@ function drawers() {
     if (name) document.getElementById(name).querySelector("button")?.focus({ preventScroll: true });
   };
   document.getElementById("scrim").addEventListener("click", () => drawer(null));
-  addEventListener("keydown", ({ key }) => key === "Escape" && !document.querySelector("dialog[open], :popover-open") && drawer(null));
+  addEventListener(
+    "keydown",
+    ({ key }) => key === "Escape" && !document.querySelector("dialog[open], :popover-open") && drawer(null),
+  );
   return drawer;
 }

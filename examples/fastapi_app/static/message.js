@@ -17,7 +17,15 @@ export function messageView(session) {
     const { editing, replyTo } = state.draft;
     const marked = [editing, replyTo].includes(message.id);
     const original = replied && [replied.content, replied.retracted, state.name(replied.authorId)];
-    return JSON.stringify([message, joined, original, marked, state.users.get(message.authorId), talks(message), moderates(message)]);
+    return JSON.stringify([
+      message,
+      joined,
+      original,
+      marked,
+      state.users.get(message.authorId),
+      talks(message),
+      moderates(message),
+    ]);
   }
 
   const talks = ({ serverId, channelId }) => state.may("SEND_MESSAGES", serverId, channelId);
@@ -29,7 +37,11 @@ export function messageView(session) {
     const mine = message.authorId === state.me.id;
     const marked = [state.draft.editing, state.draft.replyTo].includes(message.id);
     const time = new Date(message.createdAt);
-    const clock = h("time", { datetime: message.createdAt, title: time.toLocaleString() }, time.toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit" }));
+    const clock = h(
+      "time",
+      { datetime: message.createdAt, title: time.toLocaleString() },
+      time.toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit" }),
+    );
     return h(
       `article.message${joined ? ".joined" : ""}${mine ? ".mine" : ""}${marked ? ".marked" : ""}`,
       { "data-message": message.id, "data-focus": `message:${message.id}`, tabindex: -1 },
@@ -47,22 +59,35 @@ export function messageView(session) {
   }
 
   function quote(replied) {
-    const text = replied ? (replied.retracted ? "Deleted message" : replied.content || replied.plainText || "Sticker") : "An earlier message";
+    const text = replied
+      ? replied.retracted
+        ? "Deleted message"
+        : replied.content || replied.plainText || "Sticker"
+      : "An earlier message";
     const jump = () => document.querySelector(`[data-message="${CSS.escape(replied?.id ?? "")}"]`)?.focus();
-    return h("button.quote", { type: "button", tabindex: -1, onclick: jump }, icon("reply"), replied && h("b", {}, state.name(replied.authorId)), h("span", {}, text));
+    return h(
+      "button.quote",
+      { type: "button", tabindex: -1, onclick: jump },
+      icon("reply"),
+      replied && h("b", {}, state.name(replied.authorId)),
+      h("span", {}, text),
+    );
   }
 
   function content(message) {
     if (message.retracted) return h("p.text.retracted", {}, "This message was deleted.");
     if (message.type === "message/sticker") return sticker(message);
     const text = message.content ?? "";
-    const edited = message.editedAt && h("span.edited", { title: new Date(message.editedAt).toLocaleString() }, " edited");
+    const edited =
+      message.editedAt && h("span.edited", { title: new Date(message.editedAt).toLocaleString() }, " edited");
     return h(ONLY_EMOJI.test(text) ? "p.text.large" : "p.text", {}, ...lively(text), edited);
   }
 
   function sticker({ payload, plainText }) {
     const name = String(payload?.name ?? plainText ?? "Sticker");
-    return typeof payload?.imageUrl === "string" ? h("img.sticker", { src: address(payload.imageUrl), alt: name, title: name }) : h("p.text", {}, name);
+    return typeof payload?.imageUrl === "string"
+      ? h("img.sticker", { src: address(payload.imageUrl), alt: name, title: name })
+      : h("p.text", {}, name);
   }
 
   function reactions(message) {
@@ -75,7 +100,15 @@ export function messageView(session) {
         const names = userIds.map((id) => state.name(id)).join(", ");
         return h(
           "button.reaction",
-          { type: "button", "aria-pressed": String(pressed), "aria-label": `${REACTIONS[character] ?? character}: ${names}`, title: names, disabled: !reacts(message), "data-focus": `reaction:${message.id}:${character}`, onclick: () => toggle(message, character) },
+          {
+            type: "button",
+            "aria-pressed": String(pressed),
+            "aria-label": `${REACTIONS[character] ?? character}: ${names}`,
+            title: names,
+            disabled: !reacts(message),
+            "data-focus": `reaction:${message.id}:${character}`,
+            onclick: () => toggle(message, character),
+          },
           emoji(character),
           h("span", {}, String(userIds.length)),
         );
@@ -85,24 +118,38 @@ export function messageView(session) {
 
   function toggle(message, character) {
     const pressed = message.reactions.find((reaction) => reaction.emoji === character)?.userIds.includes(state.me.id);
-    return session.attempt((api) => api[pressed ? "delete" : "put"](at("/messages/{}/reactions/{}", message.id, character)));
+    return session.attempt((api) =>
+      api[pressed ? "delete" : "put"](at("/messages/{}/reactions/{}", message.id, character)),
+    );
   }
 
   function tools(message, mine) {
-    const tool = (name, label, run) => h("button.icon-button", { type: "button", "aria-label": label, title: label, onclick: run }, icon(name));
+    const tool = (name, label, run) =>
+      h("button.icon-button", { type: "button", "aria-label": label, title: label, onclick: run }, icon(name));
     return h(
       ".tools",
       {},
       reacts(message) && tool("smile", "React", ({ currentTarget }) => pick(currentTarget, message)),
       talks(message) && tool("reply", "Reply", () => draft({ replyTo: message.id, editing: null })),
-      mine && message.type !== "message/sticker" && tool("edit", "Edit", () => draft({ replyTo: null, editing: message.id })),
+      mine &&
+        message.type !== "message/sticker" &&
+        tool("edit", "Edit", () => draft({ replyTo: null, editing: message.id })),
       (mine || moderates(message)) && tool("bin", "Delete", () => remove(message)),
     );
   }
 
   function pick(anchor, message) {
     const choices = Object.entries(REACTIONS).map(([character, label]) =>
-      h("button", { type: "button", "aria-label": label, title: label, onclick: () => (picker.hidePopover(), toggle(message, character)) }, emoji(character)),
+      h(
+        "button",
+        {
+          type: "button",
+          "aria-label": label,
+          title: label,
+          onclick: () => (picker.hidePopover(), toggle(message, character)),
+        },
+        emoji(character),
+      ),
     );
     const picker = h(".picker", { popover: "auto", role: "group", "aria-label": "Reactions" }, ...choices);
     raise(picker, anchor);
@@ -115,7 +162,12 @@ export function messageView(session) {
   }
 
   async function remove(message) {
-    const sure = await ask({ title: "Delete this message?", text: message.content || message.plainText, action: "Delete", danger: true });
+    const sure = await ask({
+      title: "Delete this message?",
+      text: message.content || message.plainText,
+      action: "Delete",
+      danger: true,
+    });
     if (sure) await session.attempt((api) => api.delete(at("/messages/{}", message.id)));
   }
 

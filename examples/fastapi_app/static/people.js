@@ -11,11 +11,12 @@ export function people(session, { drawer }) {
   const list = h(".list");
   root.append(head, list);
 
-  const inServer = (server, userId) => server && [server.id, server.name, server.ownerId, [...server.may], [...server.roles], server.members.get(userId)];
+  const inServer = (server, userId) =>
+    server && [server.id, server.name, server.ownerId, [...server.may], [...server.roles], server.members.get(userId)];
 
   return () => {
     const { server, channel } = state;
-    const users = server ? [...server.members.keys()] : channel?.recipients?.map(({ id }) => id) ?? [];
+    const users = server ? [...server.members.keys()] : (channel?.recipients?.map(({ id }) => id) ?? []);
     const invites = Boolean(server) && state.may("INVITE_MEMBERS", server.id);
     show(head, ["head"], {
       key: String,
@@ -25,12 +26,28 @@ export function people(session, { drawer }) {
           ".people-head",
           {},
           h("h2", {}, users.length ? `People · ${users.length}` : "People"),
-          invites && h("button.icon-button", { type: "button", "aria-label": "Invite somebody", title: "Invite somebody", onclick: () => actions.invite(session) }, icon("plus")),
-          h("button.icon-button.closer", { type: "button", "aria-label": "Close", onclick: () => drawer(null) }, icon("close")),
+          invites &&
+            h(
+              "button.icon-button",
+              {
+                type: "button",
+                "aria-label": "Invite somebody",
+                title: "Invite somebody",
+                onclick: () => actions.invite(session),
+              },
+              icon("plus"),
+            ),
+          h(
+            "button.icon-button.closer",
+            { type: "button", "aria-label": "Close", onclick: () => drawer(null) },
+            icon("close"),
+          ),
         ),
     });
     const byName = (one, other) => state.name(one).localeCompare(state.name(other));
-    const [here, away] = [users.filter((id) => state.online.has(id)), users.filter((id) => !state.online.has(id))].map((ids) => ids.sort(byName));
+    const [here, away] = [users.filter((id) => state.online.has(id)), users.filter((id) => !state.online.has(id))].map(
+      (ids) => ids.sort(byName),
+    );
     const rows = [
       { id: "online", heading: `Online · ${here.length}` },
       ...here.map((id) => ({ id: `user:${id}`, userId: id, online: true })),
@@ -40,8 +57,14 @@ export function people(session, { drawer }) {
     if (!users.length) rows.push({ id: "nobody" });
     show(list, rows, {
       key: ({ id }) => id,
-      fingerprint: ({ heading, userId, online }) => JSON.stringify([heading, online, state.users.get(userId), inServer(server, userId)]),
-      draw: (row) => (row.heading ? h("h3", {}, row.heading) : row.userId ? person(row) : h(".nobody", {}, cat({ asleep: true }), h("p", {}, "Open a conversation to see who is in it."))),
+      fingerprint: ({ heading, userId, online }) =>
+        JSON.stringify([heading, online, state.users.get(userId), inServer(server, userId)]),
+      draw: (row) =>
+        row.heading
+          ? h("h3", {}, row.heading)
+          : row.userId
+            ? person(row)
+            : h(".nobody", {}, cat({ asleep: true }), h("p", {}, "Open a conversation to see who is in it.")),
     });
   };
 
@@ -57,11 +80,31 @@ export function people(session, { drawer }) {
       { "data-user": userId },
       h(
         "button.name",
-        { type: "button", "data-focus": `person:${userId}`, "aria-haspopup": "menu", onclick: ({ currentTarget }) => actions.personMenu(session, currentTarget, user, { drawer }) },
+        {
+          type: "button",
+          "data-focus": `person:${userId}`,
+          "aria-haspopup": "menu",
+          onclick: ({ currentTarget }) => actions.personMenu(session, currentTarget, user, { drawer }),
+        },
         face(user, online),
-        h("span.what", {}, h("span", {}, user.displayName, myself && h("small", {}, " (you)")), title && h("small.title", {}, title)),
+        h(
+          "span.what",
+          {},
+          h("span", {}, user.displayName, myself && h("small", {}, " (you)")),
+          title && h("small.title", {}, title),
+        ),
       ),
-      kicks && h("button.icon-button.kick", { type: "button", "aria-label": `Remove ${user.displayName}`, title: `Remove ${user.displayName} from ${server.name}`, onclick: () => actions.kick(session, user) }, icon("boot")),
+      kicks &&
+        h(
+          "button.icon-button.kick",
+          {
+            type: "button",
+            "aria-label": `Remove ${user.displayName}`,
+            title: `Remove ${user.displayName} from ${server.name}`,
+            onclick: () => actions.kick(session, user),
+          },
+          icon("boot"),
+        ),
     );
   }
 }

@@ -8,7 +8,8 @@ export class Session {
   state = new State();
   #socket;
   #queue = Promise.resolve(); // events and loads run one after another: none overtakes, none is half done
-  #recovered = false;
+  #recovered = false; // the server replays what this connection missed
+  #loaded = false;
   #scheduled = false;
   #renewable = true;
   #lastChannel = new Map(); // server id or null → the channel looked at last
@@ -48,7 +49,7 @@ export class Session {
   #events = {
     PRESENCE_INITIAL_STATE: (userIds) => void (this.state.online = new Set(userIds)),
     PRESENCE_UPDATE: ({ userId, status }) => void this.state.online[status === "online" ? "add" : "delete"](userId),
-    ready: () => this.#recovered || this.#load(),
+    ready: () => (this.#recovered && this.#loaded) || this.#load(),
     error: ({ message }) => this.hooks.onNotice(message, { bad: true }),
     MESSAGE_CREATE: (message) => this.#arrived(message),
     MESSAGE_UPDATE: (message) => this.state.put(message),
@@ -73,7 +74,9 @@ export class Session {
   /** Show a channel; without one, the last looked at of the server (or of the DMs: null). */
   open(serverId, channelId = this.#lastChannel.get(serverId)) {
     const { state } = this;
-    const channels = serverId ? state.shelves(state.servers.get(serverId)).flatMap(([, shelf]) => shelf) : [...state.dms.values()];
+    const channels = serverId
+      ? state.shelves(state.servers.get(serverId)).flatMap(([, shelf]) => shelf)
+      : [...state.dms.values()];
     const channel = channels.find(({ id }) => id === channelId) ?? (serverId ? channels[0] : undefined);
     state.place = { serverId, channelId: channel?.id ?? null, notice: null };
     state.draft = { replyTo: null, editing: null };
@@ -106,10 +109,11 @@ export class Session {
   }
 
   /** Show a server this window just created or joined, without waiting for the event. */
-  enter = (serverId, channelId) => this.#enqueue(async () => {
-    await this.#loadServer(serverId);
-    this.open(serverId, channelId);
-  });
+  enter = (serverId, channelId) =>
+    this.#enqueue(async () => {
+      await this.#loadServer(serverId);
+      this.open(serverId, channelId);
+    });
 
   /** A server is gone for us, and why: "kicked", "deleted", "gone" (found so after an absence), or "left" by ourselves. */
   left(serverId, why) {
@@ -120,7 +124,10 @@ export class Session {
       this.open(null, null);
       if (why !== "left") this.state.place.notice = { server, why };
     } else if (why !== "left") {
-      this.hooks.onNotice(why === "kicked" ? `You were removed from ${server.name}.` : `${server.name} is gone.`, { bad: true, stays: true });
+      this.hooks.onNotice(why === "kicked" ? `You were removed from ${server.name}.` : `${server.name} is gone.`, {
+        bad: true,
+        stays: true,
+      });
     }
     this.changed();
   }
@@ -144,6 +151,7 @@ export class Session {
 
   #enqueue(step) {
     this.#queue = this.#queue.then(step).catch((error) => {
+      if (error.status === 404) return; // gone in between: the event that says so is behind us in the queue
       console.error(error);
       this.hooks.onNotice(error.message, { bad: true });
     });
@@ -151,8 +159,9 @@ export class Session {
   }
 
   #connection(state, detail) {
-    const waited = this.state.connection.state !== "live";
-    this.state.connection = { state, detail };
+    const before = this.state.connection;
+    const waited = before.state !== "live";
+    this.state.connection = { state, detail, again: before.again || !waited };
     if (state === "live") [this.#recovered, this.#renewable] = [detail.recovered, true];
     if (state === "refused") this.#refused(detail, waited);
     this.changed();
@@ -173,6 +182,7 @@ export class Session {
   }
 
   async #load() {
+    this.#loaded = false;
     const [servers, dms] = await Promise.all([this.api.get("/servers"), this.api.get("/dms")]);
     const { state } = this;
     state.messages.clear();
@@ -182,13 +192,20 @@ export class Session {
     for (const id of state.servers.keys()) if (!servers.some((server) => server.id === id)) this.left(id, "gone");
     await Promise.all(servers.map(({ id }) => this.#loadServer(id)));
     const { serverId, channelId, notice } = state.place;
-    if (!notice) this.open(serverId === undefined ? servers[0]?.id ?? null : state.servers.has(serverId) ? serverId : null, channelId);
+    if (!notice)
+      this.open(
+        serverId === undefined ? (servers[0]?.id ?? null) : state.servers.has(serverId) ? serverId : null,
+        channelId,
+      );
+    this.#loaded = true;
   }
 
   async #loadServer(serverId) {
     const parts = ["", "/channels", "/categories", "/stickers", "/members", "/roles", "/permissions"];
     const path = at("/servers/{}", serverId);
-    const [server, channels, categories, stickers, members, roles, may] = await Promise.all(parts.map((part) => this.api.get(path + part)));
+    const [server, channels, categories, stickers, members, roles, may] = await Promise.all(
+      parts.map((part) => this.api.get(path + part)),
+    );
     const { state } = this;
     const before = state.servers.get(serverId);
     state.meet(members.map(({ user }) => user));
@@ -212,11 +229,13 @@ export class Session {
 
   async #history(channelId, before) {
     const page = 50;
-    const older = await this.api.get(at("/channels/{}/messages", channelId) + `?limit=${page}` + (before ? at("&before={}", before) : ""));
+    const older = await this.api.get(
+      at("/channels/{}/messages", channelId) + `?limit=${page}` + (before ? at("&before={}", before) : ""),
+    );
     const { state } = this;
     if (!state.find(channelId)) return;
     state.meet(older.map(({ author }) => author));
-    const known = before ? state.messages.get(channelId) ?? [] : [];
+    const known = before ? (state.messages.get(channelId) ?? []) : [];
     state.messages.set(channelId, [...older, ...known]);
     if (older.length < page) state.complete.add(channelId);
   }
@@ -224,7 +243,8 @@ export class Session {
   async #arrived(message) {
     const { state } = this;
     state.meet([message.author]);
-    if (!message.serverId && !state.dms.has(message.channelId)) this.#meetDm(await this.api.get(at("/channels/{}", message.channelId)));
+    if (!message.serverId && !state.dms.has(message.channelId))
+      this.#meetDm(await this.api.get(at("/channels/{}", message.channelId)));
     state.put(message, { create: true });
     state.touched.set(message.channelId, message.createdAt);
     if (message.authorId === state.me.id) return;

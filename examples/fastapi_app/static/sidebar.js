@@ -24,11 +24,20 @@ export function sidebar(session, { drawer, leave }) {
 
   const latest = (channel) => state.touched.get(channel.id) ?? channel.createdAt;
   const shelves = () =>
-    state.server ? state.shelves(state.server) : [[null, [...state.dms.values()].sort((one, other) => (latest(one) < latest(other) ? 1 : -1))]];
+    state.server
+      ? state.shelves(state.server)
+      : [[null, [...state.dms.values()].sort((one, other) => (latest(one) < latest(other) ? 1 : -1))]];
 
   function drawRail() {
     const tiles = [
-      { id: "home", name: "Direct messages", unread: state.unreadIn(null), current: state.place.serverId === null, run: () => go(null), draw: cat },
+      {
+        id: "home",
+        name: "Direct messages",
+        unread: state.unreadIn(null),
+        current: state.place.serverId === null,
+        run: () => go(null),
+        draw: cat,
+      },
       ...[...state.servers.values()].map((server) => ({
         id: server.id,
         name: server.name,
@@ -40,7 +49,11 @@ export function sidebar(session, { drawer, leave }) {
       { id: "new", name: "New server", run: () => actions.newServer(session), draw: () => icon("plus") },
       { id: "discover", name: "Join a server", run: () => actions.discover(session), draw: () => icon("compass") },
     ];
-    show(rail, tiles, { key: ({ id }) => id, fingerprint: ({ name, unread, current }) => JSON.stringify([name, unread, current]), draw: tile });
+    show(rail, tiles, {
+      key: ({ id }) => id,
+      fingerprint: ({ name, unread, current }) => JSON.stringify([name, unread, current]),
+      draw: tile,
+    });
   }
 
   function drawPlace() {
@@ -68,7 +81,15 @@ export function sidebar(session, { drawer, leave }) {
     if (!rows.length) rows.push({ id: "nothing" });
     const current = state.place.channelId;
     const print = ({ id, category, channel, unread }) =>
-      JSON.stringify([category?.name, channel, channel && state.title(channel), unread, id === current, channel?.recipients && here(channel), manages()]);
+      JSON.stringify([
+        category?.name,
+        channel,
+        channel && state.title(channel),
+        unread,
+        id === current,
+        channel?.recipients && here(channel),
+        manages(),
+      ]);
     show(channels, rows, { key: ({ id }) => id, fingerprint: print, draw: row });
   }
 
@@ -77,7 +98,12 @@ export function sidebar(session, { drawer, leave }) {
 
   function row({ category, channel, unread }) {
     if (category) return shelfTitle(category);
-    if (!channel) return h("p.nothing", {}, state.server ? "No channel is open to you here." : "No conversations yet. Pick somebody with the plus above.");
+    if (!channel)
+      return h(
+        "p.nothing",
+        {},
+        state.server ? "No channel is open to you here." : "No conversations yet. Pick somebody with the plus above.",
+      );
     const direct = channel.type === "dm";
     const other = direct && (state.others(channel)[0] ?? state.me);
     const current = channel.id === state.place.channelId;
@@ -86,12 +112,20 @@ export function sidebar(session, { drawer, leave }) {
       {},
       h(
         "button.name",
-        { type: "button", onclick: () => go(channel.serverId, channel.id), "aria-current": current && "page", "data-focus": channel.id, "data-channel": channel.id },
+        {
+          type: "button",
+          onclick: () => go(channel.serverId, channel.id),
+          "aria-current": current && "page",
+          "data-focus": channel.id,
+          "data-channel": channel.id,
+        },
         direct ? face(state.users.get(other.id) ?? other, here(channel)) : icon(channel.private ? "lock" : "hash"),
         h("span", {}, state.title(channel)),
         unread > 0 && h("span.badge", { "aria-label": `${unread} unread` }, String(unread)),
       ),
-      !direct && manages() && more(`Channel ${channel.name}`, (anchor) => actions.channelMenu(session, anchor, channel)),
+      !direct &&
+        manages() &&
+        more(`Channel ${channel.name}`, (anchor) => actions.channelMenu(session, anchor, channel)),
     );
   }
 
@@ -115,8 +149,22 @@ export function sidebar(session, { drawer, leave }) {
           ".me",
           {},
           face(state.users.get(state.me.id), live),
-          h(".who", {}, h("span.name", {}, name), h(live ? "span.live" : "span.live.off", {}, live ? "Live" : "Not connected")),
-          h("button.icon-button", { type: "button", "aria-label": "Be somebody else", title: "Be somebody else", onclick: () => (session.close(), leave()) }, icon("exit")),
+          h(
+            ".who",
+            {},
+            h("span.name", {}, name),
+            h(live ? "span.live" : "span.live.off", {}, live ? "Live" : "Not connected"),
+          ),
+          h(
+            "button.icon-button",
+            {
+              type: "button",
+              "aria-label": "Be somebody else",
+              title: "Be somebody else",
+              onclick: () => (session.close(), leave()),
+            },
+            icon("exit"),
+          ),
         ),
     });
   }
@@ -127,12 +175,29 @@ export function sidebar(session, { drawer, leave }) {
 function tile({ id, name, unread, current, run, draw }) {
   return h(
     `button.tile${current ? ".current" : ""}${unread === undefined ? ".action" : ""}`,
-    { type: "button", onclick: run, title: name, "aria-label": unread ? `${name}, ${unread} unread` : name, "aria-current": current && "true", "data-focus": id, "data-server": id },
+    {
+      type: "button",
+      onclick: run,
+      title: name,
+      "aria-label": unread ? `${name}, ${unread} unread` : name,
+      "aria-current": current && "true",
+      "data-focus": id,
+      "data-server": id,
+    },
     draw(),
     unread > 0 && h("span.badge", {}, unread > 99 ? "99+" : String(unread)),
   );
 }
 
 function more(what, open) {
-  return h("button.icon-button.more", { type: "button", "aria-label": `${what}: more`, "aria-haspopup": "menu", onclick: ({ currentTarget }) => open(currentTarget) }, icon("more"));
+  return h(
+    "button.icon-button.more",
+    {
+      type: "button",
+      "aria-label": `${what}: more`,
+      "aria-haspopup": "menu",
+      onclick: ({ currentTarget }) => open(currentTarget),
+    },
+    icon("more"),
+  );
 }

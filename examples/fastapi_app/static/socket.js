@@ -10,8 +10,15 @@
  * them: polling, acks, binary attachments. The npm package socket.io-client has all three and works here unchanged.
  */
 
-const OPEN = "0", CLOSE = "1", PING = "2", PONG = "3", MESSAGE = "4"; // Engine.IO
-const CONNECT = "0", DISCONNECT = "1", EVENT = "2", CONNECT_ERROR = "4"; // Socket.IO
+const OPEN = "0",
+  CLOSE = "1",
+  PING = "2",
+  PONG = "3",
+  MESSAGE = "4"; // Engine.IO
+const CONNECT = "0",
+  DISCONNECT = "1",
+  EVENT = "2",
+  CONNECT_ERROR = "4"; // Socket.IO
 const OPENING_TIMEOUT = 8_000; // milliseconds from the first attempt to CONNECT
 const LONGEST_DELAY = 8_000; // milliseconds between two attempts
 
@@ -91,7 +98,7 @@ export class Socket {
 
   #message(packet) {
     // Namespace and ack id are optional; the page asks for neither, so both are stepped over.
-    const [, type, data] = /^(\d)(?:\/[^,]*,)?\d*(.*)$/s.exec(packet);
+    const [, type, data] = /^([0-4])(?:\/[^,]*,)?\d*(.*)$/s.exec(packet) ?? [];
     const value = data ? JSON.parse(data) : undefined;
     if (type === CONNECT) {
       const recovered = Boolean(value.pid) && value.pid === this.#recovery?.pid;

@@ -2,7 +2,7 @@
 
 export class State {
   me = null;
-  connection = { state: "connecting", detail: {} };
+  connection = { state: "connecting", detail: {}, again: false }; // again: it was live before
   users = new Map(); // id → User
   online = new Set(); // user ids
   servers = new Map(); // id → Server with its channels, categories, stickers, members, and what I may do
@@ -28,7 +28,8 @@ export class State {
   /** A channel by id, wherever it is. */
   find(channelId) {
     if (this.dms.has(channelId)) return this.dms.get(channelId);
-    for (const server of this.servers.values()) if (server.channels.has(channelId)) return server.channels.get(channelId);
+    for (const server of this.servers.values())
+      if (server.channels.has(channelId)) return server.channels.get(channelId);
     return undefined;
   }
 
@@ -53,7 +54,11 @@ export class State {
   }
 
   title(channel) {
-    return channel.type === "dm" ? this.others(channel).map(({ id }) => this.name(id)).join(", ") || "Notes to self" : channel.name;
+    return channel.type === "dm"
+      ? this.others(channel)
+          .map(({ id }) => this.name(id))
+          .join(", ") || "Notes to self"
+      : channel.name;
   }
 
   /** Put a message in its place, or replace what was there. Unknown older ones are left to the history. */
@@ -77,7 +82,10 @@ export class State {
 
   /** Unread messages of one server, of the DMs (null), or of everything. */
   unreadIn(serverId) {
-    const channels = serverId === undefined ? [...this.unread.keys()] : [...(serverId ? this.servers.get(serverId).channels : this.dms).keys()];
+    const channels =
+      serverId === undefined
+        ? [...this.unread.keys()]
+        : [...(serverId ? this.servers.get(serverId).channels : this.dms).keys()];
     return channels.reduce((sum, id) => sum + (this.unread.get(id)?.count ?? 0), 0);
   }
 
@@ -98,7 +106,9 @@ export class State {
     const categories = [...server.categories.values()].sort(byPosition);
     return [null, ...categories].map((category) => [
       category,
-      channels.filter(({ categoryId }) => (server.categories.has(categoryId) ? categoryId : null) === (category?.id ?? null)),
+      channels.filter(
+        ({ categoryId }) => (server.categories.has(categoryId) ? categoryId : null) === (category?.id ?? null),
+      ),
     ]);
   }
 }

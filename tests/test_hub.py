@@ -1,0 +1,237 @@
+"""This process's connections: fan-out, membership, commands."""
+
+from __future__ import annotations
+
+import time
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import settings
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
+
+from asgi_realtime.connection import Connection
+from asgi_realtime.errors import RateLimited, Unauthorized
+from asgi_realtime.limits import Limits
+from asgi_realtime.messages import (
+    AddToRoom,
+    CloseRoom,
+    Command,
+    ConnectionId,
+    DisconnectUser,
+    GatewayName,
+    Publication,
+    RefreshRooms,
+    RemoveFromRoom,
+    RevokeToken,
+    RevokeUser,
+    RoomName,
+    Target,
+    ToAll,
+    ToRoom,
+    ToUsers,
+    UserId,
+)
+from tests.recording import GATEWAY, RecordingTransport, World
+
+ANN, BOB = UserId("ann"), UserId("bob")
+OTHER = GatewayName("/nobody mounted this")
+
+
+def publication(
+    event: str, target: Target, *, except_: tuple[ConnectionId, ...] = (), volatile: bool = False
+) -> Publication:
+    return Publication(gateway=GATEWAY, target=target, event=event, except_=except_, volatile=volatile)
+
+
+async def test_targets() -> None:
+    world = World()
+    ann, to_ann = world.admit("ann")
+    _, to_ann_too = world.admit("ann")
+    bob, to_bob = world.admit("bob")
+    await ann.join("room")
+    await bob.join("room")
+    assert world.hub.deliver(publication("room", ToRoom(RoomName("room")))) == 2
+    assert world.hub.deliver(publication("user", ToUsers((ANN,)))) == 2
+    assert world.hub.deliver(publication("users", ToUsers((ANN, BOB, ANN)))) == 3
+    assert world.hub.deliver(publication("all", ToAll())) == 3
+    assert world.hub.deliver(publication("but", ToAll(), except_=(ann.id, bob.id))) == 1
+    assert world.hub.deliver(publication("none", ToRoom(RoomName("empty")))) == 0
+    assert world.hub.deliver(Publication(gateway=OTHER, target=ToAll(), event="x")) == 0
+    assert to_ann.events == ["room", "user", "users", "all"]
+    assert to_ann_too.events == ["user", "users", "all", "but"]
+    assert to_bob.events == ["room", "users", "all"]
+
+
+async def test_volatile_events_pass_over_who_is_behind() -> None:
+    world = World()
+    _, quick = world.admit()
+    _, slow = world.admit()
+    slow.behind = True
+    assert world.hub.deliver(publication("typing", ToAll(), volatile=True)) == 1
+    assert world.hub.deliver(publication("message", ToAll())) == 2
+    assert (quick.events, slow.events) == (["typing", "message"], ["message"])
+
+
+async def test_a_recipient_that_ends_in_the_middle_of_a_fan_out() -> None:
+    world = World(Limits(outbox_bytes=10))
+    slow, to_slow = world.admit()
+    slow.hold()
+    _, to_other = world.admit()
+    for number in range(3):
+        world.hub.deliver(publication(f"event{number}", ToAll()))
+    assert to_slow.closes == [(1013, "too slow")]
+    assert to_other.events == ["event0", "event1", "event2"]
+    assert len(world.rooms) == 1
+
+
+async def test_connections_per_user() -> None:
+    world = World(Limits(connections_per_user=2))
+    first, _ = world.admit("ann")
+    world.admit("ann")
+    world.admit("bob")
+    with pytest.raises(RateLimited):
+        world.admit("ann")
+    first.end(1000, "")
+    world.admit("ann")
+    assert len(world.rooms.of_user("ann")) == 2
+
+
+async def test_who_was_revoked_while_authenticating_does_not_get_in() -> None:
+    world = World()
+    connection, _ = world.connection("ann", jti="1", iat=time.time())
+    world.hub.apply(RevokeToken("1"))
+    with pytest.raises(Unauthorized):
+        world.hub.add(connection)
+    assert not world.rooms.everybody
+
+
+async def test_revocations_cut_those_they_mean() -> None:
+    world = World()
+    now = time.time()
+    tokens = {jti: world.admit("ann", jti=jti, iat=now - 10)[1] for jti in ("1", "2")}
+    later = world.admit("ann", jti="3", iat=now + 10)[1]
+    bob = world.admit("bob", jti="4", iat=now - 10)[1]
+    world.hub.apply(RevokeToken("1"))
+    assert [tokens["1"].closes, tokens["2"].closes] == [[(1008, "credentials revoked")], []]
+    world.hub.apply(RevokeUser(ANN, now))
+    assert tokens["2"].closes == [(1008, "credentials revoked")]
+    assert (later.closes, bob.closes) == ([], [])
+
+
+async def test_disconnecting_a_user() -> None:
+    world = World()
+    closed = [world.admit("ann")[1] for _ in range(2)]
+    kept = world.admit("bob")[1]
+    world.hub.apply(DisconnectUser(OTHER, ANN, 1008, "out"))
+    assert not closed[0].closes
+    world.hub.apply(DisconnectUser(GATEWAY, ANN, 1008, "out"))
+    world.hub.apply(DisconnectUser(None, UserId("nobody"), 1008, "out"))
+    assert [transport.closes for transport in closed] == [[(1008, "out")]] * 2
+    assert not kept.closes
+    assert len(world.rooms) == 1
+
+
+async def test_commands_for_a_gateway_of_another_process() -> None:
+    world = World()
+    world.admit()
+    for command in (CloseRoom(OTHER, RoomName("a")), AddToRoom(OTHER, ANN, RoomName("a")), RefreshRooms(OTHER, ToAll())):
+        assert world.hub.apply(command) is None
+
+
+async def test_a_gateway_without_a_service_has_nothing_to_refresh() -> None:
+    world = World(with_host=False)
+    connection, _ = world.admit()
+    assert world.hub.apply(RefreshRooms(GATEWAY, ToAll())) is None
+    with pytest.raises(RuntimeError):
+        world.hub.refresh(connection)
+
+
+class HubMachine(RuleBasedStateMachine):
+    """Commands, broadcasts and ends in any order, beside a model that knows who must have heard what."""
+
+    connections = Bundle("connections")
+    rooms = st.sampled_from([RoomName(name) for name in ("server", "channel", "dm", "ann")])
+    users = st.sampled_from([ANN, BOB])
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World(with_host=False)
+        self.here: dict[Connection, set[str]] = {}
+        self.heard: dict[RecordingTransport, list[str]] = {}
+        self.below = {"channel": "server"}
+        self.count = 0
+
+    @rule(target=connections, user=users)
+    def connect(self, user: UserId) -> tuple[Connection, RecordingTransport]:
+        connection, transport = self.world.admit(user)
+        self.here[connection] = set()
+        self.heard[transport] = []
+        return connection, transport
+
+    @rule(client=connections)
+    def end(self, client: tuple[Connection, RecordingTransport]) -> None:
+        client[0].end(1000, "")
+        self.here.pop(client[0], None)
+
+    def apply(self, command: Command) -> None:
+        assert self.world.hub.apply(command) is None
+
+    @rule(user=users, room=rooms)
+    def add(self, user: UserId, room: RoomName) -> None:
+        parent = self.below.get(room)
+        self.apply(AddToRoom(GATEWAY, user, room, None if parent is None else RoomName(parent)))
+        for connection, joined in self.here.items():
+            if connection.identity.user_id == user:
+                joined.add(room)
+
+    def take_out(self, joined: set[str], room: str) -> None:
+        # The model's places are fixed; whether the hub knows a channel's server depends on who told it,
+        # and `add` always does.
+        joined -= {room} | {name for name, parent in self.below.items() if parent == room}
+
+    @rule(user=users, room=rooms)
+    def remove(self, user: UserId, room: RoomName) -> None:
+        self.apply(RemoveFromRoom(GATEWAY, user, room))
+        for connection, joined in self.here.items():
+            if connection.identity.user_id == user:
+                self.take_out(joined, room)
+
+    @rule(room=rooms)
+    def close(self, room: RoomName) -> None:
+        self.apply(CloseRoom(GATEWAY, room))
+        for joined in self.here.values():
+            self.take_out(joined, room)
+
+    @rule(target_room=rooms, spared=st.none() | connections)
+    def broadcast(self, target_room: RoomName, spared: tuple[Connection, RecordingTransport] | None) -> None:
+        self.count += 1
+        event = f"event{self.count}"
+        except_ = () if spared is None else (spared[0].id,)
+        expected = [
+            connection
+            for connection, joined in self.here.items()
+            if target_room in joined and (spared is None or connection is not spared[0])
+        ]
+        delivered = self.world.hub.deliver(publication(event, ToRoom(target_room), except_=except_))
+        assert delivered == len(expected)
+        for connection in expected:
+            transport = connection.transport
+            assert isinstance(transport, RecordingTransport)
+            self.heard[transport].append(event)
+
+    @rule(user=users)
+    def disconnect(self, user: UserId) -> None:
+        self.apply(DisconnectUser(None, user, 1008, ""))
+        self.here = {c: joined for c, joined in self.here.items() if c.identity.user_id != user}
+
+    @invariant()
+    def agrees(self) -> None:
+        assert set(self.world.rooms.everybody) == set(self.here)
+        for connection, joined in self.here.items():
+            assert connection.rooms == joined
+        for transport, events in self.heard.items():
+            assert transport.events == events
+
+
+HubMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+TestHub = HubMachine.TestCase

@@ -1,0 +1,80 @@
+"""README keeps its word: the table names every variable with its default, and its client talks to its server."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import os
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import httpx
+import pytest
+
+from asgi_realtime import Limits, Settings
+from asgi_realtime.auth import create_token
+from asgi_realtime.settings import variable
+from tests.servers import Serve
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+WIRE = Path(__file__).parent / "wire"
+SECRET = "a secret of at least thirty-two bytes"
+
+
+def written(default: Any) -> str:
+    """A default as the table writes it."""
+    if default is None or default == ():
+        return ""
+    if isinstance(default, bool):
+        return f"`{str(default).lower()}`"
+    return (
+        f"`{','.join(default)}`"
+        if isinstance(default, tuple)
+        else f"`{default:.15g}`"
+        if isinstance(default, float)
+        else f"`{default}`"
+    )
+
+
+def test_the_table_names_every_variable_with_its_default() -> None:
+    fields = [*dataclasses.fields(Settings), *dataclasses.fields(Limits)]
+    expected = {variable(field.name): written(field.default) for field in fields if field.name != "limits"}
+    table = {
+        name: default.strip() for name, default in re.findall(r"^\| `([A-Z_]+)` \|([^|]*)\|", README, re.MULTILINE)
+    }
+    assert table == expected
+
+
+def block(language: str) -> str:
+    """The only block of a language."""
+    (found,) = re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+    return str(found)
+
+
+async def test_the_five_minutes(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEW_JWT_SECRET", SECRET)
+    chat = ModuleType("chat")
+    monkeypatch.setitem(sys.modules, "chat", chat)
+    exec(compile(block("python"), "README.md", "exec"), chat.__dict__)
+    server = await serve(chat.app)
+    script = block("js").replace("http://localhost:8000", server.url)
+    client = await asyncio.create_subprocess_exec(
+        *("node", "--input-type=module", "--eval", script),
+        cwd=WIRE,
+        env=os.environ | {"TOKEN": create_token("ann", Settings(jwt_secret=SECRET))},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert client.stdout is not None
+    try:
+        async with asyncio.timeout(20):
+            assert await client.stdout.readline() == b"welcome, ann\n"
+            async with httpx.AsyncClient(base_url=server.url) as http:
+                answer = await http.post("/rooms/lobby/messages", params={"text": "hello"})
+            assert answer.json() == 1
+            assert await client.stdout.readline() == b"hello\n"
+    finally:
+        client.kill()
+        await client.communicate()
