@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any, TypeVar
 
 from asgi_realtime.broker.base import Broker
 from asgi_realtime.catalogue import encode
+from asgi_realtime.connection import Dialect
 from asgi_realtime.errors import BrokerUnavailable, ConfigurationError, PayloadTooLarge
 from asgi_realtime.limits import Limits, check_room_name
 from asgi_realtime.messages import (
@@ -44,7 +45,7 @@ class Broadcaster:
     changes included: after `remove_user_from_room` returns, no later broadcast reaches that user there.
 
     Every broadcast raises `PayloadTooLarge`, `BrokerUnavailable`, `TypeError` for a payload that is
-    not JSON, or `ConfigurationError` for an unknown gateway; then nobody received it (but for
+    not JSON (or has `bytes` in it, for a WebSocket gateway), or `ConfigurationError` for an unknown gateway; then nobody received it (but for
     `BrokerUnavailable`, where nobody can say).
     """
 
@@ -53,7 +54,7 @@ class Broadcaster:
         *,
         broker: Broker,
         presence: Presence,
-        gateways: Collection[GatewayName],
+        gateways: Mapping[GatewayName, Dialect],
         limits: Limits,
         publish_timeout: float,
         gateway: GatewayName | None = None,
@@ -148,6 +149,8 @@ class Broadcaster:
         key: str | None = None,
     ) -> Receipt:
         """Send an event to every connection of some users, once each. Options as in `broadcast_to_room`."""
+        if isinstance(user_ids, str):
+            raise TypeError("broadcast_to_users takes several user ids; for one there is broadcast_to_user")
         users = tuple(dict.fromkeys(UserId(user_id) for user_id in user_ids))
         return await self._publish(ToUsers(users), event, data, gateway, except_, volatile, key)
 
@@ -232,6 +235,8 @@ class Broadcaster:
     ) -> Receipt:
         name = self._named(gateway)
         payload, attachments = encode(data)
+        if attachments and not self._gateways[name].binary:
+            raise TypeError(f"{event}: {name} carries JSON and no bytes; encode them, as base64 text say")
         left_out = (except_,) if isinstance(except_, str) else tuple(except_)
         publication = Publication(
             gateway=name,

@@ -26,6 +26,10 @@ NO_ROOM = RoomName("")
 class Dialect(Protocol):
     """One wire form: how an event looks on it. Pure."""
 
+    @property
+    def binary(self) -> bool:
+        """Whether a payload may have `bytes` in it."""
+
     def event(
         self,
         event: str,

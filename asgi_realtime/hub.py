@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Collection
+from collections.abc import Awaitable, Collection, Mapping
+from types import MappingProxyType
 
 from asgi_realtime.broker.base import Broker
 from asgi_realtime.connection import NO_ROOM, Connection, Dialect
@@ -54,6 +55,7 @@ class Hub:
         self._revocations = revocations
         self._metrics = metrics
         self._mounts: dict[GatewayName, _Mount] = {}
+        self._dialects: dict[GatewayName, Dialect] = {}
         self._tasks = tasks
         self._refresher = Refresher(tasks)
 
@@ -64,11 +66,12 @@ class Hub:
     def mount(self, gateway: GatewayName, dialect: Dialect, limits: Limits, rooms_of: RoomsOf | None = None) -> None:
         """Make a gateway known. `rooms_of` asks the host for an identity's rooms, where there is such a host."""
         self._mounts[gateway] = _Mount(dialect, limits, rooms_of)
+        self._dialects[gateway] = dialect
 
     @property
-    def gateways(self) -> Collection[GatewayName]:
-        """The gateways mounted, as a live view."""
-        return self._mounts.keys()
+    def gateways(self) -> Mapping[GatewayName, Dialect]:
+        """The gateways mounted and what they speak, as a live view."""
+        return MappingProxyType(self._dialects)
 
     def rooms(self, gateway: GatewayName) -> Rooms:
         """The rooms of a mounted gateway, to look at."""

@@ -48,7 +48,7 @@ class Settings:
     dev: bool = False
     """`MEW_DEV`: development conveniences. With no key configured, a random JWT secret is made and warned about."""
     jwt_secret: str | None = _secret()
-    """`MEW_JWT_SECRET`: shared secret of HS256/384/512 tokens, at least 32 bytes (fewer only with `MEW_DEV`)."""
+    """`MEW_JWT_SECRET`: shared secret of HS256/384/512 tokens, at least 32 bytes (fewer: a warning)."""
     jwt_public_key: str | None = _secret()
     """`MEW_JWT_PUBLIC_KEY`: PEM public key or certificate (the text, or the path of a file; read once) of RS*, PS*,
     ES* or EdDSA tokens."""
@@ -162,9 +162,11 @@ class Settings:
         if "-----BEGIN" in secret:
             raise ConfigurationError("MEW_JWT_SECRET holds a PEM key; a public key belongs into MEW_JWT_PUBLIC_KEY")
         if len(secret.encode()) < MINIMUM_SECRET_BYTES and not self.dev:
-            raise ConfigurationError(
-                f"MEW_JWT_SECRET must have at least {MINIMUM_SECRET_BYTES} bytes, or it can be guessed from one token; "
-                'make one with: python -c "import secrets; print(secrets.token_urlsafe(48))"'
+            # Not refused: it is the host's secret, and its tokens are out there already.
+            logger.warning(
+                "MEW_JWT_SECRET has fewer than %d bytes and can be guessed from one token; "
+                'make one with: python -c "import secrets; print(secrets.token_urlsafe(48))"',
+                MINIMUM_SECRET_BYTES,
             )
 
     def _check_public_key(self, text_or_path: str) -> None:

@@ -30,6 +30,8 @@ _MAX_NESTING = 64
 class JSONDialect:
     """The frames of a JSON WebSocket. Binary has no place in them."""
 
+    binary = False
+
     def event(
         self, event: str, payload: bytes = b"", attachments: Sequence[bytes] = (), position: Position | None = None
     ) -> Frame:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
+import pytest
 from starlette.types import Message, Receive, Scope, Send
 from websockets.asyncio import client
 
@@ -148,6 +149,11 @@ class EchoServer:
         await websocket.send("2probe")
         assert await websocket.recv() == "3probe"
         return websocket
+
+
+def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What we logged, and not how slow asyncio's debug mode found the machine."""
+    return [record.message for record in caplog.records if record.name == "asgi_realtime"]
 
 
 @contextlib.asynccontextmanager

@@ -30,6 +30,7 @@ from asgi_realtime import (
 from asgi_realtime.connection import Connection
 from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.messages import Command, GatewayName, UserId
+from asgi_realtime.socketio.dialect import SocketIODialect
 from tests.recording import RecordingTransport
 
 SECRET = "a secret for tests that is long enough"
@@ -212,7 +213,7 @@ async def test_a_broker_that_is_stopped_or_stuck() -> None:
     stuck = Broadcaster(
         broker=StuckBroker(),  # type: ignore[arg-type]
         presence=realtime.presence,
-        gateways=[GatewayName("/")],
+        gateways={GatewayName("/"): SocketIODialect("/")},
         limits=Limits(),
         publish_timeout=0.01,
         gateway=GatewayName("/"),

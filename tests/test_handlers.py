@@ -75,7 +75,7 @@ def test_without_annotations_as_decoded() -> None:
 def test_defaults_and_what_is_missing() -> None:
     def function(text: str, times: int = 3) -> None: ...
 
-    assert arguments(function, "a") == ["a"]
+    assert arguments(function, "a") == ["a", 3]
     assert arguments(function, "a", 4) == ["a", 4]
     for sent in ((), ("a", "4"), (None,)):
         with pytest.raises(InvalidMessage):
@@ -90,7 +90,7 @@ def test_an_injected_parameter_after_an_optional_one() -> None:
     with pytest.raises(ConfigurationError):
         Handler("event", function)
     assert arguments(after, "a", 2) == ["a", 2, CONNECTION]
-    assert arguments(after, "a") == ["a"]
+    assert arguments(after, "a") == ["a", 1, CONNECTION]
 
 
 def test_constraints_in_annotations_hold() -> None:

@@ -134,7 +134,11 @@ async def test_disconnecting_a_user() -> None:
 async def test_commands_for_a_gateway_of_another_process() -> None:
     world = World()
     world.admit()
-    for command in (CloseRoom(OTHER, RoomName("a")), AddToRoom(OTHER, ANN, RoomName("a")), RefreshRooms(OTHER, ToAll())):
+    for command in (
+        CloseRoom(OTHER, RoomName("a")),
+        AddToRoom(OTHER, ANN, RoomName("a")),
+        RefreshRooms(OTHER, ToAll()),
+    ):
         assert world.hub.apply(command) is None
 
 

@@ -19,6 +19,7 @@ from asgi_realtime.messages import Identity, Json
 F = TypeVar("F", bound=Callable[..., Any])
 
 _EVENTS = "__realtime_events__"
+_MISSING = object()
 RESERVED = frozenset({"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"})
 """Names that no client may send and no handler may have: the protocol's own."""
 
@@ -74,7 +75,7 @@ async def call_host(function: Callable[..., Any], *arguments: Any) -> Any:
 class Handler:
     """A function that handles one event, with its signature read once."""
 
-    __slots__ = ("_asynchronous", "_function", "_optional", "_plan", "_rest")
+    __slots__ = ("_asynchronous", "_function", "_plan", "_rest")
 
     def __init__(self, event: str, function: Callable[..., Any]) -> None:
         """Read the signature.
@@ -84,8 +85,7 @@ class Handler:
         """
         self._function = function
         self._asynchronous = inspect.iscoroutinefunction(function)
-        self._plan: list[type | Validate] = []
-        self._optional = 0
+        self._plan: list[tuple[type | Validate, Any]] = []
         self._rest = False
         where = f"handler {getattr(function, '__qualname__', function)!s} of {event!r}"
         try:
@@ -103,14 +103,12 @@ class Handler:
         elif parameter.kind in (parameter.KEYWORD_ONLY, parameter.VAR_KEYWORD):
             raise ConfigurationError(f"{where}: parameter {parameter.name!r} cannot be filled; make it positional")
         elif annotation in (Connection, Identity, Broadcaster):
-            self._plan.append(annotation)
+            self._plan.append((annotation, None))
         else:
             try:
-                self._plan.append(validator(annotation))
+                self._plan.append((validator(annotation), parameter.default))
             except TypeError as error:
                 raise ConfigurationError(f"{where}: parameter {parameter.name!r}: {error}") from None
-            if parameter.default is not parameter.empty:
-                self._optional += 1
 
     def arguments(self, connection: Connection, broadcaster: Broadcaster, sent: Sequence[Json]) -> list[Any]:
         """What to call the function with.
@@ -120,7 +118,7 @@ class Handler:
         """
         arguments: list[Any] = []
         values = iter(sent)
-        for wanted in self._plan:
+        for wanted, default in self._plan:
             if wanted is Connection:
                 arguments.append(connection)
             elif wanted is Identity:
@@ -128,13 +126,13 @@ class Handler:
             elif wanted is Broadcaster:
                 arguments.append(broadcaster)
             else:
-                try:
-                    value = next(values)
-                except StopIteration:
-                    if self._optional:
-                        break
-                    raise InvalidMessage("a payload is missing") from None
-                arguments.append(wanted(value))
+                value = next(values, _MISSING)
+                if value is not _MISSING:
+                    arguments.append(wanted(value))
+                elif default is not inspect.Parameter.empty:
+                    arguments.append(default)
+                else:
+                    raise InvalidMessage("a payload is missing")
         if self._rest:
             arguments.extend(values)
         return arguments

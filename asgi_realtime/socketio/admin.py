@@ -81,7 +81,12 @@ class AdminUI(Observer):
             self._reporter.cancel()
             await asyncio.gather(self._reporter, return_exceptions=True)
 
-    # What the server tells us
+    # What the server tells us, while anybody is watching
+
+    @property
+    def watching(self) -> bool:
+        """Whether an administrator is connected."""
+        return bool(self._clients(self._namespace))
 
     def connected(self, connection: Connection) -> None:
         """A client was let in."""
@@ -99,7 +104,7 @@ class AdminUI(Observer):
 
     def received(self, connection: Connection, event: str, args: Sequence[Json]) -> None:
         """A client sent an event."""
-        if connection.gateway != self._namespace and self._watched:
+        if connection.gateway != self._namespace:
             self._count("packetsIn")
             self._count("bytesIn", _size(event, args))
             if self._development:
@@ -107,8 +112,6 @@ class AdminUI(Observer):
 
     def sent(self, recipients: Collection[Connection], event: str, args: Sequence[Any]) -> None:
         """An event goes to clients."""
-        if not self._watched:
-            return
         size = _size(event, args)
         for connection in recipients:
             if connection.gateway != self._namespace:
@@ -149,7 +152,7 @@ class AdminUI(Observer):
             self._reporter = self._server.start_background_task(self._report)
 
     async def _report(self) -> None:
-        while self._watched:
+        while self.watching:
             await asyncio.sleep(self._interval)
             self._tell("server_stats", self._statistics())
             for connection in [each for each in self._polling.values() if _transport(each).kind == "websocket"]:
@@ -179,21 +182,16 @@ class AdminUI(Observer):
             "namespaces": [{"name": name, "socketsCount": len(clients)} for name, clients in namespaces.items()],
         }
 
-    @property
-    def _watched(self) -> bool:
-        return bool(self._clients(self._namespace))
-
     def _clients(self, namespace: str) -> Sequence[Connection]:
         gateway = self._server.gateway_for(namespace)
         return () if gateway is None else gateway.parts.hub.rooms(GatewayName(namespace)).everybody
 
     def _watch(self, connection: Connection) -> None:
-        if self._watched and _transport(connection).kind == "polling":
+        if _transport(connection).kind == "polling":
             self._polling[connection.id] = connection
 
     def _count(self, kind: str, count: int = 1) -> None:
-        if self._watched:
-            self._counts[int(time.time()), kind] += count
+        self._counts[int(time.time()), kind] += count
 
     def _tell(self, event: str, *args: Json) -> None:
         administrators = self._clients(self._namespace)

@@ -19,6 +19,8 @@ class SocketIODialect:
         ValueError: for a namespace that cannot be written on the wire.
     """
 
+    binary = True
+
     def __init__(self, namespace: str) -> None:
         if not namespace.startswith("/") or not namespace.isprintable() or "," in namespace or "?" in namespace:
             raise ValueError(f"{namespace!r} is not a namespace: it starts with / and has no comma or question mark")

@@ -27,6 +27,9 @@ class NamespaceObject(Protocol):
     def trigger_event(self, event: str, *args: Json) -> Any:
         """Handle an event. The result may be awaitable."""
 
+    def is_asyncio_based(self) -> bool:
+        """Whether `trigger_event` may be called on the event loop."""
+
     def _set_server(self, server: Any) -> None:
         """Learn which server the namespace is registered on."""
 

@@ -51,6 +51,10 @@ class Namespace(socketio.Namespace):  # type: ignore[misc]  # published without 
         call = functools.partial(method, *fitting(method, event, args))
         return await anyio.to_thread.run_sync(call, abandon_on_cancel=True)
 
+    def is_asyncio_based(self) -> bool:
+        """Whether `trigger_event` is for the event loop: it is, the methods are not."""
+        return True
+
     def _set_server(self, server: SocketIOServer) -> None:
         self.server = SyncServer(server)
 
@@ -109,4 +113,8 @@ class SyncServer:
         self._run(self._server.disconnect(sid, namespace))
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._server.loop).result()
+        loop = self._server.loop
+        if loop is None:
+            work.close()
+            raise RuntimeError("the Socket.IO server has no clients yet")
+        return asyncio.run_coroutine_threadsafe(work, loop).result()

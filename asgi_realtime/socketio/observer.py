@@ -12,8 +12,13 @@ from asgi_realtime.messages import Json
 class Observer:
     """Hears what happens in a server's namespaces. Every method is called on the event loop and must not block.
 
-    Override what is of interest. What it emits itself is not reported to it.
+    Override what is of interest.
     """
+
+    @property
+    def watching(self) -> bool:
+        """Whether anything need be reported at the moment."""
+        return True
 
     def connected(self, connection: Connection) -> None:
         """A client was let into a namespace."""

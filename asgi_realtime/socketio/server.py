@@ -6,20 +6,18 @@ import asyncio
 import builtins
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, Unpack, overload
 
-from asgi_realtime.catalogue import encode
 from asgi_realtime.connection import Connection
 from asgi_realtime.gateways.base import Parts
-from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
-from asgi_realtime.messages import ConnectionId, GatewayName, Json, Publication, RoomName, Target, ToAll, ToRoom
+from asgi_realtime.messages import GatewayName, Json, RoomName
 from asgi_realtime.socketio.client import Member
 from asgi_realtime.socketio.dialect import SocketIODialect
 from asgi_realtime.socketio.exceptions import TimeoutError
 from asgi_realtime.socketio.handlers import Handlers, NamespaceObject
 from asgi_realtime.socketio.observer import Observer
-from asgi_realtime.socketio.options import Options, check_options
+from asgi_realtime.socketio.options import Options, check_options, settings_with
 from asgi_realtime.socketio.reasons import Reason
 from asgi_realtime.socketio.server_gateway import ClientState, ServerGateway
 from asgi_realtime.tasks import Tasks
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
-To: TypeAlias = str | Sequence[str] | None
+To: TypeAlias = str | int | Iterable[str | int] | None
 
 MOST_NAMESPACES = 1_000
 """Namespaces a server with `namespaces="*"` opens, since their names are the clients' to choose."""
@@ -74,56 +72,48 @@ class SocketIOServer:
         self.observers: list[Observer] = []
         self.logger = _logger("asgi_realtime.socketio", logger)
         _logger("asgi_realtime", engineio_logger)
-        self._namespaces: Collection[str] = namespaces if namespaces is not None else ("/",)
+        self._namespaces = namespaces
         self._gateways: dict[str, ServerGateway] = {}
         self._tasks = Tasks()
         self._parts: Parts | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None
+        """The event loop the clients are served on; None before the first has come."""
 
     # What the composition root calls
 
     @property
     def names(self) -> Sequence[GatewayName]:
         """The namespaces known so far. Handlers registered later, and `namespaces="*"`, add to them."""
-        accepted = () if self._namespaces == "*" else self._namespaces
-        return [GatewayName(name) for name in dict.fromkeys((*accepted, *sorted(self.handlers.namespaces)))]
+        listed = () if self._namespaces in (None, "*") else self._namespaces
+        return [GatewayName(name) for name in dict.fromkeys((*listed, *sorted(self.handlers.namespaces)))]
 
     def bind(self, parts: Parts) -> None:
         """Mount the server."""
+        if settings_with(parts.settings, self.options, None) != parts.settings:
+            self.logger.warning(
+                "the Settings of RealtimeMiddleware are in force, not SocketIOServer's transport options"
+            )
         self._parts = parts
         self._gateways.clear()
         for name in self.names:
             self.gateway_for(name)
 
-    def gateway_for(self, namespace: str) -> SocketIOGateway | None:
+    def gateway_for(self, namespace: str) -> ServerGateway | None:
         """The gateway of a namespace that has handlers or is accepted anyway; made at the first use."""
         gateway = self._gateways.get(namespace)
-        if gateway is None and self._parts is not None and self._accepts(namespace):
+        if gateway is None and self._parts is not None and self._accepts(namespace, self._parts):
             gateway = self._gateways[namespace] = ServerGateway(self, namespace)
             gateway.bind(self._parts, SocketIODialect(namespace))
         return gateway
 
-    def _accepts(self, namespace: str) -> bool:
-        if namespace in self.handlers.namespaces:
+    def _accepts(self, namespace: str, parts: Parts) -> bool:
+        if namespace in parts.hub.gateways:
+            return False  # somebody else's
+        if namespace in self.names:
             return True
         if self._namespaces == "*":
             return len(self._gateways) < MOST_NAMESPACES
-        return namespace in self._namespaces
-
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """The event loop the clients are served on.
-
-        Raises:
-            RuntimeError: before the first of them.
-        """
-        if self._loop is None:
-            raise RuntimeError("no client has connected to the Socket.IO server yet")
-        return self._loop
-
-    @loop.setter
-    def loop(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+        return self._namespaces is None and namespace == "/"
 
     # Handlers
 
@@ -163,13 +153,15 @@ class SocketIOServer:
         return register if handler is None else register(handler)
 
     def register_namespace(self, namespace_handler: NamespaceObject) -> None:
-        """Register an instance of `AsyncNamespace` or `Namespace`, or of a subclass.
+        """Register an instance of a subclass of `AsyncNamespace` or `Namespace`.
 
         Raises:
             ValueError: for anything else.
         """
         if isinstance(namespace_handler, type) or not hasattr(namespace_handler, "trigger_event"):
             raise ValueError("Not a namespace instance")
+        if not namespace_handler.is_asyncio_based():
+            raise ValueError("python-socketio's Namespace cannot wait here: subclass asgi_realtime.socketio.Namespace")
         namespace_handler._set_server(self)
         self.handlers.add_object(namespace_handler)
 
@@ -191,7 +183,7 @@ class SocketIOServer:
         Args:
             event: the event's name.
             data: the argument; a tuple is several, None is none.
-            to: a `sid`, a room, or a list of them.
+            to: a `sid`, a room, or a list of them; an empty one is nobody (there: everybody).
             room: another name for `to`.
             skip_sid: one or several clients to leave out.
             namespace: default `/`.
@@ -202,26 +194,23 @@ class SocketIOServer:
             TypeError: if `data` cannot be encoded.
             PayloadTooLarge: if it is over `Limits.publication_bytes`.
         """
-        namespace = namespace or "/"
-        if self._parts is None or self.gateway_for(namespace) is None:
+        gateway = self.gateway_for(namespace or "/")
+        if gateway is None:
             return  # nobody is there
-        gateway = self._gateways[namespace]
         args: list[Any] = list(data) if isinstance(data, tuple) else [] if data is None else [data]
-        rooms = [RoomName(str(name)) for name in _listed(to or room)]
-        skipped = [ConnectionId(str(sid)) for sid in _listed(skip_sid)]
-        self.logger.info('emitting event "%s" to %s [%s]', event, rooms or "all", namespace)
-        if callback is not None or self.observers:
-            recipients = self._recipients(gateway, rooms, skipped)
-            for observer in self.observers:
-                observer.sent(recipients, event, args)
-            if callback is not None:
-                for connection in recipients:
-                    self._request(connection, event, args, callback)
-                return
-        if len(rooms) == 1 and not skipped and (single := self._single(gateway, rooms[0])) is not None:
-            single.push(SocketIODialect(namespace).event_args(event, args))
-            return
-        await self._publish(gateway, rooms, skipped, event, args)
+        rooms = _listed(room if to is None else to)
+        skipped = _listed(skip_sid) or []
+        self.logger.info('emitting event "%s" to %s [%s]', event, "all" if rooms is None else rooms, gateway.name)
+        watchers = self.watchers
+        if watchers:
+            recipients = gateway.recipients(rooms, skipped)
+            for watcher in watchers:
+                watcher.sent(recipients, event, args)
+        if callback is None:
+            await gateway.emit(rooms, skipped, event, args)
+        else:
+            for connection in gateway.recipients(rooms, skipped):
+                gateway.request(connection, event, args, callback)
 
     async def send(
         self,
@@ -272,63 +261,6 @@ class SocketIOServer:
             raise TimeoutError from None
         return values if len(values) > 1 else values[0] if values else None
 
-    def _recipients(
-        self, gateway: ServerGateway, rooms: Sequence[RoomName], skipped: Collection[ConnectionId]
-    ) -> list[Connection]:
-        """The clients of this process that an event goes to, each once."""
-        members = gateway.parts.hub.rooms(gateway.name)
-        targets: Sequence[Target] = [ToRoom(room) for room in rooms] or [ToAll()]
-        found = dict.fromkeys(connection for target in targets for connection in members.recipients(target))
-        return [connection for connection in found if connection.id not in skipped]
-
-    def _single(self, gateway: ServerGateway, room: RoomName) -> Connection | None:
-        """The client whose `sid` the name is, if it is the room's one member: history need not keep its events."""
-        members = gateway.parts.hub.rooms(gateway.name).of_room(room)
-        return members[0] if len(members) == 1 and str(members[0].id) == room else None
-
-    async def _publish(
-        self,
-        gateway: ServerGateway,
-        rooms: Sequence[RoomName],
-        skipped: Sequence[ConnectionId],
-        event: str,
-        args: Sequence[Any],
-    ) -> None:
-        payload, attachments = encode(list(args))
-        targets: Sequence[Target] = [ToRoom(room) for room in rooms] or [ToAll()]
-        except_ = tuple(skipped)
-        for target in targets:
-            reached = gateway.parts.hub.rooms(gateway.name).recipients(target) if len(targets) > 1 else ()
-            await gateway.parts.broadcaster.publish(
-                Publication(
-                    gateway=GatewayName(gateway.name),
-                    target=target,
-                    event=event,
-                    payload=payload[1:-1],  # the arguments without the brackets around them
-                    attachments=attachments,
-                    except_=except_,
-                )
-            )
-            except_ += tuple(connection.id for connection in reached)
-
-    def _request(self, connection: Connection, event: str, args: Sequence[Any], callback: Callable[..., Any]) -> None:
-        member = connection.transport
-        assert isinstance(member, Member)
-
-        def answered(values: list[Json]) -> None:
-            result = callback(*values)
-            if asyncio.iscoroutine(result):
-                self.start_background_task(lambda: result)
-
-        def request() -> None:
-            member.request(event, args, answered)
-
-        state: ClientState = connection.state
-        if state.postponed is not None:
-            state.postponed.append(request)
-        else:
-            request()
-
     # Rooms
 
     async def enter_room(self, sid: str, room: str, namespace: str | None = None) -> None:
@@ -343,8 +275,8 @@ class SocketIOServer:
         self.logger.info("%s is entering room %s [%s]", sid, room, connection.gateway)
         known = str(room) in connection.rooms
         await connection.join(str(room))
-        for observer in () if known else self.observers:
-            observer.joined(connection, str(room))
+        for watcher in () if known else self.watchers:
+            watcher.joined(connection, str(room))
 
     async def leave_room(self, sid: str, room: str, namespace: str | None = None) -> None:
         """Take a client out of a room."""
@@ -352,8 +284,8 @@ class SocketIOServer:
         if connection is not None and str(room) in connection.rooms:
             self.logger.info("%s is leaving room %s [%s]", sid, room, connection.gateway)
             await connection.leave(str(room))
-            for observer in self.observers:
-                observer.left(connection, str(room))
+            for watcher in self.watchers:
+                watcher.left(connection, str(room))
 
     async def close_room(self, room: str, namespace: str | None = None) -> None:
         """Take everybody out of a room."""
@@ -362,9 +294,9 @@ class SocketIOServer:
             self.logger.info("room %s is closing [%s]", room, gateway.name)
             members = gateway.parts.hub.rooms(gateway.name).of_room(RoomName(str(room)))
             await gateway.broadcaster.close_room(str(room))
-            for observer in self.observers:
+            for watcher in self.watchers:
                 for connection in members:
-                    observer.left(connection, str(room))
+                    watcher.left(connection, str(room))
 
     def rooms(self, sid: str, namespace: str | None = None) -> list[str]:
         """The rooms a client is in, its own (named as its `sid`) included."""
@@ -480,11 +412,17 @@ class SocketIOServer:
         self.observers.append(admin)
         return admin
 
+    @property
+    def watchers(self) -> list[Observer]:
+        """The observers that have somebody to tell."""
+        return [observer for observer in self.observers if observer.watching]
 
-def _listed(names: To) -> Sequence[str]:
+
+def _listed(names: To) -> list[str] | None:
     if names is None:
-        return []
-    return [names] if isinstance(names, str) or not isinstance(names, Iterable) else [*names]
+        return None
+    # python-socketio takes any hashable for a room's name.
+    return [names] if isinstance(names, str) else list(map(str, names)) if isinstance(names, Iterable) else [str(names)]
 
 
 def _logger(name: str, option: bool | logging.Logger) -> logging.Logger:

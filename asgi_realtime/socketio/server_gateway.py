@@ -5,16 +5,33 @@ from __future__ import annotations
 import asyncio
 import builtins
 import dataclasses
+import functools
+import inspect
+import logging
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
+from asgi_realtime.catalogue import encode
 from asgi_realtime.connection import Connection, Dialect
-from asgi_realtime.errors import InvalidMessage, Refusal
+from asgi_realtime.errors import BrokerUnavailable, RateLimited, Refusal
 from asgi_realtime.gateways.base import Acknowledge, Parts
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
-from asgi_realtime.messages import ConnectionId, Handshake, Identity, Json, UserId
+from asgi_realtime.messages import (
+    ConnectionId,
+    Handshake,
+    Identity,
+    Json,
+    Publication,
+    RoomName,
+    Target,
+    ToAll,
+    ToRoom,
+    UserId,
+)
+from asgi_realtime.socketio.client import Member
+from asgi_realtime.socketio.dialect import SocketIODialect
 from asgi_realtime.socketio.environ import wsgi_environ
 from asgi_realtime.socketio.exceptions import ConnectionRefusedError
 from asgi_realtime.socketio.handlers import NOT_HANDLED
@@ -74,8 +91,8 @@ class ServerGateway(SocketIOGateway):
             raise _refusal("Connection refused by server") from None
         if accepted is False:
             raise _refusal(**ConnectionRefusedError().error_args)
-        for observer in self._server.observers:
-            observer.connected(connection)
+        for watcher in self._server.watchers:
+            watcher.connected(connection)
 
     async def on_online(self, connection: Connection) -> None:
         """The client has been let in (each is a user of its own, so each comes here)."""
@@ -92,8 +109,8 @@ class ServerGateway(SocketIOGateway):
         """Call the disconnect handler, then forget the client."""
         reason = self._server.reason.of(reason)
         try:
-            for observer in self._server.observers:
-                observer.disconnected(connection, reason)
+            for watcher in self._server.watchers:
+                watcher.disconnected(connection, reason)
             await self._server.handlers.trigger("disconnect", self.name, connection.id, reason)
         finally:
             del self._leaving[connection.id]
@@ -101,16 +118,90 @@ class ServerGateway(SocketIOGateway):
     async def dispatch(self, connection: Connection, event: str, sent: Sequence[Json]) -> Any:
         """Call the handler of an event."""
         self._server.logger.info('received event "%s" from %s [%s]', event, connection.id, self.name)
-        for observer in self._server.observers:
-            observer.received(connection, event, sent)
+        for watcher in self._server.watchers:
+            watcher.received(connection, event, sent)
         result = await self._server.handlers.trigger(event, self.name, connection.id, *sent)
         if result is NOT_HANDLED:
-            raise InvalidMessage("no handler")
+            raise _NotHandled
         return result
 
     def refuse(self, connection: Connection, event: str, refusal: Refusal, acknowledge: Acknowledge | None) -> None:
         """Answer nothing: clients of python-socketio expect neither an `error` event nor an ack of ours."""
-        self._server.logger.info('event "%s" from %s [%s]: %s', event, connection.id, self.name, refusal.message)
+        expected = isinstance(refusal, _NotHandled | RateLimited)
+        level = logging.INFO if expected else logging.WARNING
+        self._server.logger.log(level, "event %r from %s [%s]: %s", event, connection.id, self.name, refusal.message)
+
+    # Sending
+
+    def recipients(self, rooms: Sequence[str] | None, skipped: Collection[str]) -> list[Connection]:
+        """The clients of this process in any of the rooms (None: all), each once."""
+        members = self.parts.hub.rooms(self.name)
+        found = dict.fromkeys(connection for target in _targets(rooms) for connection in members.recipients(target))
+        return [connection for connection in found if connection.id not in skipped]
+
+    async def emit(self, rooms: Sequence[str] | None, skipped: Sequence[str], event: str, args: Sequence[Any]) -> None:
+        """Send an event to all in some rooms, each once; None: to all in the namespace."""
+        members = self.parts.hub.rooms(self.name)
+        if rooms is not None and len(rooms) == 1 and not skipped:
+            inside = members.of_room(RoomName(rooms[0]))
+            if len(inside) == 1 and str(inside[0].id) == rooms[0]:
+                # A client's own room: history need not keep what nobody else will ask for.
+                inside[0].push(SocketIODialect(self.name).event_args(event, args))
+                return
+        payload, attachments = encode(list(args))
+        left_out = [ConnectionId(sid) for sid in skipped]
+        targets = _targets(rooms)
+        for target in targets:
+            publication = Publication(
+                gateway=self.name,
+                target=target,
+                event=event,
+                payload=payload[1:-1],  # the arguments, without the brackets around them
+                attachments=attachments,
+                except_=tuple(left_out),
+            )
+            reached = members.recipients(target) if len(targets) > 1 else ()
+            await self._publish(publication)
+            left_out += [connection.id for connection in reached]
+
+    async def _publish(self, publication: Publication) -> None:
+        try:
+            await self.parts.broadcaster.publish(publication)
+        except BrokerUnavailable:
+            if self._server.loop is not None:
+                raise
+            # Mounted where it has no lifespan, the server starts with its first client: nobody is there.
+            self._server.logger.warning("an event was emitted before the server has started: %s", publication.event)
+
+    def request(self, connection: Connection, event: str, args: Sequence[Any], callback: Callable[..., Any]) -> None:
+        """Send an event to a client and hand its acknowledgement to `callback`."""
+        member = connection.transport
+        assert isinstance(member, Member)
+        work = functools.partial(member.request, event, args, functools.partial(self._answered, callback))
+        state: ClientState = connection.state
+        if state.postponed is not None:
+            state.postponed.append(work)
+        else:
+            work()
+
+    def _answered(self, callback: Callable[..., Any], values: Sequence[Json]) -> None:
+        async def call() -> None:
+            result = callback(*values)
+            if inspect.isawaitable(result):
+                await result
+
+        self.parts.tasks.spawn(call(), name=f"callback {getattr(callback, '__name__', '')}")
+
+
+class _NotHandled(Refusal):
+    """Nobody is registered for an event."""
+
+    def __init__(self) -> None:
+        super().__init__("no handler")
+
+
+def _targets(rooms: Sequence[str] | None) -> Sequence[Target]:
+    return [ToAll()] if rooms is None else [ToRoom(RoomName(room)) for room in dict.fromkeys(rooms)]
 
 
 async def _anybody(handshake: Handshake) -> Identity:

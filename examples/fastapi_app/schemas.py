@@ -29,7 +29,7 @@ DEFAULT_TYPE = "message/default"
 class Schema(BaseModel):
     """camelCase on the wire; made from table rows."""
 
-    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, from_attributes=True)
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, from_attributes=True)
 
 
 class Change(Schema):

@@ -89,6 +89,20 @@ export class State {
     return channels.reduce((sum, id) => sum + (this.unread.get(id)?.count ?? 0), 0);
   }
 
+  /** Put a channel, category or sticker in its server's place, or replace what was there. */
+  putIn(kind, thing) {
+    this.servers.get(thing.serverId)?.[kind].set(thing.id, thing);
+  }
+
+  deleteFrom(kind, id) {
+    for (const server of this.servers.values()) server[kind].delete(id);
+  }
+
+  putDm(channel) {
+    this.dms.set(channel.id, channel);
+    this.meet(channel.recipients);
+  }
+
   forgetChannel(channelId) {
     for (const map of [this.dms, this.messages, this.unread, this.touched]) map.delete(channelId);
     for (const server of this.servers.values()) server.channels.delete(channelId);
@@ -99,16 +113,23 @@ export class State {
     this.servers.delete(serverId);
   }
 
-  /** Channels of a server as the sidebar shows them: [category or null, channels]. */
+  /** A server's channels as the sidebar shows them: [category or null, its channels]. */
   shelves(server) {
     const byPosition = (one, other) => one.position - other.position || one.name.localeCompare(other.name);
     const channels = [...server.channels.values()].sort(byPosition);
-    const categories = [...server.categories.values()].sort(byPosition);
-    return [null, ...categories].map((category) => [
+    const shelfOf = ({ categoryId }) => server.categories.get(categoryId) ?? null;
+    return [null, ...[...server.categories.values()].sort(byPosition)].map((category) => [
       category,
-      channels.filter(
-        ({ categoryId }) => (server.categories.has(categoryId) ? categoryId : null) === (category?.id ?? null),
-      ),
+      channels.filter((channel) => shelfOf(channel) === category),
     ]);
   }
+
+  /** The channels of a server (null: the DMs, the liveliest first) from top to bottom. */
+  channelsOf(serverId) {
+    if (serverId) return this.shelves(this.servers.get(serverId)).flatMap(([, channels]) => channels);
+    const latest = ({ id, createdAt }) => this.touched.get(id) ?? createdAt;
+    return [...this.dms.values()].sort((one, other) => (latest(one) < latest(other) ? 1 : -1));
+  }
 }
+
+export const byId = (things) => new Map(things.map((thing) => [thing.id, thing]));

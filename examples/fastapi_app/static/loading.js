@@ -1,0 +1,70 @@
+/** What is asked for over REST. Each runs in the session's queue, so no event is applied in the middle of one. */
+
+import { at } from "./api.js";
+import { byId } from "./state.js";
+
+const PAGE = 50; // messages
+
+/** Everything, after a connection that cannot tell what we missed. */
+export async function load(session) {
+  const { api, state } = session;
+  const [servers, dms] = await Promise.all([api.get("/servers"), api.get("/dms")]);
+  state.messages.clear();
+  state.complete.clear();
+  state.dms = byId(dms);
+  dms.forEach(({ recipients }) => state.meet(recipients));
+  const ids = servers.map(({ id }) => id);
+  for (const id of state.servers.keys()) if (!ids.includes(id)) session.left(id, "gone");
+  for (const id of ids) await loadServer(session, id).catch(unlessGone);
+  const { serverId, channelId, notice } = state.place;
+  if (notice) return; // the person has not read it yet
+  if (serverId === undefined) session.open(state.servers.keys().next().value ?? null);
+  else session.open(state.servers.has(serverId) ? serverId : null, channelId);
+}
+
+/** One server, with all there is to see in it for us. Channels that closed meanwhile are left. */
+export async function loadServer(session, serverId) {
+  const { api, state } = session;
+  const path = at("/servers/{}", serverId);
+  const parts = ["", "/channels", "/categories", "/stickers", "/members", "/roles", "/permissions"];
+  const answers = await Promise.all(parts.map((part) => api.get(path + part)));
+  const [server, channels, categories, stickers, members, roles, permissions] = answers;
+  const closed = [...(state.servers.get(serverId)?.channels.keys() ?? [])].filter((id) => !byId(channels).has(id));
+  for (const channelId of closed) session.vanished(channelId, "is no longer open to you");
+  state.servers.set(serverId, {
+    ...server,
+    channels: byId(channels),
+    categories: byId(categories),
+    stickers: byId(stickers),
+    roles: byId(roles),
+    may: new Set(permissions.permissions),
+    mayIn: new Map(Object.entries(permissions.channels).map(([id, names]) => [id, new Set(names)])),
+    members: seen(state, members),
+  });
+}
+
+/** Who is in a server. */
+export async function loadMembers(session, serverId) {
+  const members = await session.api.get(at("/servers/{}/members", serverId));
+  session.state.servers.get(serverId).members = seen(session.state, members);
+}
+
+/** The newest messages of a channel, or those before one of them. */
+export async function loadHistory({ api, state }, channelId, before) {
+  const query = `?limit=${PAGE}${before ? at("&before={}", before) : ""}`;
+  const older = await api.get(at("/channels/{}/messages", channelId) + query);
+  if (!state.find(channelId)) return;
+  state.meet(older.map(({ author }) => author));
+  state.messages.set(channelId, [...older, ...(before ? (state.messages.get(channelId) ?? []) : [])]);
+  if (older.length < PAGE) state.complete.add(channelId);
+}
+
+/** What is not there any more needs no word: the event that tells of it is on its way. */
+export function unlessGone(error) {
+  if (error.status !== 404) throw error;
+}
+
+function seen(state, members) {
+  state.meet(members.map(({ user }) => user));
+  return new Map(members.map((member) => [member.userId, member]));
+}
