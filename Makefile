@@ -38,7 +38,7 @@ bench: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks
 
 docs: $(VENV)/dev.stamp
-	$(BIN)/pytest tests/test_examples.py tests/test_exports.py
+	$(BIN)/pytest tests/test_docs.py tests/test_readme.py tests/test_exports.py
 
 clean:
 	rm -rf $(VENV) $(WIRE)/node_modules

@@ -45,8 +45,8 @@ class Broadcaster:
     changes included: after `remove_user_from_room` returns, no later broadcast reaches that user there.
 
     Every broadcast raises `PayloadTooLarge`, `BrokerUnavailable`, `TypeError` for a payload that is
-    not JSON (or has `bytes` in it, for a WebSocket gateway), or `ConfigurationError` for an unknown gateway; then nobody received it (but for
-    `BrokerUnavailable`, where nobody can say).
+    not JSON (or has `bytes` in it, for a WebSocket gateway), or `ConfigurationError` for an unknown
+    gateway; then nobody received it (but for `BrokerUnavailable`, where nobody can say).
     """
 
     def __init__(

@@ -39,6 +39,9 @@ class Dialect(Protocol):
     ) -> Frame:
         """Wrap a payload that is already JSON (empty: none)."""
 
+    def event_args(self, event: str, args: Sequence[Any]) -> Frame:
+        """Encode an event with any number of values, where the wire form has room for them."""
+
 
 class Transport(Protocol):
     """What a connection asks of the floor below its client: to write, and to end it."""
@@ -134,13 +137,18 @@ class Connection:
     def __repr__(self) -> str:
         return f"<Connection {self.id} of {self.identity.user_id!r} on {self.gateway}>"
 
-    async def send(self, event: str, data: Any = None) -> None:
+    async def send(self, event: str, data: Any = None, *more: Any) -> None:
         """Send an event to this client alone. Returns at once; the frame keeps its place in the client's order.
 
+        A Socket.IO event may carry several values: `send("moved", x, y)`.
+
         Raises:
-            TypeError: if `data` cannot be encoded.
+            TypeError: if a value cannot be encoded, or a JSON WebSocket is given several.
         """
-        self.push(self._dialect.event(event, *encode(data)))
+        if more:
+            self.push(self._dialect.event_args(event, (data, *more)))
+        else:
+            self.push(self._dialect.event(event, *encode(data)))
 
     async def call(self, event: str, data: Any = None, *, timeout: float = 10.0) -> Json:
         """Send an event and return what the client acknowledges it with (several values: a list).

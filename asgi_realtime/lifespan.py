@@ -21,8 +21,8 @@ class Lifespan:
         self._app = app
         self._start = start
         self._stop = stop
-        self._events: asyncio.Queue[Message] = asyncio.Queue(maxsize=1)
-        self._answers: asyncio.Queue[Message] = asyncio.Queue(maxsize=2)
+        self._events: asyncio.Queue[Message] = asyncio.Queue()
+        self._answers: asyncio.Queue[Message] = asyncio.Queue()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the scope to its end."""

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from starlette.types import Receive, Scope, Send
 
+from asgi_realtime.catalogue import encode
 from asgi_realtime.connection import Connection
 from asgi_realtime.engineio.interrupt import Interrupt
 from asgi_realtime.engineio.requests import Request
@@ -48,6 +49,16 @@ class JSONDialect:
         if position is not None:
             parts += [b',"offset":', msgspec.json.encode(position)]
         return Frame(b"".join((*parts, b"}")).decode())
+
+    def event_args(self, event: str, args: Sequence[Any]) -> Frame:
+        """Wrap the only value, if any.
+
+        Raises:
+            TypeError: for several values.
+        """
+        if len(args) > 1:
+            raise TypeError(f"{event}: a frame of a JSON WebSocket carries one value; put them into an object")
+        return self.event(event, *encode(args[0] if args else None))
 
 
 class _Envelope(msgspec.Struct):

@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from asgi_realtime import Settings
 from asgi_realtime.auth import create_token
 from examples.fastapi_app.app import create_app
+from examples.fastapi_app.permissions import NOTHING, Override, Permission, in_channel
 from tests.mew import SETTINGS, Mew, make_app
 
 
@@ -390,6 +391,22 @@ async def test_the_configuration_of_a_bot(mew: Mew) -> None:
     assert (await mew.alice.post(path, {"city": "Oslo"}))["config"] == {"city": "Oslo"}
     await mew.bob.post(path, {"city": "Rome"})
     assert (await mew.alice.get(path))["config"] == {"city": "Rome"}
+
+
+def test_overrides_go_from_the_general_to_the_particular() -> None:
+    view, send, pin = Permission.VIEW_CHANNEL, Permission.SEND_MESSAGES, Permission.MANAGE_MESSAGES
+
+    def permitted(*overrides: Override) -> Permission:
+        return in_channel(view | send, overrides, default_role_id="all", role_ids=["a", "b"], user_id="bob")
+
+    assert permitted() == view | send
+    assert permitted(Override("role", "all", NOTHING, send)) == view
+    assert permitted(Override("role", "all", NOTHING, send), Override("role", "a", send, NOTHING)) == view | send
+    assert permitted(Override("role", "a", send, NOTHING), Override("role", "b", pin, send)) == view | send | pin
+    assert permitted(Override("user", "bob", NOTHING, send), Override("role", "a", send, NOTHING)) == view
+    assert permitted(Override("role", "c", pin, view), Override("user", "carol", pin, view)) == view | send
+    assert permitted(Override("user", "all", NOTHING, view), Override("role", "bob", NOTHING, view)) == view | send
+    assert permitted(Override("role", "all", NOTHING, view), Override("role", "a", pin, NOTHING)) == NOTHING
 
 
 async def _give_role(mew: Mew, user_id: str, permissions: list[str]) -> Any:

@@ -175,6 +175,7 @@ async def test_rooms(serve: Serve, node: Node) -> None:
 
     await sio.leave_room(sids[0], "red")
     await sio.emit("left", room="red")
+    await sio.emit("nobody", to=[])
     await sio.close_room("red")
     await sio.emit("closed", room="red")
     await sio.emit("nobody", room="no such room")
@@ -233,6 +234,41 @@ async def test_calls_and_callbacks(serve: Serve, node: Node) -> None:
         await sio.call("ask", to="nobody")
     with pytest.raises(ValueError):
         await sio.call("ask")
+
+
+async def test_a_callback_that_fails_costs_nobody_anything(
+    serve: Serve, node: Node, caplog: pytest.LogCaptureFixture
+) -> None:
+    sio, app = made()
+    called = asyncio.Event()
+
+    def fails() -> None:  # the client sends two values
+        called.set()
+
+    client = await node.connect((await serve(app)).url)
+    await client.answer("ask", 1, 2)
+    await sio.emit("ask", to=client.id, callback=fails)
+    await client.expect("ask")
+    assert await sio.call("ask", to=client.id) == (1, 2)
+    assert "callback fails failed" in caplog.text and not called.is_set()
+
+
+async def test_every_recipient_of_a_room_is_asked(serve: Serve, node: Node) -> None:
+    sio, app = made()
+    url = (await serve(app)).url
+    answers: asyncio.Queue[Json] = asyncio.Queue()
+    for number in range(2):
+        await (await node.connect(url)).answer("ask", number)
+    await sio.emit("ask", callback=answers.put)
+    assert {await answers.get(), await answers.get()} == {0, 1}
+
+
+async def test_namespaces_that_clients_invent_are_bounded(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    sio, app = made(namespaces="*")
+    await serve(app)
+    monkeypatch.setattr("asgi_realtime.socketio.server.MOST_NAMESPACES", 2)
+    assert [sio.gateway_for(f"/{number}") is not None for number in range(4)] == [True, True, False, False]
+    assert sio.gateway_for("/0") is not None
 
 
 async def test_sessions_live_as_long_as_their_clients(serve: Serve, node: Node) -> None:

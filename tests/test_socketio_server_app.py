@@ -21,6 +21,7 @@ from asgi_realtime import ConfigurationError, Settings, socketio
 from asgi_realtime.messages import GatewayName, Handshake
 from asgi_realtime.socketio.environ import wsgi_environ
 from asgi_realtime.socketio.handlers import NOT_HANDLED, Handlers
+from asgi_realtime.socketio.namespace import SyncServer
 from asgi_realtime.socketio.options import settings_with
 from asgi_realtime.socketio.server import SocketIOServer
 from asgi_realtime.socketio.static_files import StaticFiles
@@ -261,11 +262,19 @@ async def test_before_it_is_mounted_nobody_is_there() -> None:
     await sio.leave_room("x", "room")
     await sio.close_room("room")
     await sio.disconnect("x")
-    with pytest.raises(RuntimeError):
-        sio.loop  # noqa: B018
     task = sio.start_background_task(sio.sleep, 3600)
     await sio.shutdown()
     assert task.cancelled()
+
+
+async def test_mounted_but_not_started_nobody_is_there(caplog: pytest.LogCaptureFixture) -> None:
+    # As under a Starlette Mount, which passes no lifespan on: the first request starts the server.
+    sio = SocketIOServer()
+    socketio.ASGIApp(sio)
+    await sio.emit("x", 1)
+    assert "before the server has started: x" in caplog.text
+    with pytest.raises(RuntimeError, match="no clients yet"):
+        SyncServer(sio).emit("x")
 
 
 def test_environ() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import socketio as python_socketio
 
-from asgi_realtime import RealtimeMiddleware, Settings, SocketIOGateway, on, socketio
+from asgi_realtime import ConfigurationError, RealtimeMiddleware, Settings, SocketIOGateway, on, socketio
 from asgi_realtime.connection import Connection
 from asgi_realtime.messages import Handshake, Identity, Json, UserId
 from asgi_realtime.socketio.server import SocketIOServer
@@ -103,7 +103,7 @@ async def test_namespace_class_of_python_socketio_itself(serve: Serve, node: Nod
 
 
 def test_only_instances_can_be_registered() -> None:
-    for wrong in (Chat, object()):
+    for wrong in (Chat, object(), python_socketio.Namespace("/")):
         with pytest.raises(ValueError):
             SocketIOServer().register_namespace(wrong)  # type: ignore[arg-type]
 
@@ -152,6 +152,27 @@ async def test_beside_another_gateway(serve: Serve, node: Node) -> None:
     await app.broadcaster.of("/hello").broadcast_to_all("news", 2)
     assert (await client.expect("news")).data == 1
     assert (await gateway.expect("news")).data == 2
+
+
+async def test_a_namespace_of_another_gateway_stays_its_own(
+    serve: Serve, node: Node, caplog: pytest.LogCaptureFixture
+) -> None:
+    sio = SocketIOServer(ping_interval=3)
+
+    @sio.on("x", namespace="/chat")
+    def x(sid: str) -> None: ...
+
+    root = Hello("/", authenticator=anybody)
+    app = RealtimeMiddleware(nothing, gateways=[sio, root], settings=Settings())
+    assert "the Settings of RealtimeMiddleware are in force" in caplog.text
+    client = await node.connect((await serve(app)).url)
+    sio.on("hello")(x)
+    await sio.emit("not ours")
+    assert await client.call("hello") == ["hello ann"]
+    assert client.events == []
+    claimed = SocketIOServer(namespaces=["/"])
+    with pytest.raises(ConfigurationError, match="mounted twice"):
+        RealtimeMiddleware(nothing, gateways=[claimed, Hello("/")], settings=Settings()).realtime  # noqa: B018
 
 
 async def nothing(scope: Any, receive: Any, send: Any) -> None:

@@ -24,7 +24,7 @@ class SocketIOGateway(Gateway):
         Raises:
             ConfigurationError: if the namespace is not `/` and a name without comma or query.
         """
-        if not namespace.startswith("/") or set(namespace) & set(",?"):
+        if not namespace.startswith("/") or not namespace.isprintable() or set(namespace) & set(",?"):
             raise ConfigurationError(f"SocketIOGateway({namespace!r}): a namespace looks like /chat")
         super().__init__(namespace, authenticator=authenticator, limits=limits)
 

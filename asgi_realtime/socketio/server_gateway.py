@@ -63,6 +63,7 @@ class ServerGateway(SocketIOGateway):
     def __init__(self, server: SocketIOServer, namespace: str) -> None:
         super().__init__(namespace, authenticator=_anybody)
         self._server = server
+        self._frames = SocketIODialect(namespace)
         self._leaving: dict[ConnectionId, Connection] = {}
 
     def bind(self, parts: Parts, dialect: Dialect) -> None:
@@ -146,7 +147,7 @@ class ServerGateway(SocketIOGateway):
             inside = members.of_room(RoomName(rooms[0]))
             if len(inside) == 1 and str(inside[0].id) == rooms[0]:
                 # A client's own room: history need not keep what nobody else will ask for.
-                inside[0].push(SocketIODialect(self.name).event_args(event, args))
+                inside[0].push(self._frames.event_args(event, args))
                 return
         payload, attachments = encode(list(args))
         left_out = [ConnectionId(sid) for sid in skipped]

@@ -30,14 +30,16 @@ BY_CURL = """
 def main() -> None:
     """Serve until interrupted."""
     host = os.environ.get("HOST") or "127.0.0.1"
-    port = int(os.environ.get("PORT") or 3000)
+    port = os.environ.get("PORT") or "3000"
+    if not port.isdecimal():
+        sys.exit("PORT must be a number")
     try:
         app = create_app()
     except ConfigurationError as error:
         sys.exit(f"{error}\n(`make demo` sets MEW_DEV=true, which needs nothing else.)")
     url = f"http://{'localhost' if host in ('127.0.0.1', '0.0.0.0') else host}:{port}"
     print(WHAT_TO_TRY.format(url=url) + (BY_CURL.format(url=url) if app.state.settings.dev else ""), flush=True)
-    uvicorn.run(app, host=host, port=port, log_level="warning")
+    uvicorn.run(app, host=host, port=int(port), log_level="warning")
 
 
 if __name__ == "__main__":

@@ -88,7 +88,8 @@ async def test_nobody_waits_for_a_slow_connect_and_no_broadcast_comes_before_its
         await receive_json(slow, "0/hooks,")
         heard = [await slow.receive() for _ in range(3)]
         assert heard == ['2/hooks,["welcome"]', '2/hooks,["news",1]', '2/hooks,["for you",2]']
-    await target.emptied()
+    if transport == "websocket":  # a polling client that is dropped between two polls is missed later
+        await target.emptied()
 
 
 async def test_a_client_that_leaves_during_a_slow_connect_was_never_there(

@@ -22,7 +22,6 @@ from asgi_realtime.engineio import EngineIO, Session
 from asgi_realtime.messages import Frame, Json, UserId
 from asgi_realtime.realtime import Mountable, Realtime
 from asgi_realtime.socketio import SocketIOServer
-from asgi_realtime.socketio.dialect import SocketIODialect
 
 SETTINGS = Settings(ping_interval=0.3, ping_timeout=0.2, limits=Limits(connect_timeout=1.0), cors_origins=("*",))
 """The heartbeat that the suites expect."""
@@ -43,7 +42,7 @@ class EchoGateway(SocketIOGateway):
 
     @on("message")
     async def message(self, connection: Connection, *args: Json) -> None:
-        connection.push(SocketIODialect(self.name).event_args("message-back", args))
+        await connection.send("message-back", *args)
 
     @on("message-with-ack")
     async def message_with_ack(self, *args: Json) -> tuple[Json, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Body, Path
 
 from examples.fastapi_app import fields, models, schemas
 from examples.fastapi_app.dependencies import CurrentUser, Mew, Session
@@ -22,7 +22,7 @@ async def set_config(
     user: CurrentUser,
     session: Session,
     mew: Mew,
-    config: fields.JsonObject | None = None,
+    config: Annotated[fields.JsonObject | None, Body()] = None,
 ) -> models.BotConfig:
     row = models.BotConfig(
         service_type=service_type, bot_id=bot_id, config=config or {}, updated_by=user.id, updated_at=models.now()

@@ -1,9 +1,9 @@
 /** Where messages are written: new ones, replies, edits, stickers. */
 
-import * as actions from "./actions.js";
 import { address, at } from "./api.js";
 import { icon } from "./art.js";
 import { h, show } from "./dom.js";
+import { stickerMenu } from "./sticker-actions.js";
 
 export function composer(session) {
   const { state } = session;
@@ -117,7 +117,7 @@ export function composer(session) {
                 {
                   type: "button",
                   "aria-label": "Add or change stickers",
-                  onclick: ({ currentTarget }) => actions.stickerMenu(session, currentTarget),
+                  onclick: ({ currentTarget }) => stickerMenu(session, currentTarget),
                 },
                 icon("plus"),
               )

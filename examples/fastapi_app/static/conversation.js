@@ -1,9 +1,10 @@
 /** The middle column: its head, the state of the connection, and the messages. */
 
-import * as actions from "./actions.js";
 import { cat, icon } from "./art.js";
 import { h, show } from "./dom.js";
 import { messageView } from "./message.js";
+import { newDirect } from "./people-actions.js";
+import { discover } from "./server-actions.js";
 
 const NEAR = 90; // pixels from the end that still count as reading along
 const TOGETHER = 5 * 60_000; // milliseconds between messages of one author that share a head
@@ -101,7 +102,8 @@ export function conversation(session, { drawer }) {
 
   function rows() {
     const { channel, place } = state;
-    if (!channel) return [{ id: "empty", kind: "empty", notice: place.notice }];
+    if (place.serverId === undefined) return [];
+    if (!channel) return [{ id: "empty", kind: "empty", notice: place.notice, servers: state.servers.size }];
     const messages = state.messages.get(channel.id);
     if (!messages) return [{ id: "loading", kind: "loading" }];
     const result = [
@@ -206,16 +208,13 @@ export function conversation(session, { drawer }) {
   }
 
   function nothing() {
-    const text = state.server ? "No channel is open to you here." : "Pick a conversation on the left, or start one.";
-    return h(
-      ".empty",
-      {},
-      cat({ asleep: true }),
-      h("h3", {}, "It is quiet here"),
-      h("p", {}, text),
-      !state.server &&
-        h("button.primary", { type: "button", onclick: () => actions.newDirect(session) }, "Talk to somebody"),
-    );
+    const button = (text, run) => h("button.primary", { type: "button", onclick: () => run(session) }, text);
+    const [title, text, next] = state.server
+      ? ["It is quiet here", "No channel is open to you here."]
+      : state.servers.size
+        ? ["It is quiet here", "Pick a conversation, or start one.", button("Talk to somebody", newDirect)]
+        : ["Welcome", "You are in no server yet. Join one, and say hello.", button("Join a server", discover)];
+    return h(".empty", {}, cat({ asleep: Boolean(state.servers.size) }), h("h3", {}, title), h("p", {}, text), next);
   }
 
   /** Arrow keys walk the messages; Tab then reaches what can be done with the one in focus. */

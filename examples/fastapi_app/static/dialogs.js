@@ -37,6 +37,12 @@ export function ask({ title, text, fields = [], action = "Save", danger = false 
   });
 }
 
+/** The field most dialogs ask for. */
+export const nameField = (label, value) => ({ name: "name", label, value });
+
+/** Things with names as the options of a field. */
+export const names = (things) => [...things.values()].map(({ id, name }) => [id, name]);
+
 function field({ name, label, value = "", type = "text", options, required = true, max = 100, hint }) {
   if (type === "check")
     return h("label.check", {}, h("input", { type: "checkbox", name, checked: Boolean(value) }), h("span", {}, label));

@@ -12,6 +12,7 @@ export function events(session) {
     if (!message.serverId && !state.dms.has(channelId)) state.putDm(await api.get(at("/channels/{}", channelId)));
     state.put(message, { create: true });
     state.touched.set(channelId, message.createdAt);
+    state.newest.set(channelId, message.id);
     const open = channelId === state.place.channelId;
     if (message.authorId === state.me.id || (open && !document.hidden)) return;
     state.count(message);

@@ -16,10 +16,20 @@ export async function load(session) {
   const ids = servers.map(({ id }) => id);
   for (const id of state.servers.keys()) if (!ids.includes(id)) session.left(id, "gone");
   for (const id of ids) await loadServer(session, id).catch(unlessGone);
+  for (const id of [...state.unread.keys(), ...state.newest.keys()]) if (!state.find(id)) state.forgetChannel(id);
+  await Promise.all([...state.newest.keys()].map((id) => countMissed(session, id)));
   const { serverId, channelId, notice } = state.place;
   if (notice) return; // the person has not read it yet
   if (serverId === undefined) session.open(state.servers.keys().next().value ?? null);
   else session.open(state.servers.has(serverId) ? serverId : null, channelId);
+}
+
+/** Count what was said in a channel since we last heard of it. */
+async function countMissed({ api, state }, channelId) {
+  const latest = await api.get(`${at("/channels/{}/messages", channelId)}?limit=${PAGE}`);
+  const missed = latest.filter(({ id, authorId }) => id > state.newest.get(channelId) && authorId !== state.me.id);
+  missed.forEach((message) => state.count(message));
+  state.newest.set(channelId, latest.at(-1)?.id ?? "");
 }
 
 /** One server, with all there is to see in it for us. Channels that closed meanwhile are left. */
@@ -56,6 +66,7 @@ export async function loadHistory({ api, state }, channelId, before) {
   if (!state.find(channelId)) return;
   state.meet(older.map(({ author }) => author));
   state.messages.set(channelId, [...older, ...(before ? (state.messages.get(channelId) ?? []) : [])]);
+  if (!before) state.newest.set(channelId, older.at(-1)?.id ?? "");
   if (older.length < PAGE) state.complete.add(channelId);
 }
 

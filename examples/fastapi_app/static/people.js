@@ -1,8 +1,8 @@
 /** The right column: who is in this server (or this conversation), and who of them is here. */
 
-import * as actions from "./actions.js";
 import { cat, face, icon } from "./art.js";
 import { h, show } from "./dom.js";
+import { invite, kick, personMenu } from "./people-actions.js";
 
 export function people(session, { drawer }) {
   const { state } = session;
@@ -33,7 +33,7 @@ export function people(session, { drawer }) {
                 type: "button",
                 "aria-label": "Invite somebody",
                 title: "Invite somebody",
-                onclick: () => actions.invite(session),
+                onclick: () => invite(session),
               },
               icon("plus"),
             ),
@@ -84,7 +84,7 @@ export function people(session, { drawer }) {
           type: "button",
           "data-focus": `person:${userId}`,
           "aria-haspopup": "menu",
-          onclick: ({ currentTarget }) => actions.personMenu(session, currentTarget, user, { drawer }),
+          onclick: ({ currentTarget }) => personMenu(session, currentTarget, user, { drawer }),
         },
         face(user, online),
         h(
@@ -101,7 +101,7 @@ export function people(session, { drawer }) {
             type: "button",
             "aria-label": `Remove ${user.displayName}`,
             title: `Remove ${user.displayName} from ${server.name}`,
-            onclick: () => actions.kick(session, user),
+            onclick: () => kick(session, user),
           },
           icon("boot"),
         ),

@@ -181,7 +181,7 @@ export class Session {
     this.#renewable = false;
     const userId = this.state.me.id;
     const renewed = renewable && (await new Api().post("/dev/token", { userId }).catch(() => null));
-    if (!renewed) return this.hooks.onEnd(message);
+    if (!renewed) return this.hooks.onEnd(cutOff ? "The server ended your session." : `The server said: ${message}.`);
     this.api.token = renewed.token;
     this.hooks.onRenewed(renewed.token);
     this.#socket.connect();
@@ -189,11 +189,13 @@ export class Session {
 }
 
 // What a reload of this window should find again. sessionStorage is per window, so two windows can be two people.
-function keep({ me, unread, place: { serverId, channelId } }) {
-  sessionStorage.setItem(`mew:${me.id}`, JSON.stringify({ unread: [...unread], place: { serverId, channelId } }));
+function keep({ me, unread, newest, place: { serverId, channelId } }) {
+  const kept = { unread: [...unread], newest: [...newest], place: { serverId, channelId } };
+  sessionStorage.setItem(`mew:${me.id}`, JSON.stringify(kept));
 }
 
 function restore(userId) {
   const kept = JSON.parse(sessionStorage.getItem(`mew:${userId}`));
-  return kept ? { unread: new Map(kept.unread), place: { ...kept.place, notice: null } } : {};
+  if (!kept) return {};
+  return { unread: new Map(kept.unread), newest: new Map(kept.newest), place: { ...kept.place, notice: null } };
 }

@@ -1,8 +1,10 @@
 /** The left column: servers, the channels of one (or the DMs), and who I am. */
 
-import * as actions from "./actions.js";
 import { avatar, cat, face, icon } from "./art.js";
+import { categoryMenu, channelMenu } from "./channel-actions.js";
 import { h, show } from "./dom.js";
+import { newDirect } from "./people-actions.js";
+import { discover, newServer, serverMenu } from "./server-actions.js";
 
 export function sidebar(session, { drawer, leave }) {
   const { state } = session;
@@ -17,16 +19,12 @@ export function sidebar(session, { drawer, leave }) {
     if (!event.altKey || !step) return;
     event.preventDefault();
     const { serverId, channelId } = state.place;
-    const shown = shelves().flatMap(([, shelf]) => shelf);
+    const shown = state.channelsOf(serverId);
     const next = shown.at((shown.findIndex(({ id }) => id === channelId) + step) % shown.length);
     if (next) go(serverId, next.id);
   });
 
-  const latest = (channel) => state.touched.get(channel.id) ?? channel.createdAt;
-  const shelves = () =>
-    state.server
-      ? state.shelves(state.server)
-      : [[null, [...state.dms.values()].sort((one, other) => (latest(one) < latest(other) ? 1 : -1))]];
+  const shelves = () => (state.server ? state.shelves(state.server) : [[null, state.channelsOf(null)]]);
 
   function drawRail() {
     const tiles = [
@@ -46,8 +44,8 @@ export function sidebar(session, { drawer, leave }) {
         run: () => go(server.id),
         draw: () => avatar({ id: server.id, name: server.name, picture: server.iconUrl }, { square: true }),
       })),
-      { id: "new", name: "New server", run: () => actions.newServer(session), draw: () => icon("plus") },
-      { id: "discover", name: "Join a server", run: () => actions.discover(session), draw: () => icon("compass") },
+      { id: "new", name: "New server", run: () => newServer(session), draw: () => icon("plus") },
+      { id: "discover", name: "Join a server", run: () => discover(session), draw: () => icon("compass") },
     ];
     show(rail, tiles, {
       key: ({ id }) => id,
@@ -58,8 +56,8 @@ export function sidebar(session, { drawer, leave }) {
 
   function drawPlace() {
     const { server } = state;
-    const title = server?.name ?? "Direct messages";
-    const open = (event) => (server ? actions.serverMenu(session, event.currentTarget) : actions.newDirect(session));
+    const title = server?.name ?? (state.place.serverId === null ? "Direct messages" : "Mew");
+    const open = (event) => (server ? serverMenu(session, event.currentTarget) : newDirect(session));
     show(place, [title], {
       key: () => state.place.serverId,
       fingerprint: String,
@@ -123,9 +121,7 @@ export function sidebar(session, { drawer, leave }) {
         h("span", {}, state.title(channel)),
         unread > 0 && h("span.badge", { "aria-label": `${unread} unread` }, String(unread)),
       ),
-      !direct &&
-        manages() &&
-        more(`Channel ${channel.name}`, (anchor) => actions.channelMenu(session, anchor, channel)),
+      !direct && manages() && more(`Channel ${channel.name}`, (anchor) => channelMenu(session, anchor, channel)),
     );
   }
 
@@ -134,7 +130,7 @@ export function sidebar(session, { drawer, leave }) {
       ".shelf-title",
       {},
       h("h2", {}, category.name),
-      manages() && more(`Category ${category.name}`, (anchor) => actions.categoryMenu(session, anchor, category)),
+      manages() && more(`Category ${category.name}`, (anchor) => categoryMenu(session, anchor, category)),
     );
   }
 

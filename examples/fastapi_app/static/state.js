@@ -10,6 +10,7 @@ export class State {
   messages = new Map(); // channel id → its messages in order; only channels that were opened have any
   complete = new Set(); // channel ids whose first message is loaded
   unread = new Map(); // channel id → {count, since: id of the first}
+  newest = new Map(); // channel id → id of the newest message heard of
   touched = new Map(); // channel id → time of its newest message: the order of DMs
   place = { serverId: undefined, channelId: undefined, notice: null }; // on the screen; serverId null: the DMs, undefined: not chosen yet
   newSince = null; // id of the message the "New" line stands above
@@ -104,7 +105,7 @@ export class State {
   }
 
   forgetChannel(channelId) {
-    for (const map of [this.dms, this.messages, this.unread, this.touched]) map.delete(channelId);
+    for (const map of [this.dms, this.messages, this.unread, this.newest, this.touched]) map.delete(channelId);
     for (const server of this.servers.values()) server.channels.delete(channelId);
   }
 

@@ -1,0 +1,248 @@
+"""Frames that no client library sends: the session ends, the log stays quiet, and nothing is left of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import itertools
+import json
+import logging
+import random
+import tracemalloc
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from starlette.types import Message
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from asgi_realtime import Connection, SocketIOGateway, WebSocketGateway, on
+from asgi_realtime.messages import Json
+from tests.faults.clients import enter, entered, still_answers
+from tests.faults.target import Target, by_name
+from tests.servers import IMPLEMENTATIONS, Implementation, Serve
+from tests.wire.raw import TRANSPORTS, TransportName, closing, raw_client
+
+FRAMES = 100_000
+SEED = 20261121
+DEEP = 100_000
+RESERVED = ("connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener")
+
+HOSTILE = [
+    "",
+    "4",
+    "7",
+    "9",
+    "x",
+    "2",
+    "2{}",
+    "2[]",
+    "2[1]",
+    "2[null]",
+    '2["echo"',
+    '2["echo",NaN]',
+    '2["echo",1e999]',
+    '2["' + "e" * 300 + '"]',
+    '2/elsewhere,["echo"]',
+    "0",
+    '0{"name":"twice"}',
+    "3[]",
+    "3-1[]",
+    "4{}",
+    '4{"message":"refused"}',
+    "1,1",
+    '2["echo",' + "[" * DEEP + "]" * DEEP + "]",
+    '2["echo",' + '{"a":' * DEEP + "1" + "}" * DEEP + "]",
+    '2["echo",' + "[" * DEEP,
+    '0/x,{"a":' + "[" * DEEP + "]" * DEEP + "}",
+    "3" + "9" * DEEP + "[]",
+    *(json.dumps([name]).join(("2", "")) for name in RESERVED),
+]
+
+
+def worth_a_line(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What a production log would show of ours."""
+    return [
+        record.getMessage()
+        for record in caplog.records
+        if record.name.startswith("asgi_realtime") and record.levelno >= logging.WARNING
+    ]
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("message", HOSTILE, ids=lambda message: message[:20])
+async def test_a_hostile_message_ends_its_session(
+    serve: Serve, transport: TransportName, message: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "asgi_realtime")
+    target = Target()
+    server = await serve(target.app)
+    async with entered(server, "another") as another:
+        async with entered(server, "hostile", transport) as hostile:
+            with contextlib.suppress(ConnectionClosed):
+                await hostile.send(message, '2["echo","after"]')
+            assert await closing(hostile) == []
+        assert (await target.settled())["connections"] == 1
+        await still_answers(another)
+    await target.emptied()
+    assert target.gateway.heard == ["still here"]
+    assert target.gateway.left == [("hostile", "parse error"), ("another", "transport close")]
+    ours = [record for record in caplog.records if record.name == "asgi_realtime"]
+    assert len(ours) <= 1 and worth_a_line(caplog) == []
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+async def test_text_that_is_not_utf8_ends_its_session(
+    serve: Serve, implementation: Implementation, caplog: pytest.LogCaptureFixture
+) -> None:
+    target = Target()
+    server = await serve(target.app, implementation)
+    async with connect(f"{server.websocket_url}/socket.io/?EIO=4&transport=websocket") as socket:
+        await socket.recv()
+        with contextlib.suppress(ConnectionClosed):
+            await socket.send(b'42["echo","\xff\xfe"]', text=True)
+            while True:
+                await socket.recv()
+    async with httpx.AsyncClient() as http, entered(server, "polling", "polling") as client:
+        url = f"{server.url}/socket.io/?EIO=4&transport=polling&sid={client.handshake['sid']}"
+        assert (await http.post(url, content=b'42["echo","\xff\xfe"]')).status_code == 400
+    await target.emptied()
+    assert worth_a_line(caplog) == []
+
+
+@pytest.mark.parametrize("event", RESERVED)
+async def test_no_handler_hears_a_forged_event(serve: Serve, event: str) -> None:
+    heard = []
+
+    class Eager(SocketIOGateway):
+        async def on_connect(self, connection: Connection) -> None:
+            heard.append("connected")
+
+        async def on_disconnect(self, connection: Connection, reason: str) -> None:
+            heard.append(reason)
+
+        async def dispatch(self, connection: Connection, event: str, sent: object) -> None:
+            heard.append(event)
+
+    target = Target(Eager("/eager", authenticator=by_name))
+    server = await serve(target.app)
+    async with raw_client(server, "websocket") as client:
+        await client.send('0/eager,{"name":"forger"}')
+        await client.receive()
+        await client.send(f'2/eager,["{event}",{{"name":"admin"}}]')
+        assert await closing(client) == []
+    await target.emptied()
+    assert heard == ["connected", "parse error"]
+
+
+class Fuzz:
+    """Frames with a fixed seed: packets with a few characters changed, glued together, cut, or made of nothing."""
+
+    PACKETS = (
+        '42["echo",{"a":[1,2,{"b":null}]},"text"]',
+        '427["echo","with an id"]',
+        '451-["echo",{"_placeholder":true,"num":0}]',
+        '452-0["echo",{"_placeholder":true,"num":0},[{"_placeholder":true,"num":1}]]',
+        '40{"name":"fuzz"}',
+        '40/hooks,{"name":"fuzz"}',
+        "41",
+        '430["an answer"]',
+        '461-0[{"_placeholder":true,"num":0}]',
+        '44{"message":"refused"}',
+        *("2", "2probe", "3", "5", "6"),
+    )
+    ALPHABET = '0123456789-/,?"[]{}:\\_ \x00\x1e\x7fé\U0001f600\u2028abc'
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+
+    def frames(self, count: int) -> Iterator[str | bytes]:
+        choose = self._random.random
+        for _ in range(count):
+            dice = choose()
+            if dice < 0.1:
+                yield self._random.randbytes(self._random.randrange(40))
+            elif dice < 0.2:
+                yield "".join(self._random.choices(self.ALPHABET, k=self._random.randrange(40)))
+            else:
+                yield self._changed(self._random.choice(self.PACKETS))
+
+    def _changed(self, packet: str) -> str:
+        characters = list(packet)
+        for _ in range(self._random.randrange(4)):
+            at = self._random.randrange(len(characters) + 1)
+            match self._random.randrange(3):
+                case 0:
+                    characters.insert(at, self._random.choice(self.ALPHABET))
+                case 1:
+                    del characters[at : at + self._random.randrange(5)]
+                case _:
+                    characters[at : at + 1] = self._random.choice(self.ALPHABET)
+        return "".join(characters)
+
+
+class FuzzedWebSocket:
+    """One WebSocket as an ASGI server presents it: says what it is told to, then goes away."""
+
+    def __init__(self, target: Target, frames: Iterator[str | bytes], path: str = "/socket.io/") -> None:
+        self._target = target
+        self._frames = frames
+        self._path = path
+        self._first: list[Message] = [{"type": "websocket.connect"}]
+        self.closed = False
+
+    async def run(self) -> None:
+        scope = {
+            "type": "websocket",
+            "path": self._path,
+            "query_string": b"EIO=4&transport=websocket",
+            "headers": [(b"host", b"localhost")],
+            "client": ("127.0.0.1", 1),
+        }
+        await self._target.app(scope, self._receive, self._send)
+
+    async def _receive(self) -> Message:
+        if self._first:
+            return self._first.pop()
+        await asyncio.sleep(0)
+        frame = None if self.closed else next(self._frames, None)
+        if frame is None:
+            return {"type": "websocket.disconnect", "code": 1006}
+        return {"type": "websocket.receive"} | ({"text": frame} if isinstance(frame, str) else {"bytes": frame})
+
+    async def _send(self, message: Message) -> None:
+        if message["type"] == "websocket.close":
+            self.closed = True
+
+
+class EchoPath(WebSocketGateway):
+    @on("echo")
+    async def echo(self, data: Json) -> None: ...
+
+
+async def test_a_hundred_thousand_fuzzed_frames_leave_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    asyncio.get_running_loop().set_debug(False)  # a hundred thousand of anything
+    caplog.set_level(logging.INFO, "asgi_realtime")
+    target = Target(EchoPath("/echo", authenticator=by_name))
+    frames = Fuzz(SEED).frames(FRAMES)
+    sessions = 0
+    async with target.realtime:
+        grown = []
+        tracemalloc.start()
+        try:
+            for frame in frames:
+                sessions += 1
+                start: list[str | bytes] = ['40{"name":"fuzz"}', frame]
+                await FuzzedWebSocket(target, itertools.chain(start, frames)).run()
+                if sessions % 2_000 == 0:
+                    await target.emptied()
+                    caplog.clear()
+                    gc.collect()
+                    grown.append(tracemalloc.get_traced_memory()[0])
+        finally:
+            tracemalloc.stop()
+        await target.emptied()
+    assert sessions > 1_000
+    assert max(grown[1:]) - grown[0] < 1 << 20, grown
