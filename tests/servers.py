@@ -60,12 +60,12 @@ async def running(
     listener = socket.create_server(("127.0.0.1", port))
     number = int(listener.getsockname()[1])
     begin = _hypercorn if implementation == "hypercorn" else _uvicorn
-    stop = await begin(app, listener, implementation, root_path)
-    try:
-        yield LiveServer(number, stop)
-    finally:
-        await stop()
-        listener.close()
+    with listener:
+        stop = await begin(app, listener, implementation, root_path)
+        try:
+            yield LiveServer(number, stop)
+        finally:
+            await stop()
 
 
 class _Uvicorn(uvicorn.Server):

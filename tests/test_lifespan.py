@@ -44,7 +44,9 @@ class Server:
         assert self.answers.empty()
 
 
-def host(server: list[Server], *, startup: str = "complete", shutdown: str = "complete", raises: bool = False) -> ASGIApp:
+def host(
+    server: list[Server], *, startup: str = "complete", shutdown: str = "complete", raises: bool = False
+) -> ASGIApp:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         for event, answer in (("startup", startup), ("shutdown", shutdown)):
             message = await receive()

@@ -12,6 +12,7 @@ from asgi_realtime.messages import Json
 from asgi_realtime.socketio.server import SocketIOServer
 from tests.servers import Serve
 from tests.wire.node_client import ConnectRefused, Node
+from tests.wire.raw import closing, raw_client
 
 WEBSOCKET = ["websocket"]
 
@@ -349,6 +350,49 @@ async def test_one_clients_events_run_in_order(serve: Serve, node: Node) -> None
         await client.emit("step", number)
     await done.wait()
     assert seen == list(range(40))
+
+
+@pytest.mark.parametrize("event", ["connect", "disconnect"])
+async def test_connect_and_disconnect_cannot_be_forged(serve: Serve, event: str) -> None:
+    sio, app = made()
+    calls: asyncio.Queue[str] = asyncio.Queue()
+
+    @sio.event
+    def connect(sid: str, environ: dict[str, Any]) -> None:
+        calls.put_nowait("connected")
+
+    @sio.event
+    def disconnect(sid: str, reason: str) -> None:
+        calls.put_nowait(reason)
+
+    async with raw_client(await serve(app), "websocket") as client:
+        await client.send("0")
+        await client.receive()
+        await client.send(f'2["{event}","forged",{{}}]')
+        assert await closing(client) == []
+    assert [await calls.get(), await calls.get()] == ["connected", sio.reason.TRANSPORT_ERROR]
+    assert calls.empty()
+
+
+async def test_a_client_that_breaks_off_while_connecting_leaves_nothing(serve: Serve) -> None:
+    sio, app = made()
+    entered, never = asyncio.Event(), asyncio.Event()
+
+    @sio.event
+    async def connect(sid: str, environ: dict[str, Any]) -> None:
+        await sio.enter_room(sid, "room")
+        await sio.emit("ask", to=sid, callback=print)
+        entered.set()
+        await never.wait()
+
+    async with raw_client(await serve(app), "websocket") as client:
+        await client.send("0")
+        await entered.wait()
+    gateway = sio.gateway_for("/")
+    assert gateway is not None
+    await gateway.parts.tasks.idle()
+    rooms = gateway.parts.hub.rooms(gateway.name)
+    assert len(rooms) == 0 and not rooms.names
 
 
 async def test_handlers_that_fail_and_events_nobody_handles(serve: Serve, node: Node) -> None:

@@ -106,7 +106,7 @@ async def test_sockets_are_shown_without_their_credentials(serve: Serve, node: N
     client = await node.connect(
         url,
         auth={"token": "hush1"},
-        headers={"Cookie": "a=hush2", "Authorization": "hush3", "X-Other": "shown"},
+        headers={"Cookie": "a=hush2", "Authorization": "hush3", "X-Api-Key": "hush5", "X-Other": "shown"},
         query={"token": "hush4"},
         transports=["websocket"],
     )
@@ -120,6 +120,20 @@ async def test_sockets_are_shown_without_their_credentials(serve: Serve, node: N
     assert shown["handshake"]["headers"]["x-other"] == "shown"
     assert abs(shown["handshake"]["issued"] / 1000 - time.time()) < 60
     assert "hush" not in str(shown)
+
+
+async def test_an_administrator_is_not_drowned(serve: Serve, node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("asgi_realtime.socketio.admin._MOST_SOCKETS", 2)
+    sio, app = made()
+    url = (await serve(app)).url
+    for _ in range(3):
+        await node.connect(url, transports=["websocket"])
+    admin = await administrator(node, url)
+    assert len((await admin.expect("all_sockets")).data) == 2
+    await sio.emit("x")
+    counted = str(await until(admin, "server_stats", "packetsOut"))
+    assert "'count': 3" in counted
+    assert admin.event_names.count("event_sent") == 2
 
 
 async def test_what_happens_is_told(serve: Serve, node: Node) -> None:

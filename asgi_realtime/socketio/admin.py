@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import socket
 import time
 from collections import Counter
@@ -23,8 +24,11 @@ from asgi_realtime.socketio.observer import Observer
 if TYPE_CHECKING:
     from asgi_realtime.socketio.server import SocketIOServer
 
-_SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "x-mew-admin-secret"})
+_SECRET_HEADER = re.compile("auth|cookie|key|password|secret|session|token")
 _PUBLIC_QUERY = frozenset({"EIO", "transport", "t"})
+
+_MOST_SOCKETS = 500
+"""Sockets listed at login, and recipients listed of one event: an administrator's outbox has its limit too."""
 
 _COMMANDS = ["EMIT", "JOIN", "LEAVE", "DISCONNECT", "MJOIN", "MLEAVE", "MDISCONNECT"]
 
@@ -32,8 +36,8 @@ _COMMANDS = ["EMIT", "JOIN", "LEAVE", "DISCONNECT", "MJOIN", "MLEAVE", "MDISCONN
 class AdminUI(Observer):
     """Serves the Admin UI on a namespace of the server it shows.
 
-    While no administrator is connected nothing is recorded and nothing runs. What clients sent to
-    prove who they are (cookies, authorization, the query) is not shown.
+    While no administrator is connected nothing is recorded and nothing runs. What clients may have
+    sent to prove who they are (headers by the sound of their names, the query) is not shown.
 
     Args:
         server: the server to show.
@@ -113,12 +117,11 @@ class AdminUI(Observer):
     def sent(self, recipients: Collection[Connection], event: str, args: Sequence[Any]) -> None:
         """An event goes to clients."""
         size = _size(event, args)
-        for connection in recipients:
-            if connection.gateway != self._namespace:
-                self._count("packetsOut")
-                self._count("bytesOut", size)
-                if self._development:
-                    self._tell("event_sent", connection.gateway, connection.id, [event, *args], _now())
+        others = [connection for connection in recipients if connection.gateway != self._namespace]
+        self._count("packetsOut", len(others))
+        self._count("bytesOut", size * len(others))
+        for connection in others[:_MOST_SOCKETS] if self._development else ():
+            self._tell("event_sent", connection.gateway, connection.id, [event, *args], _now())
 
     def joined(self, connection: Connection, room: str) -> None:
         """A client entered a room."""
@@ -144,7 +147,7 @@ class AdminUI(Observer):
         await self._send(sid, "config", {"supportedFeatures": features})
         await self._send(sid, "server_stats", self._statistics())
         if self._development:
-            clients = [connection for name in self._server.names for connection in self._clients(name)]
+            clients = [each for name in self._server.gateways for each in self._clients(name)][:_MOST_SOCKETS]
             for connection in clients:
                 self._watch(connection)
             await self._send(sid, "all_sockets", [_describe(connection) for connection in clients])
@@ -155,6 +158,7 @@ class AdminUI(Observer):
         while self.watching:
             await asyncio.sleep(self._interval)
             self._tell("server_stats", self._statistics())
+            self._counts.clear()
             for connection in [each for each in self._polling.values() if _transport(each).kind == "websocket"]:
                 del self._polling[connection.id]
                 self._tell("socket_updated", {"id": connection.id, "nsp": connection.gateway, "transport": "websocket"})
@@ -162,8 +166,7 @@ class AdminUI(Observer):
         self._polling.clear()
 
     def _statistics(self) -> Json:
-        counts, self._counts = self._counts, Counter()
-        namespaces = {name: self._clients(name) for name in self._server.names}
+        namespaces = {name: self._clients(name) for name in self._server.gateways}
         transports = {
             _transport(connection).session_id: _transport(connection).kind
             for clients in namespaces.values()
@@ -177,7 +180,8 @@ class AdminUI(Observer):
             "clientsCount": len(transports),
             "pollingClientsCount": list(transports.values()).count("polling"),
             "aggregatedEvents": [
-                {"timestamp": second * 1000, "type": kind, "count": count} for (second, kind), count in counts.items()
+                {"timestamp": second * 1000, "type": kind, "count": count}
+                for (second, kind), count in self._counts.items()
             ],
             "namespaces": [{"name": name, "socketsCount": len(clients)} for name, clients in namespaces.items()],
         }
@@ -243,7 +247,7 @@ def _describe(connection: Connection) -> Json:
         "handshake": {
             "address": handshake.client_address or "",
             "headers": {
-                name: "(hidden)" if name in _SECRET_HEADERS else value for name, value in handshake.headers.items()
+                name: "(hidden)" if _SECRET_HEADER.search(name) else value for name, value in handshake.headers.items()
             },
             "query": {name: value if name in _PUBLIC_QUERY else "(hidden)" for name, value in handshake.query.items()},
             "secure": connection.state.environ["wsgi.url_scheme"] == "https",

@@ -51,13 +51,14 @@ class ASGIApp:
         self._path = None if socketio_path is None else "/" + socketio_path.strip("/")
         settings = settings_with(Settings.from_env(), socketio_server.options, self._path)
         host = _Host(other_asgi_app, StaticFiles(static_files or {}), on_startup, on_shutdown)
-        self._middleware = RealtimeMiddleware(host, gateways=[socketio_server], settings=settings)
-        self._middleware.realtime  # noqa: B018  # wrong options are an error here, not at start-up
+        self.app = RealtimeMiddleware(host, gateways=[socketio_server], settings=settings)
+        """The middleware this application is."""
+        self.app.realtime  # noqa: B018  # wrong options are an error here, not at start-up
         self._served = settings.socketio_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a scope."""
-        await self._middleware(self._aimed(scope), receive, send)
+        await self.app(self._aimed(scope), receive, send)
 
     def _aimed(self, scope: Scope) -> Scope:
         """The scope with the path as the middleware expects it."""

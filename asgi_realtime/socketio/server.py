@@ -73,7 +73,8 @@ class SocketIOServer:
         self.logger = _logger("asgi_realtime.socketio", logger)
         _logger("asgi_realtime", engineio_logger)
         self._namespaces = namespaces
-        self._gateways: dict[str, ServerGateway] = {}
+        self.gateways: dict[str, ServerGateway] = {}
+        """The namespaces that are open."""
         self._tasks = Tasks()
         self._parts: Parts | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -94,15 +95,15 @@ class SocketIOServer:
                 "the Settings of RealtimeMiddleware are in force, not SocketIOServer's transport options"
             )
         self._parts = parts
-        self._gateways.clear()
+        self.gateways.clear()
         for name in self.names:
             self.gateway_for(name)
 
     def gateway_for(self, namespace: str) -> ServerGateway | None:
         """The gateway of a namespace that has handlers or is accepted anyway; made at the first use."""
-        gateway = self._gateways.get(namespace)
+        gateway = self.gateways.get(namespace)
         if gateway is None and self._parts is not None and self._accepts(namespace, self._parts):
-            gateway = self._gateways[namespace] = ServerGateway(self, namespace)
+            gateway = self.gateways[namespace] = ServerGateway(self, namespace)
             gateway.bind(self._parts, SocketIODialect(namespace))
         return gateway
 
@@ -112,7 +113,7 @@ class SocketIOServer:
         if namespace in self.names:
             return True
         if self._namespaces == "*":
-            return len(self._gateways) < MOST_NAMESPACES
+            return len(self.gateways) < MOST_NAMESPACES
         return self._namespaces is None and namespace == "/"
 
     # Handlers
@@ -289,7 +290,7 @@ class SocketIOServer:
 
     async def close_room(self, room: str, namespace: str | None = None) -> None:
         """Take everybody out of a room."""
-        gateway = self._gateways.get(namespace or "/")
+        gateway = self.gateways.get(namespace or "/")
         if gateway is not None:
             self.logger.info("room %s is closing [%s]", room, gateway.name)
             members = gateway.parts.hub.rooms(gateway.name).of_room(RoomName(str(room)))
@@ -354,7 +355,7 @@ class SocketIOServer:
         return None if connection is None else connection.state.environ
 
     def _find(self, sid: str, namespace: str | None) -> Connection | None:
-        gateway = self._gateways.get(namespace or "/")
+        gateway = self.gateways.get(namespace or "/")
         return None if gateway is None else gateway.connection(sid)
 
     def _connected(self, sid: str, namespace: str | None) -> Connection:

@@ -16,6 +16,7 @@ from asgi_realtime.gateways.mew import MessageCreate, UserRooms
 from examples.fastapi_app import access, models, schemas
 from examples.fastapi_app.access import ChannelAccess, Membership
 from examples.fastapi_app.database import Database, insert_if_absent
+from examples.fastapi_app.errors import NotFound
 from examples.fastapi_app.permissions import Permission
 
 
@@ -83,8 +84,15 @@ async def post_message(
 
 
 async def message_as_stored(session: AsyncSession, message_id: str) -> schemas.Message:
-    """What clients get to see of a message, read anew so that it is what the database says."""
-    message = schemas.Message.model_validate(await access.load_message(session, message_id))
+    """What clients get to see of a message, read anew so that it is what the database says.
+
+    Raises:
+        NotFound: its channel has just been deleted.
+    """
+    row = await access.load_message(session, message_id)
+    if row is None:
+        raise NotFound("no such message")
+    message = schemas.Message.model_validate(row)
     await session.commit()  # gives the connection back: whoever broadcasts holds none meanwhile
     return message
 

@@ -142,10 +142,11 @@ async def _broadcast(request: Request) -> Response:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--ws", default="websockets-sansio")
+    parser.add_argument("--ws-max-size", type=int, default=16 << 20)
     parser.add_argument("--log-level", default="info")
     options = parser.parse_args()
     target = Target(InfraGateway(), WebSocketGateway("/chat"), settings=Settings.from_env())
-    uvicorn.run(target.app, port=0, ws=options.ws, log_level=options.log_level)
+    uvicorn.run(target.app, port=0, ws=options.ws, ws_max_size=options.ws_max_size, log_level=options.log_level)
 
 
 if __name__ == "__main__":

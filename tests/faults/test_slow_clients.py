@@ -109,4 +109,3 @@ async def test_stopping_the_server_does_not_wait_for_one_that_stalls(serve: Serv
         async with asyncio.timeout(3):
             await server.stop()
     assert not any(target.state().values())
-

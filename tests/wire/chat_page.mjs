@@ -153,10 +153,15 @@ async function story() {
   await bob.locator("#banner[data-state=lost]").waitFor();
   await shot(bob, "reconnecting");
   await say(alice, `While you were out ${run}`);
+  await alice.locator(".tile:not(.action)").nth(1).click();
+  await channel(alice, "general");
+  await say(alice, `And here too ${run}`);
+  await message(alice, `And here too ${run}`).waitFor();
   cut.refuse = false;
   await message(bob, `While you were out ${run}`).waitFor();
   await live(bob);
   await equal(() => message(bob, `While you were out ${run}`).count(), 1);
+  await bob.locator(".tile:not(.action)").nth(1).locator(".badge", { hasText: "1" }).waitFor();
 
   begin("a server of one's own; an invitation");
   await alice.locator(".tile[data-server=new]").click();

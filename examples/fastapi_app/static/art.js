@@ -93,7 +93,9 @@ const line = (d) =>
     "stroke-linejoin": "round",
   });
 const dot = (cx, cy, r = 1.1) => svg("circle", { cx, cy, r, fill: "#5b3a12" });
+// No prototype: a reaction may be any text, "constructor" too.
 const DRAWN = {
+  __proto__: null,
   "👍": () => [
     svg("path", {
       d: "M6.8 9.2 9.6 3c1.4 0 2.3 1 2.1 2.4l-.4 2.6h3.6c1.3 0 2.1 1.1 1.8 2.3l-1.1 4.7c-.2 1-1 1.7-2 1.7H6.8Z",
@@ -164,6 +166,7 @@ const DRAWN = {
 
 /** What the picker offers. */
 export const REACTIONS = {
+  __proto__: null,
   "👍": "Thumbs up",
   "❤️": "Heart",
   "😂": "Laughing",
@@ -174,7 +177,7 @@ export const REACTIONS = {
   "🔥": "Fire",
 };
 
-/** An emoji: drawn where we have a drawing, as text where not. In running text it is `spoken`; on a button the button is. */
+/** An emoji: drawn where we have a drawing, else as text. `spoken` in running text; on a button its label speaks. */
 export function emoji(character, { spoken = false } = {}) {
   const draw = DRAWN[character];
   if (!draw) return h("span.emoji", {}, character);

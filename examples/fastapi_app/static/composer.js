@@ -79,8 +79,10 @@ export function composer(session) {
         ? api.patch(at("/messages/{}", editing), { content })
         : api.post(at("/channels/{}/messages", target), { content, referencedMessageId: replyTo ?? undefined }),
     );
-    if (!sent) return target === channelId && !text.value ? write(content) : texts.set(target, content); // nothing written is lost
-    session.sent(sent);
+    if (sent) session.sent(sent);
+    else if (target === channelId && !text.value)
+      write(content); // nothing written is lost
+    else texts.set(target, content);
   }
 
   function unfold(open) {

@@ -11,9 +11,7 @@ const TOGETHER = 5 * 60_000; // milliseconds between messages of one author that
 
 export function conversation(session, { drawer }) {
   const { state } = session;
-  const [main, head, banner, scroller] = ["conversation", "head", "banner", "messages"].map((id) =>
-    document.getElementById(id),
-  );
+  const [head, banner, scroller] = ["head", "banner", "messages"].map((id) => document.getElementById(id));
   const list = h(".list");
   const latest = h(
     "button.latest",
@@ -25,17 +23,19 @@ export function conversation(session, { drawer }) {
   scroller.after(latest);
   const draw = messageView(session);
   let [shown, newest, oldest, loading] = [null, null, null, false];
+  let following = true; // the reader is at the end, and stays there when something is added
   let [told, countdown] = [null, null]; // the connection the banner tells of, and its timer
 
   const nearEnd = () => scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR;
   const toEnd = (behavior = "instant") => scroller.scrollTo({ top: scroller.scrollHeight, behavior });
 
   scroller.addEventListener("scroll", () => {
-    if (nearEnd()) latest.hidden = true;
+    following = nearEnd();
+    if (following) latest.hidden = true;
     if (scroller.scrollTop < 60) earlier();
   });
   // The composer growing, or a phone's keyboard, must not hide the last message.
-  new ResizeObserver(() => latest.hidden && toEnd()).observe(scroller);
+  new ResizeObserver(() => following && toEnd()).observe(scroller);
   scroller.addEventListener("keydown", walk);
 
   async function earlier() {
@@ -50,7 +50,7 @@ export function conversation(session, { drawer }) {
     const { channel, server, place } = state;
     const others = channel?.recipients && state.others(channel);
     const status = others && (others.some(({ id }) => state.online.has(id)) ? "Online" : "Offline");
-    const unread = state.unreadIn(undefined);
+    const unread = state.unreadTotal;
     const title = channel ? state.title(channel) : (place.notice?.server.name ?? (server ? server.name : "Mew"));
     show(head, ["head"], {
       key: String,
@@ -92,8 +92,10 @@ export function conversation(session, { drawer }) {
       setTimeout(() => banner.dataset.state === "back" && (banner.dataset.state = "live"), 2_500);
     } else if (name === "waiting") {
       const [text, what] = [h("span"), again ? "Connection lost." : "The server does not answer."];
-      const tick = () =>
-        (text.textContent = `${what} Trying again in ${Math.max(1, Math.ceil((detail.retryAt - Date.now()) / 1_000))} s.`);
+      const tick = () => {
+        const seconds = Math.max(1, Math.ceil((detail.retryAt - Date.now()) / 1_000));
+        text.textContent = `${what} Trying again in ${seconds} s.`;
+      };
       tick();
       countdown = setInterval(tick, 500);
       banner.replaceChildren(text, h("button.link", { type: "button", onclick: session.reconnect }, "Try now"));
@@ -103,12 +105,11 @@ export function conversation(session, { drawer }) {
   function rows() {
     const { channel, place } = state;
     if (place.serverId === undefined) return [];
-    if (!channel) return [{ id: "empty", kind: "empty", notice: place.notice, servers: state.servers.size }];
+    if (!channel) return [{ id: "empty", kind: "empty", seen: [place, state.servers.size] }];
     const messages = state.messages.get(channel.id);
     if (!messages) return [{ id: "loading", kind: "loading" }];
-    const result = [
-      state.complete.has(channel.id) ? { id: "start", kind: "start", channel } : { id: "earlier", kind: "earlier" },
-    ];
+    const start = { id: "start", kind: "start", seen: [state.title(channel), channel.topic] };
+    const result = [state.complete.has(channel.id) ? start : { id: "earlier", kind: "earlier" }];
     let previous = null;
     for (const message of messages) {
       const day = new Date(message.createdAt).toDateString();
@@ -141,10 +142,8 @@ export function conversation(session, { drawer }) {
     const heightBefore = scroller.scrollHeight;
     show(list, items, {
       key: ({ id }) => id,
-      fingerprint: ({ kind, message, joined, replied, notice, channel: start }) =>
-        kind === "message"
-          ? draw.fingerprint({ message, joined, replied })
-          : JSON.stringify([kind, notice, start && [state.title(start), start.topic]]),
+      fingerprint: ({ kind, message, joined, replied, seen }) =>
+        kind === "message" ? draw.fingerprint({ message, joined, replied }) : JSON.stringify([kind, seen]),
       draw: (item) => (item.kind === "message" ? draw.element(item) : ornament(item)),
     });
     [shown, newest, oldest] = [`${channel?.id}:${Boolean(messages.length)}`, messages.at(-1)?.id, messages[0]?.id];
@@ -161,14 +160,14 @@ export function conversation(session, { drawer }) {
     } else if (atEnd || added) toEnd();
   }
 
-  function ornament({ kind, day, channel, notice }) {
+  function ornament({ kind, day }) {
     if (kind === "day") return h(".rule.day", {}, h("span", {}, dayName(day)));
     if (kind === "new") return h(".rule.new", {}, h("span", {}, "New"));
     if (kind === "earlier") return h("button.earlier", { type: "button", onclick: earlier }, "Earlier messages");
     if (kind === "loading")
       return h(".loading", { "aria-label": "Loading" }, ...Array.from({ length: 5 }, () => h(".bone")));
-    if (kind === "start") return beginning(channel);
-    return notice ? farewell(notice) : nothing();
+    if (kind === "start") return beginning(state.channel);
+    return state.place.notice ? farewell(state.place.notice) : nothing();
   }
 
   function beginning(channel) {
@@ -178,7 +177,7 @@ export function conversation(session, { drawer }) {
       ".start",
       {},
       h("h3", {}, direct ? title : `#${title}`),
-      h("p", {}, channel.topic || (direct ? `Only the two of you read this.` : "This is where it begins.")),
+      h("p", {}, channel.topic || (direct ? "Only the two of you read this." : "This is where it begins.")),
     );
   }
 
@@ -232,7 +231,6 @@ export function conversation(session, { drawer }) {
   }
 
   return () => {
-    main.dataset.empty = state.channel ? "" : "true";
     drawHead();
     drawBanner();
     drawMessages();

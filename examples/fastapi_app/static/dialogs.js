@@ -4,7 +4,7 @@ import { icon } from "./art.js";
 import { h } from "./dom.js";
 
 /**
- * Ask for something in a dialog. Each field is {name, label, value?, type?, options?: [[value, text]], required?, max?}.
+ * Ask for something in a dialog. Each field is {name, label, value?, type?, options?, required?, max?}.
  * Resolves with {name: value}, or null when the person thinks better of it.
  */
 export function ask({ title, text, fields = [], action = "Save", danger = false }) {
@@ -43,13 +43,13 @@ export const nameField = (label, value) => ({ name: "name", label, value });
 /** Things with names as the options of a field. */
 export const names = (things) => [...things.values()].map(({ id, name }) => [id, name]);
 
-function field({ name, label, value = "", type = "text", options, required = true, max = 100, hint }) {
+function field({ name, label, value = "", type = "text", options, required = true, max = 100 }) {
   if (type === "check")
     return h("label.check", {}, h("input", { type: "checkbox", name, checked: Boolean(value) }), h("span", {}, label));
   const input = options
     ? h("select", { name }, ...options.map(([key, text]) => h("option", { value: key, selected: key === value }, text)))
     : h("input", { name, value, type, required, maxlength: max, autocomplete: "off", spellcheck: "false" });
-  return h("label.field", {}, h("span", {}, label), input, hint && h("small", {}, hint));
+  return h("label.field", {}, h("span", {}, label), input);
 }
 
 function values(form, fields) {

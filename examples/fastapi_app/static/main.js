@@ -58,7 +58,7 @@ function farewell() {
 }
 
 function title(state) {
-  const unread = state.unreadIn(undefined);
+  const unread = state.unreadTotal;
   const place = state.channel ? `${state.title(state.channel)} · Mew` : "Mew";
   document.title = unread ? `(${unread}) ${place}` : place;
 }

@@ -23,8 +23,7 @@ export function messageView(session) {
       original,
       marked,
       state.users.get(message.authorId),
-      talks(message),
-      moderates(message),
+      [talks, reacts, moderates].map((may) => may(message)),
     ]);
   }
 
@@ -77,7 +76,7 @@ export function messageView(session) {
   function content(message) {
     if (message.retracted) return h("p.text.retracted", {}, "This message was deleted.");
     if (message.type === "message/sticker") return sticker(message);
-    const text = message.content ?? "";
+    const text = message.content || message.plainText || `Attachments: ${message.attachments?.length ?? 0}`;
     const edited =
       message.editedAt && h("span.edited", { title: new Date(message.editedAt).toLocaleString() }, " edited");
     return h(ONLY_EMOJI.test(text) ? "p.text.large" : "p.text", {}, ...lively(text), edited);
@@ -176,8 +175,9 @@ export function messageView(session) {
 
 /** Text with its links made to lead somewhere, and its emoji drawn. */
 function lively(text) {
-  return text.split(SPECIAL).flatMap((part) => {
+  return text.split(SPECIAL).map((part, index) => {
+    if (index % 2 === 0) return part; // what stands between the special parts
     if (part in REACTIONS) return emoji(part, { spoken: true });
-    return part.startsWith("http") ? h("a", { href: part, target: "_blank", rel: "noopener noreferrer" }, part) : part;
+    return h("a", { href: part, target: "_blank", rel: "noopener noreferrer" }, part);
   });
 }

@@ -19,7 +19,7 @@ export class Session {
   /**
    * @param {Api} api      with the person's token
    * @param {object} user  the person
-   * @param hooks          onChange: draw again; onNotice: say something; onRenewed: a new token; onEnd: it is over, and why
+   * @param hooks          onChange: draw again; onNotice: say something; onRenewed: a new token; onEnd: over, and why
    */
   constructor(api, user, hooks) {
     this.api = api;

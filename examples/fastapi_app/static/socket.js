@@ -40,7 +40,8 @@ export class Socket {
   /**
    * @param {string} url         of the Engine.IO endpoint, as http(s) or ws(s)
    * @param {() => object} auth  asked at every attempt, so that a renewed token is used
-   * @param {(state: string, detail: object) => void} onState  live {recovered}, waiting {retryAt, attempts}, refused {message, data}
+   * @param {(state: string, detail: object) => void} onState
+   *        the new state, with {recovered} of live, {retryAt, attempts} of waiting, {message, data} of refused
    */
   constructor({ url, auth, onState, namespace = "/" }) {
     this.#url = new URL(url);

@@ -12,7 +12,8 @@ export class State {
   unread = new Map(); // channel id → {count, since: id of the first}
   newest = new Map(); // channel id → id of the newest message heard of
   touched = new Map(); // channel id → time of its newest message: the order of DMs
-  place = { serverId: undefined, channelId: undefined, notice: null }; // on the screen; serverId null: the DMs, undefined: not chosen yet
+  /** What is on the screen. A `serverId` of null stands for the DMs, undefined for nothing chosen yet. */
+  place = { serverId: undefined, channelId: undefined, notice: null };
   newSince = null; // id of the message the "New" line stands above
   draft = { replyTo: null, editing: null }; // message ids the composer refers to
 
@@ -29,9 +30,8 @@ export class State {
   /** A channel by id, wherever it is. */
   find(channelId) {
     if (this.dms.has(channelId)) return this.dms.get(channelId);
-    for (const server of this.servers.values())
-      if (server.channels.has(channelId)) return server.channels.get(channelId);
-    return undefined;
+    const server = [...this.servers.values()].find(({ channels }) => channels.has(channelId));
+    return server?.channels.get(channelId);
   }
 
   /** May I do this in the server or, with a channel, there? In a DM everybody may talk, and moderate nothing. */
@@ -55,11 +55,9 @@ export class State {
   }
 
   title(channel) {
-    return channel.type === "dm"
-      ? this.others(channel)
-          .map(({ id }) => this.name(id))
-          .join(", ") || "Notes to self"
-      : channel.name;
+    if (channel.type !== "dm") return channel.name;
+    const names = this.others(channel).map(({ id }) => this.name(id));
+    return names.join(", ") || "Notes to self";
   }
 
   /** Put a message in its place, or replace what was there. Unknown older ones are left to the history. */
@@ -81,13 +79,17 @@ export class State {
     this.unread.set(message.channelId, { ...known, count: known.count + 1 });
   }
 
-  /** Unread messages of one server, of the DMs (null), or of everything. */
+  get unreadTotal() {
+    return this.#unread([...this.unread.keys()]);
+  }
+
+  /** Unread messages of a server, or (null) of the DMs. */
   unreadIn(serverId) {
-    const channels =
-      serverId === undefined
-        ? [...this.unread.keys()]
-        : [...(serverId ? this.servers.get(serverId).channels : this.dms).keys()];
-    return channels.reduce((sum, id) => sum + (this.unread.get(id)?.count ?? 0), 0);
+    return this.#unread([...(serverId ? this.servers.get(serverId).channels : this.dms).keys()]);
+  }
+
+  #unread(channelIds) {
+    return channelIds.reduce((sum, id) => sum + (this.unread.get(id)?.count ?? 0), 0);
   }
 
   /** Put a channel, category or sticker in its server's place, or replace what was there. */
