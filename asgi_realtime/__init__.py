@@ -1,5 +1,9 @@
 """A realtime gateway for Python web apps: Socket.IO and JSON WebSockets beside the app's own routes."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from asgi_realtime.auth import Authenticator
 from asgi_realtime.broadcaster import Broadcaster, SyncBroadcaster
 from asgi_realtime.connection import Connection
@@ -25,6 +29,9 @@ from asgi_realtime.messages import Handshake, Identity, Receipt
 from asgi_realtime.middleware import RealtimeMiddleware, get_broadcaster, get_mew_broadcaster
 from asgi_realtime.realtime import Realtime
 from asgi_realtime.settings import Settings
+
+if TYPE_CHECKING:
+    from asgi_realtime.socketio.server import SocketIOServer
 
 __version__ = "0.1.0"
 
@@ -55,6 +62,8 @@ __all__ = [
     "MessageCreate",
     "UserRooms",
     "InfraGateway",
+    # python-socketio's API
+    "SocketIOServer",
     # Errors
     "RealtimeError",
     "ConfigurationError",
@@ -67,3 +76,12 @@ __all__ = [
     "RateLimited",
     "Disconnect",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import python-socketio's part only for those who use it."""
+    if name == "SocketIOServer":
+        from asgi_realtime.socketio.server import SocketIOServer
+
+        return SocketIOServer
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

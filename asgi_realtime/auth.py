@@ -181,7 +181,7 @@ class JWTAuthenticator:
 
 
 class AdminSecretAuthenticator:
-    """An authenticator for services of the host: the admin secret, and a service type as their user id.
+    """An authenticator for services of the host: the admin secret, and a service type. Their user id is `service:` and the type.
 
     The secret comes in the header `X-Mew-Admin-Secret` or in `auth.adminSecret` (the header decides
     when there are both), the service type in `auth.serviceType` or the query. Without a secret of
@@ -209,7 +209,8 @@ class AdminSecretAuthenticator:
         service_type = auth.get("serviceType", handshake.query.get("serviceType"))
         if not isinstance(service_type, str) or service_type.strip().lower() in ("", "sdk"):
             raise Unauthorized
-        return Identity(user_id=UserId(service_type), claims={"serviceType": service_type})
+        # Not the bare type: whoever disconnects or revokes a user of that name does not mean a service.
+        return Identity(user_id=UserId(f"service:{service_type}"), claims={"serviceType": service_type})
 
     def _is_secret(self, presented: bytes | None) -> bool:
         return self._secret is not None and presented is not None and hmac.compare_digest(presented, self._secret)

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from asgi_realtime.catalogue import encode
 from asgi_realtime.inbox import Inbox
 from asgi_realtime.messages import (
     ConnectionId,
@@ -137,18 +136,15 @@ class Connection:
     def __repr__(self) -> str:
         return f"<Connection {self.id} of {self.identity.user_id!r} on {self.gateway}>"
 
-    async def send(self, event: str, data: Any = None, *more: Any) -> None:
+    async def send(self, event: str, *data: Any) -> None:
         """Send an event to this client alone. Returns at once; the frame keeps its place in the client's order.
 
-        A Socket.IO event may carry several values: `send("moved", x, y)`.
+        `data` is the payload, or nothing. A Socket.IO event may carry several: `send("moved", x, y)`.
 
         Raises:
             TypeError: if a value cannot be encoded, or a JSON WebSocket is given several.
         """
-        if more:
-            self.push(self._dialect.event_args(event, (data, *more)))
-        else:
-            self.push(self._dialect.event(event, *encode(data)))
+        self.push(self._dialect.event_args(event, data))
 
     async def call(self, event: str, data: Any = None, *, timeout: float = 10.0) -> Json:
         """Send an event and return what the client acknowledges it with (several values: a list).

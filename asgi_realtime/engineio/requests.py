@@ -9,8 +9,8 @@ from starlette.types import Scope
 
 from asgi_realtime.messages import GatewayName, Handshake
 
-_PUBLIC = frozenset({b"EIO", b"transport", b"sid", b"t", b"b64", b"j"})
-"""Query parameters of the protocol itself. Any other may hold a token."""
+_PUBLIC = frozenset({b"EIO", b"transport", b"t", b"b64", b"j"})
+"""Query parameters that say nothing about who asks. Any other may hold a token, or is one, as `sid` is."""
 
 _USUAL_HEADERS = {
     name.encode(): name

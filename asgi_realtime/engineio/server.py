@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import weakref
 from collections import Counter
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -232,7 +233,7 @@ class EngineIO:
             logger.exception("an application failed to open")
             session.abort("transport error")
         else:
-            self._wheel.schedule(self._now() + self._settings.ping_interval, session.due)
+            self._wheel.schedule(self._now() + self._settings.ping_interval, _due(weakref.ref(session)))
         return session
 
     def _forget(self, session: Session, reason: str) -> None:
@@ -248,3 +249,12 @@ class EngineIO:
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
+
+
+def _due(reference: weakref.ref[Session]) -> Callable[[float], float | None]:
+    # Weak, so that a session that has ended is not remembered until its next heartbeat would be due.
+    def due(now: float) -> float | None:
+        session = reference()
+        return None if session is None else session.due(now)
+
+    return due

@@ -41,6 +41,7 @@ class Session:
     """
 
     __slots__ = (
+        "__weakref__",
         "_application",
         "_close",
         "_closed",

@@ -116,10 +116,11 @@ class AdminUI(Observer):
 
     def sent(self, recipients: Collection[Connection], event: str, args: Sequence[Any]) -> None:
         """An event goes to clients."""
-        size = _size(event, args)
         others = [connection for connection in recipients if connection.gateway != self._namespace]
+        if not others:
+            return
         self._count("packetsOut", len(others))
-        self._count("bytesOut", size * len(others))
+        self._count("bytesOut", len(others) * _size(event, args))
         for connection in others[:_MOST_SOCKETS] if self._development else ():
             self._tell("event_sent", connection.gateway, connection.id, [event, *args], _now())
 
