@@ -181,7 +181,9 @@ class JWTAuthenticator:
 
 
 class AdminSecretAuthenticator:
-    """An authenticator for services of the host: the admin secret, and a service type. Their user id is `service:` and the type.
+    """An authenticator for services of the host: the admin secret, and a service type.
+
+    The user id is `service:` and the type, which no user's is.
 
     The secret comes in the header `X-Mew-Admin-Secret` or in `auth.adminSecret` (the header decides
     when there are both), the service type in `auth.serviceType` or the query. Without a secret of

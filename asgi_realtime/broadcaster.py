@@ -36,6 +36,9 @@ from asgi_realtime.presence.base import Presence
 
 T = TypeVar("T")
 
+_TURN_BYTES = 65_536
+"""So much is broadcast before the event loop has a turn, if nothing else gave it one."""
+
 
 class Broadcaster:
     """Sends events to rooms, users or everybody of a gateway, on every process.
@@ -66,6 +69,7 @@ class Broadcaster:
         self._timeout = publish_timeout
         self._gateway = gateway
         self._host = self
+        self._unwritten = 0
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def of(self, gateway: str) -> Broadcaster:
@@ -259,11 +263,20 @@ class Broadcaster:
             )
         try:
             async with asyncio.timeout(self._timeout):
-                return await self._broker.publish(publication, key=key)
+                receipt = await self._broker.publish(publication, key=key)
         except TimeoutError:
             raise BrokerUnavailable(
                 f"{event}: the broker did not answer within MEW_PUBLISH_TIMEOUT ({self._timeout} s)"
             ) from None
+        await self._host._take_turns(size)
+        return receipt
+
+    async def _take_turns(self, size: int) -> None:
+        """Let the writers write: a host that broadcasts in a loop would fill the outbox of every client otherwise."""
+        self._unwritten += size
+        if self._unwritten >= _TURN_BYTES:
+            self._unwritten = 0
+            await asyncio.sleep(0)
 
     async def _command(self, command: Command, *, wait: bool = False) -> None:
         try:

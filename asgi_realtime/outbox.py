@@ -22,7 +22,7 @@ class Outbox:
     def __init__(self, limit: int, *, overflow: Callable[[], None]) -> None:
         self._frames: deque[Frame] = deque()
         self._limit = limit
-        self._overflow = overflow
+        self._overflow: Callable[[], None] | None = overflow
         self.size = 0
         """Bytes waiting."""
         self.closed = False
@@ -38,8 +38,10 @@ class Outbox:
             return
         size = self.size + frame.size
         if size > self._limit and self._frames:
+            overflow = self._overflow
             self.close()
-            self._overflow()
+            if overflow is not None:
+                overflow()
             return
         self.size = size
         self._frames.append(frame)
@@ -70,5 +72,6 @@ class Outbox:
     def close(self) -> None:
         """Take nothing more, and forget what waits."""
         self.closed = True
+        self._overflow = None  # its owner owns us: whoever is done with both is done with both at once
         self._frames.clear()
         self.size = 0

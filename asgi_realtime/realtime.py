@@ -181,7 +181,10 @@ class Realtime:
             self._signals.install()
 
     async def stop(self) -> None:
-        """Tell the clients, let what is queued reach them (at most `MEW_DRAIN_TIMEOUT`), end every task."""
+        """Tell the clients, let what is queued reach them and handlers finish, then end every task.
+
+        The first two take at most `MEW_DRAIN_TIMEOUT` together.
+        """
         if not self.started:
             return
         self.started = False
@@ -191,6 +194,7 @@ class Realtime:
                 await asyncio.gather(
                     self.engineio.aclose(), *[endpoint.aclose() for endpoint in self.websockets.values()]
                 )
+                await self.tasks.idle()  # handlers that have begun, and the host's `on_disconnect`
         except TimeoutError:
             self.metrics.count("drain_timeouts_total")
         await self.tasks.aclose()

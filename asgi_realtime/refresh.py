@@ -69,9 +69,10 @@ class Refresher:
             connection.granted = frozenset(granted)
             for change in refresh.missed:
                 change(connection)
-        except Exception as error:
-            logger.error("%r: the host could not say which rooms it may see: %r", connection, error)
-            connection.end(1011, "rooms unavailable")
+        except (Exception, asyncio.CancelledError) as error:
+            if not connection.closed:
+                logger.error("%r: the host could not say which rooms it may see: %r", connection, error)
+                connection.end(1011, "rooms unavailable")
         finally:
             if connection.refresh is refresh:  # not cancelled
                 connection.refresh = None

@@ -150,10 +150,11 @@ class WebSocketClient:
         self._limits = gateway.limits
         self._tasks = parts.tasks
         self._outbox = Outbox(self._limits.outbox_bytes, overflow=self._too_slow)
-        self._writer = Writer(self._outbox, send, tasks=parts.tasks, lost=self._interrupt_reading)
         self._interrupt = Interrupt()
+        self._writer = Writer(self._outbox, send, tasks=parts.tasks, lost=self._interrupt)
         self._connection: Connection | None = None
         self._code, self._reason, self._flush = 1000, "", True
+        self._ended_by = "transport close"
         self._closing = False
         self.done = asyncio.Event()
 
@@ -173,6 +174,7 @@ class WebSocketClient:
         if not self._closing:
             self._closing = True
             self._code, self._reason = code, reason
+            self._ended_by = "forced close"
             self._interrupt()
 
     async def call(self, event: str, data: Any, timeout: float) -> Json:
@@ -192,17 +194,15 @@ class WebSocketClient:
     async def serve(self) -> None:
         """Serve the client to its end, whoever ends it."""
         self._writer.start()
-        reason = "transport close"
         try:
             await self._interrupt.run(self._read())
-            if self._closing:
-                reason = "forced close"
         except ProtocolError as error:
             logger.info("%s: a client broke the protocol: %s", self._gateway.name, error)
-            self._code, self._reason, reason = 1008, str(error), "parse error"
+            self._code, self._reason, self._ended_by = 1008, str(error), "parse error"
         finally:
-            if self._connection is not None:
-                self._gateway.closed(self._connection, reason)
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                self._gateway.closed(connection, self._ended_by)
             try:
                 if not self._writer.gone:
                     await self._writer.finish(self._code, self._reason, flush=self._flush)
@@ -272,6 +272,7 @@ class WebSocketClient:
             not text.isascii() and len(text.encode()) > self._limits.message_bytes
         ):
             self.close(1009, "too large")
+            self._ended_by = "transport error"
             return None
         return text
 
@@ -280,6 +281,4 @@ class WebSocketClient:
         if self._connection is not None:
             self._connection.end(1013, "too slow")
         self.close(1013, "too slow")
-
-    def _interrupt_reading(self) -> None:
-        self._interrupt()
+        self._ended_by = "too slow"

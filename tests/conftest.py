@@ -63,6 +63,6 @@ async def serve() -> AsyncIterator[Serve]:
 
 @pytest.fixture
 async def node() -> AsyncIterator[Node]:
-    """npm's stock socket.io-client: `client = await node.connect(server.url, "/", auth={"token": …})`."""
+    """Stock socket.io-client of npm: `client = await node.connect(server.url, "/", auth={"token": …})`."""
     async with node_process() as process:
         yield process

@@ -57,7 +57,11 @@ async def running(
     Raises:
         RuntimeError: the app did not start, for instance because its lifespan start-up failed.
     """
-    listener = socket.create_server(("127.0.0.1", port))
+    # With its protocol named: asyncio turns Nagle's delay off (40 ms a request) only where it is.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
+    listener.listen()
     number = int(listener.getsockname()[1])
     begin = _hypercorn if implementation == "hypercorn" else _uvicorn
     with listener:

@@ -442,7 +442,7 @@ HEADER = {"x-mew-admin-secret": ADMIN.encode().decode("latin-1")}
 )
 async def test_the_admin_secret_and_a_service_type_open_the_gateway(parts: dict[str, Any]) -> None:
     identity = await AdminSecretAuthenticator(ADMIN)(handshake(**parts))
-    assert identity.user_id == "bots"
+    assert identity.user_id == "service:bots"
     assert identity.claims == {"serviceType": "bots"}
     assert identity.expires_at is None
 

@@ -34,7 +34,7 @@ def test_a_handshake_holds_what_the_client_presented() -> None:
 @pytest.mark.parametrize(
     ("query", "redacted"),
     [
-        (b"EIO=4&transport=polling&t=abc&sid=xyz&b64=1&j=0", b"EIO=4&transport=polling&t=abc&sid=xyz&b64=1&j=0"),
+        (b"EIO=4&transport=polling&t=abc&sid=xyz&b64=1&j=0", b"EIO=4&transport=polling&t=abc&sid=redacted&b64=1&j=0"),
         (b"EIO=4&token=secret&transport=polling", b"EIO=4&token=redacted&transport=polling"),
         (b"adminSecret=s=e=c&EIO=4", b"adminSecret=redacted&EIO=4"),
         (b"secret", b"redacted"),

@@ -38,6 +38,7 @@ from asgi_realtime.realtime import Realtime
 from tests.raw_client import raw_client
 from tests.recording import RecordingTransport
 from tests.servers import Serve
+from tests.waiting import until
 
 SECRET = "a secret for tests that is long enough"
 SETTINGS = Settings(jwt_secret=SECRET, presence_grace=0.0)
@@ -110,6 +111,8 @@ class Site(SocketIOGateway):
             raise Disconnect(1008, "enough")
         if how == "slow":
             await asyncio.Event().wait()
+        if how == "cancelled":
+            raise asyncio.CancelledError
         return object()
 
     @on("many")
@@ -118,7 +121,7 @@ class Site(SocketIOGateway):
 
     @on("ask")
     async def ask(self, connection: Connection) -> None:
-        asyncio.get_running_loop().create_task(self._ask(connection))  # noqa: RUF006
+        asyncio.get_running_loop().create_task(self._ask(connection))
 
     async def _ask(self, connection: Connection) -> None:
         try:
@@ -138,9 +141,7 @@ async def site(serve: Serve, gateway: Site | None = None, settings: Settings = S
 
 async def nothing_left(gateway: Site, realtime: Realtime) -> None:
     """No room entry, no task, no presence, no memory."""
-    async with asyncio.timeout(5):
-        while len(realtime.tasks) or realtime.engineio.sessions:
-            await asyncio.sleep(0.005)
+    await until(lambda: not len(realtime.tasks) and not realtime.engineio.sessions)
     rooms = realtime.hub.rooms(gateway.name)
     assert not len(rooms)
     assert not rooms.names
@@ -156,6 +157,11 @@ async def nothing_left(gateway: Site, realtime: Realtime) -> None:
 
 async def bug(*_: Any) -> Any:
     raise LookupError("secret of the host")
+
+
+async def cancelled(*_: Any) -> Any:
+    # As host code does that awaits a task which somebody else has cancelled.
+    raise asyncio.CancelledError
 
 
 async def refuse(*_: Any) -> Any:
@@ -179,6 +185,7 @@ INTERNAL = '44{"message":"internal error","data":{"code":"INTERNAL"}}'
     [
         (bug, INTERNAL),
         (forever, INTERNAL),
+        (cancelled, INTERNAL),
         (refuse, '44{"message":"not today","data":{"code":"CLOSED"}}'),
         (disconnect, '44{"message":"banned","data":{"code":"REFUSED"}}'),
     ],
@@ -310,14 +317,14 @@ async def test_who_never_connects_is_closed(serve: Serve) -> None:
 
 async def test_connections_per_user(serve: Serve) -> None:
     gateway = Site(limits=Limits(connections_per_user=1))
-    async with site(serve, gateway) as (_, _, url), raw_client(url) as first, raw_client(url) as second:
+    async with site(serve, gateway) as (_, realtime, url), raw_client(url) as first, raw_client(url) as second:
         assert (await first.connect(token())).startswith("40")
         assert json.loads((await second.connect(token()))[2:])["data"]["code"] == "RATE_LIMITED"
         assert (await second.connect(token("bob"))).startswith("40")
         await first.send("41")
         async with raw_client(url) as third:
-            while not (await third.connect(token())).startswith("40"):
-                await asyncio.sleep(0.01)
+            await until(lambda: len(realtime.hub.rooms(gateway.name)) == 1)
+            assert (await third.connect(token())).startswith("40")
 
 
 async def test_coming_and_going(serve: Serve) -> None:
@@ -357,6 +364,7 @@ async def test_answers_and_failures(serve: Serve) -> None:
         for how, code, message in [
             ("bug", "INTERNAL", "internal error"),
             ("slow", "INTERNAL", "internal error"),
+            ("cancelled", "INTERNAL", "internal error"),
             ("nonsense", "INTERNAL", "internal error"),
             ("forbidden", "FORBIDDEN", "not yours"),
         ]:
@@ -375,9 +383,7 @@ async def test_answers_and_failures(serve: Serve) -> None:
         await client.emit("fail", "disconnect")
         assert await client.closed() == (["41"], 1008)
         await realtime.tasks.idle()
-        assert (
-            gateway.log[-2:-1] == ["disconnect server disconnect ['lobby']"] or "server disconnect" in gateway.log[-1]
-        )
+        assert "disconnect server disconnect ['lobby']" in gateway.log
 
 
 async def test_a_sleeping_handler_delays_no_heartbeat_and_nobody_else(serve: Serve) -> None:
@@ -390,8 +396,7 @@ async def test_a_sleeping_handler_delays_no_heartbeat_and_nobody_else(serve: Ser
         await other.emit("note", "meanwhile")
         await gateway.gate.reached.wait()
         waiting = [asyncio.create_task(client.next()) for client in (slow, other)]
-        while slow.pings < 5 or other.pings < 5:
-            await asyncio.sleep(0.05)
+        await until(lambda: slow.pings >= 5 and other.pings >= 5)
         assert [entry for entry in gateway.log if "online" not in entry] == ["first begins", "meanwhile"]
         gateway.gate.go.set()
         assert await waiting[0] == '431["first"]'
@@ -456,9 +461,7 @@ async def test_asking_a_client(serve: Serve) -> None:
             await client.send(f"43{question[2 : question.index('[')]}[1]")  # too late
             await client.emit("ask")
             await client.next()
-        async with asyncio.timeout(5):
-            while "ConnectionError" not in gateway.log:
-                await asyncio.sleep(0.01)
+        await until(lambda: "ConnectionError" in gateway.log)
         answers = [entry for entry in gateway.log if not entry.startswith(("online", "offline", "disconnect"))]
         assert answers == ["1", "[1, 'two']", "None", "TimeoutError", "ConnectionError"]
         await nothing_left(gateway, realtime)
@@ -575,9 +578,7 @@ async def test_a_stalled_reader_is_closed_and_others_receive_everything(serve: S
                 assert sent < 40_000_000, "more than the kernel and the server may buffer"
             await realtime.broadcaster.broadcast_to_all("data", payload)
             assert await quick.until("data") == []
-            async with asyncio.timeout(5):
-                while len(realtime.engineio.sessions) > 1:
-                    await asyncio.sleep(0.01)
+            await until(lambda: len(realtime.engineio.sessions) == 1)
             assert "disconnect too slow ['lobby']" in gateway.log
             stalled.vanish()
 

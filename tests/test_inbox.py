@@ -64,7 +64,7 @@ async def test_full_until_one_has_begun() -> None:
     for _ in range(3):
         work.submit(wait)
     await asyncio.sleep(0)
-    assert work.full
+    assert [work.full] == [True]
     ready = [asyncio.create_task(work.ready()) for _ in range(3)]
     ready[2].cancel()
     await asyncio.sleep(0)
@@ -135,7 +135,7 @@ async def test_nothing_is_remembered_of_work_that_is_done() -> None:
 
     def make(payload: Payload) -> Callable[[], Awaitable[None]]:
         async def run() -> None:
-            assert payload
+            assert payload is not None
 
         return run
 

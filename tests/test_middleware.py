@@ -154,10 +154,14 @@ async def test_starlette_and_a_bare_callable(serve: Serve) -> None:
         assert (await http.get(server.url + OPEN)).text.startswith("0{")
 
 
+async def open_database() -> None:
+    raise LookupError("no database")
+
+
 async def test_a_host_whose_start_up_fails(serve: Serve) -> None:
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        raise LookupError("no database")
+        await open_database()
         yield
 
     for mount in (add, wrap):

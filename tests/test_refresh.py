@@ -149,7 +149,7 @@ async def test_rooms_joined_by_handlers_outlive_a_refresh() -> None:
     assert connection.rooms == {"lobby"}
 
 
-@pytest.mark.parametrize("failure", ["raises", "is slow"])
+@pytest.mark.parametrize("failure", ["raises", "is slow", "is cancelled"])
 async def test_a_failing_host_costs_the_connection(failure: str, caplog: pytest.LogCaptureFixture) -> None:
     world = World(Limits(handler_timeout=0.05))
     connection, transport = world.admit("ann")
@@ -159,6 +159,8 @@ async def test_a_failing_host_costs_the_connection(failure: str, caplog: pytest.
     async def fail() -> None:
         if failure == "raises":
             raise LookupError("no database")
+        if failure == "is cancelled":
+            raise asyncio.CancelledError
         await asyncio.Event().wait()
 
     world.host.gate = fail

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 
 from starlette.types import Receive, Send
@@ -27,7 +28,9 @@ class WebSocket:
         self._receive = receive
         self._send = send
         self._limit = limit
-        self._writer = Writer(session.outbox, send, tasks=tasks, lost=self._lost)
+        self._writer = Writer(
+            session.outbox, send, tasks=tasks, lost=functools.partial(session.abort, "transport close")
+        )
         self._interrupt = Interrupt()
 
     async def upgrade(self, seconds: float) -> bool:
@@ -78,9 +81,6 @@ class WebSocket:
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close a WebSocket that carries no session."""
         await self._writer.close(code, reason)
-
-    def _lost(self) -> None:
-        self._session.abort("transport close")
 
     async def _next(self) -> str | bytes | None:
         """The next packet; None when the client has gone."""

@@ -197,7 +197,9 @@ class Gateway:
             raise
         except Disconnect as disconnect:
             raise Refusal(disconnect.reason or "refused") from None
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            if _ends_this_task(error):
+                raise
             logger.error("%s: connecting failed: %r", self.name, error, exc_info=not isinstance(error, TimeoutError))
             raise Refusal("internal error", code="INTERNAL") from None
         return connection
@@ -276,7 +278,9 @@ class Gateway:
         try:
             async with asyncio.timeout(self.limits.handler_timeout):
                 await hook(*arguments)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            if _ends_this_task(error):
+                raise
             logger.error("%s: %s failed: %r", self.name, name, error, exc_info=not isinstance(error, TimeoutError))
 
     # Events
@@ -304,7 +308,9 @@ class Gateway:
             self.refuse(connection, event, refusal, acknowledge)
         except Disconnect as disconnect:
             connection.end(disconnect.code, disconnect.reason)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            if _ends_this_task(error):
+                raise
             logger.error("%s: %s failed: %r", self.name, event, error, exc_info=not isinstance(error, TimeoutError))
             self.refuse(connection, event, Refusal("internal error", code="INTERNAL"), acknowledge)
 
@@ -337,6 +343,12 @@ def _refuse_ended(connection: Connection) -> None:
     """Refuse a client that was ended while it was being prepared: revoked, too slow, or its rooms unknown."""
     if connection.closed:
         raise Unauthorized if connection.end_code == 1008 else Refusal("internal error", code="INTERNAL")
+
+
+def _ends_this_task(error: BaseException) -> bool:
+    """Whether we are being cancelled. Host code that awaits what somebody else cancelled has merely failed."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
 def _expire(reference: weakref.ref[Connection], identity: Identity, now: float) -> float | None:

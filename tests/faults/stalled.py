@@ -6,12 +6,16 @@ import asyncio
 import base64
 import contextlib
 import os
+import select
 import socket
 import struct
 from collections.abc import AsyncIterator
+from typing import Literal, TypeAlias
 
 from tests.faults.target import PATIENCE
 from tests.servers import LiveServer
+
+Kind: TypeAlias = Literal["Socket.IO", "JSON"]
 
 
 def text_frame(text: str) -> bytes:
@@ -29,7 +33,7 @@ class StalledClient:
         self._socket = connection
 
     async def send(self, *messages: str) -> None:
-        """Send Engine.IO packets."""
+        """Send text frames."""
         await asyncio.get_running_loop().sock_sendall(self._socket, b"".join(map(text_frame, messages)))
 
     async def read_until(self, marker: bytes) -> bytes:
@@ -42,6 +46,15 @@ class StalledClient:
                 received += chunk
         return received
 
+    async def cut_off(self) -> None:
+        """Wait, without reading, until the server has dropped the connection: what is sent to it then is reset."""
+        poll = select.poll()
+        poll.register(self._socket, 0)  # errors alone, which are always told
+        with contextlib.suppress(ConnectionError):
+            async with asyncio.timeout(PATIENCE):
+                while not await asyncio.to_thread(poll.poll, 50):
+                    await self.send("3")
+
     async def read_to_the_end(self) -> bytes:
         """Read what is left, until the server ends the connection, by whatever way."""
         received = b""
@@ -53,8 +66,8 @@ class StalledClient:
 
 
 @contextlib.asynccontextmanager
-async def stalled_client(server: LiveServer, name: str) -> AsyncIterator[StalledClient]:
-    """Connect to `/` as somebody; from then on nothing is read."""
+async def stalled_client(server: LiveServer, name: str, kind: Kind = "Socket.IO") -> AsyncIterator[StalledClient]:
+    """Connect to `/` (or `/json`) as somebody; from then on nothing is read."""
     connection = socket.socket()
     try:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -63,14 +76,19 @@ async def stalled_client(server: LiveServer, name: str) -> AsyncIterator[Stalled
         client = StalledClient(connection)
         key = base64.b64encode(os.urandom(16)).decode()
         request = (
-            "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\n"
+            f"GET {'/json' if kind == 'JSON' else '/socket.io/?EIO=4&transport=websocket'} HTTP/1.1\r\n"
             f"Host: 127.0.0.1:{server.port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
             f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
         )
         await asyncio.get_running_loop().sock_sendall(connection, request.encode())
-        await client.read_until(b'"maxPayload"')
-        await client.send(f'40{{"name":"{name}"}}')
-        await client.read_until(b'40{"sid"')
+        if kind == "JSON":
+            await client.read_until(b"\r\n\r\n")
+            await client.send(f'{{"type":"auth","data":{{"name":"{name}"}}}}')
+            await client.read_until(b'"auth_success"')
+        else:
+            await client.read_until(b'"maxPayload"')
+            await client.send(f'40{{"name":"{name}"}}')
+            await client.read_until(b'40{"sid"')
         yield client
     finally:
         connection.close()

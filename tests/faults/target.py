@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import logging
 from typing import Any
 
 import uvicorn
@@ -75,6 +76,37 @@ class TargetGateway(SocketIOGateway):
         raise Forbidden("no")
 
 
+class TargetPath(WebSocketGateway):
+    """The same as a JSON WebSocket, which answers `echo` with an event."""
+
+    def __init__(self) -> None:
+        super().__init__("/json", authenticator=by_name)
+        self.left: list[tuple[str, str]] = []
+
+    async def on_connect(self, connection: Connection) -> None:
+        await connection.join("everybody")
+
+    async def on_disconnect(self, connection: Connection, reason: str) -> None:
+        self.left.append((connection.identity.user_id, reason))
+
+    @on("echo")
+    async def echo(self, data: Json, connection: Connection) -> None:
+        await connection.send("echo", data)
+
+
+class Changes:
+    """Metrics that only tell that something happened."""
+
+    def __init__(self) -> None:
+        self.happened = asyncio.Event()
+
+    def count(self, name: str, amount: int = 1, **labels: str) -> None:
+        self.happened.set()
+
+    def gauge(self, name: str, value: float, **labels: str) -> None:
+        self.happened.set()
+
+
 class Target:
     """The app, to be served by the `serve` fixture, with its parts to look at."""
 
@@ -86,11 +118,14 @@ class Target:
         **values: Any,
     ) -> None:
         self.gateway = TargetGateway()
+        self.path = TargetPath()
+        self._changes = Changes()
         values.setdefault("presence_grace", 0.0)
         self.app = RealtimeMiddleware(
             Starlette(routes=[Route("/broadcast", _broadcast, methods=["POST"]), Route("/state", self._state)]),
-            gateways=[self.gateway, *gateways],
+            gateways=[self.gateway, self.path, *gateways],
             settings=settings or Settings(limits=limits or Limits(), **values),
+            metrics=self._changes,
         )
 
     @property
@@ -119,8 +154,10 @@ class Target:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE):
                 while any(self.state().values()):
+                    self._changes.happened.clear()
                     await self.realtime.tasks.idle()
-                    await asyncio.sleep(0)
+                    if any(self.state().values()):
+                        await self._changes.happened.wait()
         assert not any(self.state().values()), self.state()
         assert not await self.realtime.broadcaster.online_users()
 
@@ -145,6 +182,7 @@ def main() -> None:
     parser.add_argument("--ws-max-size", type=int, default=16 << 20)
     parser.add_argument("--log-level", default="info")
     options = parser.parse_args()
+    logging.basicConfig(level=logging.DEBUG, format="ours: %(levelname)s %(name)s %(message)s")
     target = Target(InfraGateway(), WebSocketGateway("/chat"), settings=Settings.from_env())
     uvicorn.run(target.app, port=0, ws=options.ws, ws_max_size=options.ws_max_size, log_level=options.log_level)
 

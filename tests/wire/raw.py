@@ -76,7 +76,7 @@ async def closing(client: RawClient) -> list[str | bytes]:
 async def raw_client(
     server: LiveServer, transport: TransportName, *, headers: dict[str, str] | None = None
 ) -> AsyncIterator[RawClient]:
-    """Open a session at `/socket.io`; it is dropped when the block ends."""
+    """Open a session at `/socket.io`; it is closed when the block ends."""
     query = f"/socket.io/?EIO=4&transport={transport}"
     if transport == "websocket":
         async with websockets.connect(server.websocket_url + query, additional_headers=headers) as socket:
@@ -86,7 +86,10 @@ async def raw_client(
             response = await http.get(server.url + query)
             assert response.status_code == 200, response.text
             handshake = _opened(response.text)
-            yield _Polling(http, f"{server.url}{query}&sid={handshake['sid']}", handshake)
+            url = f"{server.url}{query}&sid={handshake['sid']}"
+            yield _Polling(http, url, handshake)
+            # A session that nobody polls would wait, when the server stops, for somebody to tell.
+            await http.post(url, content="1")
 
 
 def _opened(packet: str) -> dict[str, Json]:

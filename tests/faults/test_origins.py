@@ -1,0 +1,118 @@
+"""A page of a foreign origin gets nothing, by whatever way it comes, and whatever CORS the host has of its own."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import httpx
+import pytest
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+from websockets.typing import Origin
+
+from asgi_realtime import WebSocketGateway
+from tests.faults.clients import entered, still_answers
+from tests.faults.target import Target, by_name
+from tests.servers import IMPLEMENTATIONS, Implementation, LiveServer, Serve
+from tests.wire.raw import raw_client
+
+ALLOWED = "https://app.example.com"
+FOREIGN = (
+    "https://evil.example.com",
+    "http://app.example.com",
+    "https://app.example.com.evil.com",
+    "https://app.example.com:8443",
+    "null",
+    "",
+    "https://app.example.com, https://evil.example.com",
+)
+CORS_HEADERS = ("access-control-allow-origin", "access-control-allow-credentials")
+HostCORS = Literal["no", "inner", "outer"]
+
+
+def with_host_cors(target: Target, host_cors: HostCORS) -> ASGIApp:
+    """The app, and the most generous CORSMiddleware that hosts have, inside or outside of ours."""
+    options = {"allow_origins": ["*"], "allow_credentials": True, "allow_methods": ["*"], "allow_headers": ["*"]}
+    if host_cors == "inner":
+        target.app._app = CORSMiddleware(target.app._app, **options)  # type: ignore[arg-type]
+    return CORSMiddleware(target.app, **options) if host_cors == "outer" else target.app  # type: ignore[arg-type]
+
+
+async def websocket_status(url: str, origin: str) -> int:
+    try:
+        async with connect(url, origin=Origin(origin)):
+            return 101
+    except InvalidStatus as error:
+        return error.response.status_code
+
+
+def single(response: httpx.Response) -> None:
+    """Fail if a CORS header is there twice."""
+    for name in CORS_HEADERS:
+        assert len(response.headers.get_list(name)) <= 1, response.headers
+
+
+@pytest.mark.parametrize("host_cors", ["no", "inner", "outer"])
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+async def test_a_foreign_origin_is_refused_everywhere(
+    serve: Serve, implementation: Implementation, host_cors: HostCORS
+) -> None:
+    target = Target(WebSocketGateway("/chat", authenticator=by_name), cors_origins=(ALLOWED,))
+    server = await serve(with_host_cors(target, host_cors), implementation)
+    async with httpx.AsyncClient(timeout=10) as http, entered(server, "victim", "polling") as victim:
+        for origin in FOREIGN:
+            await _refused(http, server, str(victim.handshake["sid"]), origin, host_cors)
+        await still_answers(victim)
+        assert len(target.realtime.engineio.sessions) == 1
+
+
+async def _refused(http: httpx.AsyncClient, server: LiveServer, sid: str, origin: str, host_cors: HostCORS) -> None:
+    polling, websocket = (f"/socket.io/?EIO=4&transport={name}" for name in ("polling", "websocket"))
+    headers = {"Origin": origin}
+    for response in (
+        await http.get(server.url + polling, headers=headers),
+        await http.get(f"{server.url}{polling}&sid={sid}", headers=headers),
+        await http.post(f"{server.url}{polling}&sid={sid}", content='42["echo","forged"]', headers=headers),
+    ):
+        assert response.status_code == 403
+        single(response)
+        if host_cors != "outer":  # the outermost has the last word on headers, though not on the status
+            assert "access-control-allow-origin" not in response.headers
+    for path in (websocket, f"{websocket}&sid={sid}", "/chat"):
+        assert await websocket_status(server.websocket_url + path, origin) == 403
+    if host_cors != "outer":
+        preflight = await http.options(
+            server.url + polling, headers=headers | {"Access-Control-Request-Method": "POST"}
+        )
+        assert preflight.status_code == 403
+
+
+@pytest.mark.parametrize("host_cors", ["no", "inner", "outer"])
+@pytest.mark.parametrize("origin", [ALLOWED, None], ids=["listed", "own"])
+async def test_an_allowed_origin_is_served_with_each_header_once(
+    serve: Serve, host_cors: HostCORS, origin: str | None
+) -> None:
+    target = Target(cors_origins=(ALLOWED,))
+    server = await serve(with_host_cors(target, host_cors))
+    headers = {"Origin": origin or server.url}
+    async with httpx.AsyncClient(timeout=10, headers=headers) as http:
+        for path in ("/socket.io/?EIO=4&transport=polling", "/state"):
+            response = await http.get(server.url + path)
+            assert response.status_code == 200
+            single(response)
+            if origin is not None:
+                assert response.headers["access-control-allow-origin"] in (origin, "*")
+    async with raw_client(server, "websocket", headers=headers):
+        pass
+
+
+async def test_without_configuration_only_the_own_origin_is_served(serve: Serve) -> None:
+    target = Target()
+    server = await serve(target.app)
+    async with httpx.AsyncClient(timeout=10) as http, entered(server, "victim", "polling") as victim:
+        for origin in (*FOREIGN, ALLOWED):
+            await _refused(http, server, str(victim.handshake["sid"]), origin, "no")
+    async with entered(server, "own", "polling", headers={"Origin": server.url}) as own:
+        await still_answers(own)
