@@ -23,7 +23,7 @@ class Limits:
     """
 
     message_bytes: int = 1_000_000
-    """Largest message or POST a client may send, in bytes. Over: 1009, or HTTP 413."""
+    """Largest message (attachments included) or POST a client may send, in bytes. Over: 1009, or HTTP 413."""
     publication_bytes: int = 4_000_000
     """Largest broadcast payload, in bytes. Over: `PayloadTooLarge` at the publisher."""
     outbox_bytes: int = 1_048_576

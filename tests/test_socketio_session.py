@@ -171,3 +171,15 @@ def test_any_sequence_is_taken_or_refused(steps: list[tuple[str | bytes, str, st
             asked.discard(namespace)
             opened.discard(namespace)
         assert set(session.namespaces) == asked | opened
+
+
+def test_a_packet_and_its_attachments_are_one_message_to_the_limit() -> None:
+    packet = '52-["foo",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]'
+    session = opened(limits=dataclasses.replace(LIMITS, message_bytes=len(packet) + 10))
+    session.receive(packet)
+    session.receive(b"12345")
+    assert session.receive(b"67890") == Event("/", "foo", [b"12345", b"67890"])
+    session.receive(packet)
+    session.receive(b"12345")
+    with pytest.raises(ProtocolError, match="over the limit"):
+        session.receive(b"678901")

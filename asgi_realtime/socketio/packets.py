@@ -75,15 +75,24 @@ InboundPacket: TypeAlias = Connect | Disconnect | Event | Ack
 class PartialPacket:
     """An event or ack some of whose attachments have not arrived yet. They follow it in order."""
 
-    __slots__ = ("_arrived", "_packet", "_places")
+    __slots__ = ("_arrived", "_packet", "_places", "_room")
 
-    def __init__(self, packet: Event | Ack, places: list[tuple[Any, Any]]) -> None:
+    def __init__(self, packet: Event | Ack, places: list[tuple[Any, Any]], room: int) -> None:
+        """`room` is what is left for attachments, in bytes: a packet is one message to its receiver."""
         self._packet = packet
         self._places = places
         self._arrived = 0
+        self._room = room
 
     def add(self, attachment: bytes) -> Event | Ack | None:
-        """Put the next attachment into its place. Returns the packet once it is whole."""
+        """Put the next attachment into its place. Returns the packet once it is whole.
+
+        Raises:
+            ProtocolError: if the packet, with its attachments, is over `Limits.message_bytes`.
+        """
+        self._room -= len(attachment)
+        if self._room < 0:
+            raise ProtocolError("a packet over the limit with its attachments")
         container, key = self._places[self._arrived]
         container[key] = attachment
         self._arrived += 1
@@ -131,7 +140,7 @@ def decode(text: str, limits: Limits) -> InboundPacket | PartialPacket:
     if int(count) > limits.attachments:
         raise ProtocolError("too many attachments")
     places = _find_places(packet.args, int(count))
-    return PartialPacket(packet, places) if places else packet
+    return PartialPacket(packet, places, limits.message_bytes - len(text)) if places else packet
 
 
 def _check_namespace(namespace: str, limits: Limits) -> str:

@@ -76,7 +76,7 @@ async def test_a_token_that_expires_ends_its_connection_unless_it_is_refreshed(
 ) -> None:
     target = TokenTarget()
     server = await serve(target.app)
-    short = create_token("short", SETTINGS, expires_in=1)
+    short = create_token("short", SETTINGS, expires_in=3)  # the two have to be quicker than that
     async with user(server, short, transport) as ends, user(server, short, transport) as refreshes:
         async with user(server, short, transport) as cheats:
             for client, owner, answer in ((refreshes, "short", True), (cheats, "another", False)):
