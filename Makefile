@@ -34,14 +34,14 @@ format: $(VENV)/dev.stamp
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/dev.stamp
+bench: $(VENV)/bench.stamp benchmarks/node/node_modules/.stamp
 	$(BIN)/python -m benchmarks
 
 docs: $(VENV)/dev.stamp
 	$(BIN)/pytest tests/test_docs.py tests/test_readme.py tests/test_exports.py
 
 clean:
-	rm -rf $(VENV) $(WIRE)/node_modules
+	rm -rf $(VENV) $(WIRE)/node_modules benchmarks/node/node_modules
 
 $(BIN)/python:
 	@scripts/make-venv $(VENV)
@@ -53,6 +53,14 @@ $(VENV)/example.stamp: pyproject.toml | $(BIN)/python
 $(VENV)/dev.stamp: pyproject.toml | $(BIN)/python
 	$(PIP) install --editable '.[fast,metrics,cli,flask]' --group dev
 	@touch $@ $(VENV)/example.stamp
+
+$(VENV)/bench.stamp: pyproject.toml | $(BIN)/python
+	$(PIP) install --editable '.[fast]' --group bench
+	@touch $@
+
+benchmarks/node/node_modules/.stamp: benchmarks/node/package.json benchmarks/node/package-lock.json
+	npm ci --prefix benchmarks/node --no-audit --no-fund --loglevel=error
+	@touch $@
 
 $(WIRE)/node_modules/.stamp: $(WIRE)/package.json $(WIRE)/package-lock.json
 	npm ci --prefix $(WIRE) --no-audit --no-fund --loglevel=error

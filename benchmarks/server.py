@@ -1,68 +1,77 @@
-"""A server process under test: started, asked for broadcasts, its CPU time and memory read from the system."""
+"""A server process under test."""
 
 from __future__ import annotations
 
-import http.client
 import os
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 from types import TracebackType
 
-_TICKS = os.sysconf("SC_CLK_TCK")
-_PAGE_KB = os.sysconf("SC_PAGE_SIZE") / 1024
+from benchmarks import processes
+from benchmarks.catalogue import HERE, System
+from benchmarks.processes import CPU
+
+_START_SECONDS = 30
+
+
+class BrokenRun(Exception):
+    """A measurement that cannot be trusted: a message lost, a server that died, an answer that did not come."""
 
 
 class Server:
-    """uvicorn running one of `benchmarks.systems`, pinned to a processor of its own where there is more than one."""
+    """One system, serving on a free port and on a processor of its own. Use it with `with`."""
 
-    def __init__(self, system: str, processor: int | None) -> None:
+    def __init__(self, system: System, processor: int | None, log: Path) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
-        command = [sys.executable, "-m", "uvicorn", f"benchmarks.systems.{system}:app", "--port", str(self.port)]
-        self._process = subprocess.Popen([*command, "--log-level", "warning", "--loop", "asyncio"])
-        if processor is not None:
-            os.sched_setaffinity(self._process.pid, {processor})
+        self._log = log
+        command = [part.format(port=self.port) for part in system.command]
+        environment = {**os.environ, "NODE_ENV": "production"}
+        with processes.pinned(processor), log.open("wb") as output:
+            self._process = subprocess.Popen(
+                command, cwd=HERE.parent, env=environment, stdout=output, stderr=subprocess.STDOUT
+            )
 
     def __enter__(self) -> Server:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline and self._process.poll() is None:
             try:
                 socket.create_connection(("127.0.0.1", self.port)).close()
             except OSError:
                 time.sleep(0.05)
             else:
-                self._http = http.client.HTTPConnection("127.0.0.1", self.port)
                 return self
-        raise RuntimeError("the server did not start")
+        self._stop()
+        raise BrokenRun(f"the server did not start: {self._log.read_text(errors='replace')[-500:]}")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._http.close()
-        self._process.kill()
+        self._stop()
+
+    def _stop(self) -> None:
+        for pid in reversed(processes.family(self._process.pid) if self._process.poll() is None else []):
+            os.kill(pid, 9)
         self._process.wait()
 
-    def broadcast(self, first: int, count: int) -> None:
-        """Have `count` messages broadcast; the answer is left in the socket until `finish`."""
-        self._http.request("POST", f"/broadcast/{first}/{count}")
+    def cpu(self) -> CPU:
+        """Processor time used so far."""
+        return processes.cpu(self._process.pid)
 
-    def finish(self) -> None:
-        """Take the answer of the broadcast asked for last."""
-        response = self._http.getresponse()
-        response.read()
-        if response.status != 200:
-            raise RuntimeError(f"the server answered {response.status}")
+    def memory(self) -> float:
+        """KB held now."""
+        return processes.memory(self._process.pid)
 
-    def cpu(self) -> tuple[float, float]:
-        """Seconds of processor time used so far: in user mode, and in all."""
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        user, system = int(fields[11]) / _TICKS, int(fields[12]) / _TICKS
-        return user, user + system
-
-    def resident(self) -> float:
-        """Resident memory in KB."""
-        return int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1]) * _PAGE_KB
+    def settled_memory(self, seconds: float = 3.0) -> float:
+        """KB held once that has stopped to change, or after some seconds."""
+        readings = [self.memory()]
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            time.sleep(0.1)
+            readings.append(self.memory())
+            if len(readings) > 3 and max(readings[-4:]) - min(readings[-4:]) < 16:
+                break
+        return readings[-1]

@@ -1,27 +1,35 @@
-"""python-socketio's AsyncServer under the same server, with the same route."""
+"""python-socketio's AsyncServer, as its documentation sets it up."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import socketio
-from fastapi import FastAPI
 
-from benchmarks.payload import EVENT, ROOM, payload
+from benchmarks.systems.control import EVENT, ROOM, Payload, control
 
-host = FastAPI()
 server = socketio.AsyncServer(async_mode="asgi")
-app = socketio.ASGIApp(server, host)
+counted: Counter[str] = Counter()
+
+
+async def broadcast(payload: Payload) -> None:
+    await server.emit(EVENT, payload, room=ROOM)
 
 
 async def connect(sid: str, environ: dict[str, Any], auth: Any) -> None:
     await server.enter_room(sid, ROOM)
 
 
-server.on("connect", connect)
+async def count(sid: str, payload: Payload) -> None:
+    counted[sid] += 1
 
 
-@host.post("/broadcast/{first}/{count}")
-async def broadcast(first: int, count: int) -> None:
-    for number in range(first, first + count):
-        await server.emit(EVENT, payload(number), room=ROOM)
+async def total(sid: str, payload: Payload) -> dict[str, int]:
+    counted[sid] += 1
+    return {"number": counted[sid]}
+
+
+for handler in (connect, count, total):
+    server.on(handler.__name__, handler)
+app = socketio.ASGIApp(server, control(broadcast))

@@ -1,35 +1,39 @@
-"""What people write by hand: a set of Starlette WebSockets and a loop of `send_text`. Speaks just enough Socket.IO."""
+"""What people write by hand: a set of Starlette WebSockets and a loop of `send_text`."""
 
 from __future__ import annotations
 
 import json
 
-from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.routing import Mount, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from benchmarks.payload import EVENT, payload
+from benchmarks.systems.control import EVENT, Payload, control
 
-app = FastAPI()
 clients: set[WebSocket] = set()
 
 
-@app.websocket("/socket.io/")
-async def socket(websocket: WebSocket) -> None:
+async def broadcast(payload: Payload) -> None:
+    text = json.dumps({"type": EVENT, "data": payload})
+    for websocket in tuple(clients):
+        await websocket.send_text(text)
+
+
+async def room(websocket: WebSocket) -> None:
+    counted = 0
     await websocket.accept()
-    await websocket.send_text('0{"sid":"x","upgrades":[],"pingInterval":600000,"pingTimeout":600000,"maxPayload":1}')
-    await websocket.receive_text()
-    await websocket.send_text('40{"sid":"x"}')
-    clients.add(websocket)
     try:
         while True:
-            await websocket.receive_text()
+            kind = json.loads(await websocket.receive_text())["type"]
+            if kind == "auth":
+                await websocket.send_text('{"type":"auth_success"}')
+                clients.add(websocket)
+                continue
+            counted += 1
+            if kind == "total":
+                await websocket.send_text(json.dumps({"type": "total", "data": {"number": counted}}))
     except WebSocketDisconnect:
         clients.discard(websocket)
 
 
-@app.post("/broadcast/{first}/{count}")
-async def broadcast(first: int, count: int) -> None:
-    for number in range(first, first + count):
-        text = f"42{json.dumps([EVENT, payload(number)])}"
-        for websocket in tuple(clients):
-            await websocket.send_text(text)
+app = Starlette(routes=[WebSocketRoute("/room", room), Mount("/", control(broadcast))])

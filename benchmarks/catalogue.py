@@ -1,0 +1,151 @@
+"""The systems that are measured, and how each is started."""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+HERE = Path(__file__).parent
+BUILD = HERE / "results" / "build"
+LEAN_PROTOCOL = "asgi_realtime.uvicorn:WebSocketProtocol"
+
+Dialect = Literal["json", "socketio"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class System:
+    """One server under test.
+
+    `command` has `{port}` where the port goes. `modules` are what it cannot run without: Python
+    modules, or `module:name`. A system that is not `quick` is left out of a quick session. One that
+    waits for clients that do not read keeps everybody waiting: it is not measured with such a client.
+    """
+
+    name: str
+    dialect: Dialect
+    command: tuple[str, ...]
+    modules: tuple[str, ...] = ()
+    own: bool = False
+    quick: bool = True
+    waits_for_stalled: bool = False
+
+    def missing(self) -> str | None:
+        """What it lacks on this machine, if anything."""
+        program = self.command[0]
+        if shutil.which(program) is None:
+            return f"{Path(program).name} is not installed"
+        if program == "node" and not (HERE / "node" / "node_modules").is_dir():
+            return "its packages are not installed: npm ci --prefix benchmarks/node"
+        for module in self.modules:
+            if not _importable(module):
+                return f"there is no {module} in this Python"
+        return None
+
+
+def _importable(what: str) -> bool:
+    module, _, name = what.partition(":")
+    try:
+        return hasattr(importlib.import_module(module), name or "__name__")
+    except ImportError:
+        return False
+
+
+def _uvicorn(module: str, loop: str, *options: str) -> tuple[str, ...]:
+    app = f"benchmarks.systems.{module}:app"
+    base = (sys.executable, "-m", "uvicorn", app, "--port", "{port}", "--log-level", "warning", "--no-access-log")
+    return (*base, "--loop", loop, *options)
+
+
+def _granian(module: str) -> tuple[str, ...]:
+    app = f"benchmarks.systems.{module}:app"
+    base = (sys.executable, "-m", "granian", "--interface", "asgi", "--port", "{port}", "--no-log")
+    return (*base, "--loop", "uvloop", app)
+
+
+def _hypercorn(module: str) -> tuple[str, ...]:
+    app = f"benchmarks.systems.{module}:app"
+    base = (sys.executable, "-m", "hypercorn", "--bind", "127.0.0.1:{port}", "--log-level", "warning")
+    return (*base, "--worker-class", "uvloop", app)
+
+
+_UVICORN = ("uvicorn", "uvloop", "httptools")
+
+
+def _own(dialect: Dialect, label: str, command: tuple[str, ...], *modules: str, quick: bool = True) -> System:
+    return System(
+        name=f"asgi_realtime {label}", dialect=dialect, command=command, modules=modules, own=True, quick=quick
+    )
+
+
+_LEAN = ("--ws", LEAN_PROTOCOL)
+_OWN: tuple[tuple[Dialect, str, str], ...] = (
+    ("socketio", "Socket.IO", "own_socketio"),
+    ("json", "JSON", "own_json"),
+)
+
+LIMIT = "C, one send() per delivery"
+LIMIT_JOINED = "C, frames joined into one send()"
+NODE = "Node socket.io"
+PYTHON_SOCKETIO = "python-socketio, uvicorn"
+OWN_SOCKETIO = ("asgi_realtime Socket.IO, lean, uvloop", "asgi_realtime Socket.IO, uvicorn, uvloop")
+OWN_JSON = ("asgi_realtime JSON, lean, uvloop", "asgi_realtime JSON, uvicorn, uvloop")
+"""With the lean protocol class, and without: the first that was measured is what others are compared with."""
+
+SYSTEMS: tuple[System, ...] = (
+    System(
+        name=LIMIT,
+        dialect="json",
+        command=(str(BUILD / "limit"), "{port}", "plain"),
+        waits_for_stalled=True,
+    ),
+    System(
+        name=LIMIT_JOINED,
+        dialect="json",
+        command=(str(BUILD / "limit"), "{port}", "joined"),
+        waits_for_stalled=True,
+    ),
+    System(name="Node ws, pre-framed", dialect="json", command=("node", str(HERE / "node" / "ws.mjs"), "{port}")),
+    System(name=NODE, dialect="socketio", command=("node", str(HERE / "node" / "socketio.mjs"), "{port}")),
+    System(
+        name="Starlette, a loop of send_text",
+        dialect="json",
+        command=_uvicorn("starlette_loop", "uvloop"),
+        modules=_UVICORN,
+        waits_for_stalled=True,
+    ),
+    System(
+        name=PYTHON_SOCKETIO,
+        dialect="socketio",
+        command=_uvicorn("python_socketio", "uvloop"),
+        modules=("socketio", *_UVICORN),
+    ),
+    System(
+        name="python-socketio, granian",
+        dialect="socketio",
+        command=_granian("python_socketio"),
+        modules=("socketio", "granian", "uvloop"),
+        quick=False,
+    ),
+    System(
+        name="Django Channels, in-memory layer",
+        dialect="json",
+        command=_uvicorn("django_channels", "uvloop"),
+        modules=("channels", "django", *_UVICORN),
+    ),
+    *(
+        _own(dialect, f"{label}, {server}", command, *modules, quick=quick)
+        for dialect, label, module in _OWN
+        for server, command, modules, quick in (
+            ("lean, uvloop", _uvicorn(module, "uvloop", *_LEAN), (*_UVICORN, LEAN_PROTOCOL), True),
+            ("lean, asyncio", _uvicorn(module, "asyncio", *_LEAN), (*_UVICORN, LEAN_PROTOCOL), dialect == "socketio"),
+            ("uvicorn, uvloop", _uvicorn(module, "uvloop"), _UVICORN, True),
+            ("uvicorn, asyncio", _uvicorn(module, "asyncio"), _UVICORN, False),
+            ("granian", _granian(module), ("granian", "uvloop"), dialect == "socketio"),
+            ("hypercorn", _hypercorn(module), ("hypercorn", "uvloop"), dialect == "socketio"),
+        )
+    ),
+)

@@ -1,0 +1,233 @@
+#define _GNU_SOURCE
+#include "client.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "frames.h"
+#include "latency.h"
+
+#define BUFFER (1 << 18)
+#define EVENT_BYTES 160
+
+struct crowd crowd;
+static char buffer[BUFFER];
+
+static void write_all(struct client *client, const char *data, size_t size) {
+    /* The server reads, and little is sent at a time: a socket that takes no more means it has stopped. */
+    if (send(client->fd, data, size, MSG_NOSIGNAL) != (ssize_t)size) fail("a client could not send: %s", strerror(errno));
+}
+
+static void send_text(struct client *client, const char *text) {
+    char frame[2048 + FRAME_OVERHEAD];
+    size_t size = strlen(text);
+    if (size > 2048) fail("a message of %zu bytes to send", size);
+    write_all(client, frame, frame_write(frame, TEXT, text, size));
+}
+
+void client_open(struct client *client, const char *token, bool stalled) {
+    int on = 1, few = 4096;
+    struct sockaddr_in server = {.sin_family = AF_INET, .sin_port = htons((unsigned short)crowd.port)};
+    server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    *client = (struct client){.fd = socket(AF_INET, SOCK_STREAM, 0), .token = token, .stalled = stalled};
+    if (client->fd < 0) fail("no socket: %s", strerror(errno));
+    setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (stalled) setsockopt(client->fd, SOL_SOCKET, SO_RCVBUF, &few, sizeof few);
+    if (connect(client->fd, (struct sockaddr *)&server, sizeof server) < 0) fail("no connection: %s", strerror(errno));
+    char request[512];
+    int size = snprintf(request, sizeof request,
+                        "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                        "User-Agent: Mozilla/5.0 (X11; Linux x86_64) benchmark\r\nAccept-Language: en\r\n"
+                        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n",
+                        crowd.dialect == SOCKETIO ? "/socket.io/?EIO=4&transport=websocket" : "/room", crowd.port);
+    write_all(client, request, (size_t)size);
+}
+
+void client_close(struct client *client) {
+    close(client->fd);
+    if (client->phase == READY && !client->stalled) crowd.ready--;
+    client->phase = CUT;
+    free(client->rest);
+    client->rest = NULL;
+    client->held = 0;
+}
+
+static bool starts(const struct frame *frame, const char *with) {
+    size_t size = strlen(with);
+    return frame->size >= size && memcmp(frame->payload, with, size) == 0;
+}
+
+static bool contains(const struct frame *frame, const char *what) {
+    /* What is looked for stands near the beginning. */
+    size_t size = frame->size < 96 ? frame->size : 96;
+    return memmem(frame->payload, size, what, strlen(what)) != NULL;
+}
+
+static void unexpected(const struct client *client, const struct frame *frame) {
+    fail("a client that awaited message %lu got %.*s", client->next, frame->size < 120 ? (int)frame->size : 120,
+         frame->payload);
+}
+
+static unsigned long number_in(const struct client *client, const struct frame *frame) {
+    static const char name[] = "\"number\":";
+    const char *end = frame->payload + frame->size;
+    size_t head = frame->size < 128 ? frame->size : 128;
+    const char *at = memmem(frame->payload, head, name, sizeof name - 1);
+    if (at == NULL) unexpected(client, frame);
+    unsigned long number = 0;
+    for (at += sizeof name - 1; at < end && *at == ' '; at++) continue;
+    for (; at < end && *at >= '0' && *at <= '9'; at++) number = number * 10 + (unsigned long)(*at - '0');
+    return number;
+}
+
+static void enter(struct client *client) {
+    char text[1024];
+    snprintf(text, sizeof text,
+             crowd.dialect == SOCKETIO ? "40{\"token\":\"%s\"}" : "{\"type\":\"auth\",\"data\":{\"token\":\"%s\"}}",
+             client->token);
+    send_text(client, text);
+    client->phase = ENTERING;
+}
+
+/* Ask one thing without more to say. */
+static void ask(struct client *client, const char *name) {
+    char text[EVENT_BYTES];
+    if (crowd.dialect == SOCKETIO)
+        snprintf(text, sizeof text, "42%lu[\"%s\"]", client->events, name);
+    else
+        snprintf(text, sizeof text, "{\"type\":\"%s\"}", name);
+    send_text(client, text);
+}
+
+void client_leave(struct client *client) {
+    client->place = LEAVING;
+    ask(client, "leave");
+}
+
+/* The server has carried out what a restless client asked for; `next` is the message that comes, or would come, next. */
+static void moved(struct client *client, unsigned long next) {
+    crowd.moves++;
+    if (client->place == LEAVING) {
+        if (next != client->next) fail("a client left before message %lu, but had all before %lu", next, client->next);
+        client->place = JOINING;
+        client->any = true;
+        ask(client, "join");
+        return;
+    }
+    /* Messages may have come between entering and this answer. */
+    if (client->any && next < client->next) fail("a client entered at %lu, after %lu", next, client->next);
+    if (client->any) client->next = next;
+    client->any = false;
+    client->place = INSIDE;
+    if (!crowd.winding_up) client_leave(client);
+}
+
+static void message(struct client *client, const struct frame *frame, double time) {
+    if (crowd.dialect == SOCKETIO && frame->size == 1 && frame->payload[0] == '2') {
+        send_text(client, "3");
+    } else if (client->phase == GREETING) {
+        if (!starts(frame, "0{")) unexpected(client, frame);
+        enter(client);
+    } else if (client->phase == ENTERING) {
+        if (crowd.dialect == SOCKETIO ? !starts(frame, "40{") : !contains(frame, "auth_success"))
+            unexpected(client, frame);
+        client->phase = READY;
+        client->next = crowd.published;
+        if (!client->stalled) crowd.ready++;
+    } else if (client->restless && (crowd.dialect == SOCKETIO ? starts(frame, "43") : contains(frame, "\"moved\""))) {
+        moved(client, number_in(client, frame));
+    } else if (crowd.dialect == SOCKETIO ? starts(frame, "43") : contains(frame, "\"total\"")) {
+        client->counted = number_in(client, frame);
+        if (client->counted != client->events)
+            fail("of %lu events the server counted %lu", client->events, client->counted);
+        crowd.confirmed++;
+        if (client->talks && !crowd.winding_up) client_send_events(client, 1);
+    } else if (contains(frame, "MESSAGE_CREATE")) {
+        unsigned long number = number_in(client, frame);
+        if (client->any && client->place == JOINING && number >= client->next)
+            client->next = number, client->any = false;
+        else if (number != client->next)
+            fail("a client got message %lu where %lu was next: %s", number, client->next,
+                 number < client->next ? "doubled or out of order" : "lost or out of order");
+        client->next++;
+        if (!client->restless) crowd.deliveries++;
+        latency_record(time - crowd.asked[number % ASKED_RING]);
+    } else {
+        unexpected(client, frame);
+    }
+}
+
+static void take(struct client *client, const struct frame *frame, double time) {
+    char pong[125 + FRAME_OVERHEAD];
+    if (frame->opcode == PING && frame->size <= 125) {
+        write_all(client, pong, frame_write(pong, PONG, frame->payload, frame->size));
+    } else if (frame->opcode == CLOSE) {
+        client->close_code = frame->size >= 2 ? (unsigned char)frame->payload[0] << 8 | (unsigned char)frame->payload[1] : 1005;
+    } else if (frame->opcode == TEXT && frame->final) {
+        message(client, frame, time);
+    } else if (frame->opcode != PONG) {
+        fail("a frame with opcode %d", frame->opcode);
+    }
+}
+
+void client_read(struct client *client) {
+    if (client->held) memcpy(buffer, client->rest, client->held);
+    ssize_t got = recv(client->fd, buffer + client->held, BUFFER - client->held, MSG_DONTWAIT);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    if (got <= 0) {
+        if (!client->stalled) fail("the server closed a client (code %d)", client->close_code);
+        client_close(client);
+        return;
+    }
+    double time = now();
+    size_t size = client->held + (size_t)got, used = 0, step;
+    if (client->phase == UPGRADING) {
+        char *end = memmem(buffer, size, "\r\n\r\n", 4);
+        if (end != NULL) {
+            if (memcmp(buffer, "HTTP/1.1 101", 12) != 0) fail("refused: %.12s", buffer);
+            used = (size_t)(end + 4 - buffer);
+            client->phase = GREETING;
+            if (crowd.dialect == JSON) enter(client);
+        }
+    }
+    struct frame frame;
+    while (client->phase != UPGRADING && (step = frame_read(buffer + used, size - used, &frame)) != 0) {
+        take(client, &frame, time);
+        used += step;
+    }
+    client->held = size - used;
+    if (client->held == BUFFER) fail("a frame larger than %d bytes", BUFFER);
+    if (client->held) {
+        client->rest = realloc(client->rest, client->held);
+        memcpy(client->rest, buffer + used, client->held);
+    }
+}
+
+void client_send_events(struct client *client, int count) {
+    char burst[64 * (EVENT_BYTES + FRAME_OVERHEAD)], text[EVENT_BYTES];
+    size_t size = 0;
+    if (count > 64) fail("a burst of %d events", count);
+    for (int i = 0; i < count; i++) {
+        const char *name = i == count - 1 ? "total" : "count";
+        unsigned long number = client->events++;
+        int length;
+        if (crowd.dialect == JSON)
+            length = snprintf(text, sizeof text, "{\"type\":\"%s\",\"data\":{\"number\":%lu,\"text\":\"%s\"}}", name, number,
+                              "what people say in a chat, more or less");
+        else if (i == count - 1)
+            length = snprintf(text, sizeof text, "42%lu[\"%s\",{\"number\":%lu,\"text\":\"%s\"}]", number, name, number,
+                              "what people say in a chat, more or less");
+        else
+            length = snprintf(text, sizeof text, "42[\"%s\",{\"number\":%lu,\"text\":\"%s\"}]", name, number,
+                              "what people say in a chat, more or less");
+        size += frame_write(burst + size, TEXT, text, (size_t)length);
+    }
+    write_all(client, burst, size);
+}

@@ -1,0 +1,68 @@
+/* One client: lets itself in, checks every message that comes, sends events. */
+#ifndef CLIENT_H
+#define CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum dialect { JSON, SOCKETIO };
+
+/* UPGRADING: the HTTP answer is awaited. GREETING: Engine.IO's first packet. ENTERING: authentication's. */
+enum phase { UPGRADING, GREETING, ENTERING, READY, CUT };
+
+/* What a restless client does: is in the room; has asked to leave it; is out; has asked to enter again. */
+enum place { INSIDE, LEAVING, OUTSIDE, JOINING };
+
+struct client {
+    int fd;
+    enum phase phase;
+    bool stalled;          /* does not read */
+    bool restless;         /* leaves the room and enters again, over and over */
+    bool talks;            /* sends an event whenever the last was answered */
+    bool slow;             /* reads now and then only */
+    enum place place;
+    bool any;              /* has entered, and does not know yet which message comes first */
+    const char *token;     /* what it authenticates with */
+    unsigned long next;    /* the number of the message that must come next */
+    unsigned long events;  /* events sent */
+    unsigned long counted; /* of which the server has confirmed that it counted them */
+    int close_code;        /* of the close frame that came, or 0 */
+    char *rest;            /* the start of a frame whose end has not come */
+    size_t held;
+};
+
+/* What the clients of this run have in common, and what they add up to. */
+struct crowd {
+    enum dialect dialect;
+    int port;
+    int ready;                /* clients that are in, not counting stalled ones */
+    unsigned long published;  /* messages asked for so far: each client must get all from its entry on */
+    unsigned long deliveries; /* messages received, all clients together but the restless ones */
+    unsigned long moves;      /* times that a restless client left, or entered */
+    bool winding_up;          /* nobody is to leave or to talk any more */
+    unsigned long confirmed;  /* bursts of events confirmed */
+    double *asked;            /* when each message was asked for, a ring */
+};
+
+#define ASKED_RING 65536
+
+extern struct crowd crowd;
+
+/* Begin to connect. */
+void client_open(struct client *client, const char *token, bool stalled);
+
+/* Take what has come. Ends the program if it is not what must come. */
+void client_read(struct client *client);
+
+/* Send `count` events in one write; the last asks how many were counted. */
+void client_send_events(struct client *client, int count);
+
+/* Begin to leave the room. */
+void client_leave(struct client *client);
+
+void client_close(struct client *client);
+
+/* Print why this run is void, as JSON, and end the program. */
+void fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
+
+#endif

@@ -1,0 +1,82 @@
+#define _GNU_SOURCE
+#include "control.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "client.h"
+#include "latency.h"
+
+static const char answer[] = "HTTP/1.1 ";
+
+/* Servers close connections that have been idle for a few seconds: one that was idle for this long is not used again. */
+#define IDLE_SECONDS 1.0
+
+struct control control = {.fd = -1};
+static int server_port, poller;
+static double used;
+static char buffer[65536];
+static size_t held;
+
+void control_begin(int port, int watching) {
+    server_port = port;
+    poller = watching;
+}
+
+static void hang_up(void) {
+    close(control.fd);
+    control.fd = -1;
+    held = 0;
+}
+
+static void connect_anew(void) {
+    int on = 1;
+    struct sockaddr_in server = {.sin_family = AF_INET, .sin_port = htons((unsigned short)server_port)};
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = &control};
+    server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    control.fd = socket(AF_INET, SOCK_STREAM, 0);
+    setsockopt(control.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (connect(control.fd, (struct sockaddr *)&server, sizeof server) < 0) fail("no control: %s", strerror(errno));
+    epoll_ctl(poller, EPOLL_CTL_ADD, control.fd, &event);
+}
+
+void control_broadcast(unsigned long first, int count, int size) {
+    char request[256];
+    int length = snprintf(request, sizeof request,
+                          "POST /broadcast/%lu/%d/%d HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n", first, count,
+                          size);
+    if (control.fd >= 0 && control.asked == control.answered && now() - used > IDLE_SECONDS) hang_up();
+    if (control.fd < 0) connect_anew();
+    used = now();
+    if (send(control.fd, request, (size_t)length, MSG_NOSIGNAL) != length) fail("control: %s", strerror(errno));
+    control.asked++;
+}
+
+void control_read(void) {
+    ssize_t got = recv(control.fd, buffer + held, sizeof buffer - held - 1, MSG_DONTWAIT);
+    if (got < 0 && errno == EAGAIN) return;
+    if (got <= 0) {
+        if (control.asked != control.answered) fail("the server closed the connection it was asked on for broadcasts");
+        hang_up();
+        return;
+    }
+    used = now();
+    size_t size = held + (size_t)got, seen = 0;
+    char *at;
+    /* Bodies are empty or "ok": the status line is all that looks like one. */
+    while ((at = memmem(buffer + seen, size - seen, answer, sizeof answer - 1)) != NULL) {
+        if ((size_t)(buffer + size - at) < sizeof answer) break; /* its status has not come yet */
+        if (at[sizeof answer - 1] != '2') fail("the server answered %.12s", at);
+        control.answered++;
+        seen = (size_t)(at - buffer) + sizeof answer;
+    }
+    held = size - seen < sizeof answer ? size - seen : sizeof answer;
+    memmove(buffer, buffer + size - held, held);
+}

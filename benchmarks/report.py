@@ -1,0 +1,193 @@
+"""The tables: a session's results as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from benchmarks.catalogue import LIMIT, LIMIT_JOINED, OWN_SOCKETIO, SYSTEMS
+from benchmarks.plan import INBOUND_BURST, STALLED_TEXT_BYTES
+from benchmarks.results import Results
+from benchmarks.targets import first_measured, targets
+
+
+def markdown(results: Results) -> str:
+    """Write every table, the conditions first."""
+    plan = results.plan
+    rounds = f"medians of {plan.rounds} rounds (lowest to highest)" if plan.rounds > 1 else "one round"
+    heading = f"{plan.clients} clients in one room, {rounds}"
+    parts = [
+        f"*{heading}. {_conditions(results)}*",
+        "**Fan-out.** Processor time of the server in µs for each delivered message: in all, and the part outside "
+        f"the kernel. W1: one broadcast at a time; W16: sixteen. Latency at {plan.pace:g} broadcasts a second.",
+        _fan_out(results),
+        f"**Inbound and connecting.** Processor time in µs: for an event (in bursts of {INBOUND_BURST}, one answer for "
+        "each burst), for an event that is answered, for a handshake. Memory that an idle connection takes, in KB.",
+        _connections(results),
+        "**Growth.** W1, processor time in µs for each delivery, as the room grows.",
+        _growth(results),
+        f"**Clients that do not read.** {plan.stalled_clients} beside {plan.stalled_among} that do, at "
+        f"{plan.stalled_rate:g} broadcasts of {STALLED_TEXT_BYTES // 1000} KB a second for {plan.stalled_seconds:g} s: "
+        "what memory grew by, whether they were cut off, and the others' p99 in ms with and without them.",
+        _stalled(results),
+        *_mixed(results),
+        "**Targets.** In µs where nothing else is said.",
+        _targets(results),
+        *_not_measured(results),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _conditions(results: Results) -> str:
+    machine = dict(results.machine)
+    count = machine.pop("processors")
+    pinned = "server and load generator on one each" if int(count) > 1 else "server and load generator on the same"
+    versions = ", ".join(f"{name} {value}" for name, value in machine.items() if name not in ("processor", "kernel"))
+    return f"{machine['processor']}, {count} processors ({pinned}), {machine['kernel']}; {versions}."
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def _measured(results: Results) -> Iterator[str]:
+    for system in SYSTEMS:
+        if results.rounds.get(system.name):
+            yield system.name
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}" if abs(value) < 10 else f"{value:.1f}" if abs(value) < 100 else f"{value:.0f}"
+
+
+def _cell(results: Results, system: str, figure: str) -> str:
+    spread = results.spread(system, figure)
+    if spread is None:
+        return "–"
+    if spread.low == spread.high:
+        return _number(spread.median)
+    return f"{_number(spread.median)} ({_number(spread.low)} to {_number(spread.high)})"
+
+
+def _rows(results: Results, *cells: Callable[[str], str]) -> Iterator[list[str]]:
+    for system in _measured(results):
+        yield [system, *(cell(system) for cell in cells)]
+
+
+def _of(results: Results, figure: str) -> Callable[[str], str]:
+    return lambda system: _cell(results, system, figure)
+
+
+def _thousands(results: Results, figure: str) -> Callable[[str], str]:
+    def cell(system: str) -> str:
+        value = results.median(system, figure)
+        return "–" if value is None else f"{value / 1000:.0f} 000" if value >= 10_000 else f"{value:.0f}"
+
+    return cell
+
+
+def _ratio(results: Results, figure: str, reference: str) -> Callable[[str], str]:
+    def cell(system: str) -> str:
+        value, other = results.median(system, figure), results.median(reference, figure)
+        return f"{value / other:.2f}" if value and other else "–"
+
+    return cell
+
+
+def _fan_out(results: Results) -> str:
+    ours = first_measured(results, OWN_SOCKETIO)
+    head = ("system", "W1 total", "user", "W16 total", "user", "deliveries/s W1", "p50 ms", "p99 ms")
+    ratios = ("W1 : C", "W1 : ours", "W16 : C joined", "W16 : ours")
+    rows = _rows(
+        results,
+        _of(results, "W1 total"),
+        _of(results, "W1 user"),
+        _of(results, "W16 total"),
+        _of(results, "W16 user"),
+        _thousands(results, "W1 deliveries/s"),
+        _of(results, "paced p50"),
+        _of(results, "paced p99"),
+        _ratio(results, "W1 total", LIMIT),
+        _ratio(results, "W1 total", ours),
+        _ratio(results, "W16 total", LIMIT_JOINED),
+        _ratio(results, "W16 total", ours),
+    )
+    return _table((*head, *ratios), rows) + f"\n\n“Ours” is {ours}."
+
+
+def _connections(results: Results) -> str:
+    levels = [level for level in sorted({results.plan.clients, *results.plan.levels}) if 500 <= level <= 5_000]
+    head = ("system", "inbound", "answered", "handshake", "handshakes/s", *(f"KB at {level}" for level in levels))
+    rows = _rows(
+        results,
+        _of(results, "inbound total"),
+        _of(results, "answered total"),
+        _of(results, "handshake total"),
+        _thousands(results, "handshakes/s"),
+        *(_of(results, f"KB per connection at {level}") for level in levels),
+    )
+    return _table(head, rows)
+
+
+def _growth(results: Results) -> str:
+    plan = results.plan
+    levels = sorted({plan.clients, *plan.levels})
+    figures = ["W1 total" if level == plan.clients else f"W1 at {level} total" for level in levels]
+    return _table(
+        ("system", *(f"{level} clients" for level in levels)),
+        _rows(results, *(_of(results, figure) for figure in figures)),
+    )
+
+
+def _stalled(results: Results) -> str:
+    waiting = {system.name for system in SYSTEMS if system.waits_for_stalled}
+
+    def cut(system: str) -> str:
+        if system in waiting:
+            return "no: everybody waits for them"
+        share = results.median(system, "stalled cut")
+        return "–" if share is None else "yes" if share == 1 else "no" if share == 0 else f"{share:.0%}"
+
+    rows = _rows(
+        results,
+        _of(results, "stalled MB"),
+        cut,
+        _of(results, "stalled p99"),
+        _of(results, "stalled p99 without"),
+    )
+    return _table(("system", "MB", "cut off", "p99 with", "p99 without"), rows)
+
+
+def _mixed(results: Results) -> Iterator[str]:
+    """What was checked under disorder, if any of our own systems was measured."""
+    checked = [
+        figures for system in SYSTEMS for figures in results.rounds.get(system.name, ()) if "mixed moves" in figures
+    ]
+    messages, moves = (sum(figures[f"mixed {what}"] for figures in checked) for what in ("messages", "moves"))
+    if checked:
+        yield (
+            f"**Disorder.** {messages:.0f} messages to asgi_realtime's clients, sixteen at a time. Of "
+            f"every ten clients one left the room and entered again ({moves:.0f} times in all), one sent events that "
+            "were answered, one read now and then only; each had every message, once and in order, from the moment it "
+            "entered to the moment it left."
+        )
+
+
+def _targets(results: Results) -> str:
+    words = {True: "met", False: "**missed**", None: "not measured"}
+    rows = (
+        [
+            target.name,
+            *("–" if value is None else _number(value) for value in (target.measured, target.bound)),
+            words[target.met],
+        ]
+        for target in targets(results)
+    )
+    return _table(("target", "measured", "at most", ""), rows)
+
+
+def _not_measured(results: Results) -> Iterator[str]:
+    if results.missing:
+        yield "**Missing here:** " + "; ".join(f"{name}: {why}" for name, why in results.missing.items()) + "."
+    if results.broken:
+        yield "**Failed:** " + "; ".join(f"{name}: {why}" for name, why in results.broken.items()) + "."

@@ -1,0 +1,85 @@
+"""What a session found, as it is kept in JSON."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import statistics
+import subprocess
+from pathlib import Path
+
+import msgspec
+
+from benchmarks.measure import Figures
+from benchmarks.plan import Plan
+
+_PACKAGES = ("uvicorn", "uvloop", "httptools", "websockets", "granian", "hypercorn", "starlette", "channels")
+
+
+class Spread(msgspec.Struct, frozen=True):
+    """One figure over all rounds."""
+
+    median: float
+    low: float
+    high: float
+
+
+class Results(msgspec.Struct, kw_only=True):
+    """Every figure of every round, and under what conditions they were taken.
+
+    `missing` are the systems that cannot run here, `broken` those with a round that failed; both
+    with the reason.
+    """
+
+    machine: dict[str, str]
+    plan: Plan
+    rounds: dict[str, list[Figures]] = {}
+    missing: dict[str, str] = {}
+    broken: dict[str, str] = {}
+
+    def spread(self, system: str, figure: str) -> Spread | None:
+        """A figure of a system; None if it was not measured."""
+        values = [figures[figure] for figures in self.rounds.get(system, ()) if figure in figures]
+        return Spread(statistics.median(values), min(values), max(values)) if values else None
+
+    def median(self, system: str, figure: str) -> float | None:
+        """The middle of a figure over all rounds; None if it was not measured."""
+        spread = self.spread(system, figure)
+        return None if spread is None else spread.median
+
+
+def describe_machine() -> dict[str, str]:
+    """What the figures depend on: processor, kernel, versions, and how busy the machine is with other work."""
+    versions = {name: _version(name) for name in ("python-socketio", *_PACKAGES)}
+    return {
+        "processor": _processor(),
+        "processors": str(len(os.sched_getaffinity(0))),
+        "kernel": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "node": _output("node", "--version").removeprefix("v"),
+        "gcc": _output("gcc", "-dumpfullversion"),
+        **{name: version for name, version in versions.items() if version},
+        "load before": f"{os.getloadavg()[0]:.1f}",
+    }
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _output(*command: str) -> str:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""

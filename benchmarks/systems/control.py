@@ -1,0 +1,43 @@
+"""What every ASGI system has in common: the payload, and the route that asks for broadcasts."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias, TypedDict
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+EVENT = "MESSAGE_CREATE"
+ROOM = "room"
+
+
+class Payload(TypedDict):
+    """A message or an event: its number, by which loss and order are checked, and filling."""
+
+    number: int
+    text: str
+
+
+Broadcast: TypeAlias = Callable[[Payload], Awaitable[object]]
+
+
+def control(broadcast: Broadcast) -> ASGIApp:
+    """Make the host app. No framework, so that asking costs little beside what is asked for."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            while True:
+                kind: str = (await receive())["type"]
+                await send({"type": f"{kind}.complete"})
+                if kind == "lifespan.shutdown":
+                    return
+        if scope["type"] != "http":
+            return
+        _, _, first, count, size = scope["path"].split("/")
+        text = "x" * int(size)
+        for number in range(int(first), int(first) + int(count)):
+            await broadcast({"number": number, "text": text})
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    return app

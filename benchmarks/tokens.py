@@ -1,0 +1,19 @@
+"""Credentials for the load generator's clients: everybody is a user of their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from asgi_realtime.auth import create_token
+from benchmarks.catalogue import BUILD
+from benchmarks.systems.own import settings
+
+_EXPIRES_SECONDS = 86_400
+
+
+def write_tokens(count: int) -> Path:
+    """Write a JWT a line, good for a day."""
+    path = BUILD / "tokens"
+    tokens = (create_token(f"user{number}", settings, expires_in=_EXPIRES_SECONDS) for number in range(count))
+    path.write_text("".join(f"{token}\n" for token in tokens))
+    return path
