@@ -68,6 +68,9 @@ class Membership(Protocol):
     async def leave(self, connection: Connection, room: RoomName) -> None:
         """Take the connection out of a room."""
 
+    def flush(self) -> None:
+        """Write the broadcasts that wait for the end of the tick: something else is about to be written."""
+
 
 class Connection:
     """A client, authenticated, on one gateway. Handlers get it by annotating a parameter with this class.
@@ -174,6 +177,7 @@ class Connection:
     def end(self, code: int, reason: str) -> None:
         """`close` for callers that cannot wait. Close-once."""
         if not self.closed:
+            self._hub.flush()
             self.closed = True
             self.end_code = code
             self._held = None
@@ -189,6 +193,8 @@ class Connection:
 
         `room` is where the frame was broadcast (`NO_ROOM`: to users or to all; None: to this client alone).
         """
+        if room is None:
+            self._hub.flush()
         if self._held is None:
             if not self.closed:
                 self.transport.push(frame)
@@ -200,6 +206,7 @@ class Connection:
 
     def hold(self) -> None:
         """Keep every frame back until `release`: CONNECT is not answered yet, or membership is uncertain. Nests."""
+        self._hub.flush()
         self._holds += 1
         if self._held is None and not self.closed:
             self._held = []

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Collection, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from types import MappingProxyType
 
+from asgi_realtime.batch import Batch, Soon
 from asgi_realtime.broker.base import Broker
 from asgi_realtime.connection import NO_ROOM, Connection, Dialect
 from asgi_realtime.errors import InvalidMessage, RateLimited, Unauthorized
@@ -50,17 +51,22 @@ class Hub:
     Everything that changes membership goes through here, for every dialect.
     """
 
-    def __init__(self, *, broker: Broker, revocations: Revocations, tasks: Tasks, metrics: Metrics) -> None:
+    def __init__(
+        self, *, broker: Broker, revocations: Revocations, tasks: Tasks, metrics: Metrics, soon: Soon | None = None
+    ) -> None:
         self._broker = broker
         self._revocations = revocations
         self._metrics = metrics
         self._mounts: dict[GatewayName, _Mount] = {}
         self._dialects: dict[GatewayName, Dialect] = {}
         self._tasks = tasks
+        self._soon = soon
+        self._batch = Batch(soon)
         self._refresher = Refresher(tasks)
 
     def start(self) -> None:
         """Begin on the running event loop, which need not be the one of the last time."""
+        self._batch = Batch(self._soon)
         self._refresher = Refresher(self._tasks)
 
     def mount(self, gateway: GatewayName, dialect: Dialect, limits: Limits, rooms_of: RoomsOf | None = None) -> None:
@@ -89,7 +95,7 @@ class Hub:
         if mount is None:
             return 0
         target = publication.target
-        recipients: Collection[Connection] = mount.rooms.recipients(target)
+        recipients: Sequence[Connection] = mount.rooms.recipients(target)
         if publication.except_ or publication.volatile:
             recipients = [
                 connection
@@ -100,9 +106,12 @@ class Hub:
             return 0
         frame = mount.dialect.event(publication.event, publication.payload, publication.attachments)
         room = target.room if type(target) is ToRoom else NO_ROOM
-        for connection in recipients:
-            connection.push(frame, room)
+        self._batch.add(recipients, frame, room)
         return len(recipients)
+
+    def flush(self) -> None:
+        """Write every broadcast that waits for the end of the tick: something else is about to be written."""
+        self._batch.flush()
 
     # Membership
 
@@ -149,6 +158,7 @@ class Hub:
 
     def apply(self, command: Command) -> Awaitable[object] | None:
         """Carry out a command here: at once, but for a refresh, which waits for the host."""
+        self._batch.flush()
         if isinstance(command, RevokeToken | RevokeUser | DisconnectUser):
             self._cut_off(command)
             return None

@@ -7,7 +7,8 @@ is frozen, so it can be shared by any number of recipients.
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+import struct
+from collections.abc import Mapping, Sequence
 from typing import Any, NewType, TypeAlias
 
 import msgspec
@@ -175,13 +176,26 @@ class Frame:
     `size` is in bytes, and is what outboxes count.
     """
 
-    __slots__ = ("_asgi", "_polling", "messages", "size")
+    __slots__ = ("_asgi", "_polling", "_wire", "messages", "size")
 
     def __init__(self, *messages: str | bytes) -> None:
         self.messages = messages
         self.size = sum(len(m) if isinstance(m, bytes) or m.isascii() else len(m.encode()) for m in messages)
         self._asgi: tuple[dict[str, Any], ...] | None = None
         self._polling: str | None = None
+        self._wire: bytes | None = None
+
+    @classmethod
+    def joined(cls, frames: Sequence[Frame]) -> Frame:
+        """Several frames as one, to be written at once."""
+        return frames[0] if len(frames) == 1 else cls(*[message for frame in frames for message in frame.messages])
+
+    @property
+    def wire(self) -> bytes:
+        """The frame as a server's WebSocket frames (RFC 6455, section 5.2), made at the first use and then shared."""
+        if self._wire is None:
+            self._wire = b"".join(map(_framed, self.messages))
+        return self._wire
 
     @property
     def asgi(self) -> tuple[dict[str, Any], ...]:
@@ -201,3 +215,14 @@ class Frame:
                 m if isinstance(m, str) else "b" + base64.b64encode(m).decode("ascii") for m in self.messages
             )
         return self._polling
+
+
+def _framed(message: str | bytes) -> bytes:
+    """A whole message as one unmasked, uncompressed frame."""
+    opcode, data = (0x81, message.encode()) if isinstance(message, str) else (0x82, message)
+    size = len(data)
+    if size < 126:
+        return struct.pack("!BB", opcode, size) + data
+    if size < 65_536:
+        return struct.pack("!BBH", opcode, 126, size) + data
+    return struct.pack("!BBQ", opcode, 127, size) + data

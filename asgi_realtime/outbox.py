@@ -17,7 +17,7 @@ class Outbox:
     else waits, so that the limit bounds the backlog and not the size of a single broadcast.
     """
 
-    __slots__ = ("_frames", "_limit", "_overflow", "closed", "size", "wake")
+    __slots__ = ("_frames", "_limit", "_overflow", "closed", "direct", "size", "wake")
 
     def __init__(self, limit: int, *, overflow: Callable[[], None]) -> None:
         self._frames: deque[Frame] = deque()
@@ -26,6 +26,8 @@ class Outbox:
         self.size = 0
         """Bytes waiting."""
         self.closed = False
+        self.direct: Callable[[bytes], None] | None = None
+        """Writes wire bytes at once; set by the transport while nothing waits and the kernel takes everything."""
         self.wake: Callable[[], None] | None = None
         """Called after each push while a transport waits for frames; the transport sets and clears it."""
 
@@ -34,6 +36,9 @@ class Outbox:
 
     def push(self, frame: Frame) -> None:
         """Append a frame, or close as too slow. After closing: forgets the frame."""
+        if self.direct is not None:
+            self.direct(frame.wire)
+            return
         if self.closed:
             return
         size = self.size + frame.size
@@ -72,6 +77,7 @@ class Outbox:
     def close(self) -> None:
         """Take nothing more, and forget what waits."""
         self.closed = True
+        self.direct = None
         self._overflow = None  # its owner owns us: whoever is done with both is done with both at once
         self._frames.clear()
         self.size = 0

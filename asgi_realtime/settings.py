@@ -92,6 +92,8 @@ class Settings:
     """`MEW_PRESENCE_GRACE`: seconds a user stays online after the last connection ended."""
     publish_timeout: float = 1.0
     """`MEW_PUBLISH_TIMEOUT`: seconds a broadcast may take to reach the broker. Then `BrokerUnavailable`."""
+    fast_writes: bool = True
+    """`MEW_FAST_WRITES`: write past ASGI `send`, straight to the transport, on servers that are known (uvicorn)."""
     history_size: int = 1_000
     """`MEW_HISTORY_SIZE`: publications kept for each room."""
     history_ttl: float = 300.0

@@ -151,7 +151,9 @@ class WebSocketClient:
         self._tasks = parts.tasks
         self._outbox = Outbox(self._limits.outbox_bytes, overflow=self._too_slow)
         self._interrupt = Interrupt()
-        self._writer = Writer(self._outbox, send, tasks=parts.tasks, lost=self._interrupt)
+        self._writer = Writer(
+            self._outbox, send, tasks=parts.tasks, lost=self._interrupt, direct=parts.settings.fast_writes
+        )
         self._connection: Connection | None = None
         self._code, self._reason, self._flush = 1000, "", True
         self._ended_by = "transport close"

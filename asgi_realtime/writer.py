@@ -8,6 +8,7 @@ from collections.abc import Callable
 from starlette.types import Send
 
 from asgi_realtime.outbox import Outbox
+from asgi_realtime.stock_uvicorn import DirectWriting, recognise
 from asgi_realtime.tasks import Tasks
 
 _BATCH_BYTES = 65_536
@@ -21,22 +22,29 @@ class Writer:
     """Writes one client's outbox to its accepted WebSocket.
 
     `lost` is called when the client turns out to be gone. Nothing here runs while nothing waits.
+    `direct` allows writing past `send` where the server is known (see `stock_uvicorn`).
     """
 
-    __slots__ = ("_lost", "_outbox", "_send", "_task", "_tasks", "gone")
+    __slots__ = ("_direct", "_lost", "_may_be_direct", "_outbox", "_send", "_task", "_tasks", "gone")
 
-    def __init__(self, outbox: Outbox, send: Send, *, tasks: Tasks, lost: Callable[[], None]) -> None:
+    def __init__(self, outbox: Outbox, send: Send, *, tasks: Tasks, lost: Callable[[], None], direct: bool) -> None:
         self._outbox = outbox
         self._send = send
         self._tasks = tasks
         self._lost = lost
         self._task: asyncio.Task[None] | None = None
+        self._may_be_direct = direct
+        self._direct: DirectWriting | None = None
         self.gone = False
         """Whether there is nobody to write to any more. The reader sets it too."""
 
     def start(self) -> None:
         """Write what waits, and whatever is pushed from now on."""
-        if self._outbox:
+        protocol = recognise(self._send) if self._may_be_direct else None
+        if protocol is not None:
+            self._direct = DirectWriting(self._outbox, protocol)
+            self._direct.start()
+        elif self._outbox:
             self._run()
         else:
             self._outbox.wake = self._run
@@ -44,11 +52,16 @@ class Writer:
     def stop(self) -> None:
         """Write nothing more."""
         self._outbox.wake = None
+        if self._direct is not None:
+            self._direct.stop()
         if self._task is not None:
             self._task.cancel()
 
     async def finish(self, code: int, reason: str, *, flush: bool) -> None:
         """End the WebSocket: write what is queued (if `flush`), then the close; cut a client that does not read."""
+        if self._direct is not None:
+            # What waits goes through `send` from here on, in order behind what was written.
+            self._direct.stop()
         try:
             async with asyncio.timeout(FLUSH_SECONDS):
                 if self._task is not None:

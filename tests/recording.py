@@ -20,6 +20,7 @@ from asgi_realtime.messages import (
     Handshake,
     Identity,
     Json,
+    Publication,
     RoomName,
     UserId,
 )
@@ -94,8 +95,27 @@ class World:
         self.broker = MemoryBroker()
         self.revocations = Revocations(ttl=60.0)
         self.host = Host()
-        self.hub = Hub(broker=self.broker, revocations=self.revocations, tasks=self.tasks, metrics=NullMetrics())
+        self.ticks: list[Callable[[], None]] = []
+        self.hub = Hub(
+            broker=self.broker,
+            revocations=self.revocations,
+            tasks=self.tasks,
+            metrics=NullMetrics(),
+            soon=self.ticks.append,
+        )
         self.hub.mount(GATEWAY, JSONDialect(), self.limits, self.host.rooms_of if with_host else None)
+
+    def tick(self) -> None:
+        """End the loop's tick: what was broadcast in it is written."""
+        ticks, self.ticks[:] = list(self.ticks), []
+        for each in ticks:
+            each()
+
+    def deliver(self, publication: Publication) -> int:
+        """Deliver a publication in a tick of its own."""
+        delivered = self.hub.deliver(publication)
+        self.tick()
+        return delivered
 
     @property
     def rooms(self) -> Any:

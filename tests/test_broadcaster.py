@@ -73,6 +73,7 @@ async def test_events_go_to_the_first_gateway_unless_another_is_named() -> None:
         await broadcaster.broadcast_to_all("second", {"n": 1}, gateway="/second")
         await broadcaster.of("/json").broadcast_to_all("third", {"n": 1})
         await broadcaster.of("/json").of("/second").broadcast_to_all("fourth")
+        realtime.hub.flush()
         assert [client.written for client in clients] == [
             ['42["first"]'],
             ['42/second,["second",{"n":1}]', '42/second,["fourth"]'],
@@ -104,6 +105,7 @@ async def test_except_volatile_and_receipts() -> None:
         await broadcaster.broadcast_to_all("c", volatile=True)
         await broadcaster.broadcast_to_users(["ann", "ann", "nobody"], "d")
         await broadcaster.broadcast_to_users([], "e")
+        realtime.hub.flush()
         assert to_ann.written == ['42["c"]', '42["d"]']
         assert to_bob.written == ['42["a"]']
 
@@ -130,6 +132,7 @@ async def test_payloads() -> None:
     async with running() as realtime:
         _, client = await enter(realtime, "ann")
         await realtime.broadcaster.broadcast_to_all("bytes", {"file": b"\x01", "more": (b"\x02",)})
+        realtime.hub.flush()
         assert client.written == [
             '452-["bytes",{"file":{"_placeholder":true,"num":0},"more":[{"_placeholder":true,"num":1}]}]',
             "b'\\x01'",

@@ -15,7 +15,7 @@ FLOORS = (
     {"messages", "errors", "settings", "limits", "metrics", "tasks", "keys"},
     {"origins", "auth", "jwks", "revocations", "catalogue"},
     {"broker", "presence"},
-    {"connection", "hub", "inbox", "outbox", "refresh", "rooms", "writer"},
+    {"batch", "connection", "hub", "inbox", "outbox", "refresh", "rooms", "stock_uvicorn", "writer"},
     {"broadcaster"},
     {"gateways"},
     {"engineio", "socketio", "websocket"},

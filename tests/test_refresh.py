@@ -29,7 +29,7 @@ ANN = UserId("ann")
 
 
 def publish(world: World, room: str, event: str) -> int:
-    return world.hub.deliver(Publication(gateway=GATEWAY, target=ToRoom(RoomName(room)), event=event))
+    return world.deliver(Publication(gateway=GATEWAY, target=ToRoom(RoomName(room)), event=event))
 
 
 def refresh(world: World) -> Awaitable[object]:

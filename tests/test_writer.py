@@ -26,7 +26,7 @@ class Client:
         self.tasks = Tasks()
         self.lost = 0
         self.outbox = Outbox(limit, overflow=lambda: None)
-        self.writer = Writer(self.outbox, self.send, tasks=self.tasks, lost=self._lose)
+        self.writer = Writer(self.outbox, self.send, tasks=self.tasks, lost=self._lose, direct=False)
 
     def abort(self) -> None:
         self.aborted = True

@@ -170,7 +170,7 @@ class EngineIO:
             return
         begun = session is None
         session = session or self._open(request, websocket=True)
-        websocket = WebSocket(session, receive, send, tasks=self._tasks, limit=self._settings.limits.message_bytes)
+        websocket = WebSocket(session, receive, send, tasks=self._tasks, settings=self._settings)
         if begun:
             await websocket.serve()
         elif not session.begin_upgrade():

@@ -12,6 +12,7 @@ from asgi_realtime.engineio import packets
 from asgi_realtime.engineio.interrupt import Interrupt
 from asgi_realtime.engineio.session import Session, State
 from asgi_realtime.errors import ProtocolError
+from asgi_realtime.settings import Settings
 from asgi_realtime.tasks import Tasks
 from asgi_realtime.writer import Writer
 
@@ -23,13 +24,17 @@ class WebSocket:
 
     __slots__ = ("_interrupt", "_limit", "_receive", "_send", "_session", "_writer")
 
-    def __init__(self, session: Session, receive: Receive, send: Send, *, tasks: Tasks, limit: int) -> None:
+    def __init__(self, session: Session, receive: Receive, send: Send, *, tasks: Tasks, settings: Settings) -> None:
         self._session = session
         self._receive = receive
         self._send = send
-        self._limit = limit
+        self._limit = settings.limits.message_bytes
         self._writer = Writer(
-            session.outbox, send, tasks=tasks, lost=functools.partial(session.abort, "transport close")
+            session.outbox,
+            send,
+            tasks=tasks,
+            lost=functools.partial(session.abort, "transport close"),
+            direct=settings.fast_writes,
         )
         self._interrupt = Interrupt()
 
