@@ -7,11 +7,12 @@ is frozen, so it can be shared by any number of recipients.
 from __future__ import annotations
 
 import base64
-import struct
 from collections.abc import Mapping, Sequence
 from typing import Any, NewType, TypeAlias
 
 import msgspec
+
+from asgi_realtime.rfc6455.frames import encode
 
 UserId = NewType("UserId", str)
 RoomName = NewType("RoomName", str)
@@ -194,7 +195,7 @@ class Frame:
     def wire(self) -> bytes:
         """The frame as a server's WebSocket frames (RFC 6455, section 5.2), made at the first use and then shared."""
         if self._wire is None:
-            self._wire = b"".join(map(_framed, self.messages))
+            self._wire = b"".join(map(encode, self.messages))
         return self._wire
 
     @property
@@ -215,14 +216,3 @@ class Frame:
                 m if isinstance(m, str) else "b" + base64.b64encode(m).decode("ascii") for m in self.messages
             )
         return self._polling
-
-
-def _framed(message: str | bytes) -> bytes:
-    """A whole message as one unmasked, uncompressed frame."""
-    opcode, data = (0x81, message.encode()) if isinstance(message, str) else (0x82, message)
-    size = len(data)
-    if size < 126:
-        return struct.pack("!BB", opcode, size) + data
-    if size < 65_536:
-        return struct.pack("!BBH", opcode, 126, size) + data
-    return struct.pack("!BBQ", opcode, 127, size) + data

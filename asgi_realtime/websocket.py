@@ -15,6 +15,8 @@ from asgi_realtime.connection import Connection
 from asgi_realtime.engineio.interrupt import Interrupt
 from asgi_realtime.engineio.requests import Request
 from asgi_realtime.errors import ProtocolError, Refusal
+from asgi_realtime.frame_transport import FrameTransport
+from asgi_realtime.frame_writing import offered
 from asgi_realtime.gateways.base import Parts
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.limits import Limits
@@ -118,7 +120,7 @@ class WebSocketEndpoint:
         except OSError:
             return
         handshake = msgspec.structs.replace(request.handshake(), gateway=self.gateway.name)
-        client = WebSocketClient(self.gateway, handshake, receive, send, parts=self._parts)
+        client = WebSocketClient(self.gateway, handshake, receive, send, parts=self._parts, frames=offered(scope))
         self._clients.add(client)
         try:
             await client.serve()
@@ -142,7 +144,14 @@ class WebSocketClient:
     """
 
     def __init__(
-        self, gateway: WebSocketGateway, handshake: Handshake, receive: Receive, send: Send, *, parts: Parts
+        self,
+        gateway: WebSocketGateway,
+        handshake: Handshake,
+        receive: Receive,
+        send: Send,
+        *,
+        parts: Parts,
+        frames: FrameTransport | None,
     ) -> None:
         self._gateway = gateway
         self._handshake = handshake
@@ -152,7 +161,12 @@ class WebSocketClient:
         self._outbox = Outbox(self._limits.outbox_bytes, overflow=self._too_slow)
         self._interrupt = Interrupt()
         self._writer = Writer(
-            self._outbox, send, tasks=parts.tasks, lost=self._interrupt, direct=parts.settings.fast_writes
+            self._outbox,
+            send,
+            tasks=parts.tasks,
+            lost=self._interrupt,
+            direct=parts.settings.fast_writes,
+            frames=frames,
         )
         self._connection: Connection | None = None
         self._code, self._reason, self._flush = 1000, "", True

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 from starlette.types import Send
 
+from asgi_realtime.frame_transport import FrameTransport
+from asgi_realtime.frame_writing import FrameWriting
 from asgi_realtime.outbox import Outbox
 from asgi_realtime.stock_uvicorn import DirectWriting, recognise
 from asgi_realtime.tasks import Tasks
@@ -22,32 +24,49 @@ class Writer:
     """Writes one client's outbox to its accepted WebSocket.
 
     `lost` is called when the client turns out to be gone. Nothing here runs while nothing waits.
-    `direct` allows writing past `send` where the server is known (see `stock_uvicorn`).
+    `direct` allows writing past `send`: by `frames`, what the server offers for it (see
+    `frame_writing`), or where the server is known (see `stock_uvicorn`).
     """
 
-    __slots__ = ("_direct", "_lost", "_may_be_direct", "_outbox", "_send", "_task", "_tasks", "gone")
+    __slots__ = ("_direct", "_frames", "_lost", "_may_be_direct", "_outbox", "_send", "_task", "_tasks", "gone")
 
-    def __init__(self, outbox: Outbox, send: Send, *, tasks: Tasks, lost: Callable[[], None], direct: bool) -> None:
+    def __init__(
+        self,
+        outbox: Outbox,
+        send: Send,
+        *,
+        tasks: Tasks,
+        lost: Callable[[], None],
+        direct: bool,
+        frames: FrameTransport | None = None,
+    ) -> None:
         self._outbox = outbox
         self._send = send
         self._tasks = tasks
         self._lost = lost
         self._task: asyncio.Task[None] | None = None
         self._may_be_direct = direct
-        self._direct: DirectWriting | None = None
+        self._frames = frames
+        self._direct: DirectWriting | FrameWriting | None = None
         self.gone = False
         """Whether there is nobody to write to any more. The reader sets it too."""
 
     def start(self) -> None:
         """Write what waits, and whatever is pushed from now on."""
-        protocol = recognise(self._send) if self._may_be_direct else None
-        if protocol is not None:
-            self._direct = DirectWriting(self._outbox, protocol)
+        if self._may_be_direct:
+            self._direct = self._past_send()
+        if self._direct is not None:
             self._direct.start()
         elif self._outbox:
             self._run()
         else:
             self._outbox.wake = self._run
+
+    def _past_send(self) -> DirectWriting | FrameWriting | None:
+        if self._frames is not None:
+            return FrameWriting(self._outbox, self._frames)
+        protocol = recognise(self._send)
+        return None if protocol is None else DirectWriting(self._outbox, protocol)
 
     def stop(self) -> None:
         """Write nothing more."""

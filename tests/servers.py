@@ -14,9 +14,11 @@ import uvicorn
 from hypercorn.config import Config as HypercornConfig
 from starlette.types import ASGIApp
 
-Implementation: TypeAlias = Literal["uvicorn", "uvicorn-wsproto", "hypercorn"]
-"""`uvicorn` is its default: h11 or httptools with the sans-I/O WebSocket implementation."""
-IMPLEMENTATIONS: tuple[Implementation, ...] = ("uvicorn", "uvicorn-wsproto", "hypercorn")
+from asgi_realtime.uvicorn import WebSocketProtocol
+
+Implementation: TypeAlias = Literal["uvicorn", "uvicorn-wsproto", "lean", "hypercorn"]
+"""`uvicorn` is its default: h11 or httptools with the sans-I/O WebSocket implementation; `lean` is ours on uvicorn."""
+IMPLEMENTATIONS: tuple[Implementation, ...] = ("uvicorn", "uvicorn-wsproto", "lean", "hypercorn")
 """For `@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)`."""
 
 STOP_TIMEOUT = 10.0
@@ -72,6 +74,13 @@ async def running(
             await stop()
 
 
+_WEBSOCKETS: dict[Implementation, Any] = {
+    "uvicorn": "websockets-sansio",
+    "uvicorn-wsproto": "wsproto",
+    "lean": WebSocketProtocol,
+}
+
+
 class _Uvicorn(uvicorn.Server):
     """A server that leaves signals to pytest and says when it listens or has given up."""
 
@@ -103,7 +112,7 @@ async def _uvicorn(
     server = _Uvicorn(
         uvicorn.Config(
             cast("Any", app),
-            ws="wsproto" if implementation == "uvicorn-wsproto" else "websockets-sansio",
+            ws=_WEBSOCKETS[implementation],
             root_path=root_path,
             log_level="warning",
             timeout_graceful_shutdown=2,

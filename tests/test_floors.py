@@ -12,15 +12,15 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "asgi_realtime"
 
 FLOORS = (
-    {"messages", "errors", "settings", "limits", "metrics", "tasks", "keys"},
-    {"origins", "auth", "jwks", "revocations", "catalogue"},
+    {"messages", "errors", "settings", "limits", "metrics", "tasks", "keys", "rfc6455"},
+    {"origins", "auth", "jwks", "revocations", "catalogue", "frame_transport"},
     {"broker", "presence"},
-    {"batch", "connection", "hub", "inbox", "outbox", "refresh", "rooms", "stock_uvicorn", "writer"},
+    {"batch", "connection", "frame_writing", "hub", "inbox", "outbox", "refresh", "rooms", "stock_uvicorn", "writer"},
     {"broadcaster"},
     {"gateways"},
     {"engineio", "socketio", "websocket"},
     {"realtime", "shutdown"},
-    {"middleware", "cors", "lifespan", "testing", "socketio.asgi_app", ""},
+    {"middleware", "uvicorn", "cors", "lifespan", "testing", "socketio.asgi_app", ""},
 )
 """Names below the package, each with what lies below it; "" is the package itself."""
 

@@ -20,6 +20,7 @@ from asgi_realtime.engineio.requests import Request
 from asgi_realtime.engineio.responses import ClientGone, Refused, refuse_websocket, respond
 from asgi_realtime.engineio.session import Session, State
 from asgi_realtime.engineio.websocket import WebSocket
+from asgi_realtime.frame_writing import offered
 from asgi_realtime.messages import Frame
 from asgi_realtime.metrics import Metrics
 from asgi_realtime.origins import Headers, OriginPolicy
@@ -170,7 +171,7 @@ class EngineIO:
             return
         begun = session is None
         session = session or self._open(request, websocket=True)
-        websocket = WebSocket(session, receive, send, tasks=self._tasks, settings=self._settings)
+        websocket = WebSocket(session, receive, send, tasks=self._tasks, settings=self._settings, frames=offered(scope))
         if begun:
             await websocket.serve()
         elif not session.begin_upgrade():

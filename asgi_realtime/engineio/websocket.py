@@ -12,6 +12,7 @@ from asgi_realtime.engineio import packets
 from asgi_realtime.engineio.interrupt import Interrupt
 from asgi_realtime.engineio.session import Session, State
 from asgi_realtime.errors import ProtocolError
+from asgi_realtime.frame_transport import FrameTransport
 from asgi_realtime.settings import Settings
 from asgi_realtime.tasks import Tasks
 from asgi_realtime.writer import Writer
@@ -24,7 +25,16 @@ class WebSocket:
 
     __slots__ = ("_interrupt", "_limit", "_receive", "_send", "_session", "_writer")
 
-    def __init__(self, session: Session, receive: Receive, send: Send, *, tasks: Tasks, settings: Settings) -> None:
+    def __init__(
+        self,
+        session: Session,
+        receive: Receive,
+        send: Send,
+        *,
+        tasks: Tasks,
+        settings: Settings,
+        frames: FrameTransport | None,
+    ) -> None:
         self._session = session
         self._receive = receive
         self._send = send
@@ -35,6 +45,7 @@ class WebSocket:
             tasks=tasks,
             lost=functools.partial(session.abort, "transport close"),
             direct=settings.fast_writes,
+            frames=frames,
         )
         self._interrupt = Interrupt()
 

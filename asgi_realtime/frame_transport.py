@@ -1,0 +1,53 @@
+"""The scope extension by which a server lets WebSocket frames be written synchronously."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+EXTENSION: Final = "asgi_realtime.frames"
+"""Its name in `scope["extensions"]`. Described for servers in `docs/frame-transport.md`."""
+
+
+class FrameTransport(Protocol):
+    """One accepted WebSocket, below ASGI's `receive` and `send`. All of it is for the event loop's thread."""
+
+    on_drained: Callable[[], None] | None
+    """Called when `buffered` has come back to 0."""
+    max_message_bytes: int
+    """Largest message the client may send; over: closed with 1009 before it is in memory."""
+
+    @property
+    def buffered(self) -> int:
+        """Bytes written that the kernel has not taken yet. Under TLS, up to 64 KiB more may wait unseen."""
+
+    def write(self, frames: bytes) -> None:
+        """Write whole RFC 6455 frames, in order with what `send` writes.
+
+        Never waits and never raises, however much is buffered. Forgotten before the WebSocket was
+        accepted and after its end.
+        """
+
+    def detach(self, received: Callable[[str | bytes], None], closed: Callable[[int, str], None]) -> None:
+        """Take the accepted WebSocket over: the ASGI coroutine may return, and the connection lives on.
+
+        From now on messages come to `received`, in order. `closed(code, reason)` is called once,
+        after the last message: at once when the client or the server ends the connection (1006:
+        it vanished), and after a `close` or `abort` of ours when nothing is left of it. Neither is
+        called from within this method.
+
+        Raises:
+            RuntimeError: before `websocket.accept`, or a second time.
+        """
+
+    def pause(self) -> None:
+        """Hand over no message until `resume`, nor the end that comes after unread messages."""
+
+    def resume(self) -> None:
+        """Go on reading. What was held back may be handed over before this returns."""
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close after what is written. A client that does not answer in time is cut."""
+
+    def abort(self) -> None:
+        """Cut the connection at once; what is buffered is lost."""

@@ -1,0 +1,232 @@
+"""What a client writes: bytes in, messages and control frames out, as they become whole."""
+
+from __future__ import annotations
+
+import codecs
+import dataclasses
+from typing import Final, TypeAlias
+
+from asgi_realtime.errors import ProtocolError
+from asgi_realtime.rfc6455.frames import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    MAX_CONTROL_BYTES,
+    NO_STATUS,
+    PING,
+    PONG,
+    TEXT,
+    may_be_sent,
+)
+from asgi_realtime.rfc6455.masking import unmask
+
+PROTOCOL_ERROR: Final = 1002
+INVALID_DATA: Final = 1007
+TOO_BIG: Final = 1009
+
+_WHOLE_TEXT: Final = 0x81
+_MASKED: Final = 0x80
+_SHORT_HEADER: Final = 6
+
+
+class FrameError(ProtocolError):
+    """A client broke RFC 6455. `code` is what its connection is closed with."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Ping:
+    """To be answered with a pong of the same payload."""
+
+    payload: bytes
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Pong:
+    """The answer to a ping, or a heartbeat nobody asked for."""
+
+    payload: bytes
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Close:
+    """The client's last frame. `code` is 1005 where it said none."""
+
+    code: int
+    reason: str
+
+
+Received: TypeAlias = str | bytes | Ping | Pong | Close
+
+
+class Parser:
+    """Decodes one client's bytes: `feed` takes them, `next` takes out what they hold, one at a time.
+
+    Nothing is decoded before it is asked for, so a reader that stops asking holds bytes, not
+    messages. A message over `limit` bytes is refused by its header, before its payload is here.
+    After a `Close` or an error, nothing more comes and further bytes are forgotten.
+    """
+
+    __slots__ = ("_at", "_buffer", "_ended", "_message", "_need", "_text", "_valid", "limit")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        """Largest message, in bytes. It may be changed at any time."""
+        self._buffer: bytes | bytearray = b""
+        self._at = 0  # where the next frame begins
+        self._need = 2  # bytes from there without which nothing can be said
+        self._ended = False
+        self._message: bytearray | None = None  # what the fragments so far hold
+        self._text = False  # whether they are of a text
+        self._valid = 0  # how much of that text has been checked
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that have been fed and not decoded yet."""
+        return len(self._buffer) - self._at
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes as they came from the network."""
+        if self._ended:
+            return
+        if not self._buffer:
+            self._buffer = data
+        else:
+            self._keep_rest()
+            self._buffer += data
+
+    def next(self) -> Received | None:
+        """Take out the next message or control frame; None until there are more bytes.
+
+        Raises:
+            FrameError: the client broke the protocol.
+        """
+        buffer, at = self._buffer, self._at
+        if not buffer:
+            return None
+        # Nearly all that clients send is a short text in one frame, so that comes first and without a call.
+        if buffer[at] == _WHOLE_TEXT and self._message is None and len(buffer) - at >= _SHORT_HEADER:
+            length = buffer[at + 1] - _MASKED
+            start = at + _SHORT_HEADER
+            if length == 126:
+                length = buffer[at + 2] << 8 | buffer[at + 3]
+                start += 2
+            end = start + length
+            whole = 0 <= length <= self.limit and end <= len(buffer)
+            if whole and (length < 126) is (start == at + _SHORT_HEADER):
+                payload = unmask(buffer[start:end], buffer[start - 4 : start])
+                self._consume(end)
+                return self._decode(payload)
+        while not self._ended and len(self._buffer) - self._at >= self._need:
+            received = self._frame()
+            if received is not None:
+                return received
+        if self._at:
+            self._keep_rest()
+        return None
+
+    def _frame(self) -> Received | None:
+        """Read the frame in front. None: more bytes are needed, or it was a fragment."""
+        buffer, at = self._buffer, self._at
+        first, second = buffer[at], buffer[at + 1]
+        opcode, final, length = first & 0x0F, first >= 0x80, second & 0x7F
+        if first & 0x70:
+            raise self._error(PROTOCOL_ERROR, "a reserved bit is set")
+        if not second & _MASKED:
+            raise self._error(PROTOCOL_ERROR, "a frame without a mask")
+        if opcode >= CLOSE:
+            if opcode > PONG:
+                raise self._error(PROTOCOL_ERROR, "an unknown opcode")
+            if not final or length > MAX_CONTROL_BYTES:
+                raise self._error(PROTOCOL_ERROR, "a control frame in fragments, or too long")
+        elif opcode > BINARY:
+            raise self._error(PROTOCOL_ERROR, "an unknown opcode")
+        elif (opcode == CONTINUATION) is (self._message is None):
+            raise self._error(PROTOCOL_ERROR, "a fragment out of place")
+
+        start = at + 6
+        if length >= 126:
+            wide = 2 if length == 126 else 8
+            start += wide
+            if len(buffer) < start:
+                self._need = start - at
+                return None
+            length = int.from_bytes(buffer[at + 2 : at + 2 + wide])
+            if length < (126 if wide == 2 else 65_536) or length >> 63:
+                raise self._error(PROTOCOL_ERROR, "a length in the wrong form")
+        if opcode < CLOSE and length + (0 if self._message is None else len(self._message)) > self.limit:
+            raise self._error(TOO_BIG, f"a message of over {self.limit} bytes")
+        end = start + length
+        if len(buffer) < end:
+            self._need = end - at
+            return None
+
+        payload = unmask(buffer[start:end], buffer[start - 4 : start])
+        self._consume(end)
+        if opcode >= CLOSE:
+            return self._control(opcode, payload)
+        if opcode != CONTINUATION and final:
+            return self._decode(payload) if opcode == TEXT else payload
+        return self._fragment(opcode, final, payload)
+
+    def _fragment(self, opcode: int, final: bool, payload: bytes) -> str | bytes | None:
+        if self._message is None:
+            self._message, self._text, self._valid = bytearray(), opcode == TEXT, 0
+        message = self._message
+        message += payload
+        if self._text:
+            try:
+                # A character may be cut anywhere: what is whole so far is checked now, the rest with the next fragment.
+                self._valid += codecs.utf_8_decode(message[self._valid :], "strict", final)[1]
+            except UnicodeDecodeError:
+                raise self._error(INVALID_DATA, "text that is not UTF-8") from None
+        if not final:
+            return None
+        self._message = None
+        return message.decode() if self._text else bytes(message)
+
+    def _control(self, opcode: int, payload: bytes) -> Ping | Pong | Close:
+        if opcode == PING:
+            return Ping(payload)
+        if opcode == PONG:
+            return Pong(payload)
+        code = NO_STATUS
+        if payload:
+            code = int.from_bytes(payload[:2])
+            if len(payload) == 1 or not may_be_sent(code):
+                raise self._error(PROTOCOL_ERROR, "a close with an invalid code")
+        reason = self._decode(payload[2:])
+        self._end()
+        return Close(code, reason)
+
+    def _decode(self, payload: bytes) -> str:
+        try:
+            return payload.decode()
+        except UnicodeDecodeError:
+            raise self._error(INVALID_DATA, "text that is not UTF-8") from None
+
+    def _consume(self, end: int) -> None:
+        if end == len(self._buffer):
+            self._buffer, self._at = b"", 0
+        else:
+            self._at = end
+        self._need = 2
+
+    def _keep_rest(self) -> None:
+        """Make what has not been read the whole of the buffer, so that more can be put behind it."""
+        if isinstance(self._buffer, bytes):
+            self._buffer = bytearray(self._buffer[self._at :])
+        else:
+            del self._buffer[: self._at]
+        self._at = 0
+
+    def _error(self, code: int, reason: str) -> FrameError:
+        self._end()
+        return FrameError(code, reason)
+
+    def _end(self) -> None:
+        self._ended = True
+        self._buffer, self._at, self._message = b"", 0, None
