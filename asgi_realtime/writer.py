@@ -90,7 +90,7 @@ class Writer:
                 if flush:
                     await self._write()
         except TimeoutError:
-            cut(self._send)
+            self._cut()
             return
         self._outbox.wake = None
         if not self.gone:
@@ -101,14 +101,27 @@ class Writer:
         try:
             async with asyncio.timeout(FLUSH_SECONDS):
                 await self._send({"type": "websocket.close", "code": code, "reason": _shorten(reason)})
+                if self._frames is not None:
+                    await _drained(self._frames)
         except TimeoutError:
-            cut(self._send)
+            self._cut()
         except Exception:  # each server has its own way to say that the client has gone
             self.gone = True
 
     def _run(self) -> None:
         self._outbox.wake = None
         self._task = self._tasks.spawn(self._write(), name="writer")
+
+    def _cut(self) -> None:
+        """Abort the connection of a client that does not read.
+
+        A server closes it in good order, which waits until the client has read what is buffered.
+        The server's transport, where it can be reached, knows a quicker way.
+        """
+        transport = self._frames or getattr(getattr(self._send, "__self__", None), "transport", None)
+        abort = getattr(transport, "abort", None)
+        if callable(abort):
+            abort()
 
     async def _write(self) -> None:
         outbox = self._outbox
@@ -126,18 +139,17 @@ class Writer:
             self._task = None
 
 
+async def _drained(frames: FrameTransport) -> None:
+    """Wait until the kernel has everything: `send` returned as soon as little enough was left."""
+    if frames.buffered:
+        drained = asyncio.Event()
+        frames.on_drained = drained.set
+        try:
+            await drained.wait()
+        finally:
+            frames.on_drained = None
+
+
 def _shorten(reason: str) -> str:
     """A reason that fits into a close frame (RFC 6455, section 5.5)."""
     return reason.encode()[:_REASON_BYTES].decode(errors="ignore")
-
-
-def cut(send: Send) -> None:
-    """Abort the connection of a client that does not read.
-
-    A server closes it in good order, which waits until the client has read what is buffered. Where
-    the server's protocol object can be seen, its transport knows a quicker way.
-    """
-    transport = getattr(getattr(send, "__self__", None), "transport", None)
-    abort = getattr(transport, "abort", None)
-    if callable(abort):
-        abort()
