@@ -11,6 +11,9 @@ from asgi_realtime.messages import Frame, RoomName
 
 Soon: TypeAlias = Callable[[Callable[[], None]], object]
 
+_BATCH_BYTES = 65_536
+"""What may be joined into one write. More is written at once, so that outboxes can count it in time."""
+
 
 class Batch:
     """What was broadcast and is not written yet: frames to one set of recipients, the latest.
@@ -20,7 +23,7 @@ class Batch:
     Whatever else is written to a connection flushes first, so every client sees one order.
     """
 
-    __slots__ = ("_frames", "_recipients", "_room", "_soon", "_ticking")
+    __slots__ = ("_frames", "_recipients", "_room", "_size", "_soon", "_ticking")
 
     def __init__(self, soon: Soon | None = None) -> None:
         """`soon` calls a function at the end of the tick: the running loop's `call_soon`, unless named."""
@@ -28,6 +31,7 @@ class Batch:
         self._frames: list[Frame] = []
         self._recipients: Sequence[Connection] = ()
         self._room = RoomName("")
+        self._size = 0
         self._ticking = False
 
     def add(self, recipients: Sequence[Connection], frame: Frame, room: RoomName) -> None:
@@ -38,6 +42,10 @@ class Batch:
             self._recipients = recipients
             self._room = room
         self._frames.append(frame)
+        self._size += frame.size
+        if self._size >= _BATCH_BYTES:
+            self.flush()
+            return
         if not self._ticking:
             self._ticking = True
             (self._soon or asyncio.get_running_loop().call_soon)(self._tick)
@@ -53,6 +61,7 @@ class Batch:
             recipients = self._recipients
             # Emptied first: a recipient that is too slow is ended from within its push, which flushes.
             self._frames = []
+            self._size = 0
             self._recipients = ()
             room = self._room
             for connection in recipients:

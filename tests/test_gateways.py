@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import logging
 import time
@@ -38,7 +37,7 @@ from asgi_realtime.realtime import Realtime
 from tests.raw_client import raw_client
 from tests.recording import RecordingTransport
 from tests.servers import Serve
-from tests.waiting import until
+from tests.waiting import forgotten, until
 
 SECRET = "a secret for tests that is long enough"
 SETTINGS = Settings(jwt_secret=SECRET, presence_grace=0.0)
@@ -147,9 +146,7 @@ async def nothing_left(gateway: Site, realtime: Realtime) -> None:
     assert not rooms.names
     assert not rooms.everybody
     assert not realtime.presence._users.get(gateway.name) or not any(realtime.presence._users[gateway.name].values())
-    await asyncio.sleep(0.3)  # a turn of the timer wheel, which holds weak references only
-    gc.collect()
-    assert [reference() for reference in gateway.seen] == [None] * len(gateway.seen)
+    await forgotten(gateway.seen)
 
 
 # Getting in

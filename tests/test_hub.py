@@ -85,6 +85,21 @@ async def test_a_recipient_that_ends_in_the_middle_of_a_fan_out() -> None:
     assert len(world.rooms) == 1
 
 
+async def test_a_tick_joins_no_more_than_a_batch() -> None:
+    world = World()
+    _, client = world.admit()
+    small = Publication(gateway=GATEWAY, target=ToAll(), event="small")
+    large = Publication(gateway=GATEWAY, target=ToAll(), event="large", payload=b'"' + b"x" * 70_000 + b'"')
+    world.hub.deliver(small)
+    assert client.events == []
+    world.hub.deliver(large)
+    assert client.events == ["small", "large"]  # written in the middle of the tick, where an outbox can count it
+    world.hub.deliver(small)
+    assert client.events == ["small", "large"]
+    world.tick()
+    assert client.events == ["small", "large", "small"]
+
+
 async def test_connections_per_user() -> None:
     world = World(Limits(connections_per_user=2))
     first, _ = world.admit("ann")

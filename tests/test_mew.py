@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import itertools
 import json
 import logging
@@ -33,7 +32,7 @@ from asgi_realtime.messages import RoomName
 from asgi_realtime.realtime import Realtime
 from tests.raw_client import RawClient, raw_client
 from tests.servers import Serve
-from tests.waiting import until
+from tests.waiting import forgotten, until
 
 SECRET = "a secret for tests that is long enough"
 ADMIN = "an admin secret for tests"
@@ -231,9 +230,7 @@ async def test_a_failing_service_leaves_nothing_behind(
             assert (await client.closed())[0] == []
         running.service.gate = None
         assert await running.realtime.broadcaster.online_users() == {"watcher"}
-        await asyncio.sleep(0.3)
-        gc.collect()
-        assert [reference() for reference in seen] == [None] * len(seen)
+        await forgotten(seen)
 
 
 async def test_every_event_goes_where_the_contract_says(serve: Serve) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import logging
 import weakref
@@ -24,7 +23,7 @@ from asgi_realtime.errors import ProtocolError
 from asgi_realtime.realtime import Realtime
 from asgi_realtime.websocket import JSONDialect, decode
 from tests.servers import IMPLEMENTATIONS, Implementation, Serve
-from tests.waiting import until
+from tests.waiting import forgotten, until
 
 SETTINGS = Settings(jwt_secret="a secret for tests that is long enough", cors_origins=("https://ours.example",))
 
@@ -118,9 +117,7 @@ async def nothing_left(gateway: Chat, realtime: Realtime) -> None:
     rooms = realtime.hub.rooms(gateway.name)
     assert not len(rooms)
     assert not rooms.names
-    await asyncio.sleep(0.3)
-    gc.collect()
-    assert [reference() for reference in gateway.seen] == [None] * len(gateway.seen)
+    await forgotten(gateway.seen)
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)

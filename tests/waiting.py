@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import gc
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
 
 
 async def until(condition: Callable[[], object], *, seconds: float = 5.0) -> None:
@@ -17,3 +20,13 @@ async def until(condition: Callable[[], object], *, seconds: float = 5.0) -> Non
             if condition():
                 return
             await asyncio.sleep(0.005)
+
+
+async def forgotten(references: Sequence[weakref.ref[Any]]) -> None:
+    """Wait until nothing keeps these objects any more."""
+
+    def gone() -> bool:
+        gc.collect()
+        return all(reference() is None for reference in references)
+
+    await until(gone)
