@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import contextlib
 import logging
+from dataclasses import replace
 from typing import Any
 
 import uvicorn
@@ -121,11 +122,11 @@ class Target:
         self.gateway = TargetGateway()
         self.path = TargetPath()
         self._changes = Changes()
-        values.setdefault("presence_grace", 0.0)
         self.app = RealtimeMiddleware(
             Starlette(routes=[Route("/broadcast", _broadcast, methods=["POST"]), Route("/state", self._state)]),
             gateways=[self.gateway, self.path, *gateways],
-            settings=settings or Settings(limits=limits or Limits(), **values),
+            # Nobody lingers after the last connection: what is left then is a leak.
+            settings=replace(settings or Settings(limits=limits or Limits(), **values), presence_grace=0.0),
             metrics=self._changes,
         )
 
