@@ -20,15 +20,33 @@ _TOO_DEEP = "this payload nests too deeply (or contains itself)"
 
 
 class EventDeclaration(msgspec.Struct, frozen=True, kw_only=True):
-    """One event of a gateway, as documentation and client types need it.
+    """One event of a gateway, as documentation and client types need it. Made by `up` and `down`.
 
-    `payload` is its type (None: no payload), `target` who receives it, in words.
+    `payload` is its type (None: no payload; a TypeVar: the host's own type), `acknowledgement` what
+    the server answers with when it accepts, `target` who receives it or what it does, in words.
+    A `flat` payload's fields stand beside `type` in a JSON frame, not under `data`.
     """
 
     name: str
     direction: Literal["up", "down"]
     payload: Any = None
+    acknowledgement: Any = None
     target: str = ""
+    flat: bool = False
+
+
+def down(name: str, payload: Any = None, *, to: str, flat: bool = False) -> EventDeclaration:
+    """Declare an event that the server sends. `to` says to whom, in words."""
+    return EventDeclaration(name=name, direction="down", payload=payload, target=to, flat=flat)
+
+
+def up(
+    name: str, payload: Any = None, *, effect: str, acknowledgement: Any = None, flat: bool = False
+) -> EventDeclaration:
+    """Declare an event that clients send and no handler's signature describes. `effect` says what it does."""
+    return EventDeclaration(
+        name=name, direction="up", payload=payload, acknowledgement=acknowledgement, target=effect, flat=flat
+    )
 
 
 def encode(data: Any) -> tuple[bytes, tuple[bytes, ...]]:

@@ -14,13 +14,13 @@ import secrets
 import time
 import weakref
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeAlias, TypedDict, TypeVar
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias, TypedDict, TypeVar
 
 import msgspec
 
 from asgi_realtime.auth import Authenticator, JWTVerifier
 from asgi_realtime.broadcaster import Broadcaster
-from asgi_realtime.catalogue import encode
+from asgi_realtime.catalogue import EventDeclaration, down, encode
 from asgi_realtime.connection import Connection, Dialect, Transport
 from asgi_realtime.errors import ConfigurationError, Disconnect, InvalidMessage, RateLimited, Refusal, Unauthorized
 from asgi_realtime.gateways.handlers import Handler, check_event, declared
@@ -87,14 +87,42 @@ class NewToken(TypedDict):
     token: str
 
 
+class Success(msgspec.Struct, frozen=True, kw_only=True):
+    """What an acknowledgement says when there is nothing else to say."""
+
+    success: Literal[True] = True
+
+
+class Refused(msgspec.Struct, frozen=True, kw_only=True):
+    """What an acknowledgement says when the server refuses."""
+
+    success: Literal[False] = False
+    code: str
+    message: str
+
+
+class Complaint(msgspec.Struct, frozen=True):
+    """Why something a client sent was refused. The message is for people, the code for programs."""
+
+    code: str
+    message: str
+
+
 class Gateway:
     """The base of `SocketIOGateway` and `WebSocketGateway`."""
+
+    events: ClassVar[Sequence[EventDeclaration]] = (
+        down("error", Complaint, to="the client whose event was refused, unless an acknowledgement says it"),
+    )
+    """What the gateway sends, and what no handler's signature describes. Subclasses add theirs."""
+    refusal: ClassVar[Any] = Refused
+    """What an acknowledgement looks like when the server refuses."""
 
     def __init__(self, name: str, *, authenticator: Authenticator | None = None, limits: Limits | None = None) -> None:
         self.name = GatewayName(name)
         self._authenticator = authenticator
         self._limits = limits
-        self._functions: dict[str, Callable[..., Any]] = declared(self)
+        self.functions: dict[str, Callable[..., Any]] = declared(self)
         self._handlers: dict[str, Handler] = {}
         self._parts: Parts | None = None
         self._broadcaster: Broadcaster
@@ -108,7 +136,7 @@ class Gateway:
         check_event(event)
 
         def register(function: F) -> F:
-            self._functions[event] = function
+            self.functions[event] = function
             if self._parts is not None:
                 self._handlers[event] = Handler(event, function)
             return function
@@ -148,9 +176,9 @@ class Gateway:
     def refuse(self, connection: Connection, event: str, refusal: Refusal, acknowledge: Acknowledge | None) -> None:
         """Tell a client no: by its acknowledgement where it waits for one, else by the event `error`."""
         if acknowledge is not None:
-            acknowledge([{"success": False, "code": refusal.reply_code, "message": refusal.message}])
+            acknowledge([Refused(code=refusal.reply_code, message=refusal.message)])
         else:
-            self.reply(connection, "error", {"code": refusal.reply_code, "message": refusal.message})
+            self.reply(connection, "error", Complaint(refusal.reply_code, refusal.message))
 
     # What the composition root calls
 
@@ -174,7 +202,7 @@ class Gateway:
         parts.hub.mount(self.name, dialect, self.limits, self.rooms_of if has_service else None)
         self._broadcaster = parts.broadcaster.of(self.name)
         self._authenticate = self._authenticator or self.default_authenticator(parts)
-        self._handlers = {event: Handler(event, function) for event, function in self._functions.items()}
+        self._handlers = {event: Handler(event, function) for event, function in self.functions.items()}
 
     # Entry points of the transports
 
@@ -314,7 +342,7 @@ class Gateway:
             logger.error("%s: %s failed: %r", self.name, event, error, exc_info=not isinstance(error, TimeoutError))
             self.refuse(connection, event, Refusal("internal error", code="INTERNAL"), acknowledge)
 
-    def reply(self, connection: Connection, event: str, data: Json) -> None:
+    def reply(self, connection: Connection, event: str, data: Any) -> None:
         """Send an event to one client from code that cannot wait."""
         connection.push(self.dialect.event(event, *encode(data)))
 

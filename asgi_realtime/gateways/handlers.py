@@ -20,6 +20,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _EVENTS = "__realtime_events__"
 _MISSING = object()
+_INJECTED = (Connection, Identity, Broadcaster)
 RESERVED = frozenset({"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"})
 """Names that no client may send and no handler may have: the protocol's own."""
 
@@ -55,9 +56,9 @@ def check_event(event: str) -> None:
 
 
 def declared(owner: object) -> dict[str, Callable[..., Any]]:
-    """The methods of an object that were marked with `on`, by event. A subclass's override wins."""
+    """The methods of an object, or of a class, that were marked with `on`, by event. A subclass's override wins."""
     found: dict[str, Callable[..., Any]] = {}
-    for kind in reversed(type(owner).__mro__):
+    for kind in reversed((owner if isinstance(owner, type) else type(owner)).__mro__):
         for name, member in vars(kind).items():
             for event in getattr(member, _EVENTS, ()):
                 found[event] = getattr(owner, name)
@@ -70,6 +71,31 @@ async def call_host(function: Callable[..., Any], *arguments: Any) -> Any:
         return await function(*arguments)
     result = await anyio.to_thread.run_sync(functools.partial(function, *arguments), abandon_on_cancel=True)
     return await result if inspect.isawaitable(result) else result
+
+
+def payload_types(event: str, function: Callable[..., Any]) -> tuple[list[Any], Any]:
+    """What a handler takes from the client, in order, and what it returns as acknowledgement (None: nothing).
+
+    Raises:
+        ConfigurationError: for an annotation that cannot be resolved.
+    """
+    hints = _hints(function, f"the handler of {event!r}")
+    wanted = [
+        hints.get(parameter.name, Any)
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.name != "self" and parameter.kind is not parameter.VAR_POSITIONAL
+    ]
+    returned = hints.get("return", Any)
+    return [hint for hint in wanted if hint not in _INJECTED], None if returned is type(None) else returned
+
+
+def _hints(function: Callable[..., Any], where: str) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(inspect.unwrap(getattr(function, "__func__", function)), include_extras=True)
+    except NameError as error:
+        raise ConfigurationError(
+            f"{where}: the annotation {error.name!r} cannot be resolved; define it at module level"
+        ) from None
 
 
 class Handler:
@@ -88,12 +114,7 @@ class Handler:
         self._plan: list[tuple[type | Validate, Any]] = []
         self._rest = False
         where = f"handler {getattr(function, '__qualname__', function)!s} of {event!r}"
-        try:
-            hints = typing.get_type_hints(inspect.unwrap(getattr(function, "__func__", function)), include_extras=True)
-        except NameError as error:
-            raise ConfigurationError(
-                f"{where}: the annotation {error.name!r} cannot be resolved; define it at module level"
-            ) from None
+        hints = _hints(function, where)
         for parameter in inspect.signature(function).parameters.values():
             self._read(parameter, hints.get(parameter.name, Any), where)
 
@@ -102,7 +123,7 @@ class Handler:
             self._rest = True
         elif parameter.kind in (parameter.KEYWORD_ONLY, parameter.VAR_KEYWORD):
             raise ConfigurationError(f"{where}: parameter {parameter.name!r} cannot be filled; make it positional")
-        elif annotation in (Connection, Identity, Broadcaster):
+        elif annotation in _INJECTED:
             self._plan.append((annotation, None))
         else:
             try:

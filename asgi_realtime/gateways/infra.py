@@ -5,6 +5,7 @@ from __future__ import annotations
 from asgi_realtime.auth import AdminSecretAuthenticator, Authenticator
 from asgi_realtime.connection import Connection
 from asgi_realtime.gateways.base import Parts
+from asgi_realtime.gateways.mew_events import INFRA_EVENTS
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.limits import Limits
 
@@ -14,6 +15,8 @@ class InfraGateway(SocketIOGateway):
 
     Without `MEW_ADMIN_SECRET` it is closed. Events arrive through `MewBroadcaster.system_bot_config_update`.
     """
+
+    events = INFRA_EVENTS
 
     def __init__(
         self, namespace: str = "/infra", *, authenticator: Authenticator | None = None, limits: Limits | None = None

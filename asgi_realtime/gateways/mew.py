@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Collection, Iterable, Mapping
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
+from msgspec import UNSET
 
 from asgi_realtime.auth import Authenticator, JWTAuthenticator, from_auth, from_bearer, from_cookie
 from asgi_realtime.broadcaster import Broadcaster
@@ -13,6 +14,18 @@ from asgi_realtime.connection import Connection
 from asgi_realtime.errors import Refusal
 from asgi_realtime.gateways.base import Acknowledge, Parts
 from asgi_realtime.gateways.handlers import call_host, on
+from asgi_realtime.gateways.mew_events import (
+    MEW_EVENTS,
+    BotConfigUpdate,
+    CategoryDelete,
+    ChannelDelete,
+    FailedMessage,
+    PermissionsUpdate,
+    PresenceUpdate,
+    ServerMember,
+    ServerReference,
+    StickerDelete,
+)
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.limits import Limits
 from asgi_realtime.messages import Identity, Json, Receipt, RoomName, UserId
@@ -52,6 +65,8 @@ class MewService(Protocol):
 
 class MewGateway(SocketIOGateway):
     """The user-facing namespace. Token: `auth.token`, else the cookie `mew_access_token`, else a bearer header."""
+
+    events = MEW_EVENTS
 
     def __init__(
         self,
@@ -93,9 +108,10 @@ class MewGateway(SocketIOGateway):
         """Everybody is told."""
         await self._presence(user_id, "offline")
 
-    async def _presence(self, user_id: UserId, status: str, *, except_: str | tuple[str, ...] = ()) -> None:
-        change = {"userId": user_id, "status": status}
-        await self.broadcaster.broadcast_to_all("PRESENCE_UPDATE", change, except_=except_)
+    async def _presence(
+        self, user_id: UserId, status: Literal["online", "offline"], *, except_: str | tuple[str, ...] = ()
+    ) -> None:
+        await self.broadcaster.broadcast_to_all("PRESENCE_UPDATE", PresenceUpdate(user_id, status), except_=except_)
 
     @on("message/create")
     async def message_create(self, message: MessageCreate, identity: Identity) -> None:
@@ -105,7 +121,7 @@ class MewGateway(SocketIOGateway):
     def refuse(self, connection: Connection, event: str, refusal: Refusal, acknowledge: Acknowledge | None) -> None:
         """Whatever went wrong with a message, its sender alone hears the one sentence of the contract."""
         if event == "message/create":
-            self.reply(connection, "error", {"message": "Failed to create message"})
+            self.reply(connection, "error", FailedMessage("Failed to create message"))
         else:
             super().refuse(connection, event, refusal, acknowledge)
 
@@ -155,8 +171,7 @@ class MewBroadcaster:
     async def channel_delete(self, server_id: str, channel_id: str) -> Receipt:
         """`CHANNEL_DELETE` to the server. The channel's room is emptied."""
         await self._to.close_room(channel_id)
-        event = {"channelId": channel_id, "serverId": server_id}
-        return await self._to.broadcast_to_room(server_id, "CHANNEL_DELETE", event)
+        return await self._to.broadcast_to_room(server_id, "CHANNEL_DELETE", ChannelDelete(channel_id, server_id))
 
     async def category_update(self, server_id: str, category: Any) -> Receipt:
         """`CATEGORY_UPDATE` to the server."""
@@ -164,7 +179,7 @@ class MewBroadcaster:
 
     async def category_delete(self, server_id: str, category_id: str) -> Receipt:
         """`CATEGORY_DELETE` to the server."""
-        return await self._to.broadcast_to_room(server_id, "CATEGORY_DELETE", {"categoryId": category_id})
+        return await self._to.broadcast_to_room(server_id, "CATEGORY_DELETE", CategoryDelete(category_id))
 
     async def sticker_create(self, server_id: str, sticker: Any) -> Receipt:
         """`STICKER_CREATE` to the server."""
@@ -176,7 +191,7 @@ class MewBroadcaster:
 
     async def sticker_delete(self, server_id: str, sticker_id: str) -> Receipt:
         """`STICKER_DELETE` to the server."""
-        return await self._to.broadcast_to_room(server_id, "STICKER_DELETE", {"stickerId": sticker_id})
+        return await self._to.broadcast_to_room(server_id, "STICKER_DELETE", StickerDelete(sticker_id))
 
     async def dm_channel_create(self, channel_id: str, channel: Any, *, recipients: Collection[str]) -> Receipt:
         """`DM_CHANNEL_CREATE` to those concerned, who enter the channel's room. `channel` carries `recipients`."""
@@ -190,14 +205,14 @@ class MewBroadcaster:
 
     async def server_delete(self, server_id: str) -> Receipt:
         """`SERVER_DELETE` to the server, whose room and channels' rooms are then emptied."""
-        receipt = await self._to.broadcast_to_room(server_id, "SERVER_DELETE", {"serverId": server_id})
+        receipt = await self._to.broadcast_to_room(server_id, "SERVER_DELETE", ServerReference(server_id))
         await self._to.close_room(server_id)
         return receipt
 
     async def server_kick(self, server_id: str, user_id: str) -> Receipt:
         """`SERVER_KICK` to the kicked user alone, who is out of the rooms first; `MEMBER_LEAVE` to those who remain."""
         await self._to.remove_user_from_room(user_id, server_id)
-        receipt = await self._to.broadcast_to_user(user_id, "SERVER_KICK", {"serverId": server_id})
+        receipt = await self._to.broadcast_to_user(user_id, "SERVER_KICK", ServerReference(server_id))
         await self.member_leave(server_id, user_id)
         return receipt
 
@@ -205,12 +220,12 @@ class MewBroadcaster:
         """`MEMBER_JOIN` to the server, the new member included, who enters the rooms first."""
         await self._to.add_user_to_room(user_id, server_id)
         await self._to.refresh_rooms(user_id)
-        return await self._to.broadcast_to_room(server_id, "MEMBER_JOIN", {"serverId": server_id, "userId": user_id})
+        return await self._to.broadcast_to_room(server_id, "MEMBER_JOIN", ServerMember(server_id, user_id))
 
     async def member_leave(self, server_id: str, user_id: str) -> Receipt:
         """`MEMBER_LEAVE` to those who remain: who leaves is out of the rooms first."""
         await self._to.remove_user_from_room(user_id, server_id)
-        return await self._to.broadcast_to_room(server_id, "MEMBER_LEAVE", {"serverId": server_id, "userId": user_id})
+        return await self._to.broadcast_to_room(server_id, "MEMBER_LEAVE", ServerMember(server_id, user_id))
 
     async def permissions_update(
         self, server_id: str, *, channel_id: str | None = None, user_id: str | None = None
@@ -219,16 +234,19 @@ class MewBroadcaster:
 
         Between this call and the service's answer nothing is written to them.
         """
-        event = {"serverId": server_id}
-        if channel_id is not None:
-            event["channelId"] = channel_id
+        event = PermissionsUpdate(
+            server_id=server_id,
+            channel_id=UNSET if channel_id is None else channel_id,
+            user_id=UNSET if user_id is None else user_id,
+        )
         if user_id is None:
             await self._to.refresh_members(server_id)
             return await self._to.broadcast_to_room(server_id, "PERMISSIONS_UPDATE", event)
         await self._to.refresh_rooms(user_id)
-        return await self._to.broadcast_to_user(user_id, "PERMISSIONS_UPDATE", event | {"userId": user_id})
+        return await self._to.broadcast_to_user(user_id, "PERMISSIONS_UPDATE", event)
 
     async def system_bot_config_update(self, service_type: str, bot_id: str) -> Receipt:
         """`SYSTEM_BOT_CONFIG_UPDATE` to the services of that type, on Infra."""
-        event = {"serviceType": service_type, "botId": bot_id}
-        return await self._to.broadcast_to_room(service_type, "SYSTEM_BOT_CONFIG_UPDATE", event, gateway=self._infra)
+        return await self._to.broadcast_to_room(
+            service_type, "SYSTEM_BOT_CONFIG_UPDATE", BotConfigUpdate(service_type, bot_id), gateway=self._infra
+        )

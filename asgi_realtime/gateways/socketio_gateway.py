@@ -5,7 +5,7 @@ from __future__ import annotations
 from asgi_realtime.auth import Authenticator, JWTAuthenticator, from_auth, from_bearer
 from asgi_realtime.connection import Connection
 from asgi_realtime.errors import ConfigurationError
-from asgi_realtime.gateways.base import Gateway, NewToken, Parts
+from asgi_realtime.gateways.base import Gateway, NewToken, Parts, Success
 from asgi_realtime.gateways.handlers import on
 from asgi_realtime.limits import Limits
 
@@ -37,7 +37,7 @@ class SocketIOGateway(Gateway):
         return JWTAuthenticator(parts.require_verifier(), [from_auth("token"), from_bearer()], parts.revocations)
 
     @on("auth/refresh")
-    async def auth_refresh(self, new: NewToken, connection: Connection) -> dict[str, bool]:
+    async def auth_refresh(self, new: NewToken, connection: Connection) -> Success:
         """Replace the token of a live connection (PROTOCOLS.md, "Additions"). It must name the same user."""
         await self.refresh_token(connection, new["token"])
-        return {"success": True}
+        return Success()

@@ -1,0 +1,42 @@
+"""What events a gateway has: those it says it sends, and those its handlers take."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from types import GenericAlias
+from typing import Any
+
+from asgi_realtime.catalogue import EventDeclaration
+from asgi_realtime.gateways.base import Gateway
+from asgi_realtime.gateways.handlers import declared, payload_types
+
+
+def declarations(gateway: Gateway | type[Gateway]) -> tuple[EventDeclaration, ...]:
+    """Every event of a gateway, or of a class of gateways, down first; its own before the inherited.
+
+    What is in `Gateway.events` is taken as it stands. An event that has a handler and stands nowhere
+    there is read off the handler: payload from its parameters, acknowledgement from what it returns,
+    what it does from its docstring's first line.
+    """
+    kind = gateway if isinstance(gateway, type) else type(gateway)
+    found: dict[tuple[str, str], EventDeclaration] = {}
+    for owner in kind.__mro__:
+        for declaration in vars(owner).get("events", ()):
+            found.setdefault((declaration.direction, declaration.name), declaration)
+    functions = declared(gateway) if isinstance(gateway, type) else gateway.functions
+    for event, function in functions.items():
+        if ("up", event) not in found:
+            found["up", event] = _read(event, function)
+    return tuple(sorted(found.values(), key=lambda declaration: declaration.direction))
+
+
+def _read(event: str, function: Callable[..., Any]) -> EventDeclaration:
+    payloads, acknowledgement = payload_types(event, function)
+    return EventDeclaration(
+        name=event,
+        direction="up",
+        payload=payloads[0] if len(payloads) == 1 else GenericAlias(tuple, tuple(payloads)) if payloads else None,
+        acknowledgement=acknowledgement,
+        target=(inspect.getdoc(function) or "").partition("\n")[0],
+    )
