@@ -20,7 +20,7 @@ FLOORS = (
     {"gateways"},
     {"engineio", "socketio", "websocket"},
     {"realtime", "shutdown"},
-    {"middleware", "uvicorn", "cors", "lifespan", "testing", "socketio.asgi_app", ""},
+    {"middleware", "uvicorn", "cors", "lifespan", "testing", "typescript", "cli", "socketio.asgi_app", "__main__", ""},
 )
 """Names below the package, each with what lies below it; "" is the package itself."""
 

@@ -7,7 +7,7 @@ from typing import Literal, TypeVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from asgi_realtime.catalogue import down
+from asgi_realtime.catalogue import EventDeclaration, down
 
 # The host's own objects.
 Message = TypeVar("Message")
@@ -79,11 +79,11 @@ class BotConfigUpdate(msgspec.Struct, frozen=True, rename="camel"):
     bot_id: str
 
 
-_MESSAGES = "the channel; in a DM its recipients' personal rooms instead"
-_SERVER = "the server"
+_MESSAGES = "the channel's room; in a DM its recipients' personal rooms instead"
+_SERVER = "the server's room"
 _SOCKET = "the new socket"
 
-MEW_EVENTS = (
+MEW_EVENTS: tuple[EventDeclaration, ...] = (
     down("MESSAGE_CREATE", Message, to=_MESSAGES),
     down("MESSAGE_UPDATE", Message, to=_MESSAGES),
     down("MESSAGE_REACTION_ADD", Message, to=_MESSAGES),
@@ -100,12 +100,18 @@ MEW_EVENTS = (
     down("SERVER_DELETE", ServerReference, to=_SERVER),
     down("SERVER_KICK", ServerReference, to="the personal room of the kicked user only"),
     down("MEMBER_JOIN", ServerMember, to=_SERVER),
-    down("MEMBER_LEAVE", ServerMember, to="those who remain in the server"),
-    down("PERMISSIONS_UPDATE", PermissionsUpdate, to="the server, or the one user it concerns"),
+    down("MEMBER_LEAVE", ServerMember, to="those who remain in the server's room"),
+    down(
+        "PERMISSIONS_UPDATE",
+        PermissionsUpdate,
+        to="the server's room, or the personal room of the one user it concerns",
+    ),
     down("PRESENCE_INITIAL_STATE", list[str], to=_SOCKET),
     down("PRESENCE_UPDATE", PresenceUpdate, to="everybody"),
     down("ready", to=_SOCKET),
     down("error", FailedMessage, to="the socket concerned"),
 )
 
-INFRA_EVENTS = (down("SYSTEM_BOT_CONFIG_UPDATE", BotConfigUpdate, to="the services of that type"),)
+INFRA_EVENTS: tuple[EventDeclaration, ...] = (
+    down("SYSTEM_BOT_CONFIG_UPDATE", BotConfigUpdate, to="the services of that type"),
+)

@@ -38,6 +38,6 @@ class SocketIOGateway(Gateway):
 
     @on("auth/refresh")
     async def auth_refresh(self, new: NewToken, connection: Connection) -> Success:
-        """Replace the token of a live connection (PROTOCOLS.md, "Additions"). It must name the same user."""
+        """Replace the token of a live connection by one of the same user (PROTOCOLS.md, "Additions")."""
         await self.refresh_token(connection, new["token"])
         return Success()

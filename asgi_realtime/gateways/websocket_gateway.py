@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import ClassVar
+
 import msgspec
 
 from asgi_realtime.auth import Authenticator, JWTAuthenticator, from_auth, from_bearer, from_query
-from asgi_realtime.catalogue import down, up
+from asgi_realtime.catalogue import EventDeclaration, down, up
 from asgi_realtime.connection import Connection
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.gateways.base import Gateway, NewToken, Parts
@@ -33,7 +36,7 @@ class WebSocketGateway(Gateway):
     {"token": …}}`, in the query as `token`, or in an `Authorization` header.
     """
 
-    events = (
+    events: ClassVar[Sequence[EventDeclaration]] = (
         down("auth_success", Authenticated, to="the client that authenticated"),
         down("auth_error", Unauthenticated, to="the client whose token is not valid, before it is closed with 1008"),
         up("ping", effect="answered with `pong`"),

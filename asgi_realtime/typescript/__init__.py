@@ -1,0 +1,1 @@
+"""TypeScript types of gateways' events, made from their declarations."""

@@ -1,0 +1,147 @@
+// Made by `python -m asgi_realtime types` from the gateway's declarations in Python: change them there.
+
+/** Objects of the application's own: extend this interface with their types. */
+export interface HostTypes {
+  Category: unknown;
+  Channel: unknown;
+  DMChannel: unknown;
+  Message: unknown;
+  Server: unknown;
+  Sticker: unknown;
+}
+
+/** A channel is gone. */
+export interface ChannelDelete {
+  readonly channelId: string;
+  readonly serverId: string;
+}
+
+/** A category is gone; its channels stay. */
+export interface CategoryDelete {
+  readonly categoryId: string;
+}
+
+/** A sticker is gone. */
+export interface StickerDelete {
+  readonly stickerId: string;
+}
+
+/** A server that is gone, or that one is out of. */
+export interface ServerReference {
+  readonly serverId: string;
+}
+
+/** Who joined or left which server. */
+export interface ServerMember {
+  readonly serverId: string;
+  readonly userId: string;
+}
+
+/** Roles, members' roles or a channel's overrides changed: fetch anew what may be seen. */
+export interface PermissionsUpdate {
+  readonly serverId: string;
+  readonly channelId?: string;
+  readonly userId?: string;
+}
+
+/** A user's first connection anywhere began, or the last one ended and the grace passed. */
+export interface PresenceUpdate {
+  readonly userId: string;
+  readonly status: "offline" | "online";
+}
+
+/**
+ * Why something the client sent came to nothing. The code is missing for a message that could not
+ * be created.
+ */
+export interface FailedMessage {
+  readonly message: string;
+  readonly code?: string;
+}
+
+/** What a client sends to replace its token. */
+export interface NewToken {
+  readonly token: string;
+}
+
+/** What an acknowledgement says when there is nothing else to say. */
+export interface Success {
+  readonly success: true;
+}
+
+/** What an acknowledgement says when the server refuses. */
+export interface Refused {
+  readonly success: false;
+  readonly code: string;
+  readonly message: string;
+}
+
+/**
+ * What a client sends with `message/create`. Only the types are checked: the service knows the
+ * rules.
+ */
+export interface MessageCreate {
+  readonly channelId: string;
+  readonly content?: string | null;
+  readonly attachments?: readonly unknown[] | null;
+  readonly referencedMessageId?: string | null;
+  readonly type?: string | null;
+  readonly payload?: Readonly<Record<string, unknown>> | null;
+  readonly plainText?: string | null;
+}
+
+/** What the server sends. */
+export interface ServerToClientEvents<Host extends HostTypes = HostTypes> {
+  /** To the channel's room; in a DM its recipients' personal rooms instead. */
+  MESSAGE_CREATE: (payload: Host["Message"]) => void;
+  /** To the channel's room; in a DM its recipients' personal rooms instead. */
+  MESSAGE_UPDATE: (payload: Host["Message"]) => void;
+  /** To the channel's room; in a DM its recipients' personal rooms instead. */
+  MESSAGE_REACTION_ADD: (payload: Host["Message"]) => void;
+  /** To the channel's room; in a DM its recipients' personal rooms instead. */
+  MESSAGE_REACTION_REMOVE: (payload: Host["Message"]) => void;
+  /** To the server's room. */
+  CHANNEL_UPDATE: (payload: Host["Channel"]) => void;
+  /** To the server's room. */
+  CHANNEL_DELETE: (payload: ChannelDelete) => void;
+  /** To the server's room. */
+  CATEGORY_UPDATE: (payload: Host["Category"]) => void;
+  /** To the server's room. */
+  CATEGORY_DELETE: (payload: CategoryDelete) => void;
+  /** To the server's room. */
+  STICKER_CREATE: (payload: Host["Sticker"]) => void;
+  /** To the server's room. */
+  STICKER_UPDATE: (payload: Host["Sticker"]) => void;
+  /** To the server's room. */
+  STICKER_DELETE: (payload: StickerDelete) => void;
+  /** To the personal rooms of those concerned. */
+  DM_CHANNEL_CREATE: (payload: Host["DMChannel"]) => void;
+  /** To the server's room. */
+  SERVER_UPDATE: (payload: Host["Server"]) => void;
+  /** To the server's room. */
+  SERVER_DELETE: (payload: ServerReference) => void;
+  /** To the personal room of the kicked user only. */
+  SERVER_KICK: (payload: ServerReference) => void;
+  /** To the server's room. */
+  MEMBER_JOIN: (payload: ServerMember) => void;
+  /** To those who remain in the server's room. */
+  MEMBER_LEAVE: (payload: ServerMember) => void;
+  /** To the server's room, or the personal room of the one user it concerns. */
+  PERMISSIONS_UPDATE: (payload: PermissionsUpdate) => void;
+  /** To the new socket. */
+  PRESENCE_INITIAL_STATE: (payload: readonly string[]) => void;
+  /** To everybody. */
+  PRESENCE_UPDATE: (payload: PresenceUpdate) => void;
+  /** To the new socket. */
+  ready: () => void;
+  /** To the socket concerned. */
+  error: (payload: FailedMessage) => void;
+}
+
+/** What a client sends. */
+export interface ClientToServerEvents {
+  /** Replace the token of a live connection by one of the same user (PROTOCOLS.md, "Additions"). */
+  "auth/refresh": (payload: NewToken, acknowledge: (answer: Success | Refused) => void) => void;
+  /** Hand the message to the host. The result arrives as `MESSAGE_CREATE`. */
+  "message/create": (payload: MessageCreate) => void;
+}
