@@ -17,6 +17,7 @@ from asgi_realtime.errors import (
     RateLimited,
     RealtimeError,
     Refusal,
+    TooLarge,
     Unauthorized,
 )
 from asgi_realtime.gateways.handlers import on
@@ -24,8 +25,9 @@ from asgi_realtime.gateways.infra import InfraGateway
 from asgi_realtime.gateways.mew import MessageCreate, MewBroadcaster, MewGateway, MewService, UserRooms
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
+from asgi_realtime.json_dialect import FlatJSONDialect, JSONDialect
 from asgi_realtime.limits import Limits
-from asgi_realtime.messages import Handshake, Identity, Receipt
+from asgi_realtime.messages import Frame, Handshake, Identity, Receipt
 from asgi_realtime.middleware import RealtimeMiddleware, get_broadcaster, get_mew_broadcaster
 from asgi_realtime.realtime import Realtime
 from asgi_realtime.settings import Settings
@@ -54,6 +56,9 @@ __all__ = [
     "Identity",
     "Handshake",
     "Authenticator",
+    "JSONDialect",
+    "FlatJSONDialect",
+    "Frame",
     # Mew and Infra
     "MewGateway",
     "MewService",
@@ -74,6 +79,7 @@ __all__ = [
     "Forbidden",
     "InvalidMessage",
     "RateLimited",
+    "TooLarge",
     "Disconnect",
 ]
 

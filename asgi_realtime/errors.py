@@ -76,6 +76,12 @@ class RateLimited(Refusal):
     code = "RATE_LIMITED"
 
 
+class TooLarge(Refusal):
+    """A message over the limit on its size. Whoever sent it is closed with 1009."""
+
+    code = "TOO_LARGE"
+
+
 class Disconnect(RealtimeError):
     """End this connection. `code` is a WebSocket close code; `reason` at most 123 bytes.
 

@@ -55,9 +55,9 @@ class Limits:
     sessions_per_address: int = 10_000
     """Transports open from one client address (a proxy's, if the server is not told to trust it). Over: 503."""
     sessions: int = 100_000
-    """Transports open in this process. Over: HTTP 503."""
+    """Transports open in this process (for a JSON WebSocket: on its gateway). Over: HTTP 503, or closed with 1013."""
     handshake_bytes: int = 16_384
-    """Largest authentication payload of a CONNECT, in bytes. Over: closed."""
+    """Largest authentication payload of a CONNECT, or frame before authentication, in bytes. Over: closed."""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

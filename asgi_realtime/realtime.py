@@ -27,7 +27,7 @@ from asgi_realtime.shutdown import ShutdownSignals
 from asgi_realtime.socketio.client import SocketIOClient
 from asgi_realtime.socketio.dialect import SocketIODialect
 from asgi_realtime.tasks import Tasks, TimerWheel
-from asgi_realtime.websocket import JSONDialect, WebSocketEndpoint
+from asgi_realtime.websocket import WebSocketEndpoint
 
 G = TypeVar("G", bound=Gateway)
 
@@ -125,7 +125,7 @@ class Realtime:
         )
         for mounted in self.gateways:
             if isinstance(mounted, WebSocketGateway):
-                mounted.bind(parts, JSONDialect())
+                mounted.bind(parts, mounted.wire)
                 self.websockets[mounted.name] = WebSocketEndpoint(mounted, parts=parts, origins=self.origins)
             elif isinstance(mounted, SocketIOGateway):
                 mounted.bind(parts, SocketIODialect(mounted.name))

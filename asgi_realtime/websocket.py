@@ -1,99 +1,33 @@
-"""JSON WebSockets: frames `{"type", "data"}`, one loop for every gateway that is a path."""
+"""JSON WebSockets: one loop for every gateway that is a path. What is said on them is the gateway's matter."""
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
-from collections.abc import Sequence
+import weakref
 from typing import Any
 
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from asgi_realtime.catalogue import encode
 from asgi_realtime.connection import Connection
 from asgi_realtime.engineio.interrupt import Interrupt
 from asgi_realtime.engineio.requests import Request
-from asgi_realtime.errors import ProtocolError, Refusal
+from asgi_realtime.errors import InvalidMessage, ProtocolError, RateLimited, Refusal, TooLarge, Unauthorized
 from asgi_realtime.frame_transport import FrameTransport
 from asgi_realtime.frame_writing import offered
 from asgi_realtime.gateways.base import Parts
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
-from asgi_realtime.limits import Limits
-from asgi_realtime.messages import Frame, Handshake, Json, Position
+from asgi_realtime.messages import Frame, Handshake, Json
 from asgi_realtime.origins import OriginPolicy
 from asgi_realtime.outbox import Outbox
 from asgi_realtime.writer import Writer
 
 logger = logging.getLogger("asgi_realtime")
 
-_MAX_NESTING = 64
-
-
-class JSONDialect:
-    """The frames of a JSON WebSocket. Binary has no place in them."""
-
-    binary = False
-
-    def event(
-        self, event: str, payload: bytes = b"", attachments: Sequence[bytes] = (), position: Position | None = None
-    ) -> Frame:
-        """Wrap a payload that is JSON already (empty: none).
-
-        Raises:
-            TypeError: for a payload with `bytes` in it.
-        """
-        if attachments:
-            raise TypeError(f"{event}: a JSON WebSocket carries no bytes; encode them, as base64 text say")
-        parts = [b'{"type":', msgspec.json.encode(event)]
-        if payload:
-            parts += [b',"data":', payload]
-        if position is not None:
-            parts += [b',"offset":', msgspec.json.encode(position)]
-        return Frame(b"".join((*parts, b"}")).decode())
-
-    def event_args(self, event: str, args: Sequence[Any]) -> Frame:
-        """Wrap the only value, if any.
-
-        Raises:
-            TypeError: for several values.
-        """
-        if len(args) > 1:
-            raise TypeError(f"{event}: a frame of a JSON WebSocket carries one value; put them into an object")
-        return self.event(event, *encode(args[0] if args else None))
-
-
-class _Envelope(msgspec.Struct):
-    type: str
-    data: Json = None
-
-
-_decoder = msgspec.json.Decoder(_Envelope)
-_PONG = Frame('{"type":"pong"}')
-_UNAUTHENTICATED = Frame('{"type":"error","data":{"code":"UNAUTHORIZED","message":"authenticate first"}}')
-
-
-def decode(text: str, limits: Limits) -> tuple[str, Json]:
-    """Read a frame: its type and its data.
-
-    Raises:
-        ProtocolError: if it is no such frame.
-    """
-    try:
-        frame = _decoder.decode(text)
-    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
-        raise ProtocolError("not a JSON frame with a type") from None
-    if len(frame.type) > limits.event_name_bytes or _deep(frame.data, _MAX_NESTING):
-        raise ProtocolError("a frame over the limits")
-    return frame.type, frame.data
-
-
-def _deep(value: Json, levels: int) -> bool:
-    if isinstance(value, dict):
-        return levels == 0 or any(_deep(item, levels - 1) for item in value.values())
-    if isinstance(value, list):
-        return levels == 0 or any(_deep(item, levels - 1) for item in value)
-    return False
+_IDLE_CHECK = 60.0
+"""Seconds after which a client's silence is looked at again: one that ended is not remembered for longer."""
 
 
 class WebSocketEndpoint:
@@ -112,11 +46,12 @@ class WebSocketEndpoint:
         if not self._origins.allows(request.origin, host=request.host, scheme=request.scheme):
             await send({"type": "websocket.close", "code": 1008, "reason": "origin not allowed"})
             return
-        if len(self._clients) >= self.gateway.limits.sessions:
-            await send({"type": "websocket.close", "code": 1013, "reason": "too many connections"})
-            return
         try:
             await send({"type": "websocket.accept"})
+            if len(self._clients) >= self.gateway.limits.sessions:
+                # Accepted first: a browser is shown the code of a close, but nothing of a refused handshake.
+                await send({"type": "websocket.close", "code": 1013, "reason": "too many connections"})
+                return
         except OSError:
             return
         handshake = msgspec.structs.replace(request.handshake(), gateway=self.gateway.name)
@@ -139,8 +74,8 @@ class WebSocketEndpoint:
 class WebSocketClient:
     """One client on a JSON WebSocket: its transport, and its connection once it is let in.
 
-    The token comes with the handshake, or in a first `auth` frame within `connect_timeout`. The
-    answer is `auth_success` `{"userId"}`, or `auth_error` `{"message"}` and a close with 1008.
+    The token comes with the handshake, or in a first `auth` frame within the gateway's
+    `auth_timeout`.
     """
 
     def __init__(
@@ -157,7 +92,8 @@ class WebSocketClient:
         self._handshake = handshake
         self._receive = receive
         self._limits = gateway.limits
-        self._tasks = parts.tasks
+        self._wheel = parts.wheel
+        self._clock = asyncio.get_running_loop().time
         self._outbox = Outbox(self._limits.outbox_bytes, overflow=self._too_slow)
         self._interrupt = Interrupt()
         self._writer = Writer(
@@ -169,6 +105,9 @@ class WebSocketClient:
             frames=frames,
         )
         self._connection: Connection | None = None
+        self._has_token = gateway.has_credential(handshake)
+        self._early = 0
+        self._silent_since: float | None = None
         self._code, self._reason, self._flush = 1000, "", True
         self._ended_by = "transport close"
         self._closing = False
@@ -187,11 +126,7 @@ class WebSocketClient:
 
     def close(self, code: int, reason: str) -> None:
         """End the WebSocket after what is queued."""
-        if not self._closing:
-            self._closing = True
-            self._code, self._reason = code, reason
-            self._ended_by = "forced close"
-            self._interrupt()
+        self._end(code, reason, "forced close")
 
     async def call(self, event: str, data: Any, timeout: float) -> Json:
         """JSON frames have no acknowledgements."""
@@ -202,19 +137,16 @@ class WebSocketClient:
     def accept(self, connection: Connection) -> Frame | None:
         """The client is in."""
         self._connection = connection
-        data = msgspec.json.encode({"userId": connection.identity.user_id})
-        return self._gateway.dialect.event("auth_success", data)
+        return self._gateway.accepted(connection)
 
     # The life of the WebSocket
 
     async def serve(self) -> None:
         """Serve the client to its end, whoever ends it."""
         self._writer.start()
+        self._watch()
         try:
             await self._interrupt.run(self._read())
-        except ProtocolError as error:
-            logger.info("%s: a client broke the protocol: %s", self._gateway.name, error)
-            self._code, self._reason, self._ended_by = 1008, str(error), "parse error"
         finally:
             connection, self._connection = self._connection, None
             if connection is not None:
@@ -228,73 +160,132 @@ class WebSocketClient:
                 self.done.set()
 
     async def _read(self) -> None:
-        if not await self._authenticate():
-            return
-        connection = self._connection
-        assert connection is not None
-        while not self._closing and (text := await self._next()) is not None:
-            kind, data = decode(text, self._limits)
-            if kind == "ping":
-                self.push(_PONG)
-            elif kind == "auth":
-                self._gateway.receive(connection, "auth", [data], None)
-            else:
-                self._gateway.receive(connection, kind, [] if data is None else [data], None)
-            await connection.inbox.ready()
+        """The loop: wait for what has to be waited for, and hand on one message after the other."""
+        while True:
+            if self._connection is not None:
+                await self._connection.inbox.ready()
+            elif self._has_token:
+                await self._enter()
+            if self._closing:
+                return
+            self._silent_since = self._clock()
+            event = await self._receive()
+            self._silent_since = None
+            if event["type"] == "websocket.disconnect":
+                self._writer.gone = True
+                return
+            self.received(event.get("text"))
 
-    async def _authenticate(self) -> bool:
-        """Let the client in by what came with the handshake, else by its first `auth` frame."""
-        try:
-            async with asyncio.timeout(self._limits.connect_timeout):
-                if not self._gateway.has_credential(self._handshake) and not await self._await_token():
-                    return False
-        except TimeoutError:
-            self._refuse("authentication timed out")
-            return False
+    async def _enter(self) -> None:
+        """Have the client authenticated and let in, or told why not."""
         try:
             await self._gateway.open(self._handshake, self)
         except Refusal as refusal:
-            self._refuse(refusal.message)
-            return False
-        return True
+            self._reject(refusal)
 
-    async def _await_token(self) -> bool:
-        while (text := await self._next()) is not None:
-            kind, data = decode(text, self._limits)
-            if kind == "auth":
-                self._handshake = msgspec.structs.replace(self._handshake, auth=data)
-                return True
-            self.push(_PONG if kind == "ping" else _UNAUTHENTICATED)
-        return False
-
-    def _refuse(self, message: str) -> None:
-        self.push(self._gateway.dialect.event("auth_error", msgspec.json.encode({"message": message})))
-        self.close(1008, message)
-
-    async def _next(self) -> str | None:
-        """The next text frame; None when the client has gone.
-
-        Raises:
-            ProtocolError: for a binary frame, or one over the limit.
-        """
-        event = await self._receive()
-        if event["type"] == "websocket.disconnect":
-            self._writer.gone = True
-            return None
-        text: str | None = event.get("text")
+    def received(self, text: str | None) -> None:
+        """Take one message; None: a binary one. Never waits."""
+        limit = self._limits.message_bytes
+        if self._connection is None:
+            limit = min(limit, self._limits.handshake_bytes)
         if text is None:
-            raise ProtocolError("a binary frame")
-        if len(text) > self._limits.message_bytes or (
-            not text.isascii() and len(text.encode()) > self._limits.message_bytes
-        ):
-            self.close(1009, "too large")
-            self._ended_by = "transport error"
-            return None
-        return text
+            self._hostile(InvalidMessage("a binary frame"), "parse error")
+            return
+        if len(text) > limit or (not text.isascii() and len(text.encode("utf-8", "surrogatepass")) > limit):
+            self._hostile(TooLarge("too large"), "transport error")
+            return
+        try:
+            kind, data = self._gateway.wire.read(text, self._limits)
+        except ProtocolError as error:
+            self._hostile(InvalidMessage(str(error)), "parse error")
+            return
+        if self._connection is None:
+            self._received_early(kind, data)
+            return
+        sent = [] if data is None else [data]
+        if kind != "ping":
+            self._gateway.receive(self._connection, kind, sent, None)
+        elif self._gateway.admits(self._connection, kind, sent, None):
+            self.push(self._gateway.pong())
+
+    def _received_early(self, kind: str, data: Json) -> None:
+        self._early += 1
+        if kind == "auth":
+            self._handshake = msgspec.structs.replace(self._handshake, auth=data)
+            self._has_token = True
+        elif self._early > self._limits.event_burst:
+            self._hostile(RateLimited("too many events"), "parse error")
+        else:
+            answer = self._gateway.pong() if kind == "ping" else self._gateway.early(kind)
+            if answer is not None:
+                self.push(answer)
+
+    # Its ends
+
+    def _reject(self, refusal: Refusal) -> None:
+        """Not let in: say so, and close."""
+        answer = self._gateway.rejected(refusal)
+        if answer is not None:
+            self.push(answer)
+        self.close(self._gateway.close_code(refusal), refusal.message)
+
+    def _hostile(self, refusal: Refusal, ended_by: str) -> None:
+        """Nothing a client of ours would send: answer it, and close."""
+        logger.info("%s: a client broke the protocol: %s", self._gateway.name, refusal.message)
+        self.push(self._gateway.error(refusal, None))
+        self._end(self._gateway.close_code(refusal), refusal.message, ended_by)
 
     def _too_slow(self) -> None:
         self._flush = False
         if self._connection is not None:
             self._connection.end(1013, "too slow")
-        self.close(1013, "too slow")
-        self._ended_by = "too slow"
+        self._end(1013, "too slow", "too slow")
+
+    def _end(self, code: int, reason: str, ended_by: str) -> None:
+        if not self._closing:
+            self._closing = True
+            self._code, self._reason, self._ended_by = code, reason, ended_by
+            self._interrupt()
+
+    # Its deadlines, on the wheel that all share
+
+    def _watch(self) -> None:
+        now, itself = self._clock(), weakref.ref(self)
+        if not self._has_token:
+            self._wheel.schedule(now + self._gateway.auth_timeout, functools.partial(_token_due, itself))
+        if self._gateway.idle_timeout is not None:
+            self._wheel.schedule(self._next_look(now), functools.partial(_look, itself))
+
+    def token_due(self) -> None:
+        """The time for the first `auth` frame is over."""
+        if not self._has_token and not self._closing:
+            self._reject(Unauthorized("authentication timed out"))
+
+    def look(self, now: float) -> float | None:
+        """Close a client that was silent for too long; returns when to look again.
+
+        While it is not read from, because its events wait for their handlers, nobody knows whether it is silent.
+        """
+        if self._closing or self.done.is_set():
+            return None
+        due = self._next_look(now)
+        if due > now:
+            return due
+        self._end(1000, "idle", "idle")
+        return None
+
+    def _next_look(self, now: float) -> float:
+        assert self._gateway.idle_timeout is not None
+        since = now if self._silent_since is None else self._silent_since
+        return min(since + self._gateway.idle_timeout, now + _IDLE_CHECK)
+
+
+def _token_due(reference: weakref.ref[WebSocketClient], now: float) -> None:
+    client = reference()
+    if client is not None:
+        client.token_due()
+
+
+def _look(reference: weakref.ref[WebSocketClient], now: float) -> float | None:
+    client = reference()
+    return None if client is None else client.look(now)

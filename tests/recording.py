@@ -12,6 +12,7 @@ from asgi_realtime.errors import Refusal
 from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.hub import Hub
 from asgi_realtime.inbox import Inbox
+from asgi_realtime.json_dialect import JSONDialect
 from asgi_realtime.limits import Limits
 from asgi_realtime.messages import (
     ConnectionId,
@@ -27,7 +28,6 @@ from asgi_realtime.messages import (
 from asgi_realtime.metrics import NullMetrics
 from asgi_realtime.revocations import Revocations
 from asgi_realtime.tasks import Tasks
-from asgi_realtime.websocket import JSONDialect
 
 GATEWAY = GatewayName("/test")
 _ids = itertools.count(1)

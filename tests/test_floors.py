@@ -15,7 +15,10 @@ FLOORS = (
     {"messages", "errors", "settings", "limits", "metrics", "tasks", "keys", "rfc6455"},
     {"origins", "auth", "jwks", "revocations", "catalogue", "frame_transport"},
     {"broker", "presence"},
-    {"batch", "connection", "frame_writing", "hub", "inbox", "outbox", "refresh", "rooms", "stock_uvicorn", "writer"},
+    {
+        *("batch", "connection", "frame_writing", "hub", "inbox", "json_dialect", "outbox", "refresh", "rooms"),
+        *("stock_uvicorn", "writer"),
+    },
     {"broadcaster"},
     {"gateways"},
     {"engineio", "socketio", "websocket"},

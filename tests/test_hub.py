@@ -11,6 +11,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from asgi_realtime.connection import Connection
 from asgi_realtime.errors import RateLimited, Unauthorized
+from asgi_realtime.json_dialect import JSONDialect
 from asgi_realtime.limits import Limits
 from asgi_realtime.messages import (
     AddToRoom,
@@ -31,7 +32,6 @@ from asgi_realtime.messages import (
     ToUsers,
     UserId,
 )
-from asgi_realtime.websocket import JSONDialect
 from tests.recording import GATEWAY, RecordingTransport, World
 
 ANN, BOB = UserId("ann"), UserId("bob")

@@ -20,8 +20,8 @@ from websockets.asyncio.client import ClientConnection
 from asgi_realtime import Connection, Limits, RealtimeMiddleware, Settings, WebSocketGateway, on
 from asgi_realtime.auth import create_token
 from asgi_realtime.errors import ProtocolError
+from asgi_realtime.json_dialect import FlatJSONDialect, JSONDialect
 from asgi_realtime.realtime import Realtime
-from asgi_realtime.websocket import JSONDialect, decode
 from tests.servers import IMPLEMENTATIONS, Implementation, Serve
 from tests.waiting import forgotten, until
 
@@ -241,7 +241,10 @@ async def test_hostile_frames_close(frame: str | bytes, code: int, authenticated
                 await enter(websocket)
             await websocket.send(frame)
             await send(websocket, "say", "after the end")
-            assert await close_of(websocket) == ([], code)
+            frames, seen = await close_of(websocket)
+            answers = [(kind, data["code"]) for kind, data in frames]
+            assert answers == [("error", "TOO_LARGE" if code == 1009 else "INVALID_MESSAGE")]
+            assert seen == code
         await nothing_left(gateway, realtime)
         assert "after the end" not in gateway.log
 
@@ -335,9 +338,8 @@ async def test_a_stalled_reader_is_closed_and_others_receive_everything(serve: S
 
 
 async def test_sessions_are_limited(serve: Serve) -> None:
-    async with chat(serve, Chat(limits=Limits(sessions=1))) as (_, _, url), connect(url):
-        with pytest.raises(websockets.InvalidStatus):
-            await connect(url)
+    async with chat(serve, Chat(limits=Limits(sessions=1))) as (_, _, url), connect(url), connect(url) as one_more:
+        assert await close_of(one_more) == ([], 1013)
 
 
 def test_frames() -> None:
@@ -345,6 +347,10 @@ def test_frames() -> None:
     assert dialect.event("a").messages == ('{"type":"a"}',)
     assert dialect.event('q"é', b'{"n":1}').messages == ('{"type":"q\\"é","data":{"n":1}}',)
     assert dialect.event("a", b"1", (), "p").messages == ('{"type":"a","data":1,"offset":"p"}',)  # type: ignore[arg-type]
+    assert dialect.flat("a").messages == ('{"type":"a"}',)
+    assert dialect.flat("a", {"n": 1}).messages == ('{"type":"a","n":1}',)
+    with pytest.raises(TypeError, match="no fields"):
+        dialect.flat("a", [1])
     with pytest.raises(TypeError, match="base64"):
         dialect.event("a", b"{}", (b"x",))
 
@@ -352,10 +358,11 @@ def test_frames() -> None:
 LIMITS = Limits()
 
 
-@given(st.text() | st.binary().map(lambda data: data.decode("latin-1")))
-def test_any_text_is_a_frame_or_a_protocol_error(text: str) -> None:
+@pytest.mark.parametrize("dialect", [JSONDialect(), FlatJSONDialect()])
+@given(text=st.text() | st.binary().map(lambda data: data.decode("latin-1")))
+def test_any_text_is_a_frame_or_a_protocol_error(text: str, dialect: JSONDialect) -> None:
     try:
-        decode(text, LIMITS)
+        dialect.read(text, LIMITS)
     except ProtocolError:
         pass
 
@@ -368,4 +375,6 @@ def test_any_text_is_a_frame_or_a_protocol_error(text: str) -> None:
     ),
 )
 def test_every_frame_is_read_as_it_was_written(kind: str, data: Any) -> None:
-    assert decode(json.dumps({"data": data, "more": 1, "type": kind}), LIMITS) == (kind, data)
+    frame = json.dumps({"data": data, "more": 1, "type": kind})
+    assert JSONDialect().read(frame, LIMITS) == (kind, data)
+    assert FlatJSONDialect().read(frame, LIMITS) == (kind, {"data": data, "more": 1})

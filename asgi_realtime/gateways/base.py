@@ -173,7 +173,14 @@ class Gateway:
         """Ask the host which rooms an identity may see. Overridden by gateways that have such a service."""
         return {}
 
-    def refuse(self, connection: Connection, event: str, refusal: Refusal, acknowledge: Acknowledge | None) -> None:
+    def refuse(
+        self,
+        connection: Connection,
+        event: str,
+        sent: Sequence[Json],
+        refusal: Refusal,
+        acknowledge: Acknowledge | None,
+    ) -> None:
         """Tell a client no: by its acknowledgement where it waits for one, else by the event `error`."""
         if acknowledge is not None:
             acknowledge([Refused(code=refusal.reply_code, message=refusal.message)])
@@ -272,14 +279,19 @@ class Gateway:
         self, connection: Connection, event: str, sent: Sequence[Json], acknowledge: Acknowledge | None
     ) -> None:
         """Take one event of a client. Handled after the client's earlier events, never concurrently with them."""
+        if self.admits(connection, event, sent, acknowledge):
+            connection.inbox.submit(functools.partial(self._handle, connection, event, sent, acknowledge))
+
+    def admits(self, connection: Connection, event: str, sent: Sequence[Json], acknowledge: Acknowledge | None) -> bool:
+        """Whether one more event is within the rate. If not, the client has been told, or put out."""
         inbox = connection.inbox
-        if not inbox.admits(asyncio.get_running_loop().time()):
-            if inbox.refused > self.limits.event_burst:
-                connection.end(1008, "too many events")
-            else:
-                self.refuse(connection, event, RateLimited("too many events"), acknowledge)
-            return
-        inbox.submit(functools.partial(self._handle, connection, event, sent, acknowledge))
+        if inbox.admits(asyncio.get_running_loop().time()):
+            return True
+        if inbox.refused > self.limits.event_burst:
+            connection.end(1008, "too many events")
+        else:
+            self.refuse(connection, event, sent, RateLimited("too many events"), acknowledge)
+        return False
 
     def closed(self, connection: Connection, reason: str) -> None:
         """A connection that was let in has ended, whoever ended it. Its memberships end in this call."""
@@ -333,14 +345,14 @@ class Gateway:
             if acknowledge is not None:
                 acknowledge([] if result is None else list(result) if isinstance(result, tuple) else [result])
         except Refusal as refusal:
-            self.refuse(connection, event, refusal, acknowledge)
+            self.refuse(connection, event, sent, refusal, acknowledge)
         except Disconnect as disconnect:
             connection.end(disconnect.code, disconnect.reason)
         except (Exception, asyncio.CancelledError) as error:
             if _ends_this_task(error):
                 raise
             logger.error("%s: %s failed: %r", self.name, event, error, exc_info=not isinstance(error, TimeoutError))
-            self.refuse(connection, event, Refusal("internal error", code="INTERNAL"), acknowledge)
+            self.refuse(connection, event, sent, Refusal("internal error", code="INTERNAL"), acknowledge)
 
     def reply(self, connection: Connection, event: str, data: Any) -> None:
         """Send an event to one client from code that cannot wait."""

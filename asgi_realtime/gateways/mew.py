@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
@@ -118,12 +118,19 @@ class MewGateway(SocketIOGateway):
         """Hand the message to the host. The result arrives as `MESSAGE_CREATE`."""
         await call_host(self._service.create_message, identity, message, MewBroadcaster(self.broadcaster))
 
-    def refuse(self, connection: Connection, event: str, refusal: Refusal, acknowledge: Acknowledge | None) -> None:
+    def refuse(
+        self,
+        connection: Connection,
+        event: str,
+        sent: Sequence[Json],
+        refusal: Refusal,
+        acknowledge: Acknowledge | None,
+    ) -> None:
         """Whatever went wrong with a message, its sender alone hears the one sentence of the contract."""
         if event == "message/create":
             self.reply(connection, "error", FailedMessage("Failed to create message"))
         else:
-            super().refuse(connection, event, refusal, acknowledge)
+            super().refuse(connection, event, sent, refusal, acknowledge)
 
 
 class MewBroadcaster:

@@ -1,4 +1,7 @@
-"""A gateway that is a WebSocket path, with JSON frames `{"type", "data"}`."""
+"""A gateway that is a WebSocket path with JSON frames: who may enter, and every sentence of its wire.
+
+`websocket.py` runs the loop and decides nothing: what a client reads comes from here.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,17 @@ from typing import ClassVar
 
 import msgspec
 
-from asgi_realtime.auth import Authenticator, JWTAuthenticator, from_auth, from_bearer, from_query
+from asgi_realtime.auth import Authenticator, JWTAuthenticator, TokenSource, from_auth, from_bearer, from_query
 from asgi_realtime.catalogue import EventDeclaration, down, up
 from asgi_realtime.connection import Connection
-from asgi_realtime.errors import ConfigurationError
-from asgi_realtime.gateways.base import Gateway, NewToken, Parts
+from asgi_realtime.errors import ConfigurationError, Refusal, Unauthorized
+from asgi_realtime.gateways.base import Acknowledge, Complaint, Gateway, NewToken, Parts
 from asgi_realtime.gateways.handlers import on
+from asgi_realtime.json_dialect import JSONDialect
 from asgi_realtime.limits import Limits
-from asgi_realtime.messages import Handshake
+from asgi_realtime.messages import Frame, Handshake, Json
+
+_CLOSE_CODES = {"TOO_LARGE": 1009, "INTERNAL": 1013}
 
 
 class Authenticated(msgspec.Struct, frozen=True, rename="camel"):
@@ -42,28 +48,106 @@ class WebSocketGateway(Gateway):
         up("ping", effect="answered with `pong`"),
         down("pong", to="the client that sent `ping`"),
     )
+    wire: JSONDialect = JSONDialect()
+    """How frames are written and read. Replace it for another form, such as `FlatJSONDialect()`."""
 
-    def __init__(self, path: str, *, authenticator: Authenticator | None = None, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        path: str,
+        *,
+        authenticator: Authenticator | None = None,
+        limits: Limits | None = None,
+        query_token: bool = True,
+        auth_timeout: float | None = None,
+        idle_timeout: float | None = None,
+    ) -> None:
         """Make the gateway of a path.
 
+        Args:
+            path: where it is mounted, such as `/chat`.
+            authenticator: says who connects. Default: a JWT.
+            limits: bounds of its own. Default: those of the settings.
+            query_token: whether `?token=` authenticates. Proxies log queries; browsers have no other header.
+            auth_timeout: seconds until the first `auth` frame, for a client whose handshake carries no
+                credential. Default: `Limits.connect_timeout`. Then it is rejected.
+            idle_timeout: seconds without a frame from the client, after which it is closed with 1000.
+                Default: never. Then only the server's own pings notice a client that vanished without a word.
+
         Raises:
-            ConfigurationError: if the path is not absolute.
+            ConfigurationError: if the path is not absolute, or a timeout is not greater than 0.
         """
         if not path.startswith("/") or path == "/":
             raise ConfigurationError(f"WebSocketGateway({path!r}): a path looks like /chat")
+        for name, value in (("auth_timeout", auth_timeout), ("idle_timeout", idle_timeout)):
+            if value is not None and not value > 0:
+                raise ConfigurationError(f"WebSocketGateway({path!r}): {name} must be greater than 0")
         super().__init__(path.rstrip("/"), authenticator=authenticator, limits=limits)
+        self.query_token = query_token
+        self.idle_timeout = idle_timeout
+        self._auth_timeout = auth_timeout
+
+    # Who may enter
+
+    @property
+    def auth_timeout(self) -> float:
+        """Seconds until the first `auth` frame."""
+        return self._auth_timeout or self.limits.connect_timeout
 
     def has_credential(self, handshake: Handshake) -> bool:
         """Whether the handshake itself is to authenticate; otherwise the first frame must be `auth`."""
-        return bool(handshake.query.get("token") or "authorization" in handshake.headers)
+        return bool((self.query_token and handshake.query.get("token")) or "authorization" in handshake.headers)
+
+    def default_authenticator(self, parts: Parts) -> Authenticator:
+        """A JWT in an `auth` frame, in the query, or in an `Authorization: Bearer` header."""
+        sources: list[TokenSource] = [from_auth("token"), from_bearer()]
+        if self.query_token:
+            sources.insert(1, from_query("token"))
+        return JWTAuthenticator(parts.require_verifier(), sources, parts.revocations)
 
     @on("auth")
     async def auth(self, new: NewToken, connection: Connection) -> None:
         """A second `auth` frame replaces the token (PROTOCOLS.md, "Additions"). It must name the same user."""
         await self.refresh_token(connection, new["token"])
-        self.reply(connection, "auth_success", Authenticated(connection.identity.user_id))
+        answer = self.accepted(connection)
+        if answer is not None:
+            connection.push(answer)
 
-    def default_authenticator(self, parts: Parts) -> Authenticator:
-        """A JWT in an `auth` frame, in the query, or in an `Authorization: Bearer` header."""
-        sources = [from_auth("token"), from_query("token"), from_bearer()]
-        return JWTAuthenticator(parts.require_verifier(), sources, parts.revocations)
+    # What a client reads. Called from the read loop: none of these may wait
+
+    def accepted(self, connection: Connection) -> Frame | None:
+        """The first frame after authentication. What `on_connect` sends comes right after it."""
+        return self.wire.event_args("auth_success", [Authenticated(connection.identity.user_id)])
+
+    def rejected(self, refusal: Refusal) -> Frame | None:
+        """The frame that a client gets which is not let in. It is then closed with `close_code(refusal)`."""
+        return self.wire.event_args("auth_error", [Unauthenticated(refusal.message)])
+
+    def early(self, event: str) -> Frame | None:
+        """The answer to an event (`auth` and `ping` aside) before authentication."""
+        return self.error(Unauthorized("authenticate first"), None)
+
+    def pong(self) -> Frame:
+        """The answer to `ping`."""
+        return self.wire.event("pong")
+
+    def error(self, refusal: Refusal, sent: Json) -> Frame:
+        """How a client is told no, or that something failed. `sent` is the payload it is about, if it could be read."""
+        return self.wire.event_args("error", [Complaint(refusal.reply_code, refusal.message)])
+
+    def close_code(self, refusal: Refusal) -> int:
+        """The close code after `rejected`, or after the `error` that answers a hostile frame.
+
+        A failure of ours closes with 1013, try again later; `TOO_LARGE` with 1009; the rest with 1008.
+        """
+        return _CLOSE_CODES.get(refusal.reply_code, 1008)
+
+    def refuse(
+        self,
+        connection: Connection,
+        event: str,
+        sent: Sequence[Json],
+        refusal: Refusal,
+        acknowledge: Acknowledge | None,
+    ) -> None:
+        """Tell a client no, by `error`."""
+        connection.push(self.error(refusal, sent[0] if sent else None))

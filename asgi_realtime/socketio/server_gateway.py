@@ -126,7 +126,14 @@ class ServerGateway(SocketIOGateway):
             raise _NotHandled
         return result
 
-    def refuse(self, connection: Connection, event: str, refusal: Refusal, acknowledge: Acknowledge | None) -> None:
+    def refuse(
+        self,
+        connection: Connection,
+        event: str,
+        sent: Sequence[Json],
+        refusal: Refusal,
+        acknowledge: Acknowledge | None,
+    ) -> None:
         """Answer nothing: clients of python-socketio expect neither an `error` event nor an ack of ours."""
         expected = isinstance(refusal, _NotHandled | RateLimited)
         level = logging.INFO if expected else logging.WARNING

@@ -164,8 +164,9 @@ async def test_a_hostile_frame_ends_a_json_websocket(serve: Serve, caplog: pytes
         async with connect(f"{server.websocket_url}/json") as socket:
             await socket.send('{"type":"auth","data":{"name":"hostile"}}')
             assert "auth_success" in str(await socket.recv())
+            await socket.send(frame)
+            assert ("TOO_LARGE" if code == 1009 else "INVALID_MESSAGE") in str(await socket.recv()), frame[:30]
             with pytest.raises(ConnectionClosed):
-                await socket.send(frame)
                 await socket.send('{"type":"echo","data":"after"}')
                 await socket.recv()
             assert socket.close_code == code, frame[:30]

@@ -1,0 +1,103 @@
+"""The frames of JSON WebSockets: `{"type", "data"}`, and their flat relatives. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from asgi_realtime.catalogue import encode, to_builtins
+from asgi_realtime.errors import ProtocolError
+from asgi_realtime.limits import Limits
+from asgi_realtime.messages import Frame, Json, Position
+
+_MAX_NESTING = 64
+
+
+class _Envelope(msgspec.Struct):
+    type: str
+    data: Json = None
+
+
+class JSONDialect:
+    """Frames `{"type", "data"}`, both ways. Binary has no place in them."""
+
+    binary = False
+    _decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_Envelope)
+
+    def event(
+        self, event: str, payload: bytes = b"", attachments: Sequence[bytes] = (), position: Position | None = None
+    ) -> Frame:
+        """Wrap a payload that is JSON already (empty: none).
+
+        Raises:
+            TypeError: for a payload with `bytes` in it.
+        """
+        if attachments:
+            raise TypeError(f"{event}: a JSON WebSocket carries no bytes; encode them, as base64 text say")
+        parts = [b'{"type":', msgspec.json.encode(event)]
+        if payload:
+            parts += [b',"data":', payload]
+        if position is not None:
+            parts += [b',"offset":', msgspec.json.encode(position)]
+        return Frame(b"".join((*parts, b"}")).decode())
+
+    def event_args(self, event: str, args: Sequence[Any]) -> Frame:
+        """Wrap the only value, if any.
+
+        Raises:
+            TypeError: for several values.
+        """
+        if len(args) > 1:
+            raise TypeError(f"{event}: a frame of a JSON WebSocket carries one value; put them into an object")
+        return self.event(event, *encode(args[0] if args else None))
+
+    def flat(self, event: str, payload: Any = None) -> Frame:
+        """A frame whose payload's fields (a mapping's, or an object's) stand beside the type instead of under `data`.
+
+        Raises:
+            TypeError: for a payload that has no fields, or cannot be encoded.
+        """
+        fields = {} if payload is None else to_builtins(payload)
+        if not isinstance(fields, dict):
+            raise TypeError(f"{event}: {type(payload).__qualname__} has no fields to stand beside the type")
+        return Frame(msgspec.json.encode({"type": event, **fields}).decode())
+
+    def read(self, text: str, limits: Limits) -> tuple[str, Json]:
+        """Read a client's frame: its type, and its payload (None: it has none).
+
+        Raises:
+            ProtocolError: if it is no such frame; the text is fit for the client's eyes.
+        """
+        try:
+            frame = self._decoder.decode(text)
+        except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
+            raise ProtocolError("not a JSON frame with a type") from None
+        kind, data = self._open(frame)
+        # Code points: a name of other letters is longer in bytes, by a factor that is no danger.
+        if not isinstance(kind, str) or len(kind) > limits.event_name_bytes:
+            raise ProtocolError("not a JSON frame with a type")
+        if _deep(data, _MAX_NESTING):
+            raise ProtocolError("nested too deeply")
+        return kind, data
+
+    def _open(self, frame: Any) -> tuple[Json, Json]:
+        return frame.type, frame.data
+
+
+class FlatJSONDialect(JSONDialect):
+    """As `JSONDialect`, but a client's fields stand beside the type: `{"type": "join_job", "jobId": "7"}`."""
+
+    _decoder = msgspec.json.Decoder(dict[str, Any])
+
+    def _open(self, frame: Any) -> tuple[Json, Json]:
+        return frame.pop("type", None), frame
+
+
+def _deep(value: Json, levels: int) -> bool:
+    if isinstance(value, dict):
+        return levels == 0 or any(_deep(item, levels - 1) for item in value.values())
+    if isinstance(value, list):
+        return levels == 0 or any(_deep(item, levels - 1) for item in value)
+    return False
