@@ -22,7 +22,7 @@ demo: $(VENV)/example.stamp
 
 test: setup
 	@scripts/system-packages
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --dist worksteal
 
 check: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
