@@ -237,9 +237,9 @@ class WebSocketClient:
 
     def _too_slow(self) -> None:
         self._flush = False
+        self._end(1013, "too slow", "too slow")  # before the connection's own end, which knows no better reason
         if self._connection is not None:
             self._connection.end(1013, "too slow")
-        self._end(1013, "too slow", "too slow")
 
     def _end(self, code: int, reason: str, ended_by: str) -> None:
         if not self._closing:
