@@ -22,13 +22,22 @@ from asgi_realtime.errors import (
 )
 from asgi_realtime.gateways.handlers import on
 from asgi_realtime.gateways.infra import InfraGateway
-from asgi_realtime.gateways.mew import MessageCreate, MewBroadcaster, MewGateway, MewService, UserRooms
+from asgi_realtime.gateways.jobs import JobsBroadcaster, JobsGateway, JobsService, SyncJobsBroadcaster
+from asgi_realtime.gateways.jobs_events import JobStatus
+from asgi_realtime.gateways.mew import (
+    MessageCreate,
+    MewBroadcaster,
+    MewGateway,
+    MewService,
+    SyncMewBroadcaster,
+    UserRooms,
+)
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.json_dialect import FlatJSONDialect, JSONDialect
 from asgi_realtime.limits import Limits
 from asgi_realtime.messages import Frame, Handshake, Identity, Receipt
-from asgi_realtime.middleware import RealtimeMiddleware, get_broadcaster, get_mew_broadcaster
+from asgi_realtime.middleware import RealtimeMiddleware, get_broadcaster, get_jobs_broadcaster, get_mew_broadcaster
 from asgi_realtime.realtime import Realtime
 from asgi_realtime.settings import Settings
 
@@ -63,10 +72,18 @@ __all__ = [
     "MewGateway",
     "MewService",
     "MewBroadcaster",
+    "SyncMewBroadcaster",
     "get_mew_broadcaster",
     "MessageCreate",
     "UserRooms",
     "InfraGateway",
+    # Jobs
+    "JobsGateway",
+    "JobsService",
+    "JobsBroadcaster",
+    "SyncJobsBroadcaster",
+    "get_jobs_broadcaster",
+    "JobStatus",
     # python-socketio's API
     "SocketIOServer",
     # Errors

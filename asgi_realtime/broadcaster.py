@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
+import threading
 import time
 from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any, TypeVar
@@ -36,6 +38,8 @@ from asgi_realtime.presence.base import Presence
 
 T = TypeVar("T")
 
+_NOT_RUNNING = "the gateway is not running: the sync broadcaster works between start-up and shutdown"
+_ON_THE_LOOP = "the sync broadcaster was called on the event loop's own thread; await the async method instead"
 _TURN_BYTES = 65_536
 """So much is broadcast before the event loop has a turn, if nothing else gave it one."""
 
@@ -71,6 +75,8 @@ class Broadcaster:
         self._host = self
         self._unwritten = 0
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._lock = threading.Lock()
+        self._waited_for: set[concurrent.futures.Future[Any]] = set()
 
     def of(self, gateway: str) -> Broadcaster:
         """The same broadcaster, narrowed to one gateway: a Socket.IO namespace or a WebSocket path.
@@ -99,13 +105,12 @@ class Broadcaster:
         self._loop = loop
 
     def unbind(self) -> None:
-        """The gateway has stopped: calls through `sync` raise from now on."""
-        self._loop = None
-
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop | None:
-        """The event loop the gateway runs on; None before start-up and after shutdown."""
-        return self._host._loop
+        """The gateway has stopped: calls through `sync` raise from now on, and threads that wait in one are let go."""
+        with self._lock:
+            self._loop = None
+            waited_for = tuple(self._waited_for)
+        for future in waited_for:
+            future.cancel()
 
     async def broadcast_to_room(
         self,
@@ -364,17 +369,23 @@ class SyncBroadcaster:
         Raises:
             RuntimeError: from the event loop's own thread, before start-up, or after shutdown.
         """
-        loop = self._broadcaster.loop
+        host = self._broadcaster._host
         try:
             here: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
         except RuntimeError:
             here = None
-        problem = None
-        if loop is None or not loop.is_running():
-            problem = "the gateway is not running: the sync broadcaster works between start-up and shutdown"
-        elif here is loop:
-            problem = "the sync broadcaster was called on the event loop's own thread; await the async method instead"
-        if problem is not None or loop is None:
-            work.close()
-            raise RuntimeError(problem)
-        return asyncio.run_coroutine_threadsafe(work, loop).result()
+        # A loop that is stopping may never come to a call that it has taken: `unbind` lets the thread go.
+        with host._lock:
+            loop = host._loop
+            if loop is None or not loop.is_running() or here is loop:
+                work.close()
+                raise RuntimeError(_ON_THE_LOOP if loop is not None and here is loop else _NOT_RUNNING)
+            future = asyncio.run_coroutine_threadsafe(work, loop)
+            host._waited_for.add(future)
+        try:
+            return future.result()
+        except concurrent.futures.CancelledError:
+            raise RuntimeError("the gateway stopped before the sync broadcaster was done") from None
+        finally:
+            with host._lock:
+                host._waited_for.discard(future)

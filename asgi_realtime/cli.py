@@ -9,10 +9,11 @@ import click
 
 from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.gateways.infra import InfraGateway
+from asgi_realtime.gateways.jobs import JobsGateway
 from asgi_realtime.gateways.mew import MewGateway
 from asgi_realtime.typescript.files import AnyGateway, file_name, typescript
 
-SYSTEMS: tuple[type[Gateway], ...] = (MewGateway, InfraGateway)
+SYSTEMS: tuple[type[Gateway], ...] = (MewGateway, InfraGateway, JobsGateway)
 
 
 @click.group()

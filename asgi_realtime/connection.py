@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol, TypeAlias
 
 from asgi_realtime.inbox import Inbox
 from asgi_realtime.messages import (
@@ -20,6 +20,10 @@ from asgi_realtime.messages import (
 
 NO_ROOM = RoomName("")
 """Where a broadcast to users or to all went: no room has this name."""
+
+
+Known: TypeAlias = Callable[[], Awaitable[Any]]
+"""Asks the host for the payload of an event that it knows from elsewhere; None: it does not."""
 
 
 class Dialect(Protocol):
@@ -64,6 +68,11 @@ class Membership(Protocol):
 
     async def join(self, connection: Connection, room: RoomName, parent: RoomName | None) -> None:
         """Put the connection into a room; it receives the room's events from now on."""
+
+    async def follow(
+        self, connection: Connection, room: RoomName, parent: RoomName | None, event: str, known: Known | None
+    ) -> None:
+        """`join`, and write the newest `event` of the room."""
 
     async def leave(self, connection: Connection, room: RoomName) -> None:
         """Take the connection out of a room."""
@@ -158,13 +167,25 @@ class Connection:
         """
         return await self.transport.call(event, data, timeout)
 
-    async def join(self, room: str, *, parent: str | None = None) -> None:
+    async def join(
+        self, room: str, *, parent: str | None = None, latest: str | None = None, known: Known | None = None
+    ) -> None:
         """Enter a room. Leaving `parent` later means leaving this room too.
+
+        `latest` names an event whose newest broadcast to the room (as long as history keeps it) is
+        sent to this client at once: whoever comes late needs no poll. It arrives once, and in order
+        with those that follow. `known`, an async function, is asked first; its answer is sent
+        instead, unless it is None or the event was broadcast meanwhile.
 
         Raises:
             InvalidMessage: for a name over the limits, or more rooms than allowed.
+            BrokerUnavailable: history could not be read; the room was not entered.
         """
-        await self._hub.join(self, RoomName(room), None if parent is None else RoomName(parent))
+        above = None if parent is None else RoomName(parent)
+        if latest is None:
+            await self._hub.join(self, RoomName(room), above)
+        else:
+            await self._hub.follow(self, RoomName(room), above, latest, known)
 
     async def leave(self, room: str) -> None:
         """Leave a room, and the rooms below it."""
@@ -204,15 +225,28 @@ class Connection:
         if self._held_bytes > self._limit:
             self.end(1013, "too slow")
 
-    def hold(self) -> None:
-        """Keep every frame back until `release`: CONNECT is not answered yet, or membership is uncertain. Nests."""
+    def hold(self) -> int:
+        """Keep every frame back until `release`: CONNECT is not answered yet, or membership is uncertain. Nests.
+
+        Returns how many are kept back already.
+        """
         self._hub.flush()
         self._holds += 1
         if self._held is None and not self.closed:
             self._held = []
+        return len(self._held or ())
+
+    def insert(self, frame: Frame, mark: int) -> None:
+        """Put a frame before those that were kept back since `hold` returned `mark`, unless it is one of them."""
+        self._hub.flush()
+        if self._held is not None:
+            since = {message for _, kept in self._held[mark:] for message in kept.messages}
+            if not since.issuperset(frame.messages):
+                self._held.insert(mark, (None, frame))
 
     def release(self) -> None:
         """End a `hold`. The last one writes what was kept, but nothing of a room left meanwhile."""
+        self._hub.flush()  # what waits for the end of the tick was broadcast while the connection was held
         self._holds -= 1
         if self._holds or self._held is None:
             return

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from asgi_realtime.batch import Batch, Soon
 from asgi_realtime.broker.base import Broker
-from asgi_realtime.connection import NO_ROOM, Connection, Dialect
+from asgi_realtime.connection import NO_ROOM, Connection, Dialect, Known
 from asgi_realtime.errors import InvalidMessage, RateLimited, Unauthorized
 from asgi_realtime.limits import Limits, check_room_name
 from asgi_realtime.messages import (
@@ -17,6 +17,7 @@ from asgi_realtime.messages import (
     CloseRoom,
     Command,
     DisconnectUser,
+    Frame,
     GatewayName,
     Publication,
     RefreshRooms,
@@ -43,6 +44,10 @@ class _Mount:
         self.limits = limits
         self.rooms_of = rooms_of
         self.rooms = Rooms()
+
+    def frame(self, publication: Publication) -> Frame:
+        """A publication as its recipients read it."""
+        return self.dialect.event(publication.event, publication.payload, publication.attachments)
 
 
 class Hub:
@@ -104,7 +109,7 @@ class Hub:
             ]
         if not recipients:
             return 0
-        frame = mount.dialect.event(publication.event, publication.payload, publication.attachments)
+        frame = mount.frame(publication)
         room = target.room if type(target) is ToRoom else NO_ROOM
         self._batch.add(recipients, frame, room)
         return len(recipients)
@@ -149,6 +154,37 @@ class Hub:
             raise InvalidMessage(f"a connection is in at most {mount.limits.rooms_per_connection} rooms")
         mount.rooms.join(connection, room, parent)
         await self._broker.subscribe(connection.gateway, room)
+
+    async def follow(
+        self, connection: Connection, room: RoomName, parent: RoomName | None, event: str, known: Known | None
+    ) -> None:
+        """`join`, and write the newest `event` of the room, once and in order with those that follow.
+
+        `known` is asked before. What it answers stands, unless the event was published meanwhile.
+        """
+        mount = self._mounts[connection.gateway]
+        answer, asked_at = None, None
+        if known is not None:
+            asked_at = self._broker.position()
+            answer = await known()
+        first = None if answer is None else mount.dialect.event_args(event, [answer])
+        was_there = room in connection.rooms
+        # Held from before the room is entered: what is published until history has been read may be in both.
+        mark = connection.hold()
+        try:
+            await self.join(connection, room, parent)
+            since = None if answer is None else asked_at
+            publication = await self._broker.latest(connection.gateway, room, event, since=since)
+            if publication is not None:
+                first = mount.frame(publication)
+            if first is not None:
+                connection.insert(first, mark)
+        except BaseException:
+            if not was_there:
+                mount.rooms.leave(connection, room)
+            raise
+        finally:
+            connection.release()
 
     async def leave(self, connection: Connection, room: RoomName) -> None:
         """Take a connection out of a room and of the rooms below it."""

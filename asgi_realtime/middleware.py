@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from asgi_realtime.broadcaster import Broadcaster
 from asgi_realtime.cors import SharedCORS
 from asgi_realtime.errors import ConfigurationError
+from asgi_realtime.gateways.jobs import JobsBroadcaster, JobsGateway
 from asgi_realtime.gateways.mew import MewBroadcaster, MewGateway
 from asgi_realtime.lifespan import Lifespan
 from asgi_realtime.metrics import Metrics
@@ -131,3 +132,13 @@ async def get_mew_broadcaster(conn: HTTPConnection) -> MewBroadcaster:
     """
     realtime = _realtime_of(conn)
     return MewBroadcaster(realtime.broadcaster.of(realtime.one(MewGateway).name))
+
+
+async def get_jobs_broadcaster(conn: HTTPConnection) -> JobsBroadcaster:
+    """The typed broadcaster of the mounted `JobsGateway`: for FastAPI's `Depends`.
+
+    Raises:
+        ConfigurationError: if none is mounted.
+    """
+    realtime = _realtime_of(conn)
+    return JobsBroadcaster(realtime.broadcaster.of(realtime.one(JobsGateway).name))

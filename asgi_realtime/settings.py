@@ -29,6 +29,7 @@ from asgi_realtime.limits import Limits
 
 logger = logging.getLogger("asgi_realtime")
 
+MINIMUM_TOKEN_BYTES = 16
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@*]+", re.IGNORECASE)
 
 
@@ -78,6 +79,10 @@ class Settings:
     """`MEW_CORS_ORIGINS`: origins that may use REST and realtime, comma-separated; `*`: any. Unset: the own one."""
     events_cors_origin: str = "http://localhost:5173"
     """`CORS_ORIGIN`: one more origin, for the Events gateway alone. Empty: none."""
+    ws_auth_token: str | None = _secret()
+    """`WS_AUTH_TOKEN`: a token that clients of the Jobs gateway share, at least 16 bytes (fewer: a warning)."""
+    ws_allow_demo_token: bool = False
+    """`WS_ALLOW_DEMO_TOKEN`: let the token `demo-token` into the Jobs gateway. Anybody knows it: for demonstrations."""
     socketio_path: str = "/socket.io"
     """`MEW_SOCKETIO_PATH`: where Engine.IO is mounted."""
     transports: tuple[str, ...] = ("polling", "websocket")
@@ -125,6 +130,7 @@ class Settings:
             raise ConfigurationError("MEW_JWT_USER_CLAIM must name a claim, such as sub")
         self._check_origins()
         self._check_keys()
+        self._check_shared_token()
         if self.dev and not self.has_jwt_key:
             logger.warning(
                 "MEW_DEV is on and no JWT key is set: made a random MEW_JWT_SECRET; every token ends with this process"
@@ -170,6 +176,17 @@ class Settings:
                 'make one with: python -c "import secrets; print(secrets.token_urlsafe(48))"',
                 MINIMUM_SECRET_BYTES,
             )
+
+    def _check_shared_token(self) -> None:
+        token = self.ws_auth_token
+        if token == "demo-token":
+            raise ConfigurationError(
+                "WS_AUTH_TOKEN is demo-token, which anybody knows; for a demonstration set WS_ALLOW_DEMO_TOKEN=true"
+            )
+        if token and len(token.encode()) < MINIMUM_TOKEN_BYTES and not self.dev:
+            logger.warning("WS_AUTH_TOKEN has fewer than %d bytes and can be guessed", MINIMUM_TOKEN_BYTES)
+        if self.ws_allow_demo_token and not self.dev:
+            logger.warning("WS_ALLOW_DEMO_TOKEN is on: anybody gets into the Jobs gateway with demo-token")
 
     def _check_public_key(self, text_or_path: str) -> None:
         try:
@@ -242,6 +259,8 @@ def variable(field: str) -> str:
     """The environment variable of a field."""
     if field == "events_cors_origin":
         return "CORS_ORIGIN"
+    if field.startswith("ws_"):
+        return field.upper()
     return "MEW_" + field.upper()
 
 

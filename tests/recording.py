@@ -89,10 +89,12 @@ class Host:
 class World:
     """A hub with one gateway mounted, whose rooms come from a `Host`."""
 
-    def __init__(self, limits: Limits | None = None, *, with_host: bool = True) -> None:
+    def __init__(
+        self, limits: Limits | None = None, *, with_host: bool = True, broker: MemoryBroker | None = None
+    ) -> None:
         self.limits = limits or Limits()
         self.tasks = Tasks()
-        self.broker = MemoryBroker()
+        self.broker = broker or MemoryBroker()
         self.revocations = Revocations(ttl=60.0)
         self.host = Host()
         self.ticks: list[Callable[[], None]] = []

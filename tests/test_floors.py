@@ -19,7 +19,7 @@ FLOORS = (
         *("batch", "connection", "frame_writing", "hub", "inbox", "json_dialect", "outbox", "refresh", "rooms"),
         *("stock_uvicorn", "writer"),
     },
-    {"broadcaster"},
+    {"broadcaster", "faces"},
     {"gateways"},
     {"engineio", "socketio", "websocket"},
     {"realtime", "shutdown"},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import time
 
 import hypothesis.strategies as st
@@ -9,8 +11,9 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
+from asgi_realtime.broker.memory import MemoryBroker
 from asgi_realtime.connection import Connection
-from asgi_realtime.errors import RateLimited, Unauthorized
+from asgi_realtime.errors import BrokerUnavailable, RateLimited, Unauthorized
 from asgi_realtime.json_dialect import JSONDialect
 from asgi_realtime.limits import Limits
 from asgi_realtime.messages import (
@@ -20,6 +23,7 @@ from asgi_realtime.messages import (
     ConnectionId,
     DisconnectUser,
     GatewayName,
+    Position,
     Publication,
     RefreshRooms,
     RemoveFromRoom,
@@ -42,6 +46,82 @@ def publication(
     event: str, target: Target, *, except_: tuple[ConnectionId, ...] = (), volatile: bool = False
 ) -> Publication:
     return Publication(gateway=GATEWAY, target=target, event=event, except_=except_, volatile=volatile)
+
+
+class SlowHistory(MemoryBroker):
+    """A broker that is a network away: history is read before or after the wait, or not at all."""
+
+    def __init__(self, when: str) -> None:
+        super().__init__()
+        self.when = when
+        self.asked = asyncio.Event()
+        self.go = asyncio.Event()
+
+    async def latest(
+        self, gateway: GatewayName, room: RoomName, event: str, *, since: Position | None = None
+    ) -> Publication | None:
+        found = await super().latest(gateway, room, event, since=since)
+        self.asked.set()
+        await self.go.wait()
+        if self.when == "never":
+            raise BrokerUnavailable("gone")
+        return found if self.when == "before" else await super().latest(gateway, room, event, since=since)
+
+
+@pytest.mark.parametrize(
+    ("when", "known", "expected"),
+    [
+        # "1" is older than the membership; the others come while history is read, and are in it when it is read late.
+        ("before", None, ["1", "2", "other", "3", "4"]),
+        ("after", None, ["2", "other", "3", "4"]),
+        ("before", 7, ["7", "2", "other", "3", "4"]),
+        ("after", 7, ["2", "other", "3", "4"]),
+        ("never", None, []),
+    ],
+)
+async def test_the_latest_event_comes_once_and_in_order_with_what_follows(
+    when: str, known: int | None, expected: list[str]
+) -> None:
+    broker = SlowHistory(when)
+    world = World(broker=broker)
+    await broker.start(world.hub)
+    connection, transport = world.admit()
+
+    async def publish(text: str) -> None:
+        event, payload = ("other", b"") if text == "other" else ("status", text.encode())
+        await broker.publish(Publication(gateway=GATEWAY, target=ToRoom(RoomName("job")), event=event, payload=payload))
+
+    async def answer() -> int | None:
+        return known
+
+    await publish("1")
+    joining = asyncio.create_task(connection.join("job", latest="status", known=answer))
+    await broker.asked.wait()
+    for text in ("2", "other", "3"):
+        await publish(text)
+    broker.go.set()
+    if when == "never":
+        with pytest.raises(BrokerUnavailable):
+            await joining
+    else:
+        await joining
+    await publish("4")
+    world.tick()
+    seen = [json.loads(text) for text in transport.written]
+    assert [str(frame.get("data", frame["type"])) for frame in seen] == expected
+    assert connection.rooms == (set() if when == "never" else {RoomName("job")})
+
+
+async def test_a_room_that_was_left_while_held_sends_nothing_of_the_last_tick() -> None:
+    world = World()
+    connection, transport = world.admit()
+    await connection.join("room")
+    connection.hold()
+    world.hub.deliver(publication("secret", ToRoom(RoomName("room"))))
+    await connection.leave("room")
+    connection.release()
+    world.tick()
+    assert transport.written == []
 
 
 async def test_targets() -> None:

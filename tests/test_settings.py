@@ -79,6 +79,7 @@ def test_every_field_can_be_set_by_a_variable_of_its_own() -> None:
     ("name", "value"),
     [
         ("MEW_DEV", "perhaps"),
+        ("WS_ALLOW_DEMO_TOKEN", "perhaps"),
         ("MEW_PING_INTERVAL", "often"),
         ("MEW_PING_INTERVAL", "0"),
         ("MEW_PING_INTERVAL", "-1"),
@@ -221,6 +222,17 @@ def test_a_missing_key_is_reported_with_the_variables_to_set() -> None:
     assert not settings.has_jwt_key
     with pytest.raises(ConfigurationError, match="MEW_JWT_SECRET.*MEW_JWT_PUBLIC_KEY.*MEW_JWKS_URL.*MEW_DEV=true"):
         settings.require_jwt_key()
+
+
+def test_what_opens_jobs_to_anybody_is_warned_about(caplog: pytest.LogCaptureFixture) -> None:
+    Settings.from_env({"WS_AUTH_TOKEN": "hunter2", "WS_ALLOW_DEMO_TOKEN": "true"})
+    assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
+    assert "WS_AUTH_TOKEN has fewer than 16 bytes" in caplog.text
+    assert "WS_ALLOW_DEMO_TOKEN is on" in caplog.text
+    assert "hunter2" not in caplog.text + repr(Settings(ws_auth_token="hunter2", dev=True))
+    caplog.clear()
+    Settings(ws_auth_token="a token of sixteen bytes or more")
+    assert not caplog.records
 
 
 def test_development_makes_a_secret_and_warns(caplog: pytest.LogCaptureFixture) -> None:

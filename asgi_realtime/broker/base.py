@@ -66,3 +66,11 @@ class Broker(Protocol):
         Raises:
             PositionLost: something of it may be gone, or `since` names a place in another history.
         """
+
+    async def latest(
+        self, gateway: GatewayName, room: RoomName, event: str, *, since: Position | None = None
+    ) -> Publication | None:
+        """The newest publication of an event to a room that is still kept; with `since`, only if it is newer than that.
+
+        Everything is newer than a place in another history.
+        """

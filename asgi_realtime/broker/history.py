@@ -115,6 +115,21 @@ class History:
                 found[entry.sequence] = entry.publication
         return [found[sequence] for sequence in sorted(found)]
 
+    def latest(self, key: LogKey, event: str, since: Position | None, now: float) -> Publication | None:
+        """The newest publication of an event in a log, if it is newer than `since`; None: there is none (any more)."""
+        self.trim(now)
+        try:
+            start = 0 if since is None else self._parse(since)
+        except PositionLost:
+            start = 0
+        log = self._logs.get(key)
+        for entry in reversed(log.entries if log else ()):
+            if entry.sequence <= start:
+                break
+            if entry.publication.event == event:
+                return entry.publication
+        return None
+
     def trim(self, now: float) -> None:
         """Let go of what is too old, and of the oldest while the total is over its limit."""
         while self._entries:

@@ -116,6 +116,12 @@ class MemoryBroker:
         keys += [(gateway, ToRoom, room) for room in rooms]
         return self._history.since(since, keys, self._clock())
 
+    async def latest(
+        self, gateway: GatewayName, room: RoomName, event: str, *, since: Position | None = None
+    ) -> Publication | None:
+        """The newest publication of an event to a room; see `Broker.latest`."""
+        return self._history.latest((gateway, ToRoom, room), event, since, self._clock())
+
     def _running(self) -> Receiver:
         if self._receiver is None:
             raise BrokerUnavailable("the application has not started yet, or has stopped")

@@ -13,7 +13,7 @@ import logging
 import secrets
 import time
 import weakref
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, ClassVar, Literal, Protocol, TypeAlias, TypedDict, TypeVar
 
 import msgspec
@@ -115,6 +115,8 @@ class Gateway:
         down("error", Complaint, to="the client whose event was refused, unless an acknowledgement says it"),
     )
     """What the gateway sends, and what no handler's signature describes. Subclasses add theirs."""
+    omitted: ClassVar[Collection[str]] = ()
+    """Inherited events that it does not send."""
     refusal: ClassVar[Any] = Refused
     """What an acknowledgement looks like when the server refuses."""
 

@@ -23,7 +23,8 @@ def declarations(gateway: Gateway | type[Gateway]) -> tuple[EventDeclaration, ..
     found: dict[tuple[str, str], EventDeclaration] = {}
     for owner in kind.__mro__:
         for declaration in vars(owner).get("events", ()):
-            found.setdefault((declaration.direction, declaration.name), declaration)
+            if declaration.direction == "up" or declaration.name not in kind.omitted:
+                found.setdefault((declaration.direction, declaration.name), declaration)
     functions = declared(gateway) if isinstance(gateway, type) else gateway.functions
     for event, function in functions.items():
         if ("up", event) not in found:

@@ -12,6 +12,7 @@ from asgi_realtime.auth import Authenticator, JWTAuthenticator, from_auth, from_
 from asgi_realtime.broadcaster import Broadcaster
 from asgi_realtime.connection import Connection
 from asgi_realtime.errors import Refusal
+from asgi_realtime.faces import Blocking, TypedBroadcaster, both_ways
 from asgi_realtime.gateways.base import Acknowledge, Parts
 from asgi_realtime.gateways.handlers import call_host, on
 from asgi_realtime.gateways.mew_events import (
@@ -133,7 +134,7 @@ class MewGateway(SocketIOGateway):
             super().refuse(connection, event, sent, refusal, acknowledge)
 
 
-class MewBroadcaster:
+class MewBroadcaster(TypedBroadcaster):
     """One method per server event of Mew and Infra, each of which knows where its event goes.
 
     Call them after the database has committed: where an event changes who may see what, the host's
@@ -142,23 +143,32 @@ class MewBroadcaster:
 
     def __init__(self, broadcaster: Broadcaster, *, infra: str = "/infra") -> None:
         """Wrap a broadcaster that is narrowed to a `MewGateway`. `infra` is where the `InfraGateway` is mounted."""
-        self._to = broadcaster
+        super().__init__(broadcaster)
         self._infra = infra
 
+    @property
+    def sync(self) -> SyncMewBroadcaster:
+        """The same methods for threads: sync routes, workers."""
+        return SyncMewBroadcaster(self)
+
+    @both_ways
     async def message_create(self, channel_id: str, message: Any, *, recipients: Collection[str] | None) -> Receipt:
         """`MESSAGE_CREATE` to the channel; in a DM (`recipients`: its users) to their personal rooms instead."""
         return await self._message("MESSAGE_CREATE", channel_id, message, recipients)
 
+    @both_ways
     async def message_update(self, channel_id: str, message: Any, *, recipients: Collection[str] | None) -> Receipt:
         """`MESSAGE_UPDATE` (an edit, a retraction): routed as `message_create`."""
         return await self._message("MESSAGE_UPDATE", channel_id, message, recipients)
 
+    @both_ways
     async def message_reaction_add(
         self, channel_id: str, message: Any, *, recipients: Collection[str] | None
     ) -> Receipt:
         """`MESSAGE_REACTION_ADD` with the whole message: routed as `message_create`."""
         return await self._message("MESSAGE_REACTION_ADD", channel_id, message, recipients)
 
+    @both_ways
     async def message_reaction_remove(
         self, channel_id: str, message: Any, *, recipients: Collection[str] | None
     ) -> Receipt:
@@ -171,51 +181,62 @@ class MewBroadcaster:
             return await self._to.broadcast_to_users(recipients, event, message)
         return await self._to.broadcast_to_room(channel_id, event, message)
 
+    @both_ways
     async def channel_update(self, server_id: str, channel: Any) -> Receipt:
         """`CHANNEL_UPDATE` to the server."""
         return await self._to.broadcast_to_room(server_id, "CHANNEL_UPDATE", channel)
 
+    @both_ways
     async def channel_delete(self, server_id: str, channel_id: str) -> Receipt:
         """`CHANNEL_DELETE` to the server. The channel's room is emptied."""
         await self._to.close_room(channel_id)
         return await self._to.broadcast_to_room(server_id, "CHANNEL_DELETE", ChannelDelete(channel_id, server_id))
 
+    @both_ways
     async def category_update(self, server_id: str, category: Any) -> Receipt:
         """`CATEGORY_UPDATE` to the server."""
         return await self._to.broadcast_to_room(server_id, "CATEGORY_UPDATE", category)
 
+    @both_ways
     async def category_delete(self, server_id: str, category_id: str) -> Receipt:
         """`CATEGORY_DELETE` to the server."""
         return await self._to.broadcast_to_room(server_id, "CATEGORY_DELETE", CategoryDelete(category_id))
 
+    @both_ways
     async def sticker_create(self, server_id: str, sticker: Any) -> Receipt:
         """`STICKER_CREATE` to the server."""
         return await self._to.broadcast_to_room(server_id, "STICKER_CREATE", sticker)
 
+    @both_ways
     async def sticker_update(self, server_id: str, sticker: Any) -> Receipt:
         """`STICKER_UPDATE` to the server."""
         return await self._to.broadcast_to_room(server_id, "STICKER_UPDATE", sticker)
 
+    @both_ways
     async def sticker_delete(self, server_id: str, sticker_id: str) -> Receipt:
         """`STICKER_DELETE` to the server."""
         return await self._to.broadcast_to_room(server_id, "STICKER_DELETE", StickerDelete(sticker_id))
 
+    @both_ways
     async def dm_channel_create(self, channel_id: str, channel: Any, *, recipients: Collection[str]) -> Receipt:
         """`DM_CHANNEL_CREATE` to those concerned, who enter the channel's room. `channel` carries `recipients`."""
         for user_id in recipients:
             await self._to.add_user_to_room(user_id, channel_id)
         return await self._to.broadcast_to_users(recipients, "DM_CHANNEL_CREATE", channel)
 
+    @both_ways
     async def server_update(self, server_id: str, server: Any) -> Receipt:
         """`SERVER_UPDATE` to the server."""
         return await self._to.broadcast_to_room(server_id, "SERVER_UPDATE", server)
 
+    @both_ways
     async def server_delete(self, server_id: str) -> Receipt:
         """`SERVER_DELETE` to the server, whose room and channels' rooms are then emptied."""
         receipt = await self._to.broadcast_to_room(server_id, "SERVER_DELETE", ServerReference(server_id))
         await self._to.close_room(server_id)
         return receipt
 
+    @both_ways
     async def server_kick(self, server_id: str, user_id: str) -> Receipt:
         """`SERVER_KICK` to the kicked user alone, who is out of the rooms first; `MEMBER_LEAVE` to those who remain."""
         await self._to.remove_user_from_room(user_id, server_id)
@@ -223,17 +244,20 @@ class MewBroadcaster:
         await self.member_leave(server_id, user_id)
         return receipt
 
+    @both_ways
     async def member_join(self, server_id: str, user_id: str) -> Receipt:
         """`MEMBER_JOIN` to the server, the new member included, who enters the rooms first."""
         await self._to.add_user_to_room(user_id, server_id)
         await self._to.refresh_rooms(user_id)
         return await self._to.broadcast_to_room(server_id, "MEMBER_JOIN", ServerMember(server_id, user_id))
 
+    @both_ways
     async def member_leave(self, server_id: str, user_id: str) -> Receipt:
         """`MEMBER_LEAVE` to those who remain: who leaves is out of the rooms first."""
         await self._to.remove_user_from_room(user_id, server_id)
         return await self._to.broadcast_to_room(server_id, "MEMBER_LEAVE", ServerMember(server_id, user_id))
 
+    @both_ways
     async def permissions_update(
         self, server_id: str, *, channel_id: str | None = None, user_id: str | None = None
     ) -> Receipt:
@@ -252,8 +276,13 @@ class MewBroadcaster:
         await self._to.refresh_rooms(user_id)
         return await self._to.broadcast_to_user(user_id, "PERMISSIONS_UPDATE", event)
 
+    @both_ways
     async def system_bot_config_update(self, service_type: str, bot_id: str) -> Receipt:
         """`SYSTEM_BOT_CONFIG_UPDATE` to the services of that type, on Infra."""
         return await self._to.broadcast_to_room(
             service_type, "SYSTEM_BOT_CONFIG_UPDATE", BotConfigUpdate(service_type, bot_id), gateway=self._infra
         )
+
+
+class SyncMewBroadcaster(Blocking, MewBroadcaster):
+    """`MewBroadcaster` for threads: its methods return when the event has been sent."""

@@ -153,6 +153,33 @@ async def test_history_holds_what_a_client_was_entitled_to_and_nothing_else(make
 
 
 @on_every_broker
+async def test_the_latest_of_an_event_in_a_room(make_bench: type[Bench]) -> None:
+    bench = make_bench()
+    broker = bench.broker(history_ttl=60.0)
+    await broker.start(Listener())
+    assert await broker.latest(MEW, LOBBY, "news") is None
+    for payload in (b"1", b"2"):
+        await broker.publish(to_lobby(payload=payload))
+    second = broker.position()
+    await broker.publish(to_lobby("other"))
+    await broker.publish(to_lobby(payload=b"of another gateway", gateway=INFRA))
+
+    found = await broker.latest(MEW, LOBBY, "news")
+    assert found is not None
+    assert (found.payload, found.position) == (b"2", second)
+    assert await broker.latest(MEW, ATTIC, "news") is None
+    assert await broker.latest(MEW, LOBBY, "news", since=second) is None
+    assert await broker.latest(MEW, LOBBY, "news", since=Position("elsewhere-1")) == found
+    await broker.publish(to_lobby(payload=b"3"))
+    found = await broker.latest(MEW, LOBBY, "news", since=second)
+    assert found is not None
+    assert found.payload == b"3"
+    await bench.pass_time(61.0)
+    assert await broker.latest(MEW, LOBBY, "news") is None
+    await broker.stop()
+
+
+@on_every_broker
 async def test_a_volatile_publication_is_delivered_and_not_kept(make_bench: type[Bench]) -> None:
     broker = make_bench().broker()
     listener = Listener()

@@ -1,0 +1,81 @@
+// Made by `python -m asgi_realtime types` from the gateway's declarations in Python: change them there.
+
+/** The client is in. It should `ping` every `heartbeatInterval` milliseconds. */
+export interface ConnectionEstablished {
+  readonly clientId: string;
+  readonly timestamp: string;
+  readonly heartbeatInterval: number;
+}
+
+/** Where a job stands. */
+export interface JobStatus {
+  readonly jobId: string;
+  readonly status: string;
+  readonly currentStage: string | null;
+  readonly completedStages: readonly string[];
+  readonly timestamp: string;
+}
+
+/** A stage of a job is done; `nextStage` is null after the last. */
+export interface StageCompleted {
+  readonly jobId: string;
+  readonly stage: string;
+  readonly nextStage: string | null;
+  readonly timestamp: string;
+}
+
+/** A job failed; `stage` is null where it was in none. */
+export interface JobError {
+  readonly jobId: string;
+  readonly error: string;
+  readonly stage: string | null;
+  readonly timestamp: string;
+}
+
+/** Why something the client sent was refused, or why it is about to be closed. */
+export interface Problem {
+  readonly message: string;
+  readonly code: "FORBIDDEN" | "INTERNAL" | "INVALID_MESSAGE" | "RATE_LIMITED" | "TOO_LARGE" | "UNAUTHORIZED";
+  readonly timestamp: string;
+}
+
+/** The server is there. */
+export interface Pong {
+  readonly timestamp: string;
+}
+
+/** Which job. */
+export interface JobReference {
+  readonly jobId: string;
+}
+
+/** What a client sends to replace its token. */
+export interface NewToken {
+  readonly token: string;
+}
+
+/** What the server sends. */
+export type ServerFrame =
+  /** To the new client. */
+  | ({ readonly type: "connection_established" } & ConnectionEstablished)
+  /** To who joined the job; the last one also to a client that joins later. */
+  | { readonly type: "job_status"; readonly data: JobStatus }
+  /** To who joined the job. */
+  | { readonly type: "stage_completed"; readonly data: StageCompleted }
+  /** To who joined the job. */
+  | { readonly type: "job_error"; readonly data: JobError }
+  /** To the client concerned. */
+  | ({ readonly type: "error" } & Problem)
+  /** To the client that sent `ping`. */
+  | ({ readonly type: "pong" } & Pong);
+
+/** What a client sends. */
+export type ClientFrame =
+  /** Joins a job; its last known `job_status` follows at once. */
+  | ({ readonly type: "join_job" } & JobReference)
+  /** Leaves a job. */
+  | ({ readonly type: "leave_job" } & JobReference)
+  /** Answered with `pong`. */
+  | { readonly type: "ping" }
+  /** Replaces a JWT; answered with `connection_established`. */
+  | ({ readonly type: "auth" } & NewToken);
