@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from asgi_realtime.broker.base import Broker
 from asgi_realtime.catalogue import encode
-from asgi_realtime.connection import Dialect
+from asgi_realtime.connection import Connection, Dialect
 from asgi_realtime.errors import BrokerUnavailable, ConfigurationError, PayloadTooLarge
 from asgi_realtime.limits import Limits, check_room_name
 from asgi_realtime.messages import (
@@ -28,6 +28,7 @@ from asgi_realtime.messages import (
     RevokeToken,
     RevokeUser,
     RoomName,
+    TakeOver,
     Target,
     ToAll,
     ToRoom,
@@ -94,6 +95,11 @@ class Broadcaster:
         )
         narrowed._host = self._host
         return narrowed
+
+    @property
+    def gateway(self) -> str | None:
+        """The gateway it is narrowed to: the first one mounted, or the one that `of` named. None: there is none."""
+        return self._gateway
 
     @property
     def sync(self) -> SyncBroadcaster:
@@ -206,6 +212,25 @@ class Broadcaster:
         """Close every connection of a user, on the gateway named or on all of them."""
         name = None if gateway is None else self._named(gateway)
         await self._command(DisconnectUser(name, UserId(user_id), code, reason))
+
+    async def take_over(
+        self, connection: Connection, event: str, data: Any = None, *, code: int = 1008, reason: str = "replaced"
+    ) -> None:
+        """Make a connection its user's only one: those that took over before, anywhere, get `event` and are closed.
+
+        For gateways that allow one device at a time: each connection does it once, in `on_connect`.
+        """
+        payload, _ = encode(data)
+        command = TakeOver(
+            gateway=connection.gateway,
+            user_id=connection.identity.user_id,
+            connection_id=connection.id,
+            event=event,
+            payload=payload,
+            code=code,
+            reason=reason,
+        )
+        await self._command(command)
 
     async def revoke_token(self, jti: str) -> None:
         """Refuse the token with this `jti` from now on, and cut its connections."""

@@ -106,6 +106,7 @@ class Connection:
         "refresh",
         "rooms",
         "state",
+        "took_over",
         "transport",
     )
 
@@ -133,6 +134,8 @@ class Connection:
         """The question to the host about this connection's rooms that is under way."""
         self.state: Any = None
         """For the gateway: whatever belongs to this connection and nobody else."""
+        self.took_over = False
+        """Whether it has become its user's only connection; see `TakeOver`."""
         self.closed = False
         self.end_code: int | None = None
         """Why we ended it, if we did."""
@@ -195,13 +198,15 @@ class Connection:
         """End the connection after what was sent. A second call does nothing."""
         self.end(code, reason)
 
-    def end(self, code: int, reason: str) -> None:
-        """`close` for callers that cannot wait. Close-once."""
+    def end(self, code: int, reason: str, last: Frame | None = None) -> None:
+        """`close` for callers that cannot wait. Close-once. `last` is written before the close."""
         if not self.closed:
             self._hub.flush()
             self.closed = True
             self.end_code = code
             self._held = None
+            if last is not None:
+                self.transport.push(last)
             self.transport.close(code, reason)
 
     @property
@@ -270,13 +275,16 @@ class Refresh:
     """One question to the host about one connection, while it is under way.
 
     `missed` are the changes made meanwhile: the host's answer may be older than they are, so they
-    are made again on top of it. `again` says that the question itself was asked anew.
+    are made again on top of it. `again` says that the question itself was asked anew. While the
+    connection is being let in (`entering`), whoever lets it in is told of the host's `error`.
     """
 
-    __slots__ = ("again", "done", "missed", "task")
+    __slots__ = ("again", "done", "entering", "error", "missed", "task")
 
     def __init__(self) -> None:
         self.missed: list[Callable[[Connection], None]] = []
         self.again = False
+        self.entering = False
+        self.error: BaseException | None = None
         self.task: asyncio.Task[None] | None = None
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
+from typing import TypeAlias
 
 from asgi_realtime.batch import Batch, Soon
 from asgi_realtime.broker.base import Broker
@@ -25,6 +26,7 @@ from asgi_realtime.messages import (
     RevokeToken,
     RevokeUser,
     RoomName,
+    TakeOver,
     ToRoom,
 )
 from asgi_realtime.metrics import Metrics
@@ -33,16 +35,20 @@ from asgi_realtime.revocations import Revocations
 from asgi_realtime.rooms import Rooms
 from asgi_realtime.tasks import Tasks
 
+Choose: TypeAlias = Callable[[Publication, Sequence[Connection]], Sequence[Connection]]
+"""Says which of the recipients get a publication, at the moment of its delivery. Must not wait."""
+
 
 class _Mount:
     """A gateway as the hub knows it."""
 
-    __slots__ = ("dialect", "limits", "rooms", "rooms_of")
+    __slots__ = ("choose", "dialect", "limits", "rooms", "rooms_of")
 
-    def __init__(self, dialect: Dialect, limits: Limits, rooms_of: RoomsOf | None) -> None:
+    def __init__(self, dialect: Dialect, limits: Limits, rooms_of: RoomsOf | None, choose: Choose | None) -> None:
         self.dialect = dialect
         self.limits = limits
         self.rooms_of = rooms_of
+        self.choose = choose
         self.rooms = Rooms()
 
     def frame(self, publication: Publication) -> Frame:
@@ -74,9 +80,20 @@ class Hub:
         self._batch = Batch(self._soon)
         self._refresher = Refresher(self._tasks)
 
-    def mount(self, gateway: GatewayName, dialect: Dialect, limits: Limits, rooms_of: RoomsOf | None = None) -> None:
-        """Make a gateway known. `rooms_of` asks the host for an identity's rooms, where there is such a host."""
-        self._mounts[gateway] = _Mount(dialect, limits, rooms_of)
+    def mount(
+        self,
+        gateway: GatewayName,
+        dialect: Dialect,
+        limits: Limits,
+        rooms_of: RoomsOf | None = None,
+        choose: Choose | None = None,
+    ) -> None:
+        """Make a gateway known.
+
+        `rooms_of` asks the host for an identity's rooms, where there is such a host; `choose` has a
+        say in who gets a publication, where a gateway wants one.
+        """
+        self._mounts[gateway] = _Mount(dialect, limits, rooms_of, choose)
         self._dialects[gateway] = dialect
 
     @property
@@ -107,6 +124,8 @@ class Hub:
                 for connection in recipients
                 if connection.id not in publication.except_ and not (publication.volatile and connection.behind)
             ]
+        if mount.choose is not None and recipients:
+            recipients = mount.choose(publication, recipients)
         if not recipients:
             return 0
         frame = mount.frame(publication)
@@ -201,6 +220,9 @@ class Hub:
         mount = self._mounts.get(command.gateway)
         if mount is None:
             return None
+        if isinstance(command, TakeOver):
+            self._take_over(mount, command)
+            return None
         if isinstance(command, RefreshRooms):
             connections = mount.rooms.recipients(command.target)
             if mount.rooms_of is None or not connections:
@@ -224,6 +246,15 @@ class Hub:
         else:
             rooms.leave(connection, command.room)
 
+    @staticmethod
+    def _take_over(mount: _Mount, command: TakeOver) -> None:
+        last = mount.dialect.event(command.event, command.payload)
+        for connection in mount.rooms.of_user(command.user_id):
+            if connection.id == command.connection_id:
+                connection.took_over = True
+            elif connection.took_over:
+                connection.end(command.code, command.reason, last)
+
     def _cut_off(self, command: RevokeToken | RevokeUser | DisconnectUser) -> None:
         if isinstance(command, RevokeToken):
             self._revocations.revoke_token(command.jti)
@@ -242,12 +273,22 @@ class Hub:
                 if self._revocations.is_revoked(connection.identity):
                     connection.end(1008, "credentials revoked")
 
+    async def enter(self, connection: Connection) -> None:
+        """Ask the host for the rooms of a connection that is being let in, and put it there.
+
+        Raises whatever the host raised.
+        """
+        await self._refresher.enter(*self._question(connection))
+
     def refresh(self, connection: Connection) -> Awaitable[None]:
         """Ask the host for a connection's rooms and put it there; the connection is held until then.
 
         If the host fails, the connection is ended: what it may see is not known.
         """
+        return self._refresher.start(*self._question(connection))
+
+    def _question(self, connection: Connection) -> tuple[Connection, Rooms, RoomsOf, float]:
         mount = self._mounts[connection.gateway]
         if mount.rooms_of is None:
             raise RuntimeError(f"the gateway {connection.gateway} was mounted without rooms_of")
-        return self._refresher.start(connection, mount.rooms, mount.rooms_of, mount.limits.handler_timeout)
+        return connection, mount.rooms, mount.rooms_of, mount.limits.handler_timeout

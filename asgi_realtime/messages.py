@@ -141,6 +141,22 @@ class DisconnectUser(msgspec.Struct, frozen=True, tag="disconnect"):
     reason: str
 
 
+class TakeOver(msgspec.Struct, frozen=True, tag="take_over", kw_only=True):
+    """Make a connection its user's only one on the gateway: the earlier ones get a last event and are closed.
+
+    Earlier are those that took over before, in the order of commands. So of several at the same time,
+    on whatever processes, the last one stays; one whose own command is still to come is left alone.
+    """
+
+    gateway: GatewayName
+    user_id: UserId
+    connection_id: ConnectionId
+    event: str
+    payload: bytes
+    code: int
+    reason: str
+
+
 class RevokeToken(msgspec.Struct, frozen=True, tag="revoke_token"):
     """Refuse a token from now on, and cut the connections that were opened with it."""
 
@@ -154,7 +170,9 @@ class RevokeUser(msgspec.Struct, frozen=True, tag="revoke_user"):
     issued_before: float
 
 
-Command: TypeAlias = AddToRoom | RemoveFromRoom | CloseRoom | RefreshRooms | DisconnectUser | RevokeToken | RevokeUser
+Command: TypeAlias = (
+    AddToRoom | RemoveFromRoom | CloseRoom | RefreshRooms | DisconnectUser | TakeOver | RevokeToken | RevokeUser
+)
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):

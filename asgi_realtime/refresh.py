@@ -25,7 +25,7 @@ class Refresher:
 
     From `start` until the answer nothing is written to the connection: broadcasts are held, and
     those to rooms it turns out to have lost are dropped. A host that fails or is too slow costs the
-    connection, never the secrecy of a room.
+    connection, never the secrecy of a room: it is not let in, or is ended.
     """
 
     def __init__(self, tasks: Tasks) -> None:
@@ -43,6 +43,16 @@ class Refresher:
             work = self._run(connection, refresh, rooms, rooms_of, timeout)
             refresh.task = self._tasks.spawn(work, name="refresh of rooms")
         return asyncio.shield(refresh.done)
+
+    async def enter(self, connection: Connection, rooms: Rooms, rooms_of: RoomsOf, timeout: float) -> None:
+        """`start` for a connection that is being let in. Raises what the host raised."""
+        done = self.start(connection, rooms, rooms_of, timeout)
+        refresh = connection.refresh
+        assert refresh is not None
+        refresh.entering = True
+        await done
+        if refresh.error is not None:
+            raise refresh.error
 
     def cancel(self, connection: Connection) -> None:
         """Forget the question about a connection that is gone. Those who wait for it go on."""
@@ -70,7 +80,9 @@ class Refresher:
             for change in refresh.missed:
                 change(connection)
         except (Exception, asyncio.CancelledError) as error:
-            if not connection.closed:
+            if refresh.entering:
+                refresh.error = error
+            elif not connection.closed:
                 logger.error("%r: the host could not say which rooms it may see: %r", connection, error)
                 connection.end(1011, "rooms unavailable")
         finally:

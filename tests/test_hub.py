@@ -30,6 +30,7 @@ from asgi_realtime.messages import (
     RevokeToken,
     RevokeUser,
     RoomName,
+    TakeOver,
     Target,
     ToAll,
     ToRoom,
@@ -227,6 +228,55 @@ async def test_disconnecting_a_user() -> None:
     assert len(world.rooms) == 1
 
 
+def taking_over(connection: Connection, gateway: GatewayName = GATEWAY) -> TakeOver:
+    return TakeOver(
+        gateway=gateway,
+        user_id=connection.identity.user_id,
+        connection_id=connection.id,
+        event="kick",
+        payload=b"{}",
+        code=1008,
+        reason="another device",
+    )
+
+
+async def test_of_connections_that_take_over_the_last_in_order_stays() -> None:
+    world = World()
+    (first, to_first), (second, to_second), (third, to_third) = [world.admit("ann") for _ in range(3)]
+    bob, to_bob = world.admit("bob")
+    for connection in (bob, first):
+        world.hub.apply(taking_over(connection))
+    assert world.rooms.of_user(ANN) == (first, second, third)  # the others' turns are still to come
+    world.hub.deliver(publication("news", ToAll()))
+    second.hold()  # as one that is being let in
+    world.hub.apply(taking_over(second))
+    assert to_first.events == ["news", "kick"]
+    assert to_first.closes == [(1008, "another device")]
+    # From another process, where it is: nobody here is that connection.
+    elsewhere, _ = world.connection("ann")
+    world.hub.apply(taking_over(elsewhere))
+    assert to_second.events == ["news", "kick"]
+    assert to_second.closes == [(1008, "another device")]
+    world.hub.apply(taking_over(third))
+    assert world.rooms.of_user(ANN) == (third,)
+    assert (to_third.closes, to_bob.closes) == ([], [])
+
+
+async def test_a_gateway_may_choose_among_the_recipients() -> None:
+    world = World()
+    world.hub.mount(
+        GATEWAY,
+        JSONDialect(),
+        world.limits,
+        choose=lambda event, found: [c for c in found if c.identity.user_id == BOB],
+    )
+    _, to_ann = world.admit("ann")
+    assert world.deliver(publication("one", ToAll())) == 0
+    _, to_bob = world.admit("bob")
+    assert world.deliver(publication("two", ToAll())) == 1
+    assert (to_ann.events, to_bob.events) == ([], ["two"])
+
+
 async def test_commands_for_a_gateway_of_another_process() -> None:
     world = World()
     world.admit()
@@ -234,6 +284,7 @@ async def test_commands_for_a_gateway_of_another_process() -> None:
         CloseRoom(OTHER, RoomName("a")),
         AddToRoom(OTHER, ANN, RoomName("a")),
         RefreshRooms(OTHER, ToAll()),
+        taking_over(world.admit("ann")[0], OTHER),
     ):
         assert world.hub.apply(command) is None
 

@@ -27,7 +27,17 @@ from asgi_realtime.gateways.handlers import Handler, check_event, declared
 from asgi_realtime.hub import Hub
 from asgi_realtime.inbox import Inbox
 from asgi_realtime.limits import Limits
-from asgi_realtime.messages import ConnectionId, Frame, GatewayName, Handshake, Identity, Json, RoomName, UserId
+from asgi_realtime.messages import (
+    ConnectionId,
+    Frame,
+    GatewayName,
+    Handshake,
+    Identity,
+    Json,
+    Publication,
+    RoomName,
+    UserId,
+)
 from asgi_realtime.metrics import Metrics
 from asgi_realtime.presence.base import Presence
 from asgi_realtime.revocations import Revocations
@@ -175,6 +185,10 @@ class Gateway:
         """Ask the host which rooms an identity may see. Overridden by gateways that have such a service."""
         return {}
 
+    def choose(self, publication: Publication, recipients: Sequence[Connection]) -> Sequence[Connection]:
+        """Say which of the recipients here get a publication, at the moment of its delivery. Must not wait."""
+        return recipients
+
     def refuse(
         self,
         connection: Connection,
@@ -208,7 +222,14 @@ class Gateway:
         self._parts = parts
         self.dialect = dialect
         has_service = type(self).rooms_of is not Gateway.rooms_of
-        parts.hub.mount(self.name, dialect, self.limits, self.rooms_of if has_service else None)
+        chooses = type(self).choose is not Gateway.choose
+        parts.hub.mount(
+            self.name,
+            dialect,
+            self.limits,
+            self.rooms_of if has_service else None,
+            self.choose if chooses else None,
+        )
         self._broadcaster = parts.broadcaster.of(self.name)
         self._authenticate = self._authenticator or self.default_authenticator(parts)
         self._handlers = {event: Handler(event, function) for event, function in self.functions.items()}

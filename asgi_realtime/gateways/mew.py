@@ -87,7 +87,7 @@ class MewGateway(SocketIOGateway):
 
     async def on_connect(self, connection: Connection) -> None:
         """Rooms, then `PRESENCE_INITIAL_STATE`, then `ready`."""
-        await self.parts.hub.refresh(connection)
+        await self.parts.hub.enter(connection)
         online = await self.parts.presence.online(self.name)
         await connection.send("PRESENCE_INITIAL_STATE", sorted(online | {connection.identity.user_id}))
         await connection.send("ready")
