@@ -20,6 +20,18 @@ from asgi_realtime.errors import (
     TooLarge,
     Unauthorized,
 )
+from asgi_realtime.gateways.chat import ChatGateway
+from asgi_realtime.gateways.chat_broadcaster import ChatBroadcaster, SyncChatBroadcaster
+from asgi_realtime.gateways.chat_events import ChatMessage
+from asgi_realtime.gateways.chat_service import (
+    Blocked,
+    ChatService,
+    Delivery,
+    Muted,
+    NotAMember,
+    OfflineMessages,
+    SavedMessage,
+)
 from asgi_realtime.gateways.handlers import on
 from asgi_realtime.gateways.infra import InfraGateway
 from asgi_realtime.gateways.jobs import JobsBroadcaster, JobsGateway, JobsService, SyncJobsBroadcaster
@@ -37,7 +49,13 @@ from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.json_dialect import FlatJSONDialect, JSONDialect
 from asgi_realtime.limits import Limits
 from asgi_realtime.messages import Frame, Handshake, Identity, Receipt
-from asgi_realtime.middleware import RealtimeMiddleware, get_broadcaster, get_jobs_broadcaster, get_mew_broadcaster
+from asgi_realtime.middleware import (
+    RealtimeMiddleware,
+    get_broadcaster,
+    get_chat_broadcaster,
+    get_jobs_broadcaster,
+    get_mew_broadcaster,
+)
 from asgi_realtime.realtime import Realtime
 from asgi_realtime.settings import Settings
 
@@ -77,6 +95,19 @@ __all__ = [
     "MessageCreate",
     "UserRooms",
     "InfraGateway",
+    # Chat
+    "ChatGateway",
+    "ChatService",
+    "ChatMessage",
+    "SavedMessage",
+    "Blocked",
+    "Muted",
+    "NotAMember",
+    "OfflineMessages",
+    "Delivery",
+    "ChatBroadcaster",
+    "SyncChatBroadcaster",
+    "get_chat_broadcaster",
     # Jobs
     "JobsGateway",
     "JobsService",

@@ -8,12 +8,13 @@ from pathlib import Path
 import click
 
 from asgi_realtime.gateways.base import Gateway
+from asgi_realtime.gateways.chat import ChatGateway
 from asgi_realtime.gateways.infra import InfraGateway
 from asgi_realtime.gateways.jobs import JobsGateway
 from asgi_realtime.gateways.mew import MewGateway
 from asgi_realtime.typescript.files import AnyGateway, file_name, typescript
 
-SYSTEMS: tuple[type[Gateway], ...] = (MewGateway, InfraGateway, JobsGateway)
+SYSTEMS: tuple[type[Gateway], ...] = (MewGateway, InfraGateway, ChatGateway, JobsGateway)
 
 
 @click.group()

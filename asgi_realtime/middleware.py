@@ -10,6 +10,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from asgi_realtime.broadcaster import Broadcaster
 from asgi_realtime.cors import SharedCORS
 from asgi_realtime.errors import ConfigurationError
+from asgi_realtime.gateways.chat import ChatGateway
+from asgi_realtime.gateways.chat_broadcaster import ChatBroadcaster
 from asgi_realtime.gateways.jobs import JobsBroadcaster, JobsGateway
 from asgi_realtime.gateways.mew import MewBroadcaster, MewGateway
 from asgi_realtime.lifespan import Lifespan
@@ -132,6 +134,16 @@ async def get_mew_broadcaster(conn: HTTPConnection) -> MewBroadcaster:
     """
     realtime = _realtime_of(conn)
     return MewBroadcaster(realtime.broadcaster.of(realtime.one(MewGateway).name))
+
+
+async def get_chat_broadcaster(conn: HTTPConnection) -> ChatBroadcaster:
+    """The typed broadcaster of the mounted `ChatGateway`: for FastAPI's `Depends`.
+
+    Raises:
+        ConfigurationError: if none is mounted.
+    """
+    realtime = _realtime_of(conn)
+    return ChatBroadcaster(realtime.broadcaster.of(realtime.one(ChatGateway).name))
 
 
 async def get_jobs_broadcaster(conn: HTTPConnection) -> JobsBroadcaster:

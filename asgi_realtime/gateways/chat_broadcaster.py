@@ -1,0 +1,137 @@
+"""Chat's events as methods, each of which knows where its event goes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from asgi_realtime.faces import Blocking, TypedBroadcaster, both_ways
+from asgi_realtime.gateways.chat_events import (
+    ChatMessage,
+    ChatType,
+    FriendAccepted,
+    FriendRequest,
+    GroupAnnouncement,
+    GroupDissolved,
+    GroupInvite,
+    GroupMember,
+    GroupMemberKick,
+    GroupMemberMute,
+    GroupTransfer,
+    Kick,
+    MessageRevoked,
+)
+from asgi_realtime.messages import Receipt
+
+OTHER_DEVICE = "您的账号在其他设备登录"
+"""Your account has logged in on another device."""
+
+
+class ChatBroadcaster(TypedBroadcaster):
+    """One method per server event of Chat. Where one changes who is in a group, it moves the connections too.
+
+    Call them after the database has committed. They raise what `Broadcaster` raises.
+    """
+
+    @property
+    def sync(self) -> SyncChatBroadcaster:
+        """The same methods for threads: sync routes, Flask views, workers."""
+        return SyncChatBroadcaster(self)
+
+    @both_ways
+    async def message(
+        self, message: ChatMessage, *, owed: Collection[str] | None = None, except_: str | tuple[str, ...] = ()
+    ) -> Receipt:
+        """`message`: `single` to `to_id` and to its sender's devices, `group` to the group.
+
+        `owed` names the users who have not got it yet, where they are not everybody. `except_` is the
+        sending connection. A message is delivered once, however often this is called with its id.
+        """
+        # The length keeps a user's id and a message's apart, whatever characters they are of.
+        key = f"message {len(message.from_id)} {message.from_id} {message.id}"
+        if owed is not None:
+            return await self._to.broadcast_to_users(owed, "message", message, except_=except_, key=key)
+        if message.chat_type == "group":
+            return await self._to.broadcast_to_room(message.to_id, "message", message, except_=except_, key=key)
+        sides = (message.to_id, message.from_id)
+        return await self._to.broadcast_to_users(sides, "message", message, except_=except_, key=key)
+
+    @both_ways
+    async def message_revoked(self, message_id: str, *, from_id: str, to_id: str, chat_type: ChatType) -> Receipt:
+        """`message_revoked` to both sides, or to the group."""
+        event = MessageRevoked(message_id, from_id, to_id, chat_type)
+        if chat_type == "group":
+            return await self._to.broadcast_to_room(to_id, "message_revoked", event)
+        return await self._to.broadcast_to_users((to_id, from_id), "message_revoked", event)
+
+    @both_ways
+    async def kick(self, user_id: str, reason: str = OTHER_DEVICE) -> None:
+        """`kick` to every connection of a user, which are then closed."""
+        await self._to.broadcast_to_user(user_id, "kick", Kick(reason))
+        await self._to.disconnect_user(user_id, code=1008, reason="kicked", gateway=self._to.gateway)
+
+    @both_ways
+    async def friend_request(
+        self, user_id: str, *, request_id: str, from_id: str, from_name: str, create_time: int
+    ) -> Receipt:
+        """`friend_request` to the user who is asked. `create_time` is in milliseconds since the epoch."""
+        event = FriendRequest(request_id, from_id, from_name, create_time)
+        return await self._to.broadcast_to_user(user_id, "friend_request", event)
+
+    @both_ways
+    async def friend_accepted(self, user_id: str, *, friend_id: str, friend_name: str) -> Receipt:
+        """`friend_accepted` to the user who had asked: `friend_id` said yes."""
+        return await self._to.broadcast_to_user(user_id, "friend_accepted", FriendAccepted(friend_id, friend_name))
+
+    @both_ways
+    async def group_invite(self, user_id: str, *, group_id: str, group_name: str, inviter_name: str) -> Receipt:
+        """`group_invite` to the invitee."""
+        return await self._to.broadcast_to_user(
+            user_id, "group_invite", GroupInvite(group_id, group_name, inviter_name)
+        )
+
+    @both_ways
+    async def group_member_join(self, group_id: str, user_id: str) -> None:
+        """A new member: hears the group from now on. There is no event of it."""
+        await self._to.add_user_to_room(user_id, group_id)
+
+    @both_ways
+    async def group_member_quit(self, group_id: str, user_id: str) -> Receipt:
+        """`group_member_quit` to those who remain: who quits is out first."""
+        await self._to.remove_user_from_room(user_id, group_id)
+        return await self._to.broadcast_to_room(group_id, "group_member_quit", GroupMember(group_id, user_id))
+
+    @both_ways
+    async def group_member_kick(self, group_id: str, user_id: str) -> Receipt:
+        """`group_member_kick` to the user put out, who is out first; `group_member_quit` to those who remain."""
+        await self._to.remove_user_from_room(user_id, group_id)
+        receipt = await self._to.broadcast_to_user(user_id, "group_member_kick", GroupMemberKick(group_id, user_id))
+        await self._to.broadcast_to_room(group_id, "group_member_quit", GroupMember(group_id, user_id))
+        return receipt
+
+    @both_ways
+    async def group_dissolved(self, group_id: str) -> Receipt:
+        """`group_dissolved` to the group, which is then emptied."""
+        receipt = await self._to.broadcast_to_room(group_id, "group_dissolved", GroupDissolved(group_id))
+        await self._to.close_room(group_id)
+        return receipt
+
+    @both_ways
+    async def group_transfer(self, group_id: str, new_owner_id: str) -> Receipt:
+        """`group_transfer` to the group."""
+        return await self._to.broadcast_to_room(group_id, "group_transfer", GroupTransfer(group_id, new_owner_id))
+
+    @both_ways
+    async def group_member_mute(self, group_id: str, user_id: str, *, muted: bool) -> Receipt:
+        """`group_member_mute` to the group."""
+        event = GroupMemberMute(group_id, user_id, muted)
+        return await self._to.broadcast_to_room(group_id, "group_member_mute", event)
+
+    @both_ways
+    async def group_announcement(self, group_id: str, announcement: str) -> Receipt:
+        """`group_announcement` to the group."""
+        event = GroupAnnouncement(group_id, announcement)
+        return await self._to.broadcast_to_room(group_id, "group_announcement", event)
+
+
+class SyncChatBroadcaster(Blocking, ChatBroadcaster):
+    """`ChatBroadcaster` for threads: its methods return when the event has been sent."""

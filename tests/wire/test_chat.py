@@ -1,0 +1,225 @@
+"""Chat through real sockets, against a real SQLite; and what is left of a message when the process is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sqlite3
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import websockets
+from starlette.applications import Starlette
+from websockets.asyncio.client import ClientConnection
+
+from asgi_realtime import ChatGateway, Limits, RealtimeMiddleware
+from asgi_realtime.auth import create_token
+from tests.chat import OTHER_DEVICE, SETTINGS, Service
+from tests.servers import Serve
+from tests.waiting import until
+
+PATIENCE = 20.0
+_ROOT = Path(__file__).parents[2]
+_BAD_TOKEN = {"message": "令牌无效或已过期"}
+
+
+class Client:
+    """Somebody's socket."""
+
+    def __init__(self, websocket: ClientConnection) -> None:
+        self._websocket = websocket
+
+    async def send(self, kind: str, data: Any = None) -> None:
+        await self._websocket.send(json.dumps({"type": kind} | ({} if data is None else {"data": data})))
+
+    async def next(self) -> tuple[str, Any]:
+        async with asyncio.timeout(PATIENCE):
+            frame = json.loads(await self._websocket.recv())
+        return frame["type"], frame.get("data")
+
+    async def ends(self) -> int | None:
+        """The code of the close, which must come next."""
+        async with asyncio.timeout(PATIENCE):
+            with pytest.raises(websockets.ConnectionClosed):
+                await self._websocket.recv()
+        return self._websocket.close_code
+
+    async def hears_nothing(self) -> None:
+        """Nothing was sent to it before the answer to what it sends now."""
+        await self.send("ping")
+        assert await self.next() == ("pong", None)
+
+
+@contextlib.asynccontextmanager
+async def connected(url: str, query: str = "") -> AsyncIterator[Client]:
+    async with websockets.connect(url + "/chat" + query, compression=None, ping_interval=None) as websocket:
+        yield Client(websocket)
+
+
+@contextlib.asynccontextmanager
+async def entered(url: str, user_id: str) -> AsyncIterator[Client]:
+    async with connected(url) as client:
+        await client.send("auth", {"token": create_token(user_id, SETTINGS)})
+        assert await client.next() == ("auth_success", {"userId": user_id})
+        yield client
+
+
+async def start(serve: Serve, service: Service, **options: Any) -> str:
+    gateway = ChatGateway(service=service, **options)
+    server = await serve(RealtimeMiddleware(Starlette(), gateways=[gateway], settings=SETTINGS))
+    return server.websocket_url
+
+
+def message(id: str, **changes: Any) -> dict[str, Any]:
+    return {"id": id, "fromId": "ann", "toId": "bob", "chatType": "single", "content": "hello"} | changes
+
+
+def ack(id: str) -> tuple[str, Any]:
+    return "ack", {"id": id, "status": "success"}
+
+
+async def test_the_second_login_kicks_the_first(serve: Serve, tmp_path: Path) -> None:
+    url = await start(serve, Service(tmp_path / "chat.db"))
+    async with entered(url, "ann") as first, entered(url, "ann") as second:
+        assert await first.next() == ("kick", {"reason": OTHER_DEVICE})
+        assert await first.ends() == 1008
+        await second.hears_nothing()
+
+
+async def test_the_ack_comes_after_the_row(serve: Serve, tmp_path: Path) -> None:
+    service = Service(tmp_path / "chat.db")
+    url = await start(serve, service)
+    other = sqlite3.connect(tmp_path / "chat.db", isolation_level=None)
+    async with entered(url, "ann") as ann, entered(url, "bob") as bob:
+        other.execute("BEGIN EXCLUSIVE")  # now nobody can save anything
+        await ann.send("message", message("m1"))
+        await ann.hears_nothing()
+        await bob.hears_nothing()
+        other.execute("COMMIT")
+        other.close()
+        assert await ann.next() == ack("m1")
+        assert service.messages() == ["m1"]
+        kind, data = await bob.next()
+        assert (kind, data["id"]) == ("message", "m1")
+
+
+async def test_every_text(serve: Serve, tmp_path: Path) -> None:
+    service = Service(tmp_path / "chat.db")
+    service.group("muted", "ann", "bob")
+    service.put("UPDATE members SET muted = 1")
+    service.put("INSERT INTO blocks VALUES ('eve', 'ann')")
+    url = await start(serve, service, limits=Limits(event_rate=0.001, event_burst=9))
+    async with connected(url) as ann, entered(url, "bob") as bob:
+        await ann.send("message", message("m0"))
+        assert await ann.next() == ("error", {"message": "未认证"})
+        await ann.send("auth", {"token": create_token("ann", SETTINGS)})
+        assert await ann.next() == ("auth_success", {"userId": "ann"})
+        refused: list[tuple[str, dict[str, Any]]] = [
+            ("消息缺少必要字段", {"toId": None}),
+            ("消息内容过长", {"content": "字" * 10_001}),
+            ("发送者身份不符", {"fromId": "bob"}),
+            ("对方已将你屏蔽", {"toId": "eve"}),
+            ("你已被禁言", {"toId": "muted", "chatType": "group"}),
+            ("你不是群成员", {"toId": "other", "chatType": "group"}),
+        ]
+        for text, changes in refused:
+            await ann.send("message", message("m1", **changes))
+            assert await ann.next() == ("error", {"message": text, "messageId": "m1"})
+        for id, content in (("m2", "字" * 10_000), ("m3", "😀" * 10_000)):  # characters, not bytes
+            await ann.send("message", message(id, content=content))
+            assert await ann.next() == ack(id)
+            assert (await bob.next())[1]["content"] == content
+        service.put("ALTER TABLE messages RENAME TO elsewhere")
+        await ann.send("message", message("m4"))
+        assert await ann.next() == ("error", {"message": "服务器内部错误", "messageId": "m4"})
+        service.put("ALTER TABLE elsewhere RENAME TO messages")
+        await ann.send("message", message("m5"))
+        assert await ann.next() == ("error", {"message": "消息发送过于频繁", "messageId": "m5"})
+        await bob.hears_nothing()
+    assert service.messages() == ["m2", "m3"]
+
+
+async def test_bad_tokens_and_none(serve: Serve, tmp_path: Path) -> None:
+    url = await start(serve, Service(tmp_path / "chat.db"), auth_timeout=0.5)
+    expired = create_token("ann", SETTINGS, expires_in=-1)
+    for token in ("forged", expired):
+        async with connected(url) as by_frame, connected(url, f"?token={token}") as by_query:
+            await by_frame.send("auth", {"token": token})
+            for client in (by_frame, by_query):
+                assert await client.next() == ("auth_error", _BAD_TOKEN)
+                assert await client.ends() == 1008
+    async with connected(url) as silent:
+        assert await silent.next() == ("auth_error", _BAD_TOKEN)
+        assert await silent.ends() == 1008
+    async with connected(url, f"?token={create_token('ann', SETTINGS)}") as good:
+        assert await good.next() == ("auth_success", {"userId": "ann"})
+
+
+class Host:
+    """The service in a process of its own."""
+
+    def __init__(self, process: asyncio.subprocess.Process, url: str) -> None:
+        self.url = url
+        self._process = process
+
+    async def killed(self) -> None:
+        async with asyncio.timeout(PATIENCE):
+            assert await self._process.wait() == -9
+
+
+@contextlib.asynccontextmanager
+async def host(database: Path, *arguments: str) -> AsyncIterator[Host]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.chat", str(database), *arguments), cwd=_ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(PATIENCE):
+            line = (await process.stdout.readline()).decode()
+        yield Host(process, line.removeprefix("running on http").strip().join(["ws", ""]))
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        await process.communicate()
+
+
+@pytest.mark.parametrize("moment", ["saved", "delivered"])
+async def test_a_process_killed_between_save_and_ack(moment: str, tmp_path: Path) -> None:
+    """Killed right after a commit: of the message, which nobody has got; or of its delivery."""
+    database = tmp_path / "chat.db"
+    seen: list[str] = []
+
+    async def listen(bob: Client) -> None:
+        with contextlib.suppress(websockets.ConnectionClosed):
+            while True:
+                kind, data = await bob.next()
+                assert kind == "message"
+                seen.append(data["id"])
+
+    async with host(database, "--die", moment) as first:
+        async with entered(first.url, "ann") as ann, entered(first.url, "bob") as bob:
+            listening = asyncio.create_task(listen(bob))
+            await ann.send("message", message("m1"))
+            await first.killed()
+            await listening
+    assert Service(database).messages() == ["m1"]
+    assert seen == ([] if moment == "saved" else ["m1"])
+
+    async with host(database) as second, entered(second.url, "ann") as ann:
+        await ann.send("message", message("m1"))
+        assert await ann.next() == ack("m1")
+        async with entered(second.url, "bob") as bob:
+            listening = asyncio.create_task(listen(bob))
+            for id in ("m1", "m2"):
+                await ann.send("message", message(id))
+                assert await ann.next() == ack(id)
+            await until(lambda: "m2" in seen, seconds=PATIENCE)
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+        async with entered(second.url, "bob") as bob:
+            await bob.hears_nothing()
+    assert seen == ["m1", "m2"]
