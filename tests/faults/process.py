@@ -62,13 +62,13 @@ class Process:
 
 @contextlib.asynccontextmanager
 async def target_process(
-    folder: Path, *arguments: str, environ: dict[str, str] | None = None
+    folder: Path, *arguments: str, module: str = "tests.faults.target", environ: dict[str, str] | None = None
 ) -> AsyncIterator[Process]:
-    """Run `tests.faults.target` with these arguments and variables until the block ends."""
+    """Run a module of this folder with these arguments and variables until the block ends."""
     output = folder / "output"
     with output.open("wb") as file:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.faults.target", *arguments),
+            *(sys.executable, "-m", module, *arguments),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=file,
             stderr=file,
