@@ -32,6 +32,7 @@ from asgi_realtime.gateways.chat_service import (
     OfflineMessages,
     SavedMessage,
 )
+from asgi_realtime.gateways.events import EventsBroadcaster, EventsGateway, SyncEventsBroadcaster
 from asgi_realtime.gateways.handlers import on
 from asgi_realtime.gateways.infra import InfraGateway
 from asgi_realtime.gateways.jobs import JobsBroadcaster, JobsGateway, JobsService, SyncJobsBroadcaster
@@ -53,6 +54,7 @@ from asgi_realtime.middleware import (
     RealtimeMiddleware,
     get_broadcaster,
     get_chat_broadcaster,
+    get_events_broadcaster,
     get_jobs_broadcaster,
     get_mew_broadcaster,
 )
@@ -95,6 +97,11 @@ __all__ = [
     "MessageCreate",
     "UserRooms",
     "InfraGateway",
+    # Events
+    "EventsGateway",
+    "EventsBroadcaster",
+    "SyncEventsBroadcaster",
+    "get_events_broadcaster",
     # Chat
     "ChatGateway",
     "ChatService",

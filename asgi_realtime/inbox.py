@@ -26,15 +26,11 @@ class Inbox:
         self._running = False
         self._room: asyncio.Future[None] | None = None
         self.refused = 0
-        """Events refused for their number since one was accepted."""
+        """Events refused for their number since one was accepted, as the gateway counts them."""
 
     def admits(self, now: float) -> bool:
-        """Whether one more event is within the rate."""
-        if self._bucket.take(now):
-            self.refused = 0
-            return True
-        self.refused += 1
-        return False
+        """Whether one more event is within the connection's rate."""
+        return self._bucket.take(now)
 
     @property
     def full(self) -> bool:

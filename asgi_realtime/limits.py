@@ -44,6 +44,11 @@ class Limits:
     """Events per second one connection may send, on average. Over: `RATE_LIMITED`."""
     event_burst: int = 1_000
     """Events one connection may send at once. Over: `RATE_LIMITED`."""
+    user_event_rate: float = 400.0
+    """Events per second that all connections of one user to one gateway of this process may send together,
+    on average. Over: `RATE_LIMITED`."""
+    user_event_burst: int = 2_000
+    """Events that all connections of one user to one gateway may send at once. Over: `RATE_LIMITED`."""
     events_in_flight: int = 64
     """Events of one connection that may wait for their handler. Then reading pauses."""
     handler_timeout: float = 30.0

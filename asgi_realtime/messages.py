@@ -43,6 +43,7 @@ class Handshake(msgspec.Struct, frozen=True, kw_only=True):
 
     `headers` are lower-cased names; of a repeated header the last wins, as in HTTP libraries for
     Python. `auth` is the payload of a Socket.IO CONNECT, or the `data` of a JSON `auth` frame.
+    `scheme` is how the server was reached: `http` or `ws`, with an `s` where there was TLS.
     """
 
     gateway: GatewayName
@@ -52,6 +53,7 @@ class Handshake(msgspec.Struct, frozen=True, kw_only=True):
     cookies: Mapping[str, str] = {}
     auth: Json = None
     client_address: str | None = None
+    scheme: str = "http"
 
     def __repr__(self) -> str:
         # Headers, cookies, query and auth hold credentials, which must not get into a log by accident.

@@ -12,6 +12,7 @@ from asgi_realtime.cors import SharedCORS
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.gateways.chat import ChatGateway
 from asgi_realtime.gateways.chat_broadcaster import ChatBroadcaster
+from asgi_realtime.gateways.events import EventsBroadcaster, EventsGateway
 from asgi_realtime.gateways.jobs import JobsBroadcaster, JobsGateway
 from asgi_realtime.gateways.mew import MewBroadcaster, MewGateway
 from asgi_realtime.lifespan import Lifespan
@@ -134,6 +135,16 @@ async def get_mew_broadcaster(conn: HTTPConnection) -> MewBroadcaster:
     """
     realtime = _realtime_of(conn)
     return MewBroadcaster(realtime.broadcaster.of(realtime.one(MewGateway).name))
+
+
+async def get_events_broadcaster(conn: HTTPConnection) -> EventsBroadcaster:
+    """The typed broadcaster of the mounted `EventsGateway`: for FastAPI's `Depends`.
+
+    Raises:
+        ConfigurationError: if none is mounted.
+    """
+    realtime = _realtime_of(conn)
+    return EventsBroadcaster(realtime.broadcaster.of(realtime.one(EventsGateway).name))
 
 
 async def get_chat_broadcaster(conn: HTTPConnection) -> ChatBroadcaster:

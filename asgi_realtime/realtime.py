@@ -90,6 +90,12 @@ class Realtime:
         self.engineio = EngineIO(
             settings=self.settings,
             origins=self.origins,
+            guests=[
+                origin
+                for mounted in self.gateways
+                if isinstance(mounted, SocketIOGateway)
+                for origin in mounted.extra_origins(self.settings)
+            ],
             open=self._open,
             wheel=self.wheel,
             tasks=self.tasks,
@@ -114,6 +120,7 @@ class Realtime:
     def _mount(self) -> None:
         parts = Parts(
             settings=self.settings,
+            origins=self.origins,
             hub=self.hub,
             presence=self.presence,
             broadcaster=self.broadcaster,
@@ -126,7 +133,7 @@ class Realtime:
         for mounted in self.gateways:
             if isinstance(mounted, WebSocketGateway):
                 mounted.bind(parts, mounted.wire)
-                self.websockets[mounted.name] = WebSocketEndpoint(mounted, parts=parts, origins=self.origins)
+                self.websockets[mounted.name] = WebSocketEndpoint(mounted, parts=parts)
             elif isinstance(mounted, SocketIOGateway):
                 mounted.bind(parts, SocketIODialect(mounted.name))
             elif isinstance(mounted, Gateway):
@@ -179,6 +186,16 @@ class Realtime:
             await self.broker.start(self.hub)
             await self.presence.start(self._offline)
             self._signals.install()
+            await self._started_up()
+
+    async def _started_up(self) -> None:
+        try:
+            for mounted in self.gateways:
+                if isinstance(mounted, Gateway):
+                    await mounted.on_start()
+        except BaseException:
+            await self.stop()
+            raise
 
     async def stop(self) -> None:
         """Tell the clients, let what is queued reach them and handlers finish, then end every task.

@@ -20,7 +20,6 @@ from asgi_realtime.frame_writing import offered
 from asgi_realtime.gateways.base import Parts
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.messages import Frame, Handshake, Json
-from asgi_realtime.origins import OriginPolicy
 from asgi_realtime.outbox import Outbox
 from asgi_realtime.writer import Writer
 
@@ -33,17 +32,16 @@ _IDLE_CHECK = 60.0
 class WebSocketEndpoint:
     """The ASGI application of one JSON gateway's path."""
 
-    def __init__(self, gateway: WebSocketGateway, *, parts: Parts, origins: OriginPolicy) -> None:
+    def __init__(self, gateway: WebSocketGateway, *, parts: Parts) -> None:
         self.gateway = gateway
         self._parts = parts
-        self._origins = origins
         self._clients: set[WebSocketClient] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one WebSocket."""
         request = Request(scope)
         await receive()  # websocket.connect
-        if not self._origins.allows(request.origin, host=request.host, scheme=request.scheme):
+        if not self.gateway.origins.allows(request.origin, host=request.host, scheme=request.scheme):
             await send({"type": "websocket.close", "code": 1008, "reason": "origin not allowed"})
             return
         try:

@@ -12,8 +12,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "asgi_realtime"
 
 FLOORS = (
-    {"messages", "errors", "settings", "limits", "metrics", "tasks", "keys", "rfc6455"},
-    {"origins", "auth", "jwks", "revocations", "catalogue", "frame_transport"},
+    {"messages", "errors", "settings", "limits", "metrics", "tasks", "keys", "rfc6455", "timestamps"},
+    {"origins", "auth", "jwks", "revocations", "catalogue", "frame_transport", "user_rates"},
     {"broker", "presence"},
     {
         *("batch", "connection", "frame_writing", "hub", "inbox", "json_dialect", "outbox", "refresh", "rooms"),

@@ -54,6 +54,7 @@ class Request:
             query=self.query,
             cookies=cookie_parser(self._headers.get("cookie", "")),
             client_address=self.address,
+            scheme=self.scheme,
         )
 
 

@@ -7,7 +7,7 @@ import logging
 import secrets
 import weakref
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from http import HTTPStatus
 from types import MappingProxyType
 
@@ -39,6 +39,9 @@ class EngineIO:
 
     `open` is called once per session with the session on which to build; what it returns receives
     the messages. It may push frames at once. Raising from it refuses the client.
+
+    `guests` are more origins than those of the policy: such a page may open a session, of which the
+    application knows the origin, and use sessions that it opened itself, but nobody else's.
     """
 
     def __init__(
@@ -46,13 +49,15 @@ class EngineIO:
         *,
         settings: Settings,
         origins: OriginPolicy,
+        guests: Collection[str] = (),
         open: Callable[[Session], Application],
         wheel: TimerWheel,
         tasks: Tasks,
         metrics: Metrics,
     ) -> None:
         self._settings = settings
-        self._origins = origins
+        self._origins = origins.with_extra(*guests)
+        self._everywhere = origins
         self._application = open
         self._wheel = wheel
         self._tasks = tasks
@@ -203,7 +208,15 @@ class EngineIO:
         session = self._sessions.get(session_id)
         if session is None:
             raise responses.unknown_session()
+        if not self._may_use(request, session):
+            raise responses.forbidden()
         return session
+
+    def _may_use(self, request: Request, session: Session) -> bool:
+        # Behind another page's session there may be namespaces that a guest must not talk to.
+        return request.origin == session.handshake.origin or self._everywhere.allows(
+            request.origin, host=request.host, scheme=request.scheme
+        )
 
     def _check_capacity(self, request: Request) -> None:
         limits = self._settings.limits

@@ -22,7 +22,15 @@ from asgi_realtime.auth import Authenticator, JWTVerifier
 from asgi_realtime.broadcaster import Broadcaster
 from asgi_realtime.catalogue import EventDeclaration, down, encode
 from asgi_realtime.connection import Connection, Dialect, Transport
-from asgi_realtime.errors import ConfigurationError, Disconnect, InvalidMessage, RateLimited, Refusal, Unauthorized
+from asgi_realtime.errors import (
+    ConfigurationError,
+    Disconnect,
+    Forbidden,
+    InvalidMessage,
+    RateLimited,
+    Refusal,
+    Unauthorized,
+)
 from asgi_realtime.gateways.handlers import Handler, check_event, declared
 from asgi_realtime.hub import Hub
 from asgi_realtime.inbox import Inbox
@@ -39,10 +47,12 @@ from asgi_realtime.messages import (
     UserId,
 )
 from asgi_realtime.metrics import Metrics
+from asgi_realtime.origins import OriginPolicy
 from asgi_realtime.presence.base import Presence
 from asgi_realtime.revocations import Revocations
 from asgi_realtime.settings import Settings
 from asgi_realtime.tasks import Tasks, TimerWheel
+from asgi_realtime.user_rates import UserRates
 
 logger = logging.getLogger("asgi_realtime")
 
@@ -59,6 +69,7 @@ class Parts:
     """What the composition root hands to each gateway."""
 
     settings: Settings
+    origins: OriginPolicy
     hub: Hub
     presence: Presence
     broadcaster: Broadcaster
@@ -137,9 +148,12 @@ class Gateway:
         self.functions: dict[str, Callable[..., Any]] = declared(self)
         self._handlers: dict[str, Handler] = {}
         self._parts: Parts | None = None
+        self._rates: UserRates
         self._broadcaster: Broadcaster
         self._authenticate: Authenticator
         self.dialect: Dialect
+        self.origins: OriginPolicy
+        """Who may connect, once it is mounted: what `MEW_CORS_ORIGINS` names, and `extra_origins`."""
 
     # What host code uses and overrides
 
@@ -154,6 +168,13 @@ class Gateway:
             return function
 
         return register
+
+    def extra_origins(self, settings: Settings) -> Collection[str]:
+        """Origins whose pages may connect to this gateway, but not to others, beside those of `MEW_CORS_ORIGINS`."""
+        return ()
+
+    async def on_start(self) -> None:
+        """The server has started, and nobody is connected yet. Raise to stop it again."""
 
     async def on_connect(self, connection: Connection) -> None:
         """An authenticated client is about to be let in. Join rooms, send first events, or raise to refuse.
@@ -230,6 +251,8 @@ class Gateway:
             self.rooms_of if has_service else None,
             self.choose if chooses else None,
         )
+        self._rates = UserRates(self.limits.user_event_rate, self.limits.user_event_burst)
+        self.origins = parts.origins.with_extra(*self.extra_origins(parts.settings))
         self._broadcaster = parts.broadcaster.of(self.name)
         self._authenticate = self._authenticator or self.default_authenticator(parts)
         self._handlers = {event: Handler(event, function) for event, function in self.functions.items()}
@@ -246,6 +269,7 @@ class Gateway:
         """
         parts = self.parts
         try:
+            self._check_origin(handshake)
             async with asyncio.timeout(self.limits.handler_timeout):
                 identity = await self._authenticate(handshake)
                 connection = self._make(handshake, identity, transport)
@@ -261,6 +285,11 @@ class Gateway:
             logger.error("%s: connecting failed: %r", self.name, error, exc_info=not isinstance(error, TimeoutError))
             raise Refusal("internal error", code="INTERNAL") from None
         return connection
+
+    def _check_origin(self, handshake: Handshake) -> None:
+        # A Socket.IO transport may have been opened by a page that only another gateway lets in.
+        if not self.origins.allows(handshake.origin, host=handshake.headers.get("host"), scheme=handshake.scheme):
+            raise Forbidden("origin not allowed")
 
     def _make(self, handshake: Handshake, identity: Identity, transport: ClientTransport) -> Connection:
         return Connection(
@@ -308,8 +337,11 @@ class Gateway:
     def admits(self, connection: Connection, event: str, sent: Sequence[Json], acknowledge: Acknowledge | None) -> bool:
         """Whether one more event is within the rate. If not, the client has been told, or put out."""
         inbox = connection.inbox
-        if inbox.admits(asyncio.get_running_loop().time()):
+        now = asyncio.get_running_loop().time()
+        if inbox.admits(now) and self._rates.admits(connection.identity.user_id, now):
+            inbox.refused = 0
             return True
+        inbox.refused += 1
         if inbox.refused > self.limits.event_burst:
             connection.end(1008, "too many events")
         else:

@@ -9,6 +9,7 @@ import msgspec
 
 from asgi_realtime.catalogue import down, up
 from asgi_realtime.gateways.base import NewToken
+from asgi_realtime.timestamps import iso
 
 Code: TypeAlias = Literal["UNAUTHORIZED", "FORBIDDEN", "INVALID_MESSAGE", "RATE_LIMITED", "TOO_LARGE", "INTERNAL"]
 CODES: dict[str, Code] = {code: code for code in get_args(Code)}
@@ -24,7 +25,7 @@ def written(when: datetime.datetime | None = None) -> str:
         when = datetime.datetime.now(datetime.UTC)
     elif when.tzinfo is None:
         raise ValueError("a time without a zone: datetime.now(timezone.utc) has one")
-    return when.astimezone(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return iso(when.timestamp())
 
 
 class JobReference(msgspec.Struct, frozen=True, rename="camel"):

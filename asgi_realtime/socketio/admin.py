@@ -9,7 +9,6 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from asgi_realtime.catalogue import encode
@@ -20,6 +19,7 @@ from asgi_realtime.socketio.client import Member
 from asgi_realtime.socketio.dialect import SocketIODialect
 from asgi_realtime.socketio.exceptions import ConnectionRefusedError
 from asgi_realtime.socketio.observer import Observer
+from asgi_realtime.timestamps import iso
 
 if TYPE_CHECKING:
     from asgi_realtime.socketio.server import SocketIOServer
@@ -254,7 +254,7 @@ def _describe(connection: Connection) -> Json:
             "secure": connection.state.environ["wsgi.url_scheme"] == "https",
             "url": handshake.path,
             "issued": round(issued * 1000),
-            "time": _iso(issued),
+            "time": iso(issued),
         },
         "rooms": sorted(connection.rooms),
     }
@@ -271,9 +271,4 @@ def _size(event: str, args: Sequence[Any]) -> int:
 
 
 def _now() -> str:
-    return _iso(time.time())
-
-
-def _iso(timestamp: float) -> str:
-    """A time as JavaScript writes it."""
-    return datetime.fromtimestamp(timestamp, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return iso(time.time())

@@ -16,7 +16,13 @@ settings = Settings(
     # Kept all the same, but so short that it has stopped to grow when memory is looked at.
     history_size=100,
     # All clients come from one address and say more than people do. The limits are checked all the same.
-    limits=Limits(sessions_per_address=100_000, event_rate=1e9, event_burst=1_000_000_000),
+    limits=Limits(
+        sessions_per_address=100_000,
+        event_rate=1e9,
+        event_burst=1_000_000_000,
+        user_event_rate=1e9,
+        user_event_burst=1_000_000_000,
+    ),
 )
 
 

@@ -1,0 +1,258 @@
+"""Events: Socket.IO namespace `/events` (PROTOCOLS.md, section 2). Reads top to bottom as that page."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from asgi_realtime.auth import Authenticator, JWTAuthenticator, from_auth, from_query
+from asgi_realtime.catalogue import down
+from asgi_realtime.connection import Connection
+from asgi_realtime.errors import Forbidden, Refusal
+from asgi_realtime.faces import Blocking, TypedBroadcaster, both_ways
+from asgi_realtime.gateways.base import Acknowledge, Parts, Success
+from asgi_realtime.gateways.handlers import call_host, on
+from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
+from asgi_realtime.limits import Limits
+from asgi_realtime.messages import Identity, Json, Receipt
+from asgi_realtime.settings import Settings
+from asgi_realtime.timestamps import iso
+
+CONTENT_CHARACTERS = 1_000
+"""Longest content of a message, in characters (not bytes)."""
+
+NO_ACCESS = "无权访问此房间"
+TOO_LONG = "消息过长"
+IMPROPER = "包含不当内容"
+TEXTS = {
+    "FORBIDDEN": NO_ACCESS,
+    "RATE_LIMITED": "消息发送过于频繁",
+    "INVALID_MESSAGE": "消息格式错误",
+    "INTERNAL": "服务器内部错误",
+}
+"""What a client is told, by the code of the refusal."""
+
+Decide: TypeAlias = Callable[[Identity, str], Awaitable[Any] | Any]
+"""The host's answer about a user and a text: true for yes. Async, or sync (then it runs in a thread)."""
+Hook: TypeAlias = Callable[..., Awaitable[Any] | Any]
+
+
+class RoomRequest(msgspec.Struct, frozen=True):
+    """The room a client asks to join or leave."""
+
+    room: str
+
+
+class InRoom(msgspec.Struct, frozen=True, kw_only=True):
+    """The client is in the room, or has left it, as it asked."""
+
+    success: Literal[True] = True
+    room: str
+
+
+class NewMessage(msgspec.Struct, frozen=True):
+    """What a client says: to a room it is in, or without one to everybody else."""
+
+    content: str
+    room: str | None = None
+
+
+class Message(msgspec.Struct, frozen=True, rename="camel"):
+    """What somebody said. The timestamp is ISO 8601, in UTC."""
+
+    sender_id: str
+    content: str
+    timestamp: str
+
+
+class RoomMember(msgspec.Struct, frozen=True, rename="camel"):
+    """Who joined or left which room."""
+
+    user_id: str
+    room: str
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """What an acknowledgement says when the server refuses."""
+
+    success: Literal[False] = False
+    message: str
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """Why something a client sent was refused."""
+
+    message: str
+
+
+class EventsGateway(SocketIOGateway):
+    """Rooms that clients join by themselves, and messages between their members."""
+
+    events = (
+        down("user:joined", RoomMember, to="the room's other members"),
+        down("user:left", RoomMember, to="those who are still in the room"),
+        down("message", Message, to="the room, the sender included; without a room everybody but the sender"),
+        down("error", Problem, to="the client whose event was refused, unless it waits for an acknowledgement"),
+    )
+    refusal = Failure
+
+    def __init__(
+        self,
+        namespace: str = "/events",
+        *,
+        may_join: Decide | None = None,
+        content_filter: Decide | None = None,
+        initialised: Hook | None = None,
+        connected: Hook | None = None,
+        disconnected: Hook | None = None,
+        authenticator: Authenticator | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        """Make the gateway. All functions may be async, or sync (then they run in a thread).
+
+        Args:
+            namespace: where it is mounted.
+            may_join: `(identity, room)`: whether the user may join. Default: everybody may, every room.
+            content_filter: `(identity, content)`: whether this may be said. Default: everything may.
+            initialised: `()`, when the server has started. Raising stops it.
+            connected: `(connection)`, before the client is let in. Raising refuses it.
+            disconnected: `(connection, reason)`, after the client has left every room.
+            authenticator: who may connect. Default: a JWT in `auth.token` or the query `token`.
+            limits: bounds of this gateway alone. Default: those of the settings.
+        """
+        super().__init__(namespace, authenticator=authenticator, limits=limits)
+        self._may_join = may_join
+        self._content_filter = content_filter
+        self._initialised = initialised
+        self._connected = connected
+        self._disconnected = disconnected
+
+    def default_authenticator(self, parts: Parts) -> Authenticator:
+        """A JWT in `auth.token`, else in the query, of which logs show nothing."""
+        return JWTAuthenticator(parts.require_verifier(), [from_auth("token"), from_query("token")], parts.revocations)
+
+    def extra_origins(self, settings: Settings) -> Collection[str]:
+        """`CORS_ORIGIN`, for this gateway alone."""
+        return [settings.events_cors_origin] if settings.events_cors_origin else []
+
+    @on("join")
+    async def join(self, asked: RoomRequest, connection: Connection) -> InRoom:
+        """Enters the room, if the host lets the user; its other members get `user:joined`."""
+        room = asked.room
+        if self._may_join is not None and not await call_host(self._may_join, connection.identity, room):
+            raise Forbidden(NO_ACCESS)
+        if room not in connection.rooms:
+            await connection.join(room)
+            if room not in connection.rooms:  # the client has gone, or was put out, while we waited
+                raise Forbidden(NO_ACCESS)
+            await self._tell("user:joined", connection, room)
+        return InRoom(room=room)
+
+    @on("leave")
+    async def leave(self, asked: RoomRequest, connection: Connection) -> InRoom:
+        """Leaves the room; all who are in it get `user:left`."""
+        if asked.room in connection.rooms:
+            await connection.leave(asked.room)
+            await self._tell("user:left", connection, asked.room)
+        return InRoom(room=asked.room)
+
+    @on("message")
+    async def message(self, new: NewMessage, connection: Connection) -> Success:
+        """Goes to everybody in the room, which the sender must be in; without a room to everybody else."""
+        if new.room is not None and new.room not in connection.rooms:
+            raise Forbidden(NO_ACCESS)
+        if len(new.content) > CONTENT_CHARACTERS:
+            raise Refusal(TOO_LONG, code="TOO_LONG")
+        if self._content_filter is not None and not await call_host(
+            self._content_filter, connection.identity, new.content
+        ):
+            raise Refusal(IMPROPER, code="IMPROPER")
+        message = Message(connection.identity.user_id, new.content, iso(time.time()))
+        if new.room is None:
+            await self.broadcaster.broadcast_to_all("message", message, except_=connection.id)
+        else:
+            await self.broadcaster.broadcast_to_room(new.room, "message", message)
+        return Success()
+
+    def refuse(
+        self,
+        connection: Connection,
+        event: str,
+        sent: Sequence[Json],
+        refusal: Refusal,
+        acknowledge: Acknowledge | None,
+    ) -> None:
+        """Say why, in the words of the contract: in the acknowledgement, or where there is none by `error`."""
+        text = TEXTS.get(refusal.reply_code, refusal.message)
+        if acknowledge is not None:
+            acknowledge([Failure(message=text)])
+        else:
+            self.reply(connection, "error", Problem(text))
+
+    async def on_start(self) -> None:
+        """The host's hook `initialised`."""
+        if self._initialised is not None:
+            await call_host(self._initialised)
+
+    async def on_connect(self, connection: Connection) -> None:
+        """The host's hook `connected`."""
+        if self._connected is not None:
+            await call_host(self._connected, connection)
+
+    async def on_disconnect(self, connection: Connection, reason: str) -> None:
+        """Who is gone has left every room; then the host's hook `disconnected`."""
+        for room in tuple(connection.rooms):
+            await self._tell("user:left", connection, room)
+        if self._disconnected is not None:
+            await call_host(self._disconnected, connection, reason)
+
+    async def _tell(self, event: str, connection: Connection, room: str) -> None:
+        member = RoomMember(connection.identity.user_id, room)
+        await self.broadcaster.broadcast_to_room(room, event, member, except_=connection.id)
+
+
+class EventsBroadcaster(TypedBroadcaster):
+    """What a host sends on Events: its own events, and those that clients know from each other."""
+
+    @property
+    def sync(self) -> SyncEventsBroadcaster:
+        """The same methods for threads: sync routes, workers."""
+        return SyncEventsBroadcaster(self)
+
+    @both_ways
+    async def broadcast_to_room(self, room: str, event: str, data: Any = None) -> Receipt:
+        """An event of the host's own to everybody in a room."""
+        return await self._to.broadcast_to_room(room, event, data)
+
+    @both_ways
+    async def broadcast_to_all(self, event: str, data: Any = None) -> Receipt:
+        """An event of the host's own to everybody: an announcement, say."""
+        return await self._to.broadcast_to_all(event, data)
+
+    @both_ways
+    async def message(self, sender_id: str, content: str, *, room: str | None = None) -> Receipt:
+        """`message` to the room, or to everybody, with the time of now. Neither length nor content is checked."""
+        message = Message(sender_id, content, iso(time.time()))
+        if room is None:
+            return await self._to.broadcast_to_all("message", message)
+        return await self._to.broadcast_to_room(room, "message", message)
+
+    @both_ways
+    async def user_joined(self, user_id: str, room: str) -> Receipt:
+        """Put a user's connections into a room; `user:joined` to those who were in it before."""
+        receipt = await self._to.broadcast_to_room(room, "user:joined", RoomMember(user_id, room))
+        await self._to.add_user_to_room(user_id, room)
+        return receipt
+
+    @both_ways
+    async def user_left(self, user_id: str, room: str) -> Receipt:
+        """Take a user's connections out of a room (they lost access, say); `user:left` to those who remain."""
+        await self._to.remove_user_from_room(user_id, room)
+        return await self._to.broadcast_to_room(room, "user:left", RoomMember(user_id, room))
+
+
+class SyncEventsBroadcaster(Blocking, EventsBroadcaster):
+    """`EventsBroadcaster` for threads: its methods return when the event has been sent."""
