@@ -9,12 +9,13 @@ import click
 
 from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.gateways.chat import ChatGateway
+from asgi_realtime.gateways.events import EventsGateway
 from asgi_realtime.gateways.infra import InfraGateway
 from asgi_realtime.gateways.jobs import JobsGateway
 from asgi_realtime.gateways.mew import MewGateway
 from asgi_realtime.typescript.files import AnyGateway, file_name, typescript
 
-SYSTEMS: tuple[type[Gateway], ...] = (MewGateway, InfraGateway, ChatGateway, JobsGateway)
+SYSTEMS: tuple[type[Gateway], ...] = (MewGateway, InfraGateway, EventsGateway, ChatGateway, JobsGateway)
 
 
 @click.group()

@@ -170,7 +170,7 @@ def test_json_frames() -> None:
 
 
 def test_file_names() -> None:
-    assert [file_name(system) for system in SYSTEMS] == ["mew.ts", "infra.ts", "chat.ts", "jobs.ts"]
+    assert [file_name(system) for system in SYSTEMS] == ["mew.ts", "infra.ts", "events.ts", "chat.ts", "jobs.ts"]
     assert file_name(SocketIOGateway("/white/board")) == "white-board.ts"
     assert file_name(BoardGateway("/x")) == "board.ts"
 

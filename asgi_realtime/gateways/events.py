@@ -140,7 +140,7 @@ class EventsGateway(SocketIOGateway):
 
     @on("join")
     async def join(self, asked: RoomRequest, connection: Connection) -> InRoom:
-        """Enters the room, if the host lets the user; its other members get `user:joined`."""
+        """Enter the room, if the host lets the user; its other members get `user:joined`."""
         room = asked.room
         if self._may_join is not None and not await call_host(self._may_join, connection.identity, room):
             raise Forbidden(NO_ACCESS)
@@ -153,7 +153,7 @@ class EventsGateway(SocketIOGateway):
 
     @on("leave")
     async def leave(self, asked: RoomRequest, connection: Connection) -> InRoom:
-        """Leaves the room; all who are in it get `user:left`."""
+        """Leave the room; all who are in it get `user:left`."""
         if asked.room in connection.rooms:
             await connection.leave(asked.room)
             await self._tell("user:left", connection, asked.room)
@@ -161,7 +161,7 @@ class EventsGateway(SocketIOGateway):
 
     @on("message")
     async def message(self, new: NewMessage, connection: Connection) -> Success:
-        """Goes to everybody in the room, which the sender must be in; without a room to everybody else."""
+        """Say something to everybody in the room, which one must be in; without a room to everybody else."""
         if new.room is not None and new.room not in connection.rooms:
             raise Forbidden(NO_ACCESS)
         if len(new.content) > CONTENT_CHARACTERS:

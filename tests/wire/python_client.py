@@ -57,6 +57,19 @@ class PythonClient:
         """Send an event without asking for an ack."""
         await self._socket.emit(event, args, namespace=self._namespace)
 
+    async def call(self, event: str, *args: Json) -> list[Json]:
+        """Send an event and return the values of its acknowledgement.
+
+        Raises:
+            TimeoutError: no acknowledgement came in time.
+        """
+        answer: asyncio.Future[list[Json]] = asyncio.get_running_loop().create_future()
+        await self._socket.emit(
+            event, args, namespace=self._namespace, callback=lambda *values: answer.set_result(list(values))
+        )
+        async with asyncio.timeout(PATIENCE):
+            return await answer
+
     async def expect(self, event: str) -> Received:
         """Wait for an event of this name that was not taken yet, and take it. Others stay in their order."""
         async with asyncio.timeout(PATIENCE), self._changed:

@@ -34,6 +34,9 @@ class StockClient(Protocol):
     async def emit(self, event: str, *args: Json) -> None:
         """Send an event."""
 
+    async def call(self, event: str, *args: Json) -> list[Json]:
+        """Send an event and return the values of its acknowledgement."""
+
     async def expect(self, event: str) -> Received:
         """Wait for an event of this name, and take it."""
 
