@@ -194,7 +194,7 @@ class Hub:
             await self.join(connection, room, parent)
             since = None if answer is None else asked_at
             publication = await self._broker.latest(connection.gateway, room, event, since=since)
-            if publication is not None:
+            if publication is not None and connection.id not in publication.except_:
                 first = mount.frame(publication)
             if first is not None:
                 connection.insert(first, mark)

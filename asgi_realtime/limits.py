@@ -58,7 +58,8 @@ class Limits:
     connections_per_user: int = 100
     """Connections of one user to one gateway of this process. Over: connect_error."""
     sessions_per_address: int = 10_000
-    """Transports open from one client address (a proxy's, if the server is not told to trust it). Over: 503."""
+    """Transports open from one client address (a proxy's, if the server is not told to trust it). Over: HTTP 503, or
+    for a JSON WebSocket closed with 1013."""
     sessions: int = 100_000
     """Transports open in this process (for a JSON WebSocket: on its gateway). Over: HTTP 503, or closed with 1013."""
     handshake_bytes: int = 16_384

@@ -6,6 +6,7 @@ import asyncio
 import functools
 import logging
 import weakref
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -36,6 +37,7 @@ class WebSocketEndpoint:
         self.gateway = gateway
         self._parts = parts
         self._clients: set[WebSocketClient] = set()
+        self._addresses: Counter[str | None] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one WebSocket."""
@@ -46,7 +48,7 @@ class WebSocketEndpoint:
             return
         try:
             await send({"type": "websocket.accept"})
-            if len(self._clients) >= self.gateway.limits.sessions:
+            if self._full(request.address):
                 # Accepted first: a browser is shown the code of a close, but nothing of a refused handshake.
                 await send({"type": "websocket.close", "code": 1013, "reason": "too many connections"})
                 return
@@ -55,10 +57,18 @@ class WebSocketEndpoint:
         handshake = msgspec.structs.replace(request.handshake(), gateway=self.gateway.name)
         client = WebSocketClient(self.gateway, handshake, receive, send, parts=self._parts, frames=offered(scope))
         self._clients.add(client)
+        self._addresses[request.address] += 1
         try:
             await client.serve()
         finally:
             self._clients.discard(client)
+            self._addresses[request.address] -= 1
+            if not self._addresses[request.address]:
+                del self._addresses[request.address]
+
+    def _full(self, address: str | None) -> bool:
+        limits = self.gateway.limits
+        return len(self._clients) >= limits.sessions or self._addresses[address] >= limits.sessions_per_address
 
     async def aclose(self) -> None:
         """Close every connection with 1012."""

@@ -268,6 +268,8 @@ async def test_three_tokens(settings: Settings, token: str, accepted: bool) -> N
                 async with client.connect("/ws", query=query):
                     pass
             assert timeless(refused.value.data) == {"message": "Authentication failed", "code": "UNAUTHORIZED"}
+            assert refused.value.closed is not None
+            assert refused.value.closed.code == 1008
 
 
 async def test_who_shares_a_token_is_nobody_else() -> None:

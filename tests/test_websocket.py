@@ -337,9 +337,14 @@ async def test_a_stalled_reader_is_closed_and_others_receive_everything(serve: S
         await nothing_left(gateway, realtime)
 
 
-async def test_sessions_are_limited(serve: Serve) -> None:
-    async with chat(serve, Chat(limits=Limits(sessions=1))) as (_, _, url), connect(url), connect(url) as one_more:
-        assert await close_of(one_more) == ([], 1013)
+@pytest.mark.parametrize("limits", [Limits(sessions=1), Limits(sessions_per_address=1)])
+async def test_sessions_are_limited(limits: Limits, serve: Serve) -> None:
+    async with chat(serve, Chat(limits=limits)) as (_, realtime, url):
+        for _ in range(2):
+            async with connect(url), connect(url) as one_more:
+                assert await close_of(one_more) == ([], 1013)
+            await until(lambda: not realtime.websockets["/chat"]._clients)
+        assert not realtime.websockets["/chat"]._addresses
 
 
 def test_frames() -> None:

@@ -20,15 +20,19 @@ T = TypeVar("T")
 class ConnectionRefused(Exception):
     """The application did not let the client in.
 
-    From a gateway: the `message` and `data` that the client was told. Where the transport itself was
-    refused (a foreign origin, say): `status`, and the text of the response as the message.
+    From a gateway: the `message` and `data` that the client was told, and how a JSON WebSocket was
+    `closed`. Where the transport itself was refused (a foreign origin, say): `status`, and the text
+    of the response as the message.
     """
 
-    def __init__(self, message: str, *, data: Json = None, status: int | None = None) -> None:
+    def __init__(
+        self, message: str, *, data: Json = None, status: int | None = None, closed: Closed | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.data = data
         self.status = status
+        self.closed = closed
 
 
 class Socket(abc.ABC):
