@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TypeAlias
 
-from asgi_realtime.connection import Connection
 from asgi_realtime.messages import Frame, RoomName
+from asgi_realtime.recipients import NOBODY, Recipients
 
 Soon: TypeAlias = Callable[[Callable[[], None]], object]
 
@@ -29,12 +29,12 @@ class Batch:
         """`soon` calls a function at the end of the tick: the running loop's `call_soon`, unless named."""
         self._soon = soon
         self._frames: list[Frame] = []
-        self._recipients: Sequence[Connection] = ()
+        self._recipients = NOBODY
         self._room = RoomName("")
         self._size = 0
         self._ticking = False
 
-    def add(self, recipients: Sequence[Connection], frame: Frame, room: RoomName) -> None:
+    def add(self, recipients: Recipients, frame: Frame, room: RoomName) -> None:
         """Have a frame written to these recipients, after everything added before."""
         # A room's recipients are the very same snapshot until somebody joins or leaves.
         if recipients is not self._recipients:
@@ -62,7 +62,6 @@ class Batch:
             # Emptied first: a recipient that is too slow is ended from within its push, which flushes.
             self._frames = []
             self._size = 0
-            self._recipients = ()
+            self._recipients = NOBODY
             room = self._room
-            for connection in recipients:
-                connection.push(frame, room)
+            recipients.deliver(frame, room)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeAlias
 
+from asgi_realtime.frame_transport import Sink
 from asgi_realtime.inbox import Inbox
 from asgi_realtime.messages import (
     ConnectionId,
@@ -53,6 +54,13 @@ class Transport(Protocol):
     def behind(self) -> bool:
         """Whether so much waits to be written that volatile events should be dropped."""
 
+    @property
+    def direct(self) -> Sink | None:
+        """Where a frame's wire form may be written at once, past `push`; None while that would be wrong.
+
+        Whoever changes it calls the connection's `reroute`.
+        """
+
     def push(self, frame: Frame) -> None:
         """Write a frame after all that was pushed before. Never waits, never raises."""
 
@@ -76,6 +84,9 @@ class Membership(Protocol):
 
     async def leave(self, connection: Connection, room: RoomName) -> None:
         """Take the connection out of a room."""
+
+    def rerouted(self, connection: Connection) -> None:
+        """Broadcasts take another way to this connection: its `sink` has changed."""
 
     def flush(self) -> None:
         """Write the broadcasts that wait for the end of the tick: something else is about to be written."""
@@ -105,6 +116,7 @@ class Connection:
         "inbox",
         "refresh",
         "rooms",
+        "sink",
         "state",
         "took_over",
         "transport",
@@ -147,6 +159,8 @@ class Connection:
         self._holds = 0
         self._held_bytes = 0
         self._held: list[tuple[RoomName | None, Frame]] | None = None
+        self.sink = transport.direct
+        """Where broadcasts are written past `push`, in their wire form. None while that would be wrong."""
 
     def __repr__(self) -> str:
         return f"<Connection {self.id} of {self.identity.user_id!r} on {self.gateway}>"
@@ -202,12 +216,22 @@ class Connection:
         """`close` for callers that cannot wait. Close-once. `last` is written before the close."""
         if not self.closed:
             self._hub.flush()
-            self.closed = True
+            self.shut()
             self.end_code = code
-            self._held = None
             if last is not None:
                 self.transport.push(last)
             self.transport.close(code, reason)
+
+    def shut(self) -> None:
+        """Nothing is written any more: it has ended, whoever ended it."""
+        self.closed = True
+        self._held = None
+        self.reroute()
+
+    def reroute(self) -> None:
+        """Choose the way of broadcasts anew: something has changed that it depends on."""
+        self.sink = None if self.closed or self._held is not None else self.transport.direct
+        self._hub.rerouted(self)
 
     @property
     def behind(self) -> bool:
@@ -215,7 +239,7 @@ class Connection:
         return self.transport.behind
 
     def push(self, frame: Frame, room: RoomName | None = None) -> None:
-        """Write a frame, or keep it while the connection is held. Called once per recipient: no await, no copy.
+        """Write a frame, or keep it while the connection is held. Called for each recipient without a `sink`.
 
         `room` is where the frame was broadcast (`NO_ROOM`: to users or to all; None: to this client alone).
         """
@@ -239,6 +263,7 @@ class Connection:
         self._holds += 1
         if self._held is None and not self.closed:
             self._held = []
+            self.reroute()
         return len(self._held or ())
 
     def insert(self, frame: Frame, mark: int) -> None:
@@ -259,6 +284,7 @@ class Connection:
         for room, frame in held:
             if not room or room in self.rooms:
                 self.transport.push(frame)
+        self.reroute()
 
     def open(self, answer: Frame | None) -> None:
         """End the first `hold`: write the answer to CONNECT, then what `on_connect` sent, then broadcasts."""

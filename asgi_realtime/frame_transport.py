@@ -9,9 +9,25 @@ EXTENSION: Final = "asgi_realtime.frames"
 """Its name in `scope["extensions"]`. Described for servers in `docs/frame-transport.md`."""
 
 
+class Sink(Protocol):
+    """Takes wire bytes: a server's transport, mostly."""
+
+    def write(self, data: bytes, /) -> None:
+        """Write, without waiting."""
+
+
 class FrameTransport(Protocol):
     """One accepted WebSocket, below ASGI's `receive` and `send`. All of it is for the event loop's thread."""
 
+    is_open: bool
+    """Whether frames may be written: from the acceptance to the first close, whoever sends it."""
+    direct: Sink
+    """What is below: its `write` is the one here without the checks.
+
+    For use while the WebSocket is open and nothing is buffered, which ends with a call of `on_held`.
+    """
+    on_held: Callable[[], None] | None
+    """Called, perhaps from within `write`, when something is buffered or the WebSocket is open no more."""
     on_drained: Callable[[], None] | None
     """Called when `buffered` has come back to 0."""
     max_message_bytes: int

@@ -1,24 +1,49 @@
-"""Writing past ASGI `send` through the scope extension `asgi_realtime.frames`."""
+"""Writing past ASGI `send`: whole frames to the server's transport, at once, in order with its own."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Protocol
+
 from starlette.types import Scope
 
-from asgi_realtime.frame_transport import EXTENSION, FrameTransport
+from asgi_realtime.frame_transport import EXTENSION, FrameTransport, Sink
 from asgi_realtime.outbox import Outbox
 
 _BATCH_BYTES = 65_536
 """What is written at a time when the kernel has room again."""
 
 
+class Writable(Protocol):
+    """What writing takes of a `FrameTransport`. Some servers offer that much without knowing it (`stock_uvicorn`)."""
+
+    on_held: Callable[[], None] | None
+    on_drained: Callable[[], None] | None
+
+    @property
+    def is_open(self) -> bool:
+        """See `FrameTransport`, here and below."""
+
+    @property
+    def direct(self) -> Sink:
+        """Write, unchecked."""
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that the kernel has not taken."""
+
+    def write(self, frames: bytes) -> None:
+        """Write whole frames."""
+
+
 def offered(scope: Scope) -> FrameTransport | None:
-    """What the server offers for this WebSocket, if it has the extension."""
+    """What the server offers for this WebSocket, if it has the extension `asgi_realtime.frames`."""
     transport: FrameTransport | None = (scope.get("extensions") or {}).get(EXTENSION)
     return transport
 
 
 class FrameWriting:
-    """Lets an outbox write straight to the server's transport, as long as the kernel takes it all.
+    """Lets an outbox write straight to a transport, as long as the kernel takes it all.
 
     What the kernel does not take waits in the outbox, under its limit, until the server says that
     there is room again. Nothing runs meanwhile.
@@ -26,30 +51,29 @@ class FrameWriting:
 
     __slots__ = ("_outbox", "_transport")
 
-    def __init__(self, outbox: Outbox, transport: FrameTransport) -> None:
+    def __init__(self, outbox: Outbox, transport: Writable) -> None:
         self._outbox = outbox
         self._transport = transport
 
     def start(self) -> None:
         """Write what waits, and whatever is pushed from now on."""
+        self._transport.on_held = self._hold
         self._transport.on_drained = self._drain
-        if not self._transport.buffered:
-            self._drain()
+        self._drain()
 
     def stop(self) -> None:
         """Write nothing more this way."""
-        self._outbox.direct = None
-        self._transport.on_drained = None
+        self._transport.on_held = self._transport.on_drained = None
+        self._hold()
+
+    def _hold(self) -> None:
+        self._outbox.redirect(None)
 
     def _drain(self) -> None:
-        while not self._transport.buffered:
-            frames = self._outbox.take(_BATCH_BYTES)
+        transport, outbox = self._transport, self._outbox
+        while transport.is_open and not transport.buffered:
+            frames = outbox.take(_BATCH_BYTES)
             if not frames:
-                self._outbox.direct = self._write
+                outbox.redirect(transport.direct)
                 return
-            self._transport.write(b"".join([frame.wire for frame in frames]))
-
-    def _write(self, wire: bytes) -> None:
-        self._transport.write(wire)
-        if self._transport.buffered:
-            self._outbox.direct = None
+            transport.write(b"".join([frame.wire for frame in frames]))

@@ -30,6 +30,7 @@ from asgi_realtime.messages import (
     ToRoom,
 )
 from asgi_realtime.metrics import Metrics
+from asgi_realtime.recipients import Recipients
 from asgi_realtime.refresh import Refresher, RoomsOf
 from asgi_realtime.revocations import Revocations
 from asgi_realtime.rooms import Rooms
@@ -110,28 +111,34 @@ class Hub:
     def deliver(self, publication: Publication) -> int:
         """Write a publication to its recipients here. Returns how many there were.
 
-        Encoded and framed once; then one `push` per recipient, over a snapshot, because a push may
-        end a connection that is too slow.
+        Encoded and framed once; then one write per recipient, at the end of the tick (see `Batch`).
         """
         mount = self._mounts.get(publication.gateway)
         if mount is None:
             return 0
         target = publication.target
-        recipients: Sequence[Connection] = mount.rooms.recipients(target)
+        recipients = mount.rooms.recipients(target)
+        chosen: Sequence[Connection] = recipients.connections
         if publication.except_ or publication.volatile:
-            recipients = [
+            chosen = [
                 connection
-                for connection in recipients
+                for connection in chosen
                 if connection.id not in publication.except_ and not (publication.volatile and connection.behind)
             ]
-        if mount.choose is not None and recipients:
-            recipients = mount.choose(publication, recipients)
-        if not recipients:
+        if mount.choose is not None and chosen:
+            chosen = mount.choose(publication, chosen)
+        if not chosen:
             return 0
+        if chosen is not recipients.connections:
+            recipients = Recipients(tuple(chosen))
         frame = mount.frame(publication)
         room = target.room if type(target) is ToRoom else NO_ROOM
         self._batch.add(recipients, frame, room)
         return len(recipients)
+
+    def rerouted(self, connection: Connection) -> None:
+        """Broadcasts take another way to this connection: its `sink` has changed."""
+        self._mounts[connection.gateway].rooms.rerouted(connection)
 
     def flush(self) -> None:
         """Write every broadcast that waits for the end of the tick: something else is about to be written."""
@@ -224,7 +231,7 @@ class Hub:
             self._take_over(mount, command)
             return None
         if isinstance(command, RefreshRooms):
-            connections = mount.rooms.recipients(command.target)
+            connections = mount.rooms.recipients(command.target).connections
             if mount.rooms_of is None or not connections:
                 return None
             # Asked now, in this call: whatever is published next finds these connections held.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
+from asgi_realtime.frame_transport import Sink
 from asgi_realtime.messages import Frame
 
 
@@ -17,7 +18,7 @@ class Outbox:
     else waits, so that the limit bounds the backlog and not the size of a single broadcast.
     """
 
-    __slots__ = ("_frames", "_limit", "_overflow", "closed", "direct", "size", "wake")
+    __slots__ = ("_frames", "_limit", "_overflow", "closed", "direct", "redirected", "size", "wake")
 
     def __init__(self, limit: int, *, overflow: Callable[[], None]) -> None:
         self._frames: deque[Frame] = deque()
@@ -26,8 +27,10 @@ class Outbox:
         self.size = 0
         """Bytes waiting."""
         self.closed = False
-        self.direct: Callable[[bytes], None] | None = None
-        """Writes wire bytes at once; set by the transport while nothing waits and the kernel takes everything."""
+        self.direct: Sink | None = None
+        """Where wire bytes are written at once, while nothing waits and the kernel takes everything. See `redirect`."""
+        self.redirected: Callable[[], None] | None = None
+        """Called when `direct` has changed; set by whoever keeps a copy of it."""
         self.wake: Callable[[], None] | None = None
         """Called after each push while a transport waits for frames; the transport sets and clears it."""
 
@@ -37,7 +40,7 @@ class Outbox:
     def push(self, frame: Frame) -> None:
         """Append a frame, or close as too slow. After closing: forgets the frame."""
         if self.direct is not None:
-            self.direct(frame.wire)
+            self.direct.write(frame.wire)
             return
         if self.closed:
             return
@@ -52,6 +55,12 @@ class Outbox:
         self._frames.append(frame)
         if self.wake is not None:
             self.wake()
+
+    def redirect(self, direct: Sink | None) -> None:
+        """From now on have frames written to `direct`, or keep them here. For the transport, while nothing waits."""
+        self.direct = direct
+        if self.redirected is not None:
+            self.redirected()
 
     def take(self, limit: int | None = None) -> list[Frame]:
         """Remove and return the frames in front: all, or at least one and at most `limit` bytes."""
@@ -77,7 +86,7 @@ class Outbox:
     def close(self) -> None:
         """Take nothing more, and forget what waits."""
         self.closed = True
-        self.direct = None
-        self._overflow = None  # its owner owns us: whoever is done with both is done with both at once
+        self.redirect(None)
+        self._overflow = self.redirected = None  # its owner owns us: whoever is done with one is done with both
         self._frames.clear()
         self.size = 0

@@ -6,36 +6,47 @@ from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 from asgi_realtime.messages import ConnectionId, RoomName, Target, ToRoom, ToUsers, UserId
+from asgi_realtime.recipients import NOBODY, Recipients
 
 if TYPE_CHECKING:
     from asgi_realtime.connection import Connection
 
 
 class Room:
-    """A set of connections that keeps the order of joining and a flat snapshot for the fan-out."""
+    """A set of connections that keeps the order of joining, and a flat snapshot of it for the fan-out."""
 
-    __slots__ = ("_flat", "members")
+    __slots__ = ("_recipients", "members")
 
     def __init__(self) -> None:
         self.members: dict[Connection, None] = {}
-        self._flat: tuple[Connection, ...] | None = None
+        self._recipients: Recipients | None = None
 
     def add(self, connection: Connection) -> None:
         """Let a connection in."""
         self.members[connection] = None
-        self._flat = None
+        self._change()
 
     def discard(self, connection: Connection) -> None:
         """Let a connection go, if it is here."""
         if self.members.pop(connection, False) is None:
-            self._flat = None
+            self._change()
+
+    def _change(self) -> None:
+        # The snapshot may wait in a batch yet, out of reach of the next `reroute`: it sorts itself when delivered.
+        self.reroute()
+        self._recipients = None
+
+    def reroute(self) -> None:
+        """Broadcasts take another way to one of the members."""
+        if self._recipients is not None:
+            self._recipients.reroute()
 
     @property
-    def recipients(self) -> tuple[Connection, ...]:
-        """The members as a flat snapshot, made once after each change: the fan-out iterates it."""
-        if self._flat is None:
-            self._flat = tuple(self.members)
-        return self._flat
+    def recipients(self) -> Recipients:
+        """The members as a snapshot, made once after each change."""
+        if self._recipients is None:
+            self._recipients = Recipients(tuple(self.members))
+        return self._recipients
 
 
 class Rooms:
@@ -75,27 +86,35 @@ class Rooms:
     def of_user(self, user_id: UserId) -> tuple[Connection, ...]:
         """A user's connections."""
         room = self._users.get(user_id)
-        return room.recipients if room is not None else ()
+        return tuple(room.members) if room is not None else ()
 
     def of_room(self, room: RoomName) -> tuple[Connection, ...]:
         """A room's members."""
         found = self._rooms.get(room)
-        return found.recipients if found is not None else ()
+        return tuple(found.members) if found is not None else ()
 
     @property
     def everybody(self) -> tuple[Connection, ...]:
         """Every connection."""
-        return self._everybody.recipients
+        return self._everybody.recipients.connections
 
-    def recipients(self, target: Target) -> tuple[Connection, ...]:
+    def recipients(self, target: Target) -> Recipients:
         """The connections a target means, each once."""
         if type(target) is ToRoom:
-            return self.of_room(target.room)
+            return _recipients(self._rooms.get(target.room))
         if type(target) is ToUsers:
             if len(target.user_ids) == 1:
-                return self.of_user(target.user_ids[0])
-            return tuple(dict.fromkeys(c for user_id in target.user_ids for c in self.of_user(user_id)))
-        return self.everybody
+                return _recipients(self._users.get(target.user_ids[0]))
+            return Recipients(tuple(dict.fromkeys(c for user_id in target.user_ids for c in self.of_user(user_id))))
+        return self._everybody.recipients
+
+    def rerouted(self, connection: Connection) -> None:
+        """Broadcasts take another way to this connection. Nothing for one that is not here."""
+        if connection in self:
+            self._everybody.reroute()
+            self._users[connection.identity.user_id].reroute()
+            for room in connection.rooms:
+                self._rooms[room].reroute()
 
     def add(self, connection: Connection) -> None:
         """Admit a connection: from now on it is in its user's personal room and in `everybody`."""
@@ -180,3 +199,7 @@ class Rooms:
             del self._below[parent]
             if parent not in self._rooms:  # its own place was kept for the rooms below it
                 self._unlink(parent)
+
+
+def _recipients(room: Room | None) -> Recipients:
+    return NOBODY if room is None else room.recipients

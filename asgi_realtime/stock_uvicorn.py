@@ -14,20 +14,15 @@ from typing import Any
 
 from starlette.types import Send
 
-from asgi_realtime.outbox import Outbox
-
 _PROTOCOLS = (
     ("uvicorn.protocols.websockets.websockets_sansio_impl", "WebSocketsSansIOProtocol"),
     ("uvicorn.protocols.websockets.wsproto_impl", "WSProtocol"),
 )
 """Those that have written the 101 when `send(accept)` returns. The deprecated `websockets` one has not."""
 
-_BATCH_BYTES = 65_536
-"""What is written at a time when the kernel has room again."""
 
-
-def recognise(send: Send) -> Any:
-    """The protocol object behind an ASGI `send` whose WebSocket was accepted; None if it is none that we know.
+def recognise(send: Send) -> StockTransport | None:
+    """The transport of the protocol object behind an ASGI `send`, once its WebSocket is accepted; None: none we know.
 
     None also where a middleware of the host wraps `send`: then it has something to say about frames.
     """
@@ -39,60 +34,68 @@ def recognise(send: Send) -> Any:
         if loaded is not None and type(protocol) is getattr(loaded, name, None):
             transport = getattr(protocol, "transport", None)
             if transport is not None and not transport.is_closing():
-                return protocol
+                return StockTransport(protocol)
     return None
 
 
-class DirectWriting:
-    """Lets an outbox write straight to a recognised protocol's transport, as long as the kernel takes it all.
+class StockTransport:
+    """What a recognised protocol object has to write frames with: see `frame_writing.Writable`.
 
-    What the kernel does not take waits in the outbox, under its limit, until the transport says that
-    it has room again. Nothing runs meanwhile.
+    To hear when the kernel has no room, it listens where the transport tells the protocol.
     """
 
-    __slots__ = ("_held", "_outbox", "_protocol", "_transport", "_was")
+    __slots__ = ("_protocol", "_transport", "_was", "on_drained", "on_held")
 
-    def __init__(self, outbox: Outbox, protocol: Any) -> None:
-        self._outbox = outbox
+    def __init__(self, protocol: Any) -> None:
+        self.on_held: Callable[[], None] | None = None
+        self.on_drained: Callable[[], None] | None = None
         self._protocol = protocol
         self._transport: asyncio.Transport = protocol.transport
-        self._held = True
         self._was: dict[str, Callable[..., None]] = {
             name: getattr(protocol, name) for name in ("pause_writing", "resume_writing", "connection_lost")
         }
+        protocol.pause_writing = self._paused
+        protocol.resume_writing = self._resumed
+        protocol.connection_lost = self._lost
+        # So "paused" means exactly that unsent bytes are held. asyncio's TLS takes 0 for "always too much".
+        self._transport.set_write_buffer_limits(high=1 if self._transport.get_extra_info("sslcontext") else 0)
 
-    def start(self) -> None:
-        """Write what waits, and whatever is pushed from now on."""
-        self._protocol.pause_writing = self._paused
-        self._protocol.resume_writing = self._resumed
-        self._protocol.connection_lost = self._lost
-        # With a mark of zero "paused" means exactly that unsent bytes are held.
-        self._transport.set_write_buffer_limits(high=0)
-        if self._transport.get_write_buffer_size() == 0:
-            self._drain()
+    @property
+    def is_open(self) -> bool:
+        """Whether the connection is."""
+        return not self._transport.is_closing()
 
-    def stop(self) -> None:
-        """Write nothing more this way; the protocol is as it was."""
-        self._outbox.direct = None
+    @property
+    def buffered(self) -> int:
+        """Bytes that the kernel has not taken."""
+        return self._transport.get_write_buffer_size()
+
+    @property
+    def direct(self) -> asyncio.WriteTransport:
+        """What to write to, for who hears of `on_held`."""
+        return self._transport
+
+    def write(self, frames: bytes) -> None:
+        """Write whole frames."""
+        self._transport.write(frames)
+
+    def release(self) -> None:
+        """Listen no more; the protocol is as it was."""
         for name in self._was:
             self._protocol.__dict__.pop(name, None)
 
-    def _drain(self) -> None:
-        self._held = False
-        while not self._held and (frames := self._outbox.take(_BATCH_BYTES)):
-            self._transport.write(b"".join([frame.wire for frame in frames]))
-        if not self._held:
-            self._outbox.direct = self._transport.write
-
     def _paused(self) -> None:
-        self._held = True
-        self._outbox.direct = None
         self._was["pause_writing"]()
+        if self.on_held is not None:
+            self.on_held()
 
     def _resumed(self) -> None:
         self._was["resume_writing"]()
-        self._drain()
+        if self.on_drained is not None:
+            self.on_drained()
 
     def _lost(self, error: Exception | None) -> None:
-        self.stop()
+        self.release()
+        if self.on_held is not None:
+            self.on_held()
         self._was["connection_lost"](error)

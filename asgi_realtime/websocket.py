@@ -16,7 +16,7 @@ from asgi_realtime.connection import Connection
 from asgi_realtime.engineio.interrupt import Interrupt
 from asgi_realtime.engineio.requests import Request
 from asgi_realtime.errors import InvalidMessage, ProtocolError, RateLimited, Refusal, TooLarge, Unauthorized
-from asgi_realtime.frame_transport import FrameTransport
+from asgi_realtime.frame_transport import FrameTransport, Sink
 from asgi_realtime.frame_writing import offered
 from asgi_realtime.gateways.base import Parts
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
@@ -128,6 +128,11 @@ class WebSocketClient:
         """Whether so much waits that volatile events should be dropped."""
         return self._outbox.behind
 
+    @property
+    def direct(self) -> Sink | None:
+        """Where wire bytes are written at once, while nothing waits."""
+        return self._outbox.direct
+
     def push(self, frame: Frame) -> None:
         """Write a frame to the client."""
         self._outbox.push(frame)
@@ -145,6 +150,7 @@ class WebSocketClient:
     def accept(self, connection: Connection) -> Frame | None:
         """The client is in."""
         self._connection = connection
+        self._outbox.redirected = connection.reroute
         return self._gateway.accepted(connection)
 
     # The life of the WebSocket

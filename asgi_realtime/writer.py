@@ -10,7 +10,7 @@ from starlette.types import Send
 from asgi_realtime.frame_transport import FrameTransport
 from asgi_realtime.frame_writing import FrameWriting
 from asgi_realtime.outbox import Outbox
-from asgi_realtime.stock_uvicorn import DirectWriting, recognise
+from asgi_realtime.stock_uvicorn import StockTransport, recognise
 from asgi_realtime.tasks import Tasks
 
 _BATCH_BYTES = 65_536
@@ -28,7 +28,18 @@ class Writer:
     `frame_writing`), or where the server is known (see `stock_uvicorn`).
     """
 
-    __slots__ = ("_direct", "_frames", "_lost", "_may_be_direct", "_outbox", "_send", "_task", "_tasks", "gone")
+    __slots__ = (
+        "_direct",
+        "_frames",
+        "_lost",
+        "_may_be_direct",
+        "_outbox",
+        "_send",
+        "_stock",
+        "_task",
+        "_tasks",
+        "gone",
+    )
 
     def __init__(
         self,
@@ -47,40 +58,41 @@ class Writer:
         self._task: asyncio.Task[None] | None = None
         self._may_be_direct = direct
         self._frames = frames
-        self._direct: DirectWriting | FrameWriting | None = None
+        self._stock: StockTransport | None = None
+        self._direct: FrameWriting | None = None
         self.gone = False
         """Whether there is nobody to write to any more. The reader sets it too."""
 
     def start(self) -> None:
         """Write what waits, and whatever is pushed from now on."""
-        if self._may_be_direct:
-            self._direct = self._past_send()
-        if self._direct is not None:
+        if self._may_be_direct and self._frames is None:
+            self._stock = recognise(self._send)
+        transport = self._frames or self._stock
+        if self._may_be_direct and transport is not None:
+            self._direct = FrameWriting(self._outbox, transport)
             self._direct.start()
         elif self._outbox:
             self._run()
         else:
             self._outbox.wake = self._run
 
-    def _past_send(self) -> DirectWriting | FrameWriting | None:
-        if self._frames is not None:
-            return FrameWriting(self._outbox, self._frames)
-        protocol = recognise(self._send)
-        return None if protocol is None else DirectWriting(self._outbox, protocol)
-
     def stop(self) -> None:
         """Write nothing more."""
         self._outbox.wake = None
-        if self._direct is not None:
-            self._direct.stop()
+        self._stop_direct()
         if self._task is not None:
             self._task.cancel()
 
+    def _stop_direct(self) -> None:
+        if self._direct is not None:
+            self._direct.stop()
+        if self._stock is not None:
+            self._stock.release()
+
     async def finish(self, code: int, reason: str, *, flush: bool) -> None:
         """End the WebSocket: write what is queued (if `flush`), then the close; cut a client that does not read."""
-        if self._direct is not None:
-            # What waits goes through `send` from here on, in order behind what was written.
-            self._direct.stop()
+        # What waits goes through `send` from here on, in order behind what was written.
+        self._stop_direct()
         try:
             async with asyncio.timeout(FLUSH_SECONDS):
                 if self._task is not None:

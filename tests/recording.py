@@ -9,6 +9,7 @@ from typing import Any
 from asgi_realtime.broker.memory import MemoryBroker
 from asgi_realtime.connection import Connection
 from asgi_realtime.errors import Refusal
+from asgi_realtime.frame_transport import Sink
 from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.hub import Hub
 from asgi_realtime.inbox import Inbox
@@ -40,10 +41,21 @@ class RecordingTransport:
         self.written: list[str] = []
         self.closes: list[tuple[int, str]] = []
         self.behind = False
+        self.direct: Sink | None = None
         self.connection: Connection | None = None
         self._gateway = gateway
         self._gone = gone
         self.on_close: Callable[[], None] | None = None
+
+    def turn_direct(self, direct: bool) -> None:
+        """Offer the short way of broadcasts, or take it back, as a server's transport does."""
+        self.direct = self if direct else None
+        if self.connection is not None:
+            self.connection.reroute()
+
+    def write(self, data: bytes) -> None:
+        assert self.direct is self and not self.closes
+        self.written.extend(_texts(data))
 
     def push(self, frame: Frame) -> None:
         self.written.extend(str(message) for message in frame.messages)
@@ -68,6 +80,16 @@ class RecordingTransport:
     def events(self) -> list[str]:
         """The types of the frames written."""
         return [text if text == "ACCEPTED" else text.split('"')[3] for text in self.written]
+
+
+def _texts(wire: bytes) -> list[str]:
+    """The texts of short frames as a server writes them."""
+    found = []
+    while wire:
+        assert wire[0] == 0x81 and wire[1] < 126
+        found.append(wire[2 : 2 + wire[1]].decode())
+        wire = wire[2 + wire[1] :]
+    return found
 
 
 class Host:

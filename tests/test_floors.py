@@ -16,8 +16,8 @@ FLOORS = (
     {"origins", "auth", "jwks", "revocations", "catalogue", "frame_transport", "user_rates"},
     {"broker", "presence"},
     {
-        *("batch", "connection", "frame_writing", "hub", "inbox", "json_dialect", "outbox", "refresh", "rooms"),
-        *("stock_uvicorn", "writer"),
+        *("batch", "connection", "frame_writing", "hub", "inbox", "json_dialect", "outbox", "recipients"),
+        *("refresh", "rooms", "stock_uvicorn", "writer"),
     },
     {"broadcaster", "faces"},
     {"gateways"},

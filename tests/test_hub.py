@@ -384,6 +384,10 @@ class HubMachine(RuleBasedStateMachine):
         self.world.hub.deliver(publication(f"event{self.count}", ToAll()))
         self.hear(f"event{self.count}", list(self.here))
 
+    @rule(client=connections, direct=st.booleans())
+    def reroute(self, client: tuple[Connection, RecordingTransport], direct: bool) -> None:
+        client[1].turn_direct(direct and client[0] in self.here)
+
     @rule(client=connections)
     def unicast(self, client: tuple[Connection, RecordingTransport]) -> None:
         self.count += 1

@@ -98,7 +98,7 @@ class RoomsMachine(RuleBasedStateMachine):
         assert len(self.rooms) == len(self.here)
         assert set(self.rooms.names) == set().union(*self.here.values())
         assert list(self.rooms.everybody) == list(self.here)
-        assert self.rooms.recipients(ToAll()) == self.rooms.everybody
+        assert self.rooms.recipients(ToAll()).connections == self.rooms.everybody
         for connection, joined in self.here.items():
             assert connection in self.rooms
             assert connection.rooms == joined
@@ -106,11 +106,11 @@ class RoomsMachine(RuleBasedStateMachine):
         for room in ROOMS:
             members = [connection for connection, joined in self.here.items() if room in joined]
             assert self.unordered(self.rooms.of_room(room)) == self.unordered(members)
-            assert self.rooms.recipients(ToRoom(room)) == self.rooms.of_room(room)
+            assert self.rooms.recipients(ToRoom(room)).connections == self.rooms.of_room(room)
         for user in USERS:
             mine = [connection for connection in self.here if connection.identity.user_id == user]
-            assert list(self.rooms.recipients(ToUsers((user,)))) == mine
-        both = self.rooms.recipients(ToUsers((*USERS, *USERS)))
+            assert list(self.rooms.recipients(ToUsers((user,))).connections) == mine
+        both = self.rooms.recipients(ToUsers((*USERS, *USERS))).connections
         assert self.unordered(both) == self.unordered(self.here)
         assert self.rooms._parents == self.parents
         assert set(self.rooms._below) == set(self.parents.values())
@@ -159,8 +159,8 @@ def test_a_user_id_opens_no_room_of_the_same_name() -> None:
     rooms.add(ann)
     rooms.add(bob)
     rooms.join(bob, _room("ann"))
-    assert rooms.recipients(ToUsers((UserId("ann"),))) == (ann,)
-    assert rooms.recipients(ToRoom(_room("ann"))) == (bob,)
+    assert rooms.recipients(ToUsers((UserId("ann"),))).connections == (ann,)
+    assert rooms.recipients(ToRoom(_room("ann"))).connections == (bob,)
 
 
 def test_what_comes_too_late_changes_nothing() -> None:

@@ -317,7 +317,7 @@ class Gateway:
             _refuse_ended(connection)
             answer = transport.accept(connection)
         except BaseException:
-            connection.closed = True
+            connection.shut()
             parts.hub.remove(connection)
             if counted:
                 await parts.presence.leave(self.name, connection.identity.user_id, connection.id)
@@ -351,7 +351,7 @@ class Gateway:
     def closed(self, connection: Connection, reason: str) -> None:
         """A connection that was let in has ended, whoever ended it. Its memberships end in this call."""
         ended_here = connection.closed
-        connection.closed = True
+        connection.shut()
         if ended_here:
             # Whoever was put out has no say any more; who left has what was sent before leaving.
             connection.inbox.clear()

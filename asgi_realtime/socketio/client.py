@@ -12,6 +12,7 @@ import msgspec
 from asgi_realtime.connection import Connection
 from asgi_realtime.engineio.session import Session
 from asgi_realtime.errors import Refusal
+from asgi_realtime.frame_transport import Sink
 from asgi_realtime.gateways.base import Acknowledge
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.limits import Limits
@@ -46,6 +47,7 @@ class SocketIOClient:
         self._wheel = wheel
         self._members: dict[str, Member] = {}
         self._watched = False
+        session.outbox.redirected = self._reroute
         self._watch()
 
     def receive(self, message: str | bytes) -> None:
@@ -77,6 +79,11 @@ class SocketIOClient:
         members, self._members = self._members, {}
         for member in members.values():
             member.gone(reason)
+
+    def _reroute(self) -> None:
+        for member in self._members.values():
+            if member.connection is not None:
+                member.connection.reroute()
 
     def drop(self, namespace: str, code: int, reason: str) -> None:
         """End a namespace from our side. With a code other than 1000, or the last namespace, the transport too.
@@ -182,6 +189,11 @@ class Member:
     def behind(self) -> bool:
         """Whether so much waits that volatile events should be dropped."""
         return self._client.session.outbox.behind
+
+    @property
+    def direct(self) -> Sink | None:
+        """Where wire bytes are written at once, while nothing waits."""
+        return self._client.session.outbox.direct
 
     def push(self, frame: Frame) -> None:
         """Write a frame to the client."""

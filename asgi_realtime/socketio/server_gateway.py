@@ -144,7 +144,9 @@ class ServerGateway(SocketIOGateway):
     def recipients(self, rooms: Sequence[str] | None, skipped: Collection[str]) -> list[Connection]:
         """The clients of this process in any of the rooms (None: all), each once."""
         members = self.parts.hub.rooms(self.name)
-        found = dict.fromkeys(connection for target in _targets(rooms) for connection in members.recipients(target))
+        found = dict.fromkeys(
+            connection for target in _targets(rooms) for connection in members.recipients(target).connections
+        )
         return [connection for connection in found if connection.id not in skipped]
 
     async def emit(self, rooms: Sequence[str] | None, skipped: Sequence[str], event: str, args: Sequence[Any]) -> None:
@@ -168,7 +170,7 @@ class ServerGateway(SocketIOGateway):
                 attachments=attachments,
                 except_=tuple(left_out),
             )
-            reached = members.recipients(target) if len(targets) > 1 else ()
+            reached = members.recipients(target).connections if len(targets) > 1 else ()
             await self._publish(publication)
             left_out += [connection.id for connection in reached]
 

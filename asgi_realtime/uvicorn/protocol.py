@@ -43,6 +43,7 @@ class WebSocketProtocol(asyncio.Protocol):
         "_stopped_reading",
         "is_open",
         "on_drained",
+        "on_held",
         "transport",
     )
 
@@ -71,6 +72,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self._received: Callable[[str | bytes], None] = conversation.received
         self._closed: Callable[[int, str], None] | None = conversation.closed
         self._parser: Parser | None = None  # none until the request has been read
+        self.on_held: Callable[[], None] | None = None
         self.on_drained: Callable[[], None] | None = None
         self.is_open = False
         """Whether frames may be written: from the acceptance to the first close, whoever sends it."""
@@ -104,6 +106,10 @@ class WebSocketProtocol(asyncio.Protocol):
             self._stopped_reading = True
             self.transport.pause_reading()
 
+    def pause_writing(self) -> None:
+        """The kernel has not taken everything."""
+        self._hold()
+
     def resume_writing(self) -> None:
         """The kernel has taken everything."""
         if self._conversation is not None:
@@ -116,6 +122,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self._server.connections.discard(self)
         unread = self.is_open and self._paused and self.unread
         self.is_open, self._lost = False, True
+        self._hold()
         self.on_drained = None
         if self._conversation is not None:
             self._conversation.writable()
@@ -182,10 +189,19 @@ class WebSocketProtocol(asyncio.Protocol):
         if self._parser is not None:
             self._parser.limit = limit
 
+    @property
+    def direct(self) -> asyncio.WriteTransport:
+        """What to write to, for who hears of `on_held`."""
+        return self.transport
+
     def write(self, frames: bytes) -> None:
         """Write whole frames."""
         if self.is_open:
             self.transport.write(frames)
+
+    def _hold(self) -> None:
+        if self.on_held is not None:
+            self.on_held()
 
     def detach(self, received: Callable[[str | bytes], None], closed: Callable[[int, str], None]) -> None:
         """Hand everything to these from now on, and first what has not been read."""
@@ -230,6 +246,7 @@ class WebSocketProtocol(asyncio.Protocol):
     def abort(self) -> None:
         """Cut the connection."""
         self.is_open = False
+        self._hold()
         self._received = _forget
         self.transport.abort()
 
@@ -297,6 +314,7 @@ class WebSocketProtocol(asyncio.Protocol):
     def _write_close(self, code: int, reason: str, seconds: float) -> None:
         self.transport.write(close(code, reason))
         self.is_open = False
+        self._hold()
         self._schedule(seconds)
 
     def _end(self) -> None:
