@@ -20,7 +20,8 @@ from asgi_realtime.metrics import Metrics
 from asgi_realtime.realtime import Mountable, Realtime
 from asgi_realtime.settings import Settings
 
-_SCOPE_KEY = "asgi_realtime"
+SCOPE_KEY = "asgi_realtime"
+"""Where a request's scope holds the `Realtime` it came through."""
 
 
 class RealtimeMiddleware:
@@ -87,7 +88,7 @@ class RealtimeMiddleware:
         elif kind == "websocket" and path in realtime.websockets:
             await realtime.websockets[path](scope, receive, send)
         else:
-            scope[_SCOPE_KEY] = realtime
+            scope[SCOPE_KEY] = realtime
             if kind == "http" and self._cors.concerns(scope):
                 await self._cors(scope, receive, send)
             else:
@@ -110,7 +111,7 @@ def _route_path(scope: Scope) -> str:
 
 
 def _realtime_of(conn: HTTPConnection) -> Realtime:
-    realtime: Realtime | None = conn.scope.get(_SCOPE_KEY)
+    realtime: Realtime | None = conn.scope.get(SCOPE_KEY)
     if realtime is None:
         raise ConfigurationError(
             "this request did not come through RealtimeMiddleware; mount it: app.add_middleware(RealtimeMiddleware)"

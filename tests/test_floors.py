@@ -23,7 +23,19 @@ FLOORS = (
     {"gateways"},
     {"engineio", "socketio", "websocket"},
     {"realtime", "shutdown"},
-    {"middleware", "uvicorn", "cors", "lifespan", "testing", "typescript", "cli", "socketio.asgi_app", "__main__", ""},
+    {
+        "middleware",
+        "wsgi",
+        "uvicorn",
+        "cors",
+        "lifespan",
+        "testing",
+        "typescript",
+        "cli",
+        "socketio.asgi_app",
+        "__main__",
+        "",
+    },
 )
 """Names below the package, each with what lies below it; "" is the package itself."""
 

@@ -1,0 +1,63 @@
+"""For WSGI apps (Flask, Django, Bottle) that are mounted through a2wsgi: their broadcasters, for threads.
+
+A view finds the gateway in its own request: a2wsgi puts the ASGI scope into the WSGI environment.
+Where there is no gateway, because the same app is served by a plain WSGI server, there is None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from asgi_realtime.broadcaster import SyncBroadcaster
+from asgi_realtime.faces import TypedBroadcaster
+from asgi_realtime.gateways.base import Gateway
+from asgi_realtime.gateways.chat import ChatGateway
+from asgi_realtime.gateways.chat_broadcaster import ChatBroadcaster, SyncChatBroadcaster
+from asgi_realtime.gateways.jobs import JobsBroadcaster, JobsGateway, SyncJobsBroadcaster
+from asgi_realtime.gateways.mew import MewBroadcaster, MewGateway, SyncMewBroadcaster
+from asgi_realtime.middleware import SCOPE_KEY
+from asgi_realtime.realtime import Realtime
+
+F = TypeVar("F", bound=TypedBroadcaster)
+
+
+def get_broadcaster(environ: Mapping[str, Any]) -> SyncBroadcaster | None:
+    """The app's broadcaster, from a request's environment; None: there is no gateway.
+
+    It may be kept, and used in any thread, also after the request.
+    """
+    realtime = _realtime_of(environ)
+    return None if realtime is None else realtime.broadcaster.sync
+
+
+def get_mew_broadcaster(environ: Mapping[str, Any]) -> SyncMewBroadcaster | None:
+    """The typed broadcaster of the mounted `MewGateway`; None: there is no gateway at all.
+
+    Raises:
+        ConfigurationError: if others are mounted, and no `MewGateway`.
+    """
+    face = _face(environ, MewGateway, MewBroadcaster)
+    return None if face is None else face.sync
+
+
+def get_chat_broadcaster(environ: Mapping[str, Any]) -> SyncChatBroadcaster | None:
+    """The typed broadcaster of the mounted `ChatGateway`. As `get_mew_broadcaster`."""
+    face = _face(environ, ChatGateway, ChatBroadcaster)
+    return None if face is None else face.sync
+
+
+def get_jobs_broadcaster(environ: Mapping[str, Any]) -> SyncJobsBroadcaster | None:
+    """The typed broadcaster of the mounted `JobsGateway`. As `get_mew_broadcaster`."""
+    face = _face(environ, JobsGateway, JobsBroadcaster)
+    return None if face is None else face.sync
+
+
+def _face(environ: Mapping[str, Any], gateway: type[Gateway], face: type[F]) -> F | None:
+    realtime = _realtime_of(environ)
+    return None if realtime is None else face(realtime.broadcaster.of(realtime.one(gateway).name))
+
+
+def _realtime_of(environ: Mapping[str, Any]) -> Realtime | None:
+    found: Realtime | None = environ.get("asgi.scope", {}).get(SCOPE_KEY)
+    return found
