@@ -1,0 +1,179 @@
+"""Groups, and who is in them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from flask import Blueprint, abort
+from flask.typing import ResponseReturnValue
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from examples.flask_adapter.models import Group, Invitation, Member, User
+from examples.flask_adapter.realtime import tell
+from examples.flask_adapter.requests import body, database, user_id
+
+routes = Blueprint("groups", __name__, url_prefix="/groups")
+
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=2_000)]
+
+
+class NewGroup(msgspec.Struct):
+    name: Text
+
+
+class Someone(msgspec.Struct, rename="camel"):
+    user_id: str
+
+
+class Mute(msgspec.Struct):
+    muted: bool
+
+
+class Announcement(msgspec.Struct):
+    announcement: Text
+
+
+@routes.get("")
+def groups() -> ResponseReturnValue:
+    me = user_id()
+    with database().session() as session:
+        found = session.scalars(select(Group).join(Member, Member.group_id == Group.id).where(Member.user_id == me))
+        return [as_json(session, group) for group in found.all()]
+
+
+@routes.post("")
+def create() -> ResponseReturnValue:
+    """Who makes a group owns it, and is in it."""
+    me = user_id()
+    with database().session() as session:
+        group = Group(name=body(NewGroup).name, owner_id=me)
+        session.add(group)
+        session.flush()
+        session.add(Member(group_id=group.id, user_id=me))
+        session.commit()
+        answer = as_json(session, group)
+    tell(lambda chat: chat.group_member_join(group.id, me))
+    return answer, 201
+
+
+@routes.delete("/<group_id>")
+def dissolve(group_id: str) -> ResponseReturnValue:
+    """`group_dissolved` to the group, which is then emptied."""
+    with database().session() as session:
+        session.delete(_owned(session, group_id, user_id()))
+        session.commit()
+    tell(lambda chat: chat.group_dissolved(group_id))
+    return "", 204
+
+
+@routes.put("/<group_id>/owner")
+def transfer(group_id: str) -> ResponseReturnValue:
+    """`group_transfer` to the group."""
+    with database().session() as session:
+        group = _owned(session, group_id, user_id())
+        group.owner_id = _member(session, group_id, body(Someone).user_id).user_id
+        session.commit()
+        answer = as_json(session, group)
+    tell(lambda chat: chat.group_transfer(group_id, group.owner_id))
+    return answer
+
+
+@routes.put("/<group_id>/announcement")
+def announce(group_id: str) -> ResponseReturnValue:
+    """`group_announcement` to the group."""
+    with database().session() as session:
+        group = _owned(session, group_id, user_id())
+        group.announcement = body(Announcement).announcement
+        session.commit()
+        answer = as_json(session, group)
+    tell(lambda chat: chat.group_announcement(group_id, group.announcement))
+    return answer
+
+
+@routes.post("/<group_id>/invitations")
+def invite(group_id: str) -> ResponseReturnValue:
+    """`group_invite` to the invitee, by any member."""
+    me = user_id()
+    invitee = body(Someone).user_id
+    with database().session() as session:
+        _member(session, group_id, me)
+        if session.get(User, invitee) is None:
+            abort(404, "no such user")
+        if session.get(Member, (group_id, invitee)) is not None:
+            abort(409, "is a member already")
+        session.merge(Invitation(group_id=group_id, user_id=invitee))
+        name, inviter = session.get_one(Group, group_id).name, session.get_one(User, me).name
+        session.commit()
+    tell(lambda chat: chat.group_invite(invitee, group_id=group_id, group_name=name, inviter_name=inviter))
+    return "", 204
+
+
+@routes.post("/<group_id>/members")
+def join(group_id: str) -> ResponseReturnValue:
+    """Accept an invitation, and hear the group from now on."""
+    me = user_id()
+    with database().session() as session:
+        invitation = session.get(Invitation, (group_id, me))
+        if invitation is None:
+            abort(403, "not invited")
+        session.delete(invitation)
+        session.add(Member(group_id=group_id, user_id=me))
+        session.commit()
+        answer = as_json(session, session.get_one(Group, group_id))
+    tell(lambda chat: chat.group_member_join(group_id, me))
+    return answer, 201
+
+
+@routes.delete("/<group_id>/members/<member_id>")
+def leave(group_id: str, member_id: str) -> ResponseReturnValue:
+    """Oneself: `group_member_quit` to the rest. By the owner: `group_member_kick` to the user put out as well."""
+    me = user_id()
+    with database().session() as session:
+        member = _member(session, group_id, member_id)
+        if member_id != me:
+            _owned(session, group_id, me)
+        elif session.get_one(Group, group_id).owner_id == me:
+            abort(409, "the owner transfers the group first, or dissolves it")
+        session.delete(member)
+        session.commit()
+    if member_id == me:
+        tell(lambda chat: chat.group_member_quit(group_id, me))
+    else:
+        tell(lambda chat: chat.group_member_kick(group_id, member_id))
+    return "", 204
+
+
+@routes.put("/<group_id>/members/<member_id>/mute")
+def mute(group_id: str, member_id: str) -> ResponseReturnValue:
+    """`group_member_mute` to the group."""
+    muted = body(Mute).muted
+    with database().session() as session:
+        _owned(session, group_id, user_id())
+        _member(session, group_id, member_id).muted = muted
+        session.commit()
+    tell(lambda chat: chat.group_member_mute(group_id, member_id, muted=muted))
+    return "", 204
+
+
+def _member(session: Session, group_id: str, member_id: str) -> Member:
+    return session.get(Member, (group_id, member_id)) or abort(404, "no such member")
+
+
+def _owned(session: Session, group_id: str, owner_id: str) -> Group:
+    """A group that somebody owns. Who is not in it learns nothing of it."""
+    _member(session, group_id, owner_id)
+    group = session.get_one(Group, group_id)
+    return group if group.owner_id == owner_id else abort(403, "only the owner may")
+
+
+def as_json(session: Session, group: Group) -> dict[str, object]:
+    members = session.scalars(select(Member).where(Member.group_id == group.id).order_by(Member.user_id))
+    return {
+        "id": group.id,
+        "name": group.name,
+        "ownerId": group.owner_id,
+        "announcement": group.announcement,
+        "members": [{"userId": member.user_id, "muted": member.muted} for member in members],
+    }

@@ -1,0 +1,56 @@
+"""Jobs: submit one, and look at it. How it goes is told on the WebSocket."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from flask import Blueprint, abort, current_app, request
+from flask.typing import ResponseReturnValue
+
+from asgi_realtime.catalogue import to_builtins
+from asgi_realtime.wsgi import get_jobs_broadcaster
+from examples.flask_adapter.models import Job
+from examples.flask_adapter.requests import DEMO_USER, body, database, user_or_demo
+from examples.flask_adapter.services import status_of
+from examples.flask_adapter.workflow import STAGES, Workflow
+
+routes = Blueprint("jobs", __name__, url_prefix="/jobs")
+
+Stage = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+Stages = Annotated[list[Stage], msgspec.Meta(min_length=1, max_length=20)]
+
+
+class NewJob(msgspec.Struct, rename="camel"):
+    """`fail_at` is the stage that fails, if one is to."""
+
+    stages: Stages = msgspec.field(default_factory=STAGES.copy)
+    fail_at: Stage | None = None
+    stage_seconds: Annotated[float, msgspec.Meta(ge=0, le=60)] = 1.5
+
+
+@routes.post("")
+def submit() -> ResponseReturnValue:
+    """Begin a job in a thread of its own, which sends `job_status`, `stage_completed` and `job_error`."""
+    owner, new = user_or_demo(), body(NewJob)
+    with database().session.begin() as session:
+        job = Job(owner_id=owner, stages=new.stages, fail_at=new.fail_at, stage_seconds=new.stage_seconds)
+        session.add(job)
+    workflow: Workflow = current_app.extensions["workflow"]
+    # Kept by the thread: there is no request any more when it sends.
+    if not workflow.start(job, get_jobs_broadcaster(request.environ)):
+        with database().session.begin() as session:
+            session.delete(session.get_one(Job, job.id))
+        abort(503, "too many jobs are running")
+    return {"jobId": job.id, "stages": job.stages}, 202
+
+
+@routes.get("/<job_id>")
+def look(job_id: str) -> ResponseReturnValue:
+    asking = user_or_demo()
+    with database().session() as session:
+        job = session.get(Job, job_id)
+        if job is None or asking not in (DEMO_USER, job.owner_id):
+            abort(404, "no such job")
+        status: dict[str, object] = to_builtins(status_of(job))
+        return status

@@ -1,0 +1,83 @@
+"""Messages by REST: to send, to read what one missed, to take back; and one's devices."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from flask import Blueprint, abort, request
+from flask.typing import ResponseReturnValue
+
+from asgi_realtime import ChatMessage, Refusal
+from asgi_realtime.catalogue import to_builtins
+from examples.flask_adapter import messages
+from examples.flask_adapter.models import Read, new_id, now
+from examples.flask_adapter.realtime import tell
+from examples.flask_adapter.requests import body, database, user_id
+
+routes = Blueprint("messages", __name__)
+
+PAGE = 100
+
+
+class NewMessage(msgspec.Struct, rename="camel"):
+    to_id: str
+    chat_type: Literal["single", "group"]
+    content: Annotated[str, msgspec.Meta(min_length=1, max_length=10_000)]
+    id: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] = msgspec.field(default_factory=new_id)
+
+
+@routes.post("/messages")
+def send() -> ResponseReturnValue:
+    """`message`, as if it had come by the socket. The same id again sends nothing."""
+    me, new = user_id(), body(NewMessage)
+    message = ChatMessage(
+        id=new.id, from_id=me, to_id=new.to_id, chat_type=new.chat_type, content=new.content, timestamp=now()
+    )
+    try:
+        with database().session() as session:
+            saved = messages.save(session, message)
+    except Refusal as refusal:
+        abort(403, refusal.message)
+    tell(lambda chat: chat.message(saved.message, owed=saved.owed))
+    return to_builtins(saved.message), 201
+
+
+@routes.get("/chats/<chat_id>/messages")
+def missed(chat_id: str) -> ResponseReturnValue:
+    """A page of a chat's messages, oldest first, from after `?after=` (ms since the epoch)."""
+    after = request.args.get("after", 0, type=int)
+    with database().session() as session:
+        return [to_builtins(each) for each in messages.of_chat(session, user_id(), chat_id, after=after, limit=PAGE)]
+
+
+@routes.post("/chats/<chat_id>/read")
+def read(chat_id: str) -> ResponseReturnValue:
+    with database().session.begin() as session:
+        session.merge(Read(user_id=user_id(), chat_id=chat_id, until=now()))
+    return "", 204
+
+
+@routes.delete("/messages/<message_id>")
+def revoke(message_id: str) -> ResponseReturnValue:
+    """`message_revoked` to both sides, or to the group: by who sent it."""
+    me = user_id()
+    with database().session() as session:
+        message = messages.find(session, me, message_id)
+        if message is None:
+            abort(404, "no such message of yours")
+        already = message.revoked
+        message.revoked = True
+        session.commit()
+        found = messages.as_sent(session, message)
+    if not already:
+        tell(lambda chat: chat.message_revoked(message_id, from_id=me, to_id=found.to_id, chat_type=found.chat_type))
+    return "", 204
+
+
+@routes.delete("/devices")
+def sign_out() -> ResponseReturnValue:
+    """`kick` to every device of one's own: signed out everywhere."""
+    me = user_id()
+    tell(lambda chat: chat.kick(me, "您已在所有设备退出登录"))
+    return "", 204
