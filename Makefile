@@ -9,12 +9,13 @@ SHELL := bash
 VENV := .venv
 BIN := $(VENV)/bin
 WIRE := tests/wire
+CLIENT := clients/typescript
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
-TYPED := asgi_realtime tests examples benchmarks
+TYPED := asgi_realtime tests examples benchmarks clients
 
 .PHONY: setup demo demo-flask test check format bench docs clean
 
-setup: $(VENV)/dev.stamp $(WIRE)/node_modules/.stamp
+setup: $(VENV)/dev.stamp $(WIRE)/node_modules/.stamp $(CLIENT)/node_modules/.stamp
 
 demo: $(VENV)/example.stamp
 	@MEW_DEV=$${MEW_DEV:-true} exec $(BIN)/python -m examples.fastapi_app
@@ -24,13 +25,15 @@ demo-flask: $(VENV)/example.stamp
 
 test: setup
 	@scripts/system-packages
+	npm test --prefix $(CLIENT)
 	$(BIN)/pytest --numprocesses auto --dist worksteal
 
-check: $(VENV)/dev.stamp
+check: $(VENV)/dev.stamp $(CLIENT)/node_modules/.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy $(TYPED)
 	$(BIN)/python scripts/check_version.py
+	npm run check --prefix $(CLIENT)
 
 format: $(VENV)/dev.stamp
 	$(BIN)/ruff format .
@@ -43,7 +46,7 @@ docs: $(VENV)/dev.stamp
 	$(BIN)/pytest tests/test_docs.py tests/test_readme.py tests/test_exports.py
 
 clean:
-	rm -rf $(VENV) $(WIRE)/node_modules benchmarks/node/node_modules
+	rm -rf $(VENV) $(WIRE)/node_modules $(CLIENT)/node_modules $(CLIENT)/dist benchmarks/node/node_modules
 
 $(BIN)/python:
 	@scripts/make-venv $(VENV)
@@ -62,6 +65,10 @@ $(VENV)/bench.stamp: pyproject.toml | $(BIN)/python
 
 benchmarks/node/node_modules/.stamp: benchmarks/node/package.json benchmarks/node/package-lock.json
 	npm ci --prefix benchmarks/node --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(CLIENT)/node_modules/.stamp: $(CLIENT)/package.json $(CLIENT)/package-lock.json
+	npm ci --prefix $(CLIENT) --no-audit --no-fund --loglevel=error
 	@touch $@
 
 $(WIRE)/node_modules/.stamp: $(WIRE)/package.json $(WIRE)/package-lock.json

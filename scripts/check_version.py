@@ -1,4 +1,4 @@
-"""Fail unless the package's version is the newest one in CHANGELOG.md."""
+"""Fail unless the package's version, the npm package's and the newest one in CHANGELOG.md are the same."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ def first(pattern: str, file: str) -> str:
 
 
 package = first(r'^__version__ = "(.+)"$', "asgi_realtime/__init__.py")
-changelog = first(r"^## .*?(\d+\.\d+\.\d+)", "CHANGELOG.md")
-if package != changelog:
-    sys.exit(f"asgi_realtime/__init__.py says {package}, CHANGELOG.md says {changelog}")
+for pattern, file in (
+    (r"^## .*?(\d+\.\d+\.\d+)", "CHANGELOG.md"),
+    (r'^  "version": "(.+)",$', "clients/typescript/package.json"),
+):
+    if (other := first(pattern, file)) != package:
+        sys.exit(f"asgi_realtime/__init__.py says {package}, {file} says {other}")

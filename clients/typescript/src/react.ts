@@ -1,0 +1,101 @@
+import { useCallback, useEffect, useRef, useState } from "react";
+
+import { WebSocketClient, type ConnectionStatus, type WebSocketClientOptions } from "./client.js";
+import type { WebSocketError } from "./errors.js";
+import type { JobError, JobStatus, StageCompleted } from "./generated/jobs.js";
+
+export interface UseWebSocketOptions extends Pick<WebSocketClientOptions, "url" | "token" | "WebSocket"> {
+  /** The job to follow. Another one leaves this and joins that, on the same connection; none: only connects. */
+  readonly jobId?: string | null | undefined;
+  readonly onJobStatusUpdate?: ((status: JobStatus) => void) | undefined;
+  readonly onStageCompleted?: ((stage: StageCompleted) => void) | undefined;
+  readonly onJobError?: ((error: JobError) => void) | undefined;
+  /** The connection has been made, or has ended. */
+  readonly onConnectionChange?: ((connected: boolean) => void) | undefined;
+  readonly onError?: ((error: WebSocketError) => void) | undefined;
+}
+
+export interface UseWebSocketResult {
+  readonly connectionStatus: ConnectionStatus;
+  /** Attempts since the connection was lost, at most 5, 3000 ms apart. */
+  readonly reconnectAttempts: number;
+  /** Connect after `disconnect()`, or after the client gave up. Always the same function. */
+  readonly connect: () => void;
+  /** Close the connection until `connect()`. Always the same function. */
+  readonly disconnect: () => void;
+}
+
+/**
+ * Follow a job while the component is mounted.
+ *
+ * Connects when mounted. Callbacks may be new ones with every render. A new `url`, `token` (a
+ * function counts as always the same) or `WebSocket` makes a new connection.
+ */
+export function useWebSocket(options: UseWebSocketOptions): UseWebSocketResult {
+  const { jobId, url, token, WebSocket } = options;
+  const [state, setState] = useState({ status: "connecting" as ConnectionStatus, reconnectAttempts: 0 });
+  const latest = useRef(options);
+  const current = useRef<WebSocketClient>(undefined);
+  const connected = useRef(false);
+
+  // The first effect: those below find the callbacks of this render.
+  useEffect(() => {
+    latest.current = options;
+  });
+
+  const href = url?.toString();
+  const asks = typeof token === "function";
+  const fixedToken = asks ? undefined : token;
+  useEffect(() => {
+    const client = new WebSocketClient({
+      url: href,
+      token: asks ? () => askForToken(latest.current) : fixedToken,
+      WebSocket,
+    });
+    const stop = [
+      client.on("status", (next) => {
+        setState(next);
+        if (connected.current !== (next.status === "connected")) {
+          connected.current = !connected.current;
+          latest.current.onConnectionChange?.(connected.current);
+        }
+      }),
+      client.on("job_status", (status) => latest.current.onJobStatusUpdate?.(status)),
+      client.on("stage_completed", (stage) => latest.current.onStageCompleted?.(stage)),
+      client.on("job_error", (error) => latest.current.onJobError?.(error)),
+      client.on("error", (error) => latest.current.onError?.(error)),
+    ];
+    current.current = client;
+    client.connect();
+    return () => {
+      for (const each of stop) {
+        each();
+      }
+      client.disconnect();
+    };
+  }, [href, asks, fixedToken, WebSocket]);
+
+  // After the client's: a new client is told of the job, too.
+  useEffect(() => {
+    const client = current.current;
+    if (client === undefined || jobId === undefined || jobId === null || jobId === "") {
+      return;
+    }
+    client.join(jobId);
+    return () => {
+      client.leave(jobId);
+    };
+  }, [jobId, href, asks, fixedToken, WebSocket]);
+
+  const connect = useCallback(() => {
+    current.current?.connect();
+  }, []);
+  const disconnect = useCallback(() => {
+    current.current?.disconnect();
+  }, []);
+  return { connectionStatus: state.status, reconnectAttempts: state.reconnectAttempts, connect, disconnect };
+}
+
+async function askForToken({ token }: UseWebSocketOptions): Promise<string> {
+  return typeof token === "function" ? token() : (token ?? "");
+}

@@ -1,0 +1,303 @@
+import { once } from "node:events";
+
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
+import WebSocket, { WebSocketServer } from "ws";
+
+import { WebSocketClient, type WebSocketClientEvents, type WebSocketClientOptions } from "../src/index.js";
+import { Network, Server } from "./server.js";
+
+let server: Server;
+let network: Network;
+const clients: WebSocketClient[] = [];
+
+beforeAll(async () => {
+  server = await Server.start();
+});
+afterAll(async () => {
+  await server.stop();
+});
+beforeEach(async () => {
+  network = await Network.to(server.port);
+  // The client's clock is moved by hand; its sockets and the server are real.
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval"] });
+});
+afterEach(() => {
+  for (const client of clients.splice(0)) {
+    client.disconnect();
+  }
+  network.close();
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
+
+function make(options: WebSocketClientOptions = {}): WebSocketClient {
+  const client = new WebSocketClient({ url: network.url, WebSocket, ...options });
+  clients.push(client);
+  return client;
+}
+
+function next<Name extends keyof WebSocketClientEvents>(
+  client: WebSocketClient,
+  name: Name,
+  wanted: (event: WebSocketClientEvents[Name]) => boolean = () => true,
+): Promise<WebSocketClientEvents[Name]> {
+  return new Promise((resolve) => {
+    const stop = client.on(name, (event) => {
+      if (wanted(event)) {
+        stop();
+        resolve(event);
+      }
+    });
+  });
+}
+
+const become = (client: WebSocketClient, status: string): Promise<WebSocketClientEvents["status"]> =>
+  next(client, "status", (event) => event.status === status);
+
+async function connected(options: WebSocketClientOptions = {}): Promise<WebSocketClient> {
+  const client = make(options);
+  const done = become(client, "connected");
+  client.connect();
+  await done;
+  return client;
+}
+
+/** Join a job and wait until the server has heard of it. */
+async function join(client: WebSocketClient, jobId: string): Promise<void> {
+  client.join(jobId);
+  await vi.waitUntil(async () => (await server.broadcast(jobId, "stage")) > 0);
+}
+
+test("follows a job, also from before it is connected, until it leaves", async () => {
+  const client = make();
+  const status = next(client, "job_status");
+  client.join("followed");
+  client.connect();
+  await become(client, "connected");
+  await vi.waitUntil(async () => (await server.broadcast("followed", "status")) > 0);
+  expect(await status).toMatchObject({
+    jobId: "followed",
+    status: "RUNNING",
+    currentStage: "OUTLINE",
+    completedStages: ["PLAN"],
+  });
+  const stage = next(client, "stage_completed");
+  const error = next(client, "job_error");
+  await server.broadcast("followed", "stage");
+  await server.broadcast("followed", "error");
+  expect(await stage).toMatchObject({ jobId: "followed", stage: "OUTLINE", nextStage: "STORYBOARD" });
+  expect(await error).toMatchObject({ jobId: "followed", error: "Stage execution failed", stage: "STORYBOARD" });
+  client.leave("followed");
+  await vi.waitUntil(async () => (await server.broadcast("followed", "status")) === 0);
+});
+
+test("who joins late is told the last status at once", async () => {
+  await server.broadcast("finished", "status");
+  const client = await connected();
+  const status = next(client, "job_status");
+  client.join("finished");
+  expect(await status).toMatchObject({ jobId: "finished", status: "RUNNING" });
+});
+
+test("a token that is refused is not tried again", async () => {
+  const client = make({ token: "wrong" });
+  const error = next(client, "error");
+  client.connect();
+  const { reconnectAttempts } = await become(client, "error");
+  expect(await error).toMatchObject({ name: "WebSocketError", code: "UNAUTHORIZED", message: "Authentication failed" });
+  expect(reconnectAttempts).toBe(0);
+  vi.advanceTimersByTime(60_000);
+  expect([client.status, network.connections]).toEqual(["error", 1]);
+});
+
+test("comes back 3000 ms after the connection was lost, to the same jobs", async () => {
+  const client = await connected();
+  await join(client, "lasting");
+  const lost = become(client, "disconnected");
+  network.cut();
+  expect(await lost).toEqual({ status: "disconnected", reconnectAttempts: 1 });
+  vi.advanceTimersByTime(2999);
+  expect(client.status).toBe("disconnected");
+  const back = become(client, "connected");
+  vi.advanceTimersByTime(1);
+  expect([client.status, client.reconnectAttempts]).toEqual(["connecting", 1]);
+  expect(await back).toEqual({ status: "connected", reconnectAttempts: 0 });
+  const stage = next(client, "stage_completed");
+  await vi.waitUntil(async () => (await server.broadcast("lasting", "stage")) > 0);
+  expect(await stage).toMatchObject({ jobId: "lasting" });
+});
+
+test("gives up after five attempts; connect() starts anew", async () => {
+  network.down = true;
+  const client = make();
+  const codes: string[] = [];
+  client.on("error", ({ code }) => codes.push(code));
+  let failed = become(client, "disconnected");
+  client.connect();
+  for (const attempt of [1, 2, 3, 4, 5]) {
+    expect(await failed).toEqual({ status: "disconnected", reconnectAttempts: attempt });
+    failed = become(client, attempt < 5 ? "disconnected" : "error");
+    vi.advanceTimersByTime(3000);
+  }
+  expect(await failed).toEqual({ status: "error", reconnectAttempts: 5 });
+  await Promise.resolve();
+  expect(codes).toEqual([...Array<string>(6).fill("CONNECTION_FAILED"), "GAVE_UP"]);
+  vi.advanceTimersByTime(60_000);
+  expect(network.connections).toBe(6);
+
+  network.down = false;
+  const back = become(client, "connected");
+  client.connect();
+  expect([client.status, client.reconnectAttempts]).toEqual(["connecting", 0]);
+  await back;
+});
+
+test("connect() twice makes one connection; disconnect() ends it, and ends waiting", async () => {
+  const client = await connected();
+  client.connect();
+  client.disconnect();
+  expect([client.status, client.reconnectAttempts]).toEqual(["disconnected", 0]);
+  await vi.waitUntil(() => network.open === 0);
+  expect(network.connections).toBe(1);
+
+  client.connect();
+  await become(client, "connected");
+  const lost = become(client, "disconnected");
+  network.cut();
+  await lost;
+  client.disconnect();
+  vi.advanceTimersByTime(60_000);
+  expect([client.status, client.reconnectAttempts, network.connections]).toEqual(["disconnected", 0, 2]);
+});
+
+test("who disconnects at once never reaches the server", async () => {
+  const client = make();
+  client.connect();
+  client.disconnect();
+  client.connect();
+  await become(client, "connected");
+  expect(network.connections).toBe(1);
+});
+
+test("pings at the server's interval; a server that does not answer is lost", async () => {
+  const client = await connected();
+  const sent: string[] = [];
+  client.on("sent", ({ type }) => sent.push(type));
+  for (let beat = 0; beat < 2; beat++) {
+    const pong = next(client, "received", ({ type }) => type === "pong");
+    vi.advanceTimersByTime(30_000);
+    await pong;
+  }
+  expect(sent).toEqual(["ping", "ping"]);
+  network.frozen = true;
+  vi.advanceTimersByTime(30_000);
+  expect(client.status).toBe("connected");
+  vi.advanceTimersByTime(30_000);
+  expect([client.status, client.reconnectAttempts]).toEqual(["disconnected", 1]);
+});
+
+test("an attempt has a time limit, whether a socket or the token makes it wait", async () => {
+  network.frozen = true;
+  const client = make();
+  const error = next(client, "error");
+  client.connect();
+  await vi.waitUntil(() => network.open === 1);
+  vi.advanceTimersByTime(10_000);
+  expect(await error).toMatchObject({ code: "CONNECTION_FAILED" });
+  expect(client.status).toBe("disconnected");
+
+  const waiting = make({ token: () => new Promise<string>(() => undefined) });
+  waiting.connect();
+  vi.advanceTimersByTime(10_000);
+  expect([waiting.status, waiting.reconnectAttempts]).toEqual(["disconnected", 1]);
+});
+
+test("a token function is asked for each attempt, and may fail", async () => {
+  const tokens = ["wrong", "a token of the tests"];
+  const asked = vi.fn(() => {
+    const token = tokens.pop();
+    return token === undefined ? Promise.reject(new Error("signed out")) : Promise.resolve(token);
+  });
+  const client = await connected({ token: asked });
+  const refused = become(client, "error");
+  network.cut();
+  await become(client, "disconnected");
+  vi.advanceTimersByTime(3000);
+  await refused;
+  const error = next(client, "error");
+  client.connect();
+  expect((await error).message).toBe("The connection could not be made: signed out");
+  expect(asked).toHaveBeenCalledTimes(3);
+});
+
+test("what is no frame is an error and nothing more; unknown frames are only received", async () => {
+  const garbage = new WebSocketServer({ port: 0, host: "127.0.0.1" });
+  garbage.on("connection", (socket) => {
+    socket.send('{"type":"connection_established","clientId":"c","timestamp":"","heartbeatInterval":30000}');
+    for (const text of ["{", "null", '"x"', "{}", '{"type":1}', '{"type":"of the future"}']) {
+      socket.send(text);
+    }
+    socket.send(Buffer.from("binary"));
+  });
+  await once(garbage, "listening");
+  const { port } = garbage.address() as { port: number };
+  const client = make({ url: `http://127.0.0.1:${port}/ws#top` });
+  const codes: string[] = [];
+  const received: string[] = [];
+  client.on("error", ({ code }) => codes.push(code));
+  client.on("received", ({ type }) => received.push(type));
+  client.connect();
+  await vi.waitUntil(() => codes.length === 6);
+  expect(codes).toEqual(Array(6).fill("INVALID_FRAME"));
+  expect(received).toEqual(["connection_established", "of the future"]);
+  expect(client.status).toBe("connected");
+  client.disconnect();
+  garbage.close();
+});
+
+test("without a WebSocket or a page it says what to pass", async () => {
+  vi.stubGlobal("WebSocket", undefined);
+  for (const [options, option] of [[{ url: network.url }, "WebSocket"], [{ WebSocket }, "url"]] as const) {
+    const client = new WebSocketClient(options);
+    const error = next(client, "error");
+    client.connect();
+    expect((await error).message).toContain(`pass the option ${option}`);
+    client.disconnect();
+  }
+});
+
+test("a listener that throws stops nobody, and is taken away by what `on` returned", async () => {
+  const uncaught: unknown[] = [];
+  const listeners = process.listeners("uncaughtException");
+  process.removeAllListeners("uncaughtException");
+  process.once("uncaughtException", (error) => uncaught.push(error));
+  const client = make();
+  const stop = client.on("status", () => {
+    throw new Error("a listener's");
+  });
+  const told = become(client, "connecting");
+  client.connect();
+  stop();
+  await told;
+  await become(client, "connected");
+  for (const listener of listeners) {
+    process.on("uncaughtException", listener);
+  }
+  expect(uncaught).toEqual([new Error("a listener's")]);
+});
+
+test("logs where localStorage says so, and never the token", async () => {
+  const log = vi.spyOn(console, "debug").mockImplementation(() => undefined);
+  const store = new Map<string, string>();
+  vi.stubGlobal("localStorage", { getItem: (key: string) => store.get(key) ?? null });
+  (await connected()).disconnect();
+  expect(log).not.toHaveBeenCalled();
+  store.set("ws-debug", "true");
+  (await connected({ token: "a token of the tests" })).disconnect();
+  const logged = JSON.stringify(log.mock.calls);
+  expect(logged).toContain("connection_established");
+  expect(logged).not.toContain("a%20token");
+  expect(logged).not.toContain("a+token");
+  expect(logged).not.toContain("a token of");
+  log.mockRestore();
+});

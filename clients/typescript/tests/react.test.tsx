@@ -1,0 +1,140 @@
+// @vitest-environment happy-dom
+import { StrictMode, useEffect, type ReactElement } from "react";
+import { createRoot, type Root } from "react-dom/client";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
+import WebSocket from "ws";
+
+import { useWebSocket, type UseWebSocketOptions, type UseWebSocketResult } from "../src/react.js";
+import { Network, Server } from "./server.js";
+
+let server: Server;
+let network: Network;
+let root: Root;
+let hook: UseWebSocketResult | undefined;
+
+beforeAll(async () => {
+  server = await Server.start();
+});
+afterAll(async () => {
+  await server.stop();
+});
+beforeEach(async () => {
+  network = await Network.to(server.port);
+  hook = undefined;
+  root = createRoot(document.createElement("div"));
+});
+afterEach(() => {
+  root.unmount();
+  network.close();
+  vi.useRealTimers();
+});
+
+function Follower(options: UseWebSocketOptions): ReactElement {
+  const result = useWebSocket(options);
+  useEffect(() => {
+    hook = result;
+  });
+  return <p>{result.connectionStatus}</p>;
+}
+
+function render(options: UseWebSocketOptions): void {
+  root.render(
+    <StrictMode>
+      <Follower url={network.url} WebSocket={WebSocket} {...options} />
+    </StrictMode>,
+  );
+}
+
+const status = (wanted: string): Promise<boolean> => vi.waitUntil(() => hook?.connectionStatus === wanted);
+
+/** Have an event sent, as soon as there is who hears it. */
+const broadcast = (jobId: string, event: "status" | "stage" | "error"): Promise<boolean> =>
+  vi.waitUntil(async () => (await server.broadcast(jobId, event)) > 0);
+
+test("follows a job over one connection, StrictMode's double effects included", async () => {
+  const onConnectionChange = vi.fn();
+  const onJobStatusUpdate = vi.fn();
+  const onStageCompleted = vi.fn();
+  const onJobError = vi.fn();
+  render({ jobId: "one", onConnectionChange, onJobStatusUpdate, onStageCompleted, onJobError });
+  await vi.waitUntil(() => hook?.connectionStatus === "connecting");
+  await status("connected");
+  for (const event of ["status", "stage", "error"] as const) {
+    await broadcast("one", event);
+  }
+  await vi.waitUntil(() => onJobError.mock.calls.length > 0);
+  expect(onJobStatusUpdate).toHaveBeenCalledExactlyOnceWith(expect.objectContaining({ jobId: "one", status: "RUNNING" }));
+  expect(onStageCompleted).toHaveBeenCalledExactlyOnceWith(expect.objectContaining({ stage: "OUTLINE" }));
+  expect(onJobError).toHaveBeenCalledExactlyOnceWith(expect.objectContaining({ error: "Stage execution failed" }));
+  expect(onConnectionChange.mock.calls).toEqual([[true]]);
+  expect(network.connections).toBe(1);
+});
+
+test("callbacks may be new ones with every render, and another job is joined on the same connection", async () => {
+  const heard: string[] = [];
+  const renderFor = (name: string, jobId: string): void => {
+    render({ jobId, onStageCompleted: (stage) => heard.push(`${name} ${stage.jobId}`) });
+  };
+  renderFor("first", "a");
+  await status("connected");
+  await broadcast("a", "stage");
+  await vi.waitUntil(() => heard.length === 1);
+  const before = hook;
+  renderFor("second", "b");
+  await broadcast("b", "stage");
+  await vi.waitUntil(() => heard.length === 2);
+  expect(await server.broadcast("a", "stage")).toBe(0);
+  expect(heard).toEqual(["first a", "second b"]);
+  expect(network.connections).toBe(1);
+  expect(hook).toMatchObject({ connect: before?.connect, disconnect: before?.disconnect });
+});
+
+test("disconnect(), connect(), and unmounting", async () => {
+  const onConnectionChange = vi.fn();
+  render({ jobId: "x", onConnectionChange });
+  await status("connected");
+  hook?.disconnect();
+  await status("disconnected");
+  await vi.waitUntil(() => network.open === 0);
+  hook?.connect();
+  await status("connected");
+  expect(onConnectionChange.mock.calls).toEqual([[true], [false], [true]]);
+  root.unmount();
+  await vi.waitUntil(() => network.open === 0);
+  expect(onConnectionChange).toHaveBeenCalledTimes(3);
+});
+
+test("another token makes another connection; a token that is refused is an error", async () => {
+  const onError = vi.fn();
+  const onConnectionChange = vi.fn();
+  render({ token: "a token of the tests", onError, onConnectionChange });
+  await status("connected");
+  render({ token: "wrong", onError, onConnectionChange });
+  await status("error");
+  expect(onError).toHaveBeenCalledExactlyOnceWith(expect.objectContaining({ code: "UNAUTHORIZED" }));
+  expect(onConnectionChange.mock.calls).toEqual([[true], [false]]);
+  render({ token: () => "a token of the tests", onError, onConnectionChange });
+  await status("connected");
+  await vi.waitUntil(() => network.open === 1);
+  expect(network.connections).toBe(3);
+});
+
+test("reconnects five times, gives up, and connects again when told to", async () => {
+  render({ jobId: "y" });
+  await status("connected");
+  // Only the client's waits: the sockets, the server and React's own scheduling are real.
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval"] });
+  network.down = true;
+  network.cut();
+  for (const attempt of [1, 2, 3, 4, 5]) {
+    await vi.waitUntil(() => hook?.connectionStatus === "disconnected" && hook.reconnectAttempts === attempt);
+    vi.advanceTimersByTime(3000);
+  }
+  await status("error");
+  expect([hook?.reconnectAttempts, network.connections]).toEqual([5, 6]);
+  network.down = false;
+  hook?.connect();
+  await status("connected");
+  expect(hook?.reconnectAttempts).toBe(0);
+  await broadcast("y", "stage");
+});
