@@ -55,7 +55,8 @@ const surroundings: {
 export class WebSocketClient {
   readonly #options: WebSocketClientOptions;
   readonly #listeners = new Listeners<WebSocketClientEvents>();
-  readonly #jobs = new Set<string>();
+  /** How often each job was joined. */
+  readonly #jobs = new Map<string, number>();
   #status: ConnectionStatus = "disconnected";
   #reconnectAttempts = 0;
   #told: WebSocketClientEvents["status"] = { status: "disconnected", reconnectAttempts: 0 };
@@ -80,8 +81,8 @@ export class WebSocketClient {
   }
 
   /** The jobs that are joined whenever the client is connected. */
-  get jobs(): ReadonlySet<string> {
-    return this.#jobs;
+  get jobs(): readonly string[] {
+    return [...this.#jobs.keys()];
   }
 
   /** Call a function with each such event, until the function that this returns is called. */
@@ -109,15 +110,19 @@ export class WebSocketClient {
 
   /** Follow a job, now or as soon as the client is connected, and after every reconnection. */
   join(jobId: string): void {
-    if (!this.#jobs.has(jobId)) {
-      this.#jobs.add(jobId);
+    const times = this.#jobs.get(jobId) ?? 0;
+    this.#jobs.set(jobId, times + 1);
+    if (times === 0) {
       this.#sendIfConnected({ type: "join_job", jobId });
     }
   }
 
-  /** Follow a job no longer. */
+  /** Follow a job no longer, once it has been left as often as it was joined: by all who share the client. */
   leave(jobId: string): void {
-    if (this.#jobs.delete(jobId)) {
+    const times = this.#jobs.get(jobId) ?? 0;
+    if (times > 1) {
+      this.#jobs.set(jobId, times - 1);
+    } else if (this.#jobs.delete(jobId)) {
       this.#sendIfConnected({ type: "leave_job", jobId });
     }
   }
@@ -214,7 +219,7 @@ export class WebSocketClient {
       this.#sendIfConnected({ type: "ping" });
     });
     this.#status = "connected";
-    for (const jobId of this.#jobs) {
+    for (const jobId of this.#jobs.keys()) {
       this.#sendIfConnected({ type: "join_job", jobId });
     }
     this.#tellStatus();

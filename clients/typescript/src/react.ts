@@ -1,6 +1,6 @@
 import { useCallback, useEffect, useRef, useState } from "react";
 
-import { WebSocketClient, type ConnectionStatus, type WebSocketClientOptions } from "./client.js";
+import { WebSocketClient, type WebSocketClientEvents, type WebSocketClientOptions } from "./client.js";
 import type { WebSocketError } from "./errors.js";
 import type { JobError, JobStatus, StageCompleted } from "./generated/jobs.js";
 
@@ -13,10 +13,12 @@ export interface UseWebSocketOptions extends Pick<WebSocketClientOptions, "url" 
   /** The connection has been made, or has ended. */
   readonly onConnectionChange?: ((connected: boolean) => void) | undefined;
   readonly onError?: ((error: WebSocketError) => void) | undefined;
+  /** A client that components share, so that they follow many jobs on one connection. It outlives them. */
+  readonly client?: WebSocketClient | undefined;
 }
 
 export interface UseWebSocketResult {
-  readonly connectionStatus: ConnectionStatus;
+  readonly connectionStatus: WebSocketClientEvents["status"]["status"];
   /** Attempts since the connection was lost, at most 5, 3000 ms apart. */
   readonly reconnectAttempts: number;
   /** Connect after `disconnect()`, or after the client gave up. Always the same function. */
@@ -32,8 +34,8 @@ export interface UseWebSocketResult {
  * function counts as always the same) or `WebSocket` makes a new connection.
  */
 export function useWebSocket(options: UseWebSocketOptions): UseWebSocketResult {
-  const { jobId, url, token, WebSocket } = options;
-  const [state, setState] = useState({ status: "connecting" as ConnectionStatus, reconnectAttempts: 0 });
+  const { jobId, url, token, WebSocket, client: shared } = options;
+  const [state, setState] = useState<WebSocketClientEvents["status"]>({ status: "connecting", reconnectAttempts: 0 });
   const latest = useRef(options);
   const current = useRef<WebSocketClient>(undefined);
   const connected = useRef(false);
@@ -47,33 +49,36 @@ export function useWebSocket(options: UseWebSocketOptions): UseWebSocketResult {
   const asks = typeof token === "function";
   const fixedToken = asks ? undefined : token;
   useEffect(() => {
-    const client = new WebSocketClient({
-      url: href,
-      token: asks ? () => askForToken(latest.current) : fixedToken,
-      WebSocket,
-    });
-    const stop = [
-      client.on("status", (next) => {
-        setState(next);
-        if (connected.current !== (next.status === "connected")) {
-          connected.current = !connected.current;
-          latest.current.onConnectionChange?.(connected.current);
-        }
-      }),
-      client.on("job_status", (status) => latest.current.onJobStatusUpdate?.(status)),
-      client.on("stage_completed", (stage) => latest.current.onStageCompleted?.(stage)),
-      client.on("job_error", (error) => latest.current.onJobError?.(error)),
+    const client =
+      shared ?? new WebSocketClient({ url: href, token: asks ? () => ask(latest.current) : fixedToken, WebSocket });
+    const tell = (now: WebSocketClientEvents["status"]): void => {
+      setState(now);
+      if (connected.current !== (now.status === "connected")) {
+        connected.current = !connected.current;
+        latest.current.onConnectionChange?.(connected.current);
+      }
+    };
+    // Of other jobs, because a client may be shared, and because what was on its way still comes after leaving.
+    const own = (event: { readonly jobId: string }): boolean => event.jobId === latest.current.jobId;
+    const listening = [
+      client.on("status", tell),
+      client.on("job_status", (status) => own(status) && latest.current.onJobStatusUpdate?.(status)),
+      client.on("stage_completed", (stage) => own(stage) && latest.current.onStageCompleted?.(stage)),
+      client.on("job_error", (error) => own(error) && latest.current.onJobError?.(error)),
       client.on("error", (error) => latest.current.onError?.(error)),
     ];
     current.current = client;
     client.connect();
+    tell({ status: client.status, reconnectAttempts: client.reconnectAttempts });
     return () => {
-      for (const each of stop) {
-        each();
+      for (const stop of listening) {
+        stop();
       }
-      client.disconnect();
+      if (client !== shared) {
+        client.disconnect();
+      }
     };
-  }, [href, asks, fixedToken, WebSocket]);
+  }, [shared, href, asks, fixedToken, WebSocket]);
 
   // After the client's: a new client is told of the job, too.
   useEffect(() => {
@@ -85,7 +90,7 @@ export function useWebSocket(options: UseWebSocketOptions): UseWebSocketResult {
     return () => {
       client.leave(jobId);
     };
-  }, [jobId, href, asks, fixedToken, WebSocket]);
+  }, [jobId, shared, href, asks, fixedToken, WebSocket]);
 
   const connect = useCallback(() => {
     current.current?.connect();
@@ -96,6 +101,6 @@ export function useWebSocket(options: UseWebSocketOptions): UseWebSocketResult {
   return { connectionStatus: state.status, reconnectAttempts: state.reconnectAttempts, connect, disconnect };
 }
 
-async function askForToken({ token }: UseWebSocketOptions): Promise<string> {
+async function ask({ token }: UseWebSocketOptions): Promise<string> {
   return typeof token === "function" ? token() : (token ?? "");
 }

@@ -4,6 +4,7 @@ import { createRoot, type Root } from "react-dom/client";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import WebSocket from "ws";
 
+import { WebSocketClient } from "../src/index.js";
 import { useWebSocket, type UseWebSocketOptions, type UseWebSocketResult } from "../src/react.js";
 import { Network, Server } from "./server.js";
 
@@ -21,7 +22,7 @@ afterAll(async () => {
 beforeEach(async () => {
   network = await Network.to(server.port);
   hook = undefined;
-  root = createRoot(document.createElement("div"));
+  root = createRoot(document.body.appendChild(document.createElement("div")));
 });
 afterEach(() => {
   root.unmount();
@@ -87,6 +88,37 @@ test("callbacks may be new ones with every render, and another job is joined on 
   expect(heard).toEqual(["first a", "second b"]);
   expect(network.connections).toBe(1);
   expect(hook).toMatchObject({ connect: before?.connect, disconnect: before?.disconnect });
+});
+
+test("components share a client: its connection, and a job until the last has left it", async () => {
+  const client = new WebSocketClient({ url: network.url, WebSocket });
+  const heard: string[] = [];
+  const renderFor = (...jobIds: string[]): void => {
+    root.render(
+      jobIds.map((jobId, place) => (
+        <Follower
+          key={place}
+          client={client}
+          jobId={jobId}
+          onStageCompleted={(stage) => heard.push(`${place} ${stage.jobId}`)}
+        />
+      )),
+    );
+  };
+  renderFor("c", "d", "d");
+  await status("connected");
+  await broadcast("c", "stage");
+  await broadcast("d", "stage");
+  await vi.waitUntil(() => heard.length === 3);
+  renderFor("c", "d");
+  await vi.waitUntil(() => document.body.querySelectorAll("p").length === 2);
+  await broadcast("d", "stage");
+  await vi.waitUntil(() => heard.length === 4);
+  expect(heard).toEqual(["0 c", "1 d", "2 d", "1 d"]);
+  renderFor();
+  await vi.waitUntil(() => client.jobs.length === 0);
+  expect([client.status, network.connections]).toEqual(["connected", 1]);
+  client.disconnect();
 });
 
 test("disconnect(), connect(), and unmounting", async () => {
