@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from asgi_realtime.frame_transport import EXTENSION, FrameTransport
 from asgi_realtime.rfc6455 import encode
+from asgi_realtime.uvicorn import WebSocketProtocol
 from tests.client_frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close, fragments, frame, text
 from tests.lean_server import LeanServer, lean
 from tests.raw_websocket import Frame, open_websocket
@@ -37,7 +38,7 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
 
 @pytest.fixture
 async def server() -> AsyncIterator[LeanServer]:
-    async with lean(echo, ws_max_size=LIMIT, lifespan="off") as server:
+    async with lean(echo, protocol=WebSocketProtocol, ws_max_size=LIMIT, lifespan="off") as server:
         yield server
 
 

@@ -317,6 +317,7 @@ def held() -> dict[str, int]:
     return dict(Counter(type(thing).__name__ for thing in gc.get_objects() if isinstance(thing, kinds)))
 
 
+@pytest.mark.timeout(300)
 async def test_a_hundred_thousand_fuzzed_frames_leave_nothing(lines: Lines) -> None:
     asyncio.get_running_loop().set_debug(False)  # which is slow, and keeps a stack for each of many handles
     target = Target()
