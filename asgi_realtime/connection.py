@@ -23,8 +23,8 @@ NO_ROOM = RoomName("")
 """Where a broadcast to users or to all went: no room has this name."""
 
 
-Known: TypeAlias = Callable[[], Awaitable[Any]]
-"""Asks the host for the payload of an event that it knows from elsewhere; None: it does not."""
+Question: TypeAlias = Callable[[], Awaitable[Any]]
+"""Asks the host something."""
 
 
 class Dialect(Protocol):
@@ -74,13 +74,17 @@ class Transport(Protocol):
 class Membership(Protocol):
     """What a connection asks of the hub: its places in rooms."""
 
-    async def join(self, connection: Connection, room: RoomName, parent: RoomName | None) -> None:
-        """Put the connection into a room; it receives the room's events from now on."""
-
-    async def follow(
-        self, connection: Connection, room: RoomName, parent: RoomName | None, event: str, known: Known | None
+    async def join(
+        self,
+        connection: Connection,
+        room: RoomName,
+        parent: RoomName | None,
+        *,
+        allowed: Question | None = None,
+        latest: str | None = None,
+        known: Question | None = None,
     ) -> None:
-        """`join`, and write the newest `event` of the room."""
+        """Put the connection into a room; it receives the room's events from now on. See `Connection.join`."""
 
     async def leave(self, connection: Connection, room: RoomName) -> None:
         """Take the connection out of a room."""
@@ -185,24 +189,34 @@ class Connection:
         return await self.transport.call(event, data, timeout)
 
     async def join(
-        self, room: str, *, parent: str | None = None, latest: str | None = None, known: Known | None = None
+        self,
+        room: str,
+        *,
+        parent: str | None = None,
+        allowed: Question | None = None,
+        latest: str | None = None,
+        known: Question | None = None,
     ) -> None:
-        """Enter a room. Leaving `parent` later means leaving this room too.
+        """Enter a room.
 
-        `latest` names an event whose newest broadcast to the room (as long as history keeps it) is
-        sent to this client at once: whoever comes late needs no poll. It arrives once, and in order
-        with those that follow. `known`, an async function, is asked first; its answer is sent
-        instead, unless it is None or the event was broadcast meanwhile.
+        Args:
+            room: its name.
+            parent: a room above it. Leaving that one later means leaving this room too.
+            allowed: an async function that asks the host whether the client may enter. Whoever is
+                taken out of the room while it answers does not get in.
+            latest: an event whose newest broadcast to the room (as long as history keeps it) is sent
+                to this client at once: whoever comes late needs no poll. It arrives once, and in order
+                with those that follow.
+            known: an async function that asks the host for the payload of that event. What it returns
+                is sent, unless it is None or the event was broadcast meanwhile; then history's is.
 
         Raises:
             InvalidMessage: for a name over the limits, or more rooms than allowed.
+            Forbidden: the client may not enter.
             BrokerUnavailable: history could not be read; the room was not entered.
         """
         above = None if parent is None else RoomName(parent)
-        if latest is None:
-            await self._hub.join(self, RoomName(room), above)
-        else:
-            await self._hub.follow(self, RoomName(room), above, latest, known)
+        await self._hub.join(self, RoomName(room), above, allowed=allowed, latest=latest, known=known)
 
     async def leave(self, room: str) -> None:
         """Leave a room, and the rooms below it."""

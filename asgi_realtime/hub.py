@@ -10,8 +10,9 @@ from typing import TypeAlias
 
 from asgi_realtime.batch import Batch, Soon
 from asgi_realtime.broker.base import Broker
-from asgi_realtime.connection import NO_ROOM, Connection, Dialect, Known
-from asgi_realtime.errors import InvalidMessage, RateLimited, Unauthorized
+from asgi_realtime.connection import NO_ROOM, Connection, Dialect, Question
+from asgi_realtime.entries import Entries
+from asgi_realtime.errors import Forbidden, InvalidMessage, RateLimited, Unauthorized
 from asgi_realtime.limits import Limits, check_room_name
 from asgi_realtime.messages import (
     AddToRoom,
@@ -20,6 +21,7 @@ from asgi_realtime.messages import (
     DisconnectUser,
     Frame,
     GatewayName,
+    Position,
     Publication,
     RefreshRooms,
     RemoveFromRoom,
@@ -35,6 +37,8 @@ from asgi_realtime.refresh import Refresher, RoomsOf
 from asgi_realtime.revocations import Revocations
 from asgi_realtime.rooms import Rooms
 from asgi_realtime.tasks import Tasks
+
+NO_ENTRY = "you may not enter this room"
 
 Choose: TypeAlias = Callable[[Publication, Sequence[Connection]], Sequence[Connection]]
 """Says which of the recipients get a publication, at the moment of its delivery. Must not wait."""
@@ -75,6 +79,7 @@ class Hub:
         self._soon = soon
         self._batch = Batch(soon)
         self._refresher = Refresher(tasks)
+        self._entries = Entries()
 
     def start(self) -> None:
         """Begin on the running event loop, which need not be the one of the last time."""
@@ -168,42 +173,58 @@ class Hub:
         mount.rooms.remove(connection)
         self._metrics.gauge("connections", len(mount.rooms), gateway=connection.gateway)
 
-    async def join(self, connection: Connection, room: RoomName, parent: RoomName | None) -> None:
-        """Put a connection into a room; it receives the room's events from now on.
-
-        Raises:
-            InvalidMessage: for a name over the limits, or more rooms than allowed.
-        """
+    async def join(
+        self,
+        connection: Connection,
+        room: RoomName,
+        parent: RoomName | None,
+        *,
+        allowed: Question | None = None,
+        latest: str | None = None,
+        known: Question | None = None,
+    ) -> None:
+        """Put a connection into a room; it receives the room's events from now on. See `Connection.join`."""
         mount = self._mounts[connection.gateway]
         check_room_name(room, mount.limits)
         if room not in connection.rooms and len(connection.rooms) >= mount.limits.rooms_per_connection:
             raise InvalidMessage(f"a connection is in at most {mount.limits.rooms_per_connection} rooms")
-        mount.rooms.join(connection, room, parent)
-        await self._broker.subscribe(connection.gateway, room)
+        answer = asked_at = None
+        if allowed is not None or known is not None:
+            with self._entries.asking(connection, room, parent) as entry:
+                if allowed is not None and not await allowed():
+                    raise Forbidden(NO_ENTRY)
+                if known is not None:
+                    asked_at = self._broker.position()
+                    answer = await known()
+            if entry.withdrawn:
+                raise Forbidden(NO_ENTRY)
+        if latest is None:
+            mount.rooms.join(connection, room, parent)
+            await self._broker.subscribe(connection.gateway, room)
+            return
+        first = None if answer is None else mount.dialect.event_args(latest, [answer])
+        await self._follow(connection, room, parent, latest, first, asked_at if first else None)
 
-    async def follow(
-        self, connection: Connection, room: RoomName, parent: RoomName | None, event: str, known: Known | None
+    async def _follow(
+        self,
+        connection: Connection,
+        room: RoomName,
+        parent: RoomName | None,
+        event: str,
+        first: Frame | None,
+        since: Position | None,
     ) -> None:
-        """`join`, and write the newest `event` of the room, once and in order with those that follow.
-
-        `known` is asked before. What it answers stands, unless the event was published meanwhile.
-        """
+        """Put a connection into a room and write the newest `event`, or `first` if none is newer than `since`."""
         mount = self._mounts[connection.gateway]
-        answer, asked_at = None, None
-        if known is not None:
-            asked_at = self._broker.position()
-            answer = await known()
-        first = None if answer is None else mount.dialect.event_args(event, [answer])
         was_there = room in connection.rooms
         # Held from before the room is entered: what is published until history has been read may be in both.
         mark = connection.hold()
         try:
             await self.join(connection, room, parent)
-            since = None if answer is None else asked_at
             publication = await self._broker.latest(connection.gateway, room, event, since=since)
             if publication is not None and connection.id not in publication.except_:
                 first = mount.frame(publication)
-            if first is not None:
+            if first is not None and room in connection.rooms:
                 connection.insert(first, mark)
         except BaseException:
             if not was_there:
@@ -238,11 +259,14 @@ class Hub:
             return asyncio.gather(*[self.refresh(connection) for connection in connections])
         if isinstance(command, CloseRoom):
             mount.rooms.close(command.room)
+            self._entries.withdraw(command)
             self._refresher.missed(mount.rooms.everybody, functools.partial(self._move, mount.rooms, command))
         else:
             connections = mount.rooms.of_user(command.user_id)
             for connection in connections:
                 self._move(mount.rooms, command, connection)
+            if isinstance(command, RemoveFromRoom):
+                self._entries.withdraw(command)
             self._refresher.missed(connections, functools.partial(self._move, mount.rooms, command))
         return None
 

@@ -16,7 +16,7 @@ FLOORS = (
     {"origins", "auth", "jwks", "revocations", "catalogue", "frame_transport", "user_rates"},
     {"broker", "presence"},
     {
-        *("batch", "connection", "frame_writing", "hub", "inbox", "json_dialect", "outbox", "recipients"),
+        *("batch", "connection", "entries", "frame_writing", "hub", "inbox", "json_dialect", "outbox", "recipients"),
         *("refresh", "rooms", "stock_uvicorn", "writer"),
     },
     {"broadcaster", "faces"},

@@ -13,7 +13,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from asgi_realtime.broker.memory import MemoryBroker
 from asgi_realtime.connection import Connection
-from asgi_realtime.errors import BrokerUnavailable, RateLimited, Unauthorized
+from asgi_realtime.errors import BrokerUnavailable, Forbidden, RateLimited, Unauthorized
 from asgi_realtime.json_dialect import JSONDialect
 from asgi_realtime.limits import Limits
 from asgi_realtime.messages import (
@@ -111,6 +111,40 @@ async def test_the_latest_event_comes_once_and_in_order_with_what_follows(
     seen = [json.loads(text) for text in transport.written]
     assert [str(frame.get("data", frame["type"])) for frame in seen] == expected
     assert connection.rooms == (set() if when == "never" else {RoomName("job")})
+
+
+@pytest.mark.parametrize(
+    ("command", "gets_in"),
+    [
+        (RemoveFromRoom(GATEWAY, ANN, RoomName("room")), False),
+        (RemoveFromRoom(GATEWAY, ANN, RoomName("above")), False),
+        (CloseRoom(GATEWAY, RoomName("room")), False),
+        (RemoveFromRoom(GATEWAY, BOB, RoomName("room")), True),
+        (RemoveFromRoom(GATEWAY, ANN, RoomName("other")), True),
+        (RemoveFromRoom(OTHER, ANN, RoomName("room")), True),
+        (AddToRoom(GATEWAY, BOB, RoomName("room")), True),
+    ],
+)
+async def test_who_is_taken_out_while_the_host_is_asked_does_not_get_in(command: Command, gets_in: bool) -> None:
+    world = World()
+    connection, _ = world.admit("ann")
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def allowed() -> bool:
+        asked.set()
+        await answer.wait()
+        return True
+
+    joining = asyncio.create_task(connection.join("room", parent="above", allowed=allowed))
+    await asked.wait()
+    world.hub.apply(command)
+    answer.set()
+    if gets_in:
+        await joining
+    else:
+        with pytest.raises(Forbidden):
+            await joining
+    assert connection.rooms == ({RoomName("room")} if gets_in else set())
 
 
 async def test_a_room_that_was_left_while_held_sends_nothing_of_the_last_tick() -> None:

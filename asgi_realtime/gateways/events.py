@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, Literal, TypeAlias
@@ -142,10 +143,12 @@ class EventsGateway(SocketIOGateway):
     async def join(self, asked: RoomRequest, connection: Connection) -> InRoom:
         """Enter the room, if the host lets the user; its other members get `user:joined`."""
         room = asked.room
-        if self._may_join is not None and not await call_host(self._may_join, connection.identity, room):
-            raise Forbidden(NO_ACCESS)
-        if room not in connection.rooms:
-            await connection.join(room)
+        allowed = None
+        if self._may_join is not None:
+            allowed = functools.partial(call_host, self._may_join, connection.identity, room)
+        was_there = room in connection.rooms
+        await connection.join(room, allowed=allowed)
+        if not was_there:
             if room not in connection.rooms:  # the client has gone, or was put out, while we waited
                 raise Forbidden(NO_ACCESS)
             await self._tell("user:joined", connection, room)

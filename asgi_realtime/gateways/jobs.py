@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import hmac
 import logging
 import secrets
@@ -11,7 +12,7 @@ from typing import Any, Protocol, TypeAlias
 
 from asgi_realtime.auth import Authenticator, JWTAuthenticator, TokenSource, from_auth, from_bearer, from_query
 from asgi_realtime.connection import Connection
-from asgi_realtime.errors import ConfigurationError, Forbidden, Refusal, Unauthorized
+from asgi_realtime.errors import ConfigurationError, Refusal, Unauthorized
 from asgi_realtime.faces import Blocking, TypedBroadcaster, both_ways
 from asgi_realtime.gateways.base import Parts
 from asgi_realtime.gateways.handlers import call_host, on
@@ -29,7 +30,7 @@ from asgi_realtime.gateways.jobs_events import (
 )
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.json_dialect import FlatJSONDialect
-from asgi_realtime.limits import Limits, check_room_name
+from asgi_realtime.limits import Limits
 from asgi_realtime.messages import Frame, Handshake, Identity, Json, Receipt, UserId
 
 logger = logging.getLogger("asgi_realtime")
@@ -117,19 +118,16 @@ class JobsGateway(WebSocketGateway):
     @on("join_job")
     async def join_job(self, job: JobReference, connection: Connection) -> None:
         """Joins a job, whose last known `job_status` follows at once."""
-        check_room_name(job.job_id, self.limits)
         service = self._service
         if service is None:
             await connection.join(job.job_id, latest="job_status")
             return
-        if not await call_host(service.may_join, connection.identity, job.job_id):
-            raise Forbidden("You may not follow this job")
-
-        async def known() -> JobStatus | None:
-            status: JobStatus | None = await call_host(service.last_status, job.job_id)
-            return status
-
-        await connection.join(job.job_id, latest="job_status", known=known)
+        await connection.join(
+            job.job_id,
+            allowed=functools.partial(call_host, service.may_join, connection.identity, job.job_id),
+            latest="job_status",
+            known=functools.partial(call_host, service.last_status, job.job_id),
+        )
 
     @on("leave_job")
     async def leave_job(self, job: JobReference, connection: Connection) -> None:
