@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from asgi_realtime import EventsGateway, InfraGateway, MewGateway
+from asgi_realtime import EventsGateway, InfraGateway, JobsGateway, MewGateway
 from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.gateways.declarations import declarations
 
@@ -21,7 +21,11 @@ SECTIONS = {
 ROWS = [row for row in re.findall(r"^\| (.+) \|$", TEXT, re.MULTILINE) if not row.endswith("| tests")]
 LINKS = sorted(set(re.findall(r"\[`([^`\]]+)`\]\(([^)]+)\)", TEXT)))
 
-SYSTEMS: list[tuple[str, type[Gateway]]] = [("Mew", MewGateway), ("Mew", InfraGateway), ("Events", EventsGateway)]
+SYSTEMS: list[tuple[str, type[Gateway]]] = [
+    *(("Mew", MewGateway), ("Mew", InfraGateway)),
+    ("Events", EventsGateway),
+    ("Jobs", JobsGateway),
+]
 """The section of each gateway. What every Socket.IO or JSON gateway has is not each one's to repeat."""
 INHERITED = {"auth/refresh"}
 
