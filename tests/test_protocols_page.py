@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from asgi_realtime import EventsGateway, InfraGateway, JobsGateway, MewGateway
+from asgi_realtime import ChatGateway, EventsGateway, InfraGateway, JobsGateway, MewGateway
 from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.gateways.declarations import declarations
 
@@ -24,6 +24,7 @@ LINKS = sorted(set(re.findall(r"\[`([^`\]]+)`\]\(([^)]+)\)", TEXT)))
 SYSTEMS: list[tuple[str, type[Gateway]]] = [
     *(("Mew", MewGateway), ("Mew", InfraGateway)),
     ("Events", EventsGateway),
+    ("Chat", ChatGateway),
     ("Jobs", JobsGateway),
 ]
 """The section of each gateway. What every Socket.IO or JSON gateway has is not each one's to repeat."""

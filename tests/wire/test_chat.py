@@ -7,7 +7,9 @@ import contextlib
 import json
 import sqlite3
 import sys
+import time
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +107,53 @@ async def test_the_ack_comes_after_the_row(serve: Serve, tmp_path: Path) -> None
         assert service.messages() == ["m1"]
         kind, data = await bob.next()
         assert (kind, data["id"]) == ("message", "m1")
+
+
+async def test_who_gets_a_message(serve: Serve, tmp_path: Path) -> None:
+    service = Service(tmp_path / "chat.db")
+    service.group("g", "ann", "bob")
+    url = await start(serve, service, one_device=False)
+    async with AsyncExitStack() as stack:
+        ann, ann_too, bob, bob_too, eve = [
+            await stack.enter_async_context(entered(url, name)) for name in ("ann", "ann", "bob", "bob", "eve")
+        ]
+        await ann.send("message", message("m1", replyTo="m0"))
+        await ann.send("message", message("m2", toId="g", chatType="group"))
+        assert [await ann.next(), await ann.next()] == [ack("m1"), ack("m2")]
+        for other in (ann_too, bob, bob_too):
+            (_, single), (_, group) = await other.next(), await other.next()
+            for data in (single, group):
+                assert abs(data.pop("timestamp") / 1000 - time.time()) < 60
+            assert single == message("m1", replyTo="m0", contentType="text", imageUrl="")
+            named = {"from_name": "Ann", "from_avatar": "/avatars/ann.png"}
+            expected = message("m2", toId="g", chatType="group", contentType="text", replyTo="", imageUrl="")
+            assert group == expected | named
+        await ann.send("message", message("m1"))
+        assert await ann.next() == ack("m1")
+        for client in (ann, ann_too, bob, bob_too, eve):
+            await client.hears_nothing()
+
+
+async def test_what_came_while_nobody_was_there(serve: Serve, tmp_path: Path) -> None:
+    url = await start(serve, Service(tmp_path / "chat.db"))
+    async with entered(url, "ann") as ann:
+        for id in ("m1", "m2"):
+            await ann.send("message", message(id))
+            assert await ann.next() == ack(id)
+        for expected in (["m1", "m2"], []):
+            async with entered(url, "bob") as bob:
+                assert [(await bob.next())[1]["id"] for _ in expected] == expected
+                await bob.hears_nothing()
+
+
+async def test_reading(serve: Serve, tmp_path: Path) -> None:
+    service = Service(tmp_path / "chat.db")
+    url = await start(serve, service)
+    async with entered(url, "ann") as ann:
+        await ann.send("read", {"chatId": "bob"})
+        await ann.send("read", {"chatId": 1})
+        assert await ann.next() == ("error", {"message": "消息缺少必要字段"})
+        assert service.rows("SELECT * FROM reads") == [("ann", "bob")]
 
 
 async def test_every_text(serve: Serve, tmp_path: Path) -> None:
