@@ -26,6 +26,7 @@ from asgi_realtime import (
 from asgi_realtime.testing import ConnectionRefused, RealtimeTestClient
 from asgi_realtime.testing.socket import Socket
 from tests.chat import COLUMNS, OTHER_DEVICE, SETTINGS, Service
+from tests.waiting import until
 
 ALL = ("ann", "bob", "eve")
 
@@ -259,6 +260,41 @@ async def test_a_message_that_was_saved_and_not_delivered_is_delivered_when_it_i
     assert running.service.rows("SELECT * FROM owed") == []
 
 
+async def test_a_broker_that_is_down_costs_the_ack_and_not_the_message(chat: Chat) -> None:
+    running = await chat()
+    ann, bob = await running.enter("ann"), await running.enter("bob")
+    realtime = running.client._running
+    await realtime.broker.stop()
+    await ann.send("message", message())
+    assert await heard(ann, bob) == [[("error", {"message": "服务器内部错误", "messageId": "m1"})], []]
+    await realtime.broker.start(realtime.hub)
+    for _ in range(2):
+        await ann.send("message", message())
+        await ann.expect("ack")
+    assert [data["id"] for _, data in (await heard(bob))[0]] == ["m1"]
+
+
+async def test_a_host_that_cannot_take_in_deliveries_keeps_nobody_else_out(chat: Chat, tmp_path: Path) -> None:
+    class Forgetful(Service):
+        def messages_delivered(self, deliveries: Sequence[Delivery]) -> None:
+            reporting.set()
+            assert go.wait(10)
+            raise OSError("the database is away")
+
+    reporting, go = threading.Event(), threading.Event()
+    running = await chat(Forgetful(tmp_path / "chat.db"))
+    ann, bob = await running.enter("ann"), await running.enter("bob")
+    await ann.send("message", message())
+    await bob.expect("message")
+    assert await asyncio.to_thread(reporting.wait, 10)
+    entering = asyncio.create_task(running.enter("eve"))
+    await until(lambda: any(each.took_over for each in running.client.connections("eve", gateway="/chat")))
+    go.set()
+    await entering
+    await bob.close()
+    assert [data["id"] for _, data in (await heard(await running.enter("bob")))[0]] == ["m1"]  # rather than lose it
+
+
 async def test_offline_messages_are_handed_over_once_in_order(chat: Chat) -> None:
     running = await chat(limits=Limits(outbox_bytes=40_000))
     ann = await running.enter("ann")
@@ -398,7 +434,7 @@ async def test_reading_and_what_there_is_no_handler_for(chat: Chat) -> None:
     await ann.send("read", {"chatId": "bob"})
     assert await heard(ann) == [[]]
     assert running.service.rows("SELECT * FROM reads") == [("ann", "bob")]
-    for data in ({}, {"chatId": 1}, "bob"):
+    for data in ({}, {"chatId": 1}, {"chatId": "x" * 201}, "bob"):
         await ann.send("read", data)
         assert await heard(ann) == [[("error", {"message": "消息缺少必要字段"})]]
     await ann.send("shout", {"id": "m1"})

@@ -185,6 +185,8 @@ class ChatGateway(WebSocketGateway):
     @on("read")
     async def read(self, read: Read, identity: Identity) -> None:
         """The host marks the chat as read."""
+        if not _is_id(read.chat_id):
+            raise _missing()
         await call_host(self._service.mark_read, identity, read.chat_id)
 
     # What a client reads
@@ -258,7 +260,9 @@ class ChatGateway(WebSocketGateway):
         """The next batch, but for what has reached the client already."""
         if self._offline is None or self._deliveries is None:
             return []
-        await self._deliveries.reported()  # else we would be told of what an earlier connection has got
+        await self._deliveries.reported(
+            connection.identity.user_id
+        )  # else we would be told of what an earlier connection has got
         found: Iterable[ChatMessage] = await call_host(self._offline.pending_messages, connection.identity, _BATCH)
         handover: _Handover = connection.state
         return [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
+from collections import Counter, deque
 
 from asgi_realtime.gateways.chat_service import Delivery, OfflineMessages
 from asgi_realtime.gateways.handlers import call_host
@@ -25,24 +25,24 @@ class Deliveries:
         self._service = service
         self._tasks = tasks
         self._timeout = timeout
-        self._waiting: deque[Delivery] = deque(maxlen=_WAITING)
+        self._waiting: deque[Delivery] = deque()
+        self._unreported: Counter[str] = Counter()
         self._reporting = False
-        self._noted = 0
-        self._reported = 0
         self._progress: asyncio.Future[None] | None = None
 
     def note(self, delivery: Delivery) -> None:
         """Have a delivery reported soon."""
-        self._noted += 1
+        if len(self._waiting) == _WAITING:
+            self._settle(self._waiting.popleft())
         self._waiting.append(delivery)
+        self._unreported[delivery.user_id] += 1
         if not self._reporting:
             self._reporting = True
             self._tasks.spawn(self._report(), name="deliveries")
 
-    async def reported(self) -> None:
-        """Return when the host knows of everything noted before this call, or has failed to take it in."""
-        noted = self._noted
-        while self._reporting and self._reported < noted:
+    async def reported(self, user_id: str) -> None:
+        """Return when the host knows of every delivery to this user, or has failed to take it in."""
+        while self._reporting and user_id in self._unreported:
             if self._progress is None:
                 self._progress = asyncio.get_running_loop().create_future()
             await asyncio.shield(self._progress)
@@ -56,12 +56,17 @@ class Deliveries:
                         await call_host(self._service.messages_delivered, batch)
                 except Exception:
                     logger.exception("messages_delivered failed: %d deliveries will be repeated", len(batch))
-                # Counted from behind, because some may have been forgotten.
-                self._reported = self._noted - len(self._waiting)
+                for delivery in batch:
+                    self._settle(delivery)
                 self._advance()
         finally:
             self._reporting = False
             self._advance()
+
+    def _settle(self, delivery: Delivery) -> None:
+        self._unreported[delivery.user_id] -= 1
+        if not self._unreported[delivery.user_id]:
+            del self._unreported[delivery.user_id]
 
     def _advance(self) -> None:
         progress, self._progress = self._progress, None
