@@ -133,6 +133,30 @@ async def test_who_goes_while_the_host_decides_has_never_been_there() -> None:
         await ada.expect_nothing()
 
 
+async def test_who_is_put_out_while_the_host_decides_stays_out() -> None:
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def may_join(identity: Identity, room: str) -> bool:
+        if identity.user_id == "bob":
+            asked.set()
+            await answer.wait()  # with what was read before
+        return True
+
+    async with events(EventsGateway(may_join=may_join)) as running:
+        [ada] = await running.enter_room("r", "ada")
+        bob = await running.enter("bob")
+        joining = asyncio.create_task(bob.call("join", {"room": "r"}))
+        await asked.wait()
+        await ada.call("message", {"content": "is bob in?", "room": "r"})
+        await running.to.user_left("bob", "r")
+        await ada.call("message", {"content": "he is out", "room": "r"})
+        await ada.call("message", {"content": "for all"})
+        answer.set()
+        assert await joining == no(NO_ACCESS)
+        assert [event.data["content"] for event in bob.events] == ["for all"]
+        assert not bob.rooms
+
+
 # Messages
 
 

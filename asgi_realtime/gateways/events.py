@@ -236,6 +236,11 @@ class EventsBroadcaster(TypedBroadcaster):
         return await self._to.broadcast_to_all(event, data)
 
     @both_ways
+    async def close_room(self, room: str) -> None:
+        """Take everybody out of a room. Nobody is told."""
+        await self._to.close_room(room)
+
+    @both_ways
     async def message(self, sender_id: str, content: str, *, room: str | None = None) -> Receipt:
         """`message` to the room, or to everybody, with the time of now. Neither length nor content is checked."""
         message = Message(sender_id, content, iso(time.time()))

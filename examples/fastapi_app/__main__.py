@@ -24,6 +24,13 @@ BY_CURL = """
     CHANNEL=$(curl -s {url}/servers/$SERVER/channels -H "authorization: Bearer $TOKEN" | cut -d '"' -f 4)
     curl -s {url}/channels/$CHANNEL/messages -H "authorization: Bearer $TOKEN" \\
          -H 'content-type: application/json' -d '{{"content": "Hello from curl"}}'
+
+  Or join the server's room on /events, a gateway of its own, and talk to whoever is there:
+
+    IO="{url}/socket.io/?EIO=4&transport=polling"; IO="$IO&sid=$(curl -s "$IO" | cut -d '"' -f 4)"
+    curl -s "$IO" -d '40/events,{{"token":"'$TOKEN'"}}'; curl -s "$IO"
+    curl -s "$IO" -d '42/events,1["join",{{"room":"'$SERVER'"}}]'; curl -s "$IO"
+    curl -s "$IO" -d '42/events,2["message",{{"room":"'$SERVER'","content":"Hello"}}]'; curl -s "$IO"
 """
 
 

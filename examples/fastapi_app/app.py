@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
-from asgi_realtime import InfraGateway, MewGateway, RealtimeMiddleware, Settings
+from asgi_realtime import EventsGateway, InfraGateway, MewGateway, RealtimeMiddleware, Settings
 from asgi_realtime.auth import JWTAuthenticator, JWTVerifier, from_bearer, from_cookie
 from asgi_realtime.origins import OriginPolicy
 from examples.fastapi_app.database import DEFAULT_URL, Database
@@ -32,7 +32,7 @@ from examples.fastapi_app.routes import (
     users,
 )
 from examples.fastapi_app.seed import seed
-from examples.fastapi_app.service import MewDatabaseService
+from examples.fastapi_app.service import MewDatabaseService, ServerRooms
 
 STATIC = Path(__file__).parent / "static"
 BODY_BYTES = 65_536
@@ -90,7 +90,11 @@ def create_app(settings: Settings | None = None, database_url: str | None = None
     app.add_middleware(RequestLimits, body_bytes=BODY_BYTES)
     app.add_middleware(
         RealtimeMiddleware,
-        gateways=[MewGateway(service=MewDatabaseService(database)), InfraGateway()],
+        gateways=[
+            MewGateway(service=MewDatabaseService(database)),
+            InfraGateway(),
+            EventsGateway(may_join=ServerRooms(database).may_join),
+        ],
         settings=settings,
     )
     return app

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from asgi_realtime import Forbidden, MewBroadcaster, get_mew_broadcaster
+from asgi_realtime import EventsBroadcaster, Forbidden, MewBroadcaster, get_events_broadcaster, get_mew_broadcaster
 from asgi_realtime.auth import JWTAuthenticator
 from asgi_realtime.messages import GatewayName, Handshake
 from asgi_realtime.origins import OriginPolicy
@@ -20,6 +20,7 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 Session = Annotated[AsyncSession, Depends(get_session)]
 Mew = Annotated[MewBroadcaster, Depends(get_mew_broadcaster)]
+Events = Annotated[EventsBroadcaster, Depends(get_events_broadcaster)]
 
 
 async def current_user(request: Request, session: Session) -> models.User:

@@ -57,6 +57,18 @@ class MewDatabaseService:
             await post_message(session, broadcaster, channel, identity.user_id, new)
 
 
+class ServerRooms:
+    """Who may join which room of Events: a server's members the room that has the server's id."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def may_join(self, identity: Identity, room: str) -> bool:
+        """Whether the user is a member of the server."""
+        async with self._database.sessions() as session:
+            return await session.get(models.Member, (room, identity.user_id)) is not None
+
+
 async def post_message(
     session: AsyncSession,
     broadcaster: MewBroadcaster,

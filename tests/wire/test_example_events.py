@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,8 +13,11 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from examples.fastapi_app.__main__ import BY_CURL
 from tests.mew import SETTINGS, Heard, Mew, Person, make_app
 from tests.servers import Serve
+from tests.wire.python_client import PythonClient
+from tests.wire.stock_client import StockClient
 
 
 @pytest.fixture
@@ -31,6 +37,52 @@ def to(*people: str, heard: list[Heard]) -> dict[str, list[Heard]]:
 
 
 MEMBERS = ("alice", "bob", "carol")
+
+
+async def test_what_make_demo_says_to_try(serve: Serve, tmp_path: Path) -> None:
+    server = await serve(make_app(f"sqlite:///{tmp_path}/mew.db"))
+    commands = [line for line in BY_CURL.format(url=server.url).splitlines() if line.startswith("    ")]
+    assert len(commands) == 9
+    process = await asyncio.create_subprocess_exec(
+        *("bash", "-euo", "pipefail", "-c", "\n".join(commands)), stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await process.communicate()
+    printed = output.decode()
+    assert process.returncode == 0, printed
+    assert '"content":"Hello from curl"' in printed
+    joined, said = re.findall(r"43/events,(\d)\[([^]]+)\]", printed)
+    assert (joined[0], json.loads(joined[1])["success"]) == ("1", True)
+    assert said == ("2", '{"success":true}')
+    assert '42/events,["message",{"senderId":"carol","content":"Hello",' in printed
+
+
+async def test_the_room_of_a_server_on_events(mew: Mew) -> None:
+    """Its members may join it, and are out of it as soon as they are out of the server."""
+
+    async def events(person: Person) -> StockClient:
+        client = PythonClient()
+        await client.connect(mew.url, "/events", auth={"token": person.token})
+        return client
+
+    people = (mew.alice, mew.bob, mew.carol, mew.dave)
+    alice, bob, carol, dave = clients = [await events(person) for person in people]
+    room = {"room": mew.server}
+    for member in (alice, bob, carol):
+        assert await member.call("join", room) == [{"success": True, **room}]
+    assert await dave.call("join", room) == [{"success": False, "message": "无权访问此房间"}]
+    assert await alice.call("join", {"room": mew.general}) == [{"success": False, "message": "无权访问此房间"}]
+    await mew.alice.delete(f"/servers/{mew.server}/members/bob")
+    await mew.carol.delete(f"/servers/{mew.server}/members/carol")
+    for user_id in ("bob", "carol"):
+        assert (await alice.expect("user:left")).data == {"userId": user_id, **room}
+    for gone in (bob, carol):
+        assert await gone.call("message", {"content": "x", **room}) == [{"success": False, "message": "无权访问此房间"}]
+        assert await gone.call("join", room) == [{"success": False, "message": "无权访问此房间"}]
+    await mew.alice.delete(f"/servers/{mew.server}")
+    answer = await alice.call("message", {"content": "x", **room})
+    assert answer == [{"success": False, "message": "无权访问此房间"}]
+    for client in clients:
+        await client.disconnect()
 
 
 async def test_connecting(mew: Mew) -> None:

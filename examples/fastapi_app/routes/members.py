@@ -12,7 +12,7 @@ from sqlalchemy.orm import joinedload, selectinload
 from examples.fastapi_app import access, models, schemas
 from examples.fastapi_app.access import Membership
 from examples.fastapi_app.database import insert_if_absent
-from examples.fastapi_app.dependencies import CurrentUser, InServer, Mew, Session
+from examples.fastapi_app.dependencies import CurrentUser, Events, InServer, Mew, Session
 from examples.fastapi_app.errors import Conflict, NotFound
 from examples.fastapi_app.permissions import Permission
 from examples.fastapi_app.routes.roles import find_role
@@ -63,7 +63,9 @@ async def join_or_invite(
 
 
 @router.delete("/{user_id}")
-async def leave_or_kick(user_id: str, membership: InServer, session: Session, mew: Mew) -> schemas.MemberGone:
+async def leave_or_kick(
+    user_id: str, membership: InServer, session: Session, mew: Mew, events: Events
+) -> schemas.MemberGone:
     """Leave, or with the id of somebody else kick that user."""
     server_id = membership.server.id
     leaving = user_id == membership.user_id
@@ -89,6 +91,7 @@ async def leave_or_kick(user_id: str, membership: InServer, session: Session, me
         await mew.member_leave(server_id, user_id)
     else:
         await mew.server_kick(server_id, user_id)
+    await events.user_left(user_id, server_id)
     return schemas.MemberGone(server_id=server_id, user_id=user_id)
 
 

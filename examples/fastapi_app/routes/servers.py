@@ -9,7 +9,7 @@ from sqlalchemy import delete, select
 
 from asgi_realtime import Forbidden
 from examples.fastapi_app import models, schemas
-from examples.fastapi_app.dependencies import CurrentUser, InServer, Mew, Session
+from examples.fastapi_app.dependencies import CurrentUser, Events, InServer, Mew, Session
 from examples.fastapi_app.permissions import EVERYONE, NOTHING, Permission
 
 router = APIRouter(prefix="/servers", tags=["servers"])
@@ -73,11 +73,12 @@ async def change_server(
 
 
 @router.delete("/{server_id}")
-async def delete_server(membership: InServer, session: Session, mew: Mew) -> schemas.ServerGone:
+async def delete_server(membership: InServer, session: Session, mew: Mew, events: Events) -> schemas.ServerGone:
     if not membership.is_owner:
         raise Forbidden("only the owner can delete a server")
     server_id = membership.server.id
     await session.execute(delete(models.Server).where(models.Server.id == server_id))
     await session.commit()
     await mew.server_delete(server_id)
+    await events.close_room(server_id)
     return schemas.ServerGone(server_id=server_id)
