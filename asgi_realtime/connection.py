@@ -230,6 +230,7 @@ class Connection:
         """`close` for callers that cannot wait. Close-once. `last` is written before the close."""
         if not self.closed:
             self._hub.flush()
+        if not self.closed:  # by what was flushed: it may have been too much for this client
             self.shut()
             self.end_code = code
             if last is not None:

@@ -6,10 +6,7 @@ import asyncio
 import json
 import time
 
-import hypothesis.strategies as st
 import pytest
-from hypothesis import settings
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from asgi_realtime.broker.memory import MemoryBroker
 from asgi_realtime.connection import Connection
@@ -37,7 +34,7 @@ from asgi_realtime.messages import (
     ToUsers,
     UserId,
 )
-from tests.recording import GATEWAY, RecordingTransport, World
+from tests.recording import GATEWAY, World
 
 ANN, BOB = UserId("ann"), UserId("bob")
 OTHER = GatewayName("/nobody mounted this")
@@ -329,129 +326,3 @@ async def test_a_gateway_without_a_service_has_nothing_to_refresh() -> None:
     assert world.hub.apply(RefreshRooms(GATEWAY, ToAll())) is None
     with pytest.raises(RuntimeError):
         world.hub.refresh(connection)
-
-
-class HubMachine(RuleBasedStateMachine):
-    """Commands, broadcasts and ends in any order, beside a model that knows who must have heard what."""
-
-    connections = Bundle("connections")
-    rooms = st.sampled_from([RoomName(name) for name in ("server", "channel", "dm", "ann")])
-    users = st.sampled_from([ANN, BOB])
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.world = World(with_host=False)
-        self.here: dict[Connection, set[str]] = {}
-        self.heard: dict[RecordingTransport, list[str]] = {}
-        self.below = {"channel": "server"}
-        self.count = 0
-
-    @rule(target=connections, user=users)
-    def connect(self, user: UserId) -> tuple[Connection, RecordingTransport]:
-        connection, transport = self.world.admit(user)
-        self.here[connection] = set()
-        self.heard[transport] = []
-        return connection, transport
-
-    @rule(client=connections)
-    def end(self, client: tuple[Connection, RecordingTransport]) -> None:
-        client[0].end(1000, "")
-        self.here.pop(client[0], None)
-
-    def apply(self, command: Command) -> None:
-        assert self.world.hub.apply(command) is None
-
-    @rule(user=users, room=rooms)
-    def add(self, user: UserId, room: RoomName) -> None:
-        parent = self.below.get(room)
-        self.apply(AddToRoom(GATEWAY, user, room, None if parent is None else RoomName(parent)))
-        for connection, joined in self.here.items():
-            if connection.identity.user_id == user:
-                joined.add(room)
-
-    def take_out(self, joined: set[str], room: str) -> None:
-        # The model's places are fixed; whether the hub knows a channel's server depends on who told it,
-        # and `add` always does.
-        joined -= {room} | {name for name, parent in self.below.items() if parent == room}
-
-    @rule(user=users, room=rooms)
-    def remove(self, user: UserId, room: RoomName) -> None:
-        self.apply(RemoveFromRoom(GATEWAY, user, room))
-        for connection, joined in self.here.items():
-            if connection.identity.user_id == user:
-                self.take_out(joined, room)
-
-    @rule(room=rooms)
-    def close(self, room: RoomName) -> None:
-        self.apply(CloseRoom(GATEWAY, room))
-        for joined in self.here.values():
-            self.take_out(joined, room)
-
-    @rule(target_room=rooms, spared=st.none() | connections)
-    def broadcast(self, target_room: RoomName, spared: tuple[Connection, RecordingTransport] | None) -> None:
-        self.count += 1
-        event = f"event{self.count}"
-        except_ = () if spared is None else (spared[0].id,)
-        expected = [
-            connection
-            for connection, joined in self.here.items()
-            if target_room in joined and (spared is None or connection is not spared[0])
-        ]
-        delivered = self.world.hub.deliver(publication(event, ToRoom(target_room), except_=except_))
-        assert delivered == len(expected)
-        self.hear(event, expected)
-
-    @rule(user=users)
-    def disconnect(self, user: UserId) -> None:
-        self.apply(DisconnectUser(None, user, 1008, ""))
-        self.here = {c: joined for c, joined in self.here.items() if c.identity.user_id != user}
-
-    @rule(user=users)
-    def tell(self, user: UserId) -> None:
-        self.count += 1
-        self.world.hub.deliver(publication(f"event{self.count}", ToUsers((user,))))
-        self.hear(f"event{self.count}", [c for c in self.here if c.identity.user_id == user])
-
-    @rule()
-    def tell_all(self) -> None:
-        self.count += 1
-        self.world.hub.deliver(publication(f"event{self.count}", ToAll()))
-        self.hear(f"event{self.count}", list(self.here))
-
-    @rule(client=connections, direct=st.booleans())
-    def reroute(self, client: tuple[Connection, RecordingTransport], direct: bool) -> None:
-        client[1].turn_direct(direct and client[0] in self.here)
-
-    @rule(client=connections)
-    def unicast(self, client: tuple[Connection, RecordingTransport]) -> None:
-        self.count += 1
-        client[0].push(JSONDialect().event(f"event{self.count}"))
-        if client[0] in self.here:
-            self.hear(f"event{self.count}", [client[0]])
-
-    def hear(self, event: str, recipients: list[Connection]) -> None:
-        for connection in recipients:
-            transport = connection.transport
-            assert isinstance(transport, RecordingTransport)
-            self.heard[transport].append(event)
-
-    @rule()
-    def tick(self) -> None:
-        self.world.tick()
-
-    def teardown(self) -> None:
-        self.world.tick()
-        self.agrees()
-
-    @invariant()
-    def agrees(self) -> None:
-        assert set(self.world.rooms.everybody) == set(self.here)
-        for connection, joined in self.here.items():
-            assert connection.rooms == joined
-        for transport, events in self.heard.items():
-            # In the middle of a tick the latest broadcasts may not have been written; nothing else may be missing.
-            assert transport.events == (events if not self.world.ticks else events[: len(transport.events)])
-
-
-HubMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
-TestHub = HubMachine.TestCase

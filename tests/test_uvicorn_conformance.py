@@ -1,4 +1,25 @@
-"""RFC 6455 against a real server, section by section of what Autobahn's fuzzing client asks of one."""
+"""RFC 6455 against a real server, section by section of what Autobahn's fuzzing client asks of one.
+
+Its sections, what they are about, and the cases here (each over ASGI, detached, on asyncio and on uvloop):
+
+| section | about | cases |
+|---|---|---|
+| 1.1, 1.2 | text and binary of every size at which a header changes, whole and in pieces | `framing` |
+| 2.1 to 2.11 | pings of every kind and size, and too large; in pieces; ten at once; pongs unasked for | `pings` |
+| 3.1 to 3.7 | each reserved bit, on each kind of frame, alone and after a good message | `reserved_bits` |
+| 4.1, 4.2 | each reserved opcode, of data and of control frames | `opcodes` |
+| 5.1 to 5.20 | messages in fragments, with control frames between; fragments out of place | `fragmentation` |
+| 6.1 to 6.4 | good text whole, in fragments, by the byte; bad text refused before its last fragment | `utf8` |
+| 6.5 to 6.11 | characters of every length, the first and the last of each | `utf8` |
+| 6.12 to 6.19 | bytes out of place, characters unfinished, impossible or longer than need be | `utf8` |
+| 6.20 to 6.23 | surrogates alone and in pairs, noncharacters, the replacement character | `utf8` |
+| 7.1 | what comes after a close, or in the middle of a message | `closing` |
+| 7.3, 7.5 | closes without a code, with half a one, with reasons of every size, with bad text | `closing` |
+| 7.7, 7.9, 7.13 | every code that may be sent, and those that may not | `closing` |
+| 9.1 to 9.6 | messages of up to 16 MB, whole, in fragments, in pieces, and over the limit | `sizes` |
+| 9.7, 9.8 | a thousand messages in one write, of each size | `sizes` |
+| 10.1 | a message cut into frames by the sender's library | `automatic_fragmentation` |
+"""
 
 from __future__ import annotations
 
@@ -124,7 +145,8 @@ def fragmentation() -> Iterator[Case]:
 def utf8() -> Iterator[Case]:
     for valid in ("Hello-µ@ßöäüàá-UTF-8!!", "κόσμε", "\x00", "\x7f", "\u0080", "\u07ff", "\u0800", "\ud7ff", "\ue000"):
         yield from valid_text(valid.encode())
-    for valid in ("\ufffd", "\ufffe", "\uffff", "\U00010000", "\U0001fffe", "\U0010ffff", "日本語 😀" * 30):
+    noncharacters = [chr(plane << 16 | last) for plane in range(17) for last in (0xFFFE, 0xFFFF)]
+    for valid in ("\ufffd", *noncharacters, "\U00010000", "\U0010fffd", "日本語 😀" * 30):
         yield from valid_text(valid.encode())
     for invalid in (
         b"\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xed\xa0\x80edited",  # a surrogate between good characters
