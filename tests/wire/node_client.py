@@ -100,6 +100,11 @@ class NodeClient:
         self.unread.remove(received)
         return received
 
+    async def next(self, *, timeout: float = PATIENCE) -> Received:
+        """Wait for the next event that was not taken yet, and take it."""
+        await self._until(lambda: self.unread, "an event", timeout)
+        return self.unread.pop(0)
+
     async def connection(self, *, timeout: float = PATIENCE) -> None:
         """Wait until the socket is connected.
 
