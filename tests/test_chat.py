@@ -315,6 +315,37 @@ async def test_offline_messages_are_handed_over_once_in_order(chat: Chat) -> Non
     assert running.service.rows("SELECT * FROM owed") == []
 
 
+async def test_a_note_to_oneself(chat: Chat) -> None:
+    running = await chat()
+    ann = await running.enter("ann")
+    await ann.send("message", message(toId="ann"))
+    assert [name for name, _ in (await heard(ann))[0]] == ["ack"]
+    assert [data["id"] for _, data in (await heard(await running.enter("ann")))[0]] == ["m1"]
+    assert await heard(await running.enter("ann")) == [[]]
+
+
+async def test_pending_messages_that_cannot_be_found_stay_pending(chat: Chat, tmp_path: Path) -> None:
+    class Failing(Service):
+        asked = 0
+
+        def pending_messages(self, identity: Identity, limit: int) -> list[ChatMessage]:
+            self.asked += 1
+            if self.asked == 2:
+                raise OSError("the database is away")
+            return super().pending_messages(identity, limit)
+
+    running = await chat(Failing(tmp_path / "chat.db"))
+    saved = ChatMessage(id="m1", from_id="ann", to_id="bob", chat_type="single", content="x", timestamp=1)
+    running.service.save_message(Identity(user_id="ann"), saved)  # type: ignore[arg-type]
+    bob = await running.enter("bob")  # got the first batch, and no second
+    assert [data["id"] for _, data in (await heard(bob))[0]] == ["m1"]
+    (connection,) = running.client.connections("bob", gateway="/chat")
+    assert connection.state.until is not None  # so nothing more is remembered for its sake
+    ann = await running.enter("ann")
+    await ann.send("message", message("m2"))
+    assert [data["id"] for _, data in (await heard(bob))[0]] == ["m2"]
+
+
 @pytest.mark.parametrize("first", ["question", "delivery"])
 async def test_a_message_that_is_pending_and_on_its_way_at_once_arrives_once(
     first: str, chat: Chat, tmp_path: Path

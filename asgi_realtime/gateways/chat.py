@@ -253,16 +253,15 @@ class ChatGateway(WebSocketGateway):
         return True
 
     def _note(self, connection: Connection, mark: _Mark) -> None:
-        if self._deliveries is not None and mark[0] != connection.identity.user_id:
+        if self._deliveries is not None:
             self._deliveries.note(Delivery(connection.identity.user_id, *mark))
 
     async def _pending(self, connection: Connection) -> list[tuple[_Mark, Frame]]:
         """The next batch, but for what has reached the client already."""
         if self._offline is None or self._deliveries is None:
             return []
-        await self._deliveries.reported(
-            connection.identity.user_id
-        )  # else we would be told of what an earlier connection has got
+        # Else we would be told of what an earlier connection has got.
+        await self._deliveries.reported(connection.identity.user_id)
         found: Iterable[ChatMessage] = await call_host(self._offline.pending_messages, connection.identity, _BATCH)
         handover: _Handover = connection.state
         return [
@@ -287,16 +286,18 @@ class ChatGateway(WebSocketGateway):
             connection.push(frame)
 
     async def _hand_over_rest(self, connection: Connection) -> None:
-        """The rest, as fast as the client reads it."""
-        while batch := await self._pending(connection):
-            for mark, frame in batch:
-                while connection.behind and not connection.closed:  # noqa: ASYNC110 (nobody is told when it is read)
-                    await asyncio.sleep(_PACE)
-                if connection.closed:
-                    return
-                if self._takes(connection, mark):
-                    connection.push(frame)
-        self._end_handover(connection)
+        """The rest, as fast as the client reads it. What it does not get now stays pending."""
+        try:
+            while batch := await self._pending(connection):
+                for mark, frame in batch:
+                    while connection.behind and not connection.closed:  # noqa: ASYNC110 (nobody is told of reading)
+                        await asyncio.sleep(_PACE)
+                    if connection.closed:
+                        return
+                    if self._takes(connection, mark):
+                        connection.push(frame)
+        finally:
+            self._end_handover(connection)
 
     def _end_handover(self, connection: Connection) -> None:
         handover: _Handover = connection.state
