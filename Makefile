@@ -10,18 +10,23 @@ VENV := .venv
 BIN := $(VENV)/bin
 WIRE := tests/wire
 CLIENT := clients/typescript
+PAGE := examples/flask_adapter/static/websocket-test
+CLIENT_SOURCES := $(wildcard $(CLIENT)/src/*.ts $(CLIENT)/src/generated/*.ts $(CLIENT)/*.json)
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 TYPED := asgi_realtime tests examples benchmarks clients
 
-.PHONY: setup demo demo-flask test check format bench docs clean
+.PHONY: setup demo demo-flask websocket-test test check format bench docs clean
 
-setup: $(VENV)/dev.stamp $(WIRE)/node_modules/.stamp $(CLIENT)/node_modules/.stamp
+setup: $(VENV)/dev.stamp $(WIRE)/node_modules/.stamp websocket-test
 
 demo: $(VENV)/example.stamp
 	@MEW_DEV=$${MEW_DEV:-true} exec $(BIN)/python -m examples.fastapi_app
 
-demo-flask: $(VENV)/example.stamp
+demo-flask: $(VENV)/example.stamp websocket-test
 	@MEW_DEV=$${MEW_DEV:-true} WS_ALLOW_DEMO_TOKEN=$${WS_ALLOW_DEMO_TOKEN:-true} exec $(BIN)/python -m examples.flask_adapter
+
+# The Flask example's test page, and the client that its command-line twin runs on.
+websocket-test: $(PAGE)/index.html $(CLIENT)/dist/index.js
 
 test: setup
 	@scripts/system-packages
@@ -46,7 +51,7 @@ docs: $(VENV)/dev.stamp
 	$(BIN)/pytest tests/test_docs.py tests/test_readme.py tests/test_exports.py
 
 clean:
-	rm -rf $(VENV) $(WIRE)/node_modules $(CLIENT)/node_modules $(CLIENT)/dist benchmarks/node/node_modules
+	rm -rf $(VENV) $(WIRE)/node_modules $(CLIENT)/node_modules $(CLIENT)/dist $(PAGE) benchmarks/node/node_modules
 
 $(BIN)/python:
 	@scripts/make-venv $(VENV)
@@ -70,6 +75,13 @@ benchmarks/node/node_modules/.stamp: benchmarks/node/package.json benchmarks/nod
 $(CLIENT)/node_modules/.stamp: $(CLIENT)/package.json $(CLIENT)/package-lock.json
 	npm ci --prefix $(CLIENT) --no-audit --no-fund --loglevel=error
 	@touch $@
+
+$(CLIENT)/dist/index.js: $(CLIENT_SOURCES) | $(CLIENT)/node_modules/.stamp
+	npm run build --prefix $(CLIENT)
+	@touch $@
+
+$(PAGE)/index.html: $(CLIENT_SOURCES) $(wildcard $(CLIENT)/websocket-test/* $(CLIENT)/websocket-test/src/*) | $(CLIENT)/node_modules/.stamp
+	npm run build:page --prefix $(CLIENT)
 
 $(WIRE)/node_modules/.stamp: $(WIRE)/package.json $(WIRE)/package-lock.json
 	npm ci --prefix $(WIRE) --no-audit --no-fund --loglevel=error

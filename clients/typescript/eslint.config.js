@@ -15,5 +15,12 @@ export default defineConfig(
       "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true }],
     },
   },
-  { files: ["**/*.js", "**/*.mjs"], languageOptions: { globals: { console: false, process: false, setTimeout: false, clearTimeout: false, fetch: false, URL: false } } },
+  {
+    files: ["**/*.mjs"],
+    languageOptions: {
+      globals: Object.fromEntries(
+        ["AbortSignal", "URL", "console", "fetch", "process", "setTimeout"].map((name) => [name, "readonly"]),
+      ),
+    },
+  },
 );

@@ -1,0 +1,54 @@
+"""The Flask example's `/websocket-test` in Chromium, told by `websocket_test_page.mjs`, and its command-line twin."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+
+from asgi_realtime import Settings
+from examples.flask_adapter.app import create_app
+from tests.servers import Serve
+
+PAGE = Path(__file__).with_name("websocket_test_page.mjs")
+TWIN = Path(__file__).parents[2] / "clients" / "typescript" / "websocket-test.mjs"
+SETTINGS = Settings(jwt_secret="a secret for tests that is long enough", dev=True, ws_allow_demo_token=True)
+
+
+async def node(program: Path, *arguments: str) -> tuple[int | None, str]:
+    """Run a program to its end: its exit code, and what it printed."""
+    running = await asyncio.create_subprocess_exec(
+        *("node", str(program), *arguments), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    try:
+        output, _ = await running.communicate()
+    finally:
+        if running.returncode is None:
+            running.kill()
+            await running.wait()
+    return running.returncode, output.decode()
+
+
+@pytest.mark.timeout(180)
+async def test_the_page_through_start_stages_failure_and_a_restart(tmp_path: Path) -> None:
+    code, output = await node(PAGE, sys.executable, str(tmp_path))
+    assert code == 0, output
+
+
+async def test_the_command_line_twin(serve: Serve, tmp_path: Path) -> None:
+    server = await serve(create_app(SETTINGS, tmp_path / "flask.db"))
+    options = ("--url", server.url, "--seconds", "0.05")
+    code, output = await node(TWIN, *options)
+    assert code == 0, output
+    assert " + job " in output and " > join_job " in output
+    assert '"status":"COMPLETED"' in output
+
+    code, output = await node(TWIN, *options, "--fail-at", "OUTLINE")
+    assert code == 1
+    assert '"status":"FAILED"' in output
+
+    code, output = await node(TWIN, *options, "--token", "wrong", "some-job")
+    assert code == 1
+    assert "! UNAUTHORIZED" in output
