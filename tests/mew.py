@@ -26,12 +26,19 @@ SETTINGS = Settings(
 
 
 def make_app(database_url: str, settings: Settings = SETTINGS) -> FastAPI:
-    """Make the example, with a route more: it sends `MARK` to every socket, after all that was sent before."""
+    """Make the example, with two routes more.
+
+    One sends `MARK` to every socket, after all that was sent before, the other `ROOM` to whoever is in a room.
+    """
     app = create_app(settings, database_url)
 
     @app.post("/test/mark")
     async def mark(broadcaster: Annotated[Broadcaster, Depends(get_broadcaster)]) -> None:
         await broadcaster.broadcast_to_all("MARK")
+
+    @app.post("/test/rooms/{room}")
+    async def to_room(room: str, broadcaster: Annotated[Broadcaster, Depends(get_broadcaster)]) -> None:
+        await broadcaster.broadcast_to_room(room, "ROOM")
 
     return app
 

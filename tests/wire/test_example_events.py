@@ -119,6 +119,8 @@ async def test_message_create_by_socket(mew: Mew) -> None:
 
 
 async def test_error(mew: Mew) -> None:
+    other_tab = Person("carol", mew.http)
+    await other_tab.connect(mew.url)
     wrong: list[Any] = [
         {"channelId": mew.private, "content": "x"},
         {"channelId": "none", "content": "x"},
@@ -135,6 +137,8 @@ async def test_error(mew: Mew) -> None:
         await mew.carol.emit("message/create", payload)
         assert await mew.carol.hear() == ("error", {"message": "Failed to create message"}), payload
     assert await mew.heard() == to(heard=[])
+    assert await other_tab.heard_until("MARK") == []
+    await other_tab.disconnect()
 
 
 async def test_message_update(mew: Mew) -> None:
@@ -192,6 +196,9 @@ async def test_channel_delete(mew: Mew) -> None:
     await mew.alice.delete(f"/channels/{mew.general}")
     deleted = {"channelId": mew.general, "serverId": mew.server}
     assert await mew.heard() == to(*MEMBERS, heard=[("CHANNEL_DELETE", deleted)])
+    for room in (mew.general, mew.private):
+        await mew.http.post(f"/test/rooms/{room}")
+    assert await mew.heard() == to("alice", "bob", heard=[("ROOM", None)]), "the deleted channel's room is empty"
 
 
 async def test_categories(mew: Mew) -> None:
@@ -220,6 +227,9 @@ async def test_server_update(mew: Mew) -> None:
 async def test_server_delete(mew: Mew) -> None:
     await mew.alice.delete(f"/servers/{mew.server}")
     assert await mew.heard() == to(*MEMBERS, heard=[("SERVER_DELETE", {"serverId": mew.server})])
+    for room in (mew.server, mew.general, mew.private):
+        await mew.http.post(f"/test/rooms/{room}")
+    assert await mew.heard() == to(heard=[]), "its rooms are empty"
 
 
 async def test_member_join(mew: Mew) -> None:

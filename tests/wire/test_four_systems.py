@@ -94,6 +94,19 @@ def make_app(database: Path) -> FastAPI:
         for gateway in ("/", "/infra", "/events", "/chat", "/ws"):
             await broadcaster.broadcast_to_all("MARK", gateway=gateway)
 
+    @app.post("/bob")
+    async def bob(broadcaster: Annotated[Broadcaster, Depends(get_broadcaster)]) -> None:
+        for gateway in ("/", "/infra", "/events", "/chat", "/ws"):
+            await broadcaster.broadcast_to_user("bob", "PERSONAL", gateway=gateway)
+
+    @app.post("/out")
+    async def out(broadcaster: Annotated[Broadcaster, Depends(get_broadcaster)], gateway: str) -> None:
+        await broadcaster.remove_user_from_room("bob", GENERAL, gateway=gateway)
+
+    @app.post("/off")
+    async def off(broadcaster: Annotated[Broadcaster, Depends(get_broadcaster)], gateway: str) -> None:
+        await broadcaster.disconnect_user("bob", gateway=gateway)
+
     @app.post("/revoke/{user_id}")
     async def revoke(user_id: str, broadcaster: Annotated[Broadcaster, Depends(get_broadcaster)]) -> None:
         await broadcaster.revoke_user(user_id)
@@ -235,3 +248,67 @@ async def test_four_systems_at_once(serve: Serve, node: Node, tmp_path: Path) ->
                 infra: {("SYSTEM_BOT_CONFIG_UPDATE", "infra"): 1},
             }
         )
+
+
+async def test_what_is_done_to_a_user_in_one_system_is_done_in_no_other(
+    serve: Serve, node: Node, tmp_path: Path
+) -> None:
+    """Bob's two namespaces share a transport, and so do Ann's and the service's."""
+    server = await serve(make_app(tmp_path / "chat.db"))
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(httpx.AsyncClient(base_url=server.url, timeout=PATIENCE))
+        tokens = {user_id: create_token(user_id, SETTINGS) for user_id in ("ann", "bob")}
+
+        async def path(user_id: str, path: str) -> JSON:
+            url = f"{server.websocket_url}{path}?token={tokens[user_id]}"
+            return JSON(await stack.enter_async_context(websockets.connect(url, ping_interval=None)))
+
+        people = []
+        for user_id, token in tokens.items():
+            mew = await node.connect(server.url, auth={"token": token})
+            events = await mew.share("/events", auth={"token": token})
+            sockets = (await path(user_id, "/chat"), await path(user_id, "/ws"))
+            people.append(Person(SocketIO(mew), SocketIO(events), *sockets))
+        ann, bob = people
+        secret = {"adminSecret": "an admin secret for tests", "serviceType": GENERAL}
+        infra = SocketIO(await ann.mew.client.share("/infra", auth=secret))
+        await http.post("/all")
+        for person in people:
+            await person.chat.next()
+            await person.jobs.next()
+            await person.events.client.call("join", {"room": GENERAL})
+            await person.jobs.send(type="join_job", jobId=GENERAL)
+            assert await person.jobs.next() == ("job_status", "jobs")
+        await http.post("/mark")
+        names: dict[SocketIO | JSON, str] = {bob.mew: "mew", bob.events: "events", bob.chat: "chat", bob.jobs: "jobs"}
+        names[infra] = "infra"
+        for client in names:
+            while (await client.next())[0] != "MARK":
+                pass
+
+        async def heard(*gone: SocketIO | JSON) -> dict[str, list[str]]:
+            """The events of each of Bob's clients that is still there, and of the service."""
+            for post in ("/all", "/bob", "/mark"):
+                assert (await http.post(post)).is_success
+            found: dict[str, list[str]] = {}
+            for client, name in names.items():
+                found[name] = [] if client not in gone else ["gone"]
+                while client not in gone and (event := (await client.next())[0]) != "MARK":
+                    found[name].append(event)
+            return found
+
+        everything = {
+            "mew": ["MESSAGE_CREATE", "PERSONAL"],
+            "events": ["news", "PERSONAL"],
+            "chat": ["group_announcement", "PERSONAL"],
+            "jobs": ["job_status", "PERSONAL"],
+            "infra": ["SYSTEM_BOT_CONFIG_UPDATE"],
+        }
+        assert await heard() == everything
+        for name, gateway in (("mew", "/"), ("jobs", "/ws"), ("events", "/events"), ("chat", "/chat")):
+            assert (await http.post("/out", params={"gateway": gateway})).is_success
+            everything[name] = ["PERSONAL"]
+            assert await heard() == everything
+        assert (await http.post("/off", params={"gateway": "/chat"})).is_success
+        await bob.chat.end()
+        assert await heard(bob.chat) == everything | {"chat": ["gone"]}
