@@ -22,7 +22,8 @@ setup: $(VENV)/dev.stamp $(WIRE)/node_modules/.stamp websocket-test
 demo: $(VENV)/example.stamp
 	@MEW_DEV=$${MEW_DEV:-true} exec $(BIN)/python -m examples.fastapi_app
 
-demo-flask: $(VENV)/example.stamp websocket-test
+# Without Node there is no test page, and all the rest.
+demo-flask: $(VENV)/example.stamp $(if $(shell command -v npm),websocket-test)
 	@MEW_DEV=$${MEW_DEV:-true} WS_ALLOW_DEMO_TOKEN=$${WS_ALLOW_DEMO_TOKEN:-true} exec $(BIN)/python -m examples.flask_adapter
 
 # The Flask example's test page, and the client that its command-line twin runs on.
