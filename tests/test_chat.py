@@ -496,7 +496,7 @@ async def test_a_slow_host_is_waited_for_by_nobody_else(chat: Chat, tmp_path: Pa
     await bob.expect("message")
 
 
-async def test_over_the_rate(chat: Chat) -> None:
+async def test_over_the_rate_of_a_connection(chat: Chat) -> None:
     running = await chat(limits=Limits(event_rate=0.001, event_burst=3))
     ann = await running.enter("ann")
     for number in range(5):
@@ -505,6 +505,18 @@ async def test_over_the_rate(chat: Chat) -> None:
     errors = [data for name, data in (await heard(ann))[0] if name == "error"]
     assert errors == [{"message": "消息发送过于频繁", "messageId": f"m{number}"} for number in (3, 4)]
     assert running.service.messages() == ["m0", "m1", "m2"]
+
+
+async def test_over_the_rate_of_a_user_on_two_devices(chat: Chat) -> None:
+    running = await chat(one_device=False, limits=Limits(user_event_rate=0.001, user_event_burst=2))
+    for number in range(3):
+        ann = await running.enter("ann")
+        await ann.send("message", message(f"m{number}"))
+        ((kind, data),) = (await heard(ann))[0]
+    assert (kind, data) == ("error", {"message": "消息发送过于频繁", "messageId": "m2"})
+    bob = await running.enter("bob")
+    await bob.send("message", message(fromId="bob", toId="ann"))
+    await bob.expect("ack")
 
 
 async def test_every_event_reaches_those_it_is_for(chat: Chat) -> None:
