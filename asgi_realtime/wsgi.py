@@ -14,6 +14,7 @@ from asgi_realtime.faces import TypedBroadcaster
 from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.gateways.chat import ChatGateway
 from asgi_realtime.gateways.chat_broadcaster import ChatBroadcaster, SyncChatBroadcaster
+from asgi_realtime.gateways.events import EventsBroadcaster, EventsGateway, SyncEventsBroadcaster
 from asgi_realtime.gateways.jobs import JobsBroadcaster, JobsGateway, SyncJobsBroadcaster
 from asgi_realtime.gateways.mew import MewBroadcaster, MewGateway, SyncMewBroadcaster
 from asgi_realtime.middleware import SCOPE_KEY
@@ -38,6 +39,12 @@ def get_mew_broadcaster(environ: Mapping[str, Any]) -> SyncMewBroadcaster | None
         ConfigurationError: if others are mounted, and no `MewGateway`.
     """
     face = _face(environ, MewGateway, MewBroadcaster)
+    return None if face is None else face.sync
+
+
+def get_events_broadcaster(environ: Mapping[str, Any]) -> SyncEventsBroadcaster | None:
+    """The typed broadcaster of the mounted `EventsGateway`. As `get_mew_broadcaster`."""
+    face = _face(environ, EventsGateway, EventsBroadcaster)
     return None if face is None else face.sync
 
 

@@ -82,7 +82,7 @@ class JobsGateway(WebSocketGateway):
             heartbeat_interval: seconds between two `ping`s, as clients are told.
             idle_timeout: seconds without a frame from the client, after which it is closed with 1000; None: never.
         """
-        super().__init__(path, authenticator=authenticator, limits=limits, idle_timeout=idle_timeout)
+        super().__init__(path, authenticator=authenticator, limits=limits, auth_frame=False, idle_timeout=idle_timeout)
         self._service = service
         self._heartbeat = round(heartbeat_interval * 1000)
 
@@ -91,10 +91,6 @@ class JobsGateway(WebSocketGateway):
     def default_authenticator(self, parts: Parts) -> Authenticator:
         """One of the three tokens, whichever are configured."""
         return JobsAuthenticator(parts)
-
-    def has_credential(self, handshake: Handshake) -> bool:
-        """The handshake decides: there is no `auth` frame before."""
-        return True
 
     def accepted(self, connection: Connection) -> Frame:
         """Who it is, and how often it should ping."""

@@ -58,6 +58,7 @@ class WebSocketGateway(Gateway):
         authenticator: Authenticator | None = None,
         limits: Limits | None = None,
         query_token: bool = True,
+        auth_frame: bool = True,
         auth_timeout: float | None = None,
         idle_timeout: float | None = None,
     ) -> None:
@@ -68,6 +69,8 @@ class WebSocketGateway(Gateway):
             authenticator: says who connects. Default: a JWT.
             limits: bounds of its own. Default: those of the settings.
             query_token: whether `?token=` authenticates. Proxies log queries; browsers have no other header.
+            auth_frame: whether a client whose handshake carries no token may send it in a first `auth` frame.
+                If not, the handshake decides: by a cookie, say, that the `authenticator` looks at.
             auth_timeout: seconds until the first `auth` frame, for a client whose handshake carries no
                 credential. Default: `Limits.connect_timeout`. Then it is rejected.
             idle_timeout: seconds without a frame from the client, after which it is closed with 1000.
@@ -83,6 +86,7 @@ class WebSocketGateway(Gateway):
                 raise ConfigurationError(f"WebSocketGateway({path!r}): {name} must be greater than 0")
         super().__init__(path.rstrip("/"), authenticator=authenticator, limits=limits)
         self.query_token = query_token
+        self._auth_frame = auth_frame
         self.idle_timeout = idle_timeout
         self._auth_timeout = auth_timeout
 
@@ -95,7 +99,11 @@ class WebSocketGateway(Gateway):
 
     def has_credential(self, handshake: Handshake) -> bool:
         """Whether the handshake itself is to authenticate; otherwise the first frame must be `auth`."""
-        return bool((self.query_token and handshake.query.get("token")) or "authorization" in handshake.headers)
+        return (
+            not self._auth_frame
+            or bool(self.query_token and handshake.query.get("token"))
+            or "authorization" in handshake.headers
+        )
 
     def default_authenticator(self, parts: Parts) -> Authenticator:
         """A JWT in an `auth` frame, in the query, or in an `Authorization: Bearer` header."""
