@@ -1,0 +1,41 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+
+import ts from "typescript";
+import { expect, test } from "vitest";
+
+const HERE = import.meta.dirname;
+const PAGE = join(HERE, "..", "..", "..", "docs", "typescript.md");
+
+/** The page's blocks: of ts together, as the page reads, and of tsx. */
+function blocks(language: "ts" | "tsx"): string {
+  const found = readFileSync(PAGE, "utf-8").matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\``, "gms"));
+  return [...found].map(([, code]) => code).join("\n");
+}
+
+test("the code of the page compiles, strictly", () => {
+  const sources = new Map([
+    [join(HERE, "page.ts"), blocks("ts")],
+    [join(HERE, "page.component.tsx"), blocks("tsx")],
+  ]);
+  const options: ts.CompilerOptions = {
+    strict: true,
+    noEmit: true,
+    skipLibCheck: true,
+    target: ts.ScriptTarget.ES2022,
+    module: ts.ModuleKind.NodeNext,
+    jsx: ts.JsxEmit.ReactJSX,
+    types: [],
+    paths: {
+      "asgi-realtime": [join(HERE, "../src/index.ts")],
+      "asgi-realtime/react": [join(HERE, "../src/react.ts")],
+      "asgi-realtime/*": [join(HERE, "../src/generated/*.ts")],
+    },
+  };
+  const host = ts.createCompilerHost(options);
+  host.readFile = (name) => sources.get(name) ?? ts.sys.readFile(name);
+  host.fileExists = (name) => sources.has(name) || ts.sys.fileExists(name);
+  const complaints = ts.getPreEmitDiagnostics(ts.createProgram([...sources.keys()], options, host));
+  expect(ts.formatDiagnostics(complaints, host)).toBe("");
+  expect([...sources.values()].every((code) => code.includes("asgi-realtime"))).toBe(true);
+});
