@@ -32,7 +32,7 @@ class Blocking:
     """
 
     def __init__(self, face: TypedBroadcaster) -> None:
-        self._face = face
+        self._face: TypedBroadcaster = face._face if isinstance(face, Blocking) else face
 
     def wait(self, method: Callable[..., Coroutine[Any, Any, T]], *arguments: Any, **options: Any) -> T:
         """Run a method of the face on the event loop, and wait for the result. See `SyncBroadcaster.run`."""

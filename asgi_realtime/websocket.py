@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from asgi_realtime.connection import Connection
 from asgi_realtime.engineio.interrupt import Interrupt
 from asgi_realtime.engineio.requests import Request
-from asgi_realtime.errors import InvalidMessage, ProtocolError, RateLimited, Refusal, TooLarge, Unauthorized
+from asgi_realtime.errors import InvalidMessage, ProtocolError, Refusal, TooLarge, Unauthorized
 from asgi_realtime.frame_transport import FrameTransport, Sink
 from asgi_realtime.frame_writing import offered
 from asgi_realtime.gateways.base import Parts
@@ -228,7 +228,7 @@ class WebSocketClient:
             self._handshake = msgspec.structs.replace(self._handshake, auth=data)
             self._has_token = True
         elif self._early > self._limits.event_burst:
-            self._hostile(RateLimited("too many events"), "parse error")
+            self._hostile(Unauthorized("authenticate first"), "parse error")
         else:
             answer = self._gateway.pong() if kind == "ping" else self._gateway.early(kind)
             if answer is not None:

@@ -335,7 +335,7 @@ async def test_from_threads() -> None:
             sync = jobs.sync
             sync.status("7", "RUNNING", current_stage="A")
             sync.stage_completed("7", "A")
-            return sync.error("7", "no luck").delivered_locally
+            return sync.sync.error("7", "no luck").delivered_locally  # already for threads: the same
 
         assert await asyncio.to_thread(work) == 1
         assert [event.name for event in socket.events[1:]] == ["job_status", "stage_completed", "job_error"]

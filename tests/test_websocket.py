@@ -194,6 +194,23 @@ async def test_before_authentication_there_is_nothing_but_pong(serve: Serve) -> 
         ]
 
 
+async def test_who_sends_on_and_on_before_authentication_is_put_out(serve: Serve) -> None:
+    async with chat(serve, Chat(limits=Limits(event_burst=3))) as (_, _, url), connect(url) as websocket:
+        for _ in range(5):
+            await send(websocket, "ping")
+        frames, code = await close_of(websocket)
+        assert [kind for kind, _ in frames] == ["pong", "pong", "pong", "error"]
+        assert (frames[-1][1]["code"], code) == ("UNAUTHORIZED", 1008)
+
+
+async def test_one_connection_too_many_of_a_user(serve: Serve) -> None:
+    async with chat(serve, Chat(limits=Limits(connections_per_user=1))) as (_, _, url), connect(url) as websocket:
+        await enter(websocket)
+        async with connect(url) as one_more:
+            await send(one_more, "auth", {"token": token()})
+            assert await close_of(one_more) == ([("auth_error", {"message": "too many connections"})], 1013)
+
+
 async def test_who_does_not_authenticate_in_time(serve: Serve) -> None:
     async with chat(serve, Chat(limits=Limits(connect_timeout=0.1))) as (gateway, realtime, url):
         async with connect(url) as websocket:

@@ -20,7 +20,7 @@ from asgi_realtime.json_dialect import JSONDialect
 from asgi_realtime.limits import Limits
 from asgi_realtime.messages import Frame, Handshake, Json
 
-_CLOSE_CODES = {"TOO_LARGE": 1009, "INTERNAL": 1013}
+_CLOSE_CODES = {"TOO_LARGE": 1009, "INTERNAL": 1013, "RATE_LIMITED": 1013}
 
 
 class Authenticated(msgspec.Struct, frozen=True, rename="camel"):
@@ -145,7 +145,8 @@ class WebSocketGateway(Gateway):
     def close_code(self, refusal: Refusal) -> int:
         """The close code after `rejected`, or after the `error` that answers a hostile frame.
 
-        A failure of ours closes with 1013, try again later; `TOO_LARGE` with 1009; the rest with 1008.
+        A failure of ours, or too many connections of a user, close with 1013, try again later;
+        `TOO_LARGE` with 1009; the rest with 1008.
         """
         return _CLOSE_CODES.get(refusal.reply_code, 1008)
 
