@@ -10,6 +10,8 @@ from types import ModuleType
 
 import pytest
 
+from tests.servers import Serve
+
 ROOT = Path(__file__).parent.parent
 PAGES = [
     page
@@ -30,13 +32,13 @@ def code_of(page: Path) -> str:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-async def test_the_code_of_a_page_runs(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_code_of_a_page_runs(page: Path, monkeypatch: pytest.MonkeyPatch, serve: Serve) -> None:
     monkeypatch.setenv("MEW_JWT_SECRET", "a secret of at least thirty-two bytes")
     module = ModuleType(f"page_{page.stem}")
     monkeypatch.setitem(sys.modules, module.__name__, module)  # where annotations are looked up
     exec(compile(code_of(page), page, "exec"), module.__dict__)
     for name, test in list(vars(module).items()):
         if name.startswith("test_"):
-            result = test()
+            result = test(serve) if inspect.signature(test).parameters else test()
             if inspect.isawaitable(result):
                 await result
