@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from asgi_realtime.auth import Authenticator
 from asgi_realtime.broadcaster import Broadcaster, SyncBroadcaster
+from asgi_realtime.catalogue import down, up
 from asgi_realtime.connection import Connection
 from asgi_realtime.errors import (
     BrokerUnavailable,
@@ -81,6 +82,8 @@ __all__ = [
     "SocketIOGateway",
     "WebSocketGateway",
     "on",
+    "up",
+    "down",
     "Connection",
     "Identity",
     "Handshake",

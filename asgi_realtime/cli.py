@@ -27,7 +27,10 @@ def main() -> None:
 @main.command()
 @click.argument("gateways", nargs=-1, metavar="[MODULE:GATEWAY]...")
 @click.option(
-    "--output", type=click.Path(file_okay=False, path_type=Path), help="Write a file for each gateway into DIRECTORY."
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="DIRECTORY|FILE.ts",
+    help="Write a file for each gateway into the directory; or the only gateway's to the file. Default: print it.",
 )
 def types(gateways: tuple[str, ...], output: Path | None) -> None:
     """Make TypeScript types of gateways' events.
@@ -35,6 +38,9 @@ def types(gateways: tuple[str, ...], output: Path | None) -> None:
     MODULE:GATEWAY is a gateway of yours, class or instance. Without any: the gateways that come with the package.
     """
     found = [_find(name) for name in gateways] or list(SYSTEMS)
+    to_file = output is not None and output.suffix == ".ts"
+    if to_file and len(found) > 1:
+        raise click.BadParameter("several gateways do not go into one file: name a directory")
     for gateway in found:
         name = file_name(gateway)
         try:
@@ -44,8 +50,15 @@ def types(gateways: tuple[str, ...], output: Path | None) -> None:
         if output is None:
             click.echo(text if len(found) == 1 else f"// {name}\n{text}")
         else:
-            output.mkdir(parents=True, exist_ok=True)
-            (output / name).write_text(text, encoding="utf-8")
+            _write(text, output if to_file else output / name)
+
+
+def _write(text: str, path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise click.ClickException(f"cannot write {path}: {error.strerror}") from None
 
 
 def _find(name: str) -> AnyGateway:

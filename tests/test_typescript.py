@@ -188,6 +188,18 @@ def test_the_command_writes_files_and_takes_gateways_of_ones_own(tmp_path: Path)
     assert {path.name for path in (tmp_path / "new").iterdir()} == {"board.ts", "stream.ts"}
     assert (tmp_path / "new" / "board.ts").read_text(encoding="utf-8") == typescript(BoardGateway)
     assert CliRunner().invoke(main, ["types", name]).output.strip() == typescript(BoardGateway).strip()
+    assert CliRunner().invoke(main, ["types", name, "--output", str(tmp_path / "web" / "mine.ts")]).exit_code == 0
+    assert (tmp_path / "web" / "mine.ts").read_text(encoding="utf-8") == typescript(BoardGateway)
+
+
+def test_what_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
+    done = CliRunner().invoke(main, ["types", "--output", str(tmp_path / "taken")])
+    assert done.exit_code == 1
+    assert "Error: cannot write " in done.output
+    done = CliRunner().invoke(main, ["types", "--output", str(tmp_path / "all.ts")])
+    assert done.exit_code == 2
+    assert "name a directory" in done.output
 
 
 @pytest.mark.parametrize("name", ["no.such.module:X", f"{__name__}:Nobody", f"{__name__}:Colour", "", ":"])

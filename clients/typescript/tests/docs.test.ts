@@ -13,7 +13,8 @@ function blocks(language: "ts" | "tsx"): string {
   return [...found].map(([, code]) => code).join("\n");
 }
 
-test("the code of the page compiles, strictly", () => {
+// A compilation takes seconds, and much longer on a machine that is busy.
+test("the code of the page compiles, strictly", { timeout: 120_000 }, () => {
   const sources = new Map([
     [join(HERE, "page.ts"), blocks("ts")],
     [join(HERE, "page.component.tsx"), blocks("tsx")],
