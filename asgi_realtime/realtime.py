@@ -27,6 +27,7 @@ from asgi_realtime.shutdown import ShutdownSignals
 from asgi_realtime.socketio.client import SocketIOClient
 from asgi_realtime.socketio.dialect import SocketIODialect
 from asgi_realtime.tasks import Tasks, TimerWheel
+from asgi_realtime.threads import HostThreads
 from asgi_realtime.websocket import WebSocketEndpoint
 
 G = TypeVar("G", bound=Gateway)
@@ -103,6 +104,7 @@ class Realtime:
         )
         self.websockets: dict[str, WebSocketEndpoint] = {}
         self.started = False
+        self._threads = HostThreads(self.settings.host_threads)
         self._signals = ShutdownSignals(self.engineio.close_polls)
         self._mount()
 
@@ -181,6 +183,7 @@ class Realtime:
             self.started = True
             self.broadcaster.bind(asyncio.get_running_loop())
             self.wheel.open()
+            self._threads.start()
             self.hub.start()
             self.engineio.start()
             await self.broker.start(self.hub)
@@ -215,6 +218,7 @@ class Realtime:
         except TimeoutError:
             self.metrics.count("drain_timeouts_total")
         await self.tasks.aclose()
+        self._threads.stop()
         self.wheel.close()
         await self.presence.stop()
         await self.broker.stop()

@@ -97,6 +97,9 @@ class Settings:
     """`MEW_PRESENCE_GRACE`: seconds a user stays online after the last connection ended."""
     publish_timeout: float = 1.0
     """`MEW_PUBLISH_TIMEOUT`: seconds a broadcast may take to reach the broker. Then `BrokerUnavailable`."""
+    host_threads: int = 40
+    """`MEW_HOST_THREADS`: threads for your synchronous services, handlers and hooks. When all are busy, calls wait for
+    one, at most `MEW_HANDLER_TIMEOUT`."""
     fast_writes: bool = True
     """`MEW_FAST_WRITES`: write past ASGI `send`, straight to the transport, on servers that are known (uvicorn)."""
     history_size: int = 1_000
@@ -245,7 +248,7 @@ class Settings:
 
 _POSITIVE = (
     *("ping_interval", "ping_timeout", "upgrade_timeout", "publish_timeout", "drain_timeout"),
-    *("history_size", "history_ttl", "jwks_timeout", "jwks_ttl", "revocation_ttl"),
+    *("host_threads", "history_size", "history_ttl", "jwks_timeout", "jwks_ttl", "revocation_ttl"),
 )
 _NOT_NEGATIVE = ("presence_grace", "jwt_leeway", "jwks_cooldown")
 

@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "asgi_realtime"
 
 FLOORS = (
-    {"messages", "errors", "settings", "limits", "metrics", "tasks", "keys", "rfc6455", "timestamps"},
+    {"messages", "errors", "settings", "limits", "metrics", "tasks", "keys", "threads", "rfc6455", "timestamps"},
     {"origins", "auth", "jwks", "revocations", "catalogue", "frame_transport", "user_rates"},
     {"broker", "presence"},
     {

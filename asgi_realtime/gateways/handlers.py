@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 import typing
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
-
-import anyio.to_thread
 
 from asgi_realtime.broadcaster import Broadcaster
 from asgi_realtime.catalogue import Validate, validator
 from asgi_realtime.connection import Connection
 from asgi_realtime.errors import ConfigurationError, InvalidMessage
 from asgi_realtime.messages import Identity, Json
+from asgi_realtime.threads import run_in_thread
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -69,7 +67,7 @@ async def call_host(function: Callable[..., Any], *arguments: Any) -> Any:
     """Call host code that may be sync or async. Sync code runs in a thread, so that nobody else waits."""
     if inspect.iscoroutinefunction(function):
         return await function(*arguments)
-    result = await anyio.to_thread.run_sync(functools.partial(function, *arguments), abandon_on_cancel=True)
+    result = await run_in_thread(function, *arguments)
     return await result if inspect.isawaitable(result) else result
 
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import inspect
 from collections.abc import Coroutine, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import anyio.to_thread
 import socketio
 
 from asgi_realtime.messages import Json
 from asgi_realtime.socketio.handlers import fitting
+from asgi_realtime.threads import run_in_thread
 
 if TYPE_CHECKING:
     from asgi_realtime.socketio.server import SocketIOServer
@@ -48,8 +47,7 @@ class Namespace(socketio.Namespace):  # type: ignore[misc]  # published without 
         method = getattr(self, f"on_{event}", None)
         if method is None:
             return None
-        call = functools.partial(method, *fitting(method, event, args))
-        return await anyio.to_thread.run_sync(call, abandon_on_cancel=True)
+        return await run_in_thread(method, *fitting(method, event, args))
 
     def is_asyncio_based(self) -> bool:
         """Whether `trigger_event` is for the event loop: it is, the methods are not."""

@@ -1,0 +1,88 @@
+"""Threads for synchronous host code: bounded, apart from the host's own, and no obstacle to stopping."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+
+import anyio.to_thread
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from asgi_realtime import Identity, JobsGateway, JobStatus, Limits, RealtimeMiddleware, Settings
+from asgi_realtime.testing import RealtimeTestClient
+
+SHARED = "a token that clients share"
+
+
+class HungService:
+    """Answers about the job `quick`, and about others when it is let."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+        self.threads: set[int] = set()
+        self.asked: list[str] = []
+
+    def may_join(self, identity: Identity, job_id: str) -> bool:
+        self.asked.append(job_id)
+        if job_id != "quick":
+            self.threads.add(threading.get_ident())
+            assert self.go.wait(20)
+        return True
+
+    def last_status(self, job_id: str) -> JobStatus | None:
+        return None
+
+
+def route(request: Request) -> Response:
+    return PlainTextResponse("the host's")
+
+
+@pytest.fixture
+def service() -> HungService:
+    return HungService()
+
+
+@pytest.fixture
+async def client(service: HungService) -> AsyncIterator[RealtimeTestClient]:
+    host = Starlette(routes=[Route("/host", route)])
+    app = RealtimeMiddleware(
+        host,
+        gateways=[JobsGateway(service=service, limits=Limits(handler_timeout=0.1))],
+        settings=Settings(ws_auth_token=SHARED, host_threads=3, drain_timeout=0.5),
+    )
+    async with RealtimeTestClient(app, timeout=20) as client:
+        yield client
+    service.go.set()
+
+
+async def test_calls_that_hang_are_not_followed_by_ever_more_threads(
+    service: HungService, client: RealtimeTestClient
+) -> None:
+    # The host has one thread for its routes; what hangs does not take it.
+    anyio.to_thread.current_default_thread_limiter().total_tokens = 1
+    async with client.connect("/ws", token=SHARED) as socket:
+        for number in range(8):
+            await socket.send("join_job", jobId=f"{number}")
+        for _ in range(8):
+            assert (await socket.expect("error")).data["code"] == "INTERNAL"
+        assert len(service.threads) == 3
+        assert len(service.asked) == 3, "a call that did not begin in time never does"
+        assert (await client.http.get("/host")).text == "the host's"
+        service.go.set()
+        while "quick" not in socket.rooms:  # as soon as a thread is free again
+            await socket.send("join_job", jobId="quick")
+            await client.settle()
+
+
+async def test_a_call_that_hangs_does_not_hold_up_the_end(service: HungService, client: RealtimeTestClient) -> None:
+    async with client.connect("/ws", token=SHARED) as socket:
+        await socket.send("join_job", jobId="hung")
+        assert (await socket.expect("error")).data["code"] == "INTERNAL"
+    async with asyncio.timeout(10):
+        await client.__aexit__(None, None, None)
+    assert not service.go.is_set()
