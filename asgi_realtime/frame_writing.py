@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
@@ -12,6 +13,8 @@ from asgi_realtime.outbox import Outbox
 
 _BATCH_BYTES = 65_536
 """What is written at a time when the kernel has room again."""
+FLUSH_SECONDS = 0.5
+"""How long a client may take to read what is queued for it when its connection is closed."""
 
 
 class Writable(Protocol):
@@ -77,3 +80,52 @@ class FrameWriting:
                 outbox.redirect(transport.direct)
                 return
             transport.write(b"".join([frame.wire for frame in frames]))
+
+
+class FrameWriter(FrameWriting):
+    """The writer of a WebSocket whose server has the extension: no `send`, no task."""
+
+    __slots__ = ("_drained", "_frames", "gone")
+
+    def __init__(self, outbox: Outbox, frames: FrameTransport) -> None:
+        super().__init__(outbox, frames)
+        self._frames = frames
+        self._drained: asyncio.Event | None = None
+        self.gone = False
+        """Whether there is nobody to write to any more; see `lose`."""
+
+    def lose(self) -> None:
+        """The client is gone: nobody is to wait for it."""
+        self.gone = True
+        if self._drained is not None:
+            self._drained.set()
+
+    async def finish(self, code: int, reason: str, *, flush: bool) -> None:
+        """End the WebSocket: write what is queued (if `flush`), then the close; cut a client that does not read."""
+        if flush and not await self._emptied():
+            self._frames.abort()
+            return
+        self.stop()
+        await self.close(code, reason)
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Write the close, for which a client has a moment; then its connection is cut."""
+        self._frames.close(code, reason)
+        if not await self._emptied():
+            self._frames.abort()
+
+    async def _emptied(self) -> bool:
+        """Wait until the kernel has everything, or the client is gone. False: it takes too long."""
+        try:
+            async with asyncio.timeout(FLUSH_SECONDS):
+                while self._frames.buffered and not self.gone:
+                    self._drained = asyncio.Event()
+                    drain = self._frames.on_drained
+                    self._frames.on_drained = self._drained.set
+                    await self._drained.wait()
+                    self._frames.on_drained = drain
+                    if drain is not None:
+                        drain()
+        except TimeoutError:
+            return False
+        return True

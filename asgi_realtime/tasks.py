@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import heapq
 import logging
-from collections.abc import Callable, Coroutine
+import types
+from collections.abc import Callable, Coroutine, Generator
 from typing import Any, TypeVar
 
 logger = logging.getLogger("asgi_realtime")
@@ -48,6 +49,22 @@ class Tasks:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@types.coroutine
+def go_on(work: Coroutine[Any, Any, T], waiting: Any) -> Generator[Any, Any, T]:
+    """Await what is left of a coroutine that was begun by `send(None)`, which returned `waiting`."""
+    while True:
+        try:
+            try:
+                sent = yield waiting
+            except BaseException as error:  # a cancellation: the coroutine's to deal with
+                waiting = work.throw(error)
+            else:
+                waiting = work.send(sent)
+        except StopIteration as done:
+            result: T = done.value
+            return result
 
 
 class TimerWheel:

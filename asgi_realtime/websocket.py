@@ -7,6 +7,7 @@ import functools
 import logging
 import weakref
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -17,15 +18,17 @@ from asgi_realtime.engineio.interrupt import Interrupt
 from asgi_realtime.engineio.requests import Request
 from asgi_realtime.errors import InvalidMessage, ProtocolError, Refusal, TooLarge, Unauthorized
 from asgi_realtime.frame_transport import FrameTransport, Sink
-from asgi_realtime.frame_writing import offered
+from asgi_realtime.frame_writing import FrameWriter, offered
 from asgi_realtime.gateways.base import Parts
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
+from asgi_realtime.inbox import Inbox
 from asgi_realtime.messages import Frame, Handshake, Json
 from asgi_realtime.outbox import Outbox
 from asgi_realtime.writer import Writer
 
 logger = logging.getLogger("asgi_realtime")
 
+_TOO_SLOW = "too slow"
 _IDLE_CHECK = 60.0
 """Seconds after which a client's silence is looked at again: one that ended is not remembered for longer."""
 
@@ -38,6 +41,7 @@ class WebSocketEndpoint:
         self._parts = parts
         self._clients: set[WebSocketClient] = set()
         self._addresses: Counter[str | None] = Counter()
+        self._emptied: asyncio.Event | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one WebSocket."""
@@ -55,16 +59,20 @@ class WebSocketEndpoint:
         except OSError:
             return
         handshake = msgspec.structs.replace(request.handshake(), gateway=self.gateway.name)
-        client = WebSocketClient(self.gateway, handshake, receive, send, parts=self._parts, frames=offered(scope))
+        client = WebSocketClient(
+            self.gateway, handshake, receive, send, parts=self._parts, frames=offered(scope), over=self._forget
+        )
         self._clients.add(client)
-        self._addresses[request.address] += 1
-        try:
-            await client.serve()
-        finally:
-            self._clients.discard(client)
-            self._addresses[request.address] -= 1
-            if not self._addresses[request.address]:
-                del self._addresses[request.address]
+        self._addresses[client.address] += 1
+        await client.serve()
+
+    def _forget(self, client: WebSocketClient) -> None:
+        self._clients.discard(client)
+        self._addresses[client.address] -= 1
+        if not self._addresses[client.address]:
+            del self._addresses[client.address]
+        if not self._clients and self._emptied is not None:
+            self._emptied.set()
 
     def _full(self, address: str | None) -> bool:
         limits = self.gateway.limits
@@ -72,19 +80,42 @@ class WebSocketEndpoint:
 
     async def aclose(self) -> None:
         """Close every connection with 1012."""
-        clients = tuple(self._clients)
-        for client in clients:
+        for client in tuple(self._clients):
             client.close(1012, "server restart")
-        for client in clients:
-            await client.done.wait()
+        while self._clients:
+            self._emptied = asyncio.Event()
+            await self._emptied.wait()
+        self._emptied = None
 
 
 class WebSocketClient:
     """One client on a JSON WebSocket: its transport, and its connection once it is let in.
 
     The token comes with the handshake, or in a first `auth` frame within the gateway's
-    `auth_timeout`.
+    `auth_timeout`. Once it is let in, a server that has the extension (see `frame_transport`) calls
+    us, and no coroutine waits any more; elsewhere the server's coroutine reads to the end.
     """
+
+    __slots__ = (
+        "__weakref__",
+        "_connection",
+        "_early",
+        "_end",
+        "_ended_by",
+        "_frames",
+        "_gateway",
+        "_handshake",
+        "_has_token",
+        "_interrupt",
+        "_limits",
+        "_outbox",
+        "_over",
+        "_parts",
+        "_receive",
+        "_silent_since",
+        "_writer",
+        "address",
+    )
 
     def __init__(
         self,
@@ -95,31 +126,41 @@ class WebSocketClient:
         *,
         parts: Parts,
         frames: FrameTransport | None,
+        over: Callable[[WebSocketClient], None],
     ) -> None:
+        """`over` is called once, when nothing of the WebSocket is left."""
+        self.address = handshake.client_address
         self._gateway = gateway
-        self._handshake = handshake
-        self._receive = receive
+        self._handshake: Handshake | None = handshake
         self._limits = gateway.limits
-        self._wheel = parts.wheel
-        self._clock = asyncio.get_running_loop().time
-        self._outbox = Outbox(self._limits.outbox_bytes, overflow=self._too_slow)
-        self._interrupt = Interrupt()
-        self._writer = Writer(
-            self._outbox,
-            send,
-            tasks=parts.tasks,
-            lost=self._interrupt,
-            direct=parts.settings.fast_writes,
-            frames=frames,
+        self._receive: Receive | None = receive
+        self._parts = parts
+        self._over: Callable[[WebSocketClient], None] | None = over
+        self._outbox = Outbox(gateway.limits.outbox_bytes, overflow=self._too_slow)
+        self._interrupt: Interrupt | None = Interrupt()
+        self._frames = frames if parts.settings.fast_writes else None
+        self._writer: FrameWriter | Writer = (
+            FrameWriter(self._outbox, self._frames)
+            if self._frames is not None
+            else Writer(
+                self._outbox,
+                send,
+                tasks=parts.tasks,
+                lost=self._interrupt,
+                direct=parts.settings.fast_writes,
+                frames=frames,
+            )
         )
         self._connection: Connection | None = None
         self._has_token = gateway.has_credential(handshake)
         self._early = 0
         self._silent_since: float | None = None
-        self._code, self._reason, self._flush = 1000, "", True
+        self._end: tuple[int, str] | None = None
         self._ended_by = "transport close"
-        self._closing = False
-        self.done = asyncio.Event()
+
+    @staticmethod
+    def _clock() -> float:
+        return asyncio.get_running_loop().time()
 
     # For the connection
 
@@ -139,7 +180,7 @@ class WebSocketClient:
 
     def close(self, code: int, reason: str) -> None:
         """End the WebSocket after what is queued."""
-        self._end(code, reason, "forced close")
+        self._finish(code, reason, "forced close")
 
     async def call(self, event: str, data: Any, timeout: float) -> Json:
         """JSON frames have no acknowledgements."""
@@ -156,75 +197,132 @@ class WebSocketClient:
     # The life of the WebSocket
 
     async def serve(self) -> None:
-        """Serve the client to its end, whoever ends it."""
+        """Serve the client: to its end, whoever ends it, or until the server calls us."""
         self._writer.start()
         self._watch()
+        assert self._interrupt is not None
         try:
             await self._interrupt.run(self._read())
         finally:
-            connection, self._connection = self._connection, None
-            if connection is not None:
-                self._gateway.closed(connection, self._ended_by)
-            try:
-                if not self._writer.gone:
-                    await self._writer.finish(self._code, self._reason, flush=self._flush)
-            finally:
-                self._writer.stop()
-                self._outbox.close()
-                self.done.set()
+            if self._interrupt is not None:  # not detached
+                await self._conclude()
+
+    async def _conclude(self) -> None:
+        """End it in good order, whoever ended it."""
+        self._leave()
+        try:
+            if not self._writer.gone:
+                code, reason = self._end or (1000, "")
+                await self._writer.finish(code, reason, flush=self._ended_by != _TOO_SLOW)
+        finally:
+            self._forget()
+
+    def _leave(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._gateway.closed(connection, self._ended_by)
+
+    def _forget(self) -> None:
+        self._writer.stop()
+        self._outbox.close()
+        over, self._over = self._over, None
+        if over is not None:
+            over(self)
 
     async def _read(self) -> None:
         """The loop: wait for what has to be waited for, and hand on one message after the other."""
-        while True:
+        while self._end is None:
             if self._connection is not None:
+                if self._frames is not None:
+                    self._detach(self._frames)
+                    return
                 await self._connection.inbox.ready()
             elif self._has_token:
                 await self._enter()
-            if self._closing:
-                return
+                continue
             self._silent_since = self._clock()
+            assert self._receive is not None
             event = await self._receive()
             self._silent_since = None
             if event["type"] == "websocket.disconnect":
                 self._writer.gone = True
                 return
-            self.received(event.get("text"))
+            text = event.get("text")
+            self.received(bytes(event["bytes"]) if text is None else text)
 
     async def _enter(self) -> None:
         """Have the client authenticated and let in, or told why not."""
+        handshake, self._handshake = self._handshake, None
+        assert handshake is not None
         try:
-            await self._gateway.open(self._handshake, self)
+            await self._gateway.open(handshake, self)
         except Refusal as refusal:
             self._reject(refusal)
 
-    def received(self, text: str | None) -> None:
-        """Take one message; None: a binary one. Never waits."""
-        limit = self._limits.message_bytes
-        if self._connection is None:
-            limit = min(limit, self._limits.handshake_bytes)
-        if text is None:
+    def _detach(self, frames: FrameTransport) -> None:
+        """Leave the coroutine: the server calls us from here on."""
+        self._interrupt = self._receive = None
+        self._silent_since = self._clock()
+        frames.detach(self.received, self._lost)
+
+    def _lost(self, code: int, reason: str) -> None:
+        """The server has lost the client, or said goodbye to it."""
+        assert isinstance(self._writer, FrameWriter)
+        self._writer.lose()
+        if self._end is None:
+            self._end = code, reason
+            self._leave()
+            self._forget()
+
+    def _pause(self, frames: FrameTransport, inbox: Inbox) -> None:
+        """Read no more while as many events wait for their handlers as may."""
+        frames.pause()
+        self._silent_since = None
+        self._parts.tasks.spawn(self._catch_up(frames, inbox), name="wait of a reader")
+
+    async def _catch_up(self, frames: FrameTransport, inbox: Inbox) -> None:
+        await inbox.ready()
+        self._silent_since = self._clock()
+        frames.resume()
+
+    def received(self, text: str | bytes) -> None:
+        """Take one message. Never waits. After the end: forgets it."""
+        if self._end is not None:
+            return
+        connection, limits = self._connection, self._limits
+        limit = limits.message_bytes
+        if connection is None and limit > limits.handshake_bytes:
+            limit = limits.handshake_bytes
+        if isinstance(text, bytes):
             self._hostile(InvalidMessage("a binary frame"), "parse error")
             return
         if len(text) > limit or (not text.isascii() and len(text.encode("utf-8", "surrogatepass")) > limit):
             self._hostile(TooLarge("too large"), "transport error")
             return
         try:
-            kind, data = self._gateway.wire.read(text, self._limits)
+            kind, data = self._gateway.wire.read(text, limits)
         except ProtocolError as error:
             self._hostile(InvalidMessage(str(error)), "parse error")
             return
-        if self._connection is None:
+        if connection is None:
             self._received_early(kind, data)
             return
         sent = [] if data is None else [data]
+        full = False
         if kind != "ping":
-            self._gateway.receive(self._connection, kind, sent, None)
-        elif self._gateway.admits(self._connection, kind, sent, None):
+            full = self._gateway.receive(connection, kind, sent, None)
+        elif self._gateway.admits(connection, kind, sent, None):
             self.push(self._gateway.pong())
+        if self._interrupt is None and self._frames is not None:  # detached: no loop looks after these
+            if self._gateway.idle_timeout is not None:
+                self._silent_since = self._clock()
+            if full:
+                self._pause(self._frames, connection.inbox)
 
     def _received_early(self, kind: str, data: Json) -> None:
         self._early += 1
         if kind == "auth":
+            assert self._handshake is not None
             self._handshake = msgspec.structs.replace(self._handshake, auth=data)
             self._has_token = True
         elif self._early > self._limits.event_burst:
@@ -247,32 +345,33 @@ class WebSocketClient:
         """Nothing a client of ours would send: answer it, and close."""
         logger.info("%s: a client broke the protocol: %s", self._gateway.name, refusal.message)
         self.push(self._gateway.error(refusal, None))
-        self._end(self._gateway.close_code(refusal), refusal.message, ended_by)
+        self._finish(self._gateway.close_code(refusal), refusal.message, ended_by)
 
     def _too_slow(self) -> None:
-        self._flush = False
-        self._end(1013, "too slow", "too slow")  # before the connection's own end, which knows no better reason
+        self._finish(1013, "too slow", _TOO_SLOW)  # before the connection's own end, which knows no better reason
         if self._connection is not None:
             self._connection.end(1013, "too slow")
 
-    def _end(self, code: int, reason: str, ended_by: str) -> None:
-        if not self._closing:
-            self._closing = True
-            self._code, self._reason, self._ended_by = code, reason, ended_by
-            self._interrupt()
+    def _finish(self, code: int, reason: str, ended_by: str) -> None:
+        if self._end is None:
+            self._end, self._ended_by = (code, reason), ended_by
+            if self._interrupt is not None:
+                self._interrupt()
+            else:
+                self._parts.tasks.spawn(self._conclude(), name="end of a WebSocket")
 
     # Its deadlines, on the wheel that all share
 
     def _watch(self) -> None:
         now, itself = self._clock(), weakref.ref(self)
         if not self._has_token:
-            self._wheel.schedule(now + self._gateway.auth_timeout, functools.partial(_token_due, itself))
+            self._parts.wheel.schedule(now + self._gateway.auth_timeout, functools.partial(_token_due, itself))
         if self._gateway.idle_timeout is not None:
-            self._wheel.schedule(self._next_look(now), functools.partial(_look, itself))
+            self._parts.wheel.schedule(self._next_look(now), functools.partial(_look, itself))
 
     def token_due(self) -> None:
         """The time for the first `auth` frame is over."""
-        if not self._has_token and not self._closing:
+        if not self._has_token and self._end is None:
             self._reject(Unauthorized("authentication timed out"))
 
     def look(self, now: float) -> float | None:
@@ -280,12 +379,12 @@ class WebSocketClient:
 
         While it is not read from, because its events wait for their handlers, nobody knows whether it is silent.
         """
-        if self._closing or self.done.is_set():
+        if self._end is not None or self._over is None:
             return None
         due = self._next_look(now)
         if due > now:
             return due
-        self._end(1000, "idle", "idle")
+        self._finish(1000, "idle", "idle")
         return None
 
     def _next_look(self, now: float) -> float:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from starlette.types import Send
 
 from asgi_realtime.frame_transport import FrameTransport
-from asgi_realtime.frame_writing import FrameWriting
+from asgi_realtime.frame_writing import FLUSH_SECONDS, FrameWriting
 from asgi_realtime.outbox import Outbox
 from asgi_realtime.stock_uvicorn import StockTransport, recognise
 from asgi_realtime.tasks import Tasks
@@ -16,16 +16,15 @@ from asgi_realtime.tasks import Tasks
 _BATCH_BYTES = 65_536
 """What is taken from the outbox at a time: so much may wait beyond the outbox's own limit."""
 _REASON_BYTES = 123
-FLUSH_SECONDS = 0.5
-"""How long a client may take to read what is queued for it when its connection is closed."""
 
 
 class Writer:
     """Writes one client's outbox to its accepted WebSocket.
 
     `lost` is called when the client turns out to be gone. Nothing here runs while nothing waits.
-    `direct` allows writing past `send`: by `frames`, what the server offers for it (see
-    `frame_writing`), or where the server is known (see `stock_uvicorn`).
+    `direct` allows writing past `send` where the server is known (see `stock_uvicorn`). A server
+    with the extension has a writer of its own (see `frame_writing`), unless that is turned off; then
+    `frames` tells whether a client has read its close.
     """
 
     __slots__ = (
@@ -65,11 +64,10 @@ class Writer:
 
     def start(self) -> None:
         """Write what waits, and whatever is pushed from now on."""
-        if self._may_be_direct and self._frames is None:
+        if self._may_be_direct:
             self._stock = recognise(self._send)
-        transport = self._frames or self._stock
-        if self._may_be_direct and transport is not None:
-            self._direct = FrameWriting(self._outbox, transport)
+        if self._stock is not None:
+            self._direct = FrameWriting(self._outbox, self._stock)
             self._direct.start()
         elif self._outbox:
             self._run()

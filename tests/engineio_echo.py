@@ -36,9 +36,10 @@ class Echo:
         self.gate = asyncio.Event()
         self.gate.set()
 
-    def receive(self, message: str | bytes) -> None:
+    def receive(self, message: str | bytes) -> bool:
         self.received.append(message)
         self.send(message)
+        return not self.gate.is_set()
 
     async def ready(self) -> None:
         await self.gate.wait()

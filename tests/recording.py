@@ -156,7 +156,7 @@ class World:
             dialect=JSONDialect(),
             transport=transport,
             hub=self.hub,
-            inbox=Inbox(self.tasks, self.limits, 0.0),
+            inbox=Inbox(self.tasks, self.limits),
             held_bytes=self.limits.outbox_bytes,
         )
         transport.connection = connection

@@ -151,7 +151,7 @@ async def test_a_bad_payload_ends_the_session(server: EchoServer, payload: bytes
 
 async def test_an_application_that_fails_to_receive(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     class Failing(Echo):
-        def receive(self, message: str | bytes) -> None:
+        def receive(self, message: str | bytes) -> bool:
             raise RuntimeError("a bug")
 
     async with echo_server(serve, application=Failing) as server:

@@ -20,8 +20,9 @@ class Recorder:
         self.received: list[str | bytes] = []
         self.reasons: list[str] = []
 
-    def receive(self, message: str | bytes) -> None:
+    def receive(self, message: str | bytes) -> bool:
         self.received.append(message)
+        return False
 
     async def ready(self) -> None:
         return

@@ -146,7 +146,7 @@ async def test_packets_that_end_the_session(serve: Serve, packet: str | bytes, c
 
 async def test_an_application_that_fails_to_receive(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     class Failing(Echo):
-        def receive(self, message: str | bytes) -> None:
+        def receive(self, message: str | bytes) -> bool:
             raise RuntimeError("a bug")
 
     async with echo_server(serve, application=Failing) as server, server.connect() as websocket:

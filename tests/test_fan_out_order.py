@@ -327,7 +327,7 @@ class FanOut:
             dialect=DIALECTS[gateway],
             transport=seat,
             hub=hub,
-            inbox=Inbox(self.world.tasks, LIMITS, 0.0),
+            inbox=Inbox(self.world.tasks, LIMITS),
             held_bytes=LIMITS.outbox_bytes,
         )
         seat.leave_hub = lambda: hub.remove(connection)

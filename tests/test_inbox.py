@@ -13,7 +13,7 @@ from asgi_realtime.tasks import Tasks
 
 
 def inbox(tasks: Tasks, **limits: float) -> Inbox:
-    return Inbox(tasks, Limits(**limits), 0.0)  # type: ignore[arg-type]
+    return Inbox(tasks, Limits(**limits))  # type: ignore[arg-type]
 
 
 async def test_in_order_one_at_a_time_in_one_task() -> None:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asgi_realtime.tasks import Tasks, TimerWheel
+from asgi_realtime.tasks import Tasks, TimerWheel, go_on
+from tests.waiting import until
 
 
 async def test_a_task_is_owned_until_it_ends() -> None:
@@ -271,3 +272,38 @@ def test_every_owner_is_called_for_every_deadline(tick: float, owners: list[list
     in_virtual_time(scenario, 5 * (30 + 2 * tick) + 1)
     assert len(finished) == len(owners)
     assert all(0 <= delay <= tick * 1.001 for delay in late)
+
+
+async def test_a_coroutine_that_has_begun_is_carried_on() -> None:
+    log: list[str] = []
+
+    async def work() -> str:
+        try:
+            await asyncio.sleep(0)
+            log.append("slept")
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            log.append("cancelled")
+            await asyncio.sleep(0)
+            return "result"
+        return "never"
+
+    async def carry() -> str:
+        coroutine = work()
+        return await go_on(coroutine, coroutine.send(None))
+
+    task = asyncio.create_task(carry())
+    await until(lambda: log)
+    task.cancel()
+    assert await task == "result"
+    assert log == ["slept", "cancelled"]
+
+
+async def test_a_coroutine_that_was_begun_and_fails() -> None:
+    async def work() -> None:
+        await asyncio.sleep(0)
+        raise ValueError("a bug")
+
+    coroutine = work()
+    with pytest.raises(ValueError, match="a bug"):
+        await go_on(coroutine, coroutine.send(None))

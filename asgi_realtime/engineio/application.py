@@ -8,8 +8,8 @@ from typing import Protocol
 class Application(Protocol):
     """What sits on a session: the Socket.IO session, or an echo."""
 
-    def receive(self, message: str | bytes) -> None:
-        """Take one message, in the order sent.
+    def receive(self, message: str | bytes) -> bool:
+        """Take one message, in the order sent. True: no more is to be taken before `ready` returns.
 
         Raises:
             ProtocolError: to end the session, with a text for the log.

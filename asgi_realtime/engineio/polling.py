@@ -83,10 +83,11 @@ async def take_payload(session: Session, receive: Receive, *, limit: int, second
         if session.state is State.CLOSED:
             raise bad_request()
         for packet in decode_payload(body):
-            session.receive(packet, asyncio.get_running_loop().time())
+            full = session.receive(packet, asyncio.get_running_loop().time())
             if session.state is not State.OPEN:
                 break
-            await session.ready()
+            if full:
+                await session.ready()
     except ProtocolError as error:
         logger.info("%r ended: %s", session, error)
         session.abort("parse error")

@@ -20,13 +20,12 @@ from asgi_realtime.engineio.requests import Request
 from asgi_realtime.engineio.responses import ClientGone, Refused, refuse_websocket, respond
 from asgi_realtime.engineio.session import Session, State
 from asgi_realtime.engineio.websocket import WebSocket
-from asgi_realtime.frame_writing import offered
+from asgi_realtime.frame_writing import FLUSH_SECONDS, offered
 from asgi_realtime.messages import Frame
 from asgi_realtime.metrics import Metrics
 from asgi_realtime.origins import Headers, OriginPolicy
 from asgi_realtime.settings import Settings
 from asgi_realtime.tasks import Tasks, TimerWheel
-from asgi_realtime.writer import FLUSH_SECONDS
 
 logger = logging.getLogger("asgi_realtime")
 

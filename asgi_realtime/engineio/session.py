@@ -187,26 +187,29 @@ class Session:
         if self._state is not State.OPEN:
             self._tell()
 
-    def receive(self, packet: str | bytes, now: float) -> None:
+    def receive(self, packet: str | bytes, now: float) -> bool:
         """Take one packet from the transport in charge. After the end: forgets it.
+
+        True: no more is to be taken before `ready` returns.
 
         Raises:
             ProtocolError: if the client may not send it; the caller then ends the session.
         """
-        if self._application is None:
-            return
+        application = self._application
+        if application is None:
+            return False
         if isinstance(packet, bytes):
-            self._application.receive(packet)
-            return
+            return application.receive(packet)
         kind = packet[:1]
         if kind == packets.MESSAGE:
-            self._application.receive(packet[1:])
-        elif kind == packets.PONG:
+            return application.receive(packet[1:])
+        if kind == packets.PONG:
             self._heartbeat.pong(now)
         elif kind == packets.CLOSE:
             self.abort("client close")
         elif kind != packets.NOOP:
             raise ProtocolError(f"a packet of type {kind!r}")
+        return False
 
     async def ready(self) -> None:
         """Return once the application can take more. Meanwhile no heartbeat is missed: the pong may lie unread."""

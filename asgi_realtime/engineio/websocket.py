@@ -1,10 +1,11 @@
-"""An Engine.IO session over a WebSocket, read in the server's own task."""
+"""An Engine.IO session over a WebSocket, read in the server's own task, or by callbacks where it offers them."""
 
 from __future__ import annotations
 
 import asyncio
 import functools
 import logging
+import time
 
 from starlette.types import Receive, Send
 
@@ -13,6 +14,7 @@ from asgi_realtime.engineio.interrupt import Interrupt
 from asgi_realtime.engineio.session import Session, State
 from asgi_realtime.errors import ProtocolError
 from asgi_realtime.frame_transport import FrameTransport
+from asgi_realtime.frame_writing import FrameWriter
 from asgi_realtime.settings import Settings
 from asgi_realtime.tasks import Tasks
 from asgi_realtime.writer import Writer
@@ -23,7 +25,7 @@ logger = logging.getLogger("asgi_realtime")
 class WebSocket:
     """An accepted WebSocket. Its session may have begun on it, or be polling still."""
 
-    __slots__ = ("_interrupt", "_limit", "_receive", "_send", "_session", "_writer")
+    __slots__ = ("_frames", "_interrupt", "_limit", "_receive", "_send", "_session", "_tasks", "_writer")
 
     def __init__(
         self,
@@ -36,16 +38,22 @@ class WebSocket:
         frames: FrameTransport | None,
     ) -> None:
         self._session = session
-        self._receive = receive
-        self._send = send
+        self._receive: Receive | None = receive
+        self._send: Send | None = send
+        self._tasks = tasks
         self._limit = settings.limits.message_bytes
-        self._writer = Writer(
-            session.outbox,
-            send,
-            tasks=tasks,
-            lost=functools.partial(session.abort, "transport close"),
-            direct=settings.fast_writes,
-            frames=frames,
+        self._frames = frames if settings.fast_writes else None
+        self._writer: FrameWriter | Writer = (
+            FrameWriter(session.outbox, self._frames)
+            if self._frames is not None
+            else Writer(
+                session.outbox,
+                send,
+                tasks=tasks,
+                lost=functools.partial(session.abort, "transport close"),
+                direct=settings.fast_writes,
+                frames=frames,
+            )
         )
         self._interrupt = Interrupt()
 
@@ -74,25 +82,67 @@ class WebSocket:
     async def _handshake(self) -> bool:
         if await self._next() != packets.PROBE_PING:
             return False
+        assert self._send is not None
         await self._send({"type": "websocket.send", "text": packets.PROBE_PONG})
         self._session.probe()
         return await self._next() == packets.UPGRADE and self._session.complete_upgrade()
 
     async def serve(self) -> None:
-        """Carry the session to its end, whoever ends it. Returns when nothing of it is left."""
+        """Carry the session to its end, whoever ends it; or, where the server calls us, see that it is carried."""
         session = self._session
-        session.interrupt = self._interrupt
         self._writer.start()
+        if self._frames is not None and session.state is State.OPEN:
+            self._detach(self._frames)
+            return
+        session.interrupt = self._interrupt
         try:
             if session.state is State.OPEN:
                 await self._interrupt.run(self._read())
+        except BaseException:
+            self._let_go()
+            raise
+        await self._conclude()
+
+    async def _conclude(self) -> None:
+        """End it in good order. Nothing is left of the session then."""
+        session = self._session
+        try:
             if not self._writer.gone:
                 await self._writer.finish(*session.close_code, flush=session.state is State.CLOSING)
             session.finish()
         finally:
-            session.interrupt = None
-            self._writer.stop()
-            session.abort("transport close")
+            self._let_go()
+
+    def _let_go(self) -> None:
+        self._session.interrupt = None
+        self._writer.stop()
+        self._session.abort("transport close")
+
+    def _detach(self, frames: FrameTransport) -> None:
+        """Leave the coroutine: from here on the server calls us, and the session when it ends."""
+        self._receive = self._send = None
+        self._session.interrupt = self._conclude_soon
+        frames.detach(self._received, self._lost)
+
+    def _conclude_soon(self) -> None:
+        self._session.interrupt = None
+        self._tasks.spawn(self._conclude(), name="end of a WebSocket")
+
+    def _lost(self, code: int, reason: str) -> None:
+        """The server has lost the client, or said goodbye to it."""
+        assert isinstance(self._writer, FrameWriter)
+        self._writer.lose()
+        if self._session.interrupt is not None:  # nobody is concluding it already
+            self._let_go()
+
+    def _received(self, packet: str | bytes) -> None:
+        if self._take(packet) and self._frames is not None:
+            self._frames.pause()
+            self._tasks.spawn(self._catch_up(self._frames), name="wait of a reader")
+
+    async def _catch_up(self, frames: FrameTransport) -> None:
+        await self._session.ready()
+        frames.resume()
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close a WebSocket that carries no session."""
@@ -100,6 +150,7 @@ class WebSocket:
 
     async def _next(self) -> str | bytes | None:
         """The next packet; None when the client has gone."""
+        assert self._receive is not None
         event = await self._receive()
         if event["type"] == "websocket.disconnect":
             self._writer.gone = True
@@ -109,25 +160,27 @@ class WebSocket:
 
     async def _read(self) -> None:
         session = self._session
-        clock = asyncio.get_running_loop().time
-        try:
-            while (packet := await self._next()) is not None:
-                if _size_over(packet, self._limit):
-                    session.abort("transport error", 1009)
-                else:
-                    session.receive(packet, clock())
-                if session.state is not State.OPEN:
-                    return
+        while (packet := await self._next()) is not None:
+            full = self._take(packet)
+            if session.state is not State.OPEN:
+                return
+            if full:
                 await session.ready()
+
+    def _take(self, packet: str | bytes) -> bool:
+        """Take one packet. True: no more before the session is ready."""
+        session = self._session
+        try:
+            if len(packet) > self._limit or (
+                isinstance(packet, str) and not packet.isascii() and len(packet.encode()) > self._limit
+            ):
+                session.abort("transport error", 1009)
+            else:
+                return session.receive(packet, time.monotonic())
         except ProtocolError as error:
             logger.info("%r ended: %s", session, error)
             session.abort("parse error")
         except Exception:
             logger.exception("an application failed to receive")
             session.abort("transport error")
-
-
-def _size_over(packet: str | bytes, limit: int) -> bool:
-    if len(packet) > limit:
-        return True
-    return isinstance(packet, str) and not packet.isascii() and len(packet.encode()) > limit
+        return False

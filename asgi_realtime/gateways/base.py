@@ -13,7 +13,7 @@ import logging
 import secrets
 import time
 import weakref
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any, ClassVar, Literal, Protocol, TypeAlias, TypedDict, TypeVar
 
 import msgspec
@@ -51,7 +51,7 @@ from asgi_realtime.origins import OriginPolicy
 from asgi_realtime.presence.base import Presence
 from asgi_realtime.revocations import Revocations
 from asgi_realtime.settings import Settings
-from asgi_realtime.tasks import Tasks, TimerWheel
+from asgi_realtime.tasks import Tasks, TimerWheel, go_on
 from asgi_realtime.user_rates import UserRates
 
 logger = logging.getLogger("asgi_realtime")
@@ -300,7 +300,7 @@ class Gateway:
             dialect=self.dialect,
             transport=transport,
             hub=self.parts.hub,
-            inbox=Inbox(self.parts.tasks, self.limits, asyncio.get_running_loop().time()),
+            inbox=Inbox(self.parts.tasks, self.limits),
             held_bytes=self.limits.outbox_bytes,
         )
 
@@ -329,15 +329,19 @@ class Gateway:
 
     def receive(
         self, connection: Connection, event: str, sent: Sequence[Json], acknowledge: Acknowledge | None
-    ) -> None:
-        """Take one event of a client. Handled after the client's earlier events, never concurrently with them."""
-        if self.admits(connection, event, sent, acknowledge):
-            connection.inbox.submit(functools.partial(self._handle, connection, event, sent, acknowledge))
+    ) -> bool:
+        """Take one event of a client. Handled after the client's earlier events, never concurrently with them.
+
+        True: no more is to be taken before `connection.inbox.ready` returns.
+        """
+        return self.admits(connection, event, sent, acknowledge) and connection.inbox.submit(
+            functools.partial(self._handle, connection, event, sent, acknowledge)
+        )
 
     def admits(self, connection: Connection, event: str, sent: Sequence[Json], acknowledge: Acknowledge | None) -> bool:
         """Whether one more event is within the rate. If not, the client has been told, or put out."""
         inbox = connection.inbox
-        now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         if inbox.admits(now) and self._rates.admits(connection.identity.user_id, now):
             inbox.refused = 0
             return True
@@ -380,8 +384,8 @@ class Gateway:
 
     # Events
 
-    async def dispatch(self, connection: Connection, event: str, sent: Sequence[Json]) -> Any:
-        """Call the handler of an event and return what it returns.
+    def dispatch(self, connection: Connection, event: str, sent: Sequence[Json]) -> Coroutine[Any, Any, Any]:
+        """Call the handler of an event. What it returns is what the coroutine returns.
 
         Raises:
             InvalidMessage: for an event without a handler, or values that do not fit it.
@@ -389,24 +393,61 @@ class Gateway:
         handler = self._handlers.get(event)
         if handler is None:
             raise InvalidMessage("unknown event")
-        return await handler(handler.arguments(connection, self._broadcaster, sent))
+        return handler(handler.arguments(connection, self._broadcaster, sent))
 
-    async def _handle(
+    def _handle(
         self, connection: Connection, event: str, sent: Sequence[Json], acknowledge: Acknowledge | None
+    ) -> Awaitable[None] | None:
+        """Handle an event as far as its handler runs without waiting: most end there, and need no timer.
+
+        Returns what is left of it, if anything.
+        """
+        try:
+            work = self.dispatch(connection, event, sent)
+            try:
+                waiting = work.send(None)
+            except StopIteration as done:
+                if acknowledge is not None:
+                    acknowledge(_values(done.value))
+                return None
+        except (Exception, asyncio.CancelledError) as error:
+            self._failed(error, connection, event, sent, acknowledge)
+            return None
+        return self._handle_rest(go_on(work, waiting), connection, event, sent, acknowledge)
+
+    async def _handle_rest(
+        self,
+        rest: Awaitable[Any],
+        connection: Connection,
+        event: str,
+        sent: Sequence[Json],
+        acknowledge: Acknowledge | None,
     ) -> None:
         try:
             async with asyncio.timeout(self.limits.handler_timeout):
-                result = await self.dispatch(connection, event, sent)
+                result = await rest
             if acknowledge is not None:
-                acknowledge([] if result is None else list(result) if isinstance(result, tuple) else [result])
-        except Refusal as refusal:
-            self.refuse(connection, event, sent, refusal, acknowledge)
-        except Disconnect as disconnect:
-            connection.end(disconnect.code, disconnect.reason)
+                acknowledge(_values(result))
         except (Exception, asyncio.CancelledError) as error:
-            if _ends_this_task(error):
-                raise
-            logger.error("%s: %s failed: %r", self.name, event, error, exc_info=not isinstance(error, TimeoutError))
+            self._failed(error, connection, event, sent, acknowledge)
+
+    def _failed(
+        self,
+        error: BaseException,
+        connection: Connection,
+        event: str,
+        sent: Sequence[Json],
+        acknowledge: Acknowledge | None,
+    ) -> None:
+        """Tell the client that its event was refused, or failed; a failure is logged."""
+        if isinstance(error, Refusal):
+            self.refuse(connection, event, sent, error, acknowledge)
+        elif isinstance(error, Disconnect):
+            connection.end(error.code, error.reason)
+        elif _ends_this_task(error):
+            raise error
+        else:
+            logger.error("%s: %s failed: %r", self.name, event, error, exc_info=_traceback(error))
             self.refuse(connection, event, sent, Refusal("internal error", code="INTERNAL"), acknowledge)
 
     def reply(self, connection: Connection, event: str, data: Any) -> None:
@@ -438,6 +479,15 @@ def _refuse_ended(connection: Connection) -> None:
     """Refuse a client that was ended while it was being prepared: revoked, too slow, or its rooms unknown."""
     if connection.closed:
         raise Unauthorized if connection.end_code == 1008 else Refusal("internal error", code="INTERNAL")
+
+
+def _values(result: Any) -> list[Json]:
+    """What a handler returned, as the values of an acknowledgement."""
+    return [] if result is None else list(result) if isinstance(result, tuple) else [result]
+
+
+def _traceback(error: BaseException) -> BaseException | None:
+    return None if isinstance(error, TimeoutError) else error
 
 
 def _ends_this_task(error: BaseException) -> bool:

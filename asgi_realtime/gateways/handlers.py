@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from asgi_realtime.broadcaster import Broadcaster
@@ -156,9 +156,9 @@ class Handler:
             arguments.extend(values)
         return arguments
 
-    def __call__(self, arguments: Sequence[Any]) -> Awaitable[Any]:
+    def __call__(self, arguments: Sequence[Any]) -> Coroutine[Any, Any, Any]:
         """Call the function with what `arguments` returned."""
         if self._asynchronous:
-            result: Awaitable[Any] = self._function(*arguments)
+            result: Coroutine[Any, Any, Any] = self._function(*arguments)
             return result
         return call_host(self._function, *arguments)

@@ -115,11 +115,17 @@ class Parser:
                 length = buffer[at + 2] << 8 | buffer[at + 3]
                 start += 2
             end = start + length
-            whole = 0 <= length <= self.limit and end <= len(buffer)
-            if whole and (length < 126) is (start == at + _SHORT_HEADER):
-                payload = unmask(buffer[start:end], buffer[start - 4 : start])
-                self._consume(end)
-                return self._decode(payload)
+            there = len(buffer)
+            if 0 <= length <= self.limit and end <= there and (length < 126) is (start == at + _SHORT_HEADER):
+                self._need = 2
+                if end == there:
+                    self._buffer, self._at = b"", 0
+                else:
+                    self._at = end
+                try:
+                    return unmask(buffer[start:end], buffer[start - 4 : start]).decode()
+                except UnicodeDecodeError:
+                    raise self._error(INVALID_DATA, "text that is not UTF-8") from None
         while not self._ended and len(self._buffer) - self._at >= self._need:
             received = self._frame()
             if received is not None:

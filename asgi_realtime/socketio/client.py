@@ -50,8 +50,8 @@ class SocketIOClient:
         session.outbox.redirected = self._reroute
         self._watch()
 
-    def receive(self, message: str | bytes) -> None:
-        """Take one Engine.IO message.
+    def receive(self, message: str | bytes) -> bool:
+        """Take one Engine.IO message. True: no more before `ready` returns.
 
         Raises:
             ProtocolError: if the client broke the protocol; its session ends.
@@ -59,7 +59,7 @@ class SocketIOClient:
         packet = self.packets.receive(message)
         match packet:
             case Event(namespace=namespace, name=name, args=args, ack_id=ack_id):
-                self._members[namespace].receive(name, args, ack_id)
+                return self._members[namespace].receive(name, args, ack_id)
             case Ack(namespace=namespace, ack_id=ack_id, args=args):
                 self._members[namespace].acknowledged(ack_id, args)
             case Connect(namespace=namespace, auth=auth):
@@ -67,6 +67,7 @@ class SocketIOClient:
             case Disconnect(namespace=namespace):
                 self._members.pop(namespace).gone("client disconnect")
                 self._watch()
+        return False
 
     async def ready(self) -> None:
         """Wait until no namespace has as many events in flight as it may."""
@@ -254,11 +255,11 @@ class Member:
 
     # For the client
 
-    def receive(self, event: str, args: list[Json], ack_id: int | None) -> None:
-        """Take an event."""
+    def receive(self, event: str, args: list[Json], ack_id: int | None) -> bool:
+        """Take an event. True: no more before the connection's inbox is ready."""
         assert self.connection is not None
         acknowledge = None if ack_id is None else self._acknowledger(self.connection, ack_id)
-        self.gateway.receive(self.connection, event, args, acknowledge)
+        return self.gateway.receive(self.connection, event, args, acknowledge)
 
     def _acknowledger(self, connection: Connection, ack_id: int) -> Acknowledge:
         def acknowledge(values: Sequence[Json]) -> None:

@@ -211,7 +211,10 @@ class WebSocketProtocol(asyncio.Protocol):
         self._received, self._closed = received, closed
         self._paused = False
         if message is not None:
-            self._hand_over(message)
+            try:
+                received(message)
+            except Exception:
+                self._reader_failed()
         if not self._paused:
             self._paused = True
             self.resume()
@@ -268,10 +271,13 @@ class WebSocketProtocol(asyncio.Protocol):
         assert parser is not None
         try:
             while not self._paused and (message := parser.next()) is not None:
-                if isinstance(message, (str, bytes)):
-                    self._hand_over(message)
-                else:
+                if not isinstance(message, (str, bytes)):
                     self._control(message)
+                    continue
+                try:
+                    self._received(message)
+                except Exception:
+                    self._reader_failed()
         except FrameError as error:
             self._fail(error.code, str(error), self.close_timeout)
             # The client's answer cannot be found any more; its end of the connection can. Closing ours
@@ -282,12 +288,9 @@ class WebSocketProtocol(asyncio.Protocol):
                 else:
                     self.transport.close()
 
-    def _hand_over(self, message: str | bytes) -> None:
-        try:
-            self._received(message)
-        except Exception:
-            logger.exception("Exception in the reader of a WebSocket\n")
-            self._fail(1011, "", self.close_timeout)
+    def _reader_failed(self) -> None:
+        logger.exception("Exception in the reader of a WebSocket\n")
+        self._fail(1011, "", self.close_timeout)
 
     def _control(self, frame: Ping | Pong | Close) -> None:
         if isinstance(frame, Ping):

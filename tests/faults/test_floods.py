@@ -36,9 +36,9 @@ class SlowGateway(SocketIOGateway):
 
     def receive(
         self, connection: Connection, event: str, sent: Sequence[Json], acknowledge: Acknowledge | None
-    ) -> None:
+    ) -> bool:
         self.taken += 1
-        super().receive(connection, event, sent, acknowledge)
+        return super().receive(connection, event, sent, acknowledge)
 
     @on("count")
     async def count(self, number: int) -> int:

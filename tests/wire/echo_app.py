@@ -83,8 +83,9 @@ class EngineEcho:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def receive(self, message: str | bytes) -> None:
+    def receive(self, message: str | bytes) -> bool:
         self._session.push(Frame("4" + message if isinstance(message, str) else message))
+        return False
 
     async def ready(self) -> None:
         return
