@@ -16,6 +16,16 @@ class Sink(Protocol):
         """Write, without waiting."""
 
 
+class DeflatingSink:
+    """The way to a client that takes compressed frames: whoever writes looks for these."""
+
+    __slots__ = ("write",)
+
+    def __init__(self, sink: Sink) -> None:
+        self.write: Callable[[bytes], None] = sink.write
+        """Write, without waiting."""
+
+
 class FrameTransport(Protocol):
     """One accepted WebSocket, below ASGI's `receive` and `send`. All of it is for the event loop's thread."""
 
@@ -32,6 +42,12 @@ class FrameTransport(Protocol):
     """Called when `buffered` has come back to 0."""
     max_message_bytes: int
     """Largest message the client may send; over: closed with 1009 before it is in memory."""
+
+    deflate: bool
+    """Set before the acceptance: whether to agree to permessage-deflate, if the client offers it without context.
+
+    From then on: whether that was agreed, and compressed frames may be written (`rfc6455.deflate` makes them).
+    """
 
     @property
     def buffered(self) -> int:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from starlette.types import Scope
 
-from asgi_realtime.frame_transport import EXTENSION, FrameTransport, Sink
+from asgi_realtime.frame_transport import EXTENSION, DeflatingSink, FrameTransport, Sink
 from asgi_realtime.outbox import Outbox
 
 _BATCH_BYTES = 65_536
@@ -28,6 +28,10 @@ class Writable(Protocol):
         """See `FrameTransport`, here and below."""
 
     @property
+    def deflate(self) -> bool:
+        """Whether compressed frames may be written."""
+
+    @property
     def direct(self) -> Sink:
         """Write, unchecked."""
 
@@ -39,9 +43,14 @@ class Writable(Protocol):
         """Write whole frames."""
 
 
-def offered(scope: Scope) -> FrameTransport | None:
-    """What the server offers for this WebSocket, if it has the extension `asgi_realtime.frames`."""
+def offered(scope: Scope, *, compression: bool) -> FrameTransport | None:
+    """What the server offers for this WebSocket, not accepted yet, if it has the extension `asgi_realtime.frames`.
+
+    `compression`: whether to agree to it.
+    """
     transport: FrameTransport | None = (scope.get("extensions") or {}).get(EXTENSION)
+    if transport is not None and compression:
+        transport.deflate = True
     return transport
 
 
@@ -77,9 +86,10 @@ class FrameWriting:
         while transport.is_open and not transport.buffered:
             frames = outbox.take(_BATCH_BYTES)
             if not frames:
-                outbox.redirect(transport.direct)
+                outbox.redirect(DeflatingSink(transport.direct) if transport.deflate else transport.direct)
                 return
-            transport.write(b"".join([frame.wire for frame in frames]))
+            wire = [frame.deflated for frame in frames] if transport.deflate else [frame.wire for frame in frames]
+            transport.write(b"".join(wire))
 
 
 class FrameWriter(FrameWriting):

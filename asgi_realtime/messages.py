@@ -12,6 +12,7 @@ from typing import Any, NewType, TypeAlias
 
 import msgspec
 
+from asgi_realtime.rfc6455.deflate import COMPRESSED_FROM, deflate
 from asgi_realtime.rfc6455.frames import encode
 
 UserId = NewType("UserId", str)
@@ -197,7 +198,7 @@ class Frame:
     `size` is in bytes, and is what outboxes count.
     """
 
-    __slots__ = ("_asgi", "_polling", "_wire", "messages", "size")
+    __slots__ = ("_asgi", "_deflated", "_polling", "_wire", "messages", "size")
 
     def __init__(self, *messages: str | bytes) -> None:
         self.messages = messages
@@ -205,6 +206,7 @@ class Frame:
         self._asgi: tuple[dict[str, Any], ...] | None = None
         self._polling: str | None = None
         self._wire: bytes | None = None
+        self._deflated: bytes | None = None
 
     @classmethod
     def joined(cls, frames: Sequence[Frame]) -> Frame:
@@ -217,6 +219,13 @@ class Frame:
         if self._wire is None:
             self._wire = b"".join(map(encode, self.messages))
         return self._wire
+
+    @property
+    def deflated(self) -> bytes:
+        """`wire` with each large message compressed, made at the first use and then shared."""
+        if self._deflated is None:
+            self._deflated = self.wire if self.size < COMPRESSED_FROM else b"".join(map(deflate, self.messages))
+        return self._deflated
 
     @property
     def asgi(self) -> tuple[dict[str, Any], ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from asgi_realtime.frame_transport import DeflatingSink
 from asgi_realtime.messages import Frame, RoomName
 
 if TYPE_CHECKING:
@@ -19,11 +20,12 @@ class Recipients:
     processor has to fetch: after a `send()` into the kernel its caches hold nothing of the next client.
     """
 
-    __slots__ = ("_others", "_sinks", "connections")
+    __slots__ = ("_deflating", "_others", "_sinks", "connections")
 
     def __init__(self, connections: tuple[Connection, ...]) -> None:
         self.connections = connections
         self._sinks: list[Sink] | None = None
+        self._deflating: list[Sink] = []
         self._others: list[Connection] = []
 
     def __len__(self) -> int:
@@ -43,17 +45,21 @@ class Recipients:
             # A write may find that the kernel has no room, which concerns that client's next frame only.
             for sink in sinks:
                 sink.write(wire)
+        if self._deflating:
+            wire = frame.deflated
+            for sink in self._deflating:
+                sink.write(wire)
         # A push may end a client that is too slow, and with it others: for those, `push` does nothing.
         for connection in others:
             connection.push(frame, room)
 
     def _sort(self) -> None:
-        self._sinks, self._others = [], []
+        self._sinks, self._deflating, self._others = [], [], []
         for connection in self.connections:
-            if connection.sink is not None:
-                self._sinks.append(connection.sink)
-            else:
+            if connection.sink is None:
                 self._others.append(connection)
+            else:
+                (self._deflating if isinstance(connection.sink, DeflatingSink) else self._sinks).append(connection.sink)
 
 
 NOBODY = Recipients(())

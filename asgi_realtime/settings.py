@@ -102,6 +102,8 @@ class Settings:
     one, at most `MEW_HANDLER_TIMEOUT`."""
     fast_writes: bool = True
     """`MEW_FAST_WRITES`: write past ASGI `send`, straight to the transport, on servers that are known (uvicorn)."""
+    compression: bool = False
+    """`MEW_COMPRESSION`: compress messages of 1 KiB or more, once for all who offer it (our protocol class)."""
     history_size: int = 1_000
     """`MEW_HISTORY_SIZE`: publications kept for each room."""
     history_ttl: float = 300.0

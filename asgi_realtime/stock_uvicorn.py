@@ -46,6 +46,9 @@ class StockTransport:
 
     __slots__ = ("_protocol", "_transport", "_was", "on_drained", "on_held")
 
+    deflate = False
+    """The context that its own compressed frames have is unknown here."""
+
     def __init__(self, protocol: Any) -> None:
         self.on_held: Callable[[], None] | None = None
         self.on_drained: Callable[[], None] | None = None

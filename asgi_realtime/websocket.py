@@ -50,6 +50,7 @@ class WebSocketEndpoint:
         if not self.gateway.origins.allows(request.origin, host=request.host, scheme=request.scheme):
             await send({"type": "websocket.close", "code": 1008, "reason": "origin not allowed"})
             return
+        frames = offered(scope, compression=self._parts.settings.compression)
         try:
             await send({"type": "websocket.accept"})
             if self._full(request.address):
@@ -60,7 +61,7 @@ class WebSocketEndpoint:
             return
         handshake = msgspec.structs.replace(request.handshake(), gateway=self.gateway.name)
         client = WebSocketClient(
-            self.gateway, handshake, receive, send, parts=self._parts, frames=offered(scope), over=self._forget
+            self.gateway, handshake, receive, send, parts=self._parts, frames=frames, over=self._forget
         )
         self._clients.add(client)
         self._addresses[client.address] += 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 from asgi_realtime.rfc6455.masking import unmask
 
 KEY = b"\x37\xfa\x21\x3d"
@@ -44,3 +46,10 @@ def fragments(opcode: int, *payloads: bytes) -> bytes:
         frame(CONTINUATION if number else opcode, payload, final=number == last)
         for number, payload in enumerate(payloads)
     )
+
+
+def deflated(opcode: int, message: bytes, *, bits: int = 15) -> bytes:
+    """A compressed message in one frame (RFC 7692)."""
+    compressor = zlib.compressobj(wbits=-bits)
+    payload = compressor.compress(message) + compressor.flush(zlib.Z_SYNC_FLUSH)
+    return frame(opcode, payload.removesuffix(b"\x00\x00\xff\xff"), reserved=4)

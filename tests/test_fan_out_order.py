@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Literal, TypeAlias, TypeVar
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import given, settings
 
 from asgi_realtime.connection import Connection, Dialect
@@ -38,6 +39,7 @@ from asgi_realtime.messages import (
     UserId,
 )
 from asgi_realtime.outbox import Outbox
+from asgi_realtime.rfc6455.deflate import inflate
 from asgi_realtime.socketio.dialect import SocketIODialect
 from asgi_realtime.stock_uvicorn import StockTransport
 from tests.recording import World
@@ -57,9 +59,9 @@ PARENTS = {RoomName("channel"): RoomName("server")}
 PADDING = [0, 0, 0, 50, 250, 70_000]
 """What an event carries, in bytes. The largest fills a batch, and is over every limit."""
 
-Kind: TypeAlias = Literal["frames", "stock", "pulled"]
-"""How a client is written to: by the frames extension, on a stock uvicorn's transport, or by who takes from its outbox
-(a poll, or the task that writes to ASGI `send`)."""
+Kind: TypeAlias = Literal["frames", "deflating", "stock", "pulled"]
+"""How a client is written to: by the frames extension, plain or compressed; on a stock uvicorn's transport; or by who
+takes from its outbox (a poll, or the task that writes to ASGI `send`)."""
 Item: TypeAlias = str | bytes
 """An event's name in its text, or one of its attachments."""
 Content: TypeAlias = tuple[str, bytes, tuple[bytes, ...]]
@@ -74,7 +76,8 @@ class Wire:
 
     is_open = True
 
-    def __init__(self) -> None:
+    def __init__(self, *, deflate: bool) -> None:
+        self.deflate = deflate
         self.transport = self
         self.direct = self
         self.on_held: Callable[[], None] | None = None
@@ -117,14 +120,16 @@ class Wire:
         """Everything written, whether or not the kernel has taken it."""
         data, at = bytes(self.taken + self._held), 0
         while at < len(data):
-            opcode, length = data[at] & 0x0F, data[at + 1]
+            opcode, compressed, length = data[at] & 0x0F, data[at] & 0x40, data[at + 1]
             wide = {126: 2, 127: 8}.get(length, 0)
             start = at + 2 + wide
             if wide:
                 length = int.from_bytes(data[at + 2 : start])
             at = start + length
             assert at <= len(data), "half a frame was written"
-            yield data[start:at].decode() if opcode == 1 else data[start:at]
+            message = inflate(data[start:at], 100_000) if compressed else data[start:at]
+            assert message is not None and (self.deflate or not compressed)
+            yield message.decode() if opcode == 1 else message
 
     # What a stock protocol and its transport have besides
 
@@ -157,10 +162,10 @@ class Client:
         self.outbox = Outbox(LIMITS.outbox_bytes, overflow=self._too_slow)
         self.outbox.redirected = self._reroute
         self.cut = False
-        self.wire = Wire()
+        self.wire = Wire(deflate=kind == "deflating")
         self._pulled: list[Item] = []
         self._clock = 0
-        if kind == "frames":
+        if kind in ("frames", "deflating"):
             FrameWriting(self.outbox, self.wire).start()
         elif kind == "stock":
             FrameWriting(self.outbox, StockTransport(self.wire)).start()
@@ -531,7 +536,7 @@ def often(*weighted: tuple[int, st.SearchStrategy[T]]) -> st.SearchStrategy[T]:
 places = st.integers(0, 6)
 rooms = st.sampled_from(ROOMS)
 users = st.sampled_from(USERS)
-kinds: st.SearchStrategy[Kind] = st.sampled_from(["frames", "stock", "pulled"])
+kinds: st.SearchStrategy[Kind] = st.sampled_from(["frames", "deflating", "stock", "pulled"])
 placings = st.sampled_from([[JSON], [GatewayName("/")], [GatewayName("/"), GatewayName("/other")]])
 broadcasts = step(
     "to_many",
@@ -559,7 +564,8 @@ steps = often(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@pytest.mark.timeout(240)
+@settings(max_examples=300, deadline=None)
 @given(
     kinds=st.lists(kinds, min_size=1, max_size=4),
     gateways=placings,

@@ -169,13 +169,14 @@ class EngineIO:
         except Refused as refusal:
             await refuse_websocket(scope, send, refusal)
             return
+        frames = offered(scope, compression=self._settings.compression)
         try:
             await send({"type": "websocket.accept"})
         except OSError:
             return
         begun = session is None
         session = session or self._open(request, websocket=True)
-        websocket = WebSocket(session, receive, send, tasks=self._tasks, settings=self._settings, frames=offered(scope))
+        websocket = WebSocket(session, receive, send, tasks=self._tasks, settings=self._settings, frames=frames)
         if begun:
             await websocket.serve()
         elif not session.begin_upgrade():

@@ -13,6 +13,8 @@ PING: Final = 0x9
 PONG: Final = 0xA
 
 FIN: Final = 0x80
+COMPRESSED: Final = 0x40
+"""The reserved bit that permessage-deflate takes (RFC 7692, section 6)."""
 NO_STATUS: Final = 1005
 """Stands for a close without a code. Never on the wire."""
 ABNORMAL: Final = 1006
@@ -33,6 +35,11 @@ def encode(message: str | bytes) -> bytes:
     if isinstance(message, str):
         return _frame(FIN | TEXT, message.encode())
     return _frame(FIN | BINARY, message)
+
+
+def encode_compressed(message: str | bytes, payload: bytes) -> bytes:
+    """Frame a message whose compressed form is `payload`."""
+    return _frame(FIN | COMPRESSED | (TEXT if isinstance(message, str) else BINARY), payload)
 
 
 def ping(payload: bytes = b"") -> bytes:

@@ -48,6 +48,11 @@ class Upgrade:
     subprotocols: list[str]
     """What the client would speak, the most welcome first."""
 
+    @property
+    def extensions(self) -> list[bytes]:
+        """The values of `Sec-WebSocket-Extensions`: what the client offers."""
+        return _values(self.headers, b"sec-websocket-extensions")
+
 
 def parse(head: bytes) -> Upgrade:
     """Read a request, from its first line to the empty line (left out or not).
@@ -120,7 +125,12 @@ def _upgrade_required(reason: str) -> HandshakeError:
     return HandshakeError(HTTPStatus.UPGRADE_REQUIRED, reason, headers)
 
 
-def accepted(upgrade: Upgrade, headers: Iterable[tuple[bytes, bytes]] = (), subprotocol: str | None = None) -> bytes:
+def accepted(
+    upgrade: Upgrade,
+    headers: Iterable[tuple[bytes, bytes]] = (),
+    subprotocol: str | None = None,
+    extensions: bytes | None = None,
+) -> bytes:
     """The answer that opens the WebSocket.
 
     Raises:
@@ -129,6 +139,8 @@ def accepted(upgrade: Upgrade, headers: Iterable[tuple[bytes, bytes]] = (), subp
     lines = [(b"upgrade", b"websocket"), (b"connection", b"Upgrade"), (b"sec-websocket-accept", upgrade.accept)]
     if subprotocol:
         lines.append((b"sec-websocket-protocol", subprotocol.encode("latin-1")))
+    if extensions:
+        lines.append((b"sec-websocket-extensions", extensions))
     return response(HTTPStatus.SWITCHING_PROTOCOLS, [*lines, *headers])
 
 

@@ -7,9 +7,11 @@ import dataclasses
 from typing import Final, TypeAlias
 
 from asgi_realtime.errors import ProtocolError
+from asgi_realtime.rfc6455.deflate import DeflateError, inflate
 from asgi_realtime.rfc6455.frames import (
     BINARY,
     CLOSE,
+    COMPRESSED,
     CONTINUATION,
     MAX_CONTROL_BYTES,
     NO_STATUS,
@@ -70,17 +72,20 @@ class Parser:
     After a `Close` or an error, nothing more comes and further bytes are forgotten.
     """
 
-    __slots__ = ("_at", "_buffer", "_ended", "_message", "_need", "_text", "_valid", "limit")
+    __slots__ = ("_at", "_buffer", "_compressed", "_ended", "_message", "_need", "_text", "_valid", "deflate", "limit")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        """Largest message, in bytes. It may be changed at any time."""
+        """Largest message, in bytes; of a compressed one, both before and after. It may be changed at any time."""
+        self.deflate = False
+        """Whether messages may be compressed."""
         self._buffer: bytes | bytearray = b""
         self._at = 0  # where the next frame begins
         self._need = 2  # bytes from there without which nothing can be said
         self._ended = False
         self._message: bytearray | None = None  # what the fragments so far hold
         self._text = False  # whether they are of a text
+        self._compressed = False  # and compressed
         self._valid = 0  # how much of that text has been checked
 
     @property
@@ -139,7 +144,8 @@ class Parser:
         buffer, at = self._buffer, self._at
         first, second = buffer[at], buffer[at + 1]
         opcode, final, length = first & 0x0F, first >= 0x80, second & 0x7F
-        if first & 0x70:
+        compressed = bool(first & COMPRESSED)
+        if first & 0x70 and not (self.deflate and first & 0x70 == COMPRESSED and opcode in (TEXT, BINARY)):
             raise self._error(PROTOCOL_ERROR, "a reserved bit is set")
         if not second & _MASKED:
             raise self._error(PROTOCOL_ERROR, "a frame without a mask")
@@ -175,14 +181,23 @@ class Parser:
         if opcode >= CLOSE:
             return self._control(opcode, payload)
         if opcode != CONTINUATION and final:
+            if compressed:
+                payload = self._inflate(payload)
             return self._decode(payload) if opcode == TEXT else payload
-        return self._fragment(opcode, final, payload)
+        if opcode != CONTINUATION:
+            self._message, self._text, self._compressed, self._valid = bytearray(), opcode == TEXT, compressed, 0
+        return self._fragment(final, payload)
 
-    def _fragment(self, opcode: int, final: bool, payload: bytes) -> str | bytes | None:
-        if self._message is None:
-            self._message, self._text, self._valid = bytearray(), opcode == TEXT, 0
+    def _fragment(self, final: bool, payload: bytes) -> str | bytes | None:
         message = self._message
+        assert message is not None
         message += payload
+        if self._compressed:
+            if not final:
+                return None
+            self._message = None
+            whole = self._inflate(bytes(message))
+            return self._decode(whole) if self._text else whole
         if self._text:
             try:
                 # A character may be cut anywhere: what is whole so far is checked now, the rest with the next fragment.
@@ -213,6 +228,15 @@ class Parser:
             return payload.decode()
         except UnicodeDecodeError:
             raise self._error(INVALID_DATA, "text that is not UTF-8") from None
+
+    def _inflate(self, payload: bytes) -> bytes:
+        try:
+            message = inflate(payload, self.limit)
+        except DeflateError:
+            raise self._error(INVALID_DATA, "a compressed message that cannot be read") from None
+        if message is None:
+            raise self._error(TOO_BIG, f"a message of over {self.limit} bytes")
+        return message
 
     def _consume(self, end: int) -> None:
         if end == len(self._buffer):

@@ -22,7 +22,7 @@ from uvicorn.protocols.utils import (
 from uvicorn.server import ServerState
 
 from asgi_realtime.frame_transport import EXTENSION
-from asgi_realtime.rfc6455 import handshake
+from asgi_realtime.rfc6455 import deflate, handshake
 from asgi_realtime.rfc6455.frames import ABNORMAL, encode
 from asgi_realtime.uvicorn.server import logger
 
@@ -255,7 +255,9 @@ class Conversation:
                 *self._state.default_headers,
                 *((name.lower(), value) for name, value in event.get("headers", ())),
             ]
-            response = handshake.accepted(self._upgrade, headers, event.get("subprotocol"))
+            extensions = deflate.agree(self._upgrade.extensions) if self._protocol.deflate else None
+            response = handshake.accepted(self._upgrade, headers, event.get("subprotocol"), extensions)
+            self._protocol.deflate = extensions is not None
             self._log("[accepted]")
             self._stage = _Stage.ACCEPTED
             self._protocol.accept(response)

@@ -194,6 +194,16 @@ class WebSocketProtocol(asyncio.Protocol):
         """What to write to, for who hears of `on_held`."""
         return self.transport
 
+    @property
+    def deflate(self) -> bool:
+        """Whether messages may be compressed."""
+        return self._parser is not None and self._parser.deflate
+
+    @deflate.setter
+    def deflate(self, wanted: bool) -> None:
+        if self._parser is not None:
+            self._parser.deflate = wanted
+
     def write(self, frames: bytes) -> None:
         """Write whole frames."""
         if self.is_open:
