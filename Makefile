@@ -15,7 +15,7 @@ CLIENT_SOURCES := $(wildcard $(CLIENT)/src/*.ts $(CLIENT)/src/generated/*.ts $(C
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 TYPED := asgi_realtime tests examples benchmarks clients
 
-.PHONY: setup demo demo-flask websocket-test test check format bench docs clean
+.PHONY: setup demo demo-flask websocket-test test test-writers check format bench docs clean
 
 setup: $(VENV)/dev.stamp $(WIRE)/node_modules/.stamp websocket-test
 
@@ -33,6 +33,13 @@ test: setup
 	@scripts/system-packages
 	npm test --prefix $(CLIENT)
 	$(BIN)/pytest --numprocesses auto --dist worksteal
+
+# The tests that need a server on two other ways of writing to it: our protocol class, and nothing but ASGI's `send`.
+WRITER_TESTS ?= tests
+test-writers: setup
+	for server in lean plain; do \
+	  $(BIN)/pytest --numprocesses auto --dist worksteal --server $$server $(WRITER_TESTS); \
+	done
 
 check: $(VENV)/dev.stamp $(CLIENT)/node_modules/.stamp
 	$(BIN)/ruff format --check .

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import typing
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -45,8 +46,29 @@ def _drives_tests(task: asyncio.Task[Any]) -> bool:
     return getattr(task.get_coro(), "__qualname__", "") == "TestRunner._call_in_runner_task"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--server",
+        choices=typing.get_args(Implementation),
+        help="run the tests that need a server, and do not name one, on this one; and no others",
+    )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--server") is not None:
+        kept = [item for item in items if isinstance(item, pytest.Function) and _leaves_the_server_open(item)]
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = kept
+
+
+def _leaves_the_server_open(item: pytest.Function) -> bool:
+    named = hasattr(item, "callspec") and "implementation" in item.callspec.params
+    return "serve" in item.fixturenames and not named
+
+
 @pytest.fixture
-async def serve() -> AsyncIterator[Serve]:
+async def serve(pytestconfig: pytest.Config) -> AsyncIterator[Serve]:
     """Run ASGI apps in real servers on ports of their own; all are stopped when the test ends.
 
     `server = await serve(app)`, then `server.url`. See `tests.servers.Serve` for the options.
@@ -54,8 +76,9 @@ async def serve() -> AsyncIterator[Serve]:
     async with AsyncExitStack() as stack:
 
         async def start(
-            app: ASGIApp, implementation: Implementation = "uvicorn", *, port: int = 0, root_path: str = ""
+            app: ASGIApp, implementation: Implementation | None = None, *, port: int = 0, root_path: str = ""
         ) -> LiveServer:
+            implementation = implementation or pytestconfig.getoption("--server") or "uvicorn"
             return await stack.enter_async_context(running(app, implementation, port=port, root_path=root_path))
 
         yield start

@@ -159,7 +159,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 @contextlib.asynccontextmanager
 async def echo_server(
-    serve: Serve, implementation: Implementation = "uvicorn", **options: Any
+    serve: Serve, implementation: Implementation | None = None, **options: Any
 ) -> AsyncIterator[EchoServer]:
     """Serve an echo; when the block ends every session does, and nothing may be left of any."""
     server = EchoServer(**options)

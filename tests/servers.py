@@ -12,12 +12,16 @@ from typing import Any, Literal, Protocol, TypeAlias, cast
 import hypercorn.asyncio
 import uvicorn
 from hypercorn.config import Config as HypercornConfig
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from asgi_realtime.uvicorn import WebSocketProtocol
 
-Implementation: TypeAlias = Literal["uvicorn", "uvicorn-wsproto", "lean", "hypercorn"]
-"""`uvicorn` is its default: h11 or httptools with the sans-I/O WebSocket implementation; `lean` is ours on uvicorn."""
+Implementation: TypeAlias = Literal["uvicorn", "uvicorn-wsproto", "lean", "hypercorn", "plain"]
+"""`uvicorn` is its default: h11 or httptools with the sans-I/O WebSocket implementation; `lean` is ours on uvicorn.
+
+`plain` is the first again, but with nothing to be had but ASGI's `send`: as on a server that nobody knows, with
+uvicorn's manners.
+"""
 IMPLEMENTATIONS: tuple[Implementation, ...] = ("uvicorn", "uvicorn-wsproto", "lean", "hypercorn")
 """For `@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)`."""
 
@@ -43,10 +47,13 @@ class LiveServer:
 
 
 class Serve(Protocol):
-    """The type of the `serve` fixture. `port` 0 is a free one; `root_path` is the prefix of a proxy."""
+    """The type of the `serve` fixture. `port` 0 is a free one; `root_path` is the prefix of a proxy.
+
+    Without an implementation it is the one that pytest was told by `--server`.
+    """
 
     async def __call__(
-        self, app: ASGIApp, implementation: Implementation = "uvicorn", *, port: int = 0, root_path: str = ""
+        self, app: ASGIApp, implementation: Implementation | None = None, *, port: int = 0, root_path: str = ""
     ) -> LiveServer: ...
 
 
@@ -66,6 +73,7 @@ async def running(
     listener.listen()
     number = int(listener.getsockname()[1])
     begin = _hypercorn if implementation == "hypercorn" else _uvicorn
+    app = _PlainSend(app) if implementation == "plain" else app
     with listener:
         stop = await begin(app, listener, implementation, root_path)
         try:
@@ -74,8 +82,22 @@ async def running(
             await stop()
 
 
+class _PlainSend:
+    """Hides the server behind a `send` of its own."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def plain(message: Message) -> None:
+            await send(message)
+
+        await self._app(scope, receive, plain)
+
+
 _WEBSOCKETS: dict[Implementation, Any] = {
     "uvicorn": "websockets-sansio",
+    "plain": "websockets-sansio",
     "uvicorn-wsproto": "wsproto",
     "lean": WebSocketProtocol,
 }

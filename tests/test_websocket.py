@@ -74,7 +74,10 @@ class Chat(WebSocketGateway):
 
 @asynccontextmanager
 async def chat(
-    serve: Serve, gateway: Chat | None = None, implementation: Implementation = "uvicorn", settings: Settings = SETTINGS
+    serve: Serve,
+    gateway: Chat | None = None,
+    implementation: Implementation | None = None,
+    settings: Settings = SETTINGS,
 ) -> AsyncIterator[tuple[Chat, Realtime, str]]:
     gateway = gateway or Chat()
     middleware = RealtimeMiddleware(Starlette(), gateways=[gateway], settings=settings)

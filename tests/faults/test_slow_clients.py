@@ -28,7 +28,7 @@ LOOP = 2_000
 KINDS: tuple[Kind, ...] = ("Socket.IO", "JSON")
 
 
-@pytest.mark.parametrize("implementation", ["websockets-sansio", "wsproto"])
+@pytest.mark.parametrize("implementation", ["websockets-sansio", "wsproto", "asgi_realtime.uvicorn:WebSocketProtocol"])
 async def test_one_that_never_reads_is_closed_at_its_limit_and_the_others_hear_everything(
     tmp_path: Path, implementation: str
 ) -> None:

@@ -76,7 +76,7 @@ class World:
 
 @asynccontextmanager
 async def jobs_on(
-    serve: Serve, implementation: Implementation = "uvicorn", settings: Settings = SETTINGS, **options: Any
+    serve: Serve, implementation: Implementation | None = None, settings: Settings = SETTINGS, **options: Any
 ) -> AsyncIterator[World]:
     app = RealtimeMiddleware(Starlette(), gateways=[JobsGateway(service=Service(), **options)], settings=settings)
     world = World(await serve(app, implementation), app.realtime)
