@@ -143,6 +143,7 @@ class Connection:
         self.identity = identity
         self.gateway = gateway
         self.handshake = handshake
+        """What the client presented. The headers, cookies and `auth` are dropped when `on_connect` has returned."""
         self.rooms: set[RoomName] = set()
         self.granted: frozenset[RoomName] = frozenset()
         """The rooms the host's service granted; the others were joined by handlers."""

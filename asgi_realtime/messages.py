@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NewType, TypeAlias
 
 import msgspec
@@ -39,6 +40,9 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: float | None = None
 
 
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
 class Handshake(msgspec.Struct, frozen=True, kw_only=True):
     """What a client presented when it asked to connect.
 
@@ -59,6 +63,12 @@ class Handshake(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         # Headers, cookies, query and auth hold credentials, which must not get into a log by accident.
         return f"Handshake(gateway={self.gateway!r}, path={self.path!r}, client_address={self.client_address!r})"
+
+    def without_credentials(self) -> Handshake:
+        """What is kept of it once the client is in: not the headers, the cookies and `auth`."""
+        return msgspec.structs.replace(
+            self, headers=_NOTHING, cookies=_NOTHING, query=self.query or _NOTHING, auth=None
+        )
 
     @property
     def origin(self) -> str | None:

@@ -21,7 +21,7 @@ class Outbox:
     __slots__ = ("_frames", "_limit", "_overflow", "closed", "direct", "redirected", "size", "wake")
 
     def __init__(self, limit: int, *, overflow: Callable[[], None]) -> None:
-        self._frames: deque[Frame] = deque()
+        self._frames: deque[Frame] | None = None  # made when something has to wait: a deque is not small
         self._limit = limit
         self._overflow: Callable[[], None] | None = overflow
         self.size = 0
@@ -35,7 +35,7 @@ class Outbox:
         """Called after each push while a transport waits for frames; the transport sets and clears it."""
 
     def __len__(self) -> int:
-        return len(self._frames)
+        return 0 if self._frames is None else len(self._frames)
 
     def push(self, frame: Frame) -> None:
         """Append a frame, or close as too slow. After closing: forgets the frame."""
@@ -52,6 +52,8 @@ class Outbox:
                 overflow()
             return
         self.size = size
+        if self._frames is None:
+            self._frames = deque()
         self._frames.append(frame)
         if self.wake is not None:
             self.wake()
@@ -64,18 +66,20 @@ class Outbox:
 
     def take(self, limit: int | None = None) -> list[Frame]:
         """Remove and return the frames in front: all, or at least one and at most `limit` bytes."""
+        waiting = self._frames
+        if waiting is None:
+            return []
         if limit is None or self.size <= limit:
-            frames = list(self._frames)
-            self._frames.clear()
-            self.size = 0
-            return frames
-        frames = []
-        taken = 0
-        while self._frames and (not frames or taken + self._frames[0].size <= limit):
-            frame = self._frames.popleft()
-            taken += frame.size
-            frames.append(frame)
+            self._frames, self.size = None, 0
+            return list(waiting)
+        frames = [waiting.popleft()]
+        taken = frames[0].size
+        while waiting and taken + waiting[0].size <= limit:
+            frames.append(waiting.popleft())
+            taken += frames[-1].size
         self.size -= taken
+        if not waiting:
+            self._frames = None
         return frames
 
     @property
@@ -88,5 +92,4 @@ class Outbox:
         self.closed = True
         self.redirect(None)
         self._overflow = self.redirected = None  # its owner owns us: whoever is done with one is done with both
-        self._frames.clear()
-        self.size = 0
+        self._frames, self.size = None, 0

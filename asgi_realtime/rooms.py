@@ -63,7 +63,8 @@ class Rooms:
     def __init__(self) -> None:
         self._everybody = Room()
         self._rooms: dict[RoomName, Room] = {}
-        self._users: dict[UserId, Room] = {}
+        # Nearly every user has one connection, and a room for one would be the largest part of it.
+        self._users: dict[UserId, Connection | dict[Connection, None]] = {}
         self._by_id: dict[ConnectionId, Connection] = {}
         self._parents: dict[RoomName, RoomName] = {}
         self._below: dict[RoomName, set[RoomName]] = {}
@@ -85,8 +86,8 @@ class Rooms:
 
     def of_user(self, user_id: UserId) -> tuple[Connection, ...]:
         """A user's connections."""
-        room = self._users.get(user_id)
-        return tuple(room.members) if room is not None else ()
+        mine = self._users.get(user_id)
+        return () if mine is None else tuple(mine) if isinstance(mine, dict) else (mine,)
 
     def of_room(self, room: RoomName) -> tuple[Connection, ...]:
         """A room's members."""
@@ -104,7 +105,7 @@ class Rooms:
             return _recipients(self._rooms.get(target.room))
         if type(target) is ToUsers:
             if len(target.user_ids) == 1:
-                return _recipients(self._users.get(target.user_ids[0]))
+                return Recipients(self.of_user(target.user_ids[0]))
             return Recipients(tuple(dict.fromkeys(c for user_id in target.user_ids for c in self.of_user(user_id))))
         return self._everybody.recipients
 
@@ -112,7 +113,6 @@ class Rooms:
         """Broadcasts take another way to this connection. Nothing for one that is not here."""
         if connection in self:
             self._everybody.reroute()
-            self._users[connection.identity.user_id].reroute()
             for room in connection.rooms:
                 self._rooms[room].reroute()
 
@@ -120,7 +120,12 @@ class Rooms:
         """Admit a connection: from now on it is in its user's personal room and in `everybody`."""
         self._by_id[connection.id] = connection
         self._everybody.add(connection)
-        self._users.setdefault(connection.identity.user_id, Room()).add(connection)
+        user_id = connection.identity.user_id
+        mine = self._users.setdefault(user_id, connection)
+        if isinstance(mine, dict):
+            mine[connection] = None
+        elif mine is not connection:
+            self._users[user_id] = {mine: None, connection: None}
 
     def remove(self, connection: Connection) -> None:
         """Forget a connection and its memberships, which `connection.rooms` still lists. Harmless if it is not here."""
@@ -130,8 +135,9 @@ class Rooms:
         self._everybody.discard(connection)
         user_id = connection.identity.user_id
         mine = self._users[user_id]
-        mine.discard(connection)
-        if not mine.members:
+        if isinstance(mine, dict) and len(mine) > 1:
+            del mine[connection]
+        else:
             del self._users[user_id]
         left = tuple(connection.rooms)
         for room in left:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 import weakref
 from collections import Counter
@@ -40,6 +39,7 @@ class WebSocketEndpoint:
         self.gateway = gateway
         self._parts = parts
         self._clients: set[WebSocketClient] = set()
+        self._over = self._forget  # one method object for all
         self._addresses: Counter[str | None] = Counter()
         self._emptied: asyncio.Event | None = None
 
@@ -61,7 +61,7 @@ class WebSocketEndpoint:
             return
         handshake = msgspec.structs.replace(request.handshake(), gateway=self.gateway.name)
         client = WebSocketClient(
-            self.gateway, handshake, receive, send, parts=self._parts, frames=frames, over=self._forget
+            self.gateway, handshake, receive, send, parts=self._parts, frames=frames, over=self._over
         )
         self._clients.add(client)
         self._addresses[client.address] += 1
@@ -364,13 +364,13 @@ class WebSocketClient:
     # Its deadlines, on the wheel that all share
 
     def _watch(self) -> None:
-        now, itself = self._clock(), weakref.ref(self)
+        now = self._clock()
         if not self._has_token:
-            self._parts.wheel.schedule(now + self._gateway.auth_timeout, functools.partial(_token_due, itself))
+            self._parts.wheel.schedule(now + self._gateway.auth_timeout, _Due(self, WebSocketClient.token_due))
         if self._gateway.idle_timeout is not None:
-            self._parts.wheel.schedule(self._next_look(now), functools.partial(_look, itself))
+            self._parts.wheel.schedule(self._next_look(now), _Due(self, WebSocketClient.look))
 
-    def token_due(self) -> None:
+    def token_due(self, now: float) -> None:
         """The time for the first `auth` frame is over."""
         if not self._has_token and self._end is None:
             self._reject(Unauthorized("authentication timed out"))
@@ -394,12 +394,15 @@ class WebSocketClient:
         return min(since + self._gateway.idle_timeout, now + _IDLE_CHECK)
 
 
-def _token_due(reference: weakref.ref[WebSocketClient], now: float) -> None:
-    client = reference()
-    if client is not None:
-        client.token_due()
+class _Due:
+    """A deadline of a client. Weak, so that one that has ended is not remembered until then."""
 
+    __slots__ = ("_client", "_due")
 
-def _look(reference: weakref.ref[WebSocketClient], now: float) -> float | None:
-    client = reference()
-    return None if client is None else client.look(now)
+    def __init__(self, client: WebSocketClient, due: Callable[[WebSocketClient, float], float | None]) -> None:
+        self._client = weakref.ref(client)
+        self._due = due
+
+    def __call__(self, now: float) -> float | None:
+        client = self._client()
+        return None if client is None else self._due(client, now)

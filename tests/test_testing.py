@@ -19,6 +19,7 @@ from asgi_realtime import (
     Broadcaster,
     Connection,
     Forbidden,
+    Handshake,
     RealtimeMiddleware,
     Settings,
     SocketIOGateway,
@@ -46,8 +47,10 @@ class Lobby(SocketIOGateway):
         super().__init__(namespace)
         self.log: list[str] = []
         self.slow = asyncio.Event()
+        self.presented: Handshake | None = None
 
     async def on_connect(self, connection: Connection) -> None:
+        self.presented = connection.handshake
         if connection.identity.user_id == "troll":
             raise Forbidden("not you")
         await connection.join("lobby")
@@ -291,15 +294,19 @@ async def test_a_refusal_is_raised_with_what_the_client_was_told(transport: Tran
 
 
 async def test_credentials_travel_as_those_of_real_clients() -> None:
-    async with RealtimeTestClient(make_app()) as client:
+    lobby = Lobby()
+    async with RealtimeTestClient(make_app(lobby)) as client:
         token = client.token("ada", role="admin")
         async with client.connect(headers={"Authorization": f"Bearer {token}"}) as ada:
             assert ada.connection.identity.claims["role"] == "admin"
         async with client.connect(auth={"token": token, "more": 1}, query={"v": "2"}, cookies={"a": "b"}) as ada:
-            handshake = ada.connection.handshake
-            assert handshake.auth["more"] == 1
-            assert handshake.query["v"] == "2"
-            assert handshake.cookies == {"a": "b"}
+            assert lobby.presented is not None
+            assert lobby.presented.auth["more"] == 1
+            assert lobby.presented.query["v"] == "2"
+            assert lobby.presented.cookies == {"a": "b"}
+            kept = ada.connection.handshake
+            assert (kept.auth, kept.cookies, kept.headers) == (None, {}, {}), "credentials are not kept"
+            assert (kept.query["v"], kept.client_address) == ("2", "testclient")
 
 
 @both_transports

@@ -22,6 +22,15 @@ _USUAL_HEADERS = {
     """.split()
 }
 """Names that the headers of most sessions have, kept once for all of them."""
+_USUAL_VALUES = {
+    value.encode(): value
+    for value in (
+        *("13", "websocket", "Upgrade", "upgrade", "keep-alive, Upgrade", "no-cache", "*/*"),
+        *("gzip, deflate", "gzip, deflate, br", "gzip, deflate, br, zstd", "permessage-deflate"),
+        "permessage-deflate; client_max_window_bits",
+    )
+}
+_USUAL_QUERY = {text: text for text in ("EIO", "4", "transport", "websocket", "polling")}
 
 
 class Request:
@@ -60,7 +69,9 @@ class Request:
 
 def query_parameters(scope: Scope) -> dict[str, str]:
     """The query of an ASGI scope; of a repeated name the last wins."""
-    return dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
+    usual = _USUAL_QUERY.get
+    pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    return {usual(name, name): usual(value, value) for name, value in pairs}
 
 
 def request_headers(scope: Scope) -> dict[str, str]:
@@ -68,7 +79,7 @@ def request_headers(scope: Scope) -> dict[str, str]:
     headers: dict[str, str] = {}
     for raw_name, raw_value in scope["headers"]:
         name = _USUAL_HEADERS.get(raw_name) or raw_name.decode("latin-1").lower()
-        value = raw_value.decode("latin-1")
+        value = _USUAL_VALUES.get(raw_value) or raw_value.decode("latin-1")
         headers[name] = f"{headers[name]}; {value}" if name == "cookie" and name in headers else value
     return headers
 

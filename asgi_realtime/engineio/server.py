@@ -62,6 +62,7 @@ class EngineIO:
         self._tasks = tasks
         self._metrics = metrics
         self._sessions: dict[str, Session] = {}
+        self._closed = self._forget  # one method object for all
         self._addresses: Counter[str | None] = Counter()
         self._stopping = False
         self._emptied = asyncio.Event()
@@ -234,7 +235,7 @@ class EngineIO:
             websocket=websocket,
             settings=self._settings,
             now=self._now(),
-            closed=self._forget,
+            closed=self._closed,
         )
         self._sessions[session.id] = session
         self._addresses[request.address] += 1
@@ -247,7 +248,7 @@ class EngineIO:
             logger.exception("an application failed to open")
             session.abort("transport error")
         else:
-            self._wheel.schedule(self._now() + self._settings.ping_interval, _due(weakref.ref(session)))
+            self._wheel.schedule(self._now() + self._settings.ping_interval, _Due(session))
         return session
 
     def _forget(self, session: Session, reason: str) -> None:
@@ -265,10 +266,14 @@ class EngineIO:
         return asyncio.get_running_loop().time()
 
 
-def _due(reference: weakref.ref[Session]) -> Callable[[float], float | None]:
-    # Weak, so that a session that has ended is not remembered until its next heartbeat would be due.
-    def due(now: float) -> float | None:
-        session = reference()
-        return None if session is None else session.due(now)
+class _Due:
+    """The deadlines of a session. Weak, so that one that has ended is not remembered until its next heartbeat."""
 
-    return due
+    __slots__ = ("_session",)
+
+    def __init__(self, session: Session) -> None:
+        self._session = weakref.ref(session)
+
+    def __call__(self, now: float) -> float | None:
+        session = self._session()
+        return None if session is None else session.due(now)

@@ -323,6 +323,7 @@ class Gateway:
                 await parts.presence.leave(self.name, connection.identity.user_id, connection.id)
             raise
         self._watch_expiry(connection)
+        connection.handshake = connection.handshake.without_credentials()
         connection.open(answer)
         if first:
             connection.inbox.submit(functools.partial(self._guard, "on_online", self.on_online, connection))
@@ -471,8 +472,7 @@ class Gateway:
 
     def _watch_expiry(self, connection: Connection) -> None:
         if connection.identity.expires_at is not None:
-            due = functools.partial(_expire, weakref.ref(connection), connection.identity)
-            self.parts.wheel.schedule(asyncio.get_running_loop().time(), due)
+            self.parts.wheel.schedule(asyncio.get_running_loop().time(), _Expiry(connection))
 
 
 def _refuse_ended(connection: Connection) -> None:
@@ -496,14 +496,22 @@ def _ends_this_task(error: BaseException) -> bool:
     return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
-def _expire(reference: weakref.ref[Connection], identity: Identity, now: float) -> float | None:
-    """End a connection whose token has expired, unless it is gone or has a newer token."""
-    connection = reference()
-    if connection is None or connection.closed or connection.identity is not identity:
-        return None
-    assert identity.expires_at is not None
-    remaining = identity.expires_at - time.time()
-    if remaining <= 0:
-        connection.end(1008, "token expired")
-        return None
-    return now + min(remaining, _EXPIRY_CHECK)
+class _Expiry:
+    """Ends a connection whose token has expired, unless it is gone or has a newer token."""
+
+    __slots__ = ("_connection", "_identity")
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = weakref.ref(connection)
+        self._identity = connection.identity
+
+    def __call__(self, now: float) -> float | None:
+        connection = self._connection()
+        if connection is None or connection.closed or connection.identity is not self._identity:
+            return None
+        assert self._identity.expires_at is not None
+        remaining = self._identity.expires_at - time.time()
+        if remaining <= 0:
+            connection.end(1008, "token expired")
+            return None
+        return now + min(remaining, _EXPIRY_CHECK)

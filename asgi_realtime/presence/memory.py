@@ -33,7 +33,7 @@ class MemoryPresence:
         self._call_later = call_later
         self._offline: Callable[[GatewayName, UserId], None] | None = None
         # A user without connections here is within the grace, and has a timer.
-        self._users: dict[GatewayName, dict[UserId, set[ConnectionId]]] = {}
+        self._users: dict[GatewayName, dict[UserId, tuple[ConnectionId, ...]]] = {}
         self._timers: dict[tuple[GatewayName, UserId], Timer] = {}
 
     async def start(self, offline: Callable[[GatewayName, UserId], None]) -> None:
@@ -52,7 +52,7 @@ class MemoryPresence:
         """Count a connection; see `Presence.join`."""
         users = self._users.setdefault(gateway, {})
         comes_online = user_id not in users
-        users.setdefault(user_id, set()).add(connection_id)
+        users[user_id] = (*users.get(user_id, ()), connection_id)
         timer = self._timers.pop((gateway, user_id), None)
         if timer is not None:
             timer.cancel()
@@ -63,8 +63,9 @@ class MemoryPresence:
         connections = self._users.get(gateway, {}).get(user_id)
         if not connections:
             return  # nobody, or within the grace already: its timer runs on
-        connections.discard(connection_id)
-        if not connections:
+        left = tuple(each for each in connections if each != connection_id)
+        self._users[gateway][user_id] = left
+        if not left:
             call_later = self._call_later or asyncio.get_running_loop().call_later
             self._timers[gateway, user_id] = call_later(self._grace, lambda: self._grace_ended(gateway, user_id))
 

@@ -236,6 +236,8 @@ class AdminUI(Observer):
 
 
 def _describe(connection: Connection) -> Json:
+    scope = connection.state.environ["asgi.scope"]
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
     handshake = connection.handshake
     issued = connection.state.connected_at
     return {
@@ -247,9 +249,7 @@ def _describe(connection: Connection) -> Json:
         "data": {},
         "handshake": {
             "address": handshake.client_address or "",
-            "headers": {
-                name: "(hidden)" if _SECRET_HEADER.search(name) else value for name, value in handshake.headers.items()
-            },
+            "headers": {name: "(hidden)" if _SECRET_HEADER.search(name) else value for name, value in headers.items()},
             "query": {name: value if name in _PUBLIC_QUERY else "(hidden)" for name, value in handshake.query.items()},
             "secure": connection.state.environ["wsgi.url_scheme"] == "https",
             "url": handshake.path,

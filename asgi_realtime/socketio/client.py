@@ -36,6 +36,11 @@ class Namespaces(Protocol):
 class SocketIOClient:
     """The application on an Engine.IO session. Owns the session's namespaces; knows no event by name."""
 
+    __slots__ = (
+        *("__weakref__", "_limits", "_members", "_namespaces", "_tasks", "_watched", "_wheel"),
+        *("packets", "session"),
+    )
+
     def __init__(
         self, session: Session, *, namespaces: Namespaces, limits: Limits, tasks: Tasks, wheel: TimerWheel
     ) -> None:
@@ -170,7 +175,8 @@ class Member:
         self._waiting: dict[int, asyncio.Future[list[Json]]] = {}
         self._next_ack = 0
         self.gateway = gateway
-        self.dialect = SocketIODialect(gateway.name)
+        shared = gateway.dialect
+        self.dialect = shared if isinstance(shared, SocketIODialect) else SocketIODialect(gateway.name)
         self.connection: Connection | None = None
         self.opening: asyncio.Task[None] | None = None
 

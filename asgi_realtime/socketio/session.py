@@ -23,6 +23,8 @@ class SocketIOSession:
     session decides; the session only keeps score.
     """
 
+    __slots__ = ("_closed", "_limits", "_partial", "_states")
+
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._states: dict[str, _State] = {}

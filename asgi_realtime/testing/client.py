@@ -135,7 +135,8 @@ class RealtimeTestClient:
             asked["token"] = token
         elif token is not None:
             auth = {"token": token, **(auth or {})}
-        scope = self._scope(gateway if is_json else None, transport, asked, {_MARK: mark, **(headers or {})}, cookies)
+        asked[_MARK] = mark
+        scope = self._scope(gateway if is_json else None, transport, asked, dict(headers or {}), cookies)
         kind = JSONSocket if is_json else SocketIOSocket
         socket = kind(gateway, timeout=self._timeout, settle=self.settle, find=lambda: self._find(gateway, mark))
         socket.wire = (PollingWire if transport == "polling" else WebSocketWire)(self._app, scope, socket)
@@ -183,9 +184,9 @@ class RealtimeTestClient:
         await self._host({**scope, "state": self._lifespan.state.copy()}, receive, send)
 
     def _find(self, gateway: str, mark: str) -> Connection | None:
-        """The connection of a socket, by a header of its own."""
+        """The connection of a socket, by a mark in its query."""
         for connection in self._running.hub.rooms(GatewayName(gateway)).everybody:
-            if connection.handshake.headers.get(_MARK) == mark:
+            if connection.handshake.query.get(_MARK) == mark:
                 return connection
         return None
 
