@@ -13,25 +13,22 @@ import os
 import random
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
-
-import msgspec
 
 from benchmarks import plot, processes, report
 from benchmarks.build import build
 from benchmarks.catalogue import HERE, SYSTEMS, System
 from benchmarks.measure import measure
-from benchmarks.plan import FULL, QUICK, Plan
-from benchmarks.results import Results, describe_machine
+from benchmarks.plan import FULL, PARTS, QUICK, Part, Plan
+from benchmarks.publish import publish
+from benchmarks.results import Results, describe_machine, read
 from benchmarks.server import BrokenRun
 from benchmarks.tokens import write_tokens
 
-_DOCS = HERE.parent / "docs"
-_BEGIN, _END = "<!-- figures: written by `PUBLISH=1 make bench` -->", "<!-- end of figures -->"
 
-
-def session(plan: Plan, systems: list[System], seed: int) -> Results:
-    """Measure systems in random order, as many rounds as are planned."""
+def session(plan: Plan, systems: list[System], parts: Sequence[Part], seed: int) -> Results:
+    """Measure systems in random order, as many rounds as are planned; all but the room in the first one only."""
     results = Results(machine=describe_machine(), plan=plan)
     results.missing = {system.name: why for system in systems if (why := system.missing())}
     present = [system for system in systems if system.name not in results.missing]
@@ -43,7 +40,8 @@ def session(plan: Plan, systems: list[System], seed: int) -> Results:
             begun = time.monotonic()
             print(f"round {number + 1} of {plan.rounds}: {system.name}", end="", file=sys.stderr, flush=True)
             try:
-                figures = measure(system, plan, processes.processors(), tokens, stalled=number == 0)
+                now = parts if number == 0 else [part for part in parts if part == "room"]
+                figures = measure(system, plan, processes.processors(), tokens, now)
                 results.rounds.setdefault(system.name, []).append(figures)
             except BrokenRun as broken:
                 results.broken[system.name] = str(broken)
@@ -52,19 +50,12 @@ def session(plan: Plan, systems: list[System], seed: int) -> Results:
     return results
 
 
-def publish(tables: str, picture: str) -> None:
-    """Put the tables between their marks in docs/performance.md, and the plot beside it."""
-    page = _DOCS / "performance.md"
-    text = page.read_text() if page.exists() else f"# Performance\n\n![](performance.svg)\n\n{_BEGIN}\n{_END}\n"
-    before, _, rest = text.partition(_BEGIN)
-    page.write_text(f"{before}{_BEGIN}\n\n{tables}\n{_END}{rest.partition(_END)[2]}")
-    (_DOCS / "performance.svg").write_text(picture)
-
-
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", default=_set("QUICK"), help="under five minutes (QUICK=1)")
-    parser.add_argument("--publish", action="store_true", default=_set("PUBLISH"), help="write docs/performance.*")
+    parser.add_argument("--publish", action="store_true", default=_set("PUBLISH"), help="in README, docs (PUBLISH=1)")
+    parser.add_argument("--append", action="store_true", help="to the session that is in the output folder already")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="measure these alone")
     parser.add_argument("--only", nargs="+", metavar="TEXT", help="only systems with one of these in their names")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--seconds", type=float, help="how long one figure of one round takes at least")
@@ -99,15 +90,17 @@ def main() -> None:
     systems = [system for system in SYSTEMS if system.quick or not plan.quick]
     if options.only:
         systems = [system for system in SYSTEMS if any(text in system.name for text in options.only)]
-    results = session(plan, systems, options.seed)
-    tables, picture = report.markdown(results), plot.svg(results)
+    results = session(plan, systems, options.parts, options.seed)
+    if options.append:
+        results = read(options.output / "results.json").joined(results)
+    tables = report.markdown(results)
     options.output.mkdir(parents=True, exist_ok=True)
-    (options.output / "results.json").write_bytes(msgspec.json.format(msgspec.json.encode(results)))
+    results.write(options.output / "results.json")
     (options.output / "results.md").write_text(tables)
-    (options.output / "results.svg").write_text(picture)
+    (options.output / "results.svg").write_text(plot.svg(results))
     print(tables)
     if options.publish:
-        publish(tables, picture)
+        publish(results)
     if results.broken:
         sys.exit(1)
 

@@ -90,6 +90,7 @@ _OWN: tuple[tuple[Dialect, str, str], ...] = (
 LIMIT = "C, one send() per delivery"
 LIMIT_JOINED = "C, frames joined into one send()"
 NODE = "Node socket.io"
+NODE_WS = "Node ws, pre-framed"
 PYTHON_SOCKETIO = "python-socketio, uvicorn"
 OWN_SOCKETIO = ("asgi_realtime Socket.IO, lean, uvloop", "asgi_realtime Socket.IO, uvicorn, uvloop")
 OWN_JSON = ("asgi_realtime JSON, lean, uvloop", "asgi_realtime JSON, uvicorn, uvloop")
@@ -108,7 +109,7 @@ SYSTEMS: tuple[System, ...] = (
         command=(str(BUILD / "limit"), "{port}", "joined"),
         waits_for_stalled=True,
     ),
-    System(name="Node ws, pre-framed", dialect="json", command=("node", str(HERE / "node" / "ws.mjs"), "{port}")),
+    System(name=NODE_WS, dialect="json", command=("node", str(HERE / "node" / "ws.mjs"), "{port}")),
     System(name=NODE, dialect="socketio", command=("node", str(HERE / "node" / "socketio.mjs"), "{port}")),
     System(
         name="Starlette, a loop of send_text",

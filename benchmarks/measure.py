@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TypeAlias
 
 from benchmarks.catalogue import BUILD, System
 from benchmarks.generator import Counted, Delivered, Generator
-from benchmarks.plan import INBOUND_BURST, INBOUND_CLIENTS, STALLED_TEXT_BYTES, TEXT_BYTES, Plan
+from benchmarks.plan import INBOUND_BURST, INBOUND_CLIENTS, STALLED_TEXT_BYTES, TEXT_BYTES, Part, Plan
 from benchmarks.processes import CPU, Processors
 from benchmarks.server import BrokenRun, Server
 
@@ -28,17 +28,17 @@ class Round:
         self._tokens = tokens
         self._log = BUILD / "server.log"
 
-    def measure(self, *, stalled: bool) -> Figures:
-        """Take every figure, with `stalled` also those with clients that do not read.
+    def measure(self, parts: Collection[Part]) -> Figures:
+        """Take every figure of these parts.
 
         Raises:
             BrokenRun: if one of them cannot be trusted.
         """
-        with self._server() as server, self._generator(server) as load:
-            figures = self._fan_out(server, load)
-        if stalled and not self._system.waits_for_stalled:
-            with self._server() as server, self._generator(server) as load:
-                figures |= self._stalled(server, load)
+        figures = Figures()
+        for part, take in (("room", self._room), ("levels", self._levels), ("stalled", self._stalled)):
+            if part in parts and not (part == "stalled" and self._system.waits_for_stalled):
+                with self._server() as server, self._generator(server) as load:
+                    figures |= take(server, load)
         return figures
 
     def _server(self) -> Server:
@@ -47,31 +47,39 @@ class Round:
     def _generator(self, server: Server) -> Generator:
         return Generator(server.port, self._system.dialect, self._tokens, self._where.load)
 
-    def _fan_out(self, server: Server, load: Generator) -> Figures:
-        plan, figures = self._plan, Figures()
+    def _room(self, server: Server, load: Generator) -> Figures:
+        plan = self._plan
+        _warm_up(load)
+        empty, before = server.settled_memory(), server.cpu()
+        entered = load.connect(plan.clients)
+        used = server.cpu().since(before)
+        figures = {
+            f"KB per connection at {plan.clients}": (server.settled_memory() - empty) / plan.clients,
+            "handshake total": used.total / entered.connected * 1e6,
+            "handshakes/s": entered.connected / entered.seconds,
+        }
+        figures |= self._one_at_a_time(server, load, "W1", plan.seconds)
+        many, used = _accounted(server, lambda: load.broadcast(16, plan.seconds, TEXT_BYTES))
+        figures |= _per("W16", used, many.deliveries)
+        figures["W16 deliveries/s"] = many.deliveries / many.seconds
+        paced = load.pace(plan.pace, plan.seconds, TEXT_BYTES)
+        figures |= {"paced p50": paced.p50, "paced p99": paced.p99}
+        if self._system.own:
+            mixed = load.mixed(plan.seconds, TEXT_BYTES)
+            figures |= {"mixed messages": mixed.messages, "mixed moves": mixed.moves}
+        for name, burst in (("inbound", INBOUND_BURST), ("answered", 1)):
+            figures |= self._inbound(server, load, name, burst)
+        return figures
+
+    def _levels(self, server: Server, load: Generator) -> Figures:
+        """The room as it grows: what its connections hold, and what a delivery costs."""
+        figures = Figures()
         _warm_up(load)
         empty = server.settled_memory()
-        for level in sorted({*plan.levels, plan.clients}):
-            before = server.cpu()
-            entered = load.connect(level)
-            used = server.cpu().since(before)
+        for level in sorted(self._plan.levels):
+            load.connect(level)
             figures[f"KB per connection at {level}"] = (server.settled_memory() - empty) / level
-            if level != plan.clients:
-                figures |= self._one_at_a_time(server, load, f"W1 at {level}", plan.seconds / 2)
-                continue
-            figures["handshake total"] = used.total / entered.connected * 1e6
-            figures["handshakes/s"] = entered.connected / entered.seconds
-            figures |= self._one_at_a_time(server, load, "W1", plan.seconds)
-            many, used = _accounted(server, lambda: load.broadcast(16, plan.seconds, TEXT_BYTES))
-            figures |= _per("W16", used, many.deliveries)
-            figures["W16 deliveries/s"] = many.deliveries / many.seconds
-            paced = load.pace(plan.pace, plan.seconds, TEXT_BYTES)
-            figures |= {"paced p50": paced.p50, "paced p99": paced.p99}
-            if self._system.own:
-                mixed = load.mixed(plan.seconds, TEXT_BYTES)
-                figures |= {"mixed messages": mixed.messages, "mixed moves": mixed.moves}
-            for name, burst in (("inbound", INBOUND_BURST), ("answered", 1)):
-                figures |= self._inbound(server, load, name, burst)
+            figures |= self._one_at_a_time(server, load, f"W1 at {level}", self._plan.seconds / 2)
         return figures
 
     def _one_at_a_time(self, server: Server, load: Generator, name: str, seconds: float) -> Figures:
@@ -125,13 +133,13 @@ def _per(name: str, used: CPU, count: int) -> Figures:
     return {f"{name} total": used.total / count * 1e6, f"{name} user": used.user / count * 1e6}
 
 
-def measure(system: System, plan: Plan, where: Processors, tokens: Path, *, stalled: bool) -> Figures:
-    """Take every figure of one system once, with `stalled` also those with clients that do not read.
+def measure(system: System, plan: Plan, where: Processors, tokens: Path, parts: Collection[Part]) -> Figures:
+    """Take every figure of these parts of one system once.
 
     Raises:
         BrokenRun: if one of them cannot be trusted.
     """
     try:
-        return Round(system, plan, where, tokens).measure(stalled=stalled)
+        return Round(system, plan, where, tokens).measure(parts)
     except (OSError, subprocess.SubprocessError) as error:
         raise BrokenRun(f"{type(error).__name__}: {error}") from None

@@ -45,7 +45,8 @@ def _conditions(results: Results) -> str:
     return f"{machine['processor']}, {count} processors ({pinned}), {machine['kernel']}; {versions}."
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Markdown."""
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 
@@ -71,7 +72,9 @@ def _cell(results: Results, system: str, figure: str) -> str:
 
 def _rows(results: Results, *cells: Callable[[str], str]) -> Iterator[list[str]]:
     for system in _measured(results):
-        yield [system, *(cell(system) for cell in cells)]
+        row = [cell(system) for cell in cells]
+        if set(row) != {"–"}:  # in a session not everything is measured of everybody
+            yield [system, *row]
 
 
 def _of(results: Results, figure: str) -> Callable[[str], str]:
@@ -112,7 +115,7 @@ def _fan_out(results: Results) -> str:
         _ratio(results, "W16 total", LIMIT_JOINED),
         _ratio(results, "W16 total", ours),
     )
-    return _table((*head, *ratios), rows) + f"\n\n“Ours” is {ours}."
+    return table((*head, *ratios), rows) + f"\n\n“Ours” is {ours}."
 
 
 def _connections(results: Results) -> str:
@@ -126,14 +129,14 @@ def _connections(results: Results) -> str:
         _thousands(results, "handshakes/s"),
         *(_of(results, f"KB per connection at {level}") for level in levels),
     )
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _growth(results: Results) -> str:
     plan = results.plan
     levels = sorted({plan.clients, *plan.levels})
     figures = ["W1 total" if level == plan.clients else f"W1 at {level} total" for level in levels]
-    return _table(
+    return table(
         ("system", *(f"{level} clients" for level in levels)),
         _rows(results, *(_of(results, figure) for figure in figures)),
     )
@@ -155,7 +158,7 @@ def _stalled(results: Results) -> str:
         _of(results, "stalled p99"),
         _of(results, "stalled p99 without"),
     )
-    return _table(("system", "MB", "cut off", "p99 with", "p99 without"), rows)
+    return table(("system", "MB", "cut off", "p99 with", "p99 without"), rows)
 
 
 def _mixed(results: Results) -> Iterator[str]:
@@ -183,7 +186,7 @@ def _targets(results: Results) -> str:
         ]
         for target in targets(results)
     )
-    return _table(("target", "measured", "at most", ""), rows)
+    return table(("target", "measured", "at most", ""), rows)
 
 
 def _not_measured(results: Results) -> Iterator[str]:

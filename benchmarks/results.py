@@ -48,6 +48,28 @@ class Results(msgspec.Struct, kw_only=True):
         spread = self.spread(system, figure)
         return None if spread is None else spread.median
 
+    def joined(self, later: Results) -> Results:
+        """This session with a later one of the same machine; what fails in either has failed."""
+        rounds = {name: list(found) for name, found in self.rounds.items()}
+        for name, found in later.rounds.items():
+            rounds.setdefault(name, []).extend(found)
+        return Results(
+            machine=self.machine,
+            plan=self.plan.joined(later.plan),
+            rounds=rounds,
+            missing=self.missing | later.missing,
+            broken=self.broken | later.broken,
+        )
+
+    def write(self, file: Path) -> None:
+        """Keep it."""
+        file.write_bytes(msgspec.json.format(msgspec.json.encode(self)) + b"\n")
+
+
+def read(file: Path) -> Results:
+    """A session as it was kept."""
+    return msgspec.json.decode(file.read_bytes(), type=Results)
+
 
 def describe_machine() -> dict[str, str]:
     """What the figures depend on: processor, kernel, versions, and how busy the machine is with other work."""

@@ -73,7 +73,7 @@ async def test_not_where_it_is_turned_off_or_the_host_wraps_send(serve: Serve) -
 async def test_every_client_sees_one_order(serve: Serve, fast: bool, seed: int) -> None:
     dice = random.Random(seed)
     middleware = RealtimeMiddleware(FastAPI(), gateways=[Room()], settings=Settings(fast_writes=fast))
-    server = await serve(middleware)
+    server = await serve(middleware, "uvicorn")
     broadcaster = middleware.realtime.broadcaster
     rooms = middleware.realtime.hub.rooms
     async with raw_client(server.websocket_url) as ann, raw_client(server.websocket_url) as bob:
@@ -111,7 +111,7 @@ def broadcaster_gateway(middleware: RealtimeMiddleware) -> Any:
 
 async def test_what_the_kernel_does_not_take_waits_and_then_comes(serve: Serve) -> None:
     middleware = RealtimeMiddleware(FastAPI(), gateways=[Room()], settings=SETTINGS)
-    server = await serve(middleware)
+    server = await serve(middleware, "uvicorn")
     broadcaster = middleware.realtime.broadcaster
     async with raw_client(server.websocket_url) as client:
         assert (await client.connect({"user": "ann"})).startswith("40")

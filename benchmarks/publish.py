@@ -1,0 +1,74 @@
+"""Figures that readers see: a session kept beside the programs, and what README and docs say about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from benchmarks import plot, report
+from benchmarks.catalogue import HERE, LIMIT, LIMIT_JOINED, NODE, NODE_WS, OWN_JSON, OWN_SOCKETIO, PYTHON_SOCKETIO
+from benchmarks.results import Results, read
+
+FIGURES = HERE / "figures.json"
+README = HERE.parent / "README.md"
+PAGE = HERE.parent / "docs" / "performance.md"
+PICTURE = HERE.parent / "docs" / "performance.svg"
+BEGIN, END = "<!-- figures: written by `PUBLISH=1 make bench` -->", "<!-- end of figures -->"
+
+_ROWS = (
+    (LIMIT, "C, one `send()` for each delivery (what the kernel allows)"),
+    (LIMIT_JOINED, "C, pending frames joined"),
+    (OWN_SOCKETIO[0], "**asgi_realtime**, Socket.IO, our protocol class"),
+    (OWN_JSON[0], "**asgi_realtime**, JSON WebSocket, our protocol class"),
+    (OWN_SOCKETIO[1], "**asgi_realtime**, Socket.IO, uvicorn as it is"),
+    (OWN_JSON[1], "**asgi_realtime**, JSON WebSocket, uvicorn as it is"),
+    (NODE_WS, "Node `ws`, framed once"),
+    (NODE, "Node socket.io"),
+    ("Starlette, a loop of send_text", "Starlette, a loop of `send_text`"),
+    (PYTHON_SOCKETIO, "python-socketio"),
+    ("Django Channels, in-memory layer", "Django Channels"),
+)
+_COLUMNS = (
+    ("one", "W1 total"),
+    ("outside the kernel", "W1 user"),
+    ("sixteen", "W16 total"),
+    ("p99, ms", "paced p99"),
+    ("event", "inbound total"),
+    ("handshake", "handshake total"),
+    ("KB", "KB per connection at {clients}"),
+)
+
+
+def overview(results: Results) -> str:
+    """The table of the README."""
+    return report.table(("system", *(name for name, _ in _COLUMNS)), _rows(results)) + "\n"
+
+
+def _rows(results: Results) -> Iterator[list[str]]:
+    for system, label in _ROWS:
+        if results.rounds.get(system):
+            figures = (figure.format(clients=results.plan.clients) for _, figure in _COLUMNS)
+            yield [label, *(_short(results.median(system, figure)) for figure in figures)]
+
+
+def _short(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.2f}" if value < 1 else f"{value:.1f}" if value < 10 else f"{value:.0f}"
+
+
+def with_figures(page: str, figures: str) -> str:
+    """The page with these figures between its marks, or at its end."""
+    before, _, rest = page.partition(BEGIN)
+    return f"{before}{BEGIN}\n\n{figures}\n{END}{rest.partition(END)[2]}"
+
+
+def publish(results: Results) -> None:
+    """Keep a session, and write its figures wherever they are shown."""
+    results.write(FIGURES)
+    for page, figures in ((README, overview(results)), (PAGE, report.markdown(results))):
+        page.write_text(with_figures(page.read_text(), figures))
+    PICTURE.write_text(plot.svg(results))
+
+
+if __name__ == "__main__":
+    publish(read(FIGURES))
