@@ -5,6 +5,7 @@ import WebSocket, { WebSocketServer } from "ws";
 
 import { WebSocketClient, type WebSocketClientEvents, type WebSocketClientOptions } from "../src/index.js";
 import { Network, Server } from "./server.js";
+import { until } from "./until.js";
 
 let server: Server;
 let network: Network;
@@ -65,7 +66,7 @@ async function connected(options: WebSocketClientOptions = {}): Promise<WebSocke
 /** Join a job and wait until the server has heard of it. */
 async function join(client: WebSocketClient, jobId: string): Promise<void> {
   client.join(jobId);
-  await vi.waitUntil(async () => (await server.broadcast(jobId, "stage")) > 0);
+  await until(async () => (await server.broadcast(jobId, "stage")) > 0);
 }
 
 test("follows a job, also from before it is connected, until it leaves", async () => {
@@ -74,7 +75,7 @@ test("follows a job, also from before it is connected, until it leaves", async (
   client.join("followed");
   client.connect();
   await become(client, "connected");
-  await vi.waitUntil(async () => (await server.broadcast("followed", "status")) > 0);
+  await until(async () => (await server.broadcast("followed", "status")) > 0);
   expect(await status).toMatchObject({
     jobId: "followed",
     status: "RUNNING",
@@ -88,7 +89,7 @@ test("follows a job, also from before it is connected, until it leaves", async (
   expect(await stage).toMatchObject({ jobId: "followed", stage: "OUTLINE", nextStage: "STORYBOARD" });
   expect(await error).toMatchObject({ jobId: "followed", error: "Stage execution failed", stage: "STORYBOARD" });
   client.leave("followed");
-  await vi.waitUntil(async () => (await server.broadcast("followed", "status")) === 0);
+  await until(async () => (await server.broadcast("followed", "status")) === 0);
 });
 
 test("who joins late is told the last status at once", async () => {
@@ -123,7 +124,7 @@ test("comes back 3000 ms after the connection was lost, to the same jobs", async
   expect([client.status, client.reconnectAttempts]).toEqual(["connecting", 1]);
   expect(await back).toEqual({ status: "connected", reconnectAttempts: 0 });
   const stage = next(client, "stage_completed");
-  await vi.waitUntil(async () => (await server.broadcast("lasting", "stage")) > 0);
+  await until(async () => (await server.broadcast("lasting", "stage")) > 0);
   expect(await stage).toMatchObject({ jobId: "lasting" });
 });
 
@@ -157,7 +158,7 @@ test("connect() twice makes one connection; disconnect() ends it, and ends waiti
   client.connect();
   client.disconnect();
   expect([client.status, client.reconnectAttempts]).toEqual(["disconnected", 0]);
-  await vi.waitUntil(() => network.open === 0);
+  await until(() => network.open === 0);
   expect(network.connections).toBe(1);
 
   client.connect();
@@ -201,7 +202,7 @@ test("an attempt has a time limit, whether a socket or the token makes it wait",
   const client = make();
   const error = next(client, "error");
   client.connect();
-  await vi.waitUntil(() => network.open === 1);
+  await until(() => network.open === 1);
   vi.advanceTimersByTime(10_000);
   expect(await error).toMatchObject({ code: "CONNECTION_FAILED" });
   expect(client.status).toBe("disconnected");
@@ -247,7 +248,7 @@ test("what is no frame is an error and nothing more; unknown frames are only rec
   client.on("error", ({ code }) => codes.push(code));
   client.on("received", ({ type }) => received.push(type));
   client.connect();
-  await vi.waitUntil(() => codes.length === 6);
+  await until(() => codes.length === 6);
   expect(codes).toEqual(Array(6).fill("INVALID_FRAME"));
   expect(received).toEqual(["connection_established", "of the future"]);
   expect(client.status).toBe("connected");

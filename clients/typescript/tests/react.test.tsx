@@ -7,11 +7,14 @@ import WebSocket from "ws";
 import { WebSocketClient } from "../src/index.js";
 import { useWebSocket, type UseWebSocketOptions, type UseWebSocketResult } from "../src/react.js";
 import { Network, Server } from "./server.js";
+import { until } from "./until.js";
 
 let server: Server;
 let network: Network;
 let root: Root;
 let hook: UseWebSocketResult | undefined;
+/** What the hook said of its connection, one after the other. */
+let said: string[];
 
 beforeAll(async () => {
   server = await Server.start();
@@ -22,6 +25,7 @@ afterAll(async () => {
 beforeEach(async () => {
   network = await Network.to(server.port);
   hook = undefined;
+  said = [];
   root = createRoot(document.body.appendChild(document.createElement("div")));
 });
 afterEach(() => {
@@ -34,6 +38,7 @@ function Follower(options: UseWebSocketOptions): ReactElement {
   const result = useWebSocket(options);
   useEffect(() => {
     hook = result;
+    if (said.at(-1) !== result.connectionStatus) said.push(result.connectionStatus);
   });
   return <p>{result.connectionStatus}</p>;
 }
@@ -46,11 +51,11 @@ function render(options: UseWebSocketOptions): void {
   );
 }
 
-const status = (wanted: string): Promise<boolean> => vi.waitUntil(() => hook?.connectionStatus === wanted);
+const status = (wanted: string): Promise<boolean> => until(() => hook?.connectionStatus === wanted);
 
 /** Have an event sent, as soon as there is who hears it. */
 const broadcast = (jobId: string, event: "status" | "stage" | "error"): Promise<boolean> =>
-  vi.waitUntil(async () => (await server.broadcast(jobId, event)) > 0);
+  until(async () => (await server.broadcast(jobId, event)) > 0);
 
 test("follows a job over one connection, StrictMode's double effects included", async () => {
   const onConnectionChange = vi.fn();
@@ -58,12 +63,12 @@ test("follows a job over one connection, StrictMode's double effects included", 
   const onStageCompleted = vi.fn();
   const onJobError = vi.fn();
   render({ jobId: "one", onConnectionChange, onJobStatusUpdate, onStageCompleted, onJobError });
-  await vi.waitUntil(() => hook?.connectionStatus === "connecting");
   await status("connected");
+  expect(said.slice(-2)).toEqual(["connecting", "connected"]);
   for (const event of ["status", "stage", "error"] as const) {
     await broadcast("one", event);
   }
-  await vi.waitUntil(() => onJobError.mock.calls.length > 0);
+  await until(() => onJobError.mock.calls.length > 0);
   expect(onJobStatusUpdate).toHaveBeenCalledExactlyOnceWith(expect.objectContaining({ jobId: "one", status: "RUNNING" }));
   expect(onStageCompleted).toHaveBeenCalledExactlyOnceWith(expect.objectContaining({ stage: "OUTLINE" }));
   expect(onJobError).toHaveBeenCalledExactlyOnceWith(expect.objectContaining({ error: "Stage execution failed" }));
@@ -79,11 +84,11 @@ test("callbacks may be new ones with every render, and another job is joined on 
   renderFor("first", "a");
   await status("connected");
   await broadcast("a", "stage");
-  await vi.waitUntil(() => heard.length === 1);
+  await until(() => heard.length === 1);
   const before = hook;
   renderFor("second", "b");
   await broadcast("b", "stage");
-  await vi.waitUntil(() => heard.length === 2);
+  await until(() => heard.length === 2);
   expect(await server.broadcast("a", "stage")).toBe(0);
   expect(heard).toEqual(["first a", "second b"]);
   expect(network.connections).toBe(1);
@@ -109,14 +114,14 @@ test("components share a client: its connection, and a job until the last has le
   await status("connected");
   await broadcast("c", "stage");
   await broadcast("d", "stage");
-  await vi.waitUntil(() => heard.length === 3);
+  await until(() => heard.length === 3);
   renderFor("c", "d");
-  await vi.waitUntil(() => document.body.querySelectorAll("p").length === 2);
+  await until(() => document.body.querySelectorAll("p").length === 2);
   await broadcast("d", "stage");
-  await vi.waitUntil(() => heard.length === 4);
+  await until(() => heard.length === 4);
   expect(heard).toEqual(["0 c", "1 d", "2 d", "1 d"]);
   renderFor();
-  await vi.waitUntil(() => client.jobs.length === 0);
+  await until(() => client.jobs.length === 0);
   expect([client.status, network.connections]).toEqual(["connected", 1]);
   client.disconnect();
 });
@@ -127,12 +132,12 @@ test("disconnect(), connect(), and unmounting", async () => {
   await status("connected");
   hook?.disconnect();
   await status("disconnected");
-  await vi.waitUntil(() => network.open === 0);
+  await until(() => network.open === 0);
   hook?.connect();
   await status("connected");
   expect(onConnectionChange.mock.calls).toEqual([[true], [false], [true]]);
   root.unmount();
-  await vi.waitUntil(() => network.open === 0);
+  await until(() => network.open === 0);
   expect(onConnectionChange).toHaveBeenCalledTimes(3);
 });
 
@@ -147,7 +152,7 @@ test("another token makes another connection; a token that is refused is an erro
   expect(onConnectionChange.mock.calls).toEqual([[true], [false]]);
   render({ token: () => "a token of the tests", onError, onConnectionChange });
   await status("connected");
-  await vi.waitUntil(() => network.open === 1);
+  await until(() => network.open === 1);
   expect(network.connections).toBe(3);
 });
 
@@ -159,7 +164,7 @@ test("reconnects five times, gives up, and connects again when told to", async (
   network.down = true;
   network.cut();
   for (const attempt of [1, 2, 3, 4, 5]) {
-    await vi.waitUntil(() => hook?.connectionStatus === "disconnected" && hook.reconnectAttempts === attempt);
+    await until(() => hook?.connectionStatus === "disconnected" && hook.reconnectAttempts === attempt);
     vi.advanceTimersByTime(3000);
   }
   await status("error");
