@@ -130,14 +130,14 @@ def validator(annotation: Any) -> Validate:
         ) from None
     # msgspec reads an annotation anew at each conversion, which costs more than to convert; a Struct's it keeps.
     payload = msgspec.defstruct("_Payload", [("value", annotation)], array_like=True)
-    # `bytes` are an attachment, never base64 text. To say so costs as much as three conversions.
-    builtin = (bytes,) if "base64" in str(schema) else None
-    return functools.partial(_convert, payload, builtin)
+    # `bytes` are an attachment, never base64 text. To say so costs more than to convert.
+    convert = functools.partial(msgspec.convert, builtin_types=(bytes,)) if "base64" in str(schema) else msgspec.convert
+    return functools.partial(_convert, convert, payload)
 
 
-def _convert(payload: Any, builtin: tuple[type, ...] | None, value: Json) -> Any:
+def _convert(convert: Callable[..., Any], payload: type, value: Json) -> Any:
     try:
-        return msgspec.convert((value,), payload, builtin_types=builtin).value
+        return convert((value,), payload).value
     except msgspec.ValidationError as error:
         raise InvalidMessage(str(error).replace("`$[0]", "`$", 1)) from None
     except RecursionError:

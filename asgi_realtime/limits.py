@@ -103,10 +103,14 @@ class TokenBucket:
 
     def take(self, now: float) -> bool:
         """Use one token. False when there is none: the event is over the limit."""
+        tokens = self._tokens
         if now > self._updated:
-            self._tokens = min(self._burst, self._tokens + (now - self._updated) * self._rate)
+            tokens += (now - self._updated) * self._rate
+            if tokens > self._burst:
+                tokens = self._burst
             self._updated = now
-        if self._tokens < 1.0:
+        if tokens < 1.0:
+            self._tokens = tokens
             return False
-        self._tokens -= 1.0
+        self._tokens = tokens - 1.0
         return True

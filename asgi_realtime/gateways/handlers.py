@@ -17,7 +17,6 @@ from asgi_realtime.threads import run_in_thread
 F = TypeVar("F", bound=Callable[..., Any])
 
 _EVENTS = "__realtime_events__"
-_MISSING = object()
 _INJECTED = (Connection, Identity, Broadcaster)
 RESERVED = frozenset({"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"})
 """Names that no client may send and no handler may have: the protocol's own."""
@@ -136,7 +135,7 @@ class Handler:
             InvalidMessage: if what the client sent does not fit the declaration.
         """
         arguments: list[Any] = []
-        values = iter(sent)
+        taken = 0
         for wanted, default in self._plan:
             if wanted is Connection:
                 arguments.append(connection)
@@ -144,16 +143,15 @@ class Handler:
                 arguments.append(connection.identity)
             elif wanted is Broadcaster:
                 arguments.append(broadcaster)
+            elif taken < len(sent):
+                arguments.append(wanted(sent[taken]))
+                taken += 1
+            elif default is not inspect.Parameter.empty:
+                arguments.append(default)
             else:
-                value = next(values, _MISSING)
-                if value is not _MISSING:
-                    arguments.append(wanted(value))
-                elif default is not inspect.Parameter.empty:
-                    arguments.append(default)
-                else:
-                    raise InvalidMessage("a payload is missing")
+                raise InvalidMessage("a payload is missing")
         if self._rest:
-            arguments.extend(values)
+            arguments.extend(sent[taken:])
         return arguments
 
     def __call__(self, arguments: Sequence[Any]) -> Coroutine[Any, Any, Any]:
