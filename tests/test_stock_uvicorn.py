@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import random
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from asgi_realtime import Connection, Handshake, Identity, RealtimeMiddleware, Settings, SocketIOGateway, on
+from tests.certificates import tls_contexts
+from tests.client_frames import text
+from tests.lean_server import lean
 from tests.raw_client import RawClient, raw_client
+from tests.raw_websocket import open_websocket
 from tests.servers import IMPLEMENTATIONS, Implementation, Serve
 
 SETTINGS = Settings()
@@ -136,3 +141,20 @@ def number_of(packet: str) -> int:
 async def answer(client: RawClient) -> None:
     await client.emit("ask", 1, ack="7")
     assert await client.next() == "437[1]"
+
+
+async def test_under_tls_too_each_frame_is_written_at_once(tmp_path: Path) -> None:
+    middleware = RealtimeMiddleware(FastAPI(), gateways=[Room()], settings=SETTINGS)
+    at_server, at_client = tls_contexts(tmp_path)
+    path = "/socket.io/?EIO=4&transport=websocket"
+    async with lean(middleware, protocol=cast("Any", "websockets-sansio"), tls=at_server) as server:
+        async with open_websocket(server.port, path, tls=at_client) as client:
+            await client.send(text('40{"user":"ann"}'))
+            for opening in (b"0", b"40"):
+                assert (await client.next())[1].startswith(opening)
+            for number in range(20):
+                await middleware.realtime.broadcaster.broadcast_to_all("event", number)
+                await asyncio.sleep(0)  # a tick each, so that none is joined to another
+                assert is_direct(middleware)
+            heard = [(await client.next())[1] for _ in range(20)]
+            assert heard == [f'42["event",{number}]'.encode() for number in range(20)]
