@@ -13,7 +13,8 @@ from asgi_realtime.broker.memory import MemoryBroker
 from asgi_realtime.engineio.server import EngineIO
 from asgi_realtime.engineio.session import Session
 from asgi_realtime.errors import ConfigurationError
-from asgi_realtime.gateways.base import Gateway, Parts
+from asgi_realtime.gateways.base import Gateway
+from asgi_realtime.gateways.parts import Parts
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.hub import Hub

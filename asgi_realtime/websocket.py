@@ -18,7 +18,7 @@ from asgi_realtime.engineio.requests import Request
 from asgi_realtime.errors import InvalidMessage, ProtocolError, Refusal, TooLarge, Unauthorized
 from asgi_realtime.frame_transport import FrameTransport, Sink
 from asgi_realtime.frame_writing import FrameWriter, offered
-from asgi_realtime.gateways.base import Parts
+from asgi_realtime.gateways.parts import Parts
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.inbox import Inbox
 from asgi_realtime.messages import Frame, Handshake, Json

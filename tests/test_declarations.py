@@ -8,9 +8,9 @@ import msgspec
 
 from asgi_realtime import Connection, Identity, InfraGateway, MessageCreate, MewGateway, SocketIOGateway, on
 from asgi_realtime.catalogue import EventDeclaration, down, up
-from asgi_realtime.gateways.base import Complaint, NewToken, Success
 from asgi_realtime.gateways.declarations import declarations
 from asgi_realtime.gateways.mew_events import FailedMessage, Message, PermissionsUpdate
+from asgi_realtime.gateways.replies import Complaint, NewToken, Success
 
 
 class Stroke(msgspec.Struct):

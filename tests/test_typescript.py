@@ -20,7 +20,7 @@ from msgspec import UNSET, UnsetType
 from asgi_realtime import Connection, SocketIOGateway, WebSocketGateway, on
 from asgi_realtime.catalogue import down, up
 from asgi_realtime.cli import SYSTEMS, main
-from asgi_realtime.gateways.base import NewToken
+from asgi_realtime.gateways.replies import NewToken
 from asgi_realtime.typescript.files import file_name, typescript
 from asgi_realtime.typescript.interfaces import Interfaces
 

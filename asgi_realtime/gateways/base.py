@@ -7,32 +7,24 @@ hooks, `on_connect`, `on_disconnect` and `on_offline`, and declares handlers wit
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import functools
 import logging
 import secrets
 import time
-import weakref
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
-from typing import Any, ClassVar, Literal, Protocol, TypeAlias, TypedDict, TypeVar
+from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
-from asgi_realtime.auth import Authenticator, JWTVerifier
+from asgi_realtime.auth import Authenticator
 from asgi_realtime.broadcaster import Broadcaster
 from asgi_realtime.catalogue import EventDeclaration, down, encode
 from asgi_realtime.connection import Connection, Dialect, Transport
-from asgi_realtime.errors import (
-    ConfigurationError,
-    Disconnect,
-    Forbidden,
-    InvalidMessage,
-    RateLimited,
-    Refusal,
-    Unauthorized,
-)
+from asgi_realtime.errors import Disconnect, Forbidden, InvalidMessage, RateLimited, Refusal, Unauthorized
+from asgi_realtime.gateways.expiry import Expiry
 from asgi_realtime.gateways.handlers import Handler, check_event, declared
-from asgi_realtime.hub import Hub
+from asgi_realtime.gateways.parts import Parts
+from asgi_realtime.gateways.replies import Complaint, Refused
 from asgi_realtime.inbox import Inbox
 from asgi_realtime.limits import Limits
 from asgi_realtime.messages import (
@@ -46,12 +38,9 @@ from asgi_realtime.messages import (
     RoomName,
     UserId,
 )
-from asgi_realtime.metrics import Metrics
 from asgi_realtime.origins import OriginPolicy
-from asgi_realtime.presence.base import Presence
-from asgi_realtime.revocations import Revocations
 from asgi_realtime.settings import Settings
-from asgi_realtime.tasks import Tasks, TimerWheel, go_on
+from asgi_realtime.tasks import go_on
 from asgi_realtime.user_rates import UserRates
 
 logger = logging.getLogger("asgi_realtime")
@@ -59,36 +48,6 @@ logger = logging.getLogger("asgi_realtime")
 F = TypeVar("F", bound=Callable[..., Any])
 Acknowledge: TypeAlias = Callable[[Sequence[Json]], None]
 """Sends an acknowledgement to the client: the values, none or more."""
-
-_EXPIRY_CHECK = 60.0
-"""Seconds after which an expiry is looked at again: a connection that ended is not remembered for longer."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Parts:
-    """What the composition root hands to each gateway."""
-
-    settings: Settings
-    origins: OriginPolicy
-    hub: Hub
-    presence: Presence
-    broadcaster: Broadcaster
-    revocations: Revocations
-    verifier: JWTVerifier | None
-    tasks: Tasks
-    wheel: TimerWheel
-    metrics: Metrics
-
-    def require_verifier(self) -> JWTVerifier:
-        """The verifier of JWTs.
-
-        Raises:
-            ConfigurationError: if no key is configured, naming the variables.
-        """
-        if self.verifier is None:
-            self.settings.require_jwt_key()
-            raise ConfigurationError("no verifier was made")
-        return self.verifier
 
 
 class ClientTransport(Transport, Protocol):
@@ -100,33 +59,6 @@ class ClientTransport(Transport, Protocol):
         Raises:
             Refusal: if the client has gone meanwhile.
         """
-
-
-class NewToken(TypedDict):
-    """What a client sends to replace its token."""
-
-    token: str
-
-
-class Success(msgspec.Struct, frozen=True, kw_only=True):
-    """What an acknowledgement says when there is nothing else to say."""
-
-    success: Literal[True] = True
-
-
-class Refused(msgspec.Struct, frozen=True, kw_only=True):
-    """What an acknowledgement says when the server refuses."""
-
-    success: Literal[False] = False
-    code: str
-    message: str
-
-
-class Complaint(msgspec.Struct, frozen=True):
-    """Why something a client sent was refused. The message is for people, the code for programs."""
-
-    code: str
-    message: str
 
 
 class Gateway:
@@ -472,7 +404,7 @@ class Gateway:
 
     def _watch_expiry(self, connection: Connection) -> None:
         if connection.identity.expires_at is not None:
-            self.parts.wheel.schedule(asyncio.get_running_loop().time(), _Expiry(connection))
+            self.parts.wheel.schedule(asyncio.get_running_loop().time(), Expiry(connection))
 
 
 def _refuse_ended(connection: Connection) -> None:
@@ -494,24 +426,3 @@ def _ends_this_task(error: BaseException) -> bool:
     """Whether we are being cancelled. Host code that awaits what somebody else cancelled has merely failed."""
     task = asyncio.current_task()
     return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
-
-
-class _Expiry:
-    """Ends a connection whose token has expired, unless it is gone or has a newer token."""
-
-    __slots__ = ("_connection", "_identity")
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = weakref.ref(connection)
-        self._identity = connection.identity
-
-    def __call__(self, now: float) -> float | None:
-        connection = self._connection()
-        if connection is None or connection.closed or connection.identity is not self._identity:
-            return None
-        assert self._identity.expires_at is not None
-        remaining = self._identity.expires_at - time.time()
-        if remaining <= 0:
-            connection.end(1008, "token expired")
-            return None
-        return now + min(remaining, _EXPIRY_CHECK)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from asgi_realtime.auth import AdminSecretAuthenticator, Authenticator
 from asgi_realtime.connection import Connection
-from asgi_realtime.gateways.base import Parts
 from asgi_realtime.gateways.mew_events import INFRA_EVENTS
+from asgi_realtime.gateways.parts import Parts
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.limits import Limits
 

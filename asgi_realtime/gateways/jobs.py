@@ -14,7 +14,6 @@ from asgi_realtime.auth import Authenticator, JWTAuthenticator, TokenSource, fro
 from asgi_realtime.connection import Connection
 from asgi_realtime.errors import ConfigurationError, Refusal, Unauthorized
 from asgi_realtime.faces import Blocking, TypedBroadcaster, both_ways
-from asgi_realtime.gateways.base import Parts
 from asgi_realtime.gateways.handlers import call_host, on
 from asgi_realtime.gateways.jobs_events import (
     CODES,
@@ -28,6 +27,7 @@ from asgi_realtime.gateways.jobs_events import (
     StageCompleted,
     written,
 )
+from asgi_realtime.gateways.parts import Parts
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.json_dialect import FlatJSONDialect
 from asgi_realtime.limits import Limits

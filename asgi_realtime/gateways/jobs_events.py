@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias, get_args
 import msgspec
 
 from asgi_realtime.catalogue import down, up
-from asgi_realtime.gateways.base import NewToken
+from asgi_realtime.gateways.replies import NewToken
 from asgi_realtime.timestamps import iso
 
 Code: TypeAlias = Literal["UNAUTHORIZED", "FORBIDDEN", "INVALID_MESSAGE", "RATE_LIMITED", "TOO_LARGE", "INTERNAL"]

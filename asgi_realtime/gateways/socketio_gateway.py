@@ -5,8 +5,10 @@ from __future__ import annotations
 from asgi_realtime.auth import Authenticator, JWTAuthenticator, from_auth, from_bearer
 from asgi_realtime.connection import Connection
 from asgi_realtime.errors import ConfigurationError
-from asgi_realtime.gateways.base import Gateway, NewToken, Parts, Success
+from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.gateways.handlers import on
+from asgi_realtime.gateways.parts import Parts
+from asgi_realtime.gateways.replies import NewToken, Success
 from asgi_realtime.limits import Limits
 
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequen
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, Unpack, overload
 
 from asgi_realtime.connection import Connection
-from asgi_realtime.gateways.base import Parts
+from asgi_realtime.gateways.parts import Parts
 from asgi_realtime.messages import GatewayName, Json, RoomName
 from asgi_realtime.socketio.client import Member
 from asgi_realtime.socketio.dialect import SocketIODialect

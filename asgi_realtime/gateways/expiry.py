@@ -1,0 +1,33 @@
+"""The end of a connection whose token has expired."""
+
+from __future__ import annotations
+
+import time
+import weakref
+
+from asgi_realtime.connection import Connection
+
+_EXPIRY_CHECK = 60.0
+"""Seconds after which an expiry is looked at again: a connection that ended is not remembered for longer."""
+
+
+class Expiry:
+    """Ends a connection whose token has expired, unless it is gone or has a newer token. For the timer wheel."""
+
+    __slots__ = ("_connection", "_identity")
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = weakref.ref(connection)
+        self._identity = connection.identity
+
+    def __call__(self, now: float) -> float | None:
+        """Look, and say when to look again."""
+        connection = self._connection()
+        if connection is None or connection.closed or connection.identity is not self._identity:
+            return None
+        assert self._identity.expires_at is not None
+        remaining = self._identity.expires_at - time.time()
+        if remaining <= 0:
+            connection.end(1008, "token expired")
+            return None
+        return now + min(remaining, _EXPIRY_CHECK)

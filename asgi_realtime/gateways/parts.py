@@ -1,0 +1,43 @@
+"""What a gateway works with once it is mounted."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from asgi_realtime.auth import JWTVerifier
+from asgi_realtime.broadcaster import Broadcaster
+from asgi_realtime.errors import ConfigurationError
+from asgi_realtime.hub import Hub
+from asgi_realtime.metrics import Metrics
+from asgi_realtime.origins import OriginPolicy
+from asgi_realtime.presence.base import Presence
+from asgi_realtime.revocations import Revocations
+from asgi_realtime.settings import Settings
+from asgi_realtime.tasks import Tasks, TimerWheel
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Parts:
+    """What the composition root hands to each gateway."""
+
+    settings: Settings
+    origins: OriginPolicy
+    hub: Hub
+    presence: Presence
+    broadcaster: Broadcaster
+    revocations: Revocations
+    verifier: JWTVerifier | None
+    tasks: Tasks
+    wheel: TimerWheel
+    metrics: Metrics
+
+    def require_verifier(self) -> JWTVerifier:
+        """The verifier of JWTs.
+
+        Raises:
+            ConfigurationError: if no key is configured, naming the variables.
+        """
+        if self.verifier is None:
+            self.settings.require_jwt_key()
+            raise ConfigurationError("no verifier was made")
+        return self.verifier
