@@ -91,19 +91,15 @@ def main() -> None:
     where = processes.processors()
     figures: dict[str, list[tuple[float, float]]] = {"alone": [], "wrapped": []}
     BUILD.mkdir(parents=True, exist_ok=True)
-    with contextlib.ExitStack() as stack:
-        servers = {
-            name: stack.enter_context(Server(_system(name), where.server, BUILD / f"{name}.log")) for name in figures
-        }
-        stack.enter_context(processes.pinned(where.load))
-        for server in servers.values():
-            ask(server.port, 1)
-        for number in range(options.rounds):
-            # Whoever comes second finds warmer caches: by turns.
-            for name in list(figures) if number % 2 else list(figures)[::-1]:
-                before = servers[name].cpu()
-                asked = ask(servers[name].port, options.seconds)
-                used = servers[name].cpu().since(before).total
+    for number in range(options.rounds):
+        # Whoever comes second finds warmer caches: by turns. And a process may be lucky with where its memory lies,
+        # which makes more than the middleware could: each time another one.
+        for name in list(figures) if number % 2 else list(figures)[::-1]:
+            with Server(_system(name), where.server, BUILD / "server.log") as server, processes.pinned(where.load):
+                ask(server.port, 1)
+                before = server.cpu()
+                asked = ask(server.port, options.seconds)
+                used = server.cpu().since(before).total
                 figures[name].append((used / asked.requests * 1e6, asked.requests / asked.seconds))
     tool = "wrk" if ask is _wrk else "a generator in Python"
     print(f"{options.rounds} rounds of {options.seconds:g} s with {tool}; medians (lowest to highest)\n")

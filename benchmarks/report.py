@@ -13,7 +13,7 @@ from benchmarks.targets import first_measured, targets
 def markdown(results: Results) -> str:
     """Write every table, the conditions first."""
     plan = results.plan
-    rounds = f"medians of {plan.rounds} rounds (lowest to highest)" if plan.rounds > 1 else "one round"
+    rounds = f"medians of {results.count} rounds (lowest to highest)" if results.count > 1 else "one round"
     heading = f"{plan.clients} clients in one room, {rounds}"
     parts = [
         f"*{heading}. {_conditions(results)}*",

@@ -38,6 +38,11 @@ class Results(msgspec.Struct, kw_only=True):
     missing: dict[str, str] = {}
     broken: dict[str, str] = {}
 
+    @property
+    def count(self) -> int:
+        """How many rounds of the room every system was measured in, at least."""
+        return min((sum("W1 total" in figures for figures in rounds) for rounds in self.rounds.values()), default=0)
+
     def spread(self, system: str, figure: str) -> Spread | None:
         """A figure of a system; None if it was not measured."""
         values = [figures[figure] for figures in self.rounds.get(system, ()) if figure in figures]

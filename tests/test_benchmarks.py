@@ -1,0 +1,28 @@
+"""The figures in README and docs are those of the session that is kept beside the programs."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks import plot, report
+from benchmarks.catalogue import SYSTEMS
+from benchmarks.publish import FIGURES, PAGE, PICTURE, README, overview, with_figures
+from benchmarks.results import Results, read
+
+
+@pytest.fixture(scope="module")
+def session() -> Results:
+    return read(FIGURES)
+
+
+def test_pages_show_the_figures_of_the_session(session: Results) -> None:
+    for page, figures in ((README, overview(session)), (PAGE, report.markdown(session))):
+        text = page.read_text()
+        assert text == with_figures(text, figures), f"{page.name}: python -m benchmarks.publish writes it anew"
+    assert PICTURE.read_text() == plot.svg(session)
+
+
+def test_the_session_was_a_whole_one_and_nobody_lost_a_message(session: Results) -> None:
+    assert (session.broken, session.missing) == ({}, {})
+    assert session.rounds.keys() == {system.name for system in SYSTEMS}
+    assert session.count >= 3
