@@ -304,6 +304,7 @@ class Connection:
 
     def open(self, answer: Frame | None) -> None:
         """End the first `hold`: write the answer to CONNECT, then what `on_connect` sent, then broadcasts."""
+        self._hub.flush()  # as in `release`; before the answer, which a client that is cut here has no use for
         if self._held is not None:
             if answer is not None:
                 self.transport.push(answer)

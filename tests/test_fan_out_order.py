@@ -278,6 +278,11 @@ class Seat:
     def held_bytes(self) -> int:
         return sum(size for _, items in self.held for _, size in items)
 
+    @property
+    def overflows(self) -> bool:
+        """Whether more is held back than may be: it is cut at the latest when the hold ends."""
+        return self.held_bytes > LIMITS.outbox_bytes
+
 
 def at_once(work: Awaitable[None]) -> None:
     """Run what does not wait for anything."""
@@ -349,7 +354,8 @@ class FanOut:
         if not seat.opened and seat in self.here:
             answer, items = self.event(seat.gateway)
             seat.connection.open(answer)
-            seat.open(items)
+            if not seat.overflows:
+                seat.open(items)
 
     def end(self, how: str) -> None:
         if how == "alone":
@@ -480,7 +486,8 @@ class FanOut:
             if lost:
                 self.leave("alone")
             self.at.connection.release()
-            self.at.release()
+            if not self.at.overflows:
+                self.at.release()
 
     def read(self, room: int | None) -> None:
         self.at.client.read(room)
