@@ -29,7 +29,7 @@ from asgi_realtime.socketio.client import SocketIOClient
 from asgi_realtime.socketio.dialect import SocketIODialect
 from asgi_realtime.tasks import Tasks, TimerWheel
 from asgi_realtime.threads import HostThreads
-from asgi_realtime.websocket import WebSocketEndpoint
+from asgi_realtime.websocket.endpoint import WebSocketEndpoint
 
 G = TypeVar("G", bound=Gateway)
 

@@ -1,6 +1,6 @@
 """A gateway that is a WebSocket path with JSON frames: who may enter, and every sentence of its wire.
 
-`websocket.py` runs the loop and decides nothing: what a client reads comes from here.
+`websocket.client` runs the loop and decides nothing: what a client reads comes from here.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from asgi_realtime.inbox import Inbox
 from asgi_realtime.messages import Json
 from asgi_realtime.outbox import Outbox
 from asgi_realtime.socketio.client import SocketIOClient
-from asgi_realtime.websocket import WebSocketClient
+from asgi_realtime.websocket.client import WebSocketClient
 from asgi_realtime.writer import Writer
 from tests.faults.clients import entered, still_answers
 from tests.faults.target import Target, by_name

@@ -1,0 +1,1 @@
+"""JSON WebSockets: `endpoint` lets clients in, `client` serves each."""

@@ -1,0 +1,72 @@
+"""The path of a JSON gateway: who may have a WebSocket there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from asgi_realtime.engineio.requests import Request
+from asgi_realtime.frame_writing import offered
+from asgi_realtime.gateways.parts import Parts
+from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
+from asgi_realtime.websocket.client import WebSocketClient
+
+
+class WebSocketEndpoint:
+    """The ASGI application of one JSON gateway's path."""
+
+    def __init__(self, gateway: WebSocketGateway, *, parts: Parts) -> None:
+        self.gateway = gateway
+        self._parts = parts
+        self._clients: set[WebSocketClient] = set()
+        self._over = self._forget  # one method object for all
+        self._addresses: Counter[str | None] = Counter()
+        self._emptied: asyncio.Event | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one WebSocket."""
+        request = Request(scope)
+        await receive()  # websocket.connect
+        if not self.gateway.origins.allows(request.origin, host=request.host, scheme=request.scheme):
+            await send({"type": "websocket.close", "code": 1008, "reason": "origin not allowed"})
+            return
+        frames = offered(scope, compression=self._parts.settings.compression)
+        try:
+            await send({"type": "websocket.accept"})
+            if self._full(request.address):
+                # Accepted first: a browser is shown the code of a close, but nothing of a refused handshake.
+                await send({"type": "websocket.close", "code": 1013, "reason": "too many connections"})
+                return
+        except OSError:
+            return
+        handshake = msgspec.structs.replace(request.handshake(), gateway=self.gateway.name)
+        client = WebSocketClient(
+            self.gateway, handshake, receive, send, parts=self._parts, frames=frames, over=self._over
+        )
+        self._clients.add(client)
+        self._addresses[client.address] += 1
+        await client.serve()
+
+    def _forget(self, client: WebSocketClient) -> None:
+        self._clients.discard(client)
+        self._addresses[client.address] -= 1
+        if not self._addresses[client.address]:
+            del self._addresses[client.address]
+        if not self._clients and self._emptied is not None:
+            self._emptied.set()
+
+    def _full(self, address: str | None) -> bool:
+        limits = self.gateway.limits
+        return len(self._clients) >= limits.sessions or self._addresses[address] >= limits.sessions_per_address
+
+    async def aclose(self) -> None:
+        """Close every connection with 1012."""
+        for client in tuple(self._clients):
+            client.close(1012, "server restart")
+        while self._clients:
+            self._emptied = asyncio.Event()
+            await self._emptied.wait()
+        self._emptied = None
