@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from asgi_realtime.auth import Authenticator
-from asgi_realtime.broadcaster import Broadcaster, SyncBroadcaster
+from asgi_realtime.broadcaster import Broadcaster
 from asgi_realtime.catalogue import down, up
 from asgi_realtime.connection import Connection
 from asgi_realtime.errors import (
@@ -61,6 +61,7 @@ from asgi_realtime.middleware import (
 )
 from asgi_realtime.realtime import Realtime
 from asgi_realtime.settings import Settings
+from asgi_realtime.sync_broadcaster import SyncBroadcaster
 
 if TYPE_CHECKING:
     from asgi_realtime.socketio.server import SocketIOServer

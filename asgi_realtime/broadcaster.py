@@ -1,19 +1,18 @@
-"""What host code holds: one object to send events with, from coroutines or from threads."""
+"""What host code holds: one object to send events with."""
 
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
-import threading
 import time
-from collections.abc import Coroutine, Iterable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from asgi_realtime.broker.base import Broker
 from asgi_realtime.catalogue import encode
 from asgi_realtime.connection import Connection, Dialect
 from asgi_realtime.errors import BrokerUnavailable, ConfigurationError, PayloadTooLarge
 from asgi_realtime.limits import Limits, check_room_name
+from asgi_realtime.loop_calls import LoopCalls
 from asgi_realtime.messages import (
     AddToRoom,
     CloseRoom,
@@ -36,11 +35,8 @@ from asgi_realtime.messages import (
     UserId,
 )
 from asgi_realtime.presence.base import Presence
+from asgi_realtime.sync_broadcaster import SyncBroadcaster
 
-T = TypeVar("T")
-
-_NOT_RUNNING = "the gateway is not running: the sync broadcaster works between start-up and shutdown"
-_ON_THE_LOOP = "the sync broadcaster was called on the event loop's own thread; await the async method instead"
 _TURN_BYTES = 65_536
 """So much is broadcast before the event loop has a turn, if nothing else gave it one."""
 
@@ -75,9 +71,7 @@ class Broadcaster:
         self._gateway = gateway
         self._host = self
         self._unwritten = 0
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._lock = threading.Lock()
-        self._waited_for: set[concurrent.futures.Future[Any]] = set()
+        self._calls = LoopCalls()
 
     def of(self, gateway: str) -> Broadcaster:
         """The same broadcaster, narrowed to one gateway: a Socket.IO namespace or a WebSocket path.
@@ -104,19 +98,15 @@ class Broadcaster:
     @property
     def sync(self) -> SyncBroadcaster:
         """The same methods for threads: sync routes, Flask views, workers."""
-        return SyncBroadcaster(self)
+        return SyncBroadcaster(self, self._host._calls)
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
         """Tell which event loop the gateway runs on. Done at start-up; needed by `sync` only."""
-        self._loop = loop
+        self._calls.bind(loop)
 
     def unbind(self) -> None:
         """The gateway has stopped: calls through `sync` raise from now on, and threads that wait in one are let go."""
-        with self._lock:
-            self._loop = None
-            waited_for = tuple(self._waited_for)
-        for future in waited_for:
-            future.cancel()
+        self._calls.unbind()
 
     async def broadcast_to_room(
         self,
@@ -317,100 +307,3 @@ class Broadcaster:
             raise BrokerUnavailable(
                 f"the broker did not answer within MEW_PUBLISH_TIMEOUT ({self._timeout} s)"
             ) from None
-
-
-class SyncBroadcaster:
-    """`Broadcaster` for threads: each method waits until the event loop has done the work.
-
-    Calls from the event loop's own thread would wait for themselves; they raise `RuntimeError`.
-    """
-
-    def __init__(self, broadcaster: Broadcaster) -> None:
-        self._broadcaster = broadcaster
-
-    def of(self, gateway: str) -> SyncBroadcaster:
-        """The same, narrowed to one gateway."""
-        return SyncBroadcaster(self._broadcaster.of(gateway))
-
-    def broadcast_to_room(self, room: str, event: str, data: Any = None, **options: Any) -> Receipt:
-        """See `Broadcaster.broadcast_to_room`."""
-        return self.run(self._broadcaster.broadcast_to_room(room, event, data, **options))
-
-    def broadcast_to_user(self, user_id: str, event: str, data: Any = None, **options: Any) -> Receipt:
-        """See `Broadcaster.broadcast_to_user`."""
-        return self.run(self._broadcaster.broadcast_to_user(user_id, event, data, **options))
-
-    def broadcast_to_users(self, user_ids: Iterable[str], event: str, data: Any = None, **options: Any) -> Receipt:
-        """See `Broadcaster.broadcast_to_users`."""
-        return self.run(self._broadcaster.broadcast_to_users(user_ids, event, data, **options))
-
-    def broadcast_to_all(self, event: str, data: Any = None, **options: Any) -> Receipt:
-        """See `Broadcaster.broadcast_to_all`."""
-        return self.run(self._broadcaster.broadcast_to_all(event, data, **options))
-
-    def add_user_to_room(self, user_id: str, room: str, **options: Any) -> None:
-        """See `Broadcaster.add_user_to_room`."""
-        self.run(self._broadcaster.add_user_to_room(user_id, room, **options))
-
-    def remove_user_from_room(self, user_id: str, room: str, **options: Any) -> None:
-        """See `Broadcaster.remove_user_from_room`."""
-        self.run(self._broadcaster.remove_user_from_room(user_id, room, **options))
-
-    def close_room(self, room: str, **options: Any) -> None:
-        """See `Broadcaster.close_room`."""
-        self.run(self._broadcaster.close_room(room, **options))
-
-    def refresh_rooms(self, user_id: str, **options: Any) -> None:
-        """See `Broadcaster.refresh_rooms`."""
-        self.run(self._broadcaster.refresh_rooms(user_id, **options))
-
-    def refresh_members(self, room: str, **options: Any) -> None:
-        """See `Broadcaster.refresh_members`."""
-        self.run(self._broadcaster.refresh_members(room, **options))
-
-    def disconnect_user(self, user_id: str, **options: Any) -> None:
-        """See `Broadcaster.disconnect_user`."""
-        self.run(self._broadcaster.disconnect_user(user_id, **options))
-
-    def revoke_token(self, jti: str) -> None:
-        """See `Broadcaster.revoke_token`."""
-        self.run(self._broadcaster.revoke_token(jti))
-
-    def revoke_user(self, user_id: str) -> None:
-        """See `Broadcaster.revoke_user`."""
-        self.run(self._broadcaster.revoke_user(user_id))
-
-    def online_users(self, **options: Any) -> set[str]:
-        """See `Broadcaster.online_users`."""
-        return self.run(self._broadcaster.online_users(**options))
-
-    def is_online(self, user_id: str, **options: Any) -> bool:
-        """See `Broadcaster.is_online`."""
-        return self.run(self._broadcaster.is_online(user_id, **options))
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run any coroutine of a broadcaster (a typed face's, say) on its loop, and wait for the result.
-
-        Raises:
-            RuntimeError: from the event loop's own thread, before start-up, or after shutdown.
-        """
-        host = self._broadcaster._host
-        try:
-            here: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
-        except RuntimeError:
-            here = None
-        # A loop that is stopping may never come to a call that it has taken: `unbind` lets the thread go.
-        with host._lock:
-            loop = host._loop
-            if loop is None or not loop.is_running() or here is loop:
-                work.close()
-                raise RuntimeError(_ON_THE_LOOP if loop is not None and here is loop else _NOT_RUNNING)
-            future = asyncio.run_coroutine_threadsafe(work, loop)
-            host._waited_for.add(future)
-        try:
-            return future.result()
-        except concurrent.futures.CancelledError:
-            raise RuntimeError("the gateway stopped before the sync broadcaster was done") from None
-        finally:
-            with host._lock:
-                host._waited_for.discard(future)

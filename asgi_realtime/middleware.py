@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from asgi_realtime.broadcaster import Broadcaster
 from asgi_realtime.cors import SharedCORS
 from asgi_realtime.errors import ConfigurationError
+from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.gateways.chat import ChatGateway
 from asgi_realtime.gateways.chat_broadcaster import ChatBroadcaster
 from asgi_realtime.gateways.events import EventsBroadcaster, EventsGateway
@@ -119,6 +120,12 @@ def _realtime_of(conn: HTTPConnection) -> Realtime:
     return realtime
 
 
+def _broadcaster_of(conn: HTTPConnection, kind: type[Gateway]) -> Broadcaster:
+    """The broadcaster of the mounted gateway of a class."""
+    realtime = _realtime_of(conn)
+    return realtime.broadcaster.of(realtime.one(kind).name)
+
+
 async def get_broadcaster(conn: HTTPConnection) -> Broadcaster:
     """The app's broadcaster: for FastAPI's `Depends`, or called with a Starlette request or WebSocket.
 
@@ -134,8 +141,7 @@ async def get_mew_broadcaster(conn: HTTPConnection) -> MewBroadcaster:
     Raises:
         ConfigurationError: if none is mounted.
     """
-    realtime = _realtime_of(conn)
-    return MewBroadcaster(realtime.broadcaster.of(realtime.one(MewGateway).name))
+    return MewBroadcaster(_broadcaster_of(conn, MewGateway))
 
 
 async def get_events_broadcaster(conn: HTTPConnection) -> EventsBroadcaster:
@@ -144,8 +150,7 @@ async def get_events_broadcaster(conn: HTTPConnection) -> EventsBroadcaster:
     Raises:
         ConfigurationError: if none is mounted.
     """
-    realtime = _realtime_of(conn)
-    return EventsBroadcaster(realtime.broadcaster.of(realtime.one(EventsGateway).name))
+    return EventsBroadcaster(_broadcaster_of(conn, EventsGateway))
 
 
 async def get_chat_broadcaster(conn: HTTPConnection) -> ChatBroadcaster:
@@ -154,8 +159,7 @@ async def get_chat_broadcaster(conn: HTTPConnection) -> ChatBroadcaster:
     Raises:
         ConfigurationError: if none is mounted.
     """
-    realtime = _realtime_of(conn)
-    return ChatBroadcaster(realtime.broadcaster.of(realtime.one(ChatGateway).name))
+    return ChatBroadcaster(_broadcaster_of(conn, ChatGateway))
 
 
 async def get_jobs_broadcaster(conn: HTTPConnection) -> JobsBroadcaster:
@@ -164,5 +168,4 @@ async def get_jobs_broadcaster(conn: HTTPConnection) -> JobsBroadcaster:
     Raises:
         ConfigurationError: if none is mounted.
     """
-    realtime = _realtime_of(conn)
-    return JobsBroadcaster(realtime.broadcaster.of(realtime.one(JobsGateway).name))
+    return JobsBroadcaster(_broadcaster_of(conn, JobsGateway))

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from asgi_realtime.broadcaster import SyncBroadcaster
 from asgi_realtime.faces import TypedBroadcaster
 from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.gateways.chat import ChatGateway
@@ -19,6 +18,7 @@ from asgi_realtime.gateways.jobs import JobsBroadcaster, JobsGateway, SyncJobsBr
 from asgi_realtime.gateways.mew import MewBroadcaster, MewGateway, SyncMewBroadcaster
 from asgi_realtime.middleware import SCOPE_KEY
 from asgi_realtime.realtime import Realtime
+from asgi_realtime.sync_broadcaster import SyncBroadcaster
 
 F = TypeVar("F", bound=TypedBroadcaster)
 

@@ -12,14 +12,17 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "asgi_realtime"
 
 FLOORS = (
-    {"messages", "errors", "settings", "limits", "metrics", "tasks", "keys", "threads", "rfc6455", "timestamps"},
+    {
+        *("errors", "keys", "limits", "loop_calls", "messages", "metrics", "rfc6455", "settings", "tasks", "threads"),
+        "timestamps",
+    },
     {"origins", "auth", "jwks", "revocations", "catalogue", "frame_transport", "user_rates"},
     {"broker", "presence"},
     {
         *("batch", "connection", "entries", "frame_writing", "hub", "inbox", "json_dialect", "outbox", "recipients"),
         *("refresh", "rooms", "stock_uvicorn", "writer"),
     },
-    {"broadcaster", "faces"},
+    {"broadcaster", "faces", "sync_broadcaster"},
     {"gateways"},
     {"engineio", "socketio", "websocket"},
     {"realtime", "shutdown"},
