@@ -28,7 +28,7 @@ from benchmarks.tokens import write_tokens
 
 
 def session(plan: Plan, systems: list[System], parts: Sequence[Part], seed: int) -> Results:
-    """Measure systems in random order, as many rounds as are planned; all but the room in the first one only."""
+    """Measure systems as many rounds as are planned, in random order."""
     results = Results(machine=describe_machine(), plan=plan)
     results.missing = {system.name: why for system in systems if (why := system.missing())}
     present = [system for system in systems if system.name not in results.missing]
@@ -40,9 +40,8 @@ def session(plan: Plan, systems: list[System], parts: Sequence[Part], seed: int)
             begun = time.monotonic()
             print(f"round {number + 1} of {plan.rounds}: {system.name}", end="", file=sys.stderr, flush=True)
             try:
-                now = parts if number == 0 else [part for part in parts if part == "room"]
-                figures = measure(system, plan, processes.processors(), tokens, now)
-                results.rounds.setdefault(system.name, []).append(figures)
+                figures = measure(system, plan, processes.processors(), tokens, parts)
+                results.rounds.setdefault(system.name, []).extend(figures)
             except BrokenRun as broken:
                 results.broken[system.name] = str(broken)
                 print(f": {broken}", end="", file=sys.stderr)
@@ -58,7 +57,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="measure these alone")
     parser.add_argument("--only", nargs="+", metavar="TEXT", help="only systems with one of these in their names")
     parser.add_argument("--rounds", type=int)
-    parser.add_argument("--seconds", type=float, help="how long one figure of one round takes at least")
+    parser.add_argument("--seconds", type=float, help="how long a window takes at least")
     parser.add_argument("--clients", type=int, help="the size of the room")
     parser.add_argument("--levels", type=int, nargs="*", help="other sizes of it, for memory and growth")
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000), help="of the order of systems")

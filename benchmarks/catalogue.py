@@ -21,8 +21,9 @@ class System:
     """One server under test.
 
     `command` has `{port}` where the port goes. `modules` are what it cannot run without: Python
-    modules, or `module:name`. A system that is not `quick` is left out of a quick session. One that
-    waits for clients that do not read keeps everybody waiting: it is not measured with such a client.
+    modules, or `module:name`. A system that is not `quick` is left out of a quick session. Those that
+    are `compared` are looked at as the room grows, too, and beside a client that does not read. A
+    system that waits for such a client keeps everybody waiting: it is not measured with one.
     """
 
     name: str
@@ -31,6 +32,7 @@ class System:
     modules: tuple[str, ...] = ()
     own: bool = False
     quick: bool = True
+    compared: bool = False
     waits_for_stalled: bool = False
 
     def missing(self) -> str | None:
@@ -76,8 +78,10 @@ _UVICORN = ("uvicorn", "uvloop", "httptools")
 
 
 def _own(dialect: Dialect, label: str, command: tuple[str, ...], *modules: str, quick: bool = True) -> System:
+    name = f"asgi_realtime {label}"
+    compared = name in (*OWN_SOCKETIO, *OWN_JSON)
     return System(
-        name=f"asgi_realtime {label}", dialect=dialect, command=command, modules=modules, own=True, quick=quick
+        name=name, dialect=dialect, command=command, modules=modules, own=True, quick=quick, compared=compared
     )
 
 
@@ -101,6 +105,7 @@ SYSTEMS: tuple[System, ...] = (
         name=LIMIT,
         dialect="json",
         command=(str(BUILD / "limit"), "{port}", "plain"),
+        compared=True,
         waits_for_stalled=True,
     ),
     System(
@@ -110,7 +115,9 @@ SYSTEMS: tuple[System, ...] = (
         waits_for_stalled=True,
     ),
     System(name=NODE_WS, dialect="json", command=("node", str(HERE / "node" / "ws.mjs"), "{port}")),
-    System(name=NODE, dialect="socketio", command=("node", str(HERE / "node" / "socketio.mjs"), "{port}")),
+    System(
+        name=NODE, dialect="socketio", command=("node", str(HERE / "node" / "socketio.mjs"), "{port}"), compared=True
+    ),
     System(
         name="Starlette, a loop of send_text",
         dialect="json",
@@ -123,6 +130,7 @@ SYSTEMS: tuple[System, ...] = (
         dialect="socketio",
         command=_uvicorn("python_socketio", "uvloop"),
         modules=("socketio", *_UVICORN),
+        compared=True,
     ),
     System(
         name="python-socketio, granian",

@@ -1,4 +1,4 @@
-"""Processes on a processor of their own, and what the operating system has accounted to them."""
+"""Processes on a processor of their own, and what the operating system knows about them."""
 
 from __future__ import annotations
 
@@ -91,3 +91,9 @@ def _proportional(pid: int) -> float:
     except OSError:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_KB
     return next(float(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
+
+
+def unsent(port: int) -> int:
+    """Bytes that wait in the kernel for the other end, on that connection from this port which has most."""
+    rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+    return max((int(row[4].partition(":")[0], 16) for row in rows if row[1].endswith(f":{port:04X}")), default=0)

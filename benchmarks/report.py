@@ -13,8 +13,8 @@ from benchmarks.targets import first_measured, targets
 def markdown(results: Results) -> str:
     """Write every table, the conditions first."""
     plan = results.plan
-    rounds = f"medians of {results.count} rounds (lowest to highest)" if results.count > 1 else "one round"
-    heading = f"{plan.clients} clients in one room, {rounds}"
+    windows = f"medians of {results.count} windows in {plan.rounds} rounds (lowest to highest)"
+    heading = f"{plan.clients} clients in one room, {windows if results.count > 1 else 'one window'}"
     parts = [
         f"*{heading}. {_conditions(results)}*",
         "**Fan-out.** Processor time of the server in µs for each delivered message: in all, and the part outside "
@@ -25,10 +25,7 @@ def markdown(results: Results) -> str:
         _connections(results),
         "**Growth.** W1, processor time in µs for each delivery, as the room grows.",
         _growth(results),
-        f"**Clients that do not read.** {plan.stalled_clients} beside {plan.stalled_among} that do, at "
-        f"{plan.stalled_rate:g} broadcasts of {STALLED_TEXT_BYTES // 1000} KB a second for {plan.stalled_seconds:g} s: "
-        "what memory grew by, whether they were cut off, and the others' p99 in ms with and without them.",
-        _stalled(results),
+        *_stalled(results),
         *_mixed(results),
         "**Targets.** In µs where nothing else is said.",
         _targets(results),
@@ -142,23 +139,42 @@ def _growth(results: Results) -> str:
     )
 
 
-def _stalled(results: Results) -> str:
+def _stalled(results: Results) -> Iterator[str]:
+    """The others beside a client that does not read, if that was measured."""
+    plan = results.plan
+    count = min((found for name in _measured(results) if (found := results.times(name, "stalled p99"))), default=0)
+    if count:
+        windows = "one window" if count == 1 else f"medians (lowest to highest) of at least {count} windows"
+        yield (
+            f"**A client that does not read.** One beside {plan.stalled_among} that do, at {plan.stalled_rate:g} "
+            f"broadcasts of {STALLED_TEXT_BYTES // 1000} KB a second; {windows} of {plan.stalled_window:g} s "
+            "with such a client, the kernel's buffers for it full at their beginning, each after one without: what the "
+            "server's memory grew by, whether the client was cut off, and how long the others waited for a broadcast, "
+            "in ms, with it and without it. The ratio is that of a window to the one before it."
+        )
+        yield _beside_stalled(results)
+
+
+def _beside_stalled(results: Results) -> str:
     waiting = {system.name for system in SYSTEMS if system.waits_for_stalled}
 
     def cut(system: str) -> str:
         if system in waiting:
-            return "no: everybody waits for them"
-        share = results.median(system, "stalled cut")
-        return "–" if share is None else "yes" if share == 1 else "no" if share == 0 else f"{share:.0%}"
+            return "no: everybody waits for it"
+        share = results.spread(system, "stalled cut")
+        return "–" if share is None else "yes" if share.low == 1 else "no" if share.high == 0 else "not always"
 
     rows = _rows(
         results,
         _of(results, "stalled MB"),
         cut,
+        _of(results, "stalled p50"),
+        _of(results, "stalled p50 without"),
         _of(results, "stalled p99"),
         _of(results, "stalled p99 without"),
+        _of(results, "stalled p99 ratio"),
     )
-    return table(("system", "MB", "cut off", "p99 with", "p99 without"), rows)
+    return table(("system", "MB", "cut off", "p50 with", "without", "p99 with", "without", "p99 with : without"), rows)
 
 
 def _mixed(results: Results) -> Iterator[str]:

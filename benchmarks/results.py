@@ -11,8 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.measure import Figures
-from benchmarks.plan import Plan
+from benchmarks.plan import Figures, Plan
 
 _PACKAGES = ("uvicorn", "uvloop", "httptools", "websockets", "granian", "hypercorn", "starlette", "channels")
 
@@ -28,8 +27,9 @@ class Spread(msgspec.Struct, frozen=True):
 class Results(msgspec.Struct, kw_only=True):
     """Every figure of every round, and under what conditions they were taken.
 
-    `missing` are the systems that cannot run here, `broken` those with a round that failed; both
-    with the reason.
+    `rounds` has for each system what was measured at one go: a room, a room that grows, or a window
+    with a client that does not read. `missing` are the systems that cannot run here, `broken` those
+    with a round that failed; both with the reason.
     """
 
     machine: dict[str, str]
@@ -41,7 +41,11 @@ class Results(msgspec.Struct, kw_only=True):
     @property
     def count(self) -> int:
         """How many rounds of the room every system was measured in, at least."""
-        return min((sum("W1 total" in figures for figures in rounds) for rounds in self.rounds.values()), default=0)
+        return min((self.times(system, "W1 total") for system in self.rounds), default=0)
+
+    def times(self, system: str, figure: str) -> int:
+        """How often a figure of a system was measured."""
+        return sum(figure in figures for figures in self.rounds.get(system, ()))
 
     def spread(self, system: str, figure: str) -> Spread | None:
         """A figure of a system; None if it was not measured."""

@@ -65,6 +65,10 @@ class Server:
         """KB held now."""
         return processes.memory(self._process.pid)
 
+    def unsent(self) -> int:
+        """Bytes that the kernel holds for the client that has read least of what it was sent."""
+        return processes.unsent(self.port)
+
     def settled_memory(self, seconds: float = 3.0) -> float:
         """KB held once that has stopped to change, or after some seconds."""
         readings = [self.memory()]

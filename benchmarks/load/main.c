@@ -12,7 +12,7 @@
  *     mixed SECONDS SIZE            sixteen broadcasts at a time, while of every ten clients one leaves and
  *                                   enters, one talks, and one reads now and then only; then, for all, once more
  *     stall N                       N more clients that do not read
- *     stalled                       let those read: how many of them had been cut?
+ *     stalled                       let those read, and leave: how many of them had been cut?
  *     disconnect                    everybody leaves
  */
 #define _GNU_SOURCE
@@ -213,7 +213,7 @@ static void run_stall(int count) {
 }
 
 static void run_stalled(void) {
-    int cut = 0, code = 0;
+    int woken = 0, cut = 0, code = 0;
     double until = now() + PATIENCE;
     for (int i = 0; i < size; i++) {
         struct client *client = &clients[i];
@@ -223,9 +223,11 @@ static void run_stalled(void) {
             turn(1.0);
             if (now() > until) break;
         }
+        woken++;
         if (client->phase == CUT) cut++, code = client->close_code;
+        else client_close(client);
     }
-    printf("{\"stalled\": %d, \"cut\": %d, \"code\": %d}\n", stalled, cut, code);
+    printf("{\"stalled\": %d, \"cut\": %d, \"code\": %d}\n", woken, cut, code);
 }
 
 static void run_disconnect(void) {

@@ -14,7 +14,7 @@ SECRET = "no secret at all: everybody is let in"
 settings = Settings(
     jwt_secret=SECRET,
     # Kept all the same, but so short that it has stopped to grow when memory is looked at.
-    history_size=100,
+    history_size=32,
     # All clients come from one address and say more than people do. The limits are checked all the same.
     limits=Limits(
         sessions_per_address=100_000,
