@@ -3,37 +3,41 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import logging
+from asyncio import _enter_task, _leave_task, current_task
 from collections import deque
-from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from collections.abc import Callable, Coroutine
+from contextvars import Context, copy_context
+from typing import Any, TypeAlias
 
-from asgi_realtime.limits import Limits, TokenBucket
-from asgi_realtime.tasks import Tasks
+from asgi_realtime.limits import Limits
+from asgi_realtime.tasks import Tasks, within
 
-Work: TypeAlias = Callable[[], Awaitable[None] | None]
-"""Does what there is to do. What has to be waited for is returned."""
+logger = logging.getLogger("asgi_realtime")
+
+Rest: TypeAlias = Coroutine[Any, Any, None] | None
+"""What has to be waited for, if anything."""
 
 
 class Inbox:
-    """Runs work in the order it came. An idle inbox owns no task and no queue; a busy one owns one of each."""
+    """Runs work in the order it came, each in a context of its own. An idle inbox owns no task and no queue.
 
-    __slots__ = ("_bucket", "_limits", "_queue", "_room", "_tasks", "refused")
+    Work is a function. It does what there is to do, and returns what has to be waited for.
+    """
+
+    __slots__ = ("_busy", "_limits", "_queue", "_room", "_tasks", "due", "refused")
 
     def __init__(self, tasks: Tasks, limits: Limits) -> None:
         self._tasks = tasks
         self._limits = limits
-        self._bucket: TokenBucket | None = None  # until the first event, for which it is full
-        self._queue: deque[Work] | None = None
+        self._busy = False
+        self._queue: deque[tuple[Callable[[], Rest], Context]] | None = None
         self._room: asyncio.Future[None] | None = None
+        self.due = 0.0
+        """For the gateway's `EventRates`."""
         self.refused = 0
         """Events refused for their number since one was accepted, as the gateway counts them."""
-
-    def admits(self, now: float) -> bool:
-        """Whether one more event is within the connection's rate."""
-        bucket = self._bucket
-        if bucket is None:
-            bucket = self._bucket = TokenBucket(self._limits.event_rate, self._limits.event_burst, now)
-        return bucket.take(now)
 
     @property
     def full(self) -> bool:
@@ -48,15 +52,45 @@ class Inbox:
                 self._room = asyncio.get_running_loop().create_future()
             await asyncio.shield(self._room)
 
-    def submit(self, work: Work) -> bool:
-        """Run this after everything submitted before. `work` handles its own errors. True: now it is full."""
-        queue = self._queue
-        if queue is None:
-            self._queue = queue = deque((work,))
-            self._tasks.spawn(self._run(queue), name="events of a connection")
-        else:
-            queue.append(work)
-        return len(queue) >= self._limits.events_in_flight
+    def begin(self, work: Callable[..., Rest], *arguments: Any) -> bool:
+        """Do this at once, as far as it goes without waiting; or after everything before it. True: now it is full.
+
+        It finds itself in a task, which is the one that goes on with it if it has to wait.
+        """
+        if self._busy:
+            return self._put(functools.partial(work, *arguments))
+        tasks = self._tasks
+        stand_in = tasks.stand_in()
+        loop = stand_in.loop  # to ask for the running loop costs a call of the kernel
+        outer = current_task(loop)
+        if outer is not None:
+            _leave_task(loop, outer)
+        _enter_task(loop, stand_in.task)
+        context, rest = copy_context(), None
+        self._busy = True
+        try:
+            rest = context.run(work, *arguments)
+        except asyncio.CancelledError:
+            pass  # it cancelled its own task: this was all that there was to cancel
+        except Exception:
+            logger.exception("work of a connection failed")
+        finally:
+            _leave_task(loop, stand_in.task)
+            if outer is not None:
+                _enter_task(loop, outer)
+            if rest is None and self._queue is None:
+                self._busy = False
+                tasks.give_back(stand_in)
+            else:
+                tasks.engage(stand_in, self._serve(rest, context))
+        return False
+
+    def submit(self, work: Callable[[], Rest]) -> bool:
+        """Do this soon, after everything before it: never within this call. True: now it is full."""
+        full = self._put(work)
+        if not self._busy:
+            self._start()
+        return full
 
     def clear(self) -> None:
         """Forget what has not begun."""
@@ -64,17 +98,39 @@ class Inbox:
             self._queue.clear()
         self._wake()
 
-    async def _run(self, queue: deque[Work]) -> None:
+    def _put(self, work: Callable[[], Rest]) -> bool:
+        queue = self._queue
+        if queue is None:
+            self._queue = queue = deque()
+        queue.append((work, copy_context()))
+        return len(queue) >= self._limits.events_in_flight
+
+    def _start(self) -> None:
+        self._busy = True
+        self._tasks.engage(self._tasks.stand_in(), self._serve(None, None))
+
+    async def _serve(self, rest: Rest, context: Context | None) -> None:
+        """Go on with what has begun, and do what waits behind it."""
         try:
-            while queue:
-                work = queue.popleft()
+            while True:
+                if rest is not None and context is not None:
+                    await within(context, rest)
+                if not self._queue:
+                    return
+                work, context = self._queue.popleft()
                 if self._room is not None and not self.full:
                     self._wake()
-                rest = work()
-                if rest is not None:
-                    await rest
+                rest = None
+                try:
+                    rest = context.run(work)
+                except Exception:
+                    logger.exception("work of a connection failed")
         finally:
-            self._queue = None
+            self._busy = False
+            if self._queue and not self._tasks.closing:
+                self._start()  # somebody cancelled one of them, and not the others
+            else:
+                self._queue = None
             self._wake()
 
     def _wake(self) -> None:

@@ -1,12 +1,16 @@
-"""Every bound on what a client, or a host, can make this process hold; and the token bucket."""
+"""Every bound on what a client, or a host, can make this process hold."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 import re
+from typing import Final
 
 from asgi_realtime.errors import ConfigurationError, InvalidMessage
+
+MESSAGES_A_TURN: Final = 64
+"""Messages that are read from one client before others have their turn: each may be handled at once."""
 
 # Surrogates are half characters, which no encoding can carry.
 _CONTROL_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -84,33 +88,3 @@ def check_room_name(room: object, limits: Limits) -> None:
         raise InvalidMessage(f"a room name has at most {limits.room_name_bytes} bytes")
     if _CONTROL_CHARACTERS.search(room):
         raise InvalidMessage("a room name has no control characters")
-
-
-class TokenBucket:
-    """At most `burst` events at once and `rate` per second on average. Made full.
-
-    The clock comes in with each call (seconds, monotonic), so that it costs no timer and tests can
-    move it.
-    """
-
-    __slots__ = ("_burst", "_rate", "_tokens", "_updated")
-
-    def __init__(self, rate: float, burst: int, now: float) -> None:
-        self._rate = rate
-        self._burst = float(burst)
-        self._tokens = float(burst)
-        self._updated = now
-
-    def take(self, now: float) -> bool:
-        """Use one token. False when there is none: the event is over the limit."""
-        tokens = self._tokens
-        if now > self._updated:
-            tokens += (now - self._updated) * self._rate
-            if tokens > self._burst:
-                tokens = self._burst
-            self._updated = now
-        if tokens < 1.0:
-            self._tokens = tokens
-            return False
-        self._tokens = tokens - 1.0
-        return True

@@ -7,7 +7,10 @@ import heapq
 import logging
 import types
 from collections.abc import Callable, Coroutine, Generator
+from contextvars import Context
 from typing import Any, TypeVar
+
+from asgi_realtime.stand_in import StandIn
 
 logger = logging.getLogger("asgi_realtime")
 T = TypeVar("T")
@@ -18,6 +21,9 @@ class Tasks:
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._stand_ins: list[StandIn] = []
+        self.closing = False
+        """Whether `aclose` is at work."""
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -25,9 +31,29 @@ class Tasks:
     def spawn(self, work: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
         """Start a task that this object owns."""
         task = asyncio.create_task(work, name=name)
+        self._own(task)
+        return task
+
+    def stand_in(self) -> StandIn:
+        """Take a task in whose name work can be begun. Then either `engage` it or `give_back`."""
+        while self._stand_ins:
+            stand_in = self._stand_ins.pop()
+            if stand_in.fit:
+                return stand_in
+        return StandIn("work of a connection")
+
+    def give_back(self, stand_in: StandIn) -> None:
+        """The work is done already: let the task stand in for the next."""
+        self._stand_ins.append(stand_in)
+
+    def engage(self, stand_in: StandIn, work: Coroutine[Any, Any, None]) -> None:
+        """Have the task do this, and own it like any other."""
+        stand_in.run(work)
+        self._own(stand_in.task)
+
+    def _own(self, task: asyncio.Task[Any]) -> None:
         self._tasks.add(task)
         task.add_done_callback(self._done)
-        return task
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
@@ -45,10 +71,19 @@ class Tasks:
         An owned task may call this too; it is left out.
         """
         current = asyncio.current_task()
-        while tasks := [task for task in self._tasks if task is not current]:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        self.closing = True
+        try:
+            while tasks := [task for task in self._all() if task is not current]:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            self.closing = False
+
+    def _all(self) -> set[asyncio.Task[Any]]:
+        waiting = {stand_in.task for stand_in in self._stand_ins}
+        self._stand_ins.clear()
+        return self._tasks | waiting
 
 
 @types.coroutine
@@ -65,6 +100,23 @@ def go_on(work: Coroutine[Any, Any, T], waiting: Any) -> Generator[Any, Any, T]:
         except StopIteration as done:
             result: T = done.value
             return result
+
+
+@types.coroutine
+def within(context: Context, work: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
+    """Await a coroutine, each step of it in this context."""
+    try:
+        waiting = context.run(work.send, None)
+        while True:
+            try:
+                sent = yield waiting
+            except BaseException as error:  # a cancellation: the coroutine's to deal with
+                waiting = context.run(work.throw, error)
+            else:
+                waiting = context.run(work.send, sent)
+    except StopIteration as done:
+        result: T = done.value
+        return result
 
 
 class TimerWheel:

@@ -13,10 +13,10 @@ PACKAGE = Path(__file__).parent.parent / "asgi_realtime"
 
 FLOORS = (
     {
-        *("errors", "keys", "limits", "loop_calls", "messages", "metrics", "rfc6455", "settings", "tasks", "threads"),
-        "timestamps",
+        *("errors", "keys", "limits", "loop_calls", "messages", "metrics", "rfc6455", "settings", "stand_in", "tasks"),
+        *("threads", "timestamps"),
     },
-    {"origins", "auth", "jwks", "revocations", "catalogue", "frame_transport", "user_rates"},
+    {"auth", "catalogue", "event_rates", "frame_transport", "jwks", "origins", "revocations"},
     {"broker", "presence"},
     {
         *("batch", "connection", "entries", "frame_writing", "hub", "inbox", "json_dialect", "outbox", "recipients"),

@@ -22,7 +22,7 @@ from asgi_realtime import (
     SocketIOGateway,
     on,
 )
-from asgi_realtime.gateways.handlers import RESERVED, Handler, call_host, declared
+from asgi_realtime.gateways.handlers import RESERVED, beginning, call_host, declared
 from tests.recording import World
 
 
@@ -48,7 +48,15 @@ BROADCASTER: Any = object()
 
 
 def arguments(function: Callable[..., Any], *sent: Any) -> list[Any]:
-    return Handler("event", function).arguments(CONNECTION, BROADCASTER, sent)
+    @functools.wraps(function)
+    async def given(*arguments: Any) -> list[Any]:
+        return list(arguments)
+
+    work = beginning("event", given, BROADCASTER)(CONNECTION, sent)
+    with pytest.raises(StopIteration) as ended:
+        work.send(None)
+    found: list[Any] = ended.value.value
+    return found
 
 
 def test_injection_in_any_order() -> None:
@@ -63,6 +71,30 @@ def test_injection_in_any_order() -> None:
         Model(n=2),
         {"token": "t"},
     ]
+
+
+def test_the_usual_shapes_and_others() -> None:
+    def none() -> None: ...
+    def one(say: Say) -> None: ...
+    def who(connection: Connection) -> None: ...
+    def what_who(say: Say, connection: Connection) -> None: ...
+    def who_what(connection: Connection, say: Say) -> None: ...
+    def identity(say: Say, identity: Identity) -> None: ...
+    def two(say: Say, times: int) -> None: ...
+
+    sent, say = {"text": "a"}, Say("a")
+    assert arguments(none, sent) == []
+    assert arguments(one, sent, 2) == [say]
+    assert arguments(who, sent) == [CONNECTION]
+    assert arguments(what_who, sent) == [say, CONNECTION]
+    assert arguments(who_what, sent) == [CONNECTION, say]
+    assert arguments(identity, sent) == [say, CONNECTION.identity]
+    assert arguments(two, sent, 2) == [say, 2]
+    for function in (one, what_who, who_what, identity, two):
+        with pytest.raises(InvalidMessage, match="a payload is missing"):
+            arguments(function)
+        with pytest.raises(InvalidMessage, match=r"`\$\.text`"):
+            arguments(function, {"text": 1}, 2)
 
 
 def test_without_annotations_as_decoded() -> None:
@@ -88,7 +120,7 @@ def test_an_injected_parameter_after_an_optional_one() -> None:
     def after(text: str, times: int = 1, connection: Connection = CONNECTION) -> None: ...
 
     with pytest.raises(ConfigurationError):
-        Handler("event", function)
+        beginning("event", function, BROADCASTER)
     assert arguments(after, "a", 2) == ["a", 2, CONNECTION]
     assert arguments(after, "a") == ["a", 1, CONNECTION]
 
@@ -110,7 +142,7 @@ def test_signatures_that_cannot_work_are_found_at_once() -> None:
 
     for function in (keyword, unknown, optional):
         with pytest.raises(ConfigurationError, match="event"):
-            Handler("event", function)
+            beginning("event", function, BROADCASTER)
 
 
 def test_methods_partials_and_wrapped_functions() -> None:

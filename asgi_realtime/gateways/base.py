@@ -10,9 +10,8 @@ import asyncio
 import functools
 import logging
 import secrets
-import time
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
-from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import msgspec
 
@@ -20,17 +19,17 @@ from asgi_realtime.auth import Authenticator
 from asgi_realtime.broadcaster import Broadcaster
 from asgi_realtime.catalogue import EventDeclaration, down, encode
 from asgi_realtime.connection import Connection, Dialect, Transport
-from asgi_realtime.errors import Disconnect, Forbidden, InvalidMessage, RateLimited, Refusal, Unauthorized
+from asgi_realtime.errors import Disconnect, Forbidden, Refusal, Unauthorized
 from asgi_realtime.gateways.expiry import Expiry
-from asgi_realtime.gateways.handlers import Handler, check_event, declared
+from asgi_realtime.gateways.handlers import check_event
 from asgi_realtime.gateways.parts import Parts
+from asgi_realtime.gateways.receiver import Acknowledge, Receiver, ends_this_task
 from asgi_realtime.gateways.replies import Complaint, Refused
 from asgi_realtime.inbox import Inbox
 from asgi_realtime.limits import Limits
 from asgi_realtime.messages import (
     ConnectionId,
     Frame,
-    GatewayName,
     Handshake,
     Identity,
     Json,
@@ -40,14 +39,10 @@ from asgi_realtime.messages import (
 )
 from asgi_realtime.origins import OriginPolicy
 from asgi_realtime.settings import Settings
-from asgi_realtime.tasks import go_on
-from asgi_realtime.user_rates import UserRates
 
 logger = logging.getLogger("asgi_realtime")
 
 F = TypeVar("F", bound=Callable[..., Any])
-Acknowledge: TypeAlias = Callable[[Sequence[Json]], None]
-"""Sends an acknowledgement to the client: the values, none or more."""
 
 
 class ClientTransport(Transport, Protocol):
@@ -61,7 +56,7 @@ class ClientTransport(Transport, Protocol):
         """
 
 
-class Gateway:
+class Gateway(Receiver):
     """The base of `SocketIOGateway` and `WebSocketGateway`."""
 
     events: ClassVar[Sequence[EventDeclaration]] = (
@@ -74,13 +69,10 @@ class Gateway:
     """What an acknowledgement looks like when the server refuses."""
 
     def __init__(self, name: str, *, authenticator: Authenticator | None = None, limits: Limits | None = None) -> None:
-        self.name = GatewayName(name)
+        super().__init__(name)
         self._authenticator = authenticator
         self._limits = limits
-        self.functions: dict[str, Callable[..., Any]] = declared(self)
-        self._handlers: dict[str, Handler] = {}
         self._parts: Parts | None = None
-        self._rates: UserRates
         self._broadcaster: Broadcaster
         self._authenticate: Authenticator
         self.dialect: Dialect
@@ -94,9 +86,7 @@ class Gateway:
         check_event(event)
 
         def register(function: F) -> F:
-            self.functions[event] = function
-            if self._parts is not None:
-                self._handlers[event] = Handler(event, function)
+            self.declare(event, function)
             return function
 
         return register
@@ -183,11 +173,10 @@ class Gateway:
             self.rooms_of if has_service else None,
             self.choose if chooses else None,
         )
-        self._rates = UserRates(self.limits.user_event_rate, self.limits.user_event_burst)
         self.origins = parts.origins.with_extra(*self.extra_origins(parts.settings))
         self._broadcaster = parts.broadcaster.of(self.name)
         self._authenticate = self._authenticator or self.default_authenticator(parts)
-        self._handlers = {event: Handler(event, function) for event, function in self.functions.items()}
+        self.prepare(self.limits, self._broadcaster)
 
     # Entry points of the transports
 
@@ -212,7 +201,7 @@ class Gateway:
         except Disconnect as disconnect:
             raise Refusal(disconnect.reason or "refused") from None
         except (Exception, asyncio.CancelledError) as error:
-            if _ends_this_task(error):
+            if ends_this_task(error):
                 raise
             logger.error("%s: connecting failed: %r", self.name, error, exc_info=not isinstance(error, TimeoutError))
             raise Refusal("internal error", code="INTERNAL") from None
@@ -260,31 +249,6 @@ class Gateway:
         if first:
             connection.inbox.submit(functools.partial(self._guard, "on_online", self.on_online, connection))
 
-    def receive(
-        self, connection: Connection, event: str, sent: Sequence[Json], acknowledge: Acknowledge | None
-    ) -> bool:
-        """Take one event of a client. Handled after the client's earlier events, never concurrently with them.
-
-        True: no more is to be taken before `connection.inbox.ready` returns.
-        """
-        return self.admits(connection, event, sent, acknowledge) and connection.inbox.submit(
-            functools.partial(self._handle, connection, event, sent, acknowledge)
-        )
-
-    def admits(self, connection: Connection, event: str, sent: Sequence[Json], acknowledge: Acknowledge | None) -> bool:
-        """Whether one more event is within the rate. If not, the client has been told, or put out."""
-        inbox = connection.inbox
-        now = time.monotonic()
-        if inbox.admits(now) and self._rates.admits(connection.identity.user_id, now):
-            inbox.refused = 0
-            return True
-        inbox.refused += 1
-        if inbox.refused > self.limits.event_burst:
-            connection.end(1008, "too many events")
-        else:
-            self.refuse(connection, event, sent, RateLimited("too many events"), acknowledge)
-        return False
-
     def closed(self, connection: Connection, reason: str) -> None:
         """A connection that was let in has ended, whoever ended it. Its memberships end in this call."""
         ended_here = connection.closed
@@ -311,77 +275,11 @@ class Gateway:
             async with asyncio.timeout(self.limits.handler_timeout):
                 await hook(*arguments)
         except (Exception, asyncio.CancelledError) as error:
-            if _ends_this_task(error):
+            if ends_this_task(error):
                 raise
             logger.error("%s: %s failed: %r", self.name, name, error, exc_info=not isinstance(error, TimeoutError))
 
-    # Events
-
-    def dispatch(self, connection: Connection, event: str, sent: Sequence[Json]) -> Coroutine[Any, Any, Any]:
-        """Call the handler of an event. What it returns is what the coroutine returns.
-
-        Raises:
-            InvalidMessage: for an event without a handler, or values that do not fit it.
-        """
-        handler = self._handlers.get(event)
-        if handler is None:
-            raise InvalidMessage("unknown event")
-        return handler(handler.arguments(connection, self._broadcaster, sent))
-
-    def _handle(
-        self, connection: Connection, event: str, sent: Sequence[Json], acknowledge: Acknowledge | None
-    ) -> Awaitable[None] | None:
-        """Handle an event as far as its handler runs without waiting: most end there, and need no timer.
-
-        Returns what is left of it, if anything.
-        """
-        try:
-            work = self.dispatch(connection, event, sent)
-            try:
-                waiting = work.send(None)
-            except StopIteration as done:
-                if acknowledge is not None:
-                    acknowledge(_values(done.value))
-                return None
-        except (Exception, asyncio.CancelledError) as error:
-            self._failed(error, connection, event, sent, acknowledge)
-            return None
-        return self._handle_rest(go_on(work, waiting), connection, event, sent, acknowledge)
-
-    async def _handle_rest(
-        self,
-        rest: Awaitable[Any],
-        connection: Connection,
-        event: str,
-        sent: Sequence[Json],
-        acknowledge: Acknowledge | None,
-    ) -> None:
-        try:
-            async with asyncio.timeout(self.limits.handler_timeout):
-                result = await rest
-            if acknowledge is not None:
-                acknowledge(_values(result))
-        except (Exception, asyncio.CancelledError) as error:
-            self._failed(error, connection, event, sent, acknowledge)
-
-    def _failed(
-        self,
-        error: BaseException,
-        connection: Connection,
-        event: str,
-        sent: Sequence[Json],
-        acknowledge: Acknowledge | None,
-    ) -> None:
-        """Tell the client that its event was refused, or failed; a failure is logged."""
-        if isinstance(error, Refusal):
-            self.refuse(connection, event, sent, error, acknowledge)
-        elif isinstance(error, Disconnect):
-            connection.end(error.code, error.reason)
-        elif _ends_this_task(error):
-            raise error
-        else:
-            logger.error("%s: %s failed: %r", self.name, event, error, exc_info=_traceback(error))
-            self.refuse(connection, event, sent, Refusal("internal error", code="INTERNAL"), acknowledge)
+    # For subclasses
 
     def reply(self, connection: Connection, event: str, data: Any) -> None:
         """Send an event to one client from code that cannot wait."""
@@ -411,18 +309,3 @@ def _refuse_ended(connection: Connection) -> None:
     """Refuse a client that was ended while it was being prepared: revoked, too slow, or its rooms unknown."""
     if connection.closed:
         raise Unauthorized if connection.end_code == 1008 else Refusal("internal error", code="INTERNAL")
-
-
-def _values(result: Any) -> list[Json]:
-    """What a handler returned, as the values of an acknowledgement."""
-    return [] if result is None else list(result) if isinstance(result, tuple) else [result]
-
-
-def _traceback(error: BaseException) -> BaseException | None:
-    return None if isinstance(error, TimeoutError) else error
-
-
-def _ends_this_task(error: BaseException) -> bool:
-    """Whether we are being cancelled. Host code that awaits what somebody else cancelled has merely failed."""
-    task = asyncio.current_task()
-    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0

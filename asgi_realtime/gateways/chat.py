@@ -15,7 +15,7 @@ from asgi_realtime.auth import Authenticator
 from asgi_realtime.catalogue import encode
 from asgi_realtime.connection import Connection, Dialect
 from asgi_realtime.errors import ConfigurationError, InvalidMessage, Refusal
-from asgi_realtime.gateways.base import Acknowledge, ClientTransport
+from asgi_realtime.gateways.base import ClientTransport
 from asgi_realtime.gateways.chat_broadcaster import OTHER_DEVICE, ChatBroadcaster
 from asgi_realtime.gateways.chat_deliveries import Deliveries
 from asgi_realtime.gateways.chat_events import (
@@ -30,6 +30,7 @@ from asgi_realtime.gateways.chat_events import (
 from asgi_realtime.gateways.chat_service import ChatService, Delivery, OfflineMessages, SavedMessage
 from asgi_realtime.gateways.handlers import call_host, on
 from asgi_realtime.gateways.parts import Parts
+from asgi_realtime.gateways.receiver import Acknowledge
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.limits import Limits, check_room_name
 from asgi_realtime.messages import Frame, Handshake, Identity, Json, Publication, RoomName

@@ -14,9 +14,9 @@ from asgi_realtime.catalogue import down
 from asgi_realtime.connection import Connection
 from asgi_realtime.errors import Forbidden, Refusal
 from asgi_realtime.faces import Blocking, TypedBroadcaster, both_ways
-from asgi_realtime.gateways.base import Acknowledge
 from asgi_realtime.gateways.handlers import call_host, on
 from asgi_realtime.gateways.parts import Parts
+from asgi_realtime.gateways.receiver import Acknowledge
 from asgi_realtime.gateways.replies import Success
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.limits import Limits

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import typing
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, TypeAlias, TypeVar
 
 from asgi_realtime.broadcaster import Broadcaster
 from asgi_realtime.catalogue import Validate, validator
@@ -17,6 +18,8 @@ from asgi_realtime.threads import run_in_thread
 F = TypeVar("F", bound=Callable[..., Any])
 
 _EVENTS = "__realtime_events__"
+_Parameter: TypeAlias = tuple[type | None, Validate | None, Any]
+"""What is injected, or how to validate what was sent, and the default."""
 _INJECTED = (Connection, Identity, Broadcaster)
 RESERVED = frozenset({"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"})
 """Names that no client may send and no handler may have: the protocol's own."""
@@ -95,68 +98,121 @@ def _hints(function: Callable[..., Any], where: str) -> dict[str, Any]:
         ) from None
 
 
-class Handler:
-    """A function that handles one event, with its signature read once."""
+Begin: TypeAlias = Callable[[Connection, Sequence[Json]], Coroutine[Any, Any, Any]]
+"""Calls a handler, for a client, with what it sent. The coroutine has not begun.
 
-    __slots__ = ("_asynchronous", "_function", "_plan", "_rest")
+Raises:
+    InvalidMessage: if what the client sent does not fit the declaration.
+"""
 
-    def __init__(self, event: str, function: Callable[..., Any]) -> None:
-        """Read the signature.
 
-        Raises:
-            ConfigurationError: for a parameter that nothing can be injected into.
-        """
-        self._function = function
-        self._asynchronous = inspect.iscoroutinefunction(function)
-        self._plan: list[tuple[type | Validate, Any]] = []
-        self._rest = False
-        where = f"handler {getattr(function, '__qualname__', function)!s} of {event!r}"
-        hints = _hints(function, where)
-        for parameter in inspect.signature(function).parameters.values():
-            self._read(parameter, hints.get(parameter.name, Any), where)
+def beginning(event: str, function: Callable[..., Any], broadcaster: Broadcaster) -> Begin:
+    """Read the signature of an event's handler, once, and make what calls it.
 
-    def _read(self, parameter: inspect.Parameter, annotation: Any, where: str) -> None:
+    Raises:
+        ConfigurationError: for a parameter that nothing can be injected into.
+    """
+    where = f"handler {getattr(function, '__qualname__', function)!s} of {event!r}"
+    hints = _hints(function, where)
+    plan: list[_Parameter] = []
+    rest = False
+    for parameter in inspect.signature(function).parameters.values():
         if parameter.kind is parameter.VAR_POSITIONAL:
-            self._rest = True
-        elif parameter.kind in (parameter.KEYWORD_ONLY, parameter.VAR_KEYWORD):
-            raise ConfigurationError(f"{where}: parameter {parameter.name!r} cannot be filled; make it positional")
-        elif annotation in _INJECTED:
-            self._plan.append((annotation, None))
+            rest = True
         else:
-            try:
-                self._plan.append((validator(annotation), parameter.default))
-            except TypeError as error:
-                raise ConfigurationError(f"{where}: parameter {parameter.name!r}: {error}") from None
+            plan.append(_read(parameter, hints.get(parameter.name, Any), where))
+    call = function if inspect.iscoroutinefunction(function) else functools.partial(call_host, function)
+    shape = tuple(Any if kind is None else kind for kind, _, default in plan if default is inspect.Parameter.empty)
+    usual = None if rest or len(shape) < len(plan) else _USUAL.get(shape)
+    if usual is not None:
+        return usual(call, *[validate for _, validate, _ in plan if validate is not None])
+    return functools.partial(_call, call, plan, rest, broadcaster)
 
-    def arguments(self, connection: Connection, broadcaster: Broadcaster, sent: Sequence[Json]) -> list[Any]:
-        """What to call the function with.
 
-        Raises:
-            InvalidMessage: if what the client sent does not fit the declaration.
-        """
-        arguments: list[Any] = []
-        taken = 0
-        for wanted, default in self._plan:
-            if wanted is Connection:
-                arguments.append(connection)
-            elif wanted is Identity:
-                arguments.append(connection.identity)
-            elif wanted is Broadcaster:
-                arguments.append(broadcaster)
-            elif taken < len(sent):
-                arguments.append(wanted(sent[taken]))
-                taken += 1
-            elif default is not inspect.Parameter.empty:
-                arguments.append(default)
-            else:
-                raise InvalidMessage("a payload is missing")
-        if self._rest:
-            arguments.extend(sent[taken:])
-        return arguments
+def _read(parameter: inspect.Parameter, annotation: Any, where: str) -> _Parameter:
+    if parameter.kind in (parameter.KEYWORD_ONLY, parameter.VAR_KEYWORD):
+        raise ConfigurationError(f"{where}: parameter {parameter.name!r} cannot be filled; make it positional")
+    if annotation in _INJECTED:
+        return annotation, None, inspect.Parameter.empty
+    try:
+        return None, validator(annotation), parameter.default
+    except TypeError as error:
+        raise ConfigurationError(f"{where}: parameter {parameter.name!r}: {error}") from None
 
-    def __call__(self, arguments: Sequence[Any]) -> Coroutine[Any, Any, Any]:
-        """Call the function with what `arguments` returned."""
-        if self._asynchronous:
-            result: Coroutine[Any, Any, Any] = self._function(*arguments)
-            return result
-        return call_host(self._function, *arguments)
+
+def _call(
+    call: Callable[..., Coroutine[Any, Any, Any]],
+    plan: Sequence[_Parameter],
+    rest: bool,
+    broadcaster: Broadcaster,
+    connection: Connection,
+    sent: Sequence[Json],
+) -> Coroutine[Any, Any, Any]:
+    arguments: list[Any] = []
+    taken = 0
+    for kind, validate, default in plan:
+        if kind is Connection:
+            arguments.append(connection)
+        elif kind is Identity:
+            arguments.append(connection.identity)
+        elif kind is Broadcaster:
+            arguments.append(broadcaster)
+        elif validate is not None and taken < len(sent):
+            arguments.append(validate(sent[taken]))
+            taken += 1
+        elif default is not inspect.Parameter.empty:
+            arguments.append(default)
+        else:
+            raise _missing()
+    if rest:
+        arguments.extend(sent[taken:])
+    return call(*arguments)
+
+
+def _missing() -> InvalidMessage:
+    return InvalidMessage("a payload is missing")
+
+
+# What most handlers look like needs no loop, each time, to find out what goes where.
+
+
+def _connection(call: Callable[..., Coroutine[Any, Any, Any]]) -> Begin:
+    def begin(connection: Connection, sent: Sequence[Json]) -> Coroutine[Any, Any, Any]:
+        return call(connection)
+
+    return begin
+
+
+def _payload(call: Callable[..., Coroutine[Any, Any, Any]], validate: Validate) -> Begin:
+    def begin(connection: Connection, sent: Sequence[Json]) -> Coroutine[Any, Any, Any]:
+        if not sent:
+            raise _missing()
+        return call(validate(sent[0]))
+
+    return begin
+
+
+def _payload_connection(call: Callable[..., Coroutine[Any, Any, Any]], validate: Validate) -> Begin:
+    def begin(connection: Connection, sent: Sequence[Json]) -> Coroutine[Any, Any, Any]:
+        if not sent:
+            raise _missing()
+        return call(validate(sent[0]), connection)
+
+    return begin
+
+
+def _connection_payload(call: Callable[..., Coroutine[Any, Any, Any]], validate: Validate) -> Begin:
+    def begin(connection: Connection, sent: Sequence[Json]) -> Coroutine[Any, Any, Any]:
+        if not sent:
+            raise _missing()
+        return call(connection, validate(sent[0]))
+
+    return begin
+
+
+_USUAL: Mapping[tuple[Any, ...], Callable[..., Begin]] = {
+    (Connection,): _connection,
+    (Any,): _payload,
+    (Any, Connection): _payload_connection,
+    (Connection, Any): _connection_payload,
+}

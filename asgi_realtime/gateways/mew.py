@@ -13,7 +13,6 @@ from asgi_realtime.broadcaster import Broadcaster
 from asgi_realtime.connection import Connection
 from asgi_realtime.errors import Refusal
 from asgi_realtime.faces import Blocking, TypedBroadcaster, both_ways
-from asgi_realtime.gateways.base import Acknowledge
 from asgi_realtime.gateways.handlers import call_host, on
 from asgi_realtime.gateways.mew_events import (
     MEW_EVENTS,
@@ -28,6 +27,7 @@ from asgi_realtime.gateways.mew_events import (
     StickerDelete,
 )
 from asgi_realtime.gateways.parts import Parts
+from asgi_realtime.gateways.receiver import Acknowledge
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.limits import Limits
 from asgi_realtime.messages import Identity, Json, Receipt, RoomName, UserId

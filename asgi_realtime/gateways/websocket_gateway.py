@@ -14,9 +14,10 @@ from asgi_realtime.auth import Authenticator, JWTAuthenticator, TokenSource, fro
 from asgi_realtime.catalogue import EventDeclaration, down, up
 from asgi_realtime.connection import Connection
 from asgi_realtime.errors import ConfigurationError, Refusal, Unauthorized
-from asgi_realtime.gateways.base import Acknowledge, Gateway
+from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.gateways.handlers import on
 from asgi_realtime.gateways.parts import Parts
+from asgi_realtime.gateways.receiver import Acknowledge
 from asgi_realtime.gateways.replies import Complaint, NewToken
 from asgi_realtime.json_dialect import JSONDialect
 from asgi_realtime.limits import Limits

@@ -13,7 +13,7 @@ from asgi_realtime.connection import Connection
 from asgi_realtime.engineio.session import Session
 from asgi_realtime.errors import Refusal
 from asgi_realtime.frame_transport import Sink
-from asgi_realtime.gateways.base import Acknowledge
+from asgi_realtime.gateways.receiver import Acknowledge
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.limits import Limits
 from asgi_realtime.messages import Frame, Json

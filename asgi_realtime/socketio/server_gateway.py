@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from asgi_realtime.catalogue import encode
 from asgi_realtime.connection import Connection, Dialect
 from asgi_realtime.errors import BrokerUnavailable, RateLimited, Refusal
-from asgi_realtime.gateways.base import Acknowledge
 from asgi_realtime.gateways.parts import Parts
+from asgi_realtime.gateways.receiver import Acknowledge
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.messages import (
     ConnectionId,

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final, cast
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from asgi_realtime.limits import MESSAGES_A_TURN
 from asgi_realtime.rfc6455.frames import ABNORMAL, close, ping, pong
 from asgi_realtime.rfc6455.parser import Close, FrameError, Parser, Ping, Pong
 from asgi_realtime.uvicorn.conversation import Conversation
@@ -39,6 +40,7 @@ class WebSocketProtocol(asyncio.Protocol):
         "_paused",
         "_pinged",
         "_received",
+        "_rests",
         "_server",
         "_stopped_reading",
         "is_open",
@@ -79,6 +81,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self._lost = False
         self._ended: tuple[int, str] | None = None  # the close we sent of our own accord
         self._paused = True  # nothing is read before the acceptance
+        self._rests = False  # paused by nobody, but until others had their turn
         self._stopped_reading = False  # of the transport: only once data came while paused
         self._heard = False  # anything from the client, since the timer last looked
         self._pinged = False
@@ -232,6 +235,7 @@ class WebSocketProtocol(asyncio.Protocol):
     def pause(self) -> None:
         """Hand over nothing until `resume`."""
         self._paused = self.is_open or self._lost
+        self._rests = False
 
     def resume(self) -> None:
         """Go on, with what has come meanwhile first."""
@@ -280,7 +284,11 @@ class WebSocketProtocol(asyncio.Protocol):
         parser = self._parser
         assert parser is not None
         try:
+            left = MESSAGES_A_TURN
             while not self._paused and (message := parser.next()) is not None:
+                left -= 1
+                if not left and parser.waiting:
+                    self._rest()
                 if not isinstance(message, (str, bytes)):
                     self._control(message)
                     continue
@@ -297,6 +305,16 @@ class WebSocketProtocol(asyncio.Protocol):
                     self.transport.write_eof()
                 else:
                     self.transport.close()
+
+    def _rest(self) -> None:
+        """Read no more in this turn of the loop."""
+        self._paused = self._rests = True
+        asyncio.get_running_loop().call_soon(self._rested)
+
+    def _rested(self) -> None:
+        if self._rests:
+            self._rests = False
+            self.resume()
 
     def _reader_failed(self) -> None:
         logger.exception("Exception in the reader of a WebSocket\n")

@@ -12,7 +12,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from asgi_realtime import Connection, Limits, SocketIOGateway, on
-from asgi_realtime.gateways.base import Acknowledge
+from asgi_realtime.gateways.receiver import Acknowledge
 from asgi_realtime.messages import Json, UserId
 from tests.faults.clients import enter, entered, still_answers
 from tests.faults.target import PATIENCE, Target, by_name

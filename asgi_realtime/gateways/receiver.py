@@ -1,0 +1,183 @@
+"""The receiving half of a gateway: what happens with the events of its clients."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from time import monotonic
+from typing import Any, TypeAlias
+
+from asgi_realtime.broadcaster import Broadcaster
+from asgi_realtime.connection import Connection
+from asgi_realtime.errors import Disconnect, InvalidMessage, RateLimited, Refusal
+from asgi_realtime.event_rates import EventRates
+from asgi_realtime.gateways.handlers import Begin, beginning, declared
+from asgi_realtime.inbox import Rest
+from asgi_realtime.limits import Limits
+from asgi_realtime.messages import GatewayName, Json
+from asgi_realtime.tasks import go_on
+
+logger = logging.getLogger("asgi_realtime")
+
+Acknowledge: TypeAlias = Callable[[Sequence[Json]], None]
+"""Sends an acknowledgement to the client: the values, none or more."""
+
+
+class Receiver:
+    """Has handlers, and calls them: for each connection in order, one at a time, no more than its rate allows.
+
+    An event is handled within the call of the transport that brings it, as far as its handler runs
+    without waiting; what comes behind one that waits is queued.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = GatewayName(name)
+        self.functions: dict[str, Callable[..., Any]] = declared(self)
+        self._handlers: dict[str, Begin] = {}
+        self._injected: Broadcaster | None = None
+        self._rates: EventRates
+        self._event_burst: int
+        self._handler_timeout: float
+
+    def declare(self, event: str, function: Callable[..., Any]) -> None:
+        """Make a function the handler of an event, from now on."""
+        self.functions[event] = function
+        if self._injected is not None:
+            self._handlers[event] = beginning(event, function, self._injected)
+
+    def prepare(self, limits: Limits, broadcaster: Broadcaster) -> None:
+        """Get ready for events. The handlers' signatures are checked here.
+
+        Raises:
+            ConfigurationError: for a parameter that nothing can be injected into.
+        """
+        self._rates = EventRates(limits)
+        self._event_burst = limits.event_burst
+        self._handler_timeout = limits.handler_timeout
+        self._injected = broadcaster
+        self._handlers = {event: beginning(event, function, broadcaster) for event, function in self.functions.items()}
+
+    def refuse(
+        self,
+        connection: Connection,
+        event: str,
+        sent: Sequence[Json],
+        refusal: Refusal,
+        acknowledge: Acknowledge | None,
+    ) -> None:
+        """Tell a client no."""
+        raise NotImplementedError
+
+    # Entry points of the transports
+
+    def receive(
+        self, connection: Connection, event: str, sent: Sequence[Json], acknowledge: Acknowledge | None
+    ) -> bool:
+        """Take one event of a client. Handled after the client's earlier events, never concurrently with them.
+
+        True: no more is to be taken before `connection.inbox.ready` returns.
+        """
+        inbox = connection.inbox
+        if self._rates.admits(inbox, connection.identity.user_id, monotonic()):
+            inbox.refused = 0
+            return inbox.begin(self._handle, connection, event, sent, acknowledge)
+        self._refuse_more(connection, event, sent, acknowledge)
+        return False
+
+    def admits(self, connection: Connection, event: str, sent: Sequence[Json], acknowledge: Acknowledge | None) -> bool:
+        """Whether one more event is within the rate. If not, the client has been told, or put out."""
+        if self._rates.admits(connection.inbox, connection.identity.user_id, monotonic()):
+            connection.inbox.refused = 0
+            return True
+        self._refuse_more(connection, event, sent, acknowledge)
+        return False
+
+    def _refuse_more(
+        self, connection: Connection, event: str, sent: Sequence[Json], acknowledge: Acknowledge | None
+    ) -> None:
+        connection.inbox.refused += 1
+        if connection.inbox.refused > self._event_burst:
+            connection.end(1008, "too many events")
+        else:
+            self.refuse(connection, event, sent, RateLimited("too many events"), acknowledge)
+
+    # Handling
+
+    def dispatch(self, connection: Connection, event: str, sent: Sequence[Json]) -> Coroutine[Any, Any, Any]:
+        """Call the handler of an event. What it returns is what the coroutine returns.
+
+        Raises:
+            InvalidMessage: for an event without a handler, or values that do not fit it.
+        """
+        begin = self._handlers.get(event)
+        if begin is None:
+            raise InvalidMessage("unknown event")
+        return begin(connection, sent)
+
+    def _handle(
+        self, connection: Connection, event: str, sent: Sequence[Json], acknowledge: Acknowledge | None
+    ) -> Rest:
+        """Handle an event as far as its handler runs without waiting: most end there, and need no timer."""
+        try:
+            work = self.dispatch(connection, event, sent)
+            try:
+                waiting = work.send(None)
+            except StopIteration as done:
+                if acknowledge is not None:
+                    acknowledge(_values(done.value))
+                return None
+        except (Exception, asyncio.CancelledError) as error:
+            self._failed(error, connection, event, sent, acknowledge)
+            return None
+        return self._handle_rest(go_on(work, waiting), connection, event, sent, acknowledge)
+
+    async def _handle_rest(
+        self,
+        rest: Awaitable[Any],
+        connection: Connection,
+        event: str,
+        sent: Sequence[Json],
+        acknowledge: Acknowledge | None,
+    ) -> None:
+        try:
+            async with asyncio.timeout(self._handler_timeout):
+                result = await rest
+            if acknowledge is not None:
+                acknowledge(_values(result))
+        except (Exception, asyncio.CancelledError) as error:
+            self._failed(error, connection, event, sent, acknowledge)
+
+    def _failed(
+        self,
+        error: BaseException,
+        connection: Connection,
+        event: str,
+        sent: Sequence[Json],
+        acknowledge: Acknowledge | None,
+    ) -> None:
+        """Tell the client that its event was refused, or failed; a failure is logged."""
+        if isinstance(error, Refusal):
+            self.refuse(connection, event, sent, error, acknowledge)
+        elif isinstance(error, Disconnect):
+            connection.end(error.code, error.reason)
+        elif ends_this_task(error):
+            raise error
+        else:
+            logger.error("%s: %s failed: %r", self.name, event, error, exc_info=_traceback(error))
+            self.refuse(connection, event, sent, Refusal("internal error", code="INTERNAL"), acknowledge)
+
+
+def _values(result: Any) -> list[Json]:
+    """What a handler returned, as the values of an acknowledgement."""
+    return [] if result is None else list(result) if isinstance(result, tuple) else [result]
+
+
+def _traceback(error: BaseException) -> BaseException | None:
+    return None if isinstance(error, TimeoutError) else error
+
+
+def ends_this_task(error: BaseException) -> bool:
+    """Whether we are being cancelled. Host code that awaits what somebody else cancelled has merely failed."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0

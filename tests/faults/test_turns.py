@@ -1,0 +1,77 @@
+"""Events are handled as they are read: a client that sends many at once is not the only one for long."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from asgi_realtime import Limits, SocketIOGateway, WebSocketGateway
+from asgi_realtime.gateways.base import Gateway
+from asgi_realtime.limits import MESSAGES_A_TURN
+from tests.client_frames import text
+from tests.faults.target import Target, by_name
+from tests.raw_websocket import open_websocket
+from tests.servers import IMPLEMENTATIONS, Implementation, Serve
+from tests.waiting import until
+from tests.wire.raw import raw_client, receive_json
+
+EVENTS = 1_000
+LIMITS = Limits(event_burst=EVENTS, events_in_flight=EVENTS)
+
+
+class Counting:
+    """Handles events without waiting, and notes how many came before anything else had its turn."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.gateway = gateway
+        self.seen: list[int] = []
+        self.first_turn = 0
+        gateway.on("count")(self.count)
+
+    async def count(self, number: int) -> None:
+        self.seen.append(number)
+        if len(self.seen) == 1:
+            asyncio.get_running_loop().call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self.first_turn = len(self.seen)
+
+    async def check(self) -> None:
+        """Every event was handled, in order; the first turn ended early."""
+        await until(lambda: len(self.seen) == EVENTS)
+        assert self.seen == list(range(EVENTS))
+        assert 0 < self.first_turn <= MESSAGES_A_TURN
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize("dialect", ["json", "socketio"])
+async def test_others_have_their_turn(serve: Serve, implementation: Implementation, dialect: str) -> None:
+    plain = dialect == "json"
+    counting = Counting(
+        WebSocketGateway("/count", authenticator=by_name) if plain else SocketIOGateway("/count", authenticator=by_name)
+    )
+    server = await serve(Target(counting.gateway, limits=LIMITS).app, implementation)
+    path = "/count" if plain else "/socket.io/?EIO=4&transport=websocket"
+    async with open_websocket(server.port, path) as client:
+        if plain:
+            await client.send(text('{"type":"auth","data":{"name":"ann"}}'))
+            await client.next()
+            events = [f'{{"type":"count","data":{number}}}' for number in range(EVENTS)]
+        else:
+            await client.next()
+            await client.send(text('40/count,{"name":"ann"}'))
+            await client.next()
+            events = [f'42/count,["count",{number}]' for number in range(EVENTS)]
+        await client.send(b"".join(map(text, events)))
+        await counting.check()
+
+
+async def test_others_have_their_turn_while_a_post_is_taken(serve: Serve) -> None:
+    counting = Counting(SocketIOGateway("/count", authenticator=by_name))
+    server = await serve(Target(counting.gateway, limits=LIMITS).app)
+    async with raw_client(server, "polling") as client:
+        await client.send('0/count,{"name":"ann"}')
+        await receive_json(client, "0/count,")
+        await client.send(*(f'2/count,["count",{number}]' for number in range(EVENTS)))
+        await counting.check()
