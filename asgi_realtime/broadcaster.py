@@ -36,6 +36,7 @@ from asgi_realtime.messages import (
 )
 from asgi_realtime.presence.base import Presence
 from asgi_realtime.sync_broadcaster import SyncBroadcaster
+from asgi_realtime.tasks import in_time
 
 _TURN_BYTES = 65_536
 """So much is broadcast before the event loop has a turn, if nothing else gave it one."""
@@ -282,8 +283,7 @@ class Broadcaster:
                 f"{event}: {size} bytes are over MEW_PUBLICATION_BYTES ({self._limits.publication_bytes}); send a link"
             )
         try:
-            async with asyncio.timeout(self._timeout):
-                receipt = await self._broker.publish(publication, key=key)
+            receipt = await in_time(self._timeout, self._broker.publish(publication, key=key))
         except TimeoutError:
             raise BrokerUnavailable(
                 f"{event}: the broker did not answer within MEW_PUBLISH_TIMEOUT ({self._timeout} s)"

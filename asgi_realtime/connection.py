@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeAlias
 
-from asgi_realtime.frame_transport import Sink
 from asgi_realtime.inbox import Inbox
 from asgi_realtime.messages import (
     ConnectionId,
@@ -18,6 +17,7 @@ from asgi_realtime.messages import (
     Position,
     RoomName,
 )
+from asgi_realtime.sinks import Sink
 
 NO_ROOM = RoomName("")
 """Where a broadcast to users or to all went: no room has this name."""

@@ -9,32 +9,16 @@ EXTENSION: Final = "asgi_realtime.frames"
 """Its name in `scope["extensions"]`. Described for servers in `docs/frame-transport.md`."""
 
 
-class Sink(Protocol):
-    """Takes wire bytes: a server's transport, mostly."""
-
-    def write(self, data: bytes, /) -> None:
-        """Write, without waiting."""
-
-
-class DeflatingSink:
-    """The way to a client that takes compressed frames: whoever writes looks for these."""
-
-    __slots__ = ("write",)
-
-    def __init__(self, sink: Sink) -> None:
-        self.write: Callable[[bytes], None] = sink.write
-        """Write, without waiting."""
-
-
 class FrameTransport(Protocol):
     """One accepted WebSocket, below ASGI's `receive` and `send`. All of it is for the event loop's thread."""
 
     is_open: bool
     """Whether frames may be written: from the acceptance to the first close, whoever sends it."""
-    direct: Sink
-    """What is below: its `write` is the one here without the checks.
+    descriptor: int
+    """The socket's, or -1 where bytes written to it would not go out as they are (TLS) or its end is not known.
 
-    For use while the WebSocket is open and nothing is buffered, which ends with a call of `on_held`.
+    For `os.write` while the WebSocket is open and nothing is buffered, which ends with a call of
+    `on_held`: after that it may be another connection's. What the kernel does not take goes to `write`.
     """
     on_held: Callable[[], None] | None
     """Called, perhaps from within `write`, when something is buffered or the WebSocket is open no more."""

@@ -8,8 +8,9 @@ from typing import Protocol
 
 from starlette.types import Scope
 
-from asgi_realtime.frame_transport import EXTENSION, DeflatingSink, FrameTransport, Sink
+from asgi_realtime.frame_transport import EXTENSION, FrameTransport
 from asgi_realtime.outbox import Outbox
+from asgi_realtime.sinks import DeflatingSink, Sink
 
 _BATCH_BYTES = 65_536
 """What is written at a time when the kernel has room again."""
@@ -17,7 +18,7 @@ FLUSH_SECONDS = 0.5
 """How long a client may take to read what is queued for it when its connection is closed."""
 
 
-class Writable(Protocol):
+class Writable(Sink, Protocol):
     """What writing takes of a `FrameTransport`. Some servers offer that much without knowing it (`stock_uvicorn`)."""
 
     on_held: Callable[[], None] | None
@@ -32,15 +33,8 @@ class Writable(Protocol):
         """Whether compressed frames may be written."""
 
     @property
-    def direct(self) -> Sink:
-        """Write, unchecked."""
-
-    @property
     def buffered(self) -> int:
         """Bytes that the kernel has not taken."""
-
-    def write(self, frames: bytes) -> None:
-        """Write whole frames."""
 
 
 def offered(scope: Scope, *, compression: bool) -> FrameTransport | None:
@@ -86,7 +80,7 @@ class FrameWriting:
         while transport.is_open and not transport.buffered:
             frames = outbox.take(_BATCH_BYTES)
             if not frames:
-                outbox.redirect(DeflatingSink(transport.direct) if transport.deflate else transport.direct)
+                outbox.redirect(DeflatingSink(transport) if transport.deflate else transport)
                 return
             wire = [frame.deflated for frame in frames] if transport.deflate else [frame.wire for frame in frames]
             transport.write(b"".join(wire))

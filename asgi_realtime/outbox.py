@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from asgi_realtime.frame_transport import Sink
 from asgi_realtime.messages import Frame
+from asgi_realtime.sinks import Sink
 
 
 class Outbox:

@@ -1,31 +1,28 @@
-"""Whom a broadcast goes to, and the fan-out itself."""
+"""Whom a broadcast goes to."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from asgi_realtime.frame_transport import DeflatingSink
 from asgi_realtime.messages import Frame, RoomName
+from asgi_realtime.sinks import DeflatingSink, Sink, Sinks
 
 if TYPE_CHECKING:
     from asgi_realtime.connection import Connection
-    from asgi_realtime.frame_transport import Sink
 
 
 class Recipients:
     """Connections in a flat snapshot, sorted by the way to them.
 
-    Most are written to directly: for them the fan-out is a loop over the servers' transports that
-    does nothing but write. It looks at no object of ours, because each would be one more that the
-    processor has to fetch: after a `send()` into the kernel its caches hold nothing of the next client.
+    Most are written to directly, in the loop of `Sinks`, which looks at no object of theirs.
     """
 
     __slots__ = ("_deflating", "_others", "_sinks", "connections")
 
     def __init__(self, connections: tuple[Connection, ...]) -> None:
         self.connections = connections
-        self._sinks: list[Sink] | None = None
-        self._deflating: list[Sink] = []
+        self._sinks: Sinks | None = None
+        self._deflating: Sinks | None = None
         self._others: list[Connection] = []
 
     def __len__(self) -> int:
@@ -37,29 +34,31 @@ class Recipients:
 
     def deliver(self, frame: Frame, room: RoomName) -> None:
         """Write a frame to each of them. `room` is where it was broadcast; see `Connection.push`."""
-        if self._sinks is None:
-            self._sort()
-        sinks, others = self._sinks, self._others
-        if sinks:
-            wire = frame.wire
-            # A write may find that the kernel has no room, which concerns that client's next frame only.
-            for sink in sinks:
-                sink.write(wire)
-        if self._deflating:
-            wire = frame.deflated
-            for sink in self._deflating:
-                sink.write(wire)
+        sinks = self._sort() if self._sinks is None else self._sinks
+        deflating, others = self._deflating, self._others
+        # A write may find that the kernel has no room, which concerns that client's next frame only.
+        sinks.write(frame.wire)
+        if deflating is not None:
+            deflating.write(frame.deflated)
         # A push may end a client that is too slow, and with it others: for those, `push` does nothing.
         for connection in others:
             connection.push(frame, room)
 
-    def _sort(self) -> None:
-        self._sinks, self._deflating, self._others = [], [], []
+    def _sort(self) -> Sinks:
+        sinks: list[Sink] = []
+        deflating: list[Sink] = []
+        self._others = []
         for connection in self.connections:
-            if connection.sink is None:
+            sink = connection.sink
+            if sink is None:
                 self._others.append(connection)
+            elif isinstance(sink, DeflatingSink):
+                deflating.append(sink)
             else:
-                (self._deflating if isinstance(connection.sink, DeflatingSink) else self._sinks).append(connection.sink)
+                sinks.append(sink)
+        self._deflating = Sinks(deflating) if deflating else None
+        self._sinks = Sinks(sinks)
+        return self._sinks
 
 
 NOBODY = Recipients(())

@@ -14,6 +14,8 @@ from typing import Any
 
 from starlette.types import Send
 
+from asgi_realtime.sinks import descriptor_of
+
 _PROTOCOLS = (
     ("uvicorn.protocols.websockets.websockets_sansio_impl", "WebSocketsSansIOProtocol"),
     ("uvicorn.protocols.websockets.wsproto_impl", "WSProtocol"),
@@ -44,7 +46,7 @@ class StockTransport:
     To hear when the kernel has no room, it listens where the transport tells the protocol.
     """
 
-    __slots__ = ("_protocol", "_transport", "_was", "on_drained", "on_held")
+    __slots__ = ("_protocol", "_transport", "_was", "descriptor", "on_drained", "on_held")
 
     deflate = False
     """The context that its own compressed frames have is unknown here."""
@@ -54,6 +56,7 @@ class StockTransport:
         self.on_drained: Callable[[], None] | None = None
         self._protocol = protocol
         self._transport: asyncio.Transport = protocol.transport
+        self.descriptor = descriptor_of(self._transport)
         self._was: dict[str, Callable[..., None]] = {
             name: getattr(protocol, name) for name in ("pause_writing", "resume_writing", "connection_lost")
         }
@@ -72,11 +75,6 @@ class StockTransport:
     def buffered(self) -> int:
         """Bytes that the kernel has not taken."""
         return self._transport.get_write_buffer_size()
-
-    @property
-    def direct(self) -> asyncio.WriteTransport:
-        """What to write to, for who hears of `on_held`."""
-        return self._transport
 
     def write(self, frames: bytes) -> None:
         """Write whole frames."""

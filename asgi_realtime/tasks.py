@@ -119,6 +119,21 @@ def within(context: Context, work: Coroutine[Any, Any, T]) -> Generator[Any, Any
         return result
 
 
+async def in_time(seconds: float, work: Coroutine[Any, Any, T]) -> T:
+    """Await a coroutine for at most so long. One that ends without waiting costs no timer.
+
+    Raises:
+        TimeoutError: it took longer, and has been cancelled.
+    """
+    try:
+        waiting = work.send(None)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    async with asyncio.timeout(seconds):
+        return await go_on(work, waiting)
+
+
 class TimerWheel:
     """Deadlines for any number of owners on one event-loop timer, `tick` seconds coarse.
 

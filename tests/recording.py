@@ -9,7 +9,6 @@ from typing import Any
 from asgi_realtime.broker.memory import MemoryBroker
 from asgi_realtime.connection import Connection
 from asgi_realtime.errors import Refusal
-from asgi_realtime.frame_transport import Sink
 from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.hub import Hub
 from asgi_realtime.inbox import Inbox
@@ -28,6 +27,7 @@ from asgi_realtime.messages import (
 )
 from asgi_realtime.metrics import NullMetrics
 from asgi_realtime.revocations import Revocations
+from asgi_realtime.sinks import NO_DESCRIPTOR, Sink
 from asgi_realtime.tasks import Tasks
 
 GATEWAY = GatewayName("/test")
@@ -36,6 +36,8 @@ _ids = itertools.count(1)
 
 class RecordingTransport:
     """Keeps every frame's text, and how it was closed. `gateway` is told of the close, as a real transport does."""
+
+    descriptor = NO_DESCRIPTOR
 
     def __init__(self, *, gateway: Gateway | None = None, gone: bool = False) -> None:
         self.written: list[str] = []

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import re
+import socket
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Literal, TypeAlias, TypeVar
 
@@ -13,7 +15,6 @@ import pytest
 from hypothesis import given, settings
 
 from asgi_realtime.connection import Connection, Dialect
-from asgi_realtime.frame_transport import Sink
 from asgi_realtime.frame_writing import FrameWriting
 from asgi_realtime.inbox import Inbox
 from asgi_realtime.json_dialect import JSONDialect
@@ -40,6 +41,7 @@ from asgi_realtime.messages import (
 )
 from asgi_realtime.outbox import Outbox
 from asgi_realtime.rfc6455.deflate import inflate
+from asgi_realtime.sinks import NO_DESCRIPTOR, Sink
 from asgi_realtime.socketio.dialect import SocketIODialect
 from asgi_realtime.stock_uvicorn import StockTransport
 from tests.recording import World
@@ -59,9 +61,9 @@ PARENTS = {RoomName("channel"): RoomName("server")}
 PADDING = [0, 0, 0, 50, 250, 70_000]
 """What an event carries, in bytes. The largest fills a batch, and is over every limit."""
 
-Kind: TypeAlias = Literal["frames", "deflating", "stock", "pulled"]
-"""How a client is written to: by the frames extension, plain or compressed; on a stock uvicorn's transport; or by who
-takes from its outbox (a poll, or the task that writes to ASGI `send`)."""
+Kind: TypeAlias = Literal["frames", "deflating", "socket", "deflating socket", "stock", "pulled"]
+"""How a client is written to: by the frames extension, plain or compressed, and perhaps by its socket's descriptor; on
+a stock uvicorn's transport; or by who takes from its outbox (a poll, or the task that writes to ASGI `send`)."""
 Item: TypeAlias = str | bytes
 """An event's name in its text, or one of its attachments."""
 Content: TypeAlias = tuple[str, bytes, tuple[bytes, ...]]
@@ -75,11 +77,11 @@ class Wire:
     """
 
     is_open = True
+    descriptor = NO_DESCRIPTOR
 
     def __init__(self, *, deflate: bool) -> None:
         self.deflate = deflate
         self.transport = self
-        self.direct = self
         self.on_held: Callable[[], None] | None = None
         self.on_drained: Callable[[], None] | None = None
         self.room: int | None = None  # bytes the kernel takes before it stops; None: it does not stop
@@ -116,6 +118,8 @@ class Wire:
         if self.room is not None:
             self.room -= count
 
+    def close(self) -> None: ...
+
     def messages(self) -> Iterator[Item]:
         """Everything written, whether or not the kernel has taken it."""
         data, at = bytes(self.taken + self._held), 0
@@ -151,6 +155,59 @@ class Wire:
         return False
 
 
+class SocketWire(Wire):
+    """The same with a real socket, whose descriptor a fan-out writes to. It is full, but for what `read` allows."""
+
+    def __init__(self, *, deflate: bool) -> None:
+        super().__init__(deflate=deflate)
+        self._socket, self._client = socket.socketpair()
+        for end in (self._socket, self._client):
+            end.setblocking(False)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4608)
+        self.descriptor = self._socket.fileno()
+        self._filling = 0
+
+    def _fill(self) -> None:
+        """Leave no room, by bytes that are not looked at when they come out."""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self._filling += self._socket.send(b" ")
+
+    def _drain(self) -> None:
+        """Take out what the kernel holds."""
+        data = b""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                data += self._client.recv(65_536)
+        # Filled when it held nothing else, and full: so the filling is in front, and all there is.
+        assert not self._filling or len(data) == self._filling
+        self.taken += data[self._filling :]
+        self._filling = 0
+
+    def _move(self) -> None:
+        left = self.room
+        self._drain()
+        while self._held and left != 0:
+            with contextlib.suppress(BlockingIOError):
+                sent = self._socket.send(self._held[:left])
+                del self._held[:sent]
+                left = None if left is None else left - sent
+            self._drain()
+        self.room = left
+        if left == 0:
+            self._fill()
+
+    def messages(self) -> Iterator[Item]:
+        self._drain()
+        if self.room == 0:
+            self._fill()
+        return super().messages()
+
+    def close(self) -> None:
+        self._socket.close()
+        self._client.close()
+
+
 class Client:
     """One transport, what was written to it, and what the model says should be."""
 
@@ -162,13 +219,13 @@ class Client:
         self.outbox = Outbox(LIMITS.outbox_bytes, overflow=self._too_slow)
         self.outbox.redirected = self._reroute
         self.cut = False
-        self.wire = Wire(deflate=kind == "deflating")
+        self.wire = (SocketWire if "socket" in kind else Wire)(deflate="deflating" in kind)
         self._pulled: list[Item] = []
         self._clock = 0
-        if kind in ("frames", "deflating"):
-            FrameWriting(self.outbox, self.wire).start()
-        elif kind == "stock":
+        if kind == "stock":
             FrameWriting(self.outbox, StockTransport(self.wire)).start()
+        elif kind != "pulled":
+            FrameWriting(self.outbox, self.wire).start()
 
     def _too_slow(self) -> None:
         self.cut = True
@@ -543,7 +600,9 @@ def often(*weighted: tuple[int, st.SearchStrategy[T]]) -> st.SearchStrategy[T]:
 places = st.integers(0, 6)
 rooms = st.sampled_from(ROOMS)
 users = st.sampled_from(USERS)
-kinds: st.SearchStrategy[Kind] = st.sampled_from(["frames", "deflating", "stock", "pulled"])
+kinds: st.SearchStrategy[Kind] = st.sampled_from(
+    ["frames", "deflating", "socket", "socket", "deflating socket", "stock", "pulled"]
+)
 placings = st.sampled_from([[JSON], [GatewayName("/")], [GatewayName("/"), GatewayName("/other")]])
 broadcasts = step(
     "to_many",
@@ -583,7 +642,11 @@ def test_every_client_sees_one_order(
     kinds: list[Kind], gateways: list[GatewayName], rooms: set[RoomName], steps: list[tuple[str, tuple[Any, ...]]]
 ) -> None:
     fan_out = FanOut(kinds, gateways, rooms)
-    for name, arguments in steps:
-        getattr(fan_out, name)(*arguments)
-        fan_out.agrees()
-    fan_out.finish()
+    try:
+        for name, arguments in steps:
+            getattr(fan_out, name)(*arguments)
+            fan_out.agrees()
+        fan_out.finish()
+    finally:
+        for client in fan_out.clients:
+            client.wire.close()

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asgi_realtime.tasks import Tasks, TimerWheel, go_on
+from asgi_realtime.tasks import Tasks, TimerWheel, go_on, in_time
 from tests.waiting import until
 
 
@@ -307,3 +307,24 @@ async def test_a_coroutine_that_was_begun_and_fails() -> None:
     coroutine = work()
     with pytest.raises(ValueError, match="a bug"):
         await go_on(coroutine, coroutine.send(None))
+
+
+async def test_a_coroutine_that_takes_too_long_is_cancelled_and_one_that_does_not_is_not() -> None:
+    cancelled = asyncio.Event()
+
+    async def work(times: int) -> int:
+        try:
+            for _ in range(times):
+                await asyncio.sleep(0)
+            if times > 1:
+                await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+        return times
+
+    assert await in_time(60.0, work(0)) == 0
+    assert await in_time(60.0, work(1)) == 1
+    with pytest.raises(TimeoutError):
+        await in_time(0.001, work(2))
+    assert cancelled.is_set()

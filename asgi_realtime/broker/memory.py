@@ -77,7 +77,8 @@ class MemoryBroker:
         if key is not None:
             self._receipts.put(publication.gateway, key, done, now)
         self._in_order(lambda: done.set_result(_deliver(receiver, publication)))
-        return await asyncio.shield(done)
+        # Done already, unless this is a receiver that publishes while it is delivering.
+        return done.result() if done.done() else await asyncio.shield(done)
 
     async def command(self, command: Command) -> None:
         """Carry out a command, in order with publications; see `Broker.command`.

@@ -12,11 +12,11 @@ import msgspec
 from asgi_realtime.connection import Connection
 from asgi_realtime.engineio.session import Session
 from asgi_realtime.errors import Refusal
-from asgi_realtime.frame_transport import Sink
 from asgi_realtime.gateways.receiver import Acknowledge
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.limits import Limits
 from asgi_realtime.messages import Frame, Json
+from asgi_realtime.sinks import Sink
 from asgi_realtime.socketio.dialect import SocketIODialect
 from asgi_realtime.socketio.packets import Ack, Connect, Disconnect, Event
 from asgi_realtime.socketio.session import SocketIOSession

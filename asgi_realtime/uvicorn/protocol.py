@@ -13,6 +13,7 @@ from uvicorn.server import ServerState
 from asgi_realtime.limits import MESSAGES_A_TURN
 from asgi_realtime.rfc6455.frames import ABNORMAL, close, ping, pong
 from asgi_realtime.rfc6455.parser import Close, FrameError, Parser, Ping, Pong
+from asgi_realtime.sinks import descriptor_of
 from asgi_realtime.uvicorn.conversation import Conversation
 from asgi_realtime.uvicorn.server import Server, logger
 
@@ -43,6 +44,7 @@ class WebSocketProtocol(asyncio.Protocol):
         "_rests",
         "_server",
         "_stopped_reading",
+        "descriptor",
         "is_open",
         "on_drained",
         "on_held",
@@ -57,6 +59,7 @@ class WebSocketProtocol(asyncio.Protocol):
     """The same, when the server stops."""
 
     transport: asyncio.Transport
+    descriptor: int
 
     def __init__(
         self,
@@ -92,6 +95,7 @@ class WebSocketProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport over from uvicorn's HTTP protocol."""
         self.transport = cast(asyncio.Transport, transport)
+        self.descriptor = descriptor_of(transport)
         # So `resume_writing` means that nothing is left. asyncio's TLS takes 0 for "always too much".
         self.transport.set_write_buffer_limits(high=1 if transport.get_extra_info("sslcontext") else 0)
         self._server.connections.add(self)
@@ -191,11 +195,6 @@ class WebSocketProtocol(asyncio.Protocol):
     def max_message_bytes(self, limit: int) -> None:
         if self._parser is not None:
             self._parser.limit = limit
-
-    @property
-    def direct(self) -> asyncio.WriteTransport:
-        """What to write to, for who hears of `on_held`."""
-        return self.transport
 
     @property
     def deflate(self) -> bool:

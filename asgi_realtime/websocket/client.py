@@ -14,7 +14,7 @@ from starlette.types import Receive, Send
 from asgi_realtime.connection import Connection
 from asgi_realtime.engineio.interrupt import Interrupt
 from asgi_realtime.errors import InvalidMessage, ProtocolError, Refusal, TooLarge, Unauthorized
-from asgi_realtime.frame_transport import FrameTransport, Sink
+from asgi_realtime.frame_transport import FrameTransport
 from asgi_realtime.frame_writing import FrameWriter
 from asgi_realtime.gateways.parts import Parts
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
@@ -22,6 +22,7 @@ from asgi_realtime.inbox import Inbox
 from asgi_realtime.limits import MESSAGES_A_TURN
 from asgi_realtime.messages import Frame, Handshake, Json
 from asgi_realtime.outbox import Outbox
+from asgi_realtime.sinks import Sink
 from asgi_realtime.writer import Writer
 
 logger = logging.getLogger("asgi_realtime")
