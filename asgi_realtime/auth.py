@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 import jwt
 
+from asgi_realtime.claims import Claims
 from asgi_realtime.errors import ConfigurationError, Unauthorized
 from asgi_realtime.jwks import JWKS
 from asgi_realtime.keys import PublicKey, load_public_key
@@ -117,7 +118,7 @@ class JWTVerifier:
             )
             return Identity(
                 user_id=_user_id(claims.get(self._settings.jwt_user_claim)),
-                claims=claims,
+                claims=Claims(claims),
                 expires_at=float(claims["exp"]) + self._settings.jwt_leeway if "exp" in claims else None,
             )
         except _NOT_A_TOKEN as error:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, Protocol, TypeAlias
 
 from asgi_realtime.inbox import Inbox
@@ -21,6 +22,9 @@ from asgi_realtime.sinks import Sink
 
 NO_ROOM = RoomName("")
 """Where a broadcast to users or to all went: no room has this name."""
+_FEW_ROOMS = 8
+"""So many are kept in a tuple: a set takes five times the room, and is no faster to search."""
+_NONE: frozenset[RoomName] = frozenset()  # one for all: Python makes each a new one
 
 
 Question: TypeAlias = Callable[[], Awaitable[Any]]
@@ -97,10 +101,7 @@ class Membership(Protocol):
 
 
 class Connection:
-    """A client, authenticated, on one gateway. Handlers get it by annotating a parameter with this class.
-
-    `rooms` must be read only: joining goes through `join`, which asks the hub.
-    """
+    """A client, authenticated, on one gateway. Handlers get it by annotating a parameter with this class."""
 
     __slots__ = (
         "__weakref__",
@@ -110,6 +111,7 @@ class Connection:
         "_holds",
         "_hub",
         "_limit",
+        "_rooms",
         "closed",
         "end_code",
         "gateway",
@@ -119,7 +121,6 @@ class Connection:
         "identity",
         "inbox",
         "refresh",
-        "rooms",
         "sink",
         "state",
         "took_over",
@@ -144,8 +145,8 @@ class Connection:
         self.gateway = gateway
         self.handshake = handshake
         """What the client presented. The headers, cookies and `auth` are dropped when `on_connect` has returned."""
-        self.rooms: set[RoomName] = set()
-        self.granted: frozenset[RoomName] = frozenset()
+        self._rooms: tuple[RoomName, ...] | set[RoomName] = ()
+        self.granted: frozenset[RoomName] = _NONE
         """The rooms the host's service granted; the others were joined by handlers."""
         self.refresh: Refresh | None = None
         """The question to the host about this connection's rooms that is under way."""
@@ -250,6 +251,32 @@ class Connection:
         self._hub.rerouted(self)
 
     @property
+    def rooms(self) -> AbstractSet[RoomName]:
+        """The rooms it is in. To look at: joining goes through `join`, which asks the hub."""
+        rooms = self._rooms
+        return frozenset(rooms) if isinstance(rooms, tuple) else rooms
+
+    def entered(self, room: RoomName) -> None:
+        """The hub has put it into a room."""
+        rooms = self._rooms
+        if room in rooms:
+            return
+        if isinstance(rooms, set):
+            rooms.add(room)
+        elif len(rooms) < _FEW_ROOMS:
+            self._rooms = (*rooms, room)
+        else:
+            self._rooms = {*rooms, room}
+
+    def left(self, rooms: Collection[RoomName]) -> None:
+        """The hub has taken it out of rooms."""
+        mine = self._rooms
+        if isinstance(mine, set):
+            mine.difference_update(rooms)
+        else:
+            self._rooms = tuple(room for room in mine if room not in rooms)
+
+    @property
     def behind(self) -> bool:
         """Whether the client reads so slowly that volatile events should be dropped."""
         return self.transport.behind
@@ -298,7 +325,7 @@ class Connection:
             return
         held, self._held, self._held_bytes = self._held, None, 0
         for room, frame in held:
-            if not room or room in self.rooms:
+            if not room or room in self._rooms:
                 self.transport.push(frame)
         self.reroute()
 

@@ -139,17 +139,15 @@ class Rooms:
             del mine[connection]
         else:
             del self._users[user_id]
-        left = tuple(connection.rooms)
-        for room in left:
-            self._leave(connection, room)
-        connection.rooms.update(left)
+        for room in connection.rooms:
+            self._let_out(connection, room)
 
     def join(self, connection: Connection, room: RoomName, parent: RoomName | None = None) -> None:
         """Put a connection into a room, below `parent` if one is named. Nothing for one that is gone already."""
         if connection not in self:
             return
         self._rooms.setdefault(room, Room()).add(connection)
-        connection.rooms.add(room)
+        connection.entered(room)
         if parent is not None and self._parents.get(room) != parent and room not in self._with_those_above(parent):
             earlier = self._parents.get(room)
             self._parents[room] = parent
@@ -161,15 +159,18 @@ class Rooms:
         """Take a connection out of a room and of the rooms below it. Nothing for one that is gone already."""
         if connection not in self:
             return
-        for name in self._with_those_below(room):
-            if name in connection.rooms:
-                self._leave(connection, name)
+        rooms = connection.rooms
+        left = [name for name in self._with_those_below(room) if name in rooms]
+        connection.left(left)
+        for name in left:
+            self._let_out(connection, name)
 
     def close(self, room: RoomName) -> None:
         """Empty a room and the rooms below it."""
         for name in self._with_those_below(room):
             for connection in self.of_room(name):
-                self._leave(connection, name)
+                connection.left((name,))
+                self._let_out(connection, name)
 
     def _with_those_below(self, room: RoomName) -> list[RoomName]:
         found = [room]
@@ -185,8 +186,7 @@ class Rooms:
             yield room
             room = self._parents.get(room)
 
-    def _leave(self, connection: Connection, room: RoomName) -> None:
-        connection.rooms.discard(room)
+    def _let_out(self, connection: Connection, room: RoomName) -> None:
         found = self._rooms[room]
         found.discard(connection)
         if not found.members:

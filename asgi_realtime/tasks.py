@@ -6,9 +6,9 @@ import asyncio
 import heapq
 import logging
 import types
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Coroutine, Generator
 from contextvars import Context
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from asgi_realtime.stand_in import StandIn
 
@@ -134,38 +134,43 @@ async def in_time(seconds: float, work: Coroutine[Any, Any, T]) -> T:
         return await go_on(work, waiting)
 
 
+class Due(Protocol):
+    """Something with a deadline."""
+
+    def due(self, now: float) -> float | None:
+        """It has passed, by the loop's clock. Returns the next one; None ends it."""
+
+
 class TimerWheel:
     """Deadlines for any number of owners on one event-loop timer, `tick` seconds coarse.
 
     An owner is called at most one tick late and never early. Scheduling is a dictionary insert; a
-    cancelled or moved deadline is forgotten by its owner (the callback finds nothing due and returns
+    cancelled or moved deadline is forgotten by its owner (`due` finds nothing to do and returns
     its next deadline, or None), so nothing is ever searched. An owner is kept alive until its
-    deadline: one whose deadline is far away asks for a nearer one, and then for the next.
+    deadline. So that no connection is, their owners are weak references to them, each of a class
+    that says what is due.
     """
 
     def __init__(self, *, tick: float) -> None:
         self.tick = tick
-        self._slots: dict[int, list[Callable[[float], float | None]]] = {}
+        self._slots: dict[int, list[Due]] = {}
         self._order: list[int] = []  # a heap of the slots' numbers
         self._handle: asyncio.TimerHandle | None = None
         self._armed = 0
         self._passed = 0
         self._closed = False
 
-    def schedule(self, deadline: float, due: Callable[[float], float | None]) -> None:
-        """Call `due(now)` once `deadline` (the loop's clock, seconds) has passed.
-
-        What it returns is its next deadline; None ends it.
-        """
+    def schedule(self, deadline: float, owner: Due) -> None:
+        """Call the owner's `due` once `deadline` (the loop's clock, seconds) has passed."""
         if self._closed:
             return
         # Never into a slot that is being emptied: an owner that is always due gets one call a tick.
         slot = max(int(deadline / self.tick), self._passed) + 1
         owners = self._slots.get(slot)
         if owners is not None:
-            owners.append(due)
+            owners.append(owner)
             return
-        self._slots[slot] = [due]
+        self._slots[slot] = [owner]
         heapq.heappush(self._order, slot)
         if self._handle is None or slot < self._armed:
             self._arm(slot)
@@ -182,14 +187,14 @@ class TimerWheel:
         # The spent handle stays until the end, so that nothing is armed for each owner that goes on.
         self._passed = max(int(now / self.tick), self._armed)
         while self._order and self._order[0] <= self._passed:
-            for due in self._slots.pop(heapq.heappop(self._order)):
+            for owner in self._slots.pop(heapq.heappop(self._order)):
                 try:
-                    deadline = due(now)
+                    deadline = owner.due(now)
                 except Exception:
                     logger.exception("a timer failed")
                     continue
                 if deadline is not None:
-                    self.schedule(deadline, due)
+                    self.schedule(deadline, owner)
         self._handle = None
         if self._order:
             self._arm(self._order[0])

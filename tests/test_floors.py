@@ -16,7 +16,7 @@ FLOORS = (
         *("errors", "keys", "limits", "loop_calls", "messages", "metrics", "rfc6455", "settings", "stand_in", "tasks"),
         *("threads", "timestamps"),
     },
-    {"auth", "catalogue", "event_rates", "frame_transport", "jwks", "origins", "revocations", "sinks"},
+    {"auth", "catalogue", "claims", "event_rates", "frame_transport", "jwks", "origins", "revocations", "sinks"},
     {"broker", "presence"},
     {
         *("batch", "connection", "entries", "frame_writing", "hub", "inbox", "json_dialect", "outbox", "recipients"),

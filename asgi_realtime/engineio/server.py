@@ -266,14 +266,11 @@ class EngineIO:
         return asyncio.get_running_loop().time()
 
 
-class _Due:
+class _Due(weakref.ref[Session]):
     """The deadlines of a session. Weak, so that one that has ended is not remembered until its next heartbeat."""
 
-    __slots__ = ("_session",)
+    __slots__ = ()
 
-    def __init__(self, session: Session) -> None:
-        self._session = weakref.ref(session)
-
-    def __call__(self, now: float) -> float | None:
-        session = self._session()
+    def due(self, now: float) -> float | None:
+        session = self()
         return None if session is None else session.due(now)

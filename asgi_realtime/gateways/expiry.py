@@ -6,23 +6,28 @@ import time
 import weakref
 
 from asgi_realtime.connection import Connection
+from asgi_realtime.messages import Identity
 
 _EXPIRY_CHECK = 60.0
 """Seconds after which an expiry is looked at again: a connection that ended is not remembered for longer."""
 
 
-class Expiry:
+class Expiry(weakref.ref[Connection]):
     """Ends a connection whose token has expired, unless it is gone or has a newer token. For the timer wheel."""
 
-    __slots__ = ("_connection", "_identity")
+    __slots__ = ("_identity",)
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = weakref.ref(connection)
-        self._identity = connection.identity
+    _identity: Identity
 
-    def __call__(self, now: float) -> float | None:
+    def __new__(cls, connection: Connection) -> Expiry:
+        """Watch the token that the connection has now."""
+        expiry = super().__new__(cls, connection)
+        expiry._identity = connection.identity
+        return expiry
+
+    def due(self, now: float) -> float | None:
         """Look, and say when to look again."""
-        connection = self._connection()
+        connection = self()
         if connection is None or connection.closed or connection.identity is not self._identity:
             return None
         assert self._identity.expires_at is not None

@@ -32,8 +32,8 @@ class MemoryPresence:
         self._grace = grace
         self._call_later = call_later
         self._offline: Callable[[GatewayName, UserId], None] | None = None
-        # A user without connections here is within the grace, and has a timer.
-        self._users: dict[GatewayName, dict[UserId, tuple[ConnectionId, ...]]] = {}
+        # A user without connections here is within the grace, and has a timer. Nearly every other one has one.
+        self._users: dict[GatewayName, dict[UserId, ConnectionId | tuple[ConnectionId, ...]]] = {}
         self._timers: dict[tuple[GatewayName, UserId], Timer] = {}
 
     async def start(self, offline: Callable[[GatewayName, UserId], None]) -> None:
@@ -52,7 +52,8 @@ class MemoryPresence:
         """Count a connection; see `Presence.join`."""
         users = self._users.setdefault(gateway, {})
         comes_online = user_id not in users
-        users[user_id] = (*users.get(user_id, ()), connection_id)
+        earlier = _each(users.get(user_id, ()))
+        users[user_id] = (*earlier, connection_id) if earlier else connection_id
         timer = self._timers.pop((gateway, user_id), None)
         if timer is not None:
             timer.cancel()
@@ -60,11 +61,11 @@ class MemoryPresence:
 
     async def leave(self, gateway: GatewayName, user_id: UserId, connection_id: ConnectionId) -> None:
         """Count a connection no more; see `Presence.leave`."""
-        connections = self._users.get(gateway, {}).get(user_id)
+        connections = _each(self._users.get(gateway, {}).get(user_id, ()))
         if not connections:
             return  # nobody, or within the grace already: its timer runs on
         left = tuple(each for each in connections if each != connection_id)
-        self._users[gateway][user_id] = left
+        self._users[gateway][user_id] = left[0] if len(left) == 1 else left
         if not left:
             call_later = self._call_later or asyncio.get_running_loop().call_later
             self._timers[gateway, user_id] = call_later(self._grace, lambda: self._grace_ended(gateway, user_id))
@@ -85,3 +86,7 @@ class MemoryPresence:
             del self._users[gateway]
         if self._offline is not None:
             self._offline(gateway, user_id)
+
+
+def _each(connections: ConnectionId | tuple[ConnectionId, ...]) -> tuple[ConnectionId, ...]:
+    return connections if isinstance(connections, tuple) else (connections,)

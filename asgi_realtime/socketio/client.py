@@ -140,9 +140,9 @@ class SocketIOClient:
         if not self._watched:
             self._watched = True
             deadline = asyncio.get_running_loop().time() + self._limits.connect_timeout
-            self._wheel.schedule(deadline, _watcher(weakref.ref(self)))
+            self._wheel.schedule(deadline, _ConnectDue(self))
 
-    def unwatch(self, now: float) -> None:
+    def unwatch(self) -> None:
         """The time to connect is over."""
         self._watched = False
         if not any(member.connection is not None for member in self._members.values()):
@@ -154,14 +154,15 @@ def refusal_payload(refusal: Refusal) -> Json:
     return {"message": refusal.message} | ({} if refusal.data is None else {"data": refusal.data})
 
 
-def _watcher(reference: weakref.ref[SocketIOClient]) -> Callable[[float], None]:
-    # Weak, so that a client that is gone is not remembered until its deadline.
-    def due(now: float) -> None:
-        client = reference()
-        if client is not None:
-            client.unwatch(now)
+class _ConnectDue(weakref.ref[SocketIOClient]):
+    """The end of the time to connect. Weak, so that a client that is gone is not remembered until then."""
 
-    return due
+    __slots__ = ()
+
+    def due(self, now: float) -> None:
+        client = self()
+        if client is not None:
+            client.unwatch()
 
 
 class Member:

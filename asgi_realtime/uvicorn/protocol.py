@@ -360,9 +360,10 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def _schedule(self, seconds: float) -> None:
         self._deadline = asyncio.get_running_loop().time() + seconds
-        self._server.wheel.schedule(self._deadline, self._due)
+        self._server.wheel.schedule(self._deadline, self)
 
-    def _due(self, now: float) -> float | None:
+    def due(self, now: float) -> float | None:
+        """Do what time demands, if it still does. Returns when to ask again."""
         if self._lost or self._deadline == math.inf:
             return None
         if now >= self._deadline:

@@ -210,7 +210,8 @@ class WebSocketClient:
     def _detach(self, frames: FrameTransport) -> None:
         """Leave the coroutine: the server calls us from here on."""
         self._interrupt = self._receive = None
-        self._silent_since = self._clock()
+        if self._gateway.idle_timeout is not None:
+            self._silent_since = self._clock()
         frames.detach(self.received, self._lost)
 
     def _lost(self, code: int, reason: str) -> None:
@@ -313,11 +314,11 @@ class WebSocketClient:
     def _watch(self) -> None:
         now = self._clock()
         if not self._has_token:
-            self._parts.wheel.schedule(now + self._gateway.auth_timeout, _Due(self, WebSocketClient.token_due))
+            self._parts.wheel.schedule(now + self._gateway.auth_timeout, _TokenDue(self))
         if self._gateway.idle_timeout is not None:
-            self._parts.wheel.schedule(self._next_look(now), _Due(self, WebSocketClient.look))
+            self._parts.wheel.schedule(self._next_look(now), _Silence(self))
 
-    def token_due(self, now: float) -> None:
+    def token_due(self) -> None:
         """The time for the first `auth` frame is over."""
         if not self._has_token and self._end is None:
             self._reject(Unauthorized("authentication timed out"))
@@ -341,15 +342,22 @@ class WebSocketClient:
         return min(since + self._gateway.idle_timeout, now + _IDLE_CHECK)
 
 
-class _Due:
-    """A deadline of a client. Weak, so that one that has ended is not remembered until then."""
+class _TokenDue(weakref.ref[WebSocketClient]):
+    """The end of the time for the first `auth` frame. Weak, so that who is gone is not remembered until then."""
 
-    __slots__ = ("_client", "_due")
+    __slots__ = ()
 
-    def __init__(self, client: WebSocketClient, due: Callable[[WebSocketClient, float], float | None]) -> None:
-        self._client = weakref.ref(client)
-        self._due = due
+    def due(self, now: float) -> None:
+        client = self()
+        if client is not None:
+            client.token_due()
 
-    def __call__(self, now: float) -> float | None:
-        client = self._client()
-        return None if client is None else self._due(client, now)
+
+class _Silence(weakref.ref[WebSocketClient]):
+    """When to look whether a client has been silent for too long. Weak, like the other."""
+
+    __slots__ = ()
+
+    def due(self, now: float) -> float | None:
+        client = self()
+        return None if client is None else client.look(now)
