@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final, Protocol
 
 EXTENSION: Final = "asgi_realtime.frames"
 """Its name in `scope["extensions"]`. Described for servers in `docs/frame-transport.md`."""
+
+
+class Listener(Protocol):
+    """Hears of a transport when it is to be written to, and when not."""
+
+    def held(self) -> None:
+        """Something is buffered, or the WebSocket is open no more. Perhaps called from within `write`."""
+
+    def drained(self) -> None:
+        """`FrameTransport.buffered` has come back to 0."""
+
+
+class Reader(Protocol):
+    """Reads a WebSocket that was taken over."""
+
+    def received(self, message: str | bytes, /) -> None:
+        """Take the next message."""
+
+    def closed(self, code: int, reason: str, /) -> None:
+        """Hear once that it has ended: see `FrameTransport.detach`."""
 
 
 class FrameTransport(Protocol):
@@ -17,13 +36,11 @@ class FrameTransport(Protocol):
     descriptor: int
     """The socket's, or -1 where bytes written to it would not go out as they are (TLS) or its end is not known.
 
-    For `os.write` while the WebSocket is open and nothing is buffered, which ends with a call of
-    `on_held`: after that it may be another connection's. What the kernel does not take goes to `write`.
+    For `os.write` while the WebSocket is open and nothing is buffered, of which the listener is told the
+    end: after that it may be another connection's. What the kernel does not take goes to `write`.
     """
-    on_held: Callable[[], None] | None
-    """Called, perhaps from within `write`, when something is buffered or the WebSocket is open no more."""
-    on_drained: Callable[[], None] | None
-    """Called when `buffered` has come back to 0."""
+    listener: Listener | None
+    """Who hears of what is buffered. Set by whoever writes."""
     max_message_bytes: int
     """Largest message the client may send; over: closed with 1009 before it is in memory."""
 
@@ -44,13 +61,13 @@ class FrameTransport(Protocol):
         accepted and after its end.
         """
 
-    def detach(self, received: Callable[[str | bytes], None], closed: Callable[[int, str], None]) -> None:
+    def detach(self, reader: Reader) -> None:
         """Take the accepted WebSocket over: the ASGI coroutine may return, and the connection lives on.
 
-        From now on messages come to `received`, in order. `closed(code, reason)` is called once,
-        after the last message: at once when the client or the server ends the connection (1006:
-        it vanished), and after a `close` or `abort` of ours when nothing is left of it. Neither is
-        called from within this method.
+        From now on messages come to the reader's `received`, in order. Its `closed(code, reason)`
+        is called once, after the last message: at once when the client or the server ends the
+        connection (1006: it vanished), and after a `close` or `abort` of ours when nothing is left
+        of it. That is not called from within this method.
 
         Raises:
             RuntimeError: before `websocket.accept`, or a second time.

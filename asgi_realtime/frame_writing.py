@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Protocol
 
 from starlette.types import Scope
 
-from asgi_realtime.frame_transport import EXTENSION, FrameTransport
+from asgi_realtime.frame_transport import EXTENSION, FrameTransport, Listener
 from asgi_realtime.outbox import Outbox
 from asgi_realtime.sinks import DeflatingSink, Sink
 
@@ -21,12 +20,12 @@ FLUSH_SECONDS = 0.5
 class Writable(Sink, Protocol):
     """What writing takes of a `FrameTransport`. Some servers offer that much without knowing it (`stock_uvicorn`)."""
 
-    on_held: Callable[[], None] | None
-    on_drained: Callable[[], None] | None
+    listener: Listener | None
+    """See `FrameTransport`, here and below."""
 
     @property
     def is_open(self) -> bool:
-        """See `FrameTransport`, here and below."""
+        """Whether frames may be written."""
 
     @property
     def deflate(self) -> bool:
@@ -63,19 +62,20 @@ class FrameWriting:
 
     def start(self) -> None:
         """Write what waits, and whatever is pushed from now on."""
-        self._transport.on_held = self._hold
-        self._transport.on_drained = self._drain
-        self._drain()
+        self._transport.listener = self
+        self.drained()
 
     def stop(self) -> None:
         """Write nothing more this way."""
-        self._transport.on_held = self._transport.on_drained = None
-        self._hold()
+        self._transport.listener = None
+        self.held()
 
-    def _hold(self) -> None:
+    def held(self) -> None:
+        """The kernel has not taken everything: keep what comes."""
         self._outbox.redirect(None)
 
-    def _drain(self) -> None:
+    def drained(self) -> None:
+        """The kernel has taken everything: write what waits, and again what comes."""
         transport, outbox = self._transport, self._outbox
         while transport.is_open and not transport.buffered:
             frames = outbox.take(_BATCH_BYTES)
@@ -86,50 +86,77 @@ class FrameWriting:
             transport.write(b"".join(wire))
 
 
+class DrainWait:
+    """A wait until the kernel has everything. Who else listens hears of it when the wait is over."""
+
+    __slots__ = ("_drained", "_listener", "_transport")
+
+    def __init__(self, transport: Writable) -> None:
+        self._transport = transport
+        self._listener = transport.listener
+        self._drained = asyncio.Event()
+        transport.listener = self
+
+    def held(self) -> None:
+        """Somebody writes, or it is the end: the other's matter."""
+        if self._listener is not None:
+            self._listener.held()
+
+    def drained(self) -> None:
+        """The kernel has everything."""
+        self._drained.set()
+
+    end = drained
+    """There is nothing more to wait for."""
+
+    async def over(self) -> None:
+        """Wait."""
+        await self._drained.wait()
+        self._transport.listener = self._listener
+        if self._listener is not None:
+            self._listener.drained()
+
+
 class FrameWriter(FrameWriting):
     """The writer of a WebSocket whose server has the extension: no `send`, no task."""
 
-    __slots__ = ("_drained", "_frames", "gone")
+    __slots__ = ("_wait", "gone")
+
+    _transport: FrameTransport
 
     def __init__(self, outbox: Outbox, frames: FrameTransport) -> None:
         super().__init__(outbox, frames)
-        self._frames = frames
-        self._drained: asyncio.Event | None = None
+        self._wait: DrainWait | None = None
         self.gone = False
         """Whether there is nobody to write to any more; see `lose`."""
 
     def lose(self) -> None:
         """The client is gone: nobody is to wait for it."""
         self.gone = True
-        if self._drained is not None:
-            self._drained.set()
+        if self._wait is not None:
+            self._wait.end()
 
     async def finish(self, code: int, reason: str, *, flush: bool) -> None:
         """End the WebSocket: write what is queued (if `flush`), then the close; cut a client that does not read."""
         if flush and not await self._emptied():
-            self._frames.abort()
+            self._transport.abort()
             return
         self.stop()
         await self.close(code, reason)
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Write the close, for which a client has a moment; then its connection is cut."""
-        self._frames.close(code, reason)
+        self._transport.close(code, reason)
         if not await self._emptied():
-            self._frames.abort()
+            self._transport.abort()
 
     async def _emptied(self) -> bool:
         """Wait until the kernel has everything, or the client is gone. False: it takes too long."""
         try:
             async with asyncio.timeout(FLUSH_SECONDS):
-                while self._frames.buffered and not self.gone:
-                    self._drained = asyncio.Event()
-                    drain = self._frames.on_drained
-                    self._frames.on_drained = self._drained.set
-                    await self._drained.wait()
-                    self._frames.on_drained = drain
-                    if drain is not None:
-                        drain()
+                while self._transport.buffered and not self.gone:
+                    self._wait = DrainWait(self._transport)
+                    await self._wait.over()
         except TimeoutError:
             return False
         return True

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from typing import Protocol
 
 from asgi_realtime.messages import Frame
 from asgi_realtime.sinks import Sink
+
+
+class OutboxOwner(Protocol):
+    """Whose client it is: hears what an outbox has to say."""
+
+    def overflowed(self) -> None:
+        """The client is too slow: the outbox has closed."""
+
+    def redirected(self) -> None:
+        """`Outbox.direct` has changed: whoever keeps a copy of it takes the new one."""
 
 
 class Outbox:
@@ -14,23 +25,21 @@ class Outbox:
 
     `push` never waits and never raises: it is called once per recipient in the middle of a
     fan-out. When more than `limit` bytes wait, the client is too slow: the outbox closes, forgets
-    what it holds, and calls `overflow` once. A frame larger than the limit passes while nothing
+    what it holds, and tells its owner. A frame larger than the limit passes while nothing
     else waits, so that the limit bounds the backlog and not the size of a single broadcast.
     """
 
-    __slots__ = ("_frames", "_limit", "_overflow", "closed", "direct", "redirected", "size", "wake")
+    __slots__ = ("_frames", "_limit", "_owner", "closed", "direct", "size", "wake")
 
-    def __init__(self, limit: int, *, overflow: Callable[[], None]) -> None:
+    def __init__(self, limit: int, owner: OutboxOwner) -> None:
         self._frames: deque[Frame] | None = None  # made when something has to wait: a deque is not small
         self._limit = limit
-        self._overflow: Callable[[], None] | None = overflow
+        self._owner: OutboxOwner | None = owner
         self.size = 0
         """Bytes waiting."""
         self.closed = False
         self.direct: Sink | None = None
         """Where wire bytes are written at once, while nothing waits and the kernel takes everything. See `redirect`."""
-        self.redirected: Callable[[], None] | None = None
-        """Called when `direct` has changed; set by whoever keeps a copy of it."""
         self.wake: Callable[[], None] | None = None
         """Called after each push while a transport waits for frames; the transport sets and clears it."""
 
@@ -46,10 +55,10 @@ class Outbox:
             return
         size = self.size + frame.size
         if size > self._limit and self._frames:
-            overflow = self._overflow
+            owner = self._owner
             self.close()
-            if overflow is not None:
-                overflow()
+            if owner is not None:
+                owner.overflowed()
             return
         self.size = size
         if self._frames is None:
@@ -61,8 +70,8 @@ class Outbox:
     def redirect(self, direct: Sink | None) -> None:
         """From now on have frames written to `direct`, or keep them here. For the transport, while nothing waits."""
         self.direct = direct
-        if self.redirected is not None:
-            self.redirected()
+        if self._owner is not None:
+            self._owner.redirected()
 
     def take(self, limit: int | None = None) -> list[Frame]:
         """Remove and return the frames in front: all, or at least one and at most `limit` bytes."""
@@ -91,5 +100,5 @@ class Outbox:
         """Take nothing more, and forget what waits."""
         self.closed = True
         self.redirect(None)
-        self._overflow = self.redirected = None  # its owner owns us: whoever is done with one is done with both
+        self._owner = None  # which owns us: whoever is done with one is done with both
         self._frames, self.size = None, 0

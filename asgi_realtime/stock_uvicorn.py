@@ -14,6 +14,7 @@ from typing import Any
 
 from starlette.types import Send
 
+from asgi_realtime.frame_transport import Listener
 from asgi_realtime.sinks import descriptor_of
 
 _PROTOCOLS = (
@@ -46,14 +47,13 @@ class StockTransport:
     To hear when the kernel has no room, it listens where the transport tells the protocol.
     """
 
-    __slots__ = ("_protocol", "_transport", "_was", "descriptor", "on_drained", "on_held")
+    __slots__ = ("_protocol", "_transport", "_was", "descriptor", "listener")
 
     deflate = False
     """The context that its own compressed frames have is unknown here."""
 
     def __init__(self, protocol: Any) -> None:
-        self.on_held: Callable[[], None] | None = None
-        self.on_drained: Callable[[], None] | None = None
+        self.listener: Listener | None = None
         self._protocol = protocol
         self._transport: asyncio.Transport = protocol.transport
         self.descriptor = descriptor_of(self._transport)
@@ -87,16 +87,16 @@ class StockTransport:
 
     def _paused(self) -> None:
         self._was["pause_writing"]()
-        if self.on_held is not None:
-            self.on_held()
+        if self.listener is not None:
+            self.listener.held()
 
     def _resumed(self) -> None:
         self._was["resume_writing"]()
-        if self.on_drained is not None:
-            self.on_drained()
+        if self.listener is not None:
+            self.listener.drained()
 
     def _lost(self, error: Exception | None) -> None:
         self.release()
-        if self.on_held is not None:
-            self.on_held()
+        if self.listener is not None:
+            self.listener.held()
         self._was["connection_lost"](error)

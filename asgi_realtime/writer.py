@@ -8,7 +8,7 @@ from collections.abc import Callable
 from starlette.types import Send
 
 from asgi_realtime.frame_transport import FrameTransport
-from asgi_realtime.frame_writing import FLUSH_SECONDS, FrameWriting
+from asgi_realtime.frame_writing import FLUSH_SECONDS, DrainWait, FrameWriting
 from asgi_realtime.outbox import Outbox
 from asgi_realtime.stock_uvicorn import StockTransport, recognise
 from asgi_realtime.tasks import Tasks
@@ -152,12 +152,11 @@ class Writer:
 async def _drained(frames: FrameTransport) -> None:
     """Wait until the kernel has everything: `send` returned as soon as little enough was left."""
     if frames.buffered:
-        drained = asyncio.Event()
-        frames.on_drained = drained.set
+        wait = DrainWait(frames)
         try:
-            await drained.wait()
+            await wait.over()
         finally:
-            frames.on_drained = None
+            frames.listener = None
 
 
 def _shorten(reason: str) -> str:

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 
 from asgi_realtime.connection import Connection, Dialect
+from asgi_realtime.frame_transport import Listener
 from asgi_realtime.frame_writing import FrameWriting
 from asgi_realtime.inbox import Inbox
 from asgi_realtime.json_dialect import JSONDialect
@@ -82,8 +83,7 @@ class Wire:
     def __init__(self, *, deflate: bool) -> None:
         self.deflate = deflate
         self.transport = self
-        self.on_held: Callable[[], None] | None = None
-        self.on_drained: Callable[[], None] | None = None
+        self.listener: Listener | None = None
         self.room: int | None = None  # bytes the kernel takes before it stops; None: it does not stop
         self.taken = bytearray()
         self._held = bytearray()
@@ -98,8 +98,8 @@ class Wire:
         self._move()
         if self._held:
             self.pause_writing()
-            if self.on_held is not None:
-                self.on_held()
+            if self.listener is not None:
+                self.listener.held()
 
     def read(self, room: int | None) -> None:
         """Let the kernel take so much, now or later."""
@@ -108,8 +108,8 @@ class Wire:
         self._move()
         if behind and not self._held:
             self.resume_writing()
-            if self.on_drained is not None:
-                self.on_drained()
+            if self.listener is not None:
+                self.listener.drained()
 
     def _move(self) -> None:
         count = len(self._held) if self.room is None else min(self.room, len(self._held))
@@ -216,8 +216,7 @@ class Client:
         self.seats: list[Seat] = []
         self.expected: list[tuple[Item, int]] = []
         """In order; with the bytes that each is."""
-        self.outbox = Outbox(LIMITS.outbox_bytes, overflow=self._too_slow)
-        self.outbox.redirected = self._reroute
+        self.outbox = Outbox(LIMITS.outbox_bytes, self)
         self.cut = False
         self.wire = (SocketWire if "socket" in kind else Wire)(deflate="deflating" in kind)
         self._pulled: list[Item] = []
@@ -227,12 +226,12 @@ class Client:
         elif kind != "pulled":
             FrameWriting(self.outbox, self.wire).start()
 
-    def _too_slow(self) -> None:
+    def overflowed(self) -> None:
         self.cut = True
         for seat in self.seats:
             seat.connection.end(1013, "too slow")
 
-    def _reroute(self) -> None:
+    def redirected(self) -> None:
         for seat in self.seats:
             seat.connection.reroute()
 

@@ -13,8 +13,19 @@ def frame(size: int) -> Frame:
     return Frame("x" * size)
 
 
+class Owner:
+    def __init__(self) -> None:
+        self.overflows = 0
+
+    def overflowed(self) -> None:
+        self.overflows += 1
+
+    def redirected(self) -> None:
+        pass
+
+
 def test_order_and_size() -> None:
-    outbox = Outbox(100, overflow=lambda: None)
+    outbox = Outbox(100, Owner())
     frames = [frame(size) for size in (10, 20, 30)]
     for item in frames:
         outbox.push(item)
@@ -26,27 +37,27 @@ def test_order_and_size() -> None:
 
 
 def test_overflow_is_told_once_and_forgets_everything() -> None:
-    told: list[bool] = []
-    outbox = Outbox(100, overflow=lambda: told.append(outbox.closed))
+    owner = Owner()
+    outbox = Outbox(100, owner)
     outbox.push(frame(60))
     outbox.push(frame(60))
     outbox.push(frame(1))
-    assert told == [True]
+    assert (owner.overflows, outbox.closed) == (1, True)
     assert (outbox.take(), outbox.size) == ([], 0)
 
 
 def test_one_large_frame_passes_an_empty_outbox() -> None:
-    told: list[int] = []
-    outbox = Outbox(100, overflow=lambda: told.append(1))
+    owner = Owner()
+    outbox = Outbox(100, owner)
     outbox.push(frame(5000))
-    assert not told
+    assert not owner.overflows
     outbox.push(frame(0))
-    assert told
+    assert owner.overflows
 
 
 def test_wake_is_called_for_each_push_until_cleared() -> None:
     woken: list[int] = []
-    outbox = Outbox(100, overflow=lambda: None)
+    outbox = Outbox(100, Owner())
     outbox.wake = lambda: woken.append(len(outbox))
     outbox.push(frame(1))
     outbox.push(frame(1))
@@ -56,7 +67,7 @@ def test_wake_is_called_for_each_push_until_cleared() -> None:
 
 
 def test_behind_means_over_half() -> None:
-    outbox = Outbox(100, overflow=lambda: None)
+    outbox = Outbox(100, Owner())
     outbox.push(frame(50))
     assert not outbox.behind
     outbox.push(frame(1))
@@ -68,14 +79,14 @@ def test_behind_means_over_half() -> None:
     steps=st.lists(st.tuples(st.integers(0, 80), st.none() | st.integers(0, 300)), max_size=40),
 )
 def test_never_holds_more_than_the_limit_and_loses_nothing(limit: int, steps: list[tuple[int, int | None]]) -> None:
-    overflows: list[int] = []
-    outbox = Outbox(limit, overflow=lambda: overflows.append(1))
+    owner = Owner()
+    outbox = Outbox(limit, owner)
     pushed: list[Frame] = []
     taken: list[Frame] = []
     for size, take in steps:
         item = frame(size)
         outbox.push(item)
-        if not overflows:
+        if not owner.overflows:
             pushed.append(item)
         assert outbox.size <= limit or len(outbox) == 1
         if take is not None:
@@ -83,9 +94,9 @@ def test_never_holds_more_than_the_limit_and_loses_nothing(limit: int, steps: li
             assert len(batch) <= 1 or sum(item.size for item in batch) <= take
             taken += batch
         assert outbox.size == sum(item.size for item in list(outbox._frames or ()))
-    if not overflows:
+    if not owner.overflows:
         taken += outbox.take()
         assert taken == pushed
     else:
-        assert len(overflows) == 1
+        assert owner.overflows == 1
         assert taken == pushed[: len(taken)]

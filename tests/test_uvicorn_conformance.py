@@ -45,13 +45,26 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
     return "asyncio", {"use_uvloop": request.param}
 
 
+class Echo:
+    """Sends everything back through the frame transport."""
+
+    def __init__(self, transport: FrameTransport) -> None:
+        self.transport = transport
+
+    def received(self, message: str | bytes) -> None:
+        self.transport.write(encode(message))
+
+    def closed(self, code: int, reason: str) -> None:
+        pass
+
+
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
     """Send everything back: through ASGI, or below `/detached` through the frame transport."""
     await receive()
     await send({"type": "websocket.accept"})
     if scope["path"] == "/detached":
         transport: FrameTransport = scope["extensions"][EXTENSION]
-        transport.detach(lambda message: transport.write(encode(message)), lambda code, reason: None)
+        transport.detach(Echo(transport))
         return
     while (event := await receive())["type"] == "websocket.receive":
         await send({**event, "type": "websocket.send"})

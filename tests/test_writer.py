@@ -25,11 +25,17 @@ class Client:
         self.transport = self  # where `cut` looks
         self.tasks = Tasks()
         self.lost = 0
-        self.outbox = Outbox(limit, overflow=lambda: None)
+        self.outbox = Outbox(limit, self)
         self.writer = Writer(self.outbox, self.send, tasks=self.tasks, lost=self._lose, direct=False)
 
     def abort(self) -> None:
         self.aborted = True
+
+    def overflowed(self) -> None:
+        pass
+
+    def redirected(self) -> None:
+        pass
 
     def _lose(self) -> None:
         self.lost += 1

@@ -73,7 +73,7 @@ class Session:
     ) -> None:
         self.id = id
         self.handshake = handshake
-        self.outbox = Outbox(settings.limits.outbox_bytes, overflow=self._too_slow)
+        self.outbox = Outbox(settings.limits.outbox_bytes, self)
         self.interrupt: Callable[[], None] | None = None
         """Set by a WebSocket of this session, probing or in charge: called when the session begins to end."""
         self.reading = True
@@ -155,8 +155,18 @@ class Session:
         self._signal()
         self._tell()
 
-    def _too_slow(self) -> None:
+    # For the outbox
+
+    def overflowed(self) -> None:
+        """The client does not read."""
         self.abort("too slow")
+
+    def redirected(self) -> None:
+        """There is another way to the client."""
+        if self._application is not None:
+            self._application.rerouted()
+
+    # Its end
 
     def _end(self) -> None:
         self._state = State.CLOSED

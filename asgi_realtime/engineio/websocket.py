@@ -123,20 +123,21 @@ class WebSocket:
         """Leave the coroutine: from here on the server calls us, and the session when it ends."""
         self._receive = self._send = None
         self._session.interrupt = self._conclude_soon
-        frames.detach(self._received, self._lost)
+        frames.detach(self)
 
     def _conclude_soon(self) -> None:
         self._session.interrupt = None
         self._tasks.spawn(self._conclude(), name="end of a WebSocket")
 
-    def _lost(self, code: int, reason: str) -> None:
+    def closed(self, code: int, reason: str) -> None:
         """The server has lost the client, or said goodbye to it."""
         assert isinstance(self._writer, FrameWriter)
         self._writer.lose()
         if self._session.interrupt is not None:  # nobody is concluding it already
             self._let_go()
 
-    def _received(self, packet: str | bytes) -> None:
+    def received(self, packet: str | bytes) -> None:
+        """Take one packet, from a server that calls us."""
         if self._take(packet) and self._frames is not None:
             self._frames.pause()
             self._tasks.spawn(self._catch_up(self._frames), name="wait of a reader")

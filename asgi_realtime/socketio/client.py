@@ -52,7 +52,6 @@ class SocketIOClient:
         self._wheel = wheel
         self._members: dict[str, Member] = {}
         self._watched = False
-        session.outbox.redirected = self._reroute
         self._watch()
 
     def receive(self, message: str | bytes) -> bool:
@@ -86,7 +85,8 @@ class SocketIOClient:
         for member in members.values():
             member.gone(reason)
 
-    def _reroute(self) -> None:
+    def rerouted(self) -> None:
+        """There is another way to the client: for its connections, too."""
         for member in self._members.values():
             if member.connection is not None:
                 member.connection.reroute()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
 from typing import Any, ClassVar, Final, cast
 
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from asgi_realtime.frame_transport import Listener, Reader
 from asgi_realtime.limits import MESSAGES_A_TURN
 from asgi_realtime.rfc6455.frames import ABNORMAL, close, ping, pong
 from asgi_realtime.rfc6455.parser import Close, FrameError, Parser, Ping, Pong
@@ -31,7 +31,6 @@ class WebSocketProtocol(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_closed",
         "_conversation",
         "_deadline",
         "_ended",
@@ -40,14 +39,14 @@ class WebSocketProtocol(asyncio.Protocol):
         "_parser",
         "_paused",
         "_pinged",
-        "_received",
+        "_reader",
         "_rests",
         "_server",
         "_stopped_reading",
+        "_untold",
         "descriptor",
         "is_open",
-        "on_drained",
-        "on_held",
+        "listener",
         "transport",
     )
 
@@ -74,11 +73,10 @@ class WebSocketProtocol(asyncio.Protocol):
         self._server = Server.of(config, server_state, shortest)
         conversation = Conversation(self, config, server_state, app_state)
         self._conversation: Conversation | None = conversation
-        self._received: Callable[[str | bytes], None] = conversation.received
-        self._closed: Callable[[int, str], None] | None = conversation.closed
+        self._reader: Reader = conversation
+        self._untold: Reader | None = conversation  # until it has heard of the end
         self._parser: Parser | None = None  # none until the request has been read
-        self.on_held: Callable[[], None] | None = None
-        self.on_drained: Callable[[], None] | None = None
+        self.listener: Listener | None = None
         self.is_open = False
         """Whether frames may be written: from the acceptance to the first close, whoever sends it."""
         self._lost = False
@@ -121,8 +119,8 @@ class WebSocketProtocol(asyncio.Protocol):
         """The kernel has taken everything."""
         if self._conversation is not None:
             self._conversation.writable()
-        if self.on_drained is not None:
-            self.on_drained()
+        if self.listener is not None:
+            self.listener.drained()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing more comes. What came before is still read, if its reader is not through with it."""
@@ -130,7 +128,7 @@ class WebSocketProtocol(asyncio.Protocol):
         unread = self.is_open and self._paused and self.unread
         self.is_open, self._lost = False, True
         self._hold()
-        self.on_drained = None
+        self.listener = None
         if self._conversation is not None:
             self._conversation.writable()
         if not unread:
@@ -212,19 +210,19 @@ class WebSocketProtocol(asyncio.Protocol):
             self.transport.write(frames)
 
     def _hold(self) -> None:
-        if self.on_held is not None:
-            self.on_held()
+        if self.listener is not None:
+            self.listener.held()
 
-    def detach(self, received: Callable[[str | bytes], None], closed: Callable[[int, str], None]) -> None:
-        """Hand everything to these from now on, and first what has not been read."""
+    def detach(self, reader: Reader) -> None:
+        """Hand everything to a reader from now on, and first what has not been read."""
         if self._conversation is None:
             raise RuntimeError("the ASGI coroutine has returned")
         message = self._conversation.detach()
-        self._received, self._closed = received, closed
+        self._reader = self._untold = reader
         self._paused = False
         if message is not None:
             try:
-                received(message)
+                reader.received(message)
             except Exception:
                 self._reader_failed()
         if not self._paused:
@@ -256,14 +254,14 @@ class WebSocketProtocol(asyncio.Protocol):
         if self.is_open:
             self._write_close(code, reason, self.close_timeout)
             self._ended = code, reason
-            self._received = _forget
+            self._reader = _NOBODY
             self.resume()  # or the client's answer would not be seen
 
     def abort(self) -> None:
         """Cut the connection."""
         self.is_open = False
         self._hold()
-        self._received = _forget
+        self._reader = _NOBODY
         self.transport.abort()
 
     # Reading
@@ -292,7 +290,7 @@ class WebSocketProtocol(asyncio.Protocol):
                     self._control(message)
                     continue
                 try:
-                    self._received(message)
+                    self._reader.received(message)
                 except Exception:
                     self._reader_failed()
         except FrameError as error:
@@ -349,10 +347,10 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def _end(self) -> None:
         """Tell the reader, once."""
-        closed, self._closed, self._received = self._closed, None, _forget
-        if closed is not None:
+        reader, self._untold, self._reader = self._untold, None, _NOBODY
+        if reader is not None:
             try:
-                closed(*(self._ended or (ABNORMAL, "")))
+                reader.closed(*(self._ended or (ABNORMAL, "")))
             except Exception:
                 logger.exception("Exception in the reader of a WebSocket\n")
 
@@ -389,5 +387,16 @@ class WebSocketProtocol(asyncio.Protocol):
         self._pinged = silent and timeout is not None
 
 
-def _forget(message: str | bytes) -> None:
-    """Read a message after the end."""
+class _Nobody:
+    """Who reads after the end."""
+
+    __slots__ = ()
+
+    def received(self, message: str | bytes) -> None:
+        """Forget it."""
+
+    def closed(self, code: int, reason: str) -> None:
+        """Known already."""
+
+
+_NOBODY = _Nobody()

@@ -80,7 +80,7 @@ class WebSocketClient:
         self._receive: Receive | None = receive
         self._parts = parts
         self._over: Callable[[WebSocketClient], None] | None = over
-        self._outbox = Outbox(gateway.limits.outbox_bytes, overflow=self._too_slow)
+        self._outbox = Outbox(gateway.limits.outbox_bytes, self)
         self._interrupt: Interrupt | None = Interrupt()
         self._frames = frames if parts.settings.fast_writes else None
         self._writer: FrameWriter | Writer = (
@@ -132,10 +132,14 @@ class WebSocketClient:
             f"call({event!r}): a JSON WebSocket has no acknowledgements; send an event and handle its answer"
         )
 
+    def redirected(self) -> None:
+        """There is another way to the client."""
+        if self._connection is not None:
+            self._connection.reroute()
+
     def accept(self, connection: Connection) -> Frame | None:
         """The client is in."""
         self._connection = connection
-        self._outbox.redirected = connection.reroute
         return self._gateway.accepted(connection)
 
     # The life of the WebSocket
@@ -212,9 +216,9 @@ class WebSocketClient:
         self._interrupt = self._receive = None
         if self._gateway.idle_timeout is not None:
             self._silent_since = self._clock()
-        frames.detach(self.received, self._lost)
+        frames.detach(self)
 
-    def _lost(self, code: int, reason: str) -> None:
+    def closed(self, code: int, reason: str) -> None:
         """The server has lost the client, or said goodbye to it."""
         assert isinstance(self._writer, FrameWriter)
         self._writer.lose()
@@ -296,7 +300,8 @@ class WebSocketClient:
         self.push(self._gateway.error(refusal, None))
         self._finish(self._gateway.close_code(refusal), refusal.message, ended_by)
 
-    def _too_slow(self) -> None:
+    def overflowed(self) -> None:
+        """The client does not read."""
         self._finish(1013, "too slow", _TOO_SLOW)  # before the connection's own end, which knows no better reason
         if self._connection is not None:
             self._connection.end(1013, "too slow")

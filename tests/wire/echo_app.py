@@ -90,6 +90,9 @@ class EngineEcho:
     async def ready(self) -> None:
         return
 
+    def rerouted(self) -> None:
+        pass
+
     def closed(self, reason: str) -> None:
         pass
 
