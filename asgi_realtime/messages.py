@@ -43,7 +43,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
-class Handshake(msgspec.Struct, frozen=True, kw_only=True):
+class Handshake(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a client presented when it asked to connect.
 
     `headers` are lower-cased names; of a repeated header the last wins, as in HTTP libraries for
@@ -51,6 +51,7 @@ class Handshake(msgspec.Struct, frozen=True, kw_only=True):
     `scheme` is how the server was reached: `http` or `ws`, with an `s` where there was TLS.
     """
 
+    # `gc=False`: it is in no cycle, and 16 bytes smaller.
     gateway: GatewayName
     path: str = ""
     headers: Mapping[str, str] = {}

@@ -61,7 +61,7 @@ class Rooms:
     """
 
     def __init__(self) -> None:
-        self._everybody = Room()
+        self._everybody: Recipients | None = None  # a snapshot, as rooms have
         self._rooms: dict[RoomName, Room] = {}
         # Nearly every user has one connection, and a room for one would be the largest part of it.
         self._users: dict[UserId, Connection | dict[Connection, None]] = {}
@@ -97,7 +97,7 @@ class Rooms:
     @property
     def everybody(self) -> tuple[Connection, ...]:
         """Every connection."""
-        return self._everybody.recipients.connections
+        return self._all().connections
 
     def recipients(self, target: Target) -> Recipients:
         """The connections a target means, each once."""
@@ -107,19 +107,30 @@ class Rooms:
             if len(target.user_ids) == 1:
                 return Recipients(self.of_user(target.user_ids[0]))
             return Recipients(tuple(dict.fromkeys(c for user_id in target.user_ids for c in self.of_user(user_id))))
-        return self._everybody.recipients
+        return self._all()
+
+    def _all(self) -> Recipients:
+        if self._everybody is None:
+            self._everybody = Recipients(tuple(self._by_id.values()))
+        return self._everybody
+
+    def _changed(self) -> None:
+        if self._everybody is not None:
+            self._everybody.reroute()  # as in `Room`
+            self._everybody = None
 
     def rerouted(self, connection: Connection) -> None:
         """Broadcasts take another way to this connection. Nothing for one that is not here."""
         if connection in self:
-            self._everybody.reroute()
+            if self._everybody is not None:
+                self._everybody.reroute()
             for room in connection.rooms:
                 self._rooms[room].reroute()
 
     def add(self, connection: Connection) -> None:
         """Admit a connection: from now on it is in its user's personal room and in `everybody`."""
         self._by_id[connection.id] = connection
-        self._everybody.add(connection)
+        self._changed()
         user_id = connection.identity.user_id
         mine = self._users.setdefault(user_id, connection)
         if isinstance(mine, dict):
@@ -132,7 +143,7 @@ class Rooms:
         if connection not in self:
             return
         del self._by_id[connection.id]
-        self._everybody.discard(connection)
+        self._changed()
         user_id = connection.identity.user_id
         mine = self._users[user_id]
         if isinstance(mine, dict) and len(mine) > 1:

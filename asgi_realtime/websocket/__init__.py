@@ -1,1 +1,1 @@
-"""JSON WebSockets: `endpoint` lets clients in, `client` serves each."""
+"""JSON WebSockets: `endpoint` lets clients in, `newcomers` waits for their tokens, `client` serves each."""

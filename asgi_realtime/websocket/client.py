@@ -23,6 +23,7 @@ from asgi_realtime.limits import MESSAGES_A_TURN
 from asgi_realtime.messages import Frame, Handshake, Json
 from asgi_realtime.outbox import Outbox
 from asgi_realtime.sinks import Sink
+from asgi_realtime.websocket.newcomers import Newcomers
 from asgi_realtime.writer import Writer
 
 logger = logging.getLogger("asgi_realtime")
@@ -52,9 +53,9 @@ class WebSocketClient:
         "_has_token",
         "_interrupt",
         "_limits",
+        "_newcomers",
         "_outbox",
         "_over",
-        "_parts",
         "_receive",
         "_silent_since",
         "_writer",
@@ -69,6 +70,7 @@ class WebSocketClient:
         send: Send,
         *,
         parts: Parts,
+        newcomers: Newcomers,
         frames: FrameTransport | None,
         over: Callable[[WebSocketClient], None],
     ) -> None:
@@ -78,7 +80,7 @@ class WebSocketClient:
         self._handshake: Handshake | None = handshake
         self._limits = gateway.limits
         self._receive: Receive | None = receive
-        self._parts = parts
+        self._newcomers = newcomers
         self._over: Callable[[WebSocketClient], None] | None = over
         self._outbox = Outbox(gateway.limits.outbox_bytes, self)
         self._interrupt: Interrupt | None = Interrupt()
@@ -171,6 +173,7 @@ class WebSocketClient:
             self._gateway.closed(connection, self._ended_by)
 
     def _forget(self) -> None:
+        self._newcomers.discard(self)
         self._writer.stop()
         self._outbox.close()
         over, self._over = self._over, None
@@ -231,7 +234,7 @@ class WebSocketClient:
         """Read no more while as many events wait for their handlers as may."""
         frames.pause()
         self._silent_since = None
-        self._parts.tasks.spawn(self._catch_up(frames, inbox), name="wait of a reader")
+        self._gateway.parts.tasks.spawn(self._catch_up(frames, inbox), name="wait of a reader")
 
     async def _catch_up(self, frames: FrameTransport, inbox: Inbox) -> None:
         await inbox.ready()
@@ -278,6 +281,7 @@ class WebSocketClient:
             assert self._handshake is not None
             self._handshake = msgspec.structs.replace(self._handshake, auth=data)
             self._has_token = True
+            self._newcomers.discard(self)
         elif self._early > self._limits.event_burst:
             self._hostile(Unauthorized("authenticate first"), "parse error")
         else:
@@ -312,16 +316,15 @@ class WebSocketClient:
             if self._interrupt is not None:
                 self._interrupt()
             else:
-                self._parts.tasks.spawn(self._conclude(), name="end of a WebSocket")
+                self._gateway.parts.tasks.spawn(self._conclude(), name="end of a WebSocket")
 
     # Its deadlines, on the wheel that all share
 
     def _watch(self) -> None:
-        now = self._clock()
         if not self._has_token:
-            self._parts.wheel.schedule(now + self._gateway.auth_timeout, _TokenDue(self))
+            self._newcomers.add(self)
         if self._gateway.idle_timeout is not None:
-            self._parts.wheel.schedule(self._next_look(now), _Silence(self))
+            self._gateway.parts.wheel.schedule(self._next_look(self._clock()), _Silence(self))
 
     def token_due(self) -> None:
         """The time for the first `auth` frame is over."""
@@ -347,19 +350,8 @@ class WebSocketClient:
         return min(since + self._gateway.idle_timeout, now + _IDLE_CHECK)
 
 
-class _TokenDue(weakref.ref[WebSocketClient]):
-    """The end of the time for the first `auth` frame. Weak, so that who is gone is not remembered until then."""
-
-    __slots__ = ()
-
-    def due(self, now: float) -> None:
-        client = self()
-        if client is not None:
-            client.token_due()
-
-
 class _Silence(weakref.ref[WebSocketClient]):
-    """When to look whether a client has been silent for too long. Weak, like the other."""
+    """When to look whether a client has been silent for too long. Weak, so that who is gone is not remembered."""
 
     __slots__ = ()
 

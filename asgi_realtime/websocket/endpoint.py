@@ -13,6 +13,7 @@ from asgi_realtime.frame_writing import offered
 from asgi_realtime.gateways.parts import Parts
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.websocket.client import WebSocketClient
+from asgi_realtime.websocket.newcomers import Newcomers
 
 
 class WebSocketEndpoint:
@@ -22,6 +23,7 @@ class WebSocketEndpoint:
         self.gateway = gateway
         self._parts = parts
         self._clients: dict[WebSocketClient, None] = {}  # a third of what a set takes
+        self._newcomers = self._nobody()
         self._over = self._forget  # one method object for all
         self._addresses: Counter[str | None] = Counter()
         self._emptied: asyncio.Event | None = None
@@ -42,13 +44,28 @@ class WebSocketEndpoint:
                 return
         except OSError:
             return
-        handshake = msgspec.structs.replace(request.handshake(), gateway=self.gateway.name)
+        handshake = request.handshake()
+        name = self.gateway.name
+        # Most paths are the gateway's: then one string is both, for all.
+        handshake = msgspec.structs.replace(
+            handshake, gateway=name, path=name if handshake.path == name else handshake.path
+        )
         client = WebSocketClient(
-            self.gateway, handshake, receive, send, parts=self._parts, frames=frames, over=self._over
+            self.gateway,
+            handshake,
+            receive,
+            send,
+            parts=self._parts,
+            newcomers=self._newcomers,
+            frames=frames,
+            over=self._over,
         )
         self._clients[client] = None
         self._addresses[client.address] += 1
         await client.serve()
+
+    def _nobody(self) -> Newcomers:
+        return Newcomers(self._parts.wheel, self.gateway.auth_timeout)
 
     def _forget(self, client: WebSocketClient) -> None:
         self._clients.pop(client, None)
@@ -70,3 +87,4 @@ class WebSocketEndpoint:
             self._emptied = asyncio.Event()
             await self._emptied.wait()
         self._emptied = None
+        self._newcomers = self._nobody()  # the wheel is about to forget the others
