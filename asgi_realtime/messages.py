@@ -40,7 +40,8 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: float | None = None
 
 
-_NOTHING: Mapping[str, str] = MappingProxyType({})
+NOTHING: Mapping[str, str] = MappingProxyType({})
+"""No headers, no cookies, no query: one for all."""
 
 
 class Handshake(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -67,9 +68,7 @@ class Handshake(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     def without_credentials(self) -> Handshake:
         """What is kept of it once the client is in: not the headers, the cookies and `auth`."""
-        return msgspec.structs.replace(
-            self, headers=_NOTHING, cookies=_NOTHING, query=self.query or _NOTHING, auth=None
-        )
+        return msgspec.structs.replace(self, headers=NOTHING, cookies=NOTHING, query=self.query or NOTHING, auth=None)
 
     @property
     def origin(self) -> str | None:

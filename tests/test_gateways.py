@@ -481,10 +481,11 @@ async def test_an_answer_in_the_very_moment_of_its_time_out() -> None:
     member.acknowledged(0, [1])
     with pytest.raises(asyncio.CancelledError):
         await call
-    assert not member._answered
+    asked = member._asked
+    assert asked is not None and not asked.answered
     with pytest.raises(TypeError):
         await member.call("question", object(), 10)
-    assert not member._answered
+    assert not asked.answered
 
 
 class RecordingConnection:

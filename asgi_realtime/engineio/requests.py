@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 from starlette.requests import cookie_parser
 from starlette.types import Scope
 
-from asgi_realtime.messages import GatewayName, Handshake
+from asgi_realtime.messages import NOTHING, GatewayName, Handshake
 
 _PUBLIC = frozenset({b"EIO", b"transport", b"t", b"b64", b"j"})
 """Query parameters that say nothing about who asks. Any other may hold a token, or is one, as `sid` is."""
@@ -61,7 +61,7 @@ class Request:
             path=self._path,
             headers=self._headers,
             query=self.query,
-            cookies=cookie_parser(self._headers.get("cookie", "")),
+            cookies=cookie_parser(self._headers["cookie"]) if "cookie" in self._headers else NOTHING,
             client_address=self.address,
             scheme=self.scheme,
         )

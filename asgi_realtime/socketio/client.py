@@ -168,13 +168,11 @@ class _ConnectDue(weakref.ref[SocketIOClient]):
 class Member:
     """A client's place in one namespace: what a `Connection` writes through."""
 
-    __slots__ = ("_answered", "_client", "_next_ack", "_waiting", "connection", "dialect", "gateway", "opening")
+    __slots__ = ("_asked", "_client", "connection", "dialect", "gateway", "opening")
 
     def __init__(self, client: SocketIOClient, gateway: SocketIOGateway) -> None:
         self._client = client
-        self._answered: dict[int, Callable[[list[Json]], None]] = {}
-        self._waiting: dict[int, asyncio.Future[list[Json]]] = {}
-        self._next_ack = 0
+        self._asked: _Asked | None = None  # until the first question
         self.gateway = gateway
         shared = gateway.dialect
         self.dialect = shared if isinstance(shared, SocketIODialect) else SocketIODialect(gateway.name)
@@ -221,13 +219,15 @@ class Member:
                 answer.set_result(values)
 
         ack_id = self.request(event, [] if data is None else [data], answered)
-        self._waiting[ack_id] = answer
+        asked = self._asked
+        assert asked is not None
+        asked.waiting[ack_id] = answer
         try:
             async with asyncio.timeout(timeout):
                 values = await answer
         finally:
-            self._answered.pop(ack_id, None)
-            self._waiting.pop(ack_id, None)
+            asked.answered.pop(ack_id, None)
+            asked.waiting.pop(ack_id, None)
         return values[0] if len(values) == 1 else values or None
 
     def request(self, event: str, args: Sequence[Any], answered: Callable[[list[Json]], None]) -> int:
@@ -237,12 +237,15 @@ class Member:
         """
         if self.connection is None:
             raise ConnectionError("the client is not connected (yet): ask it once on_connect has returned")
-        ack_id = self._next_ack
+        asked = self._asked
+        if asked is None:
+            asked = self._asked = _Asked()
+        ack_id = asked.next_ack
         frame = self.dialect.event_args(event, args, ack_id)
-        self._next_ack += 1
-        if len(self._answered) >= self.gateway.limits.pending_acks:
-            del self._answered[next(iter(self._answered))]
-        self._answered[ack_id] = answered
+        asked.next_ack += 1
+        if len(asked.answered) >= self.gateway.limits.pending_acks:
+            del asked.answered[next(iter(asked.answered))]
+        asked.answered[ack_id] = answered
         self.connection.push(frame)
         return ack_id
 
@@ -277,7 +280,7 @@ class Member:
 
     def acknowledged(self, ack_id: int, values: list[Json]) -> None:
         """Take an acknowledgement. One that nobody waits for is ignored: it may be late."""
-        answered = self._answered.pop(ack_id, None)
+        answered = None if self._asked is None else self._asked.answered.pop(ack_id, None)
         if answered is not None:
             answered(values)
 
@@ -286,9 +289,21 @@ class Member:
         if self.opening is not None:
             self.opening.cancel()
             self.opening = None
-        self._answered.clear()
-        for answer in self._waiting.values():
-            if not answer.done():
-                answer.set_exception(ConnectionError("the client is gone"))
+        if self._asked is not None:
+            self._asked.answered.clear()
+            for answer in self._asked.waiting.values():
+                if not answer.done():
+                    answer.set_exception(ConnectionError("the client is gone"))
         if self.connection is not None:
             self.gateway.closed(self.connection, reason)
+
+
+class _Asked:
+    """What one client was asked and has not acknowledged. Most are never asked anything."""
+
+    __slots__ = ("answered", "next_ack", "waiting")
+
+    def __init__(self) -> None:
+        self.answered: dict[int, Callable[[list[Json]], None]] = {}
+        self.waiting: dict[int, asyncio.Future[list[Json]]] = {}
+        self.next_ack = 0

@@ -28,8 +28,8 @@ class SocketIOSession:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._states: dict[str, _State] = {}
-        # Closed namespaces, oldest first. Packets already on their way to one are no offence.
-        self._closed: dict[str, None] = {}
+        # Closed namespaces, oldest first, if any. Packets already on their way to one are no offence.
+        self._closed: dict[str, None] | None = None
         self._partial: PartialPacket | None = None
 
     @property
@@ -69,11 +69,12 @@ class SocketIOSession:
         if type(packet) is Connect:
             if state is not None:
                 raise ProtocolError("a CONNECT to a namespace that is connected")
-            self._closed.pop(namespace, None)
+            if self._closed is not None:
+                self._closed.pop(namespace, None)
             self._states[namespace] = _State.ASKED
             return packet
         if state is None:
-            if namespace in self._closed:
+            if self._closed is not None and namespace in self._closed:
                 return None
             raise ProtocolError("a packet for a namespace never connected")
         if type(packet) is Disconnect:
@@ -91,6 +92,8 @@ class SocketIOSession:
         """Close a namespace from our side: refused, or put out. Packets still coming for it are ignored."""
         if self._states.pop(namespace, None) is None:
             return
+        if self._closed is None:
+            self._closed = {}
         self._closed[namespace] = None
         if len(self._closed) > self._limits.namespaces_per_session:
             del self._closed[next(iter(self._closed))]
