@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -89,6 +89,8 @@ def _encode_other(value: Any) -> Any:
     for plain in _PLAIN:
         if isinstance(value, plain):  # of a subclass, such as a template engine's safe text
             return plain(value)
+    if isinstance(value, Mapping):  # such as the claims of a token
+        return dict(value)
     raise TypeError(
         f"cannot encode {type(value).__qualname__}: use a dataclass, a msgspec Struct, a pydantic model or JSON types"
     )

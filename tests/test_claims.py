@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asgi_realtime.catalogue import encode
 from asgi_realtime.claims import Claims
 
 values = st.recursive(
@@ -40,3 +41,10 @@ def test_nobody_changes_what_the_token_said() -> None:
     claims = Claims({"roles": ["reader"]})
     claims["roles"].append("admin")
     assert claims["roles"] == ["reader"]
+
+
+def test_claims_can_be_sent() -> None:
+    assert encode({"you": Claims({"sub": "ann", "roles": ["admin"]})}) == (
+        b'{"you":{"sub":"ann","roles":["admin"]}}',
+        (),
+    )
