@@ -80,7 +80,7 @@ class Inbox:
                 _enter_task(loop, outer)
             if rest is None and self._queue is None:
                 self._busy = False
-                tasks.give_back(stand_in)
+                tasks.spare.append(stand_in)
             else:
                 tasks.engage(stand_in, self._serve(rest, context))
         return False

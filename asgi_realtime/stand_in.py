@@ -15,7 +15,7 @@ class StandIn:
 
     Whoever begins the work before enters the task meanwhile (`asyncio._enter_task`, as "Extending asyncio" has it), so
     that `asyncio.current_task()` is the same before and after the first thing that is waited for. A cancellation that
-    comes in between finds the work where it waits.
+    comes in between finds the work where it waits. Once cancelled, or its loop stopped, it is of no more use.
     """
 
     __slots__ = ("_wanted", "_work", "loop", "task")
@@ -28,11 +28,6 @@ class StandIn:
         run.send(None)  # a task that is cancelled before its first step would never come to the work
         # In a context of its own: whoever happens to be served now has no part in what comes.
         self.task = contextvars.Context().run(functools.partial(loop.create_task, run, name=name))
-
-    @property
-    def fit(self) -> bool:
-        """Whether work can be begun in its name: its loop runs, and nobody has cancelled it, or tried to."""
-        return not self._wanted.done() and not self.task.cancelling() and self.loop.is_running()
 
     def run(self, work: Coroutine[Any, Any, None]) -> None:
         """Have the task run this, soon. For the first and only time."""
@@ -58,8 +53,9 @@ class StandIn:
             except asyncio.CancelledError as error:
                 cancelled = self.task.cancelling()  # or the cancellation was taken back
                 if self._work is None:
-                    if cancelled or self._wanted.done():
+                    if cancelled:
                         raise
+                    self._wanted = self.loop.create_future()
                 elif cancelled:
                     # As with any task that is cancelled while it runs: what it waits for next is cancelled.
                     self.task.uncancel()

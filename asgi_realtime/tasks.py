@@ -21,7 +21,8 @@ class Tasks:
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._stand_ins: list[StandIn] = []
+        self.spare: list[StandIn] = []
+        """Tasks that stand by. Each is for one piece of work that has to wait; others bring it back here."""
         self.closing = False
         """Whether `aclose` is at work."""
 
@@ -35,16 +36,12 @@ class Tasks:
         return task
 
     def stand_in(self) -> StandIn:
-        """Take a task in whose name work can be begun. Then either `engage` it or `give_back`."""
-        while self._stand_ins:
-            stand_in = self._stand_ins.pop()
-            if stand_in.fit:
+        """Take a task in whose name work can be begun. Then either `engage` it or put it back among the `spare`."""
+        while self.spare:
+            stand_in = self.spare.pop()
+            if not stand_in.task.cancelling() and stand_in.loop.is_running():
                 return stand_in
         return StandIn("work of a connection")
-
-    def give_back(self, stand_in: StandIn) -> None:
-        """The work is done already: let the task stand in for the next."""
-        self._stand_ins.append(stand_in)
 
     def engage(self, stand_in: StandIn, work: Coroutine[Any, Any, None]) -> None:
         """Have the task do this, and own it like any other."""
@@ -81,8 +78,8 @@ class Tasks:
             self.closing = False
 
     def _all(self) -> set[asyncio.Task[Any]]:
-        waiting = {stand_in.task for stand_in in self._stand_ins}
-        self._stand_ins.clear()
+        waiting = {stand_in.task for stand_in in self.spare}
+        self.spare.clear()
         return self._tasks | waiting
 
 

@@ -176,8 +176,9 @@ class WebSocket:
         """Take one packet. True: no more before the session is ready."""
         session = self._session
         try:
-            if len(packet) > self._limit or (
-                isinstance(packet, str) and not packet.isascii() and len(packet.encode()) > self._limit
+            size = len(packet)
+            if size > self._limit or (
+                not packet.isascii() and isinstance(packet, str) and len(packet.encode()) > self._limit
             ):
                 session.abort("transport error", 1009)
             else:

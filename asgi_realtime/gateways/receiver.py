@@ -105,22 +105,20 @@ class Receiver:
     # Handling
 
     def dispatch(self, connection: Connection, event: str, sent: Sequence[Json]) -> Coroutine[Any, Any, Any]:
-        """Call the handler of an event. What it returns is what the coroutine returns.
+        """Call what handles an event that has no declared handler. What it returns is what the coroutine returns.
 
         Raises:
-            InvalidMessage: for an event without a handler, or values that do not fit it.
+            InvalidMessage: if nothing does.
         """
-        begin = self._handlers.get(event)
-        if begin is None:
-            raise InvalidMessage("unknown event")
-        return begin(connection, sent)
+        raise InvalidMessage("unknown event")
 
     def _handle(
         self, connection: Connection, event: str, sent: Sequence[Json], acknowledge: Acknowledge | None
     ) -> Rest:
         """Handle an event as far as its handler runs without waiting: most end there, and need no timer."""
         try:
-            work = self.dispatch(connection, event, sent)
+            begin = self._handlers.get(event)
+            work = self.dispatch(connection, event, sent) if begin is None else begin(connection, sent)
             try:
                 waiting = work.send(None)
             except StopIteration as done:

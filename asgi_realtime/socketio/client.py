@@ -61,9 +61,9 @@ class SocketIOClient:
             ProtocolError: if the client broke the protocol; its session ends.
         """
         packet = self.packets.receive(message)
+        if type(packet) is Event:
+            return self._members[packet.namespace].receive(packet.name, packet.args, packet.ack_id)
         match packet:
-            case Event(namespace=namespace, name=name, args=args, ack_id=ack_id):
-                return self._members[namespace].receive(name, args, ack_id)
             case Ack(namespace=namespace, ack_id=ack_id, args=args):
                 self._members[namespace].acknowledged(ack_id, args)
             case Connect(namespace=namespace, auth=auth):

@@ -114,6 +114,8 @@ def decode(text: str, limits: Limits) -> InboundPacket | PartialPacket:
     Raises:
         ProtocolError: for everything that is not a packet a client may send, or is over a limit.
     """
+    if text.startswith("2["):  # what most of them are
+        return _decode_event("/", "", text[1:], limits)
     header = _HEADER.match(text)
     if header is None:
         raise ProtocolError("unknown packet type")
@@ -198,8 +200,8 @@ def _decode_payload(body: str) -> Json:
         raise ProtocolError("a payload that is not JSON") from None
     except RecursionError:
         raise ProtocolError("a payload nested too deeply") from None
-    # Counting brackets costs nothing and rules deep nesting out for nearly every packet.
-    if body.count("[") + body.count("{") > MAX_NESTING and _is_too_deep(payload):
+    # The length, or brackets that are counted, rule deep nesting out for nearly every packet.
+    if len(body) > 2 * MAX_NESTING and body.count("[") + body.count("{") > MAX_NESTING and _is_too_deep(payload):
         raise ProtocolError("a payload nested too deeply")
     return payload
 

@@ -63,6 +63,7 @@ class ServerGateway(SocketIOGateway):
 
     def __init__(self, server: SocketIOServer, namespace: str) -> None:
         super().__init__(namespace, authenticator=_anybody)
+        self.functions.clear()  # every event is the server's, whatever its name
         self._server = server
         self._frames = SocketIODialect(namespace)
         self._leaving: dict[ConnectionId, Connection] = {}
