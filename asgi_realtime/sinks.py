@@ -8,9 +8,16 @@ import sys
 from array import array
 from asyncio.selector_events import _SelectorSocketTransport  # type: ignore[attr-defined]
 from collections.abc import Iterable
+from time import monotonic
 from typing import Final, Protocol
 
+from asgi_realtime.contention import LOST, Contention
+
 NO_DESCRIPTOR: Final = -1
+_STRETCH: Final = 64
+"""Clients written to between two looks at the clock."""
+_contention = Contention()
+"""The interpreter has one lock."""
 
 
 class Sink(Protocol):
@@ -48,16 +55,17 @@ class Sinks:
     The kernel is asked directly. A descriptor is a number in an array, while a transport is some
     ten places in memory, and after a `send` into the kernel the processor's caches hold none of
     the next client's. The transport takes over where the kernel does not take everything, or
-    fails: it knows what to do then.
+    fails: it knows what to do then; and where other threads want the interpreter, see `Contention`.
 
     An event loop tells a protocol `connection_lost` before it closes the descriptor, which is then
     another connection's. By the end of that call the client has no sink any more, and whoever
     keeps `Sinks` has made new ones before the next write.
     """
 
-    __slots__ = ("_by_descriptor", "_descriptors", "_others")
+    __slots__ = ("_by_descriptor", "_contention", "_descriptors", "_others")
 
-    def __init__(self, sinks: Iterable[Sink]) -> None:
+    def __init__(self, sinks: Iterable[Sink], contention: Contention = _contention) -> None:
+        self._contention = contention
         self._by_descriptor: list[Sink] = []
         self._others: list[Sink] = []
         for sink in sinks:
@@ -66,16 +74,31 @@ class Sinks:
 
     def write(self, wire: bytes) -> None:
         """Write the same bytes to each."""
-        size, ask = len(wire), os.write
-        for place, descriptor in enumerate(self._descriptors):
-            try:
-                taken = ask(descriptor, wire)
-            except OSError:  # no room, or no client any more
-                taken = 0
-            if taken != size:
-                self._by_descriptor[place].write(wire[taken:])
+        for sink in self._by_descriptor[self._write_to_descriptors(wire) :]:
+            sink.write(wire)
         for sink in self._others:
             sink.write(wire)
+
+    def _write_to_descriptors(self, wire: bytes) -> int:
+        """Write to as many as is wise, and return how many."""
+        size, ask, now = len(wire), os.write, monotonic()
+        descriptors, count = self._descriptors, 0
+        while count < len(descriptors) and not self._contention.lasts(now):
+            begun = now
+            for place, descriptor in enumerate(descriptors[count : count + _STRETCH], count):
+                try:
+                    taken = ask(descriptor, wire)
+                except OSError:  # no room, or no client any more
+                    taken = 0
+                if taken != size:
+                    self._by_descriptor[place].write(wire[taken:])
+            count += _STRETCH
+            now = monotonic()
+            if now - begun > LOST:
+                self._contention.noticed(now)
+            elif count >= len(descriptors):
+                self._contention.gone()
+        return count
 
 
 def descriptor_of(transport: asyncio.BaseTransport) -> int:

@@ -13,7 +13,19 @@ PACKAGE = Path(__file__).parent.parent / "asgi_realtime"
 
 FLOORS = (
     {
-        *("errors", "keys", "limits", "loop_calls", "messages", "metrics", "rfc6455", "settings", "stand_in", "tasks"),
+        *(
+            "contention",
+            "errors",
+            "keys",
+            "limits",
+            "loop_calls",
+            "messages",
+            "metrics",
+            "rfc6455",
+            "settings",
+            "stand_in",
+            "tasks",
+        ),
         *("threads", "timestamps"),
     },
     {"auth", "catalogue", "claims", "event_rates", "frame_transport", "jwks", "origins", "revocations", "sinks"},

@@ -7,6 +7,7 @@ import contextlib
 import os
 import socket
 import struct
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -16,6 +17,7 @@ import uvloop
 from fastapi import FastAPI
 
 from asgi_realtime import Connection, Handshake, Identity, RealtimeMiddleware, Settings, WebSocketGateway
+from asgi_realtime.contention import LOST, Contention
 from asgi_realtime.messages import UserId
 from asgi_realtime.sinks import NO_DESCRIPTOR, Sinks, descriptor_of
 from asgi_realtime.uvicorn import WebSocketProtocol
@@ -185,6 +187,42 @@ def test_one_that_fails_concerns_no_other(loop: Callable[[], asyncio.AbstractEve
             await servers[1].lost.wait()
 
     run(loop, test)
+
+
+class Slow:
+    """A sink that keeps the loop from its work for as long as a busy thread keeps the interpreter's lock."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self.written: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self.written.append(data)
+        begun = time.monotonic()
+        while time.monotonic() - begun <= LOST:
+            pass
+
+
+def test_when_somebody_else_has_the_interpreter_transports_write() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.setblocking(False)
+        through_transports: list[bytes] = []
+
+        class Free:
+            descriptor = ours.fileno()
+
+            def write(self, data: bytes) -> None:
+                through_transports.append(data)
+
+        contention = Contention()
+        slow = Slow(10**6)  # no such descriptor: its write fails, and it is asked instead
+        Sinks([slow, *[Free()] * 200], contention).write(b"b")
+        assert slow.written == [b"b"]
+        assert theirs.recv(1000) == b"b" * 63, "it is noticed after a stretch of 64"
+        assert through_transports == [b"b"] * 137
+        Sinks([Free()] * 200, contention).write(b"c")
+        assert through_transports[-200:] == [b"c"] * 200, "and is taken to last for a while"
 
 
 @pytest.mark.parametrize("loop", LOOPS)
