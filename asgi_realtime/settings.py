@@ -101,7 +101,8 @@ class Settings:
     """`MEW_HOST_THREADS`: threads for your synchronous services, handlers and hooks. When all are busy, calls wait for
     one, at most `MEW_HANDLER_TIMEOUT`."""
     fast_writes: bool = True
-    """`MEW_FAST_WRITES`: write past ASGI `send`, straight to the transport, on servers that are known (uvicorn)."""
+    """`MEW_FAST_WRITES`: write past ASGI `send`, straight to the transport or its socket, on servers that are known
+    (uvicorn)."""
     compression: bool = False
     """`MEW_COMPRESSION`: compress messages of 1 KiB or more, once for all who offer it (our protocol class)."""
     history_size: int = 1_000

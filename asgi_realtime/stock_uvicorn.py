@@ -1,4 +1,4 @@
-"""Writing past ASGI `send` on a stock uvicorn: whole frames to the transport, at once, in order with its own.
+"""Writing past ASGI `send` on a stock uvicorn: whole frames to the transport or its socket, in order with its own.
 
 A WebSocket frame is atomic on the wire, so one may be written beside the server's state machine
 between any two of its own, also where permessage-deflate was negotiated (with RSV1 clear a frame is

@@ -6,7 +6,7 @@ import asyncio
 import heapq
 import logging
 import types
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from typing import Any, Protocol, TypeVar
 
@@ -83,37 +83,37 @@ class Tasks:
         return self._tasks | waiting
 
 
+def _run(step: Callable[[Any], Any], value: Any) -> Any:
+    return step(value)
+
+
 @types.coroutine
-def go_on(work: Coroutine[Any, Any, T], waiting: Any) -> Generator[Any, Any, T]:
-    """Await what is left of a coroutine that was begun by `send(None)`, which returned `waiting`."""
+def go_on(work: Coroutine[Any, Any, T], waiting: Any, run: Callable[..., Any] = _run) -> Generator[Any, Any, T]:
+    """Await what is left of a coroutine that was begun by `send(None)`, which returned `waiting`.
+
+    `run` calls each step of it: in another context, say.
+    """
     while True:
         try:
             try:
                 sent = yield waiting
             except BaseException as error:  # a cancellation: the coroutine's to deal with
-                waiting = work.throw(error)
+                waiting = run(work.throw, error)
             else:
-                waiting = work.send(sent)
+                waiting = run(work.send, sent)
         except StopIteration as done:
             result: T = done.value
             return result
 
 
-@types.coroutine
-def within(context: Context, work: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
+async def within(context: Context, work: Coroutine[Any, Any, T]) -> T:
     """Await a coroutine, each step of it in this context."""
     try:
         waiting = context.run(work.send, None)
-        while True:
-            try:
-                sent = yield waiting
-            except BaseException as error:  # a cancellation: the coroutine's to deal with
-                waiting = context.run(work.throw, error)
-            else:
-                waiting = context.run(work.send, sent)
     except StopIteration as done:
         result: T = done.value
         return result
+    return await go_on(work, waiting, context.run)
 
 
 async def in_time(seconds: float, work: Coroutine[Any, Any, T]) -> T:

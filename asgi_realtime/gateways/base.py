@@ -17,13 +17,13 @@ import msgspec
 
 from asgi_realtime.auth import Authenticator
 from asgi_realtime.broadcaster import Broadcaster
-from asgi_realtime.catalogue import EventDeclaration, down, encode
+from asgi_realtime.catalogue import EventDeclaration, down
 from asgi_realtime.connection import Connection, Dialect, Transport
 from asgi_realtime.errors import Disconnect, Forbidden, Refusal, Unauthorized
 from asgi_realtime.gateways.expiry import Expiry
 from asgi_realtime.gateways.handlers import check_event
 from asgi_realtime.gateways.parts import Parts
-from asgi_realtime.gateways.receiver import Acknowledge, Receiver, ends_this_task
+from asgi_realtime.gateways.receiver import Receiver, ends_this_task
 from asgi_realtime.gateways.replies import Complaint, Refused
 from asgi_realtime.inbox import Inbox
 from asgi_realtime.limits import Limits
@@ -32,7 +32,6 @@ from asgi_realtime.messages import (
     Frame,
     Handshake,
     Identity,
-    Json,
     Publication,
     RoomName,
     UserId,
@@ -75,7 +74,6 @@ class Gateway(Receiver):
         self._parts: Parts | None = None
         self._broadcaster: Broadcaster
         self._authenticate: Authenticator
-        self.dialect: Dialect
         self.origins: OriginPolicy
         """Who may connect, once it is mounted: what `MEW_CORS_ORIGINS` names, and `extra_origins`."""
 
@@ -131,20 +129,6 @@ class Gateway(Receiver):
     def choose(self, publication: Publication, recipients: Sequence[Connection]) -> Sequence[Connection]:
         """Say which of the recipients here get a publication, at the moment of its delivery. Must not wait."""
         return recipients
-
-    def refuse(
-        self,
-        connection: Connection,
-        event: str,
-        sent: Sequence[Json],
-        refusal: Refusal,
-        acknowledge: Acknowledge | None,
-    ) -> None:
-        """Tell a client no: by its acknowledgement where it waits for one, else by the event `error`."""
-        if acknowledge is not None:
-            acknowledge([Refused(code=refusal.reply_code, message=refusal.message)])
-        else:
-            self.reply(connection, "error", Complaint(refusal.reply_code, refusal.message))
 
     # What the composition root calls
 
@@ -278,12 +262,6 @@ class Gateway(Receiver):
             if ends_this_task(error):
                 raise
             logger.error("%s: %s failed: %r", self.name, name, error, exc_info=not isinstance(error, TimeoutError))
-
-    # For subclasses
-
-    def reply(self, connection: Connection, event: str, data: Any) -> None:
-        """Send an event to one client from code that cannot wait."""
-        connection.push(self.dialect.event(event, *encode(data)))
 
     # Tokens
 

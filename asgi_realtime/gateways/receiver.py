@@ -9,10 +9,12 @@ from time import monotonic
 from typing import Any, TypeAlias
 
 from asgi_realtime.broadcaster import Broadcaster
-from asgi_realtime.connection import Connection
+from asgi_realtime.catalogue import encode
+from asgi_realtime.connection import Connection, Dialect
 from asgi_realtime.errors import Disconnect, InvalidMessage, RateLimited, Refusal
 from asgi_realtime.event_rates import EventRates
 from asgi_realtime.gateways.handlers import Begin, beginning, declared
+from asgi_realtime.gateways.replies import Complaint, Refused
 from asgi_realtime.inbox import Rest
 from asgi_realtime.limits import Limits
 from asgi_realtime.messages import GatewayName, Json
@@ -36,6 +38,7 @@ class Receiver:
         self.functions: dict[str, Callable[..., Any]] = declared(self)
         self._handlers: dict[str, Begin] = {}
         self._injected: Broadcaster | None = None
+        self.dialect: Dialect
         self._rates: EventRates
         self._event_burst: int
         self._handler_timeout: float
@@ -66,8 +69,15 @@ class Receiver:
         refusal: Refusal,
         acknowledge: Acknowledge | None,
     ) -> None:
-        """Tell a client no."""
-        raise NotImplementedError
+        """Tell a client no: by its acknowledgement where it waits for one, else by the event `error`."""
+        if acknowledge is not None:
+            acknowledge([Refused(code=refusal.reply_code, message=refusal.message)])
+        else:
+            self.reply(connection, "error", Complaint(refusal.reply_code, refusal.message))
+
+    def reply(self, connection: Connection, event: str, data: Any) -> None:
+        """Send an event to one client from code that cannot wait."""
+        connection.push(self.dialect.event(event, *encode(data)))
 
     # Entry points of the transports
 

@@ -15,6 +15,7 @@ from asgi_realtime.rfc6455.frames import ABNORMAL, close, ping, pong
 from asgi_realtime.rfc6455.parser import Close, FrameError, Parser, Ping, Pong
 from asgi_realtime.sinks import descriptor_of
 from asgi_realtime.uvicorn.conversation import Conversation
+from asgi_realtime.uvicorn.nobody import NOBODY
 from asgi_realtime.uvicorn.server import Server, logger
 
 _MAX_UNREAD_PONGS: Final = 65_536
@@ -254,14 +255,14 @@ class WebSocketProtocol(asyncio.Protocol):
         if self.is_open:
             self._write_close(code, reason, self.close_timeout)
             self._ended = code, reason
-            self._reader = _NOBODY
+            self._reader = NOBODY
             self.resume()  # or the client's answer would not be seen
 
     def abort(self) -> None:
         """Cut the connection."""
         self.is_open = False
         self._hold()
-        self._reader = _NOBODY
+        self._reader = NOBODY
         self.transport.abort()
 
     # Reading
@@ -347,7 +348,7 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def _end(self) -> None:
         """Tell the reader, once."""
-        reader, self._untold, self._reader = self._untold, None, _NOBODY
+        reader, self._untold, self._reader = self._untold, None, NOBODY
         if reader is not None:
             try:
                 reader.closed(*(self._ended or (ABNORMAL, "")))
@@ -385,18 +386,3 @@ class WebSocketProtocol(asyncio.Protocol):
             self.transport.write(ping())
             self._deadline = now + (timeout or interval)
         self._pinged = silent and timeout is not None
-
-
-class _Nobody:
-    """Who reads after the end."""
-
-    __slots__ = ()
-
-    def received(self, message: str | bytes) -> None:
-        """Forget it."""
-
-    def closed(self, code: int, reason: str) -> None:
-        """Known already."""
-
-
-_NOBODY = _Nobody()

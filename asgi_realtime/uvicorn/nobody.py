@@ -1,0 +1,20 @@
+"""Who reads a WebSocket after its end."""
+
+from __future__ import annotations
+
+from typing import Final
+
+
+class Nobody:
+    """Forgets what comes."""
+
+    __slots__ = ()
+
+    def received(self, message: str | bytes) -> None:
+        """Forget a message."""
+
+    def closed(self, code: int, reason: str) -> None:
+        """Known already."""
+
+
+NOBODY: Final = Nobody()
