@@ -35,5 +35,5 @@ class Contention:
         self._wait = min(self._wait * 2, _LONGEST)
 
     def gone(self) -> None:
-        """A whole fan-out went without."""
+        """A whole fan-out, and not a small one, went without."""
         self._wait = _SHORTEST

@@ -225,6 +225,25 @@ def test_when_somebody_else_has_the_interpreter_transports_write() -> None:
         assert through_transports[-200:] == [b"c"] * 200, "and is taken to last for a while"
 
 
+def test_a_small_fan_out_that_goes_well_proves_nothing() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+
+        class Few:
+            descriptor = ours.fileno()
+
+            def write(self, data: bytes) -> None:
+                raise AssertionError("the kernel takes everything")
+
+        contention = Contention()
+        for _ in range(2):
+            contention.noticed(0.0)  # long ago
+        Sinks([Few()] * 10, contention).write(b"a")
+        assert theirs.recv(100) == b"a" * 10
+        contention.noticed(0.0)
+        assert contention.lasts(3.9), "the third pause is the third"
+
+
 @pytest.mark.parametrize("loop", LOOPS)
 def test_bytes_that_are_to_be_encrypted_have_no_descriptor(
     loop: Callable[[], asyncio.AbstractEventLoop], tmp_path: Path
