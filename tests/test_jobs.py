@@ -363,7 +363,7 @@ async def test_a_thread_that_waits_is_let_go_when_the_gateway_stops() -> None:
 
 def test_frames_to_the_letter() -> None:
     gateway = JobsGateway()
-    error = json.loads(str(gateway.rejected(Refusal("whatever", code="UNAUTHORIZED")).messages[0]))
+    error = json.loads(str(gateway.rejected_frame(Refusal("whatever", code="UNAUTHORIZED")).messages[0]))
     assert list(error) == ["type", "message", "code", "timestamp"]
-    pong = json.loads(str(gateway.pong().messages[0]))
+    pong = json.loads(str(gateway.pong_frame().messages[0]))
     assert list(pong) == ["type", "timestamp"]

@@ -174,7 +174,7 @@ class ChatGateway(WebSocketGateway):
     # Messages
 
     @on("message")
-    async def message(self, sent: NewChatMessage, connection: Connection) -> None:
+    async def _on_message(self, sent: NewChatMessage, connection: Connection) -> None:
         """Checked, saved by the host, delivered, and only then acknowledged with `ack`."""
         message = _checked(sent, connection.identity)
         saved: SavedMessage = await call_host(self._service.save_message, connection.identity, message)
@@ -182,10 +182,10 @@ class ChatGateway(WebSocketGateway):
             await ChatBroadcaster(self.broadcaster).message(
                 _with_sender(saved.message), owed=saved.owed, except_=connection.id
             )
-        self.reply(connection, "ack", MessageAck(message.id))
+        self.push_event(connection, "ack", MessageAck(message.id))
 
     @on("read")
-    async def read(self, read: Read, identity: Identity) -> None:
+    async def _on_read(self, read: Read, identity: Identity) -> None:
         """The host marks the chat as read."""
         if not _is_id(read.chat_id):
             raise _missing()
@@ -193,17 +193,17 @@ class ChatGateway(WebSocketGateway):
 
     # What a client reads
 
-    def rejected(self, refusal: Refusal) -> Frame | None:
+    def rejected_frame(self, refusal: Refusal) -> Frame | None:
         """`auth_error`; or `error`, where it is not the token that was wrong."""
         if refusal.reply_code != "UNAUTHORIZED":
-            return self.error(refusal, None)
+            return self.error_frame(refusal, None)
         return self.wire.event_args("auth_error", [{"message": _TEXTS["UNAUTHORIZED"]}])
 
-    def early(self, event: str) -> Frame | None:
+    def early_frame(self, event: str) -> Frame | None:
         """Not authenticated."""
-        return self.error(Refusal("未认证"), None)
+        return self.error_frame(Refusal("未认证"), None)
 
-    def refuse(
+    def send_refusal(
         self,
         connection: Connection,
         event: str,
@@ -216,9 +216,9 @@ class ChatGateway(WebSocketGateway):
             refusal = Refusal("未知的消息类型")
         elif isinstance(refusal, InvalidMessage):
             refusal = _missing()
-        super().refuse(connection, event, sent, refusal, acknowledge)
+        super().send_refusal(connection, event, sent, refusal, acknowledge)
 
-    def error(self, refusal: Refusal, sent: Json) -> Frame:
+    def error_frame(self, refusal: Refusal, sent: Json) -> Frame:
         """`error`, with the id of the message it is about, if it has one."""
         message_id: Json = sent.get("id") if isinstance(sent, dict) else None
         text = _TEXTS.get(refusal.reply_code, refusal.message)

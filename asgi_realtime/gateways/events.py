@@ -142,7 +142,7 @@ class EventsGateway(SocketIOGateway):
         return [settings.events_cors_origin] if settings.events_cors_origin else []
 
     @on("join")
-    async def join(self, asked: RoomRequest, connection: Connection) -> InRoom:
+    async def _on_join(self, asked: RoomRequest, connection: Connection) -> InRoom:
         """Enter the room, if the host lets the user; its other members get `user:joined`."""
         room = asked.room
         allowed = None
@@ -157,7 +157,7 @@ class EventsGateway(SocketIOGateway):
         return InRoom(room=room)
 
     @on("leave")
-    async def leave(self, asked: RoomRequest, connection: Connection) -> InRoom:
+    async def _on_leave(self, asked: RoomRequest, connection: Connection) -> InRoom:
         """Leave the room; all who are in it get `user:left`."""
         if asked.room in connection.rooms:
             await connection.leave(asked.room)
@@ -165,7 +165,7 @@ class EventsGateway(SocketIOGateway):
         return InRoom(room=asked.room)
 
     @on("message")
-    async def message(self, new: NewMessage, connection: Connection) -> Success:
+    async def _on_message(self, new: NewMessage, connection: Connection) -> Success:
         """Say something to everybody in the room, which one must be in; without a room to everybody else."""
         if new.room is not None and new.room not in connection.rooms:
             raise Forbidden(NO_ACCESS)
@@ -182,7 +182,7 @@ class EventsGateway(SocketIOGateway):
             await self.broadcaster.broadcast_to_room(new.room, "message", message)
         return Success()
 
-    def refuse(
+    def send_refusal(
         self,
         connection: Connection,
         event: str,
@@ -195,7 +195,7 @@ class EventsGateway(SocketIOGateway):
         if acknowledge is not None:
             acknowledge([Failure(message=text)])
         else:
-            self.reply(connection, "error", Problem(text))
+            self.push_event(connection, "error", Problem(text))
 
     async def on_start(self) -> None:
         """The host's hook `initialised`."""

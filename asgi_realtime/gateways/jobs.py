@@ -92,27 +92,27 @@ class JobsGateway(WebSocketGateway):
         """One of the three tokens, whichever are configured."""
         return JobsAuthenticator(parts)
 
-    def accepted(self, connection: Connection) -> Frame:
+    def accepted_frame(self, connection: Connection) -> Frame:
         """Who it is, and how often it should ping."""
         established = ConnectionEstablished(
             client_id=connection.id, timestamp=written(), heartbeat_interval=self._heartbeat
         )
         return self.wire.flat("connection_established", established)
 
-    def rejected(self, refusal: Refusal) -> Frame:
+    def rejected_frame(self, refusal: Refusal) -> Frame:
         """An `error`; about a token it says nothing but that."""
         if refusal.reply_code == Unauthorized.code:
             refusal = Unauthorized("Authentication failed")
-        return self.error(refusal, None)
+        return self.error_frame(refusal, None)
 
     # What clients send
 
-    def pong(self) -> Frame:
+    def pong_frame(self) -> Frame:
         """With the server's time."""
         return self.wire.flat("pong", Pong())
 
     @on("join_job")
-    async def join_job(self, job: JobReference, connection: Connection) -> None:
+    async def _on_join_job(self, job: JobReference, connection: Connection) -> None:
         """Joins a job, whose last known `job_status` follows at once."""
         service = self._service
         if service is None:
@@ -126,11 +126,11 @@ class JobsGateway(WebSocketGateway):
         )
 
     @on("leave_job")
-    async def leave_job(self, job: JobReference, connection: Connection) -> None:
+    async def _on_leave_job(self, job: JobReference, connection: Connection) -> None:
         """Leaves a job."""
         await connection.leave(job.job_id)
 
-    def error(self, refusal: Refusal, sent: Json) -> Frame:
+    def error_frame(self, refusal: Refusal, sent: Json) -> Frame:
         """Flat, and with one of six codes: any other of the host's is `FORBIDDEN`."""
         problem = Problem(message=refusal.message, code=CODES.get(refusal.reply_code, "FORBIDDEN"))
         return self.wire.flat("error", problem)

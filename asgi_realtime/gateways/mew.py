@@ -116,11 +116,11 @@ class MewGateway(SocketIOGateway):
         await self.broadcaster.broadcast_to_all("PRESENCE_UPDATE", PresenceUpdate(user_id, status), except_=except_)
 
     @on("message/create")
-    async def message_create(self, message: MessageCreate, identity: Identity) -> None:
+    async def _on_message_create(self, message: MessageCreate, identity: Identity) -> None:
         """Hand the message to the host. The result arrives as `MESSAGE_CREATE`."""
         await call_host(self._service.create_message, identity, message, MewBroadcaster(self.broadcaster))
 
-    def refuse(
+    def send_refusal(
         self,
         connection: Connection,
         event: str,
@@ -130,9 +130,9 @@ class MewGateway(SocketIOGateway):
     ) -> None:
         """Whatever went wrong with a message, its sender alone hears the one sentence of the contract."""
         if event == "message/create":
-            self.reply(connection, "error", FailedMessage("Failed to create message"))
+            self.push_event(connection, "error", FailedMessage("Failed to create message"))
         else:
-            super().refuse(connection, event, sent, refusal, acknowledge)
+            super().send_refusal(connection, event, sent, refusal, acknowledge)
 
 
 class MewBroadcaster(TypedBroadcaster):

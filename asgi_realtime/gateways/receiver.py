@@ -61,7 +61,7 @@ class Receiver:
         self._injected = broadcaster
         self._handlers = {event: beginning(event, function, broadcaster) for event, function in self.functions.items()}
 
-    def refuse(
+    def send_refusal(
         self,
         connection: Connection,
         event: str,
@@ -73,9 +73,9 @@ class Receiver:
         if acknowledge is not None:
             acknowledge([Refused(code=refusal.reply_code, message=refusal.message)])
         else:
-            self.reply(connection, "error", Complaint(refusal.reply_code, refusal.message))
+            self.push_event(connection, "error", Complaint(refusal.reply_code, refusal.message))
 
-    def reply(self, connection: Connection, event: str, data: Any) -> None:
+    def push_event(self, connection: Connection, event: str, data: Any) -> None:
         """Send an event to one client from code that cannot wait."""
         connection.push(self.dialect.event(event, *encode(data)))
 
@@ -110,7 +110,7 @@ class Receiver:
         if connection.inbox.refused > self._event_burst:
             connection.end(1008, "too many events")
         else:
-            self.refuse(connection, event, sent, RateLimited("too many events"), acknowledge)
+            self.send_refusal(connection, event, sent, RateLimited("too many events"), acknowledge)
 
     # Handling
 
@@ -166,14 +166,14 @@ class Receiver:
     ) -> None:
         """Tell the client that its event was refused, or failed; a failure is logged."""
         if isinstance(error, Refusal):
-            self.refuse(connection, event, sent, error, acknowledge)
+            self.send_refusal(connection, event, sent, error, acknowledge)
         elif isinstance(error, Disconnect):
             connection.end(error.code, error.reason)
         elif ends_this_task(error):
             raise error
         else:
             logger.error("%s: %s failed: %r", self.name, event, error, exc_info=_traceback(error))
-            self.refuse(connection, event, sent, Refusal("internal error", code="INTERNAL"), acknowledge)
+            self.send_refusal(connection, event, sent, Refusal("internal error", code="INTERNAL"), acknowledge)
 
 
 def _values(result: Any) -> list[Json]:

@@ -39,7 +39,7 @@ class SocketIOGateway(Gateway):
         return JWTAuthenticator(parts.require_verifier(), [from_auth("token"), from_bearer()], parts.revocations)
 
     @on("auth/refresh")
-    async def auth_refresh(self, new: NewToken, connection: Connection) -> Success:
+    async def _on_auth_refresh(self, new: NewToken, connection: Connection) -> Success:
         """Replace the token of a live connection by one of the same user (PROTOCOLS.md, "Additions")."""
         await self.refresh_token(connection, new["token"])
         return Success()

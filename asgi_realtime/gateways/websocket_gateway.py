@@ -116,44 +116,44 @@ class WebSocketGateway(Gateway):
         return JWTAuthenticator(parts.require_verifier(), sources, parts.revocations)
 
     @on("auth")
-    async def auth(self, new: NewToken, connection: Connection) -> None:
+    async def _on_auth(self, new: NewToken, connection: Connection) -> None:
         """A second `auth` frame replaces the token (PROTOCOLS.md, "Additions"). It must name the same user."""
         await self.refresh_token(connection, new["token"])
-        answer = self.accepted(connection)
+        answer = self.accepted_frame(connection)
         if answer is not None:
             connection.push(answer)
 
     # What a client reads. Called from the read loop: none of these may wait
 
-    def accepted(self, connection: Connection) -> Frame | None:
+    def accepted_frame(self, connection: Connection) -> Frame | None:
         """The first frame after authentication. What `on_connect` sends comes right after it."""
         return self.wire.event_args("auth_success", [Authenticated(connection.identity.user_id)])
 
-    def rejected(self, refusal: Refusal) -> Frame | None:
+    def rejected_frame(self, refusal: Refusal) -> Frame | None:
         """The frame that a client gets which is not let in. It is then closed with `close_code(refusal)`."""
         return self.wire.event_args("auth_error", [Unauthenticated(refusal.message)])
 
-    def early(self, event: str) -> Frame | None:
+    def early_frame(self, event: str) -> Frame | None:
         """The answer to an event (`auth` and `ping` aside) before authentication."""
-        return self.error(Unauthorized("authenticate first"), None)
+        return self.error_frame(Unauthorized("authenticate first"), None)
 
-    def pong(self) -> Frame:
+    def pong_frame(self) -> Frame:
         """The answer to `ping`."""
         return self.wire.event("pong")
 
-    def error(self, refusal: Refusal, sent: Json) -> Frame:
+    def error_frame(self, refusal: Refusal, sent: Json) -> Frame:
         """How a client is told no, or that something failed. `sent` is the payload it is about, if it could be read."""
         return self.wire.event_args("error", [Complaint(refusal.reply_code, refusal.message)])
 
     def close_code(self, refusal: Refusal) -> int:
-        """The close code after `rejected`, or after the `error` that answers a hostile frame.
+        """The close code after `rejected_frame`, or after the `error` that answers a hostile frame.
 
         A failure of ours, or too many connections of a user, close with 1013, try again later;
         `TOO_LARGE` with 1009; the rest with 1008.
         """
         return _CLOSE_CODES.get(refusal.reply_code, 1008)
 
-    def refuse(
+    def send_refusal(
         self,
         connection: Connection,
         event: str,
@@ -162,4 +162,4 @@ class WebSocketGateway(Gateway):
         acknowledge: Acknowledge | None,
     ) -> None:
         """Tell a client no, by `error`."""
-        connection.push(self.error(refusal, sent[0] if sent else None))
+        connection.push(self.error_frame(refusal, sent[0] if sent else None))

@@ -128,7 +128,7 @@ class ServerGateway(SocketIOGateway):
             raise _NotHandled
         return result
 
-    def refuse(
+    def send_refusal(
         self,
         connection: Connection,
         event: str,

@@ -142,7 +142,7 @@ class WebSocketClient:
     def accept(self, connection: Connection) -> Frame | None:
         """The client is in."""
         self._connection = connection
-        return self._gateway.accepted(connection)
+        return self._gateway.accepted_frame(connection)
 
     # The life of the WebSocket
 
@@ -268,7 +268,7 @@ class WebSocketClient:
         if kind != "ping":
             full = self._gateway.receive(connection, kind, sent, None)
         elif self._gateway.admits(connection, kind, sent, None):
-            self.push(self._gateway.pong())
+            self.push(self._gateway.pong_frame())
         if self._interrupt is None and self._frames is not None:  # detached: no loop looks after these
             if self._gateway.idle_timeout is not None:
                 self._silent_since = self._clock()
@@ -285,7 +285,7 @@ class WebSocketClient:
         elif self._early > self._limits.event_burst:
             self._hostile(Unauthorized("authenticate first"), "parse error")
         else:
-            answer = self._gateway.pong() if kind == "ping" else self._gateway.early(kind)
+            answer = self._gateway.pong_frame() if kind == "ping" else self._gateway.early_frame(kind)
             if answer is not None:
                 self.push(answer)
 
@@ -293,7 +293,7 @@ class WebSocketClient:
 
     def _reject(self, refusal: Refusal) -> None:
         """Not let in: say so, and close."""
-        answer = self._gateway.rejected(refusal)
+        answer = self._gateway.rejected_frame(refusal)
         if answer is not None:
             self.push(answer)
         self.close(self._gateway.close_code(refusal), refusal.message)
@@ -301,7 +301,7 @@ class WebSocketClient:
     def _hostile(self, refusal: Refusal, ended_by: str) -> None:
         """Nothing a client of ours would send: answer it, and close."""
         logger.info("%s: a client broke the protocol: %s", self._gateway.name, refusal.message)
-        self.push(self._gateway.error(refusal, None))
+        self.push(self._gateway.error_frame(refusal, None))
         self._finish(self._gateway.close_code(refusal), refusal.message, ended_by)
 
     def overflowed(self) -> None:
