@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from msgspec import UNSET
+
 from asgi_realtime.broker.base import Broker
 from asgi_realtime.catalogue import encode
 from asgi_realtime.connection import Connection, Dialect
@@ -113,7 +115,7 @@ class Broadcaster:
         self,
         room: str,
         event: str,
-        data: Any = None,
+        data: Any = UNSET,
         *,
         gateway: str | None = None,
         except_: str | Iterable[str] = (),
@@ -122,6 +124,7 @@ class Broadcaster:
     ) -> Receipt:
         """Send an event to everybody in a room.
 
+        Without `data` (`msgspec.UNSET`) the event has no payload. None is a payload: JSON's `null`.
         `except_` leaves out connections by id. A volatile event skips history and may be dropped
         for clients that are behind. The same `key` again within the history's lifetime sends
         nothing and returns the first receipt.
@@ -133,7 +136,7 @@ class Broadcaster:
         self,
         user_id: str,
         event: str,
-        data: Any = None,
+        data: Any = UNSET,
         *,
         gateway: str | None = None,
         except_: str | Iterable[str] = (),
@@ -147,7 +150,7 @@ class Broadcaster:
         self,
         user_ids: Iterable[str],
         event: str,
-        data: Any = None,
+        data: Any = UNSET,
         *,
         gateway: str | None = None,
         except_: str | Iterable[str] = (),
@@ -163,7 +166,7 @@ class Broadcaster:
     async def broadcast_to_all(
         self,
         event: str,
-        data: Any = None,
+        data: Any = UNSET,
         *,
         gateway: str | None = None,
         except_: str | Iterable[str] = (),
@@ -205,7 +208,7 @@ class Broadcaster:
         await self._command(DisconnectUser(name, UserId(user_id), code, reason))
 
     async def take_over(
-        self, connection: Connection, event: str, data: Any = None, *, code: int = 1008, reason: str = "replaced"
+        self, connection: Connection, event: str, data: Any = UNSET, *, code: int = 1008, reason: str = "replaced"
     ) -> None:
         """Make a connection its user's only one: those that took over before, anywhere, get `event` and are closed.
 

@@ -53,12 +53,12 @@ def encode(data: Any) -> tuple[bytes, tuple[bytes, ...]]:
     """Encode a payload: JSON, and the `bytes` inside it as attachments with placeholders in their places.
 
     Takes whatever `msgspec` encodes (dataclasses, Structs, attrs, datetime, UUID, Decimal, …),
-    pydantic models, and `bytes`. None is no payload at all: `(b"", ())`.
+    pydantic models, and `bytes`. None is JSON's `null`; `msgspec.UNSET` is no payload: `(b"", ())`.
 
     Raises:
         TypeError: for anything else, naming the type.
     """
-    if data is None:
+    if data is msgspec.UNSET:
         return b"", ()
     plain = to_builtins(data)
     attachments: list[bytes] = []

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, Protocol, TypeAlias
 
+from msgspec import UNSET
+
 from asgi_realtime.inbox import Inbox
 from asgi_realtime.messages import (
     ConnectionId,
@@ -174,15 +176,19 @@ class Connection:
     async def send(self, event: str, *data: Any) -> None:
         """Send an event to this client alone. Returns at once; the frame keeps its place in the client's order.
 
-        `data` is the payload, or nothing. A Socket.IO event may carry several: `send("moved", x, y)`.
+        `data` is the payload, or nothing. None is a payload: JSON's `null`. A Socket.IO event may
+        carry several: `send("moved", x, y)`.
 
         Raises:
             TypeError: if a value cannot be encoded, or a JSON WebSocket is given several.
         """
         self.push(self._dialect.event_args(event, data))
 
-    async def call(self, event: str, data: Any = None, *, timeout: float = 10.0) -> Json:
-        """Send an event and return what the client acknowledges it with (several values: a list).
+    async def call(self, event: str, data: Any = UNSET, *, timeout: float = 10.0) -> Json:
+        """Send an event and return what the client acknowledges it with.
+
+        One value is returned as it is, several as a list, none as None. So None is `null` or no value.
+        Without `data` the event has no payload; None is JSON's `null`.
 
         Raises:
             TimeoutError: if no answer came within `timeout` seconds.

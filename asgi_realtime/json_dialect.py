@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from asgi_realtime.catalogue import encode, to_builtins
 from asgi_realtime.errors import ProtocolError
@@ -18,7 +19,7 @@ _MAX_NESTING = 64
 
 class _Envelope(msgspec.Struct):
     type: str
-    data: Json = None
+    data: Json = UNSET
 
 
 class JSONDialect:
@@ -53,21 +54,21 @@ class JSONDialect:
         """
         if len(args) > 1:
             raise TypeError(f"{event}: a frame of a JSON WebSocket carries one value; put them into an object")
-        return self.event(event, *encode(args[0] if args else None))
+        return self.event(event, *encode(args[0] if args else UNSET))
 
-    def flat(self, event: str, payload: Any = None) -> Frame:
+    def flat(self, event: str, payload: Any = UNSET) -> Frame:
         """A frame whose payload's fields (a mapping's, or an object's) stand beside the type instead of under `data`.
 
         Raises:
             TypeError: for a payload that has no fields, or cannot be encoded.
         """
-        fields = {} if payload is None else to_builtins(payload)
+        fields = {} if payload is UNSET else to_builtins(payload)
         if not isinstance(fields, dict):
             raise TypeError(f"{event}: {type(payload).__qualname__} has no fields to stand beside the type")
         return Frame(msgspec.json.encode({"type": event, **fields}).decode())
 
     def read(self, text: str, limits: Limits) -> tuple[str, Json]:
-        """Read a client's frame: its type, and its payload (None: it has none).
+        """Read a client's frame: its type, and its payload (`msgspec.UNSET`: it has none).
 
         Raises:
             ProtocolError: if it is no such frame; the text is fit for the client's eyes.

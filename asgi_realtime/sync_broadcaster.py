@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from msgspec import UNSET
+
 from asgi_realtime.loop_calls import LoopCalls
 from asgi_realtime.messages import Receipt
 
@@ -28,19 +30,19 @@ class SyncBroadcaster:
         """The same, narrowed to one gateway."""
         return SyncBroadcaster(self._broadcaster.of(gateway), self._calls)
 
-    def broadcast_to_room(self, room: str, event: str, data: Any = None, **options: Any) -> Receipt:
+    def broadcast_to_room(self, room: str, event: str, data: Any = UNSET, **options: Any) -> Receipt:
         """See `Broadcaster.broadcast_to_room`."""
         return self.run(self._broadcaster.broadcast_to_room(room, event, data, **options))
 
-    def broadcast_to_user(self, user_id: str, event: str, data: Any = None, **options: Any) -> Receipt:
+    def broadcast_to_user(self, user_id: str, event: str, data: Any = UNSET, **options: Any) -> Receipt:
         """See `Broadcaster.broadcast_to_user`."""
         return self.run(self._broadcaster.broadcast_to_user(user_id, event, data, **options))
 
-    def broadcast_to_users(self, user_ids: Iterable[str], event: str, data: Any = None, **options: Any) -> Receipt:
+    def broadcast_to_users(self, user_ids: Iterable[str], event: str, data: Any = UNSET, **options: Any) -> Receipt:
         """See `Broadcaster.broadcast_to_users`."""
         return self.run(self._broadcaster.broadcast_to_users(user_ids, event, data, **options))
 
-    def broadcast_to_all(self, event: str, data: Any = None, **options: Any) -> Receipt:
+    def broadcast_to_all(self, event: str, data: Any = UNSET, **options: Any) -> Receipt:
         """See `Broadcaster.broadcast_to_all`."""
         return self.run(self._broadcaster.broadcast_to_all(event, data, **options))
 

@@ -99,8 +99,9 @@ def test_payloads(payload: Any, expected: Any) -> None:
     assert attachments == ()
 
 
-def test_none_is_no_payload_but_null_inside_one() -> None:
-    assert encode(None) == (b"", ())
+def test_none_is_null_and_unset_is_no_payload() -> None:
+    assert encode(msgspec.UNSET) == (b"", ())
+    assert encode(None) == (b"null", ())
     assert encode([None]) == (b"[null]", ())
 
 

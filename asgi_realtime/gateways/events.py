@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, Literal, TypeAlias
 
 import msgspec
+from msgspec import UNSET
 
 from asgi_realtime.auth import Authenticator, JWTAuthenticator, from_auth, from_query
 from asgi_realtime.catalogue import down
@@ -228,12 +229,12 @@ class EventsBroadcaster(TypedBroadcaster):
         return SyncEventsBroadcaster(self)
 
     @both_ways
-    async def broadcast_to_room(self, room: str, event: str, data: Any = None) -> Receipt:
+    async def broadcast_to_room(self, room: str, event: str, data: Any = UNSET) -> Receipt:
         """An event of the host's own to everybody in a room."""
         return await self._to.broadcast_to_room(room, event, data)
 
     @both_ways
-    async def broadcast_to_all(self, event: str, data: Any = None) -> Receipt:
+    async def broadcast_to_all(self, event: str, data: Any = UNSET) -> Receipt:
         """An event of the host's own to everybody: an announcement, say."""
         return await self._to.broadcast_to_all(event, data)
 

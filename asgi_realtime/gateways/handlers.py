@@ -30,8 +30,10 @@ def on(event: str) -> Callable[[F], F]:
 
     Parameters get what their annotations ask for: `Connection`, `Identity` and `Broadcaster` are
     injected; any other takes the event's next argument, converted to the annotated type (a msgspec
-    Struct, dataclass, TypedDict, pydantic model or JSON type; none: as decoded). What the handler
-    returns is the acknowledgement, where the client asked for one. A plain `def` runs in a thread.
+    Struct, dataclass, TypedDict, pydantic model or JSON type; none: as decoded). A client's `null` is
+    the argument None; a parameter's default is taken where the client sent no such argument. What the
+    handler returns is the acknowledgement, where the client asked for one: None acknowledges with no
+    value, a tuple with its values, so `return (None,)` is `null`. A plain `def` runs in a thread.
 
     Raises:
         ConfigurationError: for a name that belongs to the protocol, such as `connect`.

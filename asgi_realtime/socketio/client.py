@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import msgspec
+from msgspec import UNSET
 
 from asgi_realtime.connection import Connection
 from asgi_realtime.engineio.session import Session
@@ -211,14 +212,14 @@ class Member:
             self._client.drop(self.gateway.name, code, reason)
 
     async def call(self, event: str, data: Any, timeout: float) -> Json:
-        """Send an event and wait for its acknowledgement: one value, or a list of several (or none: None)."""
+        """Send an event and wait for its acknowledgement. See `Connection.call`."""
         answer: asyncio.Future[list[Json]] = asyncio.get_running_loop().create_future()
 
         def answered(values: list[Json]) -> None:
             if not answer.done():  # not too late, by a hair
                 answer.set_result(values)
 
-        ack_id = self.request(event, [] if data is None else [data], answered)
+        ack_id = self.request(event, [] if data is UNSET else [data], answered)
         asked = self._asked
         assert asked is not None
         asked.waiting[ack_id] = answer

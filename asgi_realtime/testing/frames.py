@@ -40,5 +40,5 @@ class JSONSocket(Socket):
     def _receive(self, message: str | bytes) -> None:
         frame = json.loads(message)
         name = frame.pop("type")
-        payload = frame.get("data", frame or None)
-        self._mailbox.put(Event(name, () if payload is None else (payload,)))
+        args = (frame["data"],) if "data" in frame else (frame,) if frame else ()
+        self._mailbox.put(Event(name, args))

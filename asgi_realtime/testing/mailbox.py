@@ -29,7 +29,10 @@ class Event:
 
     @property
     def data(self) -> Json:
-        """The payload: the first argument (gateways send at most one), or None."""
+        """The payload: the first argument (gateways send at most one), or None.
+
+        None is also JSON's `null`: `args` is empty where there was no payload.
+        """
         return self.args[0] if self.args else None
 
     async def acknowledge(self, *values: Any) -> None:

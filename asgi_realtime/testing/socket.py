@@ -59,14 +59,16 @@ class Socket(abc.ABC):
 
     @abc.abstractmethod
     async def send(self, event: str, *args: Any, **fields: Any) -> None:
-        """Send an event, with its payload if it has one.
+        """Send an event, with its payload if it has one. None is a payload: JSON's `null`.
 
         A Socket.IO event takes any number of arguments; a JSON frame takes one, and `fields` beside it.
         """
 
     @abc.abstractmethod
     async def call(self, event: str, *args: Any, timeout: float | None = None) -> Json:
-        """Send an event and return its acknowledgement: the value, a list of several, or None. Socket.IO only.
+        """Send an event and return its acknowledgement: the value, a list of several, or None for none.
+
+        Socket.IO only.
 
         Raises:
             AssertionError: there was none within `timeout` seconds.

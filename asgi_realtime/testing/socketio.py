@@ -42,7 +42,7 @@ class SocketIOSocket(Socket):
         self._send_packet(EVENT, [event, *args])
 
     async def call(self, event: str, *args: Any, timeout: float | None = None) -> Json:
-        """Send an event and return its acknowledgement: the value, a list of several, or None."""
+        """Send an event and return its acknowledgement: the value, a list of several, or None for none."""
         ack_id = self._next_ack
         self._next_ack += 1
         self._send_packet(EVENT, [event, *args], ack_id)

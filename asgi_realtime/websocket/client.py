@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 from starlette.types import Receive, Send
 
 from asgi_realtime.connection import Connection
@@ -263,7 +264,7 @@ class WebSocketClient:
         if connection is None:
             self._received_early(kind, data)
             return
-        sent = [] if data is None else [data]
+        sent = [] if data is UNSET else [data]
         full = False
         if kind != "ping":
             full = self._gateway.receive(connection, kind, sent, None)
@@ -279,7 +280,7 @@ class WebSocketClient:
         self._early += 1
         if kind == "auth":
             assert self._handshake is not None
-            self._handshake = msgspec.structs.replace(self._handshake, auth=data)
+            self._handshake = msgspec.structs.replace(self._handshake, auth=None if data is UNSET else data)
             self._has_token = True
             self._newcomers.discard(self)
         elif self._early > self._limits.event_burst:
