@@ -73,6 +73,9 @@ class Transport(Protocol):
     def close(self, code: int, reason: str) -> None:
         """End the connection, after what was pushed; then call the gateway's `closed`."""
 
+    def attempted(self) -> bool:
+        """Count an attempt (see `Limits.attempt_rate`). False: it was one too many, and the caller ends the client."""
+
     async def call(self, event: str, data: Any, timeout: float) -> Json:
         """Send an event and wait for the client's answer."""
 

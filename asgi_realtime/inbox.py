@@ -26,7 +26,7 @@ class Inbox:
     Work is a function. It does what there is to do, and returns what has to be waited for.
     """
 
-    __slots__ = ("_busy", "_limits", "_queue", "_room", "_tasks", "due", "refused")
+    __slots__ = ("_busy", "_limits", "_queue", "_room", "_tasks", "due")
 
     def __init__(self, tasks: Tasks, limits: Limits) -> None:
         self._tasks = tasks
@@ -36,8 +36,6 @@ class Inbox:
         self._room: asyncio.Future[None] | None = None
         self.due = 0.0
         """For the gateway's `EventRates`."""
-        self.refused = 0
-        """Events refused for their number since one was accepted, as the gateway counts them."""
 
     @property
     def full(self) -> bool:

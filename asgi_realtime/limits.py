@@ -12,6 +12,9 @@ from asgi_realtime.errors import ConfigurationError, InvalidMessage
 MESSAGES_A_TURN: Final = 64
 """Messages that are read from one client before others have their turn: each may be handled at once."""
 
+TOO_MANY_ATTEMPTS: Final = "too many attempts"
+"""The reason of a close with 1008 for the budget of attempts."""
+
 # Surrogates are half characters, which no encoding can carry.
 _CONTROL_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -53,6 +56,18 @@ class Limits:
     on average. Over: `RATE_LIMITED`."""
     user_event_burst: int = 2_000
     """Events that all connections of one user to one gateway may send at once. Over: `RATE_LIMITED`."""
+    attempt_rate: float = 20.0
+    """Attempts per second of one transport, on average: CONNECTs, `auth` frames and tokens to refresh (good or bad),
+    frames before authentication, and events that the server itself refuses (over their rate, of an unknown name, or
+    with a payload that does not fit). Over: closed with 1008."""
+    attempt_burst: int = 200
+    """Attempts one transport may make at once. Over: closed with 1008."""
+    control_rate: float = 100.0
+    """Frames without an event per second of one transport, on average: WebSocket pings and pongs, fragments under
+    1 KiB, Engine.IO pongs and noops that were not asked for, acks that nothing waits for, and packets to a namespace
+    that is closed. Over: closed with 1008."""
+    control_burst: int = 1_000
+    """Frames without an event one transport may send at once. Over: closed with 1008."""
     events_in_flight: int = 64
     """Events of one connection that may wait for their handler. Then reading pauses."""
     handler_timeout: float = 30.0

@@ -69,6 +69,9 @@ class RecordingTransport:
         if self._gateway is not None and self.connection is not None:
             self._gateway.closed(self.connection, "server disconnect")
 
+    def attempted(self) -> bool:
+        return True
+
     async def call(self, event: str, data: Any, timeout: float) -> Json:
         raise TypeError("this client has no acknowledgements")
 

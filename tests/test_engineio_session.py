@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asgi_realtime.budgets import Budgets
 from asgi_realtime.engineio import Session, State
 from asgi_realtime.errors import ProtocolError
 from asgi_realtime.limits import Limits
 from asgi_realtime.messages import Frame, GatewayName, Handshake
+from asgi_realtime.metrics import NullMetrics
 from asgi_realtime.settings import Settings
 
 SETTINGS = Settings(ping_interval=25, ping_timeout=20, limits=Limits(outbox_bytes=1000))
@@ -47,7 +49,13 @@ class Ends:
 def opened(*, websocket: bool = False, settings: Settings = SETTINGS) -> tuple[Session, Recorder, Ends]:
     ends = Ends()
     session = Session(
-        "id", Handshake(gateway=GatewayName("")), websocket=websocket, settings=settings, now=0.0, closed=ends
+        "id",
+        Handshake(gateway=GatewayName("")),
+        websocket=websocket,
+        settings=settings,
+        budgets=Budgets(settings.limits, NullMetrics()),
+        now=0.0,
+        closed=ends,
     )
     recorder = Recorder()
     session.start(recorder)
@@ -277,7 +285,13 @@ def test_a_session_that_ended_while_its_application_was_made_tells_it() -> None:
 
 def test_the_session_id_is_not_in_the_repr() -> None:
     session = Session(
-        "secret-id", Handshake(gateway=GatewayName("")), websocket=False, settings=SETTINGS, now=0.0, closed=Ends()
+        "secret-id",
+        Handshake(gateway=GatewayName("")),
+        websocket=False,
+        settings=SETTINGS,
+        budgets=Budgets(SETTINGS.limits, NullMetrics()),
+        now=0.0,
+        closed=Ends(),
     )
     assert "secret-id" not in repr(session)
 

@@ -302,6 +302,9 @@ class Seat:
         self.closes.append(code)
         self.leave_hub()
 
+    def attempted(self) -> bool:
+        return True
+
     async def call(self, event: str, data: Any, timeout: float) -> Json:
         raise NotImplementedError
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import logging
 import weakref
@@ -423,7 +424,8 @@ async def test_reading_pauses_when_too_much_is_in_flight_without_a_ping_timeout(
 
 async def test_rate_limit(serve: Serve) -> None:
     gateway = Site(limits=Limits(event_rate=0.001, event_burst=3))
-    async with site(serve, gateway) as (_, realtime, url), raw_client(url) as client:
+    budget = dataclasses.replace(SETTINGS, limits=Limits(attempt_rate=0.001, attempt_burst=3))
+    async with site(serve, gateway, budget) as (_, realtime, url), raw_client(url) as client:
         await client.connect(token())
         for number in range(4):
             await client.emit("note", "x", ack=str(number))
@@ -478,7 +480,7 @@ async def test_an_answer_in_the_very_moment_of_its_time_out() -> None:
     call = asyncio.create_task(member.call("question", None, 10))
     await asyncio.sleep(0)
     call.cancel()
-    member.acknowledged(0, [1])
+    assert member.acknowledged(0, [1])
     with pytest.raises(asyncio.CancelledError):
         await call
     asked = member._asked

@@ -228,7 +228,7 @@ async def test_refusals_are_flat_errors_with_codes() -> None:
 
 
 async def test_too_many_frames() -> None:
-    async with running(limits=Limits(event_burst=3, event_rate=0.001)) as (client, _):
+    async with running(limits=Limits(event_burst=3, event_rate=0.001, attempt_burst=3)) as (client, _):
         async with client.connect("/ws", token=SHARED) as socket:
             for _ in range(7):
                 await socket.send("ping")

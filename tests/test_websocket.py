@@ -198,7 +198,7 @@ async def test_before_authentication_there_is_nothing_but_pong(serve: Serve) -> 
 
 
 async def test_who_sends_on_and_on_before_authentication_is_put_out(serve: Serve) -> None:
-    async with chat(serve, Chat(limits=Limits(event_burst=3))) as (_, _, url), connect(url) as websocket:
+    async with chat(serve, Chat(limits=Limits(attempt_burst=3))) as (_, _, url), connect(url) as websocket:
         for _ in range(5):
             await send(websocket, "ping")
         frames, code = await close_of(websocket)

@@ -56,11 +56,13 @@ class Heartbeat:
         # Not later than the next ping can be due, once the pong has come.
         return max(now, min(self._pong_by, now + self._interval))
 
-    def pong(self, now: float) -> None:
-        """The pong came. One that nobody asked for changes nothing."""
-        if self._pong_by is not None:
-            self._pong_by = None
-            self._ping_at = now + self._interval
+    def pong(self, now: float) -> bool:
+        """The pong came. False: no ping was sent for it, and nothing changes."""
+        if self._pong_by is None:
+            return False
+        self._pong_by = None
+        self._ping_at = now + self._interval
+        return True
 
     def overdue(self, now: float) -> bool:
         """Whether a pong should have come by now."""

@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 from starlette.types import Receive, Scope, Send
 
+from asgi_realtime.budgets import Budgets
 from asgi_realtime.engineio import responses
 from asgi_realtime.engineio.application import Application
 from asgi_realtime.engineio.polling import answer_poll, take_payload
@@ -61,6 +62,7 @@ class EngineIO:
         self._wheel = wheel
         self._tasks = tasks
         self._metrics = metrics
+        self._budgets = Budgets(settings.limits, metrics)
         self._sessions: dict[str, Session] = {}
         self._closed = self._forget  # one method object for all
         self._addresses: Counter[str | None] = Counter()
@@ -234,6 +236,7 @@ class EngineIO:
             request.handshake(),
             websocket=websocket,
             settings=self._settings,
+            budgets=self._budgets,
             now=self._now(),
             closed=self._closed,
         )

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import enum
 import logging
+import math
+import time
 from collections.abc import Callable
 
 import msgspec
 
+from asgi_realtime.budgets import Budgets
 from asgi_realtime.engineio import packets
 from asgi_realtime.engineio.application import Application
 from asgi_realtime.engineio.heartbeat import Beat, Heartbeat
@@ -43,8 +46,11 @@ class Session:
     __slots__ = (
         "__weakref__",
         "_application",
+        "_attempts_due",
+        "_budgets",
         "_close",
         "_closed",
+        "_control_due",
         "_heartbeat",
         "_polling",
         "_posting",
@@ -68,6 +74,7 @@ class Session:
         *,
         websocket: bool,
         settings: Settings,
+        budgets: Budgets,
         now: float,
         closed: Callable[[Session, str], None],
     ) -> None:
@@ -81,6 +88,8 @@ class Session:
         self.probed = False
         """Whether a WebSocket of this session was probed: its client is waiting for polls to end."""
         self._settings = settings
+        self._budgets = budgets
+        self._attempts_due = self._control_due = 0.0
         self._application: Application | None = None
         self._closed = closed
         self._state = State.OPEN
@@ -214,12 +223,26 @@ class Session:
         if kind == packets.MESSAGE:
             return application.receive(packet[1:])
         if kind == packets.PONG:
-            self._heartbeat.pong(now)
+            if not self._heartbeat.pong(now):
+                self.without_event()
         elif kind == packets.CLOSE:
             self.abort("client close")
-        elif kind != packets.NOOP:
+        elif kind == packets.NOOP:
+            self.without_event()
+        else:
             raise ProtocolError(f"a packet of type {kind!r}")
         return False
+
+    def attempted(self) -> bool:
+        """Count an attempt (see `Limits.attempt_rate`). False: it was one too many, and the caller ends the client."""
+        self._attempts_due = self._budgets.attempts.draw(self._attempts_due, time.monotonic())
+        return self._attempts_due != math.inf
+
+    def without_event(self) -> None:
+        """Count a frame that carries no event (see `Limits.control_rate`). One too many closes the session."""
+        self._control_due = self._budgets.control.draw(self._control_due, time.monotonic())
+        if self._control_due == math.inf:
+            self.close(1008, "too many frames without an event")
 
     async def ready(self) -> None:
         """Return once the application can take more. Meanwhile no heartbeat is missed: the pong may lie unread."""

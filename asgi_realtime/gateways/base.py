@@ -26,7 +26,7 @@ from asgi_realtime.gateways.parts import Parts
 from asgi_realtime.gateways.receiver import Receiver, ends_this_task
 from asgi_realtime.gateways.replies import Complaint, Refused
 from asgi_realtime.inbox import Inbox
-from asgi_realtime.limits import Limits
+from asgi_realtime.limits import TOO_MANY_ATTEMPTS, Limits
 from asgi_realtime.messages import (
     ConnectionId,
     Frame,
@@ -270,7 +270,10 @@ class Gateway(Receiver):
 
         Raises:
             Unauthorized: if the token is not valid, or is not this user's.
+            Disconnect: if the client has sent more tokens than it may (see `Limits.attempt_rate`).
         """
+        if not connection.transport.attempted():
+            raise Disconnect(1008, TOO_MANY_ATTEMPTS)
         handshake = msgspec.structs.replace(connection.handshake, auth={"token": token})
         identity = await self._authenticate(handshake)
         if identity.user_id != connection.identity.user_id:

@@ -16,7 +16,7 @@ from asgi_realtime.event_rates import EventRates
 from asgi_realtime.gateways.handlers import Begin, beginning, declared
 from asgi_realtime.gateways.replies import Complaint, Refused
 from asgi_realtime.inbox import Rest
-from asgi_realtime.limits import Limits
+from asgi_realtime.limits import TOO_MANY_ATTEMPTS, Limits
 from asgi_realtime.messages import GatewayName, Json
 from asgi_realtime.tasks import go_on
 
@@ -40,7 +40,6 @@ class Receiver:
         self._injected: Broadcaster | None = None
         self.dialect: Dialect
         self._rates: EventRates
-        self._event_burst: int
         self._handler_timeout: float
 
     def declare(self, event: str, function: Callable[..., Any]) -> None:
@@ -56,7 +55,6 @@ class Receiver:
             ConfigurationError: for a parameter that nothing can be injected into.
         """
         self._rates = EventRates(limits)
-        self._event_burst = limits.event_burst
         self._handler_timeout = limits.handler_timeout
         self._injected = broadcaster
         self._handlers = {event: beginning(event, function, broadcaster) for event, function in self.functions.items()}
@@ -90,7 +88,6 @@ class Receiver:
         """
         inbox = connection.inbox
         if self._rates.admits(inbox, connection.identity.user_id, monotonic()):
-            inbox.refused = 0
             return inbox.begin(self._handle, connection, event, sent, acknowledge)
         self._refuse_more(connection, event, sent, acknowledge)
         return False
@@ -98,7 +95,6 @@ class Receiver:
     def admits(self, connection: Connection, event: str, sent: Sequence[Json], acknowledge: Acknowledge | None) -> bool:
         """Whether one more event is within the rate. If not, the client has been told, or put out."""
         if self._rates.admits(connection.inbox, connection.identity.user_id, monotonic()):
-            connection.inbox.refused = 0
             return True
         self._refuse_more(connection, event, sent, acknowledge)
         return False
@@ -106,11 +102,21 @@ class Receiver:
     def _refuse_more(
         self, connection: Connection, event: str, sent: Sequence[Json], acknowledge: Acknowledge | None
     ) -> None:
-        connection.inbox.refused += 1
-        if connection.inbox.refused > self._event_burst:
-            connection.end(1008, "too many events")
+        self._refuse_unheard(connection, event, sent, RateLimited("too many events"), acknowledge)
+
+    def _refuse_unheard(
+        self,
+        connection: Connection,
+        event: str,
+        sent: Sequence[Json],
+        refusal: Refusal,
+        acknowledge: Acknowledge | None,
+    ) -> None:
+        """Refuse an event that no handler has seen: a client may try that only so often."""
+        if connection.transport.attempted():
+            self.send_refusal(connection, event, sent, refusal, acknowledge)
         else:
-            self.send_refusal(connection, event, sent, RateLimited("too many events"), acknowledge)
+            connection.end(1008, TOO_MANY_ATTEMPTS)
 
     # Handling
 
@@ -128,7 +134,11 @@ class Receiver:
         """Handle an event as far as its handler runs without waiting: most end there, and need no timer."""
         try:
             begin = self._handlers.get(event)
-            work = self.dispatch(connection, event, sent) if begin is None else begin(connection, sent)
+            try:
+                work = self.dispatch(connection, event, sent) if begin is None else begin(connection, sent)
+            except InvalidMessage as error:
+                self._refuse_unheard(connection, event, sent, error, acknowledge)
+                return None
             try:
                 waiting = work.send(None)
             except StopIteration as done:

@@ -15,7 +15,7 @@ from asgi_realtime.engineio.session import Session
 from asgi_realtime.errors import Refusal
 from asgi_realtime.gateways.receiver import Acknowledge
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
-from asgi_realtime.limits import Limits
+from asgi_realtime.limits import TOO_MANY_ATTEMPTS, Limits
 from asgi_realtime.messages import Frame, Json
 from asgi_realtime.sinks import Sink
 from asgi_realtime.socketio.dialect import SocketIODialect
@@ -66,12 +66,15 @@ class SocketIOClient:
             return self._members[packet.namespace].receive(packet.name, packet.args, packet.ack_id)
         match packet:
             case Ack(namespace=namespace, ack_id=ack_id, args=args):
-                self._members[namespace].acknowledged(ack_id, args)
+                if not self._members[namespace].acknowledged(ack_id, args):
+                    self.session.without_event()
             case Connect(namespace=namespace, auth=auth):
                 self._connect(namespace, auth)
             case Disconnect(namespace=namespace):
                 self._members.pop(namespace).gone("client disconnect")
                 self._watch()
+            case None if not self.packets.incomplete:
+                self.session.without_event()  # for a namespace that is closed
         return False
 
     async def ready(self) -> None:
@@ -111,6 +114,9 @@ class SocketIOClient:
             self.session.close(code, reason)
 
     def _connect(self, namespace: str, auth: Json) -> None:
+        if not self.session.attempted():
+            self.session.close(1008, TOO_MANY_ATTEMPTS)
+            return
         gateway = self._namespaces.gateway_for(namespace)
         if gateway is None:
             self._refuse(SocketIODialect(namespace), {"message": "Invalid namespace"})
@@ -211,6 +217,10 @@ class Member:
         if self.connection is not None:
             self._client.drop(self.gateway.name, code, reason)
 
+    def attempted(self) -> bool:
+        """Count an attempt. False: it was one too many."""
+        return self._client.session.attempted()
+
     async def call(self, event: str, data: Any, timeout: float) -> Json:
         """Send an event and wait for its acknowledgement. See `Connection.call`."""
         answer: asyncio.Future[list[Json]] = asyncio.get_running_loop().create_future()
@@ -279,11 +289,20 @@ class Member:
 
         return acknowledge
 
-    def acknowledged(self, ack_id: int, values: list[Json]) -> None:
-        """Take an acknowledgement. One that nobody waits for is ignored: it may be late."""
-        answered = None if self._asked is None else self._asked.answered.pop(ack_id, None)
+    def acknowledged(self, ack_id: int, values: list[Json]) -> bool:
+        """Take an acknowledgement. One that nothing waits for is ignored: it may be late.
+
+        False: the client has sent more acknowledgements than it was asked for.
+        """
+        asked = self._asked
+        if asked is None:
+            return False
+        answered = asked.answered.pop(ack_id, None)
+        asked.received += 1
         if answered is not None:
             answered(values)
+            return True
+        return asked.received <= asked.next_ack
 
     def gone(self, reason: str) -> None:
         """The client has left, or was put out."""
@@ -302,9 +321,11 @@ class Member:
 class _Asked:
     """What one client was asked and has not acknowledged. Most are never asked anything."""
 
-    __slots__ = ("answered", "next_ack", "waiting")
+    __slots__ = ("answered", "next_ack", "received", "waiting")
 
     def __init__(self) -> None:
         self.answered: dict[int, Callable[[list[Json]], None]] = {}
         self.waiting: dict[int, asyncio.Future[list[Json]]] = {}
         self.next_ack = 0
+        self.received = 0
+        """Acknowledgements that have come, those included that came too late."""

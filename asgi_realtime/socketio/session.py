@@ -37,6 +37,11 @@ class SocketIOSession:
         """The namespaces that are open or asked for. `Limits.namespaces_per_session` is the user's to enforce."""
         return self._states.keys()
 
+    @property
+    def incomplete(self) -> bool:
+        """Whether attachments of the packet that came last have yet to come."""
+        return self._partial is not None
+
     def receive(self, message: str | bytes) -> InboundPacket | None:
         """Take one Engine.IO message. None: the packet is not whole yet, or is for a closed namespace.
 

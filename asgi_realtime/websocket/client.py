@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import time
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +14,7 @@ import msgspec
 from msgspec import UNSET
 from starlette.types import Receive, Send
 
+from asgi_realtime.budgets import Budgets
 from asgi_realtime.connection import Connection
 from asgi_realtime.engineio.interrupt import Interrupt
 from asgi_realtime.errors import InvalidMessage, ProtocolError, Refusal, TooLarge, Unauthorized
@@ -44,8 +47,9 @@ class WebSocketClient:
 
     __slots__ = (
         "__weakref__",
+        "_attempts_due",
+        "_budgets",
         "_connection",
-        "_early",
         "_end",
         "_ended_by",
         "_frames",
@@ -71,6 +75,7 @@ class WebSocketClient:
         send: Send,
         *,
         parts: Parts,
+        budgets: Budgets,
         newcomers: Newcomers,
         frames: FrameTransport | None,
         over: Callable[[WebSocketClient], None],
@@ -100,7 +105,8 @@ class WebSocketClient:
         )
         self._connection: Connection | None = None
         self._has_token = gateway.has_credential(handshake)
-        self._early = 0
+        self._budgets = budgets
+        self._attempts_due = 0.0
         self._silent_since: float | None = None
         self._end: tuple[int, str] | None = None
         self._ended_by = "transport close"
@@ -128,6 +134,11 @@ class WebSocketClient:
     def close(self, code: int, reason: str) -> None:
         """End the WebSocket after what is queued."""
         self._finish(code, reason, "forced close")
+
+    def attempted(self) -> bool:
+        """Count an attempt. False: it was one too many."""
+        self._attempts_due = self._budgets.attempts.draw(self._attempts_due, time.monotonic())
+        return self._attempts_due != math.inf
 
     async def call(self, event: str, data: Any, timeout: float) -> Json:
         """JSON frames have no acknowledgements."""
@@ -277,14 +288,13 @@ class WebSocketClient:
                 self._pause(self._frames, connection.inbox)
 
     def _received_early(self, kind: str, data: Json) -> None:
-        self._early += 1
-        if kind == "auth":
+        if not self.attempted():
+            self._hostile(Unauthorized("authenticate first"), "parse error")
+        elif kind == "auth":
             assert self._handshake is not None
             self._handshake = msgspec.structs.replace(self._handshake, auth=None if data is UNSET else data)
             self._has_token = True
             self._newcomers.discard(self)
-        elif self._early > self._limits.event_burst:
-            self._hostile(Unauthorized("authenticate first"), "parse error")
         else:
             answer = self._gateway.pong_frame() if kind == "ping" else self._gateway.early_frame(kind)
             if answer is not None:

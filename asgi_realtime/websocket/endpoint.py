@@ -8,6 +8,7 @@ from collections import Counter
 import msgspec
 from starlette.types import Receive, Scope, Send
 
+from asgi_realtime.budgets import Budgets
 from asgi_realtime.engineio.requests import Request
 from asgi_realtime.frame_writing import offered
 from asgi_realtime.gateways.parts import Parts
@@ -22,6 +23,7 @@ class WebSocketEndpoint:
     def __init__(self, gateway: WebSocketGateway, *, parts: Parts) -> None:
         self.gateway = gateway
         self._parts = parts
+        self._budgets = Budgets(gateway.limits, parts.metrics)
         self._clients: dict[WebSocketClient, None] = {}  # a third of what a set takes
         self._newcomers = self._nobody()
         self._over = self._forget  # one method object for all
@@ -56,6 +58,7 @@ class WebSocketEndpoint:
             receive,
             send,
             parts=self._parts,
+            budgets=self._budgets,
             newcomers=self._newcomers,
             frames=frames,
             over=self._over,

@@ -1,0 +1,209 @@
+"""Attempts and frames without an event: a transport may make some, one too many closes it and nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from asgi_realtime import Limits
+from tests.client_frames import text
+from tests.faults.clients import enter, entered, still_answers
+from tests.faults.target import Target
+from tests.raw_websocket import RawWebSocket, open_websocket
+from tests.servers import IMPLEMENTATIONS, Implementation, Serve
+from tests.wire.raw import TRANSPORTS, RawClient, TransportName, closing, raw_client, receive_json
+
+N = 20
+"""What a transport may do at once in these tests. It gets none of it back while they run."""
+LIMITS = Limits(
+    attempt_rate=0.001,
+    attempt_burst=N,
+    control_rate=0.001,
+    control_burst=N,
+    event_rate=0.001,
+    event_burst=2,
+    user_event_burst=100,
+)
+
+
+def unknown_namespace(number: int) -> Iterator[str]:
+    yield "0/nowhere,{}"
+
+
+def bad_token(number: int) -> Iterator[str]:
+    yield '0{"name":5}'
+
+
+def leave_and_come_back(number: int) -> Iterator[str]:
+    yield '0{"name":"churn"}'
+    yield "1"
+
+
+ATTEMPTS = {"unknown namespace": unknown_namespace, "bad token": bad_token, "churn": leave_and_come_back}
+
+
+async def over(client: RawClient, *messages: str) -> list[str | bytes]:
+    """Send what is too much, and wait for the end."""
+    with contextlib.suppress(OSError):
+        await client.send(*messages)
+    return await closing(client)
+
+
+@pytest.mark.parametrize("implementation", [*IMPLEMENTATIONS, "plain"])
+@pytest.mark.parametrize("kind", ATTEMPTS)
+async def test_connects_over_the_budget_close_the_transport(
+    serve: Serve, implementation: Implementation, kind: str
+) -> None:
+    await _connects(serve, implementation, "websocket", ATTEMPTS[kind])
+
+
+@pytest.mark.parametrize("kind", ATTEMPTS)
+async def test_connects_over_the_budget_close_a_polling_session(serve: Serve, kind: str) -> None:
+    await _connects(serve, "uvicorn", "polling", ATTEMPTS[kind])
+
+
+async def _connects(
+    serve: Serve, implementation: Implementation, transport: TransportName, attempt: Callable[[int], Iterator[str]]
+) -> None:
+    target = Target(limits=LIMITS)
+    server = await serve(target.app, implementation)
+    async with entered(server, "neighbour") as neighbour:
+        async with raw_client(server, transport) as client:
+            for number in range(N):
+                first, *rest = attempt(number)
+                await client.send(first)
+                assert str(await client.receive())[0] in "04", "an answer to each of those that are allowed"
+                if rest:
+                    await client.send(*rest)
+            assert target.state()["sessions"] == 2
+            assert await over(client, *attempt(N)) == []
+        await still_answers(neighbour)
+    await target.emptied()
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_refused_events_over_the_budget_end_the_client(serve: Serve, transport: TransportName) -> None:
+    target = Target(limits=LIMITS)
+    server = await serve(target.app)
+    async with entered(server, "flood", transport) as client:  # the CONNECT is the first attempt
+        for number in range(N + 1):
+            await client.send(f'2{number}["echo",{number}]')
+            assert ("RATE_LIMITED" in str(await client.receive())) is (number >= 2)
+        assert await over(client, '2["echo",0]') == ["1"]
+    await target.emptied()
+    assert target.gateway.left == [("flood", "server disconnect")]
+
+
+async def test_events_that_no_handler_sees_are_attempts_and_what_a_handler_refuses_is_none(serve: Serve) -> None:
+    target = Target(limits=Limits(attempt_rate=0.001, attempt_burst=N))
+    server = await serve(target.app)
+    async with entered(server, "lost") as client:
+        for number in range(3 * N):
+            await client.send(f'2{number}["forbidden"]')
+            assert "FORBIDDEN" in str(await client.receive())
+        for number in range(N - 1):
+            await client.send(f'2{number}["unheard of"]' if number % 2 else f'2{number}["auth/refresh",5]')
+            assert "INVALID" in str(await client.receive())
+        assert await over(client, '2["unheard of"]') == ["1"]
+    await target.emptied()
+
+
+IDLE = {
+    "a pong that was not asked for": "3",
+    "a noop": "6",
+    "an ack that nothing waits for": "430[]",
+    "a packet for a closed namespace": '42/nowhere,["event"]',
+}
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize("kind", IDLE)
+async def test_frames_without_an_event_over_the_budget_close_the_transport(
+    serve: Serve, implementation: Implementation, kind: str
+) -> None:
+    target = Target(limits=LIMITS)
+    server = await serve(target.app, implementation)
+    async with entered(server, "neighbour") as neighbour:
+        async with open_websocket(server.port, "/socket.io/?EIO=4&transport=websocket") as client:
+            await client.send(text('40{"name":"idle"}') + text("40/nowhere,"))
+            assert [(await client.next())[1][:2] for _ in range(3)] == [b"0{", b"44", b"40"]
+            await client.send(text(IDLE[kind]) * N)
+            await _still_echoes(client)
+            await client.send(text(IDLE[kind]))
+            assert (await client.rest())[-1][1][:2] == (1008).to_bytes(2)
+        await still_answers(neighbour)
+    await target.emptied()
+
+
+async def _still_echoes(client: RawWebSocket) -> None:
+    await client.send(text('427["echo","here"]'))
+    assert await client.next() == (1, b'437["here"]')
+
+
+async def test_acks_that_come_late_are_none_that_nobody_asked_for(serve: Serve) -> None:
+    """The server gives up the oldest of many questions; a client that answers all of them does nothing wrong."""
+    target = Target(limits=Limits(pending_acks=1, control_rate=0.001, control_burst=1))
+    server = await serve(target.app)
+    async with entered(server, "slow") as client:
+        (connection,) = target.realtime.hub.rooms(target.gateway.name).everybody
+        answers: list[int] = []
+        for number in range(50):
+            connection.transport.request("question", [number], lambda values: answers.append(values[0]))  # type: ignore[attr-defined]
+        asked = [str(await client.receive()) for _ in range(50)]
+        assert asked[49] == '249["question",49]'
+        await client.send(*(f"3{number}[{number}]" for number in range(50)))
+        await still_answers(client)
+        assert answers == [49]
+        await client.send("350[]")
+        await still_answers(client)
+        assert await over(client, "351[]") == []
+    await target.emptied()
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+async def test_frames_before_authentication_are_attempts(serve: Serve, implementation: Implementation) -> None:
+    target = Target(limits=LIMITS)
+    server = await serve(target.app, implementation)
+    async with open_websocket(server.port, "/json") as client:
+        await client.send(text('{"type":"ping"}') * N)
+        assert [(await client.next())[1] for _ in range(N)] == [b'{"type":"pong"}'] * N
+        await client.send(text('{"type":"auth","data":{"name":"too late"}}'))
+        assert (await client.rest())[-1][1][:2] == (1008).to_bytes(2)
+    await target.emptied()
+    assert target.path.left == []
+
+
+async def test_tokens_to_refresh_are_attempts(serve: Serve) -> None:
+    target = Target(limits=Limits(attempt_rate=0.001, attempt_burst=N))
+    server = await serve(target.app)
+    async with entered(server, "ann") as socketio, open_websocket(server.port, "/json") as client:
+        for number in range(N - 1):
+            await socketio.send(f'2{number}["auth/refresh",{{"token":"bad"}}]')
+            assert "UNAUTHORIZED" in str(await socketio.receive())
+        assert await over(socketio, '2["auth/refresh",{"token":"bad"}]') == ["1"]
+
+        await client.send(text('{"type":"auth","data":{"name":"ann"}}'))
+        assert b"auth_success" in (await client.next())[1]
+        for _ in range(N - 1):
+            await client.send(text('{"type":"auth","data":{"token":"bad"}}'))
+            assert b"UNAUTHORIZED" in (await client.next())[1]
+        await client.send(text('{"type":"auth","data":{"token":"bad"}}'))
+        assert (await client.rest())[-1][1][:2] == (1008).to_bytes(2)
+    await target.emptied()
+
+
+async def test_namespaces_left_and_joined_again_at_a_human_pace_are_no_offence(serve: Serve) -> None:
+    """A page that mounts and unmounts a component: the default budget is far from it."""
+    target = Target()
+    server = await serve(target.app)
+    async with raw_client(server, "websocket") as client:
+        for _ in range(100):
+            await enter(client, {"name": "page"})
+            await client.send("1")
+        await client.send("0/nowhere,")
+        assert "Invalid namespace" in str(await receive_json(client, "4/nowhere,"))
+        await enter(client, {"name": "page"})
+        await still_answers(client)
+    await target.emptied()
