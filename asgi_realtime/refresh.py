@@ -7,6 +7,8 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from asgi_realtime.connection import Connection, Refresh
+from asgi_realtime.errors import Disconnect
+from asgi_realtime.http_errors import refusal_of
 from asgi_realtime.messages import Identity, RoomName
 from asgi_realtime.rooms import Rooms
 from asgi_realtime.tasks import Tasks
@@ -83,8 +85,7 @@ class Refresher:
             if refresh.entering:
                 refresh.error = error
             elif not connection.closed:
-                logger.error("%r: the host could not say which rooms it may see: %r", connection, error)
-                connection.end(1011, "rooms unavailable")
+                _end(connection, error)
         finally:
             if connection.refresh is refresh:  # not cancelled
                 connection.refresh = None
@@ -101,3 +102,15 @@ class Refresher:
             if not refresh.again or connection.closed:
                 return granted
             refresh.missed.clear()  # the host had made these changes before the next question
+
+
+def _end(connection: Connection, error: BaseException) -> None:
+    """End a connection whose rooms are not known: the host refused it, or failed."""
+    meant = refusal_of(error)
+    if meant is None:
+        logger.error("%r: the host could not say which rooms it may see: %r", connection, error)
+        connection.end(1011, "rooms unavailable")
+    elif isinstance(meant, Disconnect):
+        connection.end(meant.code, meant.reason)
+    else:
+        connection.end(1008, meant.message)

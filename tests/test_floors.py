@@ -35,6 +35,7 @@ FLOORS = (
         "claims",
         "event_rates",
         "frame_transport",
+        "http_errors",
         "jwks",
         "origins",
         "revocations",

@@ -176,9 +176,7 @@ class Gateway(Receiver):
         try:
             self._check_origin(handshake)
             async with asyncio.timeout(self.limits.handler_timeout):
-                identity = await self._authenticate(handshake)
-                connection = self._make(handshake, identity, transport)
-                await self._prepare(connection, transport)
+                connection = await self._let_in(handshake, transport)
         except Refusal:
             parts.metrics.count("refused_connections_total", gateway=self.name)
             raise
@@ -189,6 +187,18 @@ class Gateway(Receiver):
                 raise
             logger.error("%s: connecting failed: %r", self.name, error, exc_info=not isinstance(error, TimeoutError))
             raise Refusal("internal error", code="INTERNAL") from None
+        return connection
+
+    async def _let_in(self, handshake: Handshake, transport: ClientTransport) -> Connection:
+        try:
+            identity = await self._authenticate(handshake)
+            connection = self._make(handshake, identity, transport)
+            await self._prepare(connection, transport)
+        except Exception as error:
+            meant = self._refusal_of(error)
+            if meant is None or meant is error:
+                raise
+            raise meant from None
         return connection
 
     def _check_origin(self, handshake: Handshake) -> None:

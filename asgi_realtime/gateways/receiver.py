@@ -15,6 +15,7 @@ from asgi_realtime.errors import Disconnect, InvalidMessage, RateLimited, Refusa
 from asgi_realtime.event_rates import EventRates
 from asgi_realtime.gateways.handlers import Begin, beginning, declared
 from asgi_realtime.gateways.replies import Complaint, Refused
+from asgi_realtime.http_errors import refusal_of
 from asgi_realtime.inbox import Rest
 from asgi_realtime.limits import TOO_MANY_ATTEMPTS, Limits
 from asgi_realtime.messages import GatewayName, Json
@@ -175,15 +176,20 @@ class Receiver:
         acknowledge: Acknowledge | None,
     ) -> None:
         """Tell the client that its event was refused, or failed; a failure is logged."""
-        if isinstance(error, Refusal):
-            self.send_refusal(connection, event, sent, error, acknowledge)
-        elif isinstance(error, Disconnect):
-            connection.end(error.code, error.reason)
+        meant = self._refusal_of(error)
+        if isinstance(meant, Refusal):
+            self.send_refusal(connection, event, sent, meant, acknowledge)
+        elif isinstance(meant, Disconnect):
+            connection.end(meant.code, meant.reason)
         elif ends_this_task(error):
             raise error
         else:
             logger.error("%s: %s failed: %r", self.name, event, error, exc_info=_traceback(error))
             self.send_refusal(connection, event, sent, Refusal("internal error", code="INTERNAL"), acknowledge)
+
+    def _refusal_of(self, error: BaseException) -> Refusal | Disconnect | None:
+        """What an exception of host code tells the client. None: it is a failure."""
+        return refusal_of(error)
 
 
 def _values(result: Any) -> list[Json]:

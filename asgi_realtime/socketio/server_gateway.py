@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from asgi_realtime.catalogue import encode
 from asgi_realtime.connection import Connection, Dialect
-from asgi_realtime.errors import BrokerUnavailable, RateLimited, Refusal
+from asgi_realtime.errors import BrokerUnavailable, Disconnect, RateLimited, Refusal
 from asgi_realtime.gateways.parts import Parts
 from asgi_realtime.gateways.receiver import Acknowledge
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
@@ -127,6 +127,10 @@ class ServerGateway(SocketIOGateway):
         if result is NOT_HANDLED:
             raise _NotHandled
         return result
+
+    def _refusal_of(self, error: BaseException) -> Refusal | Disconnect | None:
+        """Only our own: in python-socketio every other exception of a handler is a failure, HTTP errors included."""
+        return error if isinstance(error, Refusal | Disconnect) else None
 
     def send_refusal(
         self,

@@ -1,0 +1,81 @@
+"""What an HTTP framework's exceptions mean to a realtime client: services are shared with REST routes, and raise them.
+
+Frameworks other than Starlette need not be installed: their exceptions are known by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from starlette.exceptions import HTTPException, WebSocketException
+
+from asgi_realtime.errors import Disconnect, Refusal
+
+CODES: Mapping[int, str] = {
+    400: "INVALID_MESSAGE",
+    401: "UNAUTHORIZED",
+    403: "FORBIDDEN",
+    404: "NOT_FOUND",
+    409: "CONFLICT",
+    410: "NOT_FOUND",
+    413: "TOO_LARGE",
+    422: "INVALID_MESSAGE",
+    429: "RATE_LIMITED",
+}
+"""The code of a refusal by the HTTP status. Another status from 400 to 499 is `REFUSED`."""
+
+
+def refusal_of(error: BaseException) -> Refusal | Disconnect | None:
+    """What to tell the client for an exception of host code. None: it is a failure, to be logged.
+
+    A `Refusal` or `Disconnect` means itself, a `WebSocketException` a `Disconnect`. An HTTP error with a
+    status from 400 to 499 is the refusal of that code; its detail is the message if it is text, else the
+    status's own phrase is. A status of 500 or more is a failure: its detail may be about our insides.
+    """
+    if isinstance(error, Refusal | Disconnect):
+        return error
+    if isinstance(error, WebSocketException):
+        return Disconnect(error.code, error.reason)
+    for kind in type(error).__mro__:
+        read = _KNOWN.get(f"{kind.__module__}.{kind.__qualname__}")
+        if read is not None:
+            return _refusal(*read(error))
+    return None
+
+
+def _refusal(status: Any, detail: Any) -> Refusal | None:
+    if not isinstance(status, int) or not 400 <= status < 500:
+        return None
+    return Refusal(detail if isinstance(detail, str) and detail else _phrase(status), code=CODES.get(status))
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "refused"
+
+
+def _starlette(error: Any) -> tuple[Any, Any]:
+    return error.status_code, error.detail
+
+
+def _werkzeug(error: Any) -> tuple[Any, Any]:
+    return error.code, error.description  # `abort(response)` has no code: a failure
+
+
+def _fixed(status: int) -> Callable[[Any], tuple[Any, Any]]:
+    return lambda error: (status, None)
+
+
+_KNOWN: Mapping[str, Callable[[Any], tuple[Any, Any]]] = {
+    f"{HTTPException.__module__}.{HTTPException.__qualname__}": _starlette,  # FastAPI's is a subclass
+    "werkzeug.exceptions.HTTPException": _werkzeug,
+    # These answer with a fixed text over HTTP too: their own may name internals.
+    "fastapi.exceptions.RequestValidationError": _fixed(422),
+    "django.core.exceptions.PermissionDenied": _fixed(403),
+    "django.core.exceptions.SuspiciousOperation": _fixed(400),
+    "django.http.response.Http404": _fixed(404),
+}
