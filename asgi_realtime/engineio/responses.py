@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from http import HTTPStatus
 
 import msgspec
@@ -23,7 +24,7 @@ class Refused(Exception):
 
 
 class ClientGone(Exception):
-    """The client went away in the middle of its request: there is nobody to answer."""
+    """The client went away in the middle of its request."""
 
 
 # Codes and messages are those of the JavaScript server; its clients report them to their users.
@@ -73,14 +74,15 @@ def failed() -> Refused:
 
 
 async def respond(send: Send, status: HTTPStatus, body: bytes, content_type: bytes, headers: Headers) -> None:
-    """Answer an HTTP request, never to be cached."""
+    """Answer an HTTP request, never to be cached. A client that has gone is no error (ASGI: `send` raises OSError)."""
     framing = [
         (b"content-type", content_type),
         (b"content-length", b"%d" % len(body)),
         (b"cache-control", b"no-store"),
     ]
-    await send({"type": "http.response.start", "status": status, "headers": framing + headers})
-    await send({"type": "http.response.body", "body": body})
+    with contextlib.suppress(OSError):
+        await send({"type": "http.response.start", "status": status, "headers": framing + headers})
+        await send({"type": "http.response.body", "body": body})
 
 
 async def refuse_websocket(scope: Scope, send: Send, refusal: Refused) -> None:

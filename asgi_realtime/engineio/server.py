@@ -118,7 +118,9 @@ class EngineIO:
                 return
             answer = await self._polling(request, receive)
         except ClientGone:
-            return
+            # It reaches no client. But middlewares such as Starlette's BaseHTTPMiddleware report a request that
+            # ends without a response as an error.
+            await respond(send, HTTPStatus.BAD_REQUEST, b"", responses.TEXT, headers)
         except Refused as refusal:
             await respond(send, refusal.status, refusal.body, responses.JSON, headers)
         else:
