@@ -54,6 +54,9 @@ class Broadcaster:
     Every broadcast raises `PayloadTooLarge`, `BrokerUnavailable`, `TypeError` for a payload that is
     not JSON (or has `bytes` in it, for a WebSocket gateway), or `ConfigurationError` for an unknown
     gateway; then nobody received it (but for `BrokerUnavailable`, where nobody can say).
+
+    Every coroutine method raises `RuntimeError` if it is awaited on another thread or event loop than
+    the one that serves the clients: call the same method of `sync` there.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class Broadcaster:
             gateway=self._named(gateway),
         )
         narrowed._host = self._host
+        narrowed._calls = self._calls
         return narrowed
 
     @property
@@ -101,10 +105,15 @@ class Broadcaster:
     @property
     def sync(self) -> SyncBroadcaster:
         """The same methods for threads: sync routes, Flask views, workers."""
-        return SyncBroadcaster(self, self._host._calls)
+        return SyncBroadcaster(self, self._calls)
+
+    @property
+    def running(self) -> bool:
+        """Whether the event loop that the gateway serves on is running."""
+        return self._calls.running
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Tell which event loop the gateway runs on. Done at start-up; needed by `sync` only."""
+        """Tell which event loop, that of this thread, the gateway runs on. Done at start-up."""
         self._calls.bind(loop)
 
     def unbind(self) -> None:
@@ -236,10 +245,12 @@ class Broadcaster:
 
     async def online_users(self, *, gateway: str | None = None) -> set[str]:
         """The users who are online, on every process."""
+        self._calls.check()
         return set(await self._presence.online(self._named(gateway)))
 
     async def is_online(self, user_id: str, *, gateway: str | None = None) -> bool:
         """Whether a user is online, on any process."""
+        self._calls.check()
         return await self._presence.is_online(self._named(gateway), UserId(user_id))
 
     def _named(self, gateway: str | None) -> GatewayName:
@@ -279,6 +290,7 @@ class Broadcaster:
 
     async def publish(self, publication: Publication, *, key: str | None = None) -> Receipt:
         """Publish what is encoded already. The other methods end here."""
+        self._calls.check()
         event = publication.event
         size = len(publication.payload) + sum(map(len, publication.attachments))
         if size > self._limits.publication_bytes:
@@ -302,6 +314,7 @@ class Broadcaster:
             await asyncio.sleep(0)
 
     async def _command(self, command: Command, *, wait: bool = False) -> None:
+        self._calls.check()
         try:
             # A refresh waits for the host's database, which has a limit of its own (`handler_timeout`).
             async with asyncio.timeout(None if wait else self._timeout):

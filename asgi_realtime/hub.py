@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from threading import get_ident
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -77,12 +78,21 @@ class Hub:
         self._dialects: dict[GatewayName, Dialect] = {}
         self._tasks = tasks
         self._soon = soon
+        self.thread: int | None = None
+        """The thread of the event loop it runs on; None: it has not started."""
         self._batch = Batch(soon)
         self._refresher = Refresher(tasks)
         self._entries = Entries()
 
     def start(self) -> None:
-        """Begin on the running event loop, which need not be the one of the last time."""
+        """Begin on the running event loop. Connections of a loop that ended before they did are forgotten."""
+        self.thread = get_ident()
+        for name, mount in self._mounts.items():
+            for connection in mount.rooms.everybody:
+                connection.shut()
+            mount.rooms = Rooms()
+            self._metrics.gauge("connections", 0, gateway=name)
+        self._entries = Entries()
         self._batch = Batch(self._soon)
         self._refresher = Refresher(self._tasks)
 

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from asgi_realtime.failed_start import FailedStart
+
 
 class Lifespan:
     """Runs one lifespan scope.
@@ -27,10 +29,13 @@ class Lifespan:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the scope to its end."""
         startup = await receive()
+        failed: FailedStart | None = None
         try:
             await self._start()
         except Exception as error:
-            await send({"type": "lifespan.startup.failed", "message": f"asgi_realtime: {error}"})
+            failed = FailedStart(error)
+        if failed is not None:  # outside of `except`: what the server raises in `send` would be chained to the error
+            await failed.report(send)
             return
         host = asyncio.create_task(self._run(scope), name="lifespan of the host")
         try:

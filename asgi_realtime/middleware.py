@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -10,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from asgi_realtime.broadcaster import Broadcaster
 from asgi_realtime.cors import SharedCORS
 from asgi_realtime.errors import ConfigurationError
+from asgi_realtime.failed_start import FailedStart
 from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.gateways.chat import ChatGateway
 from asgi_realtime.gateways.chat_broadcaster import ChatBroadcaster
@@ -18,44 +21,76 @@ from asgi_realtime.gateways.jobs import JobsBroadcaster, JobsGateway
 from asgi_realtime.gateways.mew import MewBroadcaster, MewGateway
 from asgi_realtime.lifespan import Lifespan
 from asgi_realtime.metrics import Metrics
-from asgi_realtime.realtime import Mountable, Realtime
+from asgi_realtime.mounting import Mountable, check_app, refuse_arguments
+from asgi_realtime.realtime import OtherLoop, Realtime
 from asgi_realtime.settings import Settings
 
 SCOPE_KEY = "asgi_realtime"
-"""Where a request's scope holds the `Realtime` it came through."""
+"""Where a scope holds what it came through: `Passed`."""
+Passed: TypeAlias = tuple[tuple[Realtime, str], ...]
+"""Middlewares, the innermost first: what each serves with, and below which prefix (`root_path`)."""
+
+
+_ARGUMENTS = ("gateways", "settings", "metrics")
 
 
 class RealtimeMiddleware:
     """Mounts gateways beside a host app's own routes.
 
     `app.add_middleware(RealtimeMiddleware, gateways=[...])` and `RealtimeMiddleware(app, gateways=[...])`
-    are the same. `gateways` None mounts one `SocketIOGateway("/")`; `settings` None reads the
-    environment. Requests for the gateways' paths are served here; all others reach the host as they came.
+    are the same. `gateways` None mounts one `SocketIOGateway("/")`, an empty list none; `settings` None
+    reads the environment. Requests for the gateways' paths are served here; all others reach the host as
+    they came. Without a Socket.IO gateway the path of Socket.IO is the host's too.
 
-    A configuration that cannot work ends the server's start-up with a message that names the variable.
+    A mistake in the arguments ends the server's start-up with a message that says what to write.
     """
 
-    def __init__(
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            app: ASGIApp,
+            *,
+            gateways: Sequence[Mountable] | None = None,
+            settings: Settings | None = None,
+            metrics: Metrics | None = None,
+        ) -> None: ...
+
+    else:  # takes everything, to report what is wrong at start-up; type checkers see the signature above
+
+        def __init__(self, app, *positional, gateways=None, settings=None, metrics=None, **unknown):
+            self._mount(app, gateways, settings, metrics, positional, unknown)
+
+    def _mount(
         self,
         app: ASGIApp,
-        *,
-        gateways: Sequence[Mountable] | None = None,
-        settings: Settings | None = None,
-        metrics: Metrics | None = None,
+        gateways: Sequence[Mountable] | None,
+        settings: Settings | None,
+        metrics: Metrics | None,
+        positional: Sequence[object],
+        unknown: Mapping[str, object],
     ) -> None:
         self._app = app
         self._realtime: Realtime | None = None
-        self._error: ConfigurationError | None = None
+        self._failed: FailedStart | None = None
+        self._failed_on: asyncio.AbstractEventLoop | None = None
+        if type(self).__call__ is RealtimeMiddleware.__call__:
+            # Servers look here for a coroutine function, to tell ASGI 3 from ASGI 2.
+            self.__call__ = self._serve  # type: ignore[method-assign, assignment]
         try:
+            refuse_arguments("RealtimeMiddleware", positional, unknown, _ARGUMENTS)
+            check_app(app)
             self._realtime = Realtime(gateways=gateways, settings=settings, metrics=metrics)
-        except ConfigurationError as error:
+        except Exception as error:
             # Frameworks build their middleware while the server starts: raised there, servers take
             # the error for a missing lifespan and go on. It is reported when start-up is asked for.
-            self._error = error
+            self._failed = FailedStart(error)
             return
         self._cors = SharedCORS(app, self._realtime.origins)
-        self._engineio_path = self._realtime.settings.socketio_path.rstrip("/")
+        self._engineio_path = self._realtime.settings.socketio_path
         self._engineio_prefix = self._engineio_path + "/"
+        if not self._realtime.serves_socketio:
+            self._engineio_path = self._engineio_prefix = "\0"  # no path is like it
 
     @property
     def realtime(self) -> Realtime:
@@ -65,8 +100,8 @@ class RealtimeMiddleware:
             ConfigurationError: if a setting is missing or wrong.
         """
         if self._realtime is None:
-            assert self._error is not None
-            raise self._error
+            assert self._failed is not None
+            raise self._failed.error
         return self._realtime
 
     @property
@@ -74,32 +109,102 @@ class RealtimeMiddleware:
         """The broadcaster that `get_broadcaster` injects, for code that has the middleware at hand."""
         return self.realtime.broadcaster
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive | None = None, send: Send | None = None) -> Awaitable[None]:
         """Serve a scope, or pass it on."""
-        kind = scope["type"]
-        if kind == "lifespan":
-            await Lifespan(self._app, start=self._start, stop=self._stop)(scope, receive, send)
+        if receive is None or send is None:
+            return cast("Awaitable[None]", _misused(receive))
+        return self._serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        realtime = self._realtime
+        if realtime is None:
+            assert self._failed is not None
+            await self._failed(scope, receive, send)
             return
-        realtime = self.realtime
+        kind = scope["type"]
+        outer: Passed = scope.get(SCOPE_KEY, ())
+        root: str = scope.get("root_path", "")
+        if outer and (conflict := self._conflict(realtime, outer, root)) is not None:
+            await conflict(scope, receive, send)
+            return
+        if kind == "lifespan":
+            scope[SCOPE_KEY] = ((realtime, root), *outer)
+            await Lifespan(self._app, start=realtime.start, stop=realtime.stop)(scope, receive, send)
+            return
         path = _route_path(scope)
-        if not realtime.started:
-            await realtime.start()  # a server that has no lifespan, or was told not to use it
-        if path.startswith(self._engineio_prefix) or path == self._engineio_path:
+        is_engineio = path.startswith(self._engineio_prefix) or path == self._engineio_path
+        is_gateway = is_engineio or (kind == "websocket" and path in realtime.websockets)
+        if realtime.loop is not asyncio.get_running_loop() and not realtime.stopping:
+            # A server that has no lifespan, or was told not to use it; a test with an event loop for each request.
+            failed = await self._start(realtime)
+            if failed is not None and (is_gateway or not isinstance(failed.error, OtherLoop)):
+                await failed(scope, receive, send)
+                return
+        if is_engineio:
             await realtime.engineio(scope, receive, send)
-        elif kind == "websocket" and path in realtime.websockets:
+        elif is_gateway:
             await realtime.websockets[path](scope, receive, send)
         else:
-            scope[SCOPE_KEY] = realtime
+            scope[SCOPE_KEY] = ((realtime, root), *outer)
             if kind == "http" and self._cors.concerns(scope):
                 await self._cors(scope, receive, send)
             else:
                 await self._app(scope, receive, send)
 
-    async def _start(self) -> None:
-        await self.realtime.start()
+    async def _start(self, realtime: Realtime) -> FailedStart | None:
+        """Start on the running event loop. What fails is not tried again there, request after request."""
+        loop = asyncio.get_running_loop()
+        failed = self._failed
+        if failed is None or self._failed_on is not loop or isinstance(failed.error, OtherLoop):
+            try:
+                await realtime.start()
+            except OtherLoop as error:
+                # It may end at any time. Reported once all the same.
+                other = failed is not None and isinstance(failed.error, OtherLoop)
+                self._failed = failed if other else FailedStart(error)
+            except Exception as error:
+                self._failed, self._failed_on = FailedStart(error), loop
+            else:
+                self._failed = self._failed_on = None
+        return self._failed
 
-    async def _stop(self) -> None:
-        await self.realtime.stop()
+    def _conflict(self, realtime: Realtime, outer: Passed, root: str) -> FailedStart | None:
+        """What to answer instead, where a middleware further out serves a path of this one."""
+        if self._failed is not None and isinstance(self._failed.error, TakenPath):
+            return self._failed
+        for other, other_root in outer:
+            taken = [
+                path for path in realtime.paths if root.rstrip("/") == other_root.rstrip("/") and other.serves(path)
+            ]
+            if taken:
+                self._failed = FailedStart(TakenPath(taken[0]))
+                return self._failed
+        return None
+
+
+class TakenPath(ConfigurationError):
+    """Two middlewares of one app serve the same path."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            f"two RealtimeMiddleware of this app serve {path}, so the inner one is never reached; mount all gateways "
+            "in one of them, or give one another path: Settings(socketio_path=...), WebSocketGateway(path)"
+        )
+
+
+def _misused(second: object) -> FailedStart:
+    """What an instance returns that is called as something else than an ASGI app."""
+    if second is None:
+        return FailedStart(
+            ConfigurationError(
+                "add_middleware takes the class, not an instance; write app.add_middleware(RealtimeMiddleware, "
+                "gateways=[...])"
+            )
+        )
+    raise ConfigurationError(
+        "RealtimeMiddleware is an ASGI app and was called as a WSGI app; write "
+        "asgi = RealtimeMiddleware(a2wsgi.WSGIMiddleware(app), gateways=[...]) and serve `asgi` by an ASGI server"
+    )
 
 
 def _route_path(scope: Scope) -> str:
@@ -111,61 +216,73 @@ def _route_path(scope: Scope) -> str:
     return path
 
 
-def _realtime_of(conn: HTTPConnection) -> Realtime:
-    realtime: Realtime | None = conn.scope.get(SCOPE_KEY)
-    if realtime is None:
+def _passed(conn: HTTPConnection) -> Passed:
+    """The middlewares that a request came through, the innermost first."""
+    scope: Any = getattr(conn, "scope", None)
+    if scope is None:
+        raise TypeError(f"a broadcaster is found by a Request, WebSocket or HTTPConnection, not by {conn!r}")
+    passed: Passed = scope.get(SCOPE_KEY, ())
+    if not passed:
         raise ConfigurationError(
             "this request did not come through RealtimeMiddleware; mount it: app.add_middleware(RealtimeMiddleware)"
         )
-    return realtime
+    return passed
 
 
-def _broadcaster_of(conn: HTTPConnection, kind: type[Gateway]) -> Broadcaster:
-    """The broadcaster of the mounted gateway of a class."""
-    realtime = _realtime_of(conn)
-    return realtime.broadcaster.of(realtime.one(kind).name)
+def broadcaster_of(passed: Passed, kind: type[Gateway]) -> Broadcaster:
+    """The broadcaster of the mounted gateway of a class, in the innermost middleware that has one.
+
+    Raises:
+        ConfigurationError: none is mounted, or two in one middleware.
+    """
+    realtimes = [realtime for realtime, _ in passed]
+    found = next((each for each in realtimes if each.has(kind)), realtimes[0])
+    return found.broadcaster.of(found.one(kind).name)
 
 
 async def get_broadcaster(conn: HTTPConnection) -> Broadcaster:
     """The app's broadcaster: for FastAPI's `Depends`, or called with a Starlette request or WebSocket.
 
+    Where an app has several `RealtimeMiddleware`, on different paths, it is that of the innermost: the one
+    of the mounted app that the route is in, else the one that was added first.
+
     Raises:
         ConfigurationError: if the request did not come through the middleware.
     """
-    return _realtime_of(conn).broadcaster
+    return _passed(conn)[0][0].broadcaster
 
 
 async def get_mew_broadcaster(conn: HTTPConnection) -> MewBroadcaster:
     """The typed broadcaster of the mounted `MewGateway`: for FastAPI's `Depends`.
 
     Raises:
-        ConfigurationError: if none is mounted.
+        ConfigurationError: if none is mounted, or more than one.
     """
-    return MewBroadcaster(_broadcaster_of(conn, MewGateway))
+    return MewBroadcaster(broadcaster_of(_passed(conn), MewGateway))
 
 
 async def get_events_broadcaster(conn: HTTPConnection) -> EventsBroadcaster:
     """The typed broadcaster of the mounted `EventsGateway`: for FastAPI's `Depends`.
 
     Raises:
-        ConfigurationError: if none is mounted.
+        ConfigurationError: if none is mounted, or more than one.
     """
-    return EventsBroadcaster(_broadcaster_of(conn, EventsGateway))
+    return EventsBroadcaster(broadcaster_of(_passed(conn), EventsGateway))
 
 
 async def get_chat_broadcaster(conn: HTTPConnection) -> ChatBroadcaster:
     """The typed broadcaster of the mounted `ChatGateway`: for FastAPI's `Depends`.
 
     Raises:
-        ConfigurationError: if none is mounted.
+        ConfigurationError: if none is mounted, or more than one.
     """
-    return ChatBroadcaster(_broadcaster_of(conn, ChatGateway))
+    return ChatBroadcaster(broadcaster_of(_passed(conn), ChatGateway))
 
 
 async def get_jobs_broadcaster(conn: HTTPConnection) -> JobsBroadcaster:
     """The typed broadcaster of the mounted `JobsGateway`: for FastAPI's `Depends`.
 
     Raises:
-        ConfigurationError: if none is mounted.
+        ConfigurationError: if none is mounted, or more than one.
     """
-    return JobsBroadcaster(_broadcaster_of(conn, JobsGateway))
+    return JobsBroadcaster(broadcaster_of(_passed(conn), JobsGateway))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Never, Self, TypeVar, cast
 
 from asgi_realtime.auth import JWTVerifier
 from asgi_realtime.broadcaster import Broadcaster
@@ -13,13 +13,24 @@ from asgi_realtime.broker.memory import MemoryBroker
 from asgi_realtime.engineio.server import EngineIO
 from asgi_realtime.engineio.session import Session
 from asgi_realtime.errors import ConfigurationError
+from asgi_realtime.failed_start import FailedStart
 from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.gateways.parts import Parts
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.hub import Hub
 from asgi_realtime.messages import GatewayName, UserId
-from asgi_realtime.metrics import Metrics, NullMetrics
+from asgi_realtime.metrics import Metrics
+from asgi_realtime.mounting import (
+    Mountable,
+    check_paths,
+    check_unmounted,
+    gateways_from,
+    metrics_from,
+    mounted_elsewhere,
+    names_of,
+    settings_from,
+)
 from asgi_realtime.origins import OriginPolicy
 from asgi_realtime.presence.memory import MemoryPresence
 from asgi_realtime.revocations import Revocations
@@ -37,21 +48,14 @@ _TICK = 0.25
 """Seconds: how coarse timers are, unless heartbeats are faster than is usual."""
 
 
-class NamespaceFamily(Protocol):
-    """Many Socket.IO namespaces mounted as one, such as a `SocketIOServer`, which makes gateways on demand."""
+class OtherLoop(ConfigurationError):
+    """The app serves on another event loop, which is still running."""
 
-    @property
-    def names(self) -> Sequence[GatewayName]:
-        """The namespaces known at start-up."""
-
-    def bind(self, parts: Parts) -> None:
-        """Mount it."""
-
-    def gateway_for(self, namespace: str) -> SocketIOGateway | None:
-        """The gateway of a namespace; None: there is no such namespace."""
-
-
-Mountable: TypeAlias = Gateway | NamespaceFamily
+    def __init__(self) -> None:
+        super().__init__(
+            "this app serves on another event loop, which is still running, and a RealtimeMiddleware serves only one; "
+            "in tests write `with TestClient(app) as client`, elsewhere make an app for each loop"
+        )
 
 
 class Realtime:
@@ -63,6 +67,13 @@ class Realtime:
         ConfigurationError: at once, if a setting that a gateway needs is missing or wrong.
     """
 
+    def __new__(cls, *app: Never, **options: object) -> Self:
+        """Make one; or, where a framework takes it for a middleware, an app that says what to write instead."""
+        if app:
+            error = ConfigurationError("Realtime is no middleware; write app.add_middleware(RealtimeMiddleware, ...)")
+            return cast(Self, FailedStart(error))
+        return super().__new__(cls)
+
     def __init__(
         self,
         *,
@@ -70,9 +81,10 @@ class Realtime:
         settings: Settings | None = None,
         metrics: Metrics | None = None,
     ) -> None:
-        self.settings = settings or Settings.from_env()
-        self.gateways: tuple[Mountable, ...] = (SocketIOGateway("/"),) if gateways is None else tuple(gateways)
-        self.metrics: Metrics = metrics or NullMetrics()
+        self.settings = settings_from(settings)
+        self.gateways = gateways_from(gateways)
+        check_paths(self.gateways, self.settings.socketio_path)
+        self.metrics = metrics_from(metrics)
         self.origins = OriginPolicy(self.settings.cors_origins)
         self.tasks = Tasks()
         self.wheel = TimerWheel(tick=min(_TICK, self.settings.ping_interval / 8, self.settings.ping_timeout / 8))
@@ -84,7 +96,7 @@ class Realtime:
             broker=self.broker,
             presence=self.presence,
             gateways=self.hub.gateways,
-            gateway=self._first(),
+            gateway=next(iter(names_of(self.gateways)), None),
             limits=self.settings.limits,
             publish_timeout=self.settings.publish_timeout,
         )
@@ -104,21 +116,14 @@ class Realtime:
             metrics=self.metrics,
         )
         self.websockets: dict[str, WebSocketEndpoint] = {}
-        self.started = False
+        self.loop: asyncio.AbstractEventLoop | None = None
+        """The event loop it serves on. None: it has not started, or has stopped."""
+        self.stopping = False
+        self._bound: asyncio.AbstractEventLoop | None = None
+        self._changing: asyncio.Future[None] | None = None
         self._threads = HostThreads(self.settings.host_threads)
         self._signals = ShutdownSignals(self.engineio.close_polls)
         self._mount()
-
-    def _first(self) -> GatewayName | None:
-        names = [
-            name
-            for mounted in self.gateways
-            for name in ([mounted.name] if isinstance(mounted, Gateway) else mounted.names)
-        ]
-        doubled = {name for name in names if names.count(name) > 1}
-        if doubled:
-            raise ConfigurationError(f"gateways=: {doubled.pop()!r} is mounted twice")
-        return names[0] if names else None
 
     def _mount(self) -> None:
         parts = Parts(
@@ -134,15 +139,16 @@ class Realtime:
             metrics=self.metrics,
         )
         for mounted in self.gateways:
+            check_unmounted(mounted)
+        for mounted in self.gateways:
             if isinstance(mounted, WebSocketGateway):
                 mounted.bind(parts, mounted.wire)
                 self.websockets[mounted.name] = WebSocketEndpoint(mounted, parts=parts)
             elif isinstance(mounted, SocketIOGateway):
                 mounted.bind(parts, SocketIODialect(mounted.name))
-            elif isinstance(mounted, Gateway):
-                raise ConfigurationError(f"gateways=: {mounted!r} is neither a SocketIOGateway nor a WebSocketGateway")
-            else:
+            elif not isinstance(mounted, Gateway):
                 mounted.bind(parts)
+        self._parts = parts
 
     def gateway_for(self, namespace: str) -> SocketIOGateway | None:
         """The gateway of a Socket.IO namespace; None: there is no such namespace."""
@@ -156,16 +162,25 @@ class Realtime:
                 return found
         return None
 
+    def has(self, kind: type[Gateway]) -> bool:
+        """Whether a gateway of a class is mounted."""
+        return any(isinstance(mounted, kind) for mounted in self.gateways)
+
     def one(self, kind: type[G]) -> G:
         """The mounted gateway of a class.
 
         Raises:
-            ConfigurationError: if none is mounted.
+            ConfigurationError: if none is mounted, or more than one.
         """
-        for mounted in self.gateways:
-            if isinstance(mounted, kind):
-                return mounted
-        raise ConfigurationError(f"no {kind.__name__} is mounted; pass one to RealtimeMiddleware(gateways=[...])")
+        found = [mounted for mounted in self.gateways if isinstance(mounted, kind)]
+        if not found:
+            raise ConfigurationError(f"no {kind.__name__} is mounted; pass one to RealtimeMiddleware(gateways=[...])")
+        if len(found) > 1:
+            raise ConfigurationError(
+                f"{len(found)} gateways are a {kind.__name__} ({', '.join(names_of(found))}); "
+                "name the one you mean: broadcaster.of(name)"
+            )
+        return found[0]
 
     def _open(self, session: Session) -> SocketIOClient:
         return SocketIOClient(session, namespaces=self, limits=self.settings.limits, tasks=self.tasks, wheel=self.wheel)
@@ -175,40 +190,89 @@ class Realtime:
         if found is not None:
             found.offline(user_id)
 
-    async def start(self) -> None:
-        """Begin to serve on the running event loop. A second call does nothing; after `stop` it begins anew.
+    @property
+    def serves_socketio(self) -> bool:
+        """Whether anything is mounted that speaks Socket.IO. If not, its path is left to the host."""
+        return not all(isinstance(mounted, WebSocketGateway) for mounted in self.gateways)
 
-        Tests run one app on many event loops, one after the other.
+    @property
+    def paths(self) -> list[str]:
+        """The paths that are served: that of Socket.IO, with all below it, and those of JSON gateways."""
+        return [*([self.settings.socketio_path] if self.serves_socketio else []), *self.websockets]
+
+    def serves(self, path: str) -> bool:
+        """Whether requests for a path are served here, if they come to this app."""
+        return path in self.paths or (self.serves_socketio and path.startswith(self.settings.socketio_path + "/"))
+
+    async def start(self) -> None:
+        """Begin to serve on the running event loop. Returns when every `on_start` has returned.
+
+        A second call does nothing. It may start again after `stop`, and after an event loop that
+        ended without a `stop` (tests run one app on many loops): nothing of that loop is touched,
+        and its connections are forgotten.
+
+        Raises:
+            ConfigurationError: if another event loop, still running, has it; or another app has one of its gateways.
         """
-        if not self.started:
-            self.started = True
-            self.broadcaster.bind(asyncio.get_running_loop())
+        here = asyncio.get_running_loop()
+        while self.loop is not here:
+            if self._bound is not None and self._bound is not here:
+                if self._bound.is_running():
+                    raise OtherLoop
+                self.loop = self._changing = None
+                self.stopping = False
+            if self._changing is None:
+                await self._begin(here)
+            else:
+                await asyncio.wait([self._changing])
+
+    async def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        for mounted in self.gateways:
+            if mounted.mounted is not self._parts:
+                raise mounted_elsewhere(mounted)
+        self._bound = loop
+        self._changing = changing = loop.create_future()
+        try:
+            self.tasks.start()
+            self.broadcaster.bind(loop)
             self.wheel.open()
             self._threads.start()
             self.hub.start()
             self.engineio.start()
+            for endpoint in self.websockets.values():
+                endpoint.start()
             await self.broker.start(self.hub)
             await self.presence.start(self._offline)
             self._signals.install()
-            await self._started_up()
-
-    async def _started_up(self) -> None:
-        try:
             for mounted in self.gateways:
                 if isinstance(mounted, Gateway):
                     await mounted.on_start()
+            self.loop = loop
         except BaseException:
-            await self.stop()
+            await self._end()
             raise
+        finally:
+            self._changing = None
+            changing.set_result(None)
 
     async def stop(self) -> None:
         """Tell the clients, let what is queued reach them and handlers finish, then end every task.
 
-        The first two take at most `MEW_DRAIN_TIMEOUT` together.
+        The first two take at most `MEW_DRAIN_TIMEOUT` together. Call it on the event loop of `start`.
         """
-        if not self.started:
+        if self.loop is not asyncio.get_running_loop():
             return
-        self.started = False
+        self.loop = None
+        self.stopping = True
+        self._changing = changing = asyncio.get_running_loop().create_future()
+        try:
+            await self._end()
+        finally:
+            self.stopping = False
+            self._changing = None
+            changing.set_result(None)
+
+    async def _end(self) -> None:
         self._signals.remove()
         try:
             async with asyncio.timeout(self.settings.drain_timeout):
@@ -224,6 +288,7 @@ class Realtime:
         await self.presence.stop()
         await self.broker.stop()
         self.broadcaster.unbind()
+        self._bound = None
 
     async def __aenter__(self) -> Realtime:
         await self.start()

@@ -28,9 +28,12 @@ class ShutdownSignals:
 
     def install(self) -> None:
         """Listen, on the running event loop."""
+        self._loop = None
         if threading.current_thread() is not threading.main_thread():
             return
         self._loop = asyncio.get_running_loop()
+        if self._before:
+            return  # an event loop before this one ended without `remove`
         for number in _SIGNALS:
             before = signal.getsignal(number)
             if callable(before):

@@ -29,6 +29,12 @@ class Tasks:
     def __len__(self) -> int:
         return len(self._tasks)
 
+    def start(self) -> None:
+        """Begin on the running event loop. Tasks of a loop that ended without `aclose` are forgotten."""
+        self._tasks = set()
+        self.spare.clear()
+        self.closing = False
+
     def spawn(self, work: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
         """Start a task that this object owns."""
         task = asyncio.create_task(work, name=name)
@@ -197,7 +203,10 @@ class TimerWheel:
             self._arm(self._order[0])
 
     def open(self) -> None:
-        """Take deadlines again, after `close`: the clock may be another event loop's."""
+        """Take deadlines on the running event loop, whose clock may be another. Earlier ones are forgotten."""
+        self._slots.clear()
+        self._order.clear()
+        self._handle = None
         self._closed = False
         self._passed = 0
 

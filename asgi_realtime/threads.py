@@ -25,7 +25,9 @@ class HostThreads:
         self._executor: ThreadPoolExecutor | None = None
 
     def start(self) -> None:
-        """Have threads made when they are needed."""
+        """Have threads made when they are needed. Those of a loop that ended without `stop` finish their calls."""
+        if self._executor is not None:
+            self._executor.shutdown(wait=False)
         self._executor = ThreadPoolExecutor(self._count, thread_name_prefix="asgi_realtime host")
         _executor.set(self._executor)
 

@@ -16,8 +16,7 @@ from asgi_realtime.gateways.chat_broadcaster import ChatBroadcaster, SyncChatBro
 from asgi_realtime.gateways.events import EventsBroadcaster, EventsGateway, SyncEventsBroadcaster
 from asgi_realtime.gateways.jobs import JobsBroadcaster, JobsGateway, SyncJobsBroadcaster
 from asgi_realtime.gateways.mew import MewBroadcaster, MewGateway, SyncMewBroadcaster
-from asgi_realtime.middleware import SCOPE_KEY
-from asgi_realtime.realtime import Realtime
+from asgi_realtime.middleware import SCOPE_KEY, Passed, broadcaster_of
 from asgi_realtime.sync_broadcaster import SyncBroadcaster
 
 F = TypeVar("F", bound=TypedBroadcaster)
@@ -28,8 +27,8 @@ def get_broadcaster(environ: Mapping[str, Any]) -> SyncBroadcaster | None:
 
     It may be kept, and used in any thread, also after the request.
     """
-    realtime = _realtime_of(environ)
-    return None if realtime is None else realtime.broadcaster.sync
+    passed = _passed(environ)
+    return passed[0][0].broadcaster.sync if passed else None
 
 
 def get_mew_broadcaster(environ: Mapping[str, Any]) -> SyncMewBroadcaster | None:
@@ -61,10 +60,13 @@ def get_jobs_broadcaster(environ: Mapping[str, Any]) -> SyncJobsBroadcaster | No
 
 
 def _face(environ: Mapping[str, Any], gateway: type[Gateway], face: type[F]) -> F | None:
-    realtime = _realtime_of(environ)
-    return None if realtime is None else face(realtime.broadcaster.of(realtime.one(gateway).name))
+    passed = _passed(environ)
+    return face(broadcaster_of(passed, gateway)) if passed else None
 
 
-def _realtime_of(environ: Mapping[str, Any]) -> Realtime | None:
-    found: Realtime | None = environ.get("asgi.scope", {}).get(SCOPE_KEY)
-    return found
+def _passed(environ: Mapping[str, Any]) -> Passed:
+    """The middlewares that a request came through, the innermost first."""
+    if not isinstance(environ, Mapping):
+        raise TypeError(f"pass a request's WSGI environment, such as Flask's request.environ, not {environ!r}")
+    passed: Passed = environ.get("asgi.scope", {}).get(SCOPE_KEY, ())
+    return passed

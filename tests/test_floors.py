@@ -49,7 +49,7 @@ FLOORS = (
     {"broadcaster", "faces", "sync_broadcaster"},
     {"gateways"},
     {"engineio", "socketio", "websocket"},
-    {"realtime", "shutdown"},
+    {"failed_start", "mounting", "realtime", "shutdown"},
     {
         "middleware",
         "wsgi",

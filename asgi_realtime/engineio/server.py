@@ -83,7 +83,9 @@ class EngineIO:
             await self._serve_http(request, receive, send)
 
     def start(self) -> None:
-        """Open sessions again, after `aclose`, perhaps on another event loop."""
+        """Open sessions on the running event loop. Those of a loop that ended before they did are forgotten."""
+        self._sessions.clear()
+        self._addresses.clear()
         self._stopping = False
         self._emptied = asyncio.Event()
 
@@ -257,7 +259,8 @@ class EngineIO:
         return session
 
     def _forget(self, session: Session, reason: str) -> None:
-        del self._sessions[session.id]
+        if self._sessions.pop(session.id, None) is None:
+            return  # of an event loop that has ended
         address = session.handshake.client_address
         self._addresses[address] -= 1
         if not self._addresses[address]:

@@ -140,6 +140,11 @@ class Gateway(Receiver):
         return self._parts
 
     @property
+    def mounted(self) -> Parts | None:
+        """What this gateway works with; None: it is not mounted yet."""
+        return self._parts
+
+    @property
     def limits(self) -> Limits:
         """This gateway's own limits, or those of the settings."""
         return self._limits or self.parts.settings.limits

@@ -38,6 +38,8 @@ class MemoryPresence:
 
     async def start(self, offline: Callable[[GatewayName, UserId], None]) -> None:
         """Begin with nobody online."""
+        self._timers.clear()
+        self._users.clear()
         self._offline = offline
 
     async def stop(self) -> None:

@@ -88,6 +88,11 @@ class SocketIOServer:
         listed = () if self._namespaces in (None, "*") else self._namespaces
         return [GatewayName(name) for name in dict.fromkeys((*listed, *sorted(self.handlers.namespaces)))]
 
+    @property
+    def mounted(self) -> Parts | None:
+        """What the server works with; None: it is not mounted yet."""
+        return self._parts
+
     def bind(self, parts: Parts) -> None:
         """Mount the server."""
         if settings_with(parts.settings, self.options, None) != parts.settings:

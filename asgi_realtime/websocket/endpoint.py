@@ -71,7 +71,9 @@ class WebSocketEndpoint:
         return Newcomers(self._parts.wheel, self.gateway.auth_timeout)
 
     def _forget(self, client: WebSocketClient) -> None:
-        self._clients.pop(client, None)
+        if client not in self._clients:
+            return  # of an event loop that has ended
+        del self._clients[client]
         self._addresses[client.address] -= 1
         if not self._addresses[client.address]:
             del self._addresses[client.address]
@@ -82,6 +84,13 @@ class WebSocketEndpoint:
         limits = self.gateway.limits
         return len(self._clients) >= limits.sessions or self._addresses[address] >= limits.sessions_per_address
 
+    def start(self) -> None:
+        """Begin on the running event loop. Clients of a loop that ended before they did are forgotten."""
+        self._clients.clear()
+        self._addresses.clear()
+        self._emptied = None
+        self._newcomers = self._nobody()
+
     async def aclose(self) -> None:
         """Close every connection with 1012."""
         for client in tuple(self._clients):
@@ -90,4 +99,3 @@ class WebSocketEndpoint:
             self._emptied = asyncio.Event()
             await self._emptied.wait()
         self._emptied = None
-        self._newcomers = self._nobody()  # the wheel is about to forget the others

@@ -34,7 +34,8 @@ from asgi_realtime import (
     on,
 )
 from asgi_realtime.messages import Json, UserId
-from asgi_realtime.realtime import Mountable, Realtime
+from asgi_realtime.mounting import Mountable
+from asgi_realtime.realtime import Realtime
 from tests.waiting import until
 
 PATIENCE = 5.0

@@ -20,7 +20,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from asgi_realtime import Connection, Handshake, Identity, Limits, RealtimeMiddleware, Settings, SocketIOGateway, on
 from asgi_realtime.engineio import EngineIO, Session
 from asgi_realtime.messages import Frame, Json, UserId
-from asgi_realtime.realtime import Mountable, Realtime
+from asgi_realtime.mounting import Mountable
+from asgi_realtime.realtime import Realtime
 from asgi_realtime.socketio import SocketIOServer
 
 SETTINGS = Settings(ping_interval=0.3, ping_timeout=0.2, limits=Limits(connect_timeout=1.0), cors_origins=("*",))

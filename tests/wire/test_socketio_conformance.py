@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 
 from asgi_realtime import Limits, Settings
-from asgi_realtime.realtime import Mountable
+from asgi_realtime.mounting import Mountable
 from tests.servers import IMPLEMENTATIONS, Implementation, LiveServer, Serve
 from tests.wire.echo_app import EchoApp, echo_gateways, echo_server
 from tests.wire.raw import TRANSPORTS, RawClient, SessionClosed, TransportName, closing, raw_client, receive_json
