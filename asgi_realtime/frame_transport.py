@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
+from asgi_realtime.budgets import Budget
+
 EXTENSION: Final = "asgi_realtime.frames"
 """Its name in `scope["extensions"]`. Described for servers in `docs/frame-transport.md`."""
 
@@ -41,6 +43,11 @@ class FrameTransport(Protocol):
     """
     listener: Listener | None
     """Who hears of what is buffered. Set by whoever writes."""
+    control: Budget
+    """How many frames without a message the client may send: pings, pongs it was not asked for, small fragments.
+
+    Over: closed with 1008.
+    """
     max_message_bytes: int
     """Largest message the client may send; over: closed with 1009 before it is in memory."""
 

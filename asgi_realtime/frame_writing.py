@@ -7,6 +7,7 @@ from typing import Protocol
 
 from starlette.types import Scope
 
+from asgi_realtime.budgets import Budget
 from asgi_realtime.frame_transport import EXTENSION, FrameTransport, Listener
 from asgi_realtime.outbox import Outbox
 from asgi_realtime.sinks import DeflatingSink, Sink
@@ -36,14 +37,16 @@ class Writable(Sink, Protocol):
         """Bytes that the kernel has not taken."""
 
 
-def offered(scope: Scope, *, compression: bool) -> FrameTransport | None:
+def offered(scope: Scope, *, compression: bool, control: Budget) -> FrameTransport | None:
     """What the server offers for this WebSocket, not accepted yet, if it has the extension `asgi_realtime.frames`.
 
-    `compression`: whether to agree to it.
+    `compression`: whether to agree to it. `control`: how many frames without a message the client may send.
     """
     transport: FrameTransport | None = (scope.get("extensions") or {}).get(EXTENSION)
-    if transport is not None and compression:
-        transport.deflate = True
+    if transport is not None:
+        transport.control = control
+        if compression:
+            transport.deflate = True
     return transport
 
 

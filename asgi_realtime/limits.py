@@ -9,9 +9,6 @@ from typing import Final
 
 from asgi_realtime.errors import ConfigurationError, InvalidMessage
 
-MESSAGES_A_TURN: Final = 64
-"""Messages that are read from one client before others have their turn: each may be handled at once."""
-
 TOO_MANY_ATTEMPTS: Final = "too many attempts"
 """The reason of a close with 1008 for the budget of attempts."""
 

@@ -26,7 +26,7 @@ FLOORS = (
             "stand_in",
             "tasks",
         ),
-        *("threads", "timestamps"),
+        *("threads", "timestamps", "turns"),
     },
     {
         "auth",

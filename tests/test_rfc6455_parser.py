@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asgi_realtime.rfc6455 import Close, FrameError, Parser, Ping, Pong
-from asgi_realtime.rfc6455.parser import Received
+from asgi_realtime.rfc6455.parser import Fragment, Received
 from tests.client_frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close, fragments, frame, text
 
 LIMIT = 1_000_000
@@ -21,7 +21,8 @@ def decode(*pieces: bytes, limit: int = LIMIT) -> tuple[list[Received], int | No
         for piece in pieces:
             parser.feed(piece)
             while (item := parser.next()) is not None:
-                received.append(item)
+                if not isinstance(item, Fragment):
+                    received.append(item)
     except FrameError as error:
         parser.feed(text("more"))
         assert parser.next() is None
@@ -148,15 +149,23 @@ def test_what_is_not_asked_for_stays_bytes() -> None:
     assert parser.waiting == 0
 
 
+def test_only_small_fragments_are_told() -> None:
+    parser = Parser(LIMIT)
+    parser.feed(fragments(BINARY, *(b"x" * size for size in (1023, 1024, 16_384, 0, 1023, 1))))
+    assert [parser.next() for _ in range(4)] == [Fragment()] * 3 + [b"x" * (1023 + 1024 + 16_384 + 0 + 1023 + 1)]
+
+
 def test_any_number_of_empty_fragments_is_nothing() -> None:
     parser = Parser(LIMIT)
     parser.feed(frame(TEXT, final=False))
-    parser.next()
+    assert parser.next() == Fragment()
     flood = frame(CONTINUATION, final=False) * 1000
     tracemalloc.start()
     try:
         for _ in range(10):
             parser.feed(flood)
+            for _ in range(1000):
+                assert parser.next() == Fragment()
             assert parser.next() is None
         held, _ = tracemalloc.get_traced_memory()
     finally:

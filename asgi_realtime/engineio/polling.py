@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator
 
 from starlette.types import Receive
@@ -14,7 +15,7 @@ from asgi_realtime.engineio.packets import decode_payload
 from asgi_realtime.engineio.responses import ClientGone, Refused, bad_request, too_large
 from asgi_realtime.engineio.session import Session, State
 from asgi_realtime.errors import ProtocolError
-from asgi_realtime.limits import MESSAGES_A_TURN
+from asgi_realtime.turns import Turn
 
 logger = logging.getLogger("asgi_realtime")
 
@@ -83,14 +84,16 @@ async def take_payload(session: Session, receive: Receive, *, limit: int, second
             body = await _read(receive, limit)
         if session.state is State.CLOSED:
             raise bad_request()
-        for taken, packet in enumerate(decode_payload(body), 1):
+        turn, begun = Turn(), time.monotonic()
+        for packet in decode_payload(body):
             full = session.receive(packet, asyncio.get_running_loop().time())
             if session.state is not State.OPEN:
                 break
             if full:
                 await session.ready()
-            elif taken % MESSAGES_A_TURN == 0:
+            elif turn.used(time.monotonic() - begun):
                 await asyncio.sleep(0)  # others have their turn
+            begun = time.monotonic()
     except ProtocolError as error:
         logger.info("%r ended: %s", session, error)
         session.abort("parse error")

@@ -176,7 +176,7 @@ class EngineIO:
         except Refused as refusal:
             await refuse_websocket(scope, send, refusal)
             return
-        frames = offered(scope, compression=self._settings.compression)
+        frames = offered(scope, compression=self._settings.compression, control=self._budgets.control)
         try:
             await send({"type": "websocket.accept"})
         except OSError:

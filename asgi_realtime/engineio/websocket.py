@@ -15,9 +15,9 @@ from asgi_realtime.engineio.session import Session, State
 from asgi_realtime.errors import ProtocolError
 from asgi_realtime.frame_transport import FrameTransport
 from asgi_realtime.frame_writing import FrameWriter
-from asgi_realtime.limits import MESSAGES_A_TURN
 from asgi_realtime.settings import Settings
 from asgi_realtime.tasks import Tasks
+from asgi_realtime.turns import Turn
 from asgi_realtime.writer import Writer
 
 logger = logging.getLogger("asgi_realtime")
@@ -161,15 +161,15 @@ class WebSocket:
         return bytes(event["bytes"]) if text is None else text
 
     async def _read(self) -> None:
-        session, taken = self._session, 0
+        session, turn = self._session, Turn()
         while (packet := await self._next()) is not None:
+            begun = time.monotonic()
             full = self._take(packet)
             if session.state is not State.OPEN:
                 return
-            taken += 1
             if full:
                 await session.ready()
-            elif taken % MESSAGES_A_TURN == 0:
+            elif turn.used(time.monotonic() - begun):
                 await asyncio.sleep(0)  # a server that has more does not wait
 
     def _take(self, packet: str | bytes) -> bool:

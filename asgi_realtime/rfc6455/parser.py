@@ -26,6 +26,9 @@ PROTOCOL_ERROR: Final = 1002
 INVALID_DATA: Final = 1007
 TOO_BIG: Final = 1009
 
+SMALL_FRAGMENT: Final = 1024
+"""Bytes. Those who fragment for a reason take more: browsers and proxies 4 to 64 KiB."""
+
 _WHOLE_TEXT: Final = 0x81
 _MASKED: Final = 0x80
 _SHORT_HEADER: Final = 6
@@ -54,6 +57,11 @@ class Pong:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Fragment:
+    """A fragment of less than `SMALL_FRAGMENT` bytes, kept for its message. To be counted: it costs as much as one."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Close:
     """The client's last frame. `code` is 1005 where it said none."""
 
@@ -61,7 +69,9 @@ class Close:
     reason: str
 
 
-Received: TypeAlias = str | bytes | Ping | Pong | Close
+Received: TypeAlias = str | bytes | Ping | Pong | Fragment | Close
+
+_FRAGMENT: Final = Fragment()
 
 
 class Parser:
@@ -104,7 +114,7 @@ class Parser:
             self._buffer += data
 
     def next(self) -> Received | None:
-        """Take out the next message or control frame; None until there are more bytes.
+        """Take out the next message, control frame or small fragment; None until there are more bytes.
 
         Raises:
             FrameError: the client broke the protocol.
@@ -130,7 +140,7 @@ class Parser:
                 try:
                     return unmask(buffer[start:end], buffer[start - 4 : start]).decode()
                 except UnicodeDecodeError:
-                    raise self._error(INVALID_DATA, "text that is not UTF-8") from None
+                    raise self.refused(INVALID_DATA, "text that is not UTF-8") from None
         while not self._ended and len(self._buffer) - self._at >= self._need:
             received = self._frame()
             if received is not None:
@@ -140,24 +150,24 @@ class Parser:
         return None
 
     def _frame(self) -> Received | None:
-        """Read the frame in front. None: more bytes are needed, or it was a fragment."""
+        """Read the frame in front. None: more bytes are needed, or it was a large fragment."""
         buffer, at = self._buffer, self._at
         first, second = buffer[at], buffer[at + 1]
         opcode, final, length = first & 0x0F, first >= 0x80, second & 0x7F
         compressed = bool(first & COMPRESSED)
         if first & 0x70 and not (self.deflate and first & 0x70 == COMPRESSED and opcode in (TEXT, BINARY)):
-            raise self._error(PROTOCOL_ERROR, "a reserved bit is set")
+            raise self.refused(PROTOCOL_ERROR, "a reserved bit is set")
         if not second & _MASKED:
-            raise self._error(PROTOCOL_ERROR, "a frame without a mask")
+            raise self.refused(PROTOCOL_ERROR, "a frame without a mask")
         if opcode >= CLOSE:
             if opcode > PONG:
-                raise self._error(PROTOCOL_ERROR, "an unknown opcode")
+                raise self.refused(PROTOCOL_ERROR, "an unknown opcode")
             if not final or length > MAX_CONTROL_BYTES:
-                raise self._error(PROTOCOL_ERROR, "a control frame in fragments, or too long")
+                raise self.refused(PROTOCOL_ERROR, "a control frame in fragments, or too long")
         elif opcode > BINARY:
-            raise self._error(PROTOCOL_ERROR, "an unknown opcode")
+            raise self.refused(PROTOCOL_ERROR, "an unknown opcode")
         elif (opcode == CONTINUATION) is (self._message is None):
-            raise self._error(PROTOCOL_ERROR, "a fragment out of place")
+            raise self.refused(PROTOCOL_ERROR, "a fragment out of place")
 
         start = at + 6
         if length >= 126:
@@ -168,9 +178,9 @@ class Parser:
                 return None
             length = int.from_bytes(buffer[at + 2 : at + 2 + wide])
             if length < (126 if wide == 2 else 65_536) or length >> 63:
-                raise self._error(PROTOCOL_ERROR, "a length in the wrong form")
+                raise self.refused(PROTOCOL_ERROR, "a length in the wrong form")
         if opcode < CLOSE and length + (0 if self._message is None else len(self._message)) > self.limit:
-            raise self._error(TOO_BIG, f"a message of over {self.limit} bytes")
+            raise self.refused(TOO_BIG, f"a message of over {self.limit} bytes")
         end = start + length
         if len(buffer) < end:
             self._need = end - at
@@ -188,13 +198,14 @@ class Parser:
             self._message, self._text, self._compressed, self._valid = bytearray(), opcode == TEXT, compressed, 0
         return self._fragment(final, payload)
 
-    def _fragment(self, final: bool, payload: bytes) -> str | bytes | None:
+    def _fragment(self, final: bool, payload: bytes) -> str | bytes | Fragment | None:
         message = self._message
         assert message is not None
+        small = _FRAGMENT if len(payload) < SMALL_FRAGMENT else None
         message += payload
         if self._compressed:
             if not final:
-                return None
+                return small
             self._message = None
             whole = self._inflate(bytes(message))
             return self._decode(whole) if self._text else whole
@@ -203,9 +214,9 @@ class Parser:
                 # A character may be cut anywhere: what is whole so far is checked now, the rest with the next fragment.
                 self._valid += codecs.utf_8_decode(message[self._valid :], "strict", final)[1]
             except UnicodeDecodeError:
-                raise self._error(INVALID_DATA, "text that is not UTF-8") from None
+                raise self.refused(INVALID_DATA, "text that is not UTF-8") from None
         if not final:
-            return None
+            return small
         self._message = None
         return message.decode() if self._text else bytes(message)
 
@@ -218,7 +229,7 @@ class Parser:
         if payload:
             code = int.from_bytes(payload[:2])
             if len(payload) == 1 or not may_be_sent(code):
-                raise self._error(PROTOCOL_ERROR, "a close with an invalid code")
+                raise self.refused(PROTOCOL_ERROR, "a close with an invalid code")
         reason = self._decode(payload[2:])
         self._end()
         return Close(code, reason)
@@ -227,15 +238,15 @@ class Parser:
         try:
             return payload.decode()
         except UnicodeDecodeError:
-            raise self._error(INVALID_DATA, "text that is not UTF-8") from None
+            raise self.refused(INVALID_DATA, "text that is not UTF-8") from None
 
     def _inflate(self, payload: bytes) -> bytes:
         try:
             message = inflate(payload, self.limit)
         except DeflateError:
-            raise self._error(INVALID_DATA, "a compressed message that cannot be read") from None
+            raise self.refused(INVALID_DATA, "a compressed message that cannot be read") from None
         if message is None:
-            raise self._error(TOO_BIG, f"a message of over {self.limit} bytes")
+            raise self.refused(TOO_BIG, f"a message of over {self.limit} bytes")
         return message
 
     def _consume(self, end: int) -> None:
@@ -253,7 +264,8 @@ class Parser:
             del self._buffer[: self._at]
         self._at = 0
 
-    def _error(self, code: int, reason: str) -> FrameError:
+    def refused(self, code: int, reason: str) -> FrameError:
+        """Make an error of the reader's own, which ends the stream as one found here does."""
         self._end()
         return FrameError(code, reason)
 

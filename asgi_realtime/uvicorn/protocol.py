@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from typing import Any, ClassVar, Final, cast
 
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from asgi_realtime.budgets import Budget
 from asgi_realtime.frame_transport import Listener, Reader
-from asgi_realtime.limits import MESSAGES_A_TURN
 from asgi_realtime.rfc6455.frames import ABNORMAL, close, ping, pong
-from asgi_realtime.rfc6455.parser import Close, FrameError, Parser, Ping, Pong
+from asgi_realtime.rfc6455.parser import Close, Fragment, FrameError, Parser, Ping, Pong
 from asgi_realtime.sinks import descriptor_of
+from asgi_realtime.turns import MESSAGES_A_TURN, SECONDS_A_TURN
 from asgi_realtime.uvicorn.conversation import Conversation
 from asgi_realtime.uvicorn.nobody import NOBODY
 from asgi_realtime.uvicorn.server import Server, logger
@@ -32,6 +34,7 @@ class WebSocketProtocol(asyncio.Protocol):
     """
 
     __slots__ = (
+        "_control_due",
         "_conversation",
         "_deadline",
         "_ended",
@@ -45,6 +48,7 @@ class WebSocketProtocol(asyncio.Protocol):
         "_server",
         "_stopped_reading",
         "_untold",
+        "control",
         "descriptor",
         "is_open",
         "listener",
@@ -78,6 +82,9 @@ class WebSocketProtocol(asyncio.Protocol):
         self._untold: Reader | None = conversation  # until it has heard of the end
         self._parser: Parser | None = None  # none until the request has been read
         self.listener: Listener | None = None
+        self.control: Budget = self._server.control
+        """How many frames without a message the client may send."""
+        self._control_due = 0.0
         self.is_open = False
         """Whether frames may be written: from the acceptance to the first close, whoever sends it."""
         self._lost = False
@@ -282,14 +289,20 @@ class WebSocketProtocol(asyncio.Protocol):
         parser = self._parser
         assert parser is not None
         try:
-            left = MESSAGES_A_TURN
+            left, until = MESSAGES_A_TURN, 0.0
             while not self._paused and (message := parser.next()) is not None:
-                left -= 1
-                if not left and parser.waiting:
-                    self._rest()
+                if parser.waiting:  # most have come alone, and are asked nothing more
+                    left -= 1
+                    now = time.monotonic()
+                    if not until:
+                        until = now + SECONDS_A_TURN
+                    elif not left or now > until:
+                        self._rest()
                 if not isinstance(message, (str, bytes)):
                     self._control(message)
                     continue
+                if self._reader is NOBODY:
+                    self._without_message()
                 try:
                     self._reader.received(message)
                 except Exception:
@@ -318,17 +331,31 @@ class WebSocketProtocol(asyncio.Protocol):
         logger.exception("Exception in the reader of a WebSocket\n")
         self._fail(1011, "", self.close_timeout)
 
-    def _control(self, frame: Ping | Pong | Close) -> None:
-        if isinstance(frame, Ping):
-            if self.is_open and self.buffered <= _MAX_UNREAD_PONGS:
+    def _control(self, frame: Ping | Pong | Fragment | Close) -> None:
+        if isinstance(frame, Pong) and self._pinged:
+            self._pinged = False
+        elif not isinstance(frame, Close):
+            self._without_message()
+            if isinstance(frame, Ping) and self.is_open and self.buffered <= _MAX_UNREAD_PONGS:
                 self.transport.write(pong(frame.payload))
-        elif isinstance(frame, Close):
+        else:
             if self.is_open:
                 self._write_close(frame.code, "", self.close_timeout)
             if self._ended is None:
                 self._ended = frame.code, frame.reason
             self.transport.close()
             self._end()
+
+    def _without_message(self) -> None:
+        """Count a frame that brings the reader nothing.
+
+        Raises:
+            FrameError: it was one too many. Nothing more is decoded.
+        """
+        self._control_due = self.control.draw(self._control_due, time.monotonic())
+        if self._control_due == math.inf:
+            assert self._parser is not None
+            raise self._parser.refused(1008, "too many frames without a message")
 
     # The end
 

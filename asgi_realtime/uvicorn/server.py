@@ -10,6 +10,8 @@ from weakref import WeakKeyDictionary
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from asgi_realtime.budgets import Budget
+from asgi_realtime.limits import Limits
 from asgi_realtime.tasks import TimerWheel
 
 logger: Final = logging.getLogger("uvicorn.error")
@@ -21,12 +23,15 @@ _servers: WeakKeyDictionary[ServerState, Server] = WeakKeyDictionary()
 class Server:
     """Settings, the set of connections that uvicorn closes when it stops, and one timer for all of them."""
 
-    __slots__ = ("connections", "max_message_bytes", "ping_interval", "ping_timeout", "wheel")
+    __slots__ = ("connections", "control", "max_message_bytes", "ping_interval", "ping_timeout", "wheel")
 
     def __init__(self, config: Config, state: ServerState, shortest: float) -> None:
         # uvicorn's sets name the classes of its own protocols.
         self.connections = cast("set[asyncio.Protocol]", state.connections)
         self.max_message_bytes = config.ws_max_size
+        limits = Limits()
+        self.control = Budget("control", limits.control_rate, limits.control_burst)
+        """For WebSockets whose application brings no budget of its own."""
         self.ping_interval = config.ws_ping_interval or None
         """Seconds of silence after which a client is asked whether it is there; None: it never is."""
         self.ping_timeout = config.ws_ping_timeout or None

@@ -23,10 +23,10 @@ from asgi_realtime.frame_writing import FrameWriter
 from asgi_realtime.gateways.parts import Parts
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.inbox import Inbox
-from asgi_realtime.limits import MESSAGES_A_TURN
 from asgi_realtime.messages import Frame, Handshake, Json
 from asgi_realtime.outbox import Outbox
 from asgi_realtime.sinks import Sink
+from asgi_realtime.turns import Turn
 from asgi_realtime.websocket.newcomers import Newcomers
 from asgi_realtime.writer import Writer
 
@@ -194,7 +194,7 @@ class WebSocketClient:
 
     async def _read(self) -> None:
         """The loop: wait for what has to be waited for, and hand on one message after the other."""
-        taken = 0
+        turn = Turn()
         while self._end is None:
             if self._connection is not None:
                 if self._frames is not None:
@@ -212,9 +212,9 @@ class WebSocketClient:
                 self._writer.gone = True
                 return
             text = event.get("text")
+            begun = time.monotonic()
             self.received(bytes(event["bytes"]) if text is None else text)
-            taken += 1
-            if taken % MESSAGES_A_TURN == 0:
+            if turn.used(time.monotonic() - begun):
                 await asyncio.sleep(0)  # a server that has more does not wait
 
     async def _enter(self) -> None:

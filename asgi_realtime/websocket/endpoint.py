@@ -37,7 +37,7 @@ class WebSocketEndpoint:
         if not self.gateway.origins.allows(request.origin, host=request.host, scheme=request.scheme):
             await send({"type": "websocket.close", "code": 1008, "reason": "origin not allowed"})
             return
-        frames = offered(scope, compression=self._parts.settings.compression)
+        frames = offered(scope, compression=self._parts.settings.compression, control=self._budgets.control)
         try:
             await send({"type": "websocket.accept"})
             if self._full(request.address):

@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from asgi_realtime import Limits
-from tests.client_frames import text
+from tests.client_frames import CONTINUATION, PING, PONG, TEXT, fragments, frame, text
 from tests.faults.clients import enter, entered, still_answers
 from tests.faults.target import Target
 from tests.raw_websocket import RawWebSocket, open_websocket
 from tests.servers import IMPLEMENTATIONS, Implementation, Serve
 from tests.wire.raw import TRANSPORTS, RawClient, TransportName, closing, raw_client, receive_json
 
+SOCKETIO = "/socket.io/?EIO=4&transport=websocket"
 N = 20
 """What a transport may do at once in these tests. It gets none of it back while they run."""
 LIMITS = Limits(
@@ -83,6 +84,57 @@ async def _connects(
     await target.emptied()
 
 
+BELOW_MESSAGES = {
+    "pings": (b"", frame(PING)),
+    "pongs": (b"", frame(PONG, b"?")),
+    "empty fragments": (frame(TEXT, final=False), frame(CONTINUATION, final=False)),
+    "fragments of one byte": (frame(TEXT, b"x", final=False), frame(CONTINUATION, b"x", final=False)),
+}
+"""What comes first, and what is repeated."""
+PATHS = {"/json": text('{"type":"auth","data":{"name":"idle"}}'), SOCKETIO: text('40{"name":"idle"}')}
+
+
+@pytest.mark.parametrize("implementation", ["lean"])
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("kind", BELOW_MESSAGES)
+async def test_frames_below_messages_over_the_budget_close_the_transport(
+    serve: Serve, implementation: Implementation, kind: str, path: str
+) -> None:
+    target = Target(limits=LIMITS)
+    server = await serve(target.app, implementation)
+    first, unit = BELOW_MESSAGES[kind]
+    fragments = bool(first)
+    async with entered(server, "neighbour") as neighbour:
+        async with open_websocket(server.port, path) as client:
+            await client.send(PATHS[path])
+            while b"sid" not in (heard := (await client.next())[1]) or heard[:1] == b"0":
+                if b"auth_success" in heard:
+                    break
+            await client.send(first + unit * (N - fragments))  # the first fragment is one, too
+            if kind == "pings":
+                assert [await client.next() for _ in range(N)] == [(PONG, b"")] * N
+            assert target.state()["connections"] == 2
+            await client.send(unit)
+            assert [answer[:2] for _, answer in await client.rest()] == [(1008).to_bytes(2)]
+        await still_answers(neighbour)
+    await target.emptied()
+
+
+@pytest.mark.parametrize("implementation", [*IMPLEMENTATIONS, "plain"])
+async def test_a_large_message_in_fragments_is_one_message(serve: Serve, implementation: Implementation) -> None:
+    target = Target(limits=LIMITS)
+    server = await serve(target.app, implementation)
+    async with open_websocket(server.port, "/json") as client:
+        await client.send(PATHS["/json"])
+        await client.next()
+        message = ('{"type":"echo","data":"' + "x" * 900_000 + '"}').encode()
+        pieces = [message[start : start + 16_384] for start in range(0, len(message), 16_384)]
+        assert len(pieces) > 2 * N
+        await client.send(fragments(TEXT, *pieces))
+        opcode, answer = await client.next()
+        assert (opcode, answer) == (TEXT, message)
+
+
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_refused_events_over_the_budget_end_the_client(serve: Serve, transport: TransportName) -> None:
     target = Target(limits=LIMITS)
@@ -126,9 +178,9 @@ async def test_frames_without_an_event_over_the_budget_close_the_transport(
     target = Target(limits=LIMITS)
     server = await serve(target.app, implementation)
     async with entered(server, "neighbour") as neighbour:
-        async with open_websocket(server.port, "/socket.io/?EIO=4&transport=websocket") as client:
+        async with open_websocket(server.port, SOCKETIO) as client:
             await client.send(text('40{"name":"idle"}') + text("40/nowhere,"))
-            assert [(await client.next())[1][:2] for _ in range(3)] == [b"0{", b"44", b"40"]
+            assert {(await client.next())[1][:2] for _ in range(3)} == {b"0{", b"44", b"40"}
             await client.send(text(IDLE[kind]) * N)
             await _still_echoes(client)
             await client.send(text(IDLE[kind]))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
 from asgi_realtime import Limits, SocketIOGateway, WebSocketGateway
 from asgi_realtime.gateways.base import Gateway
-from asgi_realtime.limits import MESSAGES_A_TURN
+from asgi_realtime.turns import MESSAGES_A_TURN, SECONDS_A_TURN
 from tests.client_frames import text
 from tests.faults.target import Target, by_name
 from tests.raw_websocket import open_websocket
@@ -23,33 +24,57 @@ LIMITS = Limits(event_burst=EVENTS, events_in_flight=EVENTS)
 class Counting:
     """Handles events without waiting, and notes how many came before anything else had its turn."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, work: float = 0.0) -> None:
+        """`work`: seconds that each event keeps the loop busy."""
         self.gateway = gateway
+        self.work = work
         self.seen: list[int] = []
         self.first_turn = 0
         gateway.on("count")(self.count)
 
     async def count(self, number: int) -> None:
         self.seen.append(number)
+        end = time.monotonic() + self.work
+        while time.monotonic() < end:
+            pass
         if len(self.seen) == 1:
             asyncio.get_running_loop().call_soon(self._turn)
 
     def _turn(self) -> None:
         self.first_turn = len(self.seen)
 
-    async def check(self) -> None:
+    async def check(self, events: int = EVENTS, most: int = MESSAGES_A_TURN) -> None:
         """Every event was handled, in order; the first turn ended early."""
-        await until(lambda: len(self.seen) == EVENTS)
-        assert self.seen == list(range(EVENTS))
-        assert 0 < self.first_turn <= MESSAGES_A_TURN
+        await until(lambda: len(self.seen) == events)
+        assert self.seen == list(range(events))
+        assert 0 < self.first_turn <= most
 
 
-@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize("implementation", [*IMPLEMENTATIONS, "plain"])
 @pytest.mark.parametrize("dialect", ["json", "socketio"])
 async def test_others_have_their_turn(serve: Serve, implementation: Implementation, dialect: str) -> None:
+    counting = await _over_a_websocket(serve, implementation, dialect, EVENTS, 0.0)
+    await counting.check()
+
+
+@pytest.mark.parametrize("implementation", [*IMPLEMENTATIONS, "plain"])
+@pytest.mark.parametrize("dialect", ["json", "socketio"])
+async def test_events_that_take_long_make_a_turn_short(
+    serve: Serve, implementation: Implementation, dialect: str
+) -> None:
+    counting = await _over_a_websocket(serve, implementation, dialect, 20, 2 * SECONDS_A_TURN)
+    await counting.check(20, most=2)
+
+
+async def _over_a_websocket(
+    serve: Serve, implementation: Implementation, dialect: str, count: int, work: float
+) -> Counting:
     plain = dialect == "json"
     counting = Counting(
-        WebSocketGateway("/count", authenticator=by_name) if plain else SocketIOGateway("/count", authenticator=by_name)
+        WebSocketGateway("/count", authenticator=by_name)
+        if plain
+        else SocketIOGateway("/count", authenticator=by_name),
+        work,
     )
     server = await serve(Target(counting.gateway, limits=LIMITS).app, implementation)
     path = "/count" if plain else "/socket.io/?EIO=4&transport=websocket"
@@ -57,21 +82,23 @@ async def test_others_have_their_turn(serve: Serve, implementation: Implementati
         if plain:
             await client.send(text('{"type":"auth","data":{"name":"ann"}}'))
             await client.next()
-            events = [f'{{"type":"count","data":{number}}}' for number in range(EVENTS)]
+            events = [f'{{"type":"count","data":{number}}}' for number in range(count)]
         else:
             await client.next()
             await client.send(text('40/count,{"name":"ann"}'))
             await client.next()
-            events = [f'42/count,["count",{number}]' for number in range(EVENTS)]
+            events = [f'42/count,["count",{number}]' for number in range(count)]
         await client.send(b"".join(map(text, events)))
-        await counting.check()
+        await until(lambda: len(counting.seen) == count)
+    return counting
 
 
-async def test_others_have_their_turn_while_a_post_is_taken(serve: Serve) -> None:
-    counting = Counting(SocketIOGateway("/count", authenticator=by_name))
+@pytest.mark.parametrize(("count", "work", "most"), [(EVENTS, 0.0, MESSAGES_A_TURN), (20, 2 * SECONDS_A_TURN, 2)])
+async def test_others_have_their_turn_while_a_post_is_taken(serve: Serve, count: int, work: float, most: int) -> None:
+    counting = Counting(SocketIOGateway("/count", authenticator=by_name), work)
     server = await serve(Target(counting.gateway, limits=LIMITS).app)
     async with raw_client(server, "polling") as client:
         await client.send('0/count,{"name":"ann"}')
         await receive_json(client, "0/count,")
-        await client.send(*(f'2/count,["count",{number}]' for number in range(EVENTS)))
-        await counting.check()
+        await client.send(*(f'2/count,["count",{number}]' for number in range(count)))
+        await counting.check(count, most)
