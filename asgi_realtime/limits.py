@@ -61,7 +61,7 @@ class Limits:
     """Attempts one transport may make at once. Over: closed with 1008."""
     control_rate: float = 100.0
     """Frames without an event per second of one transport, on average: WebSocket pings and pongs, fragments under
-    1 KiB, Engine.IO pongs and noops that were not asked for, acks that nothing waits for, and packets to a namespace
+    64 bytes, Engine.IO pongs and noops that were not asked for, acks that nothing waits for, and packets to a namespace
     that is closed. Over: closed with 1008."""
     control_burst: int = 1_000
     """Frames without an event one transport may send at once. Over: closed with 1008."""

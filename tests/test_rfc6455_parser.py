@@ -149,23 +149,25 @@ def test_what_is_not_asked_for_stays_bytes() -> None:
     assert parser.waiting == 0
 
 
-def test_only_small_fragments_are_told() -> None:
+def test_fragments_are_told_and_which_are_small() -> None:
     parser = Parser(LIMIT)
-    parser.feed(fragments(BINARY, *(b"x" * size for size in (1023, 1024, 16_384, 0, 1023, 1))))
-    assert [parser.next() for _ in range(4)] == [Fragment()] * 3 + [b"x" * (1023 + 1024 + 16_384 + 0 + 1023 + 1)]
+    sizes = (63, 64, 16_384, 0, 63, 1)
+    parser.feed(fragments(BINARY, *(b"x" * size for size in sizes)))
+    told = [Fragment(small=size < 64) for size in sizes[:-1]]
+    assert [parser.next() for _ in sizes] == [*told, b"x" * sum(sizes)]
 
 
 def test_any_number_of_empty_fragments_is_nothing() -> None:
     parser = Parser(LIMIT)
     parser.feed(frame(TEXT, final=False))
-    assert parser.next() == Fragment()
+    assert parser.next() == Fragment(small=True)
     flood = frame(CONTINUATION, final=False) * 1000
     tracemalloc.start()
     try:
         for _ in range(10):
             parser.feed(flood)
             for _ in range(1000):
-                assert parser.next() == Fragment()
+                assert parser.next() == Fragment(small=True)
             assert parser.next() is None
         held, _ = tracemalloc.get_traced_memory()
     finally:

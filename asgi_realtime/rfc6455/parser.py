@@ -26,8 +26,8 @@ PROTOCOL_ERROR: Final = 1002
 INVALID_DATA: Final = 1007
 TOO_BIG: Final = 1009
 
-SMALL_FRAGMENT: Final = 1024
-"""Bytes. Those who fragment for a reason take more: browsers and proxies 4 to 64 KiB."""
+SMALL_FRAGMENT: Final = 64
+"""Bytes. What fragments for a reason takes more: browsers and proxies 1 to 64 KiB."""
 
 _WHOLE_TEXT: Final = 0x81
 _MASKED: Final = 0x80
@@ -58,7 +58,10 @@ class Pong:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Fragment:
-    """A fragment of less than `SMALL_FRAGMENT` bytes, kept for its message. To be counted: it costs as much as one."""
+    """A fragment that is not the last of its message, which keeps it. Told because it costs as much as a message."""
+
+    small: bool
+    """Whether it has less than `SMALL_FRAGMENT` bytes."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -71,7 +74,8 @@ class Close:
 
 Received: TypeAlias = str | bytes | Ping | Pong | Fragment | Close
 
-_FRAGMENT: Final = Fragment()
+_SMALL: Final = Fragment(small=True)
+_LARGE: Final = Fragment(small=False)
 
 
 class Parser:
@@ -114,7 +118,7 @@ class Parser:
             self._buffer += data
 
     def next(self) -> Received | None:
-        """Take out the next message, control frame or small fragment; None until there are more bytes.
+        """Take out the next message, control frame or fragment; None until there are more bytes.
 
         Raises:
             FrameError: the client broke the protocol.
@@ -150,7 +154,7 @@ class Parser:
         return None
 
     def _frame(self) -> Received | None:
-        """Read the frame in front. None: more bytes are needed, or it was a large fragment."""
+        """Read the frame in front. None: more bytes are needed, as it is not whole."""
         buffer, at = self._buffer, self._at
         first, second = buffer[at], buffer[at + 1]
         opcode, final, length = first & 0x0F, first >= 0x80, second & 0x7F
@@ -198,14 +202,14 @@ class Parser:
             self._message, self._text, self._compressed, self._valid = bytearray(), opcode == TEXT, compressed, 0
         return self._fragment(final, payload)
 
-    def _fragment(self, final: bool, payload: bytes) -> str | bytes | Fragment | None:
+    def _fragment(self, final: bool, payload: bytes) -> str | bytes | Fragment:
         message = self._message
         assert message is not None
-        small = _FRAGMENT if len(payload) < SMALL_FRAGMENT else None
+        kept = _SMALL if len(payload) < SMALL_FRAGMENT else _LARGE
         message += payload
         if self._compressed:
             if not final:
-                return small
+                return kept
             self._message = None
             whole = self._inflate(bytes(message))
             return self._decode(whole) if self._text else whole
@@ -216,7 +220,7 @@ class Parser:
             except UnicodeDecodeError:
                 raise self.refused(INVALID_DATA, "text that is not UTF-8") from None
         if not final:
-            return small
+            return kept
         self._message = None
         return message.decode() if self._text else bytes(message)
 

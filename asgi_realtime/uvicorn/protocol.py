@@ -334,6 +334,9 @@ class WebSocketProtocol(asyncio.Protocol):
     def _control(self, frame: Ping | Pong | Fragment | Close) -> None:
         if isinstance(frame, Pong) and self._pinged:
             self._pinged = False
+        elif isinstance(frame, Fragment):
+            if frame.small:
+                self._without_message()
         elif not isinstance(frame, Close):
             self._without_message()
             if isinstance(frame, Ping) and self.is_open and self.buffered <= _MAX_UNREAD_PONGS:
