@@ -62,6 +62,7 @@ from asgi_realtime.middleware import (
 from asgi_realtime.realtime import Realtime
 from asgi_realtime.settings import Settings
 from asgi_realtime.sync_broadcaster import SyncBroadcaster
+from asgi_realtime.sync_connection import SyncConnection
 
 if TYPE_CHECKING:
     from asgi_realtime.socketio.server import SocketIOServer
@@ -86,6 +87,7 @@ __all__ = [
     "up",
     "down",
     "Connection",
+    "SyncConnection",
     "Identity",
     "Handshake",
     "Authenticator",

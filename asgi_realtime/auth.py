@@ -24,8 +24,8 @@ from asgi_realtime.settings import Settings
 
 logger = logging.getLogger("asgi_realtime")
 
-Authenticator: TypeAlias = Callable[[Handshake], Awaitable[Identity]]
-"""Says who a handshake comes from, or raises `Unauthorized`."""
+Authenticator: TypeAlias = Callable[[Handshake], Awaitable[Identity] | Identity]
+"""Says who a handshake comes from, or raises `Unauthorized`. A plain function runs in a thread."""
 
 TokenSource: TypeAlias = Callable[[Handshake], str | None]
 """Finds the token in a handshake; None when it carries none there. May raise `Unauthorized`."""

@@ -112,6 +112,11 @@ class Broadcaster:
         """Whether the event loop that the gateway serves on is running."""
         return self._calls.running
 
+    @property
+    def loop_calls(self) -> LoopCalls:
+        """How threads reach the event loop, for other faces such as `SyncConnection`."""
+        return self._host._calls
+
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
         """Tell which event loop, that of this thread, the gateway runs on. Done at start-up."""
         self._calls.bind(loop)

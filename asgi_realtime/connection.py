@@ -29,8 +29,8 @@ _FEW_ROOMS = 8
 _NONE: frozenset[RoomName] = frozenset()  # one for all: Python makes each a new one
 
 
-Question: TypeAlias = Callable[[], Awaitable[Any]]
-"""Asks the host something."""
+Question: TypeAlias = Callable[[], Awaitable[Any] | Any]
+"""Asks the host something. A plain function runs in a thread."""
 
 
 class Dialect(Protocol):
@@ -213,13 +213,13 @@ class Connection:
         Args:
             room: its name.
             parent: a room above it. Leaving that one later means leaving this room too.
-            allowed: an async function that asks the host whether the client may enter. Whoever is
-                taken out of the room while it answers does not get in.
+            allowed: a function, async or plain (then it runs in a thread), that asks the host whether the
+                client may enter. A client that is taken out of the room while it answers does not get in.
             latest: an event whose newest broadcast to the room (as long as history keeps it) is sent
                 to this client at once: whoever comes late needs no poll. It arrives once, and in order
                 with those that follow.
-            known: an async function that asks the host for the payload of that event. What it returns
-                is sent, unless it is None or the event was broadcast meanwhile; then history's is.
+            known: a function, async or plain, that asks the host for the payload of that event. What it
+                returns is sent, unless it is None or the event was broadcast meanwhile; then history's is.
 
         Raises:
             InvalidMessage: for a name over the limits, or more rooms than allowed.

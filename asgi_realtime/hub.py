@@ -14,6 +14,7 @@ from asgi_realtime.broker.base import Broker
 from asgi_realtime.connection import NO_ROOM, Connection, Dialect, Question
 from asgi_realtime.entries import Entries
 from asgi_realtime.errors import Forbidden, InvalidMessage, RateLimited, Unauthorized
+from asgi_realtime.host_calls import call_host
 from asgi_realtime.limits import Limits, check_room_name
 from asgi_realtime.messages import (
     AddToRoom,
@@ -201,11 +202,11 @@ class Hub:
         answer = asked_at = None
         if allowed is not None or known is not None:
             with self._entries.asking(connection, room, parent) as entry:
-                if allowed is not None and not await allowed():
+                if allowed is not None and not await call_host(allowed):
                     raise Forbidden(NO_ENTRY)
                 if known is not None:
                     asked_at = self._broker.position()
-                    answer = await known()
+                    answer = await call_host(known)
             if entry.withdrawn:
                 raise Forbidden(NO_ENTRY)
         if latest is None:

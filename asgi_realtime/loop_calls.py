@@ -8,6 +8,8 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from asgi_realtime.lent_thread import LentThread
+
 T = TypeVar("T")
 
 _NOT_RUNNING = (
@@ -67,8 +69,8 @@ class LoopCalls:
         if loop is not None and not (self.thread == threading.get_ident() and loop.is_running()):
             raise RuntimeError(_ELSEWHERE if loop.is_running() else _LOOP_ENDED)
 
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on the loop, and wait for its result.
+    def run(self, work: Coroutine[Any, Any, T], lent: LentThread | None = None) -> T:
+        """Run a coroutine on the loop, and wait for its result. While it waits, this thread serves as `lent`.
 
         Raises:
             RuntimeError: from the loop's own thread, before `bind`, after `unbind`, or if the loop is closed meanwhile.
@@ -84,7 +86,10 @@ class LoopCalls:
             self._waited_for.add(future)
         try:
             while True:
-                concurrent.futures.wait([future], _LOOK_SECONDS)
+                if lent is None:
+                    concurrent.futures.wait([future], _LOOK_SECONDS)
+                else:
+                    lent.serve(future, _LOOK_SECONDS)
                 if future.done():
                     return future.result()
                 if loop.is_closed():

@@ -246,7 +246,7 @@ class Realtime:
             self._signals.install()
             for mounted in self.gateways:
                 if isinstance(mounted, Gateway):
-                    await mounted.on_start()
+                    await mounted.call_on_start()
             self.loop = loop
         except BaseException:
             await self._end()

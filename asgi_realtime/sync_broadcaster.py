@@ -26,6 +26,11 @@ class SyncBroadcaster:
         self._broadcaster = broadcaster
         self._calls = calls
 
+    @property
+    def sync(self) -> SyncBroadcaster:
+        """Itself, so that a handler may be written for either class."""
+        return self
+
     def of(self, gateway: str) -> SyncBroadcaster:
         """The same, narrowed to one gateway."""
         return SyncBroadcaster(self._broadcaster.of(gateway), self._calls)

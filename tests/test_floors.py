@@ -16,7 +16,9 @@ FLOORS = (
         *(
             "contention",
             "errors",
+            "host_calls",
             "keys",
+            "lent_thread",
             "limits",
             "loop_calls",
             "messages",
@@ -46,7 +48,7 @@ FLOORS = (
         *("batch", "connection", "entries", "frame_writing", "hub", "inbox", "json_dialect", "outbox", "recipients"),
         *("refresh", "rooms", "stock_uvicorn", "writer"),
     },
-    {"broadcaster", "faces", "sync_broadcaster"},
+    {"broadcaster", "faces", "sync_broadcaster", "sync_connection"},
     {"gateways"},
     {"engineio", "socketio", "websocket"},
     {"failed_start", "mounting", "realtime", "shutdown"},

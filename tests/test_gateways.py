@@ -493,6 +493,8 @@ async def test_an_answer_in_the_very_moment_of_its_time_out() -> None:
 class RecordingConnection:
     """Takes what is pushed."""
 
+    closed = False
+
     def push(self, frame: object) -> None: ...
 
 

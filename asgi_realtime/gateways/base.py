@@ -1,7 +1,7 @@
 """What every gateway is: who may connect, which rooms they are in, what happens with their events.
 
-A transport calls three entry points: `open`, `receive` and `closed`. Host code overrides three
-hooks, `on_connect`, `on_disconnect` and `on_offline`, and declares handlers with `on`.
+A transport calls three entry points: `open`, `receive` and `closed`. Host code overrides
+hooks, such as `on_connect` and `on_disconnect`, and declares handlers with `on`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 import functools
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, ClassVar, Protocol, TypeVar
 
 import msgspec
@@ -25,6 +25,7 @@ from asgi_realtime.gateways.handlers import check_event
 from asgi_realtime.gateways.parts import Parts
 from asgi_realtime.gateways.receiver import Receiver, ends_this_task
 from asgi_realtime.gateways.replies import Complaint, Refused
+from asgi_realtime.host_calls import HostCall, check_super, check_waits, host_call
 from asgi_realtime.inbox import Inbox
 from asgi_realtime.limits import TOO_MANY_ATTEMPTS, Limits
 from asgi_realtime.messages import (
@@ -42,6 +43,16 @@ from asgi_realtime.settings import Settings
 logger = logging.getLogger("asgi_realtime")
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_HOOKS: Mapping[str, Sequence[str]] = {
+    "on_start": (),
+    "on_connect": ("connection",),
+    "on_disconnect": ("connection", "reason"),
+    "on_online": ("connection",),
+    "on_offline": ("user_id",),
+    "rooms_of": ("identity",),
+}
+"""What host code overrides, by an `async def` or a plain `def`, and what it is called with."""
 
 
 class ClientTransport(Transport, Protocol):
@@ -67,13 +78,19 @@ class Gateway(Receiver):
     refusal: ClassVar[Any] = Refused
     """What an acknowledgement looks like when the server refuses."""
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Refuse coroutine functions where the gateway calls a plain one."""
+        super().__init_subclass__(**options)
+        check_waits(cls, _HOOKS)
+
     def __init__(self, name: str, *, authenticator: Authenticator | None = None, limits: Limits | None = None) -> None:
         super().__init__(name)
         self._authenticator = authenticator
         self._limits = limits
         self._parts: Parts | None = None
         self._broadcaster: Broadcaster
-        self._authenticate: Authenticator
+        self._authenticate: HostCall
+        self._hooks: Mapping[str, HostCall]
         self.origins: OriginPolicy
         """Who may connect, once it is mounted: what `MEW_CORS_ORIGINS` names, and `extra_origins`."""
 
@@ -153,19 +170,33 @@ class Gateway(Receiver):
         """Mount this gateway. Handlers' signatures and the authenticator's settings are checked here."""
         self._parts = parts
         self.dialect = dialect
+        self._hooks = hooks = self._read_hooks()
         has_service = type(self).rooms_of is not Gateway.rooms_of
         chooses = type(self).choose is not Gateway.choose
         parts.hub.mount(
             self.name,
             dialect,
             self.limits,
-            self.rooms_of if has_service else None,
+            hooks["rooms_of"] if has_service else None,
             self.choose if chooses else None,
         )
         self.origins = parts.origins.with_extra(*self.extra_origins(parts.settings))
         self._broadcaster = parts.broadcaster.of(self.name)
-        self._authenticate = self._authenticator or self.default_authenticator(parts)
+        authenticator = self._authenticator or self.default_authenticator(parts)
+        self._authenticate = host_call(authenticator, f"{type(self).__name__}: authenticator", ("handshake",))
         self.prepare(self.limits, self._broadcaster)
+
+    def _read_hooks(self) -> Mapping[str, HostCall]:
+        hooks: dict[str, HostCall] = {}
+        for name, takes in _HOOKS.items():
+            hook = getattr(self, name)
+            check_super(hook, name, type(self))
+            hooks[name] = host_call(hook, f"{type(self).__name__}.{name}", takes, self._face)
+        return hooks
+
+    async def call_on_start(self) -> None:
+        """The server has started: call `on_start`."""
+        await self._hooks["on_start"]()
 
     # Entry points of the transports
 
@@ -196,7 +227,7 @@ class Gateway(Receiver):
 
     async def _let_in(self, handshake: Handshake, transport: ClientTransport) -> Connection:
         try:
-            identity = await self._authenticate(handshake)
+            identity = await self._identify(handshake)
             connection = self._make(handshake, identity, transport)
             await self._prepare(connection, transport)
         except Exception as error:
@@ -205,6 +236,18 @@ class Gateway(Receiver):
                 raise
             raise meant from None
         return connection
+
+    async def _identify(self, handshake: Handshake) -> Identity:
+        identity = await self._authenticate(handshake)
+        if not isinstance(identity, Identity):
+            # Its type alone: what an authenticator holds is a secret.
+            logger.error(
+                "%s: the authenticator returned %s: it must return an Identity, or raise Unauthorized",
+                self.name,
+                "None" if identity is None else f"an object of type {type(identity).__qualname__}",
+            )
+            raise Refusal("internal error", code="INTERNAL")
+        return identity
 
     def _check_origin(self, handshake: Handshake) -> None:
         # A Socket.IO transport may have been opened by a page that only another gateway lets in.
@@ -230,7 +273,7 @@ class Gateway(Receiver):
         parts.hub.add(connection)
         counted = False
         try:
-            await self.on_connect(connection)
+            await self._hooks["on_connect"](connection)
             _refuse_ended(connection)
             counted = True
             first = await parts.presence.join(self.name, connection.identity.user_id, connection.id)
@@ -246,7 +289,7 @@ class Gateway(Receiver):
         connection.handshake = connection.handshake.without_credentials()
         connection.open(answer)
         if first:
-            connection.inbox.submit(functools.partial(self._guard, "on_online", self.on_online, connection))
+            connection.inbox.submit(functools.partial(self._guard, "on_online", self._hooks["on_online"], connection))
 
     def closed(self, connection: Connection, reason: str) -> None:
         """A connection that was let in has ended, whoever ended it. Its memberships end in this call."""
@@ -261,14 +304,14 @@ class Gateway(Receiver):
 
     def offline(self, user_id: UserId) -> None:
         """A user is offline, cluster-wide; called by one process."""
-        self.parts.tasks.spawn(self._guard("on_offline", self.on_offline, user_id), name="on_offline")
+        self.parts.tasks.spawn(self._guard("on_offline", self._hooks["on_offline"], user_id), name="on_offline")
 
     async def _farewell(self, connection: Connection, reason: str) -> None:
         # First, because the host's hook may be slow: who is online does not depend on it.
         await self.parts.presence.leave(self.name, connection.identity.user_id, connection.id)
-        await self._guard("on_disconnect", self.on_disconnect, connection, reason)
+        await self._guard("on_disconnect", self._hooks["on_disconnect"], connection, reason)
 
-    async def _guard(self, name: str, hook: Callable[..., Awaitable[None]], *arguments: Any) -> None:
+    async def _guard(self, name: str, hook: HostCall, *arguments: Any) -> None:
         """Run a hook of the host; its failure is logged and concerns nobody else."""
         try:
             async with asyncio.timeout(self.limits.handler_timeout):
@@ -290,7 +333,7 @@ class Gateway(Receiver):
         if not connection.transport.attempted():
             raise Disconnect(1008, TOO_MANY_ATTEMPTS)
         handshake = msgspec.structs.replace(connection.handshake, auth={"token": token})
-        identity = await self._authenticate(handshake)
+        identity = await self._identify(handshake)
         if identity.user_id != connection.identity.user_id:
             raise Unauthorized
         connection.identity = identity

@@ -6,7 +6,7 @@ import asyncio
 import functools
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -27,11 +27,12 @@ from asgi_realtime.gateways.chat_events import (
     NewChatMessage,
     Read,
 )
-from asgi_realtime.gateways.chat_service import ChatService, Delivery, OfflineMessages, SavedMessage
-from asgi_realtime.gateways.handlers import call_host, on
+from asgi_realtime.gateways.chat_service import ChatService, Delivery, SavedMessage
+from asgi_realtime.gateways.handlers import on
 from asgi_realtime.gateways.parts import Parts
 from asgi_realtime.gateways.receiver import Acknowledge
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
+from asgi_realtime.host_calls import method_call
 from asgi_realtime.limits import Limits, check_room_name
 from asgi_realtime.messages import Frame, Handshake, Identity, Json, Publication, RoomName
 
@@ -122,27 +123,34 @@ class ChatGateway(WebSocketGateway):
             auth_timeout=auth_timeout,
             idle_timeout=idle_timeout,
         )
-        self._service = service
+        self._groups_of = method_call(service, "groups_of", ("identity",))
+        self._save_message = method_call(service, "save_message", ("identity", "message"))
+        self._mark_read = method_call(service, "mark_read", ("identity", "chat_id"))
         self._one_device = one_device
         offers = [hasattr(service, name) for name in ("pending_messages", "messages_delivered")]
         if any(offers) and not all(offers):
             raise ConfigurationError(
                 f"{type(service).__name__} has only one of pending_messages and messages_delivered: it needs both"
             )
-        self._offline = cast(OfflineMessages, service) if all(offers) else None
+        self._pending_messages = (
+            method_call(service, "pending_messages", ("identity", "limit")) if all(offers) else None
+        )
+        self._messages_delivered = method_call(service, "messages_delivered", ("batch",)) if all(offers) else None
         self._deliveries: Deliveries | None = None
 
     def bind(self, parts: Parts, dialect: Dialect) -> None:
         """Mount this gateway."""
         super().bind(parts, dialect)
-        if self._offline is not None:
-            self._deliveries = Deliveries(self._offline, tasks=parts.tasks, timeout=self.limits.handler_timeout)
+        if self._messages_delivered is not None:
+            self._deliveries = Deliveries(
+                self._messages_delivered, tasks=parts.tasks, timeout=self.limits.handler_timeout
+            )
 
     # Coming in
 
     async def on_connect(self, connection: Connection) -> None:
         """The user's groups, what is pending, and then the older connection's end: whoever fails here kicks nobody."""
-        if self._offline is not None:
+        if self._pending_messages is not None:
             connection.state = _Handover()  # before anything is waited for: deliveries are looked at from now on
         await self.parts.hub.enter(connection)
         if connection.state is not None:
@@ -152,7 +160,7 @@ class ChatGateway(WebSocketGateway):
 
     async def rooms_of(self, identity: Identity) -> Mapping[RoomName, RoomName | None]:
         """The user's groups."""
-        groups: Iterable[str] = await call_host(self._service.groups_of, identity)
+        groups: Iterable[str] = await self._groups_of(identity)
         return {RoomName(group): None for group in groups}
 
     async def open(self, handshake: Handshake, transport: ClientTransport) -> Connection:
@@ -177,7 +185,7 @@ class ChatGateway(WebSocketGateway):
     async def _on_message(self, sent: NewChatMessage, connection: Connection) -> None:
         """Checked, saved by the host, delivered, and only then acknowledged with `ack`."""
         message = _checked(sent, connection.identity)
-        saved: SavedMessage = await call_host(self._service.save_message, connection.identity, message)
+        saved: SavedMessage = await self._save_message(connection.identity, message)
         if saved.owed is None or saved.owed:
             await ChatBroadcaster(self.broadcaster).message(
                 _with_sender(saved.message), owed=saved.owed, except_=connection.id
@@ -189,7 +197,7 @@ class ChatGateway(WebSocketGateway):
         """The host marks the chat as read."""
         if not _is_id(read.chat_id):
             raise _missing()
-        await call_host(self._service.mark_read, identity, read.chat_id)
+        await self._mark_read(identity, read.chat_id)
 
     # What a client reads
 
@@ -260,11 +268,11 @@ class ChatGateway(WebSocketGateway):
 
     async def _pending(self, connection: Connection) -> list[tuple[_Mark, Frame]]:
         """The next batch, but for what has reached the client already."""
-        if self._offline is None or self._deliveries is None:
+        if self._pending_messages is None or self._deliveries is None:
             return []
         # Else we would be told of what an earlier connection has got.
         await self._deliveries.reported(connection.identity.user_id)
-        found: Iterable[ChatMessage] = await call_host(self._offline.pending_messages, connection.identity, _BATCH)
+        found: Iterable[ChatMessage] = await self._pending_messages(connection.identity, _BATCH)
         handover: _Handover = connection.state
         return [
             (mark, self.wire.event("message", *encode(_with_sender(message))))

@@ -6,8 +6,8 @@ import asyncio
 import logging
 from collections import Counter, deque
 
-from asgi_realtime.gateways.chat_service import Delivery, OfflineMessages
-from asgi_realtime.gateways.handlers import call_host
+from asgi_realtime.gateways.chat_service import Delivery
+from asgi_realtime.host_calls import HostCall
 from asgi_realtime.tasks import Tasks
 
 logger = logging.getLogger("asgi_realtime")
@@ -21,8 +21,9 @@ _WAITING = 100_000
 class Deliveries:
     """Reports deliveries to the host, in order, one call at a time. One that fails is logged, and not repeated."""
 
-    def __init__(self, service: OfflineMessages, *, tasks: Tasks, timeout: float) -> None:
-        self._service = service
+    def __init__(self, messages_delivered: HostCall, *, tasks: Tasks, timeout: float) -> None:
+        """`messages_delivered` is the service's method, which takes at most `timeout` seconds."""
+        self._messages_delivered = messages_delivered
         self._tasks = tasks
         self._timeout = timeout
         self._waiting: deque[Delivery] = deque()
@@ -53,7 +54,7 @@ class Deliveries:
                 batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
                 try:
                     async with asyncio.timeout(self._timeout):
-                        await call_host(self._service.messages_delivered, batch)
+                        await self._messages_delivered(batch)
                 except Exception:
                     logger.exception("messages_delivered failed: %d deliveries will be repeated", len(batch))
                 for delivery in batch:

@@ -15,11 +15,12 @@ from asgi_realtime.catalogue import down
 from asgi_realtime.connection import Connection
 from asgi_realtime.errors import Forbidden, Refusal
 from asgi_realtime.faces import Blocking, TypedBroadcaster, both_ways
-from asgi_realtime.gateways.handlers import call_host, on
+from asgi_realtime.gateways.handlers import on
 from asgi_realtime.gateways.parts import Parts
 from asgi_realtime.gateways.receiver import Acknowledge
 from asgi_realtime.gateways.replies import Success
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
+from asgi_realtime.host_calls import HostCall, host_call
 from asgi_realtime.limits import Limits
 from asgi_realtime.messages import Identity, Json, Receipt
 from asgi_realtime.settings import Settings
@@ -128,11 +129,14 @@ class EventsGateway(SocketIOGateway):
             limits: bounds of this gateway alone. Default: those of the settings.
         """
         super().__init__(namespace, authenticator=authenticator, limits=limits)
-        self._may_join = may_join
-        self._content_filter = content_filter
-        self._initialised = initialised
-        self._connected = connected
-        self._disconnected = disconnected
+        self._may_join = self._given("may_join", may_join, "identity", "room")
+        self._content_filter = self._given("content_filter", content_filter, "identity", "content")
+        self._initialised = self._given("initialised", initialised)
+        self._connected = self._given("connected", connected, "connection")
+        self._disconnected = self._given("disconnected", disconnected, "connection", "reason")
+
+    def _given(self, name: str, function: Callable[..., Any] | None, *takes: str) -> HostCall | None:
+        return None if function is None else host_call(function, f"{type(self).__name__}: {name}", takes, self._face)
 
     def default_authenticator(self, parts: Parts) -> Authenticator:
         """A JWT in `auth.token`, else in the query, of which logs show nothing."""
@@ -148,7 +152,7 @@ class EventsGateway(SocketIOGateway):
         room = asked.room
         allowed = None
         if self._may_join is not None:
-            allowed = functools.partial(call_host, self._may_join, connection.identity, room)
+            allowed = functools.partial(self._may_join, connection.identity, room)
         was_there = room in connection.rooms
         await connection.join(room, allowed=allowed)
         if not was_there:
@@ -172,9 +176,7 @@ class EventsGateway(SocketIOGateway):
             raise Forbidden(NO_ACCESS)
         if len(new.content) > CONTENT_CHARACTERS:
             raise Refusal(TOO_LONG, code="TOO_LONG")
-        if self._content_filter is not None and not await call_host(
-            self._content_filter, connection.identity, new.content
-        ):
+        if self._content_filter is not None and not await self._content_filter(connection.identity, new.content):
             raise Refusal(IMPROPER, code="IMPROPER")
         message = Message(connection.identity.user_id, new.content, iso(time.time()))
         if new.room is None:
@@ -201,19 +203,19 @@ class EventsGateway(SocketIOGateway):
     async def on_start(self) -> None:
         """The host's hook `initialised`."""
         if self._initialised is not None:
-            await call_host(self._initialised)
+            await self._initialised()
 
     async def on_connect(self, connection: Connection) -> None:
         """The host's hook `connected`."""
         if self._connected is not None:
-            await call_host(self._connected, connection)
+            await self._connected(connection)
 
     async def on_disconnect(self, connection: Connection, reason: str) -> None:
         """Who is gone has left every room; then the host's hook `disconnected`."""
         for room in tuple(connection.rooms):
             await self._tell("user:left", connection, room)
         if self._disconnected is not None:
-            await call_host(self._disconnected, connection, reason)
+            await self._disconnected(connection, reason)
 
     async def _tell(self, event: str, connection: Connection, room: str) -> None:
         member = RoomMember(connection.identity.user_id, room)

@@ -12,15 +12,19 @@ from asgi_realtime.broadcaster import Broadcaster
 from asgi_realtime.catalogue import Validate, validator
 from asgi_realtime.connection import Connection
 from asgi_realtime.errors import ConfigurationError, InvalidMessage
+from asgi_realtime.host_calls import Adapt, host_call, is_plain, written
 from asgi_realtime.messages import Identity, Json
-from asgi_realtime.threads import run_in_thread
+from asgi_realtime.sync_broadcaster import SyncBroadcaster
+from asgi_realtime.sync_connection import SyncConnection
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _EVENTS = "__realtime_events__"
 _Parameter: TypeAlias = tuple[type | None, Validate | None, Any]
 """What is injected, or how to validate what was sent, and the default."""
-_INJECTED = (Connection, Identity, Broadcaster)
+_FOR_THREADS: Sequence[tuple[type, type]] = ((SyncConnection, Connection), (SyncBroadcaster, Broadcaster))
+"""What plain handlers get instead of what."""
+_INJECTED = (Connection, Identity, Broadcaster, SyncConnection, SyncBroadcaster)
 RESERVED = frozenset({"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"})
 """Names that no client may send and no handler may have: the protocol's own."""
 
@@ -33,7 +37,10 @@ def on(event: str) -> Callable[[F], F]:
     Struct, dataclass, TypedDict, pydantic model or JSON type; none: as decoded). A client's `null` is
     the argument None; a parameter's default is taken where the client sent no such argument. What the
     handler returns is the acknowledgement, where the client asked for one: None acknowledges with no
-    value, a tuple with its values, so `return (None,)` is `null`. A plain `def` runs in a thread.
+    value, a tuple with its values, so `return (None,)` is `null`.
+
+    A plain `def` runs in a thread. There a `Connection` is a `SyncConnection` and a `Broadcaster` a
+    `SyncBroadcaster`: their methods wait. Annotate these classes for your type checker.
 
     Raises:
         ConfigurationError: for a name that belongs to the protocol, such as `connect`.
@@ -67,14 +74,6 @@ def declared(owner: object) -> dict[str, Callable[..., Any]]:
     return found
 
 
-async def call_host(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call host code that may be sync or async. Sync code runs in a thread, so that nobody else waits."""
-    if inspect.iscoroutinefunction(function):
-        return await function(*arguments)
-    result = await run_in_thread(function, *arguments)
-    return await result if inspect.isawaitable(result) else result
-
-
 def payload_types(event: str, function: Callable[..., Any]) -> tuple[list[Any], Any]:
     """What a handler takes from the client, in order, and what it returns as acknowledgement (None: nothing).
 
@@ -85,7 +84,7 @@ def payload_types(event: str, function: Callable[..., Any]) -> tuple[list[Any], 
     wanted = [
         hints.get(parameter.name, Any)
         for parameter in inspect.signature(function).parameters.values()
-        if parameter.name != "self" and parameter.kind is not parameter.VAR_POSITIONAL
+        if parameter.name not in ("self", *_bound(function)) and parameter.kind is not parameter.VAR_POSITIONAL
     ]
     returned = hints.get("return", Any)
     return [hint for hint in wanted if hint not in _INJECTED], None if returned is type(None) else returned
@@ -93,11 +92,16 @@ def payload_types(event: str, function: Callable[..., Any]) -> tuple[list[Any], 
 
 def _hints(function: Callable[..., Any], where: str) -> dict[str, Any]:
     try:
-        return typing.get_type_hints(inspect.unwrap(getattr(function, "__func__", function)), include_extras=True)
+        return typing.get_type_hints(written(function), include_extras=True)
     except NameError as error:
         raise ConfigurationError(
             f"{where}: the annotation {error.name!r} cannot be resolved; define it at module level"
         ) from None
+
+
+def _bound(function: Callable[..., Any]) -> Mapping[str, Any]:
+    """The arguments that `functools.partial` has given by name already."""
+    return function.keywords if isinstance(function, functools.partial) else {}
 
 
 Begin: TypeAlias = Callable[[Connection, Sequence[Json]], Coroutine[Any, Any, Any]]
@@ -108,27 +112,47 @@ Raises:
 """
 
 
-def beginning(event: str, function: Callable[..., Any], broadcaster: Broadcaster) -> Begin:
+def beginning(event: str, function: Callable[..., Any], broadcaster: Broadcaster, adapt: Adapt | None = None) -> Begin:
     """Read the signature of an event's handler, once, and make what calls it.
+
+    `adapt` turns what is injected into what a plain handler can use.
 
     Raises:
         ConfigurationError: for a parameter that nothing can be injected into.
     """
     where = f"handler {getattr(function, '__qualname__', function)!s} of {event!r}"
     hints = _hints(function, where)
+    call = host_call(function, where, adapt=adapt)
     plan: list[_Parameter] = []
     rest = False
+    bound = _bound(function)
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind is parameter.VAR_POSITIONAL:
             rest = True
-        else:
-            plan.append(_read(parameter, hints.get(parameter.name, Any), where))
-    call = function if inspect.iscoroutinefunction(function) else functools.partial(call_host, function)
+        elif parameter.name not in bound:
+            annotation = _injected(function, hints.get(parameter.name, Any), f"{where}: parameter {parameter.name!r}")
+            plan.append(_read(parameter, annotation, where))
     shape = tuple(Any if kind is None else kind for kind, _, default in plan if default is inspect.Parameter.empty)
     usual = None if rest or len(shape) < len(plan) else _USUAL.get(shape)
     if usual is not None:
         return usual(call, *[validate for _, validate, _ in plan if validate is not None])
     return functools.partial(_call, call, plan, rest, broadcaster)
+
+
+def _injected(function: Callable[..., Any], annotation: Any, where: str) -> Any:
+    """The annotation, where it is a class for threads the one that it stands for.
+
+    Raises:
+        ConfigurationError: for a class for threads in a coroutine function: its methods would stop the event loop.
+    """
+    for waiting, own in _FOR_THREADS:
+        if annotation is waiting:
+            if not is_plain(function):
+                raise ConfigurationError(
+                    f"{where}: {waiting.__name__} is for plain functions: annotate {own.__name__}, or write `def`"
+                )
+            return own
+    return annotation
 
 
 def _read(parameter: inspect.Parameter, annotation: Any, where: str) -> _Parameter:

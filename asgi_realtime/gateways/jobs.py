@@ -14,7 +14,7 @@ from asgi_realtime.auth import Authenticator, JWTAuthenticator, TokenSource, fro
 from asgi_realtime.connection import Connection
 from asgi_realtime.errors import ConfigurationError, Refusal, Unauthorized
 from asgi_realtime.faces import Blocking, TypedBroadcaster, both_ways
-from asgi_realtime.gateways.handlers import call_host, on
+from asgi_realtime.gateways.handlers import on
 from asgi_realtime.gateways.jobs_events import (
     CODES,
     JOBS_EVENTS,
@@ -29,6 +29,7 @@ from asgi_realtime.gateways.jobs_events import (
 )
 from asgi_realtime.gateways.parts import Parts
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
+from asgi_realtime.host_calls import method_call
 from asgi_realtime.json_dialect import FlatJSONDialect
 from asgi_realtime.limits import Limits
 from asgi_realtime.messages import Frame, Handshake, Identity, Json, Receipt, UserId
@@ -83,7 +84,8 @@ class JobsGateway(WebSocketGateway):
             idle_timeout: seconds without a frame from the client, after which it is closed with 1000; None: never.
         """
         super().__init__(path, authenticator=authenticator, limits=limits, auth_frame=False, idle_timeout=idle_timeout)
-        self._service = service
+        self._may_join = None if service is None else method_call(service, "may_join", ("identity", "job_id"))
+        self._last_status = None if service is None else method_call(service, "last_status", ("job_id",))
         self._heartbeat = round(heartbeat_interval * 1000)
 
     # Connecting
@@ -114,15 +116,14 @@ class JobsGateway(WebSocketGateway):
     @on("join_job")
     async def _on_join_job(self, job: JobReference, connection: Connection) -> None:
         """Joins a job, whose last known `job_status` follows at once."""
-        service = self._service
-        if service is None:
+        if self._may_join is None or self._last_status is None:
             await connection.join(job.job_id, latest="job_status")
             return
         await connection.join(
             job.job_id,
-            allowed=functools.partial(call_host, service.may_join, connection.identity, job.job_id),
+            allowed=functools.partial(self._may_join, connection.identity, job.job_id),
             latest="job_status",
-            known=functools.partial(call_host, service.last_status, job.job_id),
+            known=functools.partial(self._last_status, job.job_id),
         )
 
     @on("leave_job")

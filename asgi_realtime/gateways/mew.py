@@ -13,7 +13,7 @@ from asgi_realtime.broadcaster import Broadcaster
 from asgi_realtime.connection import Connection
 from asgi_realtime.errors import Refusal
 from asgi_realtime.faces import Blocking, TypedBroadcaster, both_ways
-from asgi_realtime.gateways.handlers import call_host, on
+from asgi_realtime.gateways.handlers import on
 from asgi_realtime.gateways.mew_events import (
     MEW_EVENTS,
     BotConfigUpdate,
@@ -29,6 +29,7 @@ from asgi_realtime.gateways.mew_events import (
 from asgi_realtime.gateways.parts import Parts
 from asgi_realtime.gateways.receiver import Acknowledge
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
+from asgi_realtime.host_calls import method_call
 from asgi_realtime.limits import Limits
 from asgi_realtime.messages import Identity, Json, Receipt, RoomName, UserId
 
@@ -79,7 +80,8 @@ class MewGateway(SocketIOGateway):
         limits: Limits | None = None,
     ) -> None:
         super().__init__(namespace, authenticator=authenticator, limits=limits)
-        self._service = service
+        self._rooms_of = method_call(service, "rooms_of", ("identity",))
+        self._create_message = method_call(service, "create_message", ("identity", "message", "broadcaster"))
 
     def default_authenticator(self, parts: Parts) -> Authenticator:
         """A JWT from the three places, in that order; never from the query."""
@@ -95,7 +97,7 @@ class MewGateway(SocketIOGateway):
 
     async def rooms_of(self, identity: Identity) -> Mapping[RoomName, RoomName | None]:
         """Every visible channel, below its server; every server; every direct-message channel."""
-        rooms: UserRooms = await call_host(self._service.rooms_of, identity)
+        rooms: UserRooms = await self._rooms_of(identity)
         found: dict[RoomName, RoomName | None] = {RoomName(channel): None for channel in rooms.dms}
         for server, channels in rooms.servers.items():
             found[RoomName(server)] = None
@@ -118,7 +120,7 @@ class MewGateway(SocketIOGateway):
     @on("message/create")
     async def _on_message_create(self, message: MessageCreate, identity: Identity) -> None:
         """Hand the message to the host. The result arrives as `MESSAGE_CREATE`."""
-        await call_host(self._service.create_message, identity, message, MewBroadcaster(self.broadcaster))
+        await self._create_message(identity, message, MewBroadcaster(self.broadcaster))
 
     def send_refusal(
         self,

@@ -15,10 +15,12 @@ from asgi_realtime.errors import Disconnect, InvalidMessage, RateLimited, Refusa
 from asgi_realtime.event_rates import EventRates
 from asgi_realtime.gateways.handlers import Begin, beginning, declared
 from asgi_realtime.gateways.replies import Complaint, Refused
+from asgi_realtime.host_calls import Adapt
 from asgi_realtime.http_errors import refusal_of
 from asgi_realtime.inbox import Rest
 from asgi_realtime.limits import TOO_MANY_ATTEMPTS, Limits
 from asgi_realtime.messages import GatewayName, Json
+from asgi_realtime.sync_connection import sync_faces
 from asgi_realtime.tasks import go_on
 
 logger = logging.getLogger("asgi_realtime")
@@ -39,6 +41,7 @@ class Receiver:
         self.functions: dict[str, Callable[..., Any]] = declared(self)
         self._handlers: dict[str, Begin] = {}
         self._injected: Broadcaster | None = None
+        self._faces: Adapt | None = None
         self.dialect: Dialect
         self._rates: EventRates
         self._handler_timeout: float
@@ -47,7 +50,7 @@ class Receiver:
         """Make a function the handler of an event, from now on."""
         self.functions[event] = function
         if self._injected is not None:
-            self._handlers[event] = beginning(event, function, self._injected)
+            self._handlers[event] = beginning(event, function, self._injected, self._face)
 
     def prepare(self, limits: Limits, broadcaster: Broadcaster) -> None:
         """Get ready for events. The handlers' signatures are checked here.
@@ -58,7 +61,14 @@ class Receiver:
         self._rates = EventRates(limits)
         self._handler_timeout = limits.handler_timeout
         self._injected = broadcaster
-        self._handlers = {event: beginning(event, function, broadcaster) for event, function in self.functions.items()}
+        self._faces = sync_faces(broadcaster, limits.handler_timeout)
+        self._handlers = {
+            event: beginning(event, function, broadcaster, self._face) for event, function in self.functions.items()
+        }
+
+    def _face(self, argument: Any) -> Any:
+        """What a plain function gets: the face for threads, of a connection or of this gateway's broadcaster."""
+        return argument if self._faces is None else self._faces(argument)
 
     def send_refusal(
         self,

@@ -248,6 +248,8 @@ class Member:
         """
         if self.connection is None:
             raise ConnectionError("the client is not connected (yet): ask it once on_connect has returned")
+        if self.connection.closed:
+            raise ConnectionError("the client is gone")
         asked = self._asked
         if asked is None:
             asked = self._asked = _Asked()
