@@ -37,16 +37,18 @@ class Writable(Sink, Protocol):
         """Bytes that the kernel has not taken."""
 
 
-def offered(scope: Scope, *, compression: bool, control: Budget) -> FrameTransport | None:
+def offered(scope: Scope, *, compression: bool, message_bytes: int, control: Budget) -> FrameTransport | None:
     """What the server offers for this WebSocket, not accepted yet, if it has the extension `asgi_realtime.frames`.
 
-    `compression`: whether to agree to it. `control`: how many frames without a message the client may send.
+    `compression`: whether to agree to it; then no message is inflated, or read, beyond `message_bytes`.
+    `control`: how many frames without a message the client may send.
     """
     transport: FrameTransport | None = (scope.get("extensions") or {}).get(EXTENSION)
     if transport is not None:
         transport.control = control
         if compression:
             transport.deflate = True
+            transport.max_message_bytes = min(transport.max_message_bytes, message_bytes)
     return transport
 
 

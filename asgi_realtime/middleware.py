@@ -19,6 +19,7 @@ from asgi_realtime.gateways.chat_broadcaster import ChatBroadcaster
 from asgi_realtime.gateways.events import EventsBroadcaster, EventsGateway
 from asgi_realtime.gateways.jobs import JobsBroadcaster, JobsGateway
 from asgi_realtime.gateways.mew import MewBroadcaster, MewGateway
+from asgi_realtime.inflation import InflationWarning
 from asgi_realtime.lifespan import Lifespan
 from asgi_realtime.metrics import Metrics
 from asgi_realtime.mounting import Mountable, check_app, refuse_arguments
@@ -74,6 +75,7 @@ class RealtimeMiddleware:
         self._realtime: Realtime | None = None
         self._failed: FailedStart | None = None
         self._failed_on: asyncio.AbstractEventLoop | None = None
+        self._inflation = InflationWarning()
         if type(self).__call__ is RealtimeMiddleware.__call__:
             # Servers look here for a coroutine function, to tell ASGI 3 from ASGI 2.
             self.__call__ = self._serve  # type: ignore[method-assign, assignment]
@@ -127,6 +129,8 @@ class RealtimeMiddleware:
         if outer and (conflict := self._conflict(realtime, outer, root)) is not None:
             await conflict(scope, receive, send)
             return
+        if not outer and kind != "http":
+            self._inflation.look(receive if kind == "lifespan" else send)
         if kind == "lifespan":
             scope[SCOPE_KEY] = ((realtime, root), *outer)
             await Lifespan(self._app, start=realtime.start, stop=realtime.stop)(scope, receive, send)

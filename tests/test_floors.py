@@ -46,7 +46,7 @@ FLOORS = (
     {"broker", "presence"},
     {
         *("batch", "connection", "entries", "frame_writing", "hub", "inbox", "json_dialect", "outbox", "recipients"),
-        *("refresh", "rooms", "stock_uvicorn", "writer"),
+        *("refresh", "rooms", "stock_hypercorn", "stock_uvicorn", "writer"),
     },
     {"broadcaster", "faces", "sync_broadcaster", "sync_connection"},
     {"gateways"},
@@ -57,6 +57,7 @@ FLOORS = (
         "wsgi",
         "uvicorn",
         "cors",
+        "inflation",
         "lifespan",
         "testing",
         "typescript",

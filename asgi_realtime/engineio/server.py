@@ -26,6 +26,7 @@ from asgi_realtime.messages import Frame
 from asgi_realtime.metrics import Metrics
 from asgi_realtime.origins import Headers, OriginPolicy
 from asgi_realtime.settings import Settings
+from asgi_realtime.stock_hypercorn import recognise
 from asgi_realtime.tasks import Tasks, TimerWheel
 
 logger = logging.getLogger("asgi_realtime")
@@ -176,7 +177,15 @@ class EngineIO:
         except Refused as refusal:
             await refuse_websocket(scope, send, refusal)
             return
-        frames = offered(scope, compression=self._settings.compression, control=self._budgets.control)
+        frames = offered(
+            scope,
+            compression=self._settings.compression,
+            message_bytes=self._settings.limits.message_bytes,
+            control=self._budgets.control,
+        )
+        hypercorn = recognise(send)
+        if hypercorn is not None:
+            hypercorn.decline_compression()
         try:
             await send({"type": "websocket.accept"})
         except OSError:

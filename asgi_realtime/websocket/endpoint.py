@@ -13,6 +13,7 @@ from asgi_realtime.engineio.requests import Request
 from asgi_realtime.frame_writing import offered
 from asgi_realtime.gateways.parts import Parts
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
+from asgi_realtime.stock_hypercorn import recognise
 from asgi_realtime.websocket.client import WebSocketClient
 from asgi_realtime.websocket.newcomers import Newcomers
 
@@ -37,7 +38,15 @@ class WebSocketEndpoint:
         if not self.gateway.origins.allows(request.origin, host=request.host, scheme=request.scheme):
             await send({"type": "websocket.close", "code": 1008, "reason": "origin not allowed"})
             return
-        frames = offered(scope, compression=self._parts.settings.compression, control=self._budgets.control)
+        frames = offered(
+            scope,
+            compression=self._parts.settings.compression,
+            message_bytes=self.gateway.limits.message_bytes,
+            control=self._budgets.control,
+        )
+        hypercorn = recognise(send)
+        if hypercorn is not None:
+            hypercorn.decline_compression()
         try:
             await send({"type": "websocket.accept"})
             if self._full(request.address):

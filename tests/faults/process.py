@@ -14,7 +14,7 @@ from tests.servers import LiveServer
 
 START_SECONDS = 20.0
 _ROOT = Path(__file__).parents[2]
-_LISTENING = re.compile(rb"running on http://127\.0\.0\.1:(\d+)")
+_LISTENING = re.compile(rb"[Rr]unning on http://127\.0\.0\.1:(\d+)")
 
 
 class Process:
@@ -40,6 +40,12 @@ class Process:
         """The most bytes that were resident at once since `forget_peak`."""
         return self._memory("VmHWM")
 
+    @property
+    def cpu_seconds(self) -> float:
+        """Processor time that it has used."""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def _memory(self, name: str) -> int:
         status = Path(f"/proc/{self._process.pid}/status").read_text()
         return int(status.partition(f"{name}:")[2].split()[0]) * 1024
@@ -64,7 +70,7 @@ class Process:
 async def target_process(
     folder: Path, *arguments: str, module: str = "tests.faults.target", environ: dict[str, str] | None = None
 ) -> AsyncIterator[Process]:
-    """Run a module of this folder with these arguments and variables until the block ends."""
+    """Run `python -m module` with these arguments and variables until the block ends."""
     output = folder / "output"
     with output.open("wb") as file:
         process = await asyncio.create_subprocess_exec(
