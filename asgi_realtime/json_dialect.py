@@ -11,6 +11,7 @@ from msgspec import UNSET
 
 from asgi_realtime.catalogue import encode, to_builtins
 from asgi_realtime.errors import ProtocolError
+from asgi_realtime.event_names import event_text
 from asgi_realtime.limits import Limits
 from asgi_realtime.messages import Frame, Json, Position
 
@@ -28,6 +29,10 @@ class JSONDialect:
     binary = False
     _decode: Callable[[str], Any] = msgspec.json.Decoder(_Envelope).decode
     _open: Callable[[Any], tuple[Json, Json]] = operator.attrgetter("type", "data")
+
+    def event_name(self, event: str) -> str:
+        """The name of an event that is about to be sent. No name is reserved. See `Dialect.event_name`."""
+        return event_text(event)
 
     def event(
         self, event: str, payload: bytes = b"", attachments: Sequence[bytes] = (), position: Position | None = None
@@ -50,8 +55,9 @@ class JSONDialect:
         """Wrap the only value, if any.
 
         Raises:
-            TypeError: for several values.
+            TypeError: for several values, or an event name that is no text.
         """
+        event = self.event_name(event)
         if len(args) > 1:
             raise TypeError(f"{event}: a frame of a JSON WebSocket carries one value; put them into an object")
         return self.event(event, *encode(args[0] if args else UNSET))
@@ -60,11 +66,13 @@ class JSONDialect:
         """A frame whose payload's fields (a mapping's, or an object's) stand beside the type instead of under `data`.
 
         Raises:
-            TypeError: for a payload that has no fields, or cannot be encoded.
+            TypeError: for a payload that has no fields, has one called `type`, or cannot be encoded.
         """
         fields = {} if payload is UNSET else to_builtins(payload)
         if not isinstance(fields, dict):
             raise TypeError(f"{event}: {type(payload).__qualname__} has no fields to stand beside the type")
+        if "type" in fields:
+            raise TypeError(f"{event}: a field called 'type' would replace the name of the event")
         return Frame(msgspec.json.encode({"type": event, **fields}).decode())
 
     def read(self, text: str, limits: Limits) -> tuple[str, Json]:

@@ -31,7 +31,7 @@ from asgi_realtime import (
 )
 from asgi_realtime.auth import create_token
 from asgi_realtime.errors import ConfigurationError
-from asgi_realtime.gateways.handlers import RESERVED
+from asgi_realtime.event_names import RESERVED
 from asgi_realtime.messages import UserId
 from asgi_realtime.realtime import Realtime
 from tests.raw_client import raw_client

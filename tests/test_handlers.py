@@ -22,7 +22,8 @@ from asgi_realtime import (
     SocketIOGateway,
     on,
 )
-from asgi_realtime.gateways.handlers import RESERVED, beginning, declared
+from asgi_realtime.event_names import RESERVED
+from asgi_realtime.gateways.handlers import beginning, declared
 from asgi_realtime.host_calls import call_host
 from tests.recording import World
 

@@ -8,12 +8,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from asgi_realtime.errors import ProtocolError
+from asgi_realtime.event_names import RESERVED
 from asgi_realtime.limits import Limits
 from asgi_realtime.messages import Frame, Json
 from asgi_realtime.socketio.dialect import SocketIODialect
 from asgi_realtime.socketio.packets import (
     MAX_NESTING,
-    RESERVED_EVENTS,
     Ack,
     Connect,
     Disconnect,
@@ -138,7 +138,7 @@ def test_malformed_packets_are_refused(text: str) -> None:
         decode(text, LIMITS)
 
 
-@pytest.mark.parametrize("name", sorted(RESERVED_EVENTS))
+@pytest.mark.parametrize("name", sorted(RESERVED))
 def test_reserved_events_are_refused(name: str) -> None:
     with pytest.raises(ProtocolError):
         decode(f'2["{name}"]', LIMITS)

@@ -19,12 +19,13 @@ from asgi_realtime.auth import Authenticator
 from asgi_realtime.broadcaster import Broadcaster
 from asgi_realtime.catalogue import EventDeclaration, down
 from asgi_realtime.connection import Connection, Dialect, Transport
-from asgi_realtime.errors import Disconnect, Forbidden, Refusal, Unauthorized
+from asgi_realtime.errors import ConfigurationError, Disconnect, Forbidden, Refusal, Unauthorized
 from asgi_realtime.gateways.expiry import Expiry
 from asgi_realtime.gateways.handlers import check_event
 from asgi_realtime.gateways.parts import Parts
 from asgi_realtime.gateways.receiver import Receiver, ends_this_task
 from asgi_realtime.gateways.replies import Complaint, Refused
+from asgi_realtime.gateways.reserved_names import check_names
 from asgi_realtime.host_calls import HostCall, check_super, check_waits, host_call
 from asgi_realtime.inbox import Inbox
 from asgi_realtime.limits import TOO_MANY_ATTEMPTS, Limits
@@ -79,8 +80,9 @@ class Gateway(Receiver):
     """What an acknowledgement looks like when the server refuses."""
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Refuse coroutine functions where the gateway calls a plain one."""
+        """Refuse a subclass that replaces what the gateway needs, or has coroutines where plain functions belong."""
         super().__init_subclass__(**options)
+        check_names(cls)
         check_waits(cls, _HOOKS)
 
     def __init__(self, name: str, *, authenticator: Authenticator | None = None, limits: Limits | None = None) -> None:
@@ -91,8 +93,7 @@ class Gateway(Receiver):
         self._broadcaster: Broadcaster
         self._authenticate: HostCall
         self._hooks: Mapping[str, HostCall]
-        self.origins: OriginPolicy
-        """Who may connect, once it is mounted: what `MEW_CORS_ORIGINS` names, and `extra_origins`."""
+        self._origins: OriginPolicy
 
     # What host code uses and overrides
 
@@ -143,7 +144,7 @@ class Gateway(Receiver):
         """Ask the host which rooms an identity may see. Overridden by gateways that have such a service."""
         return {}
 
-    def choose(self, publication: Publication, recipients: Sequence[Connection]) -> Sequence[Connection]:
+    def choose_recipients(self, publication: Publication, recipients: Sequence[Connection]) -> Sequence[Connection]:
         """Say which of the recipients here get a publication, at the moment of its delivery. Must not wait."""
         return recipients
 
@@ -166,25 +167,38 @@ class Gateway(Receiver):
         """This gateway's own limits, or those of the settings."""
         return self._limits or self.parts.settings.limits
 
+    @property
+    def origins(self) -> OriginPolicy:
+        """Who may connect, once it is mounted: what `MEW_CORS_ORIGINS` names, and `extra_origins`."""
+        return self._origins
+
     def bind(self, parts: Parts, dialect: Dialect) -> None:
         """Mount this gateway. Handlers' signatures and the authenticator's settings are checked here."""
+        self._check_declarations(dialect)
         self._parts = parts
-        self.dialect = dialect
+        self._dialect = dialect
         self._hooks = hooks = self._read_hooks()
         has_service = type(self).rooms_of is not Gateway.rooms_of
-        chooses = type(self).choose is not Gateway.choose
+        chooses = type(self).choose_recipients is not Gateway.choose_recipients
         parts.hub.mount(
             self.name,
             dialect,
             self.limits,
             hooks["rooms_of"] if has_service else None,
-            self.choose if chooses else None,
+            self.choose_recipients if chooses else None,
         )
-        self.origins = parts.origins.with_extra(*self.extra_origins(parts.settings))
+        self._origins = parts.origins.with_extra(*self.extra_origins(parts.settings))
         self._broadcaster = parts.broadcaster.of(self.name)
         authenticator = self._authenticator or self.default_authenticator(parts)
         self._authenticate = host_call(authenticator, f"{type(self).__name__}: authenticator", ("handshake",))
         self.prepare(self.limits, self._broadcaster)
+
+    def _check_declarations(self, dialect: Dialect) -> None:
+        for declaration in self.events:
+            try:
+                dialect.event_name(declaration.name)
+            except (TypeError, ValueError) as error:
+                raise ConfigurationError(f"{type(self).__qualname__}.events: {error}") from None
 
     def _read_hooks(self) -> Mapping[str, HostCall]:
         hooks: dict[str, HostCall] = {}

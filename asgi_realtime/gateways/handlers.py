@@ -12,6 +12,7 @@ from asgi_realtime.broadcaster import Broadcaster
 from asgi_realtime.catalogue import Validate, validator
 from asgi_realtime.connection import Connection
 from asgi_realtime.errors import ConfigurationError, InvalidMessage
+from asgi_realtime.event_names import RESERVED
 from asgi_realtime.host_calls import Adapt, host_call, is_plain, written
 from asgi_realtime.messages import Identity, Json
 from asgi_realtime.sync_broadcaster import SyncBroadcaster
@@ -25,8 +26,6 @@ _Parameter: TypeAlias = tuple[type | None, Validate | None, Any]
 _FOR_THREADS: Sequence[tuple[type, type]] = ((SyncConnection, Connection), (SyncBroadcaster, Broadcaster))
 """What plain handlers get instead of what."""
 _INJECTED = (Connection, Identity, Broadcaster, SyncConnection, SyncBroadcaster)
-RESERVED = frozenset({"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"})
-"""Names that no client may send and no handler may have: the protocol's own."""
 
 
 def on(event: str) -> Callable[[F], F]:
@@ -48,7 +47,7 @@ def on(event: str) -> Callable[[F], F]:
     check_event(event)
 
     def mark(function: F) -> F:
-        setattr(function, _EVENTS, (*getattr(function, _EVENTS, ()), event))
+        setattr(function, _EVENTS, (*events_of(function), event))
         return function
 
     return mark
@@ -69,9 +68,15 @@ def declared(owner: object) -> dict[str, Callable[..., Any]]:
     found: dict[str, Callable[..., Any]] = {}
     for kind in reversed((owner if isinstance(owner, type) else type(owner)).__mro__):
         for name, member in vars(kind).items():
-            for event in getattr(member, _EVENTS, ()):
+            for event in events_of(member):
                 found[event] = getattr(owner, name)
     return found
+
+
+def events_of(member: object) -> tuple[str, ...]:
+    """The events that a function was marked for with `on`."""
+    events: tuple[str, ...] = getattr(member, _EVENTS, ())
+    return events
 
 
 def payload_types(event: str, function: Callable[..., Any]) -> tuple[list[Any], Any]:

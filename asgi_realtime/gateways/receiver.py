@@ -37,18 +37,33 @@ class Receiver:
     """
 
     def __init__(self, name: str) -> None:
-        self.name = GatewayName(name)
-        self.functions: dict[str, Callable[..., Any]] = declared(self)
+        self._name = GatewayName(name)
+        self._functions: dict[str, Callable[..., Any]] = declared(self)
         self._handlers: dict[str, Begin] = {}
         self._injected: Broadcaster | None = None
         self._faces: Adapt | None = None
-        self.dialect: Dialect
+        self._dialect: Dialect
         self._rates: EventRates
         self._handler_timeout: float
 
+    @property
+    def name(self) -> GatewayName:
+        """The Socket.IO namespace or WebSocket path it is mounted as."""
+        return self._name
+
+    @property
+    def functions(self) -> dict[str, Callable[..., Any]]:
+        """The handlers by event, as they were declared."""
+        return self._functions
+
+    @property
+    def dialect(self) -> Dialect:
+        """What it speaks, once it is mounted."""
+        return self._dialect
+
     def declare(self, event: str, function: Callable[..., Any]) -> None:
         """Make a function the handler of an event, from now on."""
-        self.functions[event] = function
+        self._functions[event] = function
         if self._injected is not None:
             self._handlers[event] = beginning(event, function, self._injected, self._face)
 
@@ -63,7 +78,7 @@ class Receiver:
         self._injected = broadcaster
         self._faces = sync_faces(broadcaster, limits.handler_timeout)
         self._handlers = {
-            event: beginning(event, function, broadcaster, self._face) for event, function in self.functions.items()
+            event: beginning(event, function, broadcaster, self._face) for event, function in self._functions.items()
         }
 
     def _face(self, argument: Any) -> Any:
@@ -86,7 +101,7 @@ class Receiver:
 
     def push_event(self, connection: Connection, event: str, data: Any) -> None:
         """Send an event to one client from code that cannot wait."""
-        connection.push(self.dialect.event(event, *encode(data)))
+        connection.push(self._dialect.event(self._dialect.event_name(event), *encode(data)))
 
     # Entry points of the transports
 

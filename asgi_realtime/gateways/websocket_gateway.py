@@ -88,9 +88,9 @@ class WebSocketGateway(Gateway):
             if value is not None and not value > 0:
                 raise ConfigurationError(f"WebSocketGateway({path!r}): {name} must be greater than 0")
         super().__init__(path.rstrip("/"), authenticator=authenticator, limits=limits)
-        self.query_token = query_token
+        self._query_token = query_token
         self._auth_frame = auth_frame
-        self.idle_timeout = idle_timeout
+        self._idle_timeout = idle_timeout
         self._auth_timeout = auth_timeout
 
     # Who may enter
@@ -100,18 +100,23 @@ class WebSocketGateway(Gateway):
         """Seconds until the first `auth` frame."""
         return self._auth_timeout or self.limits.connect_timeout
 
+    @property
+    def idle_timeout(self) -> float | None:
+        """Seconds without a frame from the client, after which it is closed. None: never."""
+        return self._idle_timeout
+
     def has_credential(self, handshake: Handshake) -> bool:
         """Whether the handshake itself is to authenticate; otherwise the first frame must be `auth`."""
         return (
             not self._auth_frame
-            or bool(self.query_token and handshake.query.get("token"))
+            or bool(self._query_token and handshake.query.get("token"))
             or "authorization" in handshake.headers
         )
 
     def default_authenticator(self, parts: Parts) -> Authenticator:
         """A JWT in an `auth` frame, in the query, or in an `Authorization: Bearer` header."""
         sources: list[TokenSource] = [from_auth("token"), from_bearer()]
-        if self.query_token:
+        if self._query_token:
             sources.insert(1, from_query("token"))
         return JWTAuthenticator(parts.require_verifier(), sources, parts.revocations)
 

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from asgi_realtime import catalogue
+from asgi_realtime.event_names import check_not_reserved, event_text
 from asgi_realtime.messages import Frame, Json
 from asgi_realtime.socketio.packets import PacketType, encode
 
@@ -25,6 +26,12 @@ class SocketIODialect:
         if not namespace.startswith("/") or not namespace.isprintable() or "," in namespace or "?" in namespace:
             raise ValueError(f"{namespace!r} is not a namespace: it starts with / and has no comma or question mark")
         self.namespace = namespace
+
+    def event_name(self, event: str) -> str:
+        """The name of an event that is about to be sent. See `Dialect.event_name`."""
+        event = event_text(event)
+        check_not_reserved(event)
+        return event
 
     def event(
         self, event: str, payload: bytes = b"", attachments: Sequence[bytes] = (), position: str | None = None
@@ -45,9 +52,10 @@ class SocketIODialect:
         """Encode an event of any number of arguments; `bytes` inside become attachments.
 
         Raises:
-            TypeError: for an argument that cannot be encoded.
+            TypeError: for an argument that cannot be encoded, or an event name that is no text.
+            ValueError: for an event name that is reserved.
         """
-        payload, attachments = catalogue.encode([event, *args])
+        payload, attachments = catalogue.encode([self.event_name(event), *args])
         return encode(PacketType.EVENT, self.namespace, payload.decode(), attachments=attachments, ack_id=ack_id)
 
     def ack(self, ack_id: int, args: Sequence[Any]) -> Frame:

@@ -15,13 +15,9 @@ from typing import Any, TypeAlias
 import msgspec
 
 from asgi_realtime.errors import ProtocolError
+from asgi_realtime.event_names import RESERVED
 from asgi_realtime.limits import Limits
 from asgi_realtime.messages import Frame, Json
-
-RESERVED_EVENTS = frozenset(
-    {"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"}
-)
-"""Names that mean something to clients or servers themselves, and may not travel as events."""
 
 MAX_NESTING = 64
 """Deepest payload accepted, in lists and objects, so that code which recurses over one cannot fail."""
@@ -169,7 +165,7 @@ def _decode_event(namespace: str, ack_id: str, body: str, limits: Limits) -> Eve
     if type(args) is not list or not args:
         raise ProtocolError("an EVENT payload that is not an array with a name")
     name = args.pop(0)
-    if type(name) is not str or name in RESERVED_EVENTS:
+    if type(name) is not str or name in RESERVED:
         raise ProtocolError("an event name that is reserved or not a string")
     if len(name) > limits.event_name_bytes or (not name.isascii() and len(name.encode()) > limits.event_name_bytes):
         raise ProtocolError("an event name over the limit")

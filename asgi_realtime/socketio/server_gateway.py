@@ -157,6 +157,7 @@ class ServerGateway(SocketIOGateway):
 
     async def emit(self, rooms: Sequence[str] | None, skipped: Sequence[str], event: str, args: Sequence[Any]) -> None:
         """Send an event to all in some rooms, each once; None: to all in the namespace."""
+        event = self._frames.event_name(event)
         members = self.parts.hub.rooms(self.name)
         if rooms is not None and len(rooms) == 1 and not skipped:
             inside = members.of_room(RoomName(rooms[0]))

@@ -1,0 +1,75 @@
+"""Names that a gateway's subclass may not take, because the gateway itself uses them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from asgi_realtime.errors import ConfigurationError
+from asgi_realtime.gateways.handlers import events_of
+
+OVERRIDABLE = frozenset(
+    {
+        # Hooks
+        *("on_start", "on_connect", "on_disconnect", "on_online", "on_offline"),
+        # What the gateway asks of its subclass
+        *("extra_origins", "rooms_of", "default_authenticator", "dispatch", "choose_recipients"),
+        # What clients are told
+        *("send_refusal", "accepted_frame", "rejected_frame", "early_frame", "pong_frame", "error_frame"),
+        *("close_code", "has_credential"),
+        # Declarations
+        *("events", "omitted", "refusal", "wire"),
+    }
+)
+"""What a subclass may define under a name of the gateway's own, as long as it is no event handler."""
+
+_PACKAGE = __name__.partition(".")[0] + "."
+
+
+def check_names(gateway: type) -> None:
+    """Refuse a class one of whose attributes would replace something that the gateway needs.
+
+    The package's own classes may replace what they know. A mixin counts as part of the class.
+
+    Raises:
+        ConfigurationError: naming the class, the attributes and every reserved name.
+    """
+    wrong = [name for kind in gateway.__mro__ if _is_of_a_host(kind) for name in _collisions(kind, gateway)]
+    if not wrong:
+        return
+    names = ", ".join(repr(name) for name in dict.fromkeys(wrong))
+    raise ConfigurationError(
+        f"class {gateway.__qualname__}: {names} would replace a part of the gateway; choose another name for the "
+        "method or attribute (the name of an event is free: @on(...)). "
+        f"Reserved are: {', '.join(reserved_names(gateway))}"
+    )
+
+
+def reserved_names(gateway: type) -> list[str]:
+    """The public names that neither a handler nor another attribute of a subclass may have, sorted."""
+    names = {name for kind in gateway.__mro__ if _is_own(kind) for name in vars(kind)}
+    return sorted(name for name in names - OVERRIDABLE if not name.startswith("_"))
+
+
+def _collisions(kind: type, gateway: type) -> Iterator[str]:
+    for name, member in vars(kind).items():
+        if name.startswith("__"):
+            continue
+        own = next((vars(other)[name] for other in gateway.__mro__ if _is_own(other) and name in vars(other)), None)
+        if own is None:
+            continue
+        events, own_events = events_of(member), events_of(own)
+        if own_events:
+            # A handler may be replaced, for the events that it is for.
+            allowed = not events or set(own_events) <= set(events)
+        else:
+            allowed = not events and name in OVERRIDABLE
+        if not allowed:
+            yield name
+
+
+def _is_own(kind: type) -> bool:
+    return kind.__module__.startswith(_PACKAGE)
+
+
+def _is_of_a_host(kind: type) -> bool:
+    return not _is_own(kind) and kind is not object
