@@ -16,6 +16,7 @@ import jwt
 
 from asgi_realtime.claims import Claims
 from asgi_realtime.errors import ConfigurationError, Unauthorized
+from asgi_realtime.ids import Id, id_text
 from asgi_realtime.jwks import JWKS
 from asgi_realtime.keys import PublicKey, load_public_key
 from asgi_realtime.messages import Handshake, Identity, Json, UserId
@@ -228,7 +229,7 @@ def _encode(value: Json) -> bytes | None:
     return value.encode("utf-8", "replace") if isinstance(value, str) else None
 
 
-def create_token(user_id: str, settings: Settings, *, expires_in: float | None = 3600, **claims: Any) -> str:
+def create_token(user_id: Id, settings: Settings, *, expires_in: float | None = 3600, **claims: Any) -> str:
     """Make a token that a `JWTVerifier` with the same settings accepts: for development logins and tests.
 
     It expires after `expires_in` seconds (None: never). Further claims are added, and replace those
@@ -241,7 +242,11 @@ def create_token(user_id: str, settings: Settings, *, expires_in: float | None =
         raise ConfigurationError("tokens can be made with MEW_JWT_SECRET only; set it, or MEW_DEV=true")
     # With its fraction: a token made after a revocation, in the same second, must be told apart.
     now = time.time()
-    made: dict[str, Any] = {"iat": now, "jti": secrets.token_urlsafe(12), settings.jwt_user_claim: user_id}
+    made: dict[str, Any] = {
+        "iat": now,
+        "jti": secrets.token_urlsafe(12),
+        settings.jwt_user_claim: id_text(user_id, "user_id"),
+    }
     if expires_in is not None:
         made["exp"] = now + expires_in
     if settings.jwt_audience is not None:

@@ -13,7 +13,8 @@ from asgi_realtime.broker.base import Broker
 from asgi_realtime.catalogue import encode
 from asgi_realtime.connection import Connection, Dialect
 from asgi_realtime.errors import BrokerUnavailable, ConfigurationError, PayloadTooLarge
-from asgi_realtime.limits import Limits, check_room_name
+from asgi_realtime.ids import Id, id_text, id_texts
+from asgi_realtime.limits import Limits, room_text
 from asgi_realtime.loop_calls import LoopCalls
 from asgi_realtime.messages import (
     AddToRoom,
@@ -51,9 +52,13 @@ class Broadcaster:
     to a gateway. What one coroutine awaits one after the other arrives in that order, membership
     changes included: after `remove_user_from_room` returns, no later broadcast reaches that user there.
 
+    Ids (of users, rooms, connections, tokens) are text, numbers or UUIDs; `5` and `"5"` are the same.
+
     Every broadcast raises `PayloadTooLarge`, `BrokerUnavailable`, `TypeError` for a payload that is
-    not JSON (or has `bytes` in it, for a WebSocket gateway), or `ConfigurationError` for an unknown
-    gateway; then nobody received it (but for `BrokerUnavailable`, where nobody can say).
+    not JSON (or has `bytes` in it, for a WebSocket gateway) or for an id of another type,
+    `ValueError` for an event name that is reserved, `InvalidMessage` for a room name over the
+    limits, or `ConfigurationError` for an unknown gateway. Then no client received it, except after
+    `BrokerUnavailable`, where that is not known.
 
     Every coroutine method raises `RuntimeError` if it is awaited on another thread or event loop than
     the one that serves the clients: call the same method of `sync` there.
@@ -127,14 +132,14 @@ class Broadcaster:
 
     async def broadcast_to_room(
         self,
-        room: str,
+        room: Id,
         event: str,
         data: Any = UNSET,
         *,
         gateway: str | None = None,
-        except_: str | Iterable[str] = (),
+        except_: Id | Iterable[Id] | None = None,
         volatile: bool = False,
-        key: str | None = None,
+        key: Id | None = None,
     ) -> Receipt:
         """Send an event to everybody in a room.
 
@@ -143,38 +148,35 @@ class Broadcaster:
         for clients that are behind. The same `key` again within the history's lifetime sends
         nothing and returns the first receipt.
         """
-        check_room_name(room, self._limits)
-        return await self._publish(ToRoom(RoomName(room)), event, data, gateway, except_, volatile, key)
+        return await self._publish(ToRoom(self._room(room)), event, data, gateway, except_, volatile, key)
 
     async def broadcast_to_user(
         self,
-        user_id: str,
+        user_id: Id,
         event: str,
         data: Any = UNSET,
         *,
         gateway: str | None = None,
-        except_: str | Iterable[str] = (),
+        except_: Id | Iterable[Id] | None = None,
         volatile: bool = False,
-        key: str | None = None,
+        key: Id | None = None,
     ) -> Receipt:
         """Send an event to every connection of a user. Options as in `broadcast_to_room`."""
-        return await self._publish(ToUsers((UserId(user_id),)), event, data, gateway, except_, volatile, key)
+        return await self._publish(ToUsers((_user(user_id),)), event, data, gateway, except_, volatile, key)
 
     async def broadcast_to_users(
         self,
-        user_ids: Iterable[str],
+        user_ids: Iterable[Id],
         event: str,
         data: Any = UNSET,
         *,
         gateway: str | None = None,
-        except_: str | Iterable[str] = (),
+        except_: Id | Iterable[Id] | None = None,
         volatile: bool = False,
-        key: str | None = None,
+        key: Id | None = None,
     ) -> Receipt:
         """Send an event to every connection of some users, once each. Options as in `broadcast_to_room`."""
-        if isinstance(user_ids, str):
-            raise TypeError("broadcast_to_users takes several user ids; for one there is broadcast_to_user")
-        users = tuple(dict.fromkeys(UserId(user_id) for user_id in user_ids))
+        users = tuple(map(UserId, id_texts(user_ids, "user_ids")))
         return await self._publish(ToUsers(users), event, data, gateway, except_, volatile, key)
 
     async def broadcast_to_all(
@@ -183,43 +185,42 @@ class Broadcaster:
         data: Any = UNSET,
         *,
         gateway: str | None = None,
-        except_: str | Iterable[str] = (),
+        except_: Id | Iterable[Id] | None = None,
         volatile: bool = False,
-        key: str | None = None,
+        key: Id | None = None,
     ) -> Receipt:
         """Send an event to every connection of the gateway. Options as in `broadcast_to_room`."""
         return await self._publish(ToAll(), event, data, gateway, except_, volatile, key)
 
     async def add_user_to_room(
-        self, user_id: str, room: str, *, parent: str | None = None, gateway: str | None = None
+        self, user_id: Id, room: Id, *, parent: Id | None = None, gateway: str | None = None
     ) -> None:
         """Put every connection of a user into a room. Leaving `parent` later takes this room along."""
-        check_room_name(room, self._limits)
-        above = None if parent is None else RoomName(parent)
-        await self._command(AddToRoom(self._named(gateway), UserId(user_id), RoomName(room), above))
+        above = None if parent is None else self._room(parent, "parent")
+        await self._command(AddToRoom(self._named(gateway), _user(user_id), self._room(room), above))
 
-    async def remove_user_from_room(self, user_id: str, room: str, *, gateway: str | None = None) -> None:
+    async def remove_user_from_room(self, user_id: Id, room: Id, *, gateway: str | None = None) -> None:
         """Take every connection of a user out of a room and of the rooms below it."""
-        await self._command(RemoveFromRoom(self._named(gateway), UserId(user_id), RoomName(room)))
+        await self._command(RemoveFromRoom(self._named(gateway), _user(user_id), self._room(room)))
 
-    async def close_room(self, room: str, *, gateway: str | None = None) -> None:
+    async def close_room(self, room: Id, *, gateway: str | None = None) -> None:
         """Empty a room and the rooms below it."""
-        await self._command(CloseRoom(self._named(gateway), RoomName(room)))
+        await self._command(CloseRoom(self._named(gateway), self._room(room)))
 
-    async def refresh_rooms(self, user_id: str, *, gateway: str | None = None) -> None:
+    async def refresh_rooms(self, user_id: Id, *, gateway: str | None = None) -> None:
         """Ask the gateway's service again which rooms a user may see. Nothing reaches the user in between."""
-        await self._command(RefreshRooms(self._named(gateway), ToUsers((UserId(user_id),))), wait=True)
+        await self._command(RefreshRooms(self._named(gateway), ToUsers((_user(user_id),))), wait=True)
 
-    async def refresh_members(self, room: str, *, gateway: str | None = None) -> None:
+    async def refresh_members(self, room: Id, *, gateway: str | None = None) -> None:
         """`refresh_rooms` for everybody in a room."""
-        await self._command(RefreshRooms(self._named(gateway), ToRoom(RoomName(room))), wait=True)
+        await self._command(RefreshRooms(self._named(gateway), ToRoom(self._room(room))), wait=True)
 
     async def disconnect_user(
-        self, user_id: str, *, code: int = 1008, reason: str = "disconnected", gateway: str | None = None
+        self, user_id: Id, *, code: int = 1008, reason: str = "disconnected", gateway: str | None = None
     ) -> None:
         """Close every connection of a user, on the gateway named or on all of them."""
         name = None if gateway is None else self._named(gateway)
-        await self._command(DisconnectUser(name, UserId(user_id), code, reason))
+        await self._command(DisconnectUser(name, _user(user_id), code, reason))
 
     async def take_over(
         self, connection: Connection, event: str, data: Any = UNSET, *, code: int = 1008, reason: str = "replaced"
@@ -228,6 +229,7 @@ class Broadcaster:
 
         For gateways that allow one device at a time: each connection does it once, in `on_connect`.
         """
+        event = self._gateways[connection.gateway].event_name(event)
         payload, _ = encode(data)
         command = TakeOver(
             gateway=connection.gateway,
@@ -240,26 +242,28 @@ class Broadcaster:
         )
         await self._command(command)
 
-    async def revoke_token(self, jti: str) -> None:
+    async def revoke_token(self, jti: Id) -> None:
         """Refuse the token with this `jti` from now on, and cut its connections."""
-        await self._command(RevokeToken(jti))
+        await self._command(RevokeToken(id_text(jti, "jti")))
 
-    async def revoke_user(self, user_id: str) -> None:
+    async def revoke_user(self, user_id: Id) -> None:
         """Refuse every token of a user issued up to now, and cut the user's connections."""
-        await self._command(RevokeUser(UserId(user_id), time.time()))
+        await self._command(RevokeUser(_user(user_id), time.time()))
 
     async def online_users(self, *, gateway: str | None = None) -> set[str]:
         """The users who are online, on every process."""
         self._calls.check()
         return set(await self._presence.online(self._named(gateway)))
 
-    async def is_online(self, user_id: str, *, gateway: str | None = None) -> bool:
+    async def is_online(self, user_id: Id, *, gateway: str | None = None) -> bool:
         """Whether a user is online, on any process."""
         self._calls.check()
-        return await self._presence.is_online(self._named(gateway), UserId(user_id))
+        return await self._presence.is_online(self._named(gateway), _user(user_id))
 
     def _named(self, gateway: str | None) -> GatewayName:
-        name = self._gateway if gateway is None else GatewayName(gateway)
+        name = self._gateway
+        if gateway is not None:
+            name = GatewayName("" if gateway == "" else id_text(gateway, "gateway"))
         if name is None or name not in self._gateways:
             mounted = ", ".join(self._gateways) or "none"
             raise ConfigurationError(
@@ -267,37 +271,41 @@ class Broadcaster:
             )
         return name
 
+    def _room(self, room: Id, argument: str = "room") -> RoomName:
+        return RoomName(room_text(room, self._limits, argument))
+
     async def _publish(
         self,
         target: Target,
         event: str,
         data: Any,
         gateway: str | None,
-        except_: str | Iterable[str],
+        except_: Id | Iterable[Id] | None,
         volatile: bool,
-        key: str | None,
+        key: Id | None,
     ) -> Receipt:
         name = self._named(gateway)
+        dialect = self._gateways[name]
+        event = dialect.event_name(event)
         payload, attachments = encode(data)
-        if attachments and not self._gateways[name].binary:
+        if attachments and not dialect.binary:
             raise TypeError(f"{event}: {name} carries JSON and no bytes; encode them, as base64 text say")
-        left_out = (except_,) if isinstance(except_, str) else tuple(except_)
         publication = Publication(
             gateway=name,
             target=target,
             event=event,
             payload=payload,
             attachments=attachments,
-            except_=tuple(map(ConnectionId, left_out)),
+            except_=_connections(except_),
             volatile=volatile,
         )
-        return await self.publish(publication, key=key)
+        return await self.publish(publication, key=None if key is None else id_text(key, "key"))
 
     async def publish(self, publication: Publication, *, key: str | None = None) -> Receipt:
         """Publish what is encoded already. The other methods end here."""
         self._calls.check()
         event = publication.event
-        size = len(publication.payload) + sum(map(len, publication.attachments))
+        size = len(event) + len(publication.payload) + sum(map(len, publication.attachments))
         if size > self._limits.publication_bytes:
             raise PayloadTooLarge(
                 f"{event}: {size} bytes are over MEW_PUBLICATION_BYTES ({self._limits.publication_bytes}); send a link"
@@ -328,3 +336,16 @@ class Broadcaster:
             raise BrokerUnavailable(
                 f"the broker did not answer within MEW_PUBLISH_TIMEOUT ({self._timeout} s)"
             ) from None
+
+
+def _user(user_id: Id) -> UserId:
+    return UserId(id_text(user_id, "user_id"))
+
+
+def _connections(ids: Id | Iterable[Id] | None) -> tuple[ConnectionId, ...]:
+    """The connections that a broadcast leaves out."""
+    if ids is None or ids == ():
+        return ()
+    if isinstance(ids, str) or not isinstance(ids, Iterable):
+        return (ConnectionId(id_text(ids, "except_")),)
+    return tuple(map(ConnectionId, id_texts(ids, "except_")))

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeAlias
 
 from msgspec import UNSET
 
+from asgi_realtime.ids import Id
 from asgi_realtime.inbox import Inbox
 from asgi_realtime.messages import (
     ConnectionId,
@@ -39,6 +40,14 @@ class Dialect(Protocol):
     @property
     def binary(self) -> bool:
         """Whether a payload may have `bytes` in it."""
+
+    def event_name(self, event: str) -> str:
+        """The name of an event that is about to be sent, as plain `str`. `event_args` checks it, `event` does not.
+
+        Raises:
+            TypeError: it is not text.
+            ValueError: it is reserved.
+        """
 
     def event(
         self,
@@ -86,8 +95,8 @@ class Membership(Protocol):
     async def join(
         self,
         connection: Connection,
-        room: RoomName,
-        parent: RoomName | None,
+        room: Id,
+        parent: Id | None,
         *,
         allowed: Question | None = None,
         latest: str | None = None,
@@ -95,7 +104,7 @@ class Membership(Protocol):
     ) -> None:
         """Put the connection into a room; it receives the room's events from now on. See `Connection.join`."""
 
-    async def leave(self, connection: Connection, room: RoomName) -> None:
+    async def leave(self, connection: Connection, room: Id) -> None:
         """Take the connection out of a room."""
 
     def rerouted(self, connection: Connection) -> None:
@@ -184,6 +193,7 @@ class Connection:
 
         Raises:
             TypeError: if a value cannot be encoded, or a JSON WebSocket is given several.
+            ValueError: for an event name that is reserved, such as `disconnect` on Socket.IO.
         """
         self.push(self._dialect.event_args(event, data))
 
@@ -195,15 +205,16 @@ class Connection:
 
         Raises:
             TimeoutError: if no answer came within `timeout` seconds.
+            ValueError: for an event name that is reserved.
             ConnectionError: if the connection ended first.
         """
         return await self.transport.call(event, data, timeout)
 
     async def join(
         self,
-        room: str,
+        room: Id,
         *,
-        parent: str | None = None,
+        parent: Id | None = None,
         allowed: Question | None = None,
         latest: str | None = None,
         known: Question | None = None,
@@ -223,15 +234,19 @@ class Connection:
 
         Raises:
             InvalidMessage: for a name over the limits, or more rooms than allowed.
+            InvalidId: for a name that is no id.
             Forbidden: the client may not enter.
             BrokerUnavailable: history could not be read; the room was not entered.
         """
-        above = None if parent is None else RoomName(parent)
-        await self._hub.join(self, RoomName(room), above, allowed=allowed, latest=latest, known=known)
+        await self._hub.join(self, room, parent, allowed=allowed, latest=latest, known=known)
 
-    async def leave(self, room: str) -> None:
-        """Leave a room, and the rooms below it."""
-        await self._hub.leave(self, RoomName(room))
+    async def leave(self, room: Id) -> None:
+        """Leave a room, and the rooms below it.
+
+        Raises:
+            InvalidId: for what is no id.
+        """
+        await self._hub.leave(self, room)
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """End the connection after what was sent. A second call does nothing."""

@@ -70,6 +70,10 @@ class InvalidMessage(Refusal):
     code = "INVALID_MESSAGE"
 
 
+class InvalidId(InvalidMessage, TypeError):
+    """An id that is neither text, a number nor a UUID, or is empty. The message names the argument."""
+
+
 class RateLimited(Refusal):
     """More events than the limit allows."""
 

@@ -15,7 +15,8 @@ from asgi_realtime.connection import NO_ROOM, Connection, Dialect, Question
 from asgi_realtime.entries import Entries
 from asgi_realtime.errors import Forbidden, InvalidMessage, RateLimited, Unauthorized
 from asgi_realtime.host_calls import call_host
-from asgi_realtime.limits import Limits, check_room_name
+from asgi_realtime.ids import Id, id_text
+from asgi_realtime.limits import Limits, room_text
 from asgi_realtime.messages import (
     AddToRoom,
     CloseRoom,
@@ -187,8 +188,8 @@ class Hub:
     async def join(
         self,
         connection: Connection,
-        room: RoomName,
-        parent: RoomName | None,
+        room: Id,
+        parent: Id | None,
         *,
         allowed: Question | None = None,
         latest: str | None = None,
@@ -196,7 +197,8 @@ class Hub:
     ) -> None:
         """Put a connection into a room; it receives the room's events from now on. See `Connection.join`."""
         mount = self._mounts[connection.gateway]
-        check_room_name(room, mount.limits)
+        room = RoomName(room_text(room, mount.limits))
+        parent = None if parent is None else RoomName(room_text(parent, mount.limits, "parent"))
         if room not in connection.rooms and len(connection.rooms) >= mount.limits.rooms_per_connection:
             raise InvalidMessage(f"a connection is in at most {mount.limits.rooms_per_connection} rooms")
         answer = asked_at = None
@@ -244,9 +246,9 @@ class Hub:
         finally:
             connection.release()
 
-    async def leave(self, connection: Connection, room: RoomName) -> None:
+    async def leave(self, connection: Connection, room: Id) -> None:
         """Take a connection out of a room and of the rooms below it."""
-        self._mounts[connection.gateway].rooms.leave(connection, room)
+        self._mounts[connection.gateway].rooms.leave(connection, RoomName(id_text(room, "room")))
 
     # Commands of the cluster
 

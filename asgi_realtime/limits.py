@@ -8,6 +8,7 @@ import re
 from typing import Final
 
 from asgi_realtime.errors import ConfigurationError, InvalidMessage
+from asgi_realtime.ids import id_text
 
 TOO_MANY_ATTEMPTS: Final = "too many attempts"
 """The reason of a close with 1008 for the budget of attempts."""
@@ -86,6 +87,18 @@ class Limits:
             value = getattr(self, field.name)
             if not 0 < value < math.inf:
                 raise ConfigurationError(f"MEW_{field.name.upper()} must be a finite number greater than 0")
+
+
+def room_text(room: object, limits: Limits, argument: str = "room") -> str:
+    """The name of a room as text; see `id_text`. `argument` is the name that an error says.
+
+    Raises:
+        InvalidMessage: for a name over the limit, or with control characters.
+        InvalidId: for a name that is no id.
+    """
+    name = id_text(room, argument)
+    check_room_name(name, limits)
+    return name
 
 
 def check_room_name(room: object, limits: Limits) -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NewType, TypeAlias
+from typing import TYPE_CHECKING, Any, NewType, TypeAlias
 
 import msgspec
 
+from asgi_realtime.ids import Id, put_texts
 from asgi_realtime.rfc6455.deflate import COMPRESSED_FROM, deflate
 from asgi_realtime.rfc6455.frames import encode
 
@@ -36,8 +37,18 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     user_id: UserId
+    """As text: a number or a UUID that was given is turned into it."""
     claims: Mapping[str, Json] = {}
     expires_at: float | None = None
+
+    if TYPE_CHECKING:  # at run time `msgspec` makes it
+
+        def __init__(
+            self, *, user_id: Id, claims: Mapping[str, Json] = {}, expires_at: float | None = None
+        ) -> None: ...
+
+    def __post_init__(self) -> None:
+        put_texts(self, "user_id")
 
 
 NOTHING: Mapping[str, str] = MappingProxyType({})

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from asgi_realtime.connection import Connection, Refresh
 from asgi_realtime.errors import Disconnect
 from asgi_realtime.http_errors import refusal_of
+from asgi_realtime.ids import id_from_host
 from asgi_realtime.messages import Identity, RoomName
 from asgi_realtime.rooms import Rooms
 from asgi_realtime.tasks import Tasks
@@ -98,7 +99,7 @@ class Refresher:
         while True:
             refresh.again = False
             async with self._questions, asyncio.timeout(timeout):
-                granted = await rooms_of(connection.identity)
+                granted = _as_text(await rooms_of(connection.identity))
             if not refresh.again or connection.closed:
                 return granted
             refresh.missed.clear()  # the host had made these changes before the next question
@@ -114,3 +115,21 @@ def _end(connection: Connection, error: BaseException) -> None:
         connection.end(meant.code, meant.reason)
     else:
         connection.end(1008, meant.message)
+
+
+def _as_text(rooms: object) -> Mapping[RoomName, RoomName | None]:
+    """What the host answered, with each id as its text: a room that is a number is one that broadcasts reach.
+
+    Raises:
+        TypeError: for an answer of another form.
+    """
+    if not isinstance(rooms, Mapping):
+        raise TypeError(
+            f"rooms_of must return a mapping of rooms to the room above or None, not {type(rooms).__name__}"
+        )
+    return {
+        RoomName(id_from_host(room, "a room of rooms_of")): None
+        if parent is None
+        else RoomName(id_from_host(parent, "a parent room of rooms_of"))
+        for room, parent in rooms.items()
+    }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import UNSET
 
+from asgi_realtime.ids import Id
 from asgi_realtime.loop_calls import LoopCalls
 from asgi_realtime.messages import Receipt
 
@@ -35,15 +36,15 @@ class SyncBroadcaster:
         """The same, narrowed to one gateway."""
         return SyncBroadcaster(self._broadcaster.of(gateway), self._calls)
 
-    def broadcast_to_room(self, room: str, event: str, data: Any = UNSET, **options: Any) -> Receipt:
+    def broadcast_to_room(self, room: Id, event: str, data: Any = UNSET, **options: Any) -> Receipt:
         """See `Broadcaster.broadcast_to_room`."""
         return self.run(self._broadcaster.broadcast_to_room(room, event, data, **options))
 
-    def broadcast_to_user(self, user_id: str, event: str, data: Any = UNSET, **options: Any) -> Receipt:
+    def broadcast_to_user(self, user_id: Id, event: str, data: Any = UNSET, **options: Any) -> Receipt:
         """See `Broadcaster.broadcast_to_user`."""
         return self.run(self._broadcaster.broadcast_to_user(user_id, event, data, **options))
 
-    def broadcast_to_users(self, user_ids: Iterable[str], event: str, data: Any = UNSET, **options: Any) -> Receipt:
+    def broadcast_to_users(self, user_ids: Iterable[Id], event: str, data: Any = UNSET, **options: Any) -> Receipt:
         """See `Broadcaster.broadcast_to_users`."""
         return self.run(self._broadcaster.broadcast_to_users(user_ids, event, data, **options))
 
@@ -51,35 +52,35 @@ class SyncBroadcaster:
         """See `Broadcaster.broadcast_to_all`."""
         return self.run(self._broadcaster.broadcast_to_all(event, data, **options))
 
-    def add_user_to_room(self, user_id: str, room: str, **options: Any) -> None:
+    def add_user_to_room(self, user_id: Id, room: Id, **options: Any) -> None:
         """See `Broadcaster.add_user_to_room`."""
         self.run(self._broadcaster.add_user_to_room(user_id, room, **options))
 
-    def remove_user_from_room(self, user_id: str, room: str, **options: Any) -> None:
+    def remove_user_from_room(self, user_id: Id, room: Id, **options: Any) -> None:
         """See `Broadcaster.remove_user_from_room`."""
         self.run(self._broadcaster.remove_user_from_room(user_id, room, **options))
 
-    def close_room(self, room: str, **options: Any) -> None:
+    def close_room(self, room: Id, **options: Any) -> None:
         """See `Broadcaster.close_room`."""
         self.run(self._broadcaster.close_room(room, **options))
 
-    def refresh_rooms(self, user_id: str, **options: Any) -> None:
+    def refresh_rooms(self, user_id: Id, **options: Any) -> None:
         """See `Broadcaster.refresh_rooms`."""
         self.run(self._broadcaster.refresh_rooms(user_id, **options))
 
-    def refresh_members(self, room: str, **options: Any) -> None:
+    def refresh_members(self, room: Id, **options: Any) -> None:
         """See `Broadcaster.refresh_members`."""
         self.run(self._broadcaster.refresh_members(room, **options))
 
-    def disconnect_user(self, user_id: str, **options: Any) -> None:
+    def disconnect_user(self, user_id: Id, **options: Any) -> None:
         """See `Broadcaster.disconnect_user`."""
         self.run(self._broadcaster.disconnect_user(user_id, **options))
 
-    def revoke_token(self, jti: str) -> None:
+    def revoke_token(self, jti: Id) -> None:
         """See `Broadcaster.revoke_token`."""
         self.run(self._broadcaster.revoke_token(jti))
 
-    def revoke_user(self, user_id: str) -> None:
+    def revoke_user(self, user_id: Id) -> None:
         """See `Broadcaster.revoke_user`."""
         self.run(self._broadcaster.revoke_user(user_id))
 
@@ -87,7 +88,7 @@ class SyncBroadcaster:
         """See `Broadcaster.online_users`."""
         return self.run(self._broadcaster.online_users(**options))
 
-    def is_online(self, user_id: str, **options: Any) -> bool:
+    def is_online(self, user_id: Id, **options: Any) -> bool:
         """See `Broadcaster.is_online`."""
         return self.run(self._broadcaster.is_online(user_id, **options))
 

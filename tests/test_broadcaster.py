@@ -112,7 +112,7 @@ async def test_except_volatile_and_receipts() -> None:
 
 async def test_one_user_is_not_taken_for_a_list_of_letters() -> None:
     async with running() as realtime:
-        with pytest.raises(TypeError, match="broadcast_to_user"):
+        with pytest.raises(TypeError, match="user_ids must be several ids"):
             await realtime.broadcaster.broadcast_to_users("ann", "x")
 
 

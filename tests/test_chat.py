@@ -246,7 +246,7 @@ async def test_a_message_that_was_saved_and_not_delivered_is_delivered_when_it_i
         ChatMessage(id="m1", from_id="ann", to_id="bob", chat_type="single", content="as saved", timestamp=1),
         ChatMessage(id="m2", from_id="ann", to_id="g", chat_type="group", content="as saved", timestamp=2),
     ):
-        running.service.save_message(Identity(user_id="ann"), saved)  # type: ignore[arg-type]
+        running.service.save_message(Identity(user_id="ann"), saved)
     running.service.put("DELETE FROM owed WHERE user_id = 'eve'")
     await ann.send("message", message("m1"))
     await ann.send("message", message("m2", toId="g", chatType="group"))
@@ -336,7 +336,7 @@ async def test_pending_messages_that_cannot_be_found_stay_pending(chat: Chat, tm
 
     running = await chat(Failing(tmp_path / "chat.db"))
     saved = ChatMessage(id="m1", from_id="ann", to_id="bob", chat_type="single", content="x", timestamp=1)
-    running.service.save_message(Identity(user_id="ann"), saved)  # type: ignore[arg-type]
+    running.service.save_message(Identity(user_id="ann"), saved)
     bob = await running.enter("bob")  # got the first batch, and no second
     assert [data["id"] for _, data in (await heard(bob))[0]] == ["m1"]
     (connection,) = running.client.connections("bob", gateway="/chat")

@@ -17,6 +17,8 @@ FLOORS = (
             "contention",
             "errors",
             "host_calls",
+            "event_names",
+            "ids",
             "keys",
             "lent_thread",
             "limits",

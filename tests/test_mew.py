@@ -390,7 +390,7 @@ async def test_a_channel_with_the_servers_own_id_and_a_user_id(serve: Serve) -> 
         running.service.users.clear()
         await running.to.server_kick("1", "ann")
         (connection,) = running.realtime.hub.rooms(running.realtime.broadcaster._named(None)).of_user(
-            Identity(user_id="ann").user_id  # type: ignore[arg-type]
+            Identity(user_id="ann").user_id
         )
         assert connection.rooms == set()
 

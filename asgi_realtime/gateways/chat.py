@@ -33,6 +33,7 @@ from asgi_realtime.gateways.parts import Parts
 from asgi_realtime.gateways.receiver import Acknowledge
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.host_calls import method_call
+from asgi_realtime.ids import ids_from_host
 from asgi_realtime.limits import Limits, check_room_name
 from asgi_realtime.messages import Frame, Handshake, Identity, Json, Publication, RoomName
 
@@ -160,8 +161,8 @@ class ChatGateway(WebSocketGateway):
 
     async def rooms_of(self, identity: Identity) -> Mapping[RoomName, RoomName | None]:
         """The user's groups."""
-        groups: Iterable[str] = await self._groups_of(identity)
-        return {RoomName(group): None for group in groups}
+        groups = await self._groups_of(identity)
+        return dict.fromkeys(map(RoomName, ids_from_host(groups, "groups_of")))
 
     async def open(self, handshake: Handshake, transport: ClientTransport) -> Connection:
         """Let a client in. What it was handed over is its own only then."""
@@ -185,7 +186,9 @@ class ChatGateway(WebSocketGateway):
     async def _on_message(self, sent: NewChatMessage, connection: Connection) -> None:
         """Checked, saved by the host, delivered, and only then acknowledged with `ack`."""
         message = _checked(sent, connection.identity)
-        saved: SavedMessage = await self._save_message(connection.identity, message)
+        saved = await self._save_message(connection.identity, message)
+        if not isinstance(saved, SavedMessage):
+            raise TypeError(f"ChatService.save_message must return SavedMessage, not {type(saved).__qualname__}")
         if saved.owed is None or saved.owed:
             await ChatBroadcaster(self.broadcaster).message(
                 _with_sender(saved.message), owed=saved.owed, except_=connection.id
@@ -235,7 +238,7 @@ class ChatGateway(WebSocketGateway):
 
     # Messages from before a client came
 
-    def choose(self, publication: Publication, recipients: Sequence[Connection]) -> Sequence[Connection]:
+    def choose_recipients(self, publication: Publication, recipients: Sequence[Connection]) -> Sequence[Connection]:
         """Leave out whoever was handed the message over, and note who gets it now."""
         if self._deliveries is None or publication.event != "message":
             return recipients

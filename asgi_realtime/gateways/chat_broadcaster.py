@@ -20,6 +20,7 @@ from asgi_realtime.gateways.chat_events import (
     Kick,
     MessageRevoked,
 )
+from asgi_realtime.ids import Id, id_text
 from asgi_realtime.messages import Receipt
 
 OTHER_DEVICE = "您的账号在其他设备登录"
@@ -39,7 +40,7 @@ class ChatBroadcaster(TypedBroadcaster):
 
     @both_ways
     async def message(
-        self, message: ChatMessage, *, owed: Collection[str] | None = None, except_: str | tuple[str, ...] = ()
+        self, message: ChatMessage, *, owed: Collection[Id] | None = None, except_: Id | tuple[Id, ...] = ()
     ) -> Receipt:
         """`message`: `single` to `to_id` and to its sender's devices, `group` to the group.
 
@@ -56,82 +57,95 @@ class ChatBroadcaster(TypedBroadcaster):
         return await self._to.broadcast_to_users(sides, "message", message, except_=except_, key=key)
 
     @both_ways
-    async def message_revoked(self, message_id: str, *, from_id: str, to_id: str, chat_type: ChatType) -> Receipt:
+    async def message_revoked(self, message_id: Id, *, from_id: Id, to_id: Id, chat_type: ChatType) -> Receipt:
         """`message_revoked` to both sides, or to the group."""
-        event = MessageRevoked(message_id, from_id, to_id, chat_type)
+        event = MessageRevoked(
+            id_text(message_id, "message_id"), id_text(from_id, "from_id"), id_text(to_id, "to_id"), chat_type
+        )
         if chat_type == "group":
-            return await self._to.broadcast_to_room(to_id, "message_revoked", event)
-        return await self._to.broadcast_to_users((to_id, from_id), "message_revoked", event)
+            return await self._to.broadcast_to_room(event.to_id, "message_revoked", event)
+        return await self._to.broadcast_to_users((event.to_id, event.from_id), "message_revoked", event)
 
     @both_ways
-    async def kick(self, user_id: str, reason: str = OTHER_DEVICE) -> None:
+    async def kick(self, user_id: Id, reason: str = OTHER_DEVICE) -> None:
         """`kick` to every connection of a user, which are then closed."""
         await self._to.broadcast_to_user(user_id, "kick", Kick(reason))
         await self._to.disconnect_user(user_id, code=1008, reason="kicked", gateway=self._to.gateway)
 
     @both_ways
     async def friend_request(
-        self, user_id: str, *, request_id: str, from_id: str, from_name: str, create_time: int
+        self, user_id: Id, *, request_id: Id, from_id: Id, from_name: str, create_time: int
     ) -> Receipt:
         """`friend_request` to the user who is asked. `create_time` is in milliseconds since the epoch."""
-        event = FriendRequest(request_id, from_id, from_name, create_time)
+        event = FriendRequest(id_text(request_id, "request_id"), id_text(from_id, "from_id"), from_name, create_time)
         return await self._to.broadcast_to_user(user_id, "friend_request", event)
 
     @both_ways
-    async def friend_accepted(self, user_id: str, *, friend_id: str, friend_name: str) -> Receipt:
+    async def friend_accepted(self, user_id: Id, *, friend_id: Id, friend_name: str) -> Receipt:
         """`friend_accepted` to the user who had asked: `friend_id` said yes."""
-        return await self._to.broadcast_to_user(user_id, "friend_accepted", FriendAccepted(friend_id, friend_name))
-
-    @both_ways
-    async def group_invite(self, user_id: str, *, group_id: str, group_name: str, inviter_name: str) -> Receipt:
-        """`group_invite` to the invitee."""
         return await self._to.broadcast_to_user(
-            user_id, "group_invite", GroupInvite(group_id, group_name, inviter_name)
+            user_id, "friend_accepted", FriendAccepted(id_text(friend_id, "friend_id"), friend_name)
         )
 
     @both_ways
-    async def group_member_join(self, group_id: str, user_id: str) -> None:
+    async def group_invite(self, user_id: Id, *, group_id: Id, group_name: str, inviter_name: str) -> Receipt:
+        """`group_invite` to the invitee."""
+        return await self._to.broadcast_to_user(
+            user_id, "group_invite", GroupInvite(id_text(group_id, "group_id"), group_name, inviter_name)
+        )
+
+    @both_ways
+    async def group_member_join(self, group_id: Id, user_id: Id) -> None:
         """A new member: hears the group from now on. There is no event of it."""
-        await self._to.add_user_to_room(user_id, group_id)
+        group, user = _ids(group_id, user_id)
+        await self._to.add_user_to_room(user, group)
 
     @both_ways
-    async def group_member_quit(self, group_id: str, user_id: str) -> Receipt:
+    async def group_member_quit(self, group_id: Id, user_id: Id) -> Receipt:
         """`group_member_quit` to those who remain: who quits is out first."""
-        await self._to.remove_user_from_room(user_id, group_id)
-        return await self._to.broadcast_to_room(group_id, "group_member_quit", GroupMember(group_id, user_id))
+        group, user = _ids(group_id, user_id)
+        await self._to.remove_user_from_room(user, group)
+        return await self._to.broadcast_to_room(group, "group_member_quit", GroupMember(group, user))
 
     @both_ways
-    async def group_member_kick(self, group_id: str, user_id: str) -> Receipt:
+    async def group_member_kick(self, group_id: Id, user_id: Id) -> Receipt:
         """`group_member_kick` to the user put out, who is out first; `group_member_quit` to those who remain."""
-        await self._to.remove_user_from_room(user_id, group_id)
-        receipt = await self._to.broadcast_to_user(user_id, "group_member_kick", GroupMemberKick(group_id, user_id))
-        await self._to.broadcast_to_room(group_id, "group_member_quit", GroupMember(group_id, user_id))
+        group, user = _ids(group_id, user_id)
+        await self._to.remove_user_from_room(user, group)
+        receipt = await self._to.broadcast_to_user(user, "group_member_kick", GroupMemberKick(group, user))
+        await self._to.broadcast_to_room(group, "group_member_quit", GroupMember(group, user))
         return receipt
 
     @both_ways
-    async def group_dissolved(self, group_id: str) -> Receipt:
+    async def group_dissolved(self, group_id: Id) -> Receipt:
         """`group_dissolved` to the group, which is then emptied."""
-        receipt = await self._to.broadcast_to_room(group_id, "group_dissolved", GroupDissolved(group_id))
-        await self._to.close_room(group_id)
+        group = id_text(group_id, "group_id")
+        receipt = await self._to.broadcast_to_room(group, "group_dissolved", GroupDissolved(group))
+        await self._to.close_room(group)
         return receipt
 
     @both_ways
-    async def group_transfer(self, group_id: str, new_owner_id: str) -> Receipt:
+    async def group_transfer(self, group_id: Id, new_owner_id: Id) -> Receipt:
         """`group_transfer` to the group."""
-        return await self._to.broadcast_to_room(group_id, "group_transfer", GroupTransfer(group_id, new_owner_id))
+        event = GroupTransfer(id_text(group_id, "group_id"), id_text(new_owner_id, "new_owner_id"))
+        return await self._to.broadcast_to_room(event.group_id, "group_transfer", event)
 
     @both_ways
-    async def group_member_mute(self, group_id: str, user_id: str, *, muted: bool) -> Receipt:
+    async def group_member_mute(self, group_id: Id, user_id: Id, *, muted: bool) -> Receipt:
         """`group_member_mute` to the group."""
-        event = GroupMemberMute(group_id, user_id, muted)
-        return await self._to.broadcast_to_room(group_id, "group_member_mute", event)
+        group, user = _ids(group_id, user_id)
+        return await self._to.broadcast_to_room(group, "group_member_mute", GroupMemberMute(group, user, muted))
 
     @both_ways
-    async def group_announcement(self, group_id: str, announcement: str) -> Receipt:
+    async def group_announcement(self, group_id: Id, announcement: str) -> Receipt:
         """`group_announcement` to the group."""
-        event = GroupAnnouncement(group_id, announcement)
-        return await self._to.broadcast_to_room(group_id, "group_announcement", event)
+        event = GroupAnnouncement(id_text(group_id, "group_id"), announcement)
+        return await self._to.broadcast_to_room(event.group_id, "group_announcement", event)
 
 
 class SyncChatBroadcaster(Blocking, ChatBroadcaster):
     """`ChatBroadcaster` for threads: its methods return when the event has been sent."""
+
+
+def _ids(group_id: Id, user_id: Id) -> tuple[str, str]:
+    return id_text(group_id, "group_id"), id_text(user_id, "user_id")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from asgi_realtime.catalogue import down
+from asgi_realtime.ids import Id, put_texts
 
 ChatType: TypeAlias = Literal["single", "group"]
 """Between two users, or in a group."""
@@ -29,6 +30,7 @@ class NewChatMessage(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class ChatMessage(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A message as it is saved and delivered: with every default filled in.
 
+    Ids given as numbers or UUIDs become text.
     `to_id` is a user (`single`) or a group. `timestamp` is in milliseconds since the epoch, by the
     server's clock. `from_name` and `from_avatar` are for groups, where the host fills them in.
     """
@@ -44,6 +46,29 @@ class ChatMessage(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     image_url: str = ""
     from_name: str | UnsetType = msgspec.field(default=UNSET, name="from_name")
     from_avatar: str | UnsetType = msgspec.field(default=UNSET, name="from_avatar")
+
+    if TYPE_CHECKING:  # at run time `msgspec` makes it
+
+        def __init__(
+            self,
+            *,
+            id: Id,
+            from_id: Id,
+            to_id: Id,
+            chat_type: ChatType,
+            content: str,
+            timestamp: int,
+            content_type: Literal["text", "image"] = "text",
+            reply_to: Id = "",
+            image_url: str = "",
+            from_name: str | UnsetType = UNSET,
+            from_avatar: str | UnsetType = UNSET,
+        ) -> None: ...
+
+    def __post_init__(self) -> None:
+        put_texts(self, "id", "from_id", "to_id")
+        if self.reply_to != "":
+            put_texts(self, "reply_to")
 
 
 class Read(msgspec.Struct, frozen=True, rename="camel"):

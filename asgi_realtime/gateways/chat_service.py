@@ -9,6 +9,7 @@ import msgspec
 
 from asgi_realtime.errors import Refusal
 from asgi_realtime.gateways.chat_events import ChatMessage
+from asgi_realtime.ids import Id, ids_from_host
 from asgi_realtime.messages import Identity
 
 Awaited: TypeAlias = Awaitable[Any] | Any
@@ -24,7 +25,13 @@ class SavedMessage(msgspec.Struct, frozen=True):
     """
 
     message: ChatMessage
-    owed: Collection[str] | None = None
+    owed: Collection[Id] | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.message, ChatMessage):
+            raise TypeError(f"SavedMessage.message must be a ChatMessage, not {type(self.message).__qualname__}")
+        if self.owed is not None:
+            msgspec.structs.force_setattr(self, "owed", ids_from_host(self.owed, "owed"))
 
 
 class Delivery(msgspec.Struct, frozen=True):

@@ -21,6 +21,7 @@ from asgi_realtime.gateways.receiver import Acknowledge
 from asgi_realtime.gateways.replies import Success
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.host_calls import HostCall, host_call
+from asgi_realtime.ids import Id, id_text
 from asgi_realtime.limits import Limits
 from asgi_realtime.messages import Identity, Json, Receipt
 from asgi_realtime.settings import Settings
@@ -231,7 +232,7 @@ class EventsBroadcaster(TypedBroadcaster):
         return SyncEventsBroadcaster(self)
 
     @both_ways
-    async def broadcast_to_room(self, room: str, event: str, data: Any = UNSET) -> Receipt:
+    async def broadcast_to_room(self, room: Id, event: str, data: Any = UNSET) -> Receipt:
         """An event of the host's own to everybody in a room."""
         return await self._to.broadcast_to_room(room, event, data)
 
@@ -241,30 +242,32 @@ class EventsBroadcaster(TypedBroadcaster):
         return await self._to.broadcast_to_all(event, data)
 
     @both_ways
-    async def close_room(self, room: str) -> None:
+    async def close_room(self, room: Id) -> None:
         """Take everybody out of a room. Nobody is told."""
         await self._to.close_room(room)
 
     @both_ways
-    async def message(self, sender_id: str, content: str, *, room: str | None = None) -> Receipt:
+    async def message(self, sender_id: Id, content: str, *, room: Id | None = None) -> Receipt:
         """`message` to the room, or to everybody, with the time of now. Neither length nor content is checked."""
-        message = Message(sender_id, content, iso(time.time()))
+        message = Message(id_text(sender_id, "sender_id"), content, iso(time.time()))
         if room is None:
             return await self._to.broadcast_to_all("message", message)
         return await self._to.broadcast_to_room(room, "message", message)
 
     @both_ways
-    async def user_joined(self, user_id: str, room: str) -> Receipt:
+    async def user_joined(self, user_id: Id, room: Id) -> Receipt:
         """Put a user's connections into a room; `user:joined` to those who were in it before."""
-        receipt = await self._to.broadcast_to_room(room, "user:joined", RoomMember(user_id, room))
-        await self._to.add_user_to_room(user_id, room)
+        member = RoomMember(id_text(user_id, "user_id"), id_text(room, "room"))
+        receipt = await self._to.broadcast_to_room(member.room, "user:joined", member)
+        await self._to.add_user_to_room(member.user_id, member.room)
         return receipt
 
     @both_ways
-    async def user_left(self, user_id: str, room: str) -> Receipt:
+    async def user_left(self, user_id: Id, room: Id) -> Receipt:
         """Take a user's connections out of a room (they lost access, say); `user:left` to those who remain."""
-        await self._to.remove_user_from_room(user_id, room)
-        return await self._to.broadcast_to_room(room, "user:left", RoomMember(user_id, room))
+        member = RoomMember(id_text(user_id, "user_id"), id_text(room, "room"))
+        await self._to.remove_user_from_room(member.user_id, member.room)
+        return await self._to.broadcast_to_room(member.room, "user:left", member)
 
 
 class SyncEventsBroadcaster(Blocking, EventsBroadcaster):

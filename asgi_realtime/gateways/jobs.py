@@ -30,6 +30,7 @@ from asgi_realtime.gateways.jobs_events import (
 from asgi_realtime.gateways.parts import Parts
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.host_calls import method_call
+from asgi_realtime.ids import Id, id_text
 from asgi_realtime.json_dialect import FlatJSONDialect
 from asgi_realtime.limits import Limits
 from asgi_realtime.messages import Frame, Handshake, Identity, Json, Receipt, UserId
@@ -196,54 +197,56 @@ class JobsBroadcaster(TypedBroadcaster):
     @both_ways
     async def status(
         self,
-        job_id: str,
+        job_id: Id,
         status: str,
         *,
         current_stage: str | None = None,
         completed_stages: Iterable[str] = (),
         timestamp: datetime.datetime | None = None,
-        key: str | None = None,
+        key: Id | None = None,
     ) -> Receipt:
         """`job_status`. History keeps it, for those who join later.
 
         `timestamp` has a zone; None: now. The same `key` again sends nothing.
         """
         event = JobStatus(
-            job_id=job_id,
+            job_id=id_text(job_id, "job_id"),
             status=status,
             current_stage=current_stage,
             completed_stages=tuple(completed_stages),
             timestamp=written(timestamp),
         )
-        return await self._to.broadcast_to_room(job_id, "job_status", event, key=key)
+        return await self._to.broadcast_to_room(event.job_id, "job_status", event, key=key)
 
     @both_ways
     async def stage_completed(
         self,
-        job_id: str,
+        job_id: Id,
         stage: str,
         *,
         next_stage: str | None = None,
         timestamp: datetime.datetime | None = None,
-        key: str | None = None,
+        key: Id | None = None,
     ) -> Receipt:
         """`stage_completed`; `next_stage` None: that was the last. Options as in `status`."""
-        event = StageCompleted(job_id=job_id, stage=stage, next_stage=next_stage, timestamp=written(timestamp))
-        return await self._to.broadcast_to_room(job_id, "stage_completed", event, key=key)
+        event = StageCompleted(
+            job_id=id_text(job_id, "job_id"), stage=stage, next_stage=next_stage, timestamp=written(timestamp)
+        )
+        return await self._to.broadcast_to_room(event.job_id, "stage_completed", event, key=key)
 
     @both_ways
     async def error(
         self,
-        job_id: str,
+        job_id: Id,
         error: str,
         *,
         stage: str | None = None,
         timestamp: datetime.datetime | None = None,
-        key: str | None = None,
+        key: Id | None = None,
     ) -> Receipt:
         """`job_error`; `stage` None: it failed in none. Options as in `status`."""
-        event = JobError(job_id=job_id, error=error, stage=stage, timestamp=written(timestamp))
-        return await self._to.broadcast_to_room(job_id, "job_error", event, key=key)
+        event = JobError(job_id=id_text(job_id, "job_id"), error=error, stage=stage, timestamp=written(timestamp))
+        return await self._to.broadcast_to_room(event.job_id, "job_error", event, key=key)
 
 
 class SyncJobsBroadcaster(Blocking, JobsBroadcaster):

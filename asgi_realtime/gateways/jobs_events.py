@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime
-from typing import Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import msgspec
 
 from asgi_realtime.catalogue import down, up
 from asgi_realtime.gateways.replies import NewToken
+from asgi_realtime.ids import Id, put_texts
 from asgi_realtime.timestamps import iso
 
 Code: TypeAlias = Literal["UNAUTHORIZED", "FORBIDDEN", "INVALID_MESSAGE", "RATE_LIMITED", "TOO_LARGE", "INTERNAL"]
@@ -43,13 +44,28 @@ class ConnectionEstablished(msgspec.Struct, frozen=True, rename="camel", kw_only
 
 
 class JobStatus(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """Where a job stands."""
+    """Where a job stands. A `job_id` given as a number or a UUID becomes text."""
 
     job_id: str
     status: str
     current_stage: str | None = None
     completed_stages: tuple[str, ...] = ()
     timestamp: str = msgspec.field(default_factory=written)
+
+    if TYPE_CHECKING:  # at run time `msgspec` makes it
+
+        def __init__(
+            self,
+            *,
+            job_id: Id,
+            status: str,
+            current_stage: str | None = None,
+            completed_stages: tuple[str, ...] = (),
+            timestamp: str = ...,
+        ) -> None: ...
+
+    def __post_init__(self) -> None:
+        put_texts(self, "job_id")
 
 
 class StageCompleted(msgspec.Struct, frozen=True, rename="camel", kw_only=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeAlias
+from uuid import UUID
 
 import msgspec
 from msgspec import UNSET
@@ -30,6 +31,7 @@ from asgi_realtime.gateways.parts import Parts
 from asgi_realtime.gateways.receiver import Acknowledge
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.host_calls import method_call
+from asgi_realtime.ids import Id, id_from_host, id_text, id_texts, ids_from_host
 from asgi_realtime.limits import Limits
 from asgi_realtime.messages import Identity, Json, Receipt, RoomName, UserId
 
@@ -52,8 +54,9 @@ class MessageCreate(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class UserRooms(msgspec.Struct, frozen=True):
     """What a user may see: the channels with `VIEW_CHANNEL` by server, and the direct-message channels."""
 
-    servers: Mapping[str, Iterable[str]] = {}
-    dms: Iterable[str] = ()
+    # A mapping's keys are of one type to a type checker.
+    servers: Mapping[str, Iterable[Id]] | Mapping[int, Iterable[Id]] | Mapping[UUID, Iterable[Id]] = {}
+    dms: Iterable[Id] = ()
 
 
 class MewService(Protocol):
@@ -97,11 +100,14 @@ class MewGateway(SocketIOGateway):
 
     async def rooms_of(self, identity: Identity) -> Mapping[RoomName, RoomName | None]:
         """Every visible channel, below its server; every server; every direct-message channel."""
-        rooms: UserRooms = await self._rooms_of(identity)
-        found: dict[RoomName, RoomName | None] = {RoomName(channel): None for channel in rooms.dms}
+        rooms = await self._rooms_of(identity)
+        if not isinstance(rooms, UserRooms):
+            raise TypeError(f"MewService.rooms_of must return UserRooms, not {type(rooms).__qualname__}")
+        found: dict[RoomName, RoomName | None] = dict.fromkeys(map(RoomName, ids_from_host(rooms.dms, "UserRooms.dms")))
         for server, channels in rooms.servers.items():
-            found[RoomName(server)] = None
-            found.update((RoomName(channel), RoomName(server)) for channel in channels)
+            above = RoomName(id_from_host(server, "a server of UserRooms.servers"))
+            found[above] = None
+            found.update((RoomName(each), above) for each in ids_from_host(channels, "UserRooms.servers"))
         return found
 
     async def on_online(self, connection: Connection) -> None:
@@ -155,136 +161,147 @@ class MewBroadcaster(TypedBroadcaster):
         return SyncMewBroadcaster(self)
 
     @both_ways
-    async def message_create(self, channel_id: str, message: Any, *, recipients: Collection[str] | None) -> Receipt:
+    async def message_create(self, channel_id: Id, message: Any, *, recipients: Collection[Id] | None) -> Receipt:
         """`MESSAGE_CREATE` to the channel; in a DM (`recipients`: its users) to their personal rooms instead."""
         return await self._message("MESSAGE_CREATE", channel_id, message, recipients)
 
     @both_ways
-    async def message_update(self, channel_id: str, message: Any, *, recipients: Collection[str] | None) -> Receipt:
+    async def message_update(self, channel_id: Id, message: Any, *, recipients: Collection[Id] | None) -> Receipt:
         """`MESSAGE_UPDATE` (an edit, a retraction): routed as `message_create`."""
         return await self._message("MESSAGE_UPDATE", channel_id, message, recipients)
 
     @both_ways
-    async def message_reaction_add(
-        self, channel_id: str, message: Any, *, recipients: Collection[str] | None
-    ) -> Receipt:
+    async def message_reaction_add(self, channel_id: Id, message: Any, *, recipients: Collection[Id] | None) -> Receipt:
         """`MESSAGE_REACTION_ADD` with the whole message: routed as `message_create`."""
         return await self._message("MESSAGE_REACTION_ADD", channel_id, message, recipients)
 
     @both_ways
     async def message_reaction_remove(
-        self, channel_id: str, message: Any, *, recipients: Collection[str] | None
+        self, channel_id: Id, message: Any, *, recipients: Collection[Id] | None
     ) -> Receipt:
         """`MESSAGE_REACTION_REMOVE` with the whole message: routed as `message_create`."""
         return await self._message("MESSAGE_REACTION_REMOVE", channel_id, message, recipients)
 
-    async def _message(self, event: str, channel_id: str, message: Any, recipients: Collection[str] | None) -> Receipt:
+    async def _message(self, event: str, channel_id: Id, message: Any, recipients: Collection[Id] | None) -> Receipt:
         # A DM's users are in the DM's room and in their personal rooms: one of the two, or it comes twice.
         if recipients is not None:
-            return await self._to.broadcast_to_users(recipients, event, message)
-        return await self._to.broadcast_to_room(channel_id, event, message)
+            return await self._to.broadcast_to_users(id_texts(recipients, "recipients"), event, message)
+        return await self._to.broadcast_to_room(id_text(channel_id, "channel_id"), event, message)
 
     @both_ways
-    async def channel_update(self, server_id: str, channel: Any) -> Receipt:
+    async def channel_update(self, server_id: Id, channel: Any) -> Receipt:
         """`CHANNEL_UPDATE` to the server."""
-        return await self._to.broadcast_to_room(server_id, "CHANNEL_UPDATE", channel)
+        return await self._to_server(server_id, "CHANNEL_UPDATE", channel)
 
     @both_ways
-    async def channel_delete(self, server_id: str, channel_id: str) -> Receipt:
+    async def channel_delete(self, server_id: Id, channel_id: Id) -> Receipt:
         """`CHANNEL_DELETE` to the server. The channel's room is emptied."""
-        await self._to.close_room(channel_id)
-        return await self._to.broadcast_to_room(server_id, "CHANNEL_DELETE", ChannelDelete(channel_id, server_id))
+        channel, server = id_text(channel_id, "channel_id"), id_text(server_id, "server_id")
+        await self._to.close_room(channel)
+        return await self._to.broadcast_to_room(server, "CHANNEL_DELETE", ChannelDelete(channel, server))
 
     @both_ways
-    async def category_update(self, server_id: str, category: Any) -> Receipt:
+    async def category_update(self, server_id: Id, category: Any) -> Receipt:
         """`CATEGORY_UPDATE` to the server."""
-        return await self._to.broadcast_to_room(server_id, "CATEGORY_UPDATE", category)
+        return await self._to_server(server_id, "CATEGORY_UPDATE", category)
 
     @both_ways
-    async def category_delete(self, server_id: str, category_id: str) -> Receipt:
+    async def category_delete(self, server_id: Id, category_id: Id) -> Receipt:
         """`CATEGORY_DELETE` to the server."""
-        return await self._to.broadcast_to_room(server_id, "CATEGORY_DELETE", CategoryDelete(category_id))
+        event = CategoryDelete(id_text(category_id, "category_id"))
+        return await self._to_server(server_id, "CATEGORY_DELETE", event)
 
     @both_ways
-    async def sticker_create(self, server_id: str, sticker: Any) -> Receipt:
+    async def sticker_create(self, server_id: Id, sticker: Any) -> Receipt:
         """`STICKER_CREATE` to the server."""
-        return await self._to.broadcast_to_room(server_id, "STICKER_CREATE", sticker)
+        return await self._to_server(server_id, "STICKER_CREATE", sticker)
 
     @both_ways
-    async def sticker_update(self, server_id: str, sticker: Any) -> Receipt:
+    async def sticker_update(self, server_id: Id, sticker: Any) -> Receipt:
         """`STICKER_UPDATE` to the server."""
-        return await self._to.broadcast_to_room(server_id, "STICKER_UPDATE", sticker)
+        return await self._to_server(server_id, "STICKER_UPDATE", sticker)
 
     @both_ways
-    async def sticker_delete(self, server_id: str, sticker_id: str) -> Receipt:
+    async def sticker_delete(self, server_id: Id, sticker_id: Id) -> Receipt:
         """`STICKER_DELETE` to the server."""
-        return await self._to.broadcast_to_room(server_id, "STICKER_DELETE", StickerDelete(sticker_id))
+        event = StickerDelete(id_text(sticker_id, "sticker_id"))
+        return await self._to_server(server_id, "STICKER_DELETE", event)
 
     @both_ways
-    async def dm_channel_create(self, channel_id: str, channel: Any, *, recipients: Collection[str]) -> Receipt:
+    async def dm_channel_create(self, channel_id: Id, channel: Any, *, recipients: Collection[Id]) -> Receipt:
         """`DM_CHANNEL_CREATE` to those concerned, who enter the channel's room. `channel` carries `recipients`."""
-        for user_id in recipients:
-            await self._to.add_user_to_room(user_id, channel_id)
-        return await self._to.broadcast_to_users(recipients, "DM_CHANNEL_CREATE", channel)
+        users, room = id_texts(recipients, "recipients"), id_text(channel_id, "channel_id")
+        for user in users:
+            await self._to.add_user_to_room(user, room)
+        return await self._to.broadcast_to_users(users, "DM_CHANNEL_CREATE", channel)
 
     @both_ways
-    async def server_update(self, server_id: str, server: Any) -> Receipt:
+    async def server_update(self, server_id: Id, server: Any) -> Receipt:
         """`SERVER_UPDATE` to the server."""
-        return await self._to.broadcast_to_room(server_id, "SERVER_UPDATE", server)
+        return await self._to_server(server_id, "SERVER_UPDATE", server)
 
     @both_ways
-    async def server_delete(self, server_id: str) -> Receipt:
+    async def server_delete(self, server_id: Id) -> Receipt:
         """`SERVER_DELETE` to the server, whose room and channels' rooms are then emptied."""
-        receipt = await self._to.broadcast_to_room(server_id, "SERVER_DELETE", ServerReference(server_id))
-        await self._to.close_room(server_id)
+        server = id_text(server_id, "server_id")
+        receipt = await self._to.broadcast_to_room(server, "SERVER_DELETE", ServerReference(server))
+        await self._to.close_room(server)
         return receipt
 
     @both_ways
-    async def server_kick(self, server_id: str, user_id: str) -> Receipt:
+    async def server_kick(self, server_id: Id, user_id: Id) -> Receipt:
         """`SERVER_KICK` to the kicked user alone, who is out of the rooms first; `MEMBER_LEAVE` to those who remain."""
-        await self._to.remove_user_from_room(user_id, server_id)
-        receipt = await self._to.broadcast_to_user(user_id, "SERVER_KICK", ServerReference(server_id))
-        await self.member_leave(server_id, user_id)
+        server, user = id_text(server_id, "server_id"), id_text(user_id, "user_id")
+        await self._to.remove_user_from_room(user, server)
+        receipt = await self._to.broadcast_to_user(user, "SERVER_KICK", ServerReference(server))
+        await self.member_leave(server, user)
         return receipt
 
     @both_ways
-    async def member_join(self, server_id: str, user_id: str) -> Receipt:
+    async def member_join(self, server_id: Id, user_id: Id) -> Receipt:
         """`MEMBER_JOIN` to the server, the new member included, who enters the rooms first."""
-        await self._to.add_user_to_room(user_id, server_id)
-        await self._to.refresh_rooms(user_id)
-        return await self._to.broadcast_to_room(server_id, "MEMBER_JOIN", ServerMember(server_id, user_id))
+        server, user = id_text(server_id, "server_id"), id_text(user_id, "user_id")
+        await self._to.add_user_to_room(user, server)
+        await self._to.refresh_rooms(user)
+        return await self._to.broadcast_to_room(server, "MEMBER_JOIN", ServerMember(server, user))
 
     @both_ways
-    async def member_leave(self, server_id: str, user_id: str) -> Receipt:
+    async def member_leave(self, server_id: Id, user_id: Id) -> Receipt:
         """`MEMBER_LEAVE` to those who remain: who leaves is out of the rooms first."""
-        await self._to.remove_user_from_room(user_id, server_id)
-        return await self._to.broadcast_to_room(server_id, "MEMBER_LEAVE", ServerMember(server_id, user_id))
+        server, user = id_text(server_id, "server_id"), id_text(user_id, "user_id")
+        await self._to.remove_user_from_room(user, server)
+        return await self._to.broadcast_to_room(server, "MEMBER_LEAVE", ServerMember(server, user))
 
     @both_ways
     async def permissions_update(
-        self, server_id: str, *, channel_id: str | None = None, user_id: str | None = None
+        self, server_id: Id, *, channel_id: Id | None = None, user_id: Id | None = None
     ) -> Receipt:
         """`PERMISSIONS_UPDATE` to the server, or to the one user it concerns. Their rooms are asked for anew first.
 
         Between this call and the service's answer nothing is written to them.
         """
+        server = id_text(server_id, "server_id")
+        user = None if user_id is None else id_text(user_id, "user_id")
         event = PermissionsUpdate(
-            server_id=server_id,
-            channel_id=UNSET if channel_id is None else channel_id,
-            user_id=UNSET if user_id is None else user_id,
+            server_id=server,
+            channel_id=UNSET if channel_id is None else id_text(channel_id, "channel_id"),
+            user_id=UNSET if user is None else user,
         )
-        if user_id is None:
-            await self._to.refresh_members(server_id)
-            return await self._to.broadcast_to_room(server_id, "PERMISSIONS_UPDATE", event)
-        await self._to.refresh_rooms(user_id)
-        return await self._to.broadcast_to_user(user_id, "PERMISSIONS_UPDATE", event)
+        if user is None:
+            await self._to.refresh_members(server)
+            return await self._to.broadcast_to_room(server, "PERMISSIONS_UPDATE", event)
+        await self._to.refresh_rooms(user)
+        return await self._to.broadcast_to_user(user, "PERMISSIONS_UPDATE", event)
 
     @both_ways
-    async def system_bot_config_update(self, service_type: str, bot_id: str) -> Receipt:
+    async def system_bot_config_update(self, service_type: Id, bot_id: Id) -> Receipt:
         """`SYSTEM_BOT_CONFIG_UPDATE` to the services of that type, on Infra."""
-        return await self._to.broadcast_to_room(
-            service_type, "SYSTEM_BOT_CONFIG_UPDATE", BotConfigUpdate(service_type, bot_id), gateway=self._infra
-        )
+        service, bot = id_text(service_type, "service_type"), id_text(bot_id, "bot_id")
+        event = BotConfigUpdate(service, bot)
+        return await self._to.broadcast_to_room(service, "SYSTEM_BOT_CONFIG_UPDATE", event, gateway=self._infra)
+
+    async def _to_server(self, server_id: Id, event: str, data: Any) -> Receipt:
+        return await self._to.broadcast_to_room(id_text(server_id, "server_id"), event, data)
 
 
 class SyncMewBroadcaster(Blocking, MewBroadcaster):

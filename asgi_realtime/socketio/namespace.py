@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import socketio
 
+from asgi_realtime.ids import Id
 from asgi_realtime.messages import Json
 from asgi_realtime.socketio.handlers import fitting
 from asgi_realtime.threads import run_in_thread
@@ -75,15 +76,15 @@ class SyncServer:
         """See `SocketIOServer.call`."""
         return self._run(self._server.call(event, data, **options))
 
-    def enter_room(self, sid: str, room: str, namespace: str | None = None) -> None:
+    def enter_room(self, sid: str, room: Id, namespace: str | None = None) -> None:
         """See `SocketIOServer.enter_room`."""
         self._run(self._server.enter_room(sid, room, namespace))
 
-    def leave_room(self, sid: str, room: str, namespace: str | None = None) -> None:
+    def leave_room(self, sid: str, room: Id, namespace: str | None = None) -> None:
         """See `SocketIOServer.leave_room`."""
         self._run(self._server.leave_room(sid, room, namespace))
 
-    def close_room(self, room: str, namespace: str | None = None) -> None:
+    def close_room(self, room: Id, namespace: str | None = None) -> None:
         """See `SocketIOServer.close_room`."""
         self._run(self._server.close_room(room, namespace))
 

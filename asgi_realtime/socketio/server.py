@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, Unpack, over
 
 from asgi_realtime.connection import Connection
 from asgi_realtime.gateways.parts import Parts
+from asgi_realtime.ids import Id, id_text, id_texts
 from asgi_realtime.messages import GatewayName, Json, RoomName
 from asgi_realtime.socketio.client import Member
 from asgi_realtime.socketio.dialect import SocketIODialect
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
-To: TypeAlias = str | int | Iterable[str | int] | None
+To: TypeAlias = Id | Iterable[Id] | None
 
 MOST_NAMESPACES = 1_000
 """Namespaces a server with `namespaces="*"` opens, since their names are the clients' to choose."""
@@ -43,7 +44,7 @@ class SocketIOServer:
     What is better here than there: events of one client are handled in the order sent, one at a
     time; a client cannot forge `connect` or `disconnect`; nobody hears a broadcast before the
     connect handler has let them in; a client that does not read is cut at its limit; sessions end
-    with their clients. Rooms are the hub's, so names are strings (anything else goes through `str`).
+    with their clients. Rooms are the hub's, so names are text; a number or a UUID becomes its text.
 
     Args:
         logger: True logs to stderr from INFO up; or the logger to use.
@@ -204,8 +205,8 @@ class SocketIOServer:
         if gateway is None:
             return  # nobody is there
         args: list[Any] = list(data) if isinstance(data, tuple) else [] if data is None else [data]
-        rooms = _listed(room if to is None else to)
-        skipped = _listed(skip_sid) or []
+        rooms = _listed(room, "room") if to is None else _listed(to, "to")
+        skipped = _listed(skip_sid, "skip_sid") or []
         self.logger.info('emitting event "%s" to %s [%s]', event, "all" if rooms is None else rooms, gateway.name)
         watchers = self.watchers
         if watchers:
@@ -269,7 +270,7 @@ class SocketIOServer:
 
     # Rooms
 
-    async def enter_room(self, sid: str, room: str, namespace: str | None = None) -> None:
+    async def enter_room(self, sid: str, room: Id, namespace: str | None = None) -> None:
         """Put a client into a room.
 
         Raises:
@@ -279,30 +280,33 @@ class SocketIOServer:
         if connection is None:
             raise ValueError("sid is not connected to requested namespace")
         self.logger.info("%s is entering room %s [%s]", sid, room, connection.gateway)
-        known = str(room) in connection.rooms
-        await connection.join(str(room))
+        name = id_text(room, "room")
+        known = name in connection.rooms
+        await connection.join(name)
         for watcher in () if known else self.watchers:
-            watcher.joined(connection, str(room))
+            watcher.joined(connection, name)
 
-    async def leave_room(self, sid: str, room: str, namespace: str | None = None) -> None:
+    async def leave_room(self, sid: str, room: Id, namespace: str | None = None) -> None:
         """Take a client out of a room."""
+        name = id_text(room, "room")
         connection = self._find(sid, namespace)
-        if connection is not None and str(room) in connection.rooms:
-            self.logger.info("%s is leaving room %s [%s]", sid, room, connection.gateway)
-            await connection.leave(str(room))
+        if connection is not None and name in connection.rooms:
+            self.logger.info("%s is leaving room %s [%s]", sid, name, connection.gateway)
+            await connection.leave(name)
             for watcher in self.watchers:
-                watcher.left(connection, str(room))
+                watcher.left(connection, name)
 
-    async def close_room(self, room: str, namespace: str | None = None) -> None:
+    async def close_room(self, room: Id, namespace: str | None = None) -> None:
         """Take everybody out of a room."""
+        name = id_text(room, "room")
         gateway = self.gateways.get(namespace or "/")
         if gateway is not None:
-            self.logger.info("room %s is closing [%s]", room, gateway.name)
-            members = gateway.parts.hub.rooms(gateway.name).of_room(RoomName(str(room)))
-            await gateway.broadcaster.close_room(str(room))
+            self.logger.info("room %s is closing [%s]", name, gateway.name)
+            members = gateway.parts.hub.rooms(gateway.name).of_room(RoomName(name))
+            await gateway.broadcaster.close_room(name)
             for watcher in self.watchers:
                 for connection in members:
-                    watcher.left(connection, str(room))
+                    watcher.left(connection, name)
 
     def rooms(self, sid: str, namespace: str | None = None) -> list[str]:
         """The rooms a client is in, its own (named as its `sid`) included."""
@@ -361,7 +365,7 @@ class SocketIOServer:
 
     def _find(self, sid: str, namespace: str | None) -> Connection | None:
         gateway = self.gateways.get(namespace or "/")
-        return None if gateway is None else gateway.connection(sid)
+        return None if gateway is None else gateway.connection(id_text(sid, "sid"))
 
     def _connected(self, sid: str, namespace: str | None) -> Connection:
         connection = self._find(sid, namespace)
@@ -424,11 +428,12 @@ class SocketIOServer:
         return [observer for observer in self.observers if observer.watching]
 
 
-def _listed(names: To) -> list[str] | None:
+def _listed(names: To, argument: str) -> list[str] | None:
     if names is None:
         return None
-    # python-socketio takes any hashable for a room's name.
-    return [names] if isinstance(names, str) else list(map(str, names)) if isinstance(names, Iterable) else [str(names)]
+    if isinstance(names, str | bytes) or not isinstance(names, Iterable):
+        return [id_text(names, argument)]
+    return list(id_texts(names, argument))
 
 
 def _logger(name: str, option: bool | logging.Logger) -> logging.Logger:

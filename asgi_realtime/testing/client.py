@@ -16,6 +16,7 @@ from asgi_realtime.auth import create_token
 from asgi_realtime.broadcaster import Broadcaster
 from asgi_realtime.connection import Connection
 from asgi_realtime.errors import ConfigurationError
+from asgi_realtime.ids import Id, id_text
 from asgi_realtime.messages import GatewayName, UserId
 from asgi_realtime.middleware import RealtimeMiddleware
 from asgi_realtime.realtime import Realtime
@@ -89,7 +90,7 @@ class RealtimeTestClient:
         """The application's broadcaster."""
         return self._running.broadcaster
 
-    def token(self, user_id: str, *, expires_in: float | None = 3600, **claims: Any) -> str:
+    def token(self, user_id: Id, *, expires_in: float | None = 3600, **claims: Any) -> str:
         """A token that the application accepts, signed with its own `MEW_JWT_SECRET`.
 
         Raises:
@@ -97,7 +98,7 @@ class RealtimeTestClient:
         """
         return create_token(user_id, self._running.settings, expires_in=expires_in, **claims)
 
-    def connections(self, user_id: str, *, gateway: str = "/") -> list[Connection]:
+    def connections(self, user_id: Id, *, gateway: str = "/") -> list[Connection]:
         """A user's connections, as the application sees them. `await connection.send(...)` reaches one alone.
 
         Raises:
@@ -105,7 +106,7 @@ class RealtimeTestClient:
         """
         if gateway not in self._running.hub.gateways:
             raise ConfigurationError(f"no gateway {gateway!r} is mounted")
-        return list(self._running.hub.rooms(GatewayName(gateway)).of_user(UserId(user_id)))
+        return list(self._running.hub.rooms(GatewayName(gateway)).of_user(UserId(id_text(user_id, "user_id"))))
 
     @asynccontextmanager
     async def connect(

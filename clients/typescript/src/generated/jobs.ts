@@ -7,7 +7,7 @@ export interface ConnectionEstablished {
   readonly heartbeatInterval: number;
 }
 
-/** Where a job stands. */
+/** Where a job stands. A `job_id` given as a number or a UUID becomes text. */
 export interface JobStatus {
   readonly jobId: string;
   readonly status: string;
