@@ -20,7 +20,7 @@ from asgi_realtime.gateways.chat_events import (
     Kick,
     MessageRevoked,
 )
-from asgi_realtime.ids import Id, id_text
+from asgi_realtime.ids import Id, id_text, id_texts
 from asgi_realtime.messages import Receipt
 
 OTHER_DEVICE = "您的账号在其他设备登录"
@@ -50,7 +50,9 @@ class ChatBroadcaster(TypedBroadcaster):
         # The length keeps a user's id and a message's apart, whatever characters they are of.
         key = f"message {len(message.from_id)} {message.from_id} {message.id}"
         if owed is not None:
-            return await self._to.broadcast_to_users(owed, "message", message, except_=except_, key=key)
+            return await self._to.broadcast_to_users(
+                id_texts(owed, "owed"), "message", message, except_=except_, key=key
+            )
         if message.chat_type == "group":
             return await self._to.broadcast_to_room(message.to_id, "message", message, except_=except_, key=key)
         sides = (message.to_id, message.from_id)

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.gateways.handlers import events_of
 
+HOOKS = ("on_start", "on_connect", "on_disconnect", "on_online", "on_offline")
 OVERRIDABLE = frozenset(
     {
-        # Hooks
-        *("on_start", "on_connect", "on_disconnect", "on_online", "on_offline"),
+        *HOOKS,
         # What the gateway asks of its subclass
         *("extra_origins", "rooms_of", "default_authenticator", "dispatch", "choose_recipients"),
         # What clients are told
@@ -26,14 +26,17 @@ _PACKAGE = __name__.partition(".")[0] + "."
 
 
 def check_names(gateway: type) -> None:
-    """Refuse a class one of whose attributes would replace something that the gateway needs.
+    """Refuse a class one of whose attributes would replace something that the gateway needs, or would never be called.
 
     The package's own classes may replace what they know. A mixin counts as part of the class.
 
     Raises:
         ConfigurationError: naming the class, the attributes and every reserved name.
     """
-    wrong = [name for kind in gateway.__mro__ if _is_of_a_host(kind) for name in _collisions(kind, gateway)]
+    hosts = [kind for kind in gateway.__mro__ if _is_of_a_host(kind)]
+    for kind in hosts:
+        _check_hooks(kind, gateway)
+    wrong = [name for kind in hosts for name in _collisions(kind, gateway)]
     if not wrong:
         return
     names = ", ".join(repr(name) for name in dict.fromkeys(wrong))
@@ -65,6 +68,17 @@ def _collisions(kind: type, gateway: type) -> Iterator[str]:
             allowed = not events and name in OVERRIDABLE
         if not allowed:
             yield name
+
+
+def _check_hooks(kind: type, gateway: type) -> None:
+    for name, member in vars(kind).items():
+        known = any(_is_own(other) and name in vars(other) for other in gateway.__mro__)
+        if name.startswith("on_") and callable(member) and not events_of(member) and not known:
+            event = name.removeprefix("on_")
+            raise ConfigurationError(
+                f"class {gateway.__qualname__}: {name} would never be called. The hooks are {', '.join(HOOKS)}; "
+                f'the handler of an event is marked with @on("{event}")'
+            )
 
 
 def _is_own(kind: type) -> bool:
