@@ -13,6 +13,7 @@ from asgi_realtime.errors import (
     ConfigurationError,
     Disconnect,
     Forbidden,
+    InvalidId,
     InvalidMessage,
     PayloadTooLarge,
     RateLimited,
@@ -48,6 +49,7 @@ from asgi_realtime.gateways.mew import (
 )
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
+from asgi_realtime.ids import Id
 from asgi_realtime.json_dialect import FlatJSONDialect, JSONDialect
 from asgi_realtime.limits import Limits
 from asgi_realtime.messages import Frame, Handshake, Identity, Receipt
@@ -80,6 +82,7 @@ __all__ = [
     "SyncBroadcaster",
     "get_broadcaster",
     "Receipt",
+    "Id",
     # Gateways of one's own
     "SocketIOGateway",
     "WebSocketGateway",
@@ -139,6 +142,7 @@ __all__ = [
     "Unauthorized",
     "Forbidden",
     "InvalidMessage",
+    "InvalidId",
     "RateLimited",
     "TooLarge",
     "Disconnect",
