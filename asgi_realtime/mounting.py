@@ -78,7 +78,7 @@ def _check_gateway(value: object, where: str) -> None:
             f"or WebSocketGateway({value!r}) for a JSON WebSocket"
         )
     if isinstance(value, Gateway):
-        if "name" not in vars(value):
+        if "_name" not in vars(value):
             raise ConfigurationError(f"{where}: {kind}.__init__ does not call super().__init__(...); call it first")
         if not isinstance(value, SocketIOGateway | WebSocketGateway):
             raise ConfigurationError(f"{where}: {kind} must subclass SocketIOGateway or WebSocketGateway, not Gateway")
