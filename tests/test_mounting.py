@@ -43,6 +43,9 @@ SERVERS: tuple[Implementation, ...] = ("uvicorn", "hypercorn")
 class Board(SocketIOGateway): ...
 
 
+NO_VARIABLES: dict[str, list[str]] = {}
+
+
 class Forgot(SocketIOGateway):
     def __init__(self) -> None:
         self.database = None
@@ -53,12 +56,12 @@ class Abstract(Gateway): ...
 
 class Broken(SocketIOGateway):
     def extra_origins(self, settings: Settings) -> list[str]:
-        return {}["DATABASE_URL"]
+        return NO_VARIABLES["DATABASE_URL"]
 
 
 class NeedsVariable(SocketIOGateway):
     async def on_start(self) -> None:
-        {}["DATABASE_URL"]
+        NO_VARIABLES["DATABASE_URL"]
 
 
 twice = Board()
@@ -251,7 +254,7 @@ def test_type_checkers_see_the_mistakes() -> None:
     app = fastapi()
     app.add_middleware(RealtimeMiddleware, gateway=[Board()])  # type: ignore[call-arg]
     RealtimeMiddleware(app, setting=SETTINGS)  # type: ignore[call-arg]
-    RealtimeMiddleware(app, [Board()])  # type: ignore[misc]
+    RealtimeMiddleware(app, [Board()])  # type: ignore[call-arg]
     RealtimeMiddleware(app, gateways=Board())  # type: ignore[arg-type]
     RealtimeMiddleware(app, settings={})  # type: ignore[arg-type]
 
@@ -264,7 +267,7 @@ class Board(SocketIOGateway): ...
 
 class NeedsVariable(SocketIOGateway):
     async def on_start(self):
-        {}["DATABASE_URL"]
+        NO_VARIABLES["DATABASE_URL"]
 
 app = FastAPI()
 app.get("/health")(lambda: "well")
