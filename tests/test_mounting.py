@@ -267,7 +267,7 @@ class Board(SocketIOGateway): ...
 
 class NeedsVariable(SocketIOGateway):
     async def on_start(self):
-        NO_VARIABLES["DATABASE_URL"]
+        {}["DATABASE_URL"]
 
 app = FastAPI()
 app.get("/health")(lambda: "well")
