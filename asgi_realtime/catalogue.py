@@ -1,17 +1,13 @@
-"""Payloads and events: how data becomes JSON once, how JSON becomes a handler's type, what events exist."""
+"""Payloads and events: how data becomes JSON once, and what events exist."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import msgspec
 
-from asgi_realtime.errors import InvalidMessage
 from asgi_realtime.messages import Json
-
-Validate: TypeAlias = Callable[[Json], Any]
 
 _encoder = msgspec.json.Encoder()
 _BINARY = (bytes, bytearray, memoryview)
@@ -107,56 +103,3 @@ def replace_bytes(value: Json, attachments: list[bytes]) -> Json:
         attachments.append(bytes(value))
         return {"_placeholder": True, "num": len(attachments) - 1}
     return value
-
-
-def validator(annotation: Any) -> Validate:
-    """Return the function that turns decoded JSON into `annotation`.
-
-    `annotation` is a msgspec Struct, a dataclass, a TypedDict, a pydantic model, or a type msgspec
-    converts. Unknown fields are ignored. The function raises `InvalidMessage` with the path of the
-    wrong field, never with its value.
-
-    Raises:
-        TypeError: now, for a type that cannot be converted to.
-    """
-    if annotation is Any or annotation is object:
-        return lambda value: value
-    model = getattr(annotation, "__pydantic_validator__", None)
-    if model is not None:
-        return functools.partial(_validate_model, model)
-    try:
-        schema = msgspec.json.schema(annotation)
-    except TypeError:
-        raise TypeError(
-            f"{annotation!r} is no payload type: use a dataclass, a Struct, a TypedDict or a pydantic model"
-        ) from None
-    # msgspec reads an annotation anew at each conversion, which costs more than to convert; a Struct's it keeps.
-    payload = msgspec.defstruct("_Payload", [("value", annotation)], array_like=True)
-    # `bytes` are an attachment, never base64 text. To say so costs more than to convert.
-    convert = functools.partial(msgspec.convert, builtin_types=(bytes,)) if "base64" in str(schema) else msgspec.convert
-    return functools.partial(_convert, convert, payload)
-
-
-def _convert(convert: Callable[..., Any], payload: type, value: Json) -> Any:
-    try:
-        return convert((value,), payload).value
-    except msgspec.ValidationError as error:
-        raise InvalidMessage(str(error).replace("`$[0]", "`$", 1)) from None
-    except RecursionError:
-        raise InvalidMessage("nested too deeply") from None
-
-
-def _validate_model(model: Any, value: Json) -> Any:
-    try:
-        return model.validate_python(value)
-    except ValueError as error:
-        raise InvalidMessage(_describe(error)) from None
-
-
-def _describe(error: ValueError) -> str:
-    """The first complaint of a pydantic ValidationError, in msgspec's manner and without the input."""
-    complaints: Callable[..., Sequence[dict[str, Any]]] | None = getattr(error, "errors", None)
-    if complaints is None:
-        return "invalid payload"
-    first = complaints(include_url=False, include_context=False, include_input=False)[0]
-    return f"{first['msg']} - at `$.{'.'.join(map(str, first['loc']))}`"

@@ -33,6 +33,7 @@ FLOORS = (
         *("threads", "timestamps", "turns"),
     },
     {
+        "annotations",
         "auth",
         "budgets",
         "catalogue",
@@ -44,6 +45,9 @@ FLOORS = (
         "origins",
         "revocations",
         "sinks",
+        "typed_dicts",
+        "validation",
+        "validation_errors",
     },
     {"broker", "presence"},
     {

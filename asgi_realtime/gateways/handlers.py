@@ -9,23 +9,17 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 from asgi_realtime.broadcaster import Broadcaster
-from asgi_realtime.catalogue import Validate, validator
 from asgi_realtime.connection import Connection
 from asgi_realtime.errors import ConfigurationError, InvalidMessage
 from asgi_realtime.event_names import RESERVED
+from asgi_realtime.gateways.parameters import Parameter, injected, payload_type, read
 from asgi_realtime.host_calls import Adapt, host_call, is_plain, written
 from asgi_realtime.messages import Identity, Json
-from asgi_realtime.sync_broadcaster import SyncBroadcaster
-from asgi_realtime.sync_connection import SyncConnection
+from asgi_realtime.validation import Validate
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _EVENTS = "__realtime_events__"
-_Parameter: TypeAlias = tuple[type | None, Validate | None, Any]
-"""What is injected, or how to validate what was sent, and the default."""
-_FOR_THREADS: Sequence[tuple[type, type]] = ((SyncConnection, Connection), (SyncBroadcaster, Broadcaster))
-"""What plain handlers get instead of what."""
-_INJECTED = (Connection, Identity, Broadcaster, SyncConnection, SyncBroadcaster)
 
 
 def on(event: str) -> Callable[[F], F]:
@@ -87,12 +81,13 @@ def payload_types(event: str, function: Callable[..., Any]) -> tuple[list[Any], 
     """
     hints = _hints(function, f"the handler of {event!r}")
     wanted = [
-        hints.get(parameter.name, Any)
+        payload_type(parameter, hints.get(parameter.name, Any))
         for parameter in inspect.signature(function).parameters.values()
         if parameter.name not in ("self", *_bound(function)) and parameter.kind is not parameter.VAR_POSITIONAL
+        if injected(hints.get(parameter.name, Any)) is None
     ]
     returned = hints.get("return", Any)
-    return [hint for hint in wanted if hint not in _INJECTED], None if returned is type(None) else returned
+    return wanted, None if returned is type(None) else returned
 
 
 def _hints(function: Callable[..., Any], where: str) -> dict[str, Any]:
@@ -128,53 +123,28 @@ def beginning(event: str, function: Callable[..., Any], broadcaster: Broadcaster
     where = f"handler {getattr(function, '__qualname__', function)!s} of {event!r}"
     hints = _hints(function, where)
     call = host_call(function, where, adapt=adapt)
-    plan: list[_Parameter] = []
-    rest = False
-    bound = _bound(function)
+    plan: list[Parameter] = []
+    rest: Validate | None = None
+    plain, bound = is_plain(function), _bound(function)
     for parameter in inspect.signature(function).parameters.values():
+        if parameter.name in bound:
+            continue
+        found = read(parameter, hints.get(parameter.name, Any), where, plain=plain)
         if parameter.kind is parameter.VAR_POSITIONAL:
-            rest = True
-        elif parameter.name not in bound:
-            annotation = _injected(function, hints.get(parameter.name, Any), f"{where}: parameter {parameter.name!r}")
-            plan.append(_read(parameter, annotation, where))
-    shape = tuple(Any if kind is None else kind for kind, _, default in plan if default is inspect.Parameter.empty)
-    usual = None if rest or len(shape) < len(plan) else _USUAL.get(shape)
+            rest = found.validate
+        else:
+            plan.append(found)
+    shape = tuple(Any if kind is None else kind for kind, _, default in plan if default is None)
+    usual = None if rest is not None or len(shape) < len(plan) else _USUAL.get(shape)
     if usual is not None:
         return usual(call, *[validate for _, validate, _ in plan if validate is not None])
     return functools.partial(_call, call, plan, rest, broadcaster)
 
 
-def _injected(function: Callable[..., Any], annotation: Any, where: str) -> Any:
-    """The annotation, where it is a class for threads the one that it stands for.
-
-    Raises:
-        ConfigurationError: for a class for threads in a coroutine function: its methods would stop the event loop.
-    """
-    for waiting, own in _FOR_THREADS:
-        if annotation is waiting:
-            if not is_plain(function):
-                raise ConfigurationError(
-                    f"{where}: {waiting.__name__} is for plain functions: annotate {own.__name__}, or write `def`"
-                )
-            return own
-    return annotation
-
-
-def _read(parameter: inspect.Parameter, annotation: Any, where: str) -> _Parameter:
-    if parameter.kind in (parameter.KEYWORD_ONLY, parameter.VAR_KEYWORD):
-        raise ConfigurationError(f"{where}: parameter {parameter.name!r} cannot be filled; make it positional")
-    if annotation in _INJECTED:
-        return annotation, None, inspect.Parameter.empty
-    try:
-        return None, validator(annotation), parameter.default
-    except TypeError as error:
-        raise ConfigurationError(f"{where}: parameter {parameter.name!r}: {error}") from None
-
-
 def _call(
     call: Callable[..., Coroutine[Any, Any, Any]],
-    plan: Sequence[_Parameter],
-    rest: bool,
+    plan: Sequence[Parameter],
+    rest: Validate | None,
     broadcaster: Broadcaster,
     connection: Connection,
     sent: Sequence[Json],
@@ -188,16 +158,25 @@ def _call(
             arguments.append(connection.identity)
         elif kind is Broadcaster:
             arguments.append(broadcaster)
+        elif kind is not None:
+            arguments.append(_identity(connection, kind))
         elif validate is not None and taken < len(sent):
             arguments.append(validate(sent[taken]))
             taken += 1
-        elif default is not inspect.Parameter.empty:
-            arguments.append(default)
+        elif default is not None:
+            arguments.append(default())
         else:
             raise _missing()
-    if rest:
-        arguments.extend(sent[taken:])
+    if rest is not None:
+        arguments.extend(map(rest, sent[taken:]))
     return call(*arguments)
+
+
+def _identity(connection: Connection, kind: type) -> Identity:
+    """The identity, where a handler asks for the host's own subclass."""
+    if not isinstance(connection.identity, kind):
+        raise TypeError(f"the authenticator returned an {type(connection.identity).__name__}, and no {kind.__name__}")
+    return connection.identity
 
 
 def _missing() -> InvalidMessage:

@@ -1,0 +1,47 @@
+"""`typing.TypedDict` for pydantic on Python 3.11, where it reads only those of typing_extensions."""
+
+from __future__ import annotations
+
+import sys
+import types
+import typing
+from typing import Annotated, Any, Union, cast
+
+
+def readable(annotation: Any) -> Any:
+    """Return the annotation with every TypedDict in it as pydantic reads it.
+
+    Those below a dataclass's field stay: pydantic then says what to import.
+    """
+    return annotation if sys.version_info >= (3, 12) else _readable(annotation, {})
+
+
+def _readable(annotation: Any, twins: dict[type, type]) -> Any:
+    if typing.is_typeddict(annotation) and type(annotation).__module__ == "typing":
+        return twins.get(annotation) or _twin(annotation, twins)
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Annotated:
+        inner = _readable(arguments[0], twins)
+        return annotation if inner is arguments[0] else Annotated.__class_getitem__((inner, *arguments[1:]))
+    if origin is None or origin is typing.Literal:
+        return annotation
+    inside = tuple(_readable(argument, twins) for argument in arguments)
+    if all(new is old for new, old in zip(inside, arguments, strict=True)):
+        return annotation
+    if origin in (Union, types.UnionType):
+        return Union[inside]  # noqa: UP007
+    return annotation.copy_with(inside) if hasattr(annotation, "copy_with") else origin[inside]
+
+
+def _twin(annotation: Any, twins: dict[type, type]) -> type:
+    import typing_extensions  # pydantic depends on it
+
+    twin = cast("Any", typing_extensions.TypedDict)(annotation.__name__, {})
+    twins[annotation] = twin  # it may mention itself
+    for name in ("__module__", "__qualname__", "__doc__", "__required_keys__", "__optional_keys__"):
+        setattr(twin, name, getattr(annotation, name))
+    if hasattr(annotation, "__pydantic_config__"):
+        twin.__pydantic_config__ = annotation.__pydantic_config__
+    hints = typing.get_type_hints(annotation, include_extras=True)
+    twin.__annotations__ = {name: _readable(hint, twins) for name, hint in hints.items()}
+    return cast("type", twin)
