@@ -12,6 +12,8 @@ from asgi_realtime.ids import id_text
 
 TOO_MANY_ATTEMPTS: Final = "too many attempts"
 """The reason of a close with 1008 for the budget of attempts."""
+TOO_MUCH_CONTROL: Final = "too many frames without an event"
+"""The same for the budget of control frames."""
 
 # Surrogates are half characters, which no encoding can carry.
 _CONTROL_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from starlette.types import Send
+from starlette.types import Receive, Send
 
 from asgi_realtime.frame_transport import Listener
 from asgi_realtime.sinks import descriptor_of
@@ -29,7 +29,13 @@ def recognise(send: Send) -> StockTransport | None:
 
     None also where a middleware of the host wraps `send`: then it has something to say about frames.
     """
-    protocol = getattr(send, "__self__", None)
+    protocol = protocol_behind(send)
+    return None if protocol is None else StockTransport(protocol)
+
+
+def protocol_behind(method: Send | Receive) -> Any:
+    """The protocol object that a `send` or `receive` of an accepted, open WebSocket is a method of, if it is known."""
+    protocol = getattr(method, "__self__", None)
     if protocol is None:
         return None
     for module, name in _PROTOCOLS:
@@ -37,7 +43,7 @@ def recognise(send: Send) -> StockTransport | None:
         if loaded is not None and type(protocol) is getattr(loaded, name, None):
             transport = getattr(protocol, "transport", None)
             if transport is not None and not transport.is_closing():
-                return StockTransport(protocol)
+                return protocol
     return None
 
 

@@ -29,6 +29,7 @@ _PAUSE = 0.01
 """Seconds between two round trips of the neighbour."""
 _PATIENCE = 30.0
 """Seconds after which a neighbour gives up."""
+_POLICY_VIOLATION = (1008).to_bytes(2)
 _KEY = b"\0\0\0\0"
 _SOCKETIO = "/socket.io/?EIO=4&transport=websocket"
 _POLLING = "/socket.io/?EIO=4&transport=polling"
@@ -177,7 +178,7 @@ def _flood_websocket(port: int, attack: Attack, stop: Synchronized[int]) -> None
         except BlockingIOError:
             time.sleep(0.0005)
         try:
-            if not client.socket.recv(_PIECE):
+            if not (heard := client.socket.recv(_PIECE)) or _POLICY_VIOLATION in heard:
                 raise _Closed
         except BlockingIOError:
             pass
@@ -190,8 +191,13 @@ def _flood_polling(port: int, attack: Attack, stop: Synchronized[int]) -> None:
         def ask(method: str, path: str, body: bytes = b"") -> bytes:
             head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: {len(body)}\r\n\r\n"
             client.sendall(head.encode() + body)
-            answer = client.recv(_PIECE)
-            if not answer.startswith(b"HTTP/1.1 200"):
+            answer = b""
+            while (end := answer.find(b"\r\n\r\n")) < 0 or len(answer) < end + 4 + _length(answer[:end]):
+                data = client.recv(_PIECE)
+                if not data:
+                    raise _Closed
+                answer += data
+            if b" 200 " not in answer[:16]:
                 raise _Closed
             return answer
 
@@ -200,6 +206,10 @@ def _flood_polling(port: int, attack: Attack, stop: Synchronized[int]) -> None:
         path = _POLLING + "&sid=" + ask("GET", _POLLING).partition(b'"sid":"')[2].partition(b'"')[0].decode()
         while not stop.value:
             ask("POST", path, attack.unit)
+
+
+def _length(head: bytes) -> int:
+    return int(head.lower().partition(b"content-length: ")[2].partition(b"\r")[0])
 
 
 def _round_trips(port: int, path: str, seconds: float) -> list[float]:

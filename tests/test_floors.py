@@ -52,7 +52,7 @@ FLOORS = (
     {"broker", "presence"},
     {
         *("batch", "connection", "entries", "frame_writing", "hub", "inbox", "json_dialect", "outbox", "recipients"),
-        *("refresh", "rooms", "stock_hypercorn", "stock_uvicorn", "writer"),
+        *("refresh", "rooms", "stock_hypercorn", "stock_reading", "stock_uvicorn", "writer"),
     },
     {"broadcaster", "faces", "sync_broadcaster", "sync_connection"},
     {"gateways"},

@@ -192,7 +192,15 @@ class EngineIO:
             return
         begun = session is None
         session = session or self._open(request, websocket=True)
-        websocket = WebSocket(session, receive, send, tasks=self._tasks, settings=self._settings, frames=frames)
+        websocket = WebSocket(
+            session,
+            receive,
+            send,
+            tasks=self._tasks,
+            settings=self._settings,
+            control=self._budgets.control,
+            frames=frames,
+        )
         if begun:
             await websocket.serve()
         elif not session.begin_upgrade():

@@ -15,6 +15,7 @@ from asgi_realtime.engineio import packets
 from asgi_realtime.engineio.application import Application
 from asgi_realtime.engineio.heartbeat import Beat, Heartbeat
 from asgi_realtime.errors import ProtocolError
+from asgi_realtime.limits import TOO_MUCH_CONTROL
 from asgi_realtime.messages import Frame, Handshake
 from asgi_realtime.outbox import Outbox
 from asgi_realtime.settings import Settings
@@ -242,7 +243,11 @@ class Session:
         """Count a frame that carries no event (see `Limits.control_rate`). One too many closes the session."""
         self._control_due = self._budgets.control.draw(self._control_due, time.monotonic())
         if self._control_due == math.inf:
-            self.close(1008, "too many frames without an event")
+            self.too_much()
+
+    def too_much(self) -> None:
+        """End the session: its client sends too many frames without an event."""
+        self.close(1008, TOO_MUCH_CONTROL)
 
     async def ready(self) -> None:
         """Return once the application can take more. Meanwhile no heartbeat is missed: the pong may lie unread."""

@@ -9,6 +9,7 @@ import time
 
 from starlette.types import Receive, Send
 
+from asgi_realtime.budgets import Budget
 from asgi_realtime.engineio import packets
 from asgi_realtime.engineio.interrupt import Interrupt
 from asgi_realtime.engineio.session import Session, State
@@ -16,6 +17,7 @@ from asgi_realtime.errors import ProtocolError
 from asgi_realtime.frame_transport import FrameTransport
 from asgi_realtime.frame_writing import FrameWriter
 from asgi_realtime.settings import Settings
+from asgi_realtime.stock_reading import guard
 from asgi_realtime.tasks import Tasks
 from asgi_realtime.turns import Turn
 from asgi_realtime.writer import Writer
@@ -26,7 +28,7 @@ logger = logging.getLogger("asgi_realtime")
 class WebSocket:
     """An accepted WebSocket. Its session may have begun on it, or be polling still."""
 
-    __slots__ = ("_frames", "_interrupt", "_limit", "_receive", "_send", "_session", "_tasks", "_writer")
+    __slots__ = ("_frames", "_guard", "_interrupt", "_limit", "_receive", "_send", "_session", "_tasks", "_writer")
 
     def __init__(
         self,
@@ -36,8 +38,10 @@ class WebSocket:
         *,
         tasks: Tasks,
         settings: Settings,
+        control: Budget,
         frames: FrameTransport | None,
     ) -> None:
+        """`control` is the budget of frames below messages, where the server can be seen at work."""
         self._session = session
         self._receive: Receive | None = receive
         self._send: Send | None = send
@@ -57,6 +61,7 @@ class WebSocket:
             )
         )
         self._interrupt = Interrupt()
+        self._guard = guard(receive, send, control, session.too_much) if frames is None else None
 
     async def upgrade(self, seconds: float) -> bool:
         """Take the session over from polling. False if the client does not go through with it within `seconds`.
@@ -115,6 +120,8 @@ class WebSocket:
             self._let_go()
 
     def _let_go(self) -> None:
+        if self._guard is not None:
+            self._guard.end()
         self._session.interrupt = None
         self._writer.stop()
         self._session.abort("transport close")
@@ -149,6 +156,8 @@ class WebSocket:
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close a WebSocket that carries no session."""
         await self._writer.close(code, reason)
+        if self._guard is not None:
+            self._guard.end()
 
     async def _next(self) -> str | bytes | None:
         """The next packet; None when the client has gone."""

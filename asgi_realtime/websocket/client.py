@@ -23,9 +23,11 @@ from asgi_realtime.frame_writing import FrameWriter
 from asgi_realtime.gateways.parts import Parts
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.inbox import Inbox
+from asgi_realtime.limits import TOO_MUCH_CONTROL
 from asgi_realtime.messages import Frame, Handshake, Json
 from asgi_realtime.outbox import Outbox
 from asgi_realtime.sinks import Sink
+from asgi_realtime.stock_reading import guard
 from asgi_realtime.turns import Turn
 from asgi_realtime.websocket.newcomers import Newcomers
 from asgi_realtime.writer import Writer
@@ -54,6 +56,7 @@ class WebSocketClient:
         "_ended_by",
         "_frames",
         "_gateway",
+        "_guard",
         "_handshake",
         "_has_token",
         "_interrupt",
@@ -103,6 +106,7 @@ class WebSocketClient:
                 frames=frames,
             )
         )
+        self._guard = guard(receive, send, budgets.control, self._too_much) if frames is None else None
         self._connection: Connection | None = None
         self._has_token = gateway.has_credential(handshake)
         self._budgets = budgets
@@ -186,6 +190,8 @@ class WebSocketClient:
 
     def _forget(self) -> None:
         self._newcomers.discard(self)
+        if self._guard is not None:
+            self._guard.end()
         self._writer.stop()
         self._outbox.close()
         over, self._over = self._over, None
@@ -320,6 +326,13 @@ class WebSocketClient:
         self._finish(1013, "too slow", _TOO_SLOW)  # before the connection's own end, which knows no better reason
         if self._connection is not None:
             self._connection.end(1013, "too slow")
+
+    def _too_much(self) -> None:
+        """The client sends too many frames without an event."""
+        if self._connection is not None:
+            self._connection.end(1008, TOO_MUCH_CONTROL)
+        else:
+            self.close(1008, TOO_MUCH_CONTROL)
 
     def _finish(self, code: int, reason: str, ended_by: str) -> None:
         if self._end is None:

@@ -6,13 +6,15 @@ import asyncio
 import time
 
 import pytest
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from wsproto.events import Ping
 
 from asgi_realtime import Limits, SocketIOGateway, WebSocketGateway
 from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.turns import MESSAGES_A_TURN, SECONDS_A_TURN
-from tests.client_frames import text
+from tests.client_frames import PING, PONG, frame, text
 from tests.faults.target import Target, by_name
-from tests.raw_websocket import open_websocket
+from tests.raw_websocket import RawWebSocket, open_websocket
 from tests.servers import IMPLEMENTATIONS, Implementation, Serve
 from tests.waiting import until
 from tests.wire.raw import raw_client, receive_json
@@ -102,3 +104,49 @@ async def test_others_have_their_turn_while_a_post_is_taken(serve: Serve, count:
         await receive_json(client, "0/count,")
         await client.send(*(f'2/count,["count",{number}]' for number in range(count)))
         await counting.check(count, most)
+
+
+@pytest.mark.parametrize(
+    ("implementation", "owner", "name"),
+    [
+        ("uvicorn", WebSocketsSansIOProtocol, "handle_ping"),
+        ("plain", WebSocketsSansIOProtocol, "handle_ping"),
+        ("uvicorn-wsproto", Ping, "response"),
+        ("hypercorn", Ping, "response"),
+    ],
+)
+async def test_stock_servers_parse_in_slices(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, implementation: Implementation, owner: type, name: str
+) -> None:
+    """They parse all that has come before anything else runs: here 1 KiB of it, if that takes long."""
+    pings = 5_000
+    seen = most = 0
+    original = getattr(owner, name)
+
+    def counted(self: object, *arguments: object) -> object:
+        nonlocal seen
+        seen += 1
+        end = time.monotonic() + SECONDS_A_TURN / 50
+        while time.monotonic() < end:
+            pass
+        return original(self, *arguments)
+
+    monkeypatch.setattr(owner, name, counted)
+    target = Target(limits=Limits(control_burst=2 * pings))
+    server = await serve(target.app, implementation)
+    async with open_websocket(server.port, "/socket.io/?EIO=4&transport=websocket") as client:
+        await client.next()
+        await client.send(frame(PING) * pings)
+        reading = asyncio.create_task(_answers(client, pings))
+        before = 0
+        while not reading.done():
+            await asyncio.sleep(0)
+            most, before = max(most, seen - before), seen
+        await reading
+    assert seen == pings
+    assert 0 < most <= 2 * (1024 // len(frame(PING)))
+
+
+async def _answers(client: RawWebSocket, count: int) -> None:
+    for _ in range(count):
+        assert await client.next() == (PONG, b"")
