@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from asgi_realtime.engineio.requests import doubled_header
 from asgi_realtime.origins import Headers, OriginPolicy
 
 _ALLOW_ORIGIN = b"access-control-allow-origin"
@@ -35,17 +36,17 @@ class SharedCORS:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request that it concerns."""
-        address = {"host": header(scope, b"host"), "scheme": scope.get("scheme", "http")}
-        origin = header(scope, b"origin")
+        host, scheme = header(scope, b"host"), scope.get("scheme", "http")
+        # Of two origins none is granted anything: a cache or a proxy may have looked at the other one.
+        doubled = doubled_header(scope) is not None
+        origin = None if doubled else header(scope, b"origin")
         method = header(scope, b"access-control-request-method")
         if scope["method"] == "OPTIONS" and method is not None:
             requested = header(scope, b"access-control-request-headers")
-            granted = self._policy.preflight(
-                origin, method, requested, host=address["host"], scheme=address["scheme"] or "http"
-            )
+            granted = None if doubled else self._policy.preflight(origin, method, requested, host=host, scheme=scheme)
             await self._app(scope, receive, _Preflight(send, granted))
         else:
-            added = self._policy.headers(origin, host=address["host"], scheme=address["scheme"] or "http")
+            added = self._policy.headers(origin, host=host, scheme=scheme)
             await self._app(scope, receive, _Completed(send, added))
 
 

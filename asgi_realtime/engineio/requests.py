@@ -30,19 +30,22 @@ _USUAL_VALUES = {
         "permessage-deflate; client_max_window_bits",
     )
 }
+_SINGLE = frozenset({b"authorization", b"host", b"origin", b"x-mew-admin-secret"})
 _USUAL_QUERY = {text: text for text in ("EIO", "4", "transport", "websocket", "polling")}
 
 
 class Request:
     """A request of a client. Making one takes secrets out of the scope's query string (see `redact_query`)."""
 
-    __slots__ = ("_headers", "_path", "address", "host", "method", "origin", "query", "scheme")
+    __slots__ = ("_headers", "_path", "address", "doubled", "host", "method", "origin", "query", "scheme")
 
     def __init__(self, scope: Scope) -> None:
         self.query: dict[str, str] = query_parameters(scope)
         redact_query(scope)
         self._path: str = scope["path"]
         self._headers = request_headers(scope)
+        self.doubled = doubled_header(scope)
+        """A header that must be there once and is not: the request is to be refused."""
         self.method: str = scope.get("method", "GET")
         self.origin = self._headers.get("origin")
         self.host = self._headers.get("host")
@@ -82,6 +85,20 @@ def request_headers(scope: Scope) -> dict[str, str]:
         value = _USUAL_VALUES.get(raw_value) or raw_value.decode("latin-1")
         headers[name] = f"{headers[name]}; {value}" if name == "cookie" and name in headers else value
     return headers
+
+
+def doubled_header(scope: Scope) -> str | None:
+    """The name of a header that is there twice, of those that decide who may do what; None: there is none.
+
+    One reader takes the first of two values and another the last: a proxy may have checked the other one.
+    """
+    seen: set[bytes] = set()
+    for name, _ in scope["headers"]:
+        if name in _SINGLE:
+            if name in seen:
+                return str(name.decode("ascii"))
+            seen.add(name)
+    return None
 
 
 def redact_query(scope: Scope) -> None:

@@ -114,8 +114,10 @@ class EngineIO:
     # Long-polling
 
     async def _serve_http(self, request: Request, receive: Receive, send: Send) -> None:
-        headers = self._origins.headers(request.origin, host=request.host, scheme=request.scheme)
+        origin = None if request.doubled else request.origin
+        headers = self._origins.headers(origin, host=request.host, scheme=request.scheme)
         try:
+            self._check_headers(request)
             if request.method == "OPTIONS":
                 await respond(send, HTTPStatus.OK, b"", responses.TEXT, self._preflight(request))
                 return
@@ -171,6 +173,7 @@ class EngineIO:
     async def _serve_websocket(self, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
         try:
+            self._check_headers(request)
             session = self._find(request, "websocket")
             if session is None:
                 self._check_capacity(request)
@@ -210,6 +213,12 @@ class EngineIO:
             await websocket.serve()
 
     # Sessions
+
+    def _check_headers(self, request: Request) -> None:
+        if request.doubled == "origin":
+            raise responses.forbidden()
+        if request.doubled is not None:
+            raise responses.bad_request()
 
     def _find(self, request: Request, transport: str) -> Session | None:
         """The session a request names; None for one that opens a session.

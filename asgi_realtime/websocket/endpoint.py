@@ -35,7 +35,9 @@ class WebSocketEndpoint:
         """Serve one WebSocket."""
         request = Request(scope)
         await receive()  # websocket.connect
-        if not self.gateway.origins.allows(request.origin, host=request.host, scheme=request.scheme):
+        if request.doubled is not None or not self.gateway.origins.allows(
+            request.origin, host=request.host, scheme=request.scheme
+        ):
             await send({"type": "websocket.close", "code": 1008, "reason": "origin not allowed"})
             return
         frames = offered(
