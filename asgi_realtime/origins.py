@@ -5,46 +5,28 @@ Values in, values out: the transports and the middleware ask, and write what the
 
 from __future__ import annotations
 
-import ipaddress
+import enum
 import re
 from collections.abc import Collection
-from typing import NamedTuple
 
 from asgi_realtime.errors import ConfigurationError
+from asgi_realtime.origin_patterns import WEB_PORTS, Origin, OriginPattern, is_broad, read_origin, read_regex
 
 Headers = list[tuple[bytes, bytes]]
 
-_ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://(\[[0-9a-f:.]+\]|[^\s/\\?#@:,*\[\]]+)(?::([0-9]{0,5}))?")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 _PREFLIGHT_SECONDS = 600
 
 
-class Origin(NamedTuple):
-    """An origin as RFC 6454 compares it: lower case, an explicit port, the shortest IPv6 form."""
+class _Standing(enum.IntEnum):
+    """What the configuration says of an origin that is not the own one."""
 
-    scheme: str
-    host: str
-    port: int | None
-
-    @classmethod
-    def parse(cls, text: str) -> Origin | None:
-        """Read a serialised origin. None for `null`, and for anything that has more or less than an origin has."""
-        match = _ORIGIN.fullmatch(text.lower())
-        if match is None:
-            return None
-        scheme, host, digits = match.groups()
-        port = int(digits) if digits else _DEFAULT_PORTS.get(scheme)
-        try:
-            if host.startswith("["):
-                host = f"[{ipaddress.IPv6Address(host[1:-1]).compressed}]"
-            elif not host.isascii():
-                host = host.encode("idna").decode("ascii")  # browsers send the ASCII form
-        except ValueError:
-            return None
-        if port is not None and port > 65535:
-            return None
-        return cls(scheme, host, port)
+    FOREIGN = 0
+    """Nothing: it is refused."""
+    ANYBODY = 1
+    """It may talk to us, as any page may. Credentials that a browser sends by itself say nothing there."""
+    NAMED = 2
+    """The host trusts it."""
 
 
 class OriginPolicy:
@@ -53,35 +35,50 @@ class OriginPolicy:
     The own origin is the one the request was addressed to (`Host`). Where the server was reached
     without TLS the page may have come by HTTPS all the same, through a proxy that ends TLS; a page
     that came without TLS is never the same origin as a server reached with it.
+
+    Cookies count from the own origin and from origins that are named, outright or by a pattern. A page
+    that is let in because anybody is (`*`, `https://*`, `null`, `file://`) cannot use its visitor's.
     """
 
-    def __init__(self, origins: Collection[str] = ()) -> None:
-        """Make a policy.
+    def __init__(self, origins: Collection[str] = (), *, regex: str | None = None) -> None:
+        """Make a policy of origins, patterns (see `OriginPattern`), `null` and `*`, and an expression for more.
 
         Raises:
-            ConfigurationError: for a text that is neither an origin nor `*`.
+            ConfigurationError: for a text that is none of these.
         """
         self._texts = tuple(origins)
+        self._expression = regex
         self._any = "*" in self._texts
+        self._null = "null" in self._texts
         self._listed: set[Origin] = set()
-        for text in self._texts:
-            origin = Origin.parse(text.removesuffix("/"))
-            if origin is not None:
-                self._listed.add(origin)
-            elif text != "*":
-                raise ConfigurationError(
-                    f"MEW_CORS_ORIGINS or CORS_ORIGIN: {text!r} is not an origin; "
-                    "write scheme and host, such as https://app.example.com"
-                )
+        self._patterns: list[OriginPattern] = []
+        try:
+            for text in self._texts:
+                if text not in ("*", "null"):
+                    self._add(read_origin(text))
+            self._regex = None if regex is None else read_regex(regex)
+        except ValueError as error:
+            raise ConfigurationError(f"MEW_CORS_ORIGINS, CORS_ORIGIN or extra_origins: {error}") from None
+        self._regex_is_broad = self._regex is not None and is_broad(self._regex)
+        self.is_open = self._any or self._regex_is_broad or any(pattern.is_broad for pattern in self._patterns)
+        """Whether pages of any origin are let in."""
+        self.admits_strangers = self.is_open or any(map(self._standing, ("null", "file://")))
+        """Whether there are pages that are let in and not trusted."""
+
+    def _add(self, found: Origin | OriginPattern) -> None:
+        if isinstance(found, Origin):
+            self._listed.add(found)
+        else:
+            self._patterns.append(found)
 
     def with_extra(self, *origins: str) -> OriginPolicy:
         """The same policy with more origins, such as those of one gateway."""
-        return OriginPolicy((*self._texts, *origins))
+        return OriginPolicy((*self._texts, *origins), regex=self._expression) if origins else self
 
     @property
     def cross_origin(self) -> bool:
         """Whether any origin but the own one is allowed at all."""
-        return bool(self._texts)
+        return bool(self._texts) or self._regex is not None
 
     def allows(self, origin: str | None, *, host: str | None, scheme: str = "http") -> bool:
         """Whether a request with this `Origin` header may go on to authentication.
@@ -89,12 +86,16 @@ class OriginPolicy:
         None, the absence of the header, may: it is not a browser's. `host` is the request's `Host`
         header, `scheme` the one of the ASGI scope (`ws` and `wss` are understood).
         """
-        return origin is None or self._lists(origin) or _same(origin, host, scheme)
+        return origin is None or is_same(origin, host, scheme) or bool(self._standing(origin))
+
+    def trusts(self, origin: str | None, *, host: str | None, scheme: str = "http") -> bool:
+        """Whether credentials count that a browser adds to such a request by itself: cookies, HTTP authentication."""
+        return origin is None or is_same(origin, host, scheme) or self._standing(origin) is _Standing.NAMED
 
     def headers(self, origin: str | None, *, host: str | None, scheme: str = "http") -> Headers:
         """The CORS headers of a response to this request: none at all under a same-origin policy.
 
-        The origin is echoed, because browsers take no `*` together with credentials; `Vary` keeps
+        An origin that is named is echoed, because browsers take no `*` together with credentials. `Vary` keeps
         caches from handing one origin's response to another, so it is there without an origin too.
         """
         if not self.cross_origin:
@@ -129,22 +130,35 @@ class OriginPolicy:
         headers.append((b"vary", b"Origin, Access-Control-Request-Method, Access-Control-Request-Headers"))
         return headers
 
-    def _lists(self, origin: str) -> bool:
-        return self._any or Origin.parse(origin) in self._listed
+    def _standing(self, text: str) -> _Standing:
+        origin = Origin.parse(text)
+        if origin is None:
+            null = text == "null"
+            return _Standing(null and (self._any or self._null or self._matches(text)))
+        if origin in self._listed or any(p.matches(origin) for p in self._patterns if not p.is_broad):
+            return _Standing.NAMED if origin.names_one_app else _Standing.ANYBODY
+        if self._matches(str(origin)):
+            named = not self._regex_is_broad and origin.names_one_app
+            return _Standing.NAMED if named else _Standing.ANYBODY
+        return _Standing(self._any or any(pattern.matches(origin) for pattern in self._patterns))
+
+    def _matches(self, text: str) -> bool:
+        return self._regex is not None and self._regex.fullmatch(text) is not None
 
     def _grant(self, origin: str | None) -> Headers:
-        if origin is None or not origin.isprintable() or not self._lists(origin):
+        standing = _Standing.FOREIGN if origin is None else self._standing(origin)
+        if origin is None or standing is _Standing.FOREIGN:
             return []
-        return [
-            (b"access-control-allow-origin", origin.encode("latin-1", "replace")),
-            (b"access-control-allow-credentials", b"true"),
-        ]
+        echoed = (b"access-control-allow-origin", origin.encode("latin-1", "replace"))
+        if standing is _Standing.NAMED:
+            return [echoed, (b"access-control-allow-credentials", b"true")]
+        return [(b"access-control-allow-origin", b"*") if self._any else echoed]
 
 
-def _same(origin: str, host: str | None, scheme: str) -> bool:
+def is_same(origin: str, host: str | None, scheme: str) -> bool:
     """Whether an origin is the one that a request was addressed to."""
     page = Origin.parse(origin)
-    if page is None or host is None or page.scheme not in _DEFAULT_PORTS:
+    if page is None or host is None or page.scheme not in WEB_PORTS:
         return False
     if scheme in ("https", "wss") and page.scheme != "https":
         return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Never, Self, TypeVar, cast
@@ -41,6 +42,8 @@ from asgi_realtime.socketio.dialect import SocketIODialect
 from asgi_realtime.tasks import Tasks, TimerWheel
 from asgi_realtime.threads import HostThreads
 from asgi_realtime.websocket.endpoint import WebSocketEndpoint
+
+logger = logging.getLogger("asgi_realtime")
 
 G = TypeVar("G", bound=Gateway)
 
@@ -85,7 +88,7 @@ class Realtime:
         self.gateways = gateways_from(gateways)
         check_paths(self.gateways, self.settings.socketio_path)
         self.metrics = metrics_from(metrics)
-        self.origins = OriginPolicy(self.settings.cors_origins)
+        self.origins = OriginPolicy(self.settings.cors_origins, regex=self.settings.cors_origin_regex)
         self.tasks = Tasks()
         self.wheel = TimerWheel(tick=min(_TICK, self.settings.ping_interval / 8, self.settings.ping_timeout / 8))
         self.revocations = Revocations(ttl=self.settings.revocation_ttl)
@@ -149,6 +152,17 @@ class Realtime:
             elif not isinstance(mounted, Gateway):
                 mounted.bind(parts)
         self._parts = parts
+        self._warn_of_open_origins()
+
+    def _warn_of_open_origins(self) -> None:
+        """Say once that pages of any origin are let in, and what that costs them."""
+        opened = [mounted.name for mounted in self.gateways if isinstance(mounted, Gateway) and mounted.origins.is_open]
+        if self.origins.is_open or opened:
+            logger.warning(
+                "pages of any origin may connect (%s): cookies count from the own origin and from origins that are "
+                "named, and CORS responses allow credentials to no others; name the origins that need them",
+                "MEW_CORS_ORIGINS or MEW_CORS_ORIGIN_REGEX" if self.origins.is_open else ", ".join(opened),
+            )
 
     def gateway_for(self, namespace: str) -> SocketIOGateway | None:
         """The gateway of a Socket.IO namespace; None: there is no such namespace."""

@@ -26,11 +26,11 @@ from asgi_realtime.keys import (
     read_pem,
 )
 from asgi_realtime.limits import Limits
+from asgi_realtime.origin_patterns import read_origin, read_regex
 
 logger = logging.getLogger("asgi_realtime")
 
 MINIMUM_TOKEN_BYTES = 16
-_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@*]+", re.IGNORECASE)
 
 
 def _secret() -> Any:
@@ -76,7 +76,10 @@ class Settings:
     admin_secret: str | None = _secret()
     """`MEW_ADMIN_SECRET`: opens the Infra gateway. Unset: it is closed."""
     cors_origins: tuple[str, ...] = ()
-    """`MEW_CORS_ORIGINS`: origins that may use REST and realtime, comma-separated; `*`: any. Unset: the own one."""
+    """`MEW_CORS_ORIGINS`: origins that may use REST and realtime, comma-separated, such as `https://app.example.com`,
+    `https://*.example.com`, `http://localhost:*` or `null`; `*`: any, without cookies. Unset: same origin only."""
+    cors_origin_regex: str | None = None
+    """`MEW_CORS_ORIGIN_REGEX`: a regular expression for more such origins. It must match the whole origin."""
     events_cors_origin: str = "http://localhost:5173"
     """`CORS_ORIGIN`: one more origin, for the Events gateway alone. Empty: none."""
     ws_auth_token: str | None = _secret()
@@ -147,11 +150,10 @@ class Settings:
         extra = (self.events_cors_origin,) if self.events_cors_origin else ()
         for name, origins in (("cors_origins", self.cors_origins), ("events_cors_origin", extra)):
             for origin in origins:
-                if origin != "*" and not _ORIGIN.fullmatch(origin.removesuffix("/")):
-                    raise ConfigurationError(
-                        f"{variable(name)}: {origin!r} is not an origin; "
-                        "write scheme and host, such as https://app.example.com, or * for any"
-                    )
+                if origin not in ("*", "null"):
+                    _check_with(read_origin, name, origin)
+        if self.cors_origin_regex is not None:
+            _check_with(read_regex, "cors_origin_regex", self.cors_origin_regex)
 
     def _check_keys(self) -> None:
         keys = [name for name in ("jwt_secret", "jwt_public_key", "jwks_url") if getattr(self, name)]
@@ -268,6 +270,13 @@ def variable(field: str) -> str:
     if field.startswith("ws_"):
         return field.upper()
     return "MEW_" + field.upper()
+
+
+def _check_with(read: Callable[[str], object], field: str, text: str) -> None:
+    try:
+        read(text)
+    except ValueError as error:
+        raise ConfigurationError(f"{variable(field)}: {error}") from None
 
 
 def _check_url(name: str, url: str) -> None:

@@ -25,6 +25,7 @@ FLOORS = (
             "loop_calls",
             "messages",
             "metrics",
+            "origin_patterns",
             "rfc6455",
             "settings",
             "stand_in",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from asgi_realtime.errors import ConfigurationError
-from asgi_realtime.origins import Origin, OriginPolicy
+from asgi_realtime.origin_patterns import Origin
+from asgi_realtime.origins import OriginPolicy
+from asgi_realtime.settings import Settings
 
 APP = "https://app.example.com"
 HOST = "api.example.com"
@@ -115,13 +119,168 @@ def test_an_origin_that_is_not_listed_is_refused(origin: str) -> None:
 
 
 @pytest.mark.parametrize("origin", [APP, "http://anything.example:1", "null", "file://"])
-def test_the_star_allows_and_echoes_every_origin(origin: str) -> None:
+def test_the_star_allows_every_origin_and_credentials_to_none(origin: str) -> None:
     policy = OriginPolicy(["*"])
+    assert policy.is_open
     assert policy.allows(origin, host=HOST)
-    headers = dict(policy.headers(origin, host=HOST))
-    assert headers[b"access-control-allow-origin"] == origin.encode()
-    assert headers[b"access-control-allow-credentials"] == b"true"
-    assert headers[b"vary"] == b"Origin"
+    assert not policy.trusts(origin, host=HOST)
+    assert policy.headers(origin, host=HOST) == [(b"access-control-allow-origin", b"*"), (b"vary", b"Origin")]
+    preflight = policy.preflight(origin, "POST", None, host=HOST)
+    assert preflight is not None
+    assert b"access-control-allow-credentials" not in dict(preflight)
+
+
+@pytest.mark.parametrize(
+    "origin", ["", "app.example.com", f"{APP}, https://evil.example", f"{APP} ", "NULL", "null, null"]
+)
+def test_the_star_allows_nothing_that_is_no_origin(origin: str) -> None:
+    policy = OriginPolicy(["*"])
+    assert not policy.allows(origin, host=HOST)
+    assert policy.headers(origin, host=HOST) == [(b"vary", b"Origin")]
+
+
+@pytest.mark.parametrize(
+    ("listed", "trusted"),
+    [
+        (["*"], []),
+        (["*", APP], [APP]),
+        (["*", "https://*.example.com"], [APP]),
+        (["https://*"], []),
+        (["https://*.com"], []),
+        (["https://*.example.com"], [APP]),
+        ([APP, "null", "file://"], [APP]),
+    ],
+)
+def test_who_may_bring_cookies(listed: list[str], trusted: list[str]) -> None:
+    policy = OriginPolicy(listed)
+    own = f"https://{HOST}"
+    for origin in (APP, "https://app.example.org", "null", "file://"):
+        if not policy.allows(origin, host=HOST, scheme="https"):
+            continue
+        assert policy.trusts(origin, host=HOST, scheme="https") == (origin in trusted), origin
+        granted = dict(policy.headers(origin, host=HOST, scheme="https"))
+        assert (b"access-control-allow-credentials" in granted) == (origin in trusted)
+        if origin in trusted:
+            assert granted[b"access-control-allow-origin"] == origin.encode()
+    for same in (None, own):
+        assert policy.trusts(same, host=HOST, scheme="https")
+
+
+# Patterns
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matching", "foreign"),
+    [
+        (
+            "https://*.example.com",
+            [
+                "https://a.example.com",
+                "https://a.b.example.com",
+                "https://PR-12.Example.COM",
+                "https://x.example.com:443",
+            ],
+            [
+                *("https://example.com", "https://evil-example.com", "https://evilexample.com", "https://.example.com"),
+                *("https://a.example.com.evil.com", "http://a.example.com", "https://a.example.com:8443"),
+                *("https://a.example.com@evil.com", "https://evil.com@a.example.com", "https://a.example.com/"),
+                *("https://evil.com/.example.com", "https://evil.com#.example.com", "https://evil.com?.example.com"),
+                *("https://evil.com\\.example.com", "https://evil.com:443.example.com", "https://a.example.comx"),
+                *("https://evil.com, https://a.example.com", "https://evil.com .example.com", "null", ""),
+                *("https://a.example.com\n", "https://a\x00.example.com", "https://*.example.com"),
+            ],
+        ),
+        ("https://*.example.com:8443", ["https://a.example.com:8443"], ["https://a.example.com"]),
+        ("https://*.example.com:*", ["https://a.example.com:8443", "https://a.example.com"], ["http://a.example.com"]),
+        (
+            "http://localhost:*",
+            ["http://localhost", "http://localhost:4173", "http://LOCALHOST:1", "http://localhost:65535"],
+            ["https://localhost:4173", "http://localhost.evil.com:1", "http://evil-localhost:1", "http://localhost:x"],
+        ),
+        ("http://127.0.0.1:*", ["http://127.0.0.1:5173"], ["http://127.0.0.10:5173", "http://localhost:5173"]),
+        ("http://[::1]:*", ["http://[0:0::1]:5173"], ["http://[::2]:5173"]),
+        ("https://*.b\u00fccher.example", ["https://a.xn--bcher-kva.example"], ["https://a.bcher.example"]),
+        ("https://*", ["https://anything.example", "https://[::1]"], ["http://anything.example", "null", "file://"]),
+        ("https://*:*", ["https://anything.example:1"], ["http://anything.example"]),
+        ("chrome-extension://*", ["chrome-extension://abcdef"], ["moz-extension://abcdef"]),
+    ],
+)
+@pytest.mark.parametrize("form", [str, str.upper, lambda text: text + "/"])
+def test_patterns(pattern: str, matching: list[str], foreign: list[str], form: Callable[[str], str]) -> None:
+    policy = OriginPolicy([form(pattern)])
+    for origin in matching:
+        assert policy.allows(origin, host=HOST, scheme="https"), origin
+        assert (b"access-control-allow-origin", origin.encode()) in policy.headers(origin, host=HOST, scheme="https")
+    for origin in foreign:
+        assert not policy.allows(origin, host=HOST, scheme="https"), origin
+        assert policy.headers(origin, host=HOST, scheme="https") == [(b"vary", b"Origin")]
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["null", "file://", "capacitor://localhost", "ionic://localhost", "app://", "app://.", "chrome-extension://a"],
+)
+def test_origins_of_apps_are_named_outright(origin: str) -> None:
+    for policy in (OriginPolicy([origin]), OriginPolicy([origin, APP])):
+        assert policy.allows(origin, host=HOST)
+        assert dict(policy.headers(origin, host=HOST))[b"access-control-allow-origin"] == origin.encode()
+    assert OriginPolicy([f"{origin}/"] if origin != "null" else [origin]).allows(origin, host=HOST)
+    assert not OriginPolicy([APP, "https://*"]).allows(origin, host=HOST)
+
+
+@pytest.mark.parametrize(
+    ("regex", "matching", "foreign", "is_open"),
+    [
+        (
+            r"https://pr-\d+\.example\.com",
+            ["https://pr-12.example.com", "HTTPS://PR-12.example.com:443"],
+            ["https://pr-x.example.com", "https://pr-12.example.com.evil.com", "xhttps://pr-12.example.com", "null"],
+            False,
+        ),
+        (r"null|file://", ["null", "file://"], ["https://app.example.com"], False),
+        (r"https://.*\.example\.com", ["https://a.example.com"], ["https://evil.com?a.example.com"], False),
+        (r"https://.*", ["https://evil.example"], ["http://evil.example", "https://evil.example, https://a"], True),
+        (r".*", ["https://evil.example", "null", "file://"], ["", "x"], True),
+        (r".*example\.com", ["https://evilexample.com"], [], True),
+        (r"https://.*.example.com", ["https://evil-example.com"], [], True),
+    ],
+)
+def test_an_expression_matches_whole_origins(
+    regex: str, matching: list[str], foreign: list[str], is_open: bool
+) -> None:
+    policy = OriginPolicy(regex=regex)
+    assert policy.cross_origin
+    assert policy.is_open == is_open
+    for origin in matching:
+        assert policy.allows(origin, host=HOST)
+        named = not is_open and origin not in ("null", "file://")
+        assert policy.trusts(origin, host=HOST) == named
+    for origin in foreign:
+        assert not policy.allows(origin, host=HOST)
+    assert policy.with_extra(APP).allows(matching[0], host=HOST)
+
+
+@pytest.mark.parametrize(
+    "regex",
+    [
+        r"(a+)+b",
+        r"https://([a-z0-9-]+)*\.example\.com",
+        r"^(https?://)?(\w+\.?)+\.example\.com$",
+        r"https://(.*)(.*)(.*)x",
+    ],
+)
+def test_an_expression_that_a_client_could_stop_the_server_with(regex: str) -> None:
+    with pytest.raises(ConfigurationError, match="exponential"):
+        OriginPolicy(regex=regex)
+    with pytest.raises(ConfigurationError, match="MEW_CORS_ORIGIN_REGEX: .*exponential"):
+        Settings(cors_origin_regex=regex)
+
+
+def test_an_origin_of_any_length_is_no_origin() -> None:
+    long = "https://" + "a" * 300 + ".example.com"
+    for policy in (OriginPolicy(["*"]), OriginPolicy(["https://*.example.com"]), OriginPolicy(regex=".*")):
+        assert not policy.allows(long, host=HOST)
+        assert not policy.allows(long, host=long.removeprefix("https://"))
 
 
 def test_responses_without_an_origin_vary_too() -> None:
@@ -171,16 +330,39 @@ def test_a_preflight_echoes_only_names() -> None:
         "",
         "app.example.com",
         "https://",
-        "https://*.example.com",
+        "http://:80",
+        "https://*.",
+        "https://*.*.example.com",
+        "https://pr-*.example.com",
+        "https://example.*",
+        "https://*.127.0.0.1",
+        "https://*.[::1]",
+        "*://example.com",
+        "*.example.com",
+        "https://*.example.com/path",
+        "http://localhost:*:*",
+        "http://localhost:5*",
+        "https://user@example.com",
+        "NULL",
+        "**",
         "https://a.example/path",
         "https://[::1",
         "https://a.example:x",
-        "null",
     ],
 )
 def test_a_configured_text_that_is_no_origin_fails_at_start_up(text: str) -> None:
     with pytest.raises(ConfigurationError, match="MEW_CORS_ORIGINS"):
         OriginPolicy([text])
+    with pytest.raises(ConfigurationError, match="MEW_CORS_ORIGINS: .*is not an origin"):
+        Settings(cors_origins=(text,))
+    if text:
+        with pytest.raises(ConfigurationError, match="^CORS_ORIGIN: .*is not an origin"):
+            Settings(events_cors_origin=text)
+
+
+def test_a_wrong_expression_fails_at_start_up() -> None:
+    with pytest.raises(ConfigurationError, match="MEW_CORS_ORIGIN_REGEX: .*not a regular expression"):
+        Settings.from_env({"MEW_CORS_ORIGIN_REGEX": "https://[a-z"})
 
 
 @given(st.text() | st.from_regex(r"https?://[a-z.\[\]:0-9@/]*"), st.text() | st.from_regex(r"[a-z.:0-9]*"))

@@ -224,7 +224,7 @@ class Gateway(Receiver):
         """
         parts = self.parts
         try:
-            self._check_origin(handshake)
+            handshake = self._check_origin(handshake)
             async with asyncio.timeout(self.limits.handler_timeout):
                 connection = await self._let_in(handshake, transport)
         except Refusal:
@@ -263,10 +263,15 @@ class Gateway(Receiver):
             raise Refusal("internal error", code="INTERNAL")
         return identity
 
-    def _check_origin(self, handshake: Handshake) -> None:
+    def _check_origin(self, handshake: Handshake) -> Handshake:
+        """The handshake, without what the browser added by itself if the page is one that is not trusted."""
         # A Socket.IO transport may have been opened by a page that only another gateway lets in.
-        if not self.origins.allows(handshake.origin, host=handshake.headers.get("host"), scheme=handshake.scheme):
+        origin, host = handshake.origin, handshake.headers.get("host")
+        if not self.origins.allows(origin, host=host, scheme=handshake.scheme):
             raise Forbidden("origin not allowed")
+        if not self.origins.admits_strangers or self.origins.trusts(origin, host=host, scheme=handshake.scheme):
+            return handshake
+        return handshake.without_browser_credentials()
 
     def _make(self, handshake: Handshake, identity: Identity, transport: ClientTransport) -> Connection:
         return Connection(

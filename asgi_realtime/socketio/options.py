@@ -67,7 +67,8 @@ def check_options(options: Options) -> None:
         raise ConfigurationError(f"SocketIOServer(async_mode={options['async_mode']!r}): only asgi is supported")
     if callable(options.get("cors_allowed_origins")):
         raise ConfigurationError(
-            "SocketIOServer(cors_allowed_origins=...): list the origins; a function is not supported"
+            "SocketIOServer(cors_allowed_origins=...): list origins or patterns such as "
+            "https://*.example.com, or set MEW_CORS_ORIGIN_REGEX; a function is not supported"
         )
     if options.get("cors_allowed_origins") == []:
         logger.warning(
@@ -95,4 +96,4 @@ def settings_with(settings: Settings, options: Options, path: str | None) -> Set
 
 def _strings(value: str | Sequence[str] | None) -> tuple[str, ...]:
     values = () if value is None else (value,) if isinstance(value, str) else value
-    return tuple(text.rstrip("/") for text in values)
+    return tuple(values)

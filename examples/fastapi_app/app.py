@@ -67,7 +67,7 @@ def create_app(settings: Settings | None = None, database_url: str | None = None
     app = FastAPI(title="Mew", lifespan=lifespan)
     app.state.settings = settings
     app.state.database = database
-    app.state.origins = OriginPolicy(settings.cors_origins)
+    app.state.origins = OriginPolicy(settings.cors_origins, regex=settings.cors_origin_regex)
     app.state.authenticator = JWTAuthenticator(
         JWTVerifier(settings), [from_bearer(), from_cookie("mew_access_token")], None
     )

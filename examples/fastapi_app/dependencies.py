@@ -27,13 +27,14 @@ async def current_user(request: Request, session: Session) -> models.User:
     """Whoever the token names, by the same rules as on the sockets. A new name gets an account."""
     authenticator: JWTAuthenticator = request.app.state.authenticator
     origins: OriginPolicy = request.app.state.origins
-    origin, host = request.headers.get("origin"), request.headers.get("host")
-    if request.method not in SAFE_METHODS and not origins.allows(origin, host=host, scheme=request.url.scheme):
-        # A browser sends the cookie along with what any page makes it send.
+    origin, host, scheme = request.headers.get("origin"), request.headers.get("host"), request.url.scheme
+    if request.method not in SAFE_METHODS and not origins.allows(origin, host=host, scheme=scheme):
         raise Forbidden("this page may not write here")
-    identity = await authenticator(
-        Handshake(gateway=GatewayName(""), headers=dict(request.headers), cookies=request.cookies)
-    )
+    presented = Handshake(gateway=GatewayName(""), headers=dict(request.headers), cookies=request.cookies)
+    if not origins.trusts(origin, host=host, scheme=scheme):
+        # A browser sends the cookie along with what any page makes it send.
+        presented = presented.without_browser_credentials()
+    identity = await authenticator(presented)
     return await ensure_user(session, identity.user_id)
 
 
