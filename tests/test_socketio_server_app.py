@@ -169,9 +169,10 @@ async def test_origins(serve: Serve, node: Node) -> None:
     same = await serve(socketio.ASGIApp(SocketIOServer()))
     await node.connect(same.url, **origin(same.url))
     listed = await serve(
-        socketio.ASGIApp(SocketIOServer(cors_allowed_origins=["http://a.example", "http://b.example/"]))
+        socketio.ASGIApp(SocketIOServer(cors_allowed_origins=["http://*.a.example", "http://b.example/", "file://"]))
     )
-    await node.connect(listed.url, **origin("http://b.example"))
+    for name in ("http://b.example", "http://x.a.example", "file://"):
+        await node.connect(listed.url, **origin(name))
     anyone = await serve(socketio.ASGIApp(SocketIOServer(cors_allowed_origins="*")))
     await node.connect(anyone.url, **origin("http://evil.example"))
     for server in (same, listed):

@@ -96,4 +96,4 @@ def settings_with(settings: Settings, options: Options, path: str | None) -> Set
 
 def _strings(value: str | Sequence[str] | None) -> tuple[str, ...]:
     values = () if value is None else (value,) if isinstance(value, str) else value
-    return tuple(values)
+    return tuple(text if text.rstrip("/").endswith(":") else text.rstrip("/") for text in values)  # file:// stays
