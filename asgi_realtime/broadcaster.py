@@ -11,6 +11,7 @@ from msgspec import UNSET
 
 from asgi_realtime.broker.base import Broker
 from asgi_realtime.catalogue import encode
+from asgi_realtime.close_codes import check_close
 from asgi_realtime.connection import Connection, Dialect
 from asgi_realtime.errors import BrokerUnavailable, ConfigurationError, PayloadTooLarge
 from asgi_realtime.ids import Id, id_text, id_texts
@@ -218,7 +219,12 @@ class Broadcaster:
     async def disconnect_user(
         self, user_id: Id, *, code: int = 1008, reason: str = "disconnected", gateway: str | None = None
     ) -> None:
-        """Close every connection of a user, on the gateway named or on all of them."""
+        """Close every connection of a user, on the gateway named or on all of them.
+
+        Raises:
+            ValueError: for a code that must not be on the wire, such as 1005, 1006 or 99.
+        """
+        check_close("disconnect_user()", code, reason)
         name = None if gateway is None else self._named(gateway)
         await self._command(DisconnectUser(name, _user(user_id), code, reason))
 
@@ -228,8 +234,12 @@ class Broadcaster:
         """Make a connection its user's only one: those that took over before, anywhere, get `event` and are closed.
 
         For gateways that allow one device at a time: each connection does it once, in `on_connect`.
+
+        Raises:
+            ValueError: for a code that must not be on the wire, such as 1005, 1006 or 99.
         """
         event = self._gateways[connection.gateway].event_name(event)
+        check_close("take_over()", code, reason)
         payload, _ = encode(data)
         command = TakeOver(
             gateway=connection.gateway,

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeAlias
 
 from msgspec import UNSET
 
+from asgi_realtime.close_codes import TOO_SLOW, check_close
 from asgi_realtime.ids import Id
 from asgi_realtime.inbox import Inbox
 from asgi_realtime.messages import (
@@ -127,7 +128,7 @@ class Connection:
         "_limit",
         "_rooms",
         "closed",
-        "end_code",
+        "ended",
         "gateway",
         "granted",
         "handshake",
@@ -169,8 +170,8 @@ class Connection:
         self.took_over = False
         """Whether it has become its user's only connection; see `TakeOver`."""
         self.closed = False
-        self.end_code: int | None = None
-        """Why we ended it, if we did."""
+        self.ended: tuple[int, str] | None = None
+        """The code and reason with which it was ended here, if it was."""
         self.inbox = inbox
         self._dialect = dialect
         self.transport = transport
@@ -249,7 +250,12 @@ class Connection:
         await self._hub.leave(self, room)
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
-        """End the connection after what was sent. A second call does nothing."""
+        """End the connection after what was sent. What is sent later is not delivered. A second call does nothing.
+
+        Raises:
+            ValueError: for a code that must not be on the wire, such as 1005, 1006 or 99.
+        """
+        check_close("close()", code, reason)
         self.end(code, reason)
 
     def end(self, code: int, reason: str, last: Frame | None = None) -> None:
@@ -258,7 +264,7 @@ class Connection:
             self._hub.flush()
         if not self.closed:  # by what was flushed: it may have been too much for this client
             self.shut()
-            self.end_code = code
+            self.ended = code, reason
             if last is not None:
                 self.transport.push(last)
             self.transport.close(code, reason)
@@ -319,7 +325,7 @@ class Connection:
         self._held.append((room, frame))
         self._held_bytes += frame.size
         if self._held_bytes > self._limit:
-            self.end(1013, "too slow")
+            self.end(1013, TOO_SLOW)
 
     def hold(self) -> int:
         """Keep every frame back until `release`: CONNECT is not answered yet, or membership is uncertain. Nests.

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from asgi_realtime.close_codes import check_close
+
 
 class RealtimeError(Exception):
     """The root of every error this package raises on purpose."""
@@ -47,6 +49,16 @@ class Refusal(RealtimeError):
         self.reply_code = code or self.code
         self.data: object = {"code": self.reply_code}
         """What a refused Socket.IO CONNECT carries beside the message; None: nothing."""
+        self.ending: tuple[int, str] | None = None
+        """The close code and reason that the host asked for. None: the gateway's `close_code`, and the message."""
+
+    @classmethod
+    def ended(cls, code: int, reason: str) -> Refusal:
+        """Refuse a client whose connection the host closed before it was let in."""
+        refusal = cls(reason or "refused")
+        refusal.data = {"code": code}
+        refusal.ending = code, reason
+        return refusal
 
 
 class Unauthorized(Refusal):
@@ -87,13 +99,17 @@ class TooLarge(Refusal):
 
 
 class Disconnect(RealtimeError):
-    """End this connection. `code` is a WebSocket close code; `reason` at most 123 bytes.
+    """End this connection. `code` is a WebSocket close code; a `reason` of over 123 bytes is cut at a character.
 
     Codes a client sees: 1000 normal, 1008 policy (authentication, limits), 1009 too large,
     1011 a failure of ours, 1012 restart (come back), 1013 overloaded or too slow (come back later).
+
+    Raises:
+        ValueError: for a code that must not be on the wire, such as 1005, 1006 or 99.
     """
 
     def __init__(self, code: int = 1000, reason: str = "") -> None:
+        check_close("Disconnect()", code, reason)
         super().__init__(f"{code} {reason}")
         self.code = code
         self.reason = reason

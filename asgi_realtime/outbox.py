@@ -69,7 +69,7 @@ class Outbox:
 
     def redirect(self, direct: Sink | None) -> None:
         """From now on have frames written to `direct`, or keep them here. For the transport, while nothing waits."""
-        self.direct = direct
+        self.direct = None if self.closed else direct
         if self._owner is not None:
             self._owner.redirected()
 
@@ -96,9 +96,13 @@ class Outbox:
         """Whether so much waits that volatile events are better dropped: half of the limit."""
         return self.size * 2 > self._limit
 
-    def close(self) -> None:
-        """Take nothing more, and forget what waits."""
+    def seal(self) -> None:
+        """Take nothing more. What waits can still be taken out."""
         self.closed = True
         self.redirect(None)
+
+    def close(self) -> None:
+        """Take nothing more, and forget what waits."""
+        self.seal()
         self._owner = None  # which owns us: whoever is done with one is done with both
         self._frames, self.size = None, 0

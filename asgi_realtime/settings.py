@@ -93,7 +93,9 @@ class Settings:
     ping_interval: float = 25.0
     """`MEW_PING_INTERVAL`: seconds between two heartbeats."""
     ping_timeout: float = 20.0
-    """`MEW_PING_TIMEOUT`: seconds a heartbeat may stay unanswered. Then the connection is closed."""
+    """`MEW_PING_TIMEOUT`: seconds a heartbeat may stay unanswered. Then the connection is closed.
+
+    Also how long a polling client has to fetch what was sent before its connection was closed."""
     upgrade_timeout: float = 10.0
     """`MEW_UPGRADE_TIMEOUT`: seconds an upgrade to WebSocket may take. Then it is given up, and polling goes on."""
     presence_grace: float = 5.0

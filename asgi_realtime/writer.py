@@ -10,12 +10,12 @@ from starlette.types import Send
 from asgi_realtime.frame_transport import FrameTransport
 from asgi_realtime.frame_writing import FLUSH_SECONDS, DrainWait, FrameWriting
 from asgi_realtime.outbox import Outbox
+from asgi_realtime.rfc6455.frames import shorten
 from asgi_realtime.stock_uvicorn import StockTransport, recognise
 from asgi_realtime.tasks import Tasks
 
 _BATCH_BYTES = 65_536
 """What is taken from the outbox at a time: so much may wait beyond the outbox's own limit."""
-_REASON_BYTES = 123
 
 
 class Writer:
@@ -110,7 +110,7 @@ class Writer:
         """Write the close, for which a client has a moment; then its connection is cut."""
         try:
             async with asyncio.timeout(FLUSH_SECONDS):
-                await self._send({"type": "websocket.close", "code": code, "reason": _shorten(reason)})
+                await self._send({"type": "websocket.close", "code": code, "reason": shorten(reason)})
                 if self._frames is not None:
                     await _drained(self._frames)
         except TimeoutError:
@@ -157,8 +157,3 @@ async def _drained(frames: FrameTransport) -> None:
             await wait.over()
         finally:
             frames.listener = None
-
-
-def _shorten(reason: str) -> str:
-    """A reason that fits into a close frame (RFC 6455, section 5.5)."""
-    return reason.encode()[:_REASON_BYTES].decode(errors="ignore")

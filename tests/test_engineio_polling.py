@@ -10,6 +10,7 @@ import pytest
 from asgi_realtime.engineio import Session
 from tests.engineio_echo import POLLING, Echo, EchoServer, echo_server, logged
 from tests.servers import IMPLEMENTATIONS, Implementation, Serve
+from tests.waiting import until
 
 every_server = pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 
@@ -140,12 +141,22 @@ async def test_a_post_waits_until_the_application_is_ready(server: EchoServer) -
     assert server.echo.received == ["a", "b"]
 
 
-@pytest.mark.parametrize("payload", [b"abc", b"", b"4ok\x1e", b"bA", b"\xff", b"2probe", b"5"])
+@pytest.mark.parametrize("payload", [b"abc", b"", b"6\x1e", b"bA", b"\xff", b"2probe", b"5"])
 async def test_a_bad_payload_ends_the_session(server: EchoServer, payload: bytes) -> None:
     sid = await server.open()
     response = await server.post(sid, payload)
     assert (response.status_code, response.json()["code"]) == (400, 3)
     assert server.echo.reasons == ["parse error"]
+    assert (await server.poll(sid)).json()["code"] == 1
+
+
+async def test_what_was_answered_before_a_bad_packet_arrives_before_the_close(server: EchoServer) -> None:
+    sid = await server.open()
+    poll = await server.start_poll(sid)
+    assert (await server.post(sid, b"4ok\x1e")).status_code == 400
+    assert server.echo.reasons == ["parse error"]
+    assert (await poll).text == "4ok"
+    assert (await server.poll(sid)).text == "1"
     assert (await server.poll(sid)).json()["code"] == 1
 
 
@@ -291,15 +302,46 @@ async def test_the_server_closes_a_waiting_poll(server: EchoServer) -> None:
     assert (await server.poll(sid)).status_code == 400
 
 
-async def test_the_server_closes_after_what_is_queued(server: EchoServer) -> None:
+@every_server
+@pytest.mark.parametrize("waiting", [True, False], ids=["a GET waits", "no GET waits"])
+async def test_the_server_closes_after_what_is_queued(
+    serve: Serve, implementation: Implementation, waiting: bool
+) -> None:
+    async with echo_server(serve, implementation) as server:
+        sid = await server.open()
+        poll = await server.start_poll(sid) if waiting else None
+        for number in range(40):
+            server.echo.send(str(number))
+        server.echo.send(b"\x01")
+        server.echo.session.close()
+        assert server.echo.reasons == ["forced close"]
+        server.echo.send("too late")
+        assert (await server.post(sid, "4ignored")).text == "ok"
+        assert server.echo.received == []
+        # The close packet is alone in its payload: stock clients act on it before they hand on the others.
+        last = await poll if poll is not None else await server.poll(sid)
+        assert last.text == "\x1e".join([*(f"4{number}" for number in range(40)), "bAQ=="])
+        assert (await server.poll(sid)).text == "1"
+        assert (await server.poll(sid)).status_code == 400
+        assert not server.engine.sessions
+
+
+async def test_a_client_that_leaves_while_it_is_closed_is_not_waited_for(server: EchoServer) -> None:
     sid = await server.open()
     server.echo.send("last")
     server.echo.session.close()
-    assert server.echo.reasons == ["forced close"]
-    assert (await server.post(sid, "4ignored")).text == "ok"
+    assert (await server.post(sid, "4ignored\x1e1")).text == "ok"
     assert server.echo.received == []
-    assert (await server.poll(sid)).text == "4last\x1e1"
-    assert (await server.poll(sid)).status_code == 400
+    assert not server.engine.sessions
+
+
+async def test_a_client_that_does_not_fetch_its_last_words_is_forgotten(serve: Serve) -> None:
+    async with echo_server(serve, ping_interval=600, ping_timeout=0.1) as server:
+        await server.open()
+        server.echo.send("last")
+        server.echo.session.close()
+        assert len(server.engine.sessions) == 1
+        await until(lambda: not server.engine.sessions)
 
 
 async def test_stopping_closes_polls_and_opens_no_more(server: EchoServer) -> None:

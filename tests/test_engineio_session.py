@@ -37,12 +37,16 @@ class Recorder:
 
 
 class Ends:
-    """What the server hears: the reasons of the sessions that are over."""
+    """What the server hears: how many sessions began to end, and the reasons of those that are over."""
 
     def __init__(self) -> None:
+        self.begun = 0
         self.reasons: list[str] = []
 
-    def __call__(self, session: Session, reason: str) -> None:
+    def closing(self, session: Session) -> None:
+        self.begun += 1
+
+    def closed(self, session: Session, reason: str) -> None:
         self.reasons.append(reason)
 
 
@@ -55,7 +59,7 @@ def opened(*, websocket: bool = False, settings: Settings = SETTINGS) -> tuple[S
         settings=settings,
         budgets=Budgets(settings.limits, NullMetrics()),
         now=0.0,
-        closed=ends,
+        owner=ends,
     )
     recorder = Recorder()
     session.start(recorder)
@@ -228,20 +232,61 @@ def test_close_tells_the_application_at_once_and_the_client_after_what_is_queued
     session.receive("4late", 1.0)
     session.close()
     assert recorder.received == []
+    session.push(Frame("4too late"))
     session.begin_poll(Wakes())
-    assert session.poll() == "4last\x1e1"
+    assert session.poll() == "4last"
+    session.end_poll()
+    assert session.state is State.CLOSING
+    session.begin_poll(Wakes())
+    assert session.poll() == "1"
+    assert ends.reasons == recorder.reasons == ["forced close"]
+    assert ends.begun == 1
+
+
+def test_a_poll_that_waits_gets_the_close_packet_where_nothing_is_queued() -> None:
+    session, _, ends = opened()
+    wakes = Wakes()
+    session.begin_poll(wakes)
+    session.close()
+    assert wakes.count == 1
+    assert session.poll() == "1"
+    assert ends.reasons == ["forced close"]
+
+
+def test_a_client_that_closes_while_it_is_closed_is_waited_for_no_more() -> None:
+    session, recorder, ends = opened()
+    session.push(Frame("4last"))
+    session.close()
+    session.receive("1", 1.0)
+    assert session.state is State.CLOSED
     assert ends.reasons == recorder.reasons == ["forced close"]
 
 
-def test_a_client_that_does_not_come_for_its_close_is_forgotten() -> None:
+def test_no_heartbeat_runs_while_the_session_closes() -> None:
     session, _, ends = opened()
     session.close()
-    assert session.due(25.0) == 45.0
+    assert session.due(25.0) is None
     assert waiting(session) == []
-    session.due(45.0)
     assert ends.reasons == []
-    assert session.due(45.1) is None
-    assert ends.reasons == ["forced close"]
+
+
+@pytest.mark.parametrize("reason", ["parse error", "transport error"])
+def test_what_was_sent_before_a_fault_arrives_before_the_close(reason: str) -> None:
+    session, recorder, ends = opened()
+    session.push(Frame("4last"))
+    session.fail(reason)
+    assert recorder.reasons == [reason]
+    session.begin_poll(Wakes())
+    assert session.poll() == "4last"
+    assert session.poll() == "1"
+    assert ends.reasons == [reason]
+
+
+def test_a_fault_with_nothing_queued_ends_the_session_at_once() -> None:
+    session, recorder, ends = opened()
+    session.fail("transport error", 1009)
+    assert recorder.reasons == ends.reasons == ["transport error"]
+    assert session.close_code == (1009, "transport error")
 
 
 def test_abort_after_close_is_told_to_nobody_twice() -> None:
@@ -261,6 +306,17 @@ def test_a_client_that_does_not_read_is_closed_as_too_slow() -> None:
     assert recorder.reasons == ends.reasons == ["too slow"]
     assert session.close_code == (1013, "too slow")
     assert waiting(session) == []
+
+
+def test_a_polling_client_that_was_too_slow_still_gets_the_close_packet() -> None:
+    session, recorder, ends = opened()
+    for _ in range(11):
+        session.push(Frame("4" + "x" * 99))
+    assert recorder.reasons == ["too slow"]
+    assert session.outbox.size == 0
+    session.begin_poll(Wakes())
+    assert session.poll() == "1"
+    assert ends.reasons == ["too slow"]
 
 
 def test_an_application_that_fails_to_close_disturbs_nobody(caplog: pytest.LogCaptureFixture) -> None:
@@ -291,7 +347,7 @@ def test_the_session_id_is_not_in_the_repr() -> None:
         settings=SETTINGS,
         budgets=Budgets(SETTINGS.limits, NullMetrics()),
         now=0.0,
-        closed=Ends(),
+        owner=Ends(),
     )
     assert "secret-id" not in repr(session)
 
@@ -389,7 +445,48 @@ def test_a_session_that_ends_interrupts_the_websocket_that_probes_it() -> None:
     session.begin_upgrade()
     interrupted = Wakes()
     session.interrupt = interrupted
-    session.close(1012, "restart")
+    session.abort("ping timeout")
     assert interrupted.count == 1
     assert not session.complete_upgrade()
     assert not session.begin_upgrade()
+
+
+def test_an_upgrade_under_way_when_the_session_closes_brings_the_last_words() -> None:
+    session, recorder, ends = opened()
+    session.begin_poll(Wakes())
+    session.begin_upgrade()
+    interrupted = Wakes()
+    session.interrupt = interrupted
+    session.probe()
+    session.end_poll()
+    session.push(Frame("4last"))
+    session.close(1012, "restart")
+    assert recorder.reasons == ["forced close"]
+    assert interrupted.count == 0
+    assert session.complete_upgrade()
+    assert waiting(session) == ["4last"]
+    session.finish()
+    assert ends.reasons == ["forced close"]
+
+
+def test_a_poll_beside_a_probe_gets_no_close_packet_until_the_upgrade_is_over() -> None:
+    session, _, ends = opened()
+    session.begin_upgrade()
+    session.probe()
+    session.close(1012, "restart")
+    session.begin_poll(Wakes())
+    assert session.poll() is None
+    session.abandon_upgrade()
+    assert session.poll() == "1"
+    assert ends.reasons == ["forced close"]
+
+
+def test_the_close_packet_ends_a_websocket_that_has_not_probed_yet() -> None:
+    session, _, _ = opened()
+    session.begin_upgrade()
+    interrupted = Wakes()
+    session.interrupt = interrupted
+    session.close()
+    session.begin_poll(Wakes())
+    assert session.poll() == "1"
+    assert interrupted.count == 1

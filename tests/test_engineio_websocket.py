@@ -322,13 +322,52 @@ async def test_an_upgrade_that_takes_too_long_is_given_up(serve: Serve) -> None:
         assert (await server.poll(sid)).text == "4a"
 
 
-async def test_a_session_that_ends_in_the_middle_of_an_upgrade_takes_the_websocket_along(server: EchoServer) -> None:
+@every_server
+async def test_a_session_that_is_closed_in_the_middle_of_an_upgrade(
+    serve: Serve, implementation: Implementation
+) -> None:
+    """The client has been told that its probe was good: it polls no more, and is reached by the WebSocket alone."""
+    async with echo_server(serve, implementation) as server:
+        sid = await server.open()
+        async with await server.probe(sid) as websocket:
+            server.echo.send("last")
+            server.echo.session.close(4000, "bye")
+            assert server.echo.reasons == ["forced close"]
+            await websocket.send("5")
+            await websocket.send("4ignored")
+            assert await websocket.recv() == "4last"
+            await websocket.wait_closed()
+            assert (websocket.close_code, websocket.close_reason) == (4000, "bye")
+        assert (await server.poll(sid)).status_code == 400
+        assert server.echo.received == []
+
+
+async def test_a_session_that_is_closed_before_it_was_probed(server: EchoServer) -> None:
     sid = await server.open()
-    async with await server.probe(sid) as websocket:
+    async with server.connect(sid) as websocket:
+        server.echo.send("last")
         server.echo.session.close(4000, "bye")
+        assert (await server.poll(sid)).text == "4last"
+        assert (await server.poll(sid)).text == "1"
         await websocket.wait_closed()
         assert (websocket.close_code, websocket.close_reason) == (4000, "bye")
-    assert (await server.poll(sid)).text == "1"
+
+
+@every_server
+async def test_what_was_sent_before_a_bad_packet_arrives_before_the_close(
+    serve: Serve, implementation: Implementation
+) -> None:
+    async with echo_server(serve, implementation) as server, server.connect() as websocket:
+        await websocket.recv()
+        await websocket.send("4one")
+        await websocket.send("4two")
+        await websocket.send("what?")
+        await websocket.send("4three")
+        assert [await websocket.recv(), await websocket.recv()] == ["4one", "4two"]
+        await websocket.wait_closed()
+        assert websocket.close_code == 1002
+        assert server.echo.reasons == ["parse error"]
+        assert server.echo.received == ["one", "two"]
 
 
 # Clients that do not read

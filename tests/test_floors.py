@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "asgi_realtime"
 FLOORS = (
     {
         *(
+            "close_codes",
             "contention",
             "errors",
             "host_calls",

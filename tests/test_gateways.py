@@ -184,7 +184,7 @@ INTERNAL = '44{"message":"internal error","data":{"code":"INTERNAL"}}'
         (forever, INTERNAL),
         (cancelled, INTERNAL),
         (refuse, '44{"message":"not today","data":{"code":"CLOSED"}}'),
-        (disconnect, '44{"message":"banned","data":{"code":"REFUSED"}}'),
+        (disconnect, '44{"message":"banned","data":{"code":1008}}'),
     ],
 )
 async def test_a_failing_host_leaves_nothing_behind(
@@ -297,7 +297,7 @@ async def test_what_was_broadcast_to_a_refused_client_is_forgotten(serve: Serve)
             await gate.reached.wait()
             await realtime.broadcaster.broadcast_to_all("LEAK")
             gate.go.set()
-            assert await client.next() == INTERNAL
+            assert await client.next() == '44{"message":"refused","data":{"code":1000}}'
             await client.send("1")
             assert (await client.closed())[0] == []
         await nothing_left(gateway, realtime)

@@ -87,7 +87,7 @@ async def take_payload(session: Session, receive: Receive, *, limit: int, second
         turn, begun = Turn(), time.monotonic()
         for packet in decode_payload(body):
             full = session.receive(packet, asyncio.get_running_loop().time())
-            if session.state is not State.OPEN:
+            if session.over:
                 break
             if full:
                 await session.ready()
@@ -96,17 +96,20 @@ async def take_payload(session: Session, receive: Receive, *, limit: int, second
             begun = time.monotonic()
     except ProtocolError as error:
         logger.info("%r ended: %s", session, error)
-        session.abort("parse error")
+        session.fail("parse error")
         raise bad_request() from None
-    except (Refused, ClientGone, asyncio.CancelledError):
+    except (ClientGone, asyncio.CancelledError):
         session.abort("transport error")
         raise
+    except Refused:
+        session.fail("transport error")
+        raise
     except TimeoutError:
-        session.abort("transport error")
+        session.fail("transport error")
         raise bad_request() from None
     except Exception:
         logger.exception("an application failed to receive")
-        session.abort("transport error")
+        session.fail("transport error")
         raise bad_request() from None
     finally:
         session.end_post()

@@ -65,7 +65,6 @@ class EngineIO:
         self._metrics = metrics
         self._budgets = Budgets(settings.limits, metrics)
         self._sessions: dict[str, Session] = {}
-        self._closed = self._forget  # one method object for all
         self._addresses: Counter[str | None] = Counter()
         self._stopping = False
         self._emptied = asyncio.Event()
@@ -268,7 +267,7 @@ class EngineIO:
             settings=self._settings,
             budgets=self._budgets,
             now=self._now(),
-            closed=self._closed,
+            owner=self,
         )
         self._sessions[session.id] = session
         self._addresses[request.address] += 1
@@ -284,7 +283,13 @@ class EngineIO:
             self._wheel.schedule(self._now() + self._settings.ping_interval, _Due(session))
         return session
 
-    def _forget(self, session: Session, reason: str) -> None:
+    def closing(self, session: Session) -> None:
+        """Give a polling client `ping_timeout` to fetch what is queued and the close packet."""
+        if session.transport == "polling":
+            self._wheel.schedule(self._now() + self._settings.ping_timeout, _LastPolls(session))
+
+    def closed(self, session: Session, reason: str) -> None:
+        """Forget a session that has ended."""
         if self._sessions.pop(session.id, None) is None:
             return  # of an event loop that has ended
         address = session.handshake.client_address
@@ -308,3 +313,14 @@ class _Due(weakref.ref[Session]):
     def due(self, now: float) -> float | None:
         session = self()
         return None if session is None else session.due(now)
+
+
+class _LastPolls(weakref.ref[Session]):
+    """The end of the time in which a polling client may fetch its last words."""
+
+    __slots__ = ()
+
+    def due(self, now: float) -> None:
+        session = self()
+        if session is not None and session.state is State.CLOSING:
+            session.abort("transport close")

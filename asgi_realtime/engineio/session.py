@@ -7,6 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 import msgspec
 
@@ -33,8 +34,18 @@ class State(enum.Enum):
 
     OPEN = "open"
     CLOSING = "closing"
-    """The application is told and nothing is read any more; the client has yet to get what was queued."""
+    """The application is told and nothing more is taken; the client has not yet got what was queued."""
     CLOSED = "closed"
+
+
+class SessionOwner(Protocol):
+    """Where a session is kept while it lives."""
+
+    def closing(self, session: Session) -> None:
+        """The session has begun to end. A polling client now has a limited time to fetch what is queued."""
+
+    def closed(self, session: Session, reason: str) -> None:
+        """The session has ended. Called exactly once."""
 
 
 class Session:
@@ -50,9 +61,9 @@ class Session:
         "_attempts_due",
         "_budgets",
         "_close",
-        "_closed",
         "_control_due",
         "_heartbeat",
+        "_owner",
         "_polling",
         "_posting",
         "_reason",
@@ -77,13 +88,13 @@ class Session:
         settings: Settings,
         budgets: Budgets,
         now: float,
-        closed: Callable[[Session, str], None],
+        owner: SessionOwner,
     ) -> None:
         self.id = id
         self.handshake = handshake
         self.outbox = Outbox(settings.limits.outbox_bytes, self)
         self.interrupt: Callable[[], None] | None = None
-        """Set by a WebSocket of this session, probing or in charge: called when the session begins to end."""
+        """Set by a WebSocket of this session: called when the session begins to end, during an upgrade when it has."""
         self.reading = True
         """Set by the transports: False while packets of the client may lie unread because we are busy."""
         self.probed = False
@@ -92,7 +103,7 @@ class Session:
         self._budgets = budgets
         self._attempts_due = self._control_due = 0.0
         self._application: Application | None = None
-        self._closed = closed
+        self._owner = owner
         self._state = State.OPEN
         self._reason = ""
         self._close = (1000, "")
@@ -110,6 +121,11 @@ class Session:
     def state(self) -> State:
         """Where in its life the session is."""
         return self._state
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended, and its client has got all that it will get."""
+        return self._state is State.CLOSED
 
     @property
     def transport(self) -> str:
@@ -143,16 +159,23 @@ class Session:
     def close(self, code: int = 1000, reason: str = "") -> None:
         """End the session after what is queued. The application is told now, the client as soon as it reads.
 
-        Code and reason are those of a WebSocket; a polling client gets a close packet. From now on
-        nothing that the client sends is taken.
+        Code and reason are those of a WebSocket. A polling client gets what is queued by its next GET
+        and a close packet by the one after it: stock clients act on a close packet before they hand
+        on what is in the same payload. From now on nothing that the client sends is taken.
         """
-        if self._state is not State.OPEN:
-            return
-        self._state = State.CLOSING
-        self._reason = "forced close"
-        self._close = (code, reason)
-        self._signal()
-        self._tell()
+        if self._state is State.OPEN:
+            self._begin_to_end("forced close", code, reason)
+
+    def fail(self, reason: str, code: int | None = None) -> None:
+        """End the session after what is queued, for what the client did or what failed here.
+
+        See `Application.closed` for the reasons. With nothing queued the session ends at once.
+        """
+        if self._state is State.OPEN:
+            if self.outbox:
+                self._begin_to_end(reason, _close_code(reason, code), reason)
+            else:
+                self.abort(reason, code)
 
     def abort(self, reason: str, code: int | None = None) -> None:
         """End the session at once; what is queued is lost. See `Application.closed` for the reasons."""
@@ -160,7 +183,7 @@ class Session:
             return
         if self._state is State.OPEN:
             self._reason = reason
-            self._close = (_CLOSE_CODES.get(reason, 1000) if code is None else code, reason)
+            self._close = (_close_code(reason, code), reason)
         self._end()
         self._signal()
         self._tell()
@@ -168,8 +191,11 @@ class Session:
     # For the outbox
 
     def overflowed(self) -> None:
-        """The client does not read."""
-        self.abort("too slow")
+        """The client does not read. A polling client may still come for the close packet."""
+        if self._websocket or self._state is not State.OPEN:
+            self.abort("too slow")
+        else:
+            self._begin_to_end("too slow", _close_code("too slow"), "too slow")
 
     def redirected(self) -> None:
         """There is another way to the client."""
@@ -178,15 +204,26 @@ class Session:
 
     # Its end
 
+    def _begin_to_end(self, reason: str, code: int, text: str) -> None:
+        self._state = State.CLOSING
+        self._reason = reason
+        self._close = (code, text)
+        self.outbox.seal()
+        self._owner.closing(self)
+        self._signal()
+        self._tell()
+
     def _end(self) -> None:
         self._state = State.CLOSED
         self.outbox.close()
-        self._closed(self, self._reason)
+        self._owner.closed(self, self._reason)
 
     def _signal(self) -> None:
         if self.outbox.wake is not None:
             self.outbox.wake()
-        if self.interrupt is not None:
+        # An upgrade under way goes on while the session is closing: a JavaScript client whose probe was
+        # answered polls no more, so that it can be reached only by the WebSocket.
+        if self.interrupt is not None and (self._websocket or self._state is State.CLOSED):
             self.interrupt()
 
     def _tell(self) -> None:
@@ -217,6 +254,8 @@ class Session:
         """
         application = self._application
         if application is None:
+            if packet == packets.CLOSE:
+                self.abort("client close")  # it does not wait for our close packet
             return False
         if isinstance(packet, bytes):
             return application.receive(packet)
@@ -260,13 +299,13 @@ class Session:
 
     def due(self, now: float) -> float | None:
         """Do what time demands: send a ping, or end the session for want of a pong. Returns when to ask again."""
-        if self._state is State.CLOSED:
+        if self._state is not State.OPEN:
             return None
         beat = self._heartbeat.check(now, reading=self.reading)
         if beat is Beat.EXPIRED:
             self.abort("ping timeout")
             return None
-        if beat is Beat.PING and self._state is State.OPEN:
+        if beat is Beat.PING:
             self.push(_PING)
         return self._heartbeat.next_check(now)
 
@@ -284,7 +323,7 @@ class Session:
             ProtocolError: if another GET waits, which ends the session (and answers that one).
         """
         if self._polling:
-            self.abort("transport error")
+            self.fail("transport error")
             raise ProtocolError("two polls at once")
         self._polling = True
         self.outbox.wake = wake
@@ -297,10 +336,13 @@ class Session:
         if self._state is State.CLOSED:
             return packets.NOOP if self._reason == "client close" else packets.CLOSE
         answer = [frame.polling for frame in self.outbox.take()]
-        if self._state is State.CLOSING:
-            answer.append(packets.CLOSE)
+        if answer:
+            return packets.join_payload(answer)
+        if self._state is State.CLOSING and not self.probed:
             self._end()
-        return packets.join_payload(answer) if answer else None
+            self._signal()
+            return packets.CLOSE
+        return None
 
     def end_poll(self) -> None:
         """The GET is answered, or its client has gone."""
@@ -315,7 +357,7 @@ class Session:
             ProtocolError: if another POST is under way, which ends the session.
         """
         if self._posting:
-            self.abort("transport error")
+            self.fail("transport error")
             raise ProtocolError("two POSTs at once")
         self._posting = True
 
@@ -327,7 +369,7 @@ class Session:
 
     def begin_upgrade(self) -> bool:
         """A WebSocket was opened for this session. False when it may not have one."""
-        if self._websocket or self._upgrading or self._state is not State.OPEN:
+        if self._websocket or self._upgrading or self._state is State.CLOSED:
             return False
         self._upgrading = True
         return True
@@ -341,7 +383,7 @@ class Session:
     def complete_upgrade(self) -> bool:
         """The client has stopped polling: the WebSocket is in charge. False when the session ended meanwhile."""
         self.abandon_upgrade()
-        if self._state is not State.OPEN:
+        if self._state is State.CLOSED:
             return False
         self._websocket = True
         if self.outbox.wake is not None:
@@ -359,3 +401,7 @@ class Session:
         """The WebSocket has written all it could: nothing is left of the session."""
         if self._state is State.CLOSING:
             self._end()
+
+
+def _close_code(reason: str, code: int | None = None) -> int:
+    return _CLOSE_CODES.get(reason, 1000) if code is None else code

@@ -189,13 +189,13 @@ class WebSocket:
             if size > self._limit or (
                 not packet.isascii() and isinstance(packet, str) and len(packet.encode()) > self._limit
             ):
-                session.abort("transport error", 1009)
+                session.fail("transport error", 1009)
             else:
                 return session.receive(packet, time.monotonic())
         except ProtocolError as error:
             logger.info("%r ended: %s", session, error)
-            session.abort("parse error")
+            session.fail("parse error")
         except Exception:
             logger.exception("an application failed to receive")
-            session.abort("transport error")
+            session.fail("transport error")
         return False

@@ -117,7 +117,8 @@ class Gateway(Receiver):
     async def on_connect(self, connection: Connection) -> None:
         """An authenticated client is about to be let in. Join rooms, send first events, or raise to refuse.
 
-        What is sent here arrives right after the answer to CONNECT.
+        What is sent here arrives right after the answer to CONNECT. A client that is refused, by a
+        `Refusal`, a `Disconnect` or `connection.close`, gets the refusal alone.
         """
 
     async def on_disconnect(self, connection: Connection, reason: str) -> None:
@@ -231,7 +232,8 @@ class Gateway(Receiver):
             parts.metrics.count("refused_connections_total", gateway=self.name)
             raise
         except Disconnect as disconnect:
-            raise Refusal(disconnect.reason or "refused") from None
+            parts.metrics.count("refused_connections_total", gateway=self.name)
+            raise Refusal.ended(disconnect.code, disconnect.reason) from None
         except (Exception, asyncio.CancelledError) as error:
             if ends_this_task(error):
                 raise
@@ -293,10 +295,10 @@ class Gateway(Receiver):
         counted = False
         try:
             await self._hooks["on_connect"](connection)
-            _refuse_ended(connection)
+            self._refuse_ended(connection)
             counted = True
             first = await parts.presence.join(self.name, connection.identity.user_id, connection.id)
-            _refuse_ended(connection)
+            self._refuse_ended(connection)
             answer = transport.accept(connection)
         except BaseException:
             connection.shut()
@@ -309,6 +311,13 @@ class Gateway(Receiver):
         connection.open(answer)
         if first:
             connection.inbox.submit(functools.partial(self._guard, "on_online", self._hooks["on_online"], connection))
+
+    def _refuse_ended(self, connection: Connection) -> None:
+        """Refuse a client that was ended while it was being prepared: with the code and reason of that."""
+        if connection.ended is not None:
+            if self.parts.revocations.is_revoked(connection.identity):
+                raise Unauthorized
+            raise Refusal.ended(*connection.ended)
 
     def closed(self, connection: Connection, reason: str) -> None:
         """A connection that was let in has ended, whoever ended it. Its memberships end in this call."""
@@ -361,9 +370,3 @@ class Gateway(Receiver):
     def _watch_expiry(self, connection: Connection) -> None:
         if connection.identity.expires_at is not None:
             self.parts.wheel.schedule(asyncio.get_running_loop().time(), Expiry(connection))
-
-
-def _refuse_ended(connection: Connection) -> None:
-    """Refuse a client that was ended while it was being prepared: revoked, too slow, or its rooms unknown."""
-    if connection.closed:
-        raise Unauthorized if connection.end_code == 1008 else Refusal("internal error", code="INTERNAL")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import struct
 from typing import Final
 
+from asgi_realtime.close_codes import may_be_sent
+
 CONTINUATION: Final = 0x0
 TEXT: Final = 0x1
 BINARY: Final = 0x2
@@ -62,13 +64,12 @@ def close(code: int = 1000, reason: str = "") -> bytes:
         return _control(CLOSE, b"")
     if not may_be_sent(code):
         raise ValueError(f"{code} is no code for a close frame")
-    text = reason.encode(errors="replace")[:_MAX_REASON_BYTES].decode(errors="ignore")
-    return _control(CLOSE, code.to_bytes(2) + text.encode())
+    return _control(CLOSE, code.to_bytes(2) + shorten(reason).encode())
 
 
-def may_be_sent(code: int) -> bool:
-    """Whether a code may be in a close frame: those of section 7.4.1 and IANA's registry, libraries', applications'."""
-    return 3000 <= code <= 4999 or 1000 <= code <= 1003 or 1007 <= code <= 1014
+def shorten(reason: str) -> str:
+    """Cut a reason at a character, so that it fits into a close frame (section 5.5)."""
+    return reason.encode(errors="replace")[:_MAX_REASON_BYTES].decode(errors="ignore")
 
 
 def _control(opcode: int, payload: bytes) -> bytes:

@@ -6,6 +6,7 @@ import codecs
 import dataclasses
 from typing import Final, TypeAlias
 
+from asgi_realtime.close_codes import may_be_sent
 from asgi_realtime.errors import ProtocolError
 from asgi_realtime.rfc6455.deflate import DeflateError, inflate
 from asgi_realtime.rfc6455.frames import (
@@ -18,7 +19,6 @@ from asgi_realtime.rfc6455.frames import (
     PING,
     PONG,
     TEXT,
-    may_be_sent,
 )
 from asgi_realtime.rfc6455.masking import unmask
 

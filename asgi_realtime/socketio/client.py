@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import msgspec
 from msgspec import UNSET
 
+from asgi_realtime.close_codes import STAY_AWAY, TOO_SLOW
 from asgi_realtime.connection import Connection
 from asgi_realtime.engineio.session import Session
 from asgi_realtime.errors import Refusal
@@ -22,9 +23,6 @@ from asgi_realtime.socketio.dialect import SocketIODialect
 from asgi_realtime.socketio.packets import Ack, Connect, Disconnect, Event
 from asgi_realtime.socketio.session import SocketIOSession
 from asgi_realtime.tasks import Tasks, TimerWheel
-
-_LEAVE = frozenset({1000, 1008})
-"""Close codes after which a client should not come back by itself: it is told to leave the namespace."""
 
 
 class Namespaces(Protocol):
@@ -96,21 +94,20 @@ class SocketIOClient:
                 member.connection.reroute()
 
     def drop(self, namespace: str, code: int, reason: str) -> None:
-        """End a namespace from our side. With a code other than 1000, or the last namespace, the transport too.
+        """End a namespace from our side, after what was sent there.
 
-        A client that may come back finds its transport closed, and does; one that should not is
-        told so by a DISCONNECT.
+        A client that should not come back by itself gets a DISCONNECT; other namespaces stay. One
+        that may come back finds its transport closed: Socket.IO has no other word for that. So the
+        transport's other namespaces end too, and their clients come back with it.
         """
         member = self._members.pop(namespace, None)
         if member is None:
             return
         self.packets.disconnected(namespace)
-        if code in _LEAVE:
+        if code in STAY_AWAY:
             self.session.push(member.dialect.disconnect())
-        member.gone("too slow" if code == 1013 else "server disconnect")
-        if code == 1013:
-            self.session.abort("too slow")
-        elif code != 1000 or not self._members:
+        member.gone(TOO_SLOW if (code, reason) == (1013, TOO_SLOW) else "server disconnect")
+        if code not in STAY_AWAY or not self._members:
             self.session.close(code, reason)
 
     def _connect(self, namespace: str, auth: Json) -> None:

@@ -15,6 +15,7 @@ from msgspec import UNSET
 from starlette.types import Receive, Send
 
 from asgi_realtime.budgets import Budgets
+from asgi_realtime.close_codes import TOO_SLOW, check_close
 from asgi_realtime.connection import Connection
 from asgi_realtime.engineio.interrupt import Interrupt
 from asgi_realtime.errors import InvalidMessage, ProtocolError, Refusal, TooLarge, Unauthorized
@@ -34,7 +35,6 @@ from asgi_realtime.writer import Writer
 
 logger = logging.getLogger("asgi_realtime")
 
-_TOO_SLOW = "too slow"
 _IDLE_CHECK = 60.0
 """Seconds after which a client's silence is looked at again: one that ended is not remembered for longer."""
 
@@ -137,7 +137,7 @@ class WebSocketClient:
 
     def close(self, code: int, reason: str) -> None:
         """End the WebSocket after what is queued."""
-        self._finish(code, reason, "forced close")
+        self._finish(code, reason, TOO_SLOW if (code, reason) == (1013, TOO_SLOW) else "forced close")
 
     def attempted(self) -> bool:
         """Count an attempt. False: it was one too many."""
@@ -179,7 +179,8 @@ class WebSocketClient:
         try:
             if not self._writer.gone:
                 code, reason = self._end or (1000, "")
-                await self._writer.finish(code, reason, flush=self._ended_by != _TOO_SLOW)
+                # An outbox that overflowed has closed: then the writer waits for the client, and is not waited for.
+                await self._writer.finish(code, reason, flush=not self._outbox.closed)
         finally:
             self._forget()
 
@@ -313,19 +314,30 @@ class WebSocketClient:
         answer = self._gateway.rejected_frame(refusal)
         if answer is not None:
             self.push(answer)
-        self.close(self._gateway.close_code(refusal), refusal.message)
+        code, reason = refusal.ending or (self._close_code(refusal), refusal.message)
+        self._finish(code, reason, "forced close")
 
     def _hostile(self, refusal: Refusal, ended_by: str) -> None:
         """Nothing a client of ours would send: answer it, and close."""
         logger.info("%s: a client broke the protocol: %s", self._gateway.name, refusal.message)
         self.push(self._gateway.error_frame(refusal, None))
-        self._finish(self._gateway.close_code(refusal), refusal.message, ended_by)
+        self._finish(self._close_code(refusal), refusal.message, ended_by)
+
+    def _close_code(self, refusal: Refusal) -> int:
+        """What the gateway answers; 1008, and an error in the log, where that may not be sent."""
+        code = self._gateway.close_code(refusal)
+        try:
+            check_close(f"{type(self._gateway).__name__}.close_code({refusal!r})", code, "")
+        except (TypeError, ValueError) as error:
+            logger.error("%s", error)
+            return 1008
+        return code
 
     def overflowed(self) -> None:
         """The client does not read."""
-        self._finish(1013, "too slow", _TOO_SLOW)  # before the connection's own end, which knows no better reason
+        self._finish(1013, TOO_SLOW, TOO_SLOW)  # before the connection's own end, which knows no better reason
         if self._connection is not None:
-            self._connection.end(1013, "too slow")
+            self._connection.end(1013, TOO_SLOW)
 
     def _too_much(self) -> None:
         """The client sends too many frames without an event."""

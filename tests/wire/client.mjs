@@ -42,7 +42,7 @@ const watch = (number, socket) => {
   socket.on("connect_error", (error) =>
     tell("connect_error", { message: error.message, data: pack(error.data), status: status(error) }),
   );
-  socket.on("disconnect", (reason) => tell("disconnect", { reason }));
+  socket.on("disconnect", (reason) => tell("disconnect", { reason, active: socket.active }));
   socket.onAny((event, ...args) => {
     const ack = typeof args.at(-1) === "function" ? args.pop() : null;
     tell("event", { event, args: pack(args), asksForAck: ack !== null });

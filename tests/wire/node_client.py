@@ -33,6 +33,17 @@ class Received:
         return self.args[0] if self.args else None
 
 
+@dataclasses.dataclass(frozen=True)
+class Disconnected:
+    """One `disconnect` as the client's handlers saw it."""
+
+    reason: str
+    active: bool
+    """Whether the client will come back by itself."""
+    seen: tuple[str, ...]
+    """The events received before, by name."""
+
+
 class ConnectRefused(Exception):
     """The client's `connect_error`: `data` from a Socket.IO refusal, `status` where it was an HTTP one."""
 
@@ -61,6 +72,8 @@ class NodeClient:
         """`polling` or `websocket`."""
         self.connected = False
         self.disconnect_reason: str | None = None
+        self.disconnects: list[Disconnected] = []
+        """Every `disconnect` it ever saw, in order."""
         self.refusal: ConnectRefused | None = None
 
     @property
@@ -165,6 +178,8 @@ class NodeClient:
                 case "disconnect":
                     self.connected = False
                     self.disconnect_reason = line["reason"]
+                    seen = tuple(self.event_names)
+                    self.disconnects.append(Disconnected(line["reason"], line["active"], seen))
                 case "connect_error":
                     self.refusal = ConnectRefused(line["message"], line.get("data"), line["status"])
                 case "event":

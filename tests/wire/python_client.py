@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import socketio
 
 from asgi_realtime.messages import Json
-from tests.wire.node_client import PATIENCE, ConnectRefused, Received
+from tests.wire.node_client import PATIENCE, ConnectRefused, Disconnected, Received
 
 
 class PythonClient:
@@ -19,6 +19,8 @@ class PythonClient:
         self._changed = asyncio.Condition()
         self.events: list[Received] = []
         self.unread: list[Received] = []
+        self.disconnects: list[Disconnected] = []
+        """Every `disconnect` it ever saw, in order."""
         self._namespace = "/"
         self._refusal: Json = None
 
@@ -39,6 +41,7 @@ class PythonClient:
         self._namespace = namespace
         self._socket.on("*", self._take, namespace=namespace)
         self._socket.on("connect_error", self._refused, namespace=namespace)
+        self._socket.on("disconnect", self._disconnected, namespace=namespace)
         try:
             await self._socket.connect(
                 url, namespaces=[namespace], auth=auth, transports=list(transports), headers=dict(headers or {})
@@ -78,15 +81,32 @@ class PythonClient:
         self.unread.remove(received)
         return received
 
+    async def disconnection(self) -> str:
+        """Wait until the socket is disconnected and return the reason, such as `server disconnect`."""
+        async with asyncio.timeout(PATIENCE), self._changed:
+            await self._changed.wait_for(lambda: self.disconnects)
+        return self.disconnects[-1].reason
+
     async def disconnect(self) -> None:
         """Leave as a client that means to."""
+        engine = self._socket.eio
         await self._socket.disconnect()
+        for task in (engine.read_loop_task, engine.write_loop_task):
+            if task is not None:
+                task.cancel()  # after a close packet they would wait for half a minute
 
     async def _take(self, event: str, *args: Json) -> None:
         async with self._changed:
             received = Received(event, list(args))
             self.events.append(received)
             self.unread.append(received)
+            self._changed.notify_all()
+
+    async def _disconnected(self, reason: str) -> None:
+        # The library comes back after a lost transport, and not after a packet that ends the connection.
+        async with self._changed:
+            seen = tuple(received.event for received in self.events)
+            self.disconnects.append(Disconnected(reason, reason == "transport error", seen))
             self._changed.notify_all()
 
     def _refused(self, data: Json = None) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Literal, Protocol, TypeAlias
 
 from asgi_realtime.messages import Json
-from tests.wire.node_client import Node, Received
+from tests.wire.node_client import Disconnected, Node, Received
 from tests.wire.python_client import PythonClient
 
 ClientKind: TypeAlias = Literal[
@@ -27,6 +27,9 @@ class StockClient(Protocol):
     unread: list[Received]
     """What no `expect` has taken."""
 
+    disconnects: list[Disconnected]
+    """Every `disconnect`, in order."""
+
     @property
     def transport(self) -> str | None:
         """`polling` or `websocket`."""
@@ -39,6 +42,9 @@ class StockClient(Protocol):
 
     async def expect(self, event: str) -> Received:
         """Wait for an event of this name, and take it."""
+
+    async def disconnection(self) -> str:
+        """Wait until it is disconnected; why."""
 
     async def disconnect(self) -> None:
         """Leave."""
