@@ -8,9 +8,11 @@ from typing import Any, Literal
 import msgspec
 
 from asgi_realtime.messages import Json
+from asgi_realtime.text import repaired
 
 _encoder = msgspec.json.Encoder()
 _BINARY = (bytes, bytearray, memoryview)
+_NESTED = frozenset({dict, list, tuple, *_BINARY})
 _PLAIN: tuple[type[Any], ...] = (str, bytes, int, float)
 _TOO_DEEP = "this payload nests too deeply (or contains itself)"
 
@@ -51,6 +53,8 @@ def encode(data: Any) -> tuple[bytes, tuple[bytes, ...]]:
     Takes whatever `msgspec` encodes (dataclasses, Structs, attrs, datetime, UUID, Decimal, …),
     pydantic models, and `bytes`. None is JSON's `null`; `msgspec.UNSET` is no payload: `(b"", ())`.
 
+    In texts and keys, half a surrogate pair becomes U+FFFD.
+
     Raises:
         TypeError: for anything else, naming the type.
     """
@@ -59,11 +63,42 @@ def encode(data: Any) -> tuple[bytes, tuple[bytes, ...]]:
     plain = to_builtins(data)
     attachments: list[bytes] = []
     try:
-        return _encoder.encode(replace_bytes(plain, attachments)), tuple(attachments)
+        plain = replace_bytes(plain, attachments)
     except RecursionError:
         raise TypeError(_TOO_DEEP) from None
-    except (OverflowError, msgspec.MsgspecError, UnicodeEncodeError) as error:
+    return _encode_plain(plain), tuple(attachments)
+
+
+def encode_json(data: Any) -> bytes:
+    """Encode a value for a place that has no attachments: as `encode`, but `bytes` become base64 text.
+
+    Raises:
+        TypeError: as `encode`.
+    """
+    return _encode_plain(to_builtins(data))
+
+
+def _encode_plain(plain: Json) -> bytes:
+    try:
+        try:
+            return _encoder.encode(plain)
+        except UnicodeEncodeError:  # nearly no text has half a surrogate pair, and only one that has is looked through
+            return _encoder.encode(_with_repaired_texts(plain))
+    except RecursionError:
+        raise TypeError(_TOO_DEEP) from None
+    except (OverflowError, msgspec.MsgspecError) as error:
         raise TypeError(f"this payload cannot be JSON: {error}") from None
+
+
+def _with_repaired_texts(value: Json) -> Json:
+    kind = type(value)
+    if kind is str:
+        return repaired(value)
+    if kind is dict:
+        return {_with_repaired_texts(key): _with_repaired_texts(item) for key, item in value.items()}
+    if kind is list or kind is tuple:
+        return [_with_repaired_texts(item) for item in value]
+    return value
 
 
 def to_builtins(data: Any) -> Json:
@@ -95,9 +130,14 @@ def _encode_other(value: Any) -> Any:
 def replace_bytes(value: Json, attachments: list[bytes]) -> Json:
     """Move every `bytes` below `value` to `attachments`, depth first, and put Socket.IO placeholders there."""
     kind = type(value)
+    # A container of numbers and texts is seen in one go, however large it is.
     if kind is dict:
+        if _NESTED.isdisjoint(map(type, value.values())):
+            return value
         return {key: replace_bytes(item, attachments) for key, item in value.items()}
     if kind is list or kind is tuple:
+        if _NESTED.isdisjoint(map(type, value)):
+            return value
         return [replace_bytes(item, attachments) for item in value]
     if kind in _BINARY:
         attachments.append(bytes(value))

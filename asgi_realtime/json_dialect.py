@@ -9,13 +9,12 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from asgi_realtime.catalogue import encode, to_builtins
+from asgi_realtime.catalogue import encode, encode_json, to_builtins
 from asgi_realtime.errors import ProtocolError
 from asgi_realtime.event_names import event_text
+from asgi_realtime.json_text import JSONReader, MalformedJSON
 from asgi_realtime.limits import Limits
 from asgi_realtime.messages import Frame, Json, Position
-
-_MAX_NESTING = 64
 
 
 class _Envelope(msgspec.Struct):
@@ -27,7 +26,7 @@ class JSONDialect:
     """Frames `{"type", "data"}`, both ways. Binary has no place in them."""
 
     binary = False
-    _decode: Callable[[str], Any] = msgspec.json.Decoder(_Envelope).decode
+    _reader = JSONReader(_Envelope)
     _open: Callable[[Any], tuple[Json, Json]] = operator.attrgetter("type", "data")
 
     def event_name(self, event: str) -> str:
@@ -44,11 +43,11 @@ class JSONDialect:
         """
         if attachments:
             raise TypeError(f"{event}: a JSON WebSocket carries no bytes; encode them, as base64 text say")
-        parts = [b'{"type":', msgspec.json.encode(event)]
+        parts = [b'{"type":', encode_json(event)]
         if payload:
             parts += [b',"data":', payload]
         if position is not None:
-            parts += [b',"offset":', msgspec.json.encode(position)]
+            parts += [b',"offset":', encode_json(position)]
         return Frame(b"".join((*parts, b"}")).decode())
 
     def event_args(self, event: str, args: Sequence[Any]) -> Frame:
@@ -73,7 +72,7 @@ class JSONDialect:
             raise TypeError(f"{event}: {type(payload).__qualname__} has no fields to stand beside the type")
         if "type" in fields:
             raise TypeError(f"{event}: a field called 'type' would replace the name of the event")
-        return Frame(msgspec.json.encode({"type": event, **fields}).decode())
+        return Frame(encode_json({"type": event, **fields}).decode())
 
     def read(self, text: str, limits: Limits) -> tuple[str, Json]:
         """Read a client's frame: its type, and its payload (`msgspec.UNSET`: it has none).
@@ -82,32 +81,20 @@ class JSONDialect:
             ProtocolError: if it is no such frame; the text is fit for the client's eyes.
         """
         try:
-            kind, data = self._open(self._decode(text))
-        except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
+            kind, data = self._open(self._reader.read(text, limits))
+        except MalformedJSON:
             raise ProtocolError("not a JSON frame with a type") from None
         # Code points: a name of other letters is longer in bytes, by a factor that is no danger.
         if type(kind) is not str or len(kind) > limits.event_name_bytes:
             raise ProtocolError("not a JSON frame with a type")
-        # The length, or brackets that are counted, rule deep nesting out for nearly every frame.
-        if len(text) > 2 * _MAX_NESTING and text.count("{") + text.count("[") > _MAX_NESTING:
-            if _deep(data, _MAX_NESTING):
-                raise ProtocolError("nested too deeply")
         return kind, data
 
 
 class FlatJSONDialect(JSONDialect):
     """As `JSONDialect`, but a client's fields stand beside the type: `{"type": "join_job", "jobId": "7"}`."""
 
-    _decode = msgspec.json.Decoder(dict[str, Any]).decode
+    _reader = JSONReader(dict[str, Any])
 
     @staticmethod
     def _open(frame: Any) -> tuple[Json, Json]:
         return frame.pop("type", None), frame
-
-
-def _deep(value: Json, levels: int) -> bool:
-    if isinstance(value, dict):
-        return levels == 0 or any(_deep(item, levels - 1) for item in value.values())
-    if isinstance(value, list):
-        return levels == 0 or any(_deep(item, levels - 1) for item in value)
-    return False

@@ -15,8 +15,8 @@ TOO_MANY_ATTEMPTS: Final = "too many attempts"
 TOO_MUCH_CONTROL: Final = "too many frames without an event"
 """The same for the budget of control frames."""
 
-# Surrogates are half characters, which no encoding can carry.
-_CONTROL_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+# U+FFFD stands for half a surrogate pair in what clients send: two names that differ in it must not become one.
+_NOT_IN_NAMES = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffd]")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,6 +31,9 @@ class Limits:
 
     message_bytes: int = 1_000_000
     """Largest message (attachments included) or POST a client may send, in bytes. Over: 1009, or HTTP 413."""
+    message_parts: int = 50_000
+    """Lists and objects in one message of a client; of numbers with an exponent, if there are many, each counts as two
+    of them (see "What one message may hold" in the page on concepts). Over: closed."""
     publication_bytes: int = 4_000_000
     """Largest broadcast payload, in bytes. Over: `PayloadTooLarge` at the publisher."""
     outbox_bytes: int = 1_048_576
@@ -104,7 +107,7 @@ def room_text(room: object, limits: Limits, argument: str = "room") -> str:
 
 
 def check_room_name(room: object, limits: Limits) -> None:
-    """Refuse a room name no host means: empty, too long, or with control characters.
+    """Refuse a room name no host means: empty, too long, with control characters, or with damaged ones (U+FFFD).
 
     Raises:
         InvalidMessage: with a message that says which.
@@ -113,5 +116,5 @@ def check_room_name(room: object, limits: Limits) -> None:
         raise InvalidMessage("a room name is a non-empty string")
     if len(room) > limits.room_name_bytes or len(room.encode("utf-8", "surrogatepass")) > limits.room_name_bytes:
         raise InvalidMessage(f"a room name has at most {limits.room_name_bytes} bytes")
-    if _CONTROL_CHARACTERS.search(room):
-        raise InvalidMessage("a room name has no control characters")
+    if _NOT_IN_NAMES.search(room):
+        raise InvalidMessage("a room name has no control characters, and no U+FFFD or half a surrogate pair")

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from asgi_realtime.errors import ProtocolError
 from asgi_realtime.event_names import RESERVED
+from asgi_realtime.json_text import MAX_NESTING
 from asgi_realtime.limits import Limits
 from asgi_realtime.messages import Frame, Json
+from asgi_realtime.socketio import packets
 from asgi_realtime.socketio.dialect import SocketIODialect
 from asgi_realtime.socketio.packets import (
-    MAX_NESTING,
     Ack,
     Connect,
     Disconnect,
@@ -21,11 +22,16 @@ from asgi_realtime.socketio.packets import (
     InboundPacket,
     PacketType,
     PartialPacket,
-    decode,
     encode,
+    read_header,
 )
 
 LIMITS = Limits()
+
+
+def decode(text: str, limits: Limits) -> InboundPacket | PartialPacket:
+    """Read a message as a session does that allows its packet."""
+    return packets.decode(text, read_header(text, limits), limits)
 
 
 def decode_frame(frame: Frame, limits: Limits = LIMITS) -> InboundPacket:

@@ -20,6 +20,7 @@ from asgi_realtime.limits import TOO_MUCH_CONTROL
 from asgi_realtime.messages import Frame, Handshake
 from asgi_realtime.outbox import Outbox
 from asgi_realtime.settings import Settings
+from asgi_realtime.text import repaired
 
 logger = logging.getLogger("asgi_realtime")
 
@@ -207,7 +208,7 @@ class Session:
     def _begin_to_end(self, reason: str, code: int, text: str) -> None:
         self._state = State.CLOSING
         self._reason = reason
-        self._close = (code, text)
+        self._close = (code, repaired(text))
         self.outbox.seal()
         self._owner.closing(self)
         self._signal()

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
-
 from asgi_realtime import catalogue
 from asgi_realtime.event_names import check_not_reserved, event_text
 from asgi_realtime.messages import Frame, Json
@@ -69,11 +67,11 @@ class SocketIODialect:
 
     def connect(self, data: Json) -> Frame:
         """Let the client in. `data` is an object with its `sid`, and a `pid` where it may recover."""
-        return encode(PacketType.CONNECT, self.namespace, msgspec.json.encode(data).decode())
+        return encode(PacketType.CONNECT, self.namespace, catalogue.encode_json(data).decode())
 
     def connect_error(self, data: Json) -> Frame:
         """Refuse the client. `data` is an object with a `message`, and optionally `data` for programs."""
-        return encode(PacketType.CONNECT_ERROR, self.namespace, msgspec.json.encode(data).decode())
+        return encode(PacketType.CONNECT_ERROR, self.namespace, catalogue.encode_json(data).decode())
 
     def disconnect(self) -> Frame:
         """Put the client out of the namespace; the transport may stay."""
@@ -81,4 +79,4 @@ class SocketIODialect:
 
 
 def _quote(text: str) -> str:
-    return msgspec.json.encode(text).decode()
+    return catalogue.encode_json(text).decode()

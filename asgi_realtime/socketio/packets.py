@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Sequence
-from typing import Any, TypeAlias
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
 from asgi_realtime.errors import ProtocolError
 from asgi_realtime.event_names import RESERVED
+from asgi_realtime.json_text import JSONReader
 from asgi_realtime.limits import Limits
 from asgi_realtime.messages import Frame, Json
-
-MAX_NESTING = 64
-"""Deepest payload accepted, in lists and objects, so that code which recurses over one cannot fail."""
 
 
 class PacketType(enum.IntEnum):
@@ -71,17 +69,18 @@ InboundPacket: TypeAlias = Connect | Disconnect | Event | Ack
 class PartialPacket:
     """An event or ack some of whose attachments have not arrived yet. They follow it in order."""
 
-    __slots__ = ("_arrived", "_packet", "_places", "_room")
+    __slots__ = ("_packet", "_places", "_room", "missing")
 
-    def __init__(self, packet: Event | Ack, places: list[tuple[Any, Any]], room: int) -> None:
+    def __init__(self, packet: Event | Ack | None, places: list[tuple[Any, Any]], room: int) -> None:
         """`room` is what is left for attachments, in bytes: a packet is one message to its receiver."""
         self._packet = packet
         self._places = places
-        self._arrived = 0
         self._room = room
+        self.missing = len(places)
+        """Attachments that have yet to come."""
 
     def add(self, attachment: bytes) -> Event | Ack | None:
-        """Put the next attachment into its place. Returns the packet once it is whole.
+        """Put the next attachment into its place. Returns the packet once it is whole; None too for one to ignore.
 
         Raises:
             ProtocolError: if the packet, with its attachments, is over `Limits.message_bytes`.
@@ -89,56 +88,88 @@ class PartialPacket:
         self._room -= len(attachment)
         if self._room < 0:
             raise ProtocolError("a packet over the limit with its attachments")
-        container, key = self._places[self._arrived]
+        container, key = self._places[-self.missing]
         container[key] = attachment
-        self._arrived += 1
-        return self._packet if self._arrived == len(self._places) else None
+        self.missing -= 1
+        return None if self.missing else self._packet
 
 
+class Header(NamedTuple):
+    """What a packet is, and for which namespace: enough to refuse it before its payload is looked at."""
+
+    kind: str
+    namespace: str
+    attachments: int | None
+    """None: the packet's type has none."""
+    ack_id: int | None
+    start: int
+    """Where the payload begins."""
+
+
+_PLAIN_EVENT = Header("2", "/", None, None, 1)
 # <type>[<attachments>-][<namespace>,][<ack id>]<payload>; a namespace may end the packet. JavaScript
 # counts to 2**53, which has 16 digits: a longer ack id runs into the payload and fails there.
 _HEADER = re.compile(r"([0-6])(?:([0-9]{1,9})-)?(?:(/[^,]*),?)?([0-9]{0,16})")
-_ESCAPE = re.compile(
-    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[dD][89a-fA-F][0-9a-fA-F]{2}|.)", re.DOTALL
-)
-_decode_json = msgspec.json.Decoder().decode
+_payload = JSONReader()
 
 
-def decode(text: str, limits: Limits) -> InboundPacket | PartialPacket:
-    """Decode one text message of a client.
+def read_header(text: str, limits: Limits) -> Header:
+    """Read the part of a text message in front of its payload.
+
+    Raises:
+        ProtocolError: if it is none of a packet that a client may send, or is over a limit.
+    """
+    if text.startswith("2["):  # what most of them are
+        return _PLAIN_EVENT
+    found = _HEADER.match(text)
+    if found is None:
+        raise ProtocolError("unknown packet type")
+    kind, count, namespace, ack_id = found.groups()
+    if (kind == "0" or kind == "1" or kind == "4") and (count is not None or ack_id):
+        raise ProtocolError("an attachment count or ack id where none belongs")
+    if kind == "4":
+        raise ProtocolError("a CONNECT_ERROR from a client")
+    if (count is not None) is not (kind > "3"):
+        raise ProtocolError("an attachment count on a packet without attachments, or the reverse")
+    attachments = None if count is None else int(count)
+    if attachments is not None and attachments > limits.attachments:
+        raise ProtocolError("too many attachments")
+    if (kind == "3" or kind == "6") and not ack_id:
+        raise ProtocolError("an ACK without an id")
+    namespace = "/" if namespace is None else _check_namespace(namespace, limits)
+    return Header(kind, namespace, attachments, int(ack_id) if ack_id else None, found.end())
+
+
+def decode(text: str, header: Header, limits: Limits) -> InboundPacket | PartialPacket:
+    """Decode one text message of a client, whose header has been read.
 
     Raises:
         ProtocolError: for everything that is not a packet a client may send, or is over a limit.
     """
-    if text.startswith("2["):  # what most of them are
-        return _decode_event("/", "", text[1:], limits)
-    header = _HEADER.match(text)
-    if header is None:
-        raise ProtocolError("unknown packet type")
-    kind, count, namespace, ack_id = header.groups()
-    namespace = "/" if namespace is None else _check_namespace(namespace, limits)
-    body = text[header.end() :]
+    kind, namespace, count, ack_id, start = header
+    body = text[start:]
     if kind == "2" or kind == "5":
         packet: Event | Ack = _decode_event(namespace, ack_id, body, limits)
     elif kind == "3" or kind == "6":
-        packet = _decode_ack(namespace, ack_id, body)
-    elif count is not None or ack_id:
-        raise ProtocolError("an attachment count or ack id where none belongs")
+        packet = _decode_ack(namespace, ack_id, body, limits)
     elif kind == "0":
         return _decode_connect(namespace, body, limits)
-    elif kind == "1" and not body:
-        return Disconnect(namespace)
+    elif body:
+        raise ProtocolError("a DISCONNECT with a payload")
     else:
-        raise ProtocolError("a DISCONNECT with a payload" if kind == "1" else "a CONNECT_ERROR from a client")
-
-    if (count is not None) is not (kind > "3"):
-        raise ProtocolError("an attachment count on a packet without attachments, or the reverse")
+        return Disconnect(namespace)
     if count is None:
         return packet
-    if int(count) > limits.attachments:
-        raise ProtocolError("too many attachments")
-    places = _find_places(packet.args, int(count))
+    places = _find_places(packet.args, count)
     return PartialPacket(packet, places, limits.message_bytes - len(text)) if places else packet
+
+
+def ignore(text: str, header: Header, limits: Limits) -> PartialPacket | None:
+    """What stands for a packet that is not to be decoded, while its attachments come. None: it has none."""
+    if not header.attachments:
+        return None
+    places: list[tuple[Any, Any]] = [({}, number) for number in range(header.attachments)]
+    return PartialPacket(None, places, limits.message_bytes - len(text))
 
 
 def _check_namespace(namespace: str, limits: Limits) -> str:
@@ -154,14 +185,14 @@ def _decode_connect(namespace: str, body: str, limits: Limits) -> Connect:
         return Connect(namespace)
     if len(body) > limits.handshake_bytes or len(body.encode("utf-8", "replace")) > limits.handshake_bytes:
         raise ProtocolError("a CONNECT payload over the limit")
-    auth = _decode_payload(body)
+    auth = _payload.read(body, limits)
     if type(auth) is not dict:
         raise ProtocolError("a CONNECT payload that is not an object")
     return Connect(namespace, auth)
 
 
-def _decode_event(namespace: str, ack_id: str, body: str, limits: Limits) -> Event:
-    args = _decode_payload(body)
+def _decode_event(namespace: str, ack_id: int | None, body: str, limits: Limits) -> Event:
+    args = _payload.read(body, limits)
     if type(args) is not list or not args:
         raise ProtocolError("an EVENT payload that is not an array with a name")
     name = args.pop(0)
@@ -169,55 +200,15 @@ def _decode_event(namespace: str, ack_id: str, body: str, limits: Limits) -> Eve
         raise ProtocolError("an event name that is reserved or not a string")
     if len(name) > limits.event_name_bytes or (not name.isascii() and len(name.encode()) > limits.event_name_bytes):
         raise ProtocolError("an event name over the limit")
-    return Event(namespace, name, args, int(ack_id) if ack_id else None)
+    return Event(namespace, name, args, ack_id)
 
 
-def _decode_ack(namespace: str, ack_id: str, body: str) -> Ack:
-    args = _decode_payload(body)
+def _decode_ack(namespace: str, ack_id: int | None, body: str, limits: Limits) -> Ack:
+    args = _payload.read(body, limits)
     if type(args) is not list:
         raise ProtocolError("an ACK payload that is not an array")
-    if not ack_id:
-        raise ProtocolError("an ACK without an id")
-    return Ack(namespace, int(ack_id), args)
-
-
-def _decode_payload(body: str) -> Json:
-    try:
-        try:
-            payload = _decode_json(body)
-        except msgspec.DecodeError:
-            # A JavaScript string cut in the middle of an emoji is sent as half a surrogate pair, which
-            # is no text. Whoever typed it did nothing wrong: the half becomes U+FFFD.
-            repaired = _ESCAPE.sub(_repair_escape, body)
-            if repaired == body:
-                raise
-            payload = _decode_json(repaired)
-    except (msgspec.DecodeError, UnicodeEncodeError):
-        raise ProtocolError("a payload that is not JSON") from None
-    except RecursionError:
-        raise ProtocolError("a payload nested too deeply") from None
-    # The length, or brackets that are counted, rule deep nesting out for nearly every packet.
-    if len(body) > 2 * MAX_NESTING and body.count("[") + body.count("{") > MAX_NESTING and _is_too_deep(payload):
-        raise ProtocolError("a payload nested too deeply")
-    return payload
-
-
-def _repair_escape(escape: re.Match[str]) -> str:
-    lone = escape.end() - escape.start() == len("\\ud800")
-    return "\\ufffd" if lone else escape[0]
-
-
-def _is_too_deep(payload: Json) -> bool:
-    level = [payload]
-    for _ in range(MAX_NESTING):
-        inner: list[Json] = []
-        for container in level:
-            values = container.values() if type(container) is dict else container
-            inner.extend(value for value in values if type(value) in (dict, list))
-        if not inner:
-            return False
-        level = inner
-    return True
+    assert ack_id is not None  # or `read_header` would have refused it
+    return Ack(namespace, ack_id, args)
 
 
 def _find_places(args: list[Json], count: int) -> list[tuple[Any, Any]]:
@@ -229,17 +220,27 @@ def _find_places(args: list[Json], count: int) -> list[tuple[Any, Any]]:
     containers: list[Any] = [args]
     while containers:
         container = containers.pop()
-        for key, value in container.items() if type(container) is dict else enumerate(container):
+        for key, value in _inner_containers(container):
             if type(value) is dict and value.get("_placeholder") is True:
                 number = value.get("num")
                 if type(number) is not int or not 0 <= number < count or number in places:
                     raise ProtocolError("a placeholder for no attachment, or for one placed already")
                 places[number] = (container, key)
-            elif type(value) is dict or type(value) is list:
+            else:
                 containers.append(value)
     if len(places) != count:
         raise ProtocolError("an attachment without a placeholder")
     return [places[number] for number in range(count)]
+
+
+def _inner_containers(container: Any) -> Iterable[tuple[Any, Any]]:
+    """The lists and objects directly in one, with their keys."""
+    values = container.values() if type(container) is dict else container
+    kinds = set(map(type, values))
+    if dict not in kinds and list not in kinds:  # the usual case, and cheap to see however many values there are
+        return ()
+    items = container.items() if type(container) is dict else enumerate(container)
+    return [(key, value) for key, value in items if type(value) is dict or type(value) is list]
 
 
 def encode(

@@ -7,7 +7,15 @@ from collections.abc import Collection
 
 from asgi_realtime.errors import ProtocolError
 from asgi_realtime.limits import Limits
-from asgi_realtime.socketio.packets import Connect, Disconnect, InboundPacket, PartialPacket, decode
+from asgi_realtime.socketio.packets import (
+    Connect,
+    Disconnect,
+    InboundPacket,
+    PartialPacket,
+    decode,
+    ignore,
+    read_header,
+)
 
 
 class _State(enum.Enum):
@@ -46,7 +54,8 @@ class SocketIOSession:
         """Take one Engine.IO message. None: the packet is not whole yet, or is for a closed namespace.
 
         The first packet of a namespace is a `Connect`; events and acks come while it is open only; a
-        `Disconnect` is the last one, and has closed the namespace already.
+        `Disconnect` is the last one, and has closed the namespace already. A payload is decoded only if its
+        packet is allowed: before authentication that is a `Connect`, which has a limit of its own.
 
         Raises:
             ProtocolError: the session is of no more use; its transport is to be closed.
@@ -54,38 +63,50 @@ class SocketIOSession:
         if isinstance(message, str):
             if self._partial is not None:
                 raise ProtocolError("text where an attachment was due")
-            packet = decode(message, self._limits)
+            header = read_header(message, self._limits)
+            if not self._allows(header.kind, header.namespace):
+                self._partial = ignore(message, header, self._limits)
+                return None
+            packet = decode(message, header, self._limits)
             if isinstance(packet, PartialPacket):
                 self._partial = packet
                 return None
-        else:
-            if self._partial is None:
-                raise ProtocolError("an attachment without a packet")
-            whole = self._partial.add(message)
-            if whole is None:
-                return None
+            return self._admitted(packet)
+        partial = self._partial
+        if partial is None:
+            raise ProtocolError("an attachment without a packet")
+        whole = partial.add(message)
+        if not partial.missing:
             self._partial = None
-            packet = whole
-        return self._admit(packet)
+        # In the meantime the namespace may have been closed.
+        return whole if whole is not None and whole.namespace in self._states else None
 
-    def _admit(self, packet: InboundPacket) -> InboundPacket | None:
-        namespace = packet.namespace
+    def _allows(self, kind: str, namespace: str) -> bool:
+        """Whether a packet may be taken. False: it is to be ignored.
+
+        Raises:
+            ProtocolError: the client breaks the rules of its namespaces.
+        """
         state = self._states.get(namespace)
-        if type(packet) is Connect:
+        if kind == "0":
             if state is not None:
                 raise ProtocolError("a CONNECT to a namespace that is connected")
-            if self._closed is not None:
-                self._closed.pop(namespace, None)
-            self._states[namespace] = _State.ASKED
-            return packet
-        if state is None:
-            if self._closed is not None and namespace in self._closed:
-                return None
-            raise ProtocolError("a packet for a namespace never connected")
-        if type(packet) is Disconnect:
-            self.disconnected(namespace)
-        elif state is _State.ASKED:
+        elif state is None:
+            if self._closed is None or namespace not in self._closed:
+                raise ProtocolError("a packet for a namespace never connected")
+            return False
+        elif state is _State.ASKED and kind != "1":
             raise ProtocolError("a packet for a namespace whose CONNECT has no answer yet")
+        return True
+
+    def _admitted(self, packet: InboundPacket) -> InboundPacket:
+        """Note what a packet does to its namespace."""
+        if type(packet) is Connect:
+            if self._closed is not None:
+                self._closed.pop(packet.namespace, None)
+            self._states[packet.namespace] = _State.ASKED
+        elif type(packet) is Disconnect:
+            self.disconnected(packet.namespace)
         return packet
 
     def connected(self, namespace: str) -> None:

@@ -29,6 +29,7 @@ from asgi_realtime.messages import Frame, Handshake, Json
 from asgi_realtime.outbox import Outbox
 from asgi_realtime.sinks import Sink
 from asgi_realtime.stock_reading import guard
+from asgi_realtime.text import repaired
 from asgi_realtime.turns import Turn
 from asgi_realtime.websocket.newcomers import Newcomers
 from asgi_realtime.writer import Writer
@@ -348,7 +349,7 @@ class WebSocketClient:
 
     def _finish(self, code: int, reason: str, ended_by: str) -> None:
         if self._end is None:
-            self._end, self._ended_by = (code, reason), ended_by
+            self._end, self._ended_by = (code, repaired(reason)), ended_by
             if self._interrupt is not None:
                 self._interrupt()
             else:

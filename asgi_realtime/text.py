@@ -1,0 +1,29 @@
+"""Text that may hold half a surrogate pair.
+
+JavaScript cuts strings between UTF-16 code units. A string that is cut in the middle of an emoji ends with half a
+surrogate pair, which UTF-8 cannot carry. In text that is sent or received the half becomes U+FFFD, the replacement
+character. An id with such a half is refused, because two ids must not become one.
+"""
+
+from __future__ import annotations
+
+
+def repair(text: str) -> str:
+    """Replace each half of a surrogate pair by U+FFFD, and join two that belong together."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def repaired(text: str) -> str:
+    """The text itself if UTF-8 can carry it, else with `repair`."""
+    return text if is_whole(text) else repair(text)
+
+
+def is_whole(text: str) -> bool:
+    """Whether UTF-8 can carry the text."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

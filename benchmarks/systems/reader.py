@@ -1,0 +1,108 @@
+"""An app that takes any message, and says what that cost: processor time, memory, and how long others had to wait."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import resource
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from asgi_realtime import (
+    Connection,
+    EventsGateway,
+    FlatJSONDialect,
+    Limits,
+    RealtimeMiddleware,
+    Settings,
+    SocketIOGateway,
+    WebSocketGateway,
+    on,
+)
+from asgi_realtime.gateways.base import Gateway
+
+SETTINGS = Settings(
+    jwt_secret="a secret for measurements, long enough",
+    limits=Limits(event_rate=1e6, event_burst=1_000_000, user_event_rate=1e6, user_event_burst=1_000_000),
+)
+_INTERVAL = 0.002
+
+
+class _Probe:
+    """Looks at the clock all the time: how late it is, is how long the loop was held."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._due = 0.0
+        self.longest = 0.0
+        self._again()
+
+    def _again(self) -> None:
+        self._due = self._loop.time() + _INTERVAL
+        self._loop.call_at(self._due, self._look)
+
+    def _look(self) -> None:
+        self.longest = max(self.longest, self._loop.time() - self._due)
+        self._again()
+
+
+class _Taking(Gateway):
+    @on("take")
+    async def take(self, value: Any) -> None:
+        """Do nothing with it."""
+
+    @on("echo")
+    async def echo(self, value: Any, connection: Connection) -> None:
+        """Send it back."""
+        await connection.send("echo", value)
+
+    @on("numbers")
+    async def numbers(self, value: list[Any]) -> None:
+        """Have it validated."""
+
+
+class _SocketIO(_Taking, SocketIOGateway):
+    pass
+
+
+class _JSON(_Taking, WebSocketGateway):
+    pass
+
+
+class _FlatJSON(_Taking, WebSocketGateway):
+    wire = FlatJSONDialect()
+
+
+def _figures(request: Request) -> JSONResponse:
+    probe: _Probe = request.app.state.probe
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    figures = {
+        "cpu": time.process_time(),
+        "longest": probe.longest,
+        "peak": int(status["VmHWM"].split()[0]),
+        "now": int(status["VmRSS"].split()[0]),
+        "user": resource.getrusage(resource.RUSAGE_SELF).ru_utime,
+    }
+    probe.longest = 0.0
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is from now on
+    return JSONResponse(figures)
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(served: Starlette) -> AsyncIterator[None]:
+    served.state.probe = _Probe()
+    yield
+
+
+app = RealtimeMiddleware(
+    Starlette(routes=[Route("/figures", _figures)], lifespan=_lifespan),
+    gateways=[_SocketIO("/"), EventsGateway(), _JSON("/json"), _FlatJSON("/flat")],
+    settings=SETTINGS,
+)
