@@ -13,6 +13,7 @@ from uuid import UUID
 import msgspec
 
 from asgi_realtime.errors import InvalidId
+from asgi_realtime.text import is_whole
 
 Id: TypeAlias = str | int | UUID
 """What is accepted where an id is asked for: the forms that databases have ids in."""
@@ -22,8 +23,8 @@ def id_text(value: object, argument: str) -> str:
     """The text of an id. `argument` is the name that an error says.
 
     Raises:
-        InvalidId: for anything but a str, an int or a UUID (a bool is none of them), or for an empty text. It is
-            a `TypeError`; and a client that sent the value is told `INVALID_MESSAGE`.
+        InvalidId: for anything but a str, an int or a UUID (a bool is none of them), for an empty text, or one with
+            half a surrogate pair. It is a `TypeError`; and a client that sent the value is told `INVALID_MESSAGE`.
     """
     if type(value) is str:
         text = value
@@ -37,6 +38,8 @@ def id_text(value: object, argument: str) -> str:
         raise InvalidId(f"{argument} must be a str, an int or a UUID, not {type(value).__qualname__}{_remedy(value)}")
     if not text:
         raise InvalidId(f"{argument} must not be empty")
+    if not is_whole(text):
+        raise InvalidId(f"{argument} must not have half a surrogate pair in it")
     return text
 
 
@@ -84,7 +87,7 @@ def put_texts(struct: msgspec.Struct, *fields: str) -> None:
     """
     for field in fields:
         value = getattr(struct, field)
-        if type(value) is not str or not value:
+        if type(value) is not str or not value or not value.isascii():
             msgspec.structs.force_setattr(struct, field, id_from_host(value, field))
 
 

@@ -22,6 +22,7 @@ from asgi_realtime.gateways.replies import Complaint, NewToken
 from asgi_realtime.json_dialect import JSONDialect
 from asgi_realtime.limits import Limits
 from asgi_realtime.messages import Frame, Handshake, Json
+from asgi_realtime.text import is_whole
 
 _CLOSE_CODES = {"TOO_LARGE": 1009, "INTERNAL": 1013, "RATE_LIMITED": 1013}
 
@@ -82,7 +83,7 @@ class WebSocketGateway(Gateway):
         Raises:
             ConfigurationError: if the path is not absolute, or a timeout is not greater than 0.
         """
-        if not path.startswith("/") or path == "/":
+        if not path.startswith("/") or path == "/" or not is_whole(path):
             raise ConfigurationError(f"WebSocketGateway({path!r}): a path looks like /chat")
         for name, value in (("auth_timeout", auth_timeout), ("idle_timeout", idle_timeout)):
             if value is not None and not value > 0:
