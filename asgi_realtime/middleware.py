@@ -144,6 +144,8 @@ class RealtimeMiddleware:
             if failed is not None and (is_gateway or not isinstance(failed.error, OtherLoop)):
                 await failed(scope, receive, send)
                 return
+        if is_gateway:
+            realtime.signals.listen(send)
         if is_engineio:
             await realtime.engineio(scope, receive, send)
         elif is_gateway:

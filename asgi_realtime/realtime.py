@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Sequence
 from types import TracebackType
@@ -15,6 +16,7 @@ from asgi_realtime.engineio.server import EngineIO
 from asgi_realtime.engineio.session import Session
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.failed_start import FailedStart
+from asgi_realtime.frame_writing import FLUSH_SECONDS
 from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.gateways.parts import Parts
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
@@ -125,7 +127,7 @@ class Realtime:
         self._bound: asyncio.AbstractEventLoop | None = None
         self._changing: asyncio.Future[None] | None = None
         self._threads = HostThreads(self.settings.host_threads)
-        self._signals = ShutdownSignals(self.engineio.close_polls)
+        self.signals = ShutdownSignals(self._tell_clients)
         self._mount()
 
     def _mount(self) -> None:
@@ -257,7 +259,7 @@ class Realtime:
                 endpoint.start()
             await self.broker.start(self.hub)
             await self.presence.start(self._offline)
-            self._signals.install()
+            self.signals.install()
             for mounted in self.gateways:
                 if isinstance(mounted, Gateway):
                     await mounted.call_on_start()
@@ -287,12 +289,10 @@ class Realtime:
             changing.set_result(None)
 
     async def _end(self) -> None:
-        self._signals.remove()
+        self.signals.remove()
         try:
             async with asyncio.timeout(self.settings.drain_timeout):
-                await asyncio.gather(
-                    self.engineio.aclose(), *[endpoint.aclose() for endpoint in self.websockets.values()]
-                )
+                await self._close_clients()
                 await self.tasks.idle()  # handlers that have begun, and the host's `on_disconnect`
         except TimeoutError:
             self.metrics.count("drain_timeouts_total")
@@ -303,6 +303,15 @@ class Realtime:
         await self.broker.stop()
         self.broadcaster.unbind()
         self._bound = None
+
+    async def _close_clients(self) -> None:
+        await asyncio.gather(self.engineio.aclose(), *[endpoint.aclose() for endpoint in self.websockets.values()])
+
+    async def _tell_clients(self) -> None:
+        """Close every client before the server does it in its own way, and open no more."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(FLUSH_SECONDS, self.settings.drain_timeout)):
+                await self._close_clients()
 
     async def __aenter__(self) -> Realtime:
         await self.start()

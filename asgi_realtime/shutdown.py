@@ -1,34 +1,50 @@
-"""Hearing that the server is about to stop while its requests still wait for us."""
+"""Hearing that the server is about to stop, before it does."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import logging
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from types import FrameType
-from typing import Any
+from typing import Any, Final, TypeAlias
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from starlette.types import Send
+
+from asgi_realtime.stock_hypercorn import recognise
+
+logger: Final = logging.getLogger("asgi_realtime")
+
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+_Handler: TypeAlias = Callable[[int, FrameType | None], Any]
 
 
 class ShutdownSignals:
-    """Calls `stopping` on the event loop when the process is told to stop, then whoever was to be told before.
+    """Has clients told when the process is told to stop, and then calls the handler that was there before.
 
-    Servers end the lifespan only once every request has been answered, and a long-poll is a request
-    that waits for us: without this each would wait for the other. Signals that nobody in Python
-    handles are left alone, and so is everything outside the main thread.
+    Servers end the lifespan after every request has been answered and every WebSocket has been
+    closed in the server's own way. A long-poll is a request that waits for us, and some servers
+    close WebSockets without a code. So `tell` runs first, on the event loop; it must end soon. A
+    second signal is passed on at once. Signals that nobody in Python handles are left alone, and so
+    is everything outside the main thread.
+
+    Hypercorn's worker processes get no signal: `listen` hears of their end.
     """
 
-    def __init__(self, stopping: Callable[[], None]) -> None:
-        self._stopping = stopping
-        self._before: dict[int, Callable[[int, FrameType | None], Any]] = {}
+    def __init__(self, tell: Callable[[], Awaitable[None]]) -> None:
+        self._tell = tell
+        self._before: dict[int, _Handler] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._held: list[tuple[int, FrameType | None]] = []
+        self._telling: asyncio.Task[None] | None = None
+        self._watch: asyncio.Task[None] | None = None
 
     def install(self) -> None:
         """Listen, on the running event loop."""
-        self._loop = None
+        self._loop = self._telling = self._watch = None
+        self._held.clear()
         if threading.current_thread() is not threading.main_thread():
             return
         self._loop = asyncio.get_running_loop()
@@ -41,17 +57,51 @@ class ShutdownSignals:
                 signal.signal(number, self._heard)
 
     def remove(self) -> None:
-        """Put back what was there, where nobody has replaced us."""
+        """Put back what was there, where nobody has replaced us. A signal that is held is passed on."""
+        for task in (self._telling, self._watch):
+            if task is not None:
+                task.cancel()
+        self._telling = self._watch = None
+        self._pass_on()
         for number, before in self._before.items():
             if signal.getsignal(number) == self._heard:
                 signal.signal(number, before)
         self._before.clear()
         self._loop = None
 
+    def listen(self, send: Send) -> None:
+        """Hear of the server's end through the ASGI `send` of a request, where the server is hypercorn."""
+        if self._watch is None and (stream := recognise(send)) is not None and stream.stopping is not None:
+            self._watch = asyncio.create_task(self._until(stream.stopping), name="wait for the server's end")
+
+    async def _until(self, stopping: Callable[[], Awaitable[None]]) -> None:
+        await stopping()
+        await self._run()
+
     def _heard(self, number: int, frame: FrameType | None) -> None:
-        if self._loop is not None:
-            with contextlib.suppress(RuntimeError):  # the loop has closed
-                self._loop.call_soon_threadsafe(self._stopping)
-        before = self._before.get(number)
-        if before is not None:
-            before(number, frame)
+        loop, first = self._loop, not self._held
+        self._held.append((number, frame))
+        if first and loop is not None and loop.is_running():
+            loop.call_soon_threadsafe(self._begin)
+        else:
+            self._pass_on()
+
+    def _begin(self) -> None:
+        if self._held and self._telling is None:
+            self._telling = asyncio.create_task(self._run(), name="end of the clients")
+
+    async def _run(self) -> None:
+        try:
+            await self._tell()
+        except Exception:
+            logger.exception("clients could not be told that the server stops")
+        finally:
+            self._telling = None
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        held, self._held = self._held, []
+        for number, frame in held:
+            before = self._before.get(number)
+            if before is not None:
+                before(number, frame)

@@ -358,18 +358,6 @@ async def test_a_server_that_was_stopped_can_start_again(server: EchoServer) -> 
     await server.open()
 
 
-async def test_polls_can_be_ended_before_the_rest(server: EchoServer) -> None:
-    sid = await server.open()
-    poll = await server.start_poll(sid)
-    async with server.connect() as websocket:
-        await websocket.recv()
-        server.engine.close_polls()
-        assert (await poll).text == "1"
-        await websocket.send("4still here")
-        assert await websocket.recv() == "4still here"
-    assert (await server.http.get(server.url, params=POLLING)).status_code == 503
-
-
 async def test_stopping_does_not_wait_long_for_clients_that_do_not_poll(server: EchoServer) -> None:
     await server.open()
     async with asyncio.timeout(3):

@@ -17,6 +17,7 @@ import pytest
 from asgi_realtime import Settings
 from asgi_realtime.auth import create_token
 from asgi_realtime.shutdown import ShutdownSignals
+from tests.waiting import until
 
 SECRET = "a secret that is long enough for a test"
 APP = "from starlette.applications import Starlette\nfrom asgi_realtime import RealtimeMiddleware\n"
@@ -60,19 +61,89 @@ async def test_a_server_with_a_client_that_polls_stops_at_once(
             await server.wait()
 
 
-async def test_what_handled_the_signal_before_handles_it_still() -> None:
-    heard: list[str] = []
-    stopping = asyncio.Event()
-    before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append("before"))
+class Server:
+    """Stands for a server: handles SIGTERM by noting it, while the clients are told."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+        self.told = asyncio.Event()
+        self.error: Exception | None = None
+        self.signals = ShutdownSignals(self._tell)
+
+    async def _tell(self) -> None:
+        self.heard.append("told")
+        if self.error is not None:
+            raise self.error
+        await self.told.wait()
+
+    def handle(self, number: int, frame: object) -> None:
+        self.heard.append("handled")
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    server = Server()
+    before = signal.signal(signal.SIGTERM, server.handle)
+    server.signals.install()
     try:
-        signals = ShutdownSignals(stopping.set)
-        signals.install()
-        os.kill(os.getpid(), signal.SIGTERM)
-        async with asyncio.timeout(5):
-            await stopping.wait()
-        assert heard == ["before"]
-        signals.remove()
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert heard == ["before", "before"]
+        yield server
     finally:
+        server.signals.remove()
+        assert signal.getsignal(signal.SIGTERM) == server.handle
         signal.signal(signal.SIGTERM, before)
+
+
+def terminate() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+async def test_what_handled_the_signal_before_handles_it_after_the_clients_were_told(server: Server) -> None:
+    terminate()
+    await until(lambda: server.heard == ["told"])
+    server.told.set()
+    await until(lambda: server.heard == ["told", "handled"])
+    terminate()
+    await until(lambda: server.heard == ["told", "handled", "told", "handled"])
+
+
+async def test_a_second_signal_is_passed_on_at_once_with_the_first(server: Server) -> None:
+    terminate()
+    await until(lambda: server.heard == ["told"])
+    terminate()
+    assert server.heard == ["told", "handled", "handled"]
+    server.told.set()
+    terminate()
+    await until(lambda: server.heard.count("handled") == 3)
+
+
+async def test_a_signal_that_is_held_is_passed_on_when_the_gateway_stops(server: Server) -> None:
+    terminate()
+    await until(lambda: server.heard == ["told"])
+    server.signals.remove()
+    assert server.heard == ["told", "handled"]
+    terminate()
+    assert server.heard == ["told", "handled", "handled"]
+
+
+def test_a_signal_while_no_event_loop_runs_is_passed_on_at_once() -> None:
+    heard: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+    signals = Server().signals
+
+    async def install() -> None:
+        signals.install()
+
+    try:
+        asyncio.run(install())
+        terminate()
+        assert heard == [signal.SIGTERM]
+    finally:
+        signals.remove()
+        signal.signal(signal.SIGTERM, before)
+
+
+async def test_a_tell_that_fails_does_not_keep_the_signal(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    server.error = RuntimeError("no client can be told")
+    terminate()
+    await until(lambda: "handled" in server.heard)
+    assert "no client can be told" in caplog.text

@@ -89,13 +89,6 @@ class EngineIO:
         self._stopping = False
         self._emptied = asyncio.Event()
 
-    def close_polls(self) -> None:
-        """The server is about to stop: end the sessions whose requests it would wait for, and open no more."""
-        self._stopping = True
-        for session in list(self._sessions.values()):
-            if session.transport == "polling":
-                session.close(1012, "server restart")
-
     async def aclose(self) -> None:
         """Close every session (WebSockets with 1012) and return when all have ended; open no more."""
         self._stopping = True

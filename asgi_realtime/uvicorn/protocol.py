@@ -60,7 +60,9 @@ class WebSocketProtocol(asyncio.Protocol):
     close_timeout: ClassVar[float] = 10.0
     """Seconds a client may take to read what is left and answer a close."""
     shutdown_timeout: ClassVar[float] = 3.0
-    """The same, when the server stops."""
+    """Seconds a client may take to read what is left when the server stops."""
+    answer_timeout: ClassVar[float] = 0.25
+    """Seconds it may take then, once it has read everything, to answer the close."""
 
     transport: asyncio.Transport
     descriptor: int
@@ -143,13 +145,23 @@ class WebSocketProtocol(asyncio.Protocol):
             self._end()
 
     def shutdown(self) -> None:
-        """The server stops: say so (1012), and do not wait long."""
+        """The server stops: say so (1012), and do not wait long for an answer."""
+        if self._parser is None:
+            self.transport.close()
+            return
         if self.is_open:
             self._fail(1012, "", self.shutdown_timeout)
-        elif self._parser is None:
-            self.transport.close()
+        elif self._ended is not None:
+            self._schedule(self.shutdown_timeout)
         elif self._conversation is not None:
             self._conversation.stop()
+            return
+        asyncio.get_running_loop().call_later(self.answer_timeout, self._unanswered)
+
+    def _unanswered(self) -> None:
+        """End a connection on which nothing is left to be written; one with more has its deadline."""
+        if not self.buffered:
+            self.transport.close()
 
     # The ASGI side's
 

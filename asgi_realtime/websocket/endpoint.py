@@ -29,6 +29,7 @@ class WebSocketEndpoint:
         self._newcomers = self._nobody()
         self._over = self._forget  # one method object for all
         self._addresses: Counter[str | None] = Counter()
+        self._stopping = False
         self._emptied: asyncio.Event | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -51,8 +52,11 @@ class WebSocketEndpoint:
             hypercorn.decline_compression()
         try:
             await send({"type": "websocket.accept"})
+            # Accepted first: a browser is shown the code of a close, but nothing of a refused handshake.
+            if self._stopping:
+                await send({"type": "websocket.close", "code": 1012, "reason": "server restart"})
+                return
             if self._full(request.address):
-                # Accepted first: a browser is shown the code of a close, but nothing of a refused handshake.
                 await send({"type": "websocket.close", "code": 1013, "reason": "too many connections"})
                 return
         except OSError:
@@ -99,11 +103,13 @@ class WebSocketEndpoint:
         """Begin on the running event loop. Clients of a loop that ended before they did are forgotten."""
         self._clients.clear()
         self._addresses.clear()
+        self._stopping = False
         self._emptied = None
         self._newcomers = self._nobody()
 
     async def aclose(self) -> None:
-        """Close every connection with 1012."""
+        """Close every connection with 1012, and return when all have ended; accept no more."""
+        self._stopping = True
         for client in tuple(self._clients):
             client.close(1012, "server restart")
         while self._clients:

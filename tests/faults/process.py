@@ -58,6 +58,15 @@ class Process:
                 await asyncio.sleep(0.02)  # its output is a file: there is nothing to be woken by
         self.server = LiveServer(int(listening[1]), self.stop)
 
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
+
+    async def ended(self) -> int:
+        """Wait until it has ended; its exit code, negative for a signal."""
+        async with asyncio.timeout(START_SECONDS):
+            return await self._process.wait()
+
     async def stop(self) -> None:
         """Stop it in good order, and fail if it does not end so."""
         if self._process.returncode is None:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Final
 
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from asgi_realtime import Settings
 from tests.faults.process import Process, target_process
 from tests.faults.target import Target
 from tests.servers import Implementation
 
-_APP: Final = "tests.faults.served:app"
 _ARGUMENTS: Final[dict[Implementation, tuple[str, ...]]] = {
     "uvicorn": ("--port", "0", "--ws", "auto"),
     "uvicorn-wsproto": ("--port", "0", "--ws", "wsproto"),
@@ -21,12 +21,31 @@ _ARGUMENTS: Final[dict[Implementation, tuple[str, ...]]] = {
     "hypercorn": ("--bind", "127.0.0.1:0"),
 }
 
-app: ASGIApp = Target(settings=Settings.from_env()).app
+_target: Final = Target(settings=Settings.from_env())
+app: ASGIApp = _target.app
+
+
+async def busy(scope: Scope, receive: Receive, send: Send) -> None:
+    """The app, which broadcasts to everybody as long as it runs."""
+    broadcasts = asyncio.create_task(_broadcast()) if scope["type"] == "lifespan" else None
+    await app(scope, receive, send)
+    if broadcasts is not None:
+        broadcasts.cancel()
+
+
+async def _broadcast() -> None:
+    while True:
+        await asyncio.sleep(0.002)
+        for gateway in (_target.gateway.name, _target.path.name):
+            if _target.realtime.loop is not None:
+                await _target.realtime.broadcaster.broadcast_to_room("everybody", "event", "x" * 200, gateway=gateway)
 
 
 def served_process(
-    folder: Path, implementation: Implementation, *flags: str, environ: dict[str, str] | None = None
+    folder: Path, implementation: Implementation, *flags: str, app: str = "app", environ: dict[str, str] | None = None
 ) -> AbstractAsyncContextManager[Process]:
-    """Run the app on a server, with more flags of its command line, until the block ends."""
+    """Run an app of this module on a server, with more flags of its command line, until the block ends."""
     module = "hypercorn" if implementation == "hypercorn" else "uvicorn"
-    return target_process(folder, _APP, *_ARGUMENTS[implementation], *flags, module=module, environ=environ)
+    return target_process(
+        folder, f"{__name__}:{app}", *_ARGUMENTS[implementation], *flags, module=module, environ=environ
+    )

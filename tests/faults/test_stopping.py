@@ -1,0 +1,137 @@
+"""A server that is told to stop, under its own command line and in the middle of a fan-out."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from tests.faults.clients import entered
+from tests.faults.process import Process
+from tests.faults.served import served_process
+from tests.raw_websocket import RawWebSocket, open_websocket
+from tests.servers import IMPLEMENTATIONS, Implementation, LiveServer
+from tests.wire.raw import RawClient, SessionClosed
+
+CLIENTS: Final = 4
+"""Of each kind."""
+STOP_SECONDS: Final = 2.5
+"""How long a server may take to stop, with room for a busy machine."""
+SIGNALS: Final = [signal.SIGTERM, signal.SIGINT]
+IO: Final = "/socket.io/?EIO=4&transport=websocket"
+
+
+@asynccontextmanager
+async def websocket(server: LiveServer, path: str, first: str) -> AsyncIterator[ClientConnection]:
+    """A WebSocket whose client has sent its first message, and been broadcast to."""
+    async with connect(server.websocket_url + path, compression=None) as client:
+        await client.send(first)
+        while "event" not in str(await client.recv()):
+            pass
+        yield client
+
+
+async def closed_with(client: ClientConnection) -> int:
+    """Read to the end; the code of the close."""
+    with pytest.raises(ConnectionClosed) as closed:
+        while True:
+            if await client.recv() == "2":
+                await client.send("3")
+    assert closed.value.rcvd is not None, "no close frame"
+    return closed.value.rcvd.code
+
+
+async def last_packet(client: RawClient) -> str:
+    """Poll to the end; "closed" if it was a close packet, otherwise how the request failed."""
+    try:
+        while True:
+            await client.receive()
+    except SessionClosed:
+        return "closed"
+    except Exception as error:
+        return type(error).__name__
+
+
+class Crowd:
+    """Clients of every kind on one server."""
+
+    def __init__(self) -> None:
+        self.websockets: list[ClientConnection] = []
+        self.polling: list[RawClient] = []
+
+    @classmethod
+    @asynccontextmanager
+    async def on(cls, server: LiveServer) -> AsyncIterator[Crowd]:
+        crowd = cls()
+        async with AsyncExitStack() as stack:
+            for number in range(CLIENTS):
+                name = f'{{"name":"{number}"}}'
+                for path, first in ((IO, f"40{name}"), ("/json", f'{{"type":"auth","data":{name}}}')):
+                    crowd.websockets.append(await stack.enter_async_context(websocket(server, path, first)))
+                crowd.polling.append(await stack.enter_async_context(entered(server, f"polling {number}", "polling")))
+            yield crowd
+            stack.pop_all()  # they have been closed
+
+    async def ends(self) -> tuple[set[int], set[str]]:
+        """How the WebSockets and the polling sessions ended."""
+        codes, packets = await asyncio.gather(
+            asyncio.gather(*map(closed_with, self.websockets)), asyncio.gather(*map(last_packet, self.polling))
+        )
+        return set(codes), set(packets)
+
+
+def lines_after(process: Process, start: int) -> list[str]:
+    """What was logged from an offset on, without uvicorn's line for each request."""
+    return [line for line in process.output[start:].splitlines() if " HTTP/1.1" not in line]
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=[number.name for number in SIGNALS])
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+async def test_every_client_is_told_and_nothing_fails(
+    tmp_path: Path, implementation: Implementation, number: signal.Signals
+) -> None:
+    async with served_process(tmp_path, implementation, app="busy") as process, Crowd.on(process.server) as crowd:
+        ends = asyncio.create_task(crowd.ends())
+        logged = len(process.output)
+        begun = time.monotonic()
+        process.signal(number)
+        codes, packets = await ends
+        assert codes == {1012}
+        # Hypercorn closes a connection between two requests as soon as it is told to stop.
+        assert packets == {"closed"} or implementation == "hypercorn"
+        code = await process.ended()
+        assert time.monotonic() - begun < STOP_SECONDS
+        # uvicorn sends itself the signal again once it has stopped.
+        assert code in ({0} if implementation == "hypercorn" else {0, -number})
+        assert len(lines_after(process, logged)) < 10
+        assert "Traceback" not in process.output
+
+
+SILENT: Final = 20
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+async def test_clients_that_do_not_answer_the_close_do_not_hold_up_the_server(
+    tmp_path: Path, implementation: Implementation
+) -> None:
+    async with served_process(tmp_path, implementation) as process, AsyncExitStack() as stack:
+        clients: list[RawWebSocket] = []
+        for number in range(SILENT):
+            path = IO if number % 2 else "/json"
+            clients.append(await stack.enter_async_context(open_websocket(process.server.port, path)))
+        begun = time.monotonic()
+        process.signal(signal.SIGTERM)
+        await process.ended()
+        assert time.monotonic() - begun < STOP_SECONDS
+        for client in clients:
+            async with asyncio.timeout(5):
+                assert (await client.reader.read()).endswith(b"\x88\x10\x03\xf4server restart")
+        assert "Traceback" not in process.output
