@@ -6,6 +6,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from asgi_realtime.engineio.requests import doubled_header
 from asgi_realtime.origins import Headers, OriginPolicy
+from asgi_realtime.trusted_proxies import TrustedProxies
 
 _ALLOW_ORIGIN = b"access-control-allow-origin"
 
@@ -26,9 +27,10 @@ class SharedCORS:
     preflight that the host has no answer to is answered here.
     """
 
-    def __init__(self, app: ASGIApp, policy: OriginPolicy) -> None:
+    def __init__(self, app: ASGIApp, policy: OriginPolicy, proxies: TrustedProxies | None = None) -> None:
         self._app = app
         self._policy = policy
+        self._proxies = proxies or TrustedProxies(())
 
     def concerns(self, scope: Scope) -> bool:
         """Whether the request needs any of this: there is a policy, and a browser asks from some origin."""
@@ -36,7 +38,7 @@ class SharedCORS:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request that it concerns."""
-        host, scheme = header(scope, b"host"), scope.get("scheme", "http")
+        host, scheme = self._proxies.address(scope)
         # Of two origins none is granted anything: a cache or a proxy may have looked at the other one.
         doubled = doubled_header(scope) is not None
         origin = None if doubled else header(scope, b"origin")

@@ -25,6 +25,7 @@ from asgi_realtime.metrics import Metrics
 from asgi_realtime.mounting import Mountable, check_app, refuse_arguments
 from asgi_realtime.realtime import OtherLoop, Realtime
 from asgi_realtime.settings import Settings
+from asgi_realtime.trusted_proxies import TrustedProxies
 
 SCOPE_KEY = "asgi_realtime"
 """Where a scope holds what it came through: `Passed`."""
@@ -88,7 +89,9 @@ class RealtimeMiddleware:
             # the error for a missing lifespan and go on. It is reported when start-up is asked for.
             self._failed = FailedStart(error)
             return
-        self._cors = SharedCORS(app, self._realtime.origins)
+        peers = self._realtime.settings.trusted_proxies
+        self._proxies = TrustedProxies(peers) if peers else None
+        self._cors = SharedCORS(app, self._realtime.origins, self._proxies)
         self._engineio_path = self._realtime.settings.socketio_path
         self._engineio_prefix = self._engineio_path + "/"
         if not self._realtime.serves_socketio:
@@ -146,6 +149,8 @@ class RealtimeMiddleware:
                 return
         if is_gateway:
             realtime.signals.listen(send)
+            if self._proxies is not None:
+                self._proxies.rewrite(scope)
         if is_engineio:
             await realtime.engineio(scope, receive, send)
         elif is_gateway:

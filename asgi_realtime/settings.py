@@ -27,6 +27,7 @@ from asgi_realtime.keys import (
 )
 from asgi_realtime.limits import Limits
 from asgi_realtime.origin_patterns import read_origin, read_regex
+from asgi_realtime.trusted_proxies import read_network
 
 logger = logging.getLogger("asgi_realtime")
 
@@ -80,6 +81,9 @@ class Settings:
     `https://*.example.com`, `http://localhost:*` or `null`; `*`: any, without cookies. Unset: same origin only."""
     cors_origin_regex: str | None = None
     """`MEW_CORS_ORIGIN_REGEX`: a regular expression for more such origins. It must match the whole origin."""
+    trusted_proxies: tuple[str, ...] = ()
+    """`MEW_TRUSTED_PROXIES`: addresses or networks of proxies, comma-separated, whose `X-Forwarded-Host`, `-Port` and
+    `-Proto` say what the own origin is; `*`: any peer's. Unset: nobody's, and the own origin is that of `Host`."""
     events_cors_origin: str = "http://localhost:5173"
     """`CORS_ORIGIN`: one more origin, for the Events gateway alone. Empty: none."""
     ws_auth_token: str | None = _secret()
@@ -156,6 +160,10 @@ class Settings:
                     _check_with(read_origin, name, origin)
         if self.cors_origin_regex is not None:
             _check_with(read_regex, "cors_origin_regex", self.cors_origin_regex)
+
+        for peer in self.trusted_proxies:
+            if peer != "*":
+                _check_with(read_network, "trusted_proxies", peer)
 
     def _check_keys(self) -> None:
         keys = [name for name in ("jwt_secret", "jwt_public_key", "jwks_url") if getattr(self, name)]

@@ -32,6 +32,7 @@ FLOORS = (
             "stand_in",
             "tasks",
             "text",
+            "trusted_proxies",
         ),
         *("threads", "timestamps", "turns"),
     },

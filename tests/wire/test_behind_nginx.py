@@ -1,0 +1,142 @@
+"""Behind a real nginx with the lines of docs/running.md, on a port of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import shutil
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+import websockets
+from starlette.applications import Starlette
+from websockets.asyncio.client import connect
+from websockets.typing import Origin
+
+from asgi_realtime import RealtimeMiddleware, Settings, SocketIOGateway, WebSocketGateway
+from asgi_realtime.auth import create_token
+from tests.servers import IMPLEMENTATIONS, Implementation, LiveServer, Serve
+from tests.wire.node_client import Node
+
+RUNNING = Path(__file__).parents[2] / "docs" / "running.md"
+SETTINGS = Settings(jwt_secret="a secret for tests that is long enough")
+CONFIGURATION = """
+daemon off; master_process off; error_log stderr warn; pid nginx.pid; {user}
+events {{ worker_connections 64; }}
+http {{
+    access_log off;
+    client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
+    uwsgi_temp_path uwsgi; scgi_temp_path scgi;
+    server {{ listen 127.0.0.1:{port}; {location} }}
+}}
+"""
+
+
+def documented_location() -> str:
+    """The page's own lines."""
+    found = re.search(r"```nginx\n(.*?)```", RUNNING.read_text(encoding="utf-8"), re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+@contextlib.asynccontextmanager
+async def nginx(folder: Path, server: LiveServer, location: str) -> AsyncIterator[int]:
+    """The port of an nginx in front of a server."""
+    program = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
+    assert program is not None, "scripts/system-packages installs nginx"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    (folder / "nginx.conf").write_text(
+        CONFIGURATION.format(
+            user="user root;" if os.getuid() == 0 else "",
+            port=port,
+            location=location.replace("http://app:8000", server.url),
+        )
+    )
+    process = await asyncio.create_subprocess_exec(
+        *(program, "-p", str(folder), "-c", str(folder / "nginx.conf")), stderr=asyncio.subprocess.DEVNULL
+    )
+    try:
+        async with asyncio.timeout(10):
+            while True:
+                assert process.returncode is None, "nginx does not take the configuration"
+                with contextlib.suppress(OSError):
+                    socket.create_connection(("127.0.0.1", port), 1).close()
+                    break
+                await asyncio.sleep(0.02)
+        yield port
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
+
+
+def app(settings: Settings = SETTINGS) -> RealtimeMiddleware:
+    return RealtimeMiddleware(
+        Starlette(), gateways=[SocketIOGateway("/"), WebSocketGateway("/news")], settings=settings
+    )
+
+
+async def status_of(port: int, path: str, origin: str) -> int:
+    """101, or the HTTP status of a refused WebSocket."""
+    try:
+        async with connect(f"ws://127.0.0.1:{port}{path}", origin=Origin(origin)) as client:
+            await client.recv()
+            return 101
+    except websockets.InvalidStatus as refused:
+        return refused.response.status_code
+
+
+async def statuses(port: int, origin: str) -> list[int]:
+    """Of polling, a Socket.IO WebSocket, and a JSON gateway."""
+    async with httpx.AsyncClient(timeout=10) as http:
+        polling = await http.get(
+            f"http://127.0.0.1:{port}/socket.io/?EIO=4&transport=polling", headers={"Origin": origin}
+        )
+    return [
+        polling.status_code,
+        await status_of(port, "/socket.io/?EIO=4&transport=websocket", origin),
+        await status_of(port, f"/news?token={create_token('ann', SETTINGS)}", origin),
+    ]
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+async def test_the_own_origin_connects(serve: Serve, implementation: Implementation, tmp_path: Path) -> None:
+    server = await serve(app(), implementation)
+    async with nginx(tmp_path, server, documented_location()) as port:
+        assert await statuses(port, f"http://127.0.0.1:{port}") == [200, 101, 101]
+        for foreign in (f"http://127.0.0.1:{server.port}", "http://127.0.0.1", f"http://localhost:{port}"):
+            assert await statuses(port, foreign) == [403, 403, 403]
+
+
+@pytest.mark.parametrize("transports", [["polling"], ["websocket"], ["polling", "websocket"]])
+async def test_the_stock_client_connects(serve: Serve, node: Node, transports: list[str], tmp_path: Path) -> None:
+    server = await serve(app())
+    async with nginx(tmp_path, server, documented_location()) as port:
+        url = f"http://127.0.0.1:{port}"
+        token = create_token("ann", SETTINGS)
+        await node.connect(url, auth={"token": token}, transports=transports, headers={"Origin": url})
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+async def test_a_proxy_that_has_its_own_host(serve: Serve, implementation: Implementation, tmp_path: Path) -> None:
+    location = documented_location().replace(
+        "proxy_set_header Host $http_host;",
+        "proxy_set_header Host internal.example; proxy_set_header X-Forwarded-Host $host;"
+        "proxy_set_header X-Forwarded-Port $server_port;",
+    )
+    for trusted, expected in ((("127.0.0.1",), [200, 101, 101]), ((), [403, 403, 403])):
+        settings = Settings(jwt_secret=SETTINGS.jwt_secret, trusted_proxies=trusted)
+        server = await serve(app(settings), implementation)
+        folder = tmp_path / json.dumps(len(trusted))
+        folder.mkdir()
+        async with nginx(folder, server, location) as port:
+            assert await statuses(port, f"http://127.0.0.1:{port}") == expected
+            assert await statuses(port, "http://internal.example") == ([403] * 3 if trusted else [200, 101, 101])
