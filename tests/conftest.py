@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 import typing
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -14,6 +15,11 @@ from starlette.types import ASGIApp
 
 from tests.servers import Implementation, LiveServer, Serve, running
 from tests.wire.node_client import Node, node_process
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Leave out what asyncio's debug mode says of slow callbacks: on a busy machine any callback is slow."""
+    logging.getLogger("asyncio").addFilter(lambda record: not str(record.msg).startswith("Executing "))
 
 
 @pytest.fixture

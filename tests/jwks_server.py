@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import select
+import socket
 import threading
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -31,6 +34,64 @@ def jwk(key: KeyPair, kid: str | None, **members: Any) -> dict[str, Any]:
 def sign(key: KeyPair, algorithm: str, claims: Mapping[str, Any], kid: str | None) -> str:
     """A token."""
     return jwt.encode(dict(claims), key, algorithm, headers=None if kid is None else {"kid": kid})
+
+
+class HangingServer:
+    """A provider that sends something and then hangs: `with HangingServer(b"HTTP/1.1 100") as server:`.
+
+    It sends `first`, then one byte of `drip` after the other, a few a second, without an end.
+    """
+
+    def __init__(self, first: bytes = b"", drip: bytes = b"") -> None:
+        self.fetches = 0
+        self._first = first
+        self._drip = drip
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self.answer: bytes | None = None
+        """A whole body to answer with from now on: the provider is well again."""
+        self.cut = threading.Event()
+        """Set when a client has closed its end."""
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._listener.getsockname()[1]}/keys"
+
+    def __enter__(self) -> HangingServer:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stopped.set()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                self.fetches += 1
+                threading.Thread(target=self._hang, args=(client,), daemon=True).start()
+
+    def _hang(self, client: socket.socket) -> None:
+        with client, contextlib.suppress(OSError):
+            client.recv(65_536)
+            if self.answer is not None:
+                client.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + self.answer)
+                return
+            client.sendall(self._first)
+            number = 0
+            while not self._stopped.wait(0.02):
+                if self._drip:
+                    client.sendall(self._drip[number % len(self._drip)].to_bytes())
+                    number += 1
+                elif select.select([client], [], [], 0)[0] and not client.recv(1):
+                    break
+        self.cut.set()
 
 
 class JWKSServer:

@@ -47,6 +47,7 @@ FLOORS = (
         "http_errors",
         "json_text",
         "jwks",
+        "jwks_fetch",
         "origins",
         "revocations",
         "sinks",

@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from asgi_realtime.jwks import JWKS
-from tests.jwks_server import JWKSServer, jwk
+from tests.jwks_server import HangingServer, JWKSServer, jwk
 
 ONE, TWO = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
 RSA = rsa.generate_private_key(65537, 2048)
@@ -82,15 +82,69 @@ async def test_a_new_key_is_found_after_the_cool_down(server: JWKSServer, jwks: 
     assert server.fetches == 2
 
 
-async def test_a_withdrawn_key_ends_with_the_ttl(server: JWKSServer, jwks: JWKS, clock: Clock) -> None:
+async def test_a_withdrawn_key_ends_with_the_fetch_after_the_ttl(server: JWKSServer, jwks: JWKS, clock: Clock) -> None:
     assert await jwks.find("one")
     server.publish(jwk(TWO, "two"))
     clock.now += 299
     assert await jwks.find("one")
+    assert server.fetches == 1
     clock.now += 1
+    assert await jwks.find("one"), "served at once, and the set is fetched behind it"
+    assert await jwks.find("two"), "an unknown key waits for that fetch"
     assert await jwks.find("one") is None
-    assert await jwks.find("two")
     assert server.fetches == 2
+
+
+async def test_a_withdrawn_key_serves_for_no_more_than_a_day(server: JWKSServer, jwks: JWKS, clock: Clock) -> None:
+    assert await jwks.find("one")
+    server.publish(jwk(TWO, "two"))
+    clock.now += 300 + 24 * 3600
+    assert await jwks.find("one") is None
+    assert server.fetches == 2
+
+
+async def test_a_known_key_never_waits_for_a_provider_that_hangs(server: JWKSServer, jwks: JWKS, clock: Clock) -> None:
+    assert await jwks.find("one")
+    server.open.clear()
+    clock.now += 300
+    for _ in range(100):
+        finding = jwks.find("one")
+        with pytest.raises(StopIteration) as found:
+            finding.send(None)  # it has an answer without having waited for anything
+        assert found.value.value is not None
+    await asyncio.to_thread(server.requested.wait)
+    server.open.set()
+    assert server.fetches == 2
+
+
+HANGING = {
+    "silence": (b"", b""),
+    "half a status line": (b"HTTP/1.1 20", b""),
+    "100 Continue and nothing": (b"HTTP/1.1 100 Continue\r\n\r\n", b""),
+    "100 Continue for ever": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "a header that drips": (b"HTTP/1.1 200 OK\r\nX: ", b"x"),
+    "a body that drips": (b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", b" "),
+    "a body that stops": (b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"keys"', b""),
+    "chunks that drip": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+}
+
+
+@pytest.mark.parametrize("kind", HANGING)
+async def test_a_fetch_has_an_end_and_the_next_one_succeeds(
+    kind: str, server: JWKSServer, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    with HangingServer(*HANGING[kind]) as hanging:
+        jwks = JWKS(hanging.url, cooldown=30, timeout=0.5, ttl=300, clock=clock)
+        async with asyncio.timeout(5):  # ten times as long as it may take
+            found = await asyncio.gather(*(jwks.find("one") for _ in range(100)))
+        assert not any(found)
+        assert hanging.fetches == 1
+        assert await asyncio.to_thread(hanging.cut.wait, 5), "the connection is cut, so that its thread ends"
+        assert [record.levelname for record in caplog.records] == ["WARNING"]
+        hanging.answer = server.body
+        assert await jwks.find("one") is None, "the cool-down lasts"
+        clock.now += 30
+        assert await jwks.find("one")
 
 
 async def test_old_keys_stay_good_while_the_endpoint_is_down(
@@ -100,10 +154,10 @@ async def test_old_keys_stay_good_while_the_endpoint_is_down(
     server.down()
     clock.now += 300
     with caplog.at_level(logging.WARNING, "asgi_realtime"):
-        found = await asyncio.gather(*(jwks.find("one") for _ in range(100)))
-    assert all(found)
+        assert all(await asyncio.gather(*(jwks.find("one") for _ in range(100))))
+        assert await jwks.find("two") is None  # which waits for the fetch
+        assert all(await asyncio.gather(*(jwks.find("one") for _ in range(100))))
     assert len(caplog.records) == 1
-    assert await jwks.find("two") is None
 
 
 async def test_an_endpoint_that_is_down_at_first_is_asked_again_after_the_cool_down(
@@ -143,11 +197,13 @@ async def test_garbage_changes_nothing(
     assert await jwks.find("one")
     good, server.body = server.body, body
     clock.now += 300
+    assert await jwks.find("unknown") is None  # which waits for the fetch
     assert await jwks.find("one")
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert len(caplog.text) < 500
     server.body = good
     clock.now += 30
+    assert await jwks.find("unknown") is None
     assert await jwks.find("one")
     assert server.fetches == 3
 
@@ -212,8 +268,7 @@ def test_a_fetch_that_a_stopped_event_loop_left_behind_is_forgotten(
     stopped.run_until_complete(leave())
     stopped.close()
     server.open.set()
-    clock.now += 30
-    assert asyncio.run(jwks.find("one")) is not None
+    assert asyncio.run(jwks.find("one")) is not None, "the cool-down of a fetch that arrives nowhere does not count"
     assert server.fetches == 2
 
 
