@@ -61,8 +61,8 @@ class Settings:
     jwks_timeout: float = 5.0
     """`MEW_JWKS_TIMEOUT`: seconds a whole fetch of the JWKS may take. Then logins that wait for it are refused."""
     jwks_ttl: float = 300.0
-    """`MEW_JWKS_TTL`: seconds after which the next login has the JWKS fetched again. Until that succeeds, the old keys stay
-    good."""
+    """`MEW_JWKS_TTL`: seconds after which the next login has the JWKS fetched again. Until that succeeds, the old keys
+    stay good."""
     jwt_algorithms: tuple[str, ...] = ()
     """`MEW_JWT_ALGORITHMS`: accepted algorithms, comma-separated. Default: those that fit the configured key."""
     jwt_audience: str | None = None
