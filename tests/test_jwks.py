@@ -106,6 +106,7 @@ async def test_a_withdrawn_key_serves_for_no_more_than_a_day(server: JWKSServer,
 async def test_a_known_key_never_waits_for_a_provider_that_hangs(server: JWKSServer, jwks: JWKS, clock: Clock) -> None:
     assert await jwks.find("one")
     server.open.clear()
+    server.requested.clear()
     clock.now += 300
     for _ in range(100):
         finding = jwks.find("one")
