@@ -59,6 +59,11 @@ class Limits:
     on average. Over: `RATE_LIMITED`."""
     user_event_burst: int = 2_000
     """Events that all connections of one user to one gateway may send at once. Over: `RATE_LIMITED`."""
+    body_timeout: float = 10.0
+    """Seconds in which the next bytes of a POST must come. Over: HTTP 400, and its session ends."""
+    body_rate: float = 1_000.0
+    """Bytes per second at which the body of a POST must come on average, beyond `body_timeout`. Slower: HTTP 400, and
+    its session ends."""
     attempt_rate: float = 20.0
     """Attempts per second of one transport, on average: CONNECTs, `auth` frames and tokens to refresh (good or bad),
     frames before authentication, and events that the server itself refuses (over their rate, of an unknown name, or

@@ -5,28 +5,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
 
 from starlette.types import Receive
 
 from asgi_realtime.engineio import packets
+from asgi_realtime.engineio.body import read_body
 from asgi_realtime.engineio.interrupt import Interrupt
 from asgi_realtime.engineio.packets import decode_payload
-from asgi_realtime.engineio.responses import ClientGone, Refused, bad_request, too_large
+from asgi_realtime.engineio.responses import ClientGone, Refused, bad_request, too_slow
 from asgi_realtime.engineio.session import Session, State
 from asgi_realtime.errors import ProtocolError
+from asgi_realtime.limits import Limits
 from asgi_realtime.turns import Turn
 
 logger = logging.getLogger("asgi_realtime")
 
 _NOOP_SECONDS = 0.1
 """How long a GET waits that comes in the middle of an upgrade: it may have overtaken the upgrade packet."""
-_DISCARD_FACTOR = 16
-_DISCARD_SECONDS = 5.0
-"""Of a POST over the limit, so many times the limit, and for so long, is read and thrown away.
-
-A connection that is closed while data arrives is reset, and the client may never see its 413.
-"""
 
 
 async def answer_poll(session: Session, receive: Receive) -> str:
@@ -66,12 +61,12 @@ async def _disconnect(receive: Receive) -> bool:
     return True
 
 
-async def take_payload(session: Session, receive: Receive, *, limit: int, seconds: float) -> None:
+async def take_payload(session: Session, receive: Receive, limits: Limits) -> None:
     """Take the packets of a POST, each when the application is ready for it.
 
     Raises:
-        Refused: for anything that ended the session: bad packets, two POSTs at once, a body over
-            `limit` bytes or one that took more than `seconds` to come in.
+        Refused: for anything that ended the session: bad packets, two POSTs at once, a body that is
+            too large or comes too slowly.
         ClientGone: if the client went away, which ends the session too.
     """
     try:
@@ -80,8 +75,12 @@ async def take_payload(session: Session, receive: Receive, *, limit: int, second
         logger.info("%r ended: %s", session, error)
         raise bad_request() from None
     try:
-        async with asyncio.timeout(seconds):
-            body = await _read(receive, limit)
+        # A pong may be in this body, or wait for its turn behind it.
+        session.reading = False
+        try:
+            body = await read_body(receive, limits)
+        finally:
+            session.reading = True
         if session.state is State.CLOSED:
             raise bad_request()
         turn, begun = Turn(), time.monotonic()
@@ -106,44 +105,10 @@ async def take_payload(session: Session, receive: Receive, *, limit: int, second
         raise
     except TimeoutError:
         session.fail("transport error")
-        raise bad_request() from None
+        raise too_slow() from None
     except Exception:
         logger.exception("an application failed to receive")
         session.fail("transport error")
         raise bad_request() from None
     finally:
         session.end_post()
-
-
-async def _read(receive: Receive, limit: int) -> bytearray:
-    """The body, counted as it arrives, whatever length was announced."""
-    body = bytearray()
-    chunks = _chunks(receive)
-    async for chunk in chunks:
-        if len(body) + len(chunk) > limit:
-            body.clear()
-            await _discard(chunks, limit * _DISCARD_FACTOR)
-            raise too_large()
-        body += chunk
-    return body
-
-
-async def _discard(chunks: AsyncIterator[bytes], limit: int) -> None:
-    try:
-        async with asyncio.timeout(_DISCARD_SECONDS):
-            async for chunk in chunks:
-                limit -= len(chunk)
-                if limit < 0:
-                    return
-    except TimeoutError:
-        return
-
-
-async def _chunks(receive: Receive) -> AsyncIterator[bytes]:
-    while True:
-        event = await receive()
-        if event["type"] == "http.disconnect":
-            raise ClientGone
-        yield event.get("body", b"")
-        if not event.get("more_body", False):
-            return

@@ -17,9 +17,11 @@ JSON = b"application/json"
 class Refused(Exception):
     """A request that is not served: an HTTP status, and Engine.IO's code and message for the client."""
 
-    def __init__(self, status: HTTPStatus, code: int, message: str) -> None:
+    def __init__(self, status: HTTPStatus, code: int, message: str, *, hang_up: bool = False) -> None:
         super().__init__(message)
         self.status = status
+        self.hang_up = hang_up
+        """Whether the connection is of no more use: the rest of a body may still be on its way."""
         self.body = msgspec.json.encode({"code": code, "message": message})
 
 
@@ -60,7 +62,12 @@ def unsupported_version() -> Refused:
 
 def too_large() -> Refused:
     """A POST over `Limits.message_bytes`."""
-    return Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, 3, "Payload too large")
+    return Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, 3, "Payload too large", hang_up=True)
+
+
+def too_slow() -> Refused:
+    """A POST that came more slowly than `Limits.body_timeout` and `Limits.body_rate` allow."""
+    return Refused(HTTPStatus.BAD_REQUEST, 3, "Bad request", hang_up=True)
 
 
 def overloaded() -> Refused:

@@ -80,7 +80,7 @@ class EngineIO:
         if scope["type"] == "websocket":
             await self._serve_websocket(request, scope, receive, send)
         else:
-            await self._serve_http(request, receive, send)
+            await self._serve_http(request, scope, receive, send)
 
     def start(self) -> None:
         """Open sessions on the running event loop. Those of a loop that ended before they did are forgotten."""
@@ -105,7 +105,7 @@ class EngineIO:
 
     # Long-polling
 
-    async def _serve_http(self, request: Request, receive: Receive, send: Send) -> None:
+    async def _serve_http(self, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
         origin = None if request.doubled else request.origin
         headers = self._origins.headers(origin, host=request.host, scheme=request.scheme)
         try:
@@ -119,6 +119,8 @@ class EngineIO:
             # ends without a response as an error.
             await respond(send, HTTPStatus.BAD_REQUEST, b"", responses.TEXT, headers)
         except Refused as refusal:
+            if refusal.hang_up and scope.get("http_version", "1.1").startswith("1"):
+                headers = [*headers, (b"connection", b"close")]
             await respond(send, refusal.status, refusal.body, responses.JSON, headers)
         else:
             await respond(send, HTTPStatus.OK, answer.encode(), responses.TEXT, headers)
@@ -153,10 +155,7 @@ class EngineIO:
                 raise responses.unknown_session()
             return await answer_poll(session, receive)
         if request.method == "POST":
-            settings = self._settings
-            # A client that takes longer to send than it may be silent has not sent its pong either.
-            patience = settings.ping_interval + settings.ping_timeout
-            await take_payload(session, receive, limit=settings.limits.message_bytes, seconds=patience)
+            await take_payload(session, receive, self._settings.limits)
             return "ok"
         raise responses.bad_method()
 
