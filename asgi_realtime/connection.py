@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from collections.abc import Set as AbstractSet
+from threading import get_ident
 from typing import Any, Protocol, TypeAlias
 
 from msgspec import UNSET
@@ -108,6 +109,17 @@ class Membership(Protocol):
     async def leave(self, connection: Connection, room: Id) -> None:
         """Take the connection out of a room."""
 
+    @property
+    def thread(self) -> int | None:
+        """The thread whose event loop the connections belong to; None: none yet."""
+
+    def check_thread(self) -> None:
+        """Refuse a call from another thread.
+
+        Raises:
+            RuntimeError: with what to call there.
+        """
+
     def rerouted(self, connection: Connection) -> None:
         """Broadcasts take another way to this connection: its `sink` has changed."""
 
@@ -195,7 +207,10 @@ class Connection:
         Raises:
             TypeError: if a value cannot be encoded, or a JSON WebSocket is given several.
             ValueError: for an event name that is reserved, such as `disconnect` on Socket.IO.
+            RuntimeError: on another thread than the event loop's, as all methods that are awaited.
         """
+        if get_ident() != self._hub.thread:
+            self._hub.check_thread()
         self.push(self._dialect.event_args(event, data))
 
     async def call(self, event: str, data: Any = UNSET, *, timeout: float = 10.0) -> Json:
@@ -209,6 +224,7 @@ class Connection:
             ValueError: for an event name that is reserved.
             ConnectionError: if the connection ended first.
         """
+        self._hub.check_thread()
         return await self.transport.call(event, data, timeout)
 
     async def join(
@@ -239,6 +255,7 @@ class Connection:
             Forbidden: the client may not enter.
             BrokerUnavailable: history could not be read; the room was not entered.
         """
+        self._hub.check_thread()
         await self._hub.join(self, room, parent, allowed=allowed, latest=latest, known=known)
 
     async def leave(self, room: Id) -> None:
@@ -247,6 +264,7 @@ class Connection:
         Raises:
             InvalidId: for what is no id.
         """
+        self._hub.check_thread()
         await self._hub.leave(self, room)
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
@@ -255,6 +273,7 @@ class Connection:
         Raises:
             ValueError: for a code that must not be on the wire, such as 1005, 1006 or 99.
         """
+        self._hub.check_thread()
         check_close("close()", code, reason)
         self.end(code, reason)
 

@@ -17,6 +17,7 @@ from asgi_realtime.errors import Forbidden, InvalidMessage, RateLimited, Unautho
 from asgi_realtime.host_calls import call_host
 from asgi_realtime.ids import Id, id_text
 from asgi_realtime.limits import Limits, room_text
+from asgi_realtime.loop_calls import ELSEWHERE
 from asgi_realtime.messages import (
     AddToRoom,
     CloseRoom,
@@ -97,6 +98,15 @@ class Hub:
         self._entries = Entries()
         self._batch = Batch(self._soon)
         self._refresher = Refresher(self._tasks)
+
+    def check_thread(self) -> None:
+        """Refuse a call from another thread than that of the event loop: connections are not safe there.
+
+        Raises:
+            RuntimeError: with what to call there.
+        """
+        if self.thread is not None and get_ident() != self.thread:
+            raise RuntimeError(ELSEWHERE)
 
     def mount(
         self,

@@ -17,7 +17,7 @@ _NOT_RUNNING = (
     "In tests write `with TestClient(app) as client`, which starts the app"
 )
 _ON_THE_LOOP = "the sync broadcaster was called on the event loop's own thread; await the async method instead"
-_ELSEWHERE = (
+ELSEWHERE = (
     "this was called on another thread or event loop than the one that serves the clients; "
     "from there call the same method of broadcaster.sync, without await"
 )
@@ -67,7 +67,7 @@ class LoopCalls:
         # Two loops that run are in two threads, and to ask for the thread costs less than to ask for the loop.
         loop = self._loop
         if loop is not None and not (self.thread == threading.get_ident() and loop.is_running()):
-            raise RuntimeError(_ELSEWHERE if loop.is_running() else _LOOP_ENDED)
+            raise RuntimeError(ELSEWHERE if loop.is_running() else _LOOP_ENDED)
 
     def run(self, work: Coroutine[Any, Any, T], lent: LentThread | None = None) -> T:
         """Run a coroutine on the loop, and wait for its result. While it waits, this thread serves as `lent`.

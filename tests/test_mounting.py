@@ -37,6 +37,7 @@ from tests.servers import Implementation, Serve
 
 SECRET = "a secret for tests that is long enough"
 SETTINGS = Settings(jwt_secret=SECRET)
+NO_VARIABLES: dict[str, str] = {}
 SERVERS: tuple[Implementation, ...] = ("uvicorn", "hypercorn")
 
 
@@ -56,7 +57,7 @@ class Abstract(Gateway): ...
 
 class Broken(SocketIOGateway):
     def extra_origins(self, settings: Settings) -> list[str]:
-        return NO_VARIABLES["DATABASE_URL"]
+        return [NO_VARIABLES["DATABASE_URL"]]
 
 
 class NeedsVariable(SocketIOGateway):

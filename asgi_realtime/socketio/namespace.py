@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import inspect
 from collections.abc import Coroutine, Iterator
@@ -112,8 +111,8 @@ class SyncServer:
         self._run(self._server.disconnect(sid, namespace))
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        loop = self._server.loop
-        if loop is None:
+        parts = self._server.mounted
+        if parts is None:
             work.close()
-            raise RuntimeError("the Socket.IO server has no clients yet")
-        return asyncio.run_coroutine_threadsafe(work, loop).result()
+            raise RuntimeError("the Socket.IO server is not mounted: pass it to ASGIApp or RealtimeMiddleware")
+        return parts.broadcaster.sync.run(work)

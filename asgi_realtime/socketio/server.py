@@ -200,10 +200,12 @@ class SocketIOServer:
         Raises:
             TypeError: if `data` cannot be encoded.
             PayloadTooLarge: if it is over `Limits.publication_bytes`.
+            RuntimeError: on another thread or event loop than the server's.
         """
         gateway = self.gateway_for(namespace or "/")
         if gateway is None:
             return  # nobody is there
+        gateway.parts.hub.check_thread()
         args: list[Any] = list(data) if isinstance(data, tuple) else [] if data is None else [data]
         rooms = _listed(room, "room") if to is None else _listed(to, "to")
         skipped = _listed(skip_sid, "skip_sid") or []
