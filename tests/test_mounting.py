@@ -37,14 +37,13 @@ from tests.servers import Implementation, Serve
 
 SECRET = "a secret for tests that is long enough"
 SETTINGS = Settings(jwt_secret=SECRET)
-NO_VARIABLES: dict[str, str] = {}
 SERVERS: tuple[Implementation, ...] = ("uvicorn", "hypercorn")
 
 
 class Board(SocketIOGateway): ...
 
 
-NO_VARIABLES: dict[str, list[str]] = {}
+NO_VARIABLES: dict[str, str] = {}
 
 
 class Forgot(SocketIOGateway):
