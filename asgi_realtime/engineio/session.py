@@ -246,7 +246,7 @@ class Session:
             self._tell()
 
     def receive(self, packet: str | bytes, now: float) -> bool:
-        """Take one packet from the transport in charge. After the end: forgets it.
+        """Take one packet from the transport in charge. After the end: counts it, and forgets it.
 
         True: no more is to be taken before `ready` returns.
 
@@ -257,6 +257,8 @@ class Session:
         if application is None:
             if packet == packets.CLOSE:
                 self.abort("client close")  # it does not wait for our close packet
+            else:
+                self.without_event()
             return False
         if isinstance(packet, bytes):
             return application.receive(packet)
@@ -286,8 +288,12 @@ class Session:
             self.too_much()
 
     def too_much(self) -> None:
-        """End the session: its client sends too many frames without an event."""
-        self.close(1008, TOO_MUCH_CONTROL)
+        """End the session: its client sends too many frames without an event. If it goes on: at once."""
+        if self._state is State.OPEN:
+            logger.info("%r ended: %s", self, TOO_MUCH_CONTROL)
+            self.close(1008, TOO_MUCH_CONTROL)
+        else:
+            self.abort("transport error")
 
     async def ready(self) -> None:
         """Return once the application can take more. Meanwhile no heartbeat is missed: the pong may lie unread."""

@@ -142,6 +142,9 @@ class Receiver:
         if connection.transport.attempted():
             self.send_refusal(connection, event, sent, refusal, acknowledge)
         else:
+            logger.info(
+                "%s: a client of user %r is closed: %s", self.name, connection.identity.user_id, TOO_MANY_ATTEMPTS
+            )
             connection.end(1008, TOO_MANY_ATTEMPTS)
 
     # Handling

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -23,6 +24,8 @@ from asgi_realtime.socketio.dialect import SocketIODialect
 from asgi_realtime.socketio.packets import Ack, Connect, Disconnect, Event
 from asgi_realtime.socketio.session import SocketIOSession
 from asgi_realtime.tasks import Tasks, TimerWheel
+
+logger = logging.getLogger("asgi_realtime")
 
 
 class Namespaces(Protocol):
@@ -112,6 +115,7 @@ class SocketIOClient:
 
     def _connect(self, namespace: str, auth: Json) -> None:
         if not self.session.attempted():
+            logger.info("%r ended: %s", self.session, TOO_MANY_ATTEMPTS)
             self.session.close(1008, TOO_MANY_ATTEMPTS)
             return
         gateway = self._namespaces.gateway_for(namespace)

@@ -342,6 +342,7 @@ class WebSocketClient:
 
     def _too_much(self) -> None:
         """The client sends too many frames without an event."""
+        logger.info("%s: a client is closed: %s", self._gateway.name, TOO_MUCH_CONTROL)
         if self._connection is not None:
             self._connection.end(1008, TOO_MUCH_CONTROL)
         else:

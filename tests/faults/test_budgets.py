@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import logging
 from collections.abc import Callable, Iterator
 
+import httpx
 import pytest
 
 from asgi_realtime import Limits
@@ -259,3 +262,55 @@ async def test_namespaces_left_and_joined_again_at_a_human_pace_are_no_offence(s
         await enter(client, {"name": "page"})
         await still_answers(client)
     await target.emptied()
+
+
+async def test_a_polling_client_that_goes_on_after_its_close_has_no_session_any_more(serve: Serve) -> None:
+    target = Target(limits=LIMITS)
+    server = await serve(target.app)
+    async with httpx.AsyncClient() as http:
+        url = f"{server.url}/socket.io/?EIO=4&transport=polling"
+        url += "&sid=" + json.loads((await http.get(url)).text[1:])["sid"]
+        assert (await http.post(url, content="\x1e".join(["6"] * N))).text == "ok"
+        assert target.state()["sessions"] == 1
+        assert (await http.post(url, content="\x1e".join(["6"] * 10_000))).status_code == 200
+        assert (await http.post(url, content="6")).status_code == 400
+    await target.emptied()
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_what_was_under_way_when_the_server_closed_is_no_offence(serve: Serve, transport: TransportName) -> None:
+    target = Target(limits=LIMITS)
+    server = await serve(target.app)
+    async with entered(server, "kicked", transport) as client:
+        (connection,) = target.realtime.hub.rooms(target.gateway.name).everybody
+        await connection.send("last", "words")
+        await connection.close(1008, "kicked")
+        await client.send(*(f'2["echo",{number}]' for number in range(N)))
+        assert await closing(client) == ['2["last","words"]', "1"]
+    await target.emptied()
+
+
+@pytest.mark.parametrize("kind", ["connects", "noops", "events", "early"])
+async def test_each_closing_is_one_line_of_the_log(serve: Serve, caplog: pytest.LogCaptureFixture, kind: str) -> None:
+    target = Target(limits=LIMITS)
+    server = await serve(target.app)
+    path = "/json" if kind == "early" else SOCKETIO
+    first = text('40{"name":"loud"}') if kind == "events" else b""
+    unit = {
+        "connects": text("40/nowhere,"),
+        "noops": text("6"),
+        "events": text('42["unheard of"]'),
+        "early": text('{"type":"ping"}'),
+    }[kind]
+    async with open_websocket(server.port, path) as client:
+        with caplog.at_level(logging.INFO, "asgi_realtime"):
+            if first:
+                await client.send(first)
+                while (await client.next())[1][:2] != b"40":
+                    pass
+            await client.send(unit * (2 * N))
+            await client.rest()
+            await target.emptied()
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == 1, lines
+    assert "too many" in lines[0] or "authenticate first" in lines[0]
