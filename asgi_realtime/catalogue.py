@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
 
 from asgi_realtime.messages import Json
+from asgi_realtime.plain_values import BINARY, TOO_DEEP, encodable
 from asgi_realtime.text import repaired
 
 _encoder = msgspec.json.Encoder()
-_BINARY = (bytes, bytearray, memoryview)
-_NESTED = frozenset({dict, list, tuple, *_BINARY})
-_PLAIN: tuple[type[Any], ...] = (str, bytes, int, float)
-_TOO_DEEP = "this payload nests too deeply (or contains itself)"
+_NESTED = frozenset({dict, list, tuple, *BINARY})
 
 
 class EventDeclaration(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,8 +47,7 @@ def up(
 def encode(data: Any) -> tuple[bytes, tuple[bytes, ...]]:
     """Encode a payload: JSON, and the `bytes` inside it as attachments with placeholders in their places.
 
-    Takes whatever `msgspec` encodes (dataclasses, Structs, attrs, datetime, UUID, Decimal, …),
-    pydantic models, and `bytes`. None is JSON's `null`; `msgspec.UNSET` is no payload: `(b"", ())`.
+    Takes what `encodable` takes. None is JSON's `null`; `msgspec.UNSET` is no payload: `(b"", ())`.
 
     In texts and keys, half a surrogate pair becomes U+FFFD.
 
@@ -60,12 +56,12 @@ def encode(data: Any) -> tuple[bytes, tuple[bytes, ...]]:
     """
     if data is msgspec.UNSET:
         return b"", ()
-    plain = to_builtins(data)
+    plain = encodable(data)
     attachments: list[bytes] = []
     try:
         plain = replace_bytes(plain, attachments)
     except RecursionError:
-        raise TypeError(_TOO_DEEP) from None
+        raise TypeError(TOO_DEEP) from None
     return _encode_plain(plain), tuple(attachments)
 
 
@@ -75,7 +71,7 @@ def encode_json(data: Any) -> bytes:
     Raises:
         TypeError: as `encode`.
     """
-    return _encode_plain(to_builtins(data))
+    return _encode_plain(encodable(data))
 
 
 def _encode_plain(plain: Json) -> bytes:
@@ -83,9 +79,9 @@ def _encode_plain(plain: Json) -> bytes:
         try:
             return _encoder.encode(plain)
         except UnicodeEncodeError:  # nearly no text has half a surrogate pair, and only one that has is looked through
-            return _encoder.encode(_with_repaired_texts(plain))
+            return _encoder.encode(_with_repaired_texts(msgspec.to_builtins(plain, builtin_types=BINARY)))
     except RecursionError:
-        raise TypeError(_TOO_DEEP) from None
+        raise TypeError(TOO_DEEP) from None
     except (OverflowError, msgspec.MsgspecError) as error:
         raise TypeError(f"this payload cannot be JSON: {error}") from None
 
@@ -101,32 +97,6 @@ def _with_repaired_texts(value: Json) -> Json:
     return value
 
 
-def to_builtins(data: Any) -> Json:
-    """Reduce any payload to JSON types and `bytes`.
-
-    Raises:
-        TypeError: for a type that is neither msgspec's nor pydantic's, or that nests too deeply.
-    """
-    try:
-        return msgspec.to_builtins(data, builtin_types=_BINARY, str_keys=True, enc_hook=_encode_other)
-    except RecursionError:
-        raise TypeError(_TOO_DEEP) from None
-
-
-def _encode_other(value: Any) -> Any:
-    dump = getattr(value, "model_dump", None)
-    if dump is not None:
-        return dump(by_alias=True)
-    for plain in _PLAIN:
-        if isinstance(value, plain):  # of a subclass, such as a template engine's safe text
-            return plain(value)
-    if isinstance(value, Mapping):  # such as the claims of a token
-        return dict(value)
-    raise TypeError(
-        f"cannot encode {type(value).__qualname__}: use a dataclass, a msgspec Struct, a pydantic model or JSON types"
-    )
-
-
 def replace_bytes(value: Json, attachments: list[bytes]) -> Json:
     """Move every `bytes` below `value` to `attachments`, depth first, and put Socket.IO placeholders there."""
     kind = type(value)
@@ -139,7 +109,7 @@ def replace_bytes(value: Json, attachments: list[bytes]) -> Json:
         if _NESTED.isdisjoint(map(type, value)):
             return value
         return [replace_bytes(item, attachments) for item in value]
-    if kind in _BINARY:
+    if kind in BINARY:
         attachments.append(bytes(value))
         return {"_placeholder": True, "num": len(attachments) - 1}
     return value

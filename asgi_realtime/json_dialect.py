@@ -9,12 +9,13 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from asgi_realtime.catalogue import encode, encode_json, to_builtins
+from asgi_realtime.catalogue import encode, encode_json
 from asgi_realtime.errors import ProtocolError
 from asgi_realtime.event_names import event_text
 from asgi_realtime.json_text import JSONReader, MalformedJSON
 from asgi_realtime.limits import Limits
 from asgi_realtime.messages import Frame, Json, Position
+from asgi_realtime.plain_values import to_builtins
 
 
 class _Envelope(msgspec.Struct):

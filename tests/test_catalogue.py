@@ -130,7 +130,7 @@ _itself.append(_itself)
 
 @pytest.mark.parametrize(
     "payload",
-    [object(), lambda: None, 1j, Struct, {(1, 2): 3}, {None: 1}, _itself, [object()]],
+    [object(), lambda: None, 1j, Struct, {(1, 2): 3}, {b"a": 1}, _itself, [object()]],
 )
 def test_what_is_not_json_is_a_type_error(payload: Any) -> None:
     with pytest.raises(TypeError):

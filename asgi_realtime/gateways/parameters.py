@@ -17,10 +17,10 @@ import msgspec
 
 from asgi_realtime.annotations import fastapi_marker, instead_of, is_field, metadata_of, parts, types_in
 from asgi_realtime.broadcaster import Broadcaster
-from asgi_realtime.catalogue import to_builtins
 from asgi_realtime.connection import Connection
 from asgi_realtime.errors import ConfigurationError, InvalidMessage
 from asgi_realtime.messages import Handshake, Identity
+from asgi_realtime.plain_values import to_builtins
 from asgi_realtime.sync_broadcaster import SyncBroadcaster
 from asgi_realtime.sync_connection import SyncConnection
 from asgi_realtime.validation import Validate, validator

@@ -6,8 +6,8 @@ from typing import Any
 
 from socketio.packet import ACK, BINARY_ACK, BINARY_EVENT, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, Packet
 
-from asgi_realtime.catalogue import to_builtins
 from asgi_realtime.messages import Json
+from asgi_realtime.plain_values import to_builtins
 from asgi_realtime.testing.mailbox import Event
 from asgi_realtime.testing.socket import ConnectionRefused, Socket
 from asgi_realtime.testing.wire import ABNORMAL, NO_STATUS, Closed
