@@ -17,6 +17,7 @@ from asgi_realtime.socketio.client import Member
 from asgi_realtime.socketio.dialect import SocketIODialect
 from asgi_realtime.socketio.exceptions import TimeoutError
 from asgi_realtime.socketio.handlers import Handlers, NamespaceObject
+from asgi_realtime.socketio.manager import Manager
 from asgi_realtime.socketio.observer import Observer
 from asgi_realtime.socketio.options import Options, check_options, settings_with
 from asgi_realtime.socketio.reasons import Reason
@@ -58,6 +59,7 @@ class SocketIOServer:
     """
 
     reason = Reason
+    async_mode = "asgi"
 
     def __init__(
         self,
@@ -78,8 +80,14 @@ class SocketIOServer:
         """The namespaces that are open."""
         self._tasks = Tasks()
         self._parts: Parts | None = None
+        self.manager = Manager(self)
+        """Who is connected, and in which rooms."""
         self.loop: asyncio.AbstractEventLoop | None = None
         """The event loop the clients are served on; None before the first has come."""
+
+    def is_asyncio_based(self) -> bool:
+        """Whether the methods are coroutines: they are."""
+        return True
 
     # What the composition root calls
 
@@ -207,7 +215,7 @@ class SocketIOServer:
             return  # nobody is there
         gateway.parts.hub.check_thread()
         args: list[Any] = list(data) if isinstance(data, tuple) else [] if data is None else [data]
-        rooms = _listed(room, "room") if to is None else _listed(to, "to")
+        rooms = _listed(room, "room") if to is None or to == "" else _listed(to, "to")
         skipped = _listed(skip_sid, "skip_sid") or []
         self.logger.info('emitting event "%s" to %s [%s]', event, "all" if rooms is None else rooms, gateway.name)
         watchers = self.watchers
@@ -276,13 +284,16 @@ class SocketIOServer:
         """Put a client into a room.
 
         Raises:
-            ValueError: if the client is not connected.
+            ValueError: if the client is not connected, or the room is another client's own: it would hear
+                what is sent to that client.
         """
         connection = self._find(sid, namespace)
+        name = id_text(room, "room")
         if connection is None:
             raise ValueError("sid is not connected to requested namespace")
-        self.logger.info("%s is entering room %s [%s]", sid, room, connection.gateway)
-        name = id_text(room, "room")
+        if name != sid and self.manager.is_sid_room(namespace or "/", name):
+            raise ValueError("cannot enter a sid room")
+        self.logger.info("%s is entering room %s [%s]", sid, name, connection.gateway)
         known = name in connection.rooms
         await connection.join(name)
         for watcher in () if known else self.watchers:
@@ -299,8 +310,14 @@ class SocketIOServer:
                 watcher.left(connection, name)
 
     async def close_room(self, room: Id, namespace: str | None = None) -> None:
-        """Take everybody out of a room."""
+        """Take everybody out of a room.
+
+        Raises:
+            ValueError: if the room is a client's own.
+        """
         name = id_text(room, "room")
+        if self.manager.is_sid_room(namespace or "/", name):
+            raise ValueError("cannot close a sid room")
         gateway = self.gateways.get(namespace or "/")
         if gateway is not None:
             self.logger.info("room %s is closing [%s]", name, gateway.name)

@@ -74,10 +74,13 @@ class ServerGateway(SocketIOGateway):
         self._limits = dataclasses.replace(limits, handler_timeout=max(limits.handler_timeout, HANDLER_TIMEOUT))
         super().bind(parts, dialect)
 
+    def connected(self, sid: str) -> Connection | None:
+        """A client by its session id, as long as it is connected."""
+        return self.parts.hub.rooms(self.name).get(ConnectionId(sid))
+
     def connection(self, sid: str) -> Connection | None:
         """A client by its session id, until its disconnect handler has returned."""
-        id = ConnectionId(sid)
-        return self.parts.hub.rooms(self.name).get(id) or self._leaving.get(id)
+        return self.connected(sid) or self._leaving.get(ConnectionId(sid))
 
     async def on_connect(self, connection: Connection) -> None:
         """Let the connect handler decide."""
@@ -86,7 +89,7 @@ class ServerGateway(SocketIOGateway):
         await connection.join(connection.id)
         try:
             accepted = await self._server.handlers.trigger(
-                "connect", self.name, connection.id, state.environ, connection.handshake.auth
+                "connect", self.name, connection.id, state.environ, connection.handshake.auth or None
             )
         except ConnectionRefusedError as refused:
             raise _refusal(**refused.error_args) from None
