@@ -1,0 +1,119 @@
+"""One app with python-socketio's API, and its clients: for steps that are taken on the real package and on ours."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import socketio as theirs
+
+from asgi_realtime import socketio as ours
+from tests.servers import Serve
+
+MODULES: tuple[Any, ...] = (theirs, ours)
+_PATIENCE = 5.0
+
+
+class Client:
+    """A client of python-socketio's, which notes what it hears and acknowledges with `answer`."""
+
+    def __init__(self, namespace: str) -> None:
+        self.socket = theirs.AsyncClient(reconnection=False)
+        self.namespace = namespace
+        self.heard: list[tuple[Any, ...]] = []
+        self.answer: Any = None
+        self._news = asyncio.Event()
+        self.socket.on("*", self._hear, namespace=namespace)
+        self.socket.on("disconnect", lambda reason: self._hear("disconnect", reason), namespace=namespace)
+        self.socket.on("connect_error", lambda data: self._hear("connect_error", data), namespace=namespace)
+
+    def _hear(self, event: str, *args: Any) -> Any:
+        self.heard.append((event, *args))
+        self._news.set()
+        return self.answer
+
+    @property
+    def sid(self) -> str:
+        return str(self.socket.get_sid(self.namespace))
+
+    async def emit(self, event: str, data: Any = None) -> None:
+        await self.socket.emit(event, data, namespace=self.namespace)
+
+    async def call(self, event: str, data: Any = None, timeout: float = _PATIENCE) -> Any:
+        return await self.socket.call(event, data, namespace=self.namespace, timeout=timeout)
+
+    async def until(self, event: str) -> None:
+        """Wait until it has heard an event."""
+        async with asyncio.timeout(_PATIENCE):
+            while event not in [name for name, *_ in self.heard]:
+                self._news.clear()
+                await self._news.wait()
+
+
+class Bench:
+    """The server, and what a step does with it. Session ids are named in the order of their clients."""
+
+    def __init__(self, module: Any, sio: Any, url: str) -> None:
+        self.module = module
+        self.sio = sio
+        self.clients: list[Client] = []
+        self._url = url
+        self._names: dict[str, str] = {}
+
+    async def client(self, namespace: str = "/", *, auth: Any = None, transport: str = "websocket") -> Client:
+        client = Client(namespace)
+        self.clients.append(client)
+        await client.socket.connect(
+            self._url, auth=auth, namespaces=[namespace], transports=[transport], wait_timeout=_PATIENCE
+        )
+        self._names[client.sid] = f"sid{len(self._names)}"
+        return client
+
+    def named(self, value: Any) -> Any:
+        """A value in which the session ids have names, so that two runs can be compared."""
+        if isinstance(value, str):
+            for sid, name in self._names.items():
+                value = value.replace(sid, name)
+            return value
+        if isinstance(value, list | tuple):
+            return type(value)(map(self.named, value))
+        if isinstance(value, dict):
+            return {self.named(key): self.named(item) for key, item in value.items()}
+        return value
+
+    async def outcome(self, work: Callable[[], Any]) -> Any:
+        """What a call returns, or the error it raises."""
+        try:
+            result = work()
+            return self.named(await result if inspect.isawaitable(result) else result)
+        except Exception as error:
+            return f"{type(error).__name__}: {self.named(str(error))}"
+
+    async def settle(self, *clients: Client) -> None:
+        """Return when everything that was sent has arrived, both ways."""
+        for client in clients or self.clients:
+            if client.socket.connected:
+                await client.call("settle")
+                await self.sio.emit("settled", to=client.sid, namespace=client.namespace)
+                await client.until("settled")
+                client.heard.remove(("settled",))
+
+
+@asynccontextmanager
+async def bench(module: Any, serve: Serve) -> AsyncIterator[Bench]:
+    # Its tasks end with its heartbeats, which are to come soon.
+    sio = module.AsyncServer(async_mode="asgi", ping_interval=0.3)
+    for namespace in ("/", "/chat"):
+        sio.on("settle", lambda sid: None, namespace=namespace)
+        sio.on("connect", lambda sid, environ: None, namespace=namespace)
+    server = await serve(module.ASGIApp(sio, on_shutdown=sio.shutdown))
+    here = Bench(module, sio, server.url)
+    try:
+        yield here
+    finally:
+        for client in here.clients:
+            if client.socket.connected:
+                await client.socket.disconnect()

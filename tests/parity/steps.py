@@ -1,0 +1,616 @@
+"""What apps do with python-socketio's server: each step returns what can be seen of it."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from tests.parity.bench import Bench, Client
+from tests.waiting import until
+
+Step = Callable[[Bench], Awaitable[Any]]
+STEPS: dict[str, Step] = {}
+ANSWERS: list[Any] = [
+    None,
+    0,
+    1,
+    "",
+    False,
+    [1],
+    [],
+    {},
+    {"a": 1},
+    (),
+    (1,),
+    (1, 2),
+    (None,),
+    (None, None),
+    b"x",
+    (b"x", 1),
+]
+
+
+def step(function: Step) -> Step:
+    STEPS[function.__name__] = function
+    return function
+
+
+# Rooms
+
+
+@step
+async def rooms_of_a_client(it: Bench) -> Any:
+    sid, sio = (await it.client()).sid, it.sio
+    seen = [sorted(it.named(sio.rooms(sid)))]
+    for room in ("a", "a", "b"):
+        await sio.enter_room(sid, room)
+    seen.append(sorted(it.named(sio.rooms(sid))))
+    for room in ("a", "nowhere"):
+        await sio.leave_room(sid, room)
+    seen.append(sorted(it.named(sio.rooms(sid))))
+    for room in ("b", "nowhere"):
+        await sio.close_room(room)
+    return [*seen, sorted(it.named(sio.rooms(sid)))]
+
+
+@step
+async def rooms_of_nobody(it: Bench) -> Any:
+    sio = it.sio
+    return [
+        await it.outcome(lambda: sio.rooms("x")),
+        await it.outcome(lambda: sio.enter_room("x", "a")),
+        await it.outcome(lambda: sio.leave_room("x", "a")),
+        await it.outcome(lambda: sio.rooms("x", namespace="/none")),
+        await it.outcome(lambda: sio.enter_room("x", "a", namespace="/none")),
+        await it.outcome(lambda: sio.leave_room("x", "a", namespace="/none")),
+        await it.outcome(lambda: sio.close_room("x", namespace="/none")),
+    ]
+
+
+@step
+async def leaving_ones_own_room(it: Bench) -> Any:
+    client = await it.client()
+    await it.sio.leave_room(client.sid, client.sid)
+    await it.sio.emit("lost", to=client.sid)
+    await client.call("settle")
+    return [it.sio.rooms(client.sid), client.heard]
+
+
+@step
+async def the_room_of_another_client(it: Bench) -> Any:
+    one, other = await it.client(), await it.client()
+    seen = [
+        await it.outcome(lambda: it.sio.enter_room(one.sid, other.sid)),
+        await it.outcome(lambda: it.sio.enter_room(one.sid, one.sid)),
+        await it.outcome(lambda: it.sio.close_room(other.sid)),
+    ]
+    await it.sio.emit("private", to=other.sid)
+    await it.settle()
+    return [*seen, one.heard, other.heard]
+
+
+# Sending
+
+
+@step
+async def emit_to_whom(it: Bench) -> Any:
+    one, other, sio = await it.client(), await it.client(), it.sio
+    await sio.enter_room(one.sid, "r")
+    await sio.enter_room(other.sid, "q")
+    await sio.emit("all")
+    await sio.emit("one", to=one.sid)
+    await sio.emit("room", room="r")
+    await sio.emit("both", to=["r", "q"])
+    await sio.emit("once", to=["r", one.sid])
+    await sio.emit("tuple", to=("r", "q"))
+    await sio.emit("nowhere", to="z")
+    await sio.emit("to before room", to="r", room="q")
+    await sio.emit("empty to", to="", room="q")
+    await sio.emit("skip", skip_sid=one.sid)
+    await sio.emit("skip both", skip_sid=[one.sid, other.sid])
+    await sio.emit("skip a stranger", skip_sid="x")
+    await sio.emit("skip in a room", to="r", skip_sid=one.sid)
+    await sio.emit("no such namespace", namespace="/none")
+    await sio.emit("positional", 1, one.sid)
+    await sio.send("hello", to=other.sid)
+    await it.settle()
+    return [one.heard, other.heard]
+
+
+@step
+async def odd_names_of_events(it: Bench) -> Any:
+    client = await it.client()
+    for name in ("", " ", "a b", "é", "message", "error", "ping", "*", "__proto__"):
+        await it.sio.emit(name, name)
+    await it.settle()
+    return client.heard
+
+
+@step
+async def callbacks(it: Bench) -> Any:
+    client = await it.client()
+    answers: asyncio.Queue[Any] = asyncio.Queue()
+
+    async def asynchronous(*args: Any) -> None:
+        answers.put_nowait(args)
+
+    got = []
+    for client.answer in ANSWERS:
+        for callback in (lambda *args: answers.put_nowait(args), asynchronous):
+            await it.sio.emit("question", to=client.sid, callback=callback)
+            got.append(await asyncio.wait_for(answers.get(), 5))
+    return got
+
+
+@step
+async def a_callback_for_a_room(it: Bench) -> Any:
+    one, other = await it.client(), await it.client()
+    answers: asyncio.Queue[Any] = asyncio.Queue()
+    one.answer, other.answer = 1, 2
+    for client in (one, other):
+        await it.sio.enter_room(client.sid, "r")
+    await it.sio.emit("question", to="r", callback=lambda *args: answers.put_nowait(args))
+    return sorted([await asyncio.wait_for(answers.get(), 5) for _ in range(2)])
+
+
+@step
+async def calls(it: Bench) -> Any:
+    client, sio, seen = await it.client(), it.sio, []
+    for client.answer in ANSWERS:
+        seen.append(await it.outcome(lambda: sio.call("question", {"x": 1}, to=client.sid, timeout=5)))
+    seen.append(await it.outcome(lambda: sio.call("question", sid=client.sid, timeout=5)))
+    seen.append(await it.outcome(lambda: sio.call("question", timeout=5)))
+    seen.append(await it.outcome(lambda: sio.call("question", to="x", timeout=0.1)))
+    return [*seen, client.heard]
+
+
+@step
+async def a_call_in_a_handler(it: Bench) -> Any:
+    async def ask(sid: str) -> Any:
+        return await it.outcome(lambda: it.sio.call("question", to=sid, timeout=5))
+
+    it.sio.on("ask", ask)
+    client = await it.client()
+    client.answer = "yes"
+    return await client.call("ask")
+
+
+@step
+async def emit_and_more_in_the_connect_handler(it: Bench) -> Any:
+    async def connect(sid: str, environ: Any) -> None:
+        await it.sio.emit("hello", 1, to=sid)
+        await it.sio.enter_room(sid, "r")
+        await it.sio.save_session(sid, {"a": 1})
+
+    it.sio.on("connect", connect)
+    client = await it.client()
+    await it.settle()
+    return [client.heard, sorted(it.named(it.sio.rooms(client.sid))), await it.sio.get_session(client.sid)]
+
+
+# Receiving
+
+
+@step
+async def what_clients_send(it: Bench) -> Any:
+    got: list[Any] = []
+    it.sio.on("e", lambda sid, *args: got.append(args))
+    client = await it.client()
+    for data in (None, 1, (), (1,), (1, 2), [1], {"a": b"x"}, b"x", (b"x", b"y"), True, "", {}, {"a": None}, (None,)):
+        await client.emit("e", data)
+        await it.settle()  # there, events run at the same time
+    return got
+
+
+@step
+async def acknowledgements(it: Bench) -> Any:
+    values = iter(ANSWERS)
+    it.sio.on("e", lambda sid: next(values))
+    client = await it.client()
+    return [await it.outcome(lambda: client.call("e")) for _ in ANSWERS]
+
+
+@step
+async def handlers_that_fail(it: Bench) -> Any:
+    async def bad(sid: str) -> None:
+        raise ValueError("bad")
+
+    it.sio.on("bad", bad)
+    it.sio.on("takes nothing", lambda sid: 1)
+    it.sio.on("good", lambda sid: "ok")
+    client, seen = await it.client(), []
+    for event, data in (("bad", None), ("takes nothing", (1, 2)), ("nobody handles it", None), ("good", None)):
+        timeout = 5 if event == "good" else 0.3
+        seen.append(await it.outcome(functools.partial(client.call, event, data, timeout)))
+    return seen
+
+
+@step
+async def catch_all_handlers(it: Bench) -> Any:
+    got: list[Any] = []
+    it.sio.on("*", lambda event, sid, *args: got.append((event, args)))
+    it.sio.on("own", lambda sid, *args: got.append(("own handler", args)))
+    it.sio.on("*", lambda event, namespace, sid, *args: got.append(("any", event, namespace, args)), namespace="*")
+    it.sio.on("special", lambda namespace, sid, *args: got.append(("special", namespace, args)), namespace="*")
+    one, other = await it.client(), await it.client("/chat")
+    for event in ("own", "other", "special"):
+        await one.emit(event, (1, 2))
+        await it.settle()
+        await other.emit(event, 3)
+        await it.settle()
+    return got
+
+
+@step
+async def a_class_of_handlers(it: Bench) -> Any:
+    got: list[Any] = []
+
+    class Handlers(it.module.AsyncNamespace):  # type: ignore[misc, name-defined]
+        def on_connect(self, sid: str, environ: Any, auth: Any) -> None:
+            got.append("connect")
+
+        async def on_disconnect(self, sid: str, reason: str) -> None:
+            got.append(reason)
+
+        async def on_settle(self, sid: str) -> None: ...
+
+        async def on_say(self, sid: str, *args: Any) -> Any:
+            await self.emit("said", args, to=sid)
+            await self.enter_room(sid, "r")
+            await self.save_session(sid, {"x": 1})
+            return sorted(it.named(self.rooms(sid))), await self.get_session(sid)
+
+        def on_bad_name(self, sid: str) -> str:
+            return "with an underscore"
+
+    it.sio.register_namespace(Handlers("/class"))
+    client = await it.client("/class")
+    seen = [
+        await it.outcome(lambda: client.call("say", (1, 2))),
+        await it.outcome(lambda: client.call("bad_name")),
+        await it.outcome(lambda: client.call("unknown", timeout=0.3)),
+    ]
+    await client.socket.disconnect()
+    await until(lambda: len(got) == 2)
+    return [seen, got, client.heard]
+
+
+@step
+async def registering(it: Bench) -> Any:
+    sio = it.sio
+    seen = [await it.outcome(lambda: sio.on("x", lambda sid: 1)), await it.outcome(lambda: sio.register_namespace(1))]
+
+    @sio.on("y")  # type: ignore[untyped-decorator]
+    async def y(sid: str) -> str:
+        return "y"
+
+    @sio.event  # type: ignore[untyped-decorator]
+    async def z(sid: str) -> str:
+        return "z"
+
+    @sio.event(namespace="/chat")  # type: ignore[untyped-decorator]
+    async def w(sid: str) -> str:
+        return "w"
+
+    one, other = await it.client(), await it.client("/chat")
+    return [*seen, *map(callable, (y, z, w)), await one.call("y"), await one.call("z"), await other.call("w")]
+
+
+@step
+async def long_polling(it: Bench) -> Any:
+    got: list[Any] = []
+    it.sio.on("e", lambda sid, *args: got.append(args))
+    client = await it.client(transport="polling")
+    for data in (b"x", {"a": "é"}):
+        await client.emit("e", data)
+        await it.settle()
+    await it.sio.emit("p", (b"y", 1), to=client.sid)
+    await it.settle()
+    return [it.sio.transport(client.sid), got, client.heard]
+
+
+# Sessions
+
+
+@step
+async def sessions(it: Bench) -> Any:
+    sio, sid = it.sio, (await it.client()).sid
+    seen: list[Any] = [dict(await sio.get_session(sid))]
+    (await sio.get_session(sid))["a"] = 1
+    seen.append(dict(await sio.get_session(sid)))
+    await sio.save_session(sid, {"b": 2})
+    seen.append(dict(await sio.get_session(sid)))
+    async with sio.session(sid) as session:
+        session["c"] = 3
+    seen.append(dict(await sio.get_session(sid)))
+    try:
+        async with sio.session(sid) as session:
+            session["d"] = 4
+            raise KeyError("of the host")
+    except KeyError as error:
+        seen.append(str(error))
+    seen.append(dict(await sio.get_session(sid)))
+    for value in (None, "text", 5):
+        await sio.save_session(sid, value)
+        seen.append(await sio.get_session(sid))
+    return seen
+
+
+@step
+async def sessions_of_nobody(it: Bench) -> Any:
+    sio, sid = it.sio, (await it.client()).sid
+
+    async def block() -> None:
+        async with sio.session("x"):
+            pass
+
+    return [
+        await it.outcome(lambda: sio.get_session("x")),
+        await it.outcome(lambda: sio.save_session("x", {})),
+        await it.outcome(block),
+        await it.outcome(lambda: sio.get_session(sid, namespace="/none")),
+        await it.outcome(lambda: sio.save_session(sid, {}, namespace="/none")),
+    ]
+
+
+@step
+async def a_session_is_the_very_object_that_was_saved(it: Bench) -> Any:
+    sio, sid = it.sio, (await it.client()).sid
+    mine = {"a": 1}
+    await sio.save_session(sid, mine)
+    mine["b"] = 2
+    found = await sio.get_session(sid)
+    return [found, found is mine, (await sio.get_session(sid)) is found]
+
+
+@step
+async def each_namespace_has_a_session(it: Bench) -> Any:
+    sio, one, other = it.sio, await it.client(), await it.client("/chat")
+    await sio.save_session(one.sid, {"of": "/"})
+    await sio.save_session(other.sid, {"of": "/chat"}, namespace="/chat")
+    return [
+        await sio.get_session(one.sid),
+        await sio.get_session(other.sid, namespace="/chat"),
+        await it.outcome(lambda: sio.get_session(other.sid)),
+    ]
+
+
+@step
+async def two_namespaces_of_one_transport(it: Bench) -> Any:
+    sio, manager = it.sio, it.sio.manager
+    client = await it.client()
+    await client.socket.disconnect()
+    await client.socket.connect(it._url, namespaces=["/", "/chat"], transports=["websocket"])
+    one, other = client.socket.get_sid("/"), client.socket.get_sid("/chat")
+    await sio.save_session(one, {"n": 1})
+    await sio.save_session(other, {"n": 2}, namespace="/chat")
+    transport = manager.eio_sid_from_sid(one, "/")
+    seen = [
+        one == other,
+        await sio.get_session(one),
+        await sio.get_session(other, namespace="/chat"),
+        transport == manager.eio_sid_from_sid(other, "/chat"),
+        manager.sid_from_eio_sid(transport, "/chat") == other,
+    ]
+    await sio.disconnect(other, namespace="/chat")
+    await until(lambda: "/chat" not in client.socket.namespaces)
+    return [*seen, manager.is_connected(one, "/"), manager.is_connected(other, "/chat"), client.socket.connected]
+
+
+@step
+async def in_the_disconnect_handler(it: Bench) -> Any:
+    sio, seen = it.sio, []
+
+    async def gone(sid: str, reason: str) -> None:
+        seen.append(
+            [
+                it.named(sid),
+                reason,
+                await it.outcome(lambda: sio.get_session(sid)),
+                sorted(it.named(sio.rooms(sid))),
+                sio.get_environ(sid) is not None,
+                await it.outcome(lambda: sio.enter_room(sid, "late")),
+                await it.outcome(lambda: sio.emit("x", to=sid)),
+                sio.manager.is_connected(sid, "/"),
+            ]
+        )
+
+    sio.on("disconnect", gone)
+    client = await it.client()
+    sid = client.sid
+    await sio.save_session(sid, {"a": 1})
+    await sio.enter_room(sid, "r")
+    await client.socket.disconnect()
+    await until(lambda: bool(seen) and sio.get_environ(sid) is None)
+    return [seen, await it.outcome(lambda: sio.get_session(sid)), sio.rooms(sid)]
+
+
+# Coming and going
+
+
+@step
+async def disconnects(it: Bench) -> Any:
+    sio, reasons = it.sio, []
+    sio.on("disconnect", lambda sid, reason: reasons.append((it.named(sid), reason)))
+    one, two, three = await it.client(), await it.client(), await it.client()
+    sid = one.sid
+    await sio.disconnect(sid)
+    await until(lambda: len(reasons) == 1)
+    await two.socket.disconnect()
+    await until(lambda: len(reasons) == 2)
+    seen = [
+        await it.outcome(lambda: sio.disconnect(sid)),
+        await it.outcome(lambda: sio.disconnect("x")),
+        await it.outcome(lambda: sio.disconnect(three.sid, namespace="/none")),
+    ]
+    await it.settle()
+    return [reasons, one.heard, two.heard, three.heard, seen, one.socket.connected]
+
+
+@step
+async def last_words(it: Bench) -> Any:
+    client = await it.client()
+    sid = client.sid
+    await it.sio.emit("bye", to=sid)
+    await it.sio.disconnect(sid)
+    await it.sio.emit("too late", to=sid)
+    await client.until("disconnect")
+    return client.heard
+
+
+@step
+async def refusals(it: Bench) -> Any:
+    refused = it.module.exceptions.ConnectionRefusedError
+    seen: list[Any] = []
+    for outcome in (
+        *(False, None, True, 0, ""),
+        *(refused(), refused("no"), refused("no", {"a": 1}), refused("no", 1, 2), refused({"a": 1})),
+        ConnectionRefusedError("the built-in one"),
+    ):
+
+        async def connect(sid: str, environ: Any, auth: Any, outcome: Any = outcome) -> Any:
+            if isinstance(outcome, Exception):
+                raise outcome
+            return outcome
+
+        it.sio.on("connect", connect)
+        try:
+            await it.client()
+            seen.append((repr(outcome), "in"))
+        except Exception as error:
+            seen.append((repr(outcome), type(error).__name__, str(error), it.clients[-1].heard))
+    return seen
+
+
+@step
+async def signatures_of_connect_and_disconnect(it: Bench) -> Any:
+    seen: list[Any] = []
+
+    async def legacy(sid: str, environ: Any) -> None:
+        seen.append("a coroutine")
+
+    for connect in (lambda sid, environ: seen.append("two"), lambda sid, environ, auth: seen.append(auth), legacy):
+        it.sio.on("connect", connect)
+        await it.client()
+    for disconnect in (lambda sid: seen.append("one"), lambda sid, reason: seen.append(reason)):
+        it.sio.on("disconnect", disconnect)
+        count = len(seen) + 2
+        await (await it.client()).socket.disconnect()
+        await until(functools.partial(_has, seen, count))
+    return seen
+
+
+def _has(seen: list[Any], count: int) -> bool:
+    return len(seen) == count
+
+
+@step
+async def what_auth_is(it: Bench) -> Any:
+    seen: list[Any] = []
+    it.sio.on("connect", lambda sid, environ, auth: seen.append(auth))
+    for auth in (None, {}, {"token": 1}, {"a": {"b": [None]}}):
+        await it.client(auth=auth)
+    return seen
+
+
+@step
+async def a_namespace_that_is_not_there(it: Bench) -> Any:
+    seen: list[Any] = []
+    for namespace in ("/none", "/chat", "/chat/x"):
+        try:
+            await it.client(namespace)
+            seen.append((namespace, "in"))
+        except Exception as error:
+            seen.append((namespace, type(error).__name__, str(error)))
+    return seen
+
+
+# Looking things up
+
+
+async def three(it: Bench) -> tuple[Client, Client, Client]:
+    one, two, three = await it.client(), await it.client(), await it.client("/chat")
+    for client in (one, two):
+        await it.sio.enter_room(client.sid, "r")
+    return one, two, three
+
+
+@step
+async def who_is_where(it: Bench) -> Any:
+    (one, _, _), manager = await three(it), it.sio.manager
+
+    def sids(namespace: str, room: Any) -> list[str]:
+        return sorted(it.named([sid for sid, _ in manager.get_participants(namespace, room)]))
+
+    return [
+        sorted(manager.get_namespaces()),
+        *(sids("/", room) for room in ("r", None, ["r", one.sid], ["none", "r"], one.sid, "none")),
+        sids("/none", "r"),
+        sorted(it.named(manager.get_rooms(one.sid, "/"))),
+        *(manager.get_rooms(sid, namespace) for sid, namespace in (("x", "/"), ("x", "/none"), (one.sid, "/chat"))),
+        *(manager.is_connected(sid, where) for sid, where in ((one.sid, "/"), (one.sid, "/chat"), ("x", "/none"))),
+        *(manager.is_sid_room("/", room) for room in (one.sid, "r", "none")),
+    ]
+
+
+@step
+async def ids_of_transports(it: Bench) -> Any:
+    (one, _, _), manager = await three(it), it.sio.manager
+    transport = manager.eio_sid_from_sid(one.sid, "/")
+    return [
+        manager.sid_from_eio_sid(transport, "/") == one.sid,
+        *(manager.sid_from_eio_sid(*where) for where in ((transport, "/chat"), ("x", "/"), (transport, "/none"))),
+        *(manager.eio_sid_from_sid(*where) for where in (("x", "/"), (one.sid, "/none"), (one.sid, "/chat"))),
+        [(it.named(sid), other == transport) for sid, other in manager.get_participants("/", one.sid)],
+    ]
+
+
+@step
+async def the_mapping_of_rooms(it: Bench) -> Any:
+    (one, _, _), rooms = await three(it), it.sio.manager.rooms
+    transport = it.sio.manager.eio_sid_from_sid(one.sid, "/")
+    seen = [
+        sorted(rooms),
+        sorted(map(repr, it.named(list(rooms["/"])))),
+        *(sorted(it.named(list(rooms["/"][room]))) for room in ("r", None)),
+        len(rooms["/"][None]),
+        *(room in rooms["/"] for room in ("r", "none", None)),
+        rooms["/"]["r"][one.sid] == transport,
+        rooms["/"].get("none"),
+        await it.outcome(lambda: rooms["/"]["none"]),
+        await it.outcome(lambda: rooms["/none"]),
+    ]
+    sid = one.sid
+    await one.socket.disconnect()
+    await until(lambda: not it.sio.manager.is_connected(sid, "/"))
+    return [*seen, sorted(it.named(list(it.sio.manager.rooms["/"]["r"])))]
+
+
+@step
+async def attributes(it: Bench) -> Any:
+    client, sio = await it.client(), it.sio
+    environ = sio.get_environ(client.sid)
+    return [
+        sio.async_mode,
+        sio.is_asyncio_based(),
+        sio.transport(client.sid),
+        await it.outcome(lambda: sio.transport("x")),
+        sio.get_environ("x"),
+        [environ[name] for name in ("PATH_INFO", "REQUEST_METHOD", "SCRIPT_NAME")],
+        sorted(name for name in environ if name.startswith("HTTP_SEC_WEBSOCKET_V")),
+        [sio.reason.CLIENT_DISCONNECT, sio.reason.SERVER_DISCONNECT, sio.reason.PING_TIMEOUT],
+    ]
+
+
+@step
+async def background_tasks(it: Bench) -> Any:
+    got = []
+
+    async def work(a: int, b: int = 0) -> int:
+        await it.sio.sleep(0)
+        got.append((a, b))
+        return 7
+
+    return [await it.sio.start_background_task(work, 1, b=2), got]

@@ -1,0 +1,94 @@
+"""The real python-socketio and ours, step by step: what can be seen of each is the same, but for what the page says."""
+
+from __future__ import annotations
+
+import collections
+import enum
+import json
+import logging
+import math
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.parity.bench import MODULES, bench
+from tests.parity.steps import STEPS
+from tests.servers import Serve
+
+
+@pytest.mark.parametrize("name", STEPS)
+async def test_a_step_looks_the_same(name: str, serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL)  # both log what handlers raise, theirs also through asyncio
+    seen = []
+    for module in MODULES:
+        async with bench(module, serve) as it:
+            seen.append(await STEPS[name](it))
+    theirs, ours = seen
+    assert repr(ours) == repr(theirs)
+
+
+class Level(enum.IntEnum):
+    HIGH = 3
+
+
+class Word(enum.StrEnum):
+    TEA = "tea"
+
+
+class Point(NamedTuple):
+    x: int
+    y: int
+
+
+PLAIN: tuple[Any, ...] = (None, True, 0, 1.5, "", "a", [], {}, (), (1,), (1, 2), (None,), ([1], {}))
+PAYLOADS: dict[str, Any] = {
+    **{repr(value): value for value in PLAIN},
+    **{repr(value): value for value in ([1, [2, (3, 4)]], {"a": {"b": None}}, 2**70, 1e300, -0.0, "a\0b", "é😀\u2028")},
+    **{repr(value): value for value in (b"\x00\xff", b"", {"a": [b"x", {"b": b"y"}]}, (b"x", 1), {1: b"x"})},
+    **{repr(key): {key: 1} for key in (1, 1.5, True, False, None, Level.HIGH, Word.TEA)},
+    **{repr(value): value for value in ({"a": [{2: {3: 4}}]}, {"_placeholder": True, "num": 0}, Level.HIGH, Word.TEA)},
+    "named tuple": Point(1, 2),
+    "named tuple inside": [Point(1, 2)],
+    "str subclass": type("Text", (str,), {})("t"),
+    "int subclass": type("Whole", (int,), {})(3),
+    "float subclass": type("Real", (float,), {})(2.5),
+    "list subclass": type("Many", (list,), {})([1]),
+    "dict subclass": type("Table", (dict,), {})(a=1),
+    "tuple subclass": type("Pair", (tuple,), {})((1, 2)),
+    "OrderedDict": collections.OrderedDict(b=1, a=2),
+    "defaultdict": collections.defaultdict(list, a=[1]),
+    "Counter": collections.Counter("aa"),
+}
+# What the page says is different on purpose: JSON has neither of these, and browsers fail on them.
+DIFFERENT: dict[str, tuple[Any, Any]] = {
+    "nan": (math.nan, None),
+    "inf": (math.inf, None),
+    "half a surrogate pair": ("a\ud83d", "a\ufffd"),
+}
+
+
+async def carried(module: Any, serve: Serve, payload: Any) -> list[Any]:
+    """What a client hears of a payload: sent to it, broadcast, asked for, and as an acknowledgement."""
+    async with bench(module, serve) as it:
+        it.sio.on("ask", lambda sid: payload)
+        client = await it.client()
+        await it.sio.emit("one", payload, to=client.sid)
+        await it.sio.emit("all", payload)
+        await it.sio.call("call", payload, to=client.sid)
+        return [*client.heard, await client.call("ask")]
+
+
+@pytest.mark.parametrize("name", PAYLOADS)
+async def test_a_payload_that_json_dumps_takes_arrives_the_same(name: str, serve: Serve) -> None:
+    theirs, ours = [await carried(module, serve, PAYLOADS[name]) for module in MODULES]
+    assert repr(ours) == repr(theirs)
+
+
+@pytest.mark.parametrize("name", DIFFERENT)
+async def test_what_json_has_no_form_for(name: str, serve: Serve) -> None:
+    payload, arrives = DIFFERENT[name]
+    for value, expected in ((payload, arrives), ({"a": [payload]}, {"a": [arrives]})):
+        theirs, ours = [await carried(module, serve, value) for module in MODULES]
+        assert ours == [("one", expected), ("all", expected), ("call", expected), expected]
+        assert repr(theirs) != repr(ours)
+        assert json.dumps(value)
