@@ -62,11 +62,30 @@ def _write(text: str, path: Path) -> None:
 
 
 def _find(name: str) -> AnyGateway:
+    """The gateway that an argument names. What its module raises while it is imported is shown with its traceback."""
     module, _, attribute = name.partition(":")
+    if not attribute or not all(part.isidentifier() for part in module.split(".")):
+        raise click.BadParameter(f"{name}: write MODULE:GATEWAY, such as app.gateways:ChatRoom")
     try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, ValueError, AttributeError) as error:
-        raise click.BadParameter(f"{name}: {error}") from None
-    if isinstance(found, Gateway) or (isinstance(found, type) and issubclass(found, Gateway)):
-        return found
-    raise click.BadParameter(f"{name} is no gateway")
+        imported = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise
+        raise click.BadParameter(
+            f"{name}: there is no module {error.name}; run this in the directory that holds it"
+        ) from None
+    if not hasattr(imported, attribute):
+        there = [each for each, value in vars(imported).items() if _is_gateway(value)]
+        raise click.BadParameter(f"{name}: {module} has no {attribute}; its gateways are: {', '.join(there) or 'none'}")
+    found = getattr(imported, attribute)
+    if not _is_gateway(found):
+        kind = f"the class {found.__name__}" if isinstance(found, type) else f"a {type(found).__name__}"
+        raise click.BadParameter(f"{name} is no gateway but {kind}; name a gateway, class or instance")
+    if isinstance(found, Gateway) and "_name" not in vars(found):
+        raise click.BadParameter(f"{name}: {type(found).__name__}.__init__ does not call super().__init__(...)")
+    gateway: AnyGateway = found
+    return gateway
+
+
+def _is_gateway(value: object) -> bool:
+    return isinstance(value, Gateway) or (isinstance(value, type) and issubclass(value, Gateway))

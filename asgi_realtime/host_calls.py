@@ -87,6 +87,8 @@ def method_call(service: object, name: str, takes: Sequence[str]) -> HostCall:
     Raises:
         ConfigurationError: also if the service has no such method.
     """
+    if isinstance(service, type):
+        raise ConfigurationError(f"service= is the class {service.__name__}; pass an instance: {service.__name__}(...)")
     where = f"{type(service).__name__}.{name}"
     method = getattr(service, name, None)
     if method is None:
@@ -117,6 +119,10 @@ def check(function: Callable[..., Any], where: str, takes: Sequence[str] | None 
     Raises:
         ConfigurationError: it says why.
     """
+    if isinstance(function, type):
+        raise ConfigurationError(
+            f"{where} is the class {function.__name__}; pass an instance: {function.__name__}(...)"
+        )
     if not callable(function):
         raise ConfigurationError(f"{where} must be a function, not {function!r}")
     called = function

@@ -8,6 +8,7 @@ import re
 from typing import Final
 
 from asgi_realtime.errors import ConfigurationError, InvalidMessage
+from asgi_realtime.field_types import check_fields
 from asgi_realtime.ids import id_text
 
 TOO_MANY_ATTEMPTS: Final = "too many attempts"
@@ -93,6 +94,7 @@ class Limits:
     """Largest authentication payload of a CONNECT, or frame before authentication, in bytes. Over: closed."""
 
     def __post_init__(self) -> None:
+        check_fields(self, lambda name: f"MEW_{name.upper()}")
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if not 0 < value < math.inf:

@@ -22,7 +22,7 @@ from asgi_realtime.gateways.mew import MewBroadcaster, MewGateway
 from asgi_realtime.inflation import InflationWarning
 from asgi_realtime.lifespan import Lifespan
 from asgi_realtime.metrics import Metrics
-from asgi_realtime.mounting import Mountable, check_app, refuse_arguments
+from asgi_realtime.mounting import Mountable, check_app, refuse_arguments, warn_of_adapter
 from asgi_realtime.realtime import OtherLoop, Realtime
 from asgi_realtime.settings import Settings
 from asgi_realtime.trusted_proxies import TrustedProxies
@@ -83,6 +83,7 @@ class RealtimeMiddleware:
         try:
             refuse_arguments("RealtimeMiddleware", positional, unknown, _ARGUMENTS)
             check_app(app)
+            warn_of_adapter(app)
             self._realtime = Realtime(gateways=gateways, settings=settings, metrics=metrics)
         except Exception as error:
             # Frameworks build their middleware while the server starts: raised there, servers take

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
@@ -15,6 +16,8 @@ from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.messages import GatewayName
 from asgi_realtime.metrics import Metrics, NullMetrics
 from asgi_realtime.settings import Settings
+
+logger = logging.getLogger("asgi_realtime")
 
 
 class NamespaceFamily(Protocol):
@@ -36,6 +39,17 @@ class NamespaceFamily(Protocol):
 
 
 Mountable: TypeAlias = Gateway | NamespaceFamily
+
+
+_BLIND_ADAPTERS = frozenset(
+    {
+        "asgiref.wsgi.WsgiToAsgi",
+        "starlette.middleware.wsgi.WSGIMiddleware",
+        "uvicorn.middleware.wsgi._WSGIMiddleware",
+    }
+)
+"""Adapters for WSGI apps that do not pass the ASGI scope on."""
+_FAMILY = ("names", "mounted", "bind", "gateway_for")
 
 
 def gateways_from(value: Sequence[Mountable] | None) -> tuple[Mountable, ...]:
@@ -86,7 +100,10 @@ def _check_gateway(value: object, where: str) -> None:
         raise ConfigurationError(
             f"{where} is python-socketio's own {kind}; mount a SocketIOServer of asgi_realtime, which has the same API"
         )
-    elif not all(hasattr(value, name) for name in ("names", "bind", "gateway_for")):
+    elif all(hasattr(type(value), name) for name in _FAMILY):
+        if not hasattr(value, "names"):
+            raise ConfigurationError(f"{where}: {kind}.__init__ does not call super().__init__(...); call it first")
+    else:
         raise ConfigurationError(
             f"{where} is not a gateway but a {kind}; mount instances of SocketIOGateway, WebSocketGateway or "
             "SocketIOServer"
@@ -120,12 +137,19 @@ def mounted_elsewhere(gateway: Mountable) -> ConfigurationError:
     )
 
 
-def check_paths(gateways: Iterable[Mountable], socketio_path: str) -> None:
+def serves_socketio(gateways: Iterable[Mountable]) -> bool:
+    """Whether any of them speaks Socket.IO. If not, its path is left to the host."""
+    return not all(isinstance(gateway, WebSocketGateway) for gateway in gateways)
+
+
+def check_paths(gateways: Sequence[Mountable], socketio_path: str) -> None:
     """Refuse a JSON gateway at a path that Socket.IO serves.
 
     Raises:
         ConfigurationError: with both names.
     """
+    if not serves_socketio(gateways):
+        return
     for gateway in gateways:
         if isinstance(gateway, WebSocketGateway) and f"{gateway.name}/".startswith(f"{socketio_path}/"):
             raise ConfigurationError(
@@ -174,7 +198,7 @@ def metrics_from(value: Metrics | None) -> Metrics:
     return value
 
 
-def check_app(app: object) -> None:
+def check_app(app: object, owner: str = "RealtimeMiddleware") -> None:
     """Refuse what is not an ASGI app.
 
     Raises:
@@ -183,19 +207,26 @@ def check_app(app: object) -> None:
     kind = type(app).__name__
     if isinstance(app, type):
         if not hasattr(app, "__await__"):
-            raise ConfigurationError(f"RealtimeMiddleware wraps the class {app.__name__}; wrap an instance of it")
+            raise ConfigurationError(f"{owner} wraps the class {app.__name__}; wrap an instance of it")
         return
     if isinstance(app, Gateway | Settings):
-        raise ConfigurationError(
-            f"RealtimeMiddleware wraps a {kind}, not an app; write RealtimeMiddleware(app, gateways=[...])"
-        )
+        raise ConfigurationError(f"{owner} wraps a {kind}, not an app; write {owner}(app, gateways=[...])")
     if hasattr(app, "wsgi_app") or not _takes(app, 3) and _takes(app, 2):
         raise ConfigurationError(
-            f"RealtimeMiddleware wraps {kind}, a WSGI app; put an adapter between them: "
-            "RealtimeMiddleware(a2wsgi.WSGIMiddleware(app), ...), see pip install 'asgi_realtime[flask]'"
+            f"{owner} wraps {kind}, a WSGI app; put an adapter between them: "
+            f"{owner}(a2wsgi.WSGIMiddleware(app), ...), see pip install 'asgi_realtime[flask]'"
         )
     if not _takes(app, 3):
-        raise ConfigurationError(f"RealtimeMiddleware wraps an ASGI app; {kind} is not one (scope, receive, send)")
+        raise ConfigurationError(f"{owner} wraps an ASGI app; {kind} is not one (scope, receive, send)")
+
+
+def warn_of_adapter(app: object) -> None:
+    """Say so if views behind this adapter cannot find their broadcaster."""
+    kind = f"{type(app).__module__}.{type(app).__qualname__}"
+    if kind in _BLIND_ADAPTERS:
+        logger.warning(
+            "behind %s asgi_realtime.wsgi finds no broadcaster, and views send nothing; use a2wsgi.WSGIMiddleware", kind
+        )
 
 
 def _takes(function: object, arguments: int) -> bool:

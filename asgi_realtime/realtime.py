@@ -32,6 +32,7 @@ from asgi_realtime.mounting import (
     metrics_from,
     mounted_elsewhere,
     names_of,
+    serves_socketio,
     settings_from,
 )
 from asgi_realtime.origins import OriginPolicy
@@ -209,7 +210,7 @@ class Realtime:
     @property
     def serves_socketio(self) -> bool:
         """Whether anything is mounted that speaks Socket.IO. If not, its path is left to the host."""
-        return not all(isinstance(mounted, WebSocketGateway) for mounted in self.gateways)
+        return serves_socketio(self.gateways)
 
     @property
     def paths(self) -> list[str]:

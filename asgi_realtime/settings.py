@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import logging
 import math
 import os
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.config import Config
 
 from asgi_realtime.errors import ConfigurationError
+from asgi_realtime.field_types import check_fields
 from asgi_realtime.keys import (
     HMAC_ALGORITHMS,
     KEY_PAIR_ALGORITHMS,
@@ -125,12 +127,11 @@ class Settings:
     """Bounds on clients: see `Limits`; each field is a variable too."""
 
     def __post_init__(self) -> None:
+        check_fields(self, variable)
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if isinstance(value, float) and not math.isfinite(value):
                 raise ConfigurationError(f"{variable(field.name)} must be a finite number")
-            if str(field.type).startswith("tuple") and isinstance(value, str):
-                raise ConfigurationError(f"{variable(field.name)} must be a tuple of strings, not one string")
         for name in _POSITIVE:
             if not getattr(self, name) > 0:
                 raise ConfigurationError(f"{variable(name)} must be greater than 0")
@@ -252,12 +253,14 @@ class Settings:
         """Read every variable of this class and of `Limits` from the environment (or a mapping).
 
         An empty variable counts as unset, so that a compose file may pass on what it does not have;
-        only an empty `CORS_ORIGIN` means none instead of its default.
+        only an empty `CORS_ORIGIN` means none instead of its default. A variable `MEW_...` that is none of
+        them has no effect, and is warned of.
 
         Raises:
             ConfigurationError: naming the variable.
         """
         config = Config(environ=dict(os.environ if environ is None else environ))
+        _warn_of_unknown(config.environ)
         values = _read(config, cls)
         return cls(**values, limits=Limits(**_read(config, Limits)))
 
@@ -298,6 +301,19 @@ def _check_url(name: str, url: str) -> None:
         good = False
     if not good:
         raise ConfigurationError(f"{name} must be an address that starts with https:// or http://")
+
+
+def _warn_of_unknown(environ: Iterable[str]) -> None:
+    """Name the variables with our prefix that have no effect: most are misspelt."""
+    known = [variable(field.name) for kind in (Settings, Limits) for field in dataclasses.fields(kind)]
+    known.remove("MEW_LIMITS")
+    found = []
+    for name in environ:
+        if name.upper().startswith("MEW_") and name not in known:
+            close = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.8)
+            found.append(f"{name} (did you mean {close[0]}?)" if close else name)
+    if found:
+        logger.warning("environment variables that asgi_realtime does not know and ignores: %s", ", ".join(found))
 
 
 def _read(config: Config, kind: type[Settings] | type[Limits]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ FLOORS = (
             "close_codes",
             "contention",
             "errors",
+            "field_types",
             "host_calls",
             "event_names",
             "ids",

@@ -307,7 +307,7 @@ async def test_below_a_mount(serve: Serve) -> None:
 def test_mistakes_in_gateways() -> None:
     for gateways in (
         [SocketIOGateway("/"), SocketIOGateway("/")],
-        [WebSocketGateway("/a"), WebSocketGateway("/a/")],
+        [WebSocketGateway("/a"), WebSocketGateway("/a")],
     ):
         with pytest.raises(ConfigurationError, match="twice"):
             RealtimeMiddleware(make_fastapi(), gateways=gateways, settings=SETTINGS).realtime  # noqa: B018

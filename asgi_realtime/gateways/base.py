@@ -87,6 +87,11 @@ class Gateway(Receiver):
 
     def __init__(self, name: str, *, authenticator: Authenticator | None = None, limits: Limits | None = None) -> None:
         super().__init__(name)
+        if limits is not None and not isinstance(limits, Limits):
+            raise ConfigurationError(
+                f"{type(self).__name__}(limits=...) takes a Limits object, not {type(limits).__name__}; "
+                "write limits=Limits(message_bytes=...)"
+            )
         self._authenticator = authenticator
         self._limits = limits
         self._parts: Parts | None = None
@@ -155,7 +160,9 @@ class Gateway(Receiver):
     def parts(self) -> Parts:
         """What this gateway works with, once it is mounted."""
         if self._parts is None:
-            raise RuntimeError(f"the gateway {self.name} is not mounted; pass it to RealtimeMiddleware(gateways=[...])")
+            raise RuntimeError(
+                f"{type(self).__name__} is not mounted yet; pass it to RealtimeMiddleware(gateways=[...])"
+            )
         return self._parts
 
     @property

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from time import monotonic
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from asgi_realtime.broadcaster import Broadcaster
 from asgi_realtime.catalogue import encode
@@ -29,6 +29,14 @@ Acknowledge: TypeAlias = Callable[[Sequence[Json]], None]
 """Sends an acknowledgement to the client: the values, none or more."""
 
 
+_MADE_BY_INIT = frozenset(
+    {"_name", "_functions", "_handlers", "_injected", "_faces", "_authenticator", "_limits", "_parts"}
+)
+_MADE_BY_MOUNTING = frozenset(
+    {"_broadcaster", "_authenticate", "_hooks", "_origins", "_dialect", "_rates", "_handler_timeout"}
+)
+
+
 class Receiver:
     """Has handlers, and calls them: for each connection in order, one at a time, no more than its rate allows.
 
@@ -45,6 +53,17 @@ class Receiver:
         self._dialect: Dialect
         self._rates: EventRates
         self._handler_timeout: float
+
+    if not TYPE_CHECKING:  # type checkers would take any attribute for one that is there
+
+        def __getattr__(self, name: str) -> Any:
+            """Explain why a part of the gateway is not there yet."""
+            kind = type(self).__name__
+            if name in _MADE_BY_INIT:
+                raise RuntimeError(f"{kind}.__init__ must call super().__init__(...) before it uses the gateway")
+            if name in _MADE_BY_MOUNTING:
+                raise RuntimeError(f"{kind} is not mounted yet; pass it to RealtimeMiddleware(gateways=[...])")
+            raise AttributeError(f"{kind!r} object has no attribute {name!r}")
 
     @property
     def name(self) -> GatewayName:

@@ -7,6 +7,7 @@ from asgi_realtime.connection import Connection
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.gateways.handlers import on
+from asgi_realtime.gateways.names import check_name
 from asgi_realtime.gateways.parts import Parts
 from asgi_realtime.gateways.replies import NewToken, Success
 from asgi_realtime.limits import Limits
@@ -26,7 +27,8 @@ class SocketIOGateway(Gateway):
         Raises:
             ConfigurationError: if the namespace is not `/` and a name without comma or query.
         """
-        if not namespace.startswith("/") or not namespace.isprintable() or set(namespace) & set(",?"):
+        check_name(namespace, f"{type(self).__name__}(namespace)")
+        if set(namespace) & set(",?"):
             raise ConfigurationError(f"SocketIOGateway({namespace!r}): a namespace looks like /chat")
         super().__init__(namespace, authenticator=authenticator, limits=limits)
 

@@ -16,13 +16,13 @@ from asgi_realtime.connection import Connection
 from asgi_realtime.errors import ConfigurationError, Refusal, Unauthorized
 from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.gateways.handlers import on
+from asgi_realtime.gateways.names import check_name
 from asgi_realtime.gateways.parts import Parts
 from asgi_realtime.gateways.receiver import Acknowledge
 from asgi_realtime.gateways.replies import Complaint, NewToken
 from asgi_realtime.json_dialect import JSONDialect
 from asgi_realtime.limits import Limits
 from asgi_realtime.messages import Frame, Handshake, Json
-from asgi_realtime.text import is_whole
 
 _CLOSE_CODES = {"TOO_LARGE": 1009, "INTERNAL": 1013, "RATE_LIMITED": 1013}
 
@@ -83,12 +83,21 @@ class WebSocketGateway(Gateway):
         Raises:
             ConfigurationError: if the path is not absolute, or a timeout is not greater than 0.
         """
-        if not path.startswith("/") or path == "/" or not is_whole(path):
-            raise ConfigurationError(f"WebSocketGateway({path!r}): a path looks like /chat")
+        check_name(path, f"{type(self).__name__}(path)")
+        if path.endswith("/") or set(path) & set("?#"):
+            raise ConfigurationError(
+                f"WebSocketGateway({path!r}): a path looks like /chat, without slash or query at its end; "
+                "clients use it to the letter"
+            )
+        if set(path) & set("{}"):
+            raise ConfigurationError(
+                f"WebSocketGateway({path!r}): a gateway has one path; clients name what they follow in an event, and "
+                "join its room"
+            )
         for name, value in (("auth_timeout", auth_timeout), ("idle_timeout", idle_timeout)):
-            if value is not None and not value > 0:
-                raise ConfigurationError(f"WebSocketGateway({path!r}): {name} must be greater than 0")
-        super().__init__(path.rstrip("/"), authenticator=authenticator, limits=limits)
+            if value is not None and not _is_positive(value):
+                raise ConfigurationError(f"WebSocketGateway({path!r}): {name} must be a number greater than 0")
+        super().__init__(path, authenticator=authenticator, limits=limits)
         self._query_token = query_token
         self._auth_frame = auth_frame
         self._idle_timeout = idle_timeout
@@ -169,3 +178,7 @@ class WebSocketGateway(Gateway):
     ) -> None:
         """Tell a client no, by `error`."""
         connection.push(self.error_frame(refusal, sent[0] if sent else None))
+
+
+def _is_positive(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0

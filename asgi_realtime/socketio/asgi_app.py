@@ -12,7 +12,9 @@ from starlette.responses import FileResponse, PlainTextResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from asgi_realtime.engineio.requests import redact_query
+from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.middleware import RealtimeMiddleware
+from asgi_realtime.mounting import check_app
 from asgi_realtime.settings import Settings
 from asgi_realtime.socketio.options import settings_with
 from asgi_realtime.socketio.server import SocketIOServer
@@ -48,6 +50,11 @@ class ASGIApp:
         on_startup: Hook | None = None,
         on_shutdown: Hook | None = None,
     ) -> None:
+        _check_arguments(
+            socketio_server, socketio_path, static_files, {"on_startup": on_startup, "on_shutdown": on_shutdown}
+        )
+        if other_asgi_app is not None:
+            check_app(other_asgi_app, "ASGIApp")
         self._path = None if socketio_path is None else "/" + socketio_path.strip("/")
         settings = settings_with(Settings.from_env(), socketio_server.options, self._path)
         host = _Host(other_asgi_app, StaticFiles(static_files or {}), on_startup, on_shutdown)
@@ -131,6 +138,22 @@ class _Host:
         await send_event({"type": "lifespan.startup.complete"})
         await receive_event()
         await send_event({"type": "lifespan.shutdown.complete"})
+
+
+def _check_arguments(server: object, path: object, files: object, hooks: Mapping[str, object]) -> None:
+    kind = server.__name__ if isinstance(server, type) else type(server).__name__
+    if not isinstance(server, SocketIOServer):
+        what = "the class" if isinstance(server, type) else "a"
+        raise ConfigurationError(
+            f"ASGIApp(socketio_server) takes an instance of asgi_realtime's SocketIOServer, not {what} {kind}"
+        )
+    if path is not None and not isinstance(path, str):
+        raise ConfigurationError(f"ASGIApp(socketio_path=...) takes text such as 'socket.io', not {path!r}")
+    if files is not None and not isinstance(files, Mapping):
+        raise ConfigurationError("ASGIApp(static_files=...) takes a dict from URL paths to files")
+    for name, hook in hooks.items():
+        if hook is not None and not callable(hook):
+            raise ConfigurationError(f"ASGIApp({name}=...) takes a function, not {hook!r}")
 
 
 async def _call(hook: Hook | None, failure: str, send: Send) -> None:

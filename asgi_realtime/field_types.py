@@ -1,0 +1,54 @@
+"""Whether the fields of a configuration object have the types that they are annotated with."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from asgi_realtime.errors import ConfigurationError
+
+_EXPECTED = {
+    "bool": "True or False",
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "tuple": "a tuple of texts",
+}
+
+
+def check_fields(owner: Any, variable: Callable[[str], str]) -> None:
+    """Check the fields of a frozen dataclass whose annotations are text; a list of texts becomes a tuple.
+
+    `variable` gives the environment variable of a field.
+
+    Raises:
+        ConfigurationError: naming the field and what it takes. The value is not shown: it may be a secret.
+    """
+    for field in dataclasses.fields(owner):
+        value = getattr(owner, field.name)
+        annotation, _, none = str(field.type).partition(" | ")
+        kind = annotation.partition("[")[0]
+        if kind == "tuple" and isinstance(value, list | set | frozenset):
+            value = tuple(value)
+            object.__setattr__(owner, field.name, value)
+        if not _fits(kind, value) and not (none and value is None):
+            given = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
+            raise ConfigurationError(
+                f"{variable(field.name)} must be {_EXPECTED.get(kind, f'a {kind} object')}, not {given}: "
+                f"{type(owner).__name__}({field.name}=...)"
+            )
+
+
+def _fits(kind: str, value: Any) -> bool:
+    if kind == "bool":
+        return isinstance(value, bool)
+    if kind == "int":
+        return isinstance(value, int) and not isinstance(value, bool)
+    if kind == "float":
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if kind == "str":
+        return isinstance(value, str)
+    if kind == "tuple":
+        return isinstance(value, tuple) and all(isinstance(each, str) for each in value)
+    return type(value).__name__ == kind
