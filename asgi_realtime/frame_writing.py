@@ -40,7 +40,8 @@ class Writable(Sink, Protocol):
 def offered(scope: Scope, *, compression: bool, message_bytes: int, control: Budget) -> FrameTransport | None:
     """What the server offers for this WebSocket, not accepted yet, if it has the extension `asgi_realtime.frames`.
 
-    `compression`: whether to agree to it; then no message is inflated, or read, beyond `message_bytes`.
+    `compression`: whether to agree to it; then no message is inflated, or read, beyond `message_bytes`. Without it
+    up to twice as much is read, so that a client that sends a little too much is told so in its dialect.
     `control`: how many frames without a message the client may send.
     """
     transport: FrameTransport | None = (scope.get("extensions") or {}).get(EXTENSION)
@@ -48,7 +49,8 @@ def offered(scope: Scope, *, compression: bool, message_bytes: int, control: Bud
         transport.control = control
         if compression:
             transport.deflate = True
-            transport.max_message_bytes = min(transport.max_message_bytes, message_bytes)
+        largest = message_bytes if compression else 2 * message_bytes
+        transport.max_message_bytes = min(transport.max_message_bytes, largest)
     return transport
 
 

@@ -10,6 +10,7 @@ from typing import Final
 from asgi_realtime.errors import ConfigurationError, InvalidMessage
 from asgi_realtime.field_types import check_fields
 from asgi_realtime.ids import id_text
+from asgi_realtime.text import is_longer
 
 TOO_MANY_ATTEMPTS: Final = "too many attempts"
 """The reason of a close with 1008 for the budget of attempts."""
@@ -121,7 +122,7 @@ def check_room_name(room: object, limits: Limits) -> None:
     """
     if not isinstance(room, str) or not room:
         raise InvalidMessage("a room name is a non-empty string")
-    if len(room) > limits.room_name_bytes or len(room.encode("utf-8", "surrogatepass")) > limits.room_name_bytes:
+    if is_longer(room, limits.room_name_bytes):
         raise InvalidMessage(f"a room name has at most {limits.room_name_bytes} bytes")
     if _NOT_IN_NAMES.search(room):
         raise InvalidMessage("a room name has no control characters, and no U+FFFD or half a surrogate pair")

@@ -18,6 +18,15 @@ def repaired(text: str) -> str:
     return text if is_whole(text) else repair(text)
 
 
+def is_longer(text: str, limit: int) -> bool:
+    """Whether the text has more than `limit` bytes in UTF-8."""
+    size = len(text)
+    # A character has at most four bytes.
+    return size > limit or (
+        4 * size > limit and not text.isascii() and len(text.encode("utf-8", "surrogatepass")) > limit
+    )
+
+
 def is_whole(text: str) -> bool:
     """Whether UTF-8 can carry the text."""
     if text.isascii():

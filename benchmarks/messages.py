@@ -41,6 +41,10 @@ def _text(unit: str) -> str:
     return '"' + unit * ((_SIZE - 2) // len(unit.encode())) + '"'
 
 
+def _with_half(unit: str) -> str:
+    return _text(unit)[:-1] + '\\ud83d"'
+
+
 def _keys(name: Callable[[int], str], value: str) -> str:
     size = len(name(1 << 16)) + len(value) + 4
     return "{" + ",".join(f'"{name(number)}":{value}' for number in range(_SIZE // size)) + "}"
@@ -50,13 +54,13 @@ KINDS: Mapping[str, Callable[[], str]] = {
     "plain text": lambda: _text("a"),
     "text of another script": lambda: _text("好"),
     "emoji": lambda: _text("😀"),
-    "one half of a pair in plain text": lambda: _text("a")[:-20] + '\\ud83d"',
+    "one half of a pair in plain text": lambda: _with_half("a"),
     "halves of pairs": lambda: _text("\\ud800"),
     "lower halves": lambda: _text("\\udc00"),
-    "pairs and a half": lambda: _text("\\ud83d\\ude00")[:-20] + '\\ud83d"',
-    "escapes and a half": lambda: _text("\\u0041")[:-20] + '\\ud83d"',
-    "short escapes and a half": lambda: _text("\\n")[:-20] + '\\ud83d"',
-    "backslashes and a half": lambda: _text("\\\\")[:-20] + '\\ud83d"',
+    "pairs and a half": lambda: _with_half("\\ud83d\\ude00"),
+    "escapes and a half": lambda: _with_half("\\u0041"),
+    "short escapes and a half": lambda: _with_half("\\n"),
+    "backslashes and a half": lambda: _with_half("\\\\"),
     "escapes": lambda: _text("\\u0041"),
     "escaped quotes": lambda: _text('\\"'),
     "brackets in a text": lambda: _text("[{"),

@@ -28,6 +28,8 @@ POLLING = {"EIO": "4", "transport": "polling"}
 class Echo:
     """Sends back what it receives; `gate` keeps it from being ready."""
 
+    authenticated = True
+
     def __init__(self, session: Session) -> None:
         self.session = session
         self.received: list[str | bytes] = []

@@ -18,6 +18,8 @@ SETTINGS = Settings(ping_interval=25, ping_timeout=20, limits=Limits(outbox_byte
 
 
 class Recorder:
+    authenticated = True
+
     def __init__(self) -> None:
         self.received: list[str | bytes] = []
         self.reasons: list[str] = []

@@ -15,6 +15,10 @@ class Application(Protocol):
             ProtocolError: to end the session, with a text for the log.
         """
 
+    @property
+    def authenticated(self) -> bool:
+        """Whether the client has shown who it is. Until then it may send small messages only."""
+
     async def ready(self) -> None:
         """Return once more can be taken; nothing is read from the client until then.
 

@@ -17,8 +17,8 @@ A connection that is closed while data arrives is reset, and the client may neve
 """
 
 
-async def read_body(receive: Receive, limits: Limits) -> bytearray:
-    """Read a body of at most `Limits.message_bytes`.
+async def read_body(receive: Receive, limits: Limits, largest: int) -> bytearray:
+    """Read a body of at most `largest` bytes.
 
     Raises:
         Refused: it is larger (HTTP 413).
@@ -30,15 +30,15 @@ async def read_body(receive: Receive, limits: Limits) -> bytearray:
     body = bytearray()
     async with asyncio.timeout(limits.body_timeout) as deadline:
         more = True
-        while more and len(body) <= limits.message_bytes:
+        while more and len(body) <= largest:
             chunk, more = await _next(receive)
             body += chunk
             # A body that comes at the rate is never late, and one that came faster has not earned a pause.
             deadline.reschedule(min(loop.time(), began + len(body) / limits.body_rate) + limits.body_timeout)
-    if len(body) > limits.message_bytes:
+    if len(body) > largest:
         body.clear()
         if more:
-            await _discard(receive, limits.message_bytes * _DISCARD_FACTOR)
+            await _discard(receive, largest * _DISCARD_FACTOR)
         raise too_large()
     return body
 

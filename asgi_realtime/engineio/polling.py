@@ -78,7 +78,7 @@ async def take_payload(session: Session, receive: Receive, limits: Limits) -> No
         # A pong may be in this body, or wait for its turn behind it.
         session.reading = False
         try:
-            body = await read_body(receive, limits)
+            body = await read_body(receive, limits, session.post_bytes)
         finally:
             session.reading = True
         if session.state is State.CLOSED:

@@ -26,6 +26,9 @@ logger = logging.getLogger("asgi_realtime")
 
 _PING = Frame(packets.PING)
 
+_FRAMING_BYTES = 16
+"""Types and separators around the payload of a CONNECT."""
+
 _CLOSE_CODES = {"too slow": 1013, "parse error": 1002, "transport error": 1011}
 """WebSocket close codes by the reason of an abort; 1000 for the others."""
 
@@ -150,6 +153,20 @@ class Session:
             "maxPayload": self._settings.limits.message_bytes,
         }
         return packets.OPEN + msgspec.json.encode(opening).decode()
+
+    @property
+    def message_bytes(self) -> int:
+        """Largest message that the client may send now: before authentication that of a CONNECT."""
+        limits = self._settings.limits
+        if self._application is None or self._application.authenticated:
+            return limits.message_bytes
+        return min(limits.message_bytes, limits.handshake_bytes + limits.event_name_bytes + _FRAMING_BYTES)
+
+    @property
+    def post_bytes(self) -> int:
+        """Largest POST that the client may send now: before authentication a CONNECT for each namespace."""
+        limits = self._settings.limits
+        return min(limits.message_bytes, self.message_bytes * limits.namespaces_per_session)
 
     # For the application
 

@@ -19,6 +19,7 @@ from asgi_realtime.frame_writing import FrameWriter
 from asgi_realtime.settings import Settings
 from asgi_realtime.stock_reading import guard
 from asgi_realtime.tasks import Tasks
+from asgi_realtime.text import is_longer
 from asgi_realtime.turns import Turn
 from asgi_realtime.writer import Writer
 
@@ -28,7 +29,7 @@ logger = logging.getLogger("asgi_realtime")
 class WebSocket:
     """An accepted WebSocket. Its session may have begun on it, or be polling still."""
 
-    __slots__ = ("_frames", "_guard", "_interrupt", "_limit", "_receive", "_send", "_session", "_tasks", "_writer")
+    __slots__ = ("_frames", "_guard", "_interrupt", "_receive", "_send", "_session", "_small", "_tasks", "_writer")
 
     def __init__(
         self,
@@ -46,7 +47,8 @@ class WebSocket:
         self._receive: Receive | None = receive
         self._send: Send | None = send
         self._tasks = tasks
-        self._limit = settings.limits.message_bytes
+        limits = settings.limits
+        self._small = min(limits.message_bytes, limits.handshake_bytes) // 4  # characters that are within each limit
         self._frames = frames if settings.fast_writes else None
         self._writer: FrameWriter | Writer = (
             FrameWriter(session.outbox, self._frames)
@@ -185,10 +187,7 @@ class WebSocket:
         """Take one packet. True: no more before the session is ready."""
         session = self._session
         try:
-            size = len(packet)
-            if size > self._limit or (
-                not packet.isascii() and isinstance(packet, str) and len(packet.encode()) > self._limit
-            ):
+            if len(packet) > self._small and _is_longer(packet, session.message_bytes):
                 session.fail("transport error", 1009)
             else:
                 return session.receive(packet, time.monotonic())
@@ -199,3 +198,7 @@ class WebSocket:
             logger.exception("an application failed to receive")
             session.fail("transport error")
         return False
+
+
+def _is_longer(packet: str | bytes, limit: int) -> bool:
+    return is_longer(packet, limit) if isinstance(packet, str) else len(packet) > limit

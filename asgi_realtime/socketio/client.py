@@ -78,6 +78,11 @@ class SocketIOClient:
                 self.session.without_event()  # for a namespace that is closed
         return False
 
+    @property
+    def authenticated(self) -> bool:
+        """Whether a namespace is connected."""
+        return any(member.connection is not None for member in self._members.values())
+
     async def ready(self) -> None:
         """Wait until no namespace has as many events in flight as it may."""
         for member in tuple(self._members.values()):
@@ -153,7 +158,7 @@ class SocketIOClient:
     def unwatch(self) -> None:
         """The time to connect is over."""
         self._watched = False
-        if not any(member.connection is not None for member in self._members.values()):
+        if not self.authenticated:
             self.session.close(1008, "no namespace connected")
 
 

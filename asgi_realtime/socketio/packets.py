@@ -19,6 +19,7 @@ from asgi_realtime.event_names import RESERVED
 from asgi_realtime.json_text import JSONReader
 from asgi_realtime.limits import Limits
 from asgi_realtime.messages import Frame, Json
+from asgi_realtime.text import is_longer
 
 
 class PacketType(enum.IntEnum):
@@ -175,7 +176,7 @@ def ignore(text: str, header: Header, limits: Limits) -> PartialPacket | None:
 def _check_namespace(namespace: str, limits: Limits) -> str:
     # Old clients put the query of their URL here ("/admin?token=x"): it names the same namespace.
     namespace = namespace.partition("?")[0]
-    if len(namespace.encode("utf-8", "replace")) > limits.event_name_bytes or not namespace.isprintable():
+    if is_longer(namespace, limits.event_name_bytes) or not namespace.isprintable():
         raise ProtocolError("a namespace that is too long or has control characters")
     return namespace
 
@@ -183,7 +184,7 @@ def _check_namespace(namespace: str, limits: Limits) -> str:
 def _decode_connect(namespace: str, body: str, limits: Limits) -> Connect:
     if not body:
         return Connect(namespace)
-    if len(body) > limits.handshake_bytes or len(body.encode("utf-8", "replace")) > limits.handshake_bytes:
+    if is_longer(body, limits.handshake_bytes):
         raise ProtocolError("a CONNECT payload over the limit")
     auth = _payload.read(body, limits)
     if type(auth) is not dict:
@@ -198,7 +199,7 @@ def _decode_event(namespace: str, ack_id: int | None, body: str, limits: Limits)
     name = args.pop(0)
     if type(name) is not str or name in RESERVED:
         raise ProtocolError("an event name that is reserved or not a string")
-    if len(name) > limits.event_name_bytes or (not name.isascii() and len(name.encode()) > limits.event_name_bytes):
+    if is_longer(name, limits.event_name_bytes):
         raise ProtocolError("an event name over the limit")
     return Event(namespace, name, args, ack_id)
 

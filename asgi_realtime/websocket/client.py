@@ -29,7 +29,7 @@ from asgi_realtime.messages import Frame, Handshake, Json
 from asgi_realtime.outbox import Outbox
 from asgi_realtime.sinks import Sink
 from asgi_realtime.stock_reading import guard
-from asgi_realtime.text import repaired
+from asgi_realtime.text import is_longer, repaired
 from asgi_realtime.turns import Turn
 from asgi_realtime.websocket.newcomers import Newcomers
 from asgi_realtime.writer import Writer
@@ -272,7 +272,7 @@ class WebSocketClient:
         if isinstance(text, bytes):
             self._hostile(InvalidMessage("a binary frame"), "parse error")
             return
-        if len(text) > limit or (not text.isascii() and len(text.encode("utf-8", "surrogatepass")) > limit):
+        if 4 * len(text) > limit and is_longer(text, limit):
             self._hostile(TooLarge("too large"), "transport error")
             return
         try:

@@ -81,6 +81,8 @@ def _register(server: SocketIOServer, namespace: str) -> None:
 class EngineEcho:
     """An Engine.IO application that sends back what it receives."""
 
+    authenticated = True
+
     def __init__(self, session: Session) -> None:
         self._session = session
 
