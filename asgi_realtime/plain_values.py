@@ -19,7 +19,8 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from asgi_realtime.annotations import PYDANTIC, parts
+from asgi_realtime.annotation_metadata import PYDANTIC
+from asgi_realtime.annotations import parts
 from asgi_realtime.messages import Json
 from asgi_realtime.model_dumps import dumper
 

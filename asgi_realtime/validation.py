@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
-from asgi_realtime.annotations import MSGSPEC, PYDANTIC, parts
+from asgi_realtime.annotation_metadata import MSGSPEC, PYDANTIC
+from asgi_realtime.annotations import parts
 from asgi_realtime.errors import InvalidMessage
 from asgi_realtime.messages import Json
 from asgi_realtime.typed_dicts import readable

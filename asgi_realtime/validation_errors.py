@@ -20,6 +20,7 @@ _LONGEST = 300
 _LONGEST_NAME = 64
 _MOST_NAMES = 20
 _MOST_LEAVES = 1_000
+_MOST_ERRORS = 1_000
 _OWN_TEXT = ("value_error", "assertion_error")
 _WITHOUT_VALUE = {
     "union_tag_invalid": "The tag is none of those expected",
@@ -40,6 +41,8 @@ def msgspec_error(error: msgspec.ValidationError, sent: Json) -> str:
 
 def pydantic_error(error: ValidationError, sent: Json) -> str:
     """Describe the first thing that pydantic refused in `sent`."""
+    if error.error_count() > _MOST_ERRORS:  # pydantic lists them all or none, and all can take half a second
+        return _with_path(f"More than {_MOST_ERRORS} values do not fit", "$")
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     kind, text = first["type"], first["msg"]
     if kind in _WITHOUT_VALUE:

@@ -38,6 +38,7 @@ FLOORS = (
         *("threads", "timestamps", "turns"),
     },
     {
+        "annotation_metadata",
         "annotations",
         "auth",
         "budgets",

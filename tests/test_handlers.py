@@ -408,6 +408,57 @@ def test_declared() -> None:
     assert found["c"].__func__ is Derived.third  # type: ignore[attr-defined]
 
 
+class Decorated(SocketIOGateway):
+    @on("static below")
+    @staticmethod
+    async def static_below(say: Say, connection: Connection) -> None: ...
+
+    @staticmethod
+    @on("static above")
+    async def static_above(say: Say, connection: Connection) -> None: ...
+
+    @on("class below")
+    @classmethod
+    async def class_below(cls, say: Say, connection: Connection) -> None: ...
+
+    @classmethod
+    @on("class above")
+    async def class_above(cls, say: Say, connection: Connection) -> None: ...
+
+    @on("partial of")
+    async def whole(self, times: int, say: Say, connection: Connection) -> None: ...
+
+    part = on("partial")(functools.partialmethod(whole, 3))  # type: ignore[type-var]
+
+
+@pytest.mark.parametrize("event", ["static below", "static above", "class below", "class above", "partial"])
+def test_a_handler_of_every_kind_of_method_is_declared_and_read(event: str) -> None:
+    gateway = Decorated("/")
+    assert event in declared(gateway)
+    begin = beginning(event, gateway.functions[event], BROADCASTER)
+    work = begin(CONNECTION, [{"text": "a"}])
+    work.close()
+    with pytest.raises(InvalidMessage, match=r"`\$\.text`"):
+        begin(CONNECTION, [{"text": 1}])
+
+
+def test_what_is_no_handler_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r'@on\("message"\)'):
+
+        @on  # type: ignore[arg-type]
+        def bare() -> None: ...
+
+    with pytest.raises(ConfigurationError, match=r'@on\("message"\)'):
+        SocketIOGateway("/").on(bare_function)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="not a property"):
+        on("event")(property(lambda self: None))  # type: ignore[type-var]
+    with pytest.raises(ConfigurationError, match="is a class"):
+        beginning("event", Service, BROADCASTER)
+
+
+def bare_function() -> None: ...
+
+
 def test_a_gateway_takes_any_callable() -> None:
     class Service:
         def handle(self, say: Say) -> None: ...

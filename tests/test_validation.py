@@ -499,6 +499,12 @@ def depends() -> str:
         (fastapi.requests.HTTPConnection, "HTTPConnection"),
         (Annotated[str, Field(alias="other")], "alias"),
         (list[Annotated[str, Field(alias="other")]], "alias"),
+        (list[Annotated[str, Field("a")]], "default"),
+        (Annotated[str, annotated_types.Gt(3)], r"Gt\(…\) limits numbers"),
+        (list[Annotated[list[int], Field(le=3)]], r"Le\(…\) limits numbers"),
+        (Annotated[int, Field(max_length=3)], r"MaxLen\(…\) limits a length"),
+        (Annotated[float, pydantic.StringConstraints(min_length=3)], r"StringConstraints\(…\) limits a length"),
+        (Annotated[str, msgspec.Meta(gt=3)], r"Meta\(…\) limits numbers"),
         (Callable[[int], str], "function"),
         (type[Text], "class"),
         (BaseModel, "BaseModel"),
@@ -582,6 +588,13 @@ def test_an_error_is_short_however_long_the_names_in_it_are() -> None:
         with pytest.raises(InvalidMessage) as refused:
             validator(annotation)({"a" * 100_000: {"b" * 100_000: 1}})
         assert len(refused.value.message) < 700
+
+
+def test_very_many_errors_are_not_listed() -> None:
+    for count, told in ((1_000, "at `$.0`"), (1_001, "More than 1000 values do not fit - at `$`")):
+        with pytest.raises(InvalidMessage) as refused:
+            validator(list[pydantic.PositiveInt])(["a"] * count)
+        assert refused.value.message.endswith(told)
 
 
 def _deep(levels: int) -> Any:

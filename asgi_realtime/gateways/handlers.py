@@ -41,7 +41,10 @@ def on(event: str) -> Callable[[F], F]:
     check_event(event)
 
     def mark(function: F) -> F:
-        setattr(function, _EVENTS, (*events_of(function), event))
+        try:
+            setattr(function, _EVENTS, (*events_of(function), event))
+        except AttributeError:
+            raise ConfigurationError(f"@on({event!r}) marks a function, not a {type(function).__name__}") from None
         return function
 
     return mark
@@ -51,8 +54,10 @@ def check_event(event: str) -> None:
     """Refuse a name that no handler may have.
 
     Raises:
-        ConfigurationError: for a name that belongs to the protocol.
+        ConfigurationError: for a name that belongs to the protocol, or what is no name.
     """
+    if not isinstance(event, str):
+        raise ConfigurationError(f'on() takes the name of an event, as in @on("message"), not {event!r}')
     if event in RESERVED:
         raise ConfigurationError(f"@on({event!r}): the protocol owns this name; override on_connect or on_disconnect")
 
@@ -68,9 +73,11 @@ def declared(owner: object) -> dict[str, Callable[..., Any]]:
 
 
 def events_of(member: object) -> tuple[str, ...]:
-    """The events that a function was marked for with `on`."""
+    """The events that a function was marked for with `on`, also below `@staticmethod` and the like."""
     events: tuple[str, ...] = getattr(member, _EVENTS, ())
-    return events
+    if isinstance(member, staticmethod | classmethod):
+        return (*events_of(member.__func__), *events)
+    return (*events_of(member.func), *events) if isinstance(member, functools.partialmethod) else events
 
 
 def payload_types(event: str, function: Callable[..., Any]) -> tuple[list[Any], Any]:
@@ -121,6 +128,8 @@ def beginning(event: str, function: Callable[..., Any], broadcaster: Broadcaster
         ConfigurationError: for a parameter that nothing can be injected into.
     """
     where = f"handler {getattr(function, '__qualname__', function)!s} of {event!r}"
+    if isinstance(function, type):
+        raise ConfigurationError(f"{where} is a class: pass a function, a method or an object with `__call__`")
     hints = _hints(function, where)
     call = host_call(function, where, adapt=adapt)
     plan: list[Parameter] = []

@@ -15,7 +15,8 @@ from typing import Annotated, Any, NamedTuple, Union
 
 import msgspec
 
-from asgi_realtime.annotations import fastapi_marker, instead_of, is_field, metadata_of, parts, types_in
+from asgi_realtime.annotation_metadata import fastapi_marker, instead_of, is_field, metadata_of
+from asgi_realtime.annotations import parts, types_in
 from asgi_realtime.broadcaster import Broadcaster
 from asgi_realtime.connection import Connection
 from asgi_realtime.errors import ConfigurationError, InvalidMessage
