@@ -439,7 +439,7 @@ def test_a_handler_of_every_kind_of_method_is_declared_and_read(event: str) -> N
     work = begin(CONNECTION, [{"text": "a"}])
     work.close()
     with pytest.raises(InvalidMessage, match=r"`\$\.text`"):
-        begin(CONNECTION, [{"text": 1}])
+        work = begin(CONNECTION, [{"text": 1}])
 
 
 def test_what_is_no_handler_is_refused() -> None:

@@ -241,7 +241,8 @@ class Receiver:
 
 def _values(result: Any) -> list[Json]:
     """What a handler returned, as the values of an acknowledgement."""
-    return [] if result is None else list(result) if isinstance(result, tuple) else [result]
+    # A NamedTuple is one value, as in a response of FastAPI.
+    return [] if result is None else list(result) if type(result) is tuple else [result]
 
 
 def _traceback(error: BaseException) -> BaseException | None:

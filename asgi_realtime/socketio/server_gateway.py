@@ -129,7 +129,7 @@ class ServerGateway(SocketIOGateway):
         result = await self._server.handlers.trigger(event, self.name, connection.id, *sent)
         if result is NOT_HANDLED:
             raise _NotHandled
-        return result
+        return tuple(result) if isinstance(result, tuple) else result  # any tuple is several values there
 
     def _refusal_of(self, error: BaseException) -> Refusal | Disconnect | None:
         """Only our own: in python-socketio every other exception of a handler is a failure, HTTP errors included."""
