@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeAlias
 
 from msgspec import UNSET
 
+from asgi_realtime.budgets import Budget
 from asgi_realtime.close_codes import TOO_SLOW, check_close
 from asgi_realtime.ids import Id
 from asgi_realtime.inbox import Inbox
@@ -84,8 +85,11 @@ class Transport(Protocol):
     def close(self, code: int, reason: str) -> None:
         """End the connection, after what was pushed; then call the gateway's `closed`."""
 
-    def attempted(self) -> bool:
-        """Count an attempt (see `Limits.attempt_rate`). False: it was one too many, and the caller ends the client."""
+    def attempted(self, budget: Budget) -> bool:
+        """Count an attempt (see `Limits.attempt_rate`). False: it was one too many, and the caller ends the client.
+
+        `budget` is the gateway's.
+        """
 
     async def call(self, event: str, data: Any, timeout: float) -> Json:
         """Send an event and wait for the client's answer."""

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from asgi_realtime.broker.memory import MemoryBroker
+from asgi_realtime.budgets import Budget
 from asgi_realtime.connection import Connection
 from asgi_realtime.errors import Refusal
 from asgi_realtime.gateways.base import Gateway
@@ -69,7 +70,7 @@ class RecordingTransport:
         if self._gateway is not None and self.connection is not None:
             self._gateway.closed(self.connection, "server disconnect")
 
-    def attempted(self) -> bool:
+    def attempted(self, budget: Budget) -> bool:
         return True
 
     async def call(self, event: str, data: Any, timeout: float) -> Json:

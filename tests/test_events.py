@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import logging
 import threading
 from collections.abc import AsyncIterator
@@ -66,8 +65,8 @@ class Running:
 
 
 @asynccontextmanager
-async def events(gateway: EventsGateway | None = None, settings: Settings = SETTINGS) -> AsyncIterator[Running]:
-    app = RealtimeMiddleware(FastAPI(), gateways=[gateway or EventsGateway()], settings=settings)
+async def events(gateway: EventsGateway | None = None) -> AsyncIterator[Running]:
+    app = RealtimeMiddleware(FastAPI(), gateways=[gateway or EventsGateway()], settings=SETTINGS)
     async with RealtimeTestClient(app) as client, AsyncExitStack() as stack:
         yield Running(client, stack)
 
@@ -360,9 +359,8 @@ async def test_handlers_of_the_hosts_own() -> None:
 
 
 async def test_one_connection_cannot_send_too_often() -> None:
-    gateway = EventsGateway(limits=Limits(event_rate=0.001, event_burst=2))
-    settings = dataclasses.replace(SETTINGS, limits=Limits(attempt_rate=0.001, attempt_burst=3))
-    async with events(gateway, settings) as running:
+    limits = Limits(event_rate=0.001, event_burst=2, attempt_rate=0.001, attempt_burst=2)
+    async with events(EventsGateway(limits=limits)) as running:
         ada, bob = await running.enter("ada"), await running.enter("bob")
         answers = [await ada.call("message", {"content": "x"}) for _ in range(3)]
         assert answers == [{"success": True}, {"success": True}, no(TOO_OFTEN)]

@@ -14,6 +14,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
+from asgi_realtime.budgets import Budget
 from asgi_realtime.connection import Connection, Dialect
 from asgi_realtime.frame_transport import Listener
 from asgi_realtime.frame_writing import FrameWriting
@@ -302,7 +303,7 @@ class Seat:
         self.closes.append(code)
         self.leave_hub()
 
-    def attempted(self) -> bool:
+    def attempted(self, budget: Budget) -> bool:
         return True
 
     async def call(self, event: str, data: Any, timeout: float) -> Json:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import json
 import logging
 import weakref
@@ -423,9 +422,8 @@ async def test_reading_pauses_when_too_much_is_in_flight_without_a_ping_timeout(
 
 
 async def test_rate_limit(serve: Serve) -> None:
-    gateway = Site(limits=Limits(event_rate=0.001, event_burst=3))
-    budget = dataclasses.replace(SETTINGS, limits=Limits(attempt_rate=0.001, attempt_burst=3))
-    async with site(serve, gateway, budget) as (_, realtime, url), raw_client(url) as client:
+    gateway = Site(limits=Limits(event_rate=0.001, event_burst=3, attempt_rate=0.001, attempt_burst=2))
+    async with site(serve, gateway) as (_, realtime, url), raw_client(url) as client:
         await client.connect(token())
         for number in range(4):
             await client.emit("note", "x", ack=str(number))

@@ -17,6 +17,7 @@ import msgspec
 
 from asgi_realtime.auth import Authenticator
 from asgi_realtime.broadcaster import Broadcaster
+from asgi_realtime.budgets import Budget
 from asgi_realtime.catalogue import EventDeclaration, down
 from asgi_realtime.connection import Connection, Dialect, Transport
 from asgi_realtime.errors import ConfigurationError, Disconnect, Forbidden, Refusal, Unauthorized
@@ -199,7 +200,9 @@ class Gateway(Receiver):
         self._broadcaster = parts.broadcaster.of(self.name)
         authenticator = self._authenticator or self.default_authenticator(parts)
         self._authenticate = host_call(authenticator, f"{type(self).__name__}: authenticator", ("handshake",))
-        self.prepare(self.limits, self._broadcaster)
+        limits = self.limits
+        self._attempts = Budget("attempts", limits.attempt_rate, limits.attempt_burst, parts.metrics)
+        self.prepare(limits, self._broadcaster)
 
     def _check_declarations(self, dialect: Dialect) -> None:
         for declaration in self.events:
@@ -365,7 +368,7 @@ class Gateway(Receiver):
             Unauthorized: if the token is not valid, or is not this user's.
             Disconnect: if the client has sent more tokens than it may (see `Limits.attempt_rate`).
         """
-        if not connection.transport.attempted():
+        if not connection.transport.attempted(self._attempts):
             raise Disconnect(1008, TOO_MANY_ATTEMPTS)
         handshake = msgspec.structs.replace(connection.handshake, auth={"token": token})
         identity = await self._identify(handshake)

@@ -9,6 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from asgi_realtime.broadcaster import Broadcaster
+from asgi_realtime.budgets import Budget
 from asgi_realtime.catalogue import encode
 from asgi_realtime.connection import Connection, Dialect
 from asgi_realtime.errors import Disconnect, InvalidMessage, RateLimited, Refusal
@@ -52,6 +53,7 @@ class Receiver:
         self._faces: Adapt | None = None
         self._dialect: Dialect
         self._rates: EventRates
+        self._attempts: Budget
         self._handler_timeout: float
 
     if not TYPE_CHECKING:  # type checkers would take any attribute for one that is there
@@ -158,7 +160,7 @@ class Receiver:
         acknowledge: Acknowledge | None,
     ) -> None:
         """Refuse an event that no handler has seen: a client may try that only so often."""
-        if connection.transport.attempted():
+        if connection.transport.attempted(self._attempts):
             self.send_refusal(connection, event, sent, refusal, acknowledge)
         else:
             logger.info(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -11,6 +13,7 @@ from typing import Any, Protocol
 import msgspec
 from msgspec import UNSET
 
+from asgi_realtime.budgets import Budget
 from asgi_realtime.close_codes import STAY_AWAY, TOO_SLOW
 from asgi_realtime.connection import Connection
 from asgi_realtime.engineio.session import Session
@@ -106,7 +109,8 @@ class SocketIOClient:
 
         A client that should not come back by itself gets a DISCONNECT; other namespaces stay. One
         that may come back finds its transport closed: Socket.IO has no other word for that. So the
-        transport's other namespaces end too, and their clients come back with it.
+        transport's other namespaces end too, and their clients come back with it. The same where a
+        namespace was attempted too much: left alone, it would be entered and attempted again.
         """
         member = self._members.pop(namespace, None)
         if member is None:
@@ -115,7 +119,7 @@ class SocketIOClient:
         if code in STAY_AWAY:
             self.session.push(member.dialect.disconnect())
         member.gone(TOO_SLOW if (code, reason) == (1013, TOO_SLOW) else "server disconnect")
-        if code not in STAY_AWAY or not self._members:
+        if code not in STAY_AWAY or not self._members or member.exhausted:
             self.session.close(code, reason)
 
     def _connect(self, namespace: str, auth: Json) -> None:
@@ -181,11 +185,12 @@ class _ConnectDue(weakref.ref[SocketIOClient]):
 class Member:
     """A client's place in one namespace: what a `Connection` writes through."""
 
-    __slots__ = ("_asked", "_client", "connection", "dialect", "gateway", "opening")
+    __slots__ = ("_asked", "_attempts_due", "_client", "connection", "dialect", "gateway", "opening")
 
     def __init__(self, client: SocketIOClient, gateway: SocketIOGateway) -> None:
         self._client = client
         self._asked: _Asked | None = None  # until the first question
+        self._attempts_due = 0.0
         self.gateway = gateway
         shared = gateway.dialect
         self.dialect = shared if isinstance(shared, SocketIODialect) else SocketIODialect(gateway.name)
@@ -223,9 +228,15 @@ class Member:
         if self.connection is not None:
             self._client.drop(self.gateway.name, code, reason)
 
-    def attempted(self) -> bool:
+    def attempted(self, budget: Budget) -> bool:
         """Count an attempt. False: it was one too many."""
-        return self._client.session.attempted()
+        self._attempts_due = budget.draw(self._attempts_due, time.monotonic())
+        return not self.exhausted
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether there was one attempt too many."""
+        return self._attempts_due == math.inf
 
     async def call(self, event: str, data: Any, timeout: float) -> Json:
         """Send an event and wait for its acknowledgement. See `Connection.call`."""

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import UNSET
 from starlette.types import Receive, Send
 
-from asgi_realtime.budgets import Budgets
+from asgi_realtime.budgets import Budget, Budgets
 from asgi_realtime.close_codes import TOO_SLOW, check_close
 from asgi_realtime.connection import Connection
 from asgi_realtime.engineio.interrupt import Interrupt
@@ -140,9 +140,9 @@ class WebSocketClient:
         """End the WebSocket after what is queued."""
         self._finish(code, reason, TOO_SLOW if (code, reason) == (1013, TOO_SLOW) else "forced close")
 
-    def attempted(self) -> bool:
+    def attempted(self, budget: Budget) -> bool:
         """Count an attempt. False: it was one too many."""
-        self._attempts_due = self._budgets.attempts.draw(self._attempts_due, time.monotonic())
+        self._attempts_due = budget.draw(self._attempts_due, time.monotonic())
         return self._attempts_due != math.inf
 
     async def call(self, event: str, data: Any, timeout: float) -> Json:
@@ -296,7 +296,7 @@ class WebSocketClient:
                 self._pause(self._frames, connection.inbox)
 
     def _received_early(self, kind: str, data: Json) -> None:
-        if not self.attempted():
+        if not self.attempted(self._budgets.attempts):
             self._hostile(Unauthorized("authenticate first"), "parse error")
         elif kind == "auth":
             assert self._handshake is not None

@@ -13,7 +13,7 @@ import pytest
 from asgi_realtime import Limits
 from tests.client_frames import CONTINUATION, PING, PONG, TEXT, fragments, frame, text
 from tests.faults.clients import enter, entered, still_answers
-from tests.faults.target import Target
+from tests.faults.target import Target, TargetGateway
 from tests.raw_websocket import RawWebSocket, open_websocket
 from tests.servers import IMPLEMENTATIONS, Implementation, Serve
 from tests.wire.raw import TRANSPORTS, RawClient, TransportName, closing, raw_client, receive_json
@@ -142,8 +142,8 @@ async def test_a_large_message_in_fragments_is_one_message(serve: Serve, impleme
 async def test_refused_events_over_the_budget_end_the_client(serve: Serve, transport: TransportName) -> None:
     target = Target(limits=LIMITS)
     server = await serve(target.app)
-    async with entered(server, "flood", transport) as client:  # the CONNECT is the first attempt
-        for number in range(N + 1):
+    async with entered(server, "flood", transport) as client:
+        for number in range(N + 2):
             await client.send(f'2{number}["echo",{number}]')
             assert ("RATE_LIMITED" in str(await client.receive())) is (number >= 2)
         assert await over(client, '2["echo",0]') == ["1"]
@@ -158,7 +158,7 @@ async def test_events_that_no_handler_sees_are_attempts_and_what_a_handler_refus
         for number in range(3 * N):
             await client.send(f'2{number}["forbidden"]')
             assert "FORBIDDEN" in str(await client.receive())
-        for number in range(N - 1):
+        for number in range(N):
             await client.send(f'2{number}["unheard of"]' if number % 2 else f'2{number}["auth/refresh",5]')
             assert "INVALID" in str(await client.receive())
         assert await over(client, '2["unheard of"]') == ["1"]
@@ -234,7 +234,7 @@ async def test_tokens_to_refresh_are_attempts(serve: Serve) -> None:
     target = Target(limits=Limits(attempt_rate=0.001, attempt_burst=N))
     server = await serve(target.app)
     async with entered(server, "ann") as socketio, open_websocket(server.port, "/json") as client:
-        for number in range(N - 1):
+        for number in range(N):
             await socketio.send(f'2{number}["auth/refresh",{{"token":"bad"}}]')
             assert "UNAUTHORIZED" in str(await socketio.receive())
         assert await over(socketio, '2["auth/refresh",{"token":"bad"}]') == ["1"]
@@ -314,3 +314,18 @@ async def test_each_closing_is_one_line_of_the_log(serve: Serve, caplog: pytest.
     lines = [record.getMessage() for record in caplog.records]
     assert len(lines) == 1, lines
     assert "too many" in lines[0] or "authenticate first" in lines[0]
+
+
+async def test_a_gateway_has_a_budget_of_its_own_for_what_it_refuses(serve: Serve) -> None:
+    strict = TargetGateway("/strict", limits=Limits(attempt_rate=0.001, attempt_burst=5))
+    target = Target(strict)
+    server = await serve(target.app)
+    async with raw_client(server, "websocket") as client:
+        await enter(client, {"name": "ann"})
+        await client.send('0/strict,{"name":"ann"}')
+        await receive_json(client, "0/strict,")
+        for number in range(5):
+            await client.send(f'2/strict,{number}["unheard of"]')
+            assert "INVALID" in str(await client.receive())
+        assert await over(client, '2/strict,["unheard of"]') == ["1/strict,"]
+    await target.emptied()

@@ -69,7 +69,7 @@ async def test_a_burst_is_handled_in_order_one_at_a_time_and_then_limited(
     serve: Serve, implementation: Implementation
 ) -> None:
     slow = SlowGateway()
-    limits = Limits(event_rate=0.001, event_burst=1_000, events_in_flight=64, attempt_burst=1_001)
+    limits = Limits(event_rate=0.001, event_burst=1_000, events_in_flight=64, attempt_burst=1_000)
     target = Target(slow, limits=limits)
     server = await serve(target.app, implementation)
     async with raw_client(server, "websocket") as client:
@@ -115,7 +115,7 @@ async def test_what_waits_for_a_slow_handler_is_capped(serve: Serve, implementat
 
 
 async def test_a_client_that_goes_on_after_its_rate_is_put_out(serve: Serve) -> None:
-    target = Target(limits=Limits(event_rate=0.001, event_burst=50, attempt_rate=0.001, attempt_burst=51))
+    target = Target(limits=Limits(event_rate=0.001, event_burst=50, attempt_rate=0.001, attempt_burst=50))
     server = await serve(target.app)
     async with entered(server, "flood") as client:
         with contextlib.suppress(OSError):
