@@ -23,14 +23,8 @@ class FailedStart:
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
+        self.message = _message(error)
         self._logged = False
-
-    @property
-    def message(self) -> str:
-        """One line for a mistake in the configuration; for an exception of the host its traceback."""
-        if isinstance(self.error, ConfigurationError):
-            return f"asgi_realtime: {self.error}"
-        return "asgi_realtime could not start:\n" + "".join(traceback.format_exception(self.error)).rstrip()
 
     async def report(self, send: Send) -> None:
         """Tell the server that the start-up has failed."""
@@ -41,7 +35,7 @@ class FailedStart:
         if scope["type"] == "lifespan":
             await receive()
             await self.report(send)
-            return
+            raise self.error
         if not self._logged:
             self._logged = True
             logger.error("%s", self.message)
@@ -52,3 +46,10 @@ class FailedStart:
         elif scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 1011, "reason": "not started"})
+
+
+def _message(error: BaseException) -> str:
+    """One line for a mistake in the configuration; for an exception of the host its traceback."""
+    if isinstance(error, ConfigurationError):
+        return f"asgi_realtime: {error}"
+    return "asgi_realtime could not start:\n" + "".join(traceback.format_exception(error)).rstrip()

@@ -9,6 +9,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from asgi_realtime.failed_start import FailedStart
 
+_LAST_SECONDS = 1.0
+"""How long a host may go on after its last answer."""
+
 
 class Lifespan:
     """Runs one lifespan scope.
@@ -36,21 +39,22 @@ class Lifespan:
             failed = FailedStart(error)
         if failed is not None:  # outside of `except`: what the server raises in `send` would be chained to the error
             await failed.report(send)
-            return
+            raise failed.error  # as frameworks do: test clients raise it, servers have the message already
         host = asyncio.create_task(self._run(scope), name="lifespan of the host")
         try:
             answer = await self._ask(host, startup)
             if answer is not None and answer["type"] == "lifespan.startup.failed":
                 await self._stop()
                 await send(answer)
+                await _end_of(host)
                 return
             await send({"type": "lifespan.startup.complete"})
             shutdown = await receive()
             answer = None if answer is None else await self._ask(host, shutdown)
             await self._stop()
             await send(answer or {"type": "lifespan.shutdown.complete"})
-            if not host.done():
-                await host
+            if answer is not None:
+                await _end_of(host)
         finally:
             if not host.done():
                 host.cancel()
@@ -68,3 +72,11 @@ class Lifespan:
             return await answer
         answer.cancel()
         return None
+
+
+async def _end_of(host: asyncio.Task[None]) -> None:
+    """Wait until a host that has given its last answer ends. Raises what it raises: test clients look for that."""
+    if not host.done():  # else without a pause, in which some servers cancel this task
+        await asyncio.wait({host}, timeout=_LAST_SECONDS)
+    if host.done():
+        host.result()

@@ -48,13 +48,21 @@ class ShutdownSignals:
         if threading.current_thread() is not threading.main_thread():
             return
         self._loop = asyncio.get_running_loop()
-        if self._before:
-            return  # an event loop before this one ended without `remove`
         for number in _SIGNALS:
-            before = signal.getsignal(number)
+            before = self._find_before(number)
             if callable(before):
                 self._before[number] = before
                 signal.signal(number, self._heard)
+
+    def _find_before(self, number: int) -> object:
+        """The handler to pass a signal on to. Those of event loops that ended without `remove` are left out."""
+        found: object = signal.getsignal(number)
+        while isinstance(owner := getattr(found, "__self__", None), ShutdownSignals) and not owner._listens(self):
+            found = owner._before.get(number)
+        return found
+
+    def _listens(self, other: ShutdownSignals) -> bool:
+        return self is not other and self._loop is not None and self._loop.is_running()
 
     def remove(self) -> None:
         """Put back what was there, where nobody has replaced us. A signal that is held is passed on."""

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import gc
 import inspect
+import signal
 import warnings
+import weakref
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
@@ -214,6 +217,27 @@ def test_a_loop_that_is_closed_without_a_stop_leaves_nothing_behind() -> None:
     assert [connection.closed for connection in room.connections] == [True, True, False]
 
 
+def test_handlers_of_signals_do_not_pile_up() -> None:
+    """Each test has an app and a loop of its own, in the main thread, and most frameworks' clients run no lifespan."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    apps = [Realtime(gateways=[Room()], settings=SETTINGS) for _ in range(4)]
+    loop = asyncio.new_event_loop()
+    try:
+        for realtime in (*apps, apps[0]):  # the first one again
+            ended, loop = loop, asyncio.new_event_loop()
+            ended.close()
+            loop.run_until_complete(realtime.start())
+        forgotten = [weakref.ref(realtime) for realtime in apps[1:]]
+        del realtime, apps[1:]
+        gc.collect()
+        assert [each() for each in forgotten] == [None, None, None]
+        loop.run_until_complete(apps[0].stop())
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        loop.close()
+        signal.signal(signal.SIGINT, before)
+
+
 def test_a_thread_that_waits_for_a_loop_that_is_closed_is_let_go() -> None:
     realtime = Realtime(gateways=[Room()], settings=SETTINGS)
 
@@ -312,7 +336,7 @@ SERVER: dict[str, Callable[[SocketIOServer, str], Coroutine[Any, Any, object]]] 
     "call": lambda sio, sid: sio.call("x", to=sid, namespace="/sio", timeout=0.1),
     "enter_room": lambda sio, sid: sio.enter_room(sid, "coffee", "/sio"),
     "leave_room": lambda sio, sid: sio.leave_room(sid, sid, "/sio"),
-    "close_room": lambda sio, sid: sio.close_room(sid, "/sio"),
+    "close_room": lambda sio, _: sio.close_room("coffee", "/sio"),
     "disconnect": lambda sio, sid: sio.disconnect(sid, "/sio"),
 }
 

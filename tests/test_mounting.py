@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import anyio.to_thread
 import httpx
 import pytest
 import socketio
+from asgi_lifespan import LifespanManager
 from fastapi import FastAPI
 from flask import Flask
 from starlette.applications import Starlette
@@ -33,7 +37,12 @@ from asgi_realtime import (
 )
 from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.metrics import NullMetrics
+from asgi_realtime.testing import RealtimeTestClient
 from tests.servers import Implementation, Serve
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # Starlette's test client is deprecated for another of the same API
+    from starlette.testclient import TestClient
 
 SECRET = "a secret for tests that is long enough"
 SETTINGS = Settings(jwt_secret=SECRET)
@@ -248,6 +257,46 @@ def test_a_wsgi_server_is_told_too() -> None:
     flask.wsgi_app = middleware  # type: ignore[method-assign, assignment]
     with pytest.raises(ConfigurationError, match="called as a WSGI app"):
         flask.test_client().get("/")
+
+
+def failing_lifespan() -> Starlette:
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        NO_VARIABLES["DATABASE_URL"]
+        yield
+
+    return Starlette(lifespan=lifespan)
+
+
+NO_KEY = Settings()
+
+
+@pytest.mark.parametrize(
+    ("app", "error"),
+    [
+        (added(fastapi)(settings=NO_KEY), ConfigurationError),
+        (wrapped(bare)(settings=NO_KEY), ConfigurationError),
+        (added(starlette)(gateways=[NeedsVariable("/")]), KeyError),
+        (wrapped(bare)(gateways=[NeedsVariable("/")]), KeyError),
+        (added(failing_lifespan)(), KeyError),
+        (wrapped(failing_lifespan())(), KeyError),
+        (instance(fastapi()), ConfigurationError),
+    ],
+)
+async def test_test_clients_raise_what_ends_the_start_up(app: ASGIApp, error: type[Exception]) -> None:
+    for _ in range(2):
+        with pytest.raises(error):
+            async with RealtimeTestClient(app):
+                pass
+        with pytest.raises(error):
+            async with LifespanManager(app):
+                pass
+
+    def blocking() -> None:
+        with pytest.raises(error), TestClient(app):
+            pass
+
+    await anyio.to_thread.run_sync(blocking)
 
 
 def test_type_checkers_see_the_mistakes() -> None:

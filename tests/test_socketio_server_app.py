@@ -158,7 +158,9 @@ async def test_hooks_that_fail(other: Starlette | None) -> None:
         async def send(message: Message, answers: list[Message] = answers) -> None:
             answers.append(message)
 
-        await socketio.ASGIApp(SocketIOServer(), other, **{hook: fails})({"type": "lifespan"}, receive, send)  # type: ignore[arg-type]
+        app = socketio.ASGIApp(SocketIOServer(), other, **{hook: fails})  # type: ignore[arg-type]
+        with pytest.raises(KeyError, match="the reason"):
+            await app({"type": "lifespan"}, receive, send)
         assert answers[-1]["type"] == kind and "the reason" in answers[-1]["message"]
 
 

@@ -241,7 +241,7 @@ async def test_one_gateway_in_one_app_after_the_other() -> None:
     """Tests make an app for each of them, of gateways that a module keeps."""
     room = Room("/")
     apps = [RealtimeMiddleware(routes(), gateways=[room], settings=SETTINGS) for _ in range(2)]
-    with pytest.raises(RuntimeError, match="mounted in two places"):
+    with pytest.raises(ConfigurationError, match="mounted in two places"):
         async with RealtimeTestClient(apps[0]):
             pass
     async with RealtimeTestClient(apps[1]) as client, client.connect("/", token=client.token("ann")):
