@@ -95,7 +95,7 @@ class _PlainSend:
         await self._app(scope, receive, plain)
 
 
-_WEBSOCKETS: dict[Implementation, Any] = {
+WEBSOCKETS: dict[Implementation, Any] = {
     "uvicorn": "websockets-sansio",
     "plain": "websockets-sansio",
     "uvicorn-wsproto": "wsproto",
@@ -134,7 +134,7 @@ async def _uvicorn(
     server = _Uvicorn(
         uvicorn.Config(
             cast("Any", app),
-            ws=_WEBSOCKETS[implementation],
+            ws=WEBSOCKETS[implementation],
             root_path=root_path,
             log_level="warning",
             timeout_graceful_shutdown=2,

@@ -233,8 +233,12 @@ class Receiver:
         elif ends_this_task(error):
             raise error
         else:
-            logger.error("%s: %s failed: %r", self.name, event, error, exc_info=_traceback(error))
+            logger.error("%s: %s failed: %r", self.name, self.loggable(event), error, exc_info=_traceback(error))
             self.send_refusal(connection, event, sent, Refusal("internal error", code="INTERNAL"), acknowledge)
+
+    def loggable(self, event: str) -> str:
+        """An event as the log may name it: here, one that the gateway declares."""
+        return event
 
     def _refusal_of(self, error: BaseException) -> Refusal | Disconnect | None:
         """What an exception of host code tells the client. None: it is a failure."""

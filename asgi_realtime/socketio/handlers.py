@@ -57,6 +57,13 @@ class Handlers:
         """Register a namespace object; it replaces the one before it."""
         self._objects[handler.namespace] = handler
 
+    def has(self, event: str, namespace: str) -> bool:
+        """Whether something is registered for an event by its name, in a namespace or in all."""
+        return any(
+            event in self._functions.get(where, {}) or hasattr(self._objects.get(where), f"on_{event}")
+            for where in (namespace, ANY)
+        )
+
     async def trigger(self, event: str, namespace: str, *args: Json) -> Any:
         """Call whoever is registered for an event, with the names a catch-all stands for in front.
 

@@ -123,7 +123,8 @@ class ServerGateway(SocketIOGateway):
 
     async def dispatch(self, connection: Connection, event: str, sent: Sequence[Json]) -> Any:
         """Call the handler of an event."""
-        self._server.logger.info('received event "%s" from %s [%s]', event, connection.id, self.name)
+        name = self.loggable(event)
+        self._server.logger.info('received event "%s" from %s [%s]', name, connection.id, self.name)
         for watcher in self._server.watchers:
             watcher.received(connection, event, sent)
         result = await self._server.handlers.trigger(event, self.name, connection.id, *sent)
@@ -146,7 +147,12 @@ class ServerGateway(SocketIOGateway):
         """Answer nothing: clients of python-socketio expect neither an `error` event nor an ack of ours."""
         expected = isinstance(refusal, _NotHandled | RateLimited)
         level = logging.INFO if expected else logging.WARNING
-        self._server.logger.log(level, "event %r from %s [%s]: %s", event, connection.id, self.name, refusal.message)
+        name = self.loggable(event)
+        self._server.logger.log(level, "event %r from %s [%s]: %s", name, connection.id, self.name, refusal.message)
+
+    def loggable(self, event: str) -> str:
+        """The name of an event that has a handler; a name that the client made up may hold anything."""
+        return event if self._server.handlers.has(event, self.name) else "(no name of a handler)"
 
     # Sending
 
