@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from asgi_realtime.broadcaster import Broadcaster
 from asgi_realtime.cors import SharedCORS
+from asgi_realtime.engineio.requests import redact_query
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.failed_start import FailedStart
 from asgi_realtime.gateways.base import Gateway
@@ -125,6 +126,8 @@ class RealtimeMiddleware:
         realtime = self._realtime
         if realtime is None:
             assert self._failed is not None
+            if scope["type"] != "lifespan":
+                redact_query(scope)
             await self._failed(scope, receive, send)
             return
         kind = scope["type"]
@@ -146,6 +149,7 @@ class RealtimeMiddleware:
             # A server that has no lifespan, or was told not to use it; a test with an event loop for each request.
             failed = await self._start(realtime)
             if failed is not None and (is_gateway or not isinstance(failed.error, OtherLoop)):
+                redact_query(scope)
                 await failed(scope, receive, send)
                 return
         if is_gateway:
@@ -157,6 +161,11 @@ class RealtimeMiddleware:
         elif is_gateway:
             await realtime.websockets[path](scope, receive, send)
         else:
+            if path.rstrip("/") in realtime.websockets and scope["query_string"]:
+                # Meant for a gateway, but without an upgrade (a proxy's mistake) or with a slash too many. The host
+                # gets the query as it is; the server, which logs its own scope, does not keep a token in it.
+                scope, logged = dict(scope), scope
+                redact_query(logged)
             scope[SCOPE_KEY] = ((realtime, root), *outer)
             if kind == "http" and self._cors.concerns(scope):
                 await self._cors(scope, receive, send)

@@ -38,8 +38,14 @@ def test_a_handshake_holds_what_the_client_presented() -> None:
         (b"EIO=4&token=secret&transport=polling", b"EIO=4&token=redacted&transport=polling"),
         (b"adminSecret=s=e=c&EIO=4", b"adminSecret=redacted&EIO=4"),
         (b"secret", b"redacted"),
-        (b"c2VjcmV0Cg==", b"c2VjcmV0Cg=redacted"),
-        (b"%45IO=secret", b"%45IO=redacted"),
+        (b"c2VjcmV0Cg==", b"redacted"),
+        (b"c2VjcmV0Cg=a", b"redacted"),
+        (b"%45IO=secret", b"redacted"),
+        (
+            b"EIO=secret&transport=secret&t=a.longer_token-than-19&b64=secret&j=secret",
+            b"EIO=redacted&transport=redacted&t=redacted&b64=redacted&j=redacted",
+        ),
+        (b"t=1795881282.5220559&EIO=&=secret", b"t=1795881282.5220559&redacted&redacted"),
         (b"", b""),
     ],
 )

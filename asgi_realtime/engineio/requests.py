@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import parse_qsl
 
 from starlette.requests import cookie_parser
@@ -9,8 +10,16 @@ from starlette.types import Scope
 
 from asgi_realtime.messages import NOTHING, GatewayName, Handshake
 
-_PUBLIC = frozenset({b"EIO", b"transport", b"t", b"b64", b"j"})
-"""Query parameters that say nothing about who asks. Any other may hold a token, or is one, as `sid` is."""
+_PUBLIC = {
+    b"EIO": re.compile(rb"\d{1,2}"),
+    b"transport": re.compile(rb"polling|websocket|webtransport"),
+    b"t": re.compile(rb"[\w.-]{1,18}"),
+    b"b64": re.compile(rb"[01]"),
+    b"j": re.compile(rb"\d{1,6}"),
+}
+"""Query parameters with values that say nothing about who asks. Any other may hold a token, or is one, as `sid` is."""
+_NAME = re.compile(rb"[A-Za-z_-]{1,24}")
+"""What a name of another parameter looks like. A longer one, or one with digits, may be a token itself."""
 
 _USUAL_HEADERS = {
     name.encode(): name
@@ -114,7 +123,9 @@ def redact_query(scope: Scope) -> None:
 
 def _redact(parameter: bytes) -> bytes:
     name, _, value = parameter.partition(b"=")
-    if name in _PUBLIC:
+    public = _PUBLIC.get(name)
+    if public is not None and public.fullmatch(value):
         return parameter
-    # A name without a value may itself be the secret; so may a long one.
-    return name + b"=redacted" if value and len(name) <= 32 else b"redacted"
+    # A name without a value may itself be the secret; so may one before the padding of base64.
+    named = value.strip(b"=") and (public is not None or _NAME.fullmatch(name))
+    return name + b"=redacted" if named else b"redacted"

@@ -27,9 +27,10 @@ from asgi_realtime import (
     UserRooms,
     WebSocketGateway,
 )
+from asgi_realtime.mounting import Mountable
 from tests.chat import Service as ChatService
 from tests.faults.target import TargetGateway, TargetPath
-from tests.servers import WEBSOCKETS
+from tests.servers import WEBSOCKETS, Implementation
 
 ADMINISTRATOR = {"username": "admin", "password": "password-of-the-administrator"}
 
@@ -67,7 +68,7 @@ def python_socketio() -> SocketIOServer:
 
 def make_app(folder: Path) -> RealtimeMiddleware:
     """Mount them all."""
-    gateways = [
+    gateways: list[Mountable] = [
         MewGateway(service=MewService()),
         InfraGateway(),
         EventsGateway(),
@@ -81,7 +82,7 @@ def make_app(folder: Path) -> RealtimeMiddleware:
     return RealtimeMiddleware(Starlette(), gateways=gateways, settings=Settings.from_env())
 
 
-async def serve(server: str, level: str) -> None:
+async def serve(server: Implementation, level: str) -> None:
     """Serve the app."""
     with tempfile.TemporaryDirectory() as folder:
         app = cast("Any", make_app(Path(folder)))

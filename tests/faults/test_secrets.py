@@ -14,15 +14,19 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.typing import Origin
 
-from asgi_realtime import InfraGateway, Settings
+from asgi_realtime import InfraGateway, RealtimeMiddleware, Settings
 from asgi_realtime.auth import create_token
 from tests.faults.process import Process, target_process
 from tests.faults.secrets_app import ADMINISTRATOR
-from tests.faults.target import Target
+from tests.faults.target import Target, TargetPath
 from tests.servers import IMPLEMENTATIONS, Implementation, LiveServer, Serve
 from tests.wire.raw import raw_client, receive_json
 
@@ -138,7 +142,7 @@ async def say(
     page: Any = None,
 ) -> None:
     """Open a WebSocket, say all, and read until the server has nothing more to say or has ended it."""
-    with contextlib.suppress(InvalidStatus, ConnectionClosed):
+    with contextlib.suppress(InvalidHandshake, ConnectionClosed):
         url, origin = server.websocket_url + path, None if page is None else Origin(page)
         async with connect(url, additional_headers=headers, origin=origin, compression=None) as client:
             first, *others = messages
@@ -147,6 +151,13 @@ async def say(
             for message in others:
                 await client.send(message)
             await heard(client, secrets)
+
+
+async def get(server: LiveServer, path: str) -> None:
+    """Ask for a WebSocket's path as for a page, as behind a proxy that passes no upgrade on."""
+    async with httpx.AsyncClient(base_url=server.url, timeout=10) as http:
+        with contextlib.suppress(httpx.TransportError):
+            await http.get(path)
 
 
 async def poll(http: httpx.AsyncClient, secrets: Secrets, token: str) -> None:
@@ -209,6 +220,17 @@ async def use_secrets_everywhere(process: Process, secrets: Secrets) -> None:
                 f"/json?{place}",
             ):
                 said += [say(server, secrets, path, ["40"], headers, page) for page in (None, EVIL)]
+            odd = (
+                f"{token[:20]}={token[20:]}",
+                f"t={token}",
+                f"EIO={token}",
+                f"transport={token}",
+                f"{token[:30]}==",
+                "",
+            )
+            for path in ("/socket.io/", "/jwt", "/jwt/"):
+                said += [say(server, secrets, f"{path}?{query}&token={token}", [frame]) for query in odd]
+                said += [get(server, f"{path}?{query}&token={token}") for query in odd]
         async with httpx.AsyncClient(base_url=server.url, headers=headers, timeout=10) as http:
             await asyncio.gather(*said, poll(http, secrets, token))
 
@@ -233,6 +255,19 @@ async def test_no_line_of_a_server_shows_a_secret(
     # Uvicorn's own dump of the wire, written before any app is called, and off by default, is not ours to clean.
     ours = [line for line in lines if not line.startswith("DEBUG: ")]
     assert [line for line in ours if secrets.shown(line)] == []
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+async def test_a_page_of_the_host_on_a_gateways_path_gets_its_query(
+    serve: Serve, implementation: Implementation
+) -> None:
+    async def page(request: Request) -> Response:
+        return PlainTextResponse(request.url.query)
+
+    app = RealtimeMiddleware(Starlette(routes=[Route("/json", page)]), gateways=[TargetPath()], settings=SETTINGS)
+    server = await serve(app, implementation)
+    async with httpx.AsyncClient() as http:
+        assert (await http.get(f"{server.url}/json?token=opaque&x=1")).text == "token=opaque&x=1"
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
