@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
 from asgi_realtime.messages import Json
 from asgi_realtime.plain_values import BINARY, TOO_DEEP, encodable
 from asgi_realtime.text import repaired
+from asgi_realtime.validation import check_sent, decide
 
 _encoder = msgspec.json.Encoder()
 _NESTED = frozenset({dict, list, tuple, *BINARY})
@@ -42,6 +43,18 @@ def up(
     return EventDeclaration(
         name=name, direction="up", payload=payload, acknowledgement=acknowledgement, target=effect, flat=flat
     )
+
+
+def check_payloads(declaration: EventDeclaration) -> None:
+    """Check the types of a declaration, once, at start-up.
+
+    Raises:
+        TypeError: for a part of a type that neither pydantic nor msgspec understands. The message names it.
+    """
+    check_payload = decide if declaration.direction == "up" else check_sent
+    for annotation, check in ((declaration.payload, check_payload), (declaration.acknowledgement, check_sent)):
+        if annotation is not None and not isinstance(annotation, TypeVar):  # None: no payload
+            check(annotation)
 
 
 def encode(data: Any) -> tuple[bytes, tuple[bytes, ...]]:

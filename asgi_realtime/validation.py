@@ -57,6 +57,10 @@ def decide(annotation: Any) -> str:
     Raises:
         TypeError: for a part of the annotation that neither library enforces. The message names it.
     """
+    if annotation is Any or annotation is object:
+        return MSGSPEC
+    if isinstance(annotation, dict | list | tuple | set):
+        raise TypeError(f"{annotation!r} is no payload type but a value: write list[…], a dataclass or a TypedDict")
     found = {part.library: part.what for part in reversed(list(parts(annotation)))}
     if PYDANTIC in found and MSGSPEC in found:
         raise TypeError(
@@ -73,6 +77,17 @@ def decide(annotation: Any) -> str:
             return MSGSPEC
     adapter(annotation, found.get(PYDANTIC, f"{annotation!r}"))
     return PYDANTIC
+
+
+def check_sent(annotation: Any) -> None:
+    """Check the annotation of what a server sends, where a Struct may have models inside.
+
+    Raises:
+        TypeError: for a part that neither library understands. The message names it.
+    """
+    found = {part.library for part in parts(annotation)}
+    if not {PYDANTIC, MSGSPEC} <= found:
+        decide(annotation)
 
 
 def adapter(annotation: Any, what: str = "a pydantic annotation") -> TypeAdapter[Any]:

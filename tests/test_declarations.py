@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
+from typing import Annotated, Any
 
+import fastapi
 import msgspec
+import pydantic
+import pytest
 
-from asgi_realtime import Connection, Identity, InfraGateway, MessageCreate, MewGateway, SocketIOGateway, on
+from asgi_realtime import (
+    ConfigurationError,
+    Connection,
+    Identity,
+    InfraGateway,
+    MessageCreate,
+    MewGateway,
+    Realtime,
+    Settings,
+    SocketIOGateway,
+    on,
+)
 from asgi_realtime.catalogue import EventDeclaration, down, up
 from asgi_realtime.gateways.declarations import declarations
 from asgi_realtime.gateways.mew_events import FailedMessage, Message, PermissionsUpdate
 from asgi_realtime.gateways.replies import Complaint, NewToken, Success
+
+SETTINGS = Settings(jwt_secret="a secret for tests that is long enough")
 
 
 class Stroke(msgspec.Struct):
@@ -78,3 +95,46 @@ def test_mew_and_infra() -> None:
         "message/create", MessageCreate, effect="Hand the message to the host. The result arrives as `MESSAGE_CREATE`."
     )
     assert set(by_name(InfraGateway, "down")) == {"SYSTEM_BOT_CONFIG_UPDATE", "error"}
+
+
+@dataclasses.dataclass
+class Constrained:
+    text: Annotated[str, object()]
+
+
+class StructOfModel(msgspec.Struct):
+    model: Annotated[pydantic.HttpUrl, pydantic.Field(max_length=99)]
+
+
+@pytest.mark.parametrize(
+    ("declaration", "named"),
+    [
+        (up("x", Annotated[str, fastapi.Depends(up)], effect=""), "Depends"),
+        (down("x", Annotated[str, fastapi.Query()], to=""), "Query"),
+        (down("x", Constrained, to=""), "field text of Constrained"),
+        (up("x", int, acknowledgement=list[Constrained], effect=""), "field text of Constrained"),
+        (up("x", StructOfModel, effect=""), "field model of StructOfModel"),
+        (up("x", {"text": str}, effect=""), "no payload type"),
+        (down("x", "Message", to=""), "no payload type"),
+        (down("x", fastapi.Request, to=""), "Request"),
+    ],
+)
+async def test_a_declaration_that_neither_library_understands_ends_the_start_up(declaration: Any, named: str) -> None:
+    class Declared(SocketIOGateway):
+        events = (declaration,)
+
+    with pytest.raises(ConfigurationError, match=f"Declared.events: 'x': .*{named}"):
+        async with Realtime(gateways=[Declared("/")], settings=SETTINGS):
+            pass
+
+
+async def test_what_is_sent_may_mix_both() -> None:
+    class Declared(SocketIOGateway):
+        events = (
+            down("x", StructOfModel, to=""),
+            down("y", pydantic.HttpUrl | None, to=""),
+            up("z", object, effect=""),
+        )
+
+    async with Realtime(gateways=[Declared("/")], settings=SETTINGS):
+        pass

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import datetime
+import decimal
 import enum
+import ipaddress
 import subprocess
 import sys
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, NotRequired, TypedDict, TypeVar
+from typing import Annotated, Any, Generic, Literal, NotRequired, TypedDict, TypeVar
 
+import fastapi
 import msgspec
 import pydantic
 import pytest
@@ -110,11 +113,12 @@ def test_what_has_a_default_may_be_left_out_by_clients() -> None:
 
 
 def test_what_cannot_be_said_is_refused() -> None:
-    class Model(pydantic.BaseModel):
-        n: int
-
-    with pytest.raises(TypeError, match="Model"):
-        Interfaces().type_of(Model, "down")
+    for annotation in (Annotated[str, fastapi.Depends(file_name)], type("Nothing", (), {}), fastapi.Request):
+        for direction in _DIRECTIONS:
+            with pytest.raises(TypeError, match=r"Depends|Nothing|Request"):
+                Interfaces().type_of(annotation, direction)
+    with pytest.raises(TypeError, match="both for the same library"):
+        Interfaces().type_of(StructOfModel, "up")
     namesake = type("Plain", (msgspec.Struct,), {})
     interfaces = Interfaces()
     interfaces.type_of(Plain, "down")
@@ -123,6 +127,165 @@ def test_what_cannot_be_said_is_refused() -> None:
     interfaces.type_of(Plain, "up")
     with pytest.raises(ValueError, match="Plain goes both ways"):
         interfaces.lines()
+
+
+_DIRECTIONS: tuple[Literal["up", "down"], ...] = ("up", "down")
+
+
+class Money(pydantic.BaseModel):
+    """What something costs.
+
+    In cents.
+    """
+
+    cents: int = 150
+    paid_at: datetime.datetime | None = pydantic.Field(alias="paidAt")
+    note: Annotated[str, pydantic.Field(max_length=3, description="for people")] = ""
+    tags: list[str] = pydantic.Field(default_factory=list)
+    hidden: str = pydantic.Field(default="", exclude=True)
+
+    @pydantic.field_serializer("cents", when_used="json")
+    def text(self, cents: int) -> str:
+        return f"{cents / 100:.2f}"
+
+    @pydantic.computed_field  # type: ignore[prop-decorator]
+    @property
+    def label(self) -> str:
+        return ""
+
+
+class Text(pydantic.BaseModel):
+    kind: Literal["text"]
+    data: bytes
+
+
+class Image(pydantic.BaseModel):
+    kind: Literal["image"]
+    url: pydantic.HttpUrl
+    extra: Any = None
+
+
+class Tree(pydantic.BaseModel):
+    children: list[Tree]
+
+
+Item = TypeVar("Item")
+
+
+class Box(pydantic.BaseModel, Generic[Item]):
+    item: Item
+
+
+class Open(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="allow")
+    n: int
+
+
+@dataclass
+class DataOfModel:
+    box: Tree
+    at: datetime.datetime
+
+
+class StructOfModel(msgspec.Struct):
+    box: Tree
+
+
+class DictOfModel(TypedDict):
+    box: Tree
+    note: NotRequired[str]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "direction", "expected"),
+    [
+        (list[Tree], "down", "readonly Tree[]"),
+        (Tree | None, "up", "Tree | null"),
+        (dict[str, Tree], "up", "Readonly<Record<string, Tree>>"),
+        (tuple[Tree, int], "down", "readonly [Tree, number]"),
+        (Text | Image, "up", "Text | Image"),
+        (Annotated[Text | Image, pydantic.Field(discriminator="kind")], "down", "Text | Image"),
+        (list[Annotated[Text | Image, pydantic.Field(discriminator="kind")]], "up", "readonly (Text | Image)[]"),
+        (pydantic.HttpUrl, "down", "string"),
+        (pydantic.PositiveInt, "up", "number"),
+        (ipaddress.IPv4Address, "down", "string"),
+        (pydantic.RootModel[list[int]], "up", "RootModel_list_int"),
+        (Box[int], "up", "Box_int"),
+        (Annotated[Literal["a", "b"], pydantic.Field(description="")], "up", '"a" | "b"'),
+        (Annotated[bytes, pydantic.Field(max_length=9)], "up", "ArrayBuffer | Uint8Array"),
+        (pydantic.Json[list[int]], "up", "string"),
+        (Annotated[decimal.Decimal, pydantic.Field(gt=0)], "up", "number | string"),
+        (Annotated[decimal.Decimal, pydantic.Field(gt=0)], "down", "string"),
+        (StructOfModel, "down", "StructOfModel"),
+    ],
+)
+def test_types_of_pydantic(annotation: Any, direction: Literal["up", "down"], expected: str) -> None:
+    assert Interfaces().type_of(annotation, direction) == expected
+
+
+def test_models_become_interfaces_of_each_direction() -> None:
+    up = """
+/** What something costs. */
+export interface Money {
+  readonly cents?: number;
+  /** ISO 8601. */
+  readonly paidAt: string | null;
+  /** For people. At most 3 characters. */
+  readonly note?: string;
+  readonly tags?: readonly string[];
+  readonly hidden?: string;
+}
+"""
+    down = """
+/** What something costs. */
+export interface Money {
+  readonly cents: string;
+  /** ISO 8601. */
+  readonly paidAt: string | null;
+  /** For people. At most 3 characters. */
+  readonly note: string;
+  readonly tags: readonly string[];
+  readonly label: string;
+}
+"""
+    assert interface(Money, "up") == up.strip()
+    assert interface(Money, "down") == down.strip()
+    assert "readonly children: readonly Tree[];" in interface(Tree, "up")
+    assert "readonly [name: string]: unknown;" in interface(Open, "down")
+
+
+@pytest.mark.parametrize("cls", [DataOfModel, StructOfModel, DictOfModel])
+def test_classes_with_models_inside_become_interfaces(cls: Any) -> None:
+    text = interface(cls, "down")
+    assert f"export interface {cls.__name__} {{\n  readonly box: Tree;\n" in text
+    assert "export interface Tree {\n  readonly children: readonly Tree[];\n}" in text
+    assert ("readonly note?: string;" in text) == (cls is DictOfModel)
+
+
+def test_one_class_in_both_readings_is_one_interface() -> None:
+    interfaces = Interfaces()
+    assert interfaces.type_of(Plain, "down") == "Plain"
+    assert interfaces.type_of(list[Plain] | Tree, "down") == "readonly Plain[] | Tree"
+    assert "\n".join(interfaces.lines()).count("interface Plain ") == 1
+
+
+class ModelGateway(SocketIOGateway):
+    events = (down("paid", Money, to="all"), down("grown", list[Tree], to="all"))
+
+    @on("pay")
+    async def pay(self, who: Annotated[str, pydantic.Field(max_length=3)], what: Text | Image) -> Tree:
+        raise NotImplementedError
+
+    @on("say")
+    async def say(self, text: str = pydantic.Field(max_length=3)) -> None: ...
+
+
+def test_a_gateway_of_models() -> None:
+    text = typescript(ModelGateway)
+    assert "  paid: (payload: Money) => void;\n" in text
+    assert "  grown: (payload: readonly Tree[]) => void;\n" in text
+    assert "(argument1: string, argument2: Text | Image, acknowledge: (answer: Tree | Refused) => void) => void" in text
+    assert "  say: (payload: string) => void;\n" in text
 
 
 class BoardGateway(SocketIOGateway):

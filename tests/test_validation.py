@@ -508,6 +508,8 @@ def depends() -> str:
         (Callable[[int], str], "function"),
         (type[Text], "class"),
         (BaseModel, "BaseModel"),
+        ({"text": str}, "a value"),
+        ([str], "a value"),
         (object(), "object object"),
         (type("Nothing", (), {}), "Nothing"),
         (list["Unknown"], "Unknown"),  # type: ignore[name-defined] # noqa: F821

@@ -18,7 +18,7 @@ import msgspec
 from asgi_realtime.auth import Authenticator
 from asgi_realtime.broadcaster import Broadcaster
 from asgi_realtime.budgets import Budget
-from asgi_realtime.catalogue import EventDeclaration, down
+from asgi_realtime.catalogue import EventDeclaration, check_payloads, down
 from asgi_realtime.connection import Connection, Dialect, Transport
 from asgi_realtime.errors import ConfigurationError, Disconnect, Forbidden, Refusal, Unauthorized
 from asgi_realtime.gateways.expiry import Expiry
@@ -208,8 +208,10 @@ class Gateway(Receiver):
         for declaration in self.events:
             try:
                 dialect.event_name(declaration.name)
+                check_payloads(declaration)
             except (TypeError, ValueError) as error:
-                raise ConfigurationError(f"{type(self).__qualname__}.events: {error}") from None
+                where = f"{type(self).__qualname__}.events: {declaration.name!r}"
+                raise ConfigurationError(f"{where}: {error}") from None
 
     def _read_hooks(self) -> Mapping[str, HostCall]:
         hooks: dict[str, HostCall] = {}

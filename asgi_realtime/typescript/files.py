@@ -11,7 +11,8 @@ from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.gateways.declarations import declarations
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.typescript.comments import comment, sentence
-from asgi_realtime.typescript.interfaces import Direction, Interfaces
+from asgi_realtime.typescript.interfaces import Interfaces
+from asgi_realtime.typescript.schemas import Direction
 
 AnyGateway: TypeAlias = Gateway | type[Gateway]
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from typing import Any, Literal, TypeAlias, TypeVar
+from collections.abc import Sequence
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import inspect as kinds
 
 from asgi_realtime.typescript.comments import comment, sentence
+from asgi_realtime.typescript.schemas import BYTES, Direction, declaration, is_pydantics, name_of, schemas_of, type_of
+from asgi_realtime.validation import decide
 
-Direction: TypeAlias = Literal["up", "down"]
 _Class: TypeAlias = kinds.StructType | kinds.DataclassType | kinds.TypedDictType
 
 _SIMPLE: dict[type[kinds.Type], str] = {
@@ -29,10 +31,7 @@ _SIMPLE: dict[type[kinds.Type], str] = {
     kinds.DateType: "string",
     kinds.TimeType: "string",
     kinds.TimeDeltaType: "string",
-    # Sent from either, received as the first in browsers and as the second in Node.
-    kinds.BytesType: "ArrayBuffer | Uint8Array",
-    kinds.ByteArrayType: "ArrayBuffer | Uint8Array",
-    kinds.MemoryViewType: "ArrayBuffer | Uint8Array",
+    **dict.fromkeys((kinds.BytesType, kinds.ByteArrayType, kinds.MemoryViewType), BYTES),
 }
 _FORMATS: dict[type[kinds.Type], str] = {
     kinds.DateTimeType: "ISO 8601.",
@@ -49,7 +48,7 @@ class Interfaces:
 
     def __init__(self) -> None:
         self.host_types: set[str] = set()
-        self._classes: dict[str, type] = {}
+        self._classes: dict[str, type | None] = {}
         self._written: dict[tuple[str, Direction], list[str]] = {}
 
     def lines(self) -> list[str]:
@@ -76,7 +75,20 @@ class Interfaces:
         if isinstance(annotation, TypeVar):
             self.host_types.add(annotation.__name__)
             return f'Host["{annotation.__name__}"]'
-        return self._type(msgspec.inspect.type_info(annotation), direction)
+        if direction == "up":
+            decide(annotation)  # as for a handler's parameter
+        if is_pydantics(annotation, kinds.type_info):
+            return self._pydantics(annotation, direction)
+        return self._type(kinds.type_info(annotation), direction)
+
+    def _pydantics(self, annotation: Any, direction: Direction) -> str:
+        schema, definitions = schemas_of(annotation, direction)
+        for reference, definition in definitions.items():
+            name, lines = name_of(reference), declaration(reference, definition)
+            self._classes.setdefault(name, None)
+            if _fields(self._written.setdefault((name, direction), lines)) != _fields(lines):
+                raise ValueError(f"two payload types are named {name}: rename one")
+        return type_of(schema)
 
     def _type(self, kind: kinds.Type, direction: Direction) -> str:
         match kind:
@@ -96,6 +108,8 @@ class Interfaces:
                 return f"Readonly<Record<string, {self._type(kind.value_type, direction)}>>"
             case kinds.StructType() | kinds.DataclassType() | kinds.TypedDictType():
                 return self._class(kind, direction)
+            case kinds.CustomType():
+                return self._pydantics(kind.cls, direction)
         try:
             return _SIMPLE[type(kind)]
         except KeyError:
@@ -103,7 +117,7 @@ class Interfaces:
 
     def _class(self, kind: _Class, direction: Direction) -> str:
         name: str = kind.cls.__name__
-        if self._classes.setdefault(name, kind.cls) is not kind.cls:
+        if self._classes.setdefault(name, kind.cls) not in (kind.cls, None):
             raise ValueError(f"two payload types are named {name}: rename one")
         if (name, direction) not in self._written:
             self._written[name, direction] = []  # it may mention itself
@@ -133,6 +147,11 @@ def _may_be_missing(kind: _Class, field: kinds.Field, direction: Direction) -> b
     return (
         direction == "up" or unset or (isinstance(kind, kinds.StructType) and kind.cls.__struct_config__.omit_defaults)
     )
+
+
+def _fields(lines: Sequence[str]) -> list[str]:
+    """The lines of an interface without its comments."""
+    return [line for line in lines if not line.lstrip().startswith(("*", "/*"))]
 
 
 def _key(name: str) -> str:
