@@ -12,6 +12,7 @@ import msgspec
 from asgi_realtime.annotation_metadata import MSGSPEC, PYDANTIC
 from asgi_realtime.annotations import parts
 from asgi_realtime.errors import InvalidMessage
+from asgi_realtime.fail_fast import fail_fast
 from asgi_realtime.messages import Json
 from asgi_realtime.typed_dicts import readable
 from asgi_realtime.validation_errors import msgspec_error, pydantic_error
@@ -146,7 +147,7 @@ def _by_msgspec(convert: Callable[..., Any], payload: type, value: Json) -> Any:
 def _pydantic(annotation: Any) -> Validate:
     from pydantic import ValidationError
 
-    validate = adapter(annotation).validator.validate_python
+    validate = fail_fast(adapter(annotation)).validate_python
 
     def by_pydantic(value: Json) -> Any:
         try:

@@ -45,6 +45,7 @@ FLOORS = (
         "catalogue",
         "claims",
         "event_rates",
+        "fail_fast",
         "frame_transport",
         "http_errors",
         "json_text",

@@ -595,8 +595,10 @@ def test_an_error_is_short_however_long_the_names_in_it_are() -> None:
 def test_very_many_errors_are_not_listed() -> None:
     for count, told in ((1_000, "at `$.0`"), (1_001, "More than 1000 values do not fit - at `$`")):
         with pytest.raises(InvalidMessage) as refused:
-            validator(list[pydantic.PositiveInt])(["a"] * count)
+            validator(dict[str, pydantic.PositiveInt])({str(number): "a" for number in range(count)})
         assert refused.value.message.endswith(told)
+        with pytest.raises(InvalidMessage, match=r"at `\$.0`$"):  # a list is left at its first wrong item
+            validator(list[pydantic.PositiveInt])(["a"] * count)
 
 
 def _deep(levels: int) -> Any:
