@@ -284,13 +284,17 @@ class Connection:
     def end(self, code: int, reason: str, last: Frame | None = None) -> None:
         """`close` for callers that cannot wait. Close-once. `last` is written before the close."""
         if not self.closed:
-            self._hub.flush()
+            self.flush()
         if not self.closed:  # by what was flushed: it may have been too much for this client
             self.shut()
             self.ended = code, reason
             if last is not None:
                 self.transport.push(last)
             self.transport.close(code, reason)
+
+    def flush(self) -> None:
+        """Write the broadcasts that wait for the end of the tick: the connection is about to end."""
+        self._hub.flush()
 
     def shut(self) -> None:
         """Nothing is written any more: it has ended, whoever ended it."""

@@ -31,6 +31,8 @@ class Application(Protocol):
     def closed(self, reason: str) -> None:
         """Hear that the session is over: exactly once, from within whatever call ended it.
 
+        While the session is `State.CLOSING`, frames pushed in this call still reach the client.
+
         `reason` is one of "transport close" (the client went away), "client close" (it said so),
         "ping timeout", "parse error", "transport error", "too slow", "forced close" (`Session.close`).
         """

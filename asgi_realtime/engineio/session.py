@@ -182,7 +182,7 @@ class Session:
         on what is in the same payload. From now on nothing that the client sends is taken.
         """
         if self._state is State.OPEN:
-            self._begin_to_end("forced close", code, reason)
+            self._begin_to_end("forced close", code, reason, wait=True)
 
     def fail(self, reason: str, code: int | None = None) -> None:
         """End the session after what is queued, for what the client did or what failed here.
@@ -190,10 +190,7 @@ class Session:
         See `Application.closed` for the reasons. With nothing queued the session ends at once.
         """
         if self._state is State.OPEN:
-            if self.outbox:
-                self._begin_to_end(reason, _close_code(reason, code), reason)
-            else:
-                self.abort(reason, code)
+            self._begin_to_end(reason, _close_code(reason, code), reason, wait=False)
 
     def abort(self, reason: str, code: int | None = None) -> None:
         """End the session at once; what is queued is lost. See `Application.closed` for the reasons."""
@@ -213,7 +210,7 @@ class Session:
         if self._websocket or self._state is not State.OPEN:
             self.abort("too slow")
         else:
-            self._begin_to_end("too slow", _close_code("too slow"), "too slow")
+            self._begin_to_end("too slow", _close_code("too slow"), "too slow", wait=True)
 
     def redirected(self) -> None:
         """There is another way to the client."""
@@ -222,14 +219,20 @@ class Session:
 
     # Its end
 
-    def _begin_to_end(self, reason: str, code: int, text: str) -> None:
+    def _begin_to_end(self, reason: str, code: int, text: str, *, wait: bool) -> None:
+        """Let the application write its last frames, then nothing more. `wait`: for a client with nothing to fetch."""
         self._state = State.CLOSING
         self._reason = reason
         self._close = (code, repaired(text))
-        self.outbox.seal()
-        self._owner.closing(self)
-        self._signal()
         self._tell()
+        if self.over:  # the last frames were too much for the client
+            return
+        if wait or self.outbox:
+            self.outbox.seal()
+            self._owner.closing(self)
+        else:
+            self._end()
+        self._signal()
 
     def _end(self) -> None:
         self._state = State.CLOSED

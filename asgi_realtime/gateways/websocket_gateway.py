@@ -9,11 +9,20 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from asgi_realtime.auth import Authenticator, JWTAuthenticator, TokenSource, from_auth, from_bearer, from_query
 from asgi_realtime.catalogue import EventDeclaration, down, up
 from asgi_realtime.connection import Connection
-from asgi_realtime.errors import ConfigurationError, Refusal, Unauthorized
+from asgi_realtime.errors import (
+    ConfigurationError,
+    Forbidden,
+    InvalidMessage,
+    RateLimited,
+    Refusal,
+    TooLarge,
+    Unauthorized,
+)
 from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.gateways.handlers import on
 from asgi_realtime.gateways.names import check_name
@@ -26,6 +35,11 @@ from asgi_realtime.messages import Frame, Handshake, Json
 
 _CLOSE_CODES = {"TOO_LARGE": 1009, "INTERNAL": 1013, "RATE_LIMITED": 1013}
 
+_OUR_CODES = frozenset(
+    {"INTERNAL", *(kind.code for kind in (Refusal, Unauthorized, Forbidden, InvalidMessage, RateLimited, TooLarge))}
+)
+"""Codes of refusals that the package makes: the close code says as much."""
+
 
 class Authenticated(msgspec.Struct, frozen=True, rename="camel"):
     """Whom the server takes the client for."""
@@ -34,9 +48,10 @@ class Authenticated(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Unauthenticated(msgspec.Struct, frozen=True):
-    """Why the client is not let in."""
+    """Why the client is not let in. `code` is there where the host's refusal has one of its own."""
 
     message: str
+    code: str | UnsetType = UNSET
 
 
 class WebSocketGateway(Gateway):
@@ -146,7 +161,8 @@ class WebSocketGateway(Gateway):
 
     def rejected_frame(self, refusal: Refusal) -> Frame | None:
         """The frame that a client gets which is not let in. It is then closed with `close_code(refusal)`."""
-        return self.wire.event_args("auth_error", [Unauthenticated(refusal.message)])
+        code = UNSET if refusal.reply_code in _OUR_CODES else refusal.reply_code
+        return self.wire.event_args("auth_error", [Unauthenticated(refusal.message, code)])
 
     def early_frame(self, event: str) -> Frame | None:
         """The answer to an event (`auth` and `ping` aside) before authentication."""

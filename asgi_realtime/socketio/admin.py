@@ -224,7 +224,9 @@ class AdminUI(Observer):
     async def _disconnect(self, sid: str, namespace: str, close: bool, among: str | None = None) -> None:
         for connection in self._among(namespace, among):
             if close:
-                await connection.close(1008, "disconnected by an administrator")
+                member = connection.transport
+                assert isinstance(member, Member)
+                member.close_transport(1008, "disconnected by an administrator")
             else:
                 await self._server.disconnect(connection.id, namespace)
 

@@ -16,7 +16,7 @@ from msgspec import UNSET
 from asgi_realtime.budgets import Budget
 from asgi_realtime.close_codes import STAY_AWAY, TOO_SLOW
 from asgi_realtime.connection import Connection
-from asgi_realtime.engineio.session import Session
+from asgi_realtime.engineio.session import Session, State
 from asgi_realtime.errors import Refusal
 from asgi_realtime.gateways.receiver import Acknowledge
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
@@ -93,9 +93,15 @@ class SocketIOClient:
                 await member.connection.inbox.ready()
 
     def closed(self, reason: str) -> None:
-        """The session is over: so is every namespace."""
+        """The session is over: so is every namespace. A client that should stay away gets a DISCONNECT for each."""
         members, self._members = self._members, {}
+        closing = self.session.state is State.CLOSING
+        stay_away = closing and self.session.close_code[0] in STAY_AWAY
         for member in members.values():
+            if member.connection is not None and closing:
+                member.connection.flush()
+                if stay_away:
+                    self.session.push(member.dialect.disconnect())
             member.gone(reason)
 
     def rerouted(self) -> None:
@@ -227,6 +233,10 @@ class Member:
         """Put the client out. Before it was let in, whoever lets it in notices by itself."""
         if self.connection is not None:
             self._client.drop(self.gateway.name, code, reason)
+
+    def close_transport(self, code: int, reason: str) -> None:
+        """Put the client out of this namespace and of every other one on its transport."""
+        self._client.session.close(code, reason)
 
     def attempted(self, budget: Budget) -> bool:
         """Count an attempt. False: it was one too many."""

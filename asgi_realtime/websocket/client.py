@@ -137,8 +137,9 @@ class WebSocketClient:
         self._outbox.push(frame)
 
     def close(self, code: int, reason: str) -> None:
-        """End the WebSocket after what is queued."""
-        self._finish(code, reason, TOO_SLOW if (code, reason) == (1013, TOO_SLOW) else "forced close")
+        """End the WebSocket after what is queued. Before the client is let in, the gateway refuses it instead."""
+        if self._connection is not None:
+            self._finish(code, reason, TOO_SLOW if (code, reason) == (1013, TOO_SLOW) else "forced close")
 
     def attempted(self, budget: Budget) -> bool:
         """Count an attempt. False: it was one too many."""
@@ -162,6 +163,10 @@ class WebSocketClient:
         return self._gateway.accepted_frame(connection)
 
     # The life of the WebSocket
+
+    def stop(self) -> None:
+        """The server stops: tell the client to come back."""
+        self._finish(1012, "server restart", "forced close")
 
     async def serve(self) -> None:
         """Serve the client: to its end, whoever ends it, or until the server calls us."""

@@ -111,7 +111,7 @@ class WebSocketEndpoint:
         """Close every connection with 1012, and return when all have ended; accept no more."""
         self._stopping = True
         for client in tuple(self._clients):
-            client.close(1012, "server restart")
+            client.stop()
         while self._clients:
             self._emptied = asyncio.Event()
             await self._emptied.wait()

@@ -5,6 +5,8 @@ The rows of the table on docs/concepts.md, as stock clients of Socket.IO see the
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
@@ -12,13 +14,15 @@ from typing import Any, TypeAlias
 import pytest
 from starlette.applications import Starlette
 
-from asgi_realtime import Connection, Disconnect, RealtimeMiddleware, Settings, SocketIOGateway, on
+from asgi_realtime import Connection, Disconnect, Limits, RealtimeMiddleware, Settings, SocketIOGateway, on
 from asgi_realtime.auth import create_token
 from asgi_realtime.engineio import State
 from asgi_realtime.realtime import Realtime
 from tests.servers import Implementation, LiveServer, Serve
 from tests.waiting import until
 from tests.wire.node_client import Node
+from tests.wire.raw import TRANSPORTS, TransportName, raw_client
+from tests.wire.raw import closing as closed
 from tests.wire.stock_client import CLIENT_KINDS, ClientKind, connect_stock
 
 SETTINGS = Settings(
@@ -123,10 +127,21 @@ class Ending(SocketIOGateway):
         self.left.append((connection.identity.user_id, reason))
 
 
+class Other(SocketIOGateway):
+    """Another namespace."""
+
+    @on("echo")
+    async def echo(self, value: int, connection: Connection) -> None:
+        await connection.send("echo", value)
+
+
 @asynccontextmanager
-async def running(serve: Serve, implementation: Implementation) -> AsyncIterator[tuple[Ending, Realtime, LiveServer]]:
+async def running(
+    serve: Serve, implementation: Implementation, **settings: Any
+) -> AsyncIterator[tuple[Ending, Realtime, LiveServer]]:
     gateway = Ending()
-    app = RealtimeMiddleware(Starlette(), gateways=[gateway], settings=SETTINGS)
+    changed = dataclasses.replace(SETTINGS, **settings)
+    app = RealtimeMiddleware(Starlette(), gateways=[gateway, Other("/other")], settings=changed)
     yield gateway, app.realtime, await serve(app, implementation)
 
 
@@ -170,3 +185,153 @@ async def test_what_was_sent_arrives_and_then_one_disconnect(
             assert gateway.left == [(name, reason)]
             gateway.left.clear()
         assert gateway.handled == []
+
+
+# Ways that no handler has a part in
+
+
+async def expiring(gateway: Ending, realtime: Realtime) -> None:
+    [connection] = realtime.hub.rooms(gateway.name).everybody
+    await gateway.refresh_token(connection, create_token("ann", SETTINGS, expires_in=1))
+
+
+async def stopping(gateway: Ending, realtime: Realtime) -> None:
+    await realtime.stop()
+
+
+async def about_to_stop(gateway: Ending, realtime: Realtime) -> None:
+    realtime.engineio.close_polls()
+
+
+OUTSIDE: dict[str, tuple[Callable[[Ending, Realtime], Awaitable[None]], bool, str]] = {
+    "expiry": (expiring, False, "server disconnect"),
+    "stop": (stopping, True, "forced close"),
+    "signal": (about_to_stop, True, "forced close"),
+}
+"""As in `WAYS`."""
+
+
+@pytest.mark.parametrize("way", OUTSIDE)
+@pytest.mark.parametrize(("kind", "implementation"), KINDS_AND_SERVERS)
+async def test_ends_that_come_from_elsewhere(
+    kind: ClientKind, implementation: Implementation, way: str, serve: Serve, node: Node
+) -> None:
+    if way == "signal" and not kind.endswith("polling"):
+        way = "stop"  # the signal is for polling clients alone: the server closes the WebSockets
+    end, comes_back, reason = OUTSIDE[way]
+    async with running(serve, implementation) as (gateway, realtime, server):
+        client = await connect_stock(kind, node, server.url, "/", token("ann"), None)
+        for number in range(texts(kind)):
+            await gateway.broadcaster.broadcast_to_all("text", number)
+        await end(gateway, realtime)
+        await client.disconnection()
+        await client.disconnect()
+        [disconnect] = client.disconnects
+        assert (disconnect.reason, disconnect.active) == right_reason(kind, comes_back=comes_back)
+        assert disconnect.seen == ("text",) * texts(kind)
+        await until(lambda: gateway.left)
+        assert gateway.left == [("ann", reason)]
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_a_client_that_connects_to_no_namespace_is_closed(transport: TransportName, serve: Serve) -> None:
+    async with running(serve, "uvicorn", limits=Limits(connect_timeout=0.3)) as (_, realtime, server):
+        async with raw_client(server, transport) as client:
+            assert await closed(client) == []
+        await until(lambda: not realtime.engineio.sessions)
+
+
+@pytest.mark.parametrize("kind", CLIENT_KINDS)
+async def test_a_client_that_goes_on_with_too_many_events_is_put_out(
+    kind: ClientKind, serve: Serve, node: Node
+) -> None:
+    limits = Limits(event_rate=1.0, event_burst=5, attempt_rate=1.0, attempt_burst=5)
+    async with running(serve, "uvicorn", limits=limits) as (gateway, _, server):
+        client = await connect_stock(kind, node, server.url, "/", token("ann"), None)
+        for _ in range(30):
+            await client.emit("after")
+        await client.disconnection()
+        await client.disconnect()
+        [disconnect] = client.disconnects
+        assert (disconnect.reason, disconnect.active) == right_reason(kind, comes_back=False)
+        assert set(disconnect.seen) == {"error"}
+        await until(lambda: gateway.left)
+        assert gateway.left == [("ann", "server disconnect")]
+
+
+# Several namespaces on one transport
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("way", [name for name, (_, comes_back, _) in WAYS.items() if not comes_back])
+async def test_a_client_put_out_of_one_namespace_stays_in_the_others(
+    transport: TransportName, way: str, serve: Serve, node: Node
+) -> None:
+    """But for a user or a token that is cut off everywhere: then each namespace gets its own DISCONNECT."""
+    async with running(serve, "uvicorn") as (gateway, realtime, server):
+        first = await node.connect(server.url, "/", auth=token("ann"), transports=[transport])
+        other = await first.share("/other", auth=token("ann"))
+        await first.emit("end", way, 40)
+        assert await first.disconnection() == "io server disconnect"
+        if way.startswith(("revoke", "disconnect_user")):
+            assert await other.disconnection() == "io server disconnect"
+            assert [each.active for each in (*first.disconnects, *other.disconnects)] == [False, False]
+            await until(
+                lambda: gateway.left and State.OPEN not in {s.state for s in realtime.engineio.sessions.values()}
+            )
+        else:
+            await other.emit("echo", 7)
+            assert (await other.expect("echo")).data == 7
+            assert other.disconnects == []
+        [disconnect] = first.disconnects
+        assert disconnect.seen == ("text",) * 40 + ("binary",)
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_a_client_that_may_come_back_comes_back_to_every_namespace(
+    transport: TransportName, serve: Serve, node: Node
+) -> None:
+    async with running(serve, "uvicorn") as (gateway, _, server):
+        first = await node.connect(server.url, "/", auth=token("ann"), transports=[transport], reconnection=True)
+        other = await first.share("/other", auth=token("ann"))
+        await first.emit("end", "close(1012)", 40)
+        assert [await first.disconnection(), await other.disconnection()] == ["transport close"] * 2
+        await first.connection()
+        await until(lambda: first.connected and other.connected)
+        assert [len(first.disconnects), len(other.disconnects)] == [1, 1]
+        assert first.disconnects[0].seen == ("text",) * 40 + ("binary",)
+        assert gateway.left == [("ann", "server disconnect")]
+
+
+# In the middle of an upgrade
+
+
+@pytest.mark.parametrize("way", ["close()", "close(1012)"])
+async def test_a_client_that_is_about_to_upgrade(way: str, serve: Serve, node: Node) -> None:
+    """The close finds the client at any stage of its upgrade: each time a few milliseconds later."""
+    _, comes_back, _ = WAYS[way]
+    async with running(serve, "uvicorn") as (_, realtime, server):
+        for delay in range(15):
+            client = await node.connect(server.url, "/", auth=token("ann"))
+            await asyncio.sleep(delay / 1000)
+            await client.emit("end", way, 40)
+            await client.disconnection()
+            await client.disconnect()
+            [disconnect] = client.disconnects
+            assert (disconnect.reason, disconnect.active) == right_reason("node-upgrade", comes_back=comes_back)
+            assert disconnect.seen == ("text",) * 40 + ("binary",), delay
+        await until(lambda: State.OPEN not in {session.state for session in realtime.engineio.sessions.values()})
+
+
+# Acknowledgements
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_what_a_handler_returns_after_it_closed_the_connection_is_not_sent(
+    transport: TransportName, serve: Serve, node: Node
+) -> None:
+    async with running(serve, "uvicorn") as (_, _, server):
+        client = await node.connect(server.url, "/", auth=token("ann"), transports=[transport])
+        with pytest.raises(TimeoutError, match="socket has been disconnected"):
+            await client.call("end", "close()", 1)
+        assert client.event_names == ["text", "binary"]
