@@ -199,14 +199,9 @@ async def stopping(gateway: Ending, realtime: Realtime) -> None:
     await realtime.stop()
 
 
-async def about_to_stop(gateway: Ending, realtime: Realtime) -> None:
-    realtime.engineio.close_polls()
-
-
 OUTSIDE: dict[str, tuple[Callable[[Ending, Realtime], Awaitable[None]], bool, str]] = {
     "expiry": (expiring, False, "server disconnect"),
     "stop": (stopping, True, "forced close"),
-    "signal": (about_to_stop, True, "forced close"),
 }
 """As in `WAYS`."""
 
@@ -216,8 +211,6 @@ OUTSIDE: dict[str, tuple[Callable[[Ending, Realtime], Awaitable[None]], bool, st
 async def test_ends_that_come_from_elsewhere(
     kind: ClientKind, implementation: Implementation, way: str, serve: Serve, node: Node
 ) -> None:
-    if way == "signal" and not kind.endswith("polling"):
-        way = "stop"  # the signal is for polling clients alone: the server closes the WebSockets
     end, comes_back, reason = OUTSIDE[way]
     async with running(serve, implementation) as (gateway, realtime, server):
         client = await connect_stock(kind, node, server.url, "/", token("ann"), None)
