@@ -118,7 +118,9 @@ async def test_frames_below_messages_over_the_budget_close_the_transport(
                 assert [await client.next() for _ in range(N)] == [(PONG, b"")] * N
             assert target.state()["connections"] == 2
             await client.send(unit)
-            assert [answer[:2] for opcode, answer in await client.rest() if opcode != PONG] == [(1008).to_bytes(2)]
+            told = [] if path == "/json" else [b"41"]
+            rest = [answer[:2] for opcode, answer in await client.rest() if opcode != PONG]
+            assert rest == [*told, (1008).to_bytes(2)]
         await still_answers(neighbour)
     await target.emptied()
 
@@ -213,7 +215,7 @@ async def test_acks_that_come_late_are_none_that_nobody_asked_for(serve: Serve) 
         assert answers == [49]
         await client.send("350[]")
         await still_answers(client)
-        assert await over(client, "351[]") == []
+        assert await over(client, "351[]") == ["1"]
     await target.emptied()
 
 

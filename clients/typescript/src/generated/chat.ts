@@ -102,9 +102,10 @@ export interface Authenticated {
   readonly userId: string;
 }
 
-/** Why the client is not let in. */
+/** Why the client is not let in. `code` is there where the host's refusal has one of its own. */
 export interface Unauthenticated {
   readonly message: string;
+  readonly code?: string;
 }
 
 /** What a client sends to replace its token. */
