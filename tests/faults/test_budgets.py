@@ -118,7 +118,8 @@ async def test_frames_below_messages_over_the_budget_close_the_transport(
                 assert [await client.next() for _ in range(N)] == [(PONG, b"")] * N
             assert target.state()["connections"] == 2
             await client.send(unit)
-            told = [] if path == "/json" else [b"41"]
+            # The lean class closes by itself: nothing above it has a last word.
+            told = [] if path == "/json" or implementation == "lean" else [b"41"]
             rest = [answer[:2] for opcode, answer in await client.rest() if opcode != PONG]
             assert rest == [*told, (1008).to_bytes(2)]
         await still_answers(neighbour)
