@@ -8,6 +8,7 @@ import traceback
 from starlette.types import Receive, Scope, Send
 
 from asgi_realtime.errors import ConfigurationError
+from asgi_realtime.gateways.receiver import ends_this_task
 
 logger = logging.getLogger("asgi_realtime")
 
@@ -27,15 +28,17 @@ class FailedStart:
         self._logged = False
 
     async def report(self, send: Send) -> None:
-        """Tell the server that the start-up has failed."""
+        """Tell the server that the start-up has failed, and raise the error: test clients look for that."""
         await send({"type": "lifespan.startup.failed", "message": self.message})
+        if isinstance(self.error, Exception):  # the others would end the event loop
+            raise self.error
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a scope."""
         if scope["type"] == "lifespan":
             await receive()
             await self.report(send)
-            raise self.error
+            return
         if not self._logged:
             self._logged = True
             logger.error("%s", self.message)
@@ -46,6 +49,14 @@ class FailedStart:
         elif scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 1011, "reason": "not started"})
+
+
+def ends_start(error: BaseException) -> bool:
+    """Whether an error of `on_start` ends the start-up: all but those that end this task or the process.
+
+    `sys.exit()` in a hook does too: servers take a SystemExit for a missing lifespan, and go on.
+    """
+    return not isinstance(error, KeyboardInterrupt | GeneratorExit) and not ends_this_task(error)
 
 
 def _message(error: BaseException) -> str:

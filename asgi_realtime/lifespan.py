@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from asgi_realtime.failed_start import FailedStart
+from asgi_realtime.failed_start import FailedStart, ends_start
 
 _LAST_SECONDS = 1.0
 """How long a host may go on after its last answer."""
@@ -35,11 +35,13 @@ class Lifespan:
         failed: FailedStart | None = None
         try:
             await self._start()
-        except Exception as error:
+        except BaseException as error:
+            if not ends_start(error):
+                raise
             failed = FailedStart(error)
         if failed is not None:  # outside of `except`: what the server raises in `send` would be chained to the error
             await failed.report(send)
-            raise failed.error  # as frameworks do: test clients raise it, servers have the message already
+            return
         host = asyncio.create_task(self._run(scope), name="lifespan of the host")
         try:
             answer = await self._ask(host, startup)

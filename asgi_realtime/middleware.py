@@ -13,7 +13,7 @@ from asgi_realtime.broadcaster import Broadcaster
 from asgi_realtime.cors import SharedCORS
 from asgi_realtime.engineio.requests import redact_query
 from asgi_realtime.errors import ConfigurationError
-from asgi_realtime.failed_start import FailedStart
+from asgi_realtime.failed_start import FailedStart, ends_start
 from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.gateways.chat import ChatGateway
 from asgi_realtime.gateways.chat_broadcaster import ChatBroadcaster
@@ -83,6 +83,10 @@ class RealtimeMiddleware:
             self.__call__ = self._serve  # type: ignore[method-assign, assignment]
         try:
             refuse_arguments("RealtimeMiddleware", positional, unknown, _ARGUMENTS)
+            if isinstance(app, Realtime):
+                raise ConfigurationError(
+                    "RealtimeMiddleware wraps a Realtime, not an app; write RealtimeMiddleware(app)"
+                )
             check_app(app)
             warn_of_adapter(app)
             self._realtime = Realtime(gateways=gateways, settings=settings, metrics=metrics)
@@ -183,7 +187,9 @@ class RealtimeMiddleware:
                 # It may end at any time. Reported once all the same.
                 other = failed is not None and isinstance(failed.error, OtherLoop)
                 self._failed = failed if other else FailedStart(error)
-            except Exception as error:
+            except BaseException as error:
+                if not ends_start(error):
+                    raise
                 self._failed, self._failed_on = FailedStart(error), loop
             else:
                 self._failed = self._failed_on = None

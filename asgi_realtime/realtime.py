@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Never, Self, TypeVar, cast
 
+from starlette.types import Receive, Scope, Send
+
 from asgi_realtime.auth import JWTVerifier
 from asgi_realtime.broadcaster import Broadcaster
 from asgi_realtime.broker.memory import MemoryBroker
@@ -64,6 +66,13 @@ class OtherLoop(ConfigurationError):
         )
 
 
+class _NoApp(ConfigurationError):
+    def __init__(self) -> None:
+        super().__init__(
+            "Realtime is neither a middleware nor an app; write app.add_middleware(RealtimeMiddleware, gateways=[...])"
+        )
+
+
 class Realtime:
     """One process's gateway, without a face: what `RealtimeMiddleware` puts in front of an app.
 
@@ -75,10 +84,7 @@ class Realtime:
 
     def __new__(cls, *app: Never, **options: object) -> Self:
         """Make one; or, where a framework takes it for a middleware, an app that says what to write instead."""
-        if app:
-            error = ConfigurationError("Realtime is no middleware; write app.add_middleware(RealtimeMiddleware, ...)")
-            return cast(Self, FailedStart(error))
-        return super().__new__(cls)
+        return cast(Self, FailedStart(_NoApp())) if app else super().__new__(cls)
 
     def __init__(
         self,
@@ -313,6 +319,10 @@ class Realtime:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(min(FLUSH_SECONDS, self.settings.drain_timeout)):
                 await self._close_clients()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Tell a server that serves this, or an app that mounts it, what to serve instead."""
+        await FailedStart(_NoApp())(scope, receive, send)
 
     async def __aenter__(self) -> Realtime:
         await self.start()
