@@ -31,6 +31,9 @@ _QUICK: Final = SECONDS_A_TURN / 8
 _AFTER_END: Final = 262_144
 """Bytes that are still parsed after the end, to find the client's close. Then the rest is thrown away."""
 
+_REPLACED: Final = ("data_received", "handle_ping", "handle_pong", "handle_cont", "handle_message")
+"""Methods of uvicorn's protocol object that are replaced."""
+
 Over: TypeAlias = Callable[[], None]
 
 
@@ -105,17 +108,17 @@ class _UvicornGuard(Guard):
     messages is not empty, and resumes it then: `read_paused` is kept so that only one of both does.
     """
 
-    __slots__ = ("_held", "_loop", "_protocol", "_transport")
+    __slots__ = ("_feed", "_held", "_protocol", "_transport")
 
     def __init__(self, protocol: Any, budget: Budget, over: Over) -> None:
         super().__init__(budget, over)
         self._protocol = protocol
+        self._feed: Callable[[bytes], None] = protocol.data_received
         self._transport: asyncio.Transport = protocol.transport
-        self._loop = asyncio.get_running_loop()
         self._held: bytes | None = None
         protocol.data_received = self._received
-        for name, counted in (("handle_ping", self._ping), ("handle_pong", self._pong)):
-            setattr(protocol, name, counted)
+        protocol.handle_ping = self._ping
+        protocol.handle_pong = self._pong
         if hasattr(protocol, "handle_cont"):
             protocol.handle_cont = self._continuation
         else:
@@ -124,9 +127,11 @@ class _UvicornGuard(Guard):
 
     def end(self) -> None:
         """See `Guard`. A client that was over its budget is told by the end of the stream that nothing is read."""
-        exceeded = self._due == math.inf
         super().end()
-        if exceeded and not self._transport.is_closing():
+        if self._transport.is_closing():
+            for name in _REPLACED:  # nothing comes any more: both can be forgotten at once
+                self._protocol.__dict__.pop(name, None)
+        elif self._due == math.inf:
             if self._transport.can_write_eof():
                 self._transport.write_eof()
             else:
@@ -138,10 +143,10 @@ class _UvicornGuard(Guard):
         if self._held is not None:
             self._held += data
             self._transport.pause_reading()
-        elif self._left < math.inf or len(data) > _SLICE:
-            self._parse(data)
+        elif len(data) <= _SLICE and self._left == math.inf:
+            self._feed(data)
         else:
-            self._call("data_received", data)
+            self._parse(data)
 
     def _ping(self, *event: Any) -> None:
         self._call("handle_ping", *event)
@@ -180,13 +185,13 @@ class _UvicornGuard(Guard):
         while at < len(data) and self._left > 0 and not self._transport.is_closing():
             size = slices.size
             self._left -= size
-            self._call("data_received", data[at : at + size])
+            self._feed(data[at : at + size])
             at += size
             if at < len(data) and slices.used():
                 self._held = data[at:]
                 self._protocol.read_paused = False
                 self._transport.pause_reading()
-                self._loop.call_soon(self._go_on)
+                asyncio.get_running_loop().call_soon(self._go_on)
                 return
 
     def _resume(self) -> None:

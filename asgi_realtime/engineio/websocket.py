@@ -147,7 +147,7 @@ class WebSocket:
 
     def received(self, packet: str | bytes) -> None:
         """Take one packet, from a server that calls us."""
-        if self._take(packet) and self._frames is not None:
+        if self._take(packet, time.monotonic()) and self._frames is not None:
             self._frames.pause()
             self._tasks.spawn(self._catch_up(self._frames), name="wait of a reader")
 
@@ -175,7 +175,7 @@ class WebSocket:
         session, turn = self._session, Turn()
         while (packet := await self._next()) is not None:
             begun = time.monotonic()
-            full = self._take(packet)
+            full = self._take(packet, begun)
             if session.state is not State.OPEN:
                 return
             if full:
@@ -183,14 +183,14 @@ class WebSocket:
             elif turn.used(time.monotonic() - begun):
                 await asyncio.sleep(0)  # a server that has more does not wait
 
-    def _take(self, packet: str | bytes) -> bool:
+    def _take(self, packet: str | bytes, now: float) -> bool:
         """Take one packet. True: no more before the session is ready."""
         session = self._session
         try:
             if len(packet) > self._small and _is_longer(packet, session.message_bytes):
                 session.fail("transport error", 1009)
             else:
-                return session.receive(packet, time.monotonic())
+                return session.receive(packet, now)
         except ProtocolError as error:
             logger.info("%r ended: %s", session, error)
             session.fail("parse error")
