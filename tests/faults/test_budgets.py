@@ -330,5 +330,5 @@ async def test_a_gateway_has_a_budget_of_its_own_for_what_it_refuses(serve: Serv
         for number in range(5):
             await client.send(f'2/strict,{number}["unheard of"]')
             assert "INVALID" in str(await client.receive())
-        assert await over(client, '2/strict,["unheard of"]') == ["1/strict,"]
+        assert await over(client, '2/strict,["unheard of"]') == ["1/strict,", "1"]
     await target.emptied()
