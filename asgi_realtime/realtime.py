@@ -296,13 +296,14 @@ class Realtime:
             changing.set_result(None)
 
     async def _end(self) -> None:
-        self.signals.remove()
         try:
-            async with asyncio.timeout(self.settings.drain_timeout):
+            async with asyncio.timeout(self.settings.drain_timeout) as drain:
+                self.signals.drain(lambda: _hurry(drain))
                 await self._close_clients()
                 await self.tasks.idle()  # handlers that have begun, and the host's `on_disconnect`
         except TimeoutError:
             self.metrics.count("drain_timeouts_total")
+        self.signals.remove()
         await self.tasks.aclose()
         self._threads.stop()
         self.wheel.close()
@@ -332,3 +333,8 @@ class Realtime:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.stop()
+
+
+def _hurry(drain: asyncio.Timeout) -> None:
+    with contextlib.suppress(RuntimeError):  # it is over
+        drain.reschedule(0)

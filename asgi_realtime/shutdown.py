@@ -27,8 +27,9 @@ class ShutdownSignals:
     Servers end the lifespan after every request has been answered and every WebSocket has been
     closed in the server's own way. A long-poll is a request that waits for us, and some servers
     close WebSockets without a code. So `tell` runs first, on the event loop; it must end soon. A
-    second signal is passed on at once. Signals that nobody in Python handles are left alone, and so
-    is everything outside the main thread.
+    second signal forces: it is passed on at once, and cuts a drain short. SIGTERM after SIGINT does
+    not, because a supervisor sends it when Ctrl-C has reached both. Signals that nobody in Python
+    handles are left alone, and so is everything outside the main thread.
 
     Hypercorn's worker processes get no signal: `listen` hears of their end.
     """
@@ -37,13 +38,17 @@ class ShutdownSignals:
         self._tell = tell
         self._before: dict[int, _Handler] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._first: int | None = None
         self._held: list[tuple[int, FrameType | None]] = []
+        self._hurry: Callable[[], None] | None = None
+        self._forced = False
         self._telling: asyncio.Task[None] | None = None
         self._watch: asyncio.Task[None] | None = None
 
     def install(self) -> None:
         """Listen, on the running event loop."""
-        self._loop = self._telling = self._watch = None
+        self._loop = self._telling = self._watch = self._first = self._hurry = None
+        self._forced = False
         self._held.clear()
         if threading.current_thread() is not threading.main_thread():
             return
@@ -64,18 +69,27 @@ class ShutdownSignals:
     def _listens(self, other: ShutdownSignals) -> bool:
         return self is not other and self._loop is not None and self._loop.is_running()
 
-    def remove(self) -> None:
-        """Put back what was there, where nobody has replaced us. A signal that is held is passed on."""
+    def drain(self, hurry: Callable[[], None]) -> None:
+        """Tell no client any more, because all are being closed. A signal that is held is passed on.
+
+        `hurry` is called, on the event loop, for a signal that forces: at once, if there was one already.
+        """
         for task in (self._telling, self._watch):
             if task is not None:
                 task.cancel()
         self._telling = self._watch = None
         self._pass_on()
+        self._hurry = hurry
+        if self._forced:
+            hurry()
+
+    def remove(self) -> None:
+        """Put back what was there, where nobody has replaced us. `drain` comes before."""
         for number, before in self._before.items():
             if signal.getsignal(number) == self._heard:
                 signal.signal(number, before)
         self._before.clear()
-        self._loop = None
+        self._loop = self._hurry = None
 
     def listen(self, send: Send) -> None:
         """Hear of the server's end through the ASGI `send` of a request, where the server is hypercorn."""
@@ -87,11 +101,18 @@ class ShutdownSignals:
         await self._run()
 
     def _heard(self, number: int, frame: FrameType | None) -> None:
-        loop, first = self._loop, not self._held
+        first, loop = self._first, self._loop
+        self._first = first or number
         self._held.append((number, frame))
-        if first and loop is not None and loop.is_running():
+        running = loop is not None and loop.is_running()
+        if loop is not None and running and first is None and self._hurry is None:
             loop.call_soon_threadsafe(self._begin)
-        else:
+            return
+        forces = first is not None and (number == first or number == signal.SIGINT)
+        self._forced |= forces
+        if loop is not None and running and forces and self._hurry is not None:
+            loop.call_soon_threadsafe(self._hurry)
+        if forces or not running or len(self._held) == 1:  # not beside one that is held
             self._pass_on()
 
     def _begin(self) -> None:

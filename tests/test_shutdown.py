@@ -79,50 +79,82 @@ class Server:
     def handle(self, number: int, frame: object) -> None:
         self.heard.append("handled")
 
+    def hurry(self) -> None:
+        self.heard.append("hurried")
+
 
 @pytest.fixture
 async def server() -> AsyncIterator[Server]:
     server = Server()
-    before = signal.signal(signal.SIGTERM, server.handle)
+    before = {number: signal.signal(number, server.handle) for number in (signal.SIGTERM, signal.SIGINT)}
     server.signals.install()
     try:
         yield server
     finally:
+        server.signals.drain(server.hurry)
         server.signals.remove()
-        assert signal.getsignal(signal.SIGTERM) == server.handle
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            assert signal.signal(number, handler) == server.handle
 
 
-def terminate() -> None:
-    os.kill(os.getpid(), signal.SIGTERM)
+def send(number: int) -> None:
+    os.kill(os.getpid(), number)
 
 
-async def test_what_handled_the_signal_before_handles_it_after_the_clients_were_told(server: Server) -> None:
-    terminate()
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+async def test_what_handled_the_signal_before_handles_it_after_the_clients_were_told(
+    server: Server, number: int
+) -> None:
+    send(number)
     await until(lambda: server.heard == ["told"])
     server.told.set()
     await until(lambda: server.heard == ["told", "handled"])
-    terminate()
-    await until(lambda: server.heard == ["told", "handled", "told", "handled"])
 
 
-async def test_a_second_signal_is_passed_on_at_once_with_the_first(server: Server) -> None:
-    terminate()
+@pytest.mark.parametrize("numbers", [(one, other) for one in SIGNALS for other in SIGNALS])
+async def test_a_second_signal_is_passed_on_at_once_but_not_a_supervisors(
+    server: Server, numbers: tuple[int, int]
+) -> None:
+    send(numbers[0])
     await until(lambda: server.heard == ["told"])
-    terminate()
-    assert server.heard == ["told", "handled", "handled"]
+    send(numbers[1])
+    forces = numbers != (signal.SIGINT, signal.SIGTERM)
+    assert server.heard == (["told", "handled", "handled"] if forces else ["told"])
     server.told.set()
-    terminate()
-    await until(lambda: server.heard.count("handled") == 3)
+    await until(lambda: server.heard == ["told", "handled", "handled"])
+    send(signal.SIGINT)
+    assert server.heard == ["told", "handled", "handled", "handled"]
 
 
-async def test_a_signal_that_is_held_is_passed_on_when_the_gateway_stops(server: Server) -> None:
-    terminate()
+@pytest.mark.parametrize("numbers", [(one, other) for one in SIGNALS for other in SIGNALS])
+async def test_a_second_signal_cuts_the_drain_short(server: Server, numbers: tuple[int, int]) -> None:
+    send(numbers[0])
     await until(lambda: server.heard == ["told"])
-    server.signals.remove()
-    assert server.heard == ["told", "handled"]
-    terminate()
+    server.signals.drain(server.hurry)
+    assert server.heard == ["told", "handled"]  # the one that was held
+    send(numbers[1])
     assert server.heard == ["told", "handled", "handled"]
+    if numbers != (signal.SIGINT, signal.SIGTERM):
+        await until(lambda: server.heard == ["told", "handled", "handled", "hurried"])
+
+
+async def test_a_second_signal_before_the_drain_cuts_it_short_too(server: Server) -> None:
+    send(signal.SIGTERM)
+    send(signal.SIGTERM)
+    assert server.heard == ["handled", "handled"]
+    server.signals.drain(server.hurry)
+    assert server.heard == ["handled", "handled", "hurried"]
+
+
+async def test_the_first_signal_during_a_drain_does_not_cut_it_short(server: Server) -> None:
+    server.signals.drain(server.hurry)
+    send(signal.SIGTERM)
+    assert server.heard == ["handled"]
+    send(signal.SIGTERM)
+    await until(lambda: server.heard == ["handled", "handled", "hurried"])
 
 
 def test_a_signal_while_no_event_loop_runs_is_passed_on_at_once() -> None:
@@ -135,7 +167,7 @@ def test_a_signal_while_no_event_loop_runs_is_passed_on_at_once() -> None:
 
     try:
         asyncio.run(install())
-        terminate()
+        send(signal.SIGTERM)
         assert heard == [signal.SIGTERM]
     finally:
         signals.remove()
@@ -144,6 +176,6 @@ def test_a_signal_while_no_event_loop_runs_is_passed_on_at_once() -> None:
 
 async def test_a_tell_that_fails_does_not_keep_the_signal(server: Server, caplog: pytest.LogCaptureFixture) -> None:
     server.error = RuntimeError("no client can be told")
-    terminate()
+    send(signal.SIGTERM)
     await until(lambda: "handled" in server.heard)
     assert "no client can be told" in caplog.text

@@ -9,9 +9,9 @@ from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from asgi_realtime import Settings
+from asgi_realtime import Settings, SocketIOGateway, on
 from tests.faults.process import Process, target_process
-from tests.faults.target import Target
+from tests.faults.target import Target, by_name
 from tests.servers import Implementation
 
 _ARGUMENTS: Final[dict[Implementation, tuple[str, ...]]] = {
@@ -21,7 +21,25 @@ _ARGUMENTS: Final[dict[Implementation, tuple[str, ...]]] = {
     "hypercorn": ("--bind", "127.0.0.1:0"),
 }
 
-_target: Final = Target(settings=Settings.from_env())
+
+class WorkGateway(SocketIOGateway):
+    """Its one handler takes as long as it is told, and prints how it went."""
+
+    def __init__(self) -> None:
+        super().__init__("/work", authenticator=by_name)
+
+    @on("work")
+    async def work(self, seconds: float) -> None:
+        print("work has begun", flush=True)
+        try:
+            await asyncio.sleep(seconds)
+        except asyncio.CancelledError:
+            print("work is cancelled", flush=True)
+            raise
+        print("work has ended", flush=True)
+
+
+_target: Final = Target(WorkGateway(), settings=Settings.from_env())
 app: ASGIApp = _target.app
 
 

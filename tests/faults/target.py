@@ -174,7 +174,7 @@ async def _broadcast(request: Request) -> Response:
     broadcaster = await get_broadcaster(request)
     data = "x" * wanted["bytes"]
     for number in range(wanted["count"]):
-        await broadcaster.broadcast_to_room("everybody", "event", [number, data])
+        await broadcaster.broadcast_to_room("everybody", "event", [number, data], gateway=wanted.get("gateway"))
         await asyncio.sleep(0)
     return Response(status_code=204)
 

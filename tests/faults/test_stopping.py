@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+import httpx
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
@@ -17,8 +18,10 @@ from websockets.exceptions import ConnectionClosed
 from tests.faults.clients import entered
 from tests.faults.process import Process
 from tests.faults.served import served_process
+from tests.faults.stalled import Kind, stalled_client
 from tests.raw_websocket import RawWebSocket, open_websocket
 from tests.servers import IMPLEMENTATIONS, Implementation, LiveServer
+from tests.waiting import until
 from tests.wire.raw import RawClient, SessionClosed
 
 CLIENTS: Final = 4
@@ -135,3 +138,66 @@ async def test_clients_that_do_not_answer_the_close_do_not_hold_up_the_server(
             async with asyncio.timeout(5):
                 assert (await client.reader.read()).endswith(b"\x88\x10\x03\xf4server restart")
         assert "Traceback" not in process.output
+
+
+@asynccontextmanager
+async def working(process: Process, seconds: float) -> AsyncIterator[ClientConnection]:
+    """A client whose handler is at work."""
+    async with connect(process.server.websocket_url + IO, compression=None) as client:
+        await client.send('40/work,{"name":"ann"}')
+        while not str(await client.recv()).startswith("40/work,"):
+            pass
+        await client.send(f'42/work,["work",{seconds}]')
+        await until(lambda: "work has begun" in process.output, seconds=10)
+        yield client
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize(("seconds", "result"), [(0.8, "work has ended"), (60, "work is cancelled")])
+async def test_a_handler_may_finish_within_the_drain_timeout(
+    tmp_path: Path, implementation: Implementation, seconds: float, result: str
+) -> None:
+    environ = {"MEW_DRAIN_TIMEOUT": "1.5"}
+    async with (
+        served_process(tmp_path, implementation, environ=environ) as process,
+        working(process, seconds) as client,
+    ):
+        process.signal(signal.SIGTERM)
+        assert await closed_with(client) == 1012
+        await process.ended()
+        assert result in process.output
+        assert "Traceback" not in process.output
+
+
+@pytest.mark.parametrize("implementation", [name for name in IMPLEMENTATIONS if name != "hypercorn"])
+@pytest.mark.parametrize("number", SIGNALS, ids=[number.name for number in SIGNALS])
+async def test_a_second_signal_ends_the_drain(
+    tmp_path: Path, implementation: Implementation, number: signal.Signals
+) -> None:
+    environ = {"MEW_DRAIN_TIMEOUT": "60"}
+    async with served_process(tmp_path, implementation, environ=environ) as process, working(process, 60) as client:
+        process.signal(number)
+        assert await closed_with(client) == 1012
+        await until(lambda: "Waiting for application shutdown" in process.output, seconds=10)
+        process.signal(number)
+        await process.ended()
+        assert "work is cancelled" in process.output
+
+
+@pytest.mark.parametrize("kind", ["Socket.IO", "JSON"])
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+async def test_what_was_sent_before_arrives_before_the_close(
+    tmp_path: Path, implementation: Implementation, kind: Kind
+) -> None:
+    async with (
+        served_process(tmp_path, implementation) as process,
+        stalled_client(process.server, "slow", kind) as client,
+        httpx.AsyncClient(timeout=20) as http,
+    ):
+        sent = {"count": 40, "bytes": 20_000, "gateway": "/" if kind == "Socket.IO" else "/json"}
+        assert (await http.post(f"{process.server.url}/broadcast", json=sent)).status_code == 204
+        process.signal(signal.SIGTERM)
+        received = await client.read_to_the_end()
+        assert received.count(b"x" * 20_000) == 40
+        assert b"\x88\x10\x03\xf4server restart" in received
+        await process.ended()
