@@ -32,6 +32,8 @@ _COLLECTED: Final = 16_384
 
 _LONG_NUMBER: Final = 1_000
 _LONG_NUMBER_PARTS: Final = 100
+_INEXACT: Final = b"0" * 16 + b"."
+"""A number with a point that may lie between two floats: as slow as one with an exponent."""
 
 _MARKS: Final = b'[]{}"eE.#'
 _OTHERS: Final = bytes(set(range(256)) - set(_MARKS))
@@ -50,7 +52,8 @@ class Structure:
 
     Attributes:
         containers: lists and objects.
-        exponents: numbers with an exponent.
+        exponents: numbers with an exponent, or 16 digits in front of a point; with them up to 1,000 literals
+            `true` and `false`.
         fractions: numbers with a point.
         long_numbers: how often there are a thousand digits in a row.
     """
@@ -58,7 +61,10 @@ class Structure:
     __slots__ = ("_brackets", "containers", "exponents", "fractions", "long_numbers")
 
     def __init__(self, text: str) -> None:
-        marks = _marks(text)
+        data = text.encode("utf-8", "surrogatepass")
+        marks = _marks(data)
+        if marks.count(b"e") > _HARD_EXPONENTS:  # which may be those of literals
+            marks = _marks(data.replace(b"true", b"").replace(b"false", b""))
         self.exponents = marks.count(b"e") + marks.count(b"E")
         self.fractions = marks.count(b".")
         self.long_numbers = marks.count(b"#")
@@ -80,13 +86,12 @@ class Structure:
         return max(itertools.accumulate(array("b", brackets.translate(_STEPS))), default=0) > levels
 
 
-def _marks(text: str) -> bytes:
-    """Brackets, exponents, points and `#` for each long number: those outside of strings."""
-    data = text.encode("utf-8", "surrogatepass")
+def _marks(data: bytes) -> bytes:
+    """Brackets, the letter e, points, and `#` for each long number: those outside of strings."""
     if b"\\" in data:
         data = data.replace(b"\\\\", b"").replace(b'\\"', b"")
-    data = data.translate(_DIGITS).replace(b"0" * _LONG_NUMBER, b"#")
-    data = data.replace(b"true", b"").replace(b"false", b"").translate(None, _OTHERS)
+    data = data.translate(_DIGITS).replace(b"0" * _LONG_NUMBER, b"#").replace(_INEXACT, b"E.")
+    data = data.translate(None, _OTHERS)
     # Two quotes side by side end one string and begin another, or begin and end one: what is outside stays outside.
     # The quotes that are left have something of what is counted between them, so there are not many more of them.
     return b"".join(data.replace(b'""', b"").split(b'"')[::2])

@@ -175,7 +175,7 @@ def test_what_is_in_texts_does_not_count(value: Any) -> None:
     assert READER.read(text, LIMITS) == value
 
 
-@pytest.mark.parametrize("number", ["1e300", "5e-324", "1E23", "2.5e-7"])
+@pytest.mark.parametrize("number", ["1e300", "5e-324", "1E23", "2.5e-7", "9007199254740993.0"])
 def test_numbers_with_exponents(number: str) -> None:
     few = f"[{','.join([number] * 1_000)}]"
     many = f"[{','.join([number] * 20_000)}]"

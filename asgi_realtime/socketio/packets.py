@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
@@ -112,6 +112,7 @@ _PLAIN_EVENT = Header("2", "/", None, None, 1)
 # counts to 2**53, which has 16 digits: a longer ack id runs into the payload and fails there.
 _HEADER = re.compile(r"([0-6])(?:([0-9]{1,9})-)?(?:(/[^,]*),?)?([0-9]{0,16})")
 _payload = JSONReader()
+_CONTAINERS = frozenset({dict, list})
 
 
 def read_header(text: str, limits: Limits) -> Header:
@@ -221,8 +222,14 @@ def _find_places(args: list[Json], count: int) -> list[tuple[Any, Any]]:
     containers: list[Any] = [args]
     while containers:
         container = containers.pop()
-        for key, value in _inner_containers(container):
-            if type(value) is dict and value.get("_placeholder") is True:
+        is_object = type(container) is dict
+        if _CONTAINERS.isdisjoint(map(type, container.values() if is_object else container)):
+            continue  # the usual case, and cheap to see however many values there are
+        for key, value in container.items() if is_object else enumerate(container):
+            kind = type(value)
+            if kind is not dict and kind is not list:
+                continue
+            if kind is dict and value.get("_placeholder") is True:
                 number = value.get("num")
                 if type(number) is not int or not 0 <= number < count or number in places:
                     raise ProtocolError("a placeholder for no attachment, or for one placed already")
@@ -232,16 +239,6 @@ def _find_places(args: list[Json], count: int) -> list[tuple[Any, Any]]:
     if len(places) != count:
         raise ProtocolError("an attachment without a placeholder")
     return [places[number] for number in range(count)]
-
-
-def _inner_containers(container: Any) -> Iterable[tuple[Any, Any]]:
-    """The lists and objects directly in one, with their keys."""
-    values = container.values() if type(container) is dict else container
-    kinds = set(map(type, values))
-    if dict not in kinds and list not in kinds:  # the usual case, and cheap to see however many values there are
-        return ()
-    items = container.items() if type(container) is dict else enumerate(container)
-    return [(key, value) for key, value in items if type(value) is dict or type(value) is list]
 
 
 def encode(
