@@ -11,6 +11,7 @@ import gc
 import itertools
 import re
 from array import array
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -118,33 +119,48 @@ class JSONReader:
             ProtocolError: if it is nested too deeply, or over `Limits.message_parts`.
         """
         size = len(text)
-        hard = size <= _LARGE
-        if size > _SHORT and (not hard or text.count("[") + text.count("{") > MAX_NESTING):
-            structure = Structure(text)
-            if structure.parts > limits.message_parts:
-                raise ProtocolError("too many lists, objects or numbers with an exponent")
-            if structure.containers > MAX_NESTING and structure.is_deeper_than(MAX_NESTING):
-                raise ProtocolError("nested too deeply")
-            hard = hard or structure.exponents > _HARD_EXPONENTS
-        decode = self._decode_hard if hard else self._decode
+        if size > _LARGE:
+            return self._read_large(text, limits)
+        if size > _SHORT and text.count("[") + text.count("{") > MAX_NESTING:
+            _check(Structure(text), limits)
+        try:
+            return self._decode_hard(text)
+        except (msgspec.DecodeError, ValueError, RecursionError):
+            return self._read_repaired(text, limits, self._decode_hard)
+
+    def _read_large(self, text: str, limits: Limits) -> Any:
+        structure = Structure(text)
+        _check(structure, limits)
+        decode = self._decode_hard if structure.exponents > _HARD_EXPONENTS else self._decode
         # Each of the collector's passes would look at what has been decoded so far: for nothing.
-        wait = size > _COLLECTED and gc.isenabled()
+        wait = len(text) > _COLLECTED and gc.isenabled()
         if wait:
             gc.disable()
         try:
-            try:
-                return decode(text)
-            except (msgspec.DecodeError, ValueError):
-                # Perhaps for half a surrogate pair. The user who typed it did nothing wrong.
-                repaired = _repair_escapes(text, limits)
-                if repaired == text:
-                    raise
-                return decode(repaired)
+            return decode(text)
         except (msgspec.DecodeError, ValueError, RecursionError):
-            raise MalformedJSON("a payload that is not JSON") from None
+            return self._read_repaired(text, limits, decode)
         finally:
             if wait:
                 gc.enable()
+
+    @staticmethod
+    def _read_repaired(text: str, limits: Limits, decode: Callable[[str], Any]) -> Any:
+        """Decode what failed, perhaps for half a surrogate pair: the user who typed it did nothing wrong."""
+        repaired = _repair_escapes(text, limits)
+        if repaired != text:
+            try:
+                return decode(repaired)
+            except (msgspec.DecodeError, ValueError, RecursionError):
+                pass
+        raise MalformedJSON("a payload that is not JSON") from None
+
+
+def _check(structure: Structure, limits: Limits) -> None:
+    if structure.parts > limits.message_parts:
+        raise ProtocolError("too many lists, objects or numbers with an exponent")
+    if structure.containers > MAX_NESTING and structure.is_deeper_than(MAX_NESTING):
+        raise ProtocolError("nested too deeply")
 
 
 def _finite(digits: str) -> float:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -95,7 +95,7 @@ class PartialPacket:
         return None if self.missing else self._packet
 
 
-class Header(NamedTuple):
+class Header(msgspec.Struct, frozen=True, gc=False):
     """What a packet is, and for which namespace: enough to refuse it before its payload is looked at."""
 
     kind: str
@@ -107,7 +107,6 @@ class Header(NamedTuple):
     """Where the payload begins."""
 
 
-_PLAIN_EVENT = Header("2", "/", None, None, 1)
 # <type>[<attachments>-][<namespace>,][<ack id>]<payload>; a namespace may end the packet. JavaScript
 # counts to 2**53, which has 16 digits: a longer ack id runs into the payload and fails there.
 _HEADER = re.compile(r"([0-6])(?:([0-9]{1,9})-)?(?:(/[^,]*),?)?([0-9]{0,16})")
@@ -121,8 +120,6 @@ def read_header(text: str, limits: Limits) -> Header:
     Raises:
         ProtocolError: if it is none of a packet that a client may send, or is over a limit.
     """
-    if text.startswith("2["):  # what most of them are
-        return _PLAIN_EVENT
     found = _HEADER.match(text)
     if found is None:
         raise ProtocolError("unknown packet type")
@@ -148,12 +145,12 @@ def decode(text: str, header: Header, limits: Limits) -> InboundPacket | Partial
     Raises:
         ProtocolError: for everything that is not a packet a client may send, or is over a limit.
     """
-    kind, namespace, count, ack_id, start = header
-    body = text[start:]
+    kind, namespace, count = header.kind, header.namespace, header.attachments
+    body = text[header.start :]
     if kind == "2" or kind == "5":
-        packet: Event | Ack = _decode_event(namespace, ack_id, body, limits)
+        packet: Event | Ack = _decode_event(namespace, header.ack_id, body, limits)
     elif kind == "3" or kind == "6":
-        packet = _decode_ack(namespace, ack_id, body, limits)
+        packet = _decode_ack(namespace, header.ack_id, body, limits)
     elif kind == "0":
         return _decode_connect(namespace, body, limits)
     elif body:
@@ -164,6 +161,15 @@ def decode(text: str, header: Header, limits: Limits) -> InboundPacket | Partial
         return packet
     places = _find_places(packet.args, count)
     return PartialPacket(packet, places, limits.message_bytes - len(text)) if places else packet
+
+
+def decode_plain_event(text: str, limits: Limits) -> Event:
+    """Decode a message that begins with `2[`, as most do: an event in the namespace `/` that wants no answer.
+
+    Raises:
+        ProtocolError: as `decode`.
+    """
+    return _decode_event("/", None, text[1:], limits)
 
 
 def ignore(text: str, header: Header, limits: Limits) -> PartialPacket | None:

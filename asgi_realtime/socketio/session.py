@@ -13,6 +13,7 @@ from asgi_realtime.socketio.packets import (
     InboundPacket,
     PartialPacket,
     decode,
+    decode_plain_event,
     ignore,
     read_header,
 )
@@ -63,6 +64,8 @@ class SocketIOSession:
         if isinstance(message, str):
             if self._partial is not None:
                 raise ProtocolError("text where an attachment was due")
+            if message.startswith("2[") and self._states.get("/") is _State.OPEN:
+                return decode_plain_event(message, self._limits)
             header = read_header(message, self._limits)
             if not self._allows(header.kind, header.namespace):
                 self._partial = ignore(message, header, self._limits)
