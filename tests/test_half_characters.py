@@ -327,7 +327,7 @@ async def test_rooms_that_clients_name(gateway: str) -> None:
 
 @pytest.mark.parametrize("make", [SocketIOGateway, WebSocketGateway])
 def test_names_of_gateways(make: Callable[[str], Any]) -> None:
-    with pytest.raises(Exception, match="looks like /chat"):
+    with pytest.raises(Exception, match="looks like '/chat'"):
         make("/\ud83d")
 
 
