@@ -13,12 +13,13 @@ import dataclasses
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, TypeAlias
 
 from starlette.types import Receive, Send
 
 from asgi_realtime.budgets import Budget
+from asgi_realtime.rfc6455.frames import BINARY, CLOSE
 from asgi_realtime.rfc6455.parser import SMALL_FRAGMENT
 from asgi_realtime.stock_uvicorn import protocol_behind
 from asgi_realtime.turns import SECONDS_A_TURN
@@ -30,9 +31,6 @@ _LARGEST_SLICE: Final = 65_536
 _QUICK: Final = SECONDS_A_TURN / 8
 _AFTER_END: Final = 262_144
 """Bytes that are still parsed after the end, to find the client's close. Then the rest is thrown away."""
-
-_REPLACED: Final = ("data_received", "handle_ping", "handle_pong", "handle_cont", "handle_message")
-"""Methods of uvicorn's protocol object that are replaced."""
 
 Over: TypeAlias = Callable[[], None]
 
@@ -77,10 +75,26 @@ class Guard:
             if over is not None:
                 over()
 
-    def _count_fragment(self, event: Any) -> None:
-        """Count what wsproto tells of a message, if it is a small fragment."""
-        if event.frame_finished and not event.message_finished and len(event.data) < SMALL_FRAGMENT:
-            self._count()
+    def _count_events(self, events: Iterable[Any]) -> Iterator[Any]:
+        """Hand on what wsproto tells of a client."""
+        for event in events:
+            name = type(event).__name__
+            if name in ("TextMessage", "BytesMessage"):
+                if event.frame_finished and not event.message_finished and len(event.data) < SMALL_FRAGMENT:
+                    self._count()
+            elif name in ("Ping", "Pong"):
+                self._count()
+            yield event
+
+    def _count_frames(self, frames: Sequence[Any]) -> Sequence[Any]:
+        """Hand on what `websockets` tells of a client: whole frames."""
+        for frame in frames:
+            if frame.opcode > BINARY:
+                if frame.opcode != CLOSE:
+                    self._count()
+            elif not frame.fin and len(frame.data) < SMALL_FRAGMENT:
+                self._count()
+        return frames
 
 
 class _Slices:
@@ -102,13 +116,13 @@ class _Slices:
 
 
 class _UvicornGuard(Guard):
-    """Stands before the `data_received` of a protocol object, and its methods for frames below messages.
+    """Stands before the `data_received` of a protocol object, and behind its parser.
 
     While a rest waits for its turn the transport is paused. uvicorn pauses it too, while its queue of
     messages is not empty, and resumes it then: `read_paused` is kept so that only one of both does.
     """
 
-    __slots__ = ("_feed", "_held", "_protocol", "_transport")
+    __slots__ = ("_connection", "_feed", "_held", "_parsed", "_protocol", "_transport")
 
     def __init__(self, protocol: Any, budget: Budget, over: Over) -> None:
         super().__init__(budget, over)
@@ -117,27 +131,30 @@ class _UvicornGuard(Guard):
         self._transport: asyncio.Transport = protocol.transport
         self._held: bytes | None = None
         protocol.data_received = self._received
-        protocol.handle_ping = self._ping
-        protocol.handle_pong = self._pong
-        if hasattr(protocol, "handle_cont"):
-            protocol.handle_cont = self._continuation
+        self._connection: Any = protocol.conn
+        if hasattr(self._connection, "events_received"):
+            self._parsed: Callable[[], Any] = self._connection.events_received
+            self._connection.events_received = self._frames
         else:
-            protocol.handle_message = self._message
+            self._parsed = self._connection.events
+            self._connection.events = self._events
         self._transport.set_protocol(protocol)  # uvloop keeps the method that it found there
 
     def end(self) -> None:
         """See `Guard`. A client that was over its budget is told by the end of the stream that nothing is read."""
         super().end()
         if self._transport.is_closing():
-            for name in _REPLACED:  # nothing comes any more: both can be forgotten at once
-                self._protocol.__dict__.pop(name, None)
+            # Nothing comes any more: without these, both objects can be forgotten at once.
+            self._protocol.__dict__.pop("data_received", None)
+            for name in ("events_received", "events"):
+                self._connection.__dict__.pop(name, None)
         elif self._due == math.inf:
             if self._transport.can_write_eof():
                 self._transport.write_eof()
             else:
                 self._transport.close()
 
-    # The protocol's methods
+    # What is called instead of the protocol's method, and the parser's
 
     def _received(self, data: bytes) -> None:
         if self._held is not None:
@@ -148,28 +165,11 @@ class _UvicornGuard(Guard):
         else:
             self._parse(data)
 
-    def _ping(self, *event: Any) -> None:
-        self._call("handle_ping", *event)
-        self._count()
+    def _frames(self) -> Sequence[Any]:
+        return self._count_frames(self._parsed())
 
-    def _pong(self, event: Any) -> None:
-        self._call("handle_pong", event)
-        self._count()
-
-    def _continuation(self, event: Any) -> None:
-        kept: list[bytes] = self._protocol.frames
-        if len(kept) == 1 and len(kept[0]) < SMALL_FRAGMENT:
-            self._count()  # the first: when it came, it looked like any message
-        self._call("handle_cont", event)
-        if not event.fin and len(event.data) < SMALL_FRAGMENT:
-            self._count()
-
-    def _message(self, event: Any) -> None:
-        self._call("handle_message", event)
-        self._count_fragment(event)
-
-    def _call(self, name: str, *arguments: Any) -> None:
-        getattr(type(self._protocol), name)(self._protocol, *arguments)
+    def _events(self) -> Iterator[Any]:
+        return self._count_events(self._parsed())
 
     # Slices
 
@@ -231,10 +231,4 @@ class _HypercornGuard(Guard):
                 slices = _Slices()
 
     def _events(self) -> Iterator[Any]:
-        for event in type(self._connection).events(self._connection):
-            name = type(event).__name__
-            if name in ("Ping", "Pong"):
-                self._count()
-            elif name in ("TextMessage", "BytesMessage"):
-                self._count_fragment(event)
-            yield event
+        return self._count_events(type(self._connection).events(self._connection))
