@@ -131,7 +131,7 @@ class Gateway(Receiver):
         """A client that was let in is gone. Its rooms are still listed in `connection.rooms`, but empty of it."""
 
     async def on_online(self, connection: Connection) -> None:
-        """This connection was its user's first anywhere. It has been let in."""
+        """This connection was its user's first anywhere. It has been let in. Raise `Disconnect` to close it."""
 
     async def on_offline(self, user_id: UserId) -> None:
         """A user's last connection anywhere ended, and the grace passed."""
@@ -359,6 +359,10 @@ class Gateway(Receiver):
         except (Exception, asyncio.CancelledError) as error:
             if ends_this_task(error):
                 raise
+            first = arguments[0] if arguments else None
+            if isinstance(error, Disconnect) and isinstance(first, Connection) and not first.closed:
+                first.end(error.code, error.reason)
+                return
             logger.error("%s: %s failed: %r", self.name, name, error, exc_info=not isinstance(error, TimeoutError))
 
     # Tokens

@@ -21,6 +21,7 @@ from asgi_realtime.realtime import Realtime
 from tests.servers import Implementation, LiveServer, Serve
 from tests.waiting import until
 from tests.wire.node_client import Node
+from tests.wire.python_client import PythonClient
 from tests.wire.raw import TRANSPORTS, TransportName, raw_client
 from tests.wire.raw import closing as closed
 from tests.wire.stock_client import CLIENT_KINDS, ClientKind, connect_stock
@@ -36,6 +37,9 @@ def texts(kind: ClientKind) -> int:
     return 10 if kind == "python-polling" else 40
 
 
+TRANSPORTS_OF: dict[ClientKind, list[str]] = {
+    kind: ["polling", "websocket"] if kind.endswith("upgrade") else [kind.partition("-")[2]] for kind in CLIENT_KINDS
+}
 KINDS_AND_SERVERS: list[tuple[ClientKind, Implementation]] = [
     *((kind, "uvicorn") for kind in CLIENT_KINDS),
     *(
@@ -250,6 +254,42 @@ async def test_a_client_that_goes_on_with_too_many_events_is_put_out(
         assert set(disconnect.seen) == {"error"}
         await until(lambda: gateway.left)
         assert gateway.left == [("ann", "server disconnect")]
+
+
+class Welcoming(SocketIOGateway):
+    """Closes each client as soon as it is in, after a word."""
+
+    def __init__(self) -> None:
+        super().__init__("/")
+        self.left: list[str] = []
+
+    async def on_online(self, connection: Connection) -> None:
+        await connection.send("text", 0)
+        raise Disconnect(1008, "closed today")
+
+    async def on_disconnect(self, connection: Connection, reason: str) -> None:
+        self.left.append(reason)
+
+
+@pytest.mark.parametrize("kind", CLIENT_KINDS)
+async def test_disconnect_raised_in_on_online(
+    kind: ClientKind, serve: Serve, node: Node, caplog: pytest.LogCaptureFixture
+) -> None:
+    gateway = Welcoming()
+    server = await serve(RealtimeMiddleware(Starlette(), gateways=[gateway], settings=SETTINGS))
+    if kind.startswith("node"):
+        client: Any = await node.connect(server.url, "/", auth=token("ann"), transports=TRANSPORTS_OF[kind], wait=False)
+    else:
+        client = PythonClient()
+        await client.connect(server.url, "/", auth=token("ann"), transports=TRANSPORTS_OF[kind])
+    await client.disconnection()
+    await client.disconnect()
+    [disconnect] = client.disconnects
+    assert (disconnect.reason, disconnect.active) == right_reason(kind, comes_back=False)
+    assert disconnect.seen == ("text",)
+    await until(lambda: gateway.left)
+    assert gateway.left == ["server disconnect"]
+    assert [record for record in caplog.records if record.name == "asgi_realtime"] == []
 
 
 # Several namespaces on one transport
