@@ -56,6 +56,8 @@ def ends_start(error: BaseException) -> bool:
 
     `sys.exit()` in a hook does too: servers take a SystemExit for a missing lifespan, and go on.
     """
+    if isinstance(error, Exception):
+        return True
     return not isinstance(error, KeyboardInterrupt | GeneratorExit) and not ends_this_task(error)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from asyncio import _get_running_loop
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
@@ -140,7 +141,8 @@ class RealtimeMiddleware:
         if outer and (conflict := self._conflict(realtime, outer, root)) is not None:
             await conflict(scope, receive, send)
             return
-        if not outer and kind != "http":
+        here = _get_running_loop()
+        if not outer and kind != "http" and here is not None:
             self._inflation.look(receive if kind == "lifespan" else send)
         if kind == "lifespan":
             scope[SCOPE_KEY] = ((realtime, root), *outer)
@@ -149,7 +151,7 @@ class RealtimeMiddleware:
         path = _route_path(scope)
         is_engineio = path.startswith(self._engineio_prefix) or path == self._engineio_path
         is_gateway = is_engineio or (kind == "websocket" and path in realtime.websockets)
-        if realtime.loop is not asyncio.get_running_loop() and not realtime.stopping:
+        if (realtime.loop is not here or here is None) and not realtime.stopping:
             # A server that has no lifespan, or was told not to use it; a test with an event loop for each request.
             failed = await self._start(realtime)
             if failed is not None and (is_gateway or not isinstance(failed.error, OtherLoop)):
@@ -178,7 +180,7 @@ class RealtimeMiddleware:
 
     async def _start(self, realtime: Realtime) -> FailedStart | None:
         """Start on the running event loop. What fails is not tried again there, request after request."""
-        loop = asyncio.get_running_loop()
+        loop = _get_running_loop()
         failed = self._failed
         if failed is None or self._failed_on is not loop or isinstance(failed.error, OtherLoop):
             try:

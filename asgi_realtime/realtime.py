@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from asyncio import _get_running_loop
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Never, Self, TypeVar, cast
@@ -237,7 +238,9 @@ class Realtime:
         Raises:
             ConfigurationError: if another event loop, still running, has it; or another app has one of its gateways.
         """
-        here = asyncio.get_running_loop()
+        here = _get_running_loop()
+        if here is None:
+            raise ConfigurationError("asgi_realtime runs on asyncio, not on trio; tell the server, or the test client")
         while self.loop is not here:
             if self._bound is not None and self._bound is not here:
                 if self._bound.is_running():

@@ -9,7 +9,7 @@ import inspect
 import signal
 import warnings
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Annotated, Any
 
 import anyio.from_thread
@@ -18,19 +18,25 @@ import httpx
 import pytest
 from fastapi import Depends, FastAPI
 from starlette.responses import PlainTextResponse
+from starlette.websockets import WebSocketDisconnect
 
 from asgi_realtime import (
     Broadcaster,
     BrokerUnavailable,
     ChatBroadcaster,
+    ChatGateway,
+    ChatMessage,
     ConfigurationError,
     Connection,
+    Delivery,
     EventsBroadcaster,
     EventsGateway,
     Handshake,
+    Identity,
     JobsBroadcaster,
     MewBroadcaster,
     RealtimeMiddleware,
+    SavedMessage,
     Settings,
     SocketIOGateway,
     SocketIOServer,
@@ -45,6 +51,7 @@ from asgi_realtime.realtime import Realtime
 from asgi_realtime.testing import RealtimeTestClient
 from tests.recording import RecordingTransport
 from tests.servers import IMPLEMENTATIONS, Implementation, Serve
+from tests.waiting import until
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # FastAPI's and Starlette's test client is deprecated for another of the same API
@@ -171,6 +178,8 @@ def test_websockets_of_a_test_client_without_a_lifespan(app: App, caplog: pytest
             assert client.post("/sync").json() == 1
             for _ in range(2):
                 assert client.get("/socket.io/?EIO=4&transport=polling").status_code == 500
+            with pytest.raises(WebSocketDisconnect), connect(client):
+                pass
             socket.send_json({"type": "ping"})
             assert socket.receive_json() == {"type": "news", "data": 1}
             assert socket.receive_json() == {"type": "pong"}
@@ -215,6 +224,54 @@ def test_a_loop_that_is_closed_without_a_stop_leaves_nothing_behind() -> None:
             asyncio.run(broadcaster.broadcast_to_all("x"))
         assert room.starts == number + 1
     assert [connection.closed for connection in room.connections] == [True, True, False]
+
+
+class Offline:
+    """Has a message for each user, and hangs when it is told that one was delivered."""
+
+    def __init__(self) -> None:
+        self.reports = 0
+
+    async def groups_of(self, identity: Identity) -> list[str]:
+        return []
+
+    async def save_message(self, identity: Identity, message: ChatMessage) -> SavedMessage:
+        return SavedMessage(message)
+
+    async def mark_read(self, identity: Identity, chat_id: str) -> None: ...
+
+    async def pending_messages(self, identity: Identity, limit: int) -> list[ChatMessage]:
+        return [ChatMessage(id="m1", from_id="bob", to_id="ann", chat_type="single", content="hi", timestamp=1)]
+
+    async def messages_delivered(self, batch: Sequence[Delivery]) -> None:
+        self.reports += 1
+        await asyncio.Event().wait()
+
+
+def test_deliveries_of_a_loop_that_has_ended_hold_up_no_others() -> None:
+    service = Offline()
+    chat = ChatGateway(service=service)
+    realtime = Realtime(gateways=[chat], settings=SETTINGS)
+
+    async def session(number: int) -> None:
+        await realtime.start()
+        handshake = Handshake(gateway=chat.name, auth={"token": create_token("ann", SETTINGS)})
+        await chat.open(handshake, RecordingTransport(gateway=chat))
+        await until(lambda: service.reports == number)
+
+    async def give_up() -> None:
+        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    loops = [asyncio.new_event_loop() for _ in range(2)]
+    for number, loop in enumerate(loops, 1):
+        loop.run_until_complete(asyncio.wait_for(session(number), 20))
+    for loop in loops:  # the first one stood still meanwhile, and was given up for ended
+        loop.run_until_complete(give_up())
+        loop.close()
+    assert service.reports == 2
 
 
 def test_handlers_of_signals_do_not_pile_up() -> None:

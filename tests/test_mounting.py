@@ -24,7 +24,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from asgi_realtime import (
     ConfigurationError,
@@ -289,6 +289,34 @@ def failing_lifespan() -> Starlette:
         yield
 
     return Starlette(lifespan=lifespan)
+
+
+def driven(app: ASGIApp, scope: Scope) -> list[Message]:
+    """What an app sends where asyncio does not run, as on trio."""
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": f"{scope['type']}.startup"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    work: Any = app(scope, receive, send)
+    with contextlib.suppress(StopIteration, ConfigurationError):
+        work.send(None)
+    return sent
+
+
+@each_host
+def test_without_asyncio(mount: Callable[..., ASGIApp], caplog: pytest.LogCaptureFixture) -> None:
+    app = mount()
+    (failed,) = driven(app, {"type": "lifespan", "state": {}})
+    assert failed["type"] == "lifespan.startup.failed"
+    assert "runs on asyncio, not on trio" in failed["message"]
+    request = {"type": "http", "method": "GET", "path": "/health", "query_string": b"", "headers": []}
+    for _ in range(3):
+        assert driven(app, {**request})[0]["status"] == 500
+    assert ["not on trio" in record.message for record in caplog.records] == [True]
 
 
 NO_KEY = Settings()

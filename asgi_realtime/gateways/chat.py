@@ -13,7 +13,7 @@ from msgspec import UNSET, UnsetType
 
 from asgi_realtime.auth import Authenticator
 from asgi_realtime.catalogue import encode
-from asgi_realtime.connection import Connection, Dialect
+from asgi_realtime.connection import Connection
 from asgi_realtime.errors import ConfigurationError, InvalidMessage, Refusal
 from asgi_realtime.gateways.base import ClientTransport
 from asgi_realtime.gateways.chat_broadcaster import OTHER_DEVICE, ChatBroadcaster
@@ -29,7 +29,6 @@ from asgi_realtime.gateways.chat_events import (
 )
 from asgi_realtime.gateways.chat_service import ChatService, Delivery, SavedMessage
 from asgi_realtime.gateways.handlers import on
-from asgi_realtime.gateways.parts import Parts
 from asgi_realtime.gateways.receiver import Acknowledge
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.host_calls import method_call
@@ -139,13 +138,13 @@ class ChatGateway(WebSocketGateway):
         self._messages_delivered = method_call(service, "messages_delivered", ("batch",)) if all(offers) else None
         self._deliveries: Deliveries | None = None
 
-    def bind(self, parts: Parts, dialect: Dialect) -> None:
-        """Mount this gateway."""
-        super().bind(parts, dialect)
+    async def call_on_start(self) -> None:
+        """Report deliveries anew: those of an event loop before this one may hang for ever."""
         if self._messages_delivered is not None:
             self._deliveries = Deliveries(
-                self._messages_delivered, tasks=parts.tasks, timeout=self.limits.handler_timeout
+                self._messages_delivered, tasks=self.parts.tasks, timeout=self.limits.handler_timeout
             )
+        await super().call_on_start()
 
     # Coming in
 
