@@ -6,10 +6,9 @@ Whatever is wrong with a credential, the client is told the same, and nothing of
 from __future__ import annotations
 
 import hmac
-import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import jwt
@@ -22,8 +21,6 @@ from asgi_realtime.keys import PublicKey, load_public_key
 from asgi_realtime.messages import Handshake, Identity, Json, UserId
 from asgi_realtime.revocations import Revocations
 from asgi_realtime.settings import Settings
-
-logger = logging.getLogger("asgi_realtime")
 
 Authenticator: TypeAlias = Callable[[Handshake], Awaitable[Identity] | Identity]
 """Says who a handshake comes from, or raises `Unauthorized`. A plain function runs in a thread."""
@@ -41,7 +38,7 @@ def from_auth(name: str) -> TokenSource:
     def find(handshake: Handshake) -> str | None:
         token = handshake.auth.get(name) if isinstance(handshake.auth, dict) else None
         if token is not None and not isinstance(token, str):
-            raise Unauthorized
+            raise Unauthorized(log_reason="the token is no text")
         return token or None
 
     return find
@@ -97,7 +94,7 @@ class JWTVerifier:
         with the leeway.
 
         Raises:
-            Unauthorized: for whatever reason. The kind of it is logged at DEBUG level.
+            Unauthorized: for whatever reason. The kind of it is its `log_reason`.
         """
         try:
             if len(token) > self._settings.limits.handshake_bytes:
@@ -123,8 +120,7 @@ class JWTVerifier:
                 expires_at=float(claims["exp"]) + self._settings.jwt_leeway if "exp" in claims else None,
             )
         except _NOT_A_TOKEN as error:
-            logger.debug("refused a token: %s", type(error).__name__)
-            raise Unauthorized from None
+            raise Unauthorized(log_reason=_reason(error)) from None
 
     async def _key_of(self, token: str) -> tuple[str | PublicKey, Sequence[str]]:
         if self._published is None:
@@ -139,11 +135,34 @@ class JWTVerifier:
         return found.key, [name for name in found.algorithms if name in self._algorithms]
 
 
+_REASONS: Mapping[type[Exception], str] = {
+    jwt.ExpiredSignatureError: "the token has expired",
+    jwt.ImmatureSignatureError: "the token is not valid yet",
+    jwt.InvalidAudienceError: "the token is for another audience (MEW_JWT_AUDIENCE)",
+    jwt.InvalidIssuerError: "the token is of another issuer (MEW_JWT_ISSUER)",
+    jwt.MissingRequiredClaimError: "the token lacks a claim that is required (MEW_JWT_AUDIENCE, MEW_JWT_ISSUER)",
+    jwt.InvalidSignatureError: "the token's signature is not by the configured key",
+    jwt.InvalidAlgorithmError: "the token's algorithm is not accepted (MEW_JWT_ALGORITHMS)",
+    jwt.InvalidKeyError: "the token's key is not among those published (MEW_JWKS_URL)",
+}
+
+
+class _NoUserId(ValueError):
+    """The claim with the user id is missing, or of another kind."""
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong with a token, in words without anything of it."""
+    if isinstance(error, _NoUserId):
+        return "the token has no user id (MEW_JWT_USER_CLAIM)"
+    return next((text for kind, text in _REASONS.items() if isinstance(error, kind)), "the token is no JWT")
+
+
 def _user_id(claim: Json) -> UserId:
     if isinstance(claim, int) and not isinstance(claim, bool):
         claim = str(claim)
     if not isinstance(claim, str) or not claim:
-        raise ValueError("the user claim must be a non-empty string")
+        raise _NoUserId("the user claim must be a non-empty string")
     claim.encode()  # half a character (a lone surrogate) could never be sent to anybody
     return UserId(claim)
 
@@ -168,7 +187,7 @@ class JWTAuthenticator:
             token = source(handshake)
             if token is not None:
                 return await self.authenticate(token)
-        raise Unauthorized
+        raise Unauthorized(log_reason="no token")
 
     async def authenticate(self, token: str) -> Identity:
         """Authenticate a token that came by another way, such as a refresh.
@@ -178,7 +197,7 @@ class JWTAuthenticator:
         """
         identity = await self._verifier.verify(token)
         if self._revocations is not None and self._revocations.is_revoked(identity):
-            raise Unauthorized
+            raise Unauthorized(log_reason="the token is revoked")
         return identity
 
 
@@ -203,16 +222,19 @@ class AdminSecretAuthenticator:
                 are logged on their way), no service type, or the reserved one, `sdk`.
         """
         auth: dict[str, Json] = handshake.auth if isinstance(handshake.auth, dict) else {}
-        if self._is_in_query(handshake) or not self._is_secret(
-            # Headers reach us as latin-1, which gives the bytes that were sent.
-            handshake.headers["x-mew-admin-secret"].encode("latin-1", "replace")
-            if "x-mew-admin-secret" in handshake.headers
-            else _encode(auth.get("adminSecret"))
-        ):
-            raise Unauthorized
+        if self._is_in_query(handshake):
+            raise Unauthorized(log_reason="a secret in the query, which proxies log")
+        # Headers reach us as latin-1, which gives the bytes that were sent.
+        header = handshake.headers.get("x-mew-admin-secret")
+        presented = _encode(auth.get("adminSecret")) if header is None else header.encode("latin-1", "replace")
+        if not self._is_secret(presented):
+            missing = "no" if presented is None else "a wrong"
+            raise Unauthorized(
+                log_reason="MEW_ADMIN_SECRET is not set" if self._secret is None else f"{missing} admin secret"
+            )
         service_type = auth.get("serviceType", handshake.query.get("serviceType"))
         if not isinstance(service_type, str) or service_type.strip().lower() in ("", "sdk"):
-            raise Unauthorized
+            raise Unauthorized(log_reason="no service type, or the reserved one")
         # Not the bare type: whoever disconnects or revokes a user of that name does not mean a service.
         return Identity(user_id=UserId(f"service:{service_type}"), claims={"serviceType": service_type})
 

@@ -43,9 +43,11 @@ class Refusal(RealtimeError):
 
     code: ClassVar[str] = "REFUSED"
 
-    def __init__(self, message: str, *, code: str | None = None) -> None:
+    def __init__(self, message: str, *, code: str | None = None, log_reason: str = "") -> None:
         super().__init__(message)
         self.message = message
+        self.log_reason = log_reason
+        """Why a client was not let in, for the log: the client is not told. Keep secrets out of it."""
         self.reply_code = code or self.code
         self.data: object = {"code": self.reply_code}
         """What a refused Socket.IO CONNECT carries beside the message; None: nothing."""
@@ -62,12 +64,15 @@ class Refusal(RealtimeError):
 
 
 class Unauthorized(Refusal):
-    """No valid credential. The message is for the client, so it never says what was wrong with it."""
+    """No valid credential. The message is for the client, so it never says what was wrong with it.
+
+    `log_reason` says it to the log: `raise Unauthorized(log_reason="no such device")`.
+    """
 
     code = "UNAUTHORIZED"
 
-    def __init__(self, message: str = "invalid credentials") -> None:
-        super().__init__(message)
+    def __init__(self, message: str = "invalid credentials", *, log_reason: str = "") -> None:
+        super().__init__(message, log_reason=log_reason)
 
 
 class Forbidden(Refusal):

@@ -37,7 +37,10 @@ def refusal_of(error: BaseException) -> Refusal | Disconnect | None:
     if isinstance(error, Refusal | Disconnect):
         return error
     if isinstance(error, WebSocketException):
-        return Disconnect(error.code, error.reason)
+        try:
+            return Disconnect(error.code, error.reason)
+        except (TypeError, ValueError):
+            return None  # a code that must not be on the wire
     for kind in type(error).__mro__:
         read = _KNOWN.get(f"{kind.__module__}.{kind.__qualname__}")
         if read is not None:

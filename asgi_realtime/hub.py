@@ -182,9 +182,9 @@ class Hub:
         """
         mount = self._mounts[connection.gateway]
         if len(mount.rooms.of_user(connection.identity.user_id)) >= mount.limits.connections_per_user:
-            raise RateLimited("too many connections")
+            raise RateLimited("too many connections", log_reason="too many connections of one user")
         if self._revocations.is_revoked(connection.identity):
-            raise Unauthorized  # while an authenticator was still at work
+            raise Unauthorized(log_reason="the token is revoked")  # while an authenticator was still at work
         mount.rooms.add(connection)
         self._metrics.gauge("connections", len(mount.rooms), gateway=connection.gateway)
 

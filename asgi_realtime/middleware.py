@@ -98,7 +98,7 @@ class RealtimeMiddleware:
             return
         peers = self._realtime.settings.trusted_proxies
         self._proxies = TrustedProxies(peers) if peers else None
-        self._cors = SharedCORS(app, self._realtime.origins, self._proxies)
+        self._cors = SharedCORS(app, self._realtime.origins, self._proxies, self._realtime.refusals)
         self._engineio_path = self._realtime.settings.socketio_path
         self._engineio_prefix = self._engineio_path + "/"
         if not self._realtime.serves_socketio:

@@ -40,6 +40,7 @@ from asgi_realtime.mounting import (
 )
 from asgi_realtime.origins import OriginPolicy
 from asgi_realtime.presence.memory import MemoryPresence
+from asgi_realtime.refusal_log import RefusalLog
 from asgi_realtime.revocations import Revocations
 from asgi_realtime.settings import Settings
 from asgi_realtime.shutdown import ShutdownSignals
@@ -99,6 +100,7 @@ class Realtime:
         check_paths(self.gateways, self.settings.socketio_path)
         self.metrics = metrics_from(metrics)
         self.origins = OriginPolicy(self.settings.cors_origins, regex=self.settings.cors_origin_regex)
+        self.refusals = RefusalLog()
         self.tasks = Tasks()
         self.wheel = TimerWheel(tick=min(_TICK, self.settings.ping_interval / 8, self.settings.ping_timeout / 8))
         self.revocations = Revocations(ttl=self.settings.revocation_ttl)
@@ -127,6 +129,7 @@ class Realtime:
             wheel=self.wheel,
             tasks=self.tasks,
             metrics=self.metrics,
+            refusals=self.refusals,
         )
         self.websockets: dict[str, WebSocketEndpoint] = {}
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -150,6 +153,7 @@ class Realtime:
             tasks=self.tasks,
             wheel=self.wheel,
             metrics=self.metrics,
+            refusals=self.refusals,
         )
         for mounted in self.gateways:
             check_unmounted(mounted)

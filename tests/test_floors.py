@@ -53,6 +53,7 @@ FLOORS = (
         "jwks_fetch",
         "model_dumps",
         "origins",
+        "refusal_log",
         "plain_values",
         "revocations",
         "sinks",

@@ -116,7 +116,13 @@ def test_websocket_exceptions_end_the_connection() -> None:
         assert (meant.code, meant.reason) == (4001, "enough")
 
 
-@pytest.mark.parametrize("error", [LookupError("x"), TimeoutError(), ValueError(404), KeyboardInterrupt()])
+@pytest.mark.parametrize(
+    "error",
+    [
+        *(LookupError("x"), TimeoutError(), ValueError(404), KeyboardInterrupt()),
+        *(WebSocketException(1006), WebSocketException(99, "no code for the wire")),
+    ],
+)
 def test_other_errors_are_failures(error: BaseException) -> None:
     assert refusal_of(error) is None
 

@@ -17,9 +17,13 @@ JSON = b"application/json"
 class Refused(Exception):
     """A request that is not served: an HTTP status, and Engine.IO's code and message for the client."""
 
-    def __init__(self, status: HTTPStatus, code: int, message: str, *, hang_up: bool = False) -> None:
+    def __init__(
+        self, status: HTTPStatus, code: int, message: str, reason: str | None = None, *, hang_up: bool = False
+    ) -> None:
         super().__init__(message)
         self.status = status
+        self.reason = reason
+        """Why, for the log. None: there is a line already."""
         self.hang_up = hang_up
         """Whether the connection is of no more use: the rest of a body may still be on its way."""
         self.body = msgspec.json.encode({"code": code, "message": message})
@@ -32,47 +36,51 @@ class ClientGone(Exception):
 # Codes and messages are those of the JavaScript server; its clients report them to their users.
 def unknown_transport() -> Refused:
     """The `transport` is none we offer."""
-    return Refused(HTTPStatus.BAD_REQUEST, 0, "Transport unknown")
+    return Refused(HTTPStatus.BAD_REQUEST, 0, "Transport unknown", "a transport that is not offered (MEW_TRANSPORTS)")
 
 
 def unknown_session() -> Refused:
     """The `sid` is of no session here: never was, is over, or belongs to another process."""
-    return Refused(HTTPStatus.BAD_REQUEST, 1, "Session ID unknown")
+    return Refused(HTTPStatus.BAD_REQUEST, 1, "Session ID unknown", "unknown session id")
 
 
 def bad_method() -> Refused:
     """A handshake is a GET; after it there are GET and POST."""
-    return Refused(HTTPStatus.BAD_REQUEST, 2, "Bad handshake method")
+    return Refused(HTTPStatus.BAD_REQUEST, 2, "Bad handshake method", "an HTTP method that has no use here")
 
 
-def bad_request() -> Refused:
+def bad_request(reason: str | None = None) -> Refused:
     """The session cannot take this request."""
-    return Refused(HTTPStatus.BAD_REQUEST, 3, "Bad request")
+    return Refused(HTTPStatus.BAD_REQUEST, 3, "Bad request", reason)
 
 
-def forbidden() -> Refused:
+def forbidden(reason: str) -> Refused:
     """The origin may not use this server."""
-    return Refused(HTTPStatus.FORBIDDEN, 4, "Forbidden")
+    return Refused(HTTPStatus.FORBIDDEN, 4, "Forbidden", reason)
 
 
 def unsupported_version() -> Refused:
     """Only revision 4 of the protocol is spoken."""
-    return Refused(HTTPStatus.BAD_REQUEST, 5, "Unsupported protocol version")
+    return Refused(HTTPStatus.BAD_REQUEST, 5, "Unsupported protocol version", "a version of Engine.IO other than 4")
 
 
 def too_large() -> Refused:
     """A POST over `Limits.message_bytes`."""
-    return Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, 3, "Payload too large", hang_up=True)
+    return Refused(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, 3, "Payload too large", "a POST over MEW_MESSAGE_BYTES", hang_up=True
+    )
 
 
 def too_slow() -> Refused:
     """A POST that came more slowly than `Limits.body_timeout` and `Limits.body_rate` allow."""
-    return Refused(HTTPStatus.BAD_REQUEST, 3, "Bad request", hang_up=True)
+    return Refused(
+        HTTPStatus.BAD_REQUEST, 3, "Bad request", "a POST that came too slowly (MEW_BODY_RATE)", hang_up=True
+    )
 
 
-def overloaded() -> Refused:
+def overloaded(reason: str) -> Refused:
     """As many sessions as allowed, in all or from this address; or the server is stopping."""
-    return Refused(HTTPStatus.SERVICE_UNAVAILABLE, 3, "Too many sessions")
+    return Refused(HTTPStatus.SERVICE_UNAVAILABLE, 3, "Too many sessions", reason)
 
 
 def failed() -> Refused:

@@ -25,6 +25,7 @@ from asgi_realtime.frame_writing import FLUSH_SECONDS, offered
 from asgi_realtime.messages import Frame
 from asgi_realtime.metrics import Metrics
 from asgi_realtime.origins import Headers, OriginPolicy
+from asgi_realtime.refusal_log import FOREIGN_ORIGIN, RefusalLog
 from asgi_realtime.settings import Settings
 from asgi_realtime.stock_hypercorn import recognise
 from asgi_realtime.tasks import Tasks, TimerWheel
@@ -55,8 +56,10 @@ class EngineIO:
         wheel: TimerWheel,
         tasks: Tasks,
         metrics: Metrics,
+        refusals: RefusalLog | None = None,
     ) -> None:
         self._settings = settings
+        self._refusals = refusals or RefusalLog()
         self._origins = origins.with_extra(*guests)
         self._everywhere = origins
         self._application = open
@@ -119,6 +122,7 @@ class EngineIO:
             # ends without a response as an error.
             await respond(send, HTTPStatus.BAD_REQUEST, b"", responses.TEXT, headers)
         except Refused as refusal:
+            self._log(request, refusal)
             if refusal.hang_up and scope.get("http_version", "1.1").startswith("1"):
                 headers = [*headers, (b"connection", b"close")]
             await respond(send, refusal.status, refusal.body, responses.JSON, headers)
@@ -134,7 +138,7 @@ class EngineIO:
             scheme=request.scheme,
         )
         if headers is None:
-            raise responses.forbidden()
+            raise responses.forbidden(FOREIGN_ORIGIN)
         return headers
 
     async def _polling(self, request: Request, receive: Receive) -> str:
@@ -169,6 +173,7 @@ class EngineIO:
             if session is None:
                 self._check_capacity(request)
         except Refused as refusal:
+            self._log(request, refusal)
             await refuse_websocket(scope, send, refusal)
             return
         frames = offered(
@@ -206,10 +211,15 @@ class EngineIO:
     # Sessions
 
     def _check_headers(self, request: Request) -> None:
-        if request.doubled == "origin":
-            raise responses.forbidden()
         if request.doubled is not None:
-            raise responses.bad_request()
+            reason = f"two {request.doubled.title()} headers"
+            raise responses.forbidden(reason) if request.doubled == "origin" else responses.bad_request(reason)
+
+    def _log(self, request: Request, refusal: Refused) -> None:
+        if refusal.reason == FOREIGN_ORIGIN:
+            self._refusals.origin(self._settings.socketio_path, request.origin, request.host)
+        elif refusal.reason is not None:
+            self._refusals.refused(self._settings.socketio_path, refusal.reason)
 
     def _find(self, request: Request, transport: str) -> Session | None:
         """The session a request names; None for one that opens a session.
@@ -218,14 +228,14 @@ class EngineIO:
             Refused: if the request is none we serve.
         """
         if not self._origins.allows(request.origin, host=request.host, scheme=request.scheme):
-            raise responses.forbidden()
+            raise responses.forbidden(FOREIGN_ORIGIN)
         name = request.query.get("transport")
         if name not in self._settings.transports:
             raise responses.unknown_transport()
         if request.query.get("EIO") != _VERSION:
             raise responses.unsupported_version()
         if name != transport:
-            raise responses.bad_request()
+            raise responses.bad_request("a request of one transport that names the other")
         session_id = request.query.get("sid")
         if session_id is None:
             return None
@@ -233,7 +243,7 @@ class EngineIO:
         if session is None:
             raise responses.unknown_session()
         if not self._may_use(request, session):
-            raise responses.forbidden()
+            raise responses.forbidden("a session of another page")
         return session
 
     def _may_use(self, request: Request, session: Session) -> bool:
@@ -244,12 +254,12 @@ class EngineIO:
 
     def _check_capacity(self, request: Request) -> None:
         limits = self._settings.limits
-        if (
-            self._stopping
-            or len(self._sessions) >= limits.sessions
-            or self._addresses[request.address] >= limits.sessions_per_address
-        ):
-            raise responses.overloaded()
+        if self._stopping:
+            raise responses.overloaded("the server is stopping")
+        if len(self._sessions) >= limits.sessions:
+            raise responses.overloaded("as many transports as MEW_SESSIONS allows")
+        if self._addresses[request.address] >= limits.sessions_per_address:
+            raise responses.overloaded("as many transports of one address as MEW_SESSIONS_PER_ADDRESS allows")
 
     def _open(self, request: Request, *, websocket: bool) -> Session:
         session = Session(

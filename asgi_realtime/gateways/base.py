@@ -40,6 +40,7 @@ from asgi_realtime.messages import (
     UserId,
 )
 from asgi_realtime.origins import OriginPolicy
+from asgi_realtime.refusal_log import FOREIGN_ORIGIN
 from asgi_realtime.settings import Settings
 
 logger = logging.getLogger("asgi_realtime")
@@ -240,11 +241,13 @@ class Gateway(Receiver):
             handshake = self._check_origin(handshake)
             async with asyncio.timeout(self.limits.handler_timeout):
                 connection = await self._let_in(handshake, transport)
-        except Refusal:
+        except Refusal as refusal:
             parts.metrics.count("refused_connections_total", gateway=self.name)
+            self._log_refusal(refusal, handshake)
             raise
         except Disconnect as disconnect:
             parts.metrics.count("refused_connections_total", gateway=self.name)
+            parts.refusals.refused(self.name, f"the application closed it with {disconnect.code}")
             raise Refusal.ended(disconnect.code, disconnect.reason) from None
         except (Exception, asyncio.CancelledError) as error:
             if ends_this_task(error):
@@ -277,12 +280,19 @@ class Gateway(Receiver):
             raise Refusal("internal error", code="INTERNAL")
         return identity
 
+    def _log_refusal(self, refusal: Refusal, handshake: Handshake) -> None:
+        refusals = self.parts.refusals
+        if refusal.log_reason == FOREIGN_ORIGIN:
+            refusals.origin(self.name, handshake.origin, handshake.headers.get("host"))
+        elif refusal.reply_code != "INTERNAL":  # that was logged as the failure it is
+            refusals.refused(self.name, refusal.log_reason or f"the application refused it ({refusal.reply_code})")
+
     def _check_origin(self, handshake: Handshake) -> Handshake:
         """The handshake, without what the browser added by itself if the page is one that is not trusted."""
         # A Socket.IO transport may have been opened by a page that only another gateway lets in.
         origin, host = handshake.origin, handshake.headers.get("host")
         if not self.origins.allows(origin, host=host, scheme=handshake.scheme):
-            raise Forbidden("origin not allowed")
+            raise Forbidden("origin not allowed", log_reason=FOREIGN_ORIGIN)
         if not self.origins.admits_strangers or self.origins.trusts(origin, host=host, scheme=handshake.scheme):
             return handshake
         return handshake.without_browser_credentials()
@@ -328,7 +338,7 @@ class Gateway(Receiver):
         """Refuse a client that was ended while it was being prepared: with the code and reason of that."""
         if connection.ended is not None:
             if self.parts.revocations.is_revoked(connection.identity):
-                raise Unauthorized
+                raise Unauthorized(log_reason="the token is revoked")
             raise Refusal.ended(*connection.ended)
 
     def closed(self, connection: Connection, reason: str) -> None:
@@ -377,9 +387,13 @@ class Gateway(Receiver):
         if not connection.transport.attempted(self._attempts):
             raise Disconnect(1008, TOO_MANY_ATTEMPTS)
         handshake = msgspec.structs.replace(connection.handshake, auth={"token": token})
-        identity = await self._identify(handshake)
-        if identity.user_id != connection.identity.user_id:
-            raise Unauthorized
+        try:
+            identity = await self._identify(handshake)
+            if identity.user_id != connection.identity.user_id:
+                raise Unauthorized(log_reason="a new token of another user")
+        except Refusal as refusal:
+            self._log_refusal(refusal, handshake)
+            raise
         connection.identity = identity
         self._watch_expiry(connection)
 

@@ -172,14 +172,14 @@ class JobsAuthenticator:
         """
         token = next((token for source in self._sources if (token := source(handshake)) is not None), None)
         if token is None:
-            raise Unauthorized
+            raise Unauthorized(log_reason="no token")
         presented = token.encode("utf-8", "replace")
         # Every comparison is made, so that the time says nothing about which one failed, or where.
         matching = [name for name, known in self._shared.items() if hmac.compare_digest(presented, known)]
         if matching:
             return Identity(user_id=UserId(f"client:{secrets.token_urlsafe(12)}"), claims={"token": matching[0]})
         if self._jwt is None:
-            raise Unauthorized
+            raise Unauthorized(log_reason="the token is not the one of WS_AUTH_TOKEN, and no key for JWTs is set")
         return await self._jwt.authenticate(token)
 
 

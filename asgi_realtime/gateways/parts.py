@@ -11,6 +11,7 @@ from asgi_realtime.hub import Hub
 from asgi_realtime.metrics import Metrics
 from asgi_realtime.origins import OriginPolicy
 from asgi_realtime.presence.base import Presence
+from asgi_realtime.refusal_log import RefusalLog
 from asgi_realtime.revocations import Revocations
 from asgi_realtime.settings import Settings
 from asgi_realtime.tasks import Tasks, TimerWheel
@@ -30,6 +31,7 @@ class Parts:
     tasks: Tasks
     wheel: TimerWheel
     metrics: Metrics
+    refusals: RefusalLog
 
     def require_verifier(self) -> JWTVerifier:
         """The verifier of JWTs.

@@ -22,6 +22,7 @@ from asgi_realtime.gateways.receiver import Acknowledge
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.limits import TOO_MANY_ATTEMPTS, Limits
 from asgi_realtime.messages import Frame, Json
+from asgi_realtime.refusal_log import RefusalLog
 from asgi_realtime.sinks import Sink
 from asgi_realtime.socketio.dialect import SocketIODialect
 from asgi_realtime.socketio.packets import Ack, Connect, Disconnect, Event
@@ -33,6 +34,9 @@ logger = logging.getLogger("asgi_realtime")
 
 class Namespaces(Protocol):
     """Finds the gateway of a namespace."""
+
+    refusals: RefusalLog
+    """Where it is written why a client gets none."""
 
     def gateway_for(self, namespace: str) -> SocketIOGateway | None:
         """None: there is no such namespace."""
@@ -135,8 +139,10 @@ class SocketIOClient:
             return
         gateway = self._namespaces.gateway_for(namespace)
         if gateway is None:
+            self._namespaces.refusals.refused("Socket.IO", "a namespace that is not mounted", namespace)
             self._refuse(SocketIODialect(namespace), {"message": "Invalid namespace"})
         elif len(self._members) >= self._limits.namespaces_per_session:
+            self._namespaces.refusals.refused("Socket.IO", "as many namespaces as MEW_NAMESPACES_PER_SESSION allows")
             self._refuse(SocketIODialect(namespace), {"message": "too many namespaces"})
         else:
             member = self._members[namespace] = Member(self, gateway)
@@ -169,6 +175,7 @@ class SocketIOClient:
         """The time to connect is over."""
         self._watched = False
         if not self.authenticated:
+            self._namespaces.refusals.refused("Socket.IO", "no CONNECT in time")
             self.session.close(1008, "no namespace connected")
 
 

@@ -325,7 +325,10 @@ class WebSocketClient:
 
     def _hostile(self, refusal: Refusal, ended_by: str) -> None:
         """Nothing a client of ours would send: answer it, and close."""
-        logger.info("%s: a client broke the protocol: %s", self._gateway.name, refusal.message)
+        if self._connection is None:
+            self._gateway.parts.refusals.refused(self._gateway.name, f"before authentication: {refusal.message}")
+        else:
+            logger.info("%s: a client broke the protocol: %s", self._gateway.name, refusal.message)
         self.push(self._gateway.error_frame(refusal, None))
         self._finish(self._close_code(refusal), refusal.message, ended_by)
 
@@ -372,6 +375,7 @@ class WebSocketClient:
     def token_due(self) -> None:
         """The time for the first `auth` frame is over."""
         if not self._has_token and self._end is None:
+            self._gateway.parts.refusals.refused(self._gateway.name, "no auth frame in time")
             self._reject(Unauthorized("authentication timed out"))
 
     def look(self, now: float) -> float | None:

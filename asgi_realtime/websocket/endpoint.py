@@ -36,9 +36,7 @@ class WebSocketEndpoint:
         """Serve one WebSocket."""
         request = Request(scope)
         await receive()  # websocket.connect
-        if request.doubled is not None or not self.gateway.origins.allows(
-            request.origin, host=request.host, scheme=request.scheme
-        ):
+        if not self._may_enter(request):
             await send({"type": "websocket.close", "code": 1008, "reason": "origin not allowed"})
             return
         frames = offered(
@@ -54,6 +52,7 @@ class WebSocketEndpoint:
             await send({"type": "websocket.accept"})
             # Accepted first: a browser is shown the code of a close, but nothing of a refused handshake.
             if self._stopping:
+                self._parts.refusals.refused(self.gateway.name, "the server is stopping")
                 await send({"type": "websocket.close", "code": 1012, "reason": "server restart"})
                 return
             if self._full(request.address):
@@ -82,6 +81,16 @@ class WebSocketEndpoint:
         self._addresses[client.address] += 1
         await client.serve()
 
+    def _may_enter(self, request: Request) -> bool:
+        refusals, name = self._parts.refusals, self.gateway.name
+        if request.doubled is not None:
+            refusals.refused(name, f"two {request.doubled.title()} headers")
+            return False
+        if not self.gateway.origins.allows(request.origin, host=request.host, scheme=request.scheme):
+            refusals.origin(name, request.origin, request.host)
+            return False
+        return True
+
     def _nobody(self) -> Newcomers:
         return Newcomers(self._parts.wheel, self.gateway.auth_timeout)
 
@@ -96,8 +105,14 @@ class WebSocketEndpoint:
             self._emptied.set()
 
     def _full(self, address: str | None) -> bool:
-        limits = self.gateway.limits
-        return len(self._clients) >= limits.sessions or self._addresses[address] >= limits.sessions_per_address
+        limits, refusals = self.gateway.limits, self._parts.refusals
+        if len(self._clients) >= limits.sessions:
+            refusals.refused(self.gateway.name, "as many connections as MEW_SESSIONS allows")
+            return True
+        if self._addresses[address] >= limits.sessions_per_address:
+            refusals.refused(self.gateway.name, "as many connections of one address as MEW_SESSIONS_PER_ADDRESS allows")
+            return True
+        return False
 
     def start(self) -> None:
         """Begin on the running event loop. Clients of a loop that ended before they did are forgotten."""
