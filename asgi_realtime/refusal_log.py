@@ -36,7 +36,8 @@ _EXPECTED: Final = frozenset(
     }
 )
 """What happens every day where nothing is wrong."""
-_NAME = re.compile(r"[A-Za-z0-9_./:-]{1,40}")
+_NAME = re.compile(r"[a-z_/-]{1,30}")
+"""A name that can be shown. Tokens have digits and capitals, or are longer."""
 
 
 class _Cause:

@@ -125,7 +125,9 @@ def test_the_own_host_is_shown(log: RefusalLog, caplog: pytest.LogCaptureFixture
     [
         ("/admin", "/admin"),
         ("/admin?token=secret", "/admin"),
-        ("/" + "x" * 41, "an unreadable name"),
+        ("/" + "x" * 31, "an unreadable name"),
+        ("/3f1c9ab24e", "an unreadable name"),
+        ("/eyJhbGciOi", "an unreadable name"),
         ("/a b", "an unreadable name"),
         ("/\u202egnp", "an unreadable name"),
     ],
