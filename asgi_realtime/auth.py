@@ -223,7 +223,7 @@ class AdminSecretAuthenticator:
         """
         auth: dict[str, Json] = handshake.auth if isinstance(handshake.auth, dict) else {}
         if self._is_in_query(handshake):
-            raise Unauthorized(log_reason="a secret in the query, which proxies log")
+            raise Unauthorized(log_reason="credentials in the query, which proxies log")
         # Headers reach us as latin-1, which gives the bytes that were sent.
         header = handshake.headers.get("x-mew-admin-secret")
         presented = _encode(auth.get("adminSecret")) if header is None else header.encode("latin-1", "replace")
