@@ -43,9 +43,15 @@ class Inbox:
         queue = self._queue
         return queue is not None and len(queue) >= self._limits.events_in_flight
 
+    @property
+    def waiting(self) -> int:
+        """How many pieces of work have not begun."""
+        queue = self._queue
+        return 0 if queue is None else len(queue)
+
     async def ready(self) -> None:
-        """Wait until the inbox is not full."""
-        while self.full:
+        """Wait until the inbox is not full, or `wake` is called."""
+        if self.full:
             if self._room is None:
                 self._room = asyncio.get_running_loop().create_future()
             await asyncio.shield(self._room)
@@ -94,7 +100,7 @@ class Inbox:
         """Forget what has not begun."""
         if self._queue is not None:
             self._queue.clear()
-        self._wake()
+        self.wake()
 
     def _put(self, work: Callable[[], Rest]) -> bool:
         queue = self._queue
@@ -117,7 +123,7 @@ class Inbox:
                     return
                 work, context = self._queue.popleft()
                 if self._room is not None and not self.full:
-                    self._wake()
+                    self.wake()
                 rest = None
                 try:
                     rest = context.run(work)
@@ -129,9 +135,11 @@ class Inbox:
                 self._start()  # somebody cancelled one of them, and not the others
             else:
                 self._queue = None
-            self._wake()
+            if not self.full:
+                self.wake()
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """End every wait of `ready`."""
         room, self._room = self._room, None
         if room is not None and not room.done():
             room.set_result(None)

@@ -80,6 +80,9 @@ class Limits:
     """Frames without an event one transport may send at once. Over: closed with 1008."""
     events_in_flight: int = 64
     """Events of one connection that may wait for their handler. Then reading pauses."""
+    events_behind_call: int = 1_000
+    """Events of one connection that may wait beyond these while the client is asked for an acknowledgement, of
+    `MEW_MESSAGE_BYTES` together: its transport is read on, so that the answer is found. Over: `RATE_LIMITED`."""
     handler_timeout: float = 30.0
     """Seconds a handler or service call may take. Over: cancelled and answered as a failure."""
     connect_timeout: float = 20.0

@@ -29,10 +29,14 @@ from asgi_realtime import (
     on,
 )
 from asgi_realtime.auth import create_token
+from asgi_realtime.budgets import Budgets
+from asgi_realtime.engineio.session import Session
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.event_names import RESERVED
 from asgi_realtime.messages import UserId
+from asgi_realtime.metrics import NullMetrics
 from asgi_realtime.realtime import Realtime
+from asgi_realtime.socketio.client import Member, SocketIOClient
 from tests.raw_client import raw_client
 from tests.recording import RecordingTransport
 from tests.servers import Serve
@@ -465,15 +469,21 @@ async def test_asking_a_client(serve: Serve) -> None:
 
 async def test_an_answer_in_the_very_moment_of_its_time_out() -> None:
     gateway = Site()
-    async with Realtime(gateways=[gateway], settings=SETTINGS):
-        pass
+    realtime = Realtime(gateways=[gateway], settings=SETTINGS)
     # Member.call alone, with its clock at the edge: the answer is given after the waiter was cancelled.
-    from asgi_realtime.socketio.client import Member
-
-    class Session:
-        transport, id = "websocket", "sid"
-
-    member = Member(Session(), gateway)  # type: ignore[arg-type]
+    session = Session(
+        "sid",
+        Handshake(gateway=gateway.name),
+        websocket=True,
+        settings=SETTINGS,
+        budgets=Budgets(SETTINGS.limits, NullMetrics()),
+        now=0.0,
+        owner=realtime.engineio,
+    )
+    client = SocketIOClient(
+        session, namespaces=realtime, limits=SETTINGS.limits, tasks=realtime.tasks, wheel=realtime.wheel
+    )
+    member = Member(client, gateway)
     member.connection = RecordingConnection()  # type: ignore[assignment]
     call = asyncio.create_task(member.call("question", None, 10))
     await asyncio.sleep(0)

@@ -17,13 +17,14 @@ from asgi_realtime.budgets import Budget
 from asgi_realtime.close_codes import STAY_AWAY, TOO_SLOW
 from asgi_realtime.connection import Connection
 from asgi_realtime.engineio.session import Session, State
-from asgi_realtime.errors import Refusal
+from asgi_realtime.errors import RateLimited, Refusal
 from asgi_realtime.gateways.receiver import Acknowledge
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.limits import TOO_MANY_ATTEMPTS, Limits
 from asgi_realtime.messages import Frame, Json
 from asgi_realtime.refusal_log import RefusalLog
 from asgi_realtime.sinks import Sink
+from asgi_realtime.socketio.asked import ANSWER_SECONDS, Asked, Asking
 from asgi_realtime.socketio.dialect import SocketIODialect
 from asgi_realtime.socketio.packets import Ack, Connect, Disconnect, Event
 from asgi_realtime.socketio.session import SocketIOSession
@@ -46,7 +47,7 @@ class SocketIOClient:
     """The application on an Engine.IO session. Owns the session's namespaces; knows no event by name."""
 
     __slots__ = (
-        *("__weakref__", "_limits", "_members", "_namespaces", "_tasks", "_watched", "_wheel"),
+        *("__weakref__", "_asking", "_limits", "_members", "_namespaces", "_tasks", "_watched", "_wheel"),
         *("packets", "session"),
     )
 
@@ -61,6 +62,7 @@ class SocketIOClient:
         self._wheel = wheel
         self._members: dict[str, Member] = {}
         self._watched = False
+        self._asking: Asking | None = None
         self._watch()
 
     def receive(self, message: str | bytes) -> bool:
@@ -71,6 +73,8 @@ class SocketIOClient:
         """
         packet = self.packets.receive(message)
         if type(packet) is Event:
+            if self._asking is not None:
+                return self._receive_beyond(self._asking, packet, len(message))
             return self._members[packet.namespace].receive(packet.name, packet.args, packet.ack_id)
         match packet:
             case Ack(namespace=namespace, ack_id=ack_id, args=args):
@@ -83,6 +87,18 @@ class SocketIOClient:
                 self._watch()
             case None if not self.packets.incomplete:
                 self.session.without_event()  # for a namespace that is closed
+        if self._asking is not None:
+            self._asking.unfinished = self._asking.unfinished + len(message) if self.packets.incomplete else 0
+        return False
+
+    def _receive_beyond(self, asking: Asking, event: Event, size: int) -> bool:
+        """Take an event while the client is asked for an acknowledgement. `size` is that of its last message."""
+        size, asking.unfinished = asking.unfinished + size, 0
+        member = self._members[event.namespace]
+        if asyncio.get_running_loop().time() >= asking.until:
+            self._asking = None
+            return member.receive(event.name, event.args, event.ack_id)
+        member.receive_beyond(event, size)
         return False
 
     @property
@@ -91,10 +107,26 @@ class SocketIOClient:
         return any(member.connection is not None for member in self._members.values())
 
     async def ready(self) -> None:
-        """Wait until no namespace has as many events in flight as it may."""
+        """Wait until no namespace has as many events in flight as it may, or the client is asked something."""
         for member in tuple(self._members.values()):
-            if member.connection is not None and member.connection.inbox.full:
+            if self._asking is None and member.connection is not None:
                 await member.connection.inbox.ready()
+
+    def asked(self, seconds: float) -> None:
+        """The client was asked for an acknowledgement. Its transport is read on for at most so long."""
+        until = asyncio.get_running_loop().time() + seconds
+        if self._asking is None:
+            self._asking = Asking(until)
+            for member in self._members.values():
+                if member.connection is not None:
+                    member.connection.inbox.wake()
+        else:
+            self._asking.until = max(self._asking.until, until)
+
+    def answered(self) -> None:
+        """An acknowledgement has come, or is not waited for any more."""
+        if self._asking is not None and not any(member.owes for member in self._members.values()):
+            self._asking = None
 
     def closed(self, reason: str) -> None:
         """The session is over: so is every namespace. A client that should stay away gets a DISCONNECT for each."""
@@ -202,8 +234,8 @@ class Member:
 
     def __init__(self, client: SocketIOClient, gateway: SocketIOGateway) -> None:
         self._client = client
-        self._asked: _Asked | None = None  # until the first question
         self._attempts_due = 0.0
+        self._asked: Asked | None = None  # until the first question
         self.gateway = gateway
         shared = gateway.dialect
         self.dialect = shared if isinstance(shared, SocketIODialect) else SocketIODialect(gateway.name)
@@ -263,7 +295,7 @@ class Member:
             if not answer.done():  # not too late, by a hair
                 answer.set_result(values)
 
-        ack_id = self.request(event, [] if data is UNSET else [data], answered)
+        ack_id = self.request(event, [] if data is UNSET else [data], answered, timeout)
         asked = self._asked
         assert asked is not None
         asked.waiting[ack_id] = answer
@@ -273,11 +305,19 @@ class Member:
         finally:
             asked.answered.pop(ack_id, None)
             asked.waiting.pop(ack_id, None)
+            self._client.answered()
         return values[0] if len(values) == 1 else values or None
 
-    def request(self, event: str, args: Sequence[Any], answered: Callable[[list[Json]], None]) -> int:
+    def request(
+        self,
+        event: str,
+        args: Sequence[Any],
+        answered: Callable[[list[Json]], None],
+        seconds: float = ANSWER_SECONDS,
+    ) -> int:
         """Send an event with any number of arguments; `answered` gets the values of its acknowledgement, if one comes.
 
+        For so many seconds the transport is read on for it, however many events wait for their handlers.
         Returns the id of the acknowledgement. Over `Limits.pending_acks` the oldest is given up.
         """
         if self.connection is None:
@@ -286,7 +326,7 @@ class Member:
             raise ConnectionError("the client is gone")
         asked = self._asked
         if asked is None:
-            asked = self._asked = _Asked()
+            asked = self._asked = Asked()
         ack_id = asked.next_ack
         frame = self.dialect.event_args(event, args, ack_id)
         asked.next_ack += 1
@@ -294,6 +334,7 @@ class Member:
             del asked.answered[next(iter(asked.answered))]
         asked.answered[ack_id] = answered
         self.connection.push(frame)
+        self._client.asked(seconds)
         return ack_id
 
     # For the gateway
@@ -318,6 +359,30 @@ class Member:
         acknowledge = None if ack_id is None else self._acknowledger(self.connection, ack_id)
         return self.gateway.receive(self.connection, event, args, acknowledge)
 
+    @property
+    def owes(self) -> bool:
+        """Whether the client was asked for an acknowledgement that has not come."""
+        return self._asked is not None and bool(self._asked.answered)
+
+    def receive_beyond(self, event: Event, size: int) -> None:
+        """Take an event of so many bytes without a pause after it. Refused over `Limits.events_behind_call`."""
+        assert self.connection is not None
+        gateway, limits = self.gateway, self.gateway.limits
+        waiting = self.connection.inbox.waiting - limits.events_in_flight
+        if waiting >= 0:
+            asked = self._asked
+            if asked is None:
+                asked = self._asked = Asked()
+            beyond = size if waiting == 0 else asked.beyond + size
+            if waiting >= limits.events_behind_call or beyond > limits.message_bytes:
+                acknowledge = None if event.ack_id is None else self._acknowledger(self.connection, event.ack_id)
+                if gateway.admits(self.connection, event.name, event.args, acknowledge):
+                    refusal = RateLimited("too many events wait")
+                    gateway.send_refusal(self.connection, event.name, event.args, refusal, acknowledge)
+                return
+            asked.beyond = beyond
+        self.receive(event.name, event.args, event.ack_id)
+
     def _acknowledger(self, connection: Connection, ack_id: int) -> Acknowledge:
         def acknowledge(values: Sequence[Json]) -> None:
             if not connection.closed:
@@ -337,6 +402,7 @@ class Member:
         asked.received += 1
         if answered is not None:
             answered(values)
+            self._client.answered()
             return True
         return asked.received <= asked.next_ack
 
@@ -352,16 +418,3 @@ class Member:
                     answer.set_exception(ConnectionError("the client is gone"))
         if self.connection is not None:
             self.gateway.closed(self.connection, reason)
-
-
-class _Asked:
-    """What one client was asked and has not acknowledged. Most are never asked anything."""
-
-    __slots__ = ("answered", "next_ack", "received", "waiting")
-
-    def __init__(self) -> None:
-        self.answered: dict[int, Callable[[list[Json]], None]] = {}
-        self.waiting: dict[int, asyncio.Future[list[Json]]] = {}
-        self.next_ack = 0
-        self.received = 0
-        """Acknowledgements that have come, those included that came too late."""
