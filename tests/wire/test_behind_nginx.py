@@ -33,21 +33,24 @@ http {{
     access_log off;
     client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
     uwsgi_temp_path uwsgi; scgi_temp_path scgi;
-    server {{ listen 127.0.0.1:{port}; {location} }}
+    {server}
 }}
 """
 
 
+def documented() -> tuple[str, str]:
+    """The page's own lines: the location, and the server that counts connections."""
+    location, counting = re.findall(r"```nginx\n(.*?)```", RUNNING.read_text(encoding="utf-8"), re.DOTALL)
+    return location, counting
+
+
 def documented_location() -> str:
-    """The page's own lines."""
-    found = re.search(r"```nginx\n(.*?)```", RUNNING.read_text(encoding="utf-8"), re.DOTALL)
-    assert found is not None
-    return found[1]
+    return documented()[0]
 
 
 @contextlib.asynccontextmanager
-async def nginx(folder: Path, server: LiveServer, location: str) -> AsyncIterator[int]:
-    """The port of an nginx in front of a server."""
+async def nginx(folder: Path, server: LiveServer, lines: str) -> AsyncIterator[int]:
+    """The port of an nginx in front of a server, with a location or with a whole server."""
     program = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
     assert program is not None, "scripts/system-packages installs nginx"
     with socket.socket() as probe:
@@ -56,8 +59,11 @@ async def nginx(folder: Path, server: LiveServer, location: str) -> AsyncIterato
     (folder / "nginx.conf").write_text(
         CONFIGURATION.format(
             user="user root;" if os.getuid() == 0 else "",
-            port=port,
-            location=location.replace("http://app:8000", server.url),
+            server=(
+                lines.replace("server {", f"server {{ listen 127.0.0.1:{port};")
+                if "server {" in lines
+                else f"server {{ listen 127.0.0.1:{port}; {lines} }}"
+            ).replace("http://app:8000", server.url),
         )
     )
     process = await asyncio.create_subprocess_exec(
@@ -140,3 +146,16 @@ async def test_a_proxy_that_has_its_own_host(serve: Serve, implementation: Imple
         async with nginx(folder, server, location) as port:
             assert await statuses(port, f"http://127.0.0.1:{port}") == expected
             assert await statuses(port, "http://internal.example") == ([403] * 3 if trusted else [200, 101, 101])
+
+
+async def test_a_proxy_that_counts_serves_the_own_origin(serve: Serve, tmp_path: Path) -> None:
+    location, counting = documented()
+    inner = location.partition("{")[2].rpartition("}")[0]
+    remark = '# and the lines of "Behind a proxy"'
+    assert remark in counting
+    server = await serve(app())
+    async with nginx(tmp_path, server, counting.replace(remark, inner)) as port:
+        origin = f"http://127.0.0.1:{port}"
+        async with httpx.AsyncClient(timeout=10, headers={"Origin": origin}) as http:
+            assert (await http.get(f"{origin}/socket.io/?EIO=4&transport=polling")).status_code == 200
+        assert await status_of(port, "/socket.io/?EIO=4&transport=websocket", origin) == 101
