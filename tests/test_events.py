@@ -337,7 +337,7 @@ async def test_a_host_that_cannot_initialise_does_not_start() -> None:
     def fail() -> None:
         raise LookupError("no database")
 
-    with pytest.raises(RuntimeError, match="no database"):
+    with pytest.raises(LookupError, match="no database"):
         async with events(EventsGateway(initialised=fail)):
             pass
 
