@@ -72,7 +72,8 @@ def encode(data: Any) -> tuple[bytes, tuple[bytes, ...]]:
     plain = encodable(data)
     attachments: list[bytes] = []
     try:
-        plain = replace_bytes(plain, attachments)
+        if _holds_bytes(plain):  # most payloads hold none, and need no copy
+            plain = replace_bytes(plain, attachments)
     except RecursionError:
         raise TypeError(TOO_DEEP) from None
     return _encode_plain(plain), tuple(attachments)
@@ -110,17 +111,27 @@ def _with_repaired_texts(value: Json) -> Json:
     return value
 
 
+def _holds_bytes(value: Json) -> bool:
+    """Whether there are `bytes` in a payload."""
+    kind = type(value)
+    if kind is dict:
+        values = value.values()
+    elif kind is list or kind is tuple:
+        values = value
+    else:
+        return kind in BINARY
+    # A container of numbers and texts is seen in one go, however large it is.
+    if _NESTED.isdisjoint(map(type, values)):
+        return False
+    return any(_holds_bytes(item) for item in values if type(item) in _NESTED)
+
+
 def replace_bytes(value: Json, attachments: list[bytes]) -> Json:
     """Move every `bytes` below `value` to `attachments`, depth first, and put Socket.IO placeholders there."""
     kind = type(value)
-    # A container of numbers and texts is seen in one go, however large it is.
     if kind is dict:
-        if _NESTED.isdisjoint(map(type, value.values())):
-            return value
         return {key: replace_bytes(item, attachments) for key, item in value.items()}
     if kind is list or kind is tuple:
-        if _NESTED.isdisjoint(map(type, value)):
-            return value
         return [replace_bytes(item, attachments) for item in value]
     if kind in BINARY:
         attachments.append(bytes(value))

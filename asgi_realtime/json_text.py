@@ -183,7 +183,7 @@ def _repair_escapes(text: str, limits: Limits) -> str:
     halves = text.count("\\ud") + text.count("\\uD")
     if not halves or "\x00" in text:
         return text
-    if halves > limits.message_parts:
-        raise ProtocolError("too many escaped halves of surrogate pairs")
+    if halves + text.count("\\\\") > limits.message_parts:
+        raise ProtocolError("too many escapes around half a surrogate pair")
     # No raw control character is left in JSON, so two of them can stand for an escaped backslash.
     return _HALF.sub(r"\\ufffd", text.replace("\\\\", "\x00\x00")).replace("\x00\x00", "\\\\")

@@ -200,6 +200,9 @@ def test_many_escaped_halves() -> None:
     assert READER.read('"' + "\\ud83d\\ude00" * 5_000 + '"', limits) == "😀" * 5_000
     with pytest.raises(ProtocolError, match="too many"):
         READER.read('"' + "\\ud83d" * 1_001 + '"', limits)
+    assert READER.read('"' + "\\\\" * 5_000 + '"', limits) == "\\" * 5_000
+    with pytest.raises(ProtocolError, match="too many"):
+        READER.read('"' + "\\\\" * 1_000 + "\\ud83d" + '"', limits)
 
 
 @pytest.mark.parametrize("enabled", [True, False])
