@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
+from msgspec import inspect as kinds
 
 from asgi_realtime.annotation_metadata import MSGSPEC, PYDANTIC
 from asgi_realtime.annotations import parts
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 Validate: TypeAlias = Callable[[Json], Any]
 
+_NUMBERS = (kinds.IntType, kinds.FloatType, kinds.EnumType, kinds.LiteralType, kinds.UnionType, kinds.Metadata)
 _USE = "use a dataclass, a Struct, a TypedDict, a pydantic model or JSON types"
 
 
@@ -46,9 +48,13 @@ def validator(annotation: Any) -> Validate:
         return _pydantic(annotation)
     # msgspec reads an annotation at each conversion, which costs more than to convert; a Struct's fields it keeps.
     payload = msgspec.defstruct("_Payload", [("value", annotation)], array_like=True)
-    # `bytes` are an attachment, never base64 text. To say so costs more than to convert.
-    has_bytes = "base64" in str(msgspec.json.schema(annotation))
-    convert = functools.partial(msgspec.convert, builtin_types=(bytes,)) if has_bytes else msgspec.convert
+    # To say these costs more than to convert.
+    options: dict[str, Any] = {}
+    if "base64" in str(msgspec.json.schema(annotation)):
+        options["builtin_types"] = (bytes,)  # `bytes` are an attachment, never base64 text
+    if _has_numbers_for_keys(kinds.type_info(annotation), set()):
+        options["str_keys"] = True
+    convert = functools.partial(msgspec.convert, **options) if options else msgspec.convert
     return functools.partial(_by_msgspec, convert, payload)
 
 
@@ -129,6 +135,19 @@ def adapter(annotation: Any, what: str = "a pydantic annotation") -> TypeAdapter
 
 def _first_line(error: BaseException) -> str:
     return str(error).partition("\n")[0]
+
+
+def _has_numbers_for_keys(kind: Any, seen: set[int]) -> bool:
+    """Whether a type has a dict whose keys are no text, below it. JSON's keys always are."""
+    if id(kind) in seen or not isinstance(kind, kinds.Type):
+        return False
+    seen.add(id(kind))
+    if isinstance(kind, kinds.DictType) and isinstance(kind.key_type, _NUMBERS):
+        return True
+    inside = [getattr(kind, name, None) for name in ("type", "item_type", "key_type", "value_type")]
+    inside += [*getattr(kind, "item_types", ()), *getattr(kind, "types", ())]
+    inside += [field.type for field in getattr(kind, "fields", ())]
+    return any(_has_numbers_for_keys(one, seen) for one in inside)
 
 
 def _as_decoded(value: Json) -> Json:

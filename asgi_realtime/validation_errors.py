@@ -31,12 +31,12 @@ _WITHOUT_VALUE = {
 
 def msgspec_error(error: msgspec.ValidationError, sent: Json) -> str:
     """Describe what msgspec refused in `sent`, which stood in a list of its own."""
-    text, _, path = str(error).partition(" - at `$[0]")
+    text, _, path = str(error).rpartition(" - at `")  # it may be "key` in `$[0].x`"
     if error.__cause__ is not None:  # what a `__post_init__` or a validator of attrs said
         text = _safe(text, sent)
     else:
         text = re.sub(r"^(Invalid (?:enum )?value) .*", r"\1", text, flags=re.DOTALL)
-    return _with_path(text, f"${path.removesuffix('`')}")
+    return _with_path(text, path.removesuffix("`").replace("$[0]", "$", 1))
 
 
 def pydantic_error(error: ValidationError, sent: Json) -> str:

@@ -209,6 +209,12 @@ class Checking(msgspec.Struct):
             raise ValueError(f"{self.text} is not abc")
 
 
+@dataclasses.dataclass
+class NumberKeys:
+    by_number: list[dict[int, dict[Literal[1, 2], str]]]
+    again: NumberKeys | None = None
+
+
 class Cat(msgspec.Struct, tag="cat"):
     n: int
 
@@ -304,6 +310,9 @@ BY_MSGSPEC: dict[str, tuple[Any, Any, Any]] = {
     "a literal": (Literal["a", 1], "a", SECRET),
     "datetime": (datetime.datetime, "2026-01-02T12:00:00Z", 7),
     "UUID": (uuid.UUID, str(uuid.UUID(int=1)), SECRET),
+    "numbers for keys": (dict[int, str], {"1": "a"}, {"b": "a"}),
+    "numbers for keys below": (NumberKeys, {"by_number": [{"1": {"2": "a"}}]}, {"by_number": [{"a": {}}]}),
+    "enums for keys": (dict[Colour, int], {"red": 1}, {SECRET: 1}),
     "bytes": (bytes, b"a", "a"),
     "a dataclass": (Plain, {"n": 1}, {"n": "1"}),
     "a TypedDict": (PlainDict, {"n": 1}, {}),
@@ -326,7 +335,7 @@ def test_what_fits_is_taken_and_what_does_not_is_refused(name: str) -> None:
     validate(good)
     with pytest.raises(InvalidMessage) as refused:
         validate(bad)
-    assert " - at `$" in refused.value.message
+    assert " - at `$" in refused.value.message.replace("`key` in ", "")
 
 
 @pytest.mark.parametrize("name", BY_PYDANTIC)
@@ -539,6 +548,8 @@ def test_what_neither_enforces_is_refused_by_name(annotation: Any, named: str) -
         (PlainDict, {"n": "a"}, "Expected `int`, got `str` - at `$.n`"),
         (list[Colour], [SECRET], "Invalid enum value - at `$[0]`"),
         (dict[str, Literal["a"]], {SECRET: SECRET}, "Invalid enum value - at `$[...]`"),
+        (list[dict[int, str]], [{"a": "b"}], "Expected `int`, got `str` - at `key` in `$[0]`"),
+        (dict[Colour, str], {SECRET: "b"}, "Invalid enum value - at `key` in `$`"),
         (Cat | Dog, {"type": SECRET}, "Invalid value - at `$.type`"),
         (list[Checking], [{"text": SECRET}], "Invalid value - at `$[0]`"),
         (list[Checking], [{"text": "x"}], "Invalid value - at `$[0]`"),
