@@ -1,6 +1,6 @@
-"""What hypercorn tells no application and lets none decide: that it stops, and compression.
+"""What hypercorn tells no application and lets none decide: that it stops, compression, and cutting a connection.
 
-Both are reached through the stream object behind an ASGI `send`, which is recognised by its type.
+They are reached through the stream object behind an ASGI `send`, which is recognised by its type.
 """
 
 from __future__ import annotations
@@ -43,3 +43,15 @@ class StockStream:
         terminated = getattr(getattr(self._stream, "context", None), "terminated", None)
         wait: Callable[[], Awaitable[None]] | None = getattr(terminated, "wait", None)
         return wait
+
+    def abort(self) -> None:
+        """Cut the connection at once. Over HTTP/2 it carries other streams, and is left alone.
+
+        Hypercorn itself waits until the client has read everything, also when it stops.
+        """
+        protocol = getattr(getattr(self._stream, "send", None), "__self__", None)
+        if type(protocol).__module__ == "hypercorn.protocol.h11":
+            connection = getattr(getattr(protocol, "send", None), "__self__", None)
+            transport = getattr(getattr(connection, "writer", None), "transport", None)
+            if transport is not None:
+                transport.abort()

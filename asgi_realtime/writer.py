@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from starlette.types import Send
 
+from asgi_realtime import stock_hypercorn
 from asgi_realtime.frame_transport import FrameTransport
 from asgi_realtime.frame_writing import FLUSH_SECONDS, DrainWait, FrameWriting
 from asgi_realtime.outbox import Outbox
@@ -128,7 +129,11 @@ class Writer:
         A server closes it in good order, which waits until the client has read what is buffered.
         The server's transport, where it can be reached, knows a quicker way.
         """
-        transport = self._frames or getattr(getattr(self._send, "__self__", None), "transport", None)
+        transport = (
+            self._frames
+            or stock_hypercorn.recognise(self._send)
+            or getattr(getattr(self._send, "__self__", None), "transport", None)
+        )
         abort = getattr(transport, "abort", None)
         if callable(abort):
             abort()

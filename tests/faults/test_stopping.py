@@ -186,6 +186,26 @@ async def test_a_second_signal_ends_the_drain(
 
 @pytest.mark.parametrize("kind", ["Socket.IO", "JSON"])
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+async def test_a_client_that_does_not_read_does_not_hold_up_the_server(
+    tmp_path: Path, implementation: Implementation, kind: Kind
+) -> None:
+    async with (
+        served_process(tmp_path, implementation) as process,
+        stalled_client(process.server, "slow", kind),
+        httpx.AsyncClient(timeout=20) as http,
+    ):
+        sent = {"count": 40, "bytes": 20_000, "gateway": "/" if kind == "Socket.IO" else "/json"}
+        for _ in range(4):  # more than the system takes, less than the outbox
+            assert (await http.post(f"{process.server.url}/broadcast", json=sent)).status_code == 204
+        begun = time.monotonic()
+        process.signal(signal.SIGTERM)
+        await process.ended()
+        assert time.monotonic() - begun < STOP_SECONDS
+        assert "Traceback" not in process.output
+
+
+@pytest.mark.parametrize("kind", ["Socket.IO", "JSON"])
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 async def test_what_was_sent_before_arrives_before_the_close(
     tmp_path: Path, implementation: Implementation, kind: Kind
 ) -> None:
