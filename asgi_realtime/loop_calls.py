@@ -13,10 +13,12 @@ from asgi_realtime.lent_thread import LentThread
 T = TypeVar("T")
 
 _NOT_RUNNING = (
-    "the gateway is not running: the sync broadcaster works between start-up and shutdown. "
+    "the gateway is not running: calls from threads work between start-up and shutdown. "
     "In tests write `with TestClient(app) as client`, which starts the app"
 )
-_ON_THE_LOOP = "the sync broadcaster was called on the event loop's own thread; await the async method instead"
+_ON_THE_LOOP = (
+    "a method for threads was called on the event loop's own thread; await the method of the async class instead"
+)
 ELSEWHERE = (
     "this was called on another thread or event loop than the one that serves the clients; "
     "from there call the same method of broadcaster.sync, without await"
@@ -95,7 +97,7 @@ class LoopCalls:
                 if loop.is_closed():
                     raise concurrent.futures.CancelledError
         except concurrent.futures.CancelledError:
-            raise RuntimeError("the gateway stopped before the sync broadcaster was done") from None
+            raise RuntimeError("the gateway stopped before the call was done") from None
         finally:
             with self._lock:
                 self._waited_for.discard(future)
