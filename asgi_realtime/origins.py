@@ -59,6 +59,8 @@ class OriginPolicy:
             self._regex = None if regex is None else read_regex(regex)
         except ValueError as error:
             raise ConfigurationError(f"MEW_CORS_ORIGINS, CORS_ORIGIN or extra_origins: {error}") from None
+        self._as_sent = frozenset(map(str, self._listed))
+        """The listed origins as browsers write them, which are found without being parsed."""
         self._regex_is_broad = self._regex is not None and is_broad(self._regex)
         self.is_open = self._any or self._regex_is_broad or any(pattern.is_broad for pattern in self._patterns)
         """Whether pages of any origin are let in."""
@@ -86,7 +88,9 @@ class OriginPolicy:
         None, the absence of the header, may: it is not a browser's. `host` is the request's `Host`
         header, `scheme` the one of the ASGI scope (`ws` and `wss` are understood).
         """
-        return origin is None or is_same(origin, host, scheme) or bool(self._standing(origin))
+        return (
+            origin is None or origin in self._as_sent or is_same(origin, host, scheme) or bool(self._standing(origin))
+        )
 
     def trusts(self, origin: str | None, *, host: str | None, scheme: str = "http") -> bool:
         """Whether credentials count that a browser adds to such a request by itself: cookies, HTTP authentication."""
