@@ -140,7 +140,10 @@ class Gateway(Receiver):
     @property
     def broadcaster(self) -> Broadcaster:
         """A broadcaster narrowed to this gateway."""
-        return self._broadcaster
+        try:
+            return self._broadcaster
+        except AttributeError:
+            raise self._not_there() from None
 
     # What subclasses in this package define
 
@@ -161,11 +164,11 @@ class Gateway(Receiver):
     @property
     def parts(self) -> Parts:
         """What this gateway works with, once it is mounted."""
-        if self._parts is None:
-            raise RuntimeError(
-                f"{type(self).__name__} is not mounted yet; pass it to RealtimeMiddleware(gateways=[...])"
-            )
-        return self._parts
+        parts = vars(self).get("_parts")
+        if parts is None:
+            raise self._not_there()
+        found: Parts = parts
+        return found
 
     @property
     def mounted(self) -> Parts | None:
@@ -175,12 +178,16 @@ class Gateway(Receiver):
     @property
     def limits(self) -> Limits:
         """This gateway's own limits, or those of the settings."""
-        return self._limits or self.parts.settings.limits
+        parts = self.parts
+        return self._limits or parts.settings.limits
 
     @property
     def origins(self) -> OriginPolicy:
         """Who may connect, once it is mounted: what `MEW_CORS_ORIGINS` names, and `extra_origins`."""
-        return self._origins
+        try:
+            return self._origins
+        except AttributeError:
+            raise self._not_there() from None
 
     def bind(self, parts: Parts, dialect: Dialect) -> None:
         """Mount this gateway. Handlers' signatures and the authenticator's settings are checked here."""

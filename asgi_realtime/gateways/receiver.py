@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from time import monotonic
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from asgi_realtime.broadcaster import Broadcaster
 from asgi_realtime.budgets import Budget
@@ -30,14 +30,6 @@ Acknowledge: TypeAlias = Callable[[Sequence[Json]], None]
 """Sends an acknowledgement to the client: the values, none or more."""
 
 
-_MADE_BY_INIT = frozenset(
-    {"_name", "_functions", "_handlers", "_injected", "_faces", "_authenticator", "_limits", "_parts"}
-)
-_MADE_BY_MOUNTING = frozenset(
-    {"_broadcaster", "_authenticate", "_hooks", "_origins", "_dialect", "_rates", "_handler_timeout"}
-)
-
-
 class Receiver:
     """Has handlers, and calls them: for each connection in order, one at a time, no more than its rate allows.
 
@@ -56,35 +48,44 @@ class Receiver:
         self._attempts: Budget
         self._handler_timeout: float
 
-    if not TYPE_CHECKING:  # type checkers would take any attribute for one that is there
-
-        def __getattr__(self, name: str) -> Any:
-            """Explain why a part of the gateway is not there yet."""
-            kind = type(self).__name__
-            if name in _MADE_BY_INIT:
-                raise RuntimeError(f"{kind}.__init__ must call super().__init__(...) before it uses the gateway")
-            if name in _MADE_BY_MOUNTING:
-                raise RuntimeError(f"{kind} is not mounted yet; pass it to RealtimeMiddleware(gateways=[...])")
-            raise AttributeError(f"{kind!r} object has no attribute {name!r}")
-
     @property
     def name(self) -> GatewayName:
         """The Socket.IO namespace or WebSocket path it is mounted as."""
-        return self._name
+        try:
+            return self._name
+        except AttributeError:
+            raise self._not_there() from None
 
     @property
     def functions(self) -> dict[str, Callable[..., Any]]:
         """The handlers by event, as they were declared."""
-        return self._functions
+        try:
+            return self._functions
+        except AttributeError:
+            raise self._not_there() from None
 
     @property
     def dialect(self) -> Dialect:
         """What it speaks, once it is mounted."""
-        return self._dialect
+        try:
+            return self._dialect
+        except AttributeError:
+            raise self._not_there() from None
+
+    def _not_there(self) -> RuntimeError:
+        """Why a part of the gateway is not there yet.
+
+        A `__getattr__` would say it for all parts at once, but Python reads every attribute of such a class more
+        slowly, also those that are there: 8 % of an event.
+        """
+        kind = type(self).__name__
+        if "_parts" not in vars(self):
+            return RuntimeError(f"{kind}.__init__ must call super().__init__(...) before it uses the gateway")
+        return RuntimeError(f"{kind} is not mounted yet; pass it to RealtimeMiddleware(gateways=[...])")
 
     def declare(self, event: str, function: Callable[..., Any]) -> None:
         """Make a function the handler of an event, from now on."""
-        self._functions[event] = function
+        self.functions[event] = function
         if self._injected is not None:
             self._handlers[event] = beginning(event, function, self._injected, self._face)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
+from time import monotonic
 from typing import Any, ClassVar, Final, cast
 
 from uvicorn.config import Config
@@ -303,13 +303,11 @@ class WebSocketProtocol(asyncio.Protocol):
         try:
             left, until = MESSAGES_A_TURN, 0.0
             while not self._paused and (message := parser.next()) is not None:
-                if parser.waiting:  # most have come alone, and are asked nothing more
-                    left -= 1
-                    now = time.monotonic()
-                    if not until:
-                        until = now + SECONDS_A_TURN
-                    elif not left or now > until:
-                        self._rest()
+                left -= 1
+                if not until:
+                    until = monotonic() + SECONDS_A_TURN
+                elif not left or monotonic() > until:
+                    self._rest()
                 if not isinstance(message, (str, bytes)):
                     self._control(message)
                     continue
@@ -367,7 +365,7 @@ class WebSocketProtocol(asyncio.Protocol):
         Raises:
             FrameError: it was one too many. Nothing more is decoded.
         """
-        self._control_due = self.control.draw(self._control_due, time.monotonic())
+        self._control_due = self.control.draw(self._control_due, monotonic())
         if self._control_due == math.inf:
             assert self._parser is not None
             raise self._parser.refused(1008, "too many frames without a message")
