@@ -23,6 +23,11 @@ _LIMITS = ("gt", "ge", "lt", "le", "multiple_of")
 _LENGTHS = ("min_length", "max_length")
 _SIZED = (str, bytes, list, dict, tuple, set, frozenset)
 _NUMBERS = (int, float, bool)
+_OF_MODELS = (
+    *("alias", "validation_alias", "serialization_alias", "validate_default"),
+    *("exclude", "init", "init_var", "kw_only", "frozen"),
+)
+"""What `Field()` says of a model's field, and what pydantic ignores elsewhere."""
 
 
 class Found(NamedTuple):
@@ -87,6 +92,18 @@ def demands(metadata: object, where: str) -> Iterator[Found]:
             f"neither pydantic nor msgspec understands the metadata {_shown(metadata)}{where}: "
             "it would not be enforced; remove it"
         )
+
+
+def check_no_field(annotation: Any, where: str = "") -> None:
+    """Refuse what `Field()` says of fields alone, where the annotation is no field's.
+
+    Raises:
+        TypeError: for an alias, say.
+    """
+    for metadata in metadata_of(annotation):
+        for name in _OF_MODELS if is_field(metadata) else ():
+            if getattr(metadata, name, None) is not None:
+                raise TypeError(f"Field({name}=…){where} means something for a field of a class alone; remove it")
 
 
 def check_applies(metadata: Any, kind: Any, where: str) -> None:

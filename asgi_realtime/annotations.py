@@ -19,6 +19,7 @@ from asgi_realtime.annotation_metadata import (
     PYDANTIC_PACKAGES,
     Found,
     check_applies,
+    check_no_field,
     demands,
     fastapi_marker,
     instead_of,
@@ -78,10 +79,10 @@ def _parts(annotation: Any, where: str, seen: _Seen) -> Iterator[Found]:
     if origin is not None:
         yield from _parts(origin, where, seen)
         for argument in arguments:
-            if origin not in _QUALIFIERS and any(
-                is_field(one) and not one.is_required() for one in metadata_of(argument)
-            ):
-                raise TypeError(f"the default in Field(…){where} means nothing inside of {annotation!r}")
+            if origin not in _QUALIFIERS:
+                check_no_field(argument, where)
+                if any(is_field(one) and not one.is_required() for one in metadata_of(argument)):
+                    raise TypeError(f"the default in Field(…){where} means nothing inside of {annotation!r}")
             yield from _parts(argument, where, seen)
     elif isinstance(annotation, type):
         yield from _class(annotation, where, seen)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 from msgspec import inspect as kinds
 
-from asgi_realtime.annotation_metadata import MSGSPEC, PYDANTIC
+from asgi_realtime.annotation_metadata import MSGSPEC, PYDANTIC, check_no_field
 from asgi_realtime.annotations import parts
 from asgi_realtime.errors import InvalidMessage
 from asgi_realtime.fail_fast import fail_fast
@@ -68,6 +68,7 @@ def decide(annotation: Any) -> str:
         return MSGSPEC
     if isinstance(annotation, dict | list | tuple | set):
         raise TypeError(f"{annotation!r} is no payload type but a value: write list[…], a dataclass or a TypedDict")
+    check_no_field(annotation)
     found = {part.library: part.what for part in reversed(list(parts(annotation)))}
     if PYDANTIC in found and MSGSPEC in found:
         raise TypeError(

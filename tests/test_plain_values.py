@@ -513,7 +513,7 @@ def test_what_cannot_be_encoded_is_named(value: Any, told: str) -> None:
 
 
 def test_a_field_of_another_type_gives_no_warning() -> None:
-    assert sent(Url.model_construct(avatar="no URL", database=5)) == {"avatar": "no URL", "database": 5}
+    assert sent(Url.model_construct(avatar="no URL"))["avatar"] == "no URL"
 
 
 WITHOUT = """

@@ -36,11 +36,6 @@ _HABITS = {
 }
 """Names that mean something injected to those who write them. Without an annotation the client would fill them."""
 _MUTABLE = (list, dict, set, bytearray, deque, msgspec.Struct)
-_NO_PARAMETER = (
-    *("alias", "validation_alias", "serialization_alias", "validate_default"),
-    *("exclude", "init", "init_var", "kw_only", "frozen"),
-)
-"""What `Field()` says of a model's field, and what means nothing for a parameter."""
 
 _DECLARATIONS = {
     *(("msgspec._core", "Field"), ("attr._make", "_CountingAttr"), ("pydantic.fields", "ModelPrivateAttr")),
@@ -116,10 +111,6 @@ def _read(parameter: inspect.Parameter, annotation: Any, plain: bool) -> Paramet
         raise TypeError(f"without an annotation the client would fill it: annotate it, as `{_HABITS[parameter.name]}`")
     annotation = payload_type(parameter, annotation)
     fields = [metadata for metadata in metadata_of(annotation) if is_field(metadata)]
-    for field in fields:
-        for name in _NO_PARAMETER:
-            if getattr(field, name, None) is not None:
-                raise TypeError(f"Field({name}=…) means nothing for a parameter; remove it")
     validate = validator(annotation)
     if parameter.kind is parameter.VAR_POSITIONAL:
         return Parameter(None, validate, None)
@@ -145,8 +136,12 @@ def _default(parameter: inspect.Parameter, annotation: Any, fields: Sequence[Any
         return None
     if field.default_factory is None:
         return _maker(field.default, annotation)
-    if field.default_factory_takes_validated_data:
-        raise TypeError("a default_factory that takes other fields means nothing for a parameter")
+    try:
+        inspect.signature(field.default_factory).bind()
+    except TypeError:
+        raise TypeError("a default_factory that takes other fields means nothing for a parameter") from None
+    except ValueError:  # of some classes written in C there is no signature
+        pass
     return typing.cast("Callable[[], Any]", field.default_factory)
 
 
