@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
+import websockets
 
 from asgi_realtime import Limits
 from tests.client_frames import CONTINUATION, PING, PONG, TEXT, fragments, frame, text
@@ -331,4 +332,21 @@ async def test_a_gateway_has_a_budget_of_its_own_for_what_it_refuses(serve: Serv
             await client.send(f'2/strict,{number}["unheard of"]')
             assert "INVALID" in str(await client.receive())
         assert await over(client, '2/strict,["unheard of"]') == ["1/strict,", "1"]
+    await target.emptied()
+
+
+@pytest.mark.parametrize("implementation", [*IMPLEMENTATIONS, "plain"])
+async def test_a_lively_client_is_far_from_the_default_budgets(serve: Serve, implementation: Implementation) -> None:
+    """A stock client that pings without a pause, fragments what it sends, and asks for what does not exist."""
+    target = Target()
+    server = await serve(target.app, implementation)
+    async with websockets.connect(server.websocket_url + "/json", ping_interval=None) as client:
+        await client.send('{"type":"auth","data":{"name":"lively"}}')
+        assert "auth_success" in str(await client.recv())
+        for number in range(50):
+            await (await client.ping())
+            await client.send(['{"type":"echo",', '"data":', f"{number}", "}"])
+            assert json.loads(await client.recv()) == {"type": "echo", "data": number}
+            await client.send('{"type":"unheard of"}')
+            assert "INVALID" in str(await client.recv())
     await target.emptied()
