@@ -188,7 +188,10 @@ async def test_who_joins_a_finished_job_is_told_its_last_status_once(
 
 async def test_every_code_of_an_error(serve: Serve) -> None:
     # UNAUTHORIZED: see `test_a_bad_token_is_told_so_and_closed`; TOO_LARGE: `test_hostile_frames`.
-    async with jobs_on(serve, limits=Limits(event_burst=3, event_rate=0.001)) as world, world.client() as websocket:
+    async with (
+        jobs_on(serve, limits=Limits(event_burst=3, event_rate=0.001, attempt_burst=3)) as world,
+        world.client() as websocket,
+    ):
         for job_id, code in (("secret", "FORBIDDEN"), ("", "INVALID_MESSAGE"), ("broken", "INTERNAL")):
             await send(websocket, type="join_job", jobId=job_id)
             error = await receive(websocket)
