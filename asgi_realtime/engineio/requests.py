@@ -101,13 +101,11 @@ def doubled_header(scope: Scope) -> str | None:
 
     One reader takes the first of two values and another the last: a proxy may have checked the other one.
     """
-    seen: set[bytes] = set()
-    for name, _ in scope["headers"]:
-        if name in _SINGLE:
-            if name in seen:
-                return str(name.decode("ascii"))
-            seen.add(name)
-    return None
+    single = [name for name, _ in scope["headers"] if name in _SINGLE]
+    if len(single) == len(set(single)):
+        return None
+    doubled: bytes = next(name for name in single if single.count(name) > 1)
+    return doubled.decode("ascii")
 
 
 def redact_query(scope: Scope) -> None:

@@ -164,11 +164,13 @@ class Gateway(Receiver):
     @property
     def parts(self) -> Parts:
         """What this gateway works with, once it is mounted."""
-        parts = vars(self).get("_parts")
+        try:
+            parts = self._parts
+        except AttributeError:
+            parts = None
         if parts is None:
             raise self._not_there()
-        found: Parts = parts
-        return found
+        return parts
 
     @property
     def mounted(self) -> Parts | None:
