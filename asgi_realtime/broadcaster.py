@@ -57,7 +57,7 @@ class Broadcaster:
 
     Every broadcast raises `PayloadTooLarge`, `BrokerUnavailable`, `TypeError` for a payload that is
     not JSON (or has `bytes` in it, for a WebSocket gateway) or for an id of another type,
-    `ValueError` for an event name that is reserved, `InvalidMessage` for a room name over the
+    `ValueError` for an event name that is reserved or too long, `InvalidMessage` for a room name over the
     limits, or `ConfigurationError` for an unknown gateway. Then no client received it, except after
     `BrokerUnavailable`, where that is not known.
 
@@ -315,7 +315,9 @@ class Broadcaster:
         """Publish what is encoded already. The other methods end here."""
         self._calls.check()
         event = publication.event
-        size = len(event) + len(publication.payload) + sum(map(len, publication.attachments))
+        if len(event) > self._limits.event_name_bytes:
+            raise ValueError(f"event is over MEW_EVENT_NAME_BYTES ({self._limits.event_name_bytes}): {event[:40]!r}…")
+        size = len(publication.payload) + sum(map(len, publication.attachments))
         if size > self._limits.publication_bytes:
             raise PayloadTooLarge(
                 f"{event}: {size} bytes are over MEW_PUBLICATION_BYTES ({self._limits.publication_bytes}); send a link"

@@ -43,7 +43,7 @@ class Limits:
     attachments: int = 10
     """Binary attachments in one Socket.IO packet. Over: closed."""
     event_name_bytes: int = 200
-    """Longest event name, in bytes. Over: closed."""
+    """Longest event name, in bytes. Over: closed; in a broadcast `ValueError`."""
     room_name_bytes: int = 200
     """Longest room name, in bytes. Over: `InvalidMessage`."""
     rooms_per_connection: int = 10_000

@@ -149,6 +149,14 @@ async def test_an_event_that_is_no_text_is_refused(sender: str, event: Any) -> N
                 await SENDERS[sender](client.broadcaster.of(gateway), event)
 
 
+@pytest.mark.parametrize("sender", SENDERS)
+async def test_an_event_that_is_too_long_is_refused(sender: str) -> None:
+    async with running(Room()) as client:
+        with pytest.raises(ValueError, match=r"event is over MEW_EVENT_NAME_BYTES \(200\)"):
+            await SENDERS[sender](client.broadcaster, "x" * 201)
+        await SENDERS[sender](client.broadcaster, "x" * 200)
+
+
 class Kind(enum.StrEnum):
     NEWS = "news"
 
