@@ -388,6 +388,8 @@ async def test_socket_io(
         return HALF
 
     client.on("*", hear)
+    left = asyncio.Event()
+    client.on("disconnect", lambda reason: left.set())
     async with asyncio.timeout(20):
         await client.connect(server.url, auth={"token": token(), "name": HALF}, transports=[transport])
         for value, expected in ((HALF, WHOLE), ({HALF: [HALF], "b": b"\xff"}, {WHOLE: [WHOLE], "b": b"\xff"})):
@@ -400,8 +402,9 @@ async def test_socket_io(
         assert await heard.get() == (WHOLE, WHOLE)
         assert await client.call("refuse") == {"success": False, "code": "REFUSED", "message": WHOLE}
         await client.emit("leave")
-        await client.wait()
-        await client.disconnect()
+        await left.wait()
+        for task in filter(None, (client.eio.read_loop_task, client.eio.write_loop_task)):
+            task.cancel()  # after a close packet they would wait for half a minute
 
         refusals: asyncio.Queue[Any] = asyncio.Queue()
         client = socketio.AsyncClient(reconnection=False)

@@ -22,7 +22,8 @@ REFUSED: list[Json] = [
     "a\nb",
     "a\x7fb",
     None,
-    7,
+    7.5,
+    True,
     ["everybody"],
     {"room": "everybody"},
 ]

@@ -45,6 +45,16 @@ class Client:
     async def call(self, event: str, data: Any = None, timeout: float = _PATIENCE) -> Any:
         return await self.socket.call(event, data, namespace=self.namespace, timeout=timeout)
 
+    async def end(self) -> None:
+        """Leave. On long-polling the client would wait half a minute for itself."""
+        engine = self.socket.eio
+        loops = [task for task in (engine.read_loop_task, engine.write_loop_task) if task is not None]
+        await engine.disconnect(abort=True)
+        if engine.transport() == "polling":
+            for task in loops:
+                task.cancel()
+        await asyncio.gather(*loops, return_exceptions=True)
+
     async def until(self, event: str) -> None:
         """Wait until it has heard an event."""
         async with asyncio.timeout(_PATIENCE):
@@ -116,4 +126,4 @@ async def bench(module: Any, serve: Serve) -> AsyncIterator[Bench]:
     finally:
         for client in here.clients:
             if client.socket.connected:
-                await client.socket.disconnect()
+                await client.end()
