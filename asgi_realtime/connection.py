@@ -251,7 +251,7 @@ class Connection:
                 to this client at once: whoever comes late needs no poll. It arrives once, and in order
                 with those that follow.
             known: a function, async or plain, that asks the host for the payload of that event. What it
-                returns is sent, unless it is None or the event was broadcast meanwhile; then history's is.
+                returns is sent, unless it is None or the event was broadcast in the meantime; then history's is.
 
         Raises:
             InvalidMessage: for a name over the limits, or more rooms than allowed.

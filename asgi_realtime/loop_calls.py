@@ -75,7 +75,7 @@ class LoopCalls:
         """Run a coroutine on the loop, and wait for its result. While it waits, this thread serves as `lent`.
 
         Raises:
-            RuntimeError: from the loop's own thread, before `bind`, after `unbind`, or if the loop is closed meanwhile.
+            RuntimeError: from the loop's own thread, before `bind`, after `unbind`, or if the loop closes first.
         """
         # A loop that is stopping may never come to a call that it has taken: `unbind` lets the thread go.
         with self._lock:

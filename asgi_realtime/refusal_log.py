@@ -1,4 +1,4 @@
-"""Why clients are refused, in the log: a line for each cause, and no more of it than somebody can read.
+"""Why clients are refused, in the log: a line for each cause, and no more lines than a person can read.
 
 Whatever a client presented is shown only in a form that can hold no secret and no control character.
 """

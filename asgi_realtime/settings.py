@@ -86,7 +86,7 @@ class Settings:
     """`MEW_CORS_ORIGIN_REGEX`: a regular expression for more such origins. It must match the whole origin."""
     trusted_proxies: tuple[str, ...] = ()
     """`MEW_TRUSTED_PROXIES`: addresses or networks of proxies, comma-separated, whose `X-Forwarded-Host`, `-Port` and
-    `-Proto` say what the own origin is; `*`: any peer's. Unset: nobody's, and the own origin is that of `Host`."""
+    `-Proto` say what the own origin is; `*`: any peer's. Unset: of no peer, and the own origin is that of `Host`."""
     events_cors_origin: str = "http://localhost:5173"
     """`CORS_ORIGIN`: one more origin, for the Events gateway alone. Empty: none."""
     ws_auth_token: str | None = _secret()

@@ -139,7 +139,7 @@ class ChatGateway(WebSocketGateway):
         self._deliveries: Deliveries | None = None
 
     async def call_on_start(self) -> None:
-        """Report deliveries anew: those of an event loop before this one may hang for ever."""
+        """Begin with no report under way: one of an earlier event loop may hang for ever."""
         if self._messages_delivered is not None:
             self._deliveries = Deliveries(
                 self._messages_delivered, tasks=self.parts.tasks, timeout=self.limits.handler_timeout

@@ -2,7 +2,7 @@
 
 Acknowledgements come after the events that a client sent before it was asked. While many of these wait for their
 handlers, reading pauses; a handler that waits for an acknowledgement would wait in vain. So a transport is read on
-while its client owes one, in any namespace. The events that come meanwhile are bounded (`Limits.events_behind_call`).
+while its client owes one, in any namespace. Events that arrive until then are bounded (`Limits.events_behind_call`).
 """
 
 from __future__ import annotations
