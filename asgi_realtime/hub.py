@@ -209,6 +209,8 @@ class Hub:
         mount = self._mounts[connection.gateway]
         room = RoomName(room_text(room, mount.limits))
         parent = None if parent is None else RoomName(room_text(parent, mount.limits, "parent"))
+        if latest is not None:
+            latest = mount.dialect.event_name(latest)
         if room not in connection.rooms and len(connection.rooms) >= mount.limits.rooms_per_connection:
             raise InvalidMessage(f"a connection is in at most {mount.limits.rooms_per_connection} rooms")
         answer = asked_at = None

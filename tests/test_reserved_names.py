@@ -71,6 +71,10 @@ class Room(SocketIOGateway):
 
         await self._try(push())
 
+    @on("latest")
+    async def _latest(self, event: str, connection: Connection) -> None:
+        await self._try(connection.join("tea", latest=event))
+
     @on("take over")
     async def _take_over(self, event: str, connection: Connection) -> None:
         await self._try(self.broadcaster.take_over(connection, event))
@@ -112,7 +116,7 @@ async def test_a_broadcast_of_a_reserved_event_is_refused_at_the_sender(sender: 
         await socket.expect(event + "ed")
 
 
-@pytest.mark.parametrize("way", ["send", "call", "push", "take over"])
+@pytest.mark.parametrize("way", ["send", "call", "push", "take over", "latest"])
 async def test_a_handler_cannot_send_a_reserved_event(way: str) -> None:
     room = Room()
     async with running(room) as client, client.connect("/", token=client.token("ann")) as socket:
