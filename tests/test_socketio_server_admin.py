@@ -178,14 +178,50 @@ async def test_commands(serve: Serve, node: Node) -> None:
     await admin.emit("leave", "/", "all", "vip")
     await until(admin, "room_left", a.id or "")
     assert "all" not in sio.rooms(a.id or "") and "all" in sio.rooms(b.id or "")
-    await admin.emit("emit")
-    await admin.emit("join", 1, 2, 3)
-    await admin.emit("leave", "/", None, {})
     await admin.emit("_disconnect", "/nowhere", True)
     await admin.emit("_disconnect", "/", False, a.id)
     assert await a.disconnection() == "io server disconnect"
     await admin.emit("_disconnect", "/", True, b.id)
     assert await b.disconnection() == "io server disconnect"
+
+
+@pytest.mark.parametrize(
+    ("command", "args", "reason"),
+    [
+        ("join", [], "missing a required argument: 'namespace'"),
+        ("join", ["/", "vip", None, 1], "too many positional arguments"),
+        ("join", [{}, "vip"], "namespace must be text"),
+        ("join", ["/", 5], "room must be text"),
+        ("join", ["/", ""], "room must not be empty"),
+        ("join", ["/", "x" * 5000], "a room name has at most 200 bytes"),
+        ("join", ["/", "vip", [1]], "room must be text"),
+        ("leave", ["/", {}], "room must be text"),
+        ("leave", ["/", "vip", {}], "room must be text"),
+        ("emit", [], "missing a required argument: 'namespace'"),
+        ("emit", [5, None, "x"], "namespace must be text"),
+        ("emit", ["/", [1], "x"], "room must be text"),
+        ("emit", ["/", None, 5], "event must be text"),
+        ("emit", ["/", None, "connect"], "reserved"),
+        ("emit", ["/", None, "x" * 5000], "MEW_EVENT_NAME_BYTES"),
+        ("_disconnect", ["/"], "missing a required argument: 'close'"),
+        ("_disconnect", ["/", "yes"], "close must be true or false"),
+        ("_disconnect", ["/", False, [2]], "room must be text"),
+    ],
+)
+async def test_a_wrong_command_costs_one_line(
+    serve: Serve, node: Node, caplog: pytest.LogCaptureFixture, command: str, args: list[Json], reason: str
+) -> None:
+    sio, app = made()
+    url = (await serve(app)).url
+    client = await node.connect(url, transports=["websocket"])
+    admin = await administrator(node, url)
+    await admin.emit(command, *args)
+    await admin.emit("emit", "/", None, "after")
+    await client.expect("after")
+    assert client.event_names == ["after"] and sio.rooms(client.id or "") == [client.id]
+    warnings = [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
+    assert len(warnings) == 1 and warnings[0].exc_info is None
+    assert reason in warnings[0].getMessage() and len(warnings[0].getMessage()) < 300
 
 
 async def test_read_only_takes_no_commands(serve: Serve, node: Node) -> None:

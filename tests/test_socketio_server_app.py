@@ -18,6 +18,7 @@ from starlette.routing import Mount, Route
 from starlette.types import Message, Receive, Scope, Send
 
 from asgi_realtime import ConfigurationError, Settings, socketio
+from asgi_realtime.errors import InvalidMessage
 from asgi_realtime.messages import GatewayName, Handshake
 from asgi_realtime.socketio.environ import wsgi_environ
 from asgi_realtime.socketio.handlers import NOT_HANDLED, Handlers
@@ -313,6 +314,6 @@ async def test_handlers_take_what_they_want() -> None:
     assert await handlers.trigger("connect", "/other", "sid") is NOT_HANDLED
     assert await handlers.trigger("event", "/other", "sid") == ("event", "/other", "sid")
     handlers.add("/", "event", lambda sid: sid)
-    with pytest.raises(TypeError):
+    with pytest.raises(InvalidMessage, match="too many"):
         await handlers.trigger("event", "/", "sid", "one too many")
     assert handlers.namespaces == {"/"}

@@ -178,3 +178,48 @@ async def test_a_namespace_of_another_gateway_stays_its_own(
 async def nothing(scope: Any, receive: Any, send: Any) -> None:
     assert scope["type"] == "lifespan"
     raise RuntimeError("no lifespan here")
+
+
+class Loop(socketio.AsyncNamespace):
+    async def on_one(self, sid: str, value: Json) -> Json:
+        return [value]
+
+    async def on_fails(self, sid: str, value: Json) -> Json:
+        raise TypeError(f"of the handler: {value}")
+
+    def on_plain(self, sid: str, value: Json) -> Json:
+        raise TypeError(f"of the handler: {value}")
+
+
+class Thread(socketio.Namespace):
+    def on_one(self, sid: str, value: Json) -> Json:
+        return [value]
+
+    def on_fails(self, sid: str, value: Json) -> Json:
+        raise TypeError(f"of the handler: {value}")
+
+
+@pytest.mark.parametrize("namespace", ["/functions", "/loop", "/thread"])
+async def test_the_wrong_number_of_values_costs_one_line(
+    serve: Serve, node: Node, caplog: pytest.LogCaptureFixture, namespace: str
+) -> None:
+    sio = SocketIOServer()
+    sio.register_namespace(Loop("/loop"))
+    sio.register_namespace(Thread("/thread"))
+    loop = Loop("/unused")
+    sio.on("one", loop.on_one, "/functions")
+    sio.on("fails", loop.on_plain, "/functions")
+    client = await node.connect((await serve(socketio.ASGIApp(sio))).url, namespace)
+    for wrong in ([], [1, 2], [1, 2, 3]):
+        await client.emit("one", *wrong)
+        await client.emit("fails", *wrong)
+    assert await client.call("one", 1) == [[1]]
+    warnings = [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
+    assert len(warnings) == 6
+    assert all(record.exc_info is None for record in warnings)
+    assert all("does not take these values" in record.getMessage() for record in warnings)
+    # What fails inside a handler stays a failure.
+    caplog.clear()
+    await client.emit("fails", "here")
+    assert await client.call("one", 1) == [[1]]
+    assert "of the handler: here" in caplog.text and "Traceback" in caplog.text

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from asgi_realtime.catalogue import encode
 from asgi_realtime.connection import Connection
+from asgi_realtime.errors import InvalidMessage, PayloadTooLarge
 from asgi_realtime.messages import ConnectionId, GatewayName, Json, RoomName
 from asgi_realtime.socketio.admin_auth import AdminAuth, AdminDoor
 from asgi_realtime.socketio.client import Member
@@ -210,31 +211,44 @@ class AdminUI(Observer):
 
     # What administrators do
 
-    async def _emit(self, sid: str, namespace: str, room: str | None, event: str, *args: Json) -> None:
-        await self._server.emit(event, args, to=room, namespace=namespace)
+    async def _emit(self, sid: str, namespace: Json, room: Json, event: Json, *args: Json) -> None:
+        to = None if room is None else _text(room, "room")
+        name = _text(event, "event")
+        try:
+            await self._server.emit(name, args, to=to, namespace=_text(namespace, "namespace"))
+        except (ValueError, PayloadTooLarge) as error:  # a name that may not be sent, or too much of it
+            raise InvalidMessage(str(error)) from None
 
-    async def _join(self, sid: str, namespace: str, room: str, among: str | None = None) -> None:
+    async def _join(self, sid: str, namespace: Json, room: Json, among: Json = None) -> None:
         for connection in self._among(namespace, among):
-            await self._server.enter_room(connection.id, room, namespace)
+            await self._server.enter_room(connection.id, _text(room, "room"), connection.gateway)
 
-    async def _leave(self, sid: str, namespace: str, room: str, among: str | None = None) -> None:
+    async def _leave(self, sid: str, namespace: Json, room: Json, among: Json = None) -> None:
         for connection in self._among(namespace, among):
-            await self._server.leave_room(connection.id, room, namespace)
+            await self._server.leave_room(connection.id, _text(room, "room"), connection.gateway)
 
-    async def _disconnect(self, sid: str, namespace: str, close: bool, among: str | None = None) -> None:
+    async def _disconnect(self, sid: str, namespace: Json, close: Json, among: Json = None) -> None:
+        if not isinstance(close, bool):
+            raise InvalidMessage("close must be true or false")
         for connection in self._among(namespace, among):
             if close:
                 member = connection.transport
                 assert isinstance(member, Member)
                 member.close_transport(1008, "disconnected by an administrator")
             else:
-                await self._server.disconnect(connection.id, namespace)
+                await self._server.disconnect(connection.id, connection.gateway)
 
-    def _among(self, namespace: str, room: str | None) -> Iterator[Connection]:
-        gateway = self._server.gateway_for(namespace)
+    def _among(self, namespace: Json, room: Json) -> Iterator[Connection]:
+        gateway = self._server.gateway_for(_text(namespace, "namespace"))
         if gateway is not None:
             rooms = gateway.parts.hub.rooms(gateway.name)
-            yield from rooms.everybody if room is None else rooms.of_room(RoomName(room))
+            yield from rooms.everybody if room is None else rooms.of_room(RoomName(_text(room, "room")))
+
+
+def _text(value: Json, name: str) -> str:
+    if not isinstance(value, str):
+        raise InvalidMessage(f"{name} must be text")
+    return value
 
 
 def _describe(connection: Connection) -> Json:

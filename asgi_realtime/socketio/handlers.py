@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Collection
 from typing import Any, Protocol, TypeAlias
 
+from asgi_realtime.errors import InvalidMessage
 from asgi_realtime.messages import Json
 
 EventFunction: TypeAlias = Callable[..., Any]
@@ -84,8 +85,29 @@ class Handlers:
 
 
 async def _call(function: EventFunction, event: str, *args: Json) -> Any:
-    result = function(*fitting(function, event, args))
+    try:
+        result = function(*fitting(function, event, args))
+    except TypeError:
+        refuse_unfit(function, event, args)
+        raise
     return await result if inspect.isawaitable(result) else result
+
+
+def refuse_unfit(function: EventFunction, event: str, args: tuple[Json, ...]) -> None:
+    """After a `TypeError` of a handler: was the number of values the client sent the cause?
+
+    Then this raises `InvalidMessage`, which costs one line of the log; a failure costs a traceback.
+    """
+    if event in RESERVED:
+        return
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # a function of C that does not tell
+        return
+    try:
+        signature.bind(*args)
+    except TypeError as error:
+        raise InvalidMessage(f"the handler does not take these values: {error}") from None
 
 
 def fitting(function: EventFunction, event: str, args: tuple[Json, ...]) -> tuple[Json, ...]:

@@ -11,7 +11,7 @@ import socketio
 
 from asgi_realtime.ids import Id
 from asgi_realtime.messages import Json
-from asgi_realtime.socketio.handlers import fitting
+from asgi_realtime.socketio.handlers import fitting, refuse_unfit
 from asgi_realtime.threads import run_in_thread
 
 if TYPE_CHECKING:
@@ -32,7 +32,11 @@ class AsyncNamespace(socketio.AsyncNamespace):  # type: ignore[misc]  # publishe
         method = getattr(self, f"on_{event}", None)
         if method is None:
             return None
-        result = method(*fitting(method, event, args))
+        try:
+            result = method(*fitting(method, event, args))
+        except TypeError:
+            refuse_unfit(method, event, args)
+            raise
         return await result if inspect.isawaitable(result) else result
 
 
@@ -47,7 +51,11 @@ class Namespace(socketio.Namespace):  # type: ignore[misc]  # published without 
         method = getattr(self, f"on_{event}", None)
         if method is None:
             return None
-        return await run_in_thread(method, *fitting(method, event, args))
+        try:
+            return await run_in_thread(method, *fitting(method, event, args))
+        except TypeError:
+            refuse_unfit(method, event, args)
+            raise
 
     def is_asyncio_based(self) -> bool:
         """Whether `trigger_event` is for the event loop: it is, the methods are not."""
