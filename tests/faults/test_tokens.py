@@ -93,7 +93,7 @@ async def test_a_token_that_expires_ends_its_connection_unless_it_is_refreshed(
 async def test_a_token_that_expires_ends_a_json_websocket(serve: Serve) -> None:
     target = TokenTarget()
     server = await serve(target.app)
-    async with chat(server, create_token("user", SETTINGS, expires_in=1)) as heard:
+    async with chat(server, create_token("user", SETTINGS, expires_in=2)) as heard:
         pass
     assert heard == ["closed with 1008"]
     await target.emptied()
