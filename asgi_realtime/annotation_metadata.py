@@ -33,7 +33,7 @@ _OF_MODELS = (
 class Found(NamedTuple):
     """A part of an annotation that one library alone understands."""
 
-    library: str
+    package: str
     what: str
     """What it is and where, in words."""
 

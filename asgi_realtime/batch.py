@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from asgi_realtime.messages import Frame, RoomName
-from asgi_realtime.recipients import NOBODY, Recipients
+from asgi_realtime.recipients import NO_RECIPIENTS, Recipients
 
 Soon: TypeAlias = Callable[[Callable[[], None]], object]
 
@@ -29,7 +29,7 @@ class Batch:
         """`soon` calls a function at the end of the tick: the running loop's `call_soon`, unless named."""
         self._soon = soon
         self._frames: list[Frame] = []
-        self._recipients = NOBODY
+        self._recipients = NO_RECIPIENTS
         self._room = RoomName("")
         self._size = 0
         self._ticking = False
@@ -62,6 +62,6 @@ class Batch:
             # Emptied first: a recipient that is too slow is ended from within its push, which flushes.
             self._frames = []
             self._size = 0
-            self._recipients = NOBODY
+            self._recipients = NO_RECIPIENTS
             room = self._room
             recipients.deliver(frame, room)

@@ -178,7 +178,7 @@ def _dataclass_reducer(kind: Any) -> _Reduce:
 def _has_serializers(kind: type) -> bool:
     """Whether a dataclass itself says to pydantic how it is written: by `Field(…)` or decorators."""
     try:
-        return any(part.library == PYDANTIC and "the pydantic" not in part.what for part in parts(kind))
+        return any(part.package == PYDANTIC and "the pydantic" not in part.what for part in parts(kind))
     except TypeError:
         return False
 

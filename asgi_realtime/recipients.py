@@ -61,4 +61,4 @@ class Recipients:
         return self._sinks
 
 
-NOBODY = Recipients(())
+NO_RECIPIENTS = Recipients(())

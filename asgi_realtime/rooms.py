@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 from asgi_realtime.messages import ConnectionId, RoomName, Target, ToRoom, ToUsers, UserId
-from asgi_realtime.recipients import NOBODY, Recipients
+from asgi_realtime.recipients import NO_RECIPIENTS, Recipients
 
 if TYPE_CHECKING:
     from asgi_realtime.connection import Connection
@@ -219,4 +219,4 @@ class Rooms:
 
 
 def _recipients(room: Room | None) -> Recipients:
-    return NOBODY if room is None else room.recipients
+    return NO_RECIPIENTS if room is None else room.recipients

@@ -28,8 +28,8 @@ class ShutdownSignals:
     closed in the server's own way. A long-poll is a request that waits for us, and some servers
     close WebSockets without a code. So `tell` runs first, on the event loop; it must end soon. A
     second signal forces: it is passed on at once, and cuts a drain short. SIGTERM after SIGINT does
-    not, because a supervisor sends it when Ctrl-C has reached both. Signals that nobody in Python
-    handles are left alone, and so is everything outside the main thread.
+    not, because a supervisor sends it when Ctrl-C has reached both. A signal without a
+    Python handler is not touched. Outside the main thread no signal is.
 
     Hypercorn's worker processes get no signal: `listen` hears of their end.
     """
@@ -84,7 +84,7 @@ class ShutdownSignals:
             hurry()
 
     def remove(self) -> None:
-        """Put back what was there, where nobody has replaced us. `drain` comes before."""
+        """Restore each earlier handler, unless ours has been replaced since. Call `drain` first."""
         for number, before in self._before.items():
             if signal.getsignal(number) == self._heard:
                 signal.signal(number, before)

@@ -69,7 +69,7 @@ def decide(annotation: Any) -> str:
     if isinstance(annotation, dict | list | tuple | set):
         raise TypeError(f"{annotation!r} is no payload type but a value: write list[…], a dataclass or a TypedDict")
     check_no_field(annotation)
-    found = {part.library: part.what for part in reversed(list(parts(annotation)))}
+    found = {part.package: part.what for part in reversed(list(parts(annotation)))}
     if PYDANTIC in found and MSGSPEC in found:
         raise TypeError(
             f"{found[MSGSPEC]} is read by msgspec alone and {found[PYDANTIC]} by pydantic alone: "
@@ -93,7 +93,7 @@ def check_sent(annotation: Any) -> None:
     Raises:
         TypeError: for a part that neither library understands. The message names it.
     """
-    found = {part.library for part in parts(annotation)}
+    found = {part.package for part in parts(annotation)}
     if not {PYDANTIC, MSGSPEC} <= found:
         decide(annotation)
 

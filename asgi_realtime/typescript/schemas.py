@@ -33,7 +33,7 @@ def is_pydantics(annotation: Any, understood: Callable[[Any], object]) -> bool:
     Raises:
         TypeError: for a part that neither library understands.
     """
-    libraries = {part.library for part in parts(annotation)}
+    libraries = {part.package for part in parts(annotation)}
     if libraries:
         return PYDANTIC in libraries and MSGSPEC not in libraries
     try:

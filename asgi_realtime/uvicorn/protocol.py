@@ -17,7 +17,7 @@ from asgi_realtime.rfc6455.parser import Close, Fragment, FrameError, Parser, Pi
 from asgi_realtime.sinks import descriptor_of
 from asgi_realtime.turns import MESSAGES_A_TURN, SECONDS_A_TURN
 from asgi_realtime.uvicorn.conversation import Conversation
-from asgi_realtime.uvicorn.nobody import NOBODY
+from asgi_realtime.uvicorn.no_reader import NO_READER
 from asgi_realtime.uvicorn.server import Server, logger
 
 _MAX_UNREAD_PONGS: Final = 65_536
@@ -274,14 +274,14 @@ class WebSocketProtocol(asyncio.Protocol):
         if self.is_open:
             self._write_close(code, reason, self.close_timeout)
             self._ended = code, reason
-            self._reader = NOBODY
+            self._reader = NO_READER
             self.resume()  # or the client's answer would not be seen
 
     def abort(self) -> None:
         """Cut the connection."""
         self.is_open = False
         self._hold()
-        self._reader = NOBODY
+        self._reader = NO_READER
         self.transport.abort()
 
     # Reading
@@ -311,7 +311,7 @@ class WebSocketProtocol(asyncio.Protocol):
                 if not isinstance(message, (str, bytes)):
                     self._control(message)
                     continue
-                if self._reader is NOBODY:
+                if self._reader is NO_READER:
                     self._without_message()
                 try:
                     self._reader.received(message)
@@ -388,7 +388,7 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def _end(self) -> None:
         """Tell the reader, once."""
-        reader, self._untold, self._reader = self._untold, None, NOBODY
+        reader, self._untold, self._reader = self._untold, None, NO_READER
         if reader is not None:
             try:
                 reader.closed(*(self._ended or (ABNORMAL, "")))

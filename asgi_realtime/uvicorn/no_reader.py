@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 
-class Nobody:
+class NoReader:
     """Forgets what comes."""
 
     __slots__ = ()
@@ -17,4 +17,4 @@ class Nobody:
         """Known already."""
 
 
-NOBODY: Final = Nobody()
+NO_READER: Final = NoReader()
