@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from asgi_realtime.auth import Authenticator
-from asgi_realtime.broadcaster import Broadcaster
-from asgi_realtime.catalogue import down, up
-from asgi_realtime.connection import Connection
+from asgi_realtime.auth.authenticators import Authenticator
+from asgi_realtime.broadcasting.broadcaster import Broadcaster
+from asgi_realtime.broadcasting.sync_broadcaster import SyncBroadcaster
+from asgi_realtime.connection.connection import Connection
 from asgi_realtime.errors import (
     BrokerUnavailable,
     ConfigurationError,
@@ -22,37 +22,12 @@ from asgi_realtime.errors import (
     TooLarge,
     Unauthorized,
 )
-from asgi_realtime.gateways.chat import ChatGateway
-from asgi_realtime.gateways.chat_broadcaster import ChatBroadcaster, SyncChatBroadcaster
-from asgi_realtime.gateways.chat_events import ChatMessage
-from asgi_realtime.gateways.chat_service import (
-    Blocked,
-    ChatService,
-    Delivery,
-    Muted,
-    NotAMember,
-    OfflineMessages,
-    SavedMessage,
-)
-from asgi_realtime.gateways.events import EventsBroadcaster, EventsGateway, SyncEventsBroadcaster
-from asgi_realtime.gateways.handlers import on
-from asgi_realtime.gateways.infra import InfraGateway
-from asgi_realtime.gateways.jobs import JobsBroadcaster, JobsGateway, JobsService, SyncJobsBroadcaster
-from asgi_realtime.gateways.jobs_events import JobStatus
-from asgi_realtime.gateways.mew import (
-    MessageCreate,
-    MewBroadcaster,
-    MewGateway,
-    MewService,
-    SyncMewBroadcaster,
-    UserRooms,
-)
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
-from asgi_realtime.ids import Id
-from asgi_realtime.json_dialect import FlatJSONDialect, JSONDialect
+from asgi_realtime.handlers.event_declarations import down, up
+from asgi_realtime.handlers.event_handlers import on
+from asgi_realtime.handlers.sync_connection import SyncConnection
 from asgi_realtime.limits import Limits
-from asgi_realtime.messages import Frame, Handshake, Identity, Receipt
 from asgi_realtime.middleware import (
     RealtimeMiddleware,
     get_broadcaster,
@@ -61,10 +36,36 @@ from asgi_realtime.middleware import (
     get_jobs_broadcaster,
     get_mew_broadcaster,
 )
+from asgi_realtime.protocols.frame import Frame
+from asgi_realtime.protocols.json_dialect import FlatJSONDialect, JSONDialect
 from asgi_realtime.realtime import Realtime
 from asgi_realtime.settings import Settings
-from asgi_realtime.sync_broadcaster import SyncBroadcaster
-from asgi_realtime.sync_connection import SyncConnection
+from asgi_realtime.systems.chat.broadcaster import ChatBroadcaster, SyncChatBroadcaster
+from asgi_realtime.systems.chat.events import ChatMessage
+from asgi_realtime.systems.chat.gateway import ChatGateway
+from asgi_realtime.systems.chat.service import (
+    Blocked,
+    ChatService,
+    Delivery,
+    Muted,
+    NotAMember,
+    OfflineMessages,
+    SavedMessage,
+)
+from asgi_realtime.systems.events.broadcaster import EventsBroadcaster, SyncEventsBroadcaster
+from asgi_realtime.systems.events.gateway import EventsGateway
+from asgi_realtime.systems.jobs.broadcaster import JobsBroadcaster, SyncJobsBroadcaster
+from asgi_realtime.systems.jobs.events import JobStatus
+from asgi_realtime.systems.jobs.gateway import JobsGateway
+from asgi_realtime.systems.jobs.service import JobsService
+from asgi_realtime.systems.mew.broadcaster import MewBroadcaster, SyncMewBroadcaster
+from asgi_realtime.systems.mew.gateway import MewGateway
+from asgi_realtime.systems.mew.infra import InfraGateway
+from asgi_realtime.systems.mew.service import MessageCreate, MewService, UserRooms
+from asgi_realtime.values.handshake import Handshake
+from asgi_realtime.values.identity import Identity
+from asgi_realtime.values.ids import Id
+from asgi_realtime.values.publications import Receipt
 
 if TYPE_CHECKING:
     from asgi_realtime.socketio.server import SocketIOServer

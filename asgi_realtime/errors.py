@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from asgi_realtime.close_codes import check_close
+from asgi_realtime.values.close_codes import check_close
 
 
 class RealtimeError(Exception):

@@ -8,9 +8,9 @@ import re
 from typing import Final
 
 from asgi_realtime.errors import ConfigurationError, InvalidMessage
-from asgi_realtime.field_types import check_fields
-from asgi_realtime.ids import id_text
-from asgi_realtime.text import is_longer
+from asgi_realtime.values.field_types import check_fields
+from asgi_realtime.values.ids import id_text
+from asgi_realtime.values.text import is_longer
 
 TOO_MANY_ATTEMPTS: Final = "too many attempts"
 """The reason of a close with 1008 for the budget of attempts."""

@@ -10,24 +10,27 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from asgi_realtime.broadcaster import Broadcaster
-from asgi_realtime.cors import SharedCORS
-from asgi_realtime.engineio.requests import redact_query
+from asgi_realtime.auth.cors import SharedCORS
+from asgi_realtime.auth.trusted_proxies import TrustedProxies
+from asgi_realtime.broadcasting.broadcaster import Broadcaster
 from asgi_realtime.errors import ConfigurationError
-from asgi_realtime.failed_start import FailedStart, ends_start
 from asgi_realtime.gateways.base import Gateway
-from asgi_realtime.gateways.chat import ChatGateway
-from asgi_realtime.gateways.chat_broadcaster import ChatBroadcaster
-from asgi_realtime.gateways.events import EventsBroadcaster, EventsGateway
-from asgi_realtime.gateways.jobs import JobsBroadcaster, JobsGateway
-from asgi_realtime.gateways.mew import MewBroadcaster, MewGateway
-from asgi_realtime.inflation import InflationWarning
-from asgi_realtime.lifespan import Lifespan
 from asgi_realtime.metrics import Metrics
-from asgi_realtime.mounting import Mountable, check_app, refuse_arguments, warn_of_adapter
 from asgi_realtime.realtime import OtherLoop, Realtime
+from asgi_realtime.runtime.asgi_scope import redact_query
 from asgi_realtime.settings import Settings
-from asgi_realtime.trusted_proxies import TrustedProxies
+from asgi_realtime.startup.failed_start import FailedStart, ends_start
+from asgi_realtime.startup.inflation_warning import InflationWarning
+from asgi_realtime.startup.lifespan import Lifespan
+from asgi_realtime.startup.mounting import Mountable, check_app, refuse_arguments, warn_of_adapter
+from asgi_realtime.systems.chat.broadcaster import ChatBroadcaster
+from asgi_realtime.systems.chat.gateway import ChatGateway
+from asgi_realtime.systems.events.broadcaster import EventsBroadcaster
+from asgi_realtime.systems.events.gateway import EventsGateway
+from asgi_realtime.systems.jobs.broadcaster import JobsBroadcaster
+from asgi_realtime.systems.jobs.gateway import JobsGateway
+from asgi_realtime.systems.mew.broadcaster import MewBroadcaster
+from asgi_realtime.systems.mew.gateway import MewGateway
 
 SCOPE_KEY = "asgi_realtime"
 """Where a scope holds what it came through: `Passed`."""

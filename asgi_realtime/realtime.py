@@ -12,22 +12,28 @@ from typing import Never, Self, TypeVar, cast
 
 from starlette.types import Receive, Scope, Send
 
-from asgi_realtime.auth import JWTVerifier
-from asgi_realtime.broadcaster import Broadcaster
+from asgi_realtime.auth.jwt_verifier import JWTVerifier
+from asgi_realtime.auth.origins import OriginPolicy
+from asgi_realtime.auth.refusal_log import RefusalLog
+from asgi_realtime.auth.revocations import Revocations
+from asgi_realtime.broadcasting.broadcaster import Broadcaster
 from asgi_realtime.broker.memory import MemoryBroker
-from asgi_realtime.engineio.server import EngineIO
-from asgi_realtime.engineio.session import Session
 from asgi_realtime.errors import ConfigurationError
-from asgi_realtime.failed_start import FailedStart
-from asgi_realtime.frame_writing import FLUSH_SECONDS
 from asgi_realtime.gateways.base import Gateway
-from asgi_realtime.gateways.parts import Parts
+from asgi_realtime.gateways.context import GatewayContext
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
-from asgi_realtime.hub import Hub
-from asgi_realtime.messages import GatewayName, UserId
+from asgi_realtime.hub.hub import Hub
 from asgi_realtime.metrics import Metrics
-from asgi_realtime.mounting import (
+from asgi_realtime.outbound.frame_writer import FLUSH_SECONDS
+from asgi_realtime.presence.memory import MemoryPresence
+from asgi_realtime.protocols.socketio.dialect import SocketIODialect
+from asgi_realtime.runtime.host_threads import HostThreads
+from asgi_realtime.runtime.tasks import Tasks
+from asgi_realtime.runtime.timers import TimerWheel
+from asgi_realtime.settings import Settings
+from asgi_realtime.startup.failed_start import FailedStart
+from asgi_realtime.startup.mounting import (
     Mountable,
     check_paths,
     check_unmounted,
@@ -38,17 +44,12 @@ from asgi_realtime.mounting import (
     serves_socketio,
     settings_from,
 )
-from asgi_realtime.origins import OriginPolicy
-from asgi_realtime.presence.memory import MemoryPresence
-from asgi_realtime.refusal_log import RefusalLog
-from asgi_realtime.revocations import Revocations
-from asgi_realtime.settings import Settings
-from asgi_realtime.shutdown import ShutdownSignals
-from asgi_realtime.socketio.client import SocketIOClient
-from asgi_realtime.socketio.dialect import SocketIODialect
-from asgi_realtime.tasks import Tasks, TimerWheel
-from asgi_realtime.threads import HostThreads
-from asgi_realtime.websocket.endpoint import WebSocketEndpoint
+from asgi_realtime.startup.shutdown_signals import ShutdownSignals
+from asgi_realtime.transports.engineio.server import EngineIO
+from asgi_realtime.transports.engineio.session import Session
+from asgi_realtime.transports.json_websocket.endpoint import WebSocketEndpoint
+from asgi_realtime.transports.socketio.peer import SocketIOPeer
+from asgi_realtime.values.ids import GatewayName, UserId
 
 logger = logging.getLogger("asgi_realtime")
 
@@ -142,7 +143,7 @@ class Realtime:
         self._mount()
 
     def _mount(self) -> None:
-        parts = Parts(
+        context = GatewayContext(
             settings=self.settings,
             origins=self.origins,
             hub=self.hub,
@@ -159,13 +160,13 @@ class Realtime:
             check_unmounted(mounted)
         for mounted in self.gateways:
             if isinstance(mounted, WebSocketGateway):
-                mounted.bind(parts, mounted.wire)
-                self.websockets[mounted.name] = WebSocketEndpoint(mounted, parts=parts)
+                mounted.bind(context, mounted.wire)
+                self.websockets[mounted.name] = WebSocketEndpoint(mounted, context=context)
             elif isinstance(mounted, SocketIOGateway):
-                mounted.bind(parts, SocketIODialect(mounted.name))
+                mounted.bind(context, SocketIODialect(mounted.name))
             elif not isinstance(mounted, Gateway):
-                mounted.bind(parts)
-        self._parts = parts
+                mounted.bind(context)
+        self._context = context
         self._warn_of_open_origins()
 
     def _warn_of_open_origins(self) -> None:
@@ -210,8 +211,8 @@ class Realtime:
             )
         return found[0]
 
-    def _open(self, session: Session) -> SocketIOClient:
-        return SocketIOClient(session, namespaces=self, limits=self.settings.limits, tasks=self.tasks, wheel=self.wheel)
+    def _open(self, session: Session) -> SocketIOPeer:
+        return SocketIOPeer(session, namespaces=self, limits=self.settings.limits, tasks=self.tasks, wheel=self.wheel)
 
     def _offline(self, gateway: GatewayName, user_id: UserId) -> None:
         found = self.gateway_for(gateway) or (self.websockets[gateway].gateway if gateway in self.websockets else None)
@@ -258,7 +259,7 @@ class Realtime:
 
     async def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         for mounted in self.gateways:
-            if mounted.mounted is not self._parts:
+            if mounted.mounted is not self._context:
                 raise mounted_elsewhere(mounted)
         self._bound = loop
         self._changing = changing = loop.create_future()

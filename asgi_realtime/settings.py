@@ -15,9 +15,7 @@ from urllib.parse import urlsplit
 
 from starlette.config import Config
 
-from asgi_realtime.errors import ConfigurationError
-from asgi_realtime.field_types import check_fields
-from asgi_realtime.keys import (
+from asgi_realtime.auth.keys import (
     HMAC_ALGORITHMS,
     KEY_PAIR_ALGORITHMS,
     MINIMUM_RSA_BITS,
@@ -27,9 +25,11 @@ from asgi_realtime.keys import (
     load_public_key,
     read_pem,
 )
+from asgi_realtime.auth.origin_patterns import read_origin, read_regex
+from asgi_realtime.auth.trusted_proxies import read_network
+from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.limits import Limits
-from asgi_realtime.origin_patterns import read_origin, read_regex
-from asgi_realtime.trusted_proxies import read_network
+from asgi_realtime.values.field_types import check_fields
 
 logger = logging.getLogger("asgi_realtime")
 

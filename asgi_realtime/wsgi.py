@@ -9,15 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from asgi_realtime.faces import TypedBroadcaster
+from asgi_realtime.broadcasting.sync_broadcaster import SyncBroadcaster
+from asgi_realtime.broadcasting.typed_broadcaster import TypedBroadcaster
 from asgi_realtime.gateways.base import Gateway
-from asgi_realtime.gateways.chat import ChatGateway
-from asgi_realtime.gateways.chat_broadcaster import ChatBroadcaster, SyncChatBroadcaster
-from asgi_realtime.gateways.events import EventsBroadcaster, EventsGateway, SyncEventsBroadcaster
-from asgi_realtime.gateways.jobs import JobsBroadcaster, JobsGateway, SyncJobsBroadcaster
-from asgi_realtime.gateways.mew import MewBroadcaster, MewGateway, SyncMewBroadcaster
 from asgi_realtime.middleware import SCOPE_KEY, Passed, broadcaster_of
-from asgi_realtime.sync_broadcaster import SyncBroadcaster
+from asgi_realtime.systems.chat.broadcaster import ChatBroadcaster, SyncChatBroadcaster
+from asgi_realtime.systems.chat.gateway import ChatGateway
+from asgi_realtime.systems.events.broadcaster import EventsBroadcaster, SyncEventsBroadcaster
+from asgi_realtime.systems.events.gateway import EventsGateway
+from asgi_realtime.systems.jobs.broadcaster import JobsBroadcaster, SyncJobsBroadcaster
+from asgi_realtime.systems.jobs.gateway import JobsGateway
+from asgi_realtime.systems.mew.broadcaster import MewBroadcaster, SyncMewBroadcaster
+from asgi_realtime.systems.mew.gateway import MewGateway
 
 F = TypeVar("F", bound=TypedBroadcaster)
 

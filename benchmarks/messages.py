@@ -213,7 +213,7 @@ class FlatClient(JSONClient):
         self._websocket.until('{"type":"pong"')
 
 
-class SocketIOClient:
+class SocketIOPeer:
     """A Socket.IO client on a WebSocket."""
 
     def __init__(self, port: int, *, enter: bool) -> None:
@@ -234,7 +234,7 @@ class SocketIOClient:
         self._websocket.close()
 
 
-class BinaryClient(SocketIOClient):
+class BinaryClient(SocketIOPeer):
     """The same with an attachment, whose place has to be found."""
 
     def send(self, event: str, payload: str) -> None:
@@ -273,10 +273,10 @@ class PollingClient:
         """Nothing is open."""
 
 
-CLIENTS: Mapping[str, type[JSONClient] | type[SocketIOClient] | type[PollingClient]] = {
+CLIENTS: Mapping[str, type[JSONClient] | type[SocketIOPeer] | type[PollingClient]] = {
     "json": JSONClient,
     "flat": FlatClient,
-    "socketio": SocketIOClient,
+    "socketio": SocketIOPeer,
     "binary": BinaryClient,
     "polling": PollingClient,
 }

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp
 
-from tests.servers import Implementation, LiveServer, Serve, running
-from tests.wire.node_client import Node, node_process
+from tests.support.node_client import Node, node_process
+from tests.support.servers import Implementation, LiveServer, Serve, running
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -77,7 +77,7 @@ def _leaves_the_server_open(item: pytest.Function) -> bool:
 async def serve(pytestconfig: pytest.Config) -> AsyncIterator[Serve]:
     """Run ASGI apps in real servers on ports of their own; all are stopped when the test ends.
 
-    `server = await serve(app)`, then `server.url`. See `tests.servers.Serve` for the options.
+    `server = await serve(app)`, then `server.url`. See `tests.support.servers.Serve` for the options.
     """
     async with AsyncExitStack() as stack:
 

@@ -10,9 +10,9 @@ from types import ModuleType
 
 import pytest
 
-from tests.servers import Serve
+from tests.support.paths import ROOT
+from tests.support.servers import Serve
 
-ROOT = Path(__file__).parent.parent
 PAGES = [
     page
     for page in sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")})

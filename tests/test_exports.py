@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import asgi_realtime
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parent.parent
 SOURCE = (ROOT / "asgi_realtime" / "__init__.py").read_text(encoding="utf-8")
 REFERENCE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]

@@ -9,83 +9,30 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parent.parent / "asgi_realtime"
+from tests.support.paths import PACKAGE
 
 FLOORS = (
-    {
-        *(
-            "close_codes",
-            "contention",
-            "errors",
-            "field_types",
-            "host_calls",
-            "event_names",
-            "ids",
-            "keys",
-            "lent_thread",
-            "limits",
-            "loop_calls",
-            "messages",
-            "metrics",
-            "origin_patterns",
-            "rfc6455",
-            "settings",
-            "stand_in",
-            "tasks",
-            "text",
-            "trusted_proxies",
-        ),
-        *("threads", "timestamps", "turns"),
-    },
-    {
-        "annotation_metadata",
-        "annotations",
-        "auth",
-        "budgets",
-        "catalogue",
-        "claims",
-        "event_rates",
-        "fail_fast",
-        "frame_transport",
-        "http_errors",
-        "json_text",
-        "jwks",
-        "jwks_fetch",
-        "model_dumps",
-        "origins",
-        "refusal_log",
-        "plain_values",
-        "revocations",
-        "sinks",
-        "typed_dicts",
-        "validation",
-        "validation_errors",
-    },
-    {"broker", "presence"},
-    {
-        *("batch", "connection", "entries", "frame_writing", "hub", "inbox", "json_dialect", "outbox", "recipients"),
-        *("refresh", "rooms", "stock_hypercorn", "stock_reading", "stock_uvicorn", "writer"),
-    },
-    {"broadcaster", "faces", "sync_broadcaster", "sync_connection"},
-    {"gateways"},
-    {"engineio", "socketio", "websocket"},
-    {"failed_start", "mounting", "realtime", "shutdown"},
-    {
-        "middleware",
-        "wsgi",
-        "uvicorn",
-        "cors",
-        "inflation",
-        "lifespan",
-        "testing",
-        "typescript",
-        "cli",
-        "socketio.asgi_app",
-        "__main__",
-        "",
-    },
+    ("values", "errors", "limits", "metrics", "payloads", "runtime"),
+    ("auth", "protocols", "settings"),
+    ("broker", "outbound", "presence"),
+    ("connection", "hub"),
+    ("broadcasting", "handlers"),
+    ("gateways", "systems"),
+    ("transports",),
+    ("realtime", "startup"),
+    ("", "__main__", "cli", "middleware", "schema", "socketio", "testing", "uvicorn", "wsgi"),
 )
-"""Names below the package, each with what lies below it; "" is the package itself."""
+"""Folders and files directly below the package; "" is the package itself."""
+FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
+
+CYCLES = frozenset(
+    {
+        ("broadcasting.broadcaster", "broadcasting.sync_broadcaster"),
+        ("socketio.admin", "socketio.manager", "socketio.server", "socketio.server_gateway"),
+        ("uvicorn.conversation", "uvicorn.protocol"),
+    }
+)
+"""Circles of imports that only type checkers follow."""
 
 
 def modules() -> dict[str, Path]:
@@ -100,32 +47,10 @@ def modules() -> dict[str, Path]:
 MODULES = modules()
 
 
-def floor_of(module: str) -> int:
-    """The floor of the longest name that is listed.
-
-    Raises:
-        LookupError: for a module that belongs to none.
-    """
-    name = module
-    while True:
-        for number, names in enumerate(FLOORS):
-            if name in names and (name or not module):
-                return number
-        if not name:
-            raise LookupError(f"{module} belongs to no floor: put it on one, here and in the design")
-        name = name.rpartition(".")[0]
-
-
-def imports(module: str, *, inside_functions: bool) -> Iterator[str]:
-    """The modules of the package that a module imports when it runs, types aside."""
-    pending: list[ast.AST] = [ast.parse(MODULES[module].read_text(encoding="utf-8"))]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-            pending.extend(node.orelse)
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not inside_functions:
-            continue
-        elif isinstance(node, ast.Import):
+def imports(module: str) -> Iterator[str]:
+    """The modules of the package that a module imports: when it is loaded, within a function, or for its types."""
+    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
             yield from (below(alias.name) for alias in node.names if alias.name.split(".")[0] == PACKAGE.name)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{module}: imports are absolute"
@@ -133,8 +58,6 @@ def imports(module: str, *, inside_functions: bool) -> Iterator[str]:
                 for alias in node.names:
                     inner = below(f"{node.module}.{alias.name}")
                     yield inner if inner in MODULES else below(node.module)
-        else:
-            pending.extend(ast.iter_child_nodes(node))
 
 
 def below(name: str) -> str:
@@ -142,18 +65,49 @@ def below(name: str) -> str:
     return name.partition(".")[2]
 
 
+def top(module: str) -> str:
+    """The folder or file directly below the package that a module lies in."""
+    return module.partition(".")[0]
+
+
+IMPORTS: Mapping[str, frozenset[str]] = {module: frozenset(imports(module)) - {module} for module in MODULES}
+
+
 @pytest.mark.parametrize("module", sorted(MODULES))
 def test_a_module_imports_from_its_own_floor_or_a_lower_one(module: str) -> None:
-    upward = [other for other in imports(module, inside_functions=True) if floor_of(other) > floor_of(module)]
-    assert not upward, f"{module} is on floor {floor_of(module)}"
+    own = FLOOR[top(module)]
+    assert not {other for other in IMPORTS[module] if FLOOR[top(other)] > own}, f"{module} is on floor {own}"
 
 
-def test_no_module_is_listed_that_does_not_exist() -> None:
-    assert {name for names in FLOORS for name in names} <= set(MODULES)
+def test_every_folder_has_a_floor_and_every_floor_its_folders() -> None:
+    assert {top(module) for module in MODULES} == set(FLOOR)
+
+
+@pytest.mark.parametrize("module", sorted(module for module in MODULES if top(module) == "protocols"))
+def test_protocols_know_nothing_but_values(module: str) -> None:
+    assert not {other for other in IMPORTS[module] if top(other) != "protocols" and FLOOR[top(other)] > 0}
+
+
+@pytest.mark.parametrize(
+    ("user", "used"),
+    [("transports.json_websocket", "transports.engineio"), ("values", "protocols"), ("hub", "transports")],
+)
+def test_these_know_nothing_of_each_other(user: str, used: str) -> None:
+    users = [module for module in MODULES if module == user or module.startswith(f"{user}.")]
+    assert users
+    assert not {other for module in users for other in IMPORTS[module] if f"{other}.".startswith(f"{used}.")}
 
 
 def test_imports_make_no_circle() -> None:
-    graph: Mapping[str, set[str]] = {module: set(imports(module, inside_functions=False)) for module in MODULES}
+    known = {frozenset(circle) for circle in CYCLES}
+    graph = {
+        module: {
+            other
+            for other in others
+            if other and not any({module, other} <= circle for circle in known)  # the package itself re-exports
+        }
+        for module, others in IMPORTS.items()
+    }
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:

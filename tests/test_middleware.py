@@ -33,7 +33,7 @@ from asgi_realtime import (
     WebSocketGateway,
     get_broadcaster,
 )
-from tests.servers import IMPLEMENTATIONS, Implementation, Serve
+from tests.support.servers import IMPLEMENTATIONS, Implementation, Serve
 
 OURS, THEIRS, FOREIGN = "https://ours.example", "https://theirs.example", "https://foreign.example"
 SETTINGS = Settings(jwt_secret="a secret for tests that is long enough", cors_origins=(OURS,))
@@ -73,12 +73,12 @@ def make_fastapi() -> FastAPI:
 
     @app.get("/stream")
     async def stream() -> StreamingResponse:
-        async def parts() -> AsyncIterator[bytes]:
+        async def context() -> AsyncIterator[bytes]:
             for number in range(5):
                 yield b"%d" % number
                 await asyncio.sleep(0)
 
-        return StreamingResponse(parts(), headers={"vary": "Accept"})
+        return StreamingResponse(context(), headers={"vary": "Accept"})
 
     @app.post("/size")
     async def size(request: Request) -> int:

@@ -11,8 +11,9 @@ import pytest
 from asgi_realtime import ChatGateway, EventsGateway, InfraGateway, JobsGateway, MewGateway
 from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.gateways.declarations import declarations
+from tests.support.paths import DOCS
 
-PAGE = Path(__file__).parent.parent / "docs" / "protocols.md"
+PAGE = DOCS / "protocols.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 SECTIONS = {
     title: body

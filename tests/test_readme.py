@@ -7,7 +7,6 @@ import dataclasses
 import os
 import re
 import sys
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -15,12 +14,12 @@ import httpx
 import pytest
 
 from asgi_realtime import Limits, Settings
-from asgi_realtime.auth import create_token
+from asgi_realtime.auth.create_token import create_token
 from asgi_realtime.settings import variable
-from tests.servers import Serve
+from tests.support.paths import ROOT, WIRE
+from tests.support.servers import Serve
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-WIRE = Path(__file__).parent / "wire"
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 SECRET = "a secret of at least thirty-two bytes"
 
 

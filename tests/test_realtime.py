@@ -25,12 +25,12 @@ from asgi_realtime import (
     WebSocketGateway,
     on,
 )
-from asgi_realtime.auth import create_token
-from asgi_realtime.messages import Identity
-from tests.raw_client import raw_client
-from tests.recording import RecordingTransport
-from tests.servers import Serve
-from tests.waiting import until
+from asgi_realtime.auth.create_token import create_token
+from asgi_realtime.values.identity import Identity
+from tests.support.raw_client import raw_client
+from tests.support.recording import RecordingTransport
+from tests.support.servers import Serve
+from tests.support.waiting import until
 
 SETTINGS = Settings(jwt_secret="a secret for tests that is long enough", presence_grace=0.0, drain_timeout=0.5)
 

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from asgi_realtime.auth.keys import HMAC_ALGORITHMS, KEY_PAIR_ALGORITHMS, RSA_ALGORITHMS
 from asgi_realtime.errors import ConfigurationError
-from asgi_realtime.keys import HMAC_ALGORITHMS, KEY_PAIR_ALGORITHMS, RSA_ALGORITHMS
 from asgi_realtime.limits import Limits
 from asgi_realtime.settings import Settings, variable
 

@@ -29,12 +29,12 @@ from asgi_realtime import (
     get_broadcaster,
     get_mew_broadcaster,
 )
-from asgi_realtime.auth import create_token
-from asgi_realtime.mounting import Mountable
+from asgi_realtime.auth.create_token import create_token
 from asgi_realtime.socketio import ASGIApp as SocketIOApp
+from asgi_realtime.startup.mounting import Mountable
 from asgi_realtime.testing import RealtimeTestClient
-from tests.raw_client import raw_client
-from tests.servers import IMPLEMENTATIONS, Implementation, LiveServer, Serve
+from tests.support.raw_client import raw_client
+from tests.support.servers import IMPLEMENTATIONS, Implementation, LiveServer, Serve
 
 SETTINGS = Settings(jwt_secret="a secret for tests that is long enough")
 LIBRARY = Settings(jwt_secret="a secret for tests that is long enough", socketio_path="/library/socket.io")

@@ -1,6 +1,6 @@
 """Brokers: what carries publications and commands between processes, and keeps history."""
 
-from asgi_realtime.broker.base import Broker, Receiver
+from asgi_realtime.broker.base import Broker, BrokerReceiver
 from asgi_realtime.broker.memory import MemoryBroker
 
-__all__ = ["Broker", "MemoryBroker", "Receiver"]
+__all__ = ["Broker", "MemoryBroker", "BrokerReceiver"]

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Collection
 from typing import Protocol
 
-from asgi_realtime.messages import Command, GatewayName, Position, Publication, Receipt, RoomName, UserId
+from asgi_realtime.values.commands import Command
+from asgi_realtime.values.ids import GatewayName, RoomName, UserId
+from asgi_realtime.values.publications import Position, Publication, Receipt
 
 
-class Receiver(Protocol):
+class BrokerReceiver(Protocol):
     """This process's side: what a broker hands things to, in order, on the event loop."""
 
     def deliver(self, publication: Publication) -> int:
@@ -25,7 +27,7 @@ class Broker(Protocol):
     the publication is in history by then, and publishing it again would double it.
     """
 
-    async def start(self, receiver: Receiver) -> None:
+    async def start(self, receiver: BrokerReceiver) -> None:
         """Begin to deliver to `receiver`."""
 
     async def stop(self) -> None:

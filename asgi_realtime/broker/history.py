@@ -11,7 +11,8 @@ from typing import TypeAlias
 import msgspec
 
 from asgi_realtime.errors import PositionLost
-from asgi_realtime.messages import GatewayName, Position, Publication, Target, ToAll, ToRoom, ToUsers
+from asgi_realtime.values.ids import GatewayName
+from asgi_realtime.values.publications import Position, Publication, Target, ToAll, ToRoom, ToUsers
 
 LogKey: TypeAlias = tuple[GatewayName, type[Target], str]
 """A gateway and one of its rooms, users (personal rooms), or all: three key spaces that cannot meet."""
@@ -54,7 +55,7 @@ class History:
         self._bytes = 0
         self._logs: dict[LogKey, _Log] = {}
         # Age and the byte limit both take the oldest of all: this is their order.
-        self._entries: OrderedDict[int, _Entry] = OrderedDict()
+        self._pending_joins: OrderedDict[int, _Entry] = OrderedDict()
         self._forgotten = 0
 
     @property
@@ -69,7 +70,7 @@ class History:
 
     def __len__(self) -> int:
         """Publications kept."""
-        return len(self._entries)
+        return len(self._pending_joins)
 
     def _position(self, sequence: int) -> Position:
         return Position(f"{self._epoch}-{sequence}")
@@ -86,7 +87,7 @@ class History:
         return publication
 
     def _keep(self, entry: _Entry) -> None:
-        self._entries[entry.sequence] = entry
+        self._pending_joins[entry.sequence] = entry
         self._bytes += entry.size
         for key in tuple(entry.logs):
             log = self._logs.get(key)
@@ -132,8 +133,8 @@ class History:
 
     def trim(self, now: float) -> None:
         """Let go of what is too old, and of the oldest while the total is over its limit."""
-        while self._entries:
-            oldest = next(iter(self._entries.values()))
+        while self._pending_joins:
+            oldest = next(iter(self._pending_joins.values()))
             if oldest.expires > now and self._bytes <= self._limit:
                 break
             for key in tuple(oldest.logs):
@@ -148,7 +149,7 @@ class History:
             self._forgotten = max(self._forgotten, log.trimmed)
         entry.logs.remove(key)
         if not entry.logs:
-            del self._entries[entry.sequence]
+            del self._pending_joins[entry.sequence]
             self._bytes -= entry.size
 
     def _parse(self, position: Position) -> int:

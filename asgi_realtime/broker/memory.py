@@ -8,21 +8,12 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Collection
 
-from asgi_realtime.broker.base import Receiver
+from asgi_realtime.broker.base import BrokerReceiver
 from asgi_realtime.broker.history import History, LogKey
 from asgi_realtime.errors import BrokerUnavailable
-from asgi_realtime.messages import (
-    Command,
-    GatewayName,
-    Position,
-    Publication,
-    Receipt,
-    RoomName,
-    ToAll,
-    ToRoom,
-    ToUsers,
-    UserId,
-)
+from asgi_realtime.values.commands import Command
+from asgi_realtime.values.ids import GatewayName, RoomName, UserId
+from asgi_realtime.values.publications import Position, Publication, Receipt, ToAll, ToRoom, ToUsers
 
 logger = logging.getLogger("asgi_realtime")
 
@@ -52,11 +43,11 @@ class MemoryBroker:
         self._history = History(size=history_size, ttl=history_ttl, limit=history_bytes)
         self._receipts = _Receipts(limit=keys, ttl=history_ttl)
         self._clock = clock
-        self._receiver: Receiver | None = None
+        self._receiver: BrokerReceiver | None = None
         self._steps: deque[Callable[[], None]] = deque()
         self._stepping = False
 
-    async def start(self, receiver: Receiver) -> None:
+    async def start(self, receiver: BrokerReceiver) -> None:
         """Begin to deliver to `receiver`."""
         self._receiver = receiver
 
@@ -123,7 +114,7 @@ class MemoryBroker:
         """The newest publication of an event to a room; see `Broker.latest`."""
         return self._history.latest((gateway, ToRoom, room), event, since, self._clock())
 
-    def _running(self) -> Receiver:
+    def _running(self) -> BrokerReceiver:
         if self._receiver is None:
             raise BrokerUnavailable("the application has not started yet, or has stopped")
         return self._receiver
@@ -164,7 +155,7 @@ class _Receipts:
             self._kept.popitem(last=False)
 
 
-def _deliver(receiver: Receiver, publication: Publication) -> Receipt:
+def _deliver(receiver: BrokerReceiver, publication: Publication) -> Receipt:
     try:
         delivered = receiver.deliver(publication)
     except Exception:

@@ -15,33 +15,30 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 import msgspec
 
-from asgi_realtime.auth import Authenticator
-from asgi_realtime.broadcaster import Broadcaster
-from asgi_realtime.budgets import Budget
-from asgi_realtime.catalogue import EventDeclaration, check_payloads, down
-from asgi_realtime.connection import Connection, Dialect, Transport
+from asgi_realtime.auth.authenticators import Authenticator
+from asgi_realtime.auth.origins import OriginPolicy
+from asgi_realtime.auth.refusal_log import FOREIGN_ORIGIN
+from asgi_realtime.broadcasting.broadcaster import Broadcaster
+from asgi_realtime.connection.connection import Connection, Transport
 from asgi_realtime.errors import ConfigurationError, Disconnect, Forbidden, Refusal, Unauthorized
+from asgi_realtime.gateways.context import GatewayContext
+from asgi_realtime.gateways.dispatcher import Dispatcher, ends_this_task
 from asgi_realtime.gateways.expiry import Expiry
-from asgi_realtime.gateways.handlers import check_event
-from asgi_realtime.gateways.parts import Parts
-from asgi_realtime.gateways.receiver import Receiver, ends_this_task
-from asgi_realtime.gateways.replies import Complaint, Refused
+from asgi_realtime.gateways.replies import Complaint, Rejection
 from asgi_realtime.gateways.reserved_names import check_names
-from asgi_realtime.host_calls import HostCall, check_super, check_waits, host_call
-from asgi_realtime.inbox import Inbox
+from asgi_realtime.handlers.event_declarations import EventDeclaration, check_payloads, down
+from asgi_realtime.handlers.event_handlers import check_event
 from asgi_realtime.limits import TOO_MANY_ATTEMPTS, Limits
-from asgi_realtime.messages import (
-    ConnectionId,
-    Frame,
-    Handshake,
-    Identity,
-    Publication,
-    RoomName,
-    UserId,
-)
-from asgi_realtime.origins import OriginPolicy
-from asgi_realtime.refusal_log import FOREIGN_ORIGIN
+from asgi_realtime.protocols.dialect import Dialect
+from asgi_realtime.protocols.frame import Frame
+from asgi_realtime.runtime.budgets import Budget
+from asgi_realtime.runtime.host_calls import HostCall, check_super, check_waits, host_call
+from asgi_realtime.runtime.inbox import Inbox
 from asgi_realtime.settings import Settings
+from asgi_realtime.values.handshake import Handshake
+from asgi_realtime.values.identity import Identity
+from asgi_realtime.values.ids import ConnectionId, RoomName, UserId
+from asgi_realtime.values.publications import Publication
 
 logger = logging.getLogger("asgi_realtime")
 
@@ -69,7 +66,7 @@ class ClientTransport(Transport, Protocol):
         """
 
 
-class Gateway(Receiver):
+class Gateway(Dispatcher):
     """The base of `SocketIOGateway` and `WebSocketGateway`."""
 
     events: ClassVar[Sequence[EventDeclaration]] = (
@@ -78,7 +75,7 @@ class Gateway(Receiver):
     """What the gateway sends, and what no handler's signature describes. Subclasses add theirs."""
     omitted: ClassVar[Collection[str]] = ()
     """Inherited events that it does not send."""
-    refusal: ClassVar[Any] = Refused
+    refusal: ClassVar[Any] = Rejection
     """What an acknowledgement looks like when the server refuses."""
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -96,7 +93,7 @@ class Gateway(Receiver):
             )
         self._authenticator = authenticator
         self._limits = limits
-        self._parts: Parts | None = None
+        self._context: GatewayContext | None = None
         self._broadcaster: Broadcaster
         self._authenticate: HostCall
         self._hooks: Mapping[str, HostCall]
@@ -147,7 +144,7 @@ class Gateway(Receiver):
 
     # What subclasses in this package define
 
-    def default_authenticator(self, parts: Parts) -> Authenticator:
+    def default_authenticator(self, context: GatewayContext) -> Authenticator:
         """Who may connect when the host named no authenticator."""
         raise TypeError(f"{type(self).__name__} is abstract: subclass SocketIOGateway or WebSocketGateway")
 
@@ -162,26 +159,26 @@ class Gateway(Receiver):
     # What the composition root calls
 
     @property
-    def parts(self) -> Parts:
+    def context(self) -> GatewayContext:
         """What this gateway works with, once it is mounted."""
         try:
-            parts = self._parts
+            context = self._context
         except AttributeError:
-            parts = None
-        if parts is None:
+            context = None
+        if context is None:
             raise self._not_there()
-        return parts
+        return context
 
     @property
-    def mounted(self) -> Parts | None:
+    def mounted(self) -> GatewayContext | None:
         """What this gateway works with; None: it is not mounted yet."""
-        return self._parts
+        return self._context
 
     @property
     def limits(self) -> Limits:
         """This gateway's own limits, or those of the settings."""
-        parts = self.parts
-        return self._limits or parts.settings.limits
+        context = self.context
+        return self._limits or context.settings.limits
 
     @property
     def origins(self) -> OriginPolicy:
@@ -191,27 +188,27 @@ class Gateway(Receiver):
         except AttributeError:
             raise self._not_there() from None
 
-    def bind(self, parts: Parts, dialect: Dialect) -> None:
+    def bind(self, context: GatewayContext, dialect: Dialect) -> None:
         """Mount this gateway. Handlers' signatures and the authenticator's settings are checked here."""
         self._check_declarations(dialect)
-        self._parts = parts
+        self._context = context
         self._dialect = dialect
         self._hooks = hooks = self._read_hooks()
         has_service = type(self).rooms_of is not Gateway.rooms_of
         chooses = type(self).choose_recipients is not Gateway.choose_recipients
-        parts.hub.mount(
+        context.hub.mount(
             self.name,
             dialect,
             self.limits,
             hooks["rooms_of"] if has_service else None,
             self.choose_recipients if chooses else None,
         )
-        self._origins = parts.origins.with_extra(*self.extra_origins(parts.settings))
-        self._broadcaster = parts.broadcaster.of(self.name)
-        authenticator = self._authenticator or self.default_authenticator(parts)
+        self._origins = context.origins.with_extra(*self.extra_origins(context.settings))
+        self._broadcaster = context.broadcaster.of(self.name)
+        authenticator = self._authenticator or self.default_authenticator(context)
         self._authenticate = host_call(authenticator, f"{type(self).__name__}: authenticator", ("handshake",))
         limits = self.limits
-        self._attempts = Budget("attempts", limits.attempt_rate, limits.attempt_burst, parts.metrics)
+        self._attempts = Budget("attempts", limits.attempt_rate, limits.attempt_burst, context.metrics)
         self.prepare(limits, self._broadcaster)
 
     def _check_declarations(self, dialect: Dialect) -> None:
@@ -245,18 +242,18 @@ class Gateway(Receiver):
         Raises:
             Refusal: to be told to the client.
         """
-        parts = self.parts
+        context = self.context
         try:
             handshake = self._check_origin(handshake)
             async with asyncio.timeout(self.limits.handler_timeout):
                 connection = await self._let_in(handshake, transport)
         except Refusal as refusal:
-            parts.metrics.count("refused_connections_total", gateway=self.name)
+            context.metrics.count("refused_connections_total", gateway=self.name)
             self._log_refusal(refusal, handshake)
             raise
         except Disconnect as disconnect:
-            parts.metrics.count("refused_connections_total", gateway=self.name)
-            parts.refusals.refused(self.name, f"the application closed it with {disconnect.code}")
+            context.metrics.count("refused_connections_total", gateway=self.name)
+            context.refusals.refused(self.name, f"the application closed it with {disconnect.code}")
             raise Refusal.ended(disconnect.code, disconnect.reason) from None
         except (Exception, asyncio.CancelledError) as error:
             if ends_this_task(error):
@@ -290,7 +287,7 @@ class Gateway(Receiver):
         return identity
 
     def _log_refusal(self, refusal: Refusal, handshake: Handshake) -> None:
-        refusals = self.parts.refusals
+        refusals = self.context.refusals
         if refusal.log_reason == FOREIGN_ORIGIN:
             refusals.origin(self.name, handshake.origin, handshake.headers.get("host"))
         elif refusal.reply_code != "INTERNAL":  # that was logged as the failure it is
@@ -314,28 +311,28 @@ class Gateway(Receiver):
             handshake=handshake,
             dialect=self.dialect,
             transport=transport,
-            hub=self.parts.hub,
-            inbox=Inbox(self.parts.tasks, self.limits),
+            hub=self.context.hub,
+            inbox=Inbox(self.context.tasks, self.limits),
             held_bytes=self.limits.outbox_bytes,
         )
 
     async def _prepare(self, connection: Connection, transport: ClientTransport) -> None:
-        parts = self.parts
+        context = self.context
         connection.hold()
-        parts.hub.add(connection)
+        context.hub.add(connection)
         counted = False
         try:
             await self._hooks["on_connect"](connection)
             self._refuse_ended(connection)
             counted = True
-            first = await parts.presence.join(self.name, connection.identity.user_id, connection.id)
+            first = await context.presence.join(self.name, connection.identity.user_id, connection.id)
             self._refuse_ended(connection)
             answer = transport.accept(connection)
         except BaseException:
             connection.shut()
-            parts.hub.remove(connection)
+            context.hub.remove(connection)
             if counted:
-                await parts.presence.leave(self.name, connection.identity.user_id, connection.id)
+                await context.presence.leave(self.name, connection.identity.user_id, connection.id)
             raise
         self._watch_expiry(connection)
         connection.handshake = connection.handshake.without_credentials()
@@ -346,7 +343,7 @@ class Gateway(Receiver):
     def _refuse_ended(self, connection: Connection) -> None:
         """Refuse a client that was ended while it was being prepared: with the code and reason of that."""
         if connection.ended is not None:
-            if self.parts.revocations.is_revoked(connection.identity):
+            if self.context.revocations.is_revoked(connection.identity):
                 raise Unauthorized(log_reason="the token is revoked")
             raise Refusal.ended(*connection.ended)
 
@@ -357,17 +354,17 @@ class Gateway(Receiver):
         if ended_here:
             # Whoever was put out has no say any more; who left has what was sent before leaving.
             connection.inbox.clear()
-        self.parts.hub.remove(connection)
-        self.parts.metrics.count("closed_total", gateway=self.name, reason=reason)
+        self.context.hub.remove(connection)
+        self.context.metrics.count("closed_total", gateway=self.name, reason=reason)
         connection.inbox.submit(functools.partial(self._farewell, connection, reason))
 
     def offline(self, user_id: UserId) -> None:
         """A user is offline, cluster-wide; called by one process."""
-        self.parts.tasks.spawn(self._guard("on_offline", self._hooks["on_offline"], user_id), name="on_offline")
+        self.context.tasks.spawn(self._guard("on_offline", self._hooks["on_offline"], user_id), name="on_offline")
 
     async def _farewell(self, connection: Connection, reason: str) -> None:
         # First, because the host's hook may be slow: who is online does not depend on it.
-        await self.parts.presence.leave(self.name, connection.identity.user_id, connection.id)
+        await self.context.presence.leave(self.name, connection.identity.user_id, connection.id)
         await self._guard("on_disconnect", self._hooks["on_disconnect"], connection, reason)
 
     async def _guard(self, name: str, hook: HostCall, *arguments: Any) -> None:
@@ -408,4 +405,4 @@ class Gateway(Receiver):
 
     def _watch_expiry(self, connection: Connection) -> None:
         if connection.identity.expires_at is not None:
-            self.parts.wheel.schedule(asyncio.get_running_loop().time(), Expiry(connection))
+            self.context.wheel.schedule(asyncio.get_running_loop().time(), Expiry(connection))

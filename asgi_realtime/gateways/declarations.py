@@ -7,9 +7,9 @@ from collections.abc import Callable
 from types import GenericAlias
 from typing import Any
 
-from asgi_realtime.catalogue import EventDeclaration
 from asgi_realtime.gateways.base import Gateway
-from asgi_realtime.gateways.handlers import declared, payload_types
+from asgi_realtime.handlers.event_declarations import EventDeclaration
+from asgi_realtime.handlers.event_handlers import declared, payload_types
 
 
 def declarations(gateway: Gateway | type[Gateway]) -> tuple[EventDeclaration, ...]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 import weakref
 
-from asgi_realtime.connection import Connection
-from asgi_realtime.messages import Identity
+from asgi_realtime.connection.connection import Connection
+from asgi_realtime.values.identity import Identity
 
 _EXPIRY_CHECK = 60.0
 """Seconds after which an expiry is looked at again: a connection that ended is not remembered for longer."""

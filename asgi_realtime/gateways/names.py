@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asgi_realtime.errors import ConfigurationError
-from asgi_realtime.text import is_whole
+from asgi_realtime.values.text import is_whole
 
 
 def check_name(name: object, where: str) -> None:

@@ -19,7 +19,7 @@ class Success(msgspec.Struct, frozen=True, kw_only=True):
     success: Literal[True] = True
 
 
-class Refused(msgspec.Struct, frozen=True, kw_only=True):
+class Rejection(msgspec.Struct, frozen=True, kw_only=True):
     """What an acknowledgement says when the server refuses."""
 
     success: Literal[False] = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from asgi_realtime.errors import ConfigurationError
-from asgi_realtime.gateways.handlers import events_of
+from asgi_realtime.handlers.event_handlers import events_of
 
 HOOKS = ("on_start", "on_connect", "on_disconnect", "on_online", "on_offline")
 OVERRIDABLE = frozenset(

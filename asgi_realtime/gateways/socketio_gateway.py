@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from asgi_realtime.auth import Authenticator, JWTAuthenticator, from_auth, from_bearer
-from asgi_realtime.connection import Connection
+from asgi_realtime.auth.authenticators import Authenticator, JWTAuthenticator
+from asgi_realtime.auth.token_sources import from_auth, from_bearer
+from asgi_realtime.connection.connection import Connection
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.gateways.base import Gateway
-from asgi_realtime.gateways.handlers import on
+from asgi_realtime.gateways.context import GatewayContext
 from asgi_realtime.gateways.names import check_name
-from asgi_realtime.gateways.parts import Parts
 from asgi_realtime.gateways.replies import NewToken, Success
+from asgi_realtime.handlers.event_handlers import on
 from asgi_realtime.limits import Limits
 
 
@@ -36,9 +37,9 @@ class SocketIOGateway(Gateway):
         """Itself for its own namespace. What mounts many namespaces at once answers for each."""
         return self if namespace == self.name else None
 
-    def default_authenticator(self, parts: Parts) -> Authenticator:
+    def default_authenticator(self, context: GatewayContext) -> Authenticator:
         """A JWT in `auth.token`, or an `Authorization: Bearer` header."""
-        return JWTAuthenticator(parts.require_verifier(), [from_auth("token"), from_bearer()], parts.revocations)
+        return JWTAuthenticator(context.require_verifier(), [from_auth("token"), from_bearer()], context.revocations)
 
     @on("auth/refresh")
     async def _on_auth_refresh(self, new: NewToken, connection: Connection) -> Success:

@@ -11,9 +11,9 @@ from typing import ClassVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from asgi_realtime.auth import Authenticator, JWTAuthenticator, TokenSource, from_auth, from_bearer, from_query
-from asgi_realtime.catalogue import EventDeclaration, down, up
-from asgi_realtime.connection import Connection
+from asgi_realtime.auth.authenticators import Authenticator, JWTAuthenticator
+from asgi_realtime.auth.token_sources import TokenSource, from_auth, from_bearer, from_query
+from asgi_realtime.connection.connection import Connection
 from asgi_realtime.errors import (
     ConfigurationError,
     Forbidden,
@@ -24,14 +24,17 @@ from asgi_realtime.errors import (
     Unauthorized,
 )
 from asgi_realtime.gateways.base import Gateway
-from asgi_realtime.gateways.handlers import on
+from asgi_realtime.gateways.context import GatewayContext
+from asgi_realtime.gateways.dispatcher import Acknowledge
 from asgi_realtime.gateways.names import check_name
-from asgi_realtime.gateways.parts import Parts
-from asgi_realtime.gateways.receiver import Acknowledge
 from asgi_realtime.gateways.replies import Complaint, NewToken
-from asgi_realtime.json_dialect import JSONDialect
+from asgi_realtime.handlers.event_declarations import EventDeclaration, down, up
+from asgi_realtime.handlers.event_handlers import on
 from asgi_realtime.limits import Limits
-from asgi_realtime.messages import Frame, Handshake, Json
+from asgi_realtime.protocols.frame import Frame
+from asgi_realtime.protocols.json_dialect import JSONDialect
+from asgi_realtime.values.handshake import Handshake
+from asgi_realtime.values.json import Json
 
 _CLOSE_CODES = {"TOO_LARGE": 1009, "INTERNAL": 1013, "RATE_LIMITED": 1013}
 
@@ -138,12 +141,12 @@ class WebSocketGateway(Gateway):
             or "authorization" in handshake.headers
         )
 
-    def default_authenticator(self, parts: Parts) -> Authenticator:
+    def default_authenticator(self, context: GatewayContext) -> Authenticator:
         """A JWT in an `auth` frame, in the query, or in an `Authorization: Bearer` header."""
         sources: list[TokenSource] = [from_auth("token"), from_bearer()]
         if self._query_token:
             sources.insert(1, from_query("token"))
-        return JWTAuthenticator(parts.require_verifier(), sources, parts.revocations)
+        return JWTAuthenticator(context.require_verifier(), sources, context.revocations)
 
     @on("auth")
     async def _on_auth(self, new: NewToken, connection: Connection) -> None:

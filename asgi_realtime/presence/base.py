@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from asgi_realtime.messages import ConnectionId, GatewayName, UserId
+from asgi_realtime.values.ids import ConnectionId, GatewayName, UserId
 
 
 class Presence(Protocol):

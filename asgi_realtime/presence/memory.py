@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-from asgi_realtime.messages import ConnectionId, GatewayName, UserId
+from asgi_realtime.values.ids import ConnectionId, GatewayName, UserId
 
 
 class Timer(Protocol):

@@ -11,16 +11,17 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from asgi_realtime.catalogue import encode
-from asgi_realtime.connection import Connection
+from asgi_realtime.connection.connection import Connection
 from asgi_realtime.errors import InvalidMessage, PayloadTooLarge
-from asgi_realtime.messages import ConnectionId, GatewayName, Json, RoomName
+from asgi_realtime.payloads.encoding import encode
+from asgi_realtime.protocols.socketio.dialect import SocketIODialect
 from asgi_realtime.socketio.admin_auth import AdminAuth, AdminDoor
-from asgi_realtime.socketio.client import Member
-from asgi_realtime.socketio.dialect import SocketIODialect
 from asgi_realtime.socketio.exceptions import ConnectionRefusedError
 from asgi_realtime.socketio.observer import Observer
-from asgi_realtime.timestamps import iso
+from asgi_realtime.transports.socketio.peer import NamespaceTransport
+from asgi_realtime.values.ids import ConnectionId, GatewayName, RoomName
+from asgi_realtime.values.json import Json
+from asgi_realtime.values.timestamps import iso
 
 if TYPE_CHECKING:
     from asgi_realtime.socketio.server import SocketIOServer
@@ -190,7 +191,7 @@ class AdminUI(Observer):
 
     def _clients(self, namespace: str) -> Sequence[Connection]:
         gateway = self._server.gateway_for(namespace)
-        return () if gateway is None else gateway.parts.hub.rooms(GatewayName(namespace)).everybody
+        return () if gateway is None else gateway.context.hub.rooms(GatewayName(namespace)).everybody
 
     def _watch(self, connection: Connection) -> None:
         if _transport(connection).kind == "polling":
@@ -233,7 +234,7 @@ class AdminUI(Observer):
         for connection in self._among(namespace, among):
             if close:
                 member = connection.transport
-                assert isinstance(member, Member)
+                assert isinstance(member, NamespaceTransport)
                 member.close_transport(1008, "disconnected by an administrator")
             else:
                 await self._server.disconnect(connection.id, connection.gateway)
@@ -241,7 +242,7 @@ class AdminUI(Observer):
     def _among(self, namespace: Json, room: Json) -> Iterator[Connection]:
         gateway = self._server.gateway_for(_text(namespace, "namespace"))
         if gateway is not None:
-            rooms = gateway.parts.hub.rooms(gateway.name)
+            rooms = gateway.context.hub.rooms(gateway.name)
             yield from rooms.everybody if room is None else rooms.of_room(RoomName(_text(room, "room")))
 
 
@@ -276,8 +277,8 @@ def _describe(connection: Connection) -> Json:
     }
 
 
-def _transport(connection: Connection) -> Member:
-    assert isinstance(connection.transport, Member)
+def _transport(connection: Connection) -> NamespaceTransport:
+    assert isinstance(connection.transport, NamespaceTransport)
     return connection.transport
 
 

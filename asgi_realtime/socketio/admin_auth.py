@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Literal, TypeAlias
 
-from asgi_realtime.messages import Json
+from asgi_realtime.values.json import Json
 
 Credentials: TypeAlias = Mapping[str, str]
 AdminAuth: TypeAlias = Credentials | Sequence[Credentials] | Callable[[Json], bool | Awaitable[bool]] | Literal[False]

@@ -11,14 +11,14 @@ import starlette.types
 from starlette.responses import FileResponse, PlainTextResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from asgi_realtime.engineio.requests import redact_query
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.middleware import RealtimeMiddleware
-from asgi_realtime.mounting import check_app
+from asgi_realtime.runtime.asgi_scope import redact_query
 from asgi_realtime.settings import Settings
 from asgi_realtime.socketio.options import settings_with
 from asgi_realtime.socketio.server import SocketIOServer
 from asgi_realtime.socketio.static_files import Rule, StaticFiles
+from asgi_realtime.startup.mounting import check_app
 
 Hook: TypeAlias = Callable[[], Any]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlencode
 
-from asgi_realtime.messages import Handshake
+from asgi_realtime.values.handshake import Handshake
 
 
 def wsgi_environ(handshake: Handshake) -> dict[str, Any]:

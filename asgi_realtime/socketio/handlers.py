@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from typing import Any, Protocol, TypeAlias
 
 from asgi_realtime.errors import InvalidMessage
-from asgi_realtime.messages import Json
+from asgi_realtime.values.json import Json
 
 EventFunction: TypeAlias = Callable[..., Any]
 

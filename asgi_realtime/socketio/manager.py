@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from asgi_realtime.connection import Connection
-from asgi_realtime.socketio.client import Member
+from asgi_realtime.connection.connection import Connection
+from asgi_realtime.transports.socketio.peer import NamespaceTransport
 
 if TYPE_CHECKING:
     from asgi_realtime.socketio.server import SocketIOServer
@@ -67,7 +67,7 @@ class Manager:
         """The names of a namespace's rooms."""
         gateway = self._server.gateways.get(namespace)
         if gateway is not None:
-            yield from gateway.parts.hub.rooms(gateway.name).names
+            yield from gateway.context.hub.rooms(gateway.name).names
 
 
 class _NamespaceRooms(Mapping[str | None, Mapping[str, str]]):
@@ -93,5 +93,5 @@ class _NamespaceRooms(Mapping[str | None, Mapping[str, str]]):
 
 def _transport_id(connection: Connection) -> str:
     transport = connection.transport
-    assert isinstance(transport, Member)
+    assert isinstance(transport, NamespaceTransport)
     return transport.session_id

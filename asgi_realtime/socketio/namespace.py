@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import socketio
 
-from asgi_realtime.ids import Id
-from asgi_realtime.messages import Json
+from asgi_realtime.runtime.host_threads import run_in_thread
 from asgi_realtime.socketio.handlers import fitting, refuse_unfit
-from asgi_realtime.threads import run_in_thread
+from asgi_realtime.values.ids import Id
+from asgi_realtime.values.json import Json
 
 if TYPE_CHECKING:
     from asgi_realtime.socketio.server import SocketIOServer

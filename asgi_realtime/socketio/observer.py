@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from asgi_realtime.connection import Connection
-from asgi_realtime.messages import Json
+from asgi_realtime.connection.connection import Connection
+from asgi_realtime.values.json import Json
 
 
 class Observer:

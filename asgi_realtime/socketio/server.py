@@ -9,12 +9,10 @@ import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, Unpack, overload
 
-from asgi_realtime.connection import Connection
-from asgi_realtime.gateways.parts import Parts
-from asgi_realtime.ids import Id, id_text, id_texts
-from asgi_realtime.messages import GatewayName, Json, RoomName
-from asgi_realtime.socketio.client import Member
-from asgi_realtime.socketio.dialect import SocketIODialect
+from asgi_realtime.connection.connection import Connection
+from asgi_realtime.gateways.context import GatewayContext
+from asgi_realtime.protocols.socketio.dialect import SocketIODialect
+from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.socketio.exceptions import TimeoutError
 from asgi_realtime.socketio.handlers import Handlers, NamespaceObject
 from asgi_realtime.socketio.manager import Manager
@@ -22,7 +20,9 @@ from asgi_realtime.socketio.observer import Observer
 from asgi_realtime.socketio.options import Options, check_options, settings_with
 from asgi_realtime.socketio.reasons import Reason
 from asgi_realtime.socketio.server_gateway import ClientState, ServerGateway
-from asgi_realtime.tasks import Tasks
+from asgi_realtime.transports.socketio.peer import NamespaceTransport
+from asgi_realtime.values.ids import GatewayName, Id, RoomName, id_text, id_texts
+from asgi_realtime.values.json import Json
 
 if TYPE_CHECKING:
     from asgi_realtime.socketio.admin import AdminUI
@@ -79,7 +79,7 @@ class SocketIOServer:
         self.gateways: dict[str, ServerGateway] = {}
         """The namespaces that are open."""
         self._tasks = Tasks()
-        self._parts: Parts | None = None
+        self._context: GatewayContext | None = None
         self.manager = Manager(self)
         """Who is connected, and in which rooms."""
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -98,17 +98,17 @@ class SocketIOServer:
         return [GatewayName(name) for name in dict.fromkeys((*listed, *sorted(self.handlers.namespaces)))]
 
     @property
-    def mounted(self) -> Parts | None:
+    def mounted(self) -> GatewayContext | None:
         """What the server works with; None: it is not mounted yet."""
-        return self._parts
+        return self._context
 
-    def bind(self, parts: Parts) -> None:
+    def bind(self, context: GatewayContext) -> None:
         """Mount the server."""
-        if settings_with(parts.settings, self.options, None) != parts.settings:
+        if settings_with(context.settings, self.options, None) != context.settings:
             self.logger.warning(
                 "the Settings of RealtimeMiddleware are in force, not SocketIOServer's transport options"
             )
-        self._parts = parts
+        self._context = context
         self.gateways.clear()
         for name in self.names:
             self.gateway_for(name)
@@ -116,13 +116,13 @@ class SocketIOServer:
     def gateway_for(self, namespace: str) -> ServerGateway | None:
         """The gateway of a namespace that has handlers or is accepted anyway; made at the first use."""
         gateway = self.gateways.get(namespace)
-        if gateway is None and self._parts is not None and self._accepts(namespace, self._parts):
+        if gateway is None and self._context is not None and self._accepts(namespace, self._context):
             gateway = self.gateways[namespace] = ServerGateway(self, namespace)
-            gateway.bind(self._parts, SocketIODialect(namespace))
+            gateway.bind(self._context, SocketIODialect(namespace))
         return gateway
 
-    def _accepts(self, namespace: str, parts: Parts) -> bool:
-        if namespace in parts.hub.gateways:
+    def _accepts(self, namespace: str, context: GatewayContext) -> bool:
+        if namespace in context.hub.gateways:
             return False  # somebody else's
         if namespace in self.names:
             return True
@@ -213,7 +213,7 @@ class SocketIOServer:
         gateway = self.gateway_for(namespace or "/")
         if gateway is None:
             return  # nobody is there
-        gateway.parts.hub.check_thread()
+        gateway.context.hub.check_thread()
         args: list[Any] = list(data) if isinstance(data, tuple) else [] if data is None else [data]
         rooms = _listed(room, "room") if to is None or to == "" else _listed(to, "to")
         skipped = _listed(skip_sid, "skip_sid") or []
@@ -321,7 +321,7 @@ class SocketIOServer:
         gateway = self.gateways.get(namespace or "/")
         if gateway is not None:
             self.logger.info("room %s is closing [%s]", name, gateway.name)
-            members = gateway.parts.hub.rooms(gateway.name).of_room(RoomName(name))
+            members = gateway.context.hub.rooms(gateway.name).of_room(RoomName(name))
             await gateway.broadcaster.close_room(name)
             for watcher in self.watchers:
                 for connection in members:
@@ -374,7 +374,7 @@ class SocketIOServer:
             KeyError: if the client is not connected.
         """
         member = self._connected(sid, namespace).transport
-        assert isinstance(member, Member)
+        assert isinstance(member, NamespaceTransport)
         return member.kind
 
     def get_environ(self, sid: str, namespace: str | None = None) -> dict[str, Any] | None:
@@ -402,7 +402,7 @@ class SocketIOServer:
         self, target: Callable[..., Coroutine[Any, Any, T]], *args: Any, **kwargs: Any
     ) -> asyncio.Task[T]:
         """Run a coroutine function in the background until the server stops. A failure is logged."""
-        tasks = self._tasks if self._parts is None else self._parts.tasks
+        tasks = self._tasks if self._context is None else self._context.tasks
         return tasks.spawn(target(*args, **kwargs), name=f"background task {getattr(target, '__name__', '')}")
 
     async def sleep(self, seconds: float = 0) -> None:

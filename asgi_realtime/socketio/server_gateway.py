@@ -13,29 +13,23 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
-from asgi_realtime.catalogue import encode
-from asgi_realtime.connection import Connection, Dialect
+from asgi_realtime.connection.connection import Connection
 from asgi_realtime.errors import BrokerUnavailable, Disconnect, RateLimited, Refusal
-from asgi_realtime.gateways.parts import Parts
-from asgi_realtime.gateways.receiver import Acknowledge
+from asgi_realtime.gateways.context import GatewayContext
+from asgi_realtime.gateways.dispatcher import Acknowledge
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
-from asgi_realtime.messages import (
-    ConnectionId,
-    Handshake,
-    Identity,
-    Json,
-    Publication,
-    RoomName,
-    Target,
-    ToAll,
-    ToRoom,
-    UserId,
-)
-from asgi_realtime.socketio.client import Member
-from asgi_realtime.socketio.dialect import SocketIODialect
+from asgi_realtime.payloads.encoding import encode
+from asgi_realtime.protocols.dialect import Dialect
+from asgi_realtime.protocols.socketio.dialect import SocketIODialect
 from asgi_realtime.socketio.environ import wsgi_environ
 from asgi_realtime.socketio.exceptions import ConnectionRefusedError
 from asgi_realtime.socketio.handlers import NOT_HANDLED
+from asgi_realtime.transports.socketio.peer import NamespaceTransport
+from asgi_realtime.values.handshake import Handshake
+from asgi_realtime.values.identity import Identity
+from asgi_realtime.values.ids import ConnectionId, RoomName, UserId
+from asgi_realtime.values.json import Json
+from asgi_realtime.values.publications import Publication, Target, ToAll, ToRoom
 
 if TYPE_CHECKING:
     from asgi_realtime.socketio.server import SocketIOServer
@@ -68,15 +62,15 @@ class ServerGateway(SocketIOGateway):
         self._frames = SocketIODialect(namespace)
         self._leaving: dict[ConnectionId, Connection] = {}
 
-    def bind(self, parts: Parts, dialect: Dialect) -> None:
+    def bind(self, context: GatewayContext, dialect: Dialect) -> None:
         """Mount this namespace."""
-        limits = parts.settings.limits
+        limits = context.settings.limits
         self._limits = dataclasses.replace(limits, handler_timeout=max(limits.handler_timeout, HANDLER_TIMEOUT))
-        super().bind(parts, dialect)
+        super().bind(context, dialect)
 
     def connected(self, sid: str) -> Connection | None:
         """A client by its session id, as long as it is connected."""
-        return self.parts.hub.rooms(self.name).get(ConnectionId(sid))
+        return self.context.hub.rooms(self.name).get(ConnectionId(sid))
 
     def connection(self, sid: str) -> Connection | None:
         """A client by its session id, until its disconnect handler has returned."""
@@ -158,7 +152,7 @@ class ServerGateway(SocketIOGateway):
 
     def recipients(self, rooms: Sequence[str] | None, skipped: Collection[str]) -> list[Connection]:
         """The clients of this process in any of the rooms (None: all), each once."""
-        members = self.parts.hub.rooms(self.name)
+        members = self.context.hub.rooms(self.name)
         found = dict.fromkeys(
             connection for target in _targets(rooms) for connection in members.recipients(target).connections
         )
@@ -167,7 +161,7 @@ class ServerGateway(SocketIOGateway):
     async def emit(self, rooms: Sequence[str] | None, skipped: Sequence[str], event: str, args: Sequence[Any]) -> None:
         """Send an event to all in some rooms, each once; None: to all in the namespace."""
         event = self._frames.event_name(event)
-        members = self.parts.hub.rooms(self.name)
+        members = self.context.hub.rooms(self.name)
         if rooms is not None and len(rooms) == 1 and not skipped:
             inside = members.of_room(RoomName(rooms[0]))
             if len(inside) == 1 and str(inside[0].id) == rooms[0]:
@@ -192,7 +186,7 @@ class ServerGateway(SocketIOGateway):
 
     async def _publish(self, publication: Publication) -> None:
         try:
-            await self.parts.broadcaster.publish(publication)
+            await self.context.broadcaster.publish(publication)
         except BrokerUnavailable:
             if self._server.loop is not None:
                 raise
@@ -202,7 +196,7 @@ class ServerGateway(SocketIOGateway):
     def request(self, connection: Connection, event: str, args: Sequence[Any], callback: Callable[..., Any]) -> None:
         """Send an event to a client and hand its acknowledgement to `callback`."""
         member = connection.transport
-        assert isinstance(member, Member)
+        assert isinstance(member, NamespaceTransport)
         work = functools.partial(member.request, event, args, functools.partial(self._answered, callback))
         state: ClientState = connection.state
         if state.postponed is not None:
@@ -216,7 +210,7 @@ class ServerGateway(SocketIOGateway):
             if inspect.isawaitable(result):
                 await result
 
-        self.parts.tasks.spawn(call(), name=f"callback {getattr(callback, '__name__', '')}")
+        self.context.tasks.spawn(call(), name=f"callback {getattr(callback, '__name__', '')}")
 
 
 class _NotHandled(Refusal):

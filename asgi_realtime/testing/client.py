@@ -12,21 +12,20 @@ from urllib.parse import urlencode
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from asgi_realtime.auth import create_token
-from asgi_realtime.broadcaster import Broadcaster
-from asgi_realtime.connection import Connection
+from asgi_realtime.auth.create_token import create_token
+from asgi_realtime.broadcasting.broadcaster import Broadcaster
+from asgi_realtime.connection.connection import Connection
 from asgi_realtime.errors import ConfigurationError
-from asgi_realtime.ids import Id, id_text
-from asgi_realtime.messages import GatewayName, UserId
 from asgi_realtime.middleware import RealtimeMiddleware
 from asgi_realtime.realtime import Realtime
 from asgi_realtime.testing.frames import JSONSocket
-from asgi_realtime.testing.lifespan import Lifespan
+from asgi_realtime.testing.lifespan import LifespanRunner
 from asgi_realtime.testing.polling import PollingWire
 from asgi_realtime.testing.socket import Socket
 from asgi_realtime.testing.socketio import SocketIOSocket
 from asgi_realtime.testing.websocket import WebSocketWire
 from asgi_realtime.testing.wire import Transport
+from asgi_realtime.values.ids import GatewayName, Id, UserId, id_text
 
 if TYPE_CHECKING:
     import httpx
@@ -48,7 +47,7 @@ class RealtimeTestClient:
     def __init__(self, app: ASGIApp, *, timeout: float = 5.0) -> None:
         self._host = app
         self._timeout = timeout
-        self._lifespan = Lifespan(app)
+        self._lifespan = LifespanRunner(app)
         self._realtime: Realtime | None = None
         self._http: httpx.AsyncClient | None = None
         self._sockets: set[Socket] = set()

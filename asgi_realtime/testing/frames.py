@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from asgi_realtime.messages import Json
-from asgi_realtime.plain_values import to_builtins
+from asgi_realtime.payloads.plain_values import to_builtins
 from asgi_realtime.testing.mailbox import Event
 from asgi_realtime.testing.socket import ConnectionRefused, Socket
+from asgi_realtime.values.json import Json
 
 
 class JSONSocket(Socket):

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.types import ASGIApp, Message
 
 
-class Lifespan:
+class LifespanRunner:
     """Runs an application's lifespan in a task of its own. `state` is what it shares with requests."""
 
     def __init__(self, app: ASGIApp) -> None:

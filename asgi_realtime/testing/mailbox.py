@@ -7,8 +7,8 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar
 
-from asgi_realtime.messages import Json
 from asgi_realtime.testing.wire import Closed
+from asgi_realtime.values.json import Json
 
 T = TypeVar("T")
 Where: TypeAlias = Callable[[Any], bool]

@@ -9,13 +9,13 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Scope
 
-from asgi_realtime.testing.wire import ABNORMAL, NO_STATUS, Closed, Listener, Refused
+from asgi_realtime.testing.wire import ABNORMAL, NO_STATUS, Closed, WireListener, WireRefused
 
 
 class PollingWire:
     """Engine.IO long-polling: a GET that waits for packets, and POSTs that bring them."""
 
-    def __init__(self, app: ASGIApp, scope: Scope, listener: Listener) -> None:
+    def __init__(self, app: ASGIApp, scope: Scope, listener: WireListener) -> None:
         self._app = app
         self._scope = scope
         self._listener = listener
@@ -44,7 +44,7 @@ class PollingWire:
         status, body = await self._request("GET")
         if status != 200:
             self._polling.set()
-            raise Refused(status, body)
+            raise WireRefused(status, body)
         opening = body.decode().partition("\x1e")[0]
         self._scope["query_string"] += b"&sid=" + json.loads(opening[1:])["sid"].encode()
         self._take(body)

@@ -7,12 +7,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from asgi_realtime.messages import Json
 from asgi_realtime.testing.mailbox import Event, Mailbox, Where
-from asgi_realtime.testing.wire import ABNORMAL, Closed, Refused, Wire
+from asgi_realtime.testing.wire import ABNORMAL, Closed, Wire, WireRefused
+from asgi_realtime.values.json import Json
 
 if TYPE_CHECKING:
-    from asgi_realtime.connection import Connection
+    from asgi_realtime.connection.connection import Connection
 
 T = TypeVar("T")
 
@@ -157,7 +157,7 @@ class Socket(abc.ABC):
         try:
             async with asyncio.timeout(self._timeout):
                 await self.wire.open()
-        except Refused as refused:
+        except WireRefused as refused:
             raise ConnectionRefused(refused.body.decode("utf-8", "replace"), status=refused.status) from None
         except TimeoutError:
             raise AssertionError(f"the application did not answer within {self._timeout} s") from None

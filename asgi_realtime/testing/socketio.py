@@ -6,11 +6,11 @@ from typing import Any
 
 from socketio.packet import ACK, BINARY_ACK, BINARY_EVENT, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, Packet
 
-from asgi_realtime.messages import Json
-from asgi_realtime.plain_values import to_builtins
+from asgi_realtime.payloads.plain_values import to_builtins
 from asgi_realtime.testing.mailbox import Event
 from asgi_realtime.testing.socket import ConnectionRefused, Socket
 from asgi_realtime.testing.wire import ABNORMAL, NO_STATUS, Closed
+from asgi_realtime.values.json import Json
 
 
 class SocketIOSocket(Socket):

@@ -7,13 +7,13 @@ from collections import deque
 
 from starlette.types import ASGIApp, Message, Scope
 
-from asgi_realtime.testing.wire import ABNORMAL, Closed, Listener, Refused
+from asgi_realtime.testing.wire import ABNORMAL, Closed, WireListener, WireRefused
 
 
 class WebSocketWire:
     """A WebSocket on which the application is running."""
 
-    def __init__(self, app: ASGIApp, scope: Scope, listener: Listener) -> None:
+    def __init__(self, app: ASGIApp, scope: Scope, listener: WireListener) -> None:
         self._app = app
         self._scope = scope
         self._listener = listener
@@ -40,7 +40,7 @@ class WebSocketWire:
         self._task = asyncio.create_task(self._serve(), name=f"WebSocket under test: {self._scope['path']}")
         try:
             await self._answer
-        except Refused:
+        except WireRefused:
             await self._task
             raise
 
@@ -98,9 +98,9 @@ class WebSocketWire:
                 self._closed = Closed(message.get("code", 1000), message.get("reason") or "")
                 self._put({"type": "websocket.disconnect", "code": self._closed.code, "reason": self._closed.reason})
             case "websocket.close":
-                self._answer.set_exception(Refused(403, b""))
+                self._answer.set_exception(WireRefused(403, b""))
             case "websocket.http.response.start":
                 self._refusal_status = message["status"]
             case "websocket.http.response.body":
                 if not message.get("more_body", False):
-                    self._answer.set_exception(Refused(self._refusal_status, message.get("body", b"")))
+                    self._answer.set_exception(WireRefused(self._refusal_status, message.get("body", b"")))

@@ -18,7 +18,7 @@ class Closed(NamedTuple):
     reason: str = ""
 
 
-class Refused(Exception):
+class WireRefused(Exception):
     """The application refused the transport: an HTTP status and the response's body."""
 
     def __init__(self, status: int, body: bytes) -> None:
@@ -27,7 +27,7 @@ class Refused(Exception):
         self.body = body
 
 
-class Listener(Protocol):
+class WireListener(Protocol):
     """Who is told what happens on a wire."""
 
     def received(self, message: str | bytes) -> None:
@@ -48,7 +48,7 @@ class Wire(Protocol):
         """Return at a time when it is idle."""
 
     async def open(self) -> None:
-        """Connect. Raises `Refused`, or what the application raised."""
+        """Connect. Raises `WireRefused`, or what the application raised."""
 
     def send(self, message: str | bytes) -> None:
         """Send a message."""

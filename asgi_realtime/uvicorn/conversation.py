@@ -21,9 +21,9 @@ from uvicorn.protocols.utils import (
 )
 from uvicorn.server import ServerState
 
-from asgi_realtime.frame_transport import EXTENSION
-from asgi_realtime.rfc6455 import deflate, handshake
-from asgi_realtime.rfc6455.frames import ABNORMAL, encode
+from asgi_realtime.outbound.frames_extension import EXTENSION
+from asgi_realtime.protocols.rfc6455 import deflate, handshake
+from asgi_realtime.protocols.rfc6455.frames import ABNORMAL, encode
 from asgi_realtime.uvicorn.server import logger
 
 if TYPE_CHECKING:

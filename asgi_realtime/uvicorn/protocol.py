@@ -10,12 +10,12 @@ from typing import Any, ClassVar, Final, cast
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from asgi_realtime.budgets import Budget
-from asgi_realtime.frame_transport import Listener, Reader
-from asgi_realtime.rfc6455.frames import ABNORMAL, close, ping, pong
-from asgi_realtime.rfc6455.parser import Close, Fragment, FrameError, Parser, Ping, Pong
-from asgi_realtime.sinks import descriptor_of
-from asgi_realtime.turns import MESSAGES_A_TURN, SECONDS_A_TURN
+from asgi_realtime.outbound.descriptors import descriptor_of
+from asgi_realtime.outbound.frames_extension import Reader, WriteListener
+from asgi_realtime.protocols.rfc6455.frames import ABNORMAL, close, ping, pong
+from asgi_realtime.protocols.rfc6455.parser import Close, Fragment, FrameError, Parser, Ping, Pong
+from asgi_realtime.runtime.budgets import Budget
+from asgi_realtime.runtime.turns import MESSAGES_A_TURN, SECONDS_A_TURN
 from asgi_realtime.uvicorn.conversation import Conversation
 from asgi_realtime.uvicorn.no_reader import NO_READER
 from asgi_realtime.uvicorn.server import Server, logger
@@ -29,7 +29,7 @@ class WebSocketProtocol(asyncio.Protocol):
 
     A request for it has been read by uvicorn and is replayed here. Messages go to a `Conversation`,
     which is the ASGI side, until an application takes them over: the object is also what the scope
-    extension `asgi_realtime.frames` offers (see `asgi_realtime.frame_transport`). Idle and taken over,
+    extension `asgi_realtime.frames` offers (see `asgi_realtime.outbound.frames_extension`). Idle and taken over,
     a connection is this object, its parser and its transport.
     """
 
@@ -83,7 +83,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self._reader: Reader = conversation
         self._untold: Reader | None = conversation  # until it has heard of the end
         self._parser: Parser | None = None  # none until the request has been read
-        self.listener: Listener | None = None
+        self.listener: WriteListener | None = None
         self.control: Budget = self._server.control
         """How many frames without a message the client may send."""
         self._control_due = 0.0

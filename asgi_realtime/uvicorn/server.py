@@ -10,9 +10,9 @@ from weakref import WeakKeyDictionary
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from asgi_realtime.budgets import Budget
 from asgi_realtime.limits import Limits
-from asgi_realtime.tasks import TimerWheel
+from asgi_realtime.runtime.budgets import Budget
+from asgi_realtime.runtime.timers import TimerWheel
 
 logger: Final = logging.getLogger("uvicorn.error")
 """Where uvicorn writes what its own WebSockets have to say."""

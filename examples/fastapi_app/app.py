@@ -12,8 +12,10 @@ from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
 from asgi_realtime import EventsGateway, InfraGateway, MewGateway, RealtimeMiddleware, Settings
-from asgi_realtime.auth import JWTAuthenticator, JWTVerifier, from_bearer, from_cookie
-from asgi_realtime.origins import OriginPolicy
+from asgi_realtime.auth.authenticators import JWTAuthenticator
+from asgi_realtime.auth.jwt_verifier import JWTVerifier
+from asgi_realtime.auth.origins import OriginPolicy
+from asgi_realtime.auth.token_sources import from_bearer, from_cookie
 from examples.fastapi_app.database import DEFAULT_URL, Database
 from examples.fastapi_app.errors import answer_errors_as_json
 from examples.fastapi_app.request_limits import RequestLimits

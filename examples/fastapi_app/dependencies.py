@@ -8,9 +8,10 @@ from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from asgi_realtime import EventsBroadcaster, Forbidden, MewBroadcaster, get_events_broadcaster, get_mew_broadcaster
-from asgi_realtime.auth import JWTAuthenticator
-from asgi_realtime.messages import GatewayName, Handshake
-from asgi_realtime.origins import OriginPolicy
+from asgi_realtime.auth.authenticators import JWTAuthenticator
+from asgi_realtime.auth.origins import OriginPolicy
+from asgi_realtime.values.handshake import Handshake
+from asgi_realtime.values.ids import GatewayName
 from examples.fastapi_app import access, models
 from examples.fastapi_app.access import ChannelAccess, Membership
 from examples.fastapi_app.database import get_session

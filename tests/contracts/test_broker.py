@@ -12,20 +12,9 @@ from hypothesis import strategies as st
 
 from asgi_realtime.broker import Broker, MemoryBroker
 from asgi_realtime.errors import BrokerUnavailable, PositionLost
-from asgi_realtime.messages import (
-    CloseRoom,
-    Command,
-    GatewayName,
-    Position,
-    Publication,
-    Receipt,
-    RoomName,
-    Target,
-    ToAll,
-    ToRoom,
-    ToUsers,
-    UserId,
-)
+from asgi_realtime.values.commands import CloseRoom, Command
+from asgi_realtime.values.ids import GatewayName, RoomName, UserId
+from asgi_realtime.values.publications import Position, Publication, Receipt, Target, ToAll, ToRoom, ToUsers
 
 T = TypeVar("T")
 MEW = GatewayName("/")

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asgi_realtime.messages import ConnectionId, GatewayName, UserId
 from asgi_realtime.presence import MemoryPresence, Presence
+from asgi_realtime.values.ids import ConnectionId, GatewayName, UserId
 
 MEW = GatewayName("/")
 INFRA = GatewayName("/infra")

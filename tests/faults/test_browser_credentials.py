@@ -28,10 +28,10 @@ from asgi_realtime import (
     UserRooms,
     WebSocketGateway,
 )
-from asgi_realtime.auth import create_token
-from asgi_realtime.messages import UserId
-from tests.servers import IMPLEMENTATIONS, Implementation, LiveServer, Serve
-from tests.wire.raw import TRANSPORTS, TransportName, raw_client
+from asgi_realtime.auth.create_token import create_token
+from asgi_realtime.values.ids import UserId
+from tests.support.raw_engineio import TRANSPORTS, TransportName, raw_client
+from tests.support.servers import IMPLEMENTATIONS, Implementation, LiveServer, Serve
 
 SECRET = "a secret for tests that is long enough"
 APP, EVIL = "https://app.example.com", "https://evil.example"

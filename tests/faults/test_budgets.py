@@ -12,12 +12,12 @@ import pytest
 import websockets
 
 from asgi_realtime import Limits
-from tests.client_frames import CONTINUATION, PING, PONG, TEXT, fragments, frame, text
-from tests.faults.clients import enter, entered, still_answers
-from tests.faults.target import Target, TargetGateway
-from tests.raw_websocket import RawWebSocket, open_websocket
-from tests.servers import IMPLEMENTATIONS, Implementation, Serve
-from tests.wire.raw import TRANSPORTS, RawClient, TransportName, closing, raw_client, receive_json
+from tests.support.attackers import enter, entered, still_answers
+from tests.support.client_frames import CONTINUATION, PING, PONG, TEXT, fragments, frame, text
+from tests.support.raw_engineio import TRANSPORTS, RawClient, TransportName, closing, raw_client, receive_json
+from tests.support.raw_websocket import RawWebSocket, open_websocket
+from tests.support.servers import IMPLEMENTATIONS, Implementation, Serve
+from tests.support.target_app import Target, TargetGateway
 
 SOCKETIO = "/socket.io/?EIO=4&transport=websocket"
 N = 20

@@ -9,12 +9,12 @@ from typing import Final
 
 import pytest
 
-from tests.client_frames import CLOSE, TEXT, frame
-from tests.faults.clients import entered, still_answers
-from tests.faults.process import Process
-from tests.faults.served import served_process
-from tests.raw_websocket import open_websocket
-from tests.servers import Implementation
+from tests.support.attackers import entered, still_answers
+from tests.support.client_frames import CLOSE, TEXT, frame
+from tests.support.raw_websocket import open_websocket
+from tests.support.served_target import served_process
+from tests.support.servers import Implementation
+from tests.support.target_process import Process
 
 OFFER: Final = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
 MEBIBYTE: Final = 1 << 20

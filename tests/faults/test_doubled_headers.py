@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from asgi_realtime import InfraGateway, Settings, WebSocketGateway
-from tests.faults.target import Target, by_name
-from tests.servers import IMPLEMENTATIONS, Implementation, LiveServer, Serve
+from tests.support.servers import IMPLEMENTATIONS, Implementation, LiveServer, Serve
+from tests.support.target_app import Target, by_name
 
 GOOD, EVIL = "https://app.example.com", "https://evil.example"
 UPGRADE = (

@@ -12,12 +12,13 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from asgi_realtime import Connection, Limits, SocketIOGateway, on
-from asgi_realtime.gateways.receiver import Acknowledge
-from asgi_realtime.messages import Json, UserId
-from tests.faults.clients import enter, entered, still_answers
-from tests.faults.target import PATIENCE, Target, by_name
-from tests.servers import IMPLEMENTATIONS, Implementation, LiveServer, Serve
-from tests.wire.raw import TRANSPORTS, TransportName, closing, raw_client, receive_json
+from asgi_realtime.gateways.dispatcher import Acknowledge
+from asgi_realtime.values.ids import UserId
+from asgi_realtime.values.json import Json
+from tests.support.attackers import enter, entered, still_answers
+from tests.support.raw_engineio import TRANSPORTS, TransportName, closing, raw_client, receive_json
+from tests.support.servers import IMPLEMENTATIONS, Implementation, LiveServer, Serve
+from tests.support.target_app import PATIENCE, Target, by_name
 
 OPENS = 500
 POLLING = "/socket.io/?EIO=4&transport=polling"
@@ -32,7 +33,7 @@ class SlowGateway(SocketIOGateway):
         self.handled: list[int] = []
         self.at_work = self.most_at_work = 0
         self.waiting = asyncio.Event()
-        self.go_on = asyncio.Event()
+        self.resume = asyncio.Event()
         take = self.receive
 
         def counted(connection: Connection, event: str, sent: Sequence[Json], acknowledge: Acknowledge | None) -> bool:
@@ -46,7 +47,7 @@ class SlowGateway(SocketIOGateway):
         self.at_work += 1
         self.most_at_work = max(self.most_at_work, self.at_work)
         self.waiting.set()
-        await self.go_on.wait()
+        await self.resume.wait()
         await asyncio.sleep(0)
         self.handled.append(number)
         self.at_work -= 1
@@ -58,10 +59,10 @@ class SlowConnect(SocketIOGateway):
 
     def __init__(self) -> None:
         super().__init__("/slow", authenticator=by_name)
-        self.go_on = asyncio.Event()
+        self.resume = asyncio.Event()
 
     async def on_connect(self, connection: Connection) -> None:
-        await self.go_on.wait()
+        await self.resume.wait()
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
@@ -79,7 +80,7 @@ async def test_a_burst_is_handled_in_order_one_at_a_time_and_then_limited(
         async with asyncio.timeout(PATIENCE):
             await slow.waiting.wait()
         assert slow.handled == []
-        slow.go_on.set()
+        slow.resume.set()
         answers = [str(await client.receive()) for _ in range(2_000)]
         await sending
     accepted = [answer for answer in answers if "RATE_LIMITED" not in answer]
@@ -106,7 +107,7 @@ async def test_what_waits_for_a_slow_handler_is_capped(serve: Serve, implementat
         for _ in range(20):
             await still_answers(another)
             assert slow.taken <= 8 + 1  # and one at work
-        slow.go_on.set()
+        slow.resume.set()
         await sending
         await client.send('2/slow,7["count",2000]')
         assert await client.receive() == "3/slow,7[2000]"
@@ -231,7 +232,7 @@ async def test_a_crowd_that_connects_at_once_is_capped_exactly(serve: Serve) -> 
             await client.send('0/slow,{"name":"user"}')
         for client in crowd[3:]:
             assert str(await client.receive()).startswith("4/slow,")
-        slow.go_on.set()
+        slow.resume.set()
         for client in crowd[:3]:
             assert str(await client.receive()).startswith("0/slow,")
     await target.emptied()

@@ -21,18 +21,18 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from asgi_realtime import Connection, SocketIOGateway
-from asgi_realtime.engineio import Session
-from asgi_realtime.engineio.websocket import WebSocket
-from asgi_realtime.inbox import Inbox
-from asgi_realtime.messages import Json
-from asgi_realtime.outbox import Outbox
-from asgi_realtime.socketio.client import SocketIOClient
-from asgi_realtime.websocket.client import WebSocketClient
-from asgi_realtime.writer import Writer
-from tests.faults.clients import entered, still_answers
-from tests.faults.target import Target, by_name
-from tests.servers import IMPLEMENTATIONS, Implementation, Serve
-from tests.wire.raw import TRANSPORTS, TransportName, closing, raw_client
+from asgi_realtime.outbound.outbox import Outbox
+from asgi_realtime.outbound.writer import Writer
+from asgi_realtime.runtime.inbox import Inbox
+from asgi_realtime.transports.engineio import Session
+from asgi_realtime.transports.engineio.websocket import WebSocket
+from asgi_realtime.transports.json_websocket.peer import WebSocketPeer
+from asgi_realtime.transports.socketio.peer import SocketIOPeer
+from asgi_realtime.values.json import Json
+from tests.support.attackers import entered, still_answers
+from tests.support.raw_engineio import TRANSPORTS, TransportName, closing, raw_client
+from tests.support.servers import IMPLEMENTATIONS, Implementation, Serve
+from tests.support.target_app import Target, by_name
 
 FRAMES = 100_000
 SEED = 20261121
@@ -320,7 +320,7 @@ def lines() -> Iterator[Lines]:
 def held() -> dict[str, int]:
     """Objects of ours that belong to one client, and are in memory."""
     gc.collect()
-    kinds = (Session, SocketIOClient, Connection, Outbox, WebSocket, WebSocketClient, Writer, Inbox)
+    kinds = (Session, SocketIOPeer, Connection, Outbox, WebSocket, WebSocketPeer, Writer, Inbox)
     return dict(Counter(type(thing).__name__ for thing in gc.get_objects() if isinstance(thing, kinds)))
 
 

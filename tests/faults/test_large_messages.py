@@ -14,11 +14,11 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 
 from asgi_realtime import Limits, PayloadTooLarge
-from tests.faults.clients import entered, still_answers
-from tests.faults.process import target_process
-from tests.faults.target import Target
-from tests.servers import IMPLEMENTATIONS, Implementation, LiveServer, Serve
-from tests.wire.raw import TRANSPORTS, TransportName, closing
+from tests.support.attackers import entered, still_answers
+from tests.support.raw_engineio import TRANSPORTS, TransportName, closing
+from tests.support.servers import IMPLEMENTATIONS, Implementation, LiveServer, Serve
+from tests.support.target_app import Target
+from tests.support.target_process import target_process
 
 MEBIBYTE = 1 << 20
 

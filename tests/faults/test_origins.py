@@ -13,10 +13,10 @@ from websockets.exceptions import InvalidStatus
 from websockets.typing import Origin
 
 from asgi_realtime import WebSocketGateway
-from tests.faults.clients import entered, still_answers
-from tests.faults.target import Target, by_name
-from tests.servers import IMPLEMENTATIONS, Implementation, LiveServer, Serve
-from tests.wire.raw import raw_client
+from tests.support.attackers import entered, still_answers
+from tests.support.raw_engineio import raw_client
+from tests.support.servers import IMPLEMENTATIONS, Implementation, LiveServer, Serve
+from tests.support.target_app import Target, by_name
 
 ALLOWED = "https://app.example.com"
 FOREIGN = (

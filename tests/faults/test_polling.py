@@ -7,12 +7,12 @@ import asyncio
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
-from asgi_realtime.messages import Json
-from tests.faults.clients import entered, numbers
-from tests.faults.target import PATIENCE, Target
-from tests.servers import IMPLEMENTATIONS, Implementation, LiveServer, Serve
-from tests.wire.node_client import Node
-from tests.wire.raw import RawClient
+from asgi_realtime.values.json import Json
+from tests.support.attackers import entered, numbers
+from tests.support.node_client import Node
+from tests.support.raw_engineio import RawClient
+from tests.support.servers import IMPLEMENTATIONS, Implementation, LiveServer, Serve
+from tests.support.target_app import PATIENCE, Target
 
 AT_ONCE = 40
 

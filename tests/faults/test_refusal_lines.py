@@ -37,10 +37,10 @@ from asgi_realtime import (
     Unauthorized,
     WebSocketGateway,
 )
-from asgi_realtime.auth import create_token
-from tests.faults.clients import enter
-from tests.servers import IMPLEMENTATIONS, Implementation, LiveServer, Serve
-from tests.wire.raw import TRANSPORTS, TransportName, raw_client, receive_json
+from asgi_realtime.auth.create_token import create_token
+from tests.support.attackers import enter
+from tests.support.raw_engineio import TRANSPORTS, TransportName, raw_client, receive_json
+from tests.support.servers import IMPLEMENTATIONS, Implementation, LiveServer, Serve
 
 SETTINGS = Settings(
     jwt_secret="a secret for tests that is long enough",

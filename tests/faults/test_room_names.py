@@ -7,11 +7,11 @@ import json
 import pytest
 
 from asgi_realtime import InvalidMessage
-from asgi_realtime.messages import Json
-from tests.faults.clients import entered, still_answers
-from tests.faults.target import Target, TargetGateway
-from tests.servers import Serve
-from tests.wire.raw import receive_json
+from asgi_realtime.values.json import Json
+from tests.support.attackers import entered, still_answers
+from tests.support.raw_engineio import receive_json
+from tests.support.servers import Serve
+from tests.support.target_app import Target, TargetGateway
 
 REFUSED: list[Json] = [
     "",

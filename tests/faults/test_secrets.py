@@ -23,12 +23,12 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.typing import Origin
 
 from asgi_realtime import InfraGateway, RealtimeMiddleware, Settings
-from asgi_realtime.auth import create_token
-from tests.faults.process import Process, target_process
-from tests.faults.secrets_app import ADMINISTRATOR
-from tests.faults.target import Target, TargetPath
-from tests.servers import IMPLEMENTATIONS, Implementation, LiveServer, Serve
-from tests.wire.raw import raw_client, receive_json
+from asgi_realtime.auth.create_token import create_token
+from tests.support.raw_engineio import raw_client, receive_json
+from tests.support.secrets_app import ADMINISTRATOR
+from tests.support.servers import IMPLEMENTATIONS, Implementation, LiveServer, Serve
+from tests.support.target_app import Target, TargetPath
+from tests.support.target_process import Process, target_process
 
 SETTINGS = Settings(jwt_secret="a shared secret that nobody may ever read", admin_secret="admin-secret-nobody-may-read")
 ADMIN_SECRET = str(SETTINGS.admin_secret)
@@ -244,7 +244,7 @@ async def test_no_line_of_a_server_shows_a_secret(
 ) -> None:
     secrets = Secrets()
     arguments = ["--server", implementation, "--log-level", level, *(["--steps"] if steps else [])]
-    async with target_process(tmp_path, *arguments, module="tests.faults.secrets_app", environ=ENVIRON) as process:
+    async with target_process(tmp_path, *arguments, module="tests.support.secrets_app", environ=ENVIRON) as process:
         await use_secrets_everywhere(process, secrets)
     lines = process.output.splitlines()
     if implementation != "hypercorn":  # its access log has no query

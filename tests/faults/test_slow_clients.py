@@ -11,12 +11,12 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from asgi_realtime.gateways.base import Gateway
-from tests.faults.clients import entered, numbers, still_answers
-from tests.faults.process import target_process
-from tests.faults.stalled import Kind, StalledClient, stalled_client
-from tests.faults.target import Target, TargetGateway, TargetPath
-from tests.servers import IMPLEMENTATIONS, Implementation, Serve
-from tests.wire.raw import TRANSPORTS, TransportName, closing
+from tests.support.attackers import entered, numbers, still_answers
+from tests.support.raw_engineio import TRANSPORTS, TransportName, closing
+from tests.support.servers import IMPLEMENTATIONS, Implementation, Serve
+from tests.support.stalled_clients import Kind, StalledClient, stalled_client
+from tests.support.target_app import Target, TargetGateway, TargetPath
+from tests.support.target_process import target_process
 
 MEBIBYTE = 1 << 20
 EVENTS = 10_000

@@ -8,10 +8,10 @@ import logging
 import pytest
 
 from asgi_realtime import Connection, Limits, SocketIOGateway
-from tests.faults.clients import enter, entered, still_answers
-from tests.faults.target import PATIENCE, Target, by_name
-from tests.servers import LiveServer, Serve
-from tests.wire.raw import TRANSPORTS, TransportName, raw_client, receive_json
+from tests.support.attackers import enter, entered, still_answers
+from tests.support.raw_engineio import TRANSPORTS, TransportName, raw_client, receive_json
+from tests.support.servers import LiveServer, Serve
+from tests.support.target_app import PATIENCE, Target, by_name
 
 
 class HookGateway(SocketIOGateway):
@@ -20,13 +20,13 @@ class HookGateway(SocketIOGateway):
     def __init__(self) -> None:
         super().__init__("/hooks", authenticator=by_name)
         self.waiting = asyncio.Event()
-        self.go_on = asyncio.Event()
+        self.resume = asyncio.Event()
         self.left: list[str] = []
 
     async def _hook(self, connection: Connection) -> None:
         if connection.identity.user_id == "slow":
             self.waiting.set()
-            await self.go_on.wait()
+            await self.resume.wait()
         elif connection.identity.user_id == "raises":
             raise RuntimeError("the host's own bug")
 
@@ -84,7 +84,7 @@ async def test_nobody_waits_for_a_slow_connect_and_no_broadcast_comes_before_its
         # The same transport is served meanwhile, in its other namespaces.
         await enter(slow, {"name": "slow"})
         await still_answers(slow)
-        hooks.go_on.set()
+        hooks.resume.set()
         await receive_json(slow, "0/hooks,")
         heard = [await slow.receive() for _ in range(3)]
         assert heard == ['2/hooks,["welcome"]', '2/hooks,["news",1]', '2/hooks,["for you",2]']
@@ -109,7 +109,7 @@ async def test_a_client_put_out_during_a_slow_connect_is_never_let_in(
         await slow.send('0/hooks,{"name":"slow"}')
         await until(hooks.waiting)
         await target.realtime.broadcaster.disconnect_user("slow")
-        hooks.go_on.set()
+        hooks.resume.set()
         assert str(await slow.receive()).startswith("4/hooks,")
         assert (await target.settled())["connections"] == 0
     await target.emptied()
@@ -158,7 +158,7 @@ async def test_a_disconnect_that_hangs_or_raises_keeps_nobody_in_a_room(
             assert len(target.realtime.hub.rooms(hooks.name)) == 0
             assert await target.realtime.broadcaster.of("/hooks").online_users() == set()
             await still_answers(another)
-        hooks.go_on.set()
+        hooks.resume.set()
     await target.emptied()
     errors = [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert len(errors) == (name == "raises")

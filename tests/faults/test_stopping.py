@@ -15,14 +15,14 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.faults.clients import entered
-from tests.faults.process import Process
-from tests.faults.served import served_process
-from tests.faults.stalled import Kind, stalled_client
-from tests.raw_websocket import RawWebSocket, open_websocket
-from tests.servers import IMPLEMENTATIONS, Implementation, LiveServer
-from tests.waiting import until
-from tests.wire.raw import RawClient, SessionClosed
+from tests.support.attackers import entered
+from tests.support.raw_engineio import RawClient, SessionClosed
+from tests.support.raw_websocket import RawWebSocket, open_websocket
+from tests.support.served_target import served_process
+from tests.support.servers import IMPLEMENTATIONS, Implementation, LiveServer
+from tests.support.stalled_clients import Kind, stalled_client
+from tests.support.target_process import Process
+from tests.support.waiting import until
 
 CLIENTS: Final = 4
 """Of each kind."""

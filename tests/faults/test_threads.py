@@ -12,7 +12,7 @@ import httpx
 import websockets
 from websockets.asyncio.client import ClientConnection
 
-from tests.faults.process import target_process
+from tests.support.target_process import target_process
 
 CLIENTS = 500
 BROADCASTS = 24
@@ -44,7 +44,9 @@ async def close_of(websocket: ClientConnection) -> int | None:
 async def test_threads_broadcast_to_five_hundred_clients_and_end_with_the_server(tmp_path: Path) -> None:
     asyncio.get_running_loop().set_debug(False)  # which is slow with so many clients in this process
     async with (
-        target_process(tmp_path, module="tests.faults.threads_app", environ={"WS_ALLOW_DEMO_TOKEN": "true"}) as process,
+        target_process(
+            tmp_path, module="tests.support.threads_app", environ={"WS_ALLOW_DEMO_TOKEN": "true"}
+        ) as process,
         AsyncExitStack() as clients,
         httpx.AsyncClient(base_url=process.server.url, timeout=30) as http,
     ):

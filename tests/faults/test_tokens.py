@@ -18,13 +18,13 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from asgi_realtime import Settings, SocketIOGateway, WebSocketGateway
-from asgi_realtime.auth import create_token
-from asgi_realtime.messages import Json
-from tests.faults.clients import enter
-from tests.faults.target import PATIENCE, Target
-from tests.jwks_server import JWKSServer, jwk, sign
-from tests.servers import IMPLEMENTATIONS, Implementation, LiveServer, Serve
-from tests.wire.raw import TRANSPORTS, RawClient, TransportName, closing, raw_client, receive_json
+from asgi_realtime.auth.create_token import create_token
+from asgi_realtime.values.json import Json
+from tests.support.attackers import enter
+from tests.support.jwks_server import JWKSServer, jwk, sign
+from tests.support.raw_engineio import TRANSPORTS, RawClient, TransportName, closing, raw_client, receive_json
+from tests.support.servers import IMPLEMENTATIONS, Implementation, LiveServer, Serve
+from tests.support.target_app import PATIENCE, Target
 
 SECRET = "a secret for tests that is long enough"
 SETTINGS = Settings(jwt_secret=SECRET, presence_grace=0.0)

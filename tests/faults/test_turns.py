@@ -11,13 +11,13 @@ from wsproto.events import Ping
 
 from asgi_realtime import Limits, SocketIOGateway, WebSocketGateway
 from asgi_realtime.gateways.base import Gateway
-from asgi_realtime.turns import MESSAGES_A_TURN, SECONDS_A_TURN
-from tests.client_frames import PING, PONG, frame, text
-from tests.faults.target import Target, by_name
-from tests.raw_websocket import RawWebSocket, open_websocket
-from tests.servers import IMPLEMENTATIONS, Implementation, Serve
-from tests.waiting import until
-from tests.wire.raw import raw_client, receive_json
+from asgi_realtime.runtime.turns import MESSAGES_A_TURN, SECONDS_A_TURN
+from tests.support.client_frames import PING, PONG, frame, text
+from tests.support.raw_engineio import raw_client, receive_json
+from tests.support.raw_websocket import RawWebSocket, open_websocket
+from tests.support.servers import IMPLEMENTATIONS, Implementation, Serve
+from tests.support.target_app import Target, by_name
+from tests.support.waiting import until
 
 EVENTS = 1_000
 LIMITS = Limits(event_burst=EVENTS, events_in_flight=EVENTS)

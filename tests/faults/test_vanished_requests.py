@@ -14,10 +14,10 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from asgi_realtime import Limits
-from tests.faults.clients import entered, still_answers
-from tests.faults.target import Target
-from tests.servers import IMPLEMENTATIONS, Implementation, Serve
-from tests.waiting import until
+from tests.support.attackers import entered, still_answers
+from tests.support.servers import IMPLEMENTATIONS, Implementation, Serve
+from tests.support.target_app import Target
+from tests.support.waiting import until
 
 
 class WithAHeader(BaseHTTPMiddleware):

@@ -11,7 +11,7 @@ from typing import Any
 import socketio as theirs
 
 from asgi_realtime import socketio as ours
-from tests.servers import Serve
+from tests.support.servers import Serve
 
 MODULES: tuple[Any, ...] = (theirs, ours)
 _PATIENCE = 5.0

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from tests.parity.bench import Bench, Client
-from tests.waiting import until
+from tests.support.waiting import until
 
 Step = Callable[[Bench], Awaitable[Any]]
 STEPS: dict[str, Step] = {}

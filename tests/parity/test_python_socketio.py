@@ -13,7 +13,7 @@ import pytest
 
 from tests.parity.bench import MODULES, bench
 from tests.parity.steps import STEPS
-from tests.servers import Serve
+from tests.support.servers import Serve
 
 
 @pytest.mark.parametrize("name", STEPS)

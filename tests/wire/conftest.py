@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Mapping
 
 import pytest
 
-from asgi_realtime.messages import Json
-from tests.wire.node_client import Node
-from tests.wire.stock_client import CLIENT_KINDS, ClientKind, Connect, StockClient, connect_stock
+from asgi_realtime.values.json import Json
+from tests.support.node_client import Node
+from tests.support.stock_client import CLIENT_KINDS, ClientKind, Connect, StockClient, connect_stock
 
 
 @pytest.fixture(params=CLIENT_KINDS)

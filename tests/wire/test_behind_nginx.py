@@ -20,11 +20,12 @@ from websockets.asyncio.client import connect
 from websockets.typing import Origin
 
 from asgi_realtime import RealtimeMiddleware, Settings, SocketIOGateway, WebSocketGateway
-from asgi_realtime.auth import create_token
-from tests.servers import IMPLEMENTATIONS, Implementation, LiveServer, Serve
-from tests.wire.node_client import Node
+from asgi_realtime.auth.create_token import create_token
+from tests.support.node_client import Node
+from tests.support.paths import ROOT
+from tests.support.servers import IMPLEMENTATIONS, Implementation, LiveServer, Serve
 
-RUNNING = Path(__file__).parents[2] / "docs" / "running.md"
+RUNNING = ROOT / "docs" / "running.md"
 SETTINGS = Settings(jwt_secret="a secret for tests that is long enough")
 CONFIGURATION = """
 daemon off; master_process off; error_log stderr warn; pid nginx.pid; {user}

@@ -19,13 +19,13 @@ from starlette.applications import Starlette
 from websockets.asyncio.client import ClientConnection
 
 from asgi_realtime import ChatGateway, Limits, RealtimeMiddleware
-from asgi_realtime.auth import create_token
-from tests.chat import OTHER_DEVICE, SETTINGS, Service
-from tests.servers import Serve
-from tests.waiting import until
+from asgi_realtime.auth.create_token import create_token
+from tests.support.chat_app import OTHER_DEVICE, SETTINGS, Service
+from tests.support.paths import ROOT
+from tests.support.servers import Serve
+from tests.support.waiting import until
 
 PATIENCE = 20.0
-_ROOT = Path(__file__).parents[2]
 _BAD_TOKEN = {"message": "令牌无效或已过期"}
 
 
@@ -223,7 +223,9 @@ class Host:
 @contextlib.asynccontextmanager
 async def host(database: Path, *arguments: str) -> AsyncIterator[Host]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.chat", str(database), *arguments), cwd=_ROOT, stdout=asyncio.subprocess.PIPE
+        *(sys.executable, "-m", "tests.support.chat_app", str(database), *arguments),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
     )
     assert process.stdout is not None
     try:

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from examples.fastapi_app.app import create_app
-from tests.mew import SETTINGS
-from tests.servers import Serve
+from tests.support.mew_app import SETTINGS
+from tests.support.paths import WIRE
+from tests.support.servers import Serve
 
-PROGRAM = Path(__file__).with_name("chat_page.mjs")
+PROGRAM = WIRE.joinpath("chat_page.mjs")
 
 
 @pytest.mark.timeout(180)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from pathlib import Path
 
 import pytest
 from starlette.applications import Starlette
@@ -21,10 +20,11 @@ from asgi_realtime import (
     Unauthorized,
     WebSocketGateway,
 )
-from asgi_realtime.messages import UserId
-from tests.servers import Serve
+from asgi_realtime.values.ids import UserId
+from tests.support.paths import WIRE
+from tests.support.servers import Serve
 
-PROGRAM = Path(__file__).with_name("cookie_page.mjs")
+PROGRAM = WIRE.joinpath("cookie_page.mjs")
 
 
 async def by_cookie(handshake: Handshake) -> Identity:

@@ -15,16 +15,16 @@ import pytest
 from starlette.applications import Starlette
 
 from asgi_realtime import Connection, Disconnect, Limits, RealtimeMiddleware, Settings, SocketIOGateway, on
-from asgi_realtime.auth import create_token
-from asgi_realtime.engineio import State
+from asgi_realtime.auth.create_token import create_token
 from asgi_realtime.realtime import Realtime
-from tests.servers import Implementation, LiveServer, Serve
-from tests.waiting import until
-from tests.wire.node_client import Node
-from tests.wire.python_client import PythonClient
-from tests.wire.raw import TRANSPORTS, TransportName, raw_client
-from tests.wire.raw import closing as closed
-from tests.wire.stock_client import CLIENT_KINDS, ClientKind, connect_stock
+from asgi_realtime.transports.engineio import State
+from tests.support.node_client import Node
+from tests.support.python_client import PythonClient
+from tests.support.raw_engineio import TRANSPORTS, TransportName, raw_client
+from tests.support.raw_engineio import closing as closed
+from tests.support.servers import Implementation, LiveServer, Serve
+from tests.support.stock_client import CLIENT_KINDS, ClientKind, connect_stock
+from tests.support.waiting import until
 
 SETTINGS = Settings(
     jwt_secret="a secret for tests that is long enough",

@@ -29,14 +29,15 @@ from asgi_realtime import (
     SocketIOGateway,
     Unauthorized,
 )
-from asgi_realtime.auth import create_token
-from asgi_realtime.messages import Json, UserId
+from asgi_realtime.auth.create_token import create_token
 from asgi_realtime.realtime import Realtime
-from tests.servers import LiveServer, Serve
-from tests.waiting import until
-from tests.wire.node_client import ConnectRefused, Node, Received
-from tests.wire.raw import TRANSPORTS, TransportName, raw_client
-from tests.wire.stock_client import Connect, StockClient
+from asgi_realtime.values.ids import UserId
+from asgi_realtime.values.json import Json
+from tests.support.node_client import ConnectRefused, Node, Received
+from tests.support.raw_engineio import TRANSPORTS, TransportName, raw_client
+from tests.support.servers import LiveServer, Serve
+from tests.support.stock_client import Connect, StockClient
+from tests.support.waiting import until
 
 SETTINGS = Settings(jwt_secret="a secret for tests that is long enough", presence_grace=0.0)
 PAGE = "http://localhost:5173"

@@ -14,10 +14,10 @@ import httpx
 import pytest
 
 from examples.fastapi_app.__main__ import BY_CURL
-from tests.mew import SETTINGS, Heard, Mew, Person, make_app
-from tests.servers import Serve
-from tests.wire.python_client import PythonClient
-from tests.wire.stock_client import StockClient
+from tests.support.mew_app import SETTINGS, Heard, Mew, Person, make_app
+from tests.support.python_client import PythonClient
+from tests.support.servers import Serve
+from tests.support.stock_client import StockClient
 
 
 @pytest.fixture

@@ -17,15 +17,15 @@ import websockets
 from websockets.asyncio.client import ClientConnection
 
 from asgi_realtime import RealtimeMiddleware, Settings
-from asgi_realtime.auth import create_token
-from asgi_realtime.gateways.chat_events import CHAT_EVENTS
-from asgi_realtime.gateways.jobs_events import JOBS_EVENTS
+from asgi_realtime.auth.create_token import create_token
+from asgi_realtime.systems.chat.events import CHAT_EVENTS
+from asgi_realtime.systems.jobs.events import JOBS_EVENTS
 from asgi_realtime.testing import RealtimeTestClient
 from examples.flask_adapter.app import create_app, create_flask
 from examples.flask_adapter.database import PEOPLE, Database
 from examples.flask_adapter.models import Job
 from examples.flask_adapter.workflow import pretend
-from tests.servers import Serve
+from tests.support.servers import Serve
 
 SETTINGS = Settings(jwt_secret="a secret for tests that is long enough", dev=True, ws_allow_demo_token=True)
 PATIENCE = 20.0

@@ -39,10 +39,10 @@ from asgi_realtime import (
     get_jobs_broadcaster,
     get_mew_broadcaster,
 )
-from asgi_realtime.auth import create_token
-from tests import chat
-from tests.servers import Serve
-from tests.wire.node_client import Node, NodeClient
+from asgi_realtime.auth.create_token import create_token
+from tests.support import chat_app as chat
+from tests.support.node_client import Node, NodeClient
+from tests.support.servers import Serve
 
 SETTINGS = Settings(
     jwt_secret="a secret for tests that is long enough",

@@ -15,14 +15,14 @@ from starlette.applications import Starlette
 from websockets.asyncio.client import ClientConnection
 
 from asgi_realtime import Identity, JobsBroadcaster, JobsGateway, JobStatus, Limits, RealtimeMiddleware, Settings
-from asgi_realtime.auth import create_token
-from asgi_realtime.messages import RoomName
+from asgi_realtime.auth.create_token import create_token
+from asgi_realtime.hub.rooms import Rooms
 from asgi_realtime.realtime import Realtime
-from asgi_realtime.rooms import Rooms
-from tests.client_frames import TEXT, frame
-from tests.raw_websocket import open_websocket
-from tests.servers import Implementation, LiveServer, Serve
-from tests.waiting import until
+from asgi_realtime.values.ids import RoomName
+from tests.support.client_frames import TEXT, frame
+from tests.support.raw_websocket import open_websocket
+from tests.support.servers import Implementation, LiveServer, Serve
+from tests.support.waiting import until
 
 SHARED = "a-token-that-clients-share"
 SETTINGS = Settings(

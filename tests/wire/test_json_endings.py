@@ -16,10 +16,10 @@ from starlette.applications import Starlette
 from websockets.asyncio.client import ClientConnection
 
 from asgi_realtime import Connection, Disconnect, Limits, RealtimeMiddleware, Settings, WebSocketGateway, on
-from asgi_realtime.auth import create_token
+from asgi_realtime.auth.create_token import create_token
 from asgi_realtime.realtime import Realtime
-from tests.servers import IMPLEMENTATIONS, Implementation, Serve
-from tests.waiting import until
+from tests.support.servers import IMPLEMENTATIONS, Implementation, Serve
+from tests.support.waiting import until
 
 SETTINGS = Settings(jwt_secret="a secret for tests that is long enough", presence_grace=0.0)
 EVERY_SERVER: tuple[Implementation, ...] = (*IMPLEMENTATIONS, "plain")

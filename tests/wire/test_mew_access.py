@@ -13,12 +13,12 @@ import jwt
 import pytest
 import websockets
 
-from asgi_realtime.auth import create_token
-from tests.mew import SETTINGS, make_app
-from tests.servers import LiveServer, Serve
-from tests.wire.node_client import ConnectRefused
-from tests.wire.raw import TRANSPORTS, TransportName, raw_client
-from tests.wire.stock_client import ClientKind, Connect
+from asgi_realtime.auth.create_token import create_token
+from tests.support.mew_app import SETTINGS, make_app
+from tests.support.node_client import ConnectRefused
+from tests.support.raw_engineio import TRANSPORTS, TransportName, raw_client
+from tests.support.servers import LiveServer, Serve
+from tests.support.stock_client import ClientKind, Connect
 
 ALLOWED = "https://mew.example"
 FOREIGN = "https://evil.example"

@@ -12,9 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.mew import Person, make_app
-from tests.servers import LiveServer, Serve
-from tests.wire.stock_client import ClientKind, Connect, StockClient
+from tests.support.mew_app import Person, make_app
+from tests.support.servers import LiveServer, Serve
+from tests.support.stock_client import ClientKind, Connect, StockClient
 
 
 @pytest.fixture

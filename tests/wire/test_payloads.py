@@ -21,16 +21,16 @@ from asgi_realtime import (
     SocketIOGateway,
     WebSocketGateway,
 )
-from asgi_realtime.auth import create_token
-from asgi_realtime.gateways.events import EventsBroadcaster
+from asgi_realtime.auth.create_token import create_token
 from asgi_realtime.socketio import SocketIOServer
+from asgi_realtime.systems.events.broadcaster import EventsBroadcaster
 from asgi_realtime.testing import RealtimeTestClient
-from tests.servers import IMPLEMENTATIONS, Implementation, Serve
-from tests.test_plain_values import MODELS, PLAIN, Money, Named, Upload
-from tests.test_validation import KINDS
-from tests.wire.node_client import ConnectRefused
-from tests.wire.python_client import PythonClient
-from tests.wire.stock_client import Connect
+from tests.payloads.test_plain_values import MODELS, PLAIN, Money, Named, Upload
+from tests.payloads.test_validation import KINDS
+from tests.support.node_client import ConnectRefused
+from tests.support.python_client import PythonClient
+from tests.support.servers import IMPLEMENTATIONS, Implementation, Serve
+from tests.support.stock_client import Connect
 
 SETTINGS = Settings(jwt_secret="a secret for tests that is long enough", presence_grace=0.0)
 AUTH = {"token": create_token("ann", SETTINGS)}

@@ -27,12 +27,12 @@ from asgi_realtime import (
     Unauthorized,
     WebSocketGateway,
 )
-from asgi_realtime.messages import UserId
 from asgi_realtime.socketio.exceptions import ConnectionRefusedError as SocketIORefused
-from tests.servers import IMPLEMENTATIONS, Implementation, Serve
-from tests.waiting import until
-from tests.wire.node_client import ConnectRefused, Node
-from tests.wire.stock_client import CLIENT_KINDS, ClientKind, connect_stock
+from asgi_realtime.values.ids import UserId
+from tests.support.node_client import ConnectRefused, Node
+from tests.support.servers import IMPLEMENTATIONS, Implementation, Serve
+from tests.support.stock_client import CLIENT_KINDS, ClientKind, connect_stock
+from tests.support.waiting import until
 
 SETTINGS = Settings(jwt_secret="a secret for tests that is long enough", presence_grace=0.0)
 EVERY_SERVER: tuple[Implementation, ...] = (*IMPLEMENTATIONS, "plain")

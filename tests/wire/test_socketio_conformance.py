@@ -12,10 +12,18 @@ from collections.abc import Callable
 import pytest
 
 from asgi_realtime import Limits, Settings
-from asgi_realtime.mounting import Mountable
-from tests.servers import IMPLEMENTATIONS, Implementation, LiveServer, Serve
-from tests.wire.echo_app import EchoApp, echo_gateways, echo_server
-from tests.wire.raw import TRANSPORTS, RawClient, SessionClosed, TransportName, closing, raw_client, receive_json
+from asgi_realtime.startup.mounting import Mountable
+from tests.support.echo_app import EchoApp, echo_gateways, echo_server
+from tests.support.raw_engineio import (
+    TRANSPORTS,
+    RawClient,
+    SessionClosed,
+    TransportName,
+    closing,
+    raw_client,
+    receive_json,
+)
+from tests.support.servers import IMPLEMENTATIONS, Implementation, LiveServer, Serve
 
 SLOW = Settings(ping_interval=25.0, ping_timeout=20.0, limits=Limits(connect_timeout=20.0))
 

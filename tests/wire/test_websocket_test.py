@@ -10,10 +10,11 @@ import pytest
 
 from asgi_realtime import Settings
 from examples.flask_adapter.app import create_app
-from tests.servers import Serve
+from tests.support.paths import ROOT, WIRE
+from tests.support.servers import Serve
 
-PAGE = Path(__file__).with_name("websocket_test_page.mjs")
-TWIN = Path(__file__).parents[2] / "clients" / "typescript" / "websocket-test.mjs"
+PAGE = WIRE.joinpath("websocket_test_page.mjs")
+TWIN = ROOT / "clients" / "typescript" / "websocket-test.mjs"
 SETTINGS = Settings(jwt_secret="a secret for tests that is long enough", dev=True, ws_allow_demo_token=True)
 
 

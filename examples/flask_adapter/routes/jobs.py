@@ -8,7 +8,7 @@ import msgspec
 from flask import Blueprint, abort, current_app, request
 from flask.typing import ResponseReturnValue
 
-from asgi_realtime.plain_values import to_builtins
+from asgi_realtime.payloads.plain_values import to_builtins
 from asgi_realtime.wsgi import get_jobs_broadcaster
 from examples.flask_adapter.models import Job
 from examples.flask_adapter.requests import DEMO_USER, body, database, user_or_demo

@@ -9,7 +9,7 @@ from flask import Blueprint, abort, request
 from flask.typing import ResponseReturnValue
 
 from asgi_realtime import ChatMessage, Refusal
-from asgi_realtime.plain_values import to_builtins
+from asgi_realtime.payloads.plain_values import to_builtins
 from examples.flask_adapter import messages
 from examples.flask_adapter.models import Read, new_id, now
 from examples.flask_adapter.realtime import tell

@@ -1,0 +1,130 @@
+"""The shared CORS policy on the host's own HTTP responses: added where it is missing, never twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from asgi_realtime.auth.origins import Headers, OriginPolicy
+from asgi_realtime.auth.refusal_log import RefusalLog
+from asgi_realtime.auth.trusted_proxies import TrustedProxies
+from asgi_realtime.runtime.asgi_scope import doubled_header
+
+_ALLOW_ORIGIN = b"access-control-allow-origin"
+
+
+def header(scope: Scope, name: bytes) -> str | None:
+    """A header of an ASGI scope by its lower-cased name; the last, if repeated."""
+    found = None
+    for key, value in scope["headers"]:
+        if key == name:
+            found = value.decode("latin-1")
+    return found
+
+
+class SharedCORS:
+    """Calls the host and completes what it answers to a page of another origin.
+
+    A host with a `CORSMiddleware` of its own has answered already: then nothing is added. A
+    preflight that the host has no answer to is answered here.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        policy: OriginPolicy,
+        proxies: TrustedProxies | None = None,
+        refusals: RefusalLog | None = None,
+    ) -> None:
+        self._app = app
+        self._policy = policy
+        self._proxies = proxies or TrustedProxies(())
+        self._refusals = refusals or RefusalLog()
+
+    def concerns(self, scope: Scope) -> bool:
+        """Whether the request needs any of this: there is a policy, and a browser asks from some origin."""
+        return self._policy.cross_origin and any(key == b"origin" for key, _ in scope["headers"])
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request that it concerns."""
+        host, scheme = self._proxies.address(scope)
+        # Of two origins none is granted anything: a cache or a proxy may have looked at the other one.
+        doubled = doubled_header(scope)
+        origin = None if doubled else header(scope, b"origin")
+
+        def withheld() -> None:
+            if doubled is not None:
+                self._refusals.refused("CORS", f"two {doubled.title()} headers")
+            elif not self._policy.allows(origin, host=host, scheme=scheme):
+                self._refusals.origin("CORS", origin, host)
+
+        method = header(scope, b"access-control-request-method")
+        if scope["method"] == "OPTIONS" and method is not None:
+            requested = header(scope, b"access-control-request-headers")
+            granted = None if doubled else self._policy.preflight(origin, method, requested, host=host, scheme=scheme)
+            await self._app(scope, receive, _Preflight(send, granted, withheld))
+        else:
+            added = self._policy.headers(origin, host=host, scheme=scheme)
+            await self._app(scope, receive, _Completed(send, added, withheld))
+
+
+class _Completed:
+    """Adds headers to a response that has no CORS headers yet. `withheld` is called if none of them is a grant."""
+
+    def __init__(self, send: Send, added: Headers, withheld: Callable[[], None]) -> None:
+        self._send = send
+        self._added = added
+        self._withheld = withheld
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = list(message.get("headers", ()))
+            if not any(key.lower() == _ALLOW_ORIGIN for key, _ in headers):
+                message = {**message, "headers": _merge(headers, self._added)}
+                if self._added[0][0] != _ALLOW_ORIGIN:
+                    self._withheld()
+        await self._send(message)
+
+
+class _Preflight:
+    """Replaces the host's answer to a preflight when it knows nothing of CORS. `withheld` is called if nothing does."""
+
+    def __init__(self, send: Send, granted: Headers | None, withheld: Callable[[], None]) -> None:
+        self._send = send
+        self._granted = granted
+        self._withheld = withheld
+        self._replaced = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            answered = any(key.lower() == _ALLOW_ORIGIN for key, _ in message.get("headers", ()))
+            if self._granted is None:
+                if not answered:
+                    self._withheld()
+            elif not answered:
+                self._replaced = True
+                await self._send(
+                    {
+                        "type": "http.response.start",
+                        "status": 200,
+                        "headers": [*self._granted, (b"content-length", b"0")],
+                    }
+                )
+                await self._send({"type": "http.response.body", "body": b""})
+        if not self._replaced:
+            await self._send(message)
+
+
+def _merge(headers: Headers, added: Headers) -> Headers:
+    """Put headers where there are none of the name; `Vary` is joined with the one that is there."""
+    merged = list(headers)
+    for name, value in added:
+        at = next((i for i, (key, _) in enumerate(merged) if key.lower() == name), None)
+        if at is None:
+            merged.append((name, value))
+        elif name != b"vary":
+            merged[at] = (name, value)
+        elif value.lower() not in merged[at][1].lower():
+            merged[at] = (name, merged[at][1] + b", " + value)
+    return merged

@@ -1,0 +1,129 @@
+"""Verification of JSON Web Tokens.
+
+The client is told the same whatever is wrong with its token, and no part of a token gets into a log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import jwt
+
+from asgi_realtime.auth.claims import Claims
+from asgi_realtime.auth.jwks import JWKS
+from asgi_realtime.auth.keys import PublicKey, load_public_key
+from asgi_realtime.errors import Unauthorized
+from asgi_realtime.settings import Settings
+from asgi_realtime.values.identity import Identity
+from asgi_realtime.values.ids import UserId
+from asgi_realtime.values.json import Json
+
+# What PyJWT (TypeError: some releases of it), and the JSON and base64 readers below it, raise on what is no token.
+_NOT_A_TOKEN = (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError)
+
+
+class JWTVerifier:
+    """Turns a JSON Web Token into an identity: by a shared secret, a public key, or published keys.
+
+    Raises:
+        ConfigurationError: when the settings name no key.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        settings.require_jwt_key()
+        self._settings = settings
+        self._algorithms = settings.algorithms
+        self._key: str | PublicKey = settings.jwt_secret or ""
+        self._published: JWKS | None = None
+        if settings.jwt_public_key:
+            self._key = load_public_key(settings.jwt_public_key)
+        elif settings.jwks_url:
+            self._published = JWKS(
+                settings.jwks_url,
+                cooldown=settings.jwks_cooldown,
+                timeout=settings.jwks_timeout,
+                ttl=settings.jwks_ttl,
+            )
+
+    async def verify(self, token: str) -> Identity:
+        """Check signature, `exp`, `nbf`, and `aud` and `iss` where configured. Waits only for published keys.
+
+        The identity's user id is the configured claim (a number is written out), its expiry `exp`
+        with the leeway.
+
+        Raises:
+            Unauthorized: for whatever reason. The kind of it is its `log_reason`.
+        """
+        try:
+            if len(token) > self._settings.limits.handshake_bytes:
+                raise jwt.DecodeError
+            key, algorithms = await self._key_of(token)
+            claims = jwt.decode(
+                token,
+                key,
+                algorithms=algorithms,
+                audience=self._settings.jwt_audience,
+                issuer=self._settings.jwt_issuer,
+                leeway=self._settings.jwt_leeway,
+                options={
+                    "verify_aud": self._settings.jwt_audience is not None,
+                    "verify_iss": self._settings.jwt_issuer is not None,
+                    # Not asked for by PROTOCOLS.md: `iat` ahead of our clock, numbers as `sub` and `jti`.
+                    **{"verify_iat": False, "verify_sub": False, "verify_jti": False},
+                },
+            )
+            return Identity(
+                user_id=_user_id(claims.get(self._settings.jwt_user_claim)),
+                claims=Claims(claims),
+                expires_at=float(claims["exp"]) + self._settings.jwt_leeway if "exp" in claims else None,
+            )
+        except _NOT_A_TOKEN as error:
+            raise Unauthorized(log_reason=_reason(error)) from None
+
+    async def _key_of(self, token: str) -> tuple[str | PublicKey, Sequence[str]]:
+        if self._published is None:
+            return self._key, self._algorithms
+        header = jwt.get_unverified_header(token)
+        # Before anything is fetched: a token that could not be accepted anyway costs nobody a fetch.
+        if header.get("alg") not in self._algorithms:
+            raise jwt.InvalidAlgorithmError
+        found = await self._published.find(header.get("kid"))
+        if found is None:
+            raise jwt.InvalidKeyError
+        return found.key, [name for name in found.algorithms if name in self._algorithms]
+
+
+_REASONS: Mapping[type[Exception], str] = {
+    jwt.ExpiredSignatureError: "the token has expired",
+    jwt.ImmatureSignatureError: "the token is not valid yet",
+    jwt.InvalidAudienceError: "the token is for another audience (MEW_JWT_AUDIENCE)",
+    jwt.InvalidIssuerError: "the token is of another issuer (MEW_JWT_ISSUER)",
+    jwt.MissingRequiredClaimError: "the token lacks a claim that is required (MEW_JWT_AUDIENCE, MEW_JWT_ISSUER)",
+    jwt.InvalidSignatureError: "the token's signature is not by the configured key",
+    jwt.InvalidAlgorithmError: "the token's algorithm is not accepted (MEW_JWT_ALGORITHMS)",
+    jwt.InvalidKeyError: "the token's key is not among those published (MEW_JWKS_URL)",
+}
+
+
+class _NoUserId(ValueError):
+    """The claim with the user id is missing, or of another kind."""
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong with a token, in words without anything of it."""
+    if isinstance(error, _NoUserId):
+        return "the token has no user id (MEW_JWT_USER_CLAIM)"
+    return next((text for kind, text in _REASONS.items() if isinstance(error, kind)), "the token is no JWT")
+
+
+def _user_id(claim: Json) -> UserId:
+    if isinstance(claim, int) and not isinstance(claim, bool):
+        claim = str(claim)
+    if not isinstance(claim, str) or not claim:
+        raise _NoUserId("the user claim must be a non-empty string")
+    claim.encode()  # half a character (a lone surrogate) could never be sent to anybody
+    return UserId(claim)
+
+
+def _encode(value: Json) -> bytes | None:
+    return value.encode("utf-8", "replace") if isinstance(value, str) else None

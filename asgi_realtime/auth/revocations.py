@@ -1,0 +1,77 @@
+"""Tokens and users whose credentials count no longer, though their signature is good and their time not up."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from asgi_realtime.values.identity import Identity
+from asgi_realtime.values.ids import UserId
+
+logger = logging.getLogger("asgi_realtime")
+
+K = TypeVar("K")
+
+
+class Revocations:
+    """What this process has been told to refuse. Bounded: forgets after `ttl` seconds, and the oldest over `capacity`.
+
+    `ttl` must be longer than any token is good for: an expired token needs no revocation. `clock`
+    is in seconds since the epoch, like the times inside tokens.
+    """
+
+    def __init__(self, *, ttl: float, capacity: int = 100_000, clock: Callable[[], float] = time.time) -> None:
+        self._tokens: _Aging[str] = _Aging(ttl, capacity, clock)
+        self._users: _Aging[UserId] = _Aging(ttl, capacity, clock)
+
+    def revoke_token(self, jti: str) -> None:
+        """Refuse the token with this id (`jti`) from now on."""
+        self._tokens.put(jti, 0.0)
+
+    def revoke_user(self, user_id: UserId, issued_before: float) -> None:
+        """Refuse the user's tokens issued up to this time (seconds since the epoch). The latest call counts."""
+        earlier = self._users.get(user_id)
+        self._users.put(user_id, issued_before if earlier is None else max(earlier, issued_before))
+
+    def is_revoked(self, identity: Identity) -> bool:
+        """Whether this identity may connect no longer, or must be cut off.
+
+        A token that does not say when it was issued (`iat`) counts as issued before every
+        revocation of its user.
+        """
+        jti = identity.claims.get("jti")
+        if jti is not None and self._tokens.get(str(jti)) is not None:
+            return True
+        issued_before = self._users.get(identity.user_id)
+        if issued_before is None:
+            return False
+        issued_at = identity.claims.get("iat")
+        return not isinstance(issued_at, int | float) or not issued_at > issued_before
+
+
+class _Aging(Generic[K]):
+    """A mapping that forgets: the oldest entries first, by age and by number."""
+
+    def __init__(self, ttl: float, capacity: int, clock: Callable[[], float]) -> None:
+        self._ttl = ttl
+        self._capacity = capacity
+        self._clock = clock
+        self._pending_joins: dict[K, tuple[float, float]] = {}  # key: (expires, value), oldest first
+
+    def put(self, key: K, value: float) -> None:
+        now = self._clock()
+        self._pending_joins.pop(key, None)
+        self._pending_joins[key] = (now + self._ttl, value)
+        while (oldest := next(iter(self._pending_joins))) != key:
+            expired = self._pending_joins[oldest][0] <= now
+            if not expired and len(self._pending_joins) <= self._capacity:
+                break
+            if not expired:
+                logger.warning("more than %d revocations at once: the oldest is forgotten", self._capacity)
+            del self._pending_joins[oldest]
+
+    def get(self, key: K) -> float | None:
+        entry = self._pending_joins.get(key)
+        return None if entry is None or entry[0] <= self._clock() else entry[1]

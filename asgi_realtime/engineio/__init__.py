@@ -1,7 +1,0 @@
-"""Engine.IO v4: sessions over HTTP long-polling and WebSocket, as clients of Socket.IO expect them."""
-
-from asgi_realtime.engineio.application import Application
-from asgi_realtime.engineio.server import EngineIO
-from asgi_realtime.engineio.session import Session, State
-
-__all__ = ["Application", "EngineIO", "Session", "State"]

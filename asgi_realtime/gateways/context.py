@@ -1,0 +1,46 @@
+"""What a gateway works with once it is mounted."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from asgi_realtime.auth.jwt_verifier import JWTVerifier
+from asgi_realtime.auth.origins import OriginPolicy
+from asgi_realtime.auth.refusal_log import RefusalLog
+from asgi_realtime.auth.revocations import Revocations
+from asgi_realtime.broadcasting.broadcaster import Broadcaster
+from asgi_realtime.errors import ConfigurationError
+from asgi_realtime.hub.hub import Hub
+from asgi_realtime.metrics import Metrics
+from asgi_realtime.presence.base import Presence
+from asgi_realtime.runtime.tasks import Tasks
+from asgi_realtime.runtime.timers import TimerWheel
+from asgi_realtime.settings import Settings
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class GatewayContext:
+    """What the composition root hands to each gateway."""
+
+    settings: Settings
+    origins: OriginPolicy
+    hub: Hub
+    presence: Presence
+    broadcaster: Broadcaster
+    revocations: Revocations
+    verifier: JWTVerifier | None
+    tasks: Tasks
+    wheel: TimerWheel
+    metrics: Metrics
+    refusals: RefusalLog
+
+    def require_verifier(self) -> JWTVerifier:
+        """The verifier of JWTs.
+
+        Raises:
+            ConfigurationError: if no key is configured, naming the variables.
+        """
+        if self.verifier is None:
+            self.settings.require_jwt_key()
+            raise ConfigurationError("no verifier was made")
+        return self.verifier

@@ -1,0 +1,264 @@
+"""The receiving half of a gateway: what happens with the events of its clients."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from time import monotonic
+from typing import Any, TypeAlias
+
+from asgi_realtime.broadcasting.broadcaster import Broadcaster
+from asgi_realtime.connection.connection import Connection
+from asgi_realtime.errors import Disconnect, InvalidMessage, RateLimited, Refusal
+from asgi_realtime.gateways.replies import Complaint, Rejection
+from asgi_realtime.handlers.event_handlers import BoundHandler, beginning, declared
+from asgi_realtime.handlers.event_rates import EventRates
+from asgi_realtime.handlers.sync_connection import sync_faces
+from asgi_realtime.limits import TOO_MANY_ATTEMPTS, Limits
+from asgi_realtime.payloads.encoding import encode
+from asgi_realtime.protocols.dialect import Dialect
+from asgi_realtime.runtime.budgets import Budget
+from asgi_realtime.runtime.coroutines import resume
+from asgi_realtime.runtime.host_calls import Adapt
+from asgi_realtime.runtime.http_errors import refusal_of
+from asgi_realtime.runtime.inbox import Pending
+from asgi_realtime.values.ids import GatewayName
+from asgi_realtime.values.json import Json
+
+logger = logging.getLogger("asgi_realtime")
+
+Acknowledge: TypeAlias = Callable[[Sequence[Json]], None]
+"""Sends an acknowledgement to the client: the values, none or more."""
+
+
+class Dispatcher:
+    """Has handlers, and calls them: for each connection in order, one at a time, no more than its rate allows.
+
+    An event is handled within the call of the transport that brings it, as far as its handler runs
+    without waiting; what comes behind one that waits is queued.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = GatewayName(name)
+        self._functions: dict[str, Callable[..., Any]] = declared(self)
+        self._handlers: dict[str, BoundHandler] = {}
+        self._injected: Broadcaster | None = None
+        self._faces: Adapt | None = None
+        self._dialect: Dialect
+        self._rates: EventRates
+        self._attempts: Budget
+        self._handler_timeout: float
+
+    @property
+    def name(self) -> GatewayName:
+        """The Socket.IO namespace or WebSocket path it is mounted as."""
+        try:
+            return self._name
+        except AttributeError:
+            raise self._not_there() from None
+
+    @property
+    def functions(self) -> dict[str, Callable[..., Any]]:
+        """The handlers by event, as they were declared."""
+        try:
+            return self._functions
+        except AttributeError:
+            raise self._not_there() from None
+
+    @property
+    def dialect(self) -> Dialect:
+        """What it speaks, once it is mounted."""
+        try:
+            return self._dialect
+        except AttributeError:
+            raise self._not_there() from None
+
+    def _not_there(self) -> RuntimeError:
+        """Why a part of the gateway is not there yet.
+
+        A `__getattr__` would say it for all parts at once, but Python reads every attribute of such a class more
+        slowly, also those that are there: 8 % of an event.
+        """
+        kind = type(self).__name__
+        if "_context" not in vars(self):
+            return RuntimeError(f"{kind}.__init__ must call super().__init__(...) before it uses the gateway")
+        return RuntimeError(f"{kind} is not mounted yet; pass it to RealtimeMiddleware(gateways=[...])")
+
+    def declare(self, event: str, function: Callable[..., Any]) -> None:
+        """Make a function the handler of an event, from now on."""
+        self.functions[event] = function
+        if self._injected is not None:
+            self._handlers[event] = beginning(event, function, self._injected, self._face)
+
+    def prepare(self, limits: Limits, broadcaster: Broadcaster) -> None:
+        """Get ready for events. The handlers' signatures are checked here.
+
+        Raises:
+            ConfigurationError: for a parameter that nothing can be injected into.
+        """
+        self._rates = EventRates(limits)
+        self._handler_timeout = limits.handler_timeout
+        self._injected = broadcaster
+        self._faces = sync_faces(broadcaster, limits.handler_timeout)
+        self._handlers = {
+            event: beginning(event, function, broadcaster, self._face) for event, function in self._functions.items()
+        }
+
+    def _face(self, argument: Any) -> Any:
+        """What a plain function gets: the face for threads, of a connection or of this gateway's broadcaster."""
+        return argument if self._faces is None else self._faces(argument)
+
+    def send_refusal(
+        self,
+        connection: Connection,
+        event: str,
+        sent: Sequence[Json],
+        refusal: Refusal,
+        acknowledge: Acknowledge | None,
+    ) -> None:
+        """Tell a client no: by its acknowledgement where it waits for one, else by the event `error`."""
+        if acknowledge is not None:
+            acknowledge([Rejection(code=refusal.reply_code, message=refusal.message)])
+        else:
+            self.push_event(connection, "error", Complaint(refusal.reply_code, refusal.message))
+
+    def push_event(self, connection: Connection, event: str, data: Any) -> None:
+        """Send an event to one client from code that cannot wait."""
+        connection.push(self._dialect.event(self._dialect.event_name(event), *encode(data)))
+
+    # Entry points of the transports
+
+    def receive(
+        self, connection: Connection, event: str, sent: Sequence[Json], acknowledge: Acknowledge | None
+    ) -> bool:
+        """Take one event of a client. Handled after the client's earlier events, never concurrently with them.
+
+        True: no more is to be taken before `connection.inbox.ready` returns.
+        """
+        inbox = connection.inbox
+        if self._rates.admits(inbox, connection.identity.user_id, monotonic()):
+            return inbox.begin(self._handle, connection, event, sent, acknowledge)
+        self._refuse_more(connection, event, sent, acknowledge)
+        return False
+
+    def admits(self, connection: Connection, event: str, sent: Sequence[Json], acknowledge: Acknowledge | None) -> bool:
+        """Whether one more event is within the rate. If not, the client has been told, or put out."""
+        if self._rates.admits(connection.inbox, connection.identity.user_id, monotonic()):
+            return True
+        self._refuse_more(connection, event, sent, acknowledge)
+        return False
+
+    def _refuse_more(
+        self, connection: Connection, event: str, sent: Sequence[Json], acknowledge: Acknowledge | None
+    ) -> None:
+        self._refuse_unheard(connection, event, sent, RateLimited("too many events"), acknowledge)
+
+    def _refuse_unheard(
+        self,
+        connection: Connection,
+        event: str,
+        sent: Sequence[Json],
+        refusal: Refusal,
+        acknowledge: Acknowledge | None,
+    ) -> None:
+        """Refuse an event that no handler has seen: a client may try that only so often."""
+        if connection.transport.attempted(self._attempts):
+            self.send_refusal(connection, event, sent, refusal, acknowledge)
+        else:
+            logger.info(
+                "%s: a client of user %r is closed: %s", self.name, connection.identity.user_id, TOO_MANY_ATTEMPTS
+            )
+            connection.end(1008, TOO_MANY_ATTEMPTS)
+
+    # Handling
+
+    def dispatch(self, connection: Connection, event: str, sent: Sequence[Json]) -> Coroutine[Any, Any, Any]:
+        """Call what handles an event that has no declared handler. What it returns is what the coroutine returns.
+
+        Raises:
+            InvalidMessage: if nothing does.
+        """
+        raise InvalidMessage("unknown event")
+
+    def _handle(
+        self, connection: Connection, event: str, sent: Sequence[Json], acknowledge: Acknowledge | None
+    ) -> Pending:
+        """Handle an event as far as its handler runs without waiting: most end there, and need no timer."""
+        try:
+            begin = self._handlers.get(event)
+            try:
+                work = self.dispatch(connection, event, sent) if begin is None else begin(connection, sent)
+            except InvalidMessage as error:
+                self._refuse_unheard(connection, event, sent, error, acknowledge)
+                return None
+            try:
+                waiting = work.send(None)
+            except StopIteration as done:
+                if acknowledge is not None:
+                    acknowledge(_values(done.value))
+                return None
+        except (Exception, asyncio.CancelledError) as error:
+            self._failed(error, connection, event, sent, acknowledge)
+            return None
+        return self._handle_rest(resume(work, waiting), connection, event, sent, acknowledge)
+
+    async def _handle_rest(
+        self,
+        rest: Awaitable[Any],
+        connection: Connection,
+        event: str,
+        sent: Sequence[Json],
+        acknowledge: Acknowledge | None,
+    ) -> None:
+        try:
+            async with asyncio.timeout(self._handler_timeout):
+                result = await rest
+            if acknowledge is not None:
+                acknowledge(_values(result))
+        except (Exception, asyncio.CancelledError) as error:
+            self._failed(error, connection, event, sent, acknowledge)
+
+    def _failed(
+        self,
+        error: BaseException,
+        connection: Connection,
+        event: str,
+        sent: Sequence[Json],
+        acknowledge: Acknowledge | None,
+    ) -> None:
+        """Tell the client that its event was refused, or failed; a failure is logged."""
+        meant = self._refusal_of(error)
+        if isinstance(meant, Refusal):
+            self.send_refusal(connection, event, sent, meant, acknowledge)
+        elif isinstance(meant, Disconnect):
+            connection.end(meant.code, meant.reason)
+        elif ends_this_task(error):
+            raise error
+        else:
+            logger.error("%s: %s failed: %r", self.name, self.loggable(event), error, exc_info=_traceback(error))
+            self.send_refusal(connection, event, sent, Refusal("internal error", code="INTERNAL"), acknowledge)
+
+    def loggable(self, event: str) -> str:
+        """An event as the log may name it: here, one that the gateway declares."""
+        return event
+
+    def _refusal_of(self, error: BaseException) -> Refusal | Disconnect | None:
+        """What an exception of host code tells the client. None: it is a failure."""
+        return refusal_of(error)
+
+
+def _values(result: Any) -> list[Json]:
+    """What a handler returned, as the values of an acknowledgement."""
+    # A NamedTuple is one value, as in a response of FastAPI.
+    return [] if result is None else list(result) if type(result) is tuple else [result]
+
+
+def _traceback(error: BaseException) -> BaseException | None:
+    return None if isinstance(error, TimeoutError) else error
+
+
+def ends_this_task(error: BaseException) -> bool:
+    """Whether we are being cancelled. Host code that awaits what somebody else cancelled has merely failed."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0

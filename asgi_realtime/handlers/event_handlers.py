@@ -1,0 +1,240 @@
+"""Event handlers: how they are declared, what is injected into them, how host code is called."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import typing
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, TypeAlias, TypeVar
+
+from asgi_realtime.broadcasting.broadcaster import Broadcaster
+from asgi_realtime.connection.connection import Connection
+from asgi_realtime.errors import ConfigurationError, InvalidMessage
+from asgi_realtime.handlers.parameters import Parameter, injected, payload_type, read
+from asgi_realtime.payloads.validation import Validate
+from asgi_realtime.runtime.host_calls import Adapt, host_call, is_plain, written
+from asgi_realtime.values.event_names import RESERVED
+from asgi_realtime.values.identity import Identity
+from asgi_realtime.values.json import Json
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_EVENTS = "__realtime_events__"
+
+
+def on(event: str) -> Callable[[F], F]:
+    """Mark a gateway's method as the handler of an event.
+
+    Parameters get what their annotations ask for: `Connection`, `Identity` and `Broadcaster` are
+    injected; any other takes the event's next argument, converted to the annotated type (a msgspec
+    Struct, dataclass, TypedDict, pydantic model or JSON type; none: as decoded). A client's `null` is
+    the argument None; a parameter's default is taken where the client sent no such argument. What the
+    handler returns is the acknowledgement, where the client asked for one: None acknowledges with no
+    value, a tuple with its values, so `return (None,)` is `null`.
+
+    A plain `def` runs in a thread. There a `Connection` is a `SyncConnection` and a `Broadcaster` a
+    `SyncBroadcaster`: their methods wait. Annotate these classes for your type checker.
+
+    Raises:
+        ConfigurationError: for a name that belongs to the protocol, such as `connect`.
+    """
+    check_event(event)
+
+    def mark(function: F) -> F:
+        try:
+            setattr(function, _EVENTS, (*events_of(function), event))
+        except AttributeError:
+            raise ConfigurationError(f"@on({event!r}) marks a function, not a {type(function).__name__}") from None
+        return function
+
+    return mark
+
+
+def check_event(event: str) -> None:
+    """Refuse a name that no handler may have.
+
+    Raises:
+        ConfigurationError: for a name that belongs to the protocol, or what is no name.
+    """
+    if not isinstance(event, str):
+        raise ConfigurationError(f'on() takes the name of an event, as in @on("message"), not {event!r}')
+    if event in RESERVED:
+        raise ConfigurationError(f"@on({event!r}): the protocol owns this name; override on_connect or on_disconnect")
+
+
+def declared(owner: object) -> dict[str, Callable[..., Any]]:
+    """The methods of an object, or of a class, that were marked with `on`, by event. A subclass's override wins."""
+    found: dict[str, Callable[..., Any]] = {}
+    for kind in reversed((owner if isinstance(owner, type) else type(owner)).__mro__):
+        for name, member in vars(kind).items():
+            for event in events_of(member):
+                found[event] = getattr(owner, name)
+    return found
+
+
+def events_of(member: object) -> tuple[str, ...]:
+    """The events that a function was marked for with `on`, also below `@staticmethod` and the like."""
+    events: tuple[str, ...] = getattr(member, _EVENTS, ())
+    if isinstance(member, staticmethod | classmethod):
+        return (*events_of(member.__func__), *events)
+    return (*events_of(member.func), *events) if isinstance(member, functools.partialmethod) else events
+
+
+def payload_types(event: str, function: Callable[..., Any]) -> tuple[list[Any], Any]:
+    """What a handler takes from the client, in order, and what it returns as acknowledgement (None: nothing).
+
+    Raises:
+        ConfigurationError: for an annotation that cannot be resolved.
+    """
+    hints = _hints(function, f"the handler of {event!r}")
+    wanted = [
+        payload_type(parameter, hints.get(parameter.name, Any))
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.name not in ("self", *_bound(function)) and parameter.kind is not parameter.VAR_POSITIONAL
+        if injected(hints.get(parameter.name, Any)) is None
+    ]
+    returned = hints.get("return", Any)
+    return wanted, None if returned is type(None) else returned
+
+
+def _hints(function: Callable[..., Any], where: str) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(written(function), include_extras=True)
+    except NameError as error:
+        raise ConfigurationError(
+            f"{where}: the annotation {error.name!r} cannot be resolved; define it at module level"
+        ) from None
+
+
+def _bound(function: Callable[..., Any]) -> Mapping[str, Any]:
+    """The arguments that `functools.partial` has given by name already."""
+    return function.keywords if isinstance(function, functools.partial) else {}
+
+
+BoundHandler: TypeAlias = Callable[[Connection, Sequence[Json]], Coroutine[Any, Any, Any]]
+"""Calls a handler, for a client, with what it sent. The coroutine has not begun.
+
+Raises:
+    InvalidMessage: if what the client sent does not fit the declaration.
+"""
+
+
+def beginning(
+    event: str, function: Callable[..., Any], broadcaster: Broadcaster, adapt: Adapt | None = None
+) -> BoundHandler:
+    """Read the signature of an event's handler, once, and make what calls it.
+
+    `adapt` turns what is injected into what a plain handler can use.
+
+    Raises:
+        ConfigurationError: for a parameter that nothing can be injected into.
+    """
+    where = f"handler {getattr(function, '__qualname__', function)!s} of {event!r}"
+    if isinstance(function, type):
+        raise ConfigurationError(f"{where} is a class: pass a function, a method or an object with `__call__`")
+    hints = _hints(function, where)
+    call = host_call(function, where, adapt=adapt)
+    plan: list[Parameter] = []
+    rest: Validate | None = None
+    plain, bound = is_plain(function), _bound(function)
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.name in bound:
+            continue
+        found = read(parameter, hints.get(parameter.name, Any), where, plain=plain)
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            rest = found.validate
+        else:
+            plan.append(found)
+    shape = tuple(Any if kind is None else kind for kind, _, default in plan if default is None)
+    usual = None if rest is not None or len(shape) < len(plan) else _USUAL.get(shape)
+    if usual is not None:
+        return usual(call, *[validate for _, validate, _ in plan if validate is not None])
+    return functools.partial(_call, call, plan, rest, broadcaster)
+
+
+def _call(
+    call: Callable[..., Coroutine[Any, Any, Any]],
+    plan: Sequence[Parameter],
+    rest: Validate | None,
+    broadcaster: Broadcaster,
+    connection: Connection,
+    sent: Sequence[Json],
+) -> Coroutine[Any, Any, Any]:
+    arguments: list[Any] = []
+    taken = 0
+    for kind, validate, default in plan:
+        if kind is Connection:
+            arguments.append(connection)
+        elif kind is Identity:
+            arguments.append(connection.identity)
+        elif kind is Broadcaster:
+            arguments.append(broadcaster)
+        elif kind is not None:
+            arguments.append(_identity(connection, kind))
+        elif validate is not None and taken < len(sent):
+            arguments.append(validate(sent[taken]))
+            taken += 1
+        elif default is not None:
+            arguments.append(default())
+        else:
+            raise _missing()
+    if rest is not None:
+        arguments.extend(map(rest, sent[taken:]))
+    return call(*arguments)
+
+
+def _identity(connection: Connection, kind: type) -> Identity:
+    """The identity, where a handler asks for the host's own subclass."""
+    if not isinstance(connection.identity, kind):
+        raise TypeError(f"the authenticator returned an {type(connection.identity).__name__}, and no {kind.__name__}")
+    return connection.identity
+
+
+def _missing() -> InvalidMessage:
+    return InvalidMessage("a payload is missing")
+
+
+# What most handlers look like needs no loop, each time, to find out what goes where.
+
+
+def _connection(call: Callable[..., Coroutine[Any, Any, Any]]) -> BoundHandler:
+    def begin(connection: Connection, sent: Sequence[Json]) -> Coroutine[Any, Any, Any]:
+        return call(connection)
+
+    return begin
+
+
+def _payload(call: Callable[..., Coroutine[Any, Any, Any]], validate: Validate) -> BoundHandler:
+    def begin(connection: Connection, sent: Sequence[Json]) -> Coroutine[Any, Any, Any]:
+        if not sent:
+            raise _missing()
+        return call(validate(sent[0]))
+
+    return begin
+
+
+def _payload_connection(call: Callable[..., Coroutine[Any, Any, Any]], validate: Validate) -> BoundHandler:
+    def begin(connection: Connection, sent: Sequence[Json]) -> Coroutine[Any, Any, Any]:
+        if not sent:
+            raise _missing()
+        return call(validate(sent[0]), connection)
+
+    return begin
+
+
+def _connection_payload(call: Callable[..., Coroutine[Any, Any, Any]], validate: Validate) -> BoundHandler:
+    def begin(connection: Connection, sent: Sequence[Json]) -> Coroutine[Any, Any, Any]:
+        if not sent:
+            raise _missing()
+        return call(connection, validate(sent[0]))
+
+    return begin
+
+
+_USUAL: Mapping[tuple[Any, ...], Callable[..., BoundHandler]] = {
+    (Connection,): _connection,
+    (Any,): _payload,
+    (Any, Connection): _payload_connection,
+    (Connection, Any): _connection_payload,
+}

@@ -1,0 +1,184 @@
+"""What a handler's parameter gets: something injected, or an argument of the event, validated; and its default."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import enum
+import functools
+import inspect
+import types
+import typing
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, NamedTuple, Union
+
+import msgspec
+
+from asgi_realtime.broadcasting.broadcaster import Broadcaster
+from asgi_realtime.broadcasting.sync_broadcaster import SyncBroadcaster
+from asgi_realtime.connection.connection import Connection
+from asgi_realtime.errors import ConfigurationError, InvalidMessage
+from asgi_realtime.handlers.sync_connection import SyncConnection
+from asgi_realtime.payloads.annotation_metadata import fastapi_marker, instead_of, is_field, metadata_of
+from asgi_realtime.payloads.annotations import parts, types_in
+from asgi_realtime.payloads.plain_values import to_builtins
+from asgi_realtime.payloads.validation import Validate, validator
+from asgi_realtime.values.handshake import Handshake
+from asgi_realtime.values.identity import Identity
+
+_INJECTED = (Connection, Identity, Broadcaster)
+_FOR_THREADS: Mapping[type, type] = {SyncConnection: Connection, SyncBroadcaster: Broadcaster}
+"""What plain handlers get instead of what."""
+_HABITS = {
+    **dict.fromkeys(("connection", "conn", "sid", "socket", "websocket", "ws", "request"), "connection: Connection"),
+    "identity": "identity: Identity",
+    "broadcaster": "broadcaster: Broadcaster",
+}
+"""Names that mean something injected to those who write them. Without an annotation the client would fill them."""
+_MUTABLE = (list, dict, set, bytearray, deque, msgspec.Struct)
+
+_DECLARATIONS = {
+    *(("msgspec._core", "Field"), ("attr._make", "_CountingAttr"), ("pydantic.fields", "ModelPrivateAttr")),
+    *(("annotated_types", name) for name in ("Gt", "Ge", "Lt", "Le", "MultipleOf", "MinLen", "MaxLen", "Len")),
+}
+
+
+class Parameter(NamedTuple):
+    """What a parameter gets."""
+
+    injected: type | None
+    """`Connection`, `Broadcaster`, `Identity` or a subclass of it; None: the event's next argument."""
+    validate: Validate | None
+    """What makes the parameter's value of that argument."""
+    default: Callable[[], Any] | None
+    """Makes the default. None: the argument is required."""
+
+
+def read(parameter: inspect.Parameter, annotation: Any, where: str, *, plain: bool) -> Parameter:
+    """Read a parameter once, at start-up. `plain`: of a function that runs in a thread.
+
+    Raises:
+        ConfigurationError: for what cannot be filled or would not be enforced. It begins with `where`.
+    """
+    where = f"{where}: parameter {parameter.name!r}"
+    if parameter.kind in (parameter.KEYWORD_ONLY, parameter.VAR_KEYWORD):
+        raise ConfigurationError(f"{where} cannot be filled; make it positional")
+    try:
+        return _read(parameter, annotation, plain)
+    except TypeError as error:
+        raise ConfigurationError(f"{where}: {error}") from None
+
+
+def payload_type(parameter: inspect.Parameter, annotation: Any) -> Any:
+    """What a client sends for a parameter, with the constraints of a `Field()` in its default's place."""
+    return Annotated[annotation, parameter.default] if is_field(parameter.default) else annotation
+
+
+def injected(annotation: Any, *, plain: bool = True) -> type | None:
+    """The class to be injected for an annotation, which may be optional or have metadata. None: no such class.
+
+    For a class for threads that is the one it stands for: the call exchanges them.
+
+    Raises:
+        TypeError: for a class that cannot be injected: a subclass of `Connection`, one beside others, or one for
+            threads where the function is not `plain`, since its methods would stop the event loop.
+    """
+    kind = _bare(annotation)
+    own = _FOR_THREADS.get(kind) if isinstance(kind, type) else None
+    if own is not None and not plain:
+        raise TypeError(f"{kind.__name__} is for plain functions: annotate {own.__name__}, or write `def`")
+    if own is not None or kind in _INJECTED or (isinstance(kind, type) and issubclass(kind, Identity)):
+        for _ in parts(annotation):  # raises for `Depends` and its like
+            pass
+        return own or typing.cast("type", kind)
+    for kind in types_in(annotation):
+        if issubclass(kind, (*_INJECTED, *_FOR_THREADS)):
+            name = next(base.__name__ for base in (*_INJECTED, *_FOR_THREADS) if issubclass(kind, base))
+            raise TypeError(f"{kind.__name__} cannot be injected like this: annotate {name} alone")
+        if issubclass(kind, Handshake):
+            raise TypeError("a Handshake is not injected: take `connection: Connection` and use connection.handshake")
+    return None
+
+
+def _read(parameter: inspect.Parameter, annotation: Any, plain: bool) -> Parameter:
+    marker = fastapi_marker(parameter.default)
+    if marker is not None:
+        raise TypeError(instead_of(marker))
+    kind = injected(annotation, plain=plain)
+    if kind is not None:
+        return Parameter(kind, None, None)
+    if parameter.annotation is parameter.empty and parameter.name in _HABITS:
+        raise TypeError(f"without an annotation the client would fill it: annotate it, as `{_HABITS[parameter.name]}`")
+    annotation = payload_type(parameter, annotation)
+    fields = [metadata for metadata in metadata_of(annotation) if is_field(metadata)]
+    validate = validator(annotation)
+    if parameter.kind is parameter.VAR_POSITIONAL:
+        return Parameter(None, validate, None)
+    return Parameter(None, validate, _default(parameter, annotation, fields))
+
+
+def _bare(annotation: Any) -> Any:
+    """The annotation without metadata, and without `None` beside it."""
+    while True:
+        origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+        if origin in (Union, types.UnionType):
+            arguments = tuple(argument for argument in arguments if argument is not types.NoneType)
+        if origin is not Annotated and (origin not in (Union, types.UnionType) or len(arguments) != 1):
+            return annotation
+        annotation = arguments[0]
+
+
+def _default(parameter: inspect.Parameter, annotation: Any, fields: Sequence[Any]) -> Callable[[], Any] | None:
+    if parameter.default is not parameter.empty and not is_field(parameter.default):
+        return _maker(parameter.default, annotation)
+    field = next((field for field in reversed(fields) if not field.is_required()), None)
+    if field is None:
+        return None
+    if field.default_factory is None:
+        return _maker(field.default, annotation)
+    try:
+        inspect.signature(field.default_factory).bind()
+    except TypeError:
+        raise TypeError("a default_factory that takes other fields means nothing for a parameter") from None
+    except ValueError:  # of some classes written in C there is no signature
+        pass
+    return typing.cast("Callable[[], Any]", field.default_factory)
+
+
+def _maker(default: Any, annotation: Any) -> Callable[[], Any]:
+    """A function that returns the default; of what a handler could change, a copy for each call."""
+    if not _fits(default, _bare(annotation)):
+        raise TypeError(f"its default, of type {type(default).__name__}, does not fit its annotation")
+    if isinstance(default, _MUTABLE) or hasattr(default, "__dict__") or dataclasses.is_dataclass(default):
+        return functools.partial(copy.deepcopy, default)
+    return lambda: default
+
+
+def _fits(default: object, kind: Any) -> bool:
+    """Whether a default is a value of a type. None and sentinels are; constraints do not concern it."""
+    if default is ... or _is_declaration(default):
+        return False
+    if default is None or type(default) is object or isinstance(default, enum.Enum | msgspec.UnsetType):
+        return True
+    if isinstance(kind, type) and kind not in (Any, object) and isinstance(default, kind):
+        return True
+    validate = validator(kind)
+    try:
+        validate(default)
+    except InvalidMessage:
+        pass
+    else:
+        if kind is not Any:
+            return True
+    try:
+        validate(to_builtins(default))
+    except (InvalidMessage, TypeError):
+        return False
+    return True
+
+
+def _is_declaration(default: object) -> bool:
+    """Whether it says something about a value, and is none: `dataclasses.field()`, `msgspec.Meta()`, `Gt(0)`."""
+    kind = type(default)
+    return isinstance(default, dataclasses.Field | msgspec.Meta) or (kind.__module__, kind.__name__) in _DECLARATIONS

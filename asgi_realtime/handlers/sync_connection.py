@@ -1,0 +1,158 @@
+"""A connection for threads: what plain handlers and plain hooks get."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from collections.abc import Set as AbstractSet
+from typing import Any
+
+from msgspec import UNSET
+
+from asgi_realtime.broadcasting.broadcaster import Broadcaster
+from asgi_realtime.connection.connection import Connection, Question
+from asgi_realtime.runtime.host_calls import is_coroutine_function
+from asgi_realtime.runtime.lent_thread import LentThread
+from asgi_realtime.runtime.loop_bridge import LoopBridge
+from asgi_realtime.values.handshake import Handshake
+from asgi_realtime.values.identity import Identity
+from asgi_realtime.values.ids import ConnectionId, GatewayName, RoomName
+from asgi_realtime.values.json import Json
+
+
+class SyncConnection:
+    """`Connection` for threads: each method waits until the event loop has done the work.
+
+    Plain handlers and hooks (`def`, not `async def`) get it, whether they annotate `Connection` or
+    `SyncConnection`. It is equal to the `Connection` that it stands for, and has the same hash.
+
+    Calls from the event loop's own thread would wait for themselves; they raise `RuntimeError`, and so do calls
+    after the gateway has stopped.
+    """
+
+    __slots__ = ("_calls", "_connection", "_timeout")
+
+    def __init__(self, connection: Connection, calls: LoopBridge, timeout: float) -> None:
+        """`timeout` is the most that `join` may wait, in seconds: a thread cannot be cancelled as a coroutine can."""
+        self._connection = connection
+        self._calls = calls
+        self._timeout = timeout
+
+    def __repr__(self) -> str:
+        return f"<Sync{repr(self._connection)[1:]}"
+
+    def __eq__(self, other: object) -> bool:
+        return self._connection is (other._connection if isinstance(other, SyncConnection) else other)
+
+    def __hash__(self) -> int:
+        return hash(self._connection)
+
+    @property
+    def id(self) -> ConnectionId:
+        """The id of the connection, for `except_` among others."""
+        return self._connection.id
+
+    @property
+    def identity(self) -> Identity:
+        """Who it belongs to."""
+        return self._connection.identity
+
+    @property
+    def gateway(self) -> GatewayName:
+        """The namespace or path."""
+        return self._connection.gateway
+
+    @property
+    def handshake(self) -> Handshake:
+        """What the client presented. The headers, cookies and `auth` are dropped when `on_connect` has returned."""
+        return self._connection.handshake
+
+    @property
+    def rooms(self) -> AbstractSet[RoomName]:
+        """The rooms it is in now, as a copy."""
+        return frozenset(self._connection.rooms)
+
+    @property
+    def state(self) -> Any:
+        """For the gateway: what belongs to this connection. The same object as `Connection.state`."""
+        return self._connection.state
+
+    @state.setter
+    def state(self, value: Any) -> None:
+        self._connection.state = value
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has ended."""
+        return self._connection.closed
+
+    @property
+    def behind(self) -> bool:
+        """Whether the client reads so slowly that volatile events should be dropped."""
+        return self._connection.behind
+
+    def send(self, event: str, *data: Any) -> None:
+        """See `Connection.send`."""
+        self._calls.run(self._connection.send(event, *data))
+
+    def call(self, event: str, data: Any = UNSET, *, timeout: float = 10.0) -> Json:
+        """See `Connection.call`."""
+        return self._calls.run(self._connection.call(event, data, timeout=timeout))
+
+    def join(
+        self,
+        room: str,
+        *,
+        parent: str | None = None,
+        allowed: Question | None = None,
+        latest: str | None = None,
+        known: Question | None = None,
+    ) -> None:
+        """See `Connection.join`. Plain functions as `allowed` and `known` are called in this thread.
+
+        Raises:
+            TimeoutError: it took longer than `Limits.handler_timeout`.
+        """
+        lent = LentThread()
+
+        async def join() -> None:
+            async with asyncio.timeout(self._timeout):
+                await self._connection.join(
+                    room, parent=parent, allowed=_asked_in(lent, allowed), latest=latest, known=_asked_in(lent, known)
+                )
+
+        self._calls.run(join(), lent)
+
+    def leave(self, room: str) -> None:
+        """See `Connection.leave`."""
+        self._calls.run(self._connection.leave(room))
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """See `Connection.close`."""
+        self._calls.run(self._connection.close(code, reason))
+
+
+def _asked_in(thread: LentThread, question: Question | None) -> Callable[[], Awaitable[Any]] | None:
+    """The question as a coroutine function, which asks a plain one in the thread."""
+    if question is None or is_coroutine_function(question):
+        return question
+
+    async def ask() -> Any:
+        answer = await asyncio.get_running_loop().run_in_executor(thread, question)
+        return await answer if inspect.isawaitable(answer) else answer
+
+    return ask
+
+
+def sync_faces(broadcaster: Broadcaster, timeout: float) -> Callable[[Any], Any]:
+    """Make what turns a gateway's connections, and its broadcaster, into their faces for threads."""
+    sync = broadcaster.sync
+    calls = broadcaster.loop_bridge
+
+    def face(argument: Any) -> Any:
+        if isinstance(argument, Connection):
+            return SyncConnection(argument, calls, timeout)
+        return sync if argument is broadcaster else argument
+
+    return face

@@ -1,0 +1,1 @@
+"""The connections and rooms of this process, and the fan-out to them."""

@@ -1,0 +1,49 @@
+"""Connections about to enter a room, while the host is asked whether they may."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from asgi_realtime.connection.connection import Connection
+from asgi_realtime.values.commands import CloseRoom, RemoveFromRoom
+from asgi_realtime.values.ids import RoomName
+
+
+class PendingJoin:
+    """One connection on its way into one room."""
+
+    __slots__ = ("connection", "rooms", "withdrawn")
+
+    def __init__(self, connection: Connection, room: RoomName, parent: RoomName | None) -> None:
+        self.connection = connection
+        self.rooms = (room, parent)
+        self.withdrawn = False
+        """Whether it was taken out meanwhile: the host's answer may be older than that."""
+
+
+class PendingJoins:
+    """All that are under way in this process: at most one for each event that a handler is at work on."""
+
+    def __init__(self) -> None:
+        self._pending_joins: set[PendingJoin] = set()
+
+    @contextmanager
+    def asking(self, connection: Connection, room: RoomName, parent: RoomName | None) -> Iterator[PendingJoin]:
+        """Ask the host in this block."""
+        entry = PendingJoin(connection, room, parent)
+        self._pending_joins.add(entry)
+        try:
+            yield entry
+        finally:
+            self._pending_joins.discard(entry)
+
+    def withdraw(self, command: RemoveFromRoom | CloseRoom) -> None:
+        """Have those who would enter the room not get in."""
+        for entry in self._pending_joins:
+            if (
+                entry.connection.gateway == command.gateway
+                and command.room in entry.rooms
+                and (isinstance(command, CloseRoom) or entry.connection.identity.user_id == command.user_id)
+            ):
+                entry.withdrawn = True

@@ -1,0 +1,66 @@
+"""Whom a broadcast goes to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from asgi_realtime.outbound.descriptors import Sinks
+from asgi_realtime.outbound.sink import DeflatingSink, Sink
+from asgi_realtime.protocols.frame import Frame
+from asgi_realtime.values.ids import RoomName
+
+if TYPE_CHECKING:
+    from asgi_realtime.connection.connection import Connection
+
+
+class Recipients:
+    """Connections in a flat snapshot, sorted by the way to them.
+
+    Most are written to directly, in the loop of `Sinks`, which looks at no object of theirs.
+    """
+
+    __slots__ = ("_deflating", "_others", "_sinks", "connections")
+
+    def __init__(self, connections: tuple[Connection, ...]) -> None:
+        self.connections = connections
+        self._sinks: Sinks | None = None
+        self._deflating: Sinks | None = None
+        self._others: list[Connection] = []
+
+    def __len__(self) -> int:
+        return len(self.connections)
+
+    def reroute(self) -> None:
+        """Sort anew before the next delivery: there is another way to one of them."""
+        self._sinks = None
+
+    def deliver(self, frame: Frame, room: RoomName) -> None:
+        """Write a frame to each of them. `room` is where it was broadcast; see `Connection.push`."""
+        sinks = self._sort() if self._sinks is None else self._sinks
+        deflating, others = self._deflating, self._others
+        # A write may find that the kernel has no room, which concerns that client's next frame only.
+        sinks.write(frame.wire)
+        if deflating is not None:
+            deflating.write(frame.deflated)
+        # A push may end a client that is too slow, and with it others: for those, `push` does nothing.
+        for connection in others:
+            connection.push(frame, room)
+
+    def _sort(self) -> Sinks:
+        sinks: list[Sink] = []
+        deflating: list[Sink] = []
+        self._others = []
+        for connection in self.connections:
+            sink = connection.sink
+            if sink is None:
+                self._others.append(connection)
+            elif isinstance(sink, DeflatingSink):
+                deflating.append(sink)
+            else:
+                sinks.append(sink)
+        self._deflating = Sinks(deflating) if deflating else None
+        self._sinks = Sinks(sinks)
+        return self._sinks
+
+
+NO_RECIPIENTS = Recipients(())

@@ -1,0 +1,223 @@
+"""Who is in which room of one gateway: sets and indexes, no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING
+
+from asgi_realtime.hub.recipients import NO_RECIPIENTS, Recipients
+from asgi_realtime.values.ids import ConnectionId, RoomName, UserId
+from asgi_realtime.values.publications import Target, ToRoom, ToUsers
+
+if TYPE_CHECKING:
+    from asgi_realtime.connection.connection import Connection
+
+
+class Room:
+    """A set of connections that keeps the order of joining, and a flat snapshot of it for the fan-out."""
+
+    __slots__ = ("_recipients", "members")
+
+    def __init__(self) -> None:
+        self.members: dict[Connection, None] = {}
+        self._recipients: Recipients | None = None
+
+    def add(self, connection: Connection) -> None:
+        """Let a connection in."""
+        self.members[connection] = None
+        self._change()
+
+    def discard(self, connection: Connection) -> None:
+        """Let a connection go, if it is here."""
+        if self.members.pop(connection, False) is None:
+            self._change()
+
+    def _change(self) -> None:
+        # The snapshot may wait in a batch yet, out of reach of the next `reroute`: it sorts itself when delivered.
+        self.reroute()
+        self._recipients = None
+
+    def reroute(self) -> None:
+        """Broadcasts take another way to one of the members."""
+        if self._recipients is not None:
+            self._recipients.reroute()
+
+    @property
+    def recipients(self) -> Recipients:
+        """The members as a snapshot, made once after each change."""
+        if self._recipients is None:
+            self._recipients = Recipients(tuple(self.members))
+        return self._recipients
+
+
+class Rooms:
+    """All rooms, users and connections of one gateway in this process.
+
+    Invariants: a room exists exactly while it has members; a connection's `rooms` and the rooms'
+    `members` mirror each other; personal rooms are the index by user, so no room name reaches them.
+
+    A room may lie below another. Leaving the upper one means leaving those below: whoever is taken
+    out of a server's room is out of its channels' rooms in the same step. No room lies below
+    itself: a link that would make it so is not made.
+    """
+
+    def __init__(self) -> None:
+        self._everybody: Recipients | None = None  # a snapshot, as rooms have
+        self._rooms: dict[RoomName, Room] = {}
+        # Nearly every user has one connection, and a room for one would be the largest part of it.
+        self._users: dict[UserId, Connection | dict[Connection, None]] = {}
+        self._by_id: dict[ConnectionId, Connection] = {}
+        self._parents: dict[RoomName, RoomName] = {}
+        self._below: dict[RoomName, set[RoomName]] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def __contains__(self, connection: Connection) -> bool:
+        return self._by_id.get(connection.id) is connection
+
+    @property
+    def names(self) -> Collection[RoomName]:
+        """The rooms that have members here."""
+        return self._rooms.keys()
+
+    def get(self, connection_id: ConnectionId) -> Connection | None:
+        """The connection with this id, if it is here."""
+        return self._by_id.get(connection_id)
+
+    def of_user(self, user_id: UserId) -> tuple[Connection, ...]:
+        """A user's connections."""
+        mine = self._users.get(user_id)
+        return () if mine is None else tuple(mine) if isinstance(mine, dict) else (mine,)
+
+    def of_room(self, room: RoomName) -> tuple[Connection, ...]:
+        """A room's members."""
+        found = self._rooms.get(room)
+        return tuple(found.members) if found is not None else ()
+
+    @property
+    def everybody(self) -> tuple[Connection, ...]:
+        """Every connection."""
+        return self._all().connections
+
+    def recipients(self, target: Target) -> Recipients:
+        """The connections a target means, each once."""
+        if type(target) is ToRoom:
+            return _recipients(self._rooms.get(target.room))
+        if type(target) is ToUsers:
+            if len(target.user_ids) == 1:
+                return Recipients(self.of_user(target.user_ids[0]))
+            return Recipients(tuple(dict.fromkeys(c for user_id in target.user_ids for c in self.of_user(user_id))))
+        return self._all()
+
+    def _all(self) -> Recipients:
+        if self._everybody is None:
+            self._everybody = Recipients(tuple(self._by_id.values()))
+        return self._everybody
+
+    def _changed(self) -> None:
+        if self._everybody is not None:
+            self._everybody.reroute()  # as in `Room`
+            self._everybody = None
+
+    def rerouted(self, connection: Connection) -> None:
+        """Broadcasts take another way to this connection. Nothing for one that is not here."""
+        if connection in self:
+            if self._everybody is not None:
+                self._everybody.reroute()
+            for room in connection.rooms:
+                self._rooms[room].reroute()
+
+    def add(self, connection: Connection) -> None:
+        """Admit a connection: from now on it is in its user's personal room and in `everybody`."""
+        self._by_id[connection.id] = connection
+        self._changed()
+        user_id = connection.identity.user_id
+        mine = self._users.setdefault(user_id, connection)
+        if isinstance(mine, dict):
+            mine[connection] = None
+        elif mine is not connection:
+            self._users[user_id] = {mine: None, connection: None}
+
+    def remove(self, connection: Connection) -> None:
+        """Forget a connection and its memberships, which `connection.rooms` still lists. Harmless if it is not here."""
+        if connection not in self:
+            return
+        del self._by_id[connection.id]
+        self._changed()
+        user_id = connection.identity.user_id
+        mine = self._users[user_id]
+        if isinstance(mine, dict) and len(mine) > 1:
+            del mine[connection]
+        else:
+            del self._users[user_id]
+        for room in connection.rooms:
+            self._let_out(connection, room)
+
+    def join(self, connection: Connection, room: RoomName, parent: RoomName | None = None) -> None:
+        """Put a connection into a room, below `parent` if one is named. Nothing for one that is gone already."""
+        if connection not in self:
+            return
+        self._rooms.setdefault(room, Room()).add(connection)
+        connection.entered(room)
+        if parent is not None and self._parents.get(room) != parent and room not in self._with_those_above(parent):
+            earlier = self._parents.get(room)
+            self._parents[room] = parent
+            self._below.setdefault(parent, set()).add(room)
+            if earlier is not None:
+                self._let_go(earlier, room)
+
+    def leave(self, connection: Connection, room: RoomName) -> None:
+        """Take a connection out of a room and of the rooms below it. Nothing for one that is gone already."""
+        if connection not in self:
+            return
+        rooms = connection.rooms
+        left = [name for name in self._with_those_below(room) if name in rooms]
+        connection.left(left)
+        for name in left:
+            self._let_out(connection, name)
+
+    def close(self, room: RoomName) -> None:
+        """Empty a room and the rooms below it."""
+        for name in self._with_those_below(room):
+            for connection in self.of_room(name):
+                connection.left((name,))
+                self._let_out(connection, name)
+
+    def _with_those_below(self, room: RoomName) -> list[RoomName]:
+        found = [room]
+        waiting = [room]
+        while waiting:
+            below = self._below.get(waiting.pop(), ())
+            found.extend(below)
+            waiting.extend(below)
+        return found
+
+    def _with_those_above(self, room: RoomName | None) -> Iterator[RoomName]:
+        while room is not None:
+            yield room
+            room = self._parents.get(room)
+
+    def _let_out(self, connection: Connection, room: RoomName) -> None:
+        found = self._rooms[room]
+        found.discard(connection)
+        if not found.members:
+            del self._rooms[room]
+            if room not in self._below:
+                self._unlink(room)
+
+    def _unlink(self, room: RoomName) -> None:
+        parent = self._parents.pop(room, None)
+        if parent is not None:
+            self._let_go(parent, room)
+
+    def _let_go(self, parent: RoomName, room: RoomName) -> None:
+        self._below[parent].discard(room)
+        if not self._below[parent]:
+            del self._below[parent]
+            if parent not in self._rooms:  # its own place was kept for the rooms below it
+                self._unlink(parent)
+
+
+def _recipients(room: Room | None) -> Recipients:
+    return NO_RECIPIENTS if room is None else room.recipients

@@ -1,0 +1,169 @@
+"""Writing past ASGI `send`: whole frames to the server's transport, at once, in order with its own."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from starlette.types import Scope
+
+from asgi_realtime.outbound.frames_extension import EXTENSION, FrameTransport, WriteListener
+from asgi_realtime.outbound.outbox import Outbox
+from asgi_realtime.outbound.sink import DeflatingSink, Sink
+from asgi_realtime.runtime.budgets import Budget
+
+_BATCH_BYTES = 65_536
+"""What is written at a time when the kernel has room again."""
+FLUSH_SECONDS = 0.5
+"""How long a client may take to read what is queued for it when its connection is closed."""
+
+
+class Writable(Sink, Protocol):
+    """What writing takes of a `FrameTransport`. Some servers offer that much without knowing it (`stock_uvicorn`)."""
+
+    listener: WriteListener | None
+    """See `FrameTransport`, here and below."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether frames may be written."""
+
+    @property
+    def deflate(self) -> bool:
+        """Whether compressed frames may be written."""
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that the kernel has not taken."""
+
+
+def offered(scope: Scope, *, compression: bool, message_bytes: int, control: Budget) -> FrameTransport | None:
+    """What the server offers for this WebSocket, not accepted yet, if it has the extension `asgi_realtime.frames`.
+
+    `compression`: whether to agree to it; then no message is inflated, or read, beyond `message_bytes`. Without it
+    up to twice as much is read, so that a client that sends a little too much is told so in its dialect.
+    `control`: how many frames without a message the client may send.
+    """
+    transport: FrameTransport | None = (scope.get("extensions") or {}).get(EXTENSION)
+    if transport is not None:
+        transport.control = control
+        if compression:
+            transport.deflate = True
+        largest = message_bytes if compression else 2 * message_bytes
+        transport.max_message_bytes = min(transport.max_message_bytes, largest)
+    return transport
+
+
+class FrameWriting:
+    """Lets an outbox write straight to a transport, as long as the kernel takes it all.
+
+    What the kernel does not take waits in the outbox, under its limit, until the server says that
+    there is room again. Nothing runs meanwhile.
+    """
+
+    __slots__ = ("_outbox", "_transport")
+
+    def __init__(self, outbox: Outbox, transport: Writable) -> None:
+        self._outbox = outbox
+        self._transport = transport
+
+    def start(self) -> None:
+        """Write what waits, and whatever is pushed from now on."""
+        self._transport.listener = self
+        self.drained()
+
+    def stop(self) -> None:
+        """Write nothing more this way."""
+        self._transport.listener = None
+        self.held()
+
+    def held(self) -> None:
+        """The kernel has not taken everything: keep what comes."""
+        self._outbox.redirect(None)
+
+    def drained(self) -> None:
+        """The kernel has taken everything: write what waits, and again what comes."""
+        transport, outbox = self._transport, self._outbox
+        while transport.is_open and not transport.buffered:
+            frames = outbox.take(_BATCH_BYTES)
+            if not frames:
+                outbox.redirect(DeflatingSink(transport) if transport.deflate else transport)
+                return
+            wire = [frame.deflated for frame in frames] if transport.deflate else [frame.wire for frame in frames]
+            transport.write(b"".join(wire))
+
+
+class DrainWait:
+    """A wait until the kernel has everything. Who else listens hears of it when the wait is over."""
+
+    __slots__ = ("_drained", "_listener", "_transport")
+
+    def __init__(self, transport: Writable) -> None:
+        self._transport = transport
+        self._listener = transport.listener
+        self._drained = asyncio.Event()
+        transport.listener = self
+
+    def held(self) -> None:
+        """Somebody writes, or it is the end: the other's matter."""
+        if self._listener is not None:
+            self._listener.held()
+
+    def drained(self) -> None:
+        """The kernel has everything."""
+        self._drained.set()
+
+    end = drained
+    """There is nothing more to wait for."""
+
+    async def over(self) -> None:
+        """Wait."""
+        await self._drained.wait()
+        self._transport.listener = self._listener
+        if self._listener is not None:
+            self._listener.drained()
+
+
+class FrameWriter(FrameWriting):
+    """The writer of a WebSocket whose server has the extension: no `send`, no task."""
+
+    __slots__ = ("_wait", "gone")
+
+    _transport: FrameTransport
+
+    def __init__(self, outbox: Outbox, frames: FrameTransport) -> None:
+        super().__init__(outbox, frames)
+        self._wait: DrainWait | None = None
+        self.gone = False
+        """Whether there is nobody to write to any more; see `lose`."""
+
+    def lose(self) -> None:
+        """The client is gone: nobody is to wait for it."""
+        self.gone = True
+        if self._wait is not None:
+            self._wait.end()
+
+    async def finish(self, code: int, reason: str, *, flush: bool) -> None:
+        """End the WebSocket: write what is queued (if `flush`), then the close; cut a client that does not read."""
+        if flush and not await self._emptied():
+            self._transport.abort()
+            return
+        self.stop()
+        await self.close(code, reason)
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Write the close, for which a client has a moment; then its connection is cut."""
+        self._transport.close(code, reason)
+        if not await self._emptied():
+            self._transport.abort()
+
+    async def _emptied(self) -> bool:
+        """Wait until the kernel has everything, or the client is gone. False: it takes too long."""
+        try:
+            async with asyncio.timeout(FLUSH_SECONDS):
+                while self._transport.buffered and not self.gone:
+                    self._wait = DrainWait(self._transport)
+                    await self._wait.over()
+        except TimeoutError:
+            return False
+        return True

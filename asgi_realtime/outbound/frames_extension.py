@@ -1,0 +1,93 @@
+"""The scope extension by which a server lets WebSocket frames be written synchronously."""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from asgi_realtime.runtime.budgets import Budget
+
+EXTENSION: Final = "asgi_realtime.frames"
+"""Its name in `scope["extensions"]`. Described for servers in `docs/frame-transport.md`."""
+
+
+class WriteListener(Protocol):
+    """Hears of a transport when it is to be written to, and when not."""
+
+    def held(self) -> None:
+        """Something is buffered, or the WebSocket is open no more. Perhaps called from within `write`."""
+
+    def drained(self) -> None:
+        """`FrameTransport.buffered` has come back to 0."""
+
+
+class Reader(Protocol):
+    """Reads a WebSocket that was taken over."""
+
+    def received(self, message: str | bytes, /) -> None:
+        """Take the next message."""
+
+    def closed(self, code: int, reason: str, /) -> None:
+        """Hear once that it has ended: see `FrameTransport.detach`."""
+
+
+class FrameTransport(Protocol):
+    """One accepted WebSocket, below ASGI's `receive` and `send`. All of it is for the event loop's thread."""
+
+    is_open: bool
+    """Whether frames may be written: from the acceptance to the first close, whoever sends it."""
+    descriptor: int
+    """The socket's, or -1 where bytes written to it would not go out as they are (TLS) or its end is not known.
+
+    For `os.write` while the WebSocket is open and nothing is buffered, of which the listener is told the
+    end: after that it may be another connection's. What the kernel does not take goes to `write`.
+    """
+    listener: WriteListener | None
+    """Who hears of what is buffered. Set by whoever writes."""
+    control: Budget
+    """How many frames without a message the client may send: pings, pongs it was not asked for, small fragments.
+
+    Over: closed with 1008.
+    """
+    max_message_bytes: int
+    """Largest message the client may send; over: closed with 1009 before it is in memory."""
+
+    deflate: bool
+    """Set before the acceptance: whether to agree to permessage-deflate, if the client offers it without context.
+
+    From then on: whether that was agreed, and compressed frames may be written (`rfc6455.deflate` makes them).
+    """
+
+    @property
+    def buffered(self) -> int:
+        """Bytes written that the kernel has not taken yet. Under TLS, up to 64 KiB more may wait unseen."""
+
+    def write(self, frames: bytes) -> None:
+        """Write whole RFC 6455 frames, in order with what `send` writes.
+
+        Never waits and never raises, however much is buffered. Forgotten before the WebSocket was
+        accepted and after its end.
+        """
+
+    def detach(self, reader: Reader) -> None:
+        """Take the accepted WebSocket over: the ASGI coroutine may return, and the connection lives on.
+
+        From now on messages come to the reader's `received`, in order. Its `closed(code, reason)`
+        is called once, after the last message: at once when the client or the server ends the
+        connection (1006: it vanished), and after a `close` or `abort` of ours when nothing is left
+        of it. That is not called from within this method.
+
+        Raises:
+            RuntimeError: before `websocket.accept`, or a second time.
+        """
+
+    def pause(self) -> None:
+        """Hand over no message until `resume`, nor the end that comes after unread messages."""
+
+    def resume(self) -> None:
+        """Go on reading. What was held back may be handed over before this returns."""
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close after what is written. A client that does not answer in time is cut."""
+
+    def abort(self) -> None:
+        """Cut the connection at once; what is buffered is lost."""

@@ -1,0 +1,108 @@
+"""What waits to be written to one client: bounded in bytes, pushed to without waiting."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from asgi_realtime.outbound.sink import Sink
+from asgi_realtime.protocols.frame import Frame
+
+
+class OutboxOwner(Protocol):
+    """Whose client it is: hears what an outbox has to say."""
+
+    def overflowed(self) -> None:
+        """The client is too slow: the outbox has closed."""
+
+    def redirected(self) -> None:
+        """`Outbox.direct` has changed: whoever keeps a copy of it takes the new one."""
+
+
+class Outbox:
+    """Frames for one client, first in, first out.
+
+    `push` never waits and never raises: it is called once per recipient in the middle of a
+    fan-out. When more than `limit` bytes wait, the client is too slow: the outbox closes, forgets
+    what it holds, and tells its owner. A frame larger than the limit passes while nothing
+    else waits, so that the limit bounds the backlog and not the size of a single broadcast.
+    """
+
+    __slots__ = ("_frames", "_limit", "_owner", "closed", "direct", "size", "wake")
+
+    def __init__(self, limit: int, owner: OutboxOwner) -> None:
+        self._frames: deque[Frame] | None = None  # made when something has to wait: a deque is not small
+        self._limit = limit
+        self._owner: OutboxOwner | None = owner
+        self.size = 0
+        """Bytes waiting."""
+        self.closed = False
+        self.direct: Sink | None = None
+        """Where wire bytes are written at once, while nothing waits and the kernel takes everything. See `redirect`."""
+        self.wake: Callable[[], None] | None = None
+        """Called after each push while a transport waits for frames; the transport sets and clears it."""
+
+    def __len__(self) -> int:
+        return 0 if self._frames is None else len(self._frames)
+
+    def push(self, frame: Frame) -> None:
+        """Append a frame, or close as too slow. After closing: forgets the frame."""
+        if self.direct is not None:
+            self.direct.write(frame.wire)
+            return
+        if self.closed:
+            return
+        size = self.size + frame.size
+        if size > self._limit and self._frames:
+            owner = self._owner
+            self.close()
+            if owner is not None:
+                owner.overflowed()
+            return
+        self.size = size
+        if self._frames is None:
+            self._frames = deque()
+        self._frames.append(frame)
+        if self.wake is not None:
+            self.wake()
+
+    def redirect(self, direct: Sink | None) -> None:
+        """From now on have frames written to `direct`, or keep them here. For the transport, while nothing waits."""
+        self.direct = None if self.closed else direct
+        if self._owner is not None:
+            self._owner.redirected()
+
+    def take(self, limit: int | None = None) -> list[Frame]:
+        """Remove and return the frames in front: all, or at least one and at most `limit` bytes."""
+        waiting = self._frames
+        if waiting is None:
+            return []
+        if limit is None or self.size <= limit:
+            self._frames, self.size = None, 0
+            return list(waiting)
+        frames = [waiting.popleft()]
+        taken = frames[0].size
+        while waiting and taken + waiting[0].size <= limit:
+            frames.append(waiting.popleft())
+            taken += frames[-1].size
+        self.size -= taken
+        if not waiting:
+            self._frames = None
+        return frames
+
+    @property
+    def behind(self) -> bool:
+        """Whether so much waits that volatile events are better dropped: half of the limit."""
+        return self.size * 2 > self._limit
+
+    def seal(self) -> None:
+        """Take nothing more. What waits can still be taken out."""
+        self.closed = True
+        self.redirect(None)
+
+    def close(self) -> None:
+        """Take nothing more, and forget what waits."""
+        self.seal()
+        self._owner = None  # which owns us: whoever is done with one is done with both
+        self._frames, self.size = None, 0

@@ -1,0 +1,1 @@
+"""What stock servers (uvicorn, hypercorn) offer below ASGI, recognised by type."""

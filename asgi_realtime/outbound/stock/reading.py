@@ -1,0 +1,234 @@
+"""Reading on stock servers: what a client sends is parsed in slices, and frames below messages are counted.
+
+uvicorn parses all that one read of the socket brought, up to 256 KiB, before anything else runs:
+tens of thousands of empty frames. hypercorn does so with 64 KiB at a time, and reads on while more
+is there. Neither tells an application of pings, pongs and fragments. The server's object is found
+behind ASGI's `receive` or `send` by its type; where it is not, reading stays as the server does it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import math
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final, TypeAlias
+
+from starlette.types import Receive, Send
+
+from asgi_realtime.outbound.stock.uvicorn import protocol_behind
+from asgi_realtime.protocols.rfc6455.frames import BINARY, CLOSE
+from asgi_realtime.protocols.rfc6455.parser import SMALL_FRAGMENT
+from asgi_realtime.runtime.budgets import Budget
+from asgi_realtime.runtime.turns import SECONDS_A_TURN
+
+_SLICE: Final = 1024
+"""Bytes that are parsed between two looks at the clock: at most 170 frames."""
+_LARGEST_SLICE: Final = 65_536
+"""Slices grow up to this while they are parsed quickly: then they are parts of large messages."""
+_QUICK: Final = SECONDS_A_TURN / 8
+_AFTER_END: Final = 262_144
+"""Bytes that are still parsed after the end, to find the client's close. Then the rest is thrown away."""
+
+Over: TypeAlias = Callable[[], None]
+
+
+def guard(receive: Receive, send: Send, budget: Budget, over: Over) -> Guard | None:
+    """Count the frames below messages of an accepted WebSocket, and have it parsed in slices; None: unknown server.
+
+    `over` is called once, when the client has sent more of them than the budget allows. Nothing
+    that it sends is parsed any more then.
+    """
+    protocol = protocol_behind(receive)
+    if protocol is not None:
+        return _UvicornGuard(protocol, budget, over)
+    module = sys.modules.get("hypercorn.protocol.ws_stream")
+    stream = getattr(send, "__self__", None)
+    if module is not None and type(stream) is module.WSStream:
+        return _HypercornGuard(stream, budget, over)
+    return None
+
+
+class Guard:
+    """What counts for one WebSocket."""
+
+    __slots__ = ("_budget", "_due", "_left", "_over")
+
+    def __init__(self, budget: Budget, over: Over) -> None:
+        self._budget = budget
+        self._due = 0.0
+        self._over: Over | None = over
+        self._left = math.inf  # bytes that are still parsed
+
+    def end(self) -> None:
+        """The application has ended the WebSocket: little more is parsed, and it is not called any more."""
+        self._over = None
+        self._left = min(self._left, _AFTER_END)
+
+    def _count(self) -> None:
+        self._due = self._budget.draw(self._due, time.monotonic())
+        if self._due == math.inf:
+            self._left = 0
+            over, self._over = self._over, None
+            if over is not None:
+                over()
+
+    def _count_events(self, events: Iterable[Any]) -> Iterator[Any]:
+        """Hand on what wsproto tells of a client."""
+        for event in events:
+            name = type(event).__name__
+            if name in ("TextMessage", "BytesMessage"):
+                if event.frame_finished and not event.message_finished and len(event.data) < SMALL_FRAGMENT:
+                    self._count()
+            elif name in ("Ping", "Pong"):
+                self._count()
+            yield event
+
+    def _count_frames(self, frames: Sequence[Any]) -> Sequence[Any]:
+        """Hand on what `websockets` tells of a client: whole frames."""
+        for frame in frames:
+            if frame.opcode > BINARY:
+                if frame.opcode != CLOSE:
+                    self._count()
+            elif not frame.fin and len(frame.data) < SMALL_FRAGMENT:
+                self._count()
+        return frames
+
+
+class _Slices:
+    """How many bytes to parse next, and whether the turn is over."""
+
+    __slots__ = ("_begun", "_until", "size")
+
+    def __init__(self) -> None:
+        self._begun = time.monotonic()
+        self._until = self._begun + SECONDS_A_TURN
+        self.size = _SLICE
+
+    def used(self) -> bool:
+        """A slice was parsed. True: others have their turn now."""
+        now = time.monotonic()
+        self.size = min(2 * self.size, _LARGEST_SLICE) if now - self._begun < _QUICK else _SLICE
+        self._begun = now
+        return now >= self._until
+
+
+class _UvicornGuard(Guard):
+    """Stands before the `data_received` of a protocol object, and behind its parser.
+
+    While a rest waits for its turn the transport is paused. uvicorn pauses it too, while its queue of
+    messages is not empty, and resumes it then: `read_paused` is kept so that only one of both does.
+    """
+
+    __slots__ = ("_connection", "_feed", "_held", "_parsed", "_protocol", "_transport")
+
+    def __init__(self, protocol: Any, budget: Budget, over: Over) -> None:
+        super().__init__(budget, over)
+        self._protocol = protocol
+        self._feed: Callable[[bytes], None] = protocol.data_received
+        self._transport: asyncio.Transport = protocol.transport
+        self._held: bytes | None = None
+        protocol.data_received = self._received
+        self._connection: Any = protocol.conn
+        if hasattr(self._connection, "events_received"):
+            self._parsed: Callable[[], Any] = self._connection.events_received
+            self._connection.events_received = self._frames
+        else:
+            self._parsed = self._connection.events
+            self._connection.events = self._events
+        self._transport.set_protocol(protocol)  # uvloop keeps the method that it found there
+
+    def end(self) -> None:
+        """See `Guard`. A client that was over its budget is told by the end of the stream that nothing is read."""
+        super().end()
+        if self._transport.is_closing():
+            # Nothing comes any more: without these, both objects can be forgotten at once.
+            self._protocol.__dict__.pop("data_received", None)
+            for name in ("events_received", "events"):
+                self._connection.__dict__.pop(name, None)
+        elif self._due == math.inf:
+            if self._transport.can_write_eof():
+                self._transport.write_eof()
+            else:
+                self._transport.close()
+
+    # What is called instead of the protocol's method, and the parser's
+
+    def _received(self, data: bytes) -> None:
+        if self._held is not None:
+            self._held += data
+            self._transport.pause_reading()
+        elif len(data) <= _SLICE and self._left == math.inf:
+            self._feed(data)
+        else:
+            self._parse(data)
+
+    def _frames(self) -> Sequence[Any]:
+        return self._count_frames(self._parsed())
+
+    def _events(self) -> Iterator[Any]:
+        return self._count_events(self._parsed())
+
+    # Slices
+
+    def _continue(self) -> None:
+        data, self._held = self._held, None
+        if data is not None and not self._transport.is_closing():
+            self._parse(data)
+            if self._held is None:
+                self._resume()
+
+    def _parse(self, data: bytes) -> None:
+        slices, at = _Slices(), 0
+        while at < len(data) and self._left > 0 and not self._transport.is_closing():
+            size = slices.size
+            self._left -= size
+            self._feed(data[at : at + size])
+            at += size
+            if at < len(data) and slices.used():
+                self._held = data[at:]
+                self._protocol.read_paused = False
+                self._transport.pause_reading()
+                asyncio.get_running_loop().call_soon(self._continue)
+                return
+
+    def _resume(self) -> None:
+        protocol = self._protocol
+        if self._left > 0 and not protocol.queue.empty():
+            protocol.read_paused = True  # it resumes when the application has fetched these
+        elif not self._transport.is_closing():
+            self._transport.resume_reading()
+
+
+class _HypercornGuard(Guard):
+    """Stands before the `handle` of a WebSocket's stream, and counts the events of its connection."""
+
+    __slots__ = ("_connection", "_stream")
+
+    def __init__(self, stream: Any, budget: Budget, over: Over) -> None:
+        super().__init__(budget, over)
+        self._stream = stream
+        self._connection = stream.connection
+        stream.handle = self._handle
+        self._connection.events = self._events
+
+    async def _handle(self, event: Any) -> None:
+        handle = type(self._stream).handle
+        data: bytes | None = getattr(event, "data", None)
+        if data is None:
+            await handle(self._stream, event)
+            return
+        slices, at = _Slices(), 0
+        while at < len(data) and self._left > 0:
+            size = slices.size
+            self._left -= size
+            await handle(self._stream, dataclasses.replace(event, data=data[at : at + size]))
+            at += size
+            if slices.used():
+                await asyncio.sleep(0)
+                slices = _Slices()
+
+    def _events(self) -> Iterator[Any]:
+        return self._count_events(type(self._connection).events(self._connection))

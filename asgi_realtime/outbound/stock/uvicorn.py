@@ -1,0 +1,108 @@
+"""Writing past ASGI `send` on a stock uvicorn: whole frames to the transport or its socket, in order with its own.
+
+A WebSocket frame is atomic on the wire, so one may be written beside the server's state machine
+between any two of its own, also where permessage-deflate was negotiated (with RSV1 clear a frame is
+not compressed; RFC 7692, section 6). The protocol object is recognised behind `send` by its type.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from starlette.types import Receive, Send
+
+from asgi_realtime.outbound.descriptors import descriptor_of
+from asgi_realtime.outbound.frames_extension import WriteListener
+
+_PROTOCOLS = (
+    ("uvicorn.protocols.websockets.websockets_sansio_impl", "WebSocketsSansIOProtocol"),
+    ("uvicorn.protocols.websockets.wsproto_impl", "WSProtocol"),
+)
+"""Those that have written the 101 when `send(accept)` returns. The deprecated `websockets` one has not."""
+
+
+def recognise(send: Send) -> StockTransport | None:
+    """The transport of the protocol object behind an ASGI `send`, once its WebSocket is accepted; None: none we know.
+
+    None also where a middleware of the host wraps `send`: then it has something to say about frames.
+    """
+    protocol = protocol_behind(send)
+    return None if protocol is None else StockTransport(protocol)
+
+
+def protocol_behind(method: Send | Receive) -> Any:
+    """The protocol object that a `send` or `receive` of an accepted, open WebSocket is a method of, if it is known."""
+    protocol = getattr(method, "__self__", None)
+    if protocol is None:
+        return None
+    for module, name in _PROTOCOLS:
+        loaded = sys.modules.get(module)
+        if loaded is not None and type(protocol) is getattr(loaded, name, None):
+            transport = getattr(protocol, "transport", None)
+            if transport is not None and not transport.is_closing():
+                return protocol
+    return None
+
+
+class StockTransport:
+    """What a recognised protocol object has to write frames with: see `frame_writing.Writable`.
+
+    To hear when the kernel has no room, it listens where the transport tells the protocol.
+    """
+
+    __slots__ = ("_protocol", "_transport", "_was", "descriptor", "listener")
+
+    deflate = False
+    """The context that its own compressed frames have is unknown here."""
+
+    def __init__(self, protocol: Any) -> None:
+        self.listener: WriteListener | None = None
+        self._protocol = protocol
+        self._transport: asyncio.Transport = protocol.transport
+        self.descriptor = descriptor_of(self._transport)
+        self._was: dict[str, Callable[..., None]] = {
+            name: getattr(protocol, name) for name in ("pause_writing", "resume_writing", "connection_lost")
+        }
+        protocol.pause_writing = self._paused
+        protocol.resume_writing = self._resumed
+        protocol.connection_lost = self._lost
+        # So "paused" means exactly that unsent bytes are held. asyncio's TLS takes 0 for "always too much".
+        self._transport.set_write_buffer_limits(high=1 if self._transport.get_extra_info("sslcontext") else 0)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the connection is."""
+        return not self._transport.is_closing()
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that the kernel has not taken."""
+        return self._transport.get_write_buffer_size()
+
+    def write(self, frames: bytes) -> None:
+        """Write whole frames."""
+        self._transport.write(frames)
+
+    def release(self) -> None:
+        """Listen no more; the protocol is as it was."""
+        for name in self._was:
+            self._protocol.__dict__.pop(name, None)
+
+    def _paused(self) -> None:
+        self._was["pause_writing"]()
+        if self.listener is not None:
+            self.listener.held()
+
+    def _resumed(self) -> None:
+        self._was["resume_writing"]()
+        if self.listener is not None:
+            self.listener.drained()
+
+    def _lost(self, error: Exception | None) -> None:
+        self.release()
+        if self.listener is not None:
+            self.listener.held()
+        self._was["connection_lost"](error)

@@ -1,0 +1,164 @@
+"""The way from an outbox to a client: through ASGI `send`, by a task that lives while frames wait."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from starlette.types import Send
+
+from asgi_realtime.outbound.frame_writer import FLUSH_SECONDS, DrainWait, FrameWriting
+from asgi_realtime.outbound.frames_extension import FrameTransport
+from asgi_realtime.outbound.outbox import Outbox
+from asgi_realtime.outbound.stock import hypercorn
+from asgi_realtime.outbound.stock.uvicorn import StockTransport, recognise
+from asgi_realtime.protocols.rfc6455.frames import shorten
+from asgi_realtime.runtime.tasks import Tasks
+
+_BATCH_BYTES = 65_536
+"""What is taken from the outbox at a time: so much may wait beyond the outbox's own limit."""
+
+
+class Writer:
+    """Writes one client's outbox to its accepted WebSocket.
+
+    `lost` is called when the client turns out to be gone. Nothing here runs while nothing waits.
+    `direct` allows writing past `send` where the server is known (see `stock_uvicorn`). A server
+    with the extension has a writer of its own (see `frame_writing`), unless that is turned off; then
+    `frames` tells whether a client has read its close.
+    """
+
+    __slots__ = (
+        "_direct",
+        "_frames",
+        "_lost",
+        "_may_be_direct",
+        "_outbox",
+        "_send",
+        "_stock",
+        "_task",
+        "_tasks",
+        "gone",
+    )
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        send: Send,
+        *,
+        tasks: Tasks,
+        lost: Callable[[], None],
+        direct: bool,
+        frames: FrameTransport | None = None,
+    ) -> None:
+        self._outbox = outbox
+        self._send = send
+        self._tasks = tasks
+        self._lost = lost
+        self._task: asyncio.Task[None] | None = None
+        self._may_be_direct = direct
+        self._frames = frames
+        self._stock: StockTransport | None = None
+        self._direct: FrameWriting | None = None
+        self.gone = False
+        """Whether there is nobody to write to any more. The reader sets it too."""
+
+    def start(self) -> None:
+        """Write what waits, and whatever is pushed from now on."""
+        if self._may_be_direct:
+            self._stock = recognise(self._send)
+        if self._stock is not None:
+            self._direct = FrameWriting(self._outbox, self._stock)
+            self._direct.start()
+        elif self._outbox:
+            self._run()
+        else:
+            self._outbox.wake = self._run
+
+    def stop(self) -> None:
+        """Write nothing more."""
+        self._outbox.wake = None
+        self._stop_direct()
+        if self._task is not None:
+            self._task.cancel()
+
+    def _stop_direct(self) -> None:
+        if self._direct is not None:
+            self._direct.stop()
+        if self._stock is not None:
+            self._stock.release()
+
+    async def finish(self, code: int, reason: str, *, flush: bool) -> None:
+        """End the WebSocket: write what is queued (if `flush`), then the close; cut a client that does not read."""
+        # What waits goes through `send` from here on, in order behind what was written.
+        self._stop_direct()
+        try:
+            async with asyncio.timeout(FLUSH_SECONDS):
+                if self._task is not None:
+                    if not flush:
+                        self._task.cancel()
+                    await asyncio.wait([self._task])
+                if flush:
+                    await self._write()
+        except TimeoutError:
+            self._cut()
+            return
+        self._outbox.wake = None
+        if not self.gone:
+            await self.close(code, reason)
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Write the close, for which a client has a moment; then its connection is cut."""
+        try:
+            async with asyncio.timeout(FLUSH_SECONDS):
+                await self._send({"type": "websocket.close", "code": code, "reason": shorten(reason)})
+                if self._frames is not None:
+                    await _drained(self._frames)
+        except TimeoutError:
+            self._cut()
+        except Exception:  # each server has its own way to say that the client has gone
+            self.gone = True
+
+    def _run(self) -> None:
+        self._outbox.wake = None
+        self._task = self._tasks.spawn(self._write(), name="writer")
+
+    def _cut(self) -> None:
+        """Abort the connection of a client that does not read.
+
+        A server closes it in good order, which waits until the client has read what is buffered.
+        The server's transport, where it can be reached, knows a quicker way.
+        """
+        transport = (
+            self._frames
+            or hypercorn.recognise(self._send)
+            or getattr(getattr(self._send, "__self__", None), "transport", None)
+        )
+        abort = getattr(transport, "abort", None)
+        if callable(abort):
+            abort()
+
+    async def _write(self) -> None:
+        outbox = self._outbox
+        try:
+            while frames := outbox.take(_BATCH_BYTES):
+                for frame in frames:
+                    for event in frame.asgi:
+                        await self._send(event)
+        except Exception:  # as in `close`
+            self.gone = True
+            self._lost()
+        else:
+            outbox.wake = self._run
+        finally:
+            self._task = None
+
+
+async def _drained(frames: FrameTransport) -> None:
+    """Wait until the kernel has everything: `send` returned as soon as little enough was left."""
+    if frames.buffered:
+        wait = DrainWait(frames)
+        try:
+            await wait.over()
+        finally:
+            frames.listener = None

@@ -1,0 +1,1 @@
+"""Payloads: host values to JSON and `bytes`, and decoded JSON to the types of handlers."""

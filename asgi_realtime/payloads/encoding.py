@@ -1,0 +1,96 @@
+"""Payloads to JSON, once for all recipients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from asgi_realtime.payloads.plain_values import BINARY, TOO_DEEP, encodable
+from asgi_realtime.values.json import Json
+from asgi_realtime.values.text import repaired
+
+_encoder = msgspec.json.Encoder()
+_NESTED = frozenset({dict, list, tuple, *BINARY})
+
+
+def encode(data: Any) -> tuple[bytes, tuple[bytes, ...]]:
+    """Encode a payload: JSON, and the `bytes` inside it as attachments with placeholders in their places.
+
+    Takes what `encodable` takes. None is JSON's `null`; `msgspec.UNSET` is no payload: `(b"", ())`.
+
+    In texts and keys, half a surrogate pair becomes U+FFFD.
+
+    Raises:
+        TypeError: for anything else, naming the type.
+    """
+    if data is msgspec.UNSET:
+        return b"", ()
+    plain = encodable(data)
+    attachments: list[bytes] = []
+    try:
+        if _holds_bytes(plain):  # most payloads hold none, and need no copy
+            plain = replace_bytes(plain, attachments)
+    except RecursionError:
+        raise TypeError(TOO_DEEP) from None
+    return _encode_plain(plain), tuple(attachments)
+
+
+def encode_json(data: Any) -> bytes:
+    """Encode a value for a place that has no attachments: as `encode`, but `bytes` become base64 text.
+
+    Raises:
+        TypeError: as `encode`.
+    """
+    return _encode_plain(encodable(data))
+
+
+def _encode_plain(plain: Json) -> bytes:
+    try:
+        try:
+            return _encoder.encode(plain)
+        except UnicodeEncodeError:  # nearly no text has half a surrogate pair, and only one that has is looked through
+            return _encoder.encode(_with_repaired_texts(msgspec.to_builtins(plain, builtin_types=BINARY)))
+    except RecursionError:
+        raise TypeError(TOO_DEEP) from None
+    except (OverflowError, msgspec.MsgspecError) as error:
+        raise TypeError(f"this payload cannot be JSON: {error}") from None
+
+
+def _with_repaired_texts(value: Json) -> Json:
+    kind = type(value)
+    if kind is str:
+        return repaired(value)
+    if kind is dict:
+        return {_with_repaired_texts(key): _with_repaired_texts(item) for key, item in value.items()}
+    if kind is list or kind is tuple:
+        return [_with_repaired_texts(item) for item in value]
+    return value
+
+
+def _holds_bytes(value: Json) -> bool:
+    """Whether there are `bytes` in a payload."""
+    kind = type(value)
+    if kind is dict:
+        values = value.values()
+    elif kind is list or kind is tuple:
+        values = value
+    else:
+        return kind in BINARY
+    # A container of numbers and texts is seen in one go, however large it is.
+    if _NESTED.isdisjoint(map(type, values)):
+        return False
+    return any(_holds_bytes(item) for item in values if type(item) in _NESTED)
+
+
+def replace_bytes(value: Json, attachments: list[bytes]) -> Json:
+    """Move every `bytes` below `value` to `attachments`, depth first, and put Socket.IO placeholders there."""
+    kind = type(value)
+    if kind is dict:
+        return {key: replace_bytes(item, attachments) for key, item in value.items()}
+    if kind is list or kind is tuple:
+        return [replace_bytes(item, attachments) for item in value]
+    if kind in BINARY:
+        attachments.append(bytes(value))
+        return {"_placeholder": True, "num": len(attachments) - 1}
+    return value

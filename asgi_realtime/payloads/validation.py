@@ -1,0 +1,180 @@
+"""How decoded JSON becomes a handler's type: by pydantic where it is needed, else by msgspec. Decided at start-up."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import msgspec
+from msgspec import inspect as kinds
+
+from asgi_realtime.errors import InvalidMessage
+from asgi_realtime.payloads.annotation_metadata import MSGSPEC, PYDANTIC, check_no_field
+from asgi_realtime.payloads.annotations import parts
+from asgi_realtime.payloads.fail_fast import fail_fast
+from asgi_realtime.payloads.typed_dicts import readable
+from asgi_realtime.payloads.validation_errors import msgspec_error, pydantic_error
+from asgi_realtime.values.json import Json
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+Validate: TypeAlias = Callable[[Json], Any]
+
+_NUMBERS = (kinds.IntType, kinds.FloatType, kinds.EnumType, kinds.LiteralType, kinds.UnionType, kinds.Metadata)
+_USE = "use a dataclass, a Struct, a TypedDict, a pydantic model or JSON types"
+
+
+def validator(annotation: Any) -> Validate:
+    """Return the function that turns decoded JSON into `annotation`.
+
+    An annotation with anything of pydantic in it (a model, `Field`, `HttpUrl`, a constraint of
+    annotated_types) is validated by pydantic, as FastAPI validates a JSON body. Anything else that
+    msgspec understands is validated by msgspec, which converts no text into numbers. The rest (an IP
+    address, a union of dataclasses) is validated by pydantic, if it is installed. Unknown fields are
+    ignored, unless the type forbids them.
+
+    The function raises `InvalidMessage` with the path of the wrong field, never with its value.
+
+    Raises:
+        TypeError: now, for a part of the annotation that neither library enforces. The message names it.
+    """
+    if annotation is Any or annotation is object:
+        return _as_decoded
+    by = decide(annotation)
+    if by == PYDANTIC:
+        return _pydantic(annotation)
+    # msgspec reads an annotation at each conversion, which costs more than to convert; a Struct's fields it keeps.
+    payload = msgspec.defstruct("_Payload", [("value", annotation)], array_like=True)
+    # To say these costs more than to convert.
+    options: dict[str, Any] = {}
+    if "base64" in str(msgspec.json.schema(annotation)):
+        options["builtin_types"] = (bytes,)  # `bytes` are an attachment, never base64 text
+    if _has_numbers_for_keys(kinds.type_info(annotation), set()):
+        options["str_keys"] = True
+    convert = functools.partial(msgspec.convert, **options) if options else msgspec.convert
+    return functools.partial(_by_msgspec, convert, payload)
+
+
+def decide(annotation: Any) -> str:
+    """Say which library validates an annotation, `pydantic` or `msgspec`. See `validator`.
+
+    Raises:
+        TypeError: for a part of the annotation that neither library enforces. The message names it.
+    """
+    if annotation is Any or annotation is object:
+        return MSGSPEC
+    if isinstance(annotation, dict | list | tuple | set):
+        raise TypeError(f"{annotation!r} is no payload type but a value: write list[…], a dataclass or a TypedDict")
+    check_no_field(annotation)
+    found = {part.package: part.what for part in reversed(list(parts(annotation)))}
+    if PYDANTIC in found and MSGSPEC in found:
+        raise TypeError(
+            f"{found[MSGSPEC]} is read by msgspec alone and {found[PYDANTIC]} by pydantic alone: "
+            "write both for the same library"
+        )
+    if PYDANTIC not in found:
+        try:
+            msgspec.json.schema(annotation)
+        except (TypeError, NameError, RecursionError) as error:
+            if MSGSPEC in found:
+                raise TypeError(f"{annotation!r} is no payload type: {_first_line(error)}") from None
+        else:
+            return MSGSPEC
+    adapter(annotation, found.get(PYDANTIC, f"{annotation!r}"))
+    return PYDANTIC
+
+
+def check_sent(annotation: Any) -> None:
+    """Check the annotation of what a server sends, where a Struct may have models inside.
+
+    Raises:
+        TypeError: for a part that neither library understands. The message names it.
+    """
+    found = {part.package for part in parts(annotation)}
+    if not {PYDANTIC, MSGSPEC} <= found:
+        decide(annotation)
+
+
+def adapter(annotation: Any, what: str = "a pydantic annotation") -> TypeAdapter[Any]:
+    """Compile an annotation with pydantic. `what` says in an error why pydantic is needed.
+
+    Raises:
+        TypeError: if pydantic is not installed, or does not understand the annotation.
+    """
+    try:
+        import pydantic
+    except ImportError:
+        raise TypeError(
+            f"{what} is nothing that msgspec understands, and pydantic is not installed: "
+            "use a dataclass, a Struct, a TypedDict, JSON types or msgspec.Meta, or install pydantic"
+        ) from None
+    with warnings.catch_warnings():
+        # For an alias that pydantic ignores. Older versions have no such warning.
+        ignored = getattr(pydantic.warnings, "UnsupportedFieldAttributeWarning", None)
+        if ignored is not None:
+            warnings.simplefilter("error", ignored)
+        try:
+            found = pydantic.TypeAdapter(readable(annotation))
+            found.rebuild()
+        except pydantic.errors.PydanticSchemaGenerationError:
+            raise TypeError(f"{annotation!r} is no payload type: {_USE}") from None
+        except (
+            pydantic.PydanticUserError,
+            TypeError,
+            NameError,
+            ValueError,
+            Warning,
+            RecursionError,
+            ImportError,
+        ) as error:
+            raise TypeError(f"{annotation!r} is no payload type: {_first_line(error)}") from None
+    return found
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0]
+
+
+def _has_numbers_for_keys(kind: Any, seen: set[int]) -> bool:
+    """Whether a type has a dict whose keys are no text, below it. JSON's keys always are."""
+    if id(kind) in seen or not isinstance(kind, kinds.Type):
+        return False
+    seen.add(id(kind))
+    if isinstance(kind, kinds.DictType) and isinstance(kind.key_type, _NUMBERS):
+        return True
+    inside = [getattr(kind, name, None) for name in ("type", "item_type", "key_type", "value_type")]
+    inside += [*getattr(kind, "item_types", ()), *getattr(kind, "types", ())]
+    inside += [field.type for field in getattr(kind, "fields", ())]
+    return any(_has_numbers_for_keys(one, seen) for one in inside)
+
+
+def _as_decoded(value: Json) -> Json:
+    return value
+
+
+def _by_msgspec(convert: Callable[..., Any], payload: type, value: Json) -> Any:
+    try:
+        return convert((value,), payload).value
+    except msgspec.ValidationError as error:
+        raise InvalidMessage(msgspec_error(error, value)) from None
+    except RecursionError:
+        raise InvalidMessage("nested too deeply") from None
+
+
+def _pydantic(annotation: Any) -> Validate:
+    from pydantic import ValidationError
+
+    validate = fail_fast(adapter(annotation)).validate_python
+
+    def by_pydantic(value: Json) -> Any:
+        try:
+            return validate(value)
+        except ValidationError as error:
+            raise InvalidMessage(pydantic_error(error, value)) from None
+        except RecursionError:
+            raise InvalidMessage("nested too deeply") from None
+
+    return by_pydantic

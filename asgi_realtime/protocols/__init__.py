@@ -1,0 +1,1 @@
+"""Wire protocols without I/O: bytes or text in, values out, and back."""

@@ -1,0 +1,1 @@
+"""Engine.IO v4 without I/O: packets and heartbeats."""

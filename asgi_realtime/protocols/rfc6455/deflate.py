@@ -1,0 +1,93 @@
+"""permessage-deflate (RFC 7692) without context takeover: what is compressed once is good for every client."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+from typing import Final
+
+from asgi_realtime.protocols.rfc6455.frames import encode, encode_compressed
+
+COMPRESSED_FROM: Final = 1024
+"""Bytes of a message from which it is compressed: of less, hardly anything is saved."""
+_AGREED: Final = b"permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+_LEVEL: Final = 1
+"""Of zlib: the next ones save a tenth more, and take up to four times as long, in which nothing else is done."""
+_WINDOW_BITS: Final = 15
+_TAIL: Final = b"\x00\x00\xff\xff"
+"""The end of each compressed message, which is not sent (section 7.2.1)."""
+
+
+class DeflateError(Exception):
+    """What a client sent is no compressed message."""
+
+
+def agree(offers: Iterable[bytes]) -> bytes | None:
+    """The answer to a client's `Sec-WebSocket-Extensions`: the first offer that can be kept; None: there is none.
+
+    A client that wants a smaller window than others cannot be written what is written to others.
+    """
+    for offer in b",".join(offers).split(b","):
+        name, *parameters = (part.strip(b" \t") for part in offer.split(b";"))
+        if name.lower() == b"permessage-deflate":
+            more = _more(parameters)
+            if more is not None:
+                return _AGREED + more
+    return None
+
+
+def _more(parameters: list[bytes]) -> bytes | None:
+    """What an answer to these parameters has besides; None if they are not valid, or cannot be kept."""
+    found: dict[bytes, bytes | None] = {}
+    for parameter in parameters:
+        name, equals, value = parameter.partition(b"=")
+        name = name.rstrip(b" \t").lower()
+        if name in found:
+            return None
+        found[name] = value.lstrip(b" \t").strip(b'"') if equals else None
+    for name in (b"server_no_context_takeover", b"client_no_context_takeover"):
+        if found.pop(name, None) is not None:
+            return None
+    # The client's window may be of any size: ours is the largest.
+    bits = found.pop(b"client_max_window_bits", None)
+    if bits is not None and bits not in (b"8", b"9", *(b"%d" % number for number in range(10, 16))):
+        return None
+    wanted = b"server_max_window_bits" in found
+    if wanted and found.pop(b"server_max_window_bits") != b"%d" % _WINDOW_BITS:
+        return None
+    if found:
+        return None
+    return b"; server_max_window_bits=%d" % _WINDOW_BITS if wanted else b""
+
+
+def deflate(message: str | bytes) -> bytes:
+    """Frame a message for clients that agreed to compression: compressed, where that saves anything.
+
+    Raises:
+        UnicodeEncodeError: as `encode` does.
+    """
+    data = message.encode() if isinstance(message, str) else message
+    if len(data) < COMPRESSED_FROM:
+        return encode(message)
+    compressor = zlib.compressobj(_LEVEL, wbits=-_WINDOW_BITS)
+    payload = (compressor.compress(data) + compressor.flush(zlib.Z_SYNC_FLUSH)).removesuffix(_TAIL)
+    return encode(message) if len(payload) >= len(data) else encode_compressed(message, payload)
+
+
+def inflate(payload: bytes, limit: int) -> bytes | None:
+    """The message in a payload; None if it has more than `limit` bytes, of which no more are made.
+
+    Raises:
+        DeflateError: it is not compressed like this.
+    """
+    decompressor = zlib.decompressobj(wbits=-_WINDOW_BITS)
+    try:
+        message = decompressor.decompress(payload + _TAIL, limit + 1)
+    except zlib.error as error:
+        raise DeflateError(str(error)) from None
+    if len(message) > limit:
+        return None
+    # A message may end in a final block (section 7.2.3.4). Another stream behind it would be another message.
+    if decompressor.eof and decompressor.unused_data not in (_TAIL, b"\x00" + _TAIL):
+        raise DeflateError("data after the final block")
+    return message

@@ -1,0 +1,83 @@
+"""What a gateway says in Socket.IO: events, acks and answers to CONNECT, each encoded once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from asgi_realtime.payloads import encoding
+from asgi_realtime.protocols.frame import Frame
+from asgi_realtime.protocols.socketio.packets import PacketType, encode
+from asgi_realtime.values.event_names import check_not_reserved, event_text
+from asgi_realtime.values.json import Json
+
+
+class SocketIODialect:
+    """The frames of one namespace.
+
+    Raises:
+        ValueError: for a namespace that cannot be written on the wire.
+    """
+
+    binary = True
+
+    def __init__(self, namespace: str) -> None:
+        if not namespace.startswith("/") or not namespace.isprintable() or "," in namespace or "?" in namespace:
+            raise ValueError(f"{namespace!r} is not a namespace: it starts with / and has no comma or question mark")
+        self.namespace = namespace
+
+    def event_name(self, event: str) -> str:
+        """The name of an event that is about to be sent. See `Dialect.event_name`."""
+        event = event_text(event)
+        check_not_reserved(event)
+        return event
+
+    def event(
+        self, event: str, payload: bytes = b"", attachments: Sequence[bytes] = (), position: str | None = None
+    ) -> Frame:
+        """Wrap an event of at most one argument that is encoded already: the form of a broadcast.
+
+        `payload` is JSON, with placeholders for the attachments; empty is no argument at all.
+        `position` travels as one more argument, last: a client that recovers sends it back.
+        """
+        parts = [_quote(event)]
+        if payload:
+            parts.append(payload.decode())
+        if position is not None:
+            parts.append(_quote(position))
+        return encode(PacketType.EVENT, self.namespace, f"[{','.join(parts)}]", attachments=attachments)
+
+    def event_args(self, event: str, args: Sequence[Any], ack_id: int | None = None) -> Frame:
+        """Encode an event of any number of arguments; `bytes` inside become attachments.
+
+        Raises:
+            TypeError: for an argument that cannot be encoded, or an event name that is no text.
+            ValueError: for an event name that is reserved.
+        """
+        payload, attachments = encoding.encode([self.event_name(event), *args])
+        return encode(PacketType.EVENT, self.namespace, payload.decode(), attachments=attachments, ack_id=ack_id)
+
+    def ack(self, ack_id: int, args: Sequence[Any]) -> Frame:
+        """Answer the client's event of that id.
+
+        Raises:
+            TypeError: for an argument that cannot be encoded.
+        """
+        payload, attachments = encoding.encode(list(args))
+        return encode(PacketType.ACK, self.namespace, payload.decode(), attachments=attachments, ack_id=ack_id)
+
+    def connect(self, data: Json) -> Frame:
+        """Let the client in. `data` is an object with its `sid`, and a `pid` where it may recover."""
+        return encode(PacketType.CONNECT, self.namespace, encoding.encode_json(data).decode())
+
+    def connect_error(self, data: Json) -> Frame:
+        """Refuse the client. `data` is an object with a `message`, and optionally `data` for programs."""
+        return encode(PacketType.CONNECT_ERROR, self.namespace, encoding.encode_json(data).decode())
+
+    def disconnect(self) -> Frame:
+        """Put the client out of the namespace; the transport may stay."""
+        return encode(PacketType.DISCONNECT, self.namespace)
+
+
+def _quote(text: str) -> str:
+    return encoding.encode_json(text).decode()

@@ -1,0 +1,184 @@
+"""Calls of functions that the host wrote: coroutine functions are awaited, plain functions run in a thread."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+from collections.abc import Callable, Container, Coroutine, Sequence
+from typing import Any, TypeAlias
+
+from asgi_realtime.errors import ConfigurationError
+from asgi_realtime.runtime.host_threads import run_in_thread
+
+HostCall: TypeAlias = Callable[..., Coroutine[Any, Any, Any]]
+"""Calls a function of the host, whichever kind it is. Made once, by `host_call`."""
+_PACKAGE = f"{__name__.partition('.')[0]}."
+
+Adapt: TypeAlias = Callable[[Any], Any]
+"""Turns an argument into what a plain function can use."""
+
+
+def is_coroutine_function(function: Callable[..., Any]) -> bool:
+    """Whether a call returns a coroutine: of functions, methods, partials and objects with `async def __call__`."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(_call_of(function))
+
+
+def written(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function as it stands in the host's source: below partials, decorators, methods and callable objects."""
+    below: Callable[..., Any] | None = function
+    while below is not None:
+        function = below
+        if isinstance(function, functools.partial):
+            below = function.func
+        else:
+            below = getattr(function, "__wrapped__", None) or getattr(function, "__func__", None)
+            if below is None and not inspect.iscoroutinefunction(function):
+                below = _call_of(function)
+    return function
+
+
+def _call_of(function: Callable[..., Any]) -> Callable[..., Any] | None:
+    """The `__call__` of an object. None for a function, a method or a class."""
+    if isinstance(function, type) or inspect.isroutine(function):
+        return None
+    call: Callable[..., Any] = type(function).__call__
+    return call
+
+
+def is_plain(function: Callable[..., Any]) -> bool:
+    """Whether a function was written to be called without `await`.
+
+    A lambda was not: it may evaluate to a coroutine, which is awaited then.
+    """
+    found = written(function)
+    return not inspect.iscoroutinefunction(found) and getattr(found, "__name__", "") != "<lambda>"
+
+
+def host_call(
+    function: Callable[..., Any], where: str, takes: Sequence[str] | None = None, adapt: Adapt | None = None
+) -> HostCall:
+    """Make what calls a function of the host.
+
+    A coroutine function is called as it is. Any other runs in a thread, and what it returns is awaited
+    where it can be. `adapt` is applied to each argument of a plain function.
+
+    Args:
+        function: any callable.
+        where: what it is for, in messages.
+        takes: the names of the arguments that it will be called with. None: they are checked elsewhere.
+        adapt: what a plain function gets instead of an argument.
+
+    Raises:
+        ConfigurationError: if it cannot be called, does not take these arguments, or is a generator.
+    """
+    check(function, where, takes)
+    adapted = adapt if adapt is not None and is_plain(function) else None
+    if is_coroutine_function(function):
+        return function if adapted is None else functools.partial(_call_adapted, function, adapted)
+    return functools.partial(_call_in_thread, function, adapted)
+
+
+def method_call(service: object, name: str, takes: Sequence[str]) -> HostCall:
+    """Make what calls a method of a service of the host. See `host_call`.
+
+    Raises:
+        ConfigurationError: also if the service has no such method.
+    """
+    if isinstance(service, type):
+        raise ConfigurationError(f"service= is the class {service.__name__}; pass an instance: {service.__name__}(...)")
+    where = f"{type(service).__name__}.{name}"
+    method = getattr(service, name, None)
+    if method is None:
+        raise ConfigurationError(f"{where} is missing: the gateway calls it with ({', '.join(takes)})")
+    return host_call(method, where, takes)
+
+
+async def call_host(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function of the host that is called once: a question asked on joining a room, say."""
+    if is_coroutine_function(function):
+        return await function(*arguments)
+    return await _call_in_thread(function, None, *arguments)
+
+
+async def _call_in_thread(function: Callable[..., Any], adapt: Adapt | None, *arguments: Any) -> Any:
+    result = await run_in_thread(function, *(arguments if adapt is None else map(adapt, arguments)))
+    return await result if inspect.isawaitable(result) else result
+
+
+async def _call_adapted(function: Callable[..., Any], adapt: Adapt, *arguments: Any) -> Any:
+    # A decorator that is `async`, around a plain function that it runs in a thread of its own.
+    return await function(*map(adapt, arguments))
+
+
+def check(function: Callable[..., Any], where: str, takes: Sequence[str] | None = None) -> None:
+    """Refuse what cannot be called. See `host_call`.
+
+    Raises:
+        ConfigurationError: it says why.
+    """
+    if isinstance(function, type):
+        raise ConfigurationError(
+            f"{where} is the class {function.__name__}; pass an instance: {function.__name__}(...)"
+        )
+    if not callable(function):
+        raise ConfigurationError(f"{where} must be a function, not {function!r}")
+    called = function
+    while isinstance(called, functools.partial):
+        called = called.func
+    for part in (called, _call_of(called)):
+        if inspect.isgeneratorfunction(part) or inspect.isasyncgenfunction(part):
+            raise ConfigurationError(f"{where} is a generator: return a value instead of using `yield`")
+    if takes is None:
+        return
+    try:
+        signature = inspect.signature(function)
+    except (ValueError, TypeError):  # of some functions written in C
+        return
+    try:
+        signature.bind(*takes)
+    except TypeError as error:
+        raise ConfigurationError(f"{where} is called with ({', '.join(takes)}): {error}") from None
+
+
+def check_super(function: Callable[..., Any], name: str, owner: type) -> None:
+    """Refuse a plain method that calls the coroutine it overrides: without `await` that call does nothing.
+
+    Raises:
+        ConfigurationError: it says what to write.
+    """
+    found = written(function)
+    if not is_plain(function) or not isinstance(found, types.FunctionType) or "super" not in found.__code__.co_names:
+        return
+    kinds = [kind for kind in owner.__mro__ if name in vars(kind)]
+    if len(kinds) > 1 and is_coroutine_function(getattr(kinds[1], name)):
+        raise ConfigurationError(
+            f"{found.__qualname__} calls super(), whose {name} is a coroutine function: "
+            f"write `async def {name}` and `await super().{name}(...)`"
+        )
+
+
+def check_waits(owner: type, either: Container[str]) -> None:
+    """Refuse coroutine functions that override a plain method of this package, which is called where nothing may wait.
+
+    Args:
+        owner: the class of the host.
+        either: names that may be coroutine functions or plain ones.
+
+    Raises:
+        ConfigurationError: it names the method.
+    """
+    for name, found in vars(owner).items():
+        if name in either or not inspect.iscoroutinefunction(found) or found.__module__.startswith(_PACKAGE):
+            continue
+        for kind in owner.__mro__[1:]:
+            above = vars(kind).get(name)
+            if isinstance(above, types.FunctionType) and above.__module__.startswith(_PACKAGE):
+                if not inspect.iscoroutinefunction(above):
+                    raise ConfigurationError(
+                        f"{found.__qualname__} of {owner.__name__}: `{name}` must be a plain `def`: "
+                        "it is called where nothing may wait"
+                    )
+                break

@@ -1,0 +1,146 @@
+"""One client's events: in order, one at a time, a bounded number waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+from asyncio import _enter_task, _leave_task, current_task
+from collections import deque
+from collections.abc import Callable, Coroutine
+from contextvars import Context, copy_context
+from typing import Any, TypeAlias
+
+from asgi_realtime.limits import Limits
+from asgi_realtime.runtime.coroutines import within
+from asgi_realtime.runtime.tasks import Tasks
+
+logger = logging.getLogger("asgi_realtime")
+
+Pending: TypeAlias = Coroutine[Any, Any, None] | None
+"""What has to be waited for, if anything."""
+
+
+class Inbox:
+    """Runs work in the order it came, each in a context of its own. An idle inbox owns no task and no queue.
+
+    Work is a function. It does what there is to do, and returns what has to be waited for.
+    """
+
+    __slots__ = ("_busy", "_limits", "_queue", "_room", "_tasks", "due")
+
+    def __init__(self, tasks: Tasks, limits: Limits) -> None:
+        self._tasks = tasks
+        self._limits = limits
+        self._busy = False
+        self._queue: deque[tuple[Callable[[], Pending], Context]] | None = None
+        self._room: asyncio.Future[None] | None = None
+        self.due = 0.0
+        """For the gateway's `EventRates`."""
+
+    @property
+    def full(self) -> bool:
+        """Whether the transport should stop reading until `ready`."""
+        queue = self._queue
+        return queue is not None and len(queue) >= self._limits.events_in_flight
+
+    @property
+    def waiting(self) -> int:
+        """How many pieces of work have not begun."""
+        queue = self._queue
+        return 0 if queue is None else len(queue)
+
+    async def ready(self) -> None:
+        """Wait until the inbox is not full, or `wake` is called."""
+        if self.full:
+            if self._room is None:
+                self._room = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._room)
+
+    def begin(self, work: Callable[..., Pending], *arguments: Any) -> bool:
+        """Do this at once, as far as it goes without waiting; or after everything before it. True: now it is full.
+
+        It finds itself in a task, which is the one that goes on with it if it has to wait.
+        """
+        if self._busy:
+            return self._put(functools.partial(work, *arguments))
+        tasks = self._tasks
+        standby = tasks.standby()
+        loop = standby.loop  # to ask for the running loop costs a call of the kernel
+        outer = current_task(loop)
+        if outer is not None:
+            _leave_task(loop, outer)
+        _enter_task(loop, standby.task)
+        context, rest = copy_context(), None
+        self._busy = True
+        try:
+            rest = context.run(work, *arguments)
+        except asyncio.CancelledError:
+            pass  # it cancelled its own task: this was all that there was to cancel
+        except Exception:
+            logger.exception("work of a connection failed")
+        finally:
+            _leave_task(loop, standby.task)
+            if outer is not None:
+                _enter_task(loop, outer)
+            if rest is None and self._queue is None:
+                self._busy = False
+                tasks.spare.append(standby)
+            else:
+                tasks.engage(standby, self._serve(rest, context))
+        return False
+
+    def submit(self, work: Callable[[], Pending]) -> bool:
+        """Do this soon, after everything before it: never within this call. True: now it is full."""
+        full = self._put(work)
+        if not self._busy:
+            self._start()
+        return full
+
+    def clear(self) -> None:
+        """Forget what has not begun."""
+        if self._queue is not None:
+            self._queue.clear()
+        self.wake()
+
+    def _put(self, work: Callable[[], Pending]) -> bool:
+        queue = self._queue
+        if queue is None:
+            self._queue = queue = deque()
+        queue.append((work, copy_context()))
+        return len(queue) >= self._limits.events_in_flight
+
+    def _start(self) -> None:
+        self._busy = True
+        self._tasks.engage(self._tasks.standby(), self._serve(None, None))
+
+    async def _serve(self, rest: Pending, context: Context | None) -> None:
+        """Go on with what has begun, and do what waits behind it."""
+        try:
+            while True:
+                if rest is not None and context is not None:
+                    await within(context, rest)
+                if not self._queue:
+                    return
+                work, context = self._queue.popleft()
+                if self._room is not None and not self.full:
+                    self.wake()
+                rest = None
+                try:
+                    rest = context.run(work)
+                except Exception:
+                    logger.exception("work of a connection failed")
+        finally:
+            self._busy = False
+            if self._queue and not self._tasks.closing:
+                self._start()  # somebody cancelled one of them, and not the others
+            else:
+                self._queue = None
+            if not self.full:
+                self.wake()
+
+    def wake(self) -> None:
+        """End every wait of `ready`."""
+        room, self._room = self._room, None
+        if room is not None and not room.done():
+            room.set_result(None)

@@ -1,0 +1,86 @@
+"""Tasks with an owner, which logs their errors and cancels them at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from asgi_realtime.runtime.standby_task import StandbyTask
+
+logger = logging.getLogger("asgi_realtime")
+T = TypeVar("T")
+
+
+class Tasks:
+    """Owns tasks: an exception nobody awaited is logged once, and `aclose` cancels what is left."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self.spare: list[StandbyTask] = []
+        """Tasks that stand by. Each is for one piece of work that has to wait; others bring it back here."""
+        self.closing = False
+        """Whether `aclose` is at work."""
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def start(self) -> None:
+        """Begin on the running event loop. Tasks of a loop that ended without `aclose` are forgotten."""
+        self._tasks = set()
+        self.spare.clear()
+        self.closing = False
+
+    def spawn(self, work: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
+        """Start a task that this object owns."""
+        task = asyncio.create_task(work, name=name)
+        self._own(task)
+        return task
+
+    def standby(self) -> StandbyTask:
+        """Take a task in whose name work can be begun. Then either `engage` it or put it back among the `spare`."""
+        while self.spare:
+            standby = self.spare.pop()
+            if not standby.task.cancelling() and standby.loop.is_running():
+                return standby
+        return StandbyTask("work of a connection")
+
+    def engage(self, standby: StandbyTask, work: Coroutine[Any, Any, None]) -> None:
+        """Have the task do this, and own it like any other."""
+        standby.run(work)
+        self._own(standby.task)
+
+    def _own(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("%s failed", task.get_name(), exc_info=error)
+
+    async def idle(self) -> None:
+        """Return once no task is left, those included that they start."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def aclose(self) -> None:
+        """Cancel every task and wait until all have ended, those included that they start while ending.
+
+        An owned task may call this too; it is left out.
+        """
+        current = asyncio.current_task()
+        self.closing = True
+        try:
+            while tasks := [task for task in self._all() if task is not current]:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            self.closing = False
+
+    def _all(self) -> set[asyncio.Task[Any]]:
+        waiting = {standby.task for standby in self.spare}
+        self.spare.clear()
+        return self._tasks | waiting

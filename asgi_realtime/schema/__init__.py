@@ -1,0 +1,1 @@
+"""Client types made from event declarations."""

@@ -1,0 +1,111 @@
+"""One TypeScript file for each gateway."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, TypeAlias, get_args, get_origin
+
+from asgi_realtime.gateways.base import Gateway
+from asgi_realtime.gateways.declarations import declarations
+from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
+from asgi_realtime.handlers.event_declarations import EventDeclaration
+from asgi_realtime.schema.typescript.comments import comment, sentence
+from asgi_realtime.schema.typescript.interfaces import Interfaces
+from asgi_realtime.schema.typescript.schemas import Direction
+
+AnyGateway: TypeAlias = Gateway | type[Gateway]
+
+_FIRST = "// Made by `python -m asgi_realtime types` from the gateway's declarations in Python: change them there."
+_GENERIC = "<Host extends HostTypes = HostTypes>"
+
+
+def file_name(gateway: AnyGateway) -> str:
+    """`mew.ts` for a `MewGateway`; for an instance of a general class, its path: `board.ts` for `/board`."""
+    kind = gateway if isinstance(gateway, type) else type(gateway)
+    name = kind.__name__.removesuffix("Gateway")
+    if not isinstance(gateway, type) and kind.__module__.startswith("asgi_realtime.gateways."):
+        name = gateway.name.strip("/") or name
+    return re.sub(r"[^a-z0-9]+", "-", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).lower()).strip("-") + ".ts"
+
+
+def typescript(gateway: AnyGateway) -> str:
+    """The file of a gateway: for Socket.IO the two interfaces of socket.io-client, for JSON the frames.
+
+    Raises:
+        TypeError: for a payload type that has no form in TypeScript.
+        ValueError: for payload types that cannot stand in one file.
+    """
+    kind = gateway if isinstance(gateway, type) else type(gateway)
+    events = declarations(gateway)
+    interfaces = Interfaces()
+    frames = issubclass(kind, WebSocketGateway)
+    body: list[str] = []
+    for direction, of_frames, of_events in _SIDES:
+        known = set(interfaces.host_types)
+        interfaces.host_types.clear()
+        chosen = [event for event in events if event.direction == direction]
+        lines = _frames(chosen, interfaces) if frames else _events(chosen, interfaces, kind.refusal)
+        generic = _GENERIC if interfaces.host_types else ""
+        interfaces.host_types |= known
+        name, text = of_frames if frames else of_events
+        head = f"export type {name}{generic} =" if frames else f"export interface {name}{generic} {{"
+        body += ["", *comment(text), head, *lines]
+    return "\n".join([_FIRST, "", *_host_types(interfaces.host_types), *interfaces.lines(), *body[1:], ""])
+
+
+_SIDES: tuple[tuple[Direction, tuple[str, str], tuple[str, str]], ...] = (
+    ("down", ("ServerFrame", "What the server sends."), ("ServerToClientEvents", "What the server sends.")),
+    ("up", ("ClientFrame", "What a client sends."), ("ClientToServerEvents", "What a client sends.")),
+)
+
+
+def _host_types(names: set[str]) -> list[str]:
+    if not names:
+        return []
+    what = "Objects of the application's own: extend this interface with their types."
+    return [*comment(what), "export interface HostTypes {", *(f"  {name}: unknown;" for name in sorted(names)), "}", ""]
+
+
+def _events(events: Sequence[EventDeclaration], interfaces: Interfaces, refusal: Any) -> list[str]:
+    lines = []
+    for event in events:
+        taken = [
+            f"{name}: {interfaces.type_of(annotation, event.direction)}"
+            for name, annotation in _arguments(event.payload)
+        ]
+        if event.acknowledgement is not None:
+            # Required, because socket.io-client's emitWithAck finds the answer's type in it.
+            answers = [interfaces.type_of(answer, "down") for answer in (event.acknowledgement, refusal)]
+            taken.append(f"acknowledge: (answer: {' | '.join(dict.fromkeys(answers))}) => void")
+        lines += comment(_target(event), indent="  ")
+        name = event.name if event.name.isidentifier() and event.name.isascii() else f'"{event.name}"'
+        lines.append(f"  {name}: ({', '.join(taken)}) => void;")
+    return [*lines, "}"]
+
+
+def _arguments(payload: Any) -> list[tuple[str, Any]]:
+    if payload is None:
+        return []
+    if get_origin(payload) is tuple and ... not in get_args(payload):
+        return [(f"argument{number}", one) for number, one in enumerate(get_args(payload), 1)]
+    return [("payload", payload)]
+
+
+def _frames(events: Sequence[EventDeclaration], interfaces: Interfaces) -> list[str]:
+    lines = []
+    for event in events:
+        kind = f'readonly type: "{event.name}"'
+        lines += comment(_target(event), indent="  ")
+        if event.payload is None:
+            lines.append(f"  | {{ {kind} }}")
+        elif event.flat:
+            lines.append(f"  | ({{ {kind} }} & {interfaces.type_of(event.payload, event.direction)})")
+        else:
+            lines.append(f"  | {{ {kind}; readonly data: {interfaces.type_of(event.payload, event.direction)} }}")
+    lines = lines or ["  never"]
+    return [*lines[:-1], f"{lines[-1]};"]
+
+
+def _target(event: EventDeclaration) -> str:
+    return sentence(f"to {event.target}" if event.direction == "down" and event.target else event.target)

@@ -1,0 +1,187 @@
+"""Python's types as TypeScript's: every class becomes an interface of the same name."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections.abc import Sequence
+from typing import Any, TypeAlias, TypeVar
+
+import msgspec
+from msgspec import inspect as kinds
+
+from asgi_realtime.payloads.validation import decide
+from asgi_realtime.schema.typescript.comments import comment, sentence
+from asgi_realtime.schema.typescript.schemas import (
+    BYTES,
+    Direction,
+    declaration,
+    is_pydantics,
+    name_of,
+    schemas_of,
+    type_of,
+)
+
+_Class: TypeAlias = kinds.StructType | kinds.DataclassType | kinds.TypedDictType
+
+_SIMPLE: dict[type[kinds.Type], str] = {
+    kinds.AnyType: "unknown",
+    kinds.RawType: "unknown",
+    kinds.NoneType: "null",
+    kinds.BoolType: "boolean",
+    kinds.IntType: "number",
+    kinds.FloatType: "number",
+    kinds.StrType: "string",
+    kinds.DecimalType: "string",
+    kinds.UUIDType: "string",
+    kinds.DateTimeType: "string",
+    kinds.DateType: "string",
+    kinds.TimeType: "string",
+    kinds.TimeDeltaType: "string",
+    **dict.fromkeys((kinds.BytesType, kinds.ByteArrayType, kinds.MemoryViewType), BYTES),
+}
+_FORMATS: dict[type[kinds.Type], str] = {
+    kinds.DateTimeType: "ISO 8601.",
+    kinds.DateType: "An ISO 8601 date.",
+    kinds.TimeType: "An ISO 8601 time.",
+    kinds.TimeDeltaType: "An ISO 8601 duration.",
+    kinds.UUIDType: "A UUID.",
+    kinds.DecimalType: "A decimal number.",
+}
+
+
+class Interfaces:
+    """The interfaces of one TypeScript file, each written once, and the host's own types it mentions."""
+
+    def __init__(self) -> None:
+        self.host_types: set[str] = set()
+        self._classes: dict[str, type | None] = {}
+        self._written: dict[tuple[str, Direction], list[str]] = {}
+
+    def lines(self) -> list[str]:
+        """The interfaces in the order they were first needed.
+
+        Raises:
+            ValueError: for a class whose two directions differ.
+        """
+        lines: list[str] = []
+        for name in self._classes:
+            up, down = self._written.get((name, "up")), self._written.get((name, "down"))
+            if up and down and up != down:
+                raise ValueError(f"{name} goes both ways and has fields with defaults: use a class for each direction")
+            lines += [*(up or down or ()), ""]
+        return lines
+
+    def type_of(self, annotation: Any, direction: Direction) -> str:
+        """A type that a value has on the wire. A field with a default may be left out on the way up only.
+
+        Raises:
+            TypeError: for a type that has no form in TypeScript.
+            ValueError: for two classes of one name.
+        """
+        if isinstance(annotation, TypeVar):
+            self.host_types.add(annotation.__name__)
+            return f'Host["{annotation.__name__}"]'
+        if direction == "up":
+            decide(annotation)  # as for a handler's parameter
+        if is_pydantics(annotation, kinds.type_info):
+            return self._pydantics(annotation, direction)
+        return self._type(kinds.type_info(annotation), direction)
+
+    def _pydantics(self, annotation: Any, direction: Direction) -> str:
+        schema, definitions = schemas_of(annotation, direction)
+        for reference, definition in definitions.items():
+            name, lines = name_of(reference), declaration(reference, definition)
+            self._classes.setdefault(name, None)
+            if _fields(self._written.setdefault((name, direction), lines)) != _fields(lines):
+                raise ValueError(f"two payload types are named {name}: rename one")
+        return type_of(schema)
+
+    def _type(self, kind: kinds.Type, direction: Direction) -> str:
+        match kind:
+            case kinds.Metadata():
+                return self._type(kind.type, direction)
+            case kinds.LiteralType() | kinds.EnumType():
+                values = kind.values if isinstance(kind, kinds.LiteralType) else [one.value for one in kind.cls]
+                return " | ".join(json.dumps(value, ensure_ascii=False) for value in values)
+            case kinds.UnionType():
+                return " | ".join(dict.fromkeys(self._type(one, direction) for one in kind.types))
+            case kinds.ListType() | kinds.SetType() | kinds.FrozenSetType() | kinds.VarTupleType():
+                item = self._type(kind.item_type, direction)
+                return f"readonly ({item})[]" if "|" in item or item.startswith("readonly") else f"readonly {item}[]"
+            case kinds.TupleType():
+                return f"readonly [{', '.join(self._type(item, direction) for item in kind.item_types)}]"
+            case kinds.DictType():
+                return f"Readonly<Record<string, {self._type(kind.value_type, direction)}>>"
+            case kinds.StructType() | kinds.DataclassType() | kinds.TypedDictType():
+                return self._class(kind, direction)
+            case kinds.CustomType():
+                return self._pydantics(kind.cls, direction)
+        try:
+            return _SIMPLE[type(kind)]
+        except KeyError:
+            raise TypeError(f"{getattr(kind, 'cls', kind)!r} has no form in TypeScript") from None
+
+    def _class(self, kind: _Class, direction: Direction) -> str:
+        name: str = kind.cls.__name__
+        if self._classes.setdefault(name, kind.cls) not in (kind.cls, None):
+            raise ValueError(f"two payload types are named {name}: rename one")
+        if (name, direction) not in self._written:
+            self._written[name, direction] = []  # it may mention itself
+            self._written[name, direction] = self._interface(kind, direction)
+        return name
+
+    def _interface(self, kind: _Class, direction: Direction) -> list[str]:
+        name: str = kind.cls.__name__
+        lines = [*comment(_documentation(kind.cls)), f"export interface {name} {{"]
+        if isinstance(kind, kinds.StructType):
+            if kind.array_like:
+                raise TypeError(f"{name} is array_like, which has no form in TypeScript here")
+            if kind.tag_field is not None:
+                lines.append(f"  readonly {_key(kind.tag_field)}: {json.dumps(kind.tag)};")
+        for field in kind.fields:
+            lines += comment(*_notes(field.type), indent="  ")
+            optional = "?" if _may_be_missing(kind, field, direction) else ""
+            lines.append(f"  readonly {_key(field.encode_name)}{optional}: {self._type(field.type, direction)};")
+        return [*lines, "}"]
+
+
+def _may_be_missing(kind: _Class, field: kinds.Field, direction: Direction) -> bool:
+    if field.required:
+        return False
+    # A default of UNSET is shown as none at all.
+    unset = field.default is msgspec.NODEFAULT and field.default_factory is msgspec.NODEFAULT
+    return (
+        direction == "up" or unset or (isinstance(kind, kinds.StructType) and kind.cls.__struct_config__.omit_defaults)
+    )
+
+
+def _fields(lines: Sequence[str]) -> list[str]:
+    """The lines of an interface without its comments."""
+    return [line for line in lines if not line.lstrip().startswith(("*", "/*"))]
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z_$][\w$]*", name) else json.dumps(name, ensure_ascii=False)
+
+
+def _documentation(cls: type) -> str:
+    own = vars(cls).get("__doc__") or ""
+    # A dataclass without a docstring gets its signature as one.
+    return "" if own.startswith(f"{cls.__name__}(") else inspect.cleandoc(own).partition("\n\n")[0]
+
+
+def _notes(kind: kinds.Type) -> list[str]:
+    """What a field's type says beyond its form in TypeScript."""
+    if isinstance(kind, kinds.Metadata):
+        described = (kind.extra_json_schema or {}).get("description", "")
+        return [sentence(described), *_notes(kind.type)]
+    if isinstance(kind, kinds.UnionType):
+        return [note for one in kind.types for note in _notes(one)]
+    notes = [_FORMATS[type(kind)]] if type(kind) in _FORMATS else []
+    longest = getattr(kind, "max_length", None)
+    if longest is not None:
+        unit = "characters" if isinstance(kind, kinds.StrType) else "bytes" if type(kind) in _SIMPLE else "entries"
+        notes.append(f"At most {longest} {unit}.")
+    return notes

@@ -1,0 +1,1 @@
+"""From a host's arguments to a running gateway: what may be mounted, lifespan, signals, failures."""

@@ -1,0 +1,68 @@
+"""What takes the place of an app that cannot start."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+
+from starlette.types import Receive, Scope, Send
+
+from asgi_realtime.errors import ConfigurationError
+from asgi_realtime.gateways.dispatcher import ends_this_task
+
+logger = logging.getLogger("asgi_realtime")
+
+_BODY = b"Internal Server Error: asgi_realtime did not start. The server's log has the reason.\n"
+
+
+class FailedStart:
+    """An ASGI app that ends the server's start-up with an error.
+
+    Where the server has no lifespan, or goes on without one, every request is answered with HTTP
+    500 and every WebSocket is refused. The error is logged once, not for each request.
+    """
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+        self.message = _message(error)
+        self._logged = False
+
+    async def report(self, send: Send) -> None:
+        """Tell the server that the start-up has failed, and raise the error: test clients look for that."""
+        await send({"type": "lifespan.startup.failed", "message": self.message})
+        if isinstance(self.error, Exception):  # the others would end the event loop
+            raise self.error
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a scope."""
+        if scope["type"] == "lifespan":
+            await receive()
+            await self.report(send)
+            return
+        if not self._logged:
+            self._logged = True
+            logger.error("%s", self.message)
+        if scope["type"] == "http":
+            headers = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(_BODY))]
+            await send({"type": "http.response.start", "status": 500, "headers": headers})
+            await send({"type": "http.response.body", "body": _BODY})
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1011, "reason": "not started"})
+
+
+def ends_start(error: BaseException) -> bool:
+    """Whether an error of `on_start` ends the start-up: all but those that end this task or the process.
+
+    `sys.exit()` in a hook does too: servers take a SystemExit for a missing lifespan, and go on.
+    """
+    if isinstance(error, Exception):
+        return True
+    return not isinstance(error, KeyboardInterrupt | GeneratorExit) and not ends_this_task(error)
+
+
+def _message(error: BaseException) -> str:
+    """One line for a mistake in the configuration; for an exception of the host its traceback."""
+    if isinstance(error, ConfigurationError):
+        return f"asgi_realtime: {error}"
+    return "asgi_realtime could not start:\n" + "".join(traceback.format_exception(error)).rstrip()

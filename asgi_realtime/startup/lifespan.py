@@ -1,0 +1,84 @@
+"""The host's lifespan, wrapped: we start before it and stop after it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from asgi_realtime.startup.failed_start import FailedStart, ends_start
+
+_LAST_SECONDS = 1.0
+"""How long a host may go on after its last answer."""
+
+
+class Lifespan:
+    """Runs one lifespan scope.
+
+    A host without a lifespan (a bare callable, a WSGI adapter) works; a host whose start-up fails
+    is reported by its own message, after ours has been undone.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, start: Callable[[], Awaitable[None]], stop: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._app = app
+        self._start = start
+        self._stop = stop
+        self._events: asyncio.Queue[Message] = asyncio.Queue()
+        self._answers: asyncio.Queue[Message] = asyncio.Queue()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve the scope to its end."""
+        startup = await receive()
+        failed: FailedStart | None = None
+        try:
+            await self._start()
+        except BaseException as error:
+            if not ends_start(error):
+                raise
+            failed = FailedStart(error)
+        if failed is not None:  # outside of `except`: what the server raises in `send` would be chained to the error
+            await failed.report(send)
+            return
+        host = asyncio.create_task(self._run(scope), name="lifespan of the host")
+        try:
+            answer = await self._ask(host, startup)
+            if answer is not None and answer["type"] == "lifespan.startup.failed":
+                await self._stop()
+                await send(answer)
+                await _end_of(host)
+                return
+            await send({"type": "lifespan.startup.complete"})
+            shutdown = await receive()
+            answer = None if answer is None else await self._ask(host, shutdown)
+            await self._stop()
+            await send(answer or {"type": "lifespan.shutdown.complete"})
+            if answer is not None:
+                await _end_of(host)
+        finally:
+            if not host.done():
+                host.cancel()
+            await asyncio.gather(host, return_exceptions=True)
+
+    async def _run(self, scope: Scope) -> None:
+        await self._app(scope, self._events.get, self._answers.put)
+
+    async def _ask(self, host: asyncio.Task[None], event: Message) -> Message | None:
+        """Hand the host an event and wait for its answer; None when it has no lifespan, or has ended quietly."""
+        self._events.put_nowait(event)
+        answer = asyncio.create_task(self._answers.get(), name="answer of the host")
+        await asyncio.wait({host, answer}, return_when=asyncio.FIRST_COMPLETED)
+        if answer.done() or not self._answers.empty():
+            return await answer
+        answer.cancel()
+        return None
+
+
+async def _end_of(host: asyncio.Task[None]) -> None:
+    """Wait until a host that has given its last answer ends. Raises what it raises: test clients look for that."""
+    if not host.done():  # else without a pause, in which some servers cancel this task
+        await asyncio.wait({host}, timeout=_LAST_SECONDS)
+    if host.done():
+        host.result()

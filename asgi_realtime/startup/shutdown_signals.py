@@ -1,0 +1,136 @@
+"""Hearing that the server is about to stop, before it does."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import threading
+from collections.abc import Awaitable, Callable
+from types import FrameType
+from typing import Any, Final, TypeAlias
+
+from starlette.types import Send
+
+from asgi_realtime.outbound.stock.hypercorn import recognise
+
+logger: Final = logging.getLogger("asgi_realtime")
+
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+_Handler: TypeAlias = Callable[[int, FrameType | None], Any]
+
+
+class ShutdownSignals:
+    """Has clients told when the process is told to stop, and then calls the handler that was there before.
+
+    Servers end the lifespan after every request has been answered and every WebSocket has been
+    closed in the server's own way. A long-poll is a request that waits for us, and some servers
+    close WebSockets without a code. So `tell` runs first, on the event loop; it must end soon. A
+    second signal forces: it is passed on at once, and cuts a drain short. SIGTERM after SIGINT does
+    not, because a supervisor sends it when Ctrl-C has reached both. A signal without a
+    Python handler is not touched. Outside the main thread no signal is.
+
+    Hypercorn's worker processes get no signal: `listen` hears of their end.
+    """
+
+    def __init__(self, tell: Callable[[], Awaitable[None]]) -> None:
+        self._tell = tell
+        self._before: dict[int, _Handler] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._first: int | None = None
+        self._held: list[tuple[int, FrameType | None]] = []
+        self._hurry: Callable[[], None] | None = None
+        self._forced = False
+        self._telling: asyncio.Task[None] | None = None
+        self._watch: asyncio.Task[None] | None = None
+
+    def install(self) -> None:
+        """Listen, on the running event loop."""
+        self._loop = self._telling = self._watch = self._first = self._hurry = None
+        self._forced = False
+        self._held.clear()
+        if threading.current_thread() is not threading.main_thread():
+            return
+        self._loop = asyncio.get_running_loop()
+        for number in _SIGNALS:
+            before = self._find_before(number)
+            if callable(before):
+                self._before[number] = before
+                signal.signal(number, self._heard)
+
+    def _find_before(self, number: int) -> object:
+        """The handler to pass a signal on to. Those of event loops that ended without `remove` are left out."""
+        found: object = signal.getsignal(number)
+        while isinstance(owner := getattr(found, "__self__", None), ShutdownSignals) and not owner._listens(self):
+            found = owner._before.get(number)
+        return found
+
+    def _listens(self, other: ShutdownSignals) -> bool:
+        return self is not other and self._loop is not None and self._loop.is_running()
+
+    def drain(self, hurry: Callable[[], None]) -> None:
+        """Tell no client any more, because all are being closed. A signal that is held is passed on.
+
+        `hurry` is called, on the event loop, for a signal that forces: at once, if there was one already.
+        """
+        for task in (self._telling, self._watch):
+            if task is not None:
+                task.cancel()
+        self._telling = self._watch = None
+        self._pass_on()
+        self._hurry = hurry
+        if self._forced:
+            hurry()
+
+    def remove(self) -> None:
+        """Restore each earlier handler, unless ours has been replaced since. Call `drain` first."""
+        for number, before in self._before.items():
+            if signal.getsignal(number) == self._heard:
+                signal.signal(number, before)
+        self._before.clear()
+        self._loop = self._hurry = None
+
+    def listen(self, send: Send) -> None:
+        """Hear of the server's end through the ASGI `send` of a request, where the server is hypercorn."""
+        if self._watch is None and (stream := recognise(send)) is not None and stream.stopping is not None:
+            self._watch = asyncio.create_task(self._until(stream.stopping), name="wait for the server's end")
+
+    async def _until(self, stopping: Callable[[], Awaitable[None]]) -> None:
+        await stopping()
+        await self._run()
+
+    def _heard(self, number: int, frame: FrameType | None) -> None:
+        first, loop = self._first, self._loop
+        self._first = first or number
+        self._held.append((number, frame))
+        running = loop is not None and loop.is_running()
+        if loop is not None and running and first is None and self._hurry is None:
+            loop.call_soon_threadsafe(self._begin)
+            return
+        forces = first is not None and (number == first or number == signal.SIGINT)
+        self._forced |= forces
+        if loop is not None and running and forces and self._hurry is not None:
+            loop.call_soon_threadsafe(self._hurry)
+        if forces or not running or len(self._held) == 1:  # not beside one that is held
+            self._pass_on()
+
+    def _begin(self) -> None:
+        if self._held and self._telling is None:
+            self._telling = asyncio.create_task(self._run(), name="end of the clients")
+
+    async def _run(self) -> None:
+        try:
+            await self._tell()
+        except Exception:
+            logger.exception("clients could not be told that the server stops")
+        finally:
+            self._telling = None
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        held, self._held = self._held, []
+        for number, frame in held:
+            before = self._before.get(number)
+            if before is not None:
+                before(number, frame)

@@ -1,0 +1,1 @@
+"""The four systems that ship with the package, built only on what any gateway can use."""

@@ -1,0 +1,1 @@
+"""Chat (PROTOCOLS.md, section 3)."""

@@ -1,0 +1,75 @@
+"""Telling the host who has got what: in batches, beside the deliveries, which never wait for it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter, deque
+
+from asgi_realtime.runtime.host_calls import HostCall
+from asgi_realtime.runtime.tasks import Tasks
+from asgi_realtime.systems.chat.service import Delivery
+
+logger = logging.getLogger("asgi_realtime")
+
+_BATCH = 1_000
+"""Deliveries reported in one call."""
+_WAITING = 100_000
+"""Deliveries that may wait to be reported. Then the oldest are forgotten: those users get their messages again."""
+
+
+class Deliveries:
+    """Reports deliveries to the host, in order, one call at a time. One that fails is logged, and not repeated."""
+
+    def __init__(self, messages_delivered: HostCall, *, tasks: Tasks, timeout: float) -> None:
+        """`messages_delivered` is the service's method, which takes at most `timeout` seconds."""
+        self._messages_delivered = messages_delivered
+        self._tasks = tasks
+        self._timeout = timeout
+        self._waiting: deque[Delivery] = deque()
+        self._unreported: Counter[str] = Counter()
+        self._reporting = False
+        self._progress: asyncio.Future[None] | None = None
+
+    def note(self, delivery: Delivery) -> None:
+        """Have a delivery reported soon."""
+        if len(self._waiting) == _WAITING:
+            self._settle(self._waiting.popleft())
+        self._waiting.append(delivery)
+        self._unreported[delivery.user_id] += 1
+        if not self._reporting:
+            self._reporting = True
+            self._tasks.spawn(self._report(), name="deliveries")
+
+    async def reported(self, user_id: str) -> None:
+        """Return when the host knows of every delivery to this user, or has failed to take it in."""
+        while self._reporting and user_id in self._unreported:
+            if self._progress is None:
+                self._progress = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._progress)
+
+    async def _report(self) -> None:
+        try:
+            while self._waiting:
+                batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
+                try:
+                    async with asyncio.timeout(self._timeout):
+                        await self._messages_delivered(batch)
+                except Exception:
+                    logger.exception("messages_delivered failed: %d deliveries will be repeated", len(batch))
+                for delivery in batch:
+                    self._settle(delivery)
+                self._advance()
+        finally:
+            self._reporting = False
+            self._advance()
+
+    def _settle(self, delivery: Delivery) -> None:
+        self._unreported[delivery.user_id] -= 1
+        if not self._unreported[delivery.user_id]:
+            del self._unreported[delivery.user_id]
+
+    def _advance(self) -> None:
+        progress, self._progress = self._progress, None
+        if progress is not None:
+            progress.set_result(None)

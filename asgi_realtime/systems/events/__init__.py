@@ -1,0 +1,1 @@
+"""Events (PROTOCOLS.md, section 2)."""

@@ -1,0 +1,1 @@
+"""Jobs (PROTOCOLS.md, section 4)."""

@@ -1,0 +1,61 @@
+"""Authentication of Jobs clients: a token, or an API key."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+
+from asgi_realtime.auth.authenticators import JWTAuthenticator
+from asgi_realtime.auth.token_sources import TokenSource, from_auth, from_bearer, from_query
+from asgi_realtime.errors import ConfigurationError, Unauthorized
+from asgi_realtime.gateways.context import GatewayContext
+from asgi_realtime.values.handshake import Handshake
+from asgi_realtime.values.identity import Identity
+from asgi_realtime.values.ids import UserId
+
+DEMO_TOKEN = "demo-token"
+
+
+class JobsAuthenticator:
+    """Accepts `WS_AUTH_TOKEN`, `demo-token` where it is allowed, and JWTs where a key is configured.
+
+    Who comes with a shared token is somebody else each time: user id `client:` and a random text,
+    claims `{"token": "WS_AUTH_TOKEN"}` or `{"token": "demo-token"}`.
+
+    Raises:
+        ConfigurationError: if none of the three is configured.
+    """
+
+    def __init__(self, context: GatewayContext) -> None:
+        settings = context.settings
+        self._shared: dict[str, bytes] = {}
+        if settings.ws_auth_token:
+            self._shared["WS_AUTH_TOKEN"] = settings.ws_auth_token.encode()
+        if settings.ws_allow_demo_token:
+            self._shared[DEMO_TOKEN] = DEMO_TOKEN.encode()
+        if not self._shared and not settings.has_jwt_key:
+            raise ConfigurationError(
+                "JobsGateway lets nobody in: set WS_AUTH_TOKEN (a token its clients share), a key for JWTs such as "
+                "MEW_JWT_SECRET, or for a demonstration WS_ALLOW_DEMO_TOKEN=true"
+            )
+        self._sources: tuple[TokenSource, ...] = (from_auth("token"), from_query("token"), from_bearer())
+        verifier = context.verifier
+        self._jwt = None if verifier is None else JWTAuthenticator(verifier, (), context.revocations)
+
+    async def __call__(self, handshake: Handshake) -> Identity:
+        """Authenticate a handshake.
+
+        Raises:
+            Unauthorized: no token, or none of the three.
+        """
+        token = next((token for source in self._sources if (token := source(handshake)) is not None), None)
+        if token is None:
+            raise Unauthorized(log_reason="no token")
+        presented = token.encode("utf-8", "replace")
+        # Every comparison is made, so that the time says nothing about which one failed, or where.
+        matching = [name for name, known in self._shared.items() if hmac.compare_digest(presented, known)]
+        if matching:
+            return Identity(user_id=UserId(f"client:{secrets.token_urlsafe(12)}"), claims={"token": matching[0]})
+        if self._jwt is None:
+            raise Unauthorized(log_reason="the token is not the one of WS_AUTH_TOKEN, and no key for JWTs is set")
+        return await self._jwt.authenticate(token)

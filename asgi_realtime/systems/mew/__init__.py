@@ -1,0 +1,1 @@
+"""Mew and Infra (PROTOCOLS.md, section 1)."""

@@ -1,0 +1,117 @@
+"""What Mew and Infra send: the tables of PROTOCOLS.md, section 1, with the types of their payloads."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeVar
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from asgi_realtime.handlers.event_declarations import EventDeclaration, down
+
+# The host's own objects.
+Message = TypeVar("Message")
+Channel = TypeVar("Channel")
+DMChannel = TypeVar("DMChannel")
+Category = TypeVar("Category")
+Sticker = TypeVar("Sticker")
+Server = TypeVar("Server")
+
+
+class ChannelDelete(msgspec.Struct, frozen=True, rename="camel"):
+    """A channel is gone."""
+
+    channel_id: str
+    server_id: str
+
+
+class CategoryDelete(msgspec.Struct, frozen=True, rename="camel"):
+    """A category is gone; its channels stay."""
+
+    category_id: str
+
+
+class StickerDelete(msgspec.Struct, frozen=True, rename="camel"):
+    """A sticker is gone."""
+
+    sticker_id: str
+
+
+class ServerReference(msgspec.Struct, frozen=True, rename="camel"):
+    """A server that is gone, or that one is out of."""
+
+    server_id: str
+
+
+class ServerMember(msgspec.Struct, frozen=True, rename="camel"):
+    """Who joined or left which server."""
+
+    server_id: str
+    user_id: str
+
+
+class PermissionsUpdate(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """Roles, members' roles or a channel's overrides changed: fetch anew what may be seen."""
+
+    server_id: str
+    channel_id: str | UnsetType = UNSET
+    user_id: str | UnsetType = UNSET
+
+
+class PresenceUpdate(msgspec.Struct, frozen=True, rename="camel"):
+    """A user's first connection anywhere began, or the last one ended and the grace passed."""
+
+    user_id: str
+    status: Literal["online", "offline"]
+
+
+class FailedMessage(msgspec.Struct, frozen=True):
+    """Why something the client sent came to nothing. The code is missing for a message that could not be created."""
+
+    message: str
+    code: str | UnsetType = UNSET
+
+
+class BotConfigUpdate(msgspec.Struct, frozen=True, rename="camel"):
+    """Which bot of a service to load anew."""
+
+    service_type: str
+    bot_id: str
+
+
+_MESSAGES = "the channel's room; in a DM its recipients' personal rooms instead"
+_SERVER = "the server's room"
+_SOCKET = "the new socket"
+
+MEW_EVENTS: tuple[EventDeclaration, ...] = (
+    down("MESSAGE_CREATE", Message, to=_MESSAGES),
+    down("MESSAGE_UPDATE", Message, to=_MESSAGES),
+    down("MESSAGE_REACTION_ADD", Message, to=_MESSAGES),
+    down("MESSAGE_REACTION_REMOVE", Message, to=_MESSAGES),
+    down("CHANNEL_UPDATE", Channel, to=_SERVER),
+    down("CHANNEL_DELETE", ChannelDelete, to=_SERVER),
+    down("CATEGORY_UPDATE", Category, to=_SERVER),
+    down("CATEGORY_DELETE", CategoryDelete, to=_SERVER),
+    down("STICKER_CREATE", Sticker, to=_SERVER),
+    down("STICKER_UPDATE", Sticker, to=_SERVER),
+    down("STICKER_DELETE", StickerDelete, to=_SERVER),
+    down("DM_CHANNEL_CREATE", DMChannel, to="the personal rooms of those concerned"),
+    down("SERVER_UPDATE", Server, to=_SERVER),
+    down("SERVER_DELETE", ServerReference, to=_SERVER),
+    down("SERVER_KICK", ServerReference, to="the personal room of the kicked user only"),
+    down("MEMBER_JOIN", ServerMember, to=_SERVER),
+    down("MEMBER_LEAVE", ServerMember, to="those who remain in the server's room"),
+    down(
+        "PERMISSIONS_UPDATE",
+        PermissionsUpdate,
+        to="the server's room, or the personal room of the one user it concerns",
+    ),
+    down("PRESENCE_INITIAL_STATE", list[str], to=_SOCKET),
+    down("PRESENCE_UPDATE", PresenceUpdate, to="everybody"),
+    down("ready", to=_SOCKET),
+    down("error", FailedMessage, to="the socket concerned"),
+)
+
+INFRA_EVENTS: tuple[EventDeclaration, ...] = (
+    down("SYSTEM_BOT_CONFIG_UPDATE", BotConfigUpdate, to="the services of that type"),
+)

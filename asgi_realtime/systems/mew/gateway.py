@@ -1,0 +1,101 @@
+"""The Mew gateway: Socket.IO namespace `/` (PROTOCOLS.md, section 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from asgi_realtime.auth.authenticators import Authenticator, JWTAuthenticator
+from asgi_realtime.auth.token_sources import from_auth, from_bearer, from_cookie
+from asgi_realtime.connection.connection import Connection
+from asgi_realtime.errors import Refusal
+from asgi_realtime.gateways.context import GatewayContext
+from asgi_realtime.gateways.dispatcher import Acknowledge
+from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
+from asgi_realtime.handlers.event_handlers import on
+from asgi_realtime.limits import Limits
+from asgi_realtime.runtime.host_calls import method_call
+from asgi_realtime.systems.mew.broadcaster import MewBroadcaster
+from asgi_realtime.systems.mew.events import (
+    MEW_EVENTS,
+    FailedMessage,
+    PresenceUpdate,
+)
+from asgi_realtime.systems.mew.service import MessageCreate, MewService, UserRooms
+from asgi_realtime.values.identity import Identity
+from asgi_realtime.values.ids import RoomName, UserId, id_from_host, ids_from_host
+from asgi_realtime.values.json import Json
+
+
+class MewGateway(SocketIOGateway):
+    """The user-facing namespace. Token: `auth.token`, else the cookie `mew_access_token`, else a bearer header."""
+
+    events = MEW_EVENTS
+
+    def __init__(
+        self,
+        namespace: str = "/",
+        *,
+        service: MewService,
+        authenticator: Authenticator | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        super().__init__(namespace, authenticator=authenticator, limits=limits)
+        self._rooms_of = method_call(service, "rooms_of", ("identity",))
+        self._create_message = method_call(service, "create_message", ("identity", "message", "broadcaster"))
+
+    def default_authenticator(self, context: GatewayContext) -> Authenticator:
+        """A JWT from the three places, in that order; never from the query."""
+        sources = [from_auth("token"), from_cookie("mew_access_token"), from_bearer()]
+        return JWTAuthenticator(context.require_verifier(), sources, context.revocations)
+
+    async def on_connect(self, connection: Connection) -> None:
+        """Rooms, then `PRESENCE_INITIAL_STATE`, then `ready`."""
+        await self.context.hub.enter(connection)
+        online = await self.context.presence.online(self.name)
+        await connection.send("PRESENCE_INITIAL_STATE", sorted(online | {connection.identity.user_id}))
+        await connection.send("ready")
+
+    async def rooms_of(self, identity: Identity) -> Mapping[RoomName, RoomName | None]:
+        """Every visible channel, below its server; every server; every direct-message channel."""
+        rooms = await self._rooms_of(identity)
+        if not isinstance(rooms, UserRooms):
+            raise TypeError(f"MewService.rooms_of must return UserRooms, not {type(rooms).__qualname__}")
+        found: dict[RoomName, RoomName | None] = dict.fromkeys(map(RoomName, ids_from_host(rooms.dms, "UserRooms.dms")))
+        for server, channels in rooms.servers.items():
+            above = RoomName(id_from_host(server, "a server of UserRooms.servers"))
+            found[above] = None
+            found.update((RoomName(each), above) for each in ids_from_host(channels, "UserRooms.servers"))
+        return found
+
+    async def on_online(self, connection: Connection) -> None:
+        """Everybody else is told."""
+        await self._presence(connection.identity.user_id, "online", except_=connection.id)
+
+    async def on_offline(self, user_id: UserId) -> None:
+        """Everybody is told."""
+        await self._presence(user_id, "offline")
+
+    async def _presence(
+        self, user_id: UserId, status: Literal["online", "offline"], *, except_: str | tuple[str, ...] = ()
+    ) -> None:
+        await self.broadcaster.broadcast_to_all("PRESENCE_UPDATE", PresenceUpdate(user_id, status), except_=except_)
+
+    @on("message/create")
+    async def _on_message_create(self, message: MessageCreate, identity: Identity) -> None:
+        """Hand the message to the host. The result arrives as `MESSAGE_CREATE`."""
+        await self._create_message(identity, message, MewBroadcaster(self.broadcaster))
+
+    def send_refusal(
+        self,
+        connection: Connection,
+        event: str,
+        sent: Sequence[Json],
+        refusal: Refusal,
+        acknowledge: Acknowledge | None,
+    ) -> None:
+        """Whatever went wrong with a message, its sender alone hears the one sentence of the contract."""
+        if event == "message/create":
+            self.push_event(connection, "error", FailedMessage("Failed to create message"))
+        else:
+            super().send_refusal(connection, event, sent, refusal, acknowledge)

@@ -1,0 +1,47 @@
+"""What Mew asks of its host."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Iterable, Mapping
+from typing import Any, Protocol, TypeAlias
+from uuid import UUID
+
+import msgspec
+
+from asgi_realtime.systems.mew.broadcaster import MewBroadcaster
+from asgi_realtime.values.identity import Identity
+from asgi_realtime.values.ids import Id
+from asgi_realtime.values.json import Json
+
+Awaited: TypeAlias = Awaitable[Any] | Any
+"""A service's methods may be async, or sync; sync ones run in a thread."""
+
+
+class MessageCreate(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What a client sends with `message/create`. Only the types are checked: the service knows the rules."""
+
+    channel_id: str
+    content: str | None = None
+    attachments: list[Json] | None = None
+    referenced_message_id: str | None = None
+    type: str | None = None
+    payload: dict[str, Json] | None = None
+    plain_text: str | None = None
+
+
+class UserRooms(msgspec.Struct, frozen=True):
+    """What a user may see: the channels with `VIEW_CHANNEL` by server, and the direct-message channels."""
+
+    # A mapping's keys are of one type to a type checker.
+    servers: Mapping[str, Iterable[Id]] | Mapping[int, Iterable[Id]] | Mapping[UUID, Iterable[Id]] = {}
+    dms: Iterable[Id] = ()
+
+
+class MewService(Protocol):
+    """What Mew asks of its host. Sync or async; an exception refuses what was asked."""
+
+    def rooms_of(self, identity: Identity) -> Awaited:
+        """Return the user's `UserRooms`, as the database has it now."""
+
+    def create_message(self, identity: Identity, message: MessageCreate, broadcaster: MewBroadcaster) -> Awaited:
+        """Check, save and broadcast a message, just as the REST route does. Raise if it may not or cannot be."""

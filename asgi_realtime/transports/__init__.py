@@ -1,0 +1,1 @@
+"""I/O: Engine.IO, Socket.IO and JSON WebSockets between the ASGI server and the gateways."""

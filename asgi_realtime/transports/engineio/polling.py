@@ -1,0 +1,114 @@
+"""HTTP long-polling: GETs that wait for frames, POSTs that bring packets."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+from starlette.types import Receive
+
+from asgi_realtime.errors import ProtocolError
+from asgi_realtime.limits import Limits
+from asgi_realtime.protocols.engineio import packets
+from asgi_realtime.protocols.engineio.packets import decode_payload
+from asgi_realtime.runtime.interrupt import Interrupt
+from asgi_realtime.runtime.turns import Turn
+from asgi_realtime.transports.engineio.body import read_body
+from asgi_realtime.transports.engineio.responses import ClientGone, HTTPRefusal, bad_request, too_slow
+from asgi_realtime.transports.engineio.session import Session, State
+
+logger = logging.getLogger("asgi_realtime")
+
+_NOOP_SECONDS = 0.1
+"""How long a GET waits that comes in the middle of an upgrade: it may have overtaken the upgrade packet."""
+
+
+async def answer_poll(session: Session, receive: Receive) -> str:
+    """Wait until there is something to answer a GET with, and return it. Costs no task.
+
+    Raises:
+        Refused: if another GET of the session waits, which ends the session; or if the session is upgraded meanwhile.
+        ClientGone: if the client went away, which ends the session: an answer may have been lost with it.
+    """
+    woken = Interrupt()
+    try:
+        session.begin_poll(woken)
+    except ProtocolError as error:
+        logger.info("%r ended: %s", session, error)
+        raise bad_request() from None
+    try:
+        answer = session.poll()
+        if answer is not None:
+            return answer
+        if session.probed:
+            asyncio.get_running_loop().call_later(_NOOP_SECONDS, woken)
+        if await woken.run(_disconnect(receive)):
+            raise ClientGone
+        if session.transport != "polling":
+            raise bad_request()
+        return session.poll() or packets.NOOP
+    except (ClientGone, asyncio.CancelledError):
+        session.abort("transport close")
+        raise
+    finally:
+        session.end_poll()
+
+
+async def _disconnect(receive: Receive) -> bool:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    return True
+
+
+async def take_payload(session: Session, receive: Receive, limits: Limits) -> None:
+    """Take the packets of a POST, each when the application is ready for it.
+
+    Raises:
+        Refused: for anything that ended the session: bad packets, two POSTs at once, a body that is
+            too large or comes too slowly.
+        ClientGone: if the client went away, which ends the session too.
+    """
+    try:
+        session.begin_post()
+    except ProtocolError as error:
+        logger.info("%r ended: %s", session, error)
+        raise bad_request() from None
+    try:
+        # A pong may be in this body, or wait for its turn behind it.
+        session.reading = False
+        try:
+            body = await read_body(receive, limits, session.post_bytes)
+        finally:
+            session.reading = True
+        if session.state is State.CLOSED:
+            raise bad_request()
+        turn, begun = Turn(), time.monotonic()
+        for packet in decode_payload(body):
+            full = session.receive(packet, asyncio.get_running_loop().time())
+            if session.over:
+                break
+            if full:
+                await session.ready()
+            elif turn.used(time.monotonic() - begun):
+                await asyncio.sleep(0)  # others have their turn
+            begun = time.monotonic()
+    except ProtocolError as error:
+        logger.info("%r ended: %s", session, error)
+        session.fail("parse error")
+        raise bad_request() from None
+    except (ClientGone, asyncio.CancelledError):
+        session.abort("transport error")
+        raise
+    except HTTPRefusal:
+        session.fail("transport error")
+        raise
+    except TimeoutError:
+        session.fail("transport error")
+        raise too_slow() from None
+    except Exception:
+        logger.exception("an application failed to receive")
+        session.fail("transport error")
+        raise bad_request() from None
+    finally:
+        session.end_post()

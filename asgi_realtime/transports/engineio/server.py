@@ -1,0 +1,329 @@
+"""The ASGI face of Engine.IO: checks each request, finds or opens its session, hands it to a transport."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import weakref
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from http import HTTPStatus
+from types import MappingProxyType
+
+from starlette.types import Receive, Scope, Send
+
+from asgi_realtime.auth.origins import Headers, OriginPolicy
+from asgi_realtime.auth.refusal_log import FOREIGN_ORIGIN, RefusalLog
+from asgi_realtime.metrics import Metrics
+from asgi_realtime.outbound.frame_writer import FLUSH_SECONDS, offered
+from asgi_realtime.outbound.stock.hypercorn import recognise
+from asgi_realtime.protocols.frame import Frame
+from asgi_realtime.runtime.budgets import Budgets
+from asgi_realtime.runtime.tasks import Tasks
+from asgi_realtime.runtime.timers import TimerWheel
+from asgi_realtime.settings import Settings
+from asgi_realtime.transports.engineio import responses
+from asgi_realtime.transports.engineio.application import Application
+from asgi_realtime.transports.engineio.polling import answer_poll, take_payload
+from asgi_realtime.transports.engineio.responses import ClientGone, HTTPRefusal, refuse_websocket, respond
+from asgi_realtime.transports.engineio.session import Session, State
+from asgi_realtime.transports.engineio.websocket import WebSocket
+from asgi_realtime.transports.request import Request
+
+logger = logging.getLogger("asgi_realtime")
+
+_VERSION = "4"
+_SESSION_ID_BYTES = 15
+
+
+class EngineIO:
+    """An Engine.IO v4 server: an ASGI application for the requests below its path, of both kinds.
+
+    `open` is called once per session with the session on which to build; what it returns receives
+    the messages. It may push frames at once. Raising from it refuses the client.
+
+    `guests` are more origins than those of the policy: such a page may open a session, of which the
+    application knows the origin, and use sessions that it opened itself, but nobody else's.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        origins: OriginPolicy,
+        guests: Collection[str] = (),
+        open: Callable[[Session], Application],
+        wheel: TimerWheel,
+        tasks: Tasks,
+        metrics: Metrics,
+        refusals: RefusalLog | None = None,
+    ) -> None:
+        self._settings = settings
+        self._refusals = refusals or RefusalLog()
+        self._origins = origins.with_extra(*guests)
+        self._everywhere = origins
+        self._application = open
+        self._wheel = wheel
+        self._tasks = tasks
+        self._metrics = metrics
+        self._budgets = Budgets(settings.limits, metrics)
+        self._sessions: dict[str, Session] = {}
+        self._addresses: Counter[str | None] = Counter()
+        self._stopping = False
+        self._emptied = asyncio.Event()
+
+    @property
+    def sessions(self) -> Mapping[str, Session]:
+        """The sessions of this process by id, those included that are being closed."""
+        return MappingProxyType(self._sessions)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request or WebSocket."""
+        request = Request(scope)
+        if scope["type"] == "websocket":
+            await self._serve_websocket(request, scope, receive, send)
+        else:
+            await self._serve_http(request, scope, receive, send)
+
+    def start(self) -> None:
+        """Open sessions on the running event loop. Those of a loop that ended before they did are forgotten."""
+        self._sessions.clear()
+        self._addresses.clear()
+        self._stopping = False
+        self._emptied = asyncio.Event()
+
+    async def aclose(self) -> None:
+        """Close every session (WebSockets with 1012) and return when all have ended; open no more."""
+        self._stopping = True
+        for session in list(self._sessions.values()):
+            session.close(1012, "server restart")
+        try:
+            async with asyncio.timeout(2 * FLUSH_SECONDS):
+                while self._sessions:
+                    self._emptied.clear()
+                    await self._emptied.wait()
+        except TimeoutError:
+            for session in list(self._sessions.values()):
+                session.abort("forced close")
+
+    # Long-polling
+
+    async def _serve_http(self, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
+        origin = None if request.doubled else request.origin
+        headers = self._origins.headers(origin, host=request.host, scheme=request.scheme)
+        try:
+            self._check_headers(request)
+            if request.method == "OPTIONS":
+                await respond(send, HTTPStatus.OK, b"", responses.TEXT, self._preflight(request))
+                return
+            answer = await self._polling(request, receive)
+        except ClientGone:
+            # It reaches no client. But middlewares such as Starlette's BaseHTTPMiddleware report a request that
+            # ends without a response as an error.
+            await respond(send, HTTPStatus.BAD_REQUEST, b"", responses.TEXT, headers)
+        except HTTPRefusal as refusal:
+            self._log(request, refusal)
+            if refusal.hang_up and scope.get("http_version", "1.1").startswith("1"):
+                headers = [*headers, (b"connection", b"close")]
+            await respond(send, refusal.status, refusal.body, responses.JSON, headers)
+        else:
+            await respond(send, HTTPStatus.OK, answer.encode(), responses.TEXT, headers)
+
+    def _preflight(self, request: Request) -> Headers:
+        headers = self._origins.preflight(
+            request.origin,
+            request.header("access-control-request-method"),
+            request.header("access-control-request-headers"),
+            host=request.host,
+            scheme=request.scheme,
+        )
+        if headers is None:
+            raise responses.forbidden(FOREIGN_ORIGIN)
+        return headers
+
+    async def _polling(self, request: Request, receive: Receive) -> str:
+        session = self._find(request, "polling")
+        if session is None:
+            if request.method != "GET":
+                raise responses.bad_method()
+            self._check_capacity(request)
+            session = self._open(request, websocket=False)
+            if session.state is State.CLOSED:
+                raise responses.failed()
+            return await answer_poll(session, receive)
+        if session.transport != "polling":
+            raise responses.bad_request()
+        if request.method == "GET":
+            session.expire(self._now())
+            if session.id not in self._sessions:
+                raise responses.unknown_session()
+            return await answer_poll(session, receive)
+        if request.method == "POST":
+            await take_payload(session, receive, self._settings.limits)
+            return "ok"
+        raise responses.bad_method()
+
+    # WebSocket
+
+    async def _serve_websocket(self, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()  # websocket.connect
+        try:
+            self._check_headers(request)
+            session = self._find(request, "websocket")
+            if session is None:
+                self._check_capacity(request)
+        except HTTPRefusal as refusal:
+            self._log(request, refusal)
+            await refuse_websocket(scope, send, refusal)
+            return
+        frames = offered(
+            scope,
+            compression=self._settings.compression,
+            message_bytes=self._settings.limits.message_bytes,
+            control=self._budgets.control,
+        )
+        hypercorn = recognise(send)
+        if hypercorn is not None:
+            hypercorn.decline_compression()
+        try:
+            await send({"type": "websocket.accept"})
+        except OSError:
+            return
+        begun = session is None
+        session = session or self._open(request, websocket=True)
+        websocket = WebSocket(
+            session,
+            receive,
+            send,
+            tasks=self._tasks,
+            settings=self._settings,
+            control=self._budgets.control,
+            frames=frames,
+        )
+        if begun:
+            await websocket.serve()
+        elif not session.begin_upgrade():
+            # Accepted all the same: the protocol wants a WebSocket too many closed, not refused.
+            await websocket.close()
+        elif await websocket.upgrade(self._settings.upgrade_timeout):
+            await websocket.serve()
+
+    # Sessions
+
+    def _check_headers(self, request: Request) -> None:
+        if request.doubled is not None:
+            reason = f"two {request.doubled.title()} headers"
+            raise responses.forbidden(reason) if request.doubled == "origin" else responses.bad_request(reason)
+
+    def _log(self, request: Request, refusal: HTTPRefusal) -> None:
+        if refusal.reason == FOREIGN_ORIGIN:
+            self._refusals.origin(self._settings.socketio_path, request.origin, request.host)
+        elif refusal.reason is not None:
+            self._refusals.refused(self._settings.socketio_path, refusal.reason)
+
+    def _find(self, request: Request, transport: str) -> Session | None:
+        """The session a request names; None for one that opens a session.
+
+        Raises:
+            Refused: if the request is none we serve.
+        """
+        if not self._origins.allows(request.origin, host=request.host, scheme=request.scheme):
+            raise responses.forbidden(FOREIGN_ORIGIN)
+        name = request.query.get("transport")
+        if name not in self._settings.transports:
+            raise responses.unknown_transport()
+        if request.query.get("EIO") != _VERSION:
+            raise responses.unsupported_version()
+        if name != transport:
+            raise responses.bad_request("a request of one transport that names the other")
+        session_id = request.query.get("sid")
+        if session_id is None:
+            return None
+        session = self._sessions.get(session_id)
+        if session is None:
+            raise responses.unknown_session()
+        if not self._may_use(request, session):
+            raise responses.forbidden("a session of another page")
+        return session
+
+    def _may_use(self, request: Request, session: Session) -> bool:
+        # Behind another page's session there may be namespaces that a guest must not talk to.
+        return request.origin == session.handshake.origin or self._everywhere.allows(
+            request.origin, host=request.host, scheme=request.scheme
+        )
+
+    def _check_capacity(self, request: Request) -> None:
+        limits = self._settings.limits
+        if self._stopping:
+            raise responses.overloaded("the server is stopping")
+        if len(self._sessions) >= limits.sessions:
+            raise responses.overloaded("as many transports as MEW_SESSIONS allows")
+        if self._addresses[request.address] >= limits.sessions_per_address:
+            raise responses.overloaded("as many transports of one address as MEW_SESSIONS_PER_ADDRESS allows")
+
+    def _open(self, request: Request, *, websocket: bool) -> Session:
+        session = Session(
+            secrets.token_urlsafe(_SESSION_ID_BYTES),
+            request.handshake(),
+            websocket=websocket,
+            settings=self._settings,
+            budgets=self._budgets,
+            now=self._now(),
+            owner=self,
+        )
+        self._sessions[session.id] = session
+        self._addresses[request.address] += 1
+        self._metrics.count("engineio_sessions_opened_total", transport=session.transport)
+        self._metrics.gauge("engineio_sessions", len(self._sessions))
+        session.push(Frame(session.open_packet))
+        try:
+            session.start(self._application(session))
+        except Exception:
+            logger.exception("an application failed to open")
+            session.abort("transport error")
+        else:
+            self._wheel.schedule(self._now() + self._settings.ping_interval, _Due(session))
+        return session
+
+    def closing(self, session: Session) -> None:
+        """Give a polling client `ping_timeout` to fetch what is queued and the close packet."""
+        if session.transport == "polling":
+            self._wheel.schedule(self._now() + self._settings.ping_timeout, _LastPolls(session))
+
+    def closed(self, session: Session, reason: str) -> None:
+        """Forget a session that has ended."""
+        if self._sessions.pop(session.id, None) is None:
+            return  # of an event loop that has ended
+        address = session.handshake.client_address
+        self._addresses[address] -= 1
+        if not self._addresses[address]:
+            del self._addresses[address]
+        if not self._sessions:
+            self._emptied.set()
+        self._metrics.count("engineio_sessions_closed_total", reason=reason)
+        self._metrics.gauge("engineio_sessions", len(self._sessions))
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+
+class _Due(weakref.ref[Session]):
+    """The deadlines of a session. Weak, so that one that has ended is not remembered until its next heartbeat."""
+
+    __slots__ = ()
+
+    def due(self, now: float) -> float | None:
+        session = self()
+        return None if session is None else session.due(now)
+
+
+class _LastPolls(weakref.ref[Session]):
+    """The end of the time in which a polling client may fetch its last words."""
+
+    __slots__ = ()
+
+    def due(self, now: float) -> None:
+        session = self()
+        if session is not None and session.state is State.CLOSING:
+            session.abort("transport close")

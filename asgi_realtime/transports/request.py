@@ -1,0 +1,46 @@
+"""The HTTP request with which a client connects."""
+
+from __future__ import annotations
+
+from starlette.requests import cookie_parser
+from starlette.types import Scope
+
+from asgi_realtime.runtime.asgi_scope import doubled_header, query_parameters, redact_query, request_headers
+from asgi_realtime.values.handshake import NOTHING, Handshake
+from asgi_realtime.values.ids import GatewayName
+
+
+class Request:
+    """A request of a client. Making one takes secrets out of the scope's query string (see `redact_query`)."""
+
+    __slots__ = ("_headers", "_path", "address", "doubled", "host", "method", "origin", "query", "scheme")
+
+    def __init__(self, scope: Scope) -> None:
+        self.query: dict[str, str] = query_parameters(scope)
+        redact_query(scope)
+        self._path: str = scope["path"]
+        self._headers = request_headers(scope)
+        self.doubled = doubled_header(scope)
+        """A header that must be there once and is not: the request is to be refused."""
+        self.method: str = scope.get("method", "GET")
+        self.origin = self._headers.get("origin")
+        self.host = self._headers.get("host")
+        self.scheme: str = scope.get("scheme", "http")
+        client = scope.get("client")
+        self.address: str | None = client[0] if client else None
+
+    def header(self, name: str) -> str | None:
+        """A header by its lower-cased name."""
+        return self._headers.get(name)
+
+    def handshake(self) -> Handshake:
+        """Everything the client presented. The gateway is not known yet: it is empty."""
+        return Handshake(
+            gateway=GatewayName(""),
+            path=self._path,
+            headers=self._headers,
+            query=self.query,
+            cookies=cookie_parser(self._headers["cookie"]) if "cookie" in self._headers else NOTHING,
+            client_address=self.address,
+            scheme=self.scheme,
+        )

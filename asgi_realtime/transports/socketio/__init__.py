@@ -1,0 +1,1 @@
+"""Socket.IO clients on Engine.IO sessions."""

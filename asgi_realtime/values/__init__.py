@@ -1,0 +1,1 @@
+"""Frozen values that travel between the floors: ids, identities, publications, commands. No I/O, no wire form."""

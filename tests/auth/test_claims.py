@@ -1,0 +1,50 @@
+"""Claims say what the token said, however odd."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asgi_realtime.auth.claims import Claims
+from asgi_realtime.payloads.encoding import encode
+
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text(st.characters(exclude_categories=())),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(st.dictionaries(st.text(max_size=10), values, max_size=5))
+def test_claims_are_those_of_the_token(said: dict[str, Any]) -> None:
+    claims = Claims(said)
+    assert claims == said and dict(claims) == said
+    assert len(claims) == len(said) and repr(claims) == repr(said)
+    assert all(claims[name] == value and name in claims for name, value in said.items())
+
+
+def test_a_claim_that_was_not_made_is_missing() -> None:
+    claims = Claims({"sub": "ann"})
+    assert claims.get("role") is None and "role" not in claims
+    with pytest.raises(KeyError, match="role"):
+        claims["role"]
+
+
+def test_nobody_changes_what_the_token_said() -> None:
+    claims = Claims({"roles": ["reader"]})
+    claims["roles"].append("admin")
+    assert claims["roles"] == ["reader"]
+
+
+def test_claims_can_be_sent() -> None:
+    assert encode({"you": Claims({"sub": "ann", "roles": ["admin"]})}) == (
+        b'{"you":{"sub":"ann","roles":["admin"]}}',
+        (),
+    )

@@ -1,0 +1,100 @@
+"""The shared policy on responses that may have headers already."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from starlette.types import Message, Receive, Scope, Send
+
+from asgi_realtime.auth.cors import SharedCORS
+from asgi_realtime.auth.origins import OriginPolicy
+
+ORIGIN = b"https://ours.example"
+ALLOW, CREDENTIALS, VARY = b"access-control-allow-origin", b"access-control-allow-credentials", b"vary"
+
+
+async def answer(
+    *headers: tuple[bytes, bytes],
+    origin: bytes = ORIGIN,
+    method: str = "GET",
+    asked: tuple[tuple[bytes, bytes], ...] = (),
+    status: int = 200,
+) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    """What a browser gets from a host that answers with these headers."""
+
+    async def host(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"one", "more_body": True})
+        await send({"type": "http.response.body", "body": b"two"})
+
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        raise AssertionError("nobody reads")
+
+    cors = SharedCORS(host, OriginPolicy([ORIGIN.decode()]))
+    scope = {"type": "http", "method": method, "scheme": "https", "headers": [(b"origin", origin), *asked]}
+    assert cors.concerns(scope)
+    await cors(scope, receive, send)
+    assert [message["type"] for message in sent].count("http.response.start") == 1
+    assert not sent[-1].get("more_body")
+    body = b"".join(message["body"] for message in sent[1:])
+    return sent[0]["status"], list(sent[0]["headers"]), body
+
+
+async def test_added_where_there_are_none() -> None:
+    status, headers, body = await answer((b"x-mine", b"1"), status=404)
+    assert (status, body) == (404, b"onetwo")
+    assert headers == [(b"x-mine", b"1"), (ALLOW, ORIGIN), (CREDENTIALS, b"true"), (VARY, b"Origin")]
+
+
+@pytest.mark.parametrize("vary", [b"Accept", b"origin", b"Accept, Origin"])
+async def test_vary_is_joined(vary: bytes) -> None:
+    _, headers, _ = await answer((b"Vary", vary))
+    joined = [value for name, value in headers if name.lower() == VARY]
+    assert len(joined) == 1
+    assert b"".join(joined).lower().count(b"origin") == 1
+
+
+async def test_a_host_that_has_answered_is_left_alone() -> None:
+    own = ((b"Access-Control-Allow-Origin", b"*"), (b"vary", b"Accept"))
+    assert (await answer(*own))[1] == list(own)
+
+
+async def test_half_an_answer_of_the_host_is_completed_and_not_doubled() -> None:
+    # Starlette's CORSMiddleware says this to an origin that it does not allow.
+    _, headers, _ = await answer(
+        (b"Access-Control-Allow-Credentials", b"true"), (b"access-control-expose-headers", b"x")
+    )
+    names = [name.lower() for name, _ in headers]
+    assert sorted(names) == sorted([ALLOW, CREDENTIALS, VARY, b"access-control-expose-headers"])
+
+
+async def test_foreign_origins_get_nothing_but_vary() -> None:
+    for origin in (b"https://foreign.example", b"null", b"\xff", b""):
+        _, headers, _ = await answer(origin=origin)
+        assert headers == [(VARY, b"Origin")]
+
+
+async def test_preflights() -> None:
+    asked = ((b"access-control-request-method", b"PUT"), (b"access-control-request-headers", b"x-mine"))
+    status, headers, body = await answer(method="OPTIONS", asked=asked, status=405)
+    assert (status, body) == (200, b"")
+    assert dict(headers)[ALLOW] == ORIGIN
+    assert len(dict(headers)) == len(headers)
+    own = ((ALLOW, ORIGIN),)
+    assert await answer(*own, method="OPTIONS", asked=asked) == (200, list(own), b"onetwo")
+    status, headers, body = await answer(method="OPTIONS", asked=asked, origin=b"https://foreign.example", status=405)
+    assert (status, body) == (405, b"onetwo")
+    assert not any(name.startswith(b"access-control") for name, _ in headers)
+
+
+def test_what_does_not_concern_it() -> None:
+    async def host(scope: Scope, receive: Receive, send: Send) -> None: ...
+
+    assert not SharedCORS(host, OriginPolicy([])).concerns({"headers": [(b"origin", ORIGIN)]})
+    assert not SharedCORS(host, OriginPolicy(["*"])).concerns({"headers": []})

@@ -1,0 +1,310 @@
+"""Published keys, against a real endpoint: what is fetched, how often, and what happens when it fails."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+from asgi_realtime.auth.jwks import JWKS
+from tests.support.jwks_server import HangingServer, JWKSServer, jwk
+
+ONE, TWO = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+RSA = rsa.generate_private_key(65537, 2048)
+
+
+class Clock:
+    """A clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def server() -> Iterator[JWKSServer]:
+    with JWKSServer([jwk(ONE, "one")]) as server:
+        yield server
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def jwks(server: JWKSServer, clock: Clock) -> JWKS:
+    return JWKS(server.url, cooldown=30, timeout=10, ttl=300, clock=clock)
+
+
+async def test_a_known_key_is_fetched_once(server: JWKSServer, jwks: JWKS) -> None:
+    for _ in range(3):
+        found = await jwks.find("one")
+        assert found is not None
+        assert found.key == ONE.public_key()
+        assert found.algorithms == ("ES256",)
+    assert server.fetches == 1
+
+
+async def test_nothing_is_fetched_before_it_is_needed(server: JWKSServer, jwks: JWKS) -> None:
+    assert server.fetches == 0
+
+
+async def test_a_hundred_at_once_share_one_fetch(server: JWKSServer, jwks: JWKS) -> None:
+    found = await asyncio.gather(*(jwks.find("one") for _ in range(100)))
+    assert all(found)
+    assert server.fetches == 1
+
+
+async def test_unknown_ids_cause_at_most_one_fetch_per_cool_down(server: JWKSServer, jwks: JWKS, clock: Clock) -> None:
+    assert await jwks.find("one")
+    for storm in range(3):
+        found = await asyncio.gather(*(jwks.find(f"unknown {number}") for number in range(100)))
+        assert not any(found)
+        assert server.fetches == 1 + storm
+        clock.now += 30
+
+
+async def test_a_new_key_is_found_after_the_cool_down(server: JWKSServer, jwks: JWKS, clock: Clock) -> None:
+    assert await jwks.find("one")
+    server.publish(jwk(ONE, "one"), jwk(TWO, "two"))
+    clock.now += 29.9
+    assert await jwks.find("two") is None
+    clock.now += 0.1
+    found = await jwks.find("two")
+    assert found is not None and found.key == TWO.public_key()
+    assert server.fetches == 2
+
+
+async def test_a_withdrawn_key_ends_with_the_fetch_after_the_ttl(server: JWKSServer, jwks: JWKS, clock: Clock) -> None:
+    assert await jwks.find("one")
+    server.publish(jwk(TWO, "two"))
+    clock.now += 299
+    assert await jwks.find("one")
+    assert server.fetches == 1
+    clock.now += 1
+    assert await jwks.find("one"), "served at once, and the set is fetched behind it"
+    assert await jwks.find("two"), "an unknown key waits for that fetch"
+    assert await jwks.find("one") is None
+    assert server.fetches == 2
+
+
+async def test_a_withdrawn_key_serves_for_no_more_than_a_day(server: JWKSServer, jwks: JWKS, clock: Clock) -> None:
+    assert await jwks.find("one")
+    server.publish(jwk(TWO, "two"))
+    clock.now += 300 + 24 * 3600
+    assert await jwks.find("one") is None
+    assert server.fetches == 2
+
+
+async def test_a_known_key_never_waits_for_a_provider_that_hangs(server: JWKSServer, jwks: JWKS, clock: Clock) -> None:
+    assert await jwks.find("one")
+    server.open.clear()
+    server.requested.clear()
+    clock.now += 300
+    for _ in range(100):
+        finding = jwks.find("one")
+        with pytest.raises(StopIteration) as found:
+            finding.send(None)  # it has an answer without having waited for anything
+        assert found.value.value is not None
+    await asyncio.to_thread(server.requested.wait)
+    server.open.set()
+    assert server.fetches == 2
+
+
+HANGING = {
+    "silence": (b"", b""),
+    "half a status line": (b"HTTP/1.1 20", b""),
+    "100 Continue and nothing": (b"HTTP/1.1 100 Continue\r\n\r\n", b""),
+    "100 Continue for ever": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "a header that drips": (b"HTTP/1.1 200 OK\r\nX: ", b"x"),
+    "a body that drips": (b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", b" "),
+    "a body that stops": (b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"keys"', b""),
+    "chunks that drip": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+}
+
+
+@pytest.mark.parametrize("kind", HANGING)
+async def test_a_fetch_has_an_end_and_the_next_one_succeeds(
+    kind: str, server: JWKSServer, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    with HangingServer(*HANGING[kind]) as hanging:
+        jwks = JWKS(hanging.url, cooldown=30, timeout=0.5, ttl=300, clock=clock)
+        async with asyncio.timeout(5):  # ten times as long as it may take
+            found = await asyncio.gather(*(jwks.find("one") for _ in range(100)))
+        assert not any(found)
+        assert hanging.fetches == 1
+        assert await asyncio.to_thread(hanging.cut.wait, 5), "the connection is cut, so that its thread ends"
+        assert [record.levelname for record in caplog.records] == ["WARNING"]
+        hanging.answer = server.body
+        assert await jwks.find("one") is None, "the cool-down lasts"
+        clock.now += 30
+        assert await jwks.find("one")
+
+
+async def test_old_keys_stay_good_while_the_endpoint_is_down(
+    server: JWKSServer, jwks: JWKS, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert await jwks.find("one")
+    server.down()
+    clock.now += 300
+    with caplog.at_level(logging.WARNING, "asgi_realtime"):
+        assert all(await asyncio.gather(*(jwks.find("one") for _ in range(100))))
+        assert await jwks.find("two") is None  # which waits for the fetch
+        assert all(await asyncio.gather(*(jwks.find("one") for _ in range(100))))
+    assert len(caplog.records) == 1
+
+
+async def test_an_endpoint_that_is_down_at_first_is_asked_again_after_the_cool_down(
+    server: JWKSServer, jwks: JWKS, clock: Clock
+) -> None:
+    server.status = 503
+    found = await asyncio.gather(*(jwks.find("one") for _ in range(100)))
+    assert not any(found)
+    server.status = 200
+    assert await jwks.find("one") is None
+    assert server.fetches == 1
+    clock.now += 30
+    assert await jwks.find("one")
+    assert server.fetches == 2
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>no such page</html>",
+        b"\xff\xfe",
+        b"null",
+        b"[]",
+        b"{}",
+        b'{"keys": {}}',
+        b'{"keys": []}',
+        b'{"keys": [null, 7, "one", {}, {"kty": "RSA"}, {"kty": "EC", "crv": "P-256", "x": 1}]}',
+        b'{"keys": ' + b"[" * 100_000,
+        b'{"keys": ' + b"1" * 10_000 + b"}",
+    ],
+    ids=lambda body: body[:24].decode("latin-1").strip() or str(len(body)),
+)
+async def test_garbage_changes_nothing(
+    server: JWKSServer, jwks: JWKS, clock: Clock, body: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert await jwks.find("one")
+    good, server.body = server.body, body
+    clock.now += 300
+    assert await jwks.find("unknown") is None  # which waits for the fetch
+    assert await jwks.find("one")
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert len(caplog.text) < 500
+    server.body = good
+    clock.now += 30
+    assert await jwks.find("unknown") is None
+    assert await jwks.find("one")
+    assert server.fetches == 3
+
+
+async def test_an_answer_without_end_is_not_read_to_it(server: JWKSServer, jwks: JWKS) -> None:
+    server.body += b" " * 1_000_000
+    assert await jwks.find("one") is None
+
+
+async def test_a_redirect_is_not_followed(server: JWKSServer, clock: Clock) -> None:
+    with JWKSServer() as moved:
+        moved.status, moved.headers = 302, {"Location": server.url}
+        jwks = JWKS(moved.url, cooldown=30, timeout=10, ttl=300, clock=clock)
+        assert await jwks.find("one") is None
+    assert server.fetches == 0
+
+
+async def test_a_slow_endpoint_is_waited_for_only_so_long(server: JWKSServer, clock: Clock) -> None:
+    jwks = JWKS(server.url, cooldown=30, timeout=0.1, ttl=300, clock=clock)
+    server.open.clear()
+    found = await asyncio.gather(*(jwks.find("one") for _ in range(100)))
+    assert not any(found)
+    assert server.fetches == 1
+
+
+async def test_one_who_leaves_does_not_end_the_fetch_of_the_others(server: JWKSServer, jwks: JWKS) -> None:
+    server.open.clear()
+    first = asyncio.create_task(jwks.find("one"))
+    second = asyncio.create_task(jwks.find("one"))
+    await asyncio.to_thread(server.requested.wait)
+    first.cancel()
+    await asyncio.wait({first})
+    assert first.cancelled()
+    server.open.set()
+    assert await second
+    assert await jwks.find("one")
+    assert server.fetches == 1
+
+
+async def test_a_fetch_that_nobody_waited_for_still_counts(server: JWKSServer, jwks: JWKS) -> None:
+    server.open.clear()
+    only = asyncio.create_task(jwks.find("one"))
+    await asyncio.to_thread(server.requested.wait)
+    only.cancel()
+    await asyncio.wait({only})
+    server.open.set()
+    assert await jwks.find("one")
+    assert server.fetches == 1
+
+
+def test_a_fetch_that_a_stopped_event_loop_left_behind_is_forgotten(
+    server: JWKSServer, jwks: JWKS, clock: Clock
+) -> None:
+    async def leave() -> None:
+        waiting = asyncio.create_task(jwks.find("one"))
+        await asyncio.to_thread(server.requested.wait)
+        waiting.cancel()
+        await asyncio.wait({waiting})
+
+    server.open.clear()
+    stopped = asyncio.new_event_loop()
+    stopped.run_until_complete(leave())
+    stopped.close()
+    server.open.set()
+    assert asyncio.run(jwks.find("one")) is not None, "the cool-down of a fetch that arrives nowhere does not count"
+    assert server.fetches == 2
+
+
+async def test_keys_of_other_kinds_and_uses_are_left_out(server: JWKSServer, jwks: JWKS) -> None:
+    weak = rsa.generate_private_key(65537, 1024)
+    server.publish(
+        jwk(ONE, "encryption", use="enc"),
+        jwk(RSA, "wrapping", alg="RSA-OAEP"),
+        jwk(RSA, "pss", alg="PS256", use="sig"),
+        jwk(RSA, "any rsa"),
+        jwk(weak, "weak"),
+        jwk(ed25519.Ed25519PrivateKey.generate(), "edwards"),
+        {"kty": "oct", "kid": "symmetric", "k": "c2VjcmV0LXRoYXQtaXMtcHVibGlzaGVk", "alg": "HS256"},
+        {**jwk(ONE, None), "kid": 7},
+    )
+    algorithms: dict[str, Any] = {}
+    for kid in ("encryption", "wrapping", "pss", "any rsa", "weak", "edwards", "symmetric"):
+        found = await jwks.find(kid)
+        algorithms[kid] = found and found.algorithms
+    assert algorithms == {
+        "encryption": None,
+        "wrapping": None,
+        "pss": ("PS256",),
+        "any rsa": ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
+        "weak": None,
+        "edwards": ("EdDSA",),
+        "symmetric": None,
+    }
+    assert server.fetches == 1
+
+
+async def test_a_token_without_an_id_means_the_only_key(server: JWKSServer, jwks: JWKS, clock: Clock) -> None:
+    found = await jwks.find(None)
+    assert found is not None and found.key == ONE.public_key()
+    server.publish(jwk(ONE, "one"), jwk(TWO, "two"))
+    clock.now += 300
+    assert await jwks.find("two")
+    assert await jwks.find(None) is None

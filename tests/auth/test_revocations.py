@@ -1,0 +1,105 @@
+"""Revoked tokens and users: who is refused, for how long, and that memory stays bounded."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asgi_realtime.auth.revocations import Revocations
+from asgi_realtime.values.identity import Identity
+from asgi_realtime.values.ids import UserId
+from asgi_realtime.values.json import Json
+
+ANN, BOB = UserId("ann"), UserId("bob")
+
+
+class Clock:
+    """A clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def identity(user_id: UserId = ANN, **claims: Json) -> Identity:
+    return Identity(user_id=user_id, claims=claims)
+
+
+def test_a_revoked_token_is_refused_and_no_other() -> None:
+    revocations = Revocations(ttl=60)
+    revocations.revoke_token("j1")
+    assert revocations.is_revoked(identity(jti="j1"))
+    assert not revocations.is_revoked(identity(jti="j2"))
+    assert not revocations.is_revoked(identity())
+
+
+def test_the_id_of_a_token_may_be_a_number() -> None:
+    revocations = Revocations(ttl=60)
+    revocations.revoke_token("7")
+    assert revocations.is_revoked(identity(jti=7))
+
+
+def test_a_revoked_user_comes_back_with_a_newer_token() -> None:
+    revocations = Revocations(ttl=60)
+    revocations.revoke_user(ANN, issued_before=1000.5)
+    assert revocations.is_revoked(identity(iat=1000))
+    assert revocations.is_revoked(identity(iat=1000.5))
+    assert not revocations.is_revoked(identity(iat=1000.6))
+    assert not revocations.is_revoked(identity(iat=1001))
+    assert not revocations.is_revoked(identity(BOB, iat=1000))
+
+
+def test_an_earlier_revocation_does_not_weaken_a_later_one() -> None:
+    revocations = Revocations(ttl=60)
+    revocations.revoke_user(ANN, issued_before=2000)
+    revocations.revoke_user(ANN, issued_before=1000)
+    assert revocations.is_revoked(identity(iat=1500))
+
+
+@pytest.mark.parametrize("iat", [None, "1001", float("nan"), [2000]])
+def test_a_token_that_does_not_say_when_it_was_issued_is_older_than_every_revocation(iat: Json) -> None:
+    revocations = Revocations(ttl=60)
+    revocations.revoke_user(ANN, issued_before=1000)
+    assert revocations.is_revoked(identity(iat=iat))
+    assert not revocations.is_revoked(identity(BOB, iat=iat))
+
+
+def test_revocations_are_forgotten_after_their_time() -> None:
+    clock = Clock()
+    revocations = Revocations(ttl=60, clock=clock)
+    revocations.revoke_token("j1")
+    revocations.revoke_user(ANN, issued_before=1000)
+    clock.now += 59.9
+    assert revocations.is_revoked(identity(jti="j1", iat=2000))
+    assert revocations.is_revoked(identity(iat=1000))
+    clock.now += 0.1
+    assert not revocations.is_revoked(identity(jti="j1", iat=2000))
+    assert not revocations.is_revoked(identity(iat=1000))
+
+
+def test_over_its_capacity_the_oldest_is_forgotten_and_said(caplog: pytest.LogCaptureFixture) -> None:
+    revocations = Revocations(ttl=60, capacity=2)
+    for jti in ("j1", "j2", "j1", "j3"):
+        revocations.revoke_token(jti)
+    assert [revocations.is_revoked(identity(jti=jti)) for jti in ("j1", "j2", "j3")] == [True, False, True]
+    assert len(caplog.records) == 1
+    assert "j2" not in caplog.text
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.floats(0, 100)), max_size=60), st.integers(1, 5))
+def test_what_was_revoked_last_is_refused(revoked: list[tuple[int, float]], capacity: int) -> None:
+    clock = Clock()
+    revocations = Revocations(ttl=60, capacity=capacity, clock=clock)
+    revoked_at: dict[str, float] = {}
+    for number, wait in revoked:
+        clock.now += wait
+        revocations.revoke_token(str(number))
+        revoked_at.pop(str(number), None)
+        revoked_at[str(number)] = clock.now
+        latest = list(revoked_at)[-capacity:]
+        for jti, at in revoked_at.items():
+            expected = jti in latest and at + 60 > clock.now
+            assert revocations.is_revoked(identity(jti=jti)) is expected

@@ -1,0 +1,302 @@
+"""What host code holds: routing, options, errors, and the face for threads."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from starlette.requests import HTTPConnection
+
+from asgi_realtime import (
+    Broadcaster,
+    BrokerUnavailable,
+    ConfigurationError,
+    Handshake,
+    Identity,
+    InvalidMessage,
+    Limits,
+    MewBroadcaster,
+    PayloadTooLarge,
+    Realtime,
+    Settings,
+    SocketIOGateway,
+    WebSocketGateway,
+    get_broadcaster,
+)
+from asgi_realtime.connection.connection import Connection
+from asgi_realtime.gateways.base import Gateway
+from asgi_realtime.protocols.socketio.dialect import SocketIODialect
+from asgi_realtime.values.commands import Command
+from asgi_realtime.values.ids import GatewayName, UserId
+from tests.support.recording import RecordingTransport
+
+SECRET = "a secret for tests that is long enough"
+
+
+async def by_auth(handshake: Handshake) -> Identity:
+    return Identity(user_id=UserId(handshake.auth))
+
+
+def make(**options: Any) -> Realtime:
+    gateways = [
+        SocketIOGateway("/", authenticator=by_auth),
+        SocketIOGateway("/second", authenticator=by_auth),
+        WebSocketGateway("/json", authenticator=by_auth),
+    ]
+    return Realtime(gateways=gateways, settings=Settings(jwt_secret=SECRET, **options))
+
+
+async def enter(realtime: Realtime, user_id: str, index: int = 0) -> tuple[Connection, RecordingTransport]:
+    gateway = realtime.gateways[index]
+    assert isinstance(gateway, Gateway)
+    transport = RecordingTransport(gateway=gateway)
+    connection = await gateway.open(Handshake(gateway=gateway.name, auth=user_id), transport)
+    transport.written.clear()
+    return connection, transport
+
+
+@asynccontextmanager
+async def running(**options: Any) -> AsyncIterator[Realtime]:
+    async with make(**options) as realtime:
+        yield realtime
+        await realtime.tasks.idle()
+
+
+async def test_events_go_to_the_first_gateway_unless_another_is_named() -> None:
+    async with running() as realtime:
+        broadcaster = realtime.broadcaster
+        clients = [(await enter(realtime, "ann", index))[1] for index in range(3)]
+        await broadcaster.broadcast_to_user("ann", "first")
+        await broadcaster.broadcast_to_all("second", {"n": 1}, gateway="/second")
+        await broadcaster.of("/json").broadcast_to_all("third", {"n": 1})
+        await broadcaster.of("/json").of("/second").broadcast_to_all("fourth")
+        realtime.hub.flush()
+        assert [client.written for client in clients] == [
+            ['42["first"]'],
+            ['42/second,["second",{"n":1}]', '42/second,["fourth"]'],
+            ['{"type":"third","data":{"n":1}}'],
+        ]
+        for wrong in ("/none", "", "second"):
+            with pytest.raises(ConfigurationError, match="/second"):
+                broadcaster.of(wrong)
+            with pytest.raises(ConfigurationError):
+                await broadcaster.broadcast_to_all("x", gateway=wrong)
+
+
+async def test_without_a_gateway_there_is_nowhere_to_send() -> None:
+    async with Realtime(gateways=[], settings=Settings(jwt_secret=SECRET)) as realtime:
+        with pytest.raises(ConfigurationError, match="gateways="):
+            await realtime.broadcaster.broadcast_to_all("x")
+
+
+async def test_except_volatile_and_receipts() -> None:
+    async with running() as realtime:
+        broadcaster = realtime.broadcaster
+        (ann, to_ann), (bob, to_bob) = await enter(realtime, "ann"), await enter(realtime, "bob")
+        receipt = await broadcaster.broadcast_to_all("a", except_=ann.id)
+        assert (receipt.delivered_locally, receipt.replicated) == (1, False)
+        assert receipt.position is not None
+        receipt = await broadcaster.broadcast_to_all("b", except_=[ann.id, bob.id], volatile=True)
+        assert (receipt.delivered_locally, receipt.position) == (0, None)
+        to_bob.behind = True
+        await broadcaster.broadcast_to_all("c", volatile=True)
+        await broadcaster.broadcast_to_users(["ann", "ann", "nobody"], "d")
+        await broadcaster.broadcast_to_users([], "e")
+        realtime.hub.flush()
+        assert to_ann.written == ['42["c"]', '42["d"]']
+        assert to_bob.written == ['42["a"]']
+
+
+async def test_one_user_is_not_taken_for_a_list_of_letters() -> None:
+    async with running() as realtime:
+        with pytest.raises(TypeError, match="user_ids must be several ids"):
+            await realtime.broadcaster.broadcast_to_users("ann", "x")
+
+
+async def test_a_key_makes_a_broadcast_idempotent() -> None:
+    async with running() as realtime:
+        _, client = await enter(realtime, "ann")
+        receipts = [await realtime.broadcaster.broadcast_to_all("a", key="k") for _ in range(3)]
+        at_once = await asyncio.gather(*[realtime.broadcaster.broadcast_to_all("b", key="l") for _ in range(3)])
+        other = await realtime.broadcaster.of("/second").broadcast_to_all("a", key="k")
+        assert receipts[0] == receipts[1] == receipts[2]
+        assert at_once[0] == at_once[1] == at_once[2]
+        assert other.delivered_locally == 0
+        assert client.written == ['42["a"]', '42["b"]']
+
+
+async def test_payloads() -> None:
+    async with running() as realtime:
+        _, client = await enter(realtime, "ann")
+        await realtime.broadcaster.broadcast_to_all("bytes", {"file": b"\x01", "more": (b"\x02",)})
+        realtime.hub.flush()
+        assert client.written == [
+            '452-["bytes",{"file":{"_placeholder":true,"num":0},"more":[{"_placeholder":true,"num":1}]}]',
+            "b'\\x01'",
+            "b'\\x02'",
+        ]
+        for wrong in (object(), [1j]):
+            with pytest.raises(TypeError):
+                await realtime.broadcaster.broadcast_to_all("x", wrong)
+        assert len(client.written) == 3
+
+
+async def test_bytes_for_a_json_gateway_are_the_callers_error() -> None:
+    async with running() as realtime:
+        _, client = await enter(realtime, "ann", 2)
+        with pytest.raises(TypeError, match="base64"):
+            await realtime.broadcaster.of("/json").broadcast_to_all("x", {"file": b"\x01"})
+        assert client.written == []
+
+
+async def test_limits() -> None:
+    async with running(limits=Limits(publication_bytes=100, room_name_bytes=5)) as realtime:
+        broadcaster = realtime.broadcaster
+        _, client = await enter(realtime, "ann")
+        with pytest.raises(PayloadTooLarge, match="MEW_PUBLICATION_BYTES"):
+            await broadcaster.broadcast_to_all("x", "y" * 100)
+        with pytest.raises(PayloadTooLarge):
+            await broadcaster.broadcast_to_all("x", b"y" * 100)
+        for room in ("", "much too long", "a\x00"):
+            with pytest.raises(InvalidMessage):
+                await broadcaster.broadcast_to_room(room, "x")
+            with pytest.raises(InvalidMessage):
+                await broadcaster.add_user_to_room("ann", room)
+        assert client.written == []
+
+
+async def test_membership_and_presence() -> None:
+    async with running(presence_grace=0.0) as realtime:
+        broadcaster = realtime.broadcaster
+        connection, client = await enter(realtime, "ann")
+        await broadcaster.add_user_to_room("ann", "server")
+        await broadcaster.add_user_to_room("ann", "channel", parent="server")
+        await broadcaster.broadcast_to_room("channel", "heard")
+        await broadcaster.remove_user_from_room("ann", "server")
+        await broadcaster.broadcast_to_room("channel", "LEAK")
+        await broadcaster.add_user_to_room("ann", "server")
+        await broadcaster.close_room("server")
+        await broadcaster.broadcast_to_room("server", "LEAK")
+        await broadcaster.refresh_rooms("ann")
+        await broadcaster.refresh_members("server")
+        assert client.written == ['42["heard"]']
+        assert await broadcaster.online_users() == {"ann"}
+        assert await broadcaster.is_online("ann")
+        assert not await broadcaster.is_online("ann", gateway="/second")
+        await broadcaster.disconnect_user("ann", reason="bye")
+        assert client.closes == [(1008, "bye")]
+        assert connection.closed
+        await realtime.tasks.idle()
+        await asyncio.sleep(0.01)
+        assert await broadcaster.online_users() == set()
+
+
+class StuckBroker:
+    """Answers nothing, as one behind a dead network."""
+
+    async def publish(self, *_: Any, **__: Any) -> Any:
+        await asyncio.Event().wait()
+
+    async def command(self, command: Command) -> None:
+        await asyncio.Event().wait()
+
+
+async def test_a_broker_that_is_stopped_or_stuck() -> None:
+    realtime = make()
+    for _ in range(2):  # before start-up, and after shutdown
+        with pytest.raises(BrokerUnavailable):
+            await realtime.broadcaster.broadcast_to_all("x")
+        with pytest.raises(BrokerUnavailable):
+            await realtime.broadcaster.close_room("x")
+        async with realtime:
+            await realtime.broadcaster.broadcast_to_all("x")
+    stuck = Broadcaster(
+        broker=StuckBroker(),  # type: ignore[arg-type]
+        presence=realtime.presence,
+        gateways={GatewayName("/"): SocketIODialect("/")},
+        limits=Limits(),
+        publish_timeout=0.01,
+        gateway=GatewayName("/"),
+    )
+    with pytest.raises(BrokerUnavailable, match="MEW_PUBLISH_TIMEOUT"):
+        await stuck.broadcast_to_all("x")
+    with pytest.raises(BrokerUnavailable, match="MEW_PUBLISH_TIMEOUT"):
+        await stuck.close_room("x")
+
+
+async def test_from_a_thread() -> None:
+    async with running() as realtime:
+        _, client = await enter(realtime, "ann")
+        sync = realtime.broadcaster.sync
+
+        def work() -> int:
+            sync.add_user_to_room("ann", "room")
+            sync.refresh_rooms("ann")
+            sync.refresh_members("room")
+            sync.broadcast_to_room("room", "a")
+            sync.broadcast_to_user("ann", "b", {"n": 1})
+            sync.broadcast_to_users(["ann"], "c")
+            sync.remove_user_from_room("ann", "room")
+            sync.close_room("room")
+            sync.of("/second").broadcast_to_all("nobody")
+            with pytest.raises(TypeError):
+                sync.broadcast_to_all("x", object())
+            sync.run(MewBroadcaster(realtime.broadcaster).server_update("room", {}))
+            assert sync.online_users() == {"ann"}
+            assert sync.is_online("ann")
+            sync.revoke_token("jti")
+            sync.revoke_user("nobody")
+            sync.disconnect_user("ann")
+            return sync.broadcast_to_all("d").delivered_locally
+
+        assert await asyncio.to_thread(work) == 0
+        assert client.written == ['42["a"]', '42["b",{"n":1}]', '42["c"]']
+
+
+async def test_from_another_event_loops_thread() -> None:
+    async with running() as realtime:
+        _, client = await enter(realtime, "ann")
+
+        async def elsewhere() -> None:
+            realtime.broadcaster.sync.broadcast_to_all("a")
+
+        await asyncio.to_thread(asyncio.run, elsewhere())
+        assert client.written == ['42["a"]']
+
+
+async def test_the_sync_face_says_where_it_cannot_work() -> None:
+    realtime = make()
+    sync = realtime.broadcaster.sync
+    narrowed = sync.of("/second")
+    for face in (sync, narrowed):
+        with pytest.raises(RuntimeError, match="not running"):
+            await asyncio.to_thread(face.broadcast_to_all, "x")
+        async with realtime:
+            with pytest.raises(RuntimeError, match="await the method of the async class"):
+                face.broadcast_to_all("x")
+        with pytest.raises(RuntimeError, match="not running"):
+            await asyncio.to_thread(face.broadcast_to_all, "x")
+
+
+async def test_a_request_that_did_not_come_through_the_middleware() -> None:
+    with pytest.raises(ConfigurationError, match="RealtimeMiddleware"):
+        await get_broadcaster(HTTPConnection({"type": "http"}))
+
+
+async def test_order_of_what_one_coroutine_awaits() -> None:
+    async with running() as realtime:
+        connection, client = await enter(realtime, "ann")
+        await connection.join("r")
+
+        async def burst(name: str) -> None:
+            for number in range(20):
+                await realtime.broadcaster.broadcast_to_room("r", name, number)
+
+        await asyncio.gather(*[burst(name) for name in "abc"])
+        for name in "abc":
+            mine = [json.loads(text[2:])[1] for text in client.written if f'"{name}"' in text]
+            assert mine == list(range(20))

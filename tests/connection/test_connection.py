@@ -1,0 +1,101 @@
+"""One client: what is written to it, when, and what is not."""
+
+from __future__ import annotations
+
+import pytest
+
+from asgi_realtime.connection.connection import NO_ROOM
+from asgi_realtime.errors import InvalidMessage
+from asgi_realtime.limits import Limits
+from asgi_realtime.protocols.frame import Frame
+from asgi_realtime.values.ids import RoomName
+from tests.support.recording import World
+
+
+def frame(name: str, size: int = 0) -> Frame:
+    return Frame('{"type":"' + name + '"}' + " " * size)
+
+
+async def test_nothing_is_written_while_held_and_then_the_answer_comes_first() -> None:
+    world = World()
+    connection, transport = world.admit()
+    connection.hold()
+    await connection.join("a")
+    connection.push(frame("room a"), RoomName("a"))
+    await connection.send("first")
+    connection.push(frame("all"), NO_ROOM)
+    await connection.send("second")
+    assert transport.written == []
+    connection.open(Frame("ACCEPTED"))
+    assert transport.events == ["ACCEPTED", "first", "second", "room a", "all"]
+    await connection.send("later")
+    assert transport.events[-1] == "later"
+
+
+async def test_a_broadcast_to_a_room_left_while_held_is_dropped() -> None:
+    world = World()
+    connection, transport = world.admit()
+    await connection.join("a")
+    await connection.join("b")
+    connection.hold()
+    connection.hold()
+    for room in ("a", "b"):
+        connection.push(frame(room), RoomName(room))
+    await connection.leave("a")
+    connection.release()
+    assert transport.written == []
+    connection.release()
+    assert transport.events == ["b"]
+
+
+async def test_nothing_is_written_after_the_end() -> None:
+    world = World()
+    for held in (False, True):
+        connection, transport = world.admit()
+        if held:
+            connection.hold()
+        await connection.close(1008, "out")
+        await connection.close(1000, "again")
+        connection.push(frame("broadcast"), NO_ROOM)
+        await connection.send("event")
+        if held:
+            connection.open(Frame("ACCEPTED"))
+        connection.hold()
+        await connection.send("event")
+        connection.release()
+        assert transport.written == []
+        assert transport.closes == [(1008, "out")]
+
+
+async def test_what_is_held_is_bounded() -> None:
+    world = World(Limits(outbox_bytes=1000))
+    connection, transport = world.admit()
+    connection.hold()
+    connection.push(frame("a", 600), NO_ROOM)
+    assert not connection.closed
+    connection.push(frame("b", 600), NO_ROOM)
+    assert transport.closes == [(1013, "too slow")]
+    connection.release()
+    assert transport.written == []
+
+
+async def test_rooms_are_bounded_in_number_and_name() -> None:
+    world = World(Limits(rooms_per_connection=2, room_name_bytes=5))
+    connection, _ = world.admit()
+    await connection.join("a")
+    await connection.join("b")
+    await connection.join("b")
+    for room in ("c", "", "much too long", "a\nb", "\ud800"):
+        with pytest.raises(InvalidMessage):
+            await connection.join(room)
+    assert connection.rooms == {"a", "b"}
+
+
+async def test_a_payload_that_cannot_be_encoded_is_the_callers_error() -> None:
+    connection, transport = World().admit()
+    with pytest.raises(TypeError):
+        await connection.send("event", object())
+    with pytest.raises(TypeError):
+        await connection.send("event", b"bytes have no place in JSON frames")
+    assert transport.written == []
+    assert "ann" in repr(connection)

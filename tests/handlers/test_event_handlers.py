@@ -1,0 +1,503 @@
+"""How handlers are declared, what is injected, how host code is called."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import datetime
+import functools
+import inspect
+import threading
+from collections.abc import Callable
+from typing import Annotated, Any, Optional, TypedDict
+
+import fastapi
+import msgspec
+import pydantic
+import pytest
+from annotated_types import MaxLen
+from pydantic import Field
+
+from asgi_realtime import (
+    Broadcaster,
+    ConfigurationError,
+    Connection,
+    Handshake,
+    Identity,
+    InvalidMessage,
+    MewBroadcaster,
+    SocketIOGateway,
+    on,
+)
+from asgi_realtime.handlers.event_handlers import beginning, declared
+from asgi_realtime.runtime.host_calls import call_host
+from asgi_realtime.values.event_names import RESERVED
+from tests.support.recording import World
+
+
+class Say(msgspec.Struct):
+    text: str
+
+
+@dataclasses.dataclass
+class Point:
+    x: int
+
+
+class Token(TypedDict):
+    token: str
+
+
+class Model(pydantic.BaseModel):
+    n: int
+
+
+CONNECTION, _ = World().connection("ann")
+BROADCASTER: Any = object()
+
+
+def arguments(function: Callable[..., Any], *sent: Any, connection: Connection = CONNECTION) -> list[Any]:
+    @functools.wraps(function)
+    async def given(*arguments: Any) -> list[Any]:
+        return list(arguments)
+
+    work = beginning("event", given, BROADCASTER)(connection, sent)
+    with pytest.raises(StopIteration) as ended:
+        work.send(None)
+    found: list[Any] = ended.value.value
+    return found
+
+
+def test_injection_in_any_order() -> None:
+    def function(say: Say, c: Connection, i: Identity, p: Point, b: Broadcaster, m: Model, t: Token) -> None: ...
+
+    assert arguments(function, {"text": "a"}, {"x": 1}, {"n": 2}, {"token": "t"}) == [
+        Say("a"),
+        CONNECTION,
+        CONNECTION.identity,
+        Point(1),
+        BROADCASTER,
+        Model(n=2),
+        {"token": "t"},
+    ]
+
+
+def test_the_usual_shapes_and_others() -> None:
+    def none() -> None: ...
+    def one(say: Say) -> None: ...
+    def who(connection: Connection) -> None: ...
+    def what_who(say: Say, connection: Connection) -> None: ...
+    def who_what(connection: Connection, say: Say) -> None: ...
+    def identity(say: Say, identity: Identity) -> None: ...
+    def two(say: Say, times: int) -> None: ...
+
+    sent, say = {"text": "a"}, Say("a")
+    assert arguments(none, sent) == []
+    assert arguments(one, sent, 2) == [say]
+    assert arguments(who, sent) == [CONNECTION]
+    assert arguments(what_who, sent) == [say, CONNECTION]
+    assert arguments(who_what, sent) == [CONNECTION, say]
+    assert arguments(identity, sent) == [say, CONNECTION.identity]
+    assert arguments(two, sent, 2) == [say, 2]
+    for function in (one, what_who, who_what, identity, two):
+        with pytest.raises(InvalidMessage, match="a payload is missing"):
+            arguments(function)
+        with pytest.raises(InvalidMessage, match=r"`\$\.text`"):
+            arguments(function, {"text": 1}, 2)
+
+
+def test_without_annotations_as_decoded() -> None:
+    def function(first, *rest): ...  # type: ignore[no-untyped-def]
+
+    assert arguments(function, {"a": 1}, 2, b"3") == [{"a": 1}, 2, b"3"]
+    assert arguments(lambda: None, 1, 2) == [], "what nobody takes is left"
+
+
+def test_defaults_and_what_is_missing() -> None:
+    def function(text: str, times: int = 3) -> None: ...
+
+    assert arguments(function, "a") == ["a", 3]
+    assert arguments(function, "a", 4) == ["a", 4]
+    for sent in ((), ("a", "4"), (None,)):
+        with pytest.raises(InvalidMessage):
+            arguments(function, *sent)
+
+
+def test_an_injected_parameter_after_an_optional_one() -> None:
+    def function(text: str = "none", *, connection: Connection) -> None: ...
+
+    def after(text: str, times: int = 1, connection: Connection = CONNECTION) -> None: ...
+
+    with pytest.raises(ConfigurationError):
+        beginning("event", function, BROADCASTER)
+    assert arguments(after, "a", 2) == ["a", 2, CONNECTION]
+    assert arguments(after, "a") == ["a", 1, CONNECTION]
+
+
+def test_constraints_in_annotations_hold() -> None:
+    def function(text: Annotated[str, msgspec.Meta(max_length=3)]) -> None: ...
+
+    assert arguments(function, "abc") == ["abc"]
+    with pytest.raises(InvalidMessage):
+        arguments(function, "abcd")
+
+
+class Member(Identity, frozen=True, kw_only=True):
+    role: str = "guest"
+
+
+class OurConnection(Connection):
+    pass
+
+
+def test_injection_however_it_is_annotated() -> None:
+    def function(
+        a: Connection | None,
+        b: Optional[Identity],  # noqa: UP045
+        c: Annotated[Broadcaster, "to all"],
+        d: Annotated[Connection | None, "who"] = None,
+        e: str = "",
+    ) -> None: ...
+
+    assert arguments(function, "sent") == [CONNECTION, CONNECTION.identity, BROADCASTER, CONNECTION, "sent"]
+
+
+def test_an_identity_of_the_hosts_own_is_injected_and_never_taken_from_the_client() -> None:
+    def function(member: Member, text: str) -> None: ...
+
+    member = Member(user_id=CONNECTION.identity.user_id, role="owner")
+    mine, _ = World().connection("ann")
+    mine.identity = member
+    assert arguments(function, "a", connection=mine) == [member, "a"]
+    with pytest.raises(TypeError, match="no Member"):
+        arguments(function, {"user_id": "root", "role": "owner"}, "a")
+
+
+def current_user() -> str:
+    return "ann"
+
+
+def annotated(**annotations: Any) -> Callable[..., Any]:
+    """A function with these parameters and annotations."""
+    found: dict[str, Any] = {}
+    exec(f"def function({', '.join(annotations)}): ...", found)
+    found["function"].__annotations__ = annotations
+    return found["function"]  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("marker", [fastapi.Depends(current_user), fastapi.Security(current_user)])
+def test_dependencies_of_fastapi_are_refused(marker: Any) -> None:
+    def default(room: str, user: Model = marker) -> None: ...
+    def injected(connection: Connection = marker) -> None: ...
+    def bare(user=marker): ...  # type: ignore[no-untyped-def]
+
+    for function in (
+        *(default, injected, bare),
+        annotated(room=str, role=Annotated[str, marker]),
+        annotated(user=Annotated[Model | None, marker]),
+        annotated(user=list[Annotated[str, marker]]),
+        annotated(broadcaster=Annotated[Broadcaster, marker]),
+        annotated(connection=Annotated[Connection, marker] | None),
+    ):
+        told = rf"handler .*{function.__name__} of 'event': parameter '\w+'.*{type(marker).__name__}\(…\).*__init__"
+        with pytest.raises(ConfigurationError, match=told):
+            beginning("event", function, BROADCASTER)
+
+
+@pytest.mark.parametrize(
+    "make", [fastapi.Body, fastapi.Query, fastapi.Header, fastapi.Cookie, fastapi.Form, fastapi.File]
+)
+def test_markers_of_http_are_refused(make: Callable[..., Any]) -> None:
+    for marker in (make(), make(...), make(None), make(max_length=3)):
+
+        def default(text: str = marker) -> None: ...
+
+        for function in (default, annotated(text=Annotated[str, make()]), annotated(text=list[Annotated[str, make()]])):
+            with pytest.raises(ConfigurationError, match=rf"parameter 'text': {type(marker).__name__}\(…\)"):
+                beginning("event", function, BROADCASTER)
+
+
+def test_what_cannot_be_injected_is_refused_by_name() -> None:
+    def own(connection: OurConnection) -> None: ...
+    def one_of(connection: Connection | str) -> None: ...
+    def several(connections: list[Connection]) -> None: ...
+    def handshake(handshake: Handshake) -> None: ...
+    def request(request: fastapi.Request) -> None: ...
+    def websocket(websocket: fastapi.WebSocket | None) -> None: ...
+    def typed(broadcaster: MewBroadcaster) -> None: ...
+
+    for function in (own, one_of, several, handshake, request, websocket, typed):
+        name = next(iter(inspect.signature(function).parameters))
+        with pytest.raises(ConfigurationError, match=f"parameter '{name}'"):
+            beginning("event", function, BROADCASTER)
+
+
+@pytest.mark.parametrize("name", ["connection", "identity", "broadcaster", "sid", "socket", "websocket", "request"])
+def test_a_name_that_means_something_injected_needs_an_annotation(name: str) -> None:
+    found: dict[str, Any] = {}
+    exec(f"def bare(data, {name}): ...\ndef said(data, {name}: str): ...", found)
+    with pytest.raises(ConfigurationError, match=f"parameter '{name}'.*annotate it"):
+        beginning("event", found["bare"], BROADCASTER)
+    assert arguments(found["said"], 1, "a") == [1, "a"]
+
+
+def test_fields_of_pydantic_in_a_defaults_place() -> None:
+    made: list[int] = []
+
+    def counted() -> int:
+        made.append(1)
+        return len(made)
+
+    def required(text: str = Field(max_length=3)) -> None: ...
+    def default(text: str = Field("a", max_length=3)) -> None: ...
+    def annotated(text: Annotated[str, Field("a", max_length=3)]) -> None: ...
+    def both(text: Annotated[str, Field(max_length=3)] = "a") -> None: ...
+    def factory(n: int = Field(default_factory=counted)) -> None: ...
+    def bare(text=Field(max_length=3)): ...  # type: ignore[no-untyped-def] # noqa: B008
+
+    for function in (required, default, annotated, both, bare):
+        assert arguments(function, "abc") == ["abc"]
+        with pytest.raises(InvalidMessage, match="at most 3"):
+            arguments(function, "abcd")
+    for function in (required, bare):
+        with pytest.raises(InvalidMessage, match="missing"):
+            arguments(function)
+    for function in (default, annotated, both):
+        assert arguments(function) == ["a"]
+    assert arguments(factory) == [1]
+    assert arguments(factory) == [2]
+    assert arguments(factory, 9) == [9]
+
+
+def test_fields_of_pydantic_that_mean_nothing_for_a_parameter() -> None:
+    def alias(text: str = Field(alias="t")) -> None: ...
+    def validation_alias(text: Annotated[str, Field(validation_alias="t")]) -> None: ...
+    def excluded(text: str = Field("", exclude=True)) -> None: ...
+    def frozen(text: str = Field("", frozen=True)) -> None: ...
+    def data(n: int = Field(default_factory=lambda data: len(data))) -> None: ...
+    def validated(n: int = Field("7", validate_default=True)) -> None: ...
+
+    for function in (alias, validation_alias, excluded, frozen, data, validated):
+        with pytest.raises(ConfigurationError, match="parameter"):
+            beginning("event", function, BROADCASTER)
+
+
+class Service:
+    pass
+
+
+MISSING = object()
+
+
+@pytest.mark.parametrize(
+    ("annotation", "default"),
+    [
+        (str, ...),
+        (list[int], dataclasses.field(default_factory=list)),
+        (list[int], msgspec.field(default_factory=list)),
+        (Any, dataclasses.field(default_factory=list)),
+        (str, msgspec.Meta(max_length=3)),
+        (str, MaxLen(3)),
+        (Any, MaxLen(3)),
+        (str, 5),
+        (Any, Service()),
+        (int, Service()),
+        (Model, Say("a")),
+    ],
+)
+def test_defaults_that_are_no_values_are_refused(annotation: Any, default: Any) -> None:
+    def function(value: Any = default) -> None: ...
+
+    function.__annotations__ = {"value": annotation}
+    with pytest.raises(ConfigurationError, match="parameter 'value': its default"):
+        beginning("event", function, BROADCASTER)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "default"),
+    [
+        (str, None),
+        (str, MISSING),
+        (Model, Model(n=1)),
+        (list[Model], [Model(n=1)]),
+        (Annotated[str, Field(min_length=1)], ""),
+        (datetime.datetime, datetime.datetime(2026, 1, 2)),
+        (str | msgspec.UnsetType, msgspec.UNSET),
+        (Any, 5),
+        (Point | None, Point(1)),
+    ],
+)
+def test_defaults_of_every_kind(annotation: Any, default: Any) -> None:
+    def function(value: Any = default) -> None: ...
+
+    function.__annotations__ = {"value": annotation}
+    assert arguments(function) == [default]
+
+
+def test_a_default_that_a_handler_changes_is_another_for_each_event() -> None:
+    def function(points: list[int] = [], model: Model = Model(n=1), say: Say = Say("a")) -> None: ...  # noqa: B006, B008
+
+    for found in (arguments(function), arguments(function)):
+        assert found == [[], Model(n=1), Say("a")]
+        found[0].append(1)
+        found[1].n = 2
+        found[2].text = "b"
+
+
+def test_the_rest_is_validated_too() -> None:
+    def function(first: str, *rest: Model) -> None: ...
+
+    assert arguments(function, "a", {"n": 1}, {"n": 2}) == ["a", Model(n=1), Model(n=2)]
+    with pytest.raises(InvalidMessage, match=r"`\$\.n`"):
+        arguments(function, "a", {"n": 1}, {"n": "x"})
+
+
+def test_signatures_that_cannot_work_are_found_at_once() -> None:
+    def keyword(*, text: str) -> None: ...
+
+    def unknown(text: DoesNotExist) -> None: ...  # type: ignore[name-defined] # noqa: F821
+
+    for function in (keyword, unknown):
+        with pytest.raises(ConfigurationError, match="event"):
+            beginning("event", function, BROADCASTER)
+
+
+def test_methods_partials_and_wrapped_functions() -> None:
+    class Service:
+        async def handle(self, say: Say, connection: Connection) -> None: ...
+
+    assert arguments(Service().handle, {"text": "a"}) == [Say("a"), CONNECTION]
+
+    def original(say: Say, connection: Connection) -> None: ...
+
+    @functools.wraps(original)
+    def wrapped(*arguments: Any) -> None: ...
+
+    assert arguments(wrapped, {"text": "a"}) == [Say("a"), CONNECTION]
+
+
+def test_the_protocols_own_names_have_no_handler() -> None:
+    gateway = SocketIOGateway("/")
+    for name in RESERVED:
+        with pytest.raises(ConfigurationError, match="on_connect"):
+            on(name)
+        with pytest.raises(ConfigurationError, match="on_connect"):
+            gateway.on(name)
+
+
+def test_declared() -> None:
+    class Base(SocketIOGateway):
+        @on("a")
+        @on("b")
+        async def first(self) -> str:
+            return "base"
+
+        @on("c")
+        async def second(self) -> None: ...
+
+    class Derived(Base):
+        async def first(self) -> str:
+            return "derived"
+
+        @on("c")
+        async def third(self) -> None: ...
+
+    found = declared(Derived("/"))
+    assert set(found) == {"a", "b", "c", "auth/refresh"}
+    assert found["a"].__func__ is Derived.first  # type: ignore[attr-defined]
+    assert found["c"].__func__ is Derived.third  # type: ignore[attr-defined]
+
+
+class Decorated(SocketIOGateway):
+    @on("static below")
+    @staticmethod
+    async def static_below(say: Say, connection: Connection) -> None: ...
+
+    @staticmethod
+    @on("static above")
+    async def static_above(say: Say, connection: Connection) -> None: ...
+
+    @on("class below")
+    @classmethod
+    async def class_below(cls, say: Say, connection: Connection) -> None: ...
+
+    @classmethod
+    @on("class above")
+    async def class_above(cls, say: Say, connection: Connection) -> None: ...
+
+    @on("partial of")
+    async def whole(self, times: int, say: Say, connection: Connection) -> None: ...
+
+    part = on("partial")(functools.partialmethod(whole, 3))  # type: ignore[type-var]
+
+
+@pytest.mark.parametrize("event", ["static below", "static above", "class below", "class above", "partial"])
+def test_a_handler_of_every_kind_of_method_is_declared_and_read(event: str) -> None:
+    gateway = Decorated("/")
+    assert event in declared(gateway)
+    begin = beginning(event, gateway.functions[event], BROADCASTER)
+    work = begin(CONNECTION, [{"text": "a"}])
+    work.close()
+    with pytest.raises(InvalidMessage, match=r"`\$\.text`"):
+        work = begin(CONNECTION, [{"text": 1}])
+
+
+def test_what_is_no_handler_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r'@on\("message"\)'):
+
+        @on  # type: ignore[arg-type]
+        def bare() -> None: ...
+
+    with pytest.raises(ConfigurationError, match=r'@on\("message"\)'):
+        SocketIOGateway("/").on(bare_function)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="not a property"):
+        on("event")(property(lambda self: None))  # type: ignore[type-var]
+    with pytest.raises(ConfigurationError, match="is a class"):
+        beginning("event", Service, BROADCASTER)
+
+
+def bare_function() -> None: ...
+
+
+def test_a_gateway_takes_any_callable() -> None:
+    class Service:
+        def handle(self, say: Say) -> None: ...
+
+    gateway = SocketIOGateway("/")
+    method = Service().handle
+    assert gateway.on("a")(method) is method
+
+
+async def test_sync_code_runs_in_a_thread_and_async_code_does_not() -> None:
+    here = threading.get_ident()
+
+    async def asynchronous() -> int:
+        return threading.get_ident()
+
+    def late() -> Any:
+        return asynchronous()
+
+    class Callable_:
+        async def __call__(self) -> int:
+            return threading.get_ident()
+
+    assert await call_host(threading.get_ident) != here
+    assert await call_host(asynchronous) == here
+    assert await call_host(functools.partial(asynchronous)) == here
+    assert await call_host(late) == here
+    assert await call_host(Callable_()) == here
+
+
+async def test_a_thread_is_left_alone_when_nobody_waits_for_it_any_more() -> None:
+    release, ended = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        release.wait(10)
+        ended.set()
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await call_host(slow)
+    assert not ended.is_set()
+    release.set()
+    assert await asyncio.to_thread(ended.wait, 10)

@@ -1,0 +1,320 @@
+"""This process's connections: fan-out, membership, commands."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+
+import pytest
+
+from asgi_realtime.broker.memory import MemoryBroker
+from asgi_realtime.connection.connection import Connection
+from asgi_realtime.errors import BrokerUnavailable, Forbidden, RateLimited, Unauthorized
+from asgi_realtime.limits import Limits
+from asgi_realtime.protocols.json_dialect import JSONDialect
+from asgi_realtime.values.commands import (
+    AddToRoom,
+    CloseRoom,
+    Command,
+    DisconnectUser,
+    RefreshRooms,
+    RemoveFromRoom,
+    RevokeToken,
+    RevokeUser,
+    TakeOver,
+)
+from asgi_realtime.values.ids import ConnectionId, GatewayName, RoomName, UserId
+from asgi_realtime.values.publications import Position, Publication, Target, ToAll, ToRoom, ToUsers
+from tests.support.recording import GATEWAY, World
+
+ANN, BOB = UserId("ann"), UserId("bob")
+OTHER = GatewayName("/nobody mounted this")
+
+
+def publication(
+    event: str, target: Target, *, except_: tuple[ConnectionId, ...] = (), volatile: bool = False
+) -> Publication:
+    return Publication(gateway=GATEWAY, target=target, event=event, except_=except_, volatile=volatile)
+
+
+class SlowHistory(MemoryBroker):
+    """A broker that is a network away: history is read before or after the wait, or not at all."""
+
+    def __init__(self, when: str) -> None:
+        super().__init__()
+        self.when = when
+        self.asked = asyncio.Event()
+        self.go = asyncio.Event()
+
+    async def latest(
+        self, gateway: GatewayName, room: RoomName, event: str, *, since: Position | None = None
+    ) -> Publication | None:
+        found = await super().latest(gateway, room, event, since=since)
+        self.asked.set()
+        await self.go.wait()
+        if self.when == "never":
+            raise BrokerUnavailable("gone")
+        return found if self.when == "before" else await super().latest(gateway, room, event, since=since)
+
+
+@pytest.mark.parametrize(
+    ("when", "known", "expected"),
+    [
+        # "1" is older than the membership; the others come while history is read, and are in it when it is read late.
+        ("before", None, ["1", "2", "other", "3", "4"]),
+        ("after", None, ["2", "other", "3", "4"]),
+        ("before", 7, ["7", "2", "other", "3", "4"]),
+        ("after", 7, ["2", "other", "3", "4"]),
+        ("never", None, []),
+    ],
+)
+async def test_the_latest_event_comes_once_and_in_order_with_what_follows(
+    when: str, known: int | None, expected: list[str]
+) -> None:
+    broker = SlowHistory(when)
+    world = World(broker=broker)
+    await broker.start(world.hub)
+    connection, transport = world.admit()
+
+    async def publish(text: str) -> None:
+        event, payload = ("other", b"") if text == "other" else ("status", text.encode())
+        await broker.publish(Publication(gateway=GATEWAY, target=ToRoom(RoomName("job")), event=event, payload=payload))
+
+    async def answer() -> int | None:
+        return known
+
+    await publish("1")
+    joining = asyncio.create_task(connection.join("job", latest="status", known=answer))
+    await broker.asked.wait()
+    for text in ("2", "other", "3"):
+        await publish(text)
+    broker.go.set()
+    if when == "never":
+        with pytest.raises(BrokerUnavailable):
+            await joining
+    else:
+        await joining
+    await publish("4")
+    world.tick()
+    seen = [json.loads(text) for text in transport.written]
+    assert [str(frame.get("data", frame["type"])) for frame in seen] == expected
+    assert connection.rooms == (set() if when == "never" else {RoomName("job")})
+
+
+@pytest.mark.parametrize(
+    ("command", "gets_in"),
+    [
+        (RemoveFromRoom(GATEWAY, ANN, RoomName("room")), False),
+        (RemoveFromRoom(GATEWAY, ANN, RoomName("above")), False),
+        (CloseRoom(GATEWAY, RoomName("room")), False),
+        (RemoveFromRoom(GATEWAY, BOB, RoomName("room")), True),
+        (RemoveFromRoom(GATEWAY, ANN, RoomName("other")), True),
+        (RemoveFromRoom(OTHER, ANN, RoomName("room")), True),
+        (AddToRoom(GATEWAY, BOB, RoomName("room")), True),
+    ],
+)
+async def test_who_is_taken_out_while_the_host_is_asked_does_not_get_in(command: Command, gets_in: bool) -> None:
+    world = World()
+    connection, _ = world.admit("ann")
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def allowed() -> bool:
+        asked.set()
+        await answer.wait()
+        return True
+
+    joining = asyncio.create_task(connection.join("room", parent="above", allowed=allowed))
+    await asked.wait()
+    world.hub.apply(command)
+    answer.set()
+    if gets_in:
+        await joining
+    else:
+        with pytest.raises(Forbidden):
+            await joining
+    assert connection.rooms == ({RoomName("room")} if gets_in else set())
+
+
+async def test_a_room_that_was_left_while_held_sends_nothing_of_the_last_tick() -> None:
+    world = World()
+    connection, transport = world.admit()
+    await connection.join("room")
+    connection.hold()
+    world.hub.deliver(publication("secret", ToRoom(RoomName("room"))))
+    await connection.leave("room")
+    connection.release()
+    world.tick()
+    assert transport.written == []
+
+
+async def test_targets() -> None:
+    world = World()
+    ann, to_ann = world.admit("ann")
+    _, to_ann_too = world.admit("ann")
+    bob, to_bob = world.admit("bob")
+    await ann.join("room")
+    await bob.join("room")
+    assert world.deliver(publication("room", ToRoom(RoomName("room")))) == 2
+    assert world.deliver(publication("user", ToUsers((ANN,)))) == 2
+    assert world.deliver(publication("users", ToUsers((ANN, BOB, ANN)))) == 3
+    assert world.deliver(publication("all", ToAll())) == 3
+    assert world.deliver(publication("but", ToAll(), except_=(ann.id, bob.id))) == 1
+    assert world.deliver(publication("none", ToRoom(RoomName("empty")))) == 0
+    assert world.deliver(Publication(gateway=OTHER, target=ToAll(), event="x")) == 0
+    assert to_ann.events == ["room", "user", "users", "all"]
+    assert to_ann_too.events == ["user", "users", "all", "but"]
+    assert to_bob.events == ["room", "users", "all"]
+
+
+async def test_volatile_events_pass_over_who_is_behind() -> None:
+    world = World()
+    _, quick = world.admit()
+    _, slow = world.admit()
+    slow.behind = True
+    assert world.deliver(publication("typing", ToAll(), volatile=True)) == 1
+    assert world.deliver(publication("message", ToAll())) == 2
+    assert (quick.events, slow.events) == (["typing", "message"], ["message"])
+
+
+async def test_a_recipient_that_ends_in_the_middle_of_a_fan_out() -> None:
+    world = World(Limits(outbox_bytes=10))
+    slow, to_slow = world.admit()
+    slow.hold()
+    _, to_other = world.admit()
+    for number in range(3):
+        world.deliver(publication(f"event{number}", ToAll()))
+    assert to_slow.closes == [(1013, "too slow")]
+    assert to_other.events == ["event0", "event1", "event2"]
+    assert len(world.rooms) == 1
+
+
+async def test_a_tick_joins_no_more_than_a_batch() -> None:
+    world = World()
+    _, client = world.admit()
+    small = Publication(gateway=GATEWAY, target=ToAll(), event="small")
+    large = Publication(gateway=GATEWAY, target=ToAll(), event="large", payload=b'"' + b"x" * 70_000 + b'"')
+    world.hub.deliver(small)
+    assert client.events == []
+    world.hub.deliver(large)
+    assert client.events == ["small", "large"]  # written in the middle of the tick, where an outbox can count it
+    world.hub.deliver(small)
+    assert client.events == ["small", "large"]
+    world.tick()
+    assert client.events == ["small", "large", "small"]
+
+
+async def test_connections_per_user() -> None:
+    world = World(Limits(connections_per_user=2))
+    first, _ = world.admit("ann")
+    world.admit("ann")
+    world.admit("bob")
+    with pytest.raises(RateLimited):
+        world.admit("ann")
+    first.end(1000, "")
+    world.admit("ann")
+    assert len(world.rooms.of_user("ann")) == 2
+
+
+async def test_who_was_revoked_while_authenticating_does_not_get_in() -> None:
+    world = World()
+    connection, _ = world.connection("ann", jti="1", iat=time.time())
+    world.hub.apply(RevokeToken("1"))
+    with pytest.raises(Unauthorized):
+        world.hub.add(connection)
+    assert not world.rooms.everybody
+
+
+async def test_revocations_cut_those_they_mean() -> None:
+    world = World()
+    now = time.time()
+    tokens = {jti: world.admit("ann", jti=jti, iat=now - 10)[1] for jti in ("1", "2")}
+    later = world.admit("ann", jti="3", iat=now + 10)[1]
+    bob = world.admit("bob", jti="4", iat=now - 10)[1]
+    world.hub.apply(RevokeToken("1"))
+    assert [tokens["1"].closes, tokens["2"].closes] == [[(1008, "credentials revoked")], []]
+    world.hub.apply(RevokeUser(ANN, now))
+    assert tokens["2"].closes == [(1008, "credentials revoked")]
+    assert (later.closes, bob.closes) == ([], [])
+
+
+async def test_disconnecting_a_user() -> None:
+    world = World()
+    closed = [world.admit("ann")[1] for _ in range(2)]
+    kept = world.admit("bob")[1]
+    world.hub.apply(DisconnectUser(OTHER, ANN, 1008, "out"))
+    assert not closed[0].closes
+    world.hub.apply(DisconnectUser(GATEWAY, ANN, 1008, "out"))
+    world.hub.apply(DisconnectUser(None, UserId("nobody"), 1008, "out"))
+    assert [transport.closes for transport in closed] == [[(1008, "out")]] * 2
+    assert not kept.closes
+    assert len(world.rooms) == 1
+
+
+def taking_over(connection: Connection, gateway: GatewayName = GATEWAY) -> TakeOver:
+    return TakeOver(
+        gateway=gateway,
+        user_id=connection.identity.user_id,
+        connection_id=connection.id,
+        event="kick",
+        payload=b"{}",
+        code=1008,
+        reason="another device",
+    )
+
+
+async def test_of_connections_that_take_over_the_last_in_order_stays() -> None:
+    world = World()
+    (first, to_first), (second, to_second), (third, to_third) = [world.admit("ann") for _ in range(3)]
+    bob, to_bob = world.admit("bob")
+    for connection in (bob, first):
+        world.hub.apply(taking_over(connection))
+    assert world.rooms.of_user(ANN) == (first, second, third)  # the others' turns are still to come
+    world.hub.deliver(publication("news", ToAll()))
+    second.hold()  # as one that is being let in
+    world.hub.apply(taking_over(second))
+    assert to_first.events == ["news", "kick"]
+    assert to_first.closes == [(1008, "another device")]
+    # From another process, where it is: nobody here is that connection.
+    elsewhere, _ = world.connection("ann")
+    world.hub.apply(taking_over(elsewhere))
+    assert to_second.events == ["news", "kick"]
+    assert to_second.closes == [(1008, "another device")]
+    world.hub.apply(taking_over(third))
+    assert world.rooms.of_user(ANN) == (third,)
+    assert (to_third.closes, to_bob.closes) == ([], [])
+
+
+async def test_a_gateway_may_choose_among_the_recipients() -> None:
+    world = World()
+    world.hub.mount(
+        GATEWAY,
+        JSONDialect(),
+        world.limits,
+        choose=lambda event, found: [c for c in found if c.identity.user_id == BOB],
+    )
+    _, to_ann = world.admit("ann")
+    assert world.deliver(publication("one", ToAll())) == 0
+    _, to_bob = world.admit("bob")
+    assert world.deliver(publication("two", ToAll())) == 1
+    assert (to_ann.events, to_bob.events) == ([], ["two"])
+
+
+async def test_commands_for_a_gateway_of_another_process() -> None:
+    world = World()
+    world.admit()
+    for command in (
+        CloseRoom(OTHER, RoomName("a")),
+        AddToRoom(OTHER, ANN, RoomName("a")),
+        RefreshRooms(OTHER, ToAll()),
+        taking_over(world.admit("ann")[0], OTHER),
+    ):
+        assert world.hub.apply(command) is None
+
+
+async def test_a_gateway_without_a_service_has_nothing_to_refresh() -> None:
+    world = World(with_host=False)
+    connection, _ = world.admit()
+    assert world.hub.apply(RefreshRooms(GATEWAY, ToAll())) is None
+    with pytest.raises(RuntimeError):
+        world.hub.refresh(connection)

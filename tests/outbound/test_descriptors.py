@@ -1,0 +1,369 @@
+"""The fan-out by descriptors: nothing lost when the kernel takes a part, and never a byte to another connection."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import struct
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import pytest
+import uvloop
+from fastapi import FastAPI
+
+from asgi_realtime import Connection, Handshake, Identity, RealtimeMiddleware, Settings, WebSocketGateway
+from asgi_realtime.outbound.descriptors import Sinks, descriptor_of
+from asgi_realtime.outbound.gil_backoff import LOST, GilBackoff
+from asgi_realtime.outbound.sink import NO_DESCRIPTOR
+from asgi_realtime.uvicorn import WebSocketProtocol
+from asgi_realtime.values.ids import UserId
+from tests.support.certificates import tls_contexts
+from tests.support.client_frames import text
+from tests.support.raw_websocket import open_websocket
+from tests.support.servers import Implementation, Serve
+from tests.support.waiting import until
+
+PATIENCE = 10.0
+LOOPS: list[Callable[[], asyncio.AbstractEventLoop]] = [asyncio.new_event_loop, uvloop.new_event_loop]
+
+End = Literal["the client closes", "the client resets", "close", "close with bytes held", "abort", "a write fails"]
+ENDS: list[End] = ["the client closes", "the client resets", "close", "close with bytes held", "abort", "a write fails"]
+
+
+class Server(asyncio.Protocol):
+    """One end of a connection. Is its descriptor its own until `connection_lost` has returned?"""
+
+    transport: asyncio.Transport
+
+    def __init__(self) -> None:
+        self.made = asyncio.Event()
+        self.lost = asyncio.Event()
+        self.held = False
+        self.descriptor = NO_DESCRIPTOR
+        self._inode = 0
+        self.inode_at_the_end = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        self.transport.set_write_buffer_limits(high=0)
+        self.descriptor = descriptor_of(transport)
+        if self.descriptor != NO_DESCRIPTOR:
+            self._inode = os.fstat(self.descriptor).st_ino
+        self.made.set()
+
+    def write(self, data: bytes) -> None:
+        self.transport.write(data)
+
+    def pause_writing(self) -> None:
+        self.held = True
+
+    def resume_writing(self) -> None:
+        self.held = False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        with contextlib.suppress(OSError):
+            self.inode_at_the_end = os.fstat(self.descriptor).st_ino
+        self.lost.set()
+
+    @property
+    def kept_its_descriptor(self) -> bool:
+        return self.inode_at_the_end == self._inode != 0
+
+
+@contextlib.asynccontextmanager
+async def connected(count: int) -> Any:
+    """Some connections: our ends, and the clients' sockets."""
+    made: list[Server] = []
+    loop = asyncio.get_running_loop()
+
+    def protocol() -> Server:
+        made.append(Server())
+        return made[-1]
+
+    with contextlib.ExitStack() as clients, socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
+        server = await loop.create_server(protocol, sock=listener)
+        ends = []
+        for number in range(count):
+            client = clients.enter_context(socket.socket())
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+            client.setblocking(False)
+            await loop.sock_connect(client, listener.getsockname())
+            await until(lambda wanted=number: len(made) > wanted)  # type: ignore[misc]
+            await made[number].made.wait()
+            ends.append(client)
+        yield made, ends
+        for each in made:
+            each.transport.abort()
+        server.close()
+        await server.wait_closed()
+
+
+def run(loop: Callable[[], asyncio.AbstractEventLoop], test: Callable[[], Awaitable[None]]) -> None:
+    async def in_time() -> None:
+        async with asyncio.timeout(PATIENCE):
+            await test()
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(in_time())
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("end", ENDS)
+def test_a_descriptor_is_its_connections_until_that_is_lost(
+    loop: Callable[[], asyncio.AbstractEventLoop], end: End
+) -> None:
+    async def test() -> None:
+        async with connected(1) as ((server,), (client,)):
+            assert server.descriptor != NO_DESCRIPTOR
+            if end == "the client closes":
+                client.close()
+            elif end in ("the client resets", "a write fails"):
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                if end == "a write fails":
+                    server.transport.pause_reading()
+                client.close()
+                while end == "a write fails" and not server.transport.is_closing():
+                    Sinks([server]).write(b"x")
+                    await asyncio.sleep(0)
+            elif end == "abort":
+                server.transport.abort()
+            else:
+                while end == "close with bytes held" and not server.held:
+                    Sinks([server]).write(b"x" * 8192)
+                server.transport.close()
+                if end == "close with bytes held":
+                    server.transport.abort()
+            await server.lost.wait()
+            assert server.kept_its_descriptor
+
+    run(loop, test)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_what_the_kernel_does_not_take_is_buffered_and_comes_in_order(
+    loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    async def test() -> None:
+        async with connected(3) as (servers, clients):
+            written = [b"", b"", b""]
+            number = 0
+            while not all(server.held for server in servers):
+                ready = [place for place, server in enumerate(servers) if not server.held]
+                wire = b"%d;" % number * 30_000  # more than the kernel takes at once
+                Sinks([servers[place] for place in ready]).write(wire)
+                for place in ready:
+                    written[place] += wire
+                number += 1
+                clients[0].recv(100) if number == 1 else None  # one client's buffers are fuller than the others'
+            for place, client in enumerate(clients):
+                got = written[0][:100] if place == 0 else b""
+                while len(got) < len(written[place]):
+                    got += await asyncio.get_running_loop().sock_recv(client, 65_536)
+                assert got == written[place]
+            await until(lambda: not any(server.held for server in servers))
+
+    run(loop, test)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_one_that_fails_concerns_no_other(loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    async def test() -> None:
+        async with connected(3) as (servers, clients):
+            clients[1].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            servers[1].transport.pause_reading()  # or the loop would know before we write
+            clients[1].close()
+            for _ in range(3):
+                Sinks(servers).write(b"abc")
+            for place in (0, 2):
+                got = b""
+                while len(got) < 9:
+                    got += await asyncio.get_running_loop().sock_recv(clients[place], 100)
+                assert got == b"abcabcabc"
+            await servers[1].lost.wait()
+
+    run(loop, test)
+
+
+class Slow:
+    """A sink that keeps the loop from its work for as long as a busy thread keeps the interpreter's lock."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self.written: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self.written.append(data)
+        begun = time.monotonic()
+        while time.monotonic() - begun <= LOST:
+            pass
+
+
+def test_when_somebody_else_has_the_interpreter_transports_write() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.setblocking(False)
+        through_transports: list[bytes] = []
+
+        class Free:
+            descriptor = ours.fileno()
+
+            def write(self, data: bytes) -> None:
+                through_transports.append(data)
+
+        gil_backoff = GilBackoff()
+        slow = Slow(10**6)  # no such descriptor: its write fails, and it is asked instead
+        Sinks([slow, *[Free()] * 200], gil_backoff).write(b"b")
+        assert slow.written == [b"b"]
+        assert theirs.recv(1000) == b"b" * 63, "it is noticed after a stretch of 64"
+        assert through_transports == [b"b"] * 137
+        Sinks([Free()] * 200, gil_backoff).write(b"c")
+        assert through_transports[-200:] == [b"c"] * 200, "and is taken to last for a while"
+
+
+def test_a_small_fan_out_that_goes_well_proves_nothing() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+
+        class Few:
+            descriptor = ours.fileno()
+
+            def write(self, data: bytes) -> None:
+                raise AssertionError("the kernel takes everything")
+
+        gil_backoff = GilBackoff()
+        for _ in range(2):
+            gil_backoff.noticed(0.0)  # long ago
+        Sinks([Few()] * 10, gil_backoff).write(b"a")
+        assert theirs.recv(100) == b"a" * 10
+        gil_backoff.noticed(0.0)
+        assert gil_backoff.lasts(3.9), "the third pause is the third"
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_bytes_that_are_to_be_encrypted_have_no_descriptor(
+    loop: Callable[[], asyncio.AbstractEventLoop], tmp_path: Path
+) -> None:
+    at_server, at_client = tls_contexts(tmp_path)
+
+    async def test() -> None:
+        protocol = Server()
+        server = await asyncio.get_running_loop().create_server(lambda: protocol, "127.0.0.1", 0, ssl=at_server)
+        port = server.sockets[0].getsockname()[1]
+        _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=at_client)
+        await protocol.made.wait()
+        assert protocol.descriptor == NO_DESCRIPTOR
+        writer.close()
+        protocol.transport.abort()
+        server.close()
+
+    run(loop, test)
+
+
+class Room(WebSocketGateway):
+    """Everybody is in the room."""
+
+    def __init__(self) -> None:
+        super().__init__("/room", authenticator=self.anybody)
+
+    async def anybody(self, handshake: Handshake) -> Identity:
+        return Identity(user_id=UserId(handshake.query["token"]))
+
+    async def on_connect(self, connection: Connection) -> None:
+        await connection.join("room")
+
+
+class Successors:
+    """Takes a descriptor as soon as it is free, and looks what is written to it."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._pairs: list[tuple[socket.socket, socket.socket]] = []
+        self.found: socket.socket | None = None
+        """The other end of the socket that has it now."""
+
+    def look(self) -> None:
+        """The system gives out the lowest number that is free."""
+        while self.found is None:
+            pair = socket.socketpair()
+            self._pairs.append(pair)
+            numbers = [end.fileno() for end in pair]
+            if self._descriptor in numbers:
+                self.found = pair[1 - numbers.index(self._descriptor)]
+                self.found.setblocking(False)
+            elif min(numbers) > self._descriptor:
+                return
+
+    @property
+    def heard(self) -> bytes:
+        """What was written to it since it is another's."""
+        assert self.found is not None
+        with contextlib.suppress(BlockingIOError):
+            return self.found.recv(65_536)
+        return b""
+
+    def close(self) -> None:
+        for pair in self._pairs:
+            for end in pair:
+                end.close()
+
+
+@pytest.mark.parametrize("implementation", ["lean", "uvicorn", "uvicorn-wsproto"])
+@pytest.mark.parametrize("how", ["vanishes", "vanishes unread", "closes", "is ended", "leaves first"])
+async def test_whoever_gets_a_descriptor_next_gets_nothing_of_the_one_before(
+    serve: Serve, implementation: Implementation, how: str
+) -> None:
+    gateway = Room()
+    middleware = RealtimeMiddleware(FastAPI(), gateways=[gateway], settings=Settings())
+    server = await serve(middleware, implementation)
+    broadcaster, rooms = middleware.realtime.broadcaster, middleware.realtime.hub.rooms(gateway.name)
+
+    async def broadcast() -> None:
+        # Both rooms, and two events each, so that something waits for the end of the tick.
+        for _ in range(2):
+            await broadcaster.broadcast_to_room("room", "secret")
+            await broadcaster.broadcast_to_all("secret")
+            await broadcaster.broadcast_to_user("ann", "secret")
+
+    async with asyncio.timeout(PATIENCE), open_websocket(server.port, "/room?token=bob") as bob:
+        assert b"auth_success" in (await bob.next())[1]
+        async with open_websocket(server.port, "/room?token=ann") as ann:
+            assert b"auth_success" in (await ann.next())[1]
+            (connection,) = rooms.of_user(UserId("ann"))
+            assert connection.sink is not None
+            sink = connection.sink
+            successors = Successors(sink.descriptor)
+            await broadcast()
+            await asyncio.sleep(0)
+            await broadcast()
+            if how == "is ended":
+                connection.end(1000, "")
+            elif how == "leaves first":
+                await connection.leave("room")
+            elif how == "vanishes unread" and isinstance(sink, WebSocketProtocol):
+                sink.pause()
+                await ann.send(text('{"type":"ping"}'))
+                await until(lambda: sink.unread)
+            if how != "closes":
+                ann.vanish()
+        while successors.found is None:
+            await broadcast()
+            successors.look()
+            await asyncio.sleep(0)
+            successors.look()
+        for _ in range(10):
+            await broadcast()
+            await asyncio.sleep(0)
+        assert successors.heard == b""
+        if isinstance(sink, WebSocketProtocol):
+            sink.resume()
+        await until(lambda: len(rooms) == 1)
+        successors.close()
+        await broadcaster.broadcast_to_user("bob", "end")
+        while b'"end"' not in (await bob.next())[1]:
+            pass

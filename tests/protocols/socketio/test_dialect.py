@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from asgi_realtime.protocols.socketio.dialect import SocketIODialect
+
+ROOT = SocketIODialect("/")
+ADMIN = SocketIODialect("/admin")
+
+
+def test_broadcast_of_encoded_payloads() -> None:
+    assert ROOT.event("ready").messages == ('42["ready"]',)
+    assert ROOT.event("ready", position="5-1").messages == ('42["ready","5-1"]',)
+    assert ROOT.event("new", b'{"id":1}').messages == ('42["new",{"id":1}]',)
+    assert ADMIN.event("new", b"null", position='"').messages == ('42/admin,["new",null,"\\""]',)
+    assert ROOT.event('say "hi"', '"消息"'.encode()).messages == ('42["say \\"hi\\"","消息"]',)
+
+
+def test_broadcast_with_attachments() -> None:
+    payload = b'{"image":{"_placeholder":true,"num":0}}'
+    frame = ADMIN.event("new", payload, [b"png"], "5-1")
+    assert frame.messages == ('451-/admin,["new",{"image":{"_placeholder":true,"num":0}},"5-1"]', b"png")
+
+
+def test_event_with_any_arguments() -> None:
+    assert ROOT.event_args("foo", []).messages == ('42["foo"]',)
+    assert ROOT.event_args("foo", [1, None, {"a": [True]}], 7).messages == ('427["foo",1,null,{"a":[true]}]',)
+    assert ADMIN.event_args("foo", [(1, 2)], 0).messages == ('42/admin,0["foo",[1,2]]',)
+
+
+def test_bytes_become_attachments_depth_first() -> None:
+    frame = ROOT.event_args("foo", [{"a": [b"0", {"b": bytearray(b"1")}], "c": b"2"}, b"3"], 12)
+    text, *attachments = frame.messages
+    assert attachments == [b"0", b"1", b"2", b"3"]
+    assert all(type(attachment) is bytes for attachment in attachments)
+    places = [f'{{"_placeholder":true,"num":{number}}}' for number in range(4)]
+    assert text == f'454-12["foo",{{"a":[{places[0]},{{"b":{places[1]}}}],"c":{places[2]}}},{places[3]}]'
+
+
+def test_arguments_may_be_models() -> None:
+    @dataclasses.dataclass
+    class Picture:
+        name: str
+        data: bytes
+
+    frame = ROOT.ack(3, [Picture("p", b"png")])
+    assert frame.messages == ('461-3[{"name":"p","data":{"_placeholder":true,"num":0}}]', b"png")
+
+
+def test_what_cannot_be_encoded_is_a_type_error() -> None:
+    with pytest.raises(TypeError):
+        ROOT.event_args("foo", [object()])
+    with pytest.raises(TypeError):
+        ROOT.ack(1, [object()])
+
+
+def test_acks() -> None:
+    assert ROOT.ack(12, []).messages == ("4312[]",)
+    assert ADMIN.ack(12, [None, "x"]).messages == ('43/admin,12[null,"x"]',)
+
+
+def test_answers_to_connect() -> None:
+    assert ROOT.connect({"sid": "x"}).messages == ('40{"sid":"x"}',)
+    assert ADMIN.connect({"sid": "x"}).messages == ('40/admin,{"sid":"x"}',)
+    assert SocketIODialect("/random").connect_error({"message": "Invalid namespace"}).messages == (
+        '44/random,{"message":"Invalid namespace"}',
+    )
+    assert ROOT.disconnect().messages == ("41",)
+    assert ADMIN.disconnect().messages == ("41/admin,",)
+
+
+def test_frames_for_polling() -> None:
+    assert (
+        ROOT.event_args("foo", [b"\x01\x02\x03\x04"]).polling
+        == '451-["foo",{"_placeholder":true,"num":0}]\x1ebAQIDBA=='
+    )
+    assert ROOT.event_args("foo", ["a\x1eb"]).polling == '42["foo","a\\u001eb"]'
+
+
+@pytest.mark.parametrize("namespace", ["", "admin", "/a,b", "/a?b", "/a\nb"])
+def test_namespaces_that_cannot_be_written(namespace: str) -> None:
+    with pytest.raises(ValueError):
+        SocketIODialect(namespace)

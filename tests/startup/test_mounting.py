@@ -1,0 +1,413 @@
+"""Mistakes in mounting: each ends the start-up with one message, on every server and with every kind of host."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import subprocess
+import sys
+import warnings
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+import httpx
+import pytest
+import socketio
+from asgi_lifespan import LifespanManager
+from fastapi import FastAPI
+from flask import Flask
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from asgi_realtime import (
+    ConfigurationError,
+    InfraGateway,
+    Realtime,
+    RealtimeMiddleware,
+    Settings,
+    SocketIOGateway,
+    SocketIOServer,
+    WebSocketGateway,
+)
+from asgi_realtime.gateways.base import Gateway
+from asgi_realtime.metrics import NullMetrics
+from asgi_realtime.testing import RealtimeTestClient
+from tests.support.servers import Implementation, Serve
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # Starlette's test client is deprecated for another of the same API
+    from starlette.testclient import TestClient
+
+SECRET = "a secret for tests that is long enough"
+SETTINGS = Settings(jwt_secret=SECRET)
+SERVERS: tuple[Implementation, ...] = ("uvicorn", "hypercorn")
+
+
+class Board(SocketIOGateway): ...
+
+
+NO_VARIABLES: dict[str, str] = {}
+
+
+class Forgot(SocketIOGateway):
+    def __init__(self) -> None:
+        self.database = None
+
+
+class Abstract(Gateway): ...
+
+
+class Broken(SocketIOGateway):
+    def extra_origins(self, settings: Settings) -> list[str]:
+        return [NO_VARIABLES["DATABASE_URL"]]
+
+
+class NeedsVariable(SocketIOGateway):
+    async def on_start(self) -> None:
+        NO_VARIABLES["DATABASE_URL"]
+
+
+class Leaves(SocketIOGateway):
+    async def on_start(self) -> None:
+        leave()
+
+
+def leave() -> None:
+    sys.exit("DATABASE_URL")
+
+
+class Cancelled(SocketIOGateway):
+    async def on_start(self) -> None:
+        await cancelled()
+
+
+async def cancelled() -> None:
+    raise asyncio.CancelledError
+
+
+twice = Board()
+server = SocketIOServer()
+
+
+@server.event
+async def said(sid: str) -> None: ...
+
+
+MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
+    "a class in the list": ({"gateways": [Board]}, "item 0 is the class Board; mount an instance: Board(...)"),
+    "a class": ({"gateways": Board}, "the class Board"),
+    "no list": ({"gateways": Board()}, "write gateways=[Board(...)]"),
+    "no list, a server": ({"gateways": SocketIOServer()}, "write gateways=[SocketIOServer(...)]"),
+    "None in the list": ({"gateways": [Board(), None]}, "item 1 is None"),
+    "False in the list": ({"gateways": [Board(), False]}, "item 1 is not a gateway but a bool"),
+    "a path": ({"gateways": "/chat"}, "WebSocketGateway('/chat')"),
+    "a path in the list": ({"gateways": ["/chat"]}, "item 0 is the text '/chat'"),
+    "a dict": ({"gateways": {"/": Board()}}, "not a dict"),
+    "a set": ({"gateways": {Board()}}, "not a set"),
+    "a generator": ({"gateways": (each for each in [Board()])}, "not a generator"),
+    "the same instance twice": ({"gateways": [twice, twice]}, "'/' is mounted twice"),
+    "two of one name": ({"gateways": [Board("/a"), InfraGateway("/a")]}, "'/a' is mounted twice"),
+    "a server beside its namespace": ({"gateways": [server, Board("/")]}, "'/' is mounted twice"),
+    "an abstract gateway": ({"gateways": [Abstract("/a")]}, "SocketIOGateway or WebSocketGateway"),
+    "python-socketio's server": ({"gateways": [socketio.AsyncServer()]}, "SocketIOServer of asgi_realtime"),
+    "__init__ without super()": ({"gateways": [Forgot()]}, "Forgot.__init__ does not call super().__init__"),
+    "a path of Socket.IO": ({"gateways": [Board(), WebSocketGateway("/socket.io")]}, "where Socket.IO is served"),
+    "a path below Socket.IO": ({"gateways": [Board(), WebSocketGateway("/socket.io/x")]}, "where Socket.IO is served"),
+    "misspelt: gateway": ({"gateway": [Board()]}, "no argument 'gateway'; write gateways="),
+    "misspelt: gatways": ({"gatways": [Board()]}, "write gateways="),
+    "misspelt: setting": ({"setting": SETTINGS}, "write settings="),
+    "misspelt: cors": ({"cors_origins": ["https://a.example"]}, "it has gateways, settings, metrics"),
+    "settings: a dict": ({"settings": {"jwt_secret": SECRET}}, "settings=Settings(**values)"),
+    "settings: an empty dict": ({"settings": {}}, "settings=Settings(**values)"),
+    "settings: the class": ({"settings": Settings}, "Settings.from_env()"),
+    "settings: a text": ({"settings": "production"}, "not a str"),
+    "settings: False": ({"settings": False}, "not a bool"),
+    "metrics: a text": ({"metrics": "prometheus"}, "str has no gauge"),
+    "metrics: the class": ({"metrics": NullMetrics}, "NullMetrics(...)"),
+    "no key": ({"settings": Settings()}, "MEW_JWT_SECRET"),
+}
+EXCEPTIONS: dict[str, dict[str, Any]] = {
+    "in on_start": {"gateways": [NeedsVariable("/")]},
+    "in leave": {"gateways": [Leaves("/")]},
+    "in cancelled": {"gateways": [Cancelled("/")]},
+    "in extra_origins": {"gateways": [Broken("/")]},
+}
+
+
+async def health(request: Request) -> Response:
+    return PlainTextResponse("well")
+
+
+def fastapi() -> FastAPI:
+    return FastAPI(routes=[Route("/health", health)])
+
+
+def starlette() -> Starlette:
+    return Starlette(routes=[Route("/health", health)])
+
+
+async def bare(scope: Scope, receive: Receive, send: Send) -> None:
+    assert scope["type"] == "http"
+    await PlainTextResponse("well")(scope, receive, send)
+
+
+async def own_lifespan(scope: Scope, receive: Receive, send: Send) -> None:
+    """As Quart's and Litestar's: the lifespan is served beside the routes."""
+    if scope["type"] == "lifespan":
+        for event in ("startup", "shutdown"):
+            await receive()
+            await send({"type": f"lifespan.{event}.complete"})
+    else:
+        await bare(scope, receive, send)
+
+
+def added(make: Callable[[], Starlette]) -> Callable[..., ASGIApp]:
+    def mount(**options: Any) -> ASGIApp:
+        app = make()
+        app.add_middleware(RealtimeMiddleware, **{"settings": SETTINGS, **options})
+        return app
+
+    return mount
+
+
+def wrapped(app: ASGIApp) -> Callable[..., ASGIApp]:
+    return lambda **options: RealtimeMiddleware(app, **{"settings": SETTINGS, **options})
+
+
+HOSTS = [added(fastapi), added(starlette), wrapped(starlette()), wrapped(bare), wrapped(own_lifespan)]
+each_host = pytest.mark.parametrize("mount", HOSTS, ids=["fastapi", "starlette", "wrapped", "bare", "own lifespan"])
+each_server = pytest.mark.parametrize("implementation", SERVERS)
+
+
+async def refusal(
+    app: ASGIApp, implementation: Implementation, serve: Serve, capsys: pytest.CaptureFixture[str]
+) -> str:
+    """What a server says that does not start."""
+    capsys.readouterr()
+    with pytest.raises(RuntimeError, match="did not start") as raised:
+        await serve(app, implementation)
+    return f"{capsys.readouterr().err}\n{raised.value.__cause__}"
+
+
+@each_host
+@pytest.mark.parametrize("mistake", MISTAKES)
+async def test_a_mistake_ends_the_start_up(
+    mistake: str, mount: Callable[..., ASGIApp], serve: Serve, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options, message = MISTAKES[mistake]
+    said = await refusal(mount(**options), "uvicorn", serve, capsys)
+    assert said.count("asgi_realtime: ") == 1
+    assert message in said
+    assert "Traceback" not in said
+    assert SECRET not in said
+
+
+@each_host
+@each_server
+@pytest.mark.parametrize("exception", EXCEPTIONS)
+async def test_an_exception_of_the_host_is_shown_with_its_traceback(
+    exception: str,
+    implementation: Implementation,
+    mount: Callable[..., ASGIApp],
+    serve: Serve,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    said = await refusal(mount(**EXCEPTIONS[exception]), implementation, serve, capsys)
+    assert exception in said
+    assert "KeyError: 'DATABASE_URL'" in said or "SystemExit: DATABASE_URL" in said or "CancelledError" in said
+    assert "unsupported" not in said
+    assert said.count("Traceback") == 1
+
+
+@each_server
+@pytest.mark.parametrize("mistake", ["a class in the list", "misspelt: gateway", "settings: a dict"])
+async def test_servers_say_the_same(
+    mistake: str, implementation: Implementation, serve: Serve, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options, message = MISTAKES[mistake]
+    assert message in await refusal(added(fastapi)(**options), implementation, serve, capsys)
+
+
+def positional(app: Any) -> ASGIApp:
+    app.add_middleware(RealtimeMiddleware, [Board()])
+    return fastapi() if app is None else app
+
+
+def instance(app: Any) -> ASGIApp:
+    app.add_middleware(RealtimeMiddleware(app, settings=SETTINGS))
+    return fastapi() if app is None else app
+
+
+def without_middleware(app: Any) -> ASGIApp:
+    app.add_middleware(Realtime, settings=SETTINGS)
+    return fastapi() if app is None else app
+
+
+WRONG_APPS: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "gateways by position": (positional, "keywords only: write gateways=[...]"),
+    "an instance": (instance, "takes the class, not an instance"),
+    "Realtime": (without_middleware, "Realtime is neither a middleware nor an app"),
+    "Flask": (lambda app: RealtimeMiddleware(Flask("x"), settings=SETTINGS), "a2wsgi"),  # type: ignore[arg-type]
+    "Flask's wsgi_app": (lambda app: RealtimeMiddleware(Flask("x").wsgi_app, settings=SETTINGS), "a2wsgi"),  # type: ignore[arg-type]
+    "None": (lambda app: RealtimeMiddleware(None, settings=SETTINGS), "NoneType is not one"),  # type: ignore[arg-type]
+    "a class": (lambda app: RealtimeMiddleware(FastAPI, settings=SETTINGS), "the class FastAPI"),  # type: ignore[arg-type]
+    "a Realtime": (lambda app: RealtimeMiddleware(Realtime(settings=SETTINGS)), "wraps a Realtime, not an app"),
+    "a Realtime is served": (lambda app: Realtime(settings=SETTINGS), "Realtime is neither a middleware nor an app"),
+    "a gateway": (lambda app: RealtimeMiddleware(Board()), "wraps a Board, not an app"),  # type: ignore[arg-type]
+    "a text": (lambda app: RealtimeMiddleware("main:app"), "str is not one"),  # type: ignore[arg-type]
+}
+
+
+@each_server
+@pytest.mark.parametrize("mistake", WRONG_APPS)
+async def test_what_is_put_in_the_wrong_place(
+    mistake: str, implementation: Implementation, serve: Serve, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make, message = WRONG_APPS[mistake]
+    assert message in await refusal(make(fastapi()), implementation, serve, capsys)
+
+
+def test_a_wsgi_server_is_told_too() -> None:
+    flask = Flask("x")
+    middleware = RealtimeMiddleware(flask.wsgi_app, settings=SETTINGS)  # type: ignore[arg-type]
+    flask.wsgi_app = middleware  # type: ignore[method-assign, assignment]
+    with pytest.raises(ConfigurationError, match="called as a WSGI app"):
+        flask.test_client().get("/")
+
+
+def failing_lifespan() -> Starlette:
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        NO_VARIABLES["DATABASE_URL"]
+        yield
+
+    return Starlette(lifespan=lifespan)
+
+
+def driven(app: ASGIApp, scope: Scope) -> list[Message]:
+    """What an app sends where asyncio does not run, as on trio."""
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": f"{scope['type']}.startup"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    work: Any = app(scope, receive, send)
+    with contextlib.suppress(StopIteration, ConfigurationError):
+        work.send(None)
+    return sent
+
+
+@each_host
+def test_without_asyncio(mount: Callable[..., ASGIApp], caplog: pytest.LogCaptureFixture) -> None:
+    app = mount()
+    (failed,) = driven(app, {"type": "lifespan", "state": {}})
+    assert failed["type"] == "lifespan.startup.failed"
+    assert "runs on asyncio, not on trio" in failed["message"]
+    request = {"type": "http", "method": "GET", "path": "/health", "query_string": b"", "headers": []}
+    for _ in range(3):
+        assert driven(app, {**request})[0]["status"] == 500
+    assert ["not on trio" in record.message for record in caplog.records] == [True]
+
+
+NO_KEY = Settings()
+
+
+@pytest.mark.parametrize(
+    ("app", "error"),
+    [
+        (added(fastapi)(settings=NO_KEY), ConfigurationError),
+        (wrapped(bare)(settings=NO_KEY), ConfigurationError),
+        (added(starlette)(gateways=[NeedsVariable("/")]), KeyError),
+        (wrapped(bare)(gateways=[NeedsVariable("/")]), KeyError),
+        (added(failing_lifespan)(), KeyError),
+        (wrapped(failing_lifespan())(), KeyError),
+        (instance(fastapi()), ConfigurationError),
+    ],
+)
+async def test_test_clients_raise_what_ends_the_start_up(app: ASGIApp, error: type[Exception]) -> None:
+    for _ in range(2):
+        with pytest.raises(error):
+            async with RealtimeTestClient(app):
+                pass
+        with pytest.raises(error):
+            async with LifespanManager(app):
+                pass
+
+    def blocking() -> None:
+        with pytest.raises(error), TestClient(app):
+            pass
+
+    await anyio.to_thread.run_sync(blocking)
+
+
+def test_type_checkers_see_the_mistakes() -> None:
+    app = fastapi()
+    app.add_middleware(RealtimeMiddleware, gateway=[Board()])  # type: ignore[call-arg]
+    RealtimeMiddleware(app, setting=SETTINGS)  # type: ignore[call-arg]
+    RealtimeMiddleware(app, [Board()])  # type: ignore[call-arg]
+    RealtimeMiddleware(app, gateways=Board())  # type: ignore[arg-type]
+    RealtimeMiddleware(app, settings={})  # type: ignore[arg-type]
+
+
+SERVED = """
+from fastapi import FastAPI
+from asgi_realtime import RealtimeMiddleware, SocketIOGateway
+
+class Board(SocketIOGateway): ...
+
+class NeedsVariable(SocketIOGateway):
+    async def on_start(self):
+        {}["DATABASE_URL"]
+
+app = FastAPI()
+app.get("/health")(lambda: "well")
+app.add_middleware(RealtimeMiddleware, MISTAKE)
+"""
+COMMANDS = {
+    "uvicorn, on": ["uvicorn", "served:app", "--port", "0", "--lifespan", "on"],
+    "uvicorn, auto": ["uvicorn", "served:app", "--port", "0"],
+    "uvicorn, off": ["uvicorn", "served:app", "--port", "0", "--lifespan", "off"],
+    "hypercorn": ["hypercorn", "served:app", "--bind", "127.0.0.1:0"],
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    ("mistake", "message"),
+    [("gateway=[Board()]", "write gateways="), ("gateways=[NeedsVariable()]", "KeyError: 'DATABASE_URL'")],
+)
+def test_a_server_with_and_without_a_lifespan(mistake: str, message: str, command: str, tmp_path: Path) -> None:
+    """A server that starts all the same answers each request with an error, and its log has the reason once."""
+    (tmp_path / "served.py").write_text(SERVED.replace("MISTAKE", mistake))
+    log = tmp_path / "log"
+    environment = {**os.environ, "MEW_JWT_SECRET": SECRET, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *COMMANDS[command]], env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
+    try:
+        if "off" in command:
+            while (port := re.search(r"running on http://127.0.0.1:(\d+)", log.read_text())) is None:
+                assert process.poll() is None, log.read_text()
+            for _ in range(3):
+                response = httpx.get(f"http://127.0.0.1:{port[1]}/health")
+                assert response.status_code == 500
+                assert "log has the reason" in response.text
+        else:
+            process.wait(30)
+    finally:
+        process.terminate()
+        process.wait(30)
+    said = log.read_text()
+    assert "unsupported" not in said
+    assert said.count(message) == 1

@@ -1,0 +1,134 @@
+"""The app that the official protocol suites expect: a raw Engine.IO echo and a Socket.IO echo.
+
+`python -m tests.support.echo_app` serves it on port 3000 (or $PORT), where the suites look for it;
+`gateway` or `server` as its argument chooses which of our two APIs the Socket.IO side is made with.
+With `long` as a second argument heartbeats are as slow as by default.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import secrets
+import sys
+from typing import Any
+
+import uvicorn
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from asgi_realtime import Connection, Handshake, Identity, Limits, RealtimeMiddleware, Settings, SocketIOGateway, on
+from asgi_realtime.protocols.frame import Frame
+from asgi_realtime.realtime import Realtime
+from asgi_realtime.socketio import SocketIOServer
+from asgi_realtime.startup.mounting import Mountable
+from asgi_realtime.transports.engineio import EngineIO, Session
+from asgi_realtime.values.ids import UserId
+from asgi_realtime.values.json import Json
+
+SETTINGS = Settings(ping_interval=0.3, ping_timeout=0.2, limits=Limits(connect_timeout=1.0), cors_origins=("*",))
+"""The heartbeat that the suites expect."""
+LONG_SETTINGS = dataclasses.replace(SETTINGS, ping_interval=25.0, ping_timeout=20.0)
+"""With these a close that a suite waits for cannot be a heartbeat's."""
+
+
+async def anybody(handshake: Handshake) -> Identity:
+    """Let everybody in, as somebody new."""
+    return Identity(user_id=UserId(secrets.token_hex(8)))
+
+
+class EchoGateway(SocketIOGateway):
+    """Tells a client the auth it sent, sends messages back, and acknowledges with what it got."""
+
+    async def on_connect(self, connection: Connection) -> None:
+        await connection.send("auth", connection.handshake.auth or {})
+
+    @on("message")
+    async def message(self, connection: Connection, *args: Json) -> None:
+        await connection.send("message-back", *args)
+
+    @on("message-with-ack")
+    async def message_with_ack(self, *args: Json) -> tuple[Json, ...]:
+        return args
+
+
+def echo_gateways() -> list[Mountable]:
+    """The echo, made of gateways."""
+    return [EchoGateway(name, authenticator=anybody) for name in ("/", "/custom")]
+
+
+def echo_server() -> list[Mountable]:
+    """The echo, made with python-socketio's API."""
+    server = SocketIOServer()
+    for name in ("/", "/custom"):
+        _register(server, name)
+    return [server]
+
+
+def _register(server: SocketIOServer, namespace: str) -> None:
+    async def connect(sid: str, environ: dict[str, Any], auth: Json) -> None:
+        await server.emit("auth", auth or {}, to=sid, namespace=namespace)
+
+    async def message(sid: str, *args: Json) -> None:
+        await server.emit("message-back", args, to=sid, namespace=namespace)
+
+    async def message_with_ack(sid: str, *args: Json) -> tuple[Json, ...]:
+        return args
+
+    server.on("connect", connect, namespace)
+    server.on("message", message, namespace)
+    server.on("message-with-ack", message_with_ack, namespace)
+
+
+class EngineEcho:
+    """An Engine.IO application that sends back what it receives."""
+
+    authenticated = True
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def receive(self, message: str | bytes) -> bool:
+        self._session.push(Frame("4" + message if isinstance(message, str) else message))
+        return False
+
+    async def ready(self) -> None:
+        return
+
+    def rerouted(self) -> None:
+        pass
+
+    def closed(self, reason: str) -> None:
+        pass
+
+
+class EchoApp:
+    """Both echoes: Engine.IO at `/engine.io`, Socket.IO at `/socket.io`."""
+
+    def __init__(self, gateways: list[Mountable], settings: Settings = SETTINGS) -> None:
+        self._socketio = RealtimeMiddleware(PlainTextResponse("not found", 404), gateways=gateways, settings=settings)
+        realtime: Realtime = self._socketio.realtime
+        self._engineio = EngineIO(
+            settings=settings,
+            origins=realtime.origins,
+            open=EngineEcho,
+            wheel=realtime.wheel,
+            tasks=realtime.tasks,
+            metrics=realtime.metrics,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app: ASGIApp = self._socketio
+        if scope["type"] != "lifespan" and scope["path"].startswith("/engine.io"):
+            app = self._engineio
+        await app(scope, receive, send)
+
+
+def main() -> None:
+    gateways = echo_server() if "server" in sys.argv else echo_gateways()
+    app = EchoApp(gateways, LONG_SETTINGS if "long" in sys.argv else SETTINGS)
+    uvicorn.run(app, host="localhost", port=int(os.environ.get("PORT", "3000")), log_level="warning")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,11 @@
+"""Where the files are that tests read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[2]
+PACKAGE: Final = ROOT / "asgi_realtime"
+DOCS: Final = ROOT / "docs"
+WIRE: Final = ROOT / "tests" / "wire"

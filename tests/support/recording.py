@@ -1,0 +1,171 @@
+"""The smallest real client's side of a connection: a transport that remembers what was written to it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from asgi_realtime.auth.revocations import Revocations
+from asgi_realtime.broker.memory import MemoryBroker
+from asgi_realtime.connection.connection import Connection
+from asgi_realtime.errors import Refusal
+from asgi_realtime.gateways.base import Gateway
+from asgi_realtime.hub.hub import Hub
+from asgi_realtime.limits import Limits
+from asgi_realtime.metrics import NullMetrics
+from asgi_realtime.outbound.sink import NO_DESCRIPTOR, Sink
+from asgi_realtime.protocols.frame import Frame
+from asgi_realtime.protocols.json_dialect import JSONDialect
+from asgi_realtime.runtime.budgets import Budget
+from asgi_realtime.runtime.inbox import Inbox
+from asgi_realtime.runtime.tasks import Tasks
+from asgi_realtime.values.handshake import Handshake
+from asgi_realtime.values.identity import Identity
+from asgi_realtime.values.ids import ConnectionId, GatewayName, RoomName, UserId
+from asgi_realtime.values.json import Json
+from asgi_realtime.values.publications import Publication
+
+GATEWAY = GatewayName("/test")
+_ids = itertools.count(1)
+
+
+class RecordingTransport:
+    """Keeps every frame's text, and how it was closed. `gateway` is told of the close, as a real transport does."""
+
+    descriptor = NO_DESCRIPTOR
+
+    def __init__(self, *, gateway: Gateway | None = None, gone: bool = False) -> None:
+        self.written: list[str] = []
+        self.closes: list[tuple[int, str]] = []
+        self.behind = False
+        self.direct: Sink | None = None
+        self.connection: Connection | None = None
+        self._gateway = gateway
+        self._gone = gone
+        self.on_close: Callable[[], None] | None = None
+
+    def turn_direct(self, direct: bool) -> None:
+        """Offer the short way of broadcasts, or take it back, as a server's transport does."""
+        self.direct = self if direct else None
+        if self.connection is not None:
+            self.connection.reroute()
+
+    def write(self, data: bytes) -> None:
+        assert self.direct is self and not self.closes
+        self.written.extend(_texts(data))
+
+    def push(self, frame: Frame) -> None:
+        self.written.extend(str(message) for message in frame.messages)
+
+    def close(self, code: int, reason: str) -> None:
+        self.closes.append((code, reason))
+        if self.on_close is not None:
+            self.on_close()
+        if self._gateway is not None and self.connection is not None:
+            self._gateway.closed(self.connection, "server disconnect")
+
+    def attempted(self, budget: Budget) -> bool:
+        return True
+
+    async def call(self, event: str, data: Any, timeout: float) -> Json:
+        raise TypeError("this client has no acknowledgements")
+
+    def accept(self, connection: Connection) -> Frame:
+        if self._gone:
+            raise Refusal("gone")
+        self.connection = connection
+        return Frame("ACCEPTED")
+
+    @property
+    def events(self) -> list[str]:
+        """The types of the frames written."""
+        return [text if text == "ACCEPTED" else text.split('"')[3] for text in self.written]
+
+
+def _texts(wire: bytes) -> list[str]:
+    """The texts of short frames as a server writes them."""
+    found = []
+    while wire:
+        assert wire[0] == 0x81 and wire[1] < 126
+        found.append(wire[2 : 2 + wire[1]].decode())
+        wire = wire[2 + wire[1] :]
+    return found
+
+
+class Host:
+    """Answers which rooms a user may see, when the test lets it."""
+
+    def __init__(self) -> None:
+        self.rooms: dict[str, dict[str, str | None]] = {}
+        self.asked: list[str] = []
+        self.gate: Callable[[], Awaitable[None]] | None = None
+
+    async def rooms_of(self, identity: Identity) -> Mapping[RoomName, RoomName | None]:
+        self.asked.append(identity.user_id)
+        found = dict(self.rooms.get(identity.user_id, {}))
+        if self.gate is not None:
+            await self.gate()
+        return {RoomName(k): None if v is None else RoomName(v) for k, v in found.items()}
+
+
+class World:
+    """A hub with one gateway mounted, whose rooms come from a `Host`."""
+
+    def __init__(
+        self, limits: Limits | None = None, *, with_host: bool = True, broker: MemoryBroker | None = None
+    ) -> None:
+        self.limits = limits or Limits()
+        self.tasks = Tasks()
+        self.broker = broker or MemoryBroker()
+        self.revocations = Revocations(ttl=60.0)
+        self.host = Host()
+        self.ticks: list[Callable[[], None]] = []
+        self.hub = Hub(
+            broker=self.broker,
+            revocations=self.revocations,
+            tasks=self.tasks,
+            metrics=NullMetrics(),
+            soon=self.ticks.append,
+        )
+        self.hub.mount(GATEWAY, JSONDialect(), self.limits, self.host.rooms_of if with_host else None)
+
+    def tick(self) -> None:
+        """End the loop's tick: what was broadcast in it is written."""
+        ticks, self.ticks[:] = list(self.ticks), []
+        for each in ticks:
+            each()
+
+    def deliver(self, publication: Publication) -> int:
+        """Deliver a publication in a tick of its own."""
+        delivered = self.hub.deliver(publication)
+        self.tick()
+        return delivered
+
+    @property
+    def rooms(self) -> Any:
+        return self.hub.rooms(GATEWAY)
+
+    def connection(self, user_id: str = "ann", **claims: Json) -> tuple[Connection, RecordingTransport]:
+        """A connection that is not in the hub yet, and is not held."""
+        transport = RecordingTransport()
+        connection = Connection(
+            id=ConnectionId(f"c{next(_ids)}"),
+            identity=Identity(user_id=UserId(user_id), claims=claims),
+            gateway=GATEWAY,
+            handshake=Handshake(gateway=GATEWAY),
+            dialect=JSONDialect(),
+            transport=transport,
+            hub=self.hub,
+            inbox=Inbox(self.tasks, self.limits),
+            held_bytes=self.limits.outbox_bytes,
+        )
+        transport.connection = connection
+        return connection, transport
+
+    def admit(self, user_id: str = "ann", **claims: Json) -> tuple[Connection, RecordingTransport]:
+        """A connection in the hub; closing it takes it out."""
+        connection, transport = self.connection(user_id, **claims)
+        self.hub.add(connection)
+        transport.on_close = lambda: self.hub.remove(connection)
+        return connection, transport

@@ -1,0 +1,73 @@
+"""The stock clients that everything a user does must work with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, Protocol, TypeAlias
+
+from asgi_realtime.values.json import Json
+from tests.support.node_client import Disconnected, Node, Received
+from tests.support.python_client import PythonClient
+
+ClientKind: TypeAlias = Literal[
+    "node-polling", "node-websocket", "node-upgrade", "python-polling", "python-websocket", "python-upgrade"
+]
+CLIENT_KINDS: tuple[ClientKind, ...] = (
+    *("node-polling", "node-websocket", "node-upgrade"),
+    *("python-polling", "python-websocket", "python-upgrade"),
+)
+_TRANSPORTS = {"polling": ["polling"], "websocket": ["websocket"], "upgrade": ["polling", "websocket"]}
+
+
+class StockClient(Protocol):
+    """What both clients can do."""
+
+    events: list[Received]
+    """Everything received, in order."""
+    unread: list[Received]
+    """What no `expect` has taken."""
+
+    disconnects: list[Disconnected]
+    """Every `disconnect`, in order."""
+
+    @property
+    def transport(self) -> str | None:
+        """`polling` or `websocket`."""
+
+    async def emit(self, event: str, *args: Json) -> None:
+        """Send an event."""
+
+    async def call(self, event: str, *args: Json) -> list[Json]:
+        """Send an event and return the values of its acknowledgement."""
+
+    async def expect(self, event: str) -> Received:
+        """Wait for an event of this name, and take it."""
+
+    async def disconnection(self) -> str:
+        """Wait until it is disconnected; why."""
+
+    async def disconnect(self) -> None:
+        """Leave."""
+
+
+class Connect(Protocol):
+    """The type of the `connect` fixture. Raises `ConnectRefused`."""
+
+    async def __call__(
+        self, url: str, namespace: str = "/", *, auth: Json = None, headers: Mapping[str, str] | None = None
+    ) -> StockClient: ...
+
+
+async def connect_stock(
+    kind: ClientKind, node: Node, url: str, namespace: str, auth: Json, headers: Mapping[str, str] | None
+) -> StockClient:
+    """Connect a client of a kind; one that upgrades has done so when this returns."""
+    language, _, way = kind.partition("-")
+    if language == "python":
+        client = PythonClient()
+        await client.connect(url, namespace, auth=auth, headers=headers, transports=_TRANSPORTS[way])
+        return client
+    socket = await node.connect(url, namespace, auth=auth, headers=headers, transports=_TRANSPORTS[way])
+    if way == "upgrade":
+        await socket.upgraded()
+    return socket

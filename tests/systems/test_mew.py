@@ -1,0 +1,440 @@
+"""Mew and Infra against a host in memory: who hears what, and what nobody may hear."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import logging
+import threading
+import weakref
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+
+from asgi_realtime import (
+    Connection,
+    Identity,
+    InfraGateway,
+    Limits,
+    MessageCreate,
+    MewBroadcaster,
+    MewGateway,
+    RealtimeMiddleware,
+    Settings,
+    UserRooms,
+)
+from asgi_realtime.auth.create_token import create_token
+from asgi_realtime.realtime import Realtime
+from asgi_realtime.values.ids import RoomName
+from tests.support.raw_client import RawClient, raw_client
+from tests.support.servers import Serve
+from tests.support.waiting import forgotten, until
+
+SECRET = "a secret for tests that is long enough"
+ADMIN = "an admin secret for tests"
+SETTINGS = Settings(jwt_secret=SECRET, admin_secret=ADMIN, presence_grace=0.0)
+
+Gate = Callable[[], Awaitable[None]]
+
+
+class Service:
+    """The host's database: who may see what. Answers when `gate` lets it, with what it read before."""
+
+    def __init__(self) -> None:
+        self.users: dict[str, dict[str, set[str]]] = {}
+        self.dms: dict[str, set[str]] = {}
+        self.gate: Gate | None = None
+        self.asked = 0
+
+    def may(self, user_id: str, server_id: str, *channel_ids: str) -> None:
+        self.users.setdefault(user_id, {})[server_id] = set(channel_ids)
+
+    async def rooms_of(self, identity: Identity) -> UserRooms:
+        servers = {server: set(channels) for server, channels in self.users.get(identity.user_id, {}).items()}
+        self.asked += 1
+        if self.gate is not None:
+            await self.gate()
+        return UserRooms(servers, tuple(self.dms.get(identity.user_id, ())))
+
+    async def create_message(self, identity: Identity, message: MessageCreate, broadcaster: MewBroadcaster) -> None:
+        if message.content == "fail":
+            raise LookupError("no such channel")
+        sent = {"from": identity.user_id, "content": message.content}
+        await broadcaster.message_create(message.channel_id, sent, recipients=None)
+
+
+class SyncService:
+    """The same for a host with a synchronous database."""
+
+    def __init__(self) -> None:
+        self.threads: set[int] = set()
+
+    def rooms_of(self, identity: Identity) -> UserRooms:
+        self.threads.add(threading.get_ident())
+        return UserRooms({"s": ["c"]})
+
+    def create_message(self, identity: Identity, message: MessageCreate, broadcaster: MewBroadcaster) -> Any:
+        self.threads.add(threading.get_ident())
+        return broadcaster.message_create(message.channel_id, message.content, recipients=None)
+
+
+class Running:
+    """A Mew that runs, and its clients."""
+
+    def __init__(self, realtime: Realtime, url: str, service: Service, stack: AsyncExitStack) -> None:
+        self.realtime = realtime
+        self.service = service
+        self.to = MewBroadcaster(realtime.broadcaster)
+        self._url = url
+        self._stack = stack
+        self._marks = itertools.count()
+
+    async def open(self, **options: Any) -> RawClient:
+        return await self._stack.enter_async_context(raw_client(self._url, **options))
+
+    async def enter(self, user_id: str) -> RawClient:
+        client = await self.open()
+        assert (await client.connect({"token": create_token(user_id, SETTINGS)})).startswith("40")
+        assert (await client.next()).startswith('42["PRESENCE_INITIAL_STATE"')
+        assert await client.next() == '42["ready"]'
+        return client
+
+    async def heard(self, client: RawClient) -> list[Any]:
+        """Every event but those of presence, up to a mark that is sent now."""
+        mark = f"MARK {next(self._marks)}"
+        await self.realtime.broadcaster.broadcast_to_all(mark)
+        events = [json.loads(packet[2:]) for packet in await client.until(mark)]
+        return [event for event in events if not event[0].startswith(("PRESENCE_UPDATE", "MARK "))]
+
+
+@asynccontextmanager
+async def mew(serve: Serve, service: Any = None, limits: Limits | None = None) -> AsyncIterator[Running]:
+    service = service or Service()
+    gateways = [MewGateway(service=service, limits=limits), InfraGateway()]
+    middleware = RealtimeMiddleware(Starlette(), gateways=gateways, settings=SETTINGS)
+    server = await serve(middleware)
+    async with AsyncExitStack() as stack:
+        yield Running(middleware.realtime, server.websocket_url, service, stack)
+    await until(lambda: not len(middleware.realtime.tasks) and not middleware.realtime.engineio.sessions)
+    for gateway in gateways:
+        rooms = middleware.realtime.hub.rooms(gateway.name)
+        assert not rooms.names
+        assert not rooms.everybody
+    await server.stop()
+
+
+def slow() -> tuple[asyncio.Semaphore, asyncio.Semaphore, Gate]:
+    """Two counters, questions asked and answers given, and the gate between them."""
+    asked, answers = asyncio.Semaphore(0), asyncio.Semaphore(0)
+
+    async def gate() -> None:
+        asked.release()
+        await answers.acquire()
+
+    return asked, answers, gate
+
+
+async def test_connecting_in_the_order_of_the_contract(serve: Serve) -> None:
+    async with mew(serve) as running:
+        running.service.may("ann", "s", "c")
+        first = await running.enter("ann")
+        (connection,) = running.realtime.hub.rooms(running.realtime.broadcaster._named(None)).everybody
+        assert connection.rooms == {"s", "c"}
+        client = await running.open()
+        assert (await client.connect({"token": create_token("bob", SETTINGS)})).startswith("40")
+        assert await client.next() == '42["PRESENCE_INITIAL_STATE",["ann","bob"]]'
+        assert await client.next() == '42["ready"]'
+        assert await first.next() == '42["PRESENCE_UPDATE",{"userId":"bob","status":"online"}]'
+        await running.enter("bob")
+        client.vanish()
+        assert await running.heard(first) == []
+
+
+async def test_where_a_token_may_be(serve: Serve) -> None:
+    token = create_token("ann", SETTINGS)
+    async with mew(serve) as running:
+        for headers in ({"Cookie": f"mew_access_token={token}"}, {"Authorization": f"Bearer {token}"}):
+            client = await running.open(additional_headers=headers)
+            assert (await client.connect()).startswith("40")
+            assert await client.connect({"token": "forged"}, "/infra,") != ""
+        client = await running.open(additional_headers={"Cookie": f"mew_access_token={token}"})
+        refused = '44{"message":"invalid credentials","data":{"code":"UNAUTHORIZED"}}'
+        assert await client.connect({"token": "forged"}) == refused, "the first source present decides"
+        client = await running.open()
+        for auth in (None, {}, {"token": ""}, {"token": 1}, {"token": [token]}):
+            assert await client.connect(auth) == refused
+
+
+async def test_messages(serve: Serve) -> None:
+    async with mew(serve) as running:
+        for user in ("ann", "bob"):
+            running.service.may(user, "s", "c")
+        ann, bob, eve = [await running.enter(user) for user in ("ann", "bob", "eve")]
+        await ann.emit("message/create", {"channelId": "c", "content": "hi"})
+        assert (await ann.until("MESSAGE_CREATE")) is not None
+        for wrong in ({"channelId": "c", "content": "fail"}, {"channelId": 1}, {}, None, "text"):
+            await ann.emit("message/create", *([] if wrong is None else [wrong]))
+            assert (await ann.next()) == '42["error",{"message":"Failed to create message"}]'
+        sent = ["MESSAGE_CREATE", {"from": "ann", "content": "hi"}]
+        assert await running.heard(bob) == [sent]
+        assert await running.heard(eve) == []
+
+
+async def test_a_synchronous_service_runs_in_threads(serve: Serve) -> None:
+    service = SyncService()
+    async with mew(serve, service) as running:
+        ann = await running.enter("ann")
+        await ann.emit("message/create", {"channelId": "c", "content": "hi"})
+        assert '["MESSAGE_CREATE","hi"]' in await ann.next()
+        assert threading.get_ident() not in service.threads
+
+
+@pytest.mark.parametrize("failure", ["raises", "is slow", "client vanishes"])
+async def test_a_failing_service_leaves_nothing_behind(
+    failure: str, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # pytest keeps every log record, and with it the error, its traceback and all that was on the stack.
+    monkeypatch.setattr(logging.getLogger("asgi_realtime"), "filters", [lambda record: False])
+    asked, _, gate = slow()
+
+    async def fail() -> None:
+        if failure == "raises":
+            raise LookupError("secret of the host")
+        await gate()
+
+    seen: list[weakref.ref[Connection]] = []
+    async with mew(serve, limits=Limits(handler_timeout=0.3 if failure == "is slow" else 30.0)) as running:
+        await running.enter("watcher")
+        running.service.gate = fail
+        running.service.may("ann", "s", "c")
+        client = await running.open()
+        await client.send("40" + json.dumps({"token": create_token("ann", SETTINGS)}))
+        if failure != "raises":
+            await asked.acquire()
+            rooms = running.realtime.hub.rooms(running.realtime.broadcaster._named(None))
+            seen += [weakref.ref(c) for c in rooms.everybody if c.identity.user_id == "ann"]
+            assert seen
+            await running.realtime.broadcaster.broadcast_to_all("LEAK")
+            await running.realtime.broadcaster.broadcast_to_user("ann", "LEAK")
+            del rooms
+        if failure == "client vanishes":
+            client.vanish()
+            await until(lambda: not len(running.realtime.tasks))
+        else:
+            assert await client.next() == '44{"message":"internal error","data":{"code":"INTERNAL"}}'
+            await client.send("1")
+            assert (await client.closed())[0] == []
+        running.service.gate = None
+        assert await running.realtime.broadcaster.online_users() == {"watcher"}
+        await forgotten(seen)
+
+
+async def test_every_event_goes_where_the_contract_says(serve: Serve) -> None:
+    async with mew(serve) as running:
+        service, to = running.service, running.to
+        service.may("ann", "s", "c", "secret")
+        service.may("bob", "s", "c")
+        ann, bob, eve = [await running.enter(user) for user in ("ann", "bob", "eve")]
+        await to.message_update("secret", 1, recipients=None)
+        await to.message_reaction_add("c", 2, recipients=None)
+        await to.message_reaction_remove("c", 3, recipients=None)
+        await to.channel_update("s", 4)
+        await to.category_update("s", 5)
+        await to.category_delete("s", "g")
+        await to.sticker_create("s", 6)
+        await to.sticker_update("s", 7)
+        await to.sticker_delete("s", "t")
+        await to.server_update("s", 8)
+        await to.system_bot_config_update("bots", "b")
+        server = [
+            ["MESSAGE_REACTION_ADD", 2],
+            ["MESSAGE_REACTION_REMOVE", 3],
+            ["CHANNEL_UPDATE", 4],
+            ["CATEGORY_UPDATE", 5],
+            ["CATEGORY_DELETE", {"categoryId": "g"}],
+            ["STICKER_CREATE", 6],
+            ["STICKER_UPDATE", 7],
+            ["STICKER_DELETE", {"stickerId": "t"}],
+            ["SERVER_UPDATE", 8],
+        ]
+        assert await running.heard(ann) == [["MESSAGE_UPDATE", 1], *server]
+        assert await running.heard(bob) == server
+        assert await running.heard(eve) == []
+
+        await to.dm_channel_create("d", {"id": "d"}, recipients=["ann", "eve"])
+        await to.message_create("d", "dm", recipients=["ann", "eve"])
+        dm = [["DM_CHANNEL_CREATE", {"id": "d"}], ["MESSAGE_CREATE", "dm"]]
+        assert await running.heard(ann) == dm, "once, though she is in the room too"
+        assert await running.heard(eve) == dm
+        assert await running.heard(bob) == []
+
+        service.may("eve", "s", "c")
+        await to.member_join("s", "eve")
+        joined = ["MEMBER_JOIN", {"serverId": "s", "userId": "eve"}]
+        await to.message_create("c", "welcome", recipients=None)
+        for client in (ann, eve):
+            assert await running.heard(client) == [joined, ["MESSAGE_CREATE", "welcome"]]
+
+        del service.users["bob"]
+        await to.server_kick("s", "bob")
+        await to.message_create("c", "gone", recipients=None)
+        await to.server_update("s", 9)
+        left = ["MEMBER_LEAVE", {"serverId": "s", "userId": "bob"}]
+        after = [left, ["MESSAGE_CREATE", "gone"], ["SERVER_UPDATE", 9]]
+        assert await running.heard(ann) == after
+        heard = await running.heard(bob)
+        assert heard[-1] == ["SERVER_KICK", {"serverId": "s"}]
+        assert "gone" not in json.dumps(heard)
+        await running.heard(eve)
+
+        await to.channel_delete("s", "c")
+        await to.message_create("c", "into an empty room", recipients=None)
+        assert await running.heard(eve) == [["CHANNEL_DELETE", {"channelId": "c", "serverId": "s"}]]
+        await to.server_delete("s")
+        await to.message_create("secret", "into an empty room", recipients=None)
+        await to.server_update("s", 10)
+        assert await running.heard(eve) == [["SERVER_DELETE", {"serverId": "s"}]]
+
+
+async def test_a_kick_while_the_service_is_slow(serve: Serve) -> None:
+    async with mew(serve) as running:
+        running.service.may("ann", "s", "c")
+        ann, again = await running.enter("ann"), await running.enter("ann")
+        asked, answers, running.service.gate = slow()
+        refreshing = asyncio.create_task(running.to.permissions_update("s", channel_id="c"))
+        for _ in range(2):
+            await asked.acquire()  # the service has read that Ann is a member
+        await running.to.message_create("c", "LEAK or not: Ann was a member", recipients=None)
+        running.service.users.clear()
+        await running.to.server_kick("s", "ann")
+        await running.to.message_create("c", "LEAK", recipients=None)
+        running.service.gate = None
+        for _ in range(2):
+            answers.release()
+        await refreshing
+        await running.to.message_create("c", "LEAK", recipients=None)
+        await running.to.server_update("s", "LEAK")
+        for client in (ann, again):
+            assert await running.heard(client) == [["SERVER_KICK", {"serverId": "s"}]]
+
+
+async def test_a_lost_channel_does_not_leak_into_broadcasts_under_way(serve: Serve) -> None:
+    async with mew(serve) as running:
+        for user in ("ann", "bob"):
+            running.service.may(user, "s", "c", "secret")
+        ann, bob = await running.enter("ann"), await running.enter("bob")
+        stop = asyncio.Event()
+        revoked = False
+        sent: list[tuple[int, bool]] = []
+
+        async def talk(start: int) -> None:
+            number = start
+            while not stop.is_set():
+                sent.append((number, revoked))
+                await running.to.message_create("secret", number, recipients=None)
+                await running.to.message_create("c", -number, recipients=None)
+                number += 2
+                await asyncio.sleep(0)
+
+        async def gate() -> None:
+            for _ in range(20):
+                await asyncio.sleep(0)
+
+        running.service.gate = gate
+        talking = [asyncio.create_task(talk(start)) for start in (1, 2)]
+        for _ in range(50):
+            await asyncio.sleep(0)
+        # The database commits and the update is asked for in one step: from here on nothing may be heard.
+        running.service.may("ann", "s", "c")
+        revoked = True
+        await running.to.permissions_update("s", channel_id="secret", user_id="ann")
+        for _ in range(50):
+            await asyncio.sleep(0)
+        stop.set()
+        await asyncio.gather(*talking)
+        heard = [event for event in await running.heard(ann) if event[0] == "MESSAGE_CREATE"]
+        forbidden = {number for number, was_revoked in sent if was_revoked}
+        assert forbidden
+        assert not forbidden & {event[1] for event in heard}
+        open_channel = [-event[1] for event in heard if event[1] < 0]
+        for start in (1, 2):
+            mine = [number for number in open_channel if number % 2 == start % 2]
+            assert mine == [number for number, _ in sent if number % 2 == start % 2], "nothing else was lost"
+        assert {event[1] for event in await running.heard(bob) if event[0] == "MESSAGE_CREATE"} >= forbidden
+
+
+async def test_a_service_that_fails_later_costs_the_connection(serve: Serve) -> None:
+    async def fail() -> None:
+        raise LookupError("no database")
+
+    async with mew(serve) as running:
+        running.service.may("ann", "s", "c")
+        ann = await running.enter("ann")
+        running.service.gate = fail
+        await running.to.permissions_update("s", user_id="ann")
+        await running.to.message_create("c", "LEAK", recipients=None)
+        assert await ann.closed() == ([], 1011)
+
+
+async def test_a_channel_with_the_servers_own_id_and_a_user_id(serve: Serve) -> None:
+    async with mew(serve) as running:
+        running.service.may("ann", "1", "1", "bob")
+        ann, bob = await running.enter("ann"), await running.enter("bob")
+        await running.to.message_create("bob", "in a channel", recipients=None)
+        assert await running.heard(bob) == []
+        assert await running.heard(ann) == [["MESSAGE_CREATE", "in a channel"]]
+        running.service.users.clear()
+        await running.to.server_kick("1", "ann")
+        (connection,) = running.realtime.hub.rooms(running.realtime.broadcaster._named(None)).of_user(
+            Identity(user_id="ann").user_id
+        )
+        assert connection.rooms == set()
+
+
+# Infra
+
+
+async def test_infra(serve: Serve) -> None:
+    async with mew(serve) as running:
+        good = {"adminSecret": ADMIN, "serviceType": "bots"}
+        service = await running.open()
+        assert (await service.connect(good, "/infra,")).startswith("40/infra,")
+        other = await running.open(additional_headers={"X-Mew-Admin-Secret": ADMIN})
+        assert (await other.connect({"serviceType": "mail"}, "/infra,")).startswith("40/infra,")
+        refused = '44/infra,{"message":"invalid credentials","data":{"code":"UNAUTHORIZED"}}'
+        stranger = await running.open()
+        token = create_token("ann", SETTINGS)
+        for auth in (
+            None,
+            {"token": token, "serviceType": "bots"},
+            {"adminSecret": "wrong", "serviceType": "bots"},
+            {"adminSecret": ADMIN},
+            {"adminSecret": ADMIN, "serviceType": "sdk"},
+            {"adminSecret": ADMIN, "serviceType": ""},
+            {"adminSecret": ADMIN, "serviceType": 1},
+        ):
+            assert await stranger.connect(auth, "/infra,") == refused
+        assert "UNAUTHORIZED" in await stranger.connect(good), "nor does the secret open Mew"
+        await running.realtime.broadcaster.broadcast_to_all("LEAK")
+        await running.to.system_bot_config_update("mail", "1")
+        await running.to.system_bot_config_update("bots", "2")
+        sent = '42/infra,["SYSTEM_BOT_CONFIG_UPDATE",{"serviceType":"%s","botId":"%s"}]'
+        assert await service.next() == sent % ("bots", "2")
+        assert await other.next() == sent % ("mail", "1")
+        rooms = running.realtime.hub.rooms(running.realtime.broadcaster.of("/infra")._named(None))
+        assert {name for c in rooms.everybody for name in c.rooms} == {RoomName("bots"), RoomName("mail")}
+
+
+async def test_a_user_with_the_name_of_a_service(serve: Serve) -> None:
+    async with mew(serve) as running:
+        user = await running.enter("bots")
+        service = await running.open()
+        await service.connect({"adminSecret": ADMIN, "serviceType": "bots"}, "/infra,")
+        await running.realtime.broadcaster.revoke_user("bots")
+        assert (await user.closed())[1] == 1008
+        await running.to.system_bot_config_update("bots", "1")
+        assert "SYSTEM_BOT_CONFIG_UPDATE" in await service.next()

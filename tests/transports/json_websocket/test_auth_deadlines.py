@@ -1,0 +1,44 @@
+"""Clients that have yet to say who they are, on a wheel that is turned by hand."""
+
+from __future__ import annotations
+
+import asyncio
+
+from asgi_realtime.runtime.timers import TimerWheel
+from asgi_realtime.transports.json_websocket.auth_deadlines import AuthDeadlines
+from tests.support.waiting import until
+
+
+class AwaitingAuth:
+    def __init__(self) -> None:
+        self.told = 0
+
+    def token_due(self) -> None:
+        self.told += 1
+
+
+async def test_whose_time_is_over_is_told_once_and_nobody_else() -> None:
+    auth_deadlines = AuthDeadlines(TimerWheel(tick=1), 10)
+    now = asyncio.get_running_loop().time()
+    early, sent, late = AwaitingAuth(), AwaitingAuth(), AwaitingAuth()
+    auth_deadlines.add(early)
+    auth_deadlines.add(sent)
+    auth_deadlines.discard(sent)
+    deadline = auth_deadlines.due(now)
+    assert deadline is not None and now + 10 <= deadline < now + 20
+    assert early.told == 0
+    assert auth_deadlines.due(deadline + 1) is None
+    auth_deadlines.add(late)
+    assert (early.told, sent.told, late.told) == (1, 0, 0)
+    assert auth_deadlines.due(deadline + 100) is None
+    assert (early.told, sent.told, late.told) == (1, 0, 1)
+
+
+async def test_who_comes_after_all_were_told_is_told_too() -> None:
+    wheel = TimerWheel(tick=0.01)
+    auth_deadlines = AuthDeadlines(wheel, 0.01)
+    for _ in range(3):
+        newcomer = AwaitingAuth()
+        auth_deadlines.add(newcomer)
+        await until(lambda newcomer=newcomer: newcomer.told == 1)  # type: ignore[misc]
+    wheel.close()
