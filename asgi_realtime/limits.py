@@ -1,4 +1,4 @@
-"""Every bound on what a client, or a host, can make this process hold."""
+"""Bounds on what clients and host code can make this process hold."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class Limits:
     message_bytes: int = 1_000_000
     """Largest message (attachments included) or POST a client may send, in bytes. Over: 1009, or HTTP 413."""
     message_parts: int = 50_000
-    """Lists and objects in one message of a client; of numbers with an exponent, if there are many, each counts as two
-    of them (see "What one message may hold" in the page on concepts). Over: closed."""
+    """Lists and objects in one message of a client. Numbers with an exponent count as two each, if there are many. See
+    the page on concepts. Over: closed."""
     publication_bytes: int = 4_000_000
     """Largest broadcast payload, in bytes. Over: `PayloadTooLarge` at the publisher."""
     outbox_bytes: int = 1_048_576
-    """What may wait for a client that is not reading, in bytes. Over: closed with 1013."""
+    """Bytes that may wait for a client that does not read. Over: closed with 1013."""
     attachments: int = 10
     """Binary attachments in one Socket.IO packet. Over: closed."""
     event_name_bytes: int = 200
@@ -51,7 +51,7 @@ class Limits:
     namespaces_per_session: int = 16
     """Socket.IO namespaces one transport may be connected to. Over: connect_error."""
     pending_acks: int = 1_000
-    """Acks one connection may owe us; the oldest is given up first."""
+    """Acknowledgements that one connection may leave unanswered. Over: the oldest is no longer awaited."""
     event_rate: float = 200.0
     """Events per second one connection may send, on average. Over: `RATE_LIMITED`."""
     event_burst: int = 1_000
@@ -62,27 +62,27 @@ class Limits:
     user_event_burst: int = 2_000
     """Events that all connections of one user to one gateway may send at once. Over: `RATE_LIMITED`."""
     body_timeout: float = 10.0
-    """Seconds in which the next bytes of a POST must come. Over: HTTP 400, and its session ends."""
+    """Seconds a client may pause within a POST. Over: HTTP 400, and its session ends."""
     body_rate: float = 1_000.0
-    """Bytes per second at which the body of a POST must come on average, beyond `body_timeout`. Slower: HTTP 400, and
-    its session ends."""
+    """Bytes per second that a POST must reach on average, after the first `MEW_BODY_TIMEOUT` seconds. Slower: HTTP 400,
+    and its session ends."""
     attempt_rate: float = 20.0
-    """Attempts per second of one transport, on average: CONNECTs, `auth` frames and tokens to refresh (good or bad),
-    frames before authentication, and events that the server itself refuses (over their rate, of an unknown name, or
-    with a payload that does not fit). Over: closed with 1008."""
+    """Attempts per second of one transport, on average. Attempts are CONNECTs, `auth` frames and token refreshes (valid
+    or not), frames before authentication, and events that the server refuses (over the rate, unknown, or with an
+    invalid payload). Over: closed with 1008."""
     attempt_burst: int = 200
     """Attempts one transport may make at once. Over: closed with 1008."""
     control_rate: float = 100.0
-    """Frames without an event per second of one transport, on average: WebSocket pings and pongs, fragments under
-    64 bytes, Engine.IO pongs and noops that were not asked for, acks that nothing waits for, and packets to a namespace
-    that is closed. Over: closed with 1008."""
+    """Frames without an event per second of one transport, on average. These are WebSocket pings and pongs, fragments
+    under 64 bytes, unexpected Engine.IO pongs and noops, unexpected acknowledgements, and packets to a closed
+    namespace. Over: closed with 1008."""
     control_burst: int = 1_000
     """Frames without an event one transport may send at once. Over: closed with 1008."""
     events_in_flight: int = 64
-    """Events of one connection that may wait for their handler. Then reading pauses."""
+    """Events of one connection that may wait for their handler. Over: reading from the client pauses."""
     events_behind_call: int = 1_000
-    """Events of one connection that may wait beyond these while the client is asked for an acknowledgement, of
-    `MEW_MESSAGE_BYTES` together: its transport is read on, so that the answer is found. Over: `RATE_LIMITED`."""
+    """Further events that may wait while the server awaits an acknowledgement of the client, of `MEW_MESSAGE_BYTES`
+    together. Reading goes on during that time, so that the acknowledgement is found. Over: `RATE_LIMITED`."""
     handler_timeout: float = 30.0
     """Seconds a handler or service call may take. Over: cancelled and answered as a failure."""
     connect_timeout: float = 20.0
@@ -90,10 +90,10 @@ class Limits:
     connections_per_user: int = 100
     """Connections of one user to one gateway of this process. Over: connect_error."""
     sessions_per_address: int = 10_000
-    """Transports open from one client address (a proxy's, if the server is not told to trust it). Over: HTTP 503, or
+    """Open transports of one client address (the proxy's, unless the server trusts the proxy). Over: HTTP 503, or
     for a JSON WebSocket closed with 1013."""
     sessions: int = 100_000
-    """Transports open in this process (for a JSON WebSocket: on its gateway). Over: HTTP 503, or closed with 1013."""
+    """Open transports of this process (for a JSON WebSocket: of its gateway). Over: HTTP 503, or closed with 1013."""
     handshake_bytes: int = 16_384
     """Largest authentication payload of a CONNECT, or frame before authentication, in bytes. Over: closed."""
 
@@ -106,7 +106,7 @@ class Limits:
 
 
 def room_text(room: object, limits: Limits, argument: str = "room") -> str:
-    """The name of a room as text; see `id_text`. `argument` is the name that an error says.
+    """The name of a room as text; see `id_text`. `argument` is the name used in errors.
 
     Raises:
         InvalidMessage: for a name over the limit, or with control characters.
@@ -118,7 +118,7 @@ def room_text(room: object, limits: Limits, argument: str = "room") -> str:
 
 
 def check_room_name(room: object, limits: Limits) -> None:
-    """Refuse a room name no host means: empty, too long, with control characters, or with damaged ones (U+FFFD).
+    """Refuse a room name that is empty, too long, or has control characters or U+FFFD.
 
     Raises:
         InvalidMessage: with a message that says which.

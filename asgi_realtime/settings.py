@@ -1,4 +1,4 @@
-"""Configuration: environment variables, read once and only here, or a `Settings` object."""
+"""Configuration by environment variables, which only this module reads, or by a `Settings` object."""
 
 from __future__ import annotations
 
@@ -43,42 +43,42 @@ def _secret() -> Any:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """How this process behaves. Each field names its variable, unit, default and consequence.
+    """The configuration of one process. Each field states its variable, unit, default and consequence.
 
     Raises:
         ConfigurationError: for a value that cannot work, with the variable's name.
     """
 
     dev: bool = False
-    """`MEW_DEV`: development conveniences. With no key configured, a random JWT secret is made and warned about."""
+    """`MEW_DEV`: development mode. If no JWT key is set, a random secret is made, with a warning."""
     jwt_secret: str | None = _secret()
     """`MEW_JWT_SECRET`: shared secret of HS256/384/512 tokens, at least 32 bytes (fewer: a warning)."""
     jwt_public_key: str | None = _secret()
     """`MEW_JWT_PUBLIC_KEY`: PEM public key or certificate (the text, or the path of a file; read once) of RS*, PS*,
     ES* or EdDSA tokens."""
     jwks_url: str | None = None
-    """`MEW_JWKS_URL`: where the identity provider publishes its keys."""
+    """`MEW_JWKS_URL`: the URL of the identity provider's published keys."""
     jwks_cooldown: float = 30.0
     """`MEW_JWKS_COOLDOWN`: seconds between two fetches of the JWKS, however many unknown `kid`s arrive."""
     jwks_timeout: float = 5.0
-    """`MEW_JWKS_TIMEOUT`: seconds a whole fetch of the JWKS may take. Then logins that wait for it are refused."""
+    """`MEW_JWKS_TIMEOUT`: seconds one fetch of the JWKS may take. After that, logins that wait for it are refused."""
     jwks_ttl: float = 300.0
-    """`MEW_JWKS_TTL`: seconds after which the next login has the JWKS fetched again. Until that succeeds, the old keys
-    stay good."""
+    """`MEW_JWKS_TTL`: seconds after which the next login starts another fetch of the JWKS. The old keys are used
+    until it succeeds."""
     jwt_algorithms: tuple[str, ...] = ()
     """`MEW_JWT_ALGORITHMS`: accepted algorithms, comma-separated. Default: those that fit the configured key."""
     jwt_audience: str | None = None
-    """`MEW_JWT_AUDIENCE`: required `aud`. Unset: `aud` is not looked at."""
+    """`MEW_JWT_AUDIENCE`: required `aud`. Unset: `aud` is not checked."""
     jwt_issuer: str | None = None
-    """`MEW_JWT_ISSUER`: required `iss`. Unset: `iss` is not looked at."""
+    """`MEW_JWT_ISSUER`: required `iss`. Unset: `iss` is not checked."""
     jwt_user_claim: str = "sub"
     """`MEW_JWT_USER_CLAIM`: the claim that holds the user id."""
     jwt_leeway: float = 0.0
-    """`MEW_JWT_LEEWAY`: seconds of clock difference forgiven for `exp` and `nbf`."""
+    """`MEW_JWT_LEEWAY`: seconds of clock difference that `exp` and `nbf` may have."""
     revocation_ttl: float = 2_592_000.0
-    """`MEW_REVOCATION_TTL`: seconds a revoked token or user is remembered: longer than any token is good for."""
+    """`MEW_REVOCATION_TTL`: seconds for which a revocation is remembered. Set it longer than your tokens live."""
     admin_secret: str | None = _secret()
-    """`MEW_ADMIN_SECRET`: opens the Infra gateway. Unset: it is closed."""
+    """`MEW_ADMIN_SECRET`: the secret that opens the Infra gateway. Unset: the gateway refuses everyone."""
     cors_origins: tuple[str, ...] = ()
     """`MEW_CORS_ORIGINS`: origins that may use REST and realtime, comma-separated, such as `https://app.example.com`,
     `https://*.example.com`, `http://localhost:*` or `null`; `*`: any, without cookies. Unset: same origin only."""
@@ -86,37 +86,36 @@ class Settings:
     """`MEW_CORS_ORIGIN_REGEX`: a regular expression for more such origins. It must match the whole origin."""
     trusted_proxies: tuple[str, ...] = ()
     """`MEW_TRUSTED_PROXIES`: addresses or networks of proxies, comma-separated, whose `X-Forwarded-Host`, `-Port` and
-    `-Proto` say what the own origin is; `*`: any peer's. Unset: of no peer, and the own origin is that of `Host`."""
+    `-Proto` decide which origin is the same origin; `*`: those of any peer. Unset: none, and `Host` decides."""
     events_cors_origin: str = "http://localhost:5173"
-    """`CORS_ORIGIN`: one more origin, for the Events gateway alone. Empty: none."""
+    """`CORS_ORIGIN`: one more origin, for the Events gateway only. Empty: none."""
     ws_auth_token: str | None = _secret()
-    """`WS_AUTH_TOKEN`: a token that clients of the Jobs gateway share, at least 16 bytes (fewer: a warning)."""
+    """`WS_AUTH_TOKEN`: a token shared by the clients of the Jobs gateway, at least 16 bytes (fewer: a warning)."""
     ws_allow_demo_token: bool = False
-    """`WS_ALLOW_DEMO_TOKEN`: let the token `demo-token` into the Jobs gateway. Anybody knows it: for demonstrations."""
+    """`WS_ALLOW_DEMO_TOKEN`: the Jobs gateway accepts the public token `demo-token`. For demonstrations only."""
     socketio_path: str = "/socket.io"
-    """`MEW_SOCKETIO_PATH`: where Engine.IO is mounted."""
+    """`MEW_SOCKETIO_PATH`: the path of Engine.IO."""
     transports: tuple[str, ...] = ("polling", "websocket")
     """`MEW_TRANSPORTS`: Engine.IO transports offered, comma-separated."""
     ping_interval: float = 25.0
     """`MEW_PING_INTERVAL`: seconds between two heartbeats."""
     ping_timeout: float = 20.0
-    """`MEW_PING_TIMEOUT`: seconds a heartbeat may stay unanswered. Then the connection is closed.
+    """`MEW_PING_TIMEOUT`: seconds a client may take to answer a heartbeat. After that, it is closed.
 
-    Also how long a polling client has to fetch what was sent before its connection was closed."""
+    Also the time in which a polling client must fetch what was sent before its connection was closed."""
     upgrade_timeout: float = 10.0
-    """`MEW_UPGRADE_TIMEOUT`: seconds an upgrade to WebSocket may take. Then it is given up, and polling goes on."""
+    """`MEW_UPGRADE_TIMEOUT`: seconds an upgrade to WebSocket may take. After that, the client stays on polling."""
     presence_grace: float = 5.0
-    """`MEW_PRESENCE_GRACE`: seconds a user stays online after the last connection ended."""
+    """`MEW_PRESENCE_GRACE`: seconds a user stays online after the user's last connection ended."""
     publish_timeout: float = 1.0
-    """`MEW_PUBLISH_TIMEOUT`: seconds a broadcast may take to reach the broker. Then `BrokerUnavailable`."""
+    """`MEW_PUBLISH_TIMEOUT`: seconds a broadcast may take to reach the broker. Over: `BrokerUnavailable`."""
     host_threads: int = 40
     """`MEW_HOST_THREADS`: threads for your synchronous services, handlers and hooks. When all are busy, calls wait for
     one, at most `MEW_HANDLER_TIMEOUT`."""
     fast_writes: bool = True
-    """`MEW_FAST_WRITES`: write past ASGI `send`, straight to the transport or its socket, on servers that are known
-    (uvicorn)."""
+    """`MEW_FAST_WRITES`: on uvicorn, write directly to the transport or its socket instead of ASGI `send`."""
     compression: bool = False
-    """`MEW_COMPRESSION`: compress messages of 1 KiB or more, once for all who offer it (our protocol class)."""
+    """`MEW_COMPRESSION`: compress messages of 1 KiB or more, once for all recipients (`asgi_realtime.uvicorn` only)."""
     history_size: int = 1_000
     """`MEW_HISTORY_SIZE`: publications kept for each room."""
     history_ttl: float = 300.0

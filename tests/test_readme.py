@@ -1,12 +1,16 @@
-"""README keeps its word: the table names every variable with its default, and its client talks to its server."""
+"""The README is true: its table equals the settings, and its client talks to its server."""
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import dataclasses
+import inspect
+import itertools
 import os
 import re
 import sys
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -38,13 +42,26 @@ def written(default: Any) -> str:
     )
 
 
-def test_the_table_names_every_variable_with_its_default() -> None:
-    fields = [*dataclasses.fields(Settings), *dataclasses.fields(Limits)]
-    expected = {variable(field.name): written(field.default) for field in fields if field.name != "limits"}
-    table = {
-        name: default.strip() for name, default in re.findall(r"^\| `([A-Z_]+)` \|([^|]*)\|", README, re.MULTILINE)
-    }
-    assert table == expected
+def attribute_docstrings(kind: type) -> Iterator[tuple[str, str]]:
+    """The fields of a class with the text below each."""
+    (definition,) = ast.parse(inspect.getsource(kind)).body
+    assert isinstance(definition, ast.ClassDef)
+    for field, text in itertools.pairwise(definition.body):
+        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
+            assert isinstance(field.target, ast.Name)
+            yield field.target.id, " ".join(str(text.value.value).split())
+
+
+def test_the_table_has_every_variable_with_its_default_and_consequence() -> None:
+    rows = []
+    for kind in (Settings, Limits):
+        texts = dict(attribute_docstrings(kind))
+        for field in dataclasses.fields(kind):
+            if field.name != "limits":
+                name = variable(field.name)
+                text = texts[field.name].removeprefix(f"`{name}`: ")
+                rows.append(f"| `{name}` | {written(field.default)} | {text[0].upper()}{text[1:]} |")
+    assert re.findall(r"^\| `[A-Z_]+` \|.*\|$", README, re.MULTILINE) == rows
 
 
 def block(language: str) -> str:
