@@ -40,10 +40,10 @@ class Transport(Protocol):
         """Whether so much waits to be written that volatile events should be dropped."""
 
     @property
-    def direct(self) -> Sink | None:
-        """Where a frame's wire form may be written at once, past `push`; None while that would be wrong.
+    def sink(self) -> Sink | None:
+        """Where a frame's wire form may be written at once, past `push`. See `outbound.sink`.
 
-        Whoever changes it calls the connection's `reroute`.
+        The transport calls the connection's `sink_changed` each time it has changed.
         """
 
     def push(self, frame: Frame) -> None:
@@ -91,8 +91,8 @@ class Membership(Protocol):
             RuntimeError: with what to call there.
         """
 
-    def rerouted(self, connection: Connection) -> None:
-        """Broadcasts take another way to this connection: its `sink` has changed."""
+    def sink_changed(self, connection: Connection) -> None:
+        """The sink of a connection has changed: see `outbound.sink`."""
 
     def flush(self) -> None:
         """Write the broadcasts that wait for the end of the tick: something else is about to be written."""
@@ -119,7 +119,6 @@ class Connection:
         "identity",
         "inbox",
         "refresh",
-        "sink",
         "state",
         "took_over",
         "transport",
@@ -163,8 +162,6 @@ class Connection:
         self._holds = 0
         self._held_bytes = 0
         self._held: list[tuple[RoomName | None, Frame]] | None = None
-        self.sink = transport.direct
-        """Where broadcasts are written past `push`, in their wire form. None while that would be wrong."""
 
     def __repr__(self) -> str:
         return f"<Connection {self.id} of {self.identity.user_id!r} on {self.gateway}>"
@@ -267,12 +264,16 @@ class Connection:
         """Nothing is written any more: it has ended, whoever ended it."""
         self.closed = True
         self._held = None
-        self.reroute()
+        self.sink_changed()
 
-    def reroute(self) -> None:
-        """Choose the way of broadcasts anew: something has changed that it depends on."""
-        self.sink = None if self.closed or self._held is not None else self.transport.direct
-        self._hub.rerouted(self)
+    @property
+    def sink(self) -> Sink | None:
+        """Where broadcasts are written past `push`, in their wire form. None: frames must be pushed."""
+        return None if self.closed or self._held is not None else self.transport.sink
+
+    def sink_changed(self) -> None:
+        """`sink` has changed: tell the hub, which keeps copies. See `outbound.sink`."""
+        self._hub.sink_changed(self)
 
     @property
     def rooms(self) -> AbstractSet[RoomName]:
@@ -330,7 +331,7 @@ class Connection:
         self._holds += 1
         if self._held is None and not self.closed:
             self._held = []
-            self.reroute()
+            self.sink_changed()
         return len(self._held or ())
 
     def insert(self, frame: Frame, mark: int) -> None:
@@ -351,7 +352,7 @@ class Connection:
         for room, frame in held:
             if not room or room in self._rooms:
                 self.transport.push(frame)
-        self.reroute()
+        self.sink_changed()
 
     def open(self, answer: Frame | None) -> None:
         """End the first `hold`: write the answer to CONNECT, then what `on_connect` sent, then broadcasts."""

@@ -160,9 +160,9 @@ class Hub:
         self._batch.add(recipients, frame, room)
         return len(recipients)
 
-    def rerouted(self, connection: Connection) -> None:
-        """Broadcasts take another way to this connection: its `sink` has changed."""
-        self._mounts[connection.gateway].rooms.rerouted(connection)
+    def sink_changed(self, connection: Connection) -> None:
+        """The sink of a connection has changed: see `outbound.sink`."""
+        self._mounts[connection.gateway].rooms.sink_changed(connection)
 
     def flush(self) -> None:
         """Write every broadcast that waits for the end of the tick: something else is about to be written."""

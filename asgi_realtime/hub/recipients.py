@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from asgi_realtime.outbound.descriptors import Sinks
-from asgi_realtime.outbound.sink import DeflatingSink, Sink
+from asgi_realtime.outbound.sink import Sink
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.values.ids import RoomName
 
@@ -30,8 +30,8 @@ class Recipients:
     def __len__(self) -> int:
         return len(self.connections)
 
-    def reroute(self) -> None:
-        """Sort anew before the next delivery: there is another way to one of them."""
+    def sink_changed(self) -> None:
+        """Sort again before the next delivery: the sink of a connection has changed."""
         self._sinks = None
 
     def deliver(self, frame: Frame, room: RoomName) -> None:
@@ -54,7 +54,7 @@ class Recipients:
             sink = connection.sink
             if sink is None:
                 self._others.append(connection)
-            elif isinstance(sink, DeflatingSink):
+            elif sink.deflate:
                 deflating.append(sink)
             else:
                 sinks.append(sink)

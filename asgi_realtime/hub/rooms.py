@@ -33,14 +33,14 @@ class Room:
             self._change()
 
     def _change(self) -> None:
-        # The snapshot may wait in a batch yet, out of reach of the next `reroute`: it sorts itself when delivered.
-        self.reroute()
+        # A batch may still hold the snapshot, and the next `sink_changed` does not reach it: it sorts when delivered.
+        self.sink_changed()
         self._recipients = None
 
-    def reroute(self) -> None:
-        """Broadcasts take another way to one of the members."""
+    def sink_changed(self) -> None:
+        """The sink of a member has changed."""
         if self._recipients is not None:
-            self._recipients.reroute()
+            self._recipients.sink_changed()
 
     @property
     def recipients(self) -> Recipients:
@@ -117,16 +117,16 @@ class Rooms:
 
     def _changed(self) -> None:
         if self._everybody is not None:
-            self._everybody.reroute()  # as in `Room`
+            self._everybody.sink_changed()  # as in `Room`
             self._everybody = None
 
-    def rerouted(self, connection: Connection) -> None:
-        """Broadcasts take another way to this connection. Nothing for one that is not here."""
+    def sink_changed(self, connection: Connection) -> None:
+        """The sink of a connection has changed. Does nothing for one that is not here."""
         if connection in self:
             if self._everybody is not None:
-                self._everybody.reroute()
+                self._everybody.sink_changed()
             for room in connection.rooms:
-                self._rooms[room].reroute()
+                self._rooms[room].sink_changed()
 
     def add(self, connection: Connection) -> None:
         """Admit a connection: from now on it is in its user's personal room and in `everybody`."""

@@ -9,7 +9,7 @@ from starlette.types import Scope
 
 from asgi_realtime.outbound.frames_extension import EXTENSION, FrameTransport, WriteListener
 from asgi_realtime.outbound.outbox import Outbox
-from asgi_realtime.outbound.sink import DeflatingSink, Sink
+from asgi_realtime.outbound.sink import Sink
 from asgi_realtime.runtime.budgets import Budget
 
 _BATCH_BYTES = 65_536
@@ -27,10 +27,6 @@ class Writable(Sink, Protocol):
     @property
     def is_open(self) -> bool:
         """Whether frames may be written."""
-
-    @property
-    def deflate(self) -> bool:
-        """Whether compressed frames may be written."""
 
     @property
     def buffered(self) -> int:
@@ -70,24 +66,24 @@ class FrameWriting:
     def start(self) -> None:
         """Write what waits, and whatever is pushed from now on."""
         self._transport.listener = self
-        self.drained()
+        self.resume_writing()
 
     def stop(self) -> None:
         """Write nothing more this way."""
         self._transport.listener = None
-        self.held()
+        self.pause_writing()
 
-    def held(self) -> None:
+    def pause_writing(self) -> None:
         """The kernel has not taken everything: keep what comes."""
-        self._outbox.redirect(None)
+        self._outbox.set_sink(None)
 
-    def drained(self) -> None:
+    def resume_writing(self) -> None:
         """The kernel has taken everything: write what waits, and again what comes."""
         transport, outbox = self._transport, self._outbox
         while transport.is_open and not transport.buffered:
             frames = outbox.take(_BATCH_BYTES)
             if not frames:
-                outbox.redirect(DeflatingSink(transport) if transport.deflate else transport)
+                outbox.set_sink(transport)
                 return
             wire = [frame.deflated for frame in frames] if transport.deflate else [frame.wire for frame in frames]
             transport.write(b"".join(wire))
@@ -104,16 +100,16 @@ class DrainWait:
         self._drained = asyncio.Event()
         transport.listener = self
 
-    def held(self) -> None:
+    def pause_writing(self) -> None:
         """Somebody writes, or it is the end: the other's matter."""
         if self._listener is not None:
-            self._listener.held()
+            self._listener.pause_writing()
 
-    def drained(self) -> None:
+    def resume_writing(self) -> None:
         """The kernel has everything."""
         self._drained.set()
 
-    end = drained
+    end = resume_writing
     """There is nothing more to wait for."""
 
     async def over(self) -> None:
@@ -121,7 +117,7 @@ class DrainWait:
         await self._drained.wait()
         self._transport.listener = self._listener
         if self._listener is not None:
-            self._listener.drained()
+            self._listener.resume_writing()
 
 
 class FrameWriter(FrameWriting):

@@ -11,13 +11,13 @@ EXTENSION: Final = "asgi_realtime.frames"
 
 
 class WriteListener(Protocol):
-    """Hears of a transport when it is to be written to, and when not."""
+    """Is called when frames may be written to a transport, and when not. asyncio's names for a protocol's callbacks."""
 
-    def held(self) -> None:
-        """Something is buffered, or the WebSocket is open no more. Perhaps called from within `write`."""
+    def pause_writing(self) -> None:
+        """Bytes are buffered, or the WebSocket is no longer open. May be called within `write`."""
 
-    def drained(self) -> None:
-        """`FrameTransport.buffered` has come back to 0."""
+    def resume_writing(self) -> None:
+        """`FrameTransport.buffered` is 0 again."""
 
 
 class Reader(Protocol):

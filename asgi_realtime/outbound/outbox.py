@@ -6,18 +6,15 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from asgi_realtime.outbound.sink import Sink
+from asgi_realtime.outbound.sink import Sink, SinkListener
 from asgi_realtime.protocols.frame import Frame
 
 
 class OutboxOwner(Protocol):
-    """Whose client it is: hears what an outbox has to say."""
+    """The client's session. It ends a client that reads too slowly."""
 
     def overflowed(self) -> None:
         """The client is too slow: the outbox has closed."""
-
-    def redirected(self) -> None:
-        """`Outbox.direct` has changed: whoever keeps a copy of it takes the new one."""
 
 
 class Outbox:
@@ -29,7 +26,7 @@ class Outbox:
     else waits, so that the limit bounds the backlog and not the size of a single broadcast.
     """
 
-    __slots__ = ("_frames", "_limit", "_owner", "closed", "direct", "size", "wake")
+    __slots__ = ("_frames", "_limit", "_owner", "closed", "sink", "sink_listener", "size", "wake")
 
     def __init__(self, limit: int, owner: OutboxOwner) -> None:
         self._frames: deque[Frame] | None = None  # made when something has to wait: a deque is not small
@@ -38,8 +35,10 @@ class Outbox:
         self.size = 0
         """Bytes waiting."""
         self.closed = False
-        self.direct: Sink | None = None
-        """Where wire bytes are written at once, while nothing waits and the kernel takes everything. See `redirect`."""
+        self.sink: Sink | None = None
+        """Where wire bytes may be written at once: nothing waits here. Changed by `set_sink` alone."""
+        self.sink_listener: SinkListener | None = None
+        """Called each time `sink` has changed. See `outbound.sink`."""
         self.wake: Callable[[], None] | None = None
         """Called after each push while a transport waits for frames; the transport sets and clears it."""
 
@@ -48,8 +47,8 @@ class Outbox:
 
     def push(self, frame: Frame) -> None:
         """Append a frame, or close as too slow. After closing: forgets the frame."""
-        if self.direct is not None:
-            self.direct.write(frame.wire)
+        if self.sink is not None:
+            self.sink.write(frame.wire)
             return
         if self.closed:
             return
@@ -67,11 +66,11 @@ class Outbox:
         if self.wake is not None:
             self.wake()
 
-    def redirect(self, direct: Sink | None) -> None:
-        """From now on have frames written to `direct`, or keep them here. For the transport, while nothing waits."""
-        self.direct = None if self.closed else direct
-        if self._owner is not None:
-            self._owner.redirected()
+    def set_sink(self, sink: Sink | None) -> None:
+        """Write frames to `sink` from now on, or keep them here (None). Called by the writer, while nothing waits."""
+        self.sink = None if self.closed else sink
+        if self.sink_listener is not None:
+            self.sink_listener.sink_changed()
 
     def take(self, limit: int | None = None) -> list[Frame]:
         """Remove and return the frames in front: all, or at least one and at most `limit` bytes."""
@@ -99,10 +98,10 @@ class Outbox:
     def seal(self) -> None:
         """Take nothing more. What waits can still be taken out."""
         self.closed = True
-        self.redirect(None)
+        self.set_sink(None)
 
     def close(self) -> None:
         """Take nothing more, and forget what waits."""
         self.seal()
-        self._owner = None  # which owns us: whoever is done with one is done with both
+        self._owner = self.sink_listener = None  # they refer to this outbox: no reference cycle stays behind
         self._frames, self.size = None, 0

@@ -23,16 +23,16 @@ class Writer:
     """Writes one client's outbox to its accepted WebSocket.
 
     `lost` is called when the client turns out to be gone. Nothing here runs while nothing waits.
-    `direct` allows writing past `send` where the server is known (see `stock_uvicorn`). A server
-    with the extension has a writer of its own (see `frame_writing`), unless that is turned off; then
+    `fast_writes` allows writing past `send` where the server is known (see `stock.uvicorn`). A server
+    with the extension has a writer of its own (see `frame_writer`), unless that is turned off. Then
     `frames` tells whether a client has read its close.
     """
 
     __slots__ = (
-        "_direct",
+        "_fast_writes",
+        "_frame_writing",
         "_frames",
         "_lost",
-        "_may_be_direct",
         "_outbox",
         "_send",
         "_stock",
@@ -48,7 +48,7 @@ class Writer:
         *,
         tasks: Tasks,
         lost: Callable[[], None],
-        direct: bool,
+        fast_writes: bool,
         frames: FrameTransport | None = None,
     ) -> None:
         self._outbox = outbox
@@ -56,20 +56,20 @@ class Writer:
         self._tasks = tasks
         self._lost = lost
         self._task: asyncio.Task[None] | None = None
-        self._may_be_direct = direct
+        self._fast_writes = fast_writes
         self._frames = frames
         self._stock: StockTransport | None = None
-        self._direct: FrameWriting | None = None
+        self._frame_writing: FrameWriting | None = None
         self.gone = False
         """Whether there is nobody to write to any more. The reader sets it too."""
 
     def start(self) -> None:
         """Write what waits, and whatever is pushed from now on."""
-        if self._may_be_direct:
+        if self._fast_writes:
             self._stock = recognise(self._send)
         if self._stock is not None:
-            self._direct = FrameWriting(self._outbox, self._stock)
-            self._direct.start()
+            self._frame_writing = FrameWriting(self._outbox, self._stock)
+            self._frame_writing.start()
         elif self._outbox:
             self._run()
         else:
@@ -78,20 +78,20 @@ class Writer:
     def stop(self) -> None:
         """Write nothing more."""
         self._outbox.wake = None
-        self._stop_direct()
+        self._stop_frame_writing()
         if self._task is not None:
             self._task.cancel()
 
-    def _stop_direct(self) -> None:
-        if self._direct is not None:
-            self._direct.stop()
+    def _stop_frame_writing(self) -> None:
+        if self._frame_writing is not None:
+            self._frame_writing.stop()
         if self._stock is not None:
             self._stock.release()
 
     async def finish(self, code: int, reason: str, *, flush: bool) -> None:
         """End the WebSocket: write what is queued (if `flush`), then the close; cut a client that does not read."""
         # What waits goes through `send` from here on, in order behind what was written.
-        self._stop_direct()
+        self._stop_frame_writing()
         try:
             async with asyncio.timeout(FLUSH_SECONDS):
                 if self._task is not None:

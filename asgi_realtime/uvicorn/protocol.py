@@ -130,7 +130,7 @@ class WebSocketProtocol(asyncio.Protocol):
         if self._conversation is not None:
             self._conversation.writable()
         if self.listener is not None:
-            self.listener.drained()
+            self.listener.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing more comes. What came before is still read, if its reader is not through with it."""
@@ -231,7 +231,7 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def _hold(self) -> None:
         if self.listener is not None:
-            self.listener.held()
+            self.listener.pause_writing()
 
     def detach(self, reader: Reader) -> None:
         """Hand everything to a reader from now on, and first what has not been read."""

@@ -88,7 +88,7 @@ class Wire:
         if self._held:
             self.pause_writing()
             if self.listener is not None:
-                self.listener.held()
+                self.listener.pause_writing()
 
     def read(self, room: int | None) -> None:
         """Let the kernel take so much, now or later."""
@@ -98,7 +98,7 @@ class Wire:
         if behind and not self._held:
             self.resume_writing()
             if self.listener is not None:
-                self.listener.drained()
+                self.listener.resume_writing()
 
     def _move(self) -> None:
         count = len(self._held) if self.room is None else min(self.room, len(self._held))
@@ -206,6 +206,7 @@ class Client:
         self.expected: list[tuple[Item, int]] = []
         """In order; with the bytes that each is."""
         self.outbox = Outbox(LIMITS.outbox_bytes, self)
+        self.outbox.sink_listener = self
         self.cut = False
         self.wire = (SocketWire if "socket" in kind else Wire)(deflate="deflating" in kind)
         self._pulled: list[Item] = []
@@ -220,9 +221,9 @@ class Client:
         for seat in self.seats:
             seat.connection.end(1013, "too slow")
 
-    def redirected(self) -> None:
+    def sink_changed(self) -> None:
         for seat in self.seats:
-            seat.connection.reroute()
+            seat.connection.sink_changed()
 
     def read(self, room: int | None) -> None:
         """Let the client read so many bytes, or from now on everything."""
@@ -277,8 +278,8 @@ class Seat:
     # What a transport is to a connection
 
     @property
-    def direct(self) -> Sink | None:
-        return self.client.outbox.direct
+    def sink(self) -> Sink | None:
+        return self.client.outbox.sink
 
     @property
     def behind(self) -> bool:

@@ -193,6 +193,8 @@ def test_one_that_fails_concerns_no_other(loop: Callable[[], asyncio.AbstractEve
 class Slow:
     """A sink that keeps the loop from its work for as long as a busy thread keeps the interpreter's lock."""
 
+    deflate = False
+
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
         self.written: list[bytes] = []
@@ -212,6 +214,7 @@ def test_when_somebody_else_has_the_interpreter_transports_write() -> None:
 
         class Free:
             descriptor = ours.fileno()
+            deflate = False
 
             def write(self, data: bytes) -> None:
                 through_transports.append(data)
@@ -232,6 +235,7 @@ def test_a_small_fan_out_that_goes_well_proves_nothing() -> None:
 
         class Few:
             descriptor = ours.fileno()
+            deflate = False
 
             def write(self, data: bytes) -> None:
                 raise AssertionError("the kernel takes everything")

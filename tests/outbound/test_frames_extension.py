@@ -60,11 +60,11 @@ class WriteListener:
     def __init__(self) -> None:
         self.heard: list[str] = []
 
-    def held(self) -> None:
-        self.heard.append("held")
+    def pause_writing(self) -> None:
+        self.heard.append("pause")
 
-    def drained(self) -> None:
-        self.heard.append("drained")
+    def resume_writing(self) -> None:
+        self.heard.append("resume")
 
 
 class Detaching:
@@ -426,10 +426,10 @@ async def test_what_is_buffered_is_seen_and_told_when_it_is_gone(app: Detaching,
                 reader.transport.write(message)
                 await asyncio.sleep(0)
                 count += 1
-            assert listener.heard == ["held"]
+            assert listener.heard == ["pause"]
             for _ in range(count):
                 assert await client.next() == (BINARY, b"x" * 100_000)
-            await until(lambda: listener.heard == ["held", "drained"])
+            await until(lambda: listener.heard == ["pause", "resume"])
             assert reader.transport.buffered == 0
 
 

@@ -20,9 +20,6 @@ class Owner:
     def overflowed(self) -> None:
         self.overflows += 1
 
-    def redirected(self) -> None:
-        pass
-
 
 def test_order_and_size() -> None:
     outbox = Outbox(100, Owner())

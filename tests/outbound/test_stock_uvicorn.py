@@ -52,7 +52,7 @@ class Wrapped:
 
 def is_direct(middleware: RealtimeMiddleware) -> bool:
     (session,) = middleware.realtime.engineio.sessions.values()
-    return session.outbox.direct is not None
+    return session.outbox.sink is not None
 
 
 async def direct(serve: Serve, settings: Settings, implementation: Implementation, wrap: bool = False) -> bool:

@@ -26,15 +26,12 @@ class Client:
         self.tasks = Tasks()
         self.lost = 0
         self.outbox = Outbox(limit, self)
-        self.writer = Writer(self.outbox, self.send, tasks=self.tasks, lost=self._lose, direct=False)
+        self.writer = Writer(self.outbox, self.send, tasks=self.tasks, lost=self._lose, fast_writes=False)
 
     def abort(self) -> None:
         self.aborted = True
 
     def overflowed(self) -> None:
-        pass
-
-    def redirected(self) -> None:
         pass
 
     def _lose(self) -> None:

@@ -95,9 +95,6 @@ class EngineEcho:
     async def ready(self) -> None:
         return
 
-    def rerouted(self) -> None:
-        pass
-
     def closed(self, reason: str) -> None:
         pass
 

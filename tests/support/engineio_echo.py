@@ -47,9 +47,6 @@ class Echo:
     async def ready(self) -> None:
         await self.gate.wait()
 
-    def rerouted(self) -> None:
-        pass
-
     def closed(self, reason: str) -> None:
         self.reasons.append(reason)
         self.ended.set()

@@ -34,25 +34,26 @@ class RecordingTransport:
     """Keeps every frame's text, and how it was closed. `gateway` is told of the close, as a real transport does."""
 
     descriptor = NO_DESCRIPTOR
+    deflate = False
 
     def __init__(self, *, gateway: Gateway | None = None, gone: bool = False) -> None:
         self.written: list[str] = []
         self.closes: list[tuple[int, str]] = []
         self.behind = False
-        self.direct: Sink | None = None
+        self.sink: Sink | None = None
         self.connection: Connection | None = None
         self._gateway = gateway
         self._gone = gone
         self.on_close: Callable[[], None] | None = None
 
-    def turn_direct(self, direct: bool) -> None:
-        """Offer the short way of broadcasts, or take it back, as a server's transport does."""
-        self.direct = self if direct else None
+    def set_writable(self, writable: bool) -> None:
+        """Be the client's sink from now on, or no more, as a server's transport does."""
+        self.sink = self if writable else None
         if self.connection is not None:
-            self.connection.reroute()
+            self.connection.sink_changed()
 
     def write(self, data: bytes) -> None:
-        assert self.direct is self and not self.closes
+        assert self.sink is self and not self.closes
         self.written.extend(_texts(data))
 
     def push(self, frame: Frame) -> None:

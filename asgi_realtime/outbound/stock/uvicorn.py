@@ -94,15 +94,15 @@ class StockTransport:
     def _paused(self) -> None:
         self._was["pause_writing"]()
         if self.listener is not None:
-            self.listener.held()
+            self.listener.pause_writing()
 
     def _resumed(self) -> None:
         self._was["resume_writing"]()
         if self.listener is not None:
-            self.listener.drained()
+            self.listener.resume_writing()
 
     def _lost(self, error: Exception | None) -> None:
         self.release()
         if self.listener is not None:
-            self.listener.held()
+            self.listener.pause_writing()
         self._was["connection_lost"](error)

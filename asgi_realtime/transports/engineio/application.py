@@ -25,9 +25,6 @@ class Application(Protocol):
         It may be cancelled, and must return when the session has ended.
         """
 
-    def rerouted(self) -> None:
-        """Take the new `Outbox.direct` of the session, if a copy of it is kept."""
-
     def closed(self, reason: str) -> None:
         """Hear that the session is over: exactly once, from within whatever call ended it.
 

@@ -213,11 +213,6 @@ class Session:
         else:
             self._begin_to_end("too slow", _close_code("too slow"), "too slow", wait=True)
 
-    def redirected(self) -> None:
-        """There is another way to the client."""
-        if self._application is not None:
-            self._application.rerouted()
-
     # Its end
 
     def _begin_to_end(self, reason: str, code: int, text: str, *, wait: bool) -> None:

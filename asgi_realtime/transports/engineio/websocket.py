@@ -58,7 +58,7 @@ class WebSocket:
                 send,
                 tasks=tasks,
                 lost=functools.partial(session.abort, "transport close"),
-                direct=settings.fast_writes,
+                fast_writes=settings.fast_writes,
                 frames=frames,
             )
         )

@@ -105,7 +105,7 @@ class WebSocketPeer:
                 send,
                 tasks=context.tasks,
                 lost=self._interrupt,
-                direct=context.settings.fast_writes,
+                fast_writes=context.settings.fast_writes,
                 frames=frames,
             )
         )
@@ -130,9 +130,9 @@ class WebSocketPeer:
         return self._outbox.behind
 
     @property
-    def direct(self) -> Sink | None:
-        """Where wire bytes are written at once, while nothing waits."""
-        return self._outbox.direct
+    def sink(self) -> Sink | None:
+        """Where wire bytes may be written at once."""
+        return self._outbox.sink
 
     def push(self, frame: Frame) -> None:
         """Write a frame to the client."""
@@ -154,14 +154,9 @@ class WebSocketPeer:
             f"call({event!r}): a JSON WebSocket has no acknowledgements; send an event and handle its answer"
         )
 
-    def redirected(self) -> None:
-        """There is another way to the client."""
-        if self._connection is not None:
-            self._connection.reroute()
-
     def accept(self, connection: Connection) -> Frame | None:
         """The client is in."""
-        self._connection = connection
+        self._connection = self._outbox.sink_listener = connection
         return self._gateway.accepted_frame(connection)
 
     # The life of the WebSocket

@@ -65,6 +65,7 @@ class SocketIOPeer:
         self._members: dict[str, NamespaceTransport] = {}
         self._watched = False
         self._asking: Asking | None = None
+        session.outbox.sink_listener = self
         self._watch()
 
     def receive(self, message: str | bytes) -> bool:
@@ -142,11 +143,11 @@ class SocketIOPeer:
                     self.session.push(member.dialect.disconnect())
             member.gone(reason)
 
-    def rerouted(self) -> None:
-        """There is another way to the client: for its connections, too."""
+    def sink_changed(self) -> None:
+        """The sink of the outbox has changed: tell the connections that share it. See `outbound.sink`."""
         for member in self._members.values():
             if member.connection is not None:
-                member.connection.reroute()
+                member.connection.sink_changed()
 
     def drop(self, namespace: str, code: int, reason: str) -> None:
         """End a namespace from our side, after what was sent there.
@@ -262,9 +263,9 @@ class NamespaceTransport:
         return self._client.session.outbox.behind
 
     @property
-    def direct(self) -> Sink | None:
-        """Where wire bytes are written at once, while nothing waits."""
-        return self._client.session.outbox.direct
+    def sink(self) -> Sink | None:
+        """Where wire bytes may be written at once."""
+        return self._client.session.outbox.sink
 
     def push(self, frame: Frame) -> None:
         """Write a frame to the client."""

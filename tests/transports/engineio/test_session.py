@@ -33,9 +33,6 @@ class Recorder:
     async def ready(self) -> None:
         return
 
-    def rerouted(self) -> None:
-        pass
-
     def closed(self, reason: str) -> None:
         self.reasons.append(reason)
 
