@@ -4,26 +4,52 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from typing import Protocol
+import weakref
+from collections.abc import Callable
+from typing import Protocol, TypeVar
 
 from asgi_realtime.runtime.tasks import logger
 
+OwnerT = TypeVar("OwnerT")
+
 
 class Due(Protocol):
-    """Something with a deadline."""
+    """The owner of a deadline."""
 
     def due(self, now: float) -> float | None:
-        """It has passed, by the loop's clock. Returns the next one; None ends it."""
+        """Called once the deadline has passed. `now` is the loop's clock. Returns the next deadline; None: no more."""
+
+
+class WeakOwner(weakref.ref[OwnerT]):
+    """A deadline of an object that the wheel must not keep alive.
+
+    `due` is called with the object and the loop's clock, as long as the object exists:
+    `wheel.schedule(deadline, WeakOwner(session, Session.due))`.
+    """
+
+    __slots__ = ("_due",)
+
+    _due: Callable[[OwnerT, float], float | None]
+
+    def __new__(cls, owner: OwnerT, due: Callable[[OwnerT, float], float | None]) -> WeakOwner[OwnerT]:
+        """Refer to an object. `due` is a plain function or an unbound method, since a bound one holds the object."""
+        deadline = super().__new__(cls, owner)
+        deadline._due = due
+        return deadline
+
+    def due(self, now: float) -> float | None:
+        """Call the object's function. See `Due.due`."""
+        owner = self()
+        return None if owner is None else self._due(owner, now)
 
 
 class TimerWheel:
     """Deadlines for any number of owners on one event-loop timer, `tick` seconds coarse.
 
-    An owner is called at most one tick late and never early. Scheduling is a dictionary insert; a
-    cancelled or moved deadline is forgotten by its owner (`due` finds nothing to do and returns
-    its next deadline, or None), so nothing is ever searched. An owner is kept alive until its
-    deadline. So that no connection is, their owners are weak references to them, each of a class
-    that says what is due.
+    An owner is called at most one tick late and never early. Scheduling is a dictionary insert. A
+    deadline is never taken back, so nothing is ever searched: the owner's `due` finds nothing to do
+    and returns its next deadline, or None. An owner is kept alive until its deadline; a `WeakOwner`
+    keeps the object behind it from that.
     """
 
     def __init__(self, *, tick: float) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import math
-import weakref
 from typing import Any, ClassVar
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 from uvicorn.server import ServerState
 
+from asgi_realtime.runtime.timers import WeakOwner
 from asgi_realtime.uvicorn.protocol import WebSocketProtocol
 from asgi_realtime.uvicorn.server import Server
 
@@ -61,7 +61,7 @@ class HeaderDeadline(asyncio.Protocol):
         self._header_by = self.loop.time() + self.header_timeout
         if not self._scheduled:
             self._scheduled = True
-            self._wheel.schedule(self._header_by, _HeaderDue(self))
+            self._wheel.schedule(self._header_by, WeakOwner(self, HeaderDeadline.header_due))
 
     def header_due(self, now: float) -> float | None:
         """Close the connection if its header is late. Returns when to look again."""
@@ -71,16 +71,6 @@ class HeaderDeadline(asyncio.Protocol):
         if self._header_by <= now and self.transport.get_protocol() is self:
             self.transport.close()
         return None
-
-
-class _HeaderDue(weakref.ref[HeaderDeadline]):
-    """When a header is due. Weak, so that a connection that is over is not remembered until then."""
-
-    __slots__ = ()
-
-    def due(self, now: float) -> float | None:
-        protocol = self()
-        return None if protocol is None else protocol.header_due(now)
 
 
 class HTTPProtocol(HeaderDeadline, AutoHTTPProtocol):  # type: ignore[misc, valid-type]

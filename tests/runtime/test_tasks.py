@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import weakref
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from asgi_realtime.runtime.coroutines import in_time, resume
 from asgi_realtime.runtime.tasks import Tasks
-from asgi_realtime.runtime.timers import TimerWheel
+from asgi_realtime.runtime.timers import TimerWheel, WeakOwner
 from tests.support.waiting import until
 
 
@@ -245,6 +246,31 @@ def test_an_owner_may_close_the_wheel() -> None:
 
     in_virtual_time(scenario, 5)
     assert len(calls) == 1
+
+
+def test_a_weak_owner_is_called_while_its_object_exists_and_does_not_keep_it() -> None:
+    calls: list[tuple[str, float]] = []
+
+    class Client:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def due(self, now: float) -> float | None:
+            calls.append((self.name, now - 1000))
+            return now + 1
+
+    staying, leaving = Client("staying"), [Client("leaving")]
+    gone = weakref.ref(leaving[0])
+
+    def scenario(loop: VirtualLoop) -> None:
+        wheel = TimerWheel(tick=0.5)
+        wheel.schedule(1001.0, WeakOwner(staying, Client.due))
+        wheel.schedule(1001.0, WeakOwner(leaving[0], Client.due))
+        loop.call_at(1002.0, leaving.clear)
+
+    in_virtual_time(scenario, 3)
+    assert calls == [("staying", 1.5), ("leaving", 1.5), ("staying", 3.0)]
+    assert gone() is None
 
 
 @settings(deadline=None, max_examples=60)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import weakref
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from http import HTTPStatus
@@ -21,7 +20,7 @@ from asgi_realtime.outbound.stock.hypercorn import recognise
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.runtime.budgets import Budgets
 from asgi_realtime.runtime.tasks import Tasks
-from asgi_realtime.runtime.timers import TimerWheel
+from asgi_realtime.runtime.timers import TimerWheel, WeakOwner
 from asgi_realtime.settings import Settings
 from asgi_realtime.transports.engineio import responses
 from asgi_realtime.transports.engineio.application import Application
@@ -283,13 +282,13 @@ class EngineIO:
             logger.exception("an application failed to open")
             session.abort("transport error")
         else:
-            self._wheel.schedule(self._now() + self._settings.ping_interval, _Due(session))
+            self._wheel.schedule(self._now() + self._settings.ping_interval, WeakOwner(session, Session.due))
         return session
 
     def closing(self, session: Session) -> None:
         """Give a polling client `ping_timeout` to fetch what is queued and the close packet."""
         if session.transport == "polling":
-            self._wheel.schedule(self._now() + self._settings.ping_timeout, _LastPolls(session))
+            self._wheel.schedule(self._now() + self._settings.ping_timeout, WeakOwner(session, _last_polls_due))
 
     def closed(self, session: Session, reason: str) -> None:
         """Forget a session that has ended."""
@@ -308,22 +307,7 @@ class EngineIO:
         return asyncio.get_running_loop().time()
 
 
-class _Due(weakref.ref[Session]):
-    """The deadlines of a session. Weak, so that one that has ended is not remembered until its next heartbeat."""
-
-    __slots__ = ()
-
-    def due(self, now: float) -> float | None:
-        session = self()
-        return None if session is None else session.due(now)
-
-
-class _LastPolls(weakref.ref[Session]):
-    """The end of the time in which a polling client may fetch its last words."""
-
-    __slots__ = ()
-
-    def due(self, now: float) -> None:
-        session = self()
-        if session is not None and session.state is State.CLOSING:
-            session.abort("transport close")
+def _last_polls_due(session: Session, now: float) -> None:
+    """A polling client has had its time to fetch what was queued."""
+    if session.state is State.CLOSING:
+        session.abort("transport close")

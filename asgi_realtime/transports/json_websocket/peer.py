@@ -6,7 +6,6 @@ import asyncio
 import logging
 import math
 import time
-import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +28,7 @@ from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.runtime.budgets import Budget, Budgets
 from asgi_realtime.runtime.inbox import Inbox
 from asgi_realtime.runtime.interrupt import Interrupt
+from asgi_realtime.runtime.timers import WeakOwner
 from asgi_realtime.runtime.turns import Turn
 from asgi_realtime.transports.json_websocket.auth_deadlines import AuthDeadlines
 from asgi_realtime.values.close_codes import TOO_SLOW, check_close
@@ -367,7 +367,7 @@ class WebSocketPeer:
         if not self._has_token:
             self._auth_deadlines.add(self)
         if self._gateway.idle_timeout is not None:
-            self._gateway.context.wheel.schedule(self._next_look(self._clock()), _Silence(self))
+            self._gateway.context.wheel.schedule(self._next_look(self._clock()), WeakOwner(self, WebSocketPeer.look))
 
     def token_due(self) -> None:
         """The time for the first `auth` frame is over."""
@@ -392,13 +392,3 @@ class WebSocketPeer:
         assert self._gateway.idle_timeout is not None
         since = now if self._silent_since is None else self._silent_since
         return min(since + self._gateway.idle_timeout, now + _IDLE_CHECK)
-
-
-class _Silence(weakref.ref[WebSocketPeer]):
-    """When to look whether a client has been silent for too long. Weak, so that who is gone is not remembered."""
-
-    __slots__ = ()
-
-    def due(self, now: float) -> float | None:
-        client = self()
-        return None if client is None else client.look(now)

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import math
 import time
-import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -26,7 +25,7 @@ from asgi_realtime.protocols.socketio.packets import Ack, Connect, Disconnect, E
 from asgi_realtime.protocols.socketio.session import SocketIOSession
 from asgi_realtime.runtime.budgets import Budget
 from asgi_realtime.runtime.tasks import Tasks
-from asgi_realtime.runtime.timers import TimerWheel
+from asgi_realtime.runtime.timers import TimerWheel, WeakOwner
 from asgi_realtime.transports.engineio.session import Session, State
 from asgi_realtime.transports.socketio.acks import ANSWER_SECONDS, Asked, Asking
 from asgi_realtime.values.close_codes import STAY_AWAY, TOO_SLOW
@@ -204,9 +203,9 @@ class SocketIOPeer:
         if not self._watched:
             self._watched = True
             deadline = asyncio.get_running_loop().time() + self._limits.connect_timeout
-            self._wheel.schedule(deadline, _ConnectDue(self))
+            self._wheel.schedule(deadline, WeakOwner(self, SocketIOPeer.connect_due))
 
-    def unwatch(self) -> None:
+    def connect_due(self, now: float) -> None:
         """The time to connect is over."""
         self._watched = False
         if not self.authenticated:
@@ -217,17 +216,6 @@ class SocketIOPeer:
 def refusal_payload(refusal: Refusal) -> Json:
     """What `connect_error` carries: the stock clients make an Error of `message` and attach `data`."""
     return {"message": refusal.message} | ({} if refusal.data is None else {"data": refusal.data})
-
-
-class _ConnectDue(weakref.ref[SocketIOPeer]):
-    """The end of the time to connect. Weak, so that a client that is gone is not remembered until then."""
-
-    __slots__ = ()
-
-    def due(self, now: float) -> None:
-        client = self()
-        if client is not None:
-            client.unwatch()
 
 
 class NamespaceTransport:
