@@ -152,7 +152,7 @@ async def test_a_proxy_that_has_its_own_host(serve: Serve, implementation: Imple
 async def test_a_proxy_that_counts_serves_the_own_origin(serve: Serve, tmp_path: Path) -> None:
     location, counting = documented()
     inner = location.partition("{")[2].rpartition("}")[0]
-    remark = '# and the lines of "Behind a proxy"'
+    remark = '# also the lines of "Behind a proxy"'
     assert remark in counting
     server = await serve(app())
     async with nginx(tmp_path, server, counting.replace(remark, inner)) as port:
