@@ -16,8 +16,9 @@ from asgi_realtime.auth.jwt_verifier import JWTVerifier
 from asgi_realtime.auth.origins import OriginPolicy
 from asgi_realtime.auth.refusal_log import RefusalLog
 from asgi_realtime.auth.revocations import Revocations
+from asgi_realtime.backends import backends_from
 from asgi_realtime.broadcasting.broadcaster import Broadcaster
-from asgi_realtime.broker.memory import MemoryBroker
+from asgi_realtime.broadcasting.gateway_registry import GatewayRegistry
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.gateways.context import GatewayContext
@@ -26,7 +27,6 @@ from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.hub.hub import Hub
 from asgi_realtime.metrics import Metrics
 from asgi_realtime.outbound.frame_writer import FLUSH_SECONDS
-from asgi_realtime.presence.memory import MemoryPresence
 from asgi_realtime.protocols.socketio.dialect import SocketIODialect
 from asgi_realtime.runtime.host_threads import HostThreads
 from asgi_realtime.runtime.tasks import Tasks
@@ -105,15 +105,15 @@ class Realtime:
         self.tasks = Tasks()
         self.wheel = TimerWheel(tick=min(_TICK, self.settings.ping_interval / 8, self.settings.ping_timeout / 8))
         self.revocations = Revocations(ttl=self.settings.revocation_ttl)
-        self.broker = MemoryBroker(history_size=self.settings.history_size, history_ttl=self.settings.history_ttl)
-        self.presence = MemoryPresence(grace=self.settings.presence_grace)
+        backends = backends_from(self.settings)
+        self.broker, self.presence = backends.broker, backends.presence
+        self.registry = GatewayRegistry()
         self.hub = Hub(broker=self.broker, revocations=self.revocations, tasks=self.tasks, metrics=self.metrics)
         self.broadcaster = Broadcaster(
             broker=self.broker,
             presence=self.presence,
-            gateways=self.hub.gateways,
+            gateways=self.registry,
             gateway=next(iter(names_of(self.gateways)), None),
-            limits=self.settings.limits,
             publish_timeout=self.settings.publish_timeout,
         )
         self.verifier = JWTVerifier(self.settings) if self.settings.has_jwt_key else None
@@ -146,6 +146,7 @@ class Realtime:
         context = GatewayContext(
             settings=self.settings,
             origins=self.origins,
+            registry=self.registry,
             hub=self.hub,
             presence=self.presence,
             broadcaster=self.broadcaster,

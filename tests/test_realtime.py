@@ -30,7 +30,7 @@ from asgi_realtime.values.identity import Identity
 from tests.support.raw_client import raw_client
 from tests.support.recording import RecordingTransport
 from tests.support.servers import Serve
-from tests.support.waiting import until
+from tests.support.waiting import nobody_online, until
 
 SETTINGS = Settings(jwt_secret="a secret for tests that is long enough", presence_grace=0.0, drain_timeout=0.5)
 
@@ -182,4 +182,4 @@ async def test_whatever_happens_at_once_nothing_is_left(seed: int, serve: Serve)
     assert not rooms._users
     assert not rooms._parents
     assert not rooms._below
-    await until(lambda: not realtime.presence._users)
+    await nobody_online(realtime)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from msgspec import UNSET
 
+from asgi_realtime.broadcasting.gateway_registry import GatewayRegistry
 from asgi_realtime.broadcasting.sync_broadcaster import SyncBroadcaster
 from asgi_realtime.broker.base import Broker
 from asgi_realtime.connection.connection import Connection
 from asgi_realtime.errors import BrokerUnavailable, ConfigurationError, PayloadTooLarge
-from asgi_realtime.limits import Limits, room_text
+from asgi_realtime.limits import room_text
 from asgi_realtime.payloads.encoding import encode
 from asgi_realtime.presence.base import Presence
-from asgi_realtime.protocols.dialect import Dialect
 from asgi_realtime.runtime.coroutines import in_time
 from asgi_realtime.runtime.loop_bridge import LoopBridge
 from asgi_realtime.values.close_codes import check_close
@@ -62,15 +62,13 @@ class Broadcaster:
         *,
         broker: Broker,
         presence: Presence,
-        gateways: Mapping[GatewayName, Dialect],
-        limits: Limits,
+        gateways: GatewayRegistry,
         publish_timeout: float,
         gateway: GatewayName | None = None,
     ) -> None:
         self._broker = broker
         self._presence = presence
         self._gateways = gateways
-        self._limits = limits
         self._timeout = publish_timeout
         self._gateway = gateway
         self._host = self
@@ -87,7 +85,6 @@ class Broadcaster:
             broker=self._broker,
             presence=self._presence,
             gateways=self._gateways,
-            limits=self._limits,
             publish_timeout=self._timeout,
             gateway=self._named(gateway),
         )
@@ -141,7 +138,8 @@ class Broadcaster:
         for clients that are behind. The same `key` again within the history's lifetime sends
         nothing and returns the first receipt.
         """
-        return await self._publish(ToRoom(self._room(room)), event, data, gateway, except_, volatile, key)
+        target = ToRoom(self._room(room, self._named(gateway)))
+        return await self._publish(target, event, data, gateway, except_, volatile, key)
 
     async def broadcast_to_user(
         self,
@@ -189,16 +187,19 @@ class Broadcaster:
         self, user_id: Id, room: Id, *, parent: Id | None = None, gateway: str | None = None
     ) -> None:
         """Put every connection of a user into a room. Leaving `parent` later takes this room along."""
-        above = None if parent is None else self._room(parent, "parent")
-        await self._command(AddToRoom(self._named(gateway), _user(user_id), self._room(room), above))
+        name = self._named(gateway)
+        above = None if parent is None else self._room(parent, name, "parent")
+        await self._command(AddToRoom(name, _user(user_id), self._room(room, name), above))
 
     async def remove_user_from_room(self, user_id: Id, room: Id, *, gateway: str | None = None) -> None:
         """Take every connection of a user out of a room and of the rooms below it."""
-        await self._command(RemoveFromRoom(self._named(gateway), _user(user_id), self._room(room)))
+        name = self._named(gateway)
+        await self._command(RemoveFromRoom(name, _user(user_id), self._room(room, name)))
 
     async def close_room(self, room: Id, *, gateway: str | None = None) -> None:
         """Empty a room and the rooms below it."""
-        await self._command(CloseRoom(self._named(gateway), self._room(room)))
+        name = self._named(gateway)
+        await self._command(CloseRoom(name, self._room(room, name)))
 
     async def refresh_rooms(self, user_id: Id, *, gateway: str | None = None) -> None:
         """Ask the gateway's service again which rooms a user may see. Nothing reaches the user in between."""
@@ -206,7 +207,8 @@ class Broadcaster:
 
     async def refresh_members(self, room: Id, *, gateway: str | None = None) -> None:
         """`refresh_rooms` for everybody in a room."""
-        await self._command(RefreshRooms(self._named(gateway), ToRoom(self._room(room))), wait=True)
+        name = self._named(gateway)
+        await self._command(RefreshRooms(name, ToRoom(self._room(room, name))), wait=True)
 
     async def disconnect_user(
         self, user_id: Id, *, code: int = 1008, reason: str = "disconnected", gateway: str | None = None
@@ -230,7 +232,7 @@ class Broadcaster:
         Raises:
             ValueError: for a code that must not be on the wire, such as 1005, 1006 or 99.
         """
-        event = self._gateways[connection.gateway].event_name(event)
+        event = self._gateways[connection.gateway].dialect.event_name(event)
         check_close("take_over()", code, reason)
         payload, _ = encode(data)
         command = TakeOver(
@@ -273,8 +275,8 @@ class Broadcaster:
             )
         return name
 
-    def _room(self, room: Id, argument: str = "room") -> RoomName:
-        return RoomName(room_text(room, self._limits, argument))
+    def _room(self, room: Id, gateway: GatewayName, argument: str = "room") -> RoomName:
+        return RoomName(room_text(room, self._gateways[gateway].limits, argument))
 
     async def _publish(
         self,
@@ -287,7 +289,7 @@ class Broadcaster:
         key: Id | None,
     ) -> Receipt:
         name = self._named(gateway)
-        dialect = self._gateways[name]
+        dialect = self._gateways[name].dialect
         event = dialect.event_name(event)
         payload, attachments = encode(data)
         if attachments and not dialect.binary:
@@ -307,12 +309,13 @@ class Broadcaster:
         """Publish what is encoded already. The other methods end here."""
         self._calls.check()
         event = publication.event
-        if len(event) > self._limits.event_name_bytes:
-            raise ValueError(f"event is over MEW_EVENT_NAME_BYTES ({self._limits.event_name_bytes}): {event[:40]!r}…")
+        limits = self._gateways[publication.gateway].limits
+        if len(event) > limits.event_name_bytes:
+            raise ValueError(f"event is over MEW_EVENT_NAME_BYTES ({limits.event_name_bytes}): {event[:40]!r}…")
         size = len(publication.payload) + sum(map(len, publication.attachments))
-        if size > self._limits.publication_bytes:
+        if size > limits.publication_bytes:
             raise PayloadTooLarge(
-                f"{event}: {size} bytes are over MEW_PUBLICATION_BYTES ({self._limits.publication_bytes}); send a link"
+                f"{event}: {size} bytes are over MEW_PUBLICATION_BYTES ({limits.publication_bytes}); send a link"
             )
         try:
             receipt = await in_time(self._timeout, self._broker.publish(publication, key=key))

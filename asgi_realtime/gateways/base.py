@@ -196,6 +196,7 @@ class Gateway(Dispatcher):
         self._hooks = hooks = self._read_hooks()
         has_service = type(self).rooms_of is not Gateway.rooms_of
         chooses = type(self).choose_recipients is not Gateway.choose_recipients
+        context.registry.add(self.name, dialect, self.limits)
         context.hub.mount(
             self.name,
             dialect,

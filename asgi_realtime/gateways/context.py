@@ -9,6 +9,7 @@ from asgi_realtime.auth.origins import OriginPolicy
 from asgi_realtime.auth.refusal_log import RefusalLog
 from asgi_realtime.auth.revocations import Revocations
 from asgi_realtime.broadcasting.broadcaster import Broadcaster
+from asgi_realtime.broadcasting.gateway_registry import GatewayRegistry
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.hub.hub import Hub
 from asgi_realtime.metrics import Metrics
@@ -24,6 +25,7 @@ class GatewayContext:
 
     settings: Settings
     origins: OriginPolicy
+    registry: GatewayRegistry
     hub: Hub
     presence: Presence
     broadcaster: Broadcaster

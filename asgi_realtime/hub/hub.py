@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from threading import get_ident
-from types import MappingProxyType
 from typing import TypeAlias
 
 from asgi_realtime.auth.revocations import Revocations
@@ -75,7 +74,6 @@ class Hub:
         self._revocations = revocations
         self._metrics = metrics
         self._mounts: dict[GatewayName, _Mount] = {}
-        self._dialects: dict[GatewayName, Dialect] = {}
         self._tasks = tasks
         self._soon = soon
         self.thread: int | None = None
@@ -119,12 +117,6 @@ class Hub:
         say in who gets a publication, where a gateway wants one.
         """
         self._mounts[gateway] = _Mount(dialect, limits, rooms_of, choose)
-        self._dialects[gateway] = dialect
-
-    @property
-    def gateways(self) -> Mapping[GatewayName, Dialect]:
-        """The gateways mounted and what they speak, as a live view."""
-        return MappingProxyType(self._dialects)
 
     def rooms(self, gateway: GatewayName) -> Rooms:
         """The rooms of a mounted gateway, to look at."""

@@ -122,7 +122,7 @@ class SocketIOServer:
         return gateway
 
     def _accepts(self, namespace: str, context: GatewayContext) -> bool:
-        if namespace in context.hub.gateways:
+        if namespace in context.registry:
             return False  # somebody else's
         if namespace in self.names:
             return True

@@ -103,7 +103,7 @@ class RealtimeTestClient:
         Raises:
             ConfigurationError: no such gateway is mounted.
         """
-        if gateway not in self._running.hub.gateways:
+        if gateway not in self._running.registry:
             raise ConfigurationError(f"no gateway {gateway!r} is mounted")
         return list(self._running.hub.rooms(GatewayName(gateway)).of_user(UserId(id_text(user_id, "user_id"))))
 

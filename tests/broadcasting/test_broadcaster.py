@@ -27,11 +27,16 @@ from asgi_realtime import (
     WebSocketGateway,
     get_broadcaster,
 )
+from asgi_realtime.broadcasting.gateway_registry import GatewayRegistry
+from asgi_realtime.broker.memory import MemoryBroker
 from asgi_realtime.connection.connection import Connection
 from asgi_realtime.gateways.base import Gateway
+from asgi_realtime.presence.memory import MemoryPresence
+from asgi_realtime.protocols.json_dialect import JSONDialect
 from asgi_realtime.protocols.socketio.dialect import SocketIODialect
 from asgi_realtime.values.commands import Command
 from asgi_realtime.values.ids import GatewayName, UserId
+from asgi_realtime.values.publications import Publication
 from tests.support.recording import RecordingTransport
 
 SECRET = "a secret for tests that is long enough"
@@ -214,11 +219,12 @@ async def test_a_broker_that_is_stopped_or_stuck() -> None:
             await realtime.broadcaster.close_room("x")
         async with realtime:
             await realtime.broadcaster.broadcast_to_all("x")
+    registry = GatewayRegistry()
+    registry.add(GatewayName("/"), SocketIODialect("/"), Limits())
     stuck = Broadcaster(
         broker=StuckBroker(),  # type: ignore[arg-type]
         presence=realtime.presence,
-        gateways={GatewayName("/"): SocketIODialect("/")},
-        limits=Limits(),
+        gateways=registry,
         publish_timeout=0.01,
         gateway=GatewayName("/"),
     )
@@ -300,3 +306,44 @@ async def test_order_of_what_one_coroutine_awaits() -> None:
         for name in "abc":
             mine = [json.loads(text[2:])[1] for text in client.written if f'"{name}"' in text]
             assert mine == list(range(20))
+
+
+async def test_a_broadcaster_without_a_hub_obeys_the_limits_of_each_gateway() -> None:
+    class Published:
+        """Hears everything that is published."""
+
+        def __init__(self) -> None:
+            self.events: list[str] = []
+
+        def deliver(self, publication: Publication) -> int:
+            self.events.append(f"{publication.gateway} {publication.event}")
+            return 0
+
+        def apply(self, command: Command) -> None:
+            self.events.append(type(command).__name__)
+
+    broker, published = MemoryBroker(), Published()
+    await broker.start(published)
+    registry = GatewayRegistry()
+    registry.add(GatewayName("/wide"), SocketIODialect("/wide"), Limits(room_name_bytes=9))
+    registry.add(GatewayName("/narrow"), JSONDialect(), Limits(room_name_bytes=3, event_name_bytes=3))
+    worker = Broadcaster(
+        broker=broker,
+        presence=MemoryPresence(),
+        gateways=registry,
+        publish_timeout=1.0,
+        gateway=GatewayName("/wide"),
+    )
+    worker.bind(asyncio.get_running_loop())
+    await worker.broadcast_to_room("kitchen", "dinner")
+    await worker.close_room("kitchen")
+    narrow = worker.of("/narrow")
+    with pytest.raises(InvalidMessage, match="at most 3 bytes"):
+        await narrow.broadcast_to_room("kitchen", "tea")
+    with pytest.raises(InvalidMessage, match="at most 3 bytes"):
+        await narrow.close_room("kitchen")
+    with pytest.raises(ValueError, match="MEW_EVENT_NAME_BYTES"):
+        await narrow.broadcast_to_room("bar", "dinner")
+    await narrow.broadcast_to_room("bar", "tea")
+    assert published.events == ["/wide dinner", "CloseRoom", "/narrow tea"]
+    await broker.stop()

@@ -40,7 +40,7 @@ from asgi_realtime.values.ids import UserId
 from tests.support.raw_client import raw_client
 from tests.support.recording import RecordingTransport
 from tests.support.servers import Serve
-from tests.support.waiting import forgotten, until
+from tests.support.waiting import forgotten, nobody_online, until
 
 SECRET = "a secret for tests that is long enough"
 SETTINGS = Settings(jwt_secret=SECRET, presence_grace=0.0)
@@ -148,7 +148,7 @@ async def nothing_left(gateway: Site, realtime: Realtime) -> None:
     assert not len(rooms)
     assert not rooms.names
     assert not rooms.everybody
-    assert not realtime.presence._users.get(gateway.name) or not any(realtime.presence._users[gateway.name].values())
+    await nobody_online(realtime)
     await forgotten(gateway.seen)
 
 

@@ -111,7 +111,7 @@ async def test_every_client_sees_one_order(serve: Serve, fast: bool, seed: int) 
 
 
 def broadcaster_gateway(middleware: RealtimeMiddleware) -> Any:
-    return next(iter(middleware.realtime.hub.gateways))
+    return next(iter(middleware.realtime.registry))
 
 
 async def test_what_the_kernel_does_not_take_waits_and_then_comes(serve: Serve) -> None:

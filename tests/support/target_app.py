@@ -37,7 +37,7 @@ from asgi_realtime.realtime import Realtime
 from asgi_realtime.startup.mounting import Mountable
 from asgi_realtime.values.ids import UserId
 from asgi_realtime.values.json import Json
-from tests.support.waiting import until
+from tests.support.waiting import nobody_online
 
 PATIENCE = 5.0
 """Seconds anything may take that a test waits for."""
@@ -139,7 +139,7 @@ class Target:
     def state(self) -> dict[str, int]:
         """What the process holds for its clients. All zero once the last has gone."""
         realtime = self.realtime
-        rooms = [realtime.hub.rooms(gateway) for gateway in realtime.hub.gateways]
+        rooms = [realtime.hub.rooms(gateway) for gateway in realtime.registry]
         return {
             "sessions": len(realtime.engineio.sessions),
             "connections": sum(map(len, rooms)),
@@ -163,7 +163,7 @@ class Target:
                     if any(self.state().values()):
                         await self._changes.happened.wait()
         assert not any(self.state().values()), self.state()
-        await until(lambda: not self.realtime.presence._users)  # a grace of no length is a timer all the same
+        await nobody_online(self.realtime)  # a grace of no length is a timer all the same
 
     async def _state(self, request: Request) -> Response:
         return JSONResponse(self.state() | {"left": self.gateway.left})

@@ -8,6 +8,8 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from asgi_realtime.realtime import Realtime
+
 
 async def until(condition: Callable[[], object], *, seconds: float = 5.0) -> None:
     """Return as soon as the condition holds.
@@ -18,6 +20,19 @@ async def until(condition: Callable[[], object], *, seconds: float = 5.0) -> Non
     async with asyncio.timeout(seconds):
         while True:
             if condition():
+                return
+            await asyncio.sleep(0.005)
+
+
+async def nobody_online(realtime: Realtime, *, seconds: float = 5.0) -> None:
+    """Return as soon as no user is online on any gateway.
+
+    Raises:
+        TimeoutError: if somebody still is after `seconds`.
+    """
+    async with asyncio.timeout(seconds):
+        while True:
+            if not any([await realtime.presence.online(gateway) for gateway in realtime.registry]):
                 return
             await asyncio.sleep(0.005)
 

@@ -1,0 +1,27 @@
+"""The broker and the presence that the settings ask for."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from asgi_realtime.broker.base import Broker
+from asgi_realtime.broker.memory import MemoryBroker
+from asgi_realtime.presence.base import Presence
+from asgi_realtime.presence.memory import MemoryPresence
+from asgi_realtime.settings import Settings
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Backends:
+    """What the processes of an application share: one of each kind."""
+
+    broker: Broker
+    presence: Presence
+
+
+def backends_from(settings: Settings) -> Backends:
+    """Make the backends of one process. They do nothing before they are started."""
+    return Backends(
+        broker=MemoryBroker(history_size=settings.history_size, history_ttl=settings.history_ttl),
+        presence=MemoryPresence(grace=settings.presence_grace),
+    )
