@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from asgi_realtime.auth.authenticators import Authenticator
 from asgi_realtime.broadcasting.broadcaster import Broadcaster
 from asgi_realtime.broadcasting.sync_broadcaster import SyncBroadcaster
+from asgi_realtime.broadcasting.typed_broadcaster import SyncTypedBroadcaster, TypedBroadcaster, sync_too
 from asgi_realtime.connection.connection import Connection
 from asgi_realtime.errors import (
     BrokerUnavailable,
@@ -22,46 +23,60 @@ from asgi_realtime.errors import (
     TooLarge,
     Unauthorized,
 )
+from asgi_realtime.gateways.mounted import find_gateway, get_gateway
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.handlers.event_declarations import down, up
 from asgi_realtime.handlers.event_handlers import on
 from asgi_realtime.handlers.sync_connection import SyncConnection
 from asgi_realtime.limits import Limits
-from asgi_realtime.middleware import (
-    RealtimeMiddleware,
-    get_broadcaster,
-    get_chat_broadcaster,
-    get_events_broadcaster,
-    get_jobs_broadcaster,
-    get_mew_broadcaster,
-)
+from asgi_realtime.middleware import RealtimeMiddleware, get_broadcaster
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.protocols.json_dialect import FlatJSONDialect, JSONDialect
 from asgi_realtime.realtime import Realtime
 from asgi_realtime.settings import Settings
-from asgi_realtime.systems.chat.broadcaster import ChatBroadcaster, SyncChatBroadcaster
-from asgi_realtime.systems.chat.events import ChatMessage
-from asgi_realtime.systems.chat.gateway import ChatGateway
-from asgi_realtime.systems.chat.service import (
+from asgi_realtime.systems.chat import (
     Blocked,
+    ChatBroadcaster,
+    ChatGateway,
+    ChatMessage,
     ChatService,
     Delivery,
     Muted,
     NotAMember,
     OfflineMessages,
     SavedMessage,
+    SyncChatBroadcaster,
+    get_chat_broadcaster,
+    get_sync_chat_broadcaster,
 )
-from asgi_realtime.systems.events.broadcaster import EventsBroadcaster, SyncEventsBroadcaster
-from asgi_realtime.systems.events.gateway import EventsGateway
-from asgi_realtime.systems.jobs.broadcaster import JobsBroadcaster, SyncJobsBroadcaster
-from asgi_realtime.systems.jobs.events import JobStatus
-from asgi_realtime.systems.jobs.gateway import JobsGateway
-from asgi_realtime.systems.jobs.service import JobsService
-from asgi_realtime.systems.mew.broadcaster import MewBroadcaster, SyncMewBroadcaster
-from asgi_realtime.systems.mew.gateway import MewGateway
-from asgi_realtime.systems.mew.infra import InfraGateway
-from asgi_realtime.systems.mew.service import MessageCreate, MewService, UserRooms
+from asgi_realtime.systems.events import (
+    EventsBroadcaster,
+    EventsGateway,
+    SyncEventsBroadcaster,
+    get_events_broadcaster,
+    get_sync_events_broadcaster,
+)
+from asgi_realtime.systems.jobs import (
+    JobsBroadcaster,
+    JobsGateway,
+    JobsService,
+    JobStatus,
+    SyncJobsBroadcaster,
+    get_jobs_broadcaster,
+    get_sync_jobs_broadcaster,
+)
+from asgi_realtime.systems.mew import (
+    InfraGateway,
+    MessageCreate,
+    MewBroadcaster,
+    MewGateway,
+    MewService,
+    SyncMewBroadcaster,
+    UserRooms,
+    get_mew_broadcaster,
+    get_sync_mew_broadcaster,
+)
 from asgi_realtime.values.handshake import Handshake
 from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.ids import Id
@@ -98,12 +113,18 @@ __all__ = [
     "JSONDialect",
     "FlatJSONDialect",
     "Frame",
+    "TypedBroadcaster",
+    "SyncTypedBroadcaster",
+    "sync_too",
+    "get_gateway",
+    "find_gateway",
     # Mew and Infra
     "MewGateway",
     "MewService",
     "MewBroadcaster",
     "SyncMewBroadcaster",
     "get_mew_broadcaster",
+    "get_sync_mew_broadcaster",
     "MessageCreate",
     "UserRooms",
     "InfraGateway",
@@ -112,6 +133,7 @@ __all__ = [
     "EventsBroadcaster",
     "SyncEventsBroadcaster",
     "get_events_broadcaster",
+    "get_sync_events_broadcaster",
     # Chat
     "ChatGateway",
     "ChatService",
@@ -125,12 +147,14 @@ __all__ = [
     "ChatBroadcaster",
     "SyncChatBroadcaster",
     "get_chat_broadcaster",
+    "get_sync_chat_broadcaster",
     # Jobs
     "JobsGateway",
     "JobsService",
     "JobsBroadcaster",
     "SyncJobsBroadcaster",
     "get_jobs_broadcaster",
+    "get_sync_jobs_broadcaster",
     "JobStatus",
     # python-socketio's API
     "SocketIOServer",

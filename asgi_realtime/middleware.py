@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from asyncio import _get_running_loop
 from collections.abc import Awaitable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -14,7 +14,7 @@ from asgi_realtime.auth.cors import SharedCORS
 from asgi_realtime.auth.trusted_proxies import TrustedProxies
 from asgi_realtime.broadcasting.broadcaster import Broadcaster
 from asgi_realtime.errors import ConfigurationError
-from asgi_realtime.gateways.base import Gateway
+from asgi_realtime.gateways.mounted import SCOPE_KEY, mounted_in, no_middleware
 from asgi_realtime.metrics import Metrics
 from asgi_realtime.realtime import OtherLoop, Realtime
 from asgi_realtime.runtime.asgi_scope import redact_query
@@ -23,20 +23,9 @@ from asgi_realtime.startup.failed_start import FailedStart, ends_start
 from asgi_realtime.startup.inflation_warning import InflationWarning
 from asgi_realtime.startup.lifespan import Lifespan
 from asgi_realtime.startup.mounting import Mountable, check_app, refuse_arguments, warn_of_adapter
-from asgi_realtime.systems.chat.broadcaster import ChatBroadcaster
-from asgi_realtime.systems.chat.gateway import ChatGateway
-from asgi_realtime.systems.events.broadcaster import EventsBroadcaster
-from asgi_realtime.systems.events.gateway import EventsGateway
-from asgi_realtime.systems.jobs.broadcaster import JobsBroadcaster
-from asgi_realtime.systems.jobs.gateway import JobsGateway
-from asgi_realtime.systems.mew.broadcaster import MewBroadcaster
-from asgi_realtime.systems.mew.gateway import MewGateway
 
-SCOPE_KEY = "asgi_realtime"
-"""Where a scope holds what it came through: `Passed`."""
 Passed: TypeAlias = tuple[tuple[Realtime, str], ...]
-"""Middlewares, the innermost first: what each serves with, and below which prefix (`root_path`)."""
-
+"""What a scope holds below `SCOPE_KEY`: what each middleware serves and its `root_path`, the innermost first."""
 
 _ARGUMENTS = ("gateways", "settings", "metrics")
 
@@ -248,73 +237,16 @@ def _route_path(scope: Scope) -> str:
     return path
 
 
-def _passed(conn: HTTPConnection) -> Passed:
-    """The middlewares that a request came through, the innermost first."""
-    scope: Any = getattr(conn, "scope", None)
-    if scope is None:
-        raise TypeError(f"a broadcaster is found by a Request, WebSocket or HTTPConnection, not by {conn!r}")
-    passed: Passed = scope.get(SCOPE_KEY, ())
-    if not passed:
-        raise ConfigurationError(
-            "this request did not come through RealtimeMiddleware; mount it: app.add_middleware(RealtimeMiddleware)"
-        )
-    return passed
-
-
-def broadcaster_of(passed: Passed, kind: type[Gateway]) -> Broadcaster:
-    """The broadcaster of the mounted gateway of a class, in the innermost middleware that has one.
-
-    Raises:
-        ConfigurationError: none is mounted, or two in one middleware.
-    """
-    realtimes = [realtime for realtime, _ in passed]
-    found = next((each for each in realtimes if each.has(kind)), realtimes[0])
-    return found.broadcaster.of(found.one(kind).name)
-
-
 async def get_broadcaster(conn: HTTPConnection) -> Broadcaster:
     """The app's broadcaster: for FastAPI's `Depends`, or called with a Starlette request or WebSocket.
 
-    Where an app has several `RealtimeMiddleware`, on different paths, it is that of the innermost: the one
-    of the mounted app that the route is in, else the one that was added first.
+    An app may have several `RealtimeMiddleware`, on different paths. The innermost is used: the one of the
+    mounted app that the route is in, else the one that was added first.
 
     Raises:
         ConfigurationError: if the request did not come through the middleware.
     """
-    return _passed(conn)[0][0].broadcaster
-
-
-async def get_mew_broadcaster(conn: HTTPConnection) -> MewBroadcaster:
-    """The typed broadcaster of the mounted `MewGateway`: for FastAPI's `Depends`.
-
-    Raises:
-        ConfigurationError: if none is mounted, or more than one.
-    """
-    return MewBroadcaster(broadcaster_of(_passed(conn), MewGateway))
-
-
-async def get_events_broadcaster(conn: HTTPConnection) -> EventsBroadcaster:
-    """The typed broadcaster of the mounted `EventsGateway`: for FastAPI's `Depends`.
-
-    Raises:
-        ConfigurationError: if none is mounted, or more than one.
-    """
-    return EventsBroadcaster(broadcaster_of(_passed(conn), EventsGateway))
-
-
-async def get_chat_broadcaster(conn: HTTPConnection) -> ChatBroadcaster:
-    """The typed broadcaster of the mounted `ChatGateway`: for FastAPI's `Depends`.
-
-    Raises:
-        ConfigurationError: if none is mounted, or more than one.
-    """
-    return ChatBroadcaster(broadcaster_of(_passed(conn), ChatGateway))
-
-
-async def get_jobs_broadcaster(conn: HTTPConnection) -> JobsBroadcaster:
-    """The typed broadcaster of the mounted `JobsGateway`: for FastAPI's `Depends`.
-
-    Raises:
-        ConfigurationError: if none is mounted, or more than one.
-    """
-    return JobsBroadcaster(broadcaster_of(_passed(conn), JobsGateway))
+    middlewares = mounted_in(conn)
+    if not middlewares:
+        raise no_middleware()
+    return middlewares[0].broadcaster

@@ -233,7 +233,7 @@ async def test_a_broadcaster_without_a_middleware() -> None:
             with pytest.raises(ConfigurationError, match=r"app\.add_middleware\(RealtimeMiddleware\)"):
                 await http.post(path)
     wrong: Any = routes()
-    with pytest.raises(TypeError, match="found by a Request"):
+    with pytest.raises(TypeError, match="pass a Request"):
         await get_broadcaster(wrong)
 
 

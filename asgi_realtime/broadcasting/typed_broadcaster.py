@@ -1,4 +1,4 @@
-"""Typed faces of a broadcaster: one method per server event, written once, called from coroutines or from threads."""
+"""Typed broadcasters: one method per server event, written once, called from coroutines or from threads."""
 
 from __future__ import annotations
 
@@ -14,33 +14,45 @@ T = TypeVar("T")
 
 
 class TypedBroadcaster:
-    """The base of `MewBroadcaster` and its like.
+    """The base of a broadcaster with one method for each event of a gateway.
 
-    Mark the methods with `sync_too`, and derive the face for threads with nothing in it:
-    `class SyncMewBroadcaster(Blocking, MewBroadcaster)`.
+    The methods are coroutines that send through `self._broadcaster`, and are marked with `sync_too`. A class for
+    threads needs no code of its own, only the two bases in this order, so that type checkers know its methods:
+
+        class NewsBroadcaster(TypedBroadcaster):
+            @property
+            def sync(self) -> SyncNewsBroadcaster:
+                return SyncNewsBroadcaster(self)
+
+            @sync_too
+            async def headline(self, text: str) -> Receipt:
+                return await self._broadcaster.broadcast_to_all("headline", text)
+
+        class SyncNewsBroadcaster(SyncTypedBroadcaster, NewsBroadcaster): ...
     """
 
     def __init__(self, broadcaster: Broadcaster) -> None:
-        """Wrap a broadcaster that is narrowed to the gateway."""
-        self._to = broadcaster
+        """Wrap a broadcaster that is narrowed to the gateway, such as `gateway.broadcaster`."""
+        self._broadcaster = broadcaster
 
 
 class SyncTypedBroadcaster:
-    """Turns a typed face into one for threads: each method waits until the event loop has done the work.
+    """The first base of a typed broadcaster for threads: each method returns when the event loop has done the work.
 
-    Calls from the event loop's own thread would wait for themselves; they raise `RuntimeError`.
+    A call from the event loop's own thread would wait for itself. It raises `RuntimeError`.
     """
 
-    def __init__(self, face: TypedBroadcaster) -> None:
-        self._face: TypedBroadcaster = face._face if isinstance(face, SyncTypedBroadcaster) else face
+    def __init__(self, typed: TypedBroadcaster) -> None:
+        """Wrap the typed broadcaster for coroutines."""
+        self._typed: TypedBroadcaster = typed._typed if isinstance(typed, SyncTypedBroadcaster) else typed
 
     def wait(self, method: Callable[..., Coroutine[Any, Any, T]], *arguments: Any, **options: Any) -> T:
-        """Run a method of the face on the event loop, and wait for the result. See `SyncBroadcaster.run`."""
-        return self._face._to.sync.run(method(self._face, *arguments, **options))
+        """Run a method of the typed broadcaster on the event loop, and return its result. See `SyncBroadcaster.run`."""
+        return self._typed._broadcaster.sync.run(method(self._typed, *arguments, **options))
 
 
 class sync_too(Generic[P, T]):
-    """Marks a coroutine method of a typed face: its sync face has it too, without `await`."""
+    """Marks a coroutine method of a typed broadcaster. The class for threads has it too, without `await`."""
 
     def __init__(self, function: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> None:
         self._function = function

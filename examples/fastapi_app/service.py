@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload
 
 from asgi_realtime import Forbidden, Identity, InvalidMessage, MewBroadcaster
-from asgi_realtime.systems.mew.service import MessageCreate, UserRooms
+from asgi_realtime.systems.mew import MessageCreate, UserRooms
 from examples.fastapi_app import access, models, schemas
 from examples.fastapi_app.access import ChannelAccess, Membership
 from examples.fastapi_app.database import Database, insert_if_absent

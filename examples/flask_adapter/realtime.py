@@ -7,8 +7,7 @@ from collections.abc import Callable
 
 from flask import request
 
-from asgi_realtime import BrokerUnavailable, SyncChatBroadcaster
-from asgi_realtime.wsgi import get_chat_broadcaster
+from asgi_realtime import BrokerUnavailable, SyncChatBroadcaster, get_sync_chat_broadcaster
 
 logger = logging.getLogger(__name__)
 
@@ -18,7 +17,7 @@ def tell(event: Callable[[SyncChatBroadcaster], object]) -> None:
 
     A broker that is down costs the event, not the request: what happened is in the database.
     """
-    chat = get_chat_broadcaster(request.environ)
+    chat = get_sync_chat_broadcaster(request.environ)
     if chat is not None:
         try:
             event(chat)

@@ -30,10 +30,11 @@ from asgi_realtime import (
     Settings,
     SocketIOGateway,
     WebSocketGateway,
+    get_sync_mew_broadcaster,
 )
 from asgi_realtime.cli.commands import main
 from asgi_realtime.socketio import ASGIApp, AsyncServer
-from asgi_realtime.wsgi import get_broadcaster, get_mew_broadcaster
+from asgi_realtime.wsgi import get_broadcaster
 
 SECRET = "a secret for tests that is long enough"
 SETTINGS = Settings(jwt_secret=SECRET)
@@ -175,7 +176,7 @@ class Chat(SocketIOGateway):
         super().__init__("/chat")
 
 
-@pytest.mark.parametrize("name", ["broadcaster", "limits", "parts", "origins", "dialect"])
+@pytest.mark.parametrize("name", ["broadcaster", "limits", "context", "origins", "dialect"])
 @pytest.mark.parametrize("gateway", [SocketIOGateway("/a"), WebSocketGateway("/b"), EventsGateway()])
 def test_what_a_gateway_has_only_once_it_is_mounted(gateway: Any, name: str) -> None:
     with pytest.raises(RuntimeError, match=r"not mounted yet; pass it to RealtimeMiddleware\(gateways=\[\.\.\.\]\)"):
@@ -224,7 +225,7 @@ def test_variables_of_others(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_a_view_passes_its_environment() -> None:
-    for get in (get_broadcaster, get_mew_broadcaster):
+    for get in (get_broadcaster, get_sync_mew_broadcaster):
         assert get({}) is None
         with pytest.raises(TypeError, match=r"request\.environ"):
             get(untyped(object()))

@@ -27,7 +27,7 @@ from asgi_realtime import (
     Settings,
 )
 from asgi_realtime.auth.create_token import create_token
-from asgi_realtime.systems.jobs.service import JobsService
+from asgi_realtime.systems.jobs import JobsService
 from asgi_realtime.testing import ConnectionRefused, RealtimeTestClient
 
 SHARED = "a token that clients share"

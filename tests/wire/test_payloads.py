@@ -23,7 +23,7 @@ from asgi_realtime import (
 )
 from asgi_realtime.auth.create_token import create_token
 from asgi_realtime.socketio import SocketIOServer
-from asgi_realtime.systems.events.broadcaster import EventsBroadcaster
+from asgi_realtime.systems.events import EventsBroadcaster
 from asgi_realtime.testing import RealtimeTestClient
 from tests.payloads.test_plain_values import MODELS, PLAIN, Money, Named, Upload
 from tests.payloads.test_validation import KINDS

@@ -50,13 +50,15 @@ class ChatBroadcaster(TypedBroadcaster):
         # The length keeps a user's id and a message's apart, whatever characters they are of.
         key = f"message {len(message.from_id)} {message.from_id} {message.id}"
         if owed is not None:
-            return await self._to.broadcast_to_users(
+            return await self._broadcaster.broadcast_to_users(
                 id_texts(owed, "owed"), "message", message, except_=except_, key=key
             )
         if message.chat_type == "group":
-            return await self._to.broadcast_to_room(message.to_id, "message", message, except_=except_, key=key)
+            return await self._broadcaster.broadcast_to_room(
+                message.to_id, "message", message, except_=except_, key=key
+            )
         sides = (message.to_id, message.from_id)
-        return await self._to.broadcast_to_users(sides, "message", message, except_=except_, key=key)
+        return await self._broadcaster.broadcast_to_users(sides, "message", message, except_=except_, key=key)
 
     @sync_too
     async def message_revoked(self, message_id: Id, *, from_id: Id, to_id: Id, chat_type: ChatType) -> Receipt:
@@ -65,14 +67,14 @@ class ChatBroadcaster(TypedBroadcaster):
             id_text(message_id, "message_id"), id_text(from_id, "from_id"), id_text(to_id, "to_id"), chat_type
         )
         if chat_type == "group":
-            return await self._to.broadcast_to_room(event.to_id, "message_revoked", event)
-        return await self._to.broadcast_to_users((event.to_id, event.from_id), "message_revoked", event)
+            return await self._broadcaster.broadcast_to_room(event.to_id, "message_revoked", event)
+        return await self._broadcaster.broadcast_to_users((event.to_id, event.from_id), "message_revoked", event)
 
     @sync_too
     async def kick(self, user_id: Id, reason: str = OTHER_DEVICE) -> None:
         """`kick` to every connection of a user, which are then closed."""
-        await self._to.broadcast_to_user(user_id, "kick", Kick(reason))
-        await self._to.disconnect_user(user_id, code=1008, reason="kicked", gateway=self._to.gateway)
+        await self._broadcaster.broadcast_to_user(user_id, "kick", Kick(reason))
+        await self._broadcaster.disconnect_user(user_id, code=1008, reason="kicked", gateway=self._broadcaster.gateway)
 
     @sync_too
     async def friend_request(
@@ -80,19 +82,19 @@ class ChatBroadcaster(TypedBroadcaster):
     ) -> Receipt:
         """`friend_request` to the user who is asked. `create_time` is in milliseconds since the epoch."""
         event = FriendRequest(id_text(request_id, "request_id"), id_text(from_id, "from_id"), from_name, create_time)
-        return await self._to.broadcast_to_user(user_id, "friend_request", event)
+        return await self._broadcaster.broadcast_to_user(user_id, "friend_request", event)
 
     @sync_too
     async def friend_accepted(self, user_id: Id, *, friend_id: Id, friend_name: str) -> Receipt:
         """`friend_accepted` to the user who had asked: `friend_id` said yes."""
-        return await self._to.broadcast_to_user(
+        return await self._broadcaster.broadcast_to_user(
             user_id, "friend_accepted", FriendAccepted(id_text(friend_id, "friend_id"), friend_name)
         )
 
     @sync_too
     async def group_invite(self, user_id: Id, *, group_id: Id, group_name: str, inviter_name: str) -> Receipt:
         """`group_invite` to the invitee."""
-        return await self._to.broadcast_to_user(
+        return await self._broadcaster.broadcast_to_user(
             user_id, "group_invite", GroupInvite(id_text(group_id, "group_id"), group_name, inviter_name)
         )
 
@@ -100,49 +102,51 @@ class ChatBroadcaster(TypedBroadcaster):
     async def group_member_join(self, group_id: Id, user_id: Id) -> None:
         """A new member: hears the group from now on. There is no event of it."""
         group, user = _ids(group_id, user_id)
-        await self._to.add_user_to_room(user, group)
+        await self._broadcaster.add_user_to_room(user, group)
 
     @sync_too
     async def group_member_quit(self, group_id: Id, user_id: Id) -> Receipt:
         """`group_member_quit` to those who remain: who quits is out first."""
         group, user = _ids(group_id, user_id)
-        await self._to.remove_user_from_room(user, group)
-        return await self._to.broadcast_to_room(group, "group_member_quit", GroupMember(group, user))
+        await self._broadcaster.remove_user_from_room(user, group)
+        return await self._broadcaster.broadcast_to_room(group, "group_member_quit", GroupMember(group, user))
 
     @sync_too
     async def group_member_kick(self, group_id: Id, user_id: Id) -> Receipt:
         """`group_member_kick` to the user put out, who is out first; `group_member_quit` to those who remain."""
         group, user = _ids(group_id, user_id)
-        await self._to.remove_user_from_room(user, group)
-        receipt = await self._to.broadcast_to_user(user, "group_member_kick", GroupMemberKick(group, user))
-        await self._to.broadcast_to_room(group, "group_member_quit", GroupMember(group, user))
+        await self._broadcaster.remove_user_from_room(user, group)
+        receipt = await self._broadcaster.broadcast_to_user(user, "group_member_kick", GroupMemberKick(group, user))
+        await self._broadcaster.broadcast_to_room(group, "group_member_quit", GroupMember(group, user))
         return receipt
 
     @sync_too
     async def group_dissolved(self, group_id: Id) -> Receipt:
         """`group_dissolved` to the group, which is then emptied."""
         group = id_text(group_id, "group_id")
-        receipt = await self._to.broadcast_to_room(group, "group_dissolved", GroupDissolved(group))
-        await self._to.close_room(group)
+        receipt = await self._broadcaster.broadcast_to_room(group, "group_dissolved", GroupDissolved(group))
+        await self._broadcaster.close_room(group)
         return receipt
 
     @sync_too
     async def group_transfer(self, group_id: Id, new_owner_id: Id) -> Receipt:
         """`group_transfer` to the group."""
         event = GroupTransfer(id_text(group_id, "group_id"), id_text(new_owner_id, "new_owner_id"))
-        return await self._to.broadcast_to_room(event.group_id, "group_transfer", event)
+        return await self._broadcaster.broadcast_to_room(event.group_id, "group_transfer", event)
 
     @sync_too
     async def group_member_mute(self, group_id: Id, user_id: Id, *, muted: bool) -> Receipt:
         """`group_member_mute` to the group."""
         group, user = _ids(group_id, user_id)
-        return await self._to.broadcast_to_room(group, "group_member_mute", GroupMemberMute(group, user, muted))
+        return await self._broadcaster.broadcast_to_room(
+            group, "group_member_mute", GroupMemberMute(group, user, muted)
+        )
 
     @sync_too
     async def group_announcement(self, group_id: Id, announcement: str) -> Receipt:
         """`group_announcement` to the group."""
         event = GroupAnnouncement(id_text(group_id, "group_id"), announcement)
-        return await self._to.broadcast_to_room(event.group_id, "group_announcement", event)
+        return await self._broadcaster.broadcast_to_room(event.group_id, "group_announcement", event)
 
 
 class SyncChatBroadcaster(SyncTypedBroadcaster, ChatBroadcaster):

@@ -49,7 +49,7 @@ class JobsBroadcaster(TypedBroadcaster):
             completed_stages=tuple(completed_stages),
             timestamp=written(timestamp),
         )
-        return await self._to.broadcast_to_room(event.job_id, "job_status", event, key=key)
+        return await self._broadcaster.broadcast_to_room(event.job_id, "job_status", event, key=key)
 
     @sync_too
     async def stage_completed(
@@ -65,7 +65,7 @@ class JobsBroadcaster(TypedBroadcaster):
         event = StageCompleted(
             job_id=id_text(job_id, "job_id"), stage=stage, next_stage=next_stage, timestamp=written(timestamp)
         )
-        return await self._to.broadcast_to_room(event.job_id, "stage_completed", event, key=key)
+        return await self._broadcaster.broadcast_to_room(event.job_id, "stage_completed", event, key=key)
 
     @sync_too
     async def error(
@@ -79,7 +79,7 @@ class JobsBroadcaster(TypedBroadcaster):
     ) -> Receipt:
         """`job_error`; `stage` None: it failed in none. Options as in `status`."""
         event = JobError(job_id=id_text(job_id, "job_id"), error=error, stage=stage, timestamp=written(timestamp))
-        return await self._to.broadcast_to_room(event.job_id, "job_error", event, key=key)
+        return await self._broadcaster.broadcast_to_room(event.job_id, "job_error", event, key=key)
 
 
 class SyncJobsBroadcaster(SyncTypedBroadcaster, JobsBroadcaster):

@@ -64,8 +64,8 @@ class MewBroadcaster(TypedBroadcaster):
     async def _message(self, event: str, channel_id: Id, message: Any, recipients: Collection[Id] | None) -> Receipt:
         # A DM's users are in the DM's room and in their personal rooms: one of the two, or it comes twice.
         if recipients is not None:
-            return await self._to.broadcast_to_users(id_texts(recipients, "recipients"), event, message)
-        return await self._to.broadcast_to_room(id_text(channel_id, "channel_id"), event, message)
+            return await self._broadcaster.broadcast_to_users(id_texts(recipients, "recipients"), event, message)
+        return await self._broadcaster.broadcast_to_room(id_text(channel_id, "channel_id"), event, message)
 
     @sync_too
     async def channel_update(self, server_id: Id, channel: Any) -> Receipt:
@@ -76,8 +76,8 @@ class MewBroadcaster(TypedBroadcaster):
     async def channel_delete(self, server_id: Id, channel_id: Id) -> Receipt:
         """`CHANNEL_DELETE` to the server. The channel's room is emptied."""
         channel, server = id_text(channel_id, "channel_id"), id_text(server_id, "server_id")
-        await self._to.close_room(channel)
-        return await self._to.broadcast_to_room(server, "CHANNEL_DELETE", ChannelDelete(channel, server))
+        await self._broadcaster.close_room(channel)
+        return await self._broadcaster.broadcast_to_room(server, "CHANNEL_DELETE", ChannelDelete(channel, server))
 
     @sync_too
     async def category_update(self, server_id: Id, category: Any) -> Receipt:
@@ -111,8 +111,8 @@ class MewBroadcaster(TypedBroadcaster):
         """`DM_CHANNEL_CREATE` to those concerned, who enter the channel's room. `channel` carries `recipients`."""
         users, room = id_texts(recipients, "recipients"), id_text(channel_id, "channel_id")
         for user in users:
-            await self._to.add_user_to_room(user, room)
-        return await self._to.broadcast_to_users(users, "DM_CHANNEL_CREATE", channel)
+            await self._broadcaster.add_user_to_room(user, room)
+        return await self._broadcaster.broadcast_to_users(users, "DM_CHANNEL_CREATE", channel)
 
     @sync_too
     async def server_update(self, server_id: Id, server: Any) -> Receipt:
@@ -123,16 +123,16 @@ class MewBroadcaster(TypedBroadcaster):
     async def server_delete(self, server_id: Id) -> Receipt:
         """`SERVER_DELETE` to the server, whose room and channels' rooms are then emptied."""
         server = id_text(server_id, "server_id")
-        receipt = await self._to.broadcast_to_room(server, "SERVER_DELETE", ServerReference(server))
-        await self._to.close_room(server)
+        receipt = await self._broadcaster.broadcast_to_room(server, "SERVER_DELETE", ServerReference(server))
+        await self._broadcaster.close_room(server)
         return receipt
 
     @sync_too
     async def server_kick(self, server_id: Id, user_id: Id) -> Receipt:
         """`SERVER_KICK` to the kicked user alone, who is out of the rooms first; `MEMBER_LEAVE` to those who remain."""
         server, user = id_text(server_id, "server_id"), id_text(user_id, "user_id")
-        await self._to.remove_user_from_room(user, server)
-        receipt = await self._to.broadcast_to_user(user, "SERVER_KICK", ServerReference(server))
+        await self._broadcaster.remove_user_from_room(user, server)
+        receipt = await self._broadcaster.broadcast_to_user(user, "SERVER_KICK", ServerReference(server))
         await self.member_leave(server, user)
         return receipt
 
@@ -140,16 +140,16 @@ class MewBroadcaster(TypedBroadcaster):
     async def member_join(self, server_id: Id, user_id: Id) -> Receipt:
         """`MEMBER_JOIN` to the server, the new member included, who enters the rooms first."""
         server, user = id_text(server_id, "server_id"), id_text(user_id, "user_id")
-        await self._to.add_user_to_room(user, server)
-        await self._to.refresh_rooms(user)
-        return await self._to.broadcast_to_room(server, "MEMBER_JOIN", ServerMember(server, user))
+        await self._broadcaster.add_user_to_room(user, server)
+        await self._broadcaster.refresh_rooms(user)
+        return await self._broadcaster.broadcast_to_room(server, "MEMBER_JOIN", ServerMember(server, user))
 
     @sync_too
     async def member_leave(self, server_id: Id, user_id: Id) -> Receipt:
         """`MEMBER_LEAVE` to those who remain: who leaves is out of the rooms first."""
         server, user = id_text(server_id, "server_id"), id_text(user_id, "user_id")
-        await self._to.remove_user_from_room(user, server)
-        return await self._to.broadcast_to_room(server, "MEMBER_LEAVE", ServerMember(server, user))
+        await self._broadcaster.remove_user_from_room(user, server)
+        return await self._broadcaster.broadcast_to_room(server, "MEMBER_LEAVE", ServerMember(server, user))
 
     @sync_too
     async def permissions_update(
@@ -167,20 +167,22 @@ class MewBroadcaster(TypedBroadcaster):
             user_id=UNSET if user is None else user,
         )
         if user is None:
-            await self._to.refresh_members(server)
-            return await self._to.broadcast_to_room(server, "PERMISSIONS_UPDATE", event)
-        await self._to.refresh_rooms(user)
-        return await self._to.broadcast_to_user(user, "PERMISSIONS_UPDATE", event)
+            await self._broadcaster.refresh_members(server)
+            return await self._broadcaster.broadcast_to_room(server, "PERMISSIONS_UPDATE", event)
+        await self._broadcaster.refresh_rooms(user)
+        return await self._broadcaster.broadcast_to_user(user, "PERMISSIONS_UPDATE", event)
 
     @sync_too
     async def system_bot_config_update(self, service_type: Id, bot_id: Id) -> Receipt:
         """`SYSTEM_BOT_CONFIG_UPDATE` to the services of that type, on Infra."""
         service, bot = id_text(service_type, "service_type"), id_text(bot_id, "bot_id")
         event = BotConfigUpdate(service, bot)
-        return await self._to.broadcast_to_room(service, "SYSTEM_BOT_CONFIG_UPDATE", event, gateway=self._infra)
+        return await self._broadcaster.broadcast_to_room(
+            service, "SYSTEM_BOT_CONFIG_UPDATE", event, gateway=self._infra
+        )
 
     async def _to_server(self, server_id: Id, event: str, data: Any) -> Receipt:
-        return await self._to.broadcast_to_room(id_text(server_id, "server_id"), event, data)
+        return await self._broadcaster.broadcast_to_room(id_text(server_id, "server_id"), event, data)
 
 
 class SyncMewBroadcaster(SyncTypedBroadcaster, MewBroadcaster):

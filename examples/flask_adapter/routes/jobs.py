@@ -8,8 +8,8 @@ import msgspec
 from flask import Blueprint, abort, current_app, request
 from flask.typing import ResponseReturnValue
 
+from asgi_realtime import get_sync_jobs_broadcaster
 from asgi_realtime.payloads.plain_values import to_builtins
-from asgi_realtime.wsgi import get_jobs_broadcaster
 from examples.flask_adapter.models import Job
 from examples.flask_adapter.requests import DEMO_USER, body, database, user_or_demo
 from examples.flask_adapter.services import status_of
@@ -38,7 +38,7 @@ def submit() -> ResponseReturnValue:
         session.add(job)
     workflow: Workflow = current_app.extensions["workflow"]
     # Kept by the thread: there is no request any more when it sends.
-    if not workflow.start(job, get_jobs_broadcaster(request.environ)):
+    if not workflow.start(job, get_sync_jobs_broadcaster(request.environ)):
         with database().session.begin() as session:
             session.delete(session.get_one(Job, job.id))
         abort(503, "too many jobs are running")

@@ -23,7 +23,7 @@ export interface Success {
 }
 
 /** What an acknowledgement says when the server refuses. */
-export interface Refused {
+export interface Rejection {
   readonly success: false;
   readonly code: string;
   readonly message: string;
@@ -40,5 +40,5 @@ export interface ServerToClientEvents {
 /** What a client sends. */
 export interface ClientToServerEvents {
   /** Replace the token of a live connection by one of the same user (PROTOCOLS.md, "Additions"). */
-  "auth/refresh": (payload: NewToken, acknowledge: (answer: Success | Refused) => void) => void;
+  "auth/refresh": (payload: NewToken, acknowledge: (answer: Success | Rejection) => void) => void;
 }

@@ -70,7 +70,7 @@ export interface Success {
 }
 
 /** What an acknowledgement says when the server refuses. */
-export interface Refused {
+export interface Rejection {
   readonly success: false;
   readonly code: string;
   readonly message: string;
@@ -141,7 +141,7 @@ export interface ServerToClientEvents<Host extends HostTypes = HostTypes> {
 /** What a client sends. */
 export interface ClientToServerEvents {
   /** Replace the token of a live connection by one of the same user (PROTOCOLS.md, "Additions"). */
-  "auth/refresh": (payload: NewToken, acknowledge: (answer: Success | Refused) => void) => void;
+  "auth/refresh": (payload: NewToken, acknowledge: (answer: Success | Rejection) => void) => void;
   /** Hand the message to the host. The result arrives as `MESSAGE_CREATE`. */
   "message/create": (payload: MessageCreate) => void;
 }

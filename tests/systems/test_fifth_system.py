@@ -1,0 +1,118 @@
+"""A fifth system needs no change of the package: Polls (tests/support/polls), with clients, routes, views and types."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any, assert_type
+
+import httpx
+import pytest
+from a2wsgi import WSGIMiddleware
+from fastapi import Depends, FastAPI
+from flask import Flask, request
+
+from asgi_realtime import ConfigurationError, EventsGateway, Identity, RealtimeMiddleware, Receipt, Settings
+from asgi_realtime.auth.create_token import create_token
+from tests.support import polls
+from tests.support.paths import ROOT
+from tests.support.polls import (
+    PollsBroadcaster,
+    PollsGateway,
+    get_polls_broadcaster,
+    get_sync_polls_broadcaster,
+)
+from tests.support.python_client import PythonClient
+from tests.support.servers import IMPLEMENTATIONS, Implementation, Serve
+
+SETTINGS = Settings(jwt_secret="a secret for tests that is long enough")
+
+
+class Votes:
+    """The host's side: votes in memory."""
+
+    def __init__(self) -> None:
+        self.votes: Counter[str] = Counter()
+
+    async def count(self, identity: Identity, poll_id: str, choice: str) -> dict[str, int]:
+        self.votes[choice] += 1
+        return dict(self.votes)
+
+
+def wsgi(app: Any) -> Any:
+    """The ASGI app of a WSGI app. Each library has its own types of scopes and environments."""
+    return WSGIMiddleware(app)
+
+
+def make_app() -> FastAPI:
+    """FastAPI with a Flask app below `/flask`, both with Polls' broadcaster."""
+    app, flask = FastAPI(), Flask(__name__)
+
+    @app.post("/result")
+    async def result(broadcaster: Annotated[PollsBroadcaster, Depends(get_polls_broadcaster)]) -> int:
+        receipt = await broadcaster.result("tea", {"green": 10})
+        assert_type(receipt, Receipt)
+        return receipt.delivered_locally
+
+    @flask.post("/close")
+    def close() -> dict[str, int | None]:
+        broadcaster = get_sync_polls_broadcaster(request.environ)
+        if broadcaster is None:
+            return {"told": None}
+        receipt = broadcaster.closed("tea")
+        assert_type(receipt, Receipt)
+        return {"told": receipt.delivered_locally}
+
+    app.mount("/flask", wsgi(flask))
+    assert flask.test_client().post("/close").json == {"told": None}, "a view without a gateway"
+    return app
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+async def test_clients_routes_and_views_use_it(serve: Serve, implementation: Implementation) -> None:
+    app = RealtimeMiddleware(make_app(), gateways=[EventsGateway(), PollsGateway(service=Votes())], settings=SETTINGS)
+    server = await serve(app, implementation)
+    ann, bob = PythonClient(), PythonClient()
+    try:
+        for client, name in ((ann, "ann"), (bob, "bob")):
+            await client.connect(server.url, "/polls", auth={"token": create_token(name, SETTINGS)})
+            await client.call("poll:follow", {"pollId": "tea"})
+        assert await ann.call("poll:vote", {"pollId": "tea", "choice": "green"}) == [
+            {"pollId": "tea", "votes": {"green": 1}}
+        ]
+        async with httpx.AsyncClient(base_url=server.url) as http:
+            assert (await http.post("/result")).json() == 2
+            assert (await http.post("/flask/close")).json() == {"told": 2}
+            assert (await http.post("/result")).json() == 0, "the poll is closed"
+        for client in (ann, bob):
+            assert (await client.expect("poll:result")).data == {"pollId": "tea", "votes": {"green": 1}}
+            assert (await client.expect("poll:result")).data == {"pollId": "tea", "votes": {"green": 10}}
+            assert (await client.expect("poll:closed")).data == {"pollId": "tea"}
+    finally:
+        await ann.disconnect()
+        await bob.disconnect()
+
+
+async def test_a_request_names_what_is_missing() -> None:
+    others = RealtimeMiddleware(make_app(), gateways=[EventsGateway()], settings=SETTINGS)
+    async with others.realtime:
+        for app, message in ((make_app(), "did not come through RealtimeMiddleware"), (others, "no PollsGateway")):
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app") as http:
+                with pytest.raises(ConfigurationError, match=message):
+                    await http.post("/result")
+
+
+def test_the_command_makes_its_types(tmp_path: Path) -> None:
+    shutil.copytree(Path(polls.__file__).parent, tmp_path / "polls")
+    command = [sys.executable, "-m", "asgi_realtime", "types", "polls:PollsGateway", "--output", "types"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "types" / "polls.ts").read_text(encoding="utf-8")
+    assert '  "poll:result": (payload: Result) => void;\n' in text
+    assert '  "poll:vote": (payload: Vote, acknowledge: (answer: Result | ' in text
+    assert "  readonly votes: Readonly<Record<string, number>>;\n" in text
