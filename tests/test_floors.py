@@ -98,6 +98,14 @@ def test_these_know_nothing_of_each_other(user: str, used: str) -> None:
     assert not {other for module in users for other in IMPORTS[module] if f"{other}.".startswith(f"{used}.")}
 
 
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_only_the_package_itself_names_a_system(module: str) -> None:
+    """A system is `systems.<name>`. It knows no other system, and nothing else knows it."""
+    own = ".".join(module.split(".")[:2]) if top(module) == "systems" else module
+    named = {".".join(other.split(".")[:2]) for other in IMPORTS[module] if other.startswith("systems.")}
+    assert module == "" or named <= {own}
+
+
 def test_imports_make_no_circle() -> None:
     known = {frozenset(circle) for circle in CYCLES}
     graph = {

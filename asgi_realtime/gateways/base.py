@@ -24,7 +24,7 @@ from asgi_realtime.errors import ConfigurationError, Disconnect, Forbidden, Refu
 from asgi_realtime.gateways.context import GatewayContext
 from asgi_realtime.gateways.dispatcher import Dispatcher, ends_this_task
 from asgi_realtime.gateways.expiry import Expiry
-from asgi_realtime.gateways.replies import Complaint, Rejection
+from asgi_realtime.gateways.replies import ErrorMessage, Failure
 from asgi_realtime.gateways.reserved_names import check_names
 from asgi_realtime.handlers.event_declarations import EventDeclaration, check_payloads, down
 from asgi_realtime.handlers.event_handlers import check_event
@@ -70,13 +70,13 @@ class Gateway(Dispatcher):
     """The base of `SocketIOGateway` and `WebSocketGateway`."""
 
     events: ClassVar[Sequence[EventDeclaration]] = (
-        down("error", Complaint, to="the client whose event was refused, unless an acknowledgement says it"),
+        down("error", ErrorMessage, to="the client whose event was refused, unless an acknowledgement says it"),
     )
     """What the gateway sends, and what no handler's signature describes. Subclasses add theirs."""
     omitted: ClassVar[Collection[str]] = ()
     """Inherited events that it does not send."""
-    refusal: ClassVar[Any] = Rejection
-    """What an acknowledgement looks like when the server refuses."""
+    failure: ClassVar[Any] = Failure
+    """The type of an acknowledgement when an event was refused or failed, for client types."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Refuse a subclass that replaces what the gateway needs, or has coroutines where plain functions belong."""

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from asgi_realtime.broadcasting.broadcaster import Broadcaster
 from asgi_realtime.connection.connection import Connection
 from asgi_realtime.errors import Disconnect, InvalidMessage, RateLimited, Refusal
-from asgi_realtime.gateways.replies import Complaint, Rejection
+from asgi_realtime.gateways.replies import ErrorMessage, Failure
 from asgi_realtime.handlers.event_handlers import BoundHandler, beginning, declared
 from asgi_realtime.handlers.event_rates import EventRates
 from asgi_realtime.handlers.sync_connection import sync_faces
@@ -119,9 +119,9 @@ class Dispatcher:
     ) -> None:
         """Tell a client no: by its acknowledgement where it waits for one, else by the event `error`."""
         if acknowledge is not None:
-            acknowledge([Rejection(code=refusal.reply_code, message=refusal.message)])
+            acknowledge([Failure(code=refusal.reply_code, message=refusal.message)])
         else:
-            self.push_event(connection, "error", Complaint(refusal.reply_code, refusal.message))
+            self.push_event(connection, "error", ErrorMessage(refusal.reply_code, refusal.message))
 
     def push_event(self, connection: Connection, event: str, data: Any) -> None:
         """Send an event to one client from code that cannot wait."""

@@ -1,4 +1,4 @@
-"""The payloads that gateways of every system have in common: a new token, and the server's yes and no."""
+"""Payloads that gateways have in common: a new token, acknowledgements of success and failure, an error."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ import msgspec
 
 
 class NewToken(TypedDict):
-    """What a client sends to replace its token."""
+    """The token that replaces a client's token."""
 
     token: str
 
 
 class Success(msgspec.Struct, frozen=True, kw_only=True):
-    """What an acknowledgement says when there is nothing else to say."""
+    """An acknowledgement: the event was handled."""
 
     success: Literal[True] = True
 
 
-class Rejection(msgspec.Struct, frozen=True, kw_only=True):
-    """What an acknowledgement says when the server refuses."""
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """An acknowledgement: the event was refused or failed. `message` is for people, `code` for programs."""
 
     success: Literal[False] = False
     code: str
     message: str
 
 
-class Complaint(msgspec.Struct, frozen=True):
-    """Why something a client sent was refused. The message is for people, the code for programs."""
+class ErrorMessage(msgspec.Struct, frozen=True):
+    """Why an event of the client was refused or failed. `message` is for people, `code` for programs."""
 
     code: str
     message: str

@@ -17,7 +17,7 @@ OVERRIDABLE = frozenset(
         *("send_refusal", "accepted_frame", "rejected_frame", "early_frame", "pong_frame", "error_frame"),
         *("close_code", "has_credential"),
         # Declarations
-        *("events", "omitted", "refusal", "wire"),
+        *("events", "omitted", "failure", "wire"),
     }
 )
 """What a subclass may define under a name of the gateway's own, as long as it is no event handler."""

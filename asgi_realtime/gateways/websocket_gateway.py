@@ -27,7 +27,7 @@ from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.gateways.context import GatewayContext
 from asgi_realtime.gateways.dispatcher import Acknowledge
 from asgi_realtime.gateways.names import check_name
-from asgi_realtime.gateways.replies import Complaint, NewToken
+from asgi_realtime.gateways.replies import ErrorMessage, NewToken
 from asgi_realtime.handlers.event_declarations import EventDeclaration, down, up
 from asgi_realtime.handlers.event_handlers import on
 from asgi_realtime.limits import Limits
@@ -177,7 +177,7 @@ class WebSocketGateway(Gateway):
 
     def error_frame(self, refusal: Refusal, sent: Json) -> Frame:
         """How a client is told no, or that something failed. `sent` is the payload it is about, if it could be read."""
-        return self.wire.event_args("error", [Complaint(refusal.reply_code, refusal.message)])
+        return self.wire.event_args("error", [ErrorMessage(refusal.reply_code, refusal.message)])
 
     def close_code(self, refusal: Refusal) -> int:
         """The close code after `rejected_frame`, or after the `error` that answers a hostile frame.

@@ -5,12 +5,16 @@ from __future__ import annotations
 import functools
 import inspect
 import types
-from collections.abc import Callable, Container, Coroutine, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Awaitable, Callable, Container, Coroutine, Sequence
+from typing import Any, TypeAlias, TypeVar
 
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.runtime.host_threads import run_in_thread
 
+T = TypeVar("T")
+
+MaybeAwaitable: TypeAlias = Awaitable[T] | T
+"""What a function of the host returns: it is a coroutine function, or a plain function that runs in a thread."""
 HostCall: TypeAlias = Callable[..., Coroutine[Any, Any, Any]]
 """Calls a function of the host, whichever kind it is. Made once, by `host_call`."""
 _PACKAGE = f"{__name__.partition('.')[0]}."

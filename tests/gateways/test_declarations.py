@@ -22,10 +22,11 @@ from asgi_realtime import (
     SocketIOGateway,
     on,
 )
+from asgi_realtime.gateways import replies
 from asgi_realtime.gateways.declarations import declarations
-from asgi_realtime.gateways.replies import Complaint, NewToken, Success
+from asgi_realtime.gateways.replies import NewToken, Success
 from asgi_realtime.handlers.event_declarations import EventDeclaration, down, up
-from asgi_realtime.systems.mew.events import FailedMessage, Message, PermissionsUpdate
+from asgi_realtime.systems.mew.events import ErrorMessage, Message, PermissionsUpdate
 
 SETTINGS = Settings(jwt_secret="a secret for tests that is long enough")
 
@@ -71,8 +72,8 @@ def test_handlers_declare_what_clients_send() -> None:
 
 def test_what_is_inherited_comes_last_and_is_declared_anew_by_name() -> None:
     assert [event.name for event in declarations(BoardGateway) if event.direction == "down"] == ["drawn", "error"]
-    assert by_name(BoardGateway, "down")["error"].payload is Complaint
-    assert by_name(MewGateway, "down")["error"].payload is FailedMessage
+    assert by_name(BoardGateway, "down")["error"].payload is replies.ErrorMessage
+    assert by_name(MewGateway, "down")["error"].payload is ErrorMessage
 
 
 def test_an_instance_knows_the_handlers_it_was_given() -> None:

@@ -230,7 +230,7 @@ def named(base: type, name: str, member: Any = None) -> type:
 @pytest.mark.parametrize("base", [*SOCKETIO, *JSON])
 def test_every_reserved_name_is_refused_for_a_handler_when_the_class_is_made(base: type) -> None:
     names = [*reserved_names(base), *(name for name in OVERRIDABLE if hasattr(base, name))]
-    assert {"open", "closed", "receive", "bind", "limits", "parts", "name", "broadcaster"} <= set(names)
+    assert {"open", "closed", "receive", "bind", "limits", "context", "name", "broadcaster"} <= set(names)
     for name in names:
         with pytest.raises(ConfigurationError, match=f"'{name}' would replace a part of the gateway") as raised:
             named(base, name)
@@ -321,7 +321,7 @@ def test_a_hook_that_is_misspelt_or_of_another_library_is_refused() -> None:
             named(SocketIOGateway, name, lambda self, connection: None)
 
 
-@pytest.mark.parametrize("name", ["name", "limits", "parts", "broadcaster", "dialect", "origins", "functions"])
+@pytest.mark.parametrize("name", ["name", "limits", "context", "broadcaster", "dialect", "origins", "functions"])
 def test_an_attribute_set_on_an_instance_replaces_nothing(name: str) -> None:
     class Careless(SocketIOGateway):
         def __init__(self) -> None:

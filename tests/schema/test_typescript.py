@@ -286,7 +286,7 @@ def test_a_gateway_of_models() -> None:
     text = typescript(ModelGateway)
     assert "  paid: (payload: Money) => void;\n" in text
     assert "  grown: (payload: readonly Tree[]) => void;\n" in text
-    assert "(argument1: string, argument2: Text | Image, acknowledge: (answer: Tree | Refused) => void) => void" in text
+    assert "(argument1: string, argument2: Text | Image, acknowledge: (answer: Tree | Failure) => void) => void" in text
     assert "  say: (payload: string) => void;\n" in text
 
 
@@ -318,7 +318,7 @@ def test_socket_io() -> None:
     assert '  /** To the board. */\n  drawn: (payload: "red" | "blue") => void;\n' in text
     assert '  "board/clear": () => void;\n' in text
     assert "  /** Draw with a colour. *\\/ ends no comment. */\n" in text
-    assert '  draw: (payload: "red" | "blue", acknowledge: (answer: number | Refused) => void) => void;\n' in text
+    assert '  draw: (payload: "red" | "blue", acknowledge: (answer: number | Failure) => void) => void;\n' in text
     assert "  move: (argument1: number, argument2: number) => void;\n" in text
     assert "HostTypes" not in text
 

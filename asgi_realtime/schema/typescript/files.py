@@ -45,7 +45,7 @@ def typescript(gateway: AnyGateway) -> str:
         known = set(interfaces.host_types)
         interfaces.host_types.clear()
         chosen = [event for event in events if event.direction == direction]
-        lines = _frames(chosen, interfaces) if frames else _events(chosen, interfaces, kind.refusal)
+        lines = _frames(chosen, interfaces) if frames else _events(chosen, interfaces, kind.failure)
         generic = _GENERIC if interfaces.host_types else ""
         interfaces.host_types |= known
         name, text = of_frames if frames else of_events
@@ -67,7 +67,7 @@ def _host_types(names: set[str]) -> list[str]:
     return [*comment(what), "export interface HostTypes {", *(f"  {name}: unknown;" for name in sorted(names)), "}", ""]
 
 
-def _events(events: Sequence[EventDeclaration], interfaces: Interfaces, refusal: Any) -> list[str]:
+def _events(events: Sequence[EventDeclaration], interfaces: Interfaces, failure: Any) -> list[str]:
     lines = []
     for event in events:
         taken = [
@@ -76,7 +76,7 @@ def _events(events: Sequence[EventDeclaration], interfaces: Interfaces, refusal:
         ]
         if event.acknowledgement is not None:
             # Required, because socket.io-client's emitWithAck finds the answer's type in it.
-            answers = [interfaces.type_of(answer, "down") for answer in (event.acknowledgement, refusal)]
+            answers = [interfaces.type_of(answer, "down") for answer in (event.acknowledgement, failure)]
             taken.append(f"acknowledge: (answer: {' | '.join(dict.fromkeys(answers))}) => void")
         lines += comment(_target(event), indent="  ")
         name = event.name if event.name.isidentifier() and event.name.isascii() else f'"{event.name}"'

@@ -84,7 +84,7 @@ class MessageAck(msgspec.Struct, frozen=True):
     status: Literal["success"] = "success"
 
 
-class ChatError(msgspec.Struct, frozen=True, rename="camel"):
+class ErrorMessage(msgspec.Struct, frozen=True, rename="camel"):
     """What went wrong, for people; and with which message, where it was one."""
 
     message: str
@@ -177,7 +177,7 @@ _GROUP = "the group"
 CHAT_EVENTS = (
     down("message", ChatMessage, to="`toId` and the sender's other devices; the group but the sending connection"),
     down("ack", MessageAck, to="the sender, once the message is saved"),
-    down("error", ChatError, to="the client concerned"),
+    down("error", ErrorMessage, to="the client concerned"),
     down("kick", Kick, to="a connection that is closed, because its user came in on another device, say"),
     down("friend_request", FriendRequest, to="the receiver"),
     down("friend_accepted", FriendAccepted, to="the requester"),

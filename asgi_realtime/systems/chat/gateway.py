@@ -26,8 +26,8 @@ from asgi_realtime.systems.chat.broadcaster import OTHER_DEVICE, ChatBroadcaster
 from asgi_realtime.systems.chat.deliveries import Deliveries
 from asgi_realtime.systems.chat.events import (
     CHAT_EVENTS,
-    ChatError,
     ChatMessage,
+    ErrorMessage,
     Kick,
     MessageAck,
     NewChatMessage,
@@ -237,7 +237,7 @@ class ChatGateway(WebSocketGateway):
         message_id: Json = sent.get("id") if isinstance(sent, dict) else None
         text = _TEXTS.get(refusal.reply_code, refusal.message)
         about: str | UnsetType = message_id if _is_id(message_id) else UNSET
-        return self.wire.event_args("error", [ChatError(text, about)])
+        return self.wire.event_args("error", [ErrorMessage(text, about)])
 
     # Messages from before a client came
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Collection, Sequence
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Collection, Iterable, Sequence
+from typing import Protocol
 
 import msgspec
 
 from asgi_realtime.errors import Refusal
+from asgi_realtime.runtime.host_calls import MaybeAwaitable
 from asgi_realtime.systems.chat.events import ChatMessage
 from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.ids import Id, ids_from_host
-
-Awaited: TypeAlias = Awaitable[Any] | Any
-"""A service's methods may be async, or sync; sync ones run in a thread."""
 
 
 class SavedMessage(msgspec.Struct, frozen=True):
@@ -49,27 +47,27 @@ class ChatService(Protocol):
     client is to read; whatever else is raised the client knows as a failure of ours.
     """
 
-    def groups_of(self, identity: Identity) -> Awaited:
+    def groups_of(self, identity: Identity) -> MaybeAwaitable[Iterable[Id]]:
         """Return the ids of the groups the user is a member of, as the database has it now."""
 
-    def save_message(self, identity: Identity, message: ChatMessage) -> Awaited:
+    def save_message(self, identity: Identity, message: ChatMessage) -> MaybeAwaitable[SavedMessage]:
         """Save a message and return the `SavedMessage`, or refuse it.
 
         Commit before returning. `from_id` and `id` together name a message: for a pair that is there
         already, save nothing and return what is there, before any question of who may write to whom.
         """
 
-    def mark_read(self, identity: Identity, chat_id: str) -> Awaited:
+    def mark_read(self, identity: Identity, chat_id: str) -> MaybeAwaitable[object]:
         """The user has read a chat: with another user, or of a group."""
 
 
 class OfflineMessages(Protocol):
     """What a service offers besides, to have messages handed over that came while nobody was there. Both or neither."""
 
-    def pending_messages(self, identity: Identity, limit: int) -> Awaited:
+    def pending_messages(self, identity: Identity, limit: int) -> MaybeAwaitable[Iterable[ChatMessage]]:
         """Return the oldest messages that this user has not got yet, as `ChatMessage`s: at most `limit`."""
 
-    def messages_delivered(self, deliveries: Sequence[Delivery]) -> Awaited:
+    def messages_delivered(self, deliveries: Sequence[Delivery]) -> MaybeAwaitable[object]:
         """Remember who has got what: none of it is pending any more, nor owed."""
 
 

@@ -13,7 +13,7 @@ class RoomRequest(msgspec.Struct, frozen=True):
     room: str
 
 
-class InRoom(msgspec.Struct, frozen=True, kw_only=True):
+class RoomReply(msgspec.Struct, frozen=True, kw_only=True):
     """The client is in the room, or has left it, as it asked."""
 
     success: Literal[True] = True
@@ -49,7 +49,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     message: str
 
 
-class Problem(msgspec.Struct, frozen=True):
+class ErrorMessage(msgspec.Struct, frozen=True):
     """Why something a client sent was refused."""
 
     message: str

@@ -20,7 +20,15 @@ from asgi_realtime.handlers.event_handlers import on
 from asgi_realtime.limits import Limits
 from asgi_realtime.runtime.host_calls import HostCall, host_call
 from asgi_realtime.settings import Settings
-from asgi_realtime.systems.events.events import Failure, InRoom, Message, NewMessage, Problem, RoomMember, RoomRequest
+from asgi_realtime.systems.events.events import (
+    ErrorMessage,
+    Failure,
+    Message,
+    NewMessage,
+    RoomMember,
+    RoomReply,
+    RoomRequest,
+)
 from asgi_realtime.systems.events.service import Decide, Hook
 from asgi_realtime.values.json import Json
 from asgi_realtime.values.timestamps import iso
@@ -47,9 +55,9 @@ class EventsGateway(SocketIOGateway):
         down("user:joined", RoomMember, to="the room's other members"),
         down("user:left", RoomMember, to="those who are still in the room"),
         down("message", Message, to="the room, the sender included; without a room everybody but the sender"),
-        down("error", Problem, to="the client whose event was refused, unless it waits for an acknowledgement"),
+        down("error", ErrorMessage, to="the client whose event was refused, unless it waits for an acknowledgement"),
     )
-    refusal = Failure
+    failure = Failure
 
     def __init__(
         self,
@@ -96,7 +104,7 @@ class EventsGateway(SocketIOGateway):
         return [settings.events_cors_origin] if settings.events_cors_origin else []
 
     @on("join")
-    async def _on_join(self, asked: RoomRequest, connection: Connection) -> InRoom:
+    async def _on_join(self, asked: RoomRequest, connection: Connection) -> RoomReply:
         """Enter the room, if the host lets the user; its other members get `user:joined`."""
         room = asked.room
         allowed = None
@@ -108,15 +116,15 @@ class EventsGateway(SocketIOGateway):
             if room not in connection.rooms:  # the client has gone, or was put out, while we waited
                 raise Forbidden(NO_ACCESS)
             await self._tell("user:joined", connection, room)
-        return InRoom(room=room)
+        return RoomReply(room=room)
 
     @on("leave")
-    async def _on_leave(self, asked: RoomRequest, connection: Connection) -> InRoom:
+    async def _on_leave(self, asked: RoomRequest, connection: Connection) -> RoomReply:
         """Leave the room; all who are in it get `user:left`."""
         if asked.room in connection.rooms:
             await connection.leave(asked.room)
             await self._tell("user:left", connection, asked.room)
-        return InRoom(room=asked.room)
+        return RoomReply(room=asked.room)
 
     @on("message")
     async def _on_message(self, new: NewMessage, connection: Connection) -> Success:
@@ -147,7 +155,7 @@ class EventsGateway(SocketIOGateway):
         if acknowledge is not None:
             acknowledge([Failure(message=text)])
         else:
-            self.push_event(connection, "error", Problem(text))
+            self.push_event(connection, "error", ErrorMessage(text))
 
     async def on_start(self) -> None:
         """The host's hook `initialised`."""

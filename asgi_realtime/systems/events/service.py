@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias
+from collections.abc import Callable
+from typing import TypeAlias
 
+from asgi_realtime.runtime.host_calls import MaybeAwaitable
 from asgi_realtime.values.identity import Identity
 
-Decide: TypeAlias = Callable[[Identity, str], Awaitable[Any] | Any]
-"""The host's answer about a user and a text: true for yes. Async, or sync (then it runs in a thread)."""
-Hook: TypeAlias = Callable[..., Awaitable[Any] | Any]
+Decide: TypeAlias = Callable[[Identity, str], MaybeAwaitable[bool]]
+"""Decides about a user and a text (a room, or what the user says). True: allowed."""
+Hook: TypeAlias = Callable[..., MaybeAwaitable[object]]
+"""Called when the server has started, or a client connects or disconnects. The result is ignored."""

@@ -86,7 +86,7 @@ class JobError(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     timestamp: str = msgspec.field(default_factory=written)
 
 
-class Problem(msgspec.Struct, frozen=True, kw_only=True):
+class ErrorMessage(msgspec.Struct, frozen=True, kw_only=True):
     """Why something the client sent was refused, or why it is about to be closed."""
 
     message: str
@@ -108,7 +108,7 @@ JOBS_EVENTS = (
     down("job_status", JobStatus, to=f"{_JOB}; the last one also to a client that joins later"),
     down("stage_completed", StageCompleted, to=_JOB),
     down("job_error", JobError, to=_JOB),
-    down("error", Problem, to=_CLIENT, flat=True),
+    down("error", ErrorMessage, to=_CLIENT, flat=True),
     down("pong", Pong, to="the client that sent `ping`", flat=True),
     up("join_job", JobReference, effect="joins a job; its last known `job_status` follows at once", flat=True),
     up("leave_job", JobReference, effect="leaves a job", flat=True),

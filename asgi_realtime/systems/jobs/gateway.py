@@ -20,9 +20,9 @@ from asgi_realtime.systems.jobs.events import (
     CODES,
     JOBS_EVENTS,
     ConnectionEstablished,
+    ErrorMessage,
     JobReference,
     Pong,
-    Problem,
     written,
 )
 from asgi_realtime.systems.jobs.service import JobsService
@@ -112,5 +112,5 @@ class JobsGateway(WebSocketGateway):
 
     def error_frame(self, refusal: Refusal, sent: Json) -> Frame:
         """Flat, and with one of six codes: any other of the host's is `FORBIDDEN`."""
-        problem = Problem(message=refusal.message, code=CODES.get(refusal.reply_code, "FORBIDDEN"))
-        return self.wire.flat("error", problem)
+        error = ErrorMessage(message=refusal.message, code=CODES.get(refusal.reply_code, "FORBIDDEN"))
+        return self.wire.flat("error", error)

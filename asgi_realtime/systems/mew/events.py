@@ -65,7 +65,7 @@ class PresenceUpdate(msgspec.Struct, frozen=True, rename="camel"):
     status: Literal["online", "offline"]
 
 
-class FailedMessage(msgspec.Struct, frozen=True):
+class ErrorMessage(msgspec.Struct, frozen=True):
     """Why something the client sent came to nothing. The code is missing for a message that could not be created."""
 
     message: str
@@ -109,7 +109,7 @@ MEW_EVENTS: tuple[EventDeclaration, ...] = (
     down("PRESENCE_INITIAL_STATE", list[str], to=_SOCKET),
     down("PRESENCE_UPDATE", PresenceUpdate, to="everybody"),
     down("ready", to=_SOCKET),
-    down("error", FailedMessage, to="the socket concerned"),
+    down("error", ErrorMessage, to="the socket concerned"),
 )
 
 INFRA_EVENTS: tuple[EventDeclaration, ...] = (

@@ -18,7 +18,7 @@ from asgi_realtime.runtime.host_calls import method_call
 from asgi_realtime.systems.mew.broadcaster import MewBroadcaster
 from asgi_realtime.systems.mew.events import (
     MEW_EVENTS,
-    FailedMessage,
+    ErrorMessage,
     PresenceUpdate,
 )
 from asgi_realtime.systems.mew.service import MessageCreate, MewService, UserRooms
@@ -96,6 +96,6 @@ class MewGateway(SocketIOGateway):
     ) -> None:
         """Whatever went wrong with a message, its sender alone hears the one sentence of the contract."""
         if event == "message/create":
-            self.push_event(connection, "error", FailedMessage("Failed to create message"))
+            self.push_event(connection, "error", ErrorMessage("Failed to create message"))
         else:
             super().send_refusal(connection, event, sent, refusal, acknowledge)

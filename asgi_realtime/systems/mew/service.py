@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Mapping
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Iterable, Mapping
+from typing import Protocol
 from uuid import UUID
 
 import msgspec
 
+from asgi_realtime.runtime.host_calls import MaybeAwaitable
 from asgi_realtime.systems.mew.broadcaster import MewBroadcaster
 from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.ids import Id
 from asgi_realtime.values.json import Json
-
-Awaited: TypeAlias = Awaitable[Any] | Any
-"""A service's methods may be async, or sync; sync ones run in a thread."""
 
 
 class MessageCreate(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -38,10 +36,15 @@ class UserRooms(msgspec.Struct, frozen=True):
 
 
 class MewService(Protocol):
-    """What Mew asks of its host. Sync or async; an exception refuses what was asked."""
+    """What Mew asks of its host. A method is async, or plain: then it runs in a thread."""
 
-    def rooms_of(self, identity: Identity) -> Awaited:
-        """Return the user's `UserRooms`, as the database has it now."""
+    def rooms_of(self, identity: Identity) -> MaybeAwaitable[UserRooms]:
+        """Return the rooms that the user may see, read from the database now. An exception refuses the client."""
 
-    def create_message(self, identity: Identity, message: MessageCreate, broadcaster: MewBroadcaster) -> Awaited:
-        """Check, save and broadcast a message, just as the REST route does. Raise if it may not or cannot be."""
+    def create_message(
+        self, identity: Identity, message: MessageCreate, broadcaster: MewBroadcaster
+    ) -> MaybeAwaitable[object]:
+        """Check, save and broadcast a message, as the REST route does. The result is ignored.
+
+        An exception tells the client that the message was not created.
+        """

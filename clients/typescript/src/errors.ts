@@ -1,4 +1,4 @@
-import type { Problem } from "./generated/jobs.js";
+import type { ErrorMessage } from "./generated/jobs.js";
 
 /**
  * Why something went wrong: a code of the server's, or one of the client's own.
@@ -7,7 +7,7 @@ import type { Problem } from "./generated/jobs.js";
  * - `GAVE_UP`: the last attempt came to nothing. `connect()` starts anew.
  * - `INVALID_FRAME`: the server sent something that is no frame. It is ignored.
  */
-export type ErrorCode = Problem["code"] | "CONNECTION_FAILED" | "GAVE_UP" | "INVALID_FRAME";
+export type ErrorCode = ErrorMessage["code"] | "CONNECTION_FAILED" | "GAVE_UP" | "INVALID_FRAME";
 
 /** What `error` listeners get. The message is for people, the code for programs. */
 export class WebSocketError extends Error {

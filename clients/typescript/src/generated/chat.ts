@@ -22,7 +22,7 @@ export interface MessageAck {
 }
 
 /** What went wrong, for people; and with which message, where it was one. */
-export interface ChatError {
+export interface ErrorMessage {
   readonly message: string;
   readonly messageId?: string;
 }
@@ -108,7 +108,7 @@ export interface Unauthenticated {
   readonly code?: string;
 }
 
-/** What a client sends to replace its token. */
+/** The token that replaces a client's token. */
 export interface NewToken {
   readonly token: string;
 }
@@ -140,7 +140,7 @@ export type ServerFrame =
   /** To the sender, once the message is saved. */
   | { readonly type: "ack"; readonly data: MessageAck }
   /** To the client concerned. */
-  | { readonly type: "error"; readonly data: ChatError }
+  | { readonly type: "error"; readonly data: ErrorMessage }
   /** To a connection that is closed, because its user came in on another device, say. */
   | { readonly type: "kick"; readonly data: Kick }
   /** To the receiver. */

@@ -14,16 +14,16 @@ export interface Message {
 }
 
 /** Why something a client sent was refused. */
-export interface Problem {
+export interface ErrorMessage {
   readonly message: string;
 }
 
-/** What a client sends to replace its token. */
+/** The token that replaces a client's token. */
 export interface NewToken {
   readonly token: string;
 }
 
-/** What an acknowledgement says when there is nothing else to say. */
+/** An acknowledgement: the event was handled. */
 export interface Success {
   readonly success: true;
 }
@@ -40,7 +40,7 @@ export interface RoomRequest {
 }
 
 /** The client is in the room, or has left it, as it asked. */
-export interface InRoom {
+export interface RoomReply {
   readonly success: true;
   readonly room: string;
 }
@@ -60,7 +60,7 @@ export interface ServerToClientEvents {
   /** To the room, the sender included; without a room everybody but the sender. */
   message: (payload: Message) => void;
   /** To the client whose event was refused, unless it waits for an acknowledgement. */
-  error: (payload: Problem) => void;
+  error: (payload: ErrorMessage) => void;
 }
 
 /** What a client sends. */
@@ -68,9 +68,9 @@ export interface ClientToServerEvents {
   /** Replace the token of a live connection by one of the same user (PROTOCOLS.md, "Additions"). */
   "auth/refresh": (payload: NewToken, acknowledge: (answer: Success | Failure) => void) => void;
   /** Enter the room, if the host lets the user; its other members get `user:joined`. */
-  join: (payload: RoomRequest, acknowledge: (answer: InRoom | Failure) => void) => void;
+  join: (payload: RoomRequest, acknowledge: (answer: RoomReply | Failure) => void) => void;
   /** Leave the room; all who are in it get `user:left`. */
-  leave: (payload: RoomRequest, acknowledge: (answer: InRoom | Failure) => void) => void;
+  leave: (payload: RoomRequest, acknowledge: (answer: RoomReply | Failure) => void) => void;
   /**
    * Say something to everybody in the room, which one must be in; without a room to everybody else.
    */

@@ -6,24 +6,29 @@ export interface BotConfigUpdate {
   readonly botId: string;
 }
 
-/** Why something a client sent was refused. The message is for people, the code for programs. */
-export interface Complaint {
+/**
+ * Why an event of the client was refused or failed. `message` is for people, `code` for programs.
+ */
+export interface ErrorMessage {
   readonly code: string;
   readonly message: string;
 }
 
-/** What a client sends to replace its token. */
+/** The token that replaces a client's token. */
 export interface NewToken {
   readonly token: string;
 }
 
-/** What an acknowledgement says when there is nothing else to say. */
+/** An acknowledgement: the event was handled. */
 export interface Success {
   readonly success: true;
 }
 
-/** What an acknowledgement says when the server refuses. */
-export interface Rejection {
+/**
+ * An acknowledgement: the event was refused or failed. `message` is for people, `code` for
+ * programs.
+ */
+export interface Failure {
   readonly success: false;
   readonly code: string;
   readonly message: string;
@@ -34,11 +39,11 @@ export interface ServerToClientEvents {
   /** To the services of that type. */
   SYSTEM_BOT_CONFIG_UPDATE: (payload: BotConfigUpdate) => void;
   /** To the client whose event was refused, unless an acknowledgement says it. */
-  error: (payload: Complaint) => void;
+  error: (payload: ErrorMessage) => void;
 }
 
 /** What a client sends. */
 export interface ClientToServerEvents {
   /** Replace the token of a live connection by one of the same user (PROTOCOLS.md, "Additions"). */
-  "auth/refresh": (payload: NewToken, acknowledge: (answer: Success | Rejection) => void) => void;
+  "auth/refresh": (payload: NewToken, acknowledge: (answer: Success | Failure) => void) => void;
 }

@@ -33,7 +33,7 @@ export interface JobError {
 }
 
 /** Why something the client sent was refused, or why it is about to be closed. */
-export interface Problem {
+export interface ErrorMessage {
   readonly message: string;
   readonly code: "FORBIDDEN" | "INTERNAL" | "INVALID_MESSAGE" | "RATE_LIMITED" | "TOO_LARGE" | "UNAUTHORIZED";
   readonly timestamp: string;
@@ -49,7 +49,7 @@ export interface JobReference {
   readonly jobId: string;
 }
 
-/** What a client sends to replace its token. */
+/** The token that replaces a client's token. */
 export interface NewToken {
   readonly token: string;
 }
@@ -65,7 +65,7 @@ export type ServerFrame =
   /** To who joined the job. */
   | { readonly type: "job_error"; readonly data: JobError }
   /** To the client concerned. */
-  | ({ readonly type: "error" } & Problem)
+  | ({ readonly type: "error" } & ErrorMessage)
   /** To the client that sent `ping`. */
   | ({ readonly type: "pong" } & Pong);
 

@@ -54,23 +54,26 @@ export interface PresenceUpdate {
  * Why something the client sent came to nothing. The code is missing for a message that could not
  * be created.
  */
-export interface FailedMessage {
+export interface ErrorMessage {
   readonly message: string;
   readonly code?: string;
 }
 
-/** What a client sends to replace its token. */
+/** The token that replaces a client's token. */
 export interface NewToken {
   readonly token: string;
 }
 
-/** What an acknowledgement says when there is nothing else to say. */
+/** An acknowledgement: the event was handled. */
 export interface Success {
   readonly success: true;
 }
 
-/** What an acknowledgement says when the server refuses. */
-export interface Rejection {
+/**
+ * An acknowledgement: the event was refused or failed. `message` is for people, `code` for
+ * programs.
+ */
+export interface Failure {
   readonly success: false;
   readonly code: string;
   readonly message: string;
@@ -135,13 +138,13 @@ export interface ServerToClientEvents<Host extends HostTypes = HostTypes> {
   /** To the new socket. */
   ready: () => void;
   /** To the socket concerned. */
-  error: (payload: FailedMessage) => void;
+  error: (payload: ErrorMessage) => void;
 }
 
 /** What a client sends. */
 export interface ClientToServerEvents {
   /** Replace the token of a live connection by one of the same user (PROTOCOLS.md, "Additions"). */
-  "auth/refresh": (payload: NewToken, acknowledge: (answer: Success | Rejection) => void) => void;
+  "auth/refresh": (payload: NewToken, acknowledge: (answer: Success | Failure) => void) => void;
   /** Hand the message to the host. The result arrives as `MESSAGE_CREATE`. */
   "message/create": (payload: MessageCreate) => void;
 }
