@@ -28,7 +28,6 @@ FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 CYCLES = frozenset(
     {
         ("broadcasting.broadcaster", "broadcasting.sync_broadcaster"),
-        ("socketio.admin", "socketio.manager", "socketio.server", "socketio.server_gateway"),
         ("uvicorn.conversation", "uvicorn.protocol"),
     }
 )

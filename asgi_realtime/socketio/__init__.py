@@ -1,7 +1,7 @@
-"""Socket.IO v5: packets, dialect and session without I/O, and python-socketio's API on top of them.
+"""python-socketio's API: write `from asgi_realtime import socketio` instead of `import socketio`.
 
-Write `from asgi_realtime import socketio` instead of `import socketio`: the server, its `ASGIApp`
-and its namespaces are ours, the clients and the exceptions are python-socketio's own.
+The server, its `ASGIApp` and its namespaces are this package's. The clients and the exceptions are
+python-socketio's own.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ __all__ = [
     "exceptions",
 ]
 
-_PLACES = {
+_MODULES = {
     "ASGIApp": ("asgi_realtime.socketio.asgi_app", "ASGIApp"),
     "AsyncNamespace": ("asgi_realtime.socketio.namespace", "AsyncNamespace"),
     "AsyncServer": ("asgi_realtime.socketio.server", "SocketIOServer"),
@@ -50,11 +50,10 @@ _PLACES = {
 
 
 def __getattr__(name: str) -> Any:
-    # Late, because the floors above import the packets and the dialect from here, and need no
-    # server; and because python-socketio takes a tenth of a second to import.
+    # On first use, because python-socketio takes a tenth of a second to import.
     if name == "exceptions":
         return importlib.import_module("asgi_realtime.socketio.exceptions")
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module, attribute = _PLACES.get(name, ("socketio", name))
+    module, attribute = _MODULES.get(name, ("socketio", name))
     return getattr(importlib.import_module(module), attribute)

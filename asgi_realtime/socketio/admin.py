@@ -1,51 +1,43 @@
-"""What npm's `@socket.io/admin-ui` shows of a `SocketIOServer`, and does to it."""
+"""The server side of npm's `@socket.io/admin-ui`."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import re
 import socket
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Collection, Sequence
+from typing import Any, Literal
 
 from asgi_realtime.connection.connection import Connection
-from asgi_realtime.errors import InvalidMessage, PayloadTooLarge
 from asgi_realtime.payloads.encoding import encode
 from asgi_realtime.protocols.socketio.dialect import SocketIODialect
-from asgi_realtime.socketio.admin_auth import AdminAuth, AdminDoor
+from asgi_realtime.socketio.admin_auth import AdminAuth, AdminAuthenticator
+from asgi_realtime.socketio.admin_commands import COMMANDS, AdminCommands
+from asgi_realtime.socketio.admin_sockets import describe_socket, transport_of
+from asgi_realtime.socketio.base_server import BaseServer
 from asgi_realtime.socketio.exceptions import ConnectionRefusedError
 from asgi_realtime.socketio.observer import Observer
-from asgi_realtime.transports.socketio.peer import NamespaceTransport
-from asgi_realtime.values.ids import ConnectionId, GatewayName, RoomName
+from asgi_realtime.values.ids import ConnectionId
 from asgi_realtime.values.json import Json
 from asgi_realtime.values.timestamps import iso
 
-if TYPE_CHECKING:
-    from asgi_realtime.socketio.server import SocketIOServer
-
-_SECRET_HEADER = re.compile("auth|cookie|key|password|secret|session|token")
-_PUBLIC_QUERY = frozenset({"EIO", "transport", "t"})
-
 _MOST_SOCKETS = 500
-"""Sockets listed at login, and recipients listed of one event: an administrator's outbox has its limit too."""
-
-_COMMANDS = ["EMIT", "JOIN", "LEAVE", "DISCONNECT", "MJOIN", "MLEAVE", "MDISCONNECT"]
+"""Sockets listed at login, and recipients listed of one event, because an administrator's outbox is limited too."""
 
 
 class AdminUI(Observer):
     """Serves the Admin UI on a namespace of the server it shows.
 
-    While no administrator is connected nothing is recorded and nothing runs. What clients may have
-    sent to prove who they are (headers by the sound of their names, the query) is not shown.
+    While no administrator is connected, nothing is recorded and nothing runs. Headers and query
+    parameters that clients may authenticate with are not shown (see `describe_socket`).
 
     Args:
         server: the server to show.
         auth: see `AdminAuth`. The page's form sends `username` and `password`.
-        mode: `development` shows every socket and event; `production` numbers only.
-        read_only: no sending, joining, leaving, disconnecting.
+        mode: `development` shows every socket and event; `production` only numbers.
+        read_only: administrators cannot send, join, leave or disconnect.
         server_id: the name of this server in the page. Default: the host's name.
         namespace: where administrators connect.
         server_stats_interval: seconds between two reports of the numbers.
@@ -53,7 +45,7 @@ class AdminUI(Observer):
 
     def __init__(
         self,
-        server: SocketIOServer,
+        server: BaseServer,
         *,
         auth: AdminAuth | None,
         mode: Literal["development", "production"],
@@ -63,7 +55,7 @@ class AdminUI(Observer):
         server_stats_interval: float,
     ) -> None:
         self._server = server
-        self._door = AdminDoor(auth)
+        self._authenticator = AdminAuthenticator(auth)
         self._development = mode == "development"
         self._read_only = read_only
         self._server_id = server_id or socket.gethostname()
@@ -74,12 +66,9 @@ class AdminUI(Observer):
         self._counts: Counter[tuple[int, str]] = Counter()
         self._polling: dict[ConnectionId, Connection] = {}
         self._reporter: asyncio.Task[None] | None = None
-        server.on("connect", self._admit, namespace)
+        server.on("connect", self._on_connect, namespace)
         if not read_only:
-            server.on("emit", self._emit, namespace)
-            server.on("join", self._join, namespace)
-            server.on("leave", self._leave, namespace)
-            server.on("_disconnect", self._disconnect, namespace)
+            AdminCommands(server, namespace)
 
     async def shutdown(self) -> None:
         """Stop reporting; otherwise that ends with the last administrator, or with the server."""
@@ -87,10 +76,10 @@ class AdminUI(Observer):
             self._reporter.cancel()
             await asyncio.gather(self._reporter, return_exceptions=True)
 
-    # What the server tells us, while anybody is watching
+    # As an observer of the server
 
     @property
-    def watching(self) -> bool:
+    def active(self) -> bool:
         """Whether an administrator is connected."""
         return bool(self._clients(self._namespace))
 
@@ -98,11 +87,11 @@ class AdminUI(Observer):
         """A client was let in."""
         self._count("rawConnection")
         if self._development:
-            self._tell("socket_connected", _describe(connection), _now())
+            self._tell("socket_connected", describe_socket(connection), _now())
             self._watch(connection)
 
     def disconnected(self, connection: Connection, reason: str) -> None:
-        """A client is gone."""
+        """A client has disconnected."""
         self._polling.pop(connection.id, None)
         self._count("rawDisconnection")
         if self._development:
@@ -117,7 +106,7 @@ class AdminUI(Observer):
                 self._tell("event_received", connection.gateway, connection.id, [event, *args], _now())
 
     def sent(self, recipients: Collection[Connection], event: str, args: Sequence[Any]) -> None:
-        """An event goes to clients."""
+        """An event is sent to clients."""
         others = [connection for connection in recipients if connection.gateway != self._namespace]
         if not others:
             return
@@ -136,33 +125,33 @@ class AdminUI(Observer):
         if self._development:
             self._tell("room_left", connection.gateway, room, connection.id, _now())
 
-    # What administrators see
+    # What is sent to administrators
 
-    async def _admit(self, sid: str, environ: dict[str, Any], auth: Json) -> None:
-        if not await self._door.admits(auth):
-            raise ConnectionRefusedError("invalid credentials")  # words the page knows
+    async def _on_connect(self, sid: str, environ: dict[str, Any], auth: Json) -> None:
+        if not await self._authenticator.authenticate(auth):
+            raise ConnectionRefusedError("invalid credentials")  # the page tests for this text
         features = ["AGGREGATED_EVENTS"]
         if self._development:
             features.append("ALL_EVENTS")
         if not self._read_only:
-            features += _COMMANDS
-        await self._send(sid, "session", self._door.new_session())
+            features += COMMANDS
+        await self._send(sid, "session", self._authenticator.create_session())
         await self._send(sid, "config", {"supportedFeatures": features})
         await self._send(sid, "server_stats", self._statistics())
         if self._development:
             clients = [each for name in self._server.gateways for each in self._clients(name)][:_MOST_SOCKETS]
             for connection in clients:
                 self._watch(connection)
-            await self._send(sid, "all_sockets", [_describe(connection) for connection in clients])
+            await self._send(sid, "all_sockets", [describe_socket(connection) for connection in clients])
         if self._reporter is None or self._reporter.done():
             self._reporter = self._server.start_background_task(self._report)
 
     async def _report(self) -> None:
-        while self.watching:
+        while self.active:
             await asyncio.sleep(self._interval)
             self._tell("server_stats", self._statistics())
             self._counts.clear()
-            for connection in [each for each in self._polling.values() if _transport(each).kind == "websocket"]:
+            for connection in [each for each in self._polling.values() if transport_of(each).kind == "websocket"]:
                 del self._polling[connection.id]
                 self._tell("socket_updated", {"id": connection.id, "nsp": connection.gateway, "transport": "websocket"})
         self._counts.clear()
@@ -171,7 +160,7 @@ class AdminUI(Observer):
     def _statistics(self) -> Json:
         namespaces = {name: self._clients(name) for name in self._server.gateways}
         transports = {
-            _transport(connection).session_id: _transport(connection).kind
+            transport_of(connection).session_id: transport_of(connection).kind
             for clients in namespaces.values()
             for connection in clients
         }
@@ -191,10 +180,10 @@ class AdminUI(Observer):
 
     def _clients(self, namespace: str) -> Sequence[Connection]:
         gateway = self._server.gateway_for(namespace)
-        return () if gateway is None else gateway.context.hub.rooms(GatewayName(namespace)).everybody
+        return () if gateway is None else gateway.participants.everybody()
 
     def _watch(self, connection: Connection) -> None:
-        if _transport(connection).kind == "polling":
+        if transport_of(connection).kind == "polling":
             self._polling[connection.id] = connection
 
     def _count(self, kind: str, count: int = 1) -> None:
@@ -208,78 +197,9 @@ class AdminUI(Observer):
                 administrator.push(frame)
 
     async def _send(self, sid: str, event: str, data: Json) -> None:
-        await self._server.emit(event, data, to=sid, namespace=self._namespace)
-
-    # What administrators do
-
-    async def _emit(self, sid: str, namespace: Json, room: Json, event: Json, *args: Json) -> None:
-        to = None if room is None else _text(room, "room")
-        name = _text(event, "event")
-        try:
-            await self._server.emit(name, args, to=to, namespace=_text(namespace, "namespace"))
-        except (ValueError, PayloadTooLarge) as error:  # a name that may not be sent, or too much of it
-            raise InvalidMessage(str(error)) from None
-
-    async def _join(self, sid: str, namespace: Json, room: Json, among: Json = None) -> None:
-        for connection in self._among(namespace, among):
-            await self._server.enter_room(connection.id, _text(room, "room"), connection.gateway)
-
-    async def _leave(self, sid: str, namespace: Json, room: Json, among: Json = None) -> None:
-        for connection in self._among(namespace, among):
-            await self._server.leave_room(connection.id, _text(room, "room"), connection.gateway)
-
-    async def _disconnect(self, sid: str, namespace: Json, close: Json, among: Json = None) -> None:
-        if not isinstance(close, bool):
-            raise InvalidMessage("close must be true or false")
-        for connection in self._among(namespace, among):
-            if close:
-                member = connection.transport
-                assert isinstance(member, NamespaceTransport)
-                member.close_transport(1008, "disconnected by an administrator")
-            else:
-                await self._server.disconnect(connection.id, connection.gateway)
-
-    def _among(self, namespace: Json, room: Json) -> Iterator[Connection]:
-        gateway = self._server.gateway_for(_text(namespace, "namespace"))
-        if gateway is not None:
-            rooms = gateway.context.hub.rooms(gateway.name)
-            yield from rooms.everybody if room is None else rooms.of_room(RoomName(_text(room, "room")))
-
-
-def _text(value: Json, name: str) -> str:
-    if not isinstance(value, str):
-        raise InvalidMessage(f"{name} must be text")
-    return value
-
-
-def _describe(connection: Connection) -> Json:
-    scope = connection.state.environ["asgi.scope"]
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-    handshake = connection.handshake
-    issued = connection.state.connected_at
-    return {
-        "id": connection.id,
-        # Not the whole: it is what the client proves itself with.
-        "clientId": _transport(connection).session_id[:12],
-        "transport": _transport(connection).kind,
-        "nsp": connection.gateway,
-        "data": {},
-        "handshake": {
-            "address": handshake.client_address or "",
-            "headers": {name: "(hidden)" if _SECRET_HEADER.search(name) else value for name, value in headers.items()},
-            "query": {name: value if name in _PUBLIC_QUERY else "(hidden)" for name, value in handshake.query.items()},
-            "secure": connection.state.environ["wsgi.url_scheme"] == "https",
-            "url": handshake.path,
-            "issued": round(issued * 1000),
-            "time": iso(issued),
-        },
-        "rooms": sorted(connection.rooms),
-    }
-
-
-def _transport(connection: Connection) -> NamespaceTransport:
-    assert isinstance(connection.transport, NamespaceTransport)
-    return connection.transport
+        gateway = self._server.gateway_for(self._namespace)
+        assert gateway is not None
+        await gateway.participants.emit(event, [data], rooms=[sid])
 
 
 def _size(event: str, args: Sequence[Any]) -> int:

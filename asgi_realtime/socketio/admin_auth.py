@@ -1,4 +1,4 @@
-"""Who may use the Admin UI."""
+"""The authentication of administrators in the Admin UI."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ from asgi_realtime.values.json import Json
 
 Credentials: TypeAlias = Mapping[str, str]
 AdminAuth: TypeAlias = Credentials | Sequence[Credentials] | Callable[[Json], bool | Awaitable[bool]] | Literal[False]
-"""The credentials of one administrator or of several, a function that checks what was presented, or False: no check."""
+"""The credentials of one administrator or of several, a function that checks the CONNECT payload, or False: none."""
 
 logger = logging.getLogger("asgi_realtime.socketio")
 
 _SESSIONS = 1_000
+"""Sessions that are kept. Over it the oldest ends."""
 _SESSION_SECONDS = 24 * 3600.0
 
 
-class AdminDoor:
-    """Checks credentials in constant time, and gives out sessions so that a page reload needs no password.
+class AdminAuthenticator:
+    """Compares credentials in constant time, and creates sessions so that a reload of the page needs no password.
 
     Raises:
-        ValueError: for no credentials at all. That nobody is asked has to be said: False.
+        ValueError: without credentials. `False` turns the check off.
     """
 
     def __init__(self, auth: AdminAuth | None) -> None:
@@ -38,21 +39,21 @@ class AdminDoor:
         self._auth = auth
         self._sessions: OrderedDict[str, float] = OrderedDict()
 
-    async def admits(self, presented: Json) -> bool:
-        """Whether the payload of a CONNECT opens the door."""
+    async def authenticate(self, presented: Json) -> bool:
+        """Whether the payload of a CONNECT has valid credentials, or a session."""
         if self._auth is False:
             return True
         if isinstance(presented, dict) and self._is_session(presented.get("sessionId")):
             return True
         if callable(self._auth):
-            admitted = self._auth(presented)
-            return bool(await admitted if inspect.isawaitable(admitted) else admitted)
+            valid = self._auth(presented)
+            return bool(await valid if inspect.isawaitable(valid) else valid)
         known = [self._auth] if isinstance(self._auth, Mapping) else self._auth
-        # Every one is compared, so that the time tells nothing about which was close.
+        # All are compared, so that the time does not tell which of them was close.
         return any([_same(credentials, presented) for credentials in known])
 
-    def new_session(self) -> str:
-        """A session for an administrator who was let in; for a day, or until there are too many."""
+    def create_session(self) -> str:
+        """The id of a new session, which lasts for 24 hours, or until there are 1,000 newer ones."""
         session = secrets.token_urlsafe(24)
         self._sessions[session] = time.monotonic() + _SESSION_SECONDS
         if len(self._sessions) > _SESSIONS:

@@ -17,23 +17,24 @@ from asgi_realtime.runtime.asgi_scope import redact_query
 from asgi_realtime.settings import Settings
 from asgi_realtime.socketio.options import settings_with
 from asgi_realtime.socketio.server import SocketIOServer
-from asgi_realtime.socketio.static_files import Rule, StaticFiles
+from asgi_realtime.socketio.static_files import StaticFileRule, StaticFiles
 from asgi_realtime.startup.mounting import check_app
 
-Hook: TypeAlias = Callable[[], Any]
+LifespanHook: TypeAlias = Callable[[], Any]
+"""A function or coroutine function that is called at start-up or shutdown."""
 
 
 class ASGIApp:
     """Serves a `SocketIOServer`, static files, and everything else from another app (or 404).
 
-    It is a `RealtimeMiddleware` whose settings are the environment's with the server's options on
-    top. Mount the server in a `RealtimeMiddleware` of your own to have other gateways beside it.
+    It contains a `RealtimeMiddleware`. Its settings are those of the environment, changed by the
+    server's options. To mount other gateways too, pass the server to a `RealtimeMiddleware` instead.
 
     Args:
         socketio_server: the server.
-        other_asgi_app: gets every request that is not for the server. Its lifespan is run too.
+        other_asgi_app: gets every request that is not for the server, and the lifespan.
         static_files: see `StaticFiles`.
-        socketio_path: where the server is. None: everything is for the server, whatever its path.
+        socketio_path: the path of the server. None: the server gets all requests.
         on_startup: called when the application starts; may be a coroutine function.
         on_shutdown: called when it stops.
 
@@ -45,10 +46,10 @@ class ASGIApp:
         self,
         socketio_server: SocketIOServer,
         other_asgi_app: starlette.types.ASGIApp | None = None,
-        static_files: Mapping[str, Rule] | None = None,
+        static_files: Mapping[str, StaticFileRule] | None = None,
         socketio_path: str | None = "socket.io",
-        on_startup: Hook | None = None,
-        on_shutdown: Hook | None = None,
+        on_startup: LifespanHook | None = None,
+        on_shutdown: LifespanHook | None = None,
     ) -> None:
         _check_arguments(
             socketio_server, socketio_path, static_files, {"on_startup": on_startup, "on_shutdown": on_shutdown}
@@ -57,37 +58,41 @@ class ASGIApp:
             check_app(other_asgi_app, "ASGIApp")
         self._path = None if socketio_path is None else "/" + socketio_path.strip("/")
         settings = settings_with(Settings.from_env(), socketio_server.options, self._path)
-        host = _Host(other_asgi_app, StaticFiles(static_files or {}), on_startup, on_shutdown)
-        self.app = RealtimeMiddleware(host, gateways=[socketio_server], settings=settings)
+        other = _OtherApp(other_asgi_app, StaticFiles(static_files or {}), on_startup, on_shutdown)
+        self.app = RealtimeMiddleware(other, gateways=[socketio_server], settings=settings)
         """The middleware this application is."""
         self.app.realtime  # noqa: B018  # wrong options are an error here, not at start-up
         self._served = settings.socketio_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a scope."""
-        await self.app(self._aimed(scope), receive, send)
+        await self.app(self._with_server_path(scope), receive, send)
 
-    def _aimed(self, scope: Scope) -> Scope:
-        """The scope with the path as the middleware expects it."""
+    def _with_server_path(self, scope: Scope) -> Scope:
+        """The scope with the path that the middleware expects."""
         if scope["type"] == "lifespan":
             return scope
         path: str = scope["path"]
         if self._path is None:
-            aimed = {**scope, "path": self._served + "/", "root_path": ""}
+            changed = {**scope, "path": self._served + "/", "root_path": ""}
         elif scope.get("root_path") and (path == self._path or path.startswith(self._path + "/")):
             # python-socketio's users write the whole path here, the prefix of a mount included.
-            aimed = {**scope, "root_path": ""}
+            changed = {**scope, "root_path": ""}
         else:
             return scope
-        redact_query(scope)  # the server will write this one into its log
-        return aimed
+        redact_query(scope)  # the web server writes this scope into its log
+        return changed
 
 
-class _Host:
-    """What is beside the server: the other app, files, and the two hooks."""
+class _OtherApp:
+    """The app that the middleware wraps: static files, the other app, and the two hooks."""
 
     def __init__(
-        self, app: starlette.types.ASGIApp | None, files: StaticFiles, on_startup: Hook | None, on_shutdown: Hook | None
+        self,
+        app: starlette.types.ASGIApp | None,
+        files: StaticFiles,
+        on_startup: LifespanHook | None,
+        on_shutdown: LifespanHook | None,
     ) -> None:
         self._app = app
         self._files = files
@@ -156,7 +161,7 @@ def _check_arguments(server: object, path: object, files: object, hooks: Mapping
             raise ConfigurationError(f"ASGIApp({name}=...) takes a function, not {hook!r}")
 
 
-async def _call(hook: Hook | None, failure: str, send: Send) -> None:
+async def _call(hook: LifespanHook | None, failure: str, send: Send) -> None:
     try:
         result = None if hook is None else hook()
         if inspect.isawaitable(result):

@@ -1,4 +1,4 @@
-"""What a host registered on a `SocketIOServer`: functions and namespace objects, and which of them an event is for."""
+"""The handlers of a `SocketIOServer`: functions and namespace objects, and which of them handles an event."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from asgi_realtime.values.json import Json
 
 EventFunction: TypeAlias = Callable[..., Any]
 
-RESERVED = ("connect", "disconnect")
-"""Events of the server's own: a catch-all does not get them."""
+LIFECYCLE_EVENTS = ("connect", "disconnect")
+"""The server triggers these two itself. A catch-all handler does not get them."""
 
 ANY = "*"
 
 NOT_HANDLED = object()
-"""What `Handlers.trigger` returns where nobody is registered."""
+"""What `Handlers.trigger` returns for an event without a handler."""
 
 
 class NamespaceObject(Protocol):
-    """A class-based namespace: `Namespace` or `AsyncNamespace`, python-socketio's or ours."""
+    """A class-based namespace: `Namespace` or `AsyncNamespace`, this package's or python-socketio's."""
 
     namespace: str
 
@@ -32,7 +32,7 @@ class NamespaceObject(Protocol):
         """Whether `trigger_event` may be called on the event loop."""
 
     def _set_server(self, server: Any) -> None:
-        """Learn which server the namespace is registered on."""
+        """The namespace was registered on a server."""
 
 
 class Handlers:
@@ -47,15 +47,15 @@ class Handlers:
 
     @property
     def namespaces(self) -> Collection[str]:
-        """The namespaces something is registered for."""
+        """The namespaces that have handlers."""
         return (self._functions.keys() | self._objects.keys()) - {ANY}
 
     def add(self, namespace: str, event: str, function: EventFunction) -> None:
-        """Register a function; it replaces the one before it."""
+        """Register a function. It replaces the earlier one."""
         self._functions.setdefault(namespace, {})[event] = function
 
     def add_object(self, handler: NamespaceObject) -> None:
-        """Register a namespace object; it replaces the one before it."""
+        """Register a namespace object. It replaces the earlier one."""
         self._objects[handler.namespace] = handler
 
     def has(self, event: str, namespace: str) -> bool:
@@ -66,16 +66,16 @@ class Handlers:
         )
 
     async def trigger(self, event: str, namespace: str, *args: Json) -> Any:
-        """Call whoever is registered for an event, with the names a catch-all stands for in front.
+        """Call the handler of an event. A catch-all gets the names that its `"*"` stands for in front.
 
-        Returns what the handler does, or `NOT_HANDLED`.
+        Returns what the handler returns, or `NOT_HANDLED`.
         """
-        # Each kind of handler is told what its "*" stands for: the event first, then the namespace.
+        # The name of the event comes first, then that of the namespace.
         for where, place in ((namespace, ()), (ANY, (namespace,))):
             functions = self._functions.get(where, {})
             if event in functions:
                 return await _call(functions[event], event, *place, *args)
-            if ANY in functions and event not in RESERVED:
+            if ANY in functions and event not in LIFECYCLE_EVENTS:
                 return await _call(functions[ANY], event, event, *place, *args)
         for where, place in ((namespace, ()), (ANY, (namespace,))):
             if where in self._objects:
@@ -94,15 +94,15 @@ async def _call(function: EventFunction, event: str, *args: Json) -> Any:
 
 
 def refuse_unfit(function: EventFunction, event: str, args: tuple[Json, ...]) -> None:
-    """After a `TypeError` of a handler: was the number of values the client sent the cause?
+    """After a `TypeError` of a handler: raise `InvalidMessage` if the client sent a wrong number of values.
 
-    Then this raises `InvalidMessage`, which costs one line of the log; a failure costs a traceback.
+    That is one line in the log. A failure of the handler is a traceback.
     """
-    if event in RESERVED:
+    if event in LIFECYCLE_EVENTS:
         return
     try:
         signature = inspect.signature(function)
-    except ValueError:  # a function of C that does not tell
+    except ValueError:  # a function written in C, without a signature
         return
     try:
         signature.bind(*args)
@@ -112,7 +112,7 @@ def refuse_unfit(function: EventFunction, event: str, args: tuple[Json, ...]) ->
 
 def fitting(function: EventFunction, event: str, args: tuple[Json, ...]) -> tuple[Json, ...]:
     """The arguments a handler takes: `connect` may do without `auth`, `disconnect` without `reason`."""
-    if event not in RESERVED:
+    if event not in LIFECYCLE_EVENTS:
         return args
     count = 0
     for parameter in inspect.signature(function).parameters.values():

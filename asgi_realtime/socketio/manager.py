@@ -1,25 +1,23 @@
-"""python-socketio's `server.manager`, as far as it looks things up: who is in which room of which namespace."""
+"""The look-ups of python-socketio's `server.manager`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from asgi_realtime.connection.connection import Connection
+from asgi_realtime.socketio.namespace_gateway import NamespaceGateway
 from asgi_realtime.transports.socketio.peer import NamespaceTransport
-
-if TYPE_CHECKING:
-    from asgi_realtime.socketio.server import SocketIOServer
 
 
 class Manager:
     """Looks up the clients and rooms of this process, now. To change something, call the server's methods.
 
-    An `eio_sid` is the id of the client's transport. It is what the client proves itself with: keep it out of logs.
+    An `eio_sid` is the id of the client's transport. The client authenticates its requests with it: keep it out of
+    logs.
     """
 
-    def __init__(self, server: SocketIOServer) -> None:
-        self._server = server
+    def __init__(self, gateways: Mapping[str, NamespaceGateway]) -> None:
+        self._gateways = gateways
 
     @property
     def rooms(self) -> Mapping[str, Mapping[str | None, Mapping[str, str]]]:
@@ -28,19 +26,20 @@ class Manager:
 
     def get_namespaces(self) -> Iterable[str]:
         """The namespaces that have clients."""
-        return [name for name, gateway in self._server.gateways.items() if gateway.recipients(None, ())]
+        return [name for name, gateway in self._gateways.items() if gateway.participants.everybody()]
 
     def get_participants(self, namespace: str, room: str | None | Sequence[str]) -> Iterator[tuple[str, str]]:
         """The clients in a room, or in any of several, each once: pairs of `sid` and `eio_sid`. None: everybody."""
-        gateway = self._server.gateways.get(namespace)
+        gateway = self._gateways.get(namespace)
         if gateway is not None:
             names = None if room is None else [room] if isinstance(room, str) else list(room)
-            for connection in gateway.recipients(names, ()):
+            for connection in gateway.participants.in_rooms(names):
                 yield connection.id, _transport_id(connection)
 
     def get_rooms(self, sid: str, namespace: str) -> list[str]:
         """The rooms a client is in, its own included."""
-        return self._server.rooms(sid, namespace) if self.is_connected(sid, namespace) else []
+        connection = self._find(sid, namespace)
+        return [] if connection is None else [*connection.rooms]
 
     def is_connected(self, sid: str, namespace: str) -> bool:
         """Whether a client is connected to a namespace."""
@@ -60,14 +59,14 @@ class Manager:
         return next((sid for sid, transport in self.get_participants(namespace, None) if transport == eio_sid), None)
 
     def _find(self, sid: str, namespace: str) -> Connection | None:
-        gateway = self._server.gateways.get(namespace)
-        return None if gateway is None else gateway.connected(sid)
+        gateway = self._gateways.get(namespace)
+        return None if gateway is None else gateway.participants.connected(sid)
 
     def names(self, namespace: str) -> Iterator[str]:
         """The names of a namespace's rooms."""
-        gateway = self._server.gateways.get(namespace)
+        gateway = self._gateways.get(namespace)
         if gateway is not None:
-            yield from gateway.context.hub.rooms(gateway.name).names
+            yield from gateway.participants.room_names()
 
 
 class _NamespaceRooms(Mapping[str | None, Mapping[str, str]]):

@@ -1,4 +1,4 @@
-"""What can be watched on a `SocketIOServer`, and by whom: the Admin UI."""
+"""The interface of what watches a `SocketIOServer`, such as the Admin UI."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from asgi_realtime.values.json import Json
 
 
 class Observer:
-    """Hears what happens in a server's namespaces. Every method is called on the event loop and must not block.
+    """Is told what happens in a server's namespaces. Override the methods you need.
 
-    Override what is of interest.
+    Every method is called on the event loop and must not block.
     """
 
     @property
-    def watching(self) -> bool:
-        """Whether anything need be reported at the moment."""
+    def active(self) -> bool:
+        """Whether the observer wants to be told now."""
         return True
 
     def connected(self, connection: Connection) -> None:
         """A client was let into a namespace."""
 
     def disconnected(self, connection: Connection, reason: str) -> None:
-        """A client is gone from a namespace."""
+        """A client has left a namespace, or was disconnected from it."""
 
     def received(self, connection: Connection, event: str, args: Sequence[Json]) -> None:
-        """A client sent an event; its handler runs next."""
+        """A client sent an event. Its handler runs next."""
 
     def sent(self, recipients: Collection[Connection], event: str, args: Sequence[Any]) -> None:
-        """An event goes to clients of one namespace."""
+        """An event is sent to clients of one namespace."""
 
     def joined(self, connection: Connection, room: str) -> None:
         """A client entered a room."""

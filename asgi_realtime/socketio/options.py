@@ -1,4 +1,4 @@
-"""python-socketio's and python-engineio's server options, and what becomes of them here."""
+"""python-socketio's and python-engineio's server options, and the settings that they become."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _SUBSTITUTES = {
 
 
 def check_options(options: Options) -> None:
-    """Refuse what we cannot do.
+    """Refuse options that are not supported.
 
     Raises:
         ConfigurationError: naming the option and what to do.
@@ -78,7 +78,7 @@ def check_options(options: Options) -> None:
 
 
 def settings_with(settings: Settings, options: Options, path: str | None) -> Settings:
-    """The settings, with the path and the options that say something about the transport in their places."""
+    """The settings, with the path and the values of the options that concern the transport."""
     changes: dict[str, Any] = {} if path is None else {"socketio_path": path}
     if "ping_interval" in options:
         interval = options["ping_interval"]

@@ -1,4 +1,4 @@
-"""Why a client is gone, in python-socketio's words."""
+"""Why a client has disconnected, in python-socketio's words."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ class Reason:
     """The `reason` a disconnect handler gets."""
 
     SERVER_DISCONNECT = "server disconnect"
-    """We put the client out."""
+    """The server disconnected the client."""
     CLIENT_DISCONNECT = "client disconnect"
-    """The client left."""
+    """The client disconnected."""
     PING_TIMEOUT = "ping timeout"
-    """The client fell silent."""
+    """The client did not answer a ping."""
     TRANSPORT_CLOSE = "transport close"
     """The client's transport ended."""
     TRANSPORT_ERROR = "transport error"
@@ -19,7 +19,7 @@ class Reason:
 
     @classmethod
     def of(cls, reason: str) -> str:
-        """The word for a reason of ours."""
+        """python-socketio's word for a reason of this package."""
         return _WORDS.get(reason, reason)
 
 

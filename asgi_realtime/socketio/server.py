@@ -1,184 +1,48 @@
-"""python-socketio's `AsyncServer` on sessions, rooms and limits of our own."""
+"""python-socketio's `AsyncServer` as a gateway."""
 
 from __future__ import annotations
 
 import asyncio
 import builtins
 import contextlib
-import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, Unpack, overload
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from asgi_realtime.connection.connection import Connection
-from asgi_realtime.gateways.context import GatewayContext
-from asgi_realtime.protocols.socketio.dialect import SocketIODialect
-from asgi_realtime.runtime.tasks import Tasks
+from asgi_realtime.socketio.base_server import BaseServer
 from asgi_realtime.socketio.exceptions import TimeoutError
-from asgi_realtime.socketio.handlers import Handlers, NamespaceObject
-from asgi_realtime.socketio.manager import Manager
-from asgi_realtime.socketio.observer import Observer
-from asgi_realtime.socketio.options import Options, check_options, settings_with
-from asgi_realtime.socketio.reasons import Reason
-from asgi_realtime.socketio.server_gateway import ClientState, ServerGateway
-from asgi_realtime.transports.socketio.peer import NamespaceTransport
-from asgi_realtime.values.ids import GatewayName, Id, RoomName, id_text, id_texts
+from asgi_realtime.values.ids import Id, id_text, id_texts
 from asgi_realtime.values.json import Json
 
 if TYPE_CHECKING:
     from asgi_realtime.socketio.admin import AdminUI
     from asgi_realtime.socketio.admin_auth import AdminAuth
 
-F = TypeVar("F", bound=Callable[..., Any])
-T = TypeVar("T")
-To: TypeAlias = Id | Iterable[Id] | None
-
-MOST_NAMESPACES = 1_000
-"""Namespaces a server with `namespaces="*"` opens, since their names are the clients' to choose."""
+OneOrMany: TypeAlias = Id | Iterable[Id] | None
+"""A `sid` or room, several of them, or None."""
 
 
-class SocketIOServer:
+class SocketIOServer(BaseServer):
     """The API of python-socketio's `AsyncServer`. Mount it as a gateway, or serve it with `ASGIApp`.
 
         sio = SocketIOServer()
         app = RealtimeMiddleware(app, gateways=[sio])
 
-    What is better here than there: events of one client are handled in the order sent, one at a
-    time; a client cannot forge `connect` or `disconnect`; nobody hears a broadcast before the
-    connect handler has let them in; a client that does not read is cut at its limit; sessions end
-    with their clients. Rooms are the hub's, so names are text; a number or a UUID becomes its text.
+    The differences to python-socketio: the events of one client are handled in the order sent, one
+    at a time. A client cannot send `connect` or `disconnect` as events. A client gets broadcasts
+    only once its connect handler has let it in. A client that does not read is disconnected at its
+    limit. Sessions end with their clients. Names of rooms are text; a number or a UUID becomes its
+    text.
 
     Args:
-        logger: True logs to stderr from INFO up; or the logger to use.
-        engineio_logger: the same, for what happens below Socket.IO.
+        logger: True logs to stderr, from INFO up. Or the logger to use.
+        engineio_logger: the same for the messages of the layers below Socket.IO.
         namespaces: accepted besides those with handlers, or `"*"` for any. Default: `["/"]`.
-        options: see `Options`. Those about the transport are for `ASGIApp`; in a `RealtimeMiddleware`
-            its `Settings` decide.
+        options: see `Options`. Those about the transport take effect in an `ASGIApp`. In a
+            `RealtimeMiddleware` its `Settings` count.
 
     Raises:
-        ConfigurationError: for an option that cannot be honoured, saying what to do instead.
+        ConfigurationError: for an option that is not supported, with what to do instead.
     """
-
-    reason = Reason
-    async_mode = "asgi"
-
-    def __init__(
-        self,
-        *,
-        logger: bool | logging.Logger = False,
-        engineio_logger: bool | logging.Logger = False,
-        namespaces: Sequence[str] | Literal["*"] | None = None,
-        **options: Unpack[Options],
-    ) -> None:
-        check_options(options)
-        self.options = options
-        self.handlers = Handlers()
-        self.observers: list[Observer] = []
-        self.logger = _logger("asgi_realtime.socketio", logger)
-        _logger("asgi_realtime", engineio_logger)
-        self._namespaces = namespaces
-        self.gateways: dict[str, ServerGateway] = {}
-        """The namespaces that are open."""
-        self._tasks = Tasks()
-        self._context: GatewayContext | None = None
-        self.manager = Manager(self)
-        """Who is connected, and in which rooms."""
-        self.loop: asyncio.AbstractEventLoop | None = None
-        """The event loop the clients are served on; None before the first has come."""
-
-    def is_asyncio_based(self) -> bool:
-        """Whether the methods are coroutines: they are."""
-        return True
-
-    # What the composition root calls
-
-    @property
-    def names(self) -> Sequence[GatewayName]:
-        """The namespaces known so far. Handlers registered later, and `namespaces="*"`, add to them."""
-        listed = () if self._namespaces in (None, "*") else self._namespaces
-        return [GatewayName(name) for name in dict.fromkeys((*listed, *sorted(self.handlers.namespaces)))]
-
-    @property
-    def mounted(self) -> GatewayContext | None:
-        """What the server works with; None: it is not mounted yet."""
-        return self._context
-
-    def bind(self, context: GatewayContext) -> None:
-        """Mount the server."""
-        if settings_with(context.settings, self.options, None) != context.settings:
-            self.logger.warning(
-                "the Settings of RealtimeMiddleware are in force, not SocketIOServer's transport options"
-            )
-        self._context = context
-        self.gateways.clear()
-        for name in self.names:
-            self.gateway_for(name)
-
-    def gateway_for(self, namespace: str) -> ServerGateway | None:
-        """The gateway of a namespace that has handlers or is accepted anyway; made at the first use."""
-        gateway = self.gateways.get(namespace)
-        if gateway is None and self._context is not None and self._accepts(namespace, self._context):
-            gateway = self.gateways[namespace] = ServerGateway(self, namespace)
-            gateway.bind(self._context, SocketIODialect(namespace))
-        return gateway
-
-    def _accepts(self, namespace: str, context: GatewayContext) -> bool:
-        if namespace in context.registry:
-            return False  # somebody else's
-        if namespace in self.names:
-            return True
-        if self._namespaces == "*":
-            return len(self.gateways) < MOST_NAMESPACES
-        return self._namespaces is None and namespace == "/"
-
-    # Handlers
-
-    @overload
-    def on(self, event: str, handler: None = None, namespace: str | None = None) -> Callable[[F], F]: ...
-    @overload
-    def on(self, event: str, handler: Callable[..., Any], namespace: str | None = None) -> None: ...
-    def on(self, event: str, handler: Callable[..., Any] | None = None, namespace: str | None = None) -> Any:
-        """Register a handler, as a decorator or by a call.
-
-        A handler gets the client's `sid` and the event's arguments; `connect` gets `sid`, `environ`
-        and `auth`; `disconnect` gets `sid` and `reason`. `"*"` as event or namespace catches all
-        that have no handler of their own, and puts the name in front. What a handler returns is the
-        acknowledgement (a tuple: several values). Coroutines are awaited; plain functions run on
-        the event loop, so they must not block.
-        """
-
-        def register(function: F) -> F:
-            self.handlers.add(namespace or "/", event, function)
-            return function
-
-        if handler is None:
-            return register
-        register(handler)
-        return None
-
-    @overload
-    def event(self, handler: F, /) -> F: ...
-    @overload
-    def event(self, /, *, namespace: str | None = None) -> Callable[[F], F]: ...
-    def event(self, handler: Any = None, /, namespace: str | None = None) -> Any:
-        """Register a function for the event of its own name: `@sio.event`, or `@sio.event(namespace="/x")`."""
-
-        def register(function: F) -> F:
-            return self.on(function.__name__, namespace=namespace)(function)
-
-        return register if handler is None else register(handler)
-
-    def register_namespace(self, namespace_handler: NamespaceObject) -> None:
-        """Register an instance of a subclass of `AsyncNamespace` or `Namespace`.
-
-        Raises:
-            ValueError: for anything else.
-        """
-        if isinstance(namespace_handler, type) or not hasattr(namespace_handler, "trigger_event"):
-            raise ValueError("Not a namespace instance")
-        if not namespace_handler.is_asyncio_based():
-            raise ValueError("python-socketio's Namespace cannot wait here: subclass asgi_realtime.socketio.Namespace")
-        namespace_handler._set_server(self)
-        self.handlers.add_object(namespace_handler)
 
     # Sending
 
@@ -186,19 +50,19 @@ class SocketIOServer:
         self,
         event: str,
         data: Any = None,
-        to: To = None,
-        room: To = None,
-        skip_sid: To = None,
+        to: OneOrMany = None,
+        room: OneOrMany = None,
+        skip_sid: OneOrMany = None,
         namespace: str | None = None,
         callback: Callable[..., Any] | None = None,
         ignore_queue: bool = False,
     ) -> None:
-        """Send an event to a client, a room, several rooms (each client once), or everybody in the namespace.
+        """Send an event to a client, a room, several rooms (each client once), or all clients of the namespace.
 
         Args:
             event: the event's name.
             data: the argument; a tuple is several, None is none.
-            to: a `sid`, a room, or a list of them; an empty one is nobody (there: everybody).
+            to: a `sid`, a room, or a list of them. An empty list has no recipient (in python-socketio: all).
             room: another name for `to`.
             skip_sid: one or several clients to leave out.
             namespace: default `/`.
@@ -212,29 +76,22 @@ class SocketIOServer:
         """
         gateway = self.gateway_for(namespace or "/")
         if gateway is None:
-            return  # nobody is there
+            return  # such a namespace has no clients
         gateway.context.hub.check_thread()
-        args: list[Any] = list(data) if isinstance(data, tuple) else [] if data is None else [data]
-        rooms = _listed(room, "room") if to is None or to == "" else _listed(to, "to")
-        skipped = _listed(skip_sid, "skip_sid") or []
-        self.logger.info('emitting event "%s" to %s [%s]', event, "all" if rooms is None else rooms, gateway.name)
-        watchers = self.watchers
-        if watchers:
-            recipients = gateway.recipients(rooms, skipped)
-            for watcher in watchers:
-                watcher.sent(recipients, event, args)
-        if callback is None:
-            await gateway.emit(rooms, skipped, event, args)
-        else:
-            for connection in gateway.recipients(rooms, skipped):
-                gateway.request(connection, event, args, callback)
+        await gateway.participants.emit(
+            event,
+            list(data) if isinstance(data, tuple) else [] if data is None else [data],
+            rooms=_listed(room, "room") if to is None or to == "" else _listed(to, "to"),
+            skipped=_listed(skip_sid, "skip_sid") or [],
+            callback=callback,
+        )
 
     async def send(
         self,
         data: Any,
-        to: To = None,
-        room: To = None,
-        skip_sid: To = None,
+        to: OneOrMany = None,
+        room: OneOrMany = None,
+        skip_sid: OneOrMany = None,
         namespace: str | None = None,
         callback: Callable[..., Any] | None = None,
         ignore_queue: bool = False,
@@ -284,53 +141,32 @@ class SocketIOServer:
         """Put a client into a room.
 
         Raises:
-            ValueError: if the client is not connected, or the room is another client's own: it would hear
+            ValueError: if the client is not connected, or the room is another client's own: it would get
                 what is sent to that client.
         """
-        connection = self._find(sid, namespace)
+        gateway, connection = self.gateways.get(namespace or "/"), self._find(sid, namespace)
         name = id_text(room, "room")
-        if connection is None:
+        if gateway is None or connection is None:
             raise ValueError("sid is not connected to requested namespace")
-        if name != sid and self.manager.is_sid_room(namespace or "/", name):
-            raise ValueError("cannot enter a sid room")
-        self.logger.info("%s is entering room %s [%s]", sid, name, connection.gateway)
-        known = name in connection.rooms
-        await connection.join(name)
-        for watcher in () if known else self.watchers:
-            watcher.joined(connection, name)
+        await gateway.participants.enter_room(connection, name)
 
     async def leave_room(self, sid: str, room: Id, namespace: str | None = None) -> None:
         """Take a client out of a room."""
         name = id_text(room, "room")
-        connection = self._find(sid, namespace)
-        if connection is not None and name in connection.rooms:
-            self.logger.info("%s is leaving room %s [%s]", sid, name, connection.gateway)
-            await connection.leave(name)
-            for watcher in self.watchers:
-                watcher.left(connection, name)
+        gateway, connection = self.gateways.get(namespace or "/"), self._find(sid, namespace)
+        if gateway is not None and connection is not None:
+            await gateway.participants.leave_room(connection, name)
 
     async def close_room(self, room: Id, namespace: str | None = None) -> None:
-        """Take everybody out of a room.
+        """Take all clients out of a room.
 
         Raises:
             ValueError: if the room is a client's own.
         """
         name = id_text(room, "room")
-        if self.manager.is_sid_room(namespace or "/", name):
-            raise ValueError("cannot close a sid room")
         gateway = self.gateways.get(namespace or "/")
         if gateway is not None:
-            self.logger.info("room %s is closing [%s]", name, gateway.name)
-            members = gateway.context.hub.rooms(gateway.name).of_room(RoomName(name))
-            await gateway.broadcaster.close_room(name)
-            for watcher in self.watchers:
-                for connection in members:
-                    watcher.left(connection, name)
-
-    def rooms(self, sid: str, namespace: str | None = None) -> list[str]:
-        """The rooms a client is in, its own (named as its `sid`) included."""
-        connection = self._find(sid, namespace)
-        return [] if connection is None else [*connection.rooms]
+            await gateway.participants.close_room(name)
 
     # Clients
 
@@ -340,7 +176,7 @@ class SocketIOServer:
         Raises:
             KeyError: if the client is not connected.
         """
-        return self._state(sid, namespace).session
+        return self._client_state(sid, namespace).session
 
     async def save_session(self, sid: str, session: dict[str, Any], namespace: str | None = None) -> None:
         """Replace the session of a client.
@@ -348,7 +184,7 @@ class SocketIOServer:
         Raises:
             KeyError: if the client is not connected.
         """
-        self._state(sid, namespace).session = session
+        self._client_state(sid, namespace).session = session
 
     @contextlib.asynccontextmanager
     async def session(self, sid: str, namespace: str | None = None) -> AsyncIterator[dict[str, Any]]:
@@ -361,56 +197,19 @@ class SocketIOServer:
                 await self.save_session(sid, session, namespace)
 
     async def disconnect(self, sid: str, namespace: str | None = None, ignore_queue: bool = False) -> None:
-        """Put a client out of a namespace. It is not to come back by itself; its disconnect handler is called."""
-        connection = self._find(sid, namespace)
-        if connection is not None:
-            self.logger.info("Disconnecting %s [%s]", sid, connection.gateway)
-            await connection.close(1000, "server disconnect")
+        """Disconnect a client from a namespace. Its disconnect handler is called; it does not reconnect by itself."""
+        gateway, connection = self.gateways.get(namespace or "/"), self._find(sid, namespace)
+        if gateway is not None and connection is not None:
+            await gateway.participants.disconnect(connection)
 
-    def transport(self, sid: str, namespace: str | None = None) -> str:
-        """What carries a client now: `polling` or `websocket`.
-
-        Raises:
-            KeyError: if the client is not connected.
-        """
-        member = self._connected(sid, namespace).transport
-        assert isinstance(member, NamespaceTransport)
-        return member.kind
-
-    def get_environ(self, sid: str, namespace: str | None = None) -> dict[str, Any] | None:
-        """The WSGI-like description of the client's handshake, or None if it is not connected."""
-        connection = self._find(sid, namespace)
-        return None if connection is None else connection.state.environ
-
-    def _find(self, sid: str, namespace: str | None) -> Connection | None:
-        gateway = self.gateways.get(namespace or "/")
-        return None if gateway is None else gateway.connection(id_text(sid, "sid"))
-
-    def _connected(self, sid: str, namespace: str | None) -> Connection:
-        connection = self._find(sid, namespace)
-        if connection is None:
-            raise KeyError("Session not found")
-        return connection
-
-    def _state(self, sid: str, namespace: str | None) -> ClientState:
-        state: ClientState = self._connected(sid, namespace).state
-        return state
-
-    # Work of the host's
-
-    def start_background_task(
-        self, target: Callable[..., Coroutine[Any, Any, T]], *args: Any, **kwargs: Any
-    ) -> asyncio.Task[T]:
-        """Run a coroutine function in the background until the server stops. A failure is logged."""
-        tasks = self._tasks if self._context is None else self._context.tasks
-        return tasks.spawn(target(*args, **kwargs), name=f"background task {getattr(target, '__name__', '')}")
+    # Background tasks
 
     async def sleep(self, seconds: float = 0) -> None:
         """Sleep."""
         await asyncio.sleep(seconds)
 
     async def shutdown(self) -> None:
-        """Stop what was started before the server was mounted. The rest ends with the middleware."""
+        """Stop background tasks that were started before the server was mounted. The middleware stops the others."""
         await self._tasks.aclose()
 
     def instrument(
@@ -425,7 +224,7 @@ class SocketIOServer:
         """Let the Socket.IO Admin UI connect. See `AdminUI`.
 
         Raises:
-            ValueError: without `auth`. False lets everybody in: never in production.
+            ValueError: without `auth`. `auth=False` lets anybody in: never use it in production.
         """
         from asgi_realtime.socketio.admin import AdminUI
 
@@ -438,28 +237,13 @@ class SocketIOServer:
             namespace=namespace,
             server_stats_interval=server_stats_interval,
         )
-        self.observers.append(admin)
+        self._state.observers.append(admin)
         return admin
 
-    @property
-    def watchers(self) -> list[Observer]:
-        """The observers that have somebody to tell."""
-        return [observer for observer in self.observers if observer.watching]
 
-
-def _listed(names: To, argument: str) -> list[str] | None:
+def _listed(names: OneOrMany, argument: str) -> list[str] | None:
     if names is None:
         return None
     if isinstance(names, str | bytes) or not isinstance(names, Iterable):
         return [id_text(names, argument)]
     return list(id_texts(names, argument))
-
-
-def _logger(name: str, option: bool | logging.Logger) -> logging.Logger:
-    if isinstance(option, logging.Logger):
-        return option
-    logger = logging.getLogger(name)
-    if option and logger.level == logging.NOTSET:
-        logger.setLevel(logging.INFO)
-        logger.addHandler(logging.StreamHandler())
-    return logger

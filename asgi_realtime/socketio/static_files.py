@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import TypeAlias
 
-Rule: TypeAlias = str | Mapping[str, str]
+StaticFileRule: TypeAlias = str | Mapping[str, str]
 """A file or a directory; or a mapping with `filename` and `content_type`."""
 
 
@@ -19,7 +19,7 @@ class StaticFiles:
     rule's directory.
     """
 
-    def __init__(self, rules: Mapping[str, Rule]) -> None:
+    def __init__(self, rules: Mapping[str, StaticFileRule]) -> None:
         self._rules = {path: rule for path, rule in rules.items() if path}
         self._index = rules.get("", "index.html")
 
@@ -41,7 +41,7 @@ class StaticFiles:
         return (name, kind or _guess(name)) if os.path.isfile(name) else None
 
 
-def _parts(rule: Rule) -> tuple[str, str | None]:
+def _parts(rule: StaticFileRule) -> tuple[str, str | None]:
     return (rule, None) if isinstance(rule, str) else (rule["filename"], rule.get("content_type"))
 
 

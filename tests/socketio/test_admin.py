@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from asgi_realtime import socketio
-from asgi_realtime.socketio.admin_auth import AdminDoor
+from asgi_realtime.socketio.admin_auth import AdminAuthenticator
 from asgi_realtime.socketio.server import SocketIOServer
 from asgi_realtime.values.json import Json
 from tests.support.node_client import ConnectRefused, Node, NodeClient
@@ -238,8 +238,9 @@ async def test_read_only_takes_no_commands(serve: Serve, node: Node) -> None:
 
 
 async def test_reporting_ends_with_the_last_administrator(serve: Serve, node: Node) -> None:
-    sio, app = made()
-    url = (await serve(app)).url
+    sio = SocketIOServer()
+    ui = sio.instrument(auth=LOGIN, server_stats_interval=0.05)
+    url = (await serve(socketio.ASGIApp(sio))).url
     before = asyncio.all_tasks()
     admin = await administrator(node, url)
     await admin.expect("server_stats")
@@ -249,22 +250,21 @@ async def test_reporting_ends_with_the_last_administrator(serve: Serve, node: No
     again = await administrator(node, url)
     await again.expect("server_stats")
     await again.expect("server_stats")
-    for observer in sio.observers:
-        await observer.shutdown()  # type: ignore[attr-defined]
+    await ui.shutdown()
 
 
 async def test_who_may_come_in() -> None:
     other = {"username": "b", "password": "b"}
-    assert await AdminDoor([LOGIN, other]).admits(other)
-    assert not await AdminDoor([LOGIN, other]).admits(LOGIN | {"password": 1})
-    assert await AdminDoor(lambda auth: auth == "key").admits("key")
-    assert not await AdminDoor(lambda auth: False).admits(LOGIN)
+    assert await AdminAuthenticator([LOGIN, other]).authenticate(other)
+    assert not await AdminAuthenticator([LOGIN, other]).authenticate(LOGIN | {"password": 1})
+    assert await AdminAuthenticator(lambda auth: auth == "key").authenticate("key")
+    assert not await AdminAuthenticator(lambda auth: False).authenticate(LOGIN)
 
     async def check(auth: Json) -> bool:
         return bool(auth == {"key": 1})
 
-    assert await AdminDoor(check).admits({"key": 1})
-    assert await AdminDoor(False).admits(None)
+    assert await AdminAuthenticator(check).authenticate({"key": 1})
+    assert await AdminAuthenticator(False).authenticate(None)
     with pytest.raises(ValueError):
         SocketIOServer().instrument()
     with pytest.raises(ValueError):
@@ -274,13 +274,13 @@ async def test_who_may_come_in() -> None:
 
 
 async def test_sessions_are_bounded() -> None:
-    door = AdminDoor(LOGIN)
-    oldest = door.new_session()
-    assert await door.admits({"sessionId": oldest})
-    sessions = [door.new_session() for _ in range(1000)]
-    assert not await door.admits({"sessionId": oldest})
-    assert await door.admits({"sessionId": sessions[0]})
-    assert not await door.admits({"sessionId": ["x"]})
+    authenticator = AdminAuthenticator(LOGIN)
+    oldest = authenticator.create_session()
+    assert await authenticator.authenticate({"sessionId": oldest})
+    sessions = [authenticator.create_session() for _ in range(1000)]
+    assert not await authenticator.authenticate({"sessionId": oldest})
+    assert await authenticator.authenticate({"sessionId": sessions[0]})
+    assert not await authenticator.authenticate({"sessionId": ["x"]})
 
 
 @pytest.mark.parametrize("viewport", ["1280x800", "390x844"])

@@ -267,7 +267,7 @@ async def test_every_recipient_of_a_room_is_asked(serve: Serve, node: Node) -> N
 async def test_namespaces_that_clients_invent_are_bounded(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     sio, app = made(namespaces="*")
     await serve(app)
-    monkeypatch.setattr("asgi_realtime.socketio.server.MOST_NAMESPACES", 2)
+    monkeypatch.setattr("asgi_realtime.socketio.base_server.MOST_NAMESPACES", 2)
     assert [sio.gateway_for(f"/{number}") is not None for number in range(4)] == [True, True, False, False]
     assert sio.gateway_for("/0") is not None
 

@@ -1,0 +1,49 @@
+"""A connection as npm's `@socket.io/admin-ui` describes a socket, without what the client authenticates with."""
+
+from __future__ import annotations
+
+import re
+
+from asgi_realtime.connection.connection import Connection
+from asgi_realtime.transports.socketio.peer import NamespaceTransport
+from asgi_realtime.values.json import Json
+from asgi_realtime.values.timestamps import iso
+
+_SECRET_HEADER = re.compile("auth|cookie|key|password|secret|session|token")
+_PUBLIC_QUERY = frozenset({"EIO", "transport", "t"})
+
+
+def describe_socket(connection: Connection) -> Json:
+    """The details of a connection. Values of other query parameters than Engine.IO's own are hidden.
+
+    So are those of headers with a name that suggests a secret.
+    """
+    scope = connection.state.environ["asgi.scope"]
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    handshake = connection.handshake
+    issued = connection.state.connected_at
+    transport = transport_of(connection)
+    return {
+        "id": connection.id,
+        # Not the whole id: the client authenticates its requests with it.
+        "clientId": transport.session_id[:12],
+        "transport": transport.kind,
+        "nsp": connection.gateway,
+        "data": {},
+        "handshake": {
+            "address": handshake.client_address or "",
+            "headers": {name: "(hidden)" if _SECRET_HEADER.search(name) else value for name, value in headers.items()},
+            "query": {name: value if name in _PUBLIC_QUERY else "(hidden)" for name, value in handshake.query.items()},
+            "secure": connection.state.environ["wsgi.url_scheme"] == "https",
+            "url": handshake.path,
+            "issued": round(issued * 1000),
+            "time": iso(issued),
+        },
+        "rooms": sorted(connection.rooms),
+    }
+
+
+def transport_of(connection: Connection) -> NamespaceTransport:
+    """The transport of a connection to a Socket.IO namespace."""
+    assert isinstance(connection.transport, NamespaceTransport)
+    return connection.transport

@@ -1,0 +1,24 @@
+"""What a `SocketIOServer` keeps for a client."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from asgi_realtime.socketio.environ import wsgi_environ
+from asgi_realtime.values.handshake import Handshake
+
+
+class ClientState:
+    """The `state` of a connection: the client's session and its WSGI-like environment."""
+
+    __slots__ = ("connected_at", "environ", "postponed", "session")
+
+    def __init__(self, handshake: Handshake) -> None:
+        self.environ = wsgi_environ(handshake)
+        self.session: dict[str, Any] = {}
+        self.connected_at = time.time()
+        """Seconds since the epoch."""
+        self.postponed: list[Callable[[], object]] | None = []
+        """Calls to make once the client is let in. None: it is."""

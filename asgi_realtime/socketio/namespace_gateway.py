@@ -1,0 +1,138 @@
+"""One namespace of a `SocketIOServer` as a gateway: its events go to the server's handlers."""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import dataclasses
+import logging
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+from asgi_realtime.connection.connection import Connection
+from asgi_realtime.errors import Disconnect, RateLimited, Refusal
+from asgi_realtime.gateways.context import GatewayContext
+from asgi_realtime.gateways.dispatcher import Acknowledge
+from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
+from asgi_realtime.protocols.dialect import Dialect
+from asgi_realtime.socketio.client_state import ClientState
+from asgi_realtime.socketio.exceptions import ConnectionRefusedError
+from asgi_realtime.socketio.handlers import NOT_HANDLED
+from asgi_realtime.socketio.participants import Participants
+from asgi_realtime.socketio.reasons import Reason
+from asgi_realtime.socketio.server_state import ServerState
+from asgi_realtime.values.handshake import Handshake
+from asgi_realtime.values.identity import Identity
+from asgi_realtime.values.ids import UserId
+from asgi_realtime.values.json import Json
+
+HANDLER_TIMEOUT = 3600.0
+"""Seconds a handler may take. python-socketio has no limit, and its `call` alone waits for 60 seconds."""
+
+
+class NamespaceGateway(SocketIOGateway):
+    """Calls the server's handlers with a namespace's events, and answers as python-socketio does."""
+
+    participants: Participants
+
+    def __init__(self, namespace: str, state: ServerState) -> None:
+        super().__init__(namespace, authenticator=_new_identity)
+        self.functions.clear()  # the server's handlers get every event, whatever its name
+        self._state = state
+
+    def bind(self, context: GatewayContext, dialect: Dialect) -> None:
+        """Mount this namespace."""
+        limits = context.settings.limits
+        self._limits = dataclasses.replace(limits, handler_timeout=max(limits.handler_timeout, HANDLER_TIMEOUT))
+        super().bind(context, dialect)
+        self.participants = Participants(self.name, state=self._state, context=context)
+
+    async def on_connect(self, connection: Connection) -> None:
+        """Call the connect handler, which may refuse the client."""
+        self._state.loop = asyncio.get_running_loop()
+        connection.state = state = ClientState(connection.handshake)
+        await connection.join(connection.id)
+        try:
+            accepted = await self._state.handlers.trigger(
+                "connect", self.name, connection.id, state.environ, connection.handshake.auth or None
+            )
+        except ConnectionRefusedError as refused:
+            raise _refusal(**refused.error_args) from None
+        except builtins.ConnectionRefusedError:
+            raise _refusal("Connection refused by server") from None
+        if accepted is False:
+            raise _refusal(**ConnectionRefusedError().error_args)
+        for observer in self._state.active_observers:
+            observer.connected(connection)
+
+    async def on_online(self, connection: Connection) -> None:
+        """Make the calls that waited for the client to be let in. Every client is a user of its own."""
+        postponed, connection.state.postponed = connection.state.postponed, None
+        for call in postponed:
+            call()
+
+    def closed(self, connection: Connection, reason: str) -> None:
+        """Keep a client that is gone until its disconnect handler has returned."""
+        self.participants.keep(connection)
+        super().closed(connection, reason)
+
+    async def on_disconnect(self, connection: Connection, reason: str) -> None:
+        """Call the disconnect handler, then forget the client."""
+        reason = Reason.of(reason)
+        try:
+            for observer in self._state.active_observers:
+                observer.disconnected(connection, reason)
+            await self._state.handlers.trigger("disconnect", self.name, connection.id, reason)
+        finally:
+            self.participants.forget(connection)
+
+    async def dispatch(self, connection: Connection, event: str, sent: Sequence[Json]) -> Any:
+        """Call the handler of an event."""
+        self._state.logger.info('received event "%s" from %s [%s]', self.loggable(event), connection.id, self.name)
+        for observer in self._state.active_observers:
+            observer.received(connection, event, sent)
+        result = await self._state.handlers.trigger(event, self.name, connection.id, *sent)
+        if result is NOT_HANDLED:
+            raise _NotHandled
+        return tuple(result) if isinstance(result, tuple) else result  # any tuple is several values there
+
+    def _refusal_of(self, error: BaseException) -> Refusal | Disconnect | None:
+        """This package's own only: in python-socketio every other exception is a failure, also HTTP errors."""
+        return error if isinstance(error, Refusal | Disconnect) else None
+
+    def send_refusal(
+        self,
+        connection: Connection,
+        event: str,
+        sent: Sequence[Json],
+        refusal: Refusal,
+        acknowledge: Acknowledge | None,
+    ) -> None:
+        """Answer nothing: clients of python-socketio expect no `error` event, and no acknowledgement of a refusal."""
+        expected = isinstance(refusal, _NotHandled | RateLimited)
+        level = logging.INFO if expected else logging.WARNING
+        name = self.loggable(event)
+        self._state.logger.log(level, "event %r from %s [%s]: %s", name, connection.id, self.name, refusal.message)
+
+    def loggable(self, event: str) -> str:
+        """The name of an event that has a handler. The client chooses any other name, which is not logged."""
+        return event if self._state.handlers.has(event, self.name) else "(no name of a handler)"
+
+
+class _NotHandled(Refusal):
+    """An event has no handler."""
+
+    def __init__(self) -> None:
+        super().__init__("no handler")
+
+
+async def _new_identity(handshake: Handshake) -> Identity:
+    # The connect handler authenticates. The gateway layer knows each client as a user of its own.
+    return Identity(user_id=UserId(secrets.token_urlsafe(15)))
+
+
+def _refusal(message: str, data: Json = None) -> Refusal:
+    refusal = Refusal(message)
+    refusal.data = data
+    return refusal

@@ -1,0 +1,203 @@
+"""The clients of one namespace on this process: look-ups, rooms, and sending to them."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+from asgi_realtime.connection.connection import Connection
+from asgi_realtime.errors import BrokerUnavailable
+from asgi_realtime.gateways.context import GatewayContext
+from asgi_realtime.payloads.encoding import encode
+from asgi_realtime.protocols.socketio.dialect import SocketIODialect
+from asgi_realtime.socketio.client_state import ClientState
+from asgi_realtime.socketio.server_state import ServerState
+from asgi_realtime.transports.socketio.peer import NamespaceTransport
+from asgi_realtime.values.ids import ConnectionId, GatewayName, RoomName
+from asgi_realtime.values.json import Json
+from asgi_realtime.values.publications import Publication, Target, ToAll, ToRoom
+
+
+class Participants:
+    """The clients of one namespace. A client is named by its `sid`, which is also the name of its own room."""
+
+    def __init__(self, namespace: GatewayName, *, state: ServerState, context: GatewayContext) -> None:
+        self._namespace = namespace
+        self._state = state
+        self._context = context
+        self._dialect = SocketIODialect(namespace)
+        self._leaving: dict[ConnectionId, Connection] = {}
+
+    # Look-ups
+
+    def connected(self, sid: str) -> Connection | None:
+        """A client, as long as it is connected."""
+        return self._context.hub.rooms(self._namespace).get(ConnectionId(sid))
+
+    def find(self, sid: str) -> Connection | None:
+        """A client, until its disconnect handler has returned."""
+        return self.connected(sid) or self._leaving.get(ConnectionId(sid))
+
+    def everybody(self) -> Sequence[Connection]:
+        """All clients."""
+        return self._context.hub.rooms(self._namespace).everybody
+
+    def in_room(self, room: str) -> Sequence[Connection]:
+        """The clients in a room."""
+        return self._context.hub.rooms(self._namespace).of_room(RoomName(room))
+
+    def in_rooms(self, rooms: Sequence[str] | None, skipped: Collection[str] = ()) -> list[Connection]:
+        """The clients in any of the rooms (None: all clients), each once, without those skipped."""
+        members = self._context.hub.rooms(self._namespace)
+        found = dict.fromkeys(
+            connection for target in _targets(rooms) for connection in members.recipients(target).connections
+        )
+        return [connection for connection in found if connection.id not in skipped]
+
+    def room_names(self) -> Collection[str]:
+        """The rooms that have clients in them."""
+        return self._context.hub.rooms(self._namespace).names
+
+    def keep(self, connection: Connection) -> None:
+        """A client is gone: `find` returns it until `forget`."""
+        self._leaving[connection.id] = connection
+
+    def forget(self, connection: Connection) -> None:
+        """The disconnect handler of a client has returned."""
+        del self._leaving[connection.id]
+
+    # Rooms
+
+    async def enter_room(self, connection: Connection, room: str) -> None:
+        """Put a client into a room.
+
+        Raises:
+            ValueError: if the room is another client's own: it would get what is sent to that client.
+        """
+        if room != connection.id and self.connected(room) is not None:
+            raise ValueError("cannot enter a sid room")
+        self._state.logger.info("%s is entering room %s [%s]", connection.id, room, self._namespace)
+        known = room in connection.rooms
+        await connection.join(room)
+        for observer in () if known else self._state.active_observers:
+            observer.joined(connection, room)
+
+    async def leave_room(self, connection: Connection, room: str) -> None:
+        """Take a client out of a room. Does nothing if it is not in it."""
+        if room not in connection.rooms:
+            return
+        self._state.logger.info("%s is leaving room %s [%s]", connection.id, room, self._namespace)
+        await connection.leave(room)
+        for observer in self._state.active_observers:
+            observer.left(connection, room)
+
+    async def close_room(self, room: str) -> None:
+        """Take all clients out of a room.
+
+        Raises:
+            ValueError: if the room is a client's own.
+        """
+        if self.connected(room) is not None:
+            raise ValueError("cannot close a sid room")
+        self._state.logger.info("room %s is closing [%s]", room, self._namespace)
+        members = self.in_room(room)
+        await self._context.broadcaster.of(self._namespace).close_room(room)
+        for observer in self._state.active_observers:
+            for connection in members:
+                observer.left(connection, room)
+
+    async def disconnect(self, connection: Connection) -> None:
+        """Disconnect a client from the namespace. Stock clients do not reconnect by themselves."""
+        self._state.logger.info("Disconnecting %s [%s]", connection.id, self._namespace)
+        await connection.close(1000, "server disconnect")
+
+    # Sending
+
+    async def emit(
+        self,
+        event: str,
+        args: Sequence[Any],
+        *,
+        rooms: Sequence[str] | None,
+        skipped: Sequence[str] = (),
+        callback: Callable[..., Any] | None = None,
+    ) -> None:
+        """Send an event to the clients in any of the rooms, each once. None: to all clients of the namespace.
+
+        `callback` is called with the values of each recipient's acknowledgement. For the errors see
+        `SocketIOServer.emit`.
+        """
+        self._state.logger.info(
+            'emitting event "%s" to %s [%s]', event, "all" if rooms is None else rooms, self._namespace
+        )
+        observers = self._state.active_observers
+        if observers:
+            recipients = self.in_rooms(rooms, skipped)
+            for observer in observers:
+                observer.sent(recipients, event, args)
+        if callback is None:
+            await self._broadcast(event, args, rooms, skipped)
+        else:
+            for connection in self.in_rooms(rooms, skipped):
+                self._request(connection, event, args, callback)
+
+    async def _broadcast(
+        self, event: str, args: Sequence[Any], rooms: Sequence[str] | None, skipped: Sequence[str]
+    ) -> None:
+        event = self._dialect.event_name(event)
+        if rooms is not None and len(rooms) == 1 and not skipped:
+            inside = self.in_room(rooms[0])
+            if len(inside) == 1 and str(inside[0].id) == rooms[0]:
+                # A client's own room. No other client reads its history, so the event need not be kept.
+                inside[0].push(self._dialect.event_args(event, args))
+                return
+        payload, attachments = encode(list(args))
+        left_out = [ConnectionId(sid) for sid in skipped]
+        targets = _targets(rooms)
+        for target in targets:
+            publication = Publication(
+                gateway=self._namespace,
+                target=target,
+                event=event,
+                payload=payload[1:-1],  # the arguments, without the brackets around them
+                attachments=attachments,
+                except_=tuple(left_out),
+            )
+            members = self._context.hub.rooms(self._namespace)
+            reached = members.recipients(target).connections if len(targets) > 1 else ()
+            await self._publish(publication)
+            left_out += [connection.id for connection in reached]
+
+    async def _publish(self, publication: Publication) -> None:
+        try:
+            await self._context.broadcaster.publish(publication)
+        except BrokerUnavailable:
+            if self._state.loop is not None:
+                raise
+            # Where the server has no lifespan, it starts with its first client. Until then there is no recipient.
+            self._state.logger.warning("an event was emitted before the server has started: %s", publication.event)
+
+    def _request(self, connection: Connection, event: str, args: Sequence[Any], callback: Callable[..., Any]) -> None:
+        """Send an event to a client and call `callback` with its acknowledgement."""
+        transport = connection.transport
+        assert isinstance(transport, NamespaceTransport)
+        request = functools.partial(transport.request, event, args, functools.partial(self._acknowledged, callback))
+        state: ClientState = connection.state
+        if state.postponed is not None:
+            state.postponed.append(request)
+        else:
+            request()
+
+    def _acknowledged(self, callback: Callable[..., Any], values: Sequence[Json]) -> None:
+        async def call() -> None:
+            result = callback(*values)
+            if inspect.isawaitable(result):
+                await result
+
+        self._context.tasks.spawn(call(), name=f"callback {getattr(callback, '__name__', '')}")
+
+
+def _targets(rooms: Sequence[str] | None) -> Sequence[Target]:
+    return [ToAll()] if rooms is None else [ToRoom(RoomName(room)) for room in dict.fromkeys(rooms)]

@@ -1,0 +1,27 @@
+"""What the namespaces of one `SocketIOServer` share."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from asgi_realtime.socketio.handlers import Handlers
+from asgi_realtime.socketio.observer import Observer
+
+
+class ServerState:
+    """The handlers, observers and logger of a server, for each of its namespaces."""
+
+    __slots__ = ("handlers", "logger", "loop", "observers")
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self.handlers = Handlers()
+        self.observers: list[Observer] = []
+        self.logger = logger
+        self.loop: asyncio.AbstractEventLoop | None = None
+        """The event loop that serves the clients. None: no client has connected yet."""
+
+    @property
+    def active_observers(self) -> list[Observer]:
+        """The observers that want to be told now."""
+        return [observer for observer in self.observers if observer.active]
