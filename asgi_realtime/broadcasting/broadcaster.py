@@ -32,7 +32,7 @@ from asgi_realtime.values.commands import (
     TakeOver,
 )
 from asgi_realtime.values.ids import ConnectionId, GatewayName, Id, RoomName, UserId, id_text, id_texts
-from asgi_realtime.values.publications import Publication, Receipt, Target, ToAll, ToRoom, ToUsers
+from asgi_realtime.values.publications import Position, Publication, Receipt, Target, ToAll, ToRoom, ToUsers
 
 _TURN_BYTES = 65_536
 """So much is broadcast before the event loop has a turn, if nothing else gave it one."""
@@ -264,6 +264,26 @@ class Broadcaster:
         self._calls.check()
         return await self._presence.is_online(self._named(gateway), _user(user_id))
 
+    async def position(self, room: Id, *, gateway: str | None = None) -> Position:
+        """The newest place in the history that a room belongs to: all rooms of a gateway share one.
+
+        Ask for it before you read a snapshot from your database. Every broadcast after this place may be missing in
+        the snapshot, and none before it is, if your app saves first and broadcasts then.
+
+        Raises:
+            BrokerUnavailable: the broker did not answer within `MEW_PUBLISH_TIMEOUT`.
+        """
+        self._calls.check()
+        name = self._named(gateway)
+        self._room(room, name)
+        try:
+            return await in_time(self._timeout, self._broker.position(name))
+        except TimeoutError:
+            raise self._unanswered() from None
+
+    def _unanswered(self) -> BrokerUnavailable:
+        return BrokerUnavailable(f"the broker did not answer within MEW_PUBLISH_TIMEOUT ({self._timeout} s)")
+
     def _named(self, gateway: str | None) -> GatewayName:
         name = self._gateway
         if gateway is not None:
@@ -340,9 +360,7 @@ class Broadcaster:
             async with asyncio.timeout(None if wait else self._timeout):
                 await self._broker.command(command)
         except TimeoutError:
-            raise BrokerUnavailable(
-                f"the broker did not answer within MEW_PUBLISH_TIMEOUT ({self._timeout} s)"
-            ) from None
+            raise self._unanswered() from None
 
 
 def _user(user_id: Id) -> UserId:

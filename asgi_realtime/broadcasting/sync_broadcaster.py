@@ -9,7 +9,7 @@ from msgspec import UNSET
 
 from asgi_realtime.runtime.loop_bridge import LoopBridge
 from asgi_realtime.values.ids import Id
-from asgi_realtime.values.publications import Receipt
+from asgi_realtime.values.publications import Position, Receipt
 
 if TYPE_CHECKING:
     from asgi_realtime.broadcasting.broadcaster import Broadcaster
@@ -91,6 +91,10 @@ class SyncBroadcaster:
     def is_online(self, user_id: Id, **options: Any) -> bool:
         """See `Broadcaster.is_online`."""
         return self.run(self._broadcaster.is_online(user_id, **options))
+
+    def position(self, room: Id, *, gateway: str | None = None) -> Position:
+        """See `Broadcaster.position`."""
+        return self.run(self._broadcaster.position(room, gateway=gateway))
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run any coroutine of a broadcaster (a typed face's, say) on its loop, and wait for the result.

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Collection
 from typing import Protocol
 
 from asgi_realtime.values.commands import Command
-from asgi_realtime.values.ids import GatewayName, RoomName, UserId
-from asgi_realtime.values.publications import Position, Publication, Receipt
+from asgi_realtime.values.ids import GatewayName, RoomName
+from asgi_realtime.values.publications import Position, Publication, Receipt, Subscription, Target
 
 
 class BrokerReceiver(Protocol):
@@ -16,8 +16,11 @@ class BrokerReceiver(Protocol):
     def deliver(self, publication: Publication) -> int:
         """Write a publication to its recipients in this process; how many connections that were."""
 
-    def apply(self, command: Command) -> Awaitable[object] | None:
-        """Begin a command at once. What is returned, if anything, ends when it has been carried out."""
+    def apply(self, command: Command, position: Position | None) -> Awaitable[object] | None:
+        """Begin a command at once. What is returned, if anything, ends when it has been carried out.
+
+        `position` is the command's place in the history of its gateway. None: it concerns no single gateway.
+        """
 
 
 class Broker(Protocol):
@@ -27,11 +30,15 @@ class Broker(Protocol):
     the publication is in history by then, and publishing it again would double it.
     """
 
+    @property
+    def needs_subscriptions(self) -> bool:
+        """Whether only what was subscribed to is delivered. False: everything is, without `subscribe`."""
+
     async def start(self, receiver: BrokerReceiver) -> None:
-        """Begin to deliver to `receiver`."""
+        """Begin to deliver to `receiver`, commands at once and publications as soon as they are subscribed to."""
 
     async def stop(self) -> None:
-        """Deliver nothing more. Publishing then raises `BrokerUnavailable`."""
+        """Deliver nothing more, and forget every subscription. Publishing then raises `BrokerUnavailable`."""
 
     async def publish(self, publication: Publication, *, key: str | None = None) -> Receipt:
         """Number, keep (unless volatile) and deliver a publication, as one step.
@@ -40,7 +47,7 @@ class Broker(Protocol):
         delivers nothing.
 
         Raises:
-            BrokerUnavailable: nobody can say who received it.
+            BrokerUnavailable: it is not known who received it.
         """
 
     async def command(self, command: Command) -> None:
@@ -49,24 +56,38 @@ class Broker(Protocol):
         Returns when this process has; raises what its receiver raised.
         """
 
-    async def subscribe(self, gateway: GatewayName, room: RoomName) -> None:
-        """This process has a connection in the room: returns once nothing published there can pass it by."""
+    async def subscribe(self, subscriptions: Collection[Subscription]) -> None:
+        """Returns once all of them stand: what is published there from now on is delivered.
 
-    async def unsubscribe(self, gateway: GatewayName, room: RoomName) -> None:
-        """This process has nobody left in the room."""
+        Calls of `subscribe` and `unsubscribe` take effect in the order in which they were made. One
+        that stands already changes nothing. If this raises, or is cancelled, none of them stands.
 
-    def position(self) -> Position:
-        """The newest place in history."""
+        Raises:
+            BrokerUnavailable: at least one of them could not be made.
+        """
 
-    async def history(
-        self, gateway: GatewayName, since: Position, *, rooms: Collection[RoomName], user_id: UserId
-    ) -> list[Publication]:
-        """Everything after `since` to these rooms, to this user and to all, in order and without a gap.
+    async def unsubscribe(self, subscriptions: Collection[Subscription]) -> None:
+        """Have nothing more delivered of what is published there. One that does not stand changes nothing.
+
+        Never raises `BrokerUnavailable`: a broker that is away has nothing to deliver, and when it is back
+        these are not subscribed to again.
+        """
+
+    async def position(self, gateway: GatewayName) -> Position:
+        """The newest place in the history of a gateway.
+
+        Raises:
+            BrokerUnavailable: the broker did not answer.
+        """
+
+    async def history(self, gateway: GatewayName, since: Position, targets: Collection[Target]) -> list[Publication]:
+        """Everything after `since` to any of these targets, in order, each once and without a gap.
 
         Connections that a publication was kept from (`except_`) are for the caller to leave out.
 
         Raises:
             PositionLost: something of it may be gone, or `since` names a place in another history.
+            BrokerUnavailable: the broker did not answer.
         """
 
     async def latest(
@@ -75,4 +96,7 @@ class Broker(Protocol):
         """The newest publication of an event to a room that is still kept; with `since`, only if it is newer than that.
 
         Everything is newer than a place in another history.
+
+        Raises:
+            BrokerUnavailable: the broker did not answer.
         """

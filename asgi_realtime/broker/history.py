@@ -6,16 +6,11 @@ import dataclasses
 import secrets
 from collections import OrderedDict, deque
 from collections.abc import Iterable
-from typing import TypeAlias
 
 import msgspec
 
 from asgi_realtime.errors import PositionLost
-from asgi_realtime.values.ids import GatewayName
-from asgi_realtime.values.publications import Position, Publication, Target, ToAll, ToRoom, ToUsers
-
-LogKey: TypeAlias = tuple[GatewayName, type[Target], str]
-"""A gateway and one of its rooms, users (personal rooms), or all: three key spaces that cannot meet."""
+from asgi_realtime.values.publications import Position, Publication, Subscription
 
 ENTRY_BYTES = 1_000
 """What a kept publication costs beside its payload, roughly; so that empty ones are bounded too."""
@@ -26,7 +21,7 @@ class _Entry(msgspec.Struct):
     publication: Publication
     size: int
     expires: float
-    logs: list[LogKey]
+    logs: list[Subscription]
 
 
 @dataclasses.dataclass(slots=True)
@@ -53,7 +48,7 @@ class History:
         self._epoch = secrets.token_hex(8)
         self._sequence = 0
         self._bytes = 0
-        self._logs: dict[LogKey, _Log] = {}
+        self._logs: dict[Subscription, _Log] = {}
         # Age and the byte limit both take the oldest of all: this is their order.
         self._pending_joins: OrderedDict[int, _Entry] = OrderedDict()
         self._forgotten = 0
@@ -79,7 +74,7 @@ class History:
         """Number and keep a publication; what is returned carries its position."""
         self._sequence += 1
         publication = msgspec.structs.replace(publication, position=self._position(self._sequence))
-        keys = _targets(publication)
+        keys = publication.subscriptions()
         if keys:  # an event to no users has a number, and nobody who could ask for it
             size = ENTRY_BYTES + len(publication.payload) + sum(map(len, publication.attachments))
             self._keep(_Entry(self._sequence, publication, size, now + self._ttl, keys))
@@ -97,7 +92,7 @@ class History:
             if len(log.entries) > self._size:
                 self._drop_oldest_of(key)
 
-    def since(self, position: Position, keys: Iterable[LogKey], now: float) -> list[Publication]:
+    def since(self, position: Position, keys: Iterable[Subscription], now: float) -> list[Publication]:
         """Everything after `position` in these logs, in order, each publication once.
 
         Raises:
@@ -116,7 +111,7 @@ class History:
                 found[entry.sequence] = entry.publication
         return [found[sequence] for sequence in sorted(found)]
 
-    def latest(self, key: LogKey, event: str, since: Position | None, now: float) -> Publication | None:
+    def latest(self, key: Subscription, event: str, since: Position | None, now: float) -> Publication | None:
         """The newest publication of an event in a log, if it is newer than `since`; None: there is none (any more)."""
         self.trim(now)
         try:
@@ -140,7 +135,7 @@ class History:
             for key in tuple(oldest.logs):
                 self._drop_oldest_of(key)
 
-    def _drop_oldest_of(self, key: LogKey) -> None:
+    def _drop_oldest_of(self, key: Subscription) -> None:
         log = self._logs[key]
         entry = log.entries.popleft()
         log.trimmed = entry.sequence
@@ -160,13 +155,3 @@ class History:
             if sequence <= self._sequence:
                 return sequence
         raise PositionLost("the position is not of this history")
-
-
-def _targets(publication: Publication) -> list[LogKey]:
-    match publication.target:
-        case ToRoom(room):
-            return [(publication.gateway, ToRoom, room)]
-        case ToUsers(user_ids):
-            return [(publication.gateway, ToUsers, user_id) for user_id in dict.fromkeys(user_ids)]
-        case ToAll():
-            return [(publication.gateway, ToAll, "")]

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Collection
 
 from asgi_realtime.broker.base import BrokerReceiver
-from asgi_realtime.broker.history import History, LogKey
+from asgi_realtime.broker.delivery import deliver
+from asgi_realtime.broker.history import History
 from asgi_realtime.errors import BrokerUnavailable
 from asgi_realtime.values.commands import Command
-from asgi_realtime.values.ids import GatewayName, RoomName, UserId
-from asgi_realtime.values.publications import Position, Publication, Receipt, ToAll, ToRoom, ToUsers
-
-logger = logging.getLogger("asgi_realtime")
+from asgi_realtime.values.ids import GatewayName, RoomName
+from asgi_realtime.values.publications import Position, Publication, Receipt, Subscription, Target, ToRoom
 
 
 class MemoryBroker:
@@ -30,6 +28,8 @@ class MemoryBroker:
             broadcast would be delivered.
         clock: seconds, monotonic.
     """
+
+    needs_subscriptions = False
 
     def __init__(
         self,
@@ -67,7 +67,12 @@ class MemoryBroker:
         done: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         if key is not None:
             self._receipts.put(publication.gateway, key, done, now)
-        self._in_order(lambda: done.set_result(_deliver(receiver, publication)))
+
+        def step() -> None:
+            delivered = deliver(receiver, publication)
+            done.set_result(Receipt(position=publication.position, delivered_locally=delivered, replicated=False))
+
+        self._in_order(step)
         # Done already, unless this is a receiver that publishes while it is delivering.
         return done.result() if done.done() else await asyncio.shield(done)
 
@@ -77,11 +82,12 @@ class MemoryBroker:
         A command that has begun goes on when its caller is cancelled.
         """
         receiver = self._running()
+        position = self._history.position
         begun: asyncio.Future[Awaitable[object] | None] = asyncio.get_running_loop().create_future()
 
         def begin() -> None:
             try:
-                begun.set_result(receiver.apply(command))
+                begun.set_result(receiver.apply(command, position))
             except Exception as error:
                 begun.set_exception(error)
 
@@ -90,29 +96,25 @@ class MemoryBroker:
         if work is not None:
             await asyncio.shield(work)
 
-    async def subscribe(self, gateway: GatewayName, room: RoomName) -> None:
+    async def subscribe(self, subscriptions: Collection[Subscription]) -> None:
         """Nothing to do: everything is delivered here."""
 
-    async def unsubscribe(self, gateway: GatewayName, room: RoomName) -> None:
+    async def unsubscribe(self, subscriptions: Collection[Subscription]) -> None:
         """Nothing to do."""
 
-    def position(self) -> Position:
-        """The newest place in history."""
+    async def position(self, gateway: GatewayName) -> Position:
+        """The newest place in history, which all gateways share."""
         return self._history.position
 
-    async def history(
-        self, gateway: GatewayName, since: Position, *, rooms: Collection[RoomName], user_id: UserId
-    ) -> list[Publication]:
+    async def history(self, gateway: GatewayName, since: Position, targets: Collection[Target]) -> list[Publication]:
         """Everything after `since`, in order; see `Broker.history`."""
-        keys: list[LogKey] = [(gateway, ToAll, ""), (gateway, ToUsers, user_id)]
-        keys += [(gateway, ToRoom, room) for room in rooms]
-        return self._history.since(since, keys, self._clock())
+        return self._history.since(since, [Subscription(gateway, target) for target in targets], self._clock())
 
     async def latest(
         self, gateway: GatewayName, room: RoomName, event: str, *, since: Position | None = None
     ) -> Publication | None:
         """The newest publication of an event to a room; see `Broker.latest`."""
-        return self._history.latest((gateway, ToRoom, room), event, since, self._clock())
+        return self._history.latest(Subscription(gateway, ToRoom(room)), event, since, self._clock())
 
     def _running(self) -> BrokerReceiver:
         if self._receiver is None:
@@ -153,12 +155,3 @@ class _Receipts:
         self._kept.move_to_end((gateway, key))
         while len(self._kept) > self._limit or next(iter(self._kept.values()))[0] <= now:
             self._kept.popitem(last=False)
-
-
-def _deliver(receiver: BrokerReceiver, publication: Publication) -> Receipt:
-    try:
-        delivered = receiver.deliver(publication)
-    except Exception:
-        logger.exception("delivering %r failed", publication.event)
-        delivered = 0
-    return Receipt(position=publication.position, delivered_locally=delivered, replicated=False)

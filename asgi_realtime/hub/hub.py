@@ -208,13 +208,12 @@ class Hub:
                 if allowed is not None and not await call_host(allowed):
                     raise Forbidden(NO_ENTRY)
                 if known is not None:
-                    asked_at = self._broker.position()
+                    asked_at = await self._broker.position(connection.gateway)
                     answer = await call_host(known)
             if entry.withdrawn:
                 raise Forbidden(NO_ENTRY)
         if latest is None:
             mount.rooms.join(connection, room, parent)
-            await self._broker.subscribe(connection.gateway, room)
             return
         first = None if answer is None else mount.dialect.event_args(latest, [answer])
         await self._follow(connection, room, parent, latest, first, asked_at if first else None)
@@ -253,7 +252,7 @@ class Hub:
 
     # Commands of the cluster
 
-    def apply(self, command: Command) -> Awaitable[object] | None:
+    def apply(self, command: Command, position: Position | None = None) -> Awaitable[object] | None:
         """Carry out a command here: at once, but for a refresh, which waits for the host."""
         self._batch.flush()
         if isinstance(command, RevokeToken | RevokeUser | DisconnectUser):

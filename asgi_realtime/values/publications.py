@@ -31,6 +31,16 @@ class ToAll(msgspec.Struct, frozen=True, tag="all"):
 Target: TypeAlias = ToRoom | ToUsers | ToAll
 
 
+class Subscription(msgspec.Struct, frozen=True):
+    """What a process subscribes to at the broker: a room, one user's personal room, or all of a gateway.
+
+    `target` names no more than one user. The three kinds are key spaces that cannot meet.
+    """
+
+    gateway: GatewayName
+    target: Target
+
+
 class Publication(msgspec.Struct, frozen=True, kw_only=True):
     """One event on its way to its recipients. The payload was encoded once, by the publisher.
 
@@ -48,6 +58,14 @@ class Publication(msgspec.Struct, frozen=True, kw_only=True):
     except_: tuple[ConnectionId, ...] = ()
     volatile: bool = False
     position: Position | None = None
+
+    def subscriptions(self) -> list[Subscription]:
+        """Where it goes: a process that has subscribed to any of these receives it, once."""
+        target = self.target
+        if type(target) is ToUsers and len(target.user_ids) != 1:
+            users = dict.fromkeys(target.user_ids)
+            return [Subscription(self.gateway, ToUsers((user_id,))) for user_id in users]
+        return [Subscription(self.gateway, target)]
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):

@@ -36,7 +36,7 @@ from asgi_realtime.protocols.json_dialect import JSONDialect
 from asgi_realtime.protocols.socketio.dialect import SocketIODialect
 from asgi_realtime.values.commands import Command
 from asgi_realtime.values.ids import GatewayName, UserId
-from asgi_realtime.values.publications import Publication
+from asgi_realtime.values.publications import Position, Publication
 from tests.support.recording import RecordingTransport
 
 SECRET = "a secret for tests that is long enough"
@@ -209,6 +209,10 @@ class StuckBroker:
     async def command(self, command: Command) -> None:
         await asyncio.Event().wait()
 
+    async def position(self, gateway: GatewayName) -> Position:
+        await asyncio.Event().wait()
+        raise AssertionError
+
 
 async def test_a_broker_that_is_stopped_or_stuck() -> None:
     realtime = make()
@@ -232,6 +236,8 @@ async def test_a_broker_that_is_stopped_or_stuck() -> None:
         await stuck.broadcast_to_all("x")
     with pytest.raises(BrokerUnavailable, match="MEW_PUBLISH_TIMEOUT"):
         await stuck.close_room("x")
+    with pytest.raises(BrokerUnavailable, match="MEW_PUBLISH_TIMEOUT"):
+        await stuck.position("x")
 
 
 async def test_from_a_thread() -> None:
@@ -319,7 +325,7 @@ async def test_a_broadcaster_without_a_hub_obeys_the_limits_of_each_gateway() ->
             self.events.append(f"{publication.gateway} {publication.event}")
             return 0
 
-        def apply(self, command: Command) -> None:
+        def apply(self, command: Command, position: Position | None) -> None:
             self.events.append(type(command).__name__)
 
     broker, published = MemoryBroker(), Published()
@@ -347,3 +353,16 @@ async def test_a_broadcaster_without_a_hub_obeys_the_limits_of_each_gateway() ->
     await narrow.broadcast_to_room("bar", "tea")
     assert published.events == ["/wide dinner", "CloseRoom", "/narrow tea"]
     await broker.stop()
+
+
+async def test_a_position_is_before_what_is_broadcast_after_it() -> None:
+    async with running() as realtime:
+        broadcaster = realtime.broadcaster
+        before = await broadcaster.position("room")
+        receipt = await broadcaster.broadcast_to_room("room", "news")
+        assert await broadcaster.position("room", gateway="/") == receipt.position != before
+        assert await asyncio.to_thread(broadcaster.sync.position, "room") == receipt.position
+        with pytest.raises(ConfigurationError):
+            await broadcaster.position("room", gateway="/none")
+        with pytest.raises(InvalidMessage):
+            await broadcaster.position("x" * 1000)

@@ -7,14 +7,24 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from typing import Any, Protocol, TypeVar
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asgi_realtime.broker import Broker, MemoryBroker
+from asgi_realtime.broker import Broker, BrokerReceiver, MemoryBroker
 from asgi_realtime.errors import BrokerUnavailable, PositionLost
 from asgi_realtime.values.commands import CloseRoom, Command
 from asgi_realtime.values.ids import GatewayName, RoomName, UserId
-from asgi_realtime.values.publications import Position, Publication, Receipt, Target, ToAll, ToRoom, ToUsers
+from asgi_realtime.values.publications import (
+    Position,
+    Publication,
+    Receipt,
+    Subscription,
+    Target,
+    ToAll,
+    ToRoom,
+    ToUsers,
+)
+from tests.support.distant_broker import DistantBroker, Server
 
 T = TypeVar("T")
 MEW = GatewayName("/")
@@ -57,7 +67,23 @@ class MemoryBench:
         self.now += seconds
 
 
-on_every_broker = pytest.mark.parametrize("make_bench", [MemoryBench])
+class DistantBench(MemoryBench):
+    """The broker that is a network away."""
+
+    def broker(
+        self, *, history_size: int = 1_000, history_ttl: float = 300.0, history_bytes: int = 1_000_000, keys: int = 100
+    ) -> Broker:
+        memory = MemoryBroker(
+            history_size=history_size,
+            history_ttl=history_ttl,
+            history_bytes=history_bytes,
+            keys=keys,
+            clock=lambda: self.now,
+        )
+        return DistantBroker(Server(memory))
+
+
+on_every_broker = pytest.mark.parametrize("make_bench", [MemoryBench, DistantBench])
 
 
 class Listener:
@@ -78,7 +104,7 @@ class Listener:
         self.on_delivery(publication)
         return self.connections
 
-    def apply(self, command: Command) -> Awaitable[None] | None:
+    def apply(self, command: Command, position: Position | None) -> Awaitable[None] | None:
         self.seen.append(command)
         return self.on_command(command)
 
@@ -87,24 +113,37 @@ def to_lobby(event: str = "news", payload: bytes = b"{}", gateway: GatewayName =
     return Publication(gateway=gateway, target=ToRoom(LOBBY), event=event, payload=payload)
 
 
+def seen_by(user_id: UserId, rooms: Sequence[RoomName]) -> list[Target]:
+    """The targets that concern a connection."""
+    return [ToAll(), ToUsers((user_id,)), *map(ToRoom, rooms)]
+
+
+async def run(broker: Broker, receiver: BrokerReceiver) -> None:
+    """Start a process that has subscribed to whatever the tests publish to."""
+    await broker.start(receiver)
+    rooms = [LOBBY, ATTIC, RoomName("ada"), *[RoomName(f"room {number}") for number in range(30)]]
+    targets: list[Target] = [ToAll(), *map(ToRoom, rooms), *[ToUsers((user_id,)) for user_id in (ADA, BOB, NOBODY)]]
+    await broker.subscribe([Subscription(gateway, target) for gateway in (MEW, INFRA) for target in targets])
+
+
 async def events_since(
     broker: Broker, since: Position, *rooms: RoomName, user_id: UserId = NOBODY, gateway: GatewayName = MEW
 ) -> list[str]:
-    return [each.event for each in await broker.history(gateway, since, rooms=rooms, user_id=user_id)]
+    return [each.event for each in await broker.history(gateway, since, seen_by(user_id, rooms))]
 
 
 @on_every_broker
 async def test_publish_delivers_and_says_to_how_many(make_bench: type[Bench]) -> None:
     broker = make_bench().broker()
     listener = Listener(connections=3)
-    await broker.start(listener)
+    await run(broker, listener)
 
     receipt = await broker.publish(to_lobby())
 
     [publication] = listener.seen
     assert isinstance(publication, Publication)
     assert receipt.delivered_locally == 3
-    assert publication.position == receipt.position == broker.position()
+    assert publication.position == receipt.position == await broker.position(MEW)
     assert publication.event == "news"
     assert publication.payload == b"{}"
     await broker.stop()
@@ -113,9 +152,9 @@ async def test_publish_delivers_and_says_to_how_many(make_bench: type[Bench]) ->
 @on_every_broker
 async def test_history_holds_what_a_client_was_entitled_to_and_nothing_else(make_bench: type[Bench]) -> None:
     broker = make_bench().broker()
-    await broker.start(Listener())
+    await run(broker, Listener())
     await broker.publish(to_lobby("before"))
-    start = broker.position()
+    start = await broker.position(MEW)
     published: list[tuple[GatewayName, Target, str]] = [
         (MEW, ToRoom(LOBBY), "lobby"),
         (MEW, ToRoom(ATTIC), "attic"),
@@ -137,7 +176,7 @@ async def test_history_holds_what_a_client_was_entitled_to_and_nothing_else(make
         "same room, other gateway",
         "all of the other gateway",
     ]
-    assert await events_since(broker, broker.position(), LOBBY, user_id=ADA) == []
+    assert await events_since(broker, await broker.position(MEW), LOBBY, user_id=ADA) == []
     await broker.stop()
 
 
@@ -145,11 +184,11 @@ async def test_history_holds_what_a_client_was_entitled_to_and_nothing_else(make
 async def test_the_latest_of_an_event_in_a_room(make_bench: type[Bench]) -> None:
     bench = make_bench()
     broker = bench.broker(history_ttl=60.0)
-    await broker.start(Listener())
+    await run(broker, Listener())
     assert await broker.latest(MEW, LOBBY, "news") is None
     for payload in (b"1", b"2"):
         await broker.publish(to_lobby(payload=payload))
-    second = broker.position()
+    second = await broker.position(MEW)
     await broker.publish(to_lobby("other"))
     await broker.publish(to_lobby(payload=b"of another gateway", gateway=INFRA))
 
@@ -172,14 +211,14 @@ async def test_the_latest_of_an_event_in_a_room(make_bench: type[Bench]) -> None
 async def test_a_volatile_publication_is_delivered_and_not_kept(make_bench: type[Bench]) -> None:
     broker = make_bench().broker()
     listener = Listener()
-    await broker.start(listener)
-    start = broker.position()
+    await run(broker, listener)
+    start = await broker.position(MEW)
 
     receipt = await broker.publish(Publication(gateway=MEW, target=ToRoom(LOBBY), event="typing", volatile=True))
 
     assert receipt.position is None
     assert listener.events == ["typing"]
-    assert broker.position() == start
+    assert await broker.position(MEW) == start
     assert await events_since(broker, start, LOBBY) == []
     await broker.stop()
 
@@ -189,7 +228,7 @@ async def test_the_same_key_delivers_once(make_bench: type[Bench]) -> None:
     bench = make_bench()
     broker = bench.broker(history_ttl=60.0)
     listener = Listener()
-    await broker.start(listener)
+    await run(broker, listener)
 
     first = await broker.publish(to_lobby("first"), key="k")
     again = await broker.publish(to_lobby("again"), key="k")
@@ -207,7 +246,7 @@ async def test_the_same_key_delivers_once(make_bench: type[Bench]) -> None:
 async def test_remembered_keys_are_bounded_and_the_oldest_goes_first(make_bench: type[Bench]) -> None:
     broker = make_bench().broker(keys=2)
     listener = Listener()
-    await broker.start(listener)
+    await run(broker, listener)
     for key in ["a", "b", "c", "c", "b", "a"]:
         await broker.publish(to_lobby(key), key=key)
     assert listener.events == ["a", "b", "c", "a"]
@@ -219,13 +258,13 @@ async def test_remembered_keys_are_bounded_and_the_oldest_goes_first(make_bench:
 @pytest.mark.parametrize("suffix", ["", "²", "9" * 5_000, "\x00"])
 async def test_a_position_of_another_history_is_lost(make_bench: type[Bench], place: str, suffix: str) -> None:
     broker = make_bench().broker()
-    await broker.start(Listener())
+    await run(broker, Listener())
     await broker.publish(to_lobby())
-    epoch = broker.position().partition("-")[0]
+    epoch = (await broker.position(MEW)).partition("-")[0]
     with pytest.raises(PositionLost):
         await events_since(broker, Position(place.format(epoch=epoch) + suffix), LOBBY)
     with pytest.raises(PositionLost):
-        await events_since(broker, make_bench().broker().position(), LOBBY)
+        await events_since(broker, await make_bench().broker().position(MEW), LOBBY)
     with pytest.raises(PositionLost):
         await events_since(broker, Position(f"{epoch}-2"), LOBBY)  # not reached yet
     await broker.stop()
@@ -234,8 +273,8 @@ async def test_a_position_of_another_history_is_lost(make_bench: type[Bench], pl
 @on_every_broker
 async def test_a_room_over_its_count_loses_its_oldest_and_no_other_room_does(make_bench: type[Bench]) -> None:
     broker = make_bench().broker(history_size=2)
-    await broker.start(Listener())
-    start = broker.position()
+    await run(broker, Listener())
+    start = await broker.position(MEW)
     await broker.publish(Publication(gateway=MEW, target=ToRoom(ATTIC), event="quiet"))
     places = [(await broker.publish(to_lobby(event))).position for event in ["one", "two", "three"]]
     assert places[0] is not None
@@ -244,7 +283,7 @@ async def test_a_room_over_its_count_loses_its_oldest_and_no_other_room_does(mak
     assert await events_since(broker, start, ATTIC) == ["quiet"]
     with pytest.raises(PositionLost):
         await events_since(broker, start, LOBBY)
-    start = broker.position()
+    start = await broker.position(MEW)
     for event in ["once", "twice"]:
         await broker.publish(Publication(gateway=MEW, target=ToUsers((ADA, ADA)), event=event))
     assert await events_since(broker, start, user_id=ADA) == ["once", "twice"]
@@ -255,8 +294,8 @@ async def test_a_room_over_its_count_loses_its_oldest_and_no_other_room_does(mak
 async def test_a_publication_expires(make_bench: type[Bench]) -> None:
     bench = make_bench()
     broker = bench.broker(history_ttl=60.0)
-    await broker.start(Listener())
-    start = broker.position()
+    await run(broker, Listener())
+    start = await broker.position(MEW)
     first = (await broker.publish(to_lobby("old"))).position
     assert first is not None
     await bench.pass_time(40.0)
@@ -271,7 +310,7 @@ async def test_a_publication_expires(make_bench: type[Bench]) -> None:
     await bench.pass_time(60.0)
     with pytest.raises(PositionLost):
         await events_since(broker, first, LOBBY)  # the room is forgotten by now; that it was not empty is not
-    assert await events_since(broker, broker.position(), LOBBY) == []
+    assert await events_since(broker, await broker.position(MEW), LOBBY) == []
     await broker.publish(to_lobby("reborn"))
     await broker.publish(Publication(gateway=MEW, target=ToAll(), event="to all"))
     await broker.publish(Publication(gateway=MEW, target=ToUsers((NOBODY,)), event="personal"))
@@ -284,8 +323,8 @@ async def test_a_publication_expires(make_bench: type[Bench]) -> None:
 async def test_history_as_a_whole_is_bounded_in_bytes(make_bench: type[Bench]) -> None:
     broker = make_bench().broker(history_bytes=100_000)
     listener = Listener()
-    await broker.start(listener)
-    start = broker.position()
+    await run(broker, listener)
+    start = await broker.position(MEW)
     places = []
     for number in range(30):
         room = RoomName(f"room {number}")
@@ -301,7 +340,7 @@ async def test_history_as_a_whole_is_bounded_in_bytes(make_bench: type[Bench]) -
     await broker.publish(to_lobby("larger than all of it", payload=b"x" * 200_000))
     with pytest.raises(PositionLost):
         await events_since(broker, newest, LOBBY)
-    assert await events_since(broker, broker.position(), LOBBY) == []
+    assert await events_since(broker, await broker.position(MEW), LOBBY) == []
     await broker.stop()
 
 
@@ -318,14 +357,15 @@ async def test_publishing_while_delivering_keeps_the_order(make_bench: type[Benc
             listener.seen.append(to_lobby("question delivered"))
 
     listener.on_delivery = answer
-    await broker.start(listener)
-    start = broker.position()
+    await run(broker, listener)
+    start = await broker.position(MEW)
 
     await broker.publish(to_lobby("question"))
+    receipts = [await each for each in nested]
 
     assert listener.events == ["question", "question delivered", "answer", "second answer"]
     assert await events_since(broker, start, LOBBY) == ["question", "answer", "second answer"]
-    assert [(await each).delivered_locally for each in nested] == [1, 1]
+    assert [receipt.delivered_locally for receipt in receipts] == [1, 1]
     await broker.stop()
 
 
@@ -353,8 +393,8 @@ async def test_a_receiver_that_raises_loses_nothing_but_its_own_delivery(
             raise RuntimeError("a fault of ours")
 
     listener.on_delivery = fail
-    await broker.start(listener)
-    start = broker.position()
+    await run(broker, listener)
+    start = await broker.position(MEW)
 
     receipt = await broker.publish(to_lobby("bad"), key="k")
     await broker.publish(to_lobby("good"))
@@ -379,7 +419,7 @@ async def test_commands_keep_their_place_among_publications_and_are_waited_for(m
         await answered.wait()
 
     listener.on_command = lambda command: asyncio.create_task(ask_the_host())
-    await broker.start(listener)
+    await run(broker, listener)
     command = asyncio.create_task(broker.command(CloseRoom(gateway=MEW, room=LOBBY)))
     await asked.wait()
     await broker.publish(to_lobby("meanwhile"))
@@ -405,7 +445,7 @@ async def test_a_command_goes_on_when_its_caller_is_cancelled(make_bench: type[B
         carried_out.set()
 
     listener.on_command = lambda command: asyncio.create_task(ask_the_host())
-    await broker.start(listener)
+    await run(broker, listener)
     command = asyncio.create_task(broker.command(CloseRoom(gateway=MEW, room=LOBBY)))
     await asked.wait()
     command.cancel()
@@ -427,7 +467,7 @@ async def test_what_a_command_raises_reaches_its_caller(make_bench: type[Bench])
     async def fail_later() -> None:
         raise LookupError("the host said no")
 
-    await broker.start(listener)
+    await run(broker, listener)
     listener.on_command = refuse
     with pytest.raises(LookupError, match="no such room"):
         await broker.command(CloseRoom(gateway=MEW, room=LOBBY))
@@ -445,7 +485,7 @@ async def test_nothing_can_be_published_before_the_start_or_after_the_stop(make_
     listener = Listener()
     with pytest.raises(BrokerUnavailable):
         await broker.publish(to_lobby(), key="k")
-    await broker.start(listener)
+    await run(broker, listener)
     await broker.publish(to_lobby(), key="k")  # the refused one did not use the key up
     await broker.stop()
     with pytest.raises(BrokerUnavailable):
@@ -481,6 +521,7 @@ def entitled(publication: Publication, rooms: Sequence[RoomName], user_id: UserI
 
 
 @on_every_broker
+@settings(deadline=None)
 @given(
     stream=st.lists(publications, max_size=40),
     cut=st.integers(0, 40),
@@ -491,25 +532,26 @@ async def test_history_from_any_cut_is_the_uninterrupted_stream(
 ) -> None:
     broker = make_bench().broker()
     listener = Listener()
-    await broker.start(listener)
-    place = broker.position()
+    await run(broker, listener)
+    place = await broker.position(MEW)
     for number, publication in enumerate(stream):
         if number == cut:
-            place, listener.seen = broker.position(), []
+            place, listener.seen = await broker.position(MEW), []
         await broker.publish(publication)
     if cut >= len(stream):
-        place, listener.seen = broker.position(), []
+        place, listener.seen = await broker.position(MEW), []
 
     expected = [
         each
         for each in listener.seen
         if isinstance(each, Publication) and not each.volatile and entitled(each, rooms, ADA)
     ]
-    assert await broker.history(MEW, place, rooms=rooms, user_id=ADA) == expected
+    assert await broker.history(MEW, place, seen_by(ADA, rooms)) == expected
     await broker.stop()
 
 
 @on_every_broker
+@settings(deadline=None)
 @given(
     stream=st.lists(st.tuples(publications, st.sampled_from([0.0, 0.0, 20.0, 50.0])), max_size=60),
     size=st.integers(1, 4),
@@ -522,12 +564,12 @@ async def test_history_is_whole_or_refused_but_never_has_a_gap(
     bench = make_bench()
     broker = bench.broker(history_size=size, history_ttl=60.0, history_bytes=limit)
     listener = Listener()
-    await broker.start(listener)
-    places = [(0, broker.position())]
+    await run(broker, listener)
+    places = [(0, await broker.position(MEW))]
     for publication, pause in stream:
         await broker.publish(publication)
         await bench.pass_time(pause)
-        places.append((len(listener.seen), broker.position()))
+        places.append((len(listener.seen), await broker.position(MEW)))
 
     for seen, place in places:
         missed = [
@@ -536,7 +578,91 @@ async def test_history_is_whole_or_refused_but_never_has_a_gap(
             if isinstance(each, Publication) and not each.volatile and entitled(each, rooms, ADA)
         ]
         try:
-            assert await broker.history(MEW, place, rooms=rooms, user_id=ADA) == missed
+            assert await broker.history(MEW, place, seen_by(ADA, rooms)) == missed
         except PositionLost:
-            assert place != broker.position()
+            assert place != await broker.position(MEW)
+    await broker.stop()
+
+
+@on_every_broker
+async def test_nothing_published_after_a_subscription_stands_is_missed(make_bench: type[Bench]) -> None:
+    broker, listener = make_bench().broker(), Listener()
+    await broker.start(listener)
+    await broker.publish(to_lobby("before"))
+    publications = [
+        Publication(gateway=MEW, target=target, event=event)
+        for target, event in (
+            (ToRoom(LOBBY), "room"),
+            (ToUsers((BOB, ADA)), "one of several users"),
+            (ToAll(), "all"),
+            (ToRoom(ATTIC), "other room"),
+            (ToUsers((BOB,)), "other user"),
+        )
+    ] + [Publication(gateway=INFRA, target=ToAll(), event="other gateway")]
+    await broker.subscribe([Subscription(MEW, target) for target in (ToRoom(LOBBY), ToUsers((ADA,)), ToAll())])
+    for publication in publications:
+        await broker.publish(publication)
+    mine = ["room", "one of several users", "all"]
+    rest = ["other room", "other user", "other gateway"]
+    assert listener.events == (mine if broker.needs_subscriptions else ["before", *mine, *rest])
+    await broker.stop()
+
+
+@on_every_broker
+async def test_subscribing_and_unsubscribing_take_effect_in_the_order_of_the_calls(make_bench: type[Bench]) -> None:
+    broker, listener = make_bench().broker(), Listener()
+    await broker.start(listener)
+    lobby, attic = [Subscription(MEW, ToRoom(LOBBY))], [Subscription(MEW, ToRoom(ATTIC))]
+    await asyncio.gather(
+        broker.subscribe(lobby),
+        broker.subscribe(attic),
+        broker.unsubscribe(lobby),
+        broker.unsubscribe(attic),
+        broker.subscribe(lobby),
+        broker.subscribe(lobby),
+    )
+    await broker.publish(to_lobby("lobby"))
+    await broker.publish(Publication(gateway=MEW, target=ToRoom(ATTIC), event="attic"))
+    await broker.unsubscribe(lobby)
+    await broker.unsubscribe(lobby)
+    await broker.publish(to_lobby("left"))
+    assert listener.events == (["lobby"] if broker.needs_subscriptions else ["lobby", "attic", "left"])
+    await broker.stop()
+
+
+@on_every_broker
+async def test_a_subscription_that_was_given_up_does_not_stand(make_bench: type[Bench]) -> None:
+    broker, listener = make_bench().broker(), Listener()
+    await broker.start(listener)
+    subscribing = asyncio.create_task(broker.subscribe([Subscription(MEW, ToRoom(LOBBY))]))
+    await asyncio.sleep(0)
+    if broker.needs_subscriptions:
+        assert not subscribing.done()
+        subscribing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await subscribing
+        await broker.publish(to_lobby())
+        assert listener.events == []
+    else:
+        await subscribing
+    await broker.stop()
+
+
+@on_every_broker
+async def test_a_command_comes_with_its_place_in_history(make_bench: type[Bench]) -> None:
+    broker, listener = make_bench().broker(), Listener()
+    places: list[Position | None] = []
+
+    class Placing(Listener):
+        def apply(self, command: Command, position: Position | None) -> None:
+            places.append(position)
+
+    listener = Placing()
+    await run(broker, listener)
+    await broker.publish(to_lobby("before"))
+    await broker.command(CloseRoom(gateway=MEW, room=LOBBY))
+    await broker.publish(to_lobby("after"))
+    [place] = places
+    assert place is not None
+    assert await events_since(broker, place, LOBBY) == ["after"]
     await broker.stop()

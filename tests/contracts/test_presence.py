@@ -8,11 +8,12 @@ from collections.abc import Callable
 from typing import Protocol
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asgi_realtime.presence import MemoryPresence, Presence
 from asgi_realtime.values.ids import ConnectionId, GatewayName, UserId
+from tests.support.distant_presence import DistantPresence
 
 MEW = GatewayName("/")
 INFRA = GatewayName("/infra")
@@ -64,7 +65,24 @@ class MemoryBench:
                 alarm.ring()
 
 
-on_every_presence = pytest.mark.parametrize("make_bench", [MemoryBench])
+class DistantBench(MemoryBench):
+    """A presence that is a network away, on the same timers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: list[DistantPresence] = []
+
+    def presence(self, *, grace: float = 5.0) -> Presence:
+        self.made.append(DistantPresence(MemoryPresence(grace=grace, call_later=self.call_later)))
+        return self.made[-1]
+
+    async def pass_time(self, seconds: float) -> None:
+        await super().pass_time(seconds)
+        for presence in self.made:
+            await presence.receiving.passed()
+
+
+on_every_presence = pytest.mark.parametrize("make_bench", [MemoryBench, DistantBench])
 
 
 class Announcements(list[tuple[GatewayName, UserId]]):
@@ -200,6 +218,7 @@ steps = st.one_of(
 
 
 @on_every_presence
+@settings(deadline=None)
 @given(story=st.lists(steps, max_size=40))
 async def test_transitions_alternate_and_agree_with_who_is_online(
     make_bench: type[Bench], story: list[tuple[str, UserId, ConnectionId] | float]

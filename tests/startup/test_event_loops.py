@@ -375,6 +375,7 @@ BROADCASTER: dict[str, Callable[[Broadcaster, Connection], Coroutine[Any, Any, o
     "revoke_user": lambda broadcaster, _: broadcaster.revoke_user("ann"),
     "online_users": lambda broadcaster, _: broadcaster.online_users(),
     "is_online": lambda broadcaster, _: broadcaster.is_online("ann"),
+    "position": lambda broadcaster, _: broadcaster.position("tea"),
     "MewBroadcaster": lambda broadcaster, _: MewBroadcaster(broadcaster).member_leave("tea", "ann"),
     "EventsBroadcaster": lambda broadcaster, _: EventsBroadcaster(broadcaster).user_left("ann", "tea"),
     "ChatBroadcaster": lambda broadcaster, _: ChatBroadcaster(broadcaster).kick("ann"),

@@ -1,0 +1,248 @@
+"""A broker that is a network away: calls take their time, and only what was subscribed to is delivered."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection
+from typing import TypeVar
+
+import msgspec
+
+from asgi_realtime.broker.base import BrokerReceiver
+from asgi_realtime.broker.delivery import deliver
+from asgi_realtime.broker.memory import MemoryBroker
+from asgi_realtime.errors import BrokerUnavailable
+from asgi_realtime.values.commands import Command
+from asgi_realtime.values.ids import GatewayName, RoomName
+from asgi_realtime.values.publications import Position, Publication, Receipt, Subscription, Target
+
+T = TypeVar("T")
+
+_MOST_TURNS = 6
+"""So many turns of the event loop are the longest way in one direction."""
+
+
+class Line:
+    """One direction of a connection: what is put in comes out in order, each after some turns of the event loop."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self._chance = chance
+        self._steps: deque[Callable[[], None]] = deque()
+        self._turns = 0
+        self._scheduled = False
+        self._paused = False
+
+    def put(self, step: Callable[[], None]) -> None:
+        """Have a step done at the other end."""
+        self._steps.append(step)
+        self._schedule()
+
+    async def passed(self) -> None:
+        """Return when everything put in before has come out, and this too."""
+        out: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.put(lambda: None if out.done() else out.set_result(None))
+        await out
+
+    def pause(self) -> None:
+        """Let nothing come out until `resume`."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """End a `pause`."""
+        self._paused = False
+        self._schedule()
+
+    def cut(self) -> None:
+        """Lose what is on its way."""
+        self._steps.clear()
+
+    def _schedule(self) -> None:
+        if self._steps and not self._scheduled and not self._paused:
+            self._scheduled = True
+            self._turns = self._chance.randrange(_MOST_TURNS)
+            asyncio.get_running_loop().call_soon(self._turn)
+
+    def _turn(self) -> None:
+        if self._turns:
+            self._turns -= 1
+            asyncio.get_running_loop().call_soon(self._turn)
+            return
+        self._scheduled = False
+        if self._steps and not self._paused:
+            self._steps.popleft()()
+        self._schedule()
+
+
+class Server:
+    """What the processes of a test share. Its order and its history are those of a `MemoryBroker`."""
+
+    def __init__(self, memory: MemoryBroker | None = None) -> None:
+        self.memory = memory or MemoryBroker()
+        self.nodes: list[DistantBroker] = []
+        self.sent = 0
+        """How many publications and commands have been accepted: the number of the last."""
+
+    def deliver(self, publication: Publication) -> int:
+        self.sent += 1
+        for node in self.nodes:
+            node.send(self.sent, publication)
+        return self.sent
+
+    def apply(self, command: Command, position: Position | None) -> None:
+        self.sent += 1
+        for node in self.nodes:
+            node.send_command(self.sent, command, position)
+
+
+class DistantBroker:
+    """A `Broker`: one process's connection to a `Server`. The turns that everything takes come from `seed`.
+
+    `calls` has the name of every call and what it was made with.
+    """
+
+    needs_subscriptions = True
+
+    def __init__(self, server: Server | None = None, *, seed: int = 0) -> None:
+        self.server = server or Server()
+        self.calls: list[tuple[str, object]] = []
+        self.failing: set[str] = set()
+        """Names of methods that raise `BrokerUnavailable`, as soon as a call reaches the server."""
+        chance = random.Random(seed)
+        self.requests = Line(chance)
+        self.subscribing = Line(chance)
+        self.receiving = Line(chance)
+        self.standing: set[Subscription] = set()
+        """What the server delivers here."""
+        self._chance = chance
+        self._receiver: BrokerReceiver | None = None
+        self._results: dict[int, asyncio.Future[object]] = {}
+
+    def called(self, name: str) -> list[object]:
+        """What a method was called with, in order."""
+        return [arguments for called, arguments in self.calls if called == name]
+
+    async def start(self, receiver: BrokerReceiver) -> None:
+        self._receiver = receiver
+        self.server.nodes.append(self)
+        await self.server.memory.start(self.server)
+
+    async def stop(self) -> None:
+        self._receiver = None
+        if self in self.server.nodes:
+            self.server.nodes.remove(self)
+        self.standing.clear()
+        self.receiving.cut()
+
+    async def publish(self, publication: Publication, *, key: str | None = None) -> Receipt:
+        await self._reach("publish", publication)
+        receipt = await self.server.memory.publish(publication, key=key)
+        delivered = await self._result(receipt.delivered_locally)
+        assert isinstance(delivered, int)
+        return msgspec.structs.replace(receipt, delivered_locally=delivered)
+
+    async def command(self, command: Command) -> None:
+        await self._reach("command", command)
+        await self.server.memory.command(command)
+        await self._result(self.server.sent)
+
+    async def subscribe(self, subscriptions: Collection[Subscription]) -> None:
+        made: set[Subscription] = set()
+        self._call("subscribe", tuple(subscriptions))
+        try:
+            await self.subscribing.passed()
+            self._check("subscribe")
+            made = set(subscriptions) - self.standing
+            self.standing |= made
+            await self.receiving.passed()  # the answer comes on the way of what is delivered
+        except BaseException:
+            self.standing -= made
+            raise
+
+    async def unsubscribe(self, subscriptions: Collection[Subscription]) -> None:
+        self._call("unsubscribe", tuple(subscriptions))
+        await self.subscribing.passed()
+        self.standing -= set(subscriptions)
+        await self.receiving.passed()
+
+    async def position(self, gateway: GatewayName) -> Position:
+        await self._reach("position", gateway)
+        return await self._answer(await self.server.memory.position(gateway))
+
+    async def history(self, gateway: GatewayName, since: Position, targets: Collection[Target]) -> list[Publication]:
+        await self._reach("history", (gateway, since, tuple(targets)))
+        return await self._answer(await self.server.memory.history(gateway, since, targets))
+
+    async def latest(
+        self, gateway: GatewayName, room: RoomName, event: str, *, since: Position | None = None
+    ) -> Publication | None:
+        await self._reach("latest", (gateway, room, event, since))
+        return await self._answer(await self.server.memory.latest(gateway, room, event, since=since))
+
+    # The network
+
+    def _call(self, name: str, arguments: object) -> None:
+        self.calls.append((name, arguments))
+
+    def _check(self, name: str) -> None:
+        if name in self.failing or self._receiver is None and name in ("publish", "command", "subscribe"):
+            raise BrokerUnavailable(f"{name}: the server is gone")
+
+    async def _reach(self, name: str, arguments: object) -> None:
+        self._call(name, arguments)
+        await self.requests.passed()
+        self._check(name)
+
+    async def _answer(self, value: T) -> T:
+        for _ in range(self._chance.randrange(_MOST_TURNS)):
+            await asyncio.sleep(0)
+        return value
+
+    # What comes from the server
+
+    def send(self, number: int, publication: Publication) -> None:
+        """Called by the server, for each publication."""
+        result = self._expect(number)
+        if self.standing.isdisjoint(publication.subscriptions()):
+            result.set_result(0)
+        else:
+            self.receiving.put(lambda: result.set_result(self._deliver(publication)))
+
+    def send_command(self, number: int, command: Command, position: Position | None) -> None:
+        """Called by the server, for each command."""
+        result = self._expect(number)
+        self.receiving.put(lambda: self._apply(command, position, result))
+
+    def _expect(self, number: int) -> asyncio.Future[object]:
+        result = self._results[number] = asyncio.get_running_loop().create_future()
+        result.add_done_callback(lambda done: done.cancelled() or done.exception())  # it may be another node's caller's
+        return result
+
+    async def _result(self, number: int) -> object:
+        return await asyncio.shield(self._results[number])
+
+    def _deliver(self, publication: Publication) -> int:
+        return 0 if self._receiver is None else deliver(self._receiver, publication)
+
+    def _apply(self, command: Command, position: Position | None, result: asyncio.Future[object]) -> None:
+        if self._receiver is None:
+            result.set_exception(BrokerUnavailable("stopped"))
+            return
+        try:
+            work: Awaitable[object] | None = self._receiver.apply(command, position)
+        except Exception as error:
+            result.set_exception(error)
+            return
+        if work is None:
+            result.set_result(None)
+            return
+
+        def done(ended: asyncio.Future[object]) -> None:
+            error = ended.exception()
+            if error is None:
+                result.set_result(None)
+            else:
+                result.set_exception(error)
+
+        asyncio.ensure_future(work).add_done_callback(done)

@@ -1,0 +1,53 @@
+"""A presence that is a network away: calls take their time, and so do announcements."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from asgi_realtime.presence.memory import MemoryPresence
+from asgi_realtime.values.ids import ConnectionId, GatewayName, UserId
+from tests.support.distant_broker import Line
+
+
+class DistantPresence:
+    """A `Presence` that keeps its counts in a `MemoryPresence` at the other end of a line.
+
+    Calls take effect in the order in which they were made, after turns of the event loop that come from `seed`.
+    """
+
+    def __init__(self, server: MemoryPresence, *, seed: int = 0) -> None:
+        self.server = server
+        chance = random.Random(seed)
+        self.requests = Line(chance)
+        self.receiving = Line(chance)
+
+    async def start(self, offline: Callable[[GatewayName, UserId], None]) -> None:
+        await self.server.start(lambda gateway, user_id: self.receiving.put(lambda: offline(gateway, user_id)))
+
+    async def stop(self) -> None:
+        await self.server.stop()
+        self.receiving.cut()
+
+    async def join(self, gateway: GatewayName, user_id: UserId, connection_id: ConnectionId) -> bool:
+        await self.requests.passed()
+        first = await self.server.join(gateway, user_id, connection_id)
+        await self.receiving.passed()
+        return first
+
+    async def leave(self, gateway: GatewayName, user_id: UserId, connection_id: ConnectionId) -> None:
+        await self.requests.passed()
+        await self.server.leave(gateway, user_id, connection_id)
+        await self.receiving.passed()
+
+    async def online(self, gateway: GatewayName) -> set[UserId]:
+        await self.requests.passed()
+        online = await self.server.online(gateway)
+        await self.receiving.passed()
+        return online
+
+    async def is_online(self, gateway: GatewayName, user_id: UserId) -> bool:
+        await self.requests.passed()
+        online = await self.server.is_online(gateway, user_id)
+        await self.receiving.passed()
+        return online
