@@ -1,0 +1,158 @@
+"""`python -m benchmarks.calls`: the calls between a client's bytes and the handler of their event.
+
+A real server, warmed up, gets one event. Counted is what the interpreter calls from the server's `data_received` up
+to the handler: Python functions (a coroutine that goes on counts as a call), and functions written in C.
+`--list` names them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any, NamedTuple
+
+import uvicorn
+from starlette.types import Receive, Scope, Send
+
+from asgi_realtime import (
+    Connection,
+    Handshake,
+    Identity,
+    RealtimeMiddleware,
+    Settings,
+    SocketIOGateway,
+    WebSocketGateway,
+    on,
+)
+from asgi_realtime.uvicorn import WebSocketProtocol
+from benchmarks.messages import WebSocket
+
+_WARM_UP = 50
+"""Events in front of the one that is counted."""
+_SERVERS = {"lean": WebSocketProtocol, "stock": "websockets-sansio"}
+_EVENTS = {"Socket.IO": '42["move",{"x":1,"y":2}]', "JSON": '{"type":"move","data":{"x":1,"y":2}}'}
+
+
+class Calls(NamedTuple):
+    """What was called for one event."""
+
+    python: list[str]
+    c: list[str]
+
+
+class Recorder:
+    """Records the calls of this thread, from the arrival of bytes to the handler."""
+
+    def __init__(self) -> None:
+        self._recording = False
+        self._calls = Calls([], [])
+        self.handled = Calls([], [])
+        """Those for the event that was handled last."""
+
+    def profile(self, frame: FrameType, kind: str, what: Any) -> None:
+        """Take an event of `sys.setprofile`."""
+        if kind == "call" and frame.f_back is not None and frame.f_back.f_code.co_name == "_read_ready__data_received":
+            self._recording, self._calls = True, Calls([], [])
+        if not self._recording:
+            return
+        if kind == "call":
+            if frame.f_code.co_name == "move":
+                self._recording, self.handled = False, self._calls
+                return
+            module = frame.f_globals["__name__"]
+            self._calls.python.append(f"{module}.{frame.f_code.co_qualname}")
+        elif kind == "c_call":
+            self._calls.c.append(f"{what.__module__ or type(what.__self__).__name__}.{what.__name__}")
+
+
+async def anybody(handshake: Handshake) -> Identity:
+    """Let everybody in."""
+    return Identity(user_id="ann")
+
+
+class Namespace(SocketIOGateway):
+    """The Socket.IO side."""
+
+    @on("move")
+    async def move(self, data: dict[str, int], connection: Connection) -> None:
+        """Take an event, and answer it."""
+        await connection.send("moved")
+
+
+class Path(WebSocketGateway):
+    """The JSON side."""
+
+    @on("move")
+    async def move(self, data: dict[str, int], connection: Connection) -> None:
+        """Take an event, and answer it."""
+        await connection.send("moved")
+
+
+async def host(scope: Scope, receive: Receive, send: Send) -> None:
+    """The application around which the middleware lies. Nothing asks it."""
+
+
+def talk(port: int, kind: str) -> None:
+    """Connect, and send events one after the other was answered. Blocks."""
+    if kind == "Socket.IO":
+        client = WebSocket(port, "/socket.io/?EIO=4&transport=websocket")
+        client.until("0")
+        client.send("40")
+        client.until("40")
+    else:
+        client = WebSocket(port, "/json?token=any")
+        client.until('{"type":"auth_success"')
+    for _ in range(_WARM_UP + 1):
+        client.send(_EVENTS[kind])
+        client.until('{"type":"moved"' if kind == "JSON" else '42["moved"')
+    client.close()
+
+
+async def count(server_kind: str, kind: str) -> Calls:
+    """Serve a client and say what one of its events costs."""
+    app = RealtimeMiddleware(
+        host,
+        gateways=[Namespace("/", authenticator=anybody), Path("/json", authenticator=anybody)],
+        settings=Settings(jwt_secret="a secret for measurements, long enough"),
+    )
+    config = uvicorn.Config(app, port=0, log_level="warning", ws=_SERVERS[server_kind])  # type: ignore[arg-type]
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    recorder = Recorder()
+    sys.setprofile(recorder.profile)
+    try:
+        await asyncio.to_thread(talk, port, kind)
+    finally:
+        sys.setprofile(None)
+    server.should_exit = True
+    await serving
+    return recorder.handled
+
+
+def lines(*, names: bool) -> Iterator[str]:
+    """Count on both servers, for both wires."""
+    yield "| server | wire | Python calls | C calls |\n|---|---|---|---|"
+    for server in _SERVERS:
+        for kind in _EVENTS:
+            calls = asyncio.run(count(server, kind))
+            yield f"| {server} | {kind} | {len(calls.python)} | {len(calls.c)} |"
+            if names:
+                yield "\n".join((*calls.python, "", *calls.c, ""))
+
+
+def main() -> None:
+    """Count, and print a table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.calls", description=__doc__.partition("\n")[0])
+    parser.add_argument("--list", action="store_true", help="name them")
+    for line in lines(names=parser.parse_args().list):
+        print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()
