@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import socket
 import sys
 from collections.abc import Iterator
 from types import FrameType
@@ -68,6 +69,19 @@ class Recorder:
             self._calls.c.append(f"{what.__module__ or type(what.__self__).__name__}.{what.__name__}")
 
 
+class Server(uvicorn.Server):
+    """Says when it listens."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen."""
+        await super().startup(sockets)
+        self.listening.set()
+
+
 async def anybody(handshake: Handshake) -> Identity:
     """Let everybody in."""
     return Identity(user_id="ann")
@@ -119,10 +133,9 @@ async def count(server_kind: str, kind: str) -> Calls:
         settings=Settings(jwt_secret="a secret for measurements, long enough"),
     )
     config = uvicorn.Config(app, port=0, log_level="warning", ws=_SERVERS[server_kind])  # type: ignore[arg-type]
-    server = uvicorn.Server(config)
+    server = Server(config)
     serving = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.01)
+    await server.listening.wait()
     port = server.servers[0].sockets[0].getsockname()[1]
     recorder = Recorder()
     sys.setprofile(recorder.profile)

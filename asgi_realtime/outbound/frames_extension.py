@@ -21,13 +21,13 @@ class WriteListener(Protocol):
 
 
 class Reader(Protocol):
-    """Reads a WebSocket that was taken over."""
+    """Reads a WebSocket by callbacks: see `FrameTransport.detach`."""
 
-    def received(self, message: str | bytes, /) -> None:
-        """Take the next message."""
+    def received(self, message: str | bytes, /) -> object:
+        """Take the next message. What it returns does not matter."""
 
     def closed(self, code: int, reason: str, /) -> None:
-        """Hear once that it has ended: see `FrameTransport.detach`."""
+        """Called once, when the WebSocket has ended."""
 
 
 class FrameTransport(Protocol):

@@ -54,7 +54,7 @@ class Writer:
         self._outbox = outbox
         self._send = send
         self._tasks = tasks
-        self._lost = lost
+        self._lost: Callable[[], None] | None = lost
         self._task: asyncio.Task[None] | None = None
         self._fast_writes = fast_writes
         self._frames = frames
@@ -77,7 +77,7 @@ class Writer:
 
     def stop(self) -> None:
         """Write nothing more."""
-        self._outbox.wake = None
+        self._outbox.wake = self._lost = None
         self._stop_frame_writing()
         if self._task is not None:
             self._task.cancel()
@@ -147,7 +147,8 @@ class Writer:
                         await self._send(event)
         except Exception:  # as in `close`
             self.gone = True
-            self._lost()
+            if self._lost is not None:
+                self._lost()
         else:
             outbox.wake = self._run
         finally:

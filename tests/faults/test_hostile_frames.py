@@ -25,9 +25,9 @@ from asgi_realtime.outbound.outbox import Outbox
 from asgi_realtime.outbound.writer import Writer
 from asgi_realtime.runtime.inbox import Inbox
 from asgi_realtime.transports.engineio import Session
-from asgi_realtime.transports.engineio.websocket import WebSocket
-from asgi_realtime.transports.json_websocket.peer import WebSocketPeer
+from asgi_realtime.transports.json_websocket.peer import JSONPeer
 from asgi_realtime.transports.socketio.peer import SocketIOPeer
+from asgi_realtime.transports.websocket_carrier import WebSocketCarrier
 from asgi_realtime.values.json import Json
 from tests.support.attackers import entered, still_answers
 from tests.support.raw_engineio import TRANSPORTS, TransportName, closing, raw_client
@@ -320,7 +320,7 @@ def lines() -> Iterator[Lines]:
 def held() -> dict[str, int]:
     """Objects of ours that belong to one client, and are in memory."""
     gc.collect()
-    kinds = (Session, SocketIOPeer, Connection, Outbox, WebSocket, WebSocketPeer, Writer, Inbox)
+    kinds = (Session, SocketIOPeer, Connection, Outbox, WebSocketCarrier, JSONPeer, Writer, Inbox)
     return dict(Counter(type(thing).__name__ for thing in gc.get_objects() if isinstance(thing, kinds)))
 
 

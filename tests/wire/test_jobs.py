@@ -240,7 +240,7 @@ async def test_a_peer_that_vanished_without_a_word_is_noticed(implementation: Im
             await until(lambda: world.connections == 1)
             # From here on it answers nothing, not even a close; and no FIN tells that.
             await until(lambda: world.connections == 0)
-            await until(lambda: not world.realtime.websockets["/ws"]._clients)
+            await until(lambda: not world.realtime.websockets["/ws"].peers)
 
 
 @both_servers

@@ -94,8 +94,7 @@ async def take_payload(session: Session, receive: Receive, limits: Limits) -> No
                 await asyncio.sleep(0)  # others have their turn
             begun = time.monotonic()
     except ProtocolError as error:
-        logger.info("%r ended: %s", session, error)
-        session.fail("parse error")
+        session.violated(error)
         raise bad_request() from None
     except (ClientGone, asyncio.CancelledError):
         session.abort("transport error")

@@ -27,8 +27,9 @@ from asgi_realtime.transports.engineio.application import Application
 from asgi_realtime.transports.engineio.polling import answer_poll, take_payload
 from asgi_realtime.transports.engineio.responses import ClientGone, HTTPRefusal, refuse_websocket, respond
 from asgi_realtime.transports.engineio.session import Session, State
-from asgi_realtime.transports.engineio.websocket import WebSocket
+from asgi_realtime.transports.engineio.upgrade import upgrade
 from asgi_realtime.transports.request import Request
+from asgi_realtime.transports.websocket_carrier import WebSocketCarrier
 
 logger = logging.getLogger("asgi_realtime")
 
@@ -189,24 +190,24 @@ class EngineIO:
             await send({"type": "websocket.accept"})
         except OSError:
             return
-        begun = session is None
+        new = session is None
         session = session or self._open(request, websocket=True)
-        websocket = WebSocket(
+        carrier = WebSocketCarrier(
             session,
             receive,
             send,
+            limits=self._settings.limits,
+            fast_writes=self._settings.fast_writes,
             tasks=self._tasks,
-            settings=self._settings,
             control=self._budgets.control,
             frames=frames,
         )
-        if begun:
-            await websocket.serve()
-        elif not session.begin_upgrade():
-            # Accepted all the same: the protocol wants a WebSocket too many closed, not refused.
-            await websocket.close()
-        elif await websocket.upgrade(self._settings.upgrade_timeout):
-            await websocket.serve()
+        if not new and not session.begin_upgrade():
+            # Accepted all the same: the protocol wants a second WebSocket of a session closed, not refused.
+            await carrier.close()
+        elif new or await upgrade(session, carrier, send, self._settings.upgrade_timeout):
+            session.carried(carrier)
+            await carrier.serve()
 
     # Sessions
 

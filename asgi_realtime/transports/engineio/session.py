@@ -20,6 +20,7 @@ from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.runtime.budgets import Budgets
 from asgi_realtime.settings import Settings
 from asgi_realtime.transports.engineio.application import Application
+from asgi_realtime.transports.websocket_reader import Ending
 from asgi_realtime.values.handshake import Handshake
 from asgi_realtime.values.text import repaired
 
@@ -53,6 +54,13 @@ class SessionOwner(Protocol):
         """The session has ended. Called exactly once."""
 
 
+class Carrier(Protocol):
+    """The WebSocket that carries a session, or is about to."""
+
+    def end(self) -> None:
+        """Close it as the session's `begin_close` says."""
+
+
 class Session:
     """A client, known by its session id, over long-polling or a WebSocket.
 
@@ -76,9 +84,9 @@ class Session:
         "_state",
         "_upgrading",
         "_websocket",
+        "carrier",
         "handshake",
         "id",
-        "interrupt",
         "outbox",
         "probed",
         "reading",
@@ -98,8 +106,8 @@ class Session:
         self.id = id
         self.handshake = handshake
         self.outbox = Outbox(settings.limits.outbox_bytes, self)
-        self.interrupt: Callable[[], None] | None = None
-        """Set by a WebSocket of this session: called when the session begins to end, during an upgrade when it has."""
+        self.carrier: Carrier | None = None
+        """The WebSocket of this session: ended when the session begins to end, during an upgrade when it has ended."""
         self.reading = True
         """Set by the transports: False while packets of the client may lie unread because we are busy."""
         self.probed = False
@@ -240,8 +248,8 @@ class Session:
             self.outbox.wake()
         # An upgrade under way goes on while the session is closing: a JavaScript client whose probe was
         # answered polls no more, so that it can be reached only by the WebSocket.
-        if self.interrupt is not None and (self._websocket or self._state is State.CLOSED):
-            self.interrupt()
+        if self.carrier is not None and (self._websocket or self._state is State.CLOSED):
+            self.carrier.end()
 
     def _tell(self) -> None:
         application, self._application = self._application, None
@@ -418,12 +426,38 @@ class Session:
         """The WebSocket came to nothing; polling goes on."""
         self._upgrading = self.probed = False
 
-    # WebSocket
+    # WebSocket: see `WebSocketReader`
 
-    def finish(self) -> None:
-        """The WebSocket has written all it could: nothing is left of the session."""
-        if self._state is State.CLOSING:
-            self._end()
+    authenticating = False
+    """A WebSocket's session is open from the start: its namespaces authenticate beside it."""
+
+    def carried(self, carrier: Carrier) -> None:
+        """The WebSocket carries the session from now on."""
+        self.carrier = carrier
+        if self._state is not State.OPEN:
+            carrier.end()
+
+    def too_large(self, message: str | bytes) -> None:
+        """End the session: a message is over `message_bytes`."""
+        self.fail("transport error", 1009)
+
+    def violated(self, error: ProtocolError) -> None:
+        """End the session: the client broke the protocol."""
+        logger.info("%r ended: %s", self, error)
+        self.fail("parse error")
+
+    def failed(self) -> None:
+        """End the session: the application failed to receive a message."""
+        self.fail("transport error")
+
+    def begin_close(self) -> Ending:
+        """How the WebSocket is closed."""
+        return Ending(*self._close, flush=self._state is State.CLOSING)
+
+    def ended(self) -> None:
+        """Nothing is left of the WebSocket, so nothing is left of the session."""
+        self.carrier = None
+        self.abort("transport close")
 
 
 def _close_code(reason: str, code: int | None = None) -> int:

@@ -1,1 +1,1 @@
-"""JSON WebSockets: `endpoint` lets clients in, `auth_deadlines` waits for their tokens, `client` serves each."""
+"""JSON WebSockets: `endpoint` accepts them, `peer` serves each client, `authentication` lets it in."""

@@ -1,4 +1,4 @@
-"""Clients that have yet to say who they are."""
+"""Deadlines for the first `auth` frame."""
 
 from __future__ import annotations
 
@@ -9,45 +9,46 @@ from asgi_realtime.runtime.timers import TimerWheel
 
 
 class AwaitingAuth(Protocol):
-    """One of them."""
+    """A client that has not sent its token."""
 
     def token_due(self) -> None:
         """The time for the first `auth` frame is over."""
 
 
 class AuthDeadlines:
-    """Gives each `seconds` to send a token. They all have the same time, so that who came first is due first.
+    """Gives each client `seconds` to send its token.
 
-    One entry of the wheel is for all of them, and nothing is left of a client that has sent its token.
+    All have the same time, so the client that came first is due first. One entry of the wheel serves them all, and
+    a client that has sent its token is forgotten.
     """
 
-    __slots__ = ("_deadlines", "_seconds", "_watched", "_wheel")
+    __slots__ = ("_deadlines", "_scheduled", "_seconds", "_wheel")
 
     def __init__(self, wheel: TimerWheel, seconds: float) -> None:
         self._wheel = wheel
         self._seconds = seconds
         self._deadlines: dict[AwaitingAuth, float] = {}
-        self._watched = False
+        self._scheduled = False
 
-    def add(self, newcomer: AwaitingAuth) -> None:
-        """One has come."""
+    def add(self, client: AwaitingAuth) -> None:
+        """Wait for the token of a client."""
         deadline = asyncio.get_running_loop().time() + self._seconds
-        self._deadlines[newcomer] = deadline
-        if not self._watched:
-            self._watched = True
+        self._deadlines[client] = deadline
+        if not self._scheduled:
+            self._scheduled = True
             self._wheel.schedule(deadline, self)
 
-    def discard(self, newcomer: AwaitingAuth) -> None:
-        """One has sent its token, or is gone."""
-        self._deadlines.pop(newcomer, None)
+    def discard(self, client: AwaitingAuth) -> None:
+        """The client has sent its token, or is gone."""
+        self._deadlines.pop(client, None)
 
     def due(self, now: float) -> float | None:
-        """Tell those whose time is over, and say when that of the next one is."""
+        """Call `token_due` of each client whose time is over. Returns when the next one is due."""
         while self._deadlines:
-            newcomer, deadline = next(iter(self._deadlines.items()))
+            client, deadline = next(iter(self._deadlines.items()))
             if deadline > now:
                 return deadline
-            del self._deadlines[newcomer]
-            newcomer.token_due()
-        self._watched = False
+            del self._deadlines[client]
+            client.token_due()
+        self._scheduled = False
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Collection
 
 import msgspec
 from starlette.types import Receive, Scope, Send
@@ -14,7 +15,7 @@ from asgi_realtime.outbound.frame_writer import offered
 from asgi_realtime.outbound.stock.hypercorn import recognise
 from asgi_realtime.runtime.budgets import Budgets
 from asgi_realtime.transports.json_websocket.auth_deadlines import AuthDeadlines
-from asgi_realtime.transports.json_websocket.peer import WebSocketPeer
+from asgi_realtime.transports.json_websocket.peer import JSONPeer
 from asgi_realtime.transports.request import Request
 
 
@@ -23,14 +24,19 @@ class WebSocketEndpoint:
 
     def __init__(self, gateway: WebSocketGateway, *, context: GatewayContext) -> None:
         self.gateway = gateway
-        self._context = context
-        self._budgets = Budgets(gateway.limits, context.metrics)
-        self._clients: dict[WebSocketPeer, None] = {}  # a third of what a set takes
-        self._auth_deadlines = self._nobody()
-        self._over = self._forget  # one method object for all
+        self.context = context
+        self.limits = gateway.limits
+        self.budgets = Budgets(gateway.limits, context.metrics)
+        self.auth_deadlines = AuthDeadlines(context.wheel, gateway.auth_timeout)
+        self._peers: dict[JSONPeer, None] = {}  # takes a third of the memory of a set
         self._addresses: Counter[str | None] = Counter()
         self._stopping = False
         self._emptied: asyncio.Event | None = None
+
+    @property
+    def peers(self) -> Collection[JSONPeer]:
+        """The clients of this process, those included that are being closed."""
+        return self._peers.keys()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one WebSocket."""
@@ -41,9 +47,9 @@ class WebSocketEndpoint:
             return
         frames = offered(
             scope,
-            compression=self._context.settings.compression,
-            message_bytes=self.gateway.limits.message_bytes,
-            control=self._budgets.control,
+            compression=self.context.settings.compression,
+            message_bytes=self.limits.message_bytes,
+            control=self.budgets.control,
         )
         hypercorn = recognise(send)
         if hypercorn is not None:
@@ -52,7 +58,7 @@ class WebSocketEndpoint:
             await send({"type": "websocket.accept"})
             # Accepted first: a browser is shown the code of a close, but nothing of a refused handshake.
             if self._stopping:
-                self._context.refusals.refused(self.gateway.name, "the server is stopping")
+                self.context.refusals.refused(self.gateway.name, "the server is stopping")
                 await send({"type": "websocket.close", "code": 1012, "reason": "server restart"})
                 return
             if self._full(request.address):
@@ -66,23 +72,13 @@ class WebSocketEndpoint:
         handshake = msgspec.structs.replace(
             handshake, gateway=name, path=name if handshake.path == name else handshake.path
         )
-        client = WebSocketPeer(
-            self.gateway,
-            handshake,
-            receive,
-            send,
-            context=self._context,
-            budgets=self._budgets,
-            auth_deadlines=self._auth_deadlines,
-            frames=frames,
-            over=self._over,
-        )
-        self._clients[client] = None
-        self._addresses[client.address] += 1
-        await client.serve()
+        peer = JSONPeer(self, handshake, receive, send, frames=frames)
+        self._peers[peer] = None
+        self._addresses[peer.address] += 1
+        await peer.serve()
 
     def _may_enter(self, request: Request) -> bool:
-        refusals, name = self._context.refusals, self.gateway.name
+        refusals, name = self.context.refusals, self.gateway.name
         if request.doubled is not None:
             refusals.refused(name, f"two {request.doubled.title()} headers")
             return False
@@ -91,22 +87,20 @@ class WebSocketEndpoint:
             return False
         return True
 
-    def _nobody(self) -> AuthDeadlines:
-        return AuthDeadlines(self._context.wheel, self.gateway.auth_timeout)
-
-    def _forget(self, client: WebSocketPeer) -> None:
-        if client not in self._clients:
+    def ended(self, peer: JSONPeer) -> None:
+        """Forget a client that is gone."""
+        if peer not in self._peers:
             return  # of an event loop that has ended
-        del self._clients[client]
-        self._addresses[client.address] -= 1
-        if not self._addresses[client.address]:
-            del self._addresses[client.address]
-        if not self._clients and self._emptied is not None:
+        del self._peers[peer]
+        self._addresses[peer.address] -= 1
+        if not self._addresses[peer.address]:
+            del self._addresses[peer.address]
+        if not self._peers and self._emptied is not None:
             self._emptied.set()
 
     def _full(self, address: str | None) -> bool:
-        limits, refusals = self.gateway.limits, self._context.refusals
-        if len(self._clients) >= limits.sessions:
+        limits, refusals = self.limits, self.context.refusals
+        if len(self._peers) >= limits.sessions:
             refusals.refused(self.gateway.name, "as many connections as MEW_SESSIONS allows")
             return True
         if self._addresses[address] >= limits.sessions_per_address:
@@ -116,18 +110,18 @@ class WebSocketEndpoint:
 
     def start(self) -> None:
         """Begin on the running event loop. Clients of a loop that ended before they did are forgotten."""
-        self._clients.clear()
+        self._peers.clear()
         self._addresses.clear()
         self._stopping = False
         self._emptied = None
-        self._auth_deadlines = self._nobody()
+        self.auth_deadlines = AuthDeadlines(self.context.wheel, self.gateway.auth_timeout)
 
     async def aclose(self) -> None:
         """Close every connection with 1012, and return when all have ended; accept no more."""
         self._stopping = True
-        for client in tuple(self._clients):
-            client.stop()
-        while self._clients:
+        for peer in tuple(self._peers):
+            peer.stop()
+        while self._peers:
             self._emptied = asyncio.Event()
             await self._emptied.wait()
         self._emptied = None

@@ -1,15 +1,13 @@
-"""One client on a JSON WebSocket: a loop that hands on what comes. What is said there is the gateway's matter."""
+"""The client of a JSON gateway, from this side: a connection's transport, and the reader of a WebSocket."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable
+from typing import Any, Protocol
 
-import msgspec
 from msgspec import UNSET
 from starlette.types import Receive, Send
 
@@ -17,126 +15,112 @@ from asgi_realtime.connection.connection import Connection
 from asgi_realtime.errors import InvalidMessage, ProtocolError, Refusal, TooLarge, Unauthorized
 from asgi_realtime.gateways.context import GatewayContext
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
-from asgi_realtime.limits import TOO_MUCH_CONTROL
-from asgi_realtime.outbound.frame_writer import FrameWriter
+from asgi_realtime.limits import TOO_MUCH_CONTROL, Limits
 from asgi_realtime.outbound.frames_extension import FrameTransport
 from asgi_realtime.outbound.outbox import Outbox
 from asgi_realtime.outbound.sink import Sink
-from asgi_realtime.outbound.stock.reading import guard
-from asgi_realtime.outbound.writer import Writer
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.runtime.budgets import Budget, Budgets
-from asgi_realtime.runtime.inbox import Inbox
-from asgi_realtime.runtime.interrupt import Interrupt
-from asgi_realtime.runtime.timers import WeakOwner
-from asgi_realtime.runtime.turns import Turn
 from asgi_realtime.transports.json_websocket.auth_deadlines import AuthDeadlines
+from asgi_realtime.transports.json_websocket.authentication import Authentication
+from asgi_realtime.transports.json_websocket.idle_timeout import IdleTimeout
+from asgi_realtime.transports.websocket_carrier import WebSocketCarrier
+from asgi_realtime.transports.websocket_reader import Ending
 from asgi_realtime.values.close_codes import TOO_SLOW, check_close
 from asgi_realtime.values.handshake import Handshake
 from asgi_realtime.values.json import Json
-from asgi_realtime.values.text import is_longer, repaired
+from asgi_realtime.values.text import repaired
 
 logger = logging.getLogger("asgi_realtime")
 
-_IDLE_CHECK = 60.0
-"""Seconds after which a client's silence is looked at again: one that ended is not remembered for longer."""
+
+class PeerOwner(Protocol):
+    """What the clients of one gateway share."""
+
+    gateway: WebSocketGateway
+    context: GatewayContext
+    limits: Limits
+    budgets: Budgets
+    auth_deadlines: AuthDeadlines
+
+    def ended(self, peer: JSONPeer) -> None:
+        """Nothing is left of a client's WebSocket. Called once for each."""
 
 
-class WebSocketPeer:
-    """One client on a JSON WebSocket: its transport, and its connection once it is let in.
+class JSONPeer:
+    """One client of a JSON gateway. What it reads and what it may send is the gateway's to say.
 
-    The token comes with the handshake, or in a first `auth` frame within the gateway's
-    `auth_timeout`. Once it is let in, a server that has the extension (see `frame_transport`) calls
-    us, and no coroutine waits any more; elsewhere the server's coroutine reads to the end.
+    The token comes with the handshake, or in a first `auth` frame within the gateway's `auth_timeout`.
     """
 
     __slots__ = (
-        "__weakref__",
         "_attempts_due",
-        "_budgets",
+        "_authentication",
+        "_carrier",
         "_connection",
         "_end",
         "_ended_by",
-        "_frames",
-        "_gateway",
-        "_guard",
-        "_handshake",
-        "_has_token",
-        "_interrupt",
-        "_limits",
-        "_auth_deadlines",
-        "_outbox",
-        "_over",
-        "_receive",
-        "_silent_since",
-        "_writer",
+        "_idle_timeout",
+        "_owner",
         "address",
+        "outbox",
     )
 
     def __init__(
-        self,
-        gateway: WebSocketGateway,
-        handshake: Handshake,
-        receive: Receive,
-        send: Send,
-        *,
-        context: GatewayContext,
-        budgets: Budgets,
-        auth_deadlines: AuthDeadlines,
-        frames: FrameTransport | None,
-        over: Callable[[WebSocketPeer], None],
+        self, owner: PeerOwner, handshake: Handshake, receive: Receive, send: Send, *, frames: FrameTransport | None
     ) -> None:
-        """`over` is called once, when nothing of the WebSocket is left."""
+        """Take an accepted WebSocket. `frames` is what the server offers for it."""
+        gateway, context = owner.gateway, owner.context
         self.address = handshake.client_address
-        self._gateway = gateway
-        self._handshake: Handshake | None = handshake
-        self._limits = gateway.limits
-        self._receive: Receive | None = receive
-        self._auth_deadlines = auth_deadlines
-        self._over: Callable[[WebSocketPeer], None] | None = over
-        self._outbox = Outbox(gateway.limits.outbox_bytes, self)
-        self._interrupt: Interrupt | None = Interrupt()
-        self._frames = frames if context.settings.fast_writes else None
-        self._writer: FrameWriter | Writer = (
-            FrameWriter(self._outbox, self._frames)
-            if self._frames is not None
-            else Writer(
-                self._outbox,
-                send,
-                tasks=context.tasks,
-                lost=self._interrupt,
-                fast_writes=context.settings.fast_writes,
-                frames=frames,
-            )
-        )
-        self._guard = guard(receive, send, budgets.control, self._too_much) if frames is None else None
-        self._connection: Connection | None = None
-        self._has_token = gateway.has_credential(handshake)
-        self._budgets = budgets
+        self.outbox = Outbox(owner.limits.outbox_bytes, self)
+        self._owner = owner
         self._attempts_due = 0.0
-        self._silent_since: float | None = None
+        self._authentication: Authentication | None = Authentication(gateway, handshake)
+        self._connection: Connection | None = None
+        self._idle_timeout: IdleTimeout | None = None
         self._end: tuple[int, str] | None = None
         self._ended_by = "transport close"
+        self._carrier: WebSocketCarrier | None = WebSocketCarrier(
+            self,
+            receive,
+            send,
+            limits=owner.limits,
+            fast_writes=context.settings.fast_writes,
+            tasks=context.tasks,
+            control=owner.budgets.control,
+            frames=frames,
+        )
 
-    @staticmethod
-    def _clock() -> float:
-        return asyncio.get_running_loop().time()
+    def serve(self) -> Awaitable[None]:
+        """Begin to serve the client. What is returned waits for its end, or until the server's callbacks take over."""
+        owner = self._owner
+        assert self._authentication is not None and self._carrier is not None
+        if not self._authentication.has_token:
+            owner.auth_deadlines.add(self)
+        seconds = owner.gateway.idle_timeout
+        if seconds is not None:
+            self._idle_timeout = IdleTimeout(self, seconds, owner.context.wheel)
+        return self._carrier.serve()
 
-    # For the connection
+    def stop(self) -> None:
+        """The server stops: tell the client to come back."""
+        self._finish(1012, "server restart", "forced close")
+
+    # For the connection: see `connection.Transport`
 
     @property
     def behind(self) -> bool:
         """Whether so much waits that volatile events should be dropped."""
-        return self._outbox.behind
+        return self.outbox.behind
 
     @property
     def sink(self) -> Sink | None:
         """Where wire bytes may be written at once."""
-        return self._outbox.sink
+        return self.outbox.sink
 
     def push(self, frame: Frame) -> None:
         """Write a frame to the client."""
-        self._outbox.push(frame)
+        self.outbox.push(frame)
 
     def close(self, code: int, reason: str) -> None:
         """End the WebSocket after what is queued. Before the client is let in, the gateway refuses it instead."""
@@ -156,239 +140,173 @@ class WebSocketPeer:
 
     def accept(self, connection: Connection) -> Frame | None:
         """The client is in."""
-        self._connection = self._outbox.sink_listener = connection
-        return self._gateway.accepted_frame(connection)
+        self._connection = self.outbox.sink_listener = connection
+        return self._owner.gateway.accepted_frame(connection)
 
-    # The life of the WebSocket
+    # For the carrier: see `WebSocketReader`
 
-    def stop(self) -> None:
-        """The server stops: tell the client to come back."""
-        self._finish(1012, "server restart", "forced close")
+    @property
+    def authenticating(self) -> bool:
+        """Whether the client is not let in yet."""
+        return self._connection is None
 
-    async def serve(self) -> None:
-        """Serve the client: to its end, whoever ends it, or until the server calls us."""
-        self._writer.start()
-        self._watch()
-        assert self._interrupt is not None
-        try:
-            await self._interrupt.run(self._read())
-        finally:
-            if self._interrupt is not None:  # not detached
-                await self._conclude()
+    @property
+    def message_bytes(self) -> int:
+        """Largest message that the client may send now."""
+        limits = self._owner.limits
+        return min(limits.message_bytes, limits.handshake_bytes) if self._connection is None else limits.message_bytes
 
-    async def _conclude(self) -> None:
-        """End it in good order, whoever ended it."""
-        self._leave()
-        try:
-            if not self._writer.gone:
-                code, reason = self._end or (1000, "")
-                # An outbox that overflowed has closed: then the writer waits for the client, and is not waited for.
-                await self._writer.finish(code, reason, flush=not self._outbox.closed)
-        finally:
-            self._forget()
+    def receive(self, message: str | bytes, now: float) -> bool:
+        """Take one message. True: no more before `ready` returns. After the end: forgets it.
 
-    def _leave(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            self._gateway.closed(connection, self._ended_by)
-
-    def _forget(self) -> None:
-        self._auth_deadlines.discard(self)
-        if self._guard is not None:
-            self._guard.end()
-        self._writer.stop()
-        self._outbox.close()
-        over, self._over = self._over, None
-        if over is not None:
-            over(self)
-
-    async def _read(self) -> None:
-        """The loop: wait for what has to be waited for, and hand on one message after the other."""
-        turn = Turn()
-        while self._end is None:
-            if self._connection is not None:
-                if self._frames is not None:
-                    self._detach(self._frames)
-                    return
-                await self._connection.inbox.ready()
-            elif self._has_token:
-                await self._enter()
-                continue
-            self._silent_since = self._clock()
-            assert self._receive is not None
-            event = await self._receive()
-            self._silent_since = None
-            if event["type"] == "websocket.disconnect":
-                self._writer.gone = True
-                return
-            text = event.get("text")
-            begun = time.monotonic()
-            self.received(bytes(event["bytes"]) if text is None else text)
-            if turn.used(time.monotonic() - begun):
-                await asyncio.sleep(0)  # a server that has more does not wait
-
-    async def _enter(self) -> None:
-        """Have the client authenticated and let in, or told why not."""
-        handshake, self._handshake = self._handshake, None
-        assert handshake is not None
-        try:
-            await self._gateway.open(handshake, self)
-        except Refusal as refusal:
-            self._reject(refusal)
-
-    def _detach(self, frames: FrameTransport) -> None:
-        """Leave the coroutine: the server calls us from here on."""
-        self._interrupt = self._receive = None
-        if self._gateway.idle_timeout is not None:
-            self._silent_since = self._clock()
-        frames.detach(self)
-
-    def closed(self, code: int, reason: str) -> None:
-        """The server has lost the client, or said goodbye to it."""
-        assert isinstance(self._writer, FrameWriter)
-        self._writer.lose()
-        if self._end is None:
-            self._end = code, reason
-            self._leave()
-            self._forget()
-
-    def _pause(self, frames: FrameTransport, inbox: Inbox) -> None:
-        """Read no more while as many events wait for their handlers as may."""
-        frames.pause()
-        self._silent_since = None
-        self._gateway.context.tasks.spawn(self._catch_up(frames, inbox), name="wait of a reader")
-
-    async def _catch_up(self, frames: FrameTransport, inbox: Inbox) -> None:
-        await inbox.ready()
-        self._silent_since = self._clock()
-        frames.resume()
-
-    def received(self, text: str | bytes) -> None:
-        """Take one message. Never waits. After the end: forgets it."""
+        Raises:
+            ProtocolError: if it is no frame of the gateway's dialect.
+        """
         if self._end is not None:
-            return
-        connection, limits = self._connection, self._limits
-        limit = limits.message_bytes
-        if connection is None and limit > limits.handshake_bytes:
-            limit = limits.handshake_bytes
-        if isinstance(text, bytes):
+            return False
+        if self._idle_timeout is not None:
+            self._idle_timeout.received(now)
+        if not isinstance(message, str):
             self._hostile(InvalidMessage("a binary frame"), "parse error")
-            return
-        if 4 * len(text) > limit and is_longer(text, limit):
-            self._hostile(TooLarge("too large"), "transport error")
-            return
-        try:
-            kind, data = self._gateway.wire.read(text, limits)
-        except ProtocolError as error:
-            self._hostile(InvalidMessage(str(error)), "parse error")
-            return
+            return False
+        owner, connection = self._owner, self._connection
+        gateway = owner.gateway
+        kind, data = gateway.wire.read(message, owner.limits)
         if connection is None:
-            self._received_early(kind, data)
-            return
+            return self._receive_early(kind, data)
         sent = [] if data is UNSET else [data]
-        full = False
         if kind != "ping":
-            full = self._gateway.receive(connection, kind, sent, None)
-        elif self._gateway.admits(connection, kind, sent, None):
-            self.push(self._gateway.pong_frame())
-        if self._interrupt is None and self._frames is not None:  # detached: no loop looks after these
-            if self._gateway.idle_timeout is not None:
-                self._silent_since = self._clock()
-            if full:
-                self._pause(self._frames, connection.inbox)
+            return gateway.receive(connection, kind, sent, None)
+        if gateway.admits(connection, kind, sent, None):
+            self.push(gateway.pong_frame())
+        return False
 
-    def _received_early(self, kind: str, data: Json) -> None:
-        if not self.attempted(self._budgets.attempts):
+    def _receive_early(self, kind: str, data: Json) -> bool:
+        """Take a frame of a client that is not let in yet. True: it has a token now."""
+        owner, authentication = self._owner, self._authentication
+        assert authentication is not None
+        if not self.attempted(owner.budgets.attempts):
             self._hostile(Unauthorized("authenticate first"), "parse error")
-        elif kind == "auth":
-            assert self._handshake is not None
-            self._handshake = msgspec.structs.replace(self._handshake, auth=None if data is UNSET else data)
-            self._has_token = True
-            self._auth_deadlines.discard(self)
-        else:
-            answer = self._gateway.pong_frame() if kind == "ping" else self._gateway.early_frame(kind)
-            if answer is not None:
-                self.push(answer)
+            return False
+        answer = authentication.receive(owner.gateway, kind, data)
+        if answer is not None:
+            self.push(answer)
+        if authentication.has_token:
+            owner.auth_deadlines.discard(self)
+        return authentication.has_token
 
-    # Its ends
+    async def ready(self) -> None:
+        """Let the client in, if it has just shown a token; wait while as many events are in flight as may be."""
+        idle_timeout, authentication = self._idle_timeout, self._authentication
+        if idle_timeout is not None:
+            idle_timeout.pause()
+        if authentication is not None and authentication.has_token:
+            self._authentication = None
+            try:
+                await self._owner.gateway.open(authentication.handshake, self)
+            except Refusal as refusal:
+                self._reject(refusal)
+        if self._connection is not None:
+            await self._connection.inbox.ready()
+        if idle_timeout is not None:
+            idle_timeout.resume()
+
+    def too_large(self, message: str | bytes) -> None:
+        """A message is too large."""
+        if isinstance(message, str):
+            self._hostile(TooLarge("too large"), "transport error")
+        else:
+            self._hostile(InvalidMessage("a binary frame"), "parse error")
+
+    def violated(self, error: ProtocolError) -> None:
+        """A message is no frame of the gateway's dialect."""
+        self._hostile(InvalidMessage(str(error)), "parse error")
+
+    def failed(self) -> None:
+        """A message could not be handled, for a failure here."""
+        self._finish(1011, "", "transport error")
+
+    def too_much(self) -> None:
+        """The client sends too many frames without an event."""
+        logger.info("%s: a client is closed: %s", self._owner.gateway.name, TOO_MUCH_CONTROL)
+        if self._connection is not None:
+            self._connection.end(1008, TOO_MUCH_CONTROL)
+        else:
+            self._finish(1008, TOO_MUCH_CONTROL, "forced close")
+
+    def begin_close(self) -> Ending:
+        """Take the connection out, and say how to close."""
+        self._leave()
+        code, reason = self._end or (1000, "")
+        # An outbox that overflowed has closed, and its client is not waited for.
+        return Ending(code, reason, flush=not self.outbox.closed)
+
+    def ended(self) -> None:
+        """Forget the client."""
+        if self._end is None:
+            self._end = 1006, ""
+        self._leave()
+        self._owner.auth_deadlines.discard(self)
+        self.outbox.close()
+        self._authentication = self._carrier = self._idle_timeout = None
+        self._owner.ended(self)
+
+    # How it ends
+
+    def token_due(self) -> None:
+        """The time for the first `auth` frame is over."""
+        if self._authentication is not None and not self._authentication.has_token and self._end is None:
+            self._owner.context.refusals.refused(self._owner.gateway.name, "no auth frame in time")
+            self._reject(Unauthorized("authentication timed out"))
+
+    def idle(self) -> None:
+        """The client was silent for too long."""
+        self._finish(1000, "idle", "idle")
+
+    def overflowed(self) -> None:
+        """The client reads too slowly."""
+        self._finish(1013, TOO_SLOW, TOO_SLOW)
+        if self._connection is not None:
+            self._connection.end(1013, TOO_SLOW)
 
     def _reject(self, refusal: Refusal) -> None:
-        """Not let in: say so, and close."""
-        answer = self._gateway.rejected_frame(refusal)
+        """Tell the client why it is not let in, and close."""
+        answer = self._owner.gateway.rejected_frame(refusal)
         if answer is not None:
             self.push(answer)
         code, reason = refusal.ending or (self._close_code(refusal), refusal.message)
         self._finish(code, reason, "forced close")
 
     def _hostile(self, refusal: Refusal, ended_by: str) -> None:
-        """Nothing a client of ours would send: answer it, and close."""
+        """Answer a message that no client of the dialect sends, and close."""
+        if self._end is not None:
+            return
+        gateway = self._owner.gateway
         if self._connection is None:
-            self._gateway.context.refusals.refused(self._gateway.name, f"before authentication: {refusal.message}")
+            self._owner.context.refusals.refused(gateway.name, f"before authentication: {refusal.message}")
         else:
-            logger.info("%s: a client broke the protocol: %s", self._gateway.name, refusal.message)
-        self.push(self._gateway.error_frame(refusal, None))
+            logger.info("%s: a client broke the protocol: %s", gateway.name, refusal.message)
+        self.push(gateway.error_frame(refusal, None))
         self._finish(self._close_code(refusal), refusal.message, ended_by)
 
     def _close_code(self, refusal: Refusal) -> int:
         """What the gateway answers; 1008, and an error in the log, where that may not be sent."""
-        code = self._gateway.close_code(refusal)
+        gateway = self._owner.gateway
+        code = gateway.close_code(refusal)
         try:
-            check_close(f"{type(self._gateway).__name__}.close_code({refusal!r})", code, "")
+            check_close(f"{type(gateway).__name__}.close_code({refusal!r})", code, "")
         except (TypeError, ValueError) as error:
             logger.error("%s", error)
             return 1008
         return code
 
-    def overflowed(self) -> None:
-        """The client does not read."""
-        self._finish(1013, TOO_SLOW, TOO_SLOW)  # before the connection's own end, which knows no better reason
-        if self._connection is not None:
-            self._connection.end(1013, TOO_SLOW)
-
-    def _too_much(self) -> None:
-        """The client sends too many frames without an event."""
-        logger.info("%s: a client is closed: %s", self._gateway.name, TOO_MUCH_CONTROL)
-        if self._connection is not None:
-            self._connection.end(1008, TOO_MUCH_CONTROL)
-        else:
-            self.close(1008, TOO_MUCH_CONTROL)
-
     def _finish(self, code: int, reason: str, ended_by: str) -> None:
         if self._end is None:
             self._end, self._ended_by = (code, repaired(reason)), ended_by
-            if self._interrupt is not None:
-                self._interrupt()
-            else:
-                self._gateway.context.tasks.spawn(self._conclude(), name="end of a WebSocket")
+            assert self._carrier is not None
+            self._carrier.end()
 
-    # Its deadlines, on the wheel that all share
-
-    def _watch(self) -> None:
-        if not self._has_token:
-            self._auth_deadlines.add(self)
-        if self._gateway.idle_timeout is not None:
-            self._gateway.context.wheel.schedule(self._next_look(self._clock()), WeakOwner(self, WebSocketPeer.look))
-
-    def token_due(self) -> None:
-        """The time for the first `auth` frame is over."""
-        if not self._has_token and self._end is None:
-            self._gateway.context.refusals.refused(self._gateway.name, "no auth frame in time")
-            self._reject(Unauthorized("authentication timed out"))
-
-    def look(self, now: float) -> float | None:
-        """Close a client that was silent for too long; returns when to look again.
-
-        While it is not read from, because its events wait for their handlers, nobody knows whether it is silent.
-        """
-        if self._end is not None or self._over is None:
-            return None
-        due = self._next_look(now)
-        if due > now:
-            return due
-        self._finish(1000, "idle", "idle")
-        return None
-
-    def _next_look(self, now: float) -> float:
-        assert self._gateway.idle_timeout is not None
-        since = now if self._silent_since is None else self._silent_since
-        return min(since + self._gateway.idle_timeout, now + _IDLE_CHECK)
+    def _leave(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._owner.gateway.closed(connection, self._ended_by)

@@ -79,6 +79,14 @@ class Wakes:
         self.count += 1
 
 
+class Carrier:
+    def __init__(self) -> None:
+        self.ends = 0
+
+    def end(self) -> None:
+        self.ends += 1
+
+
 # Opening and messages
 
 
@@ -295,7 +303,7 @@ def test_abort_after_close_is_told_to_nobody_twice() -> None:
     session.close(1008, "policy")
     session.abort("transport close")
     session.abort("transport close")
-    session.finish()
+    session.ended()
     assert recorder.reasons == ends.reasons == ["forced close"]
     assert session.close_code == (1008, "policy")
 
@@ -441,13 +449,12 @@ def test_an_abandoned_upgrade_loses_nothing_and_can_be_tried_again() -> None:
     assert session.begin_upgrade()
 
 
-def test_a_session_that_ends_interrupts_the_websocket_that_probes_it() -> None:
+def test_a_session_that_ends_ends_the_websocket_that_probes_it() -> None:
     session, _, _ = opened()
     session.begin_upgrade()
-    interrupted = Wakes()
-    session.interrupt = interrupted
+    session.carrier = carrier = Carrier()
     session.abort("ping timeout")
-    assert interrupted.count == 1
+    assert carrier.ends == 1
     assert not session.complete_upgrade()
     assert not session.begin_upgrade()
 
@@ -456,17 +463,16 @@ def test_an_upgrade_under_way_when_the_session_closes_brings_the_last_words() ->
     session, recorder, ends = opened()
     session.begin_poll(Wakes())
     session.begin_upgrade()
-    interrupted = Wakes()
-    session.interrupt = interrupted
+    session.carrier = carrier = Carrier()
     session.probe()
     session.end_poll()
     session.push(Frame("4last"))
     session.close(1012, "restart")
     assert recorder.reasons == ["forced close"]
-    assert interrupted.count == 0
+    assert carrier.ends == 0
     assert session.complete_upgrade()
     assert waiting(session) == ["4last"]
-    session.finish()
+    session.ended()
     assert ends.reasons == ["forced close"]
 
 
@@ -485,9 +491,8 @@ def test_a_poll_beside_a_probe_gets_no_close_packet_until_the_upgrade_is_over() 
 def test_the_close_packet_ends_a_websocket_that_has_not_probed_yet() -> None:
     session, _, _ = opened()
     session.begin_upgrade()
-    interrupted = Wakes()
-    session.interrupt = interrupted
+    session.carrier = carrier = Carrier()
     session.close()
     session.begin_poll(Wakes())
     assert session.poll() == "1"
-    assert interrupted.count == 1
+    assert carrier.ends == 1

@@ -116,7 +116,7 @@ async def enter(websocket: ClientConnection, user_id: str = "ann") -> None:
 
 
 async def nothing_left(gateway: Chat, realtime: Realtime) -> None:
-    await until(lambda: not len(realtime.tasks) and not realtime.websockets["/chat"]._clients)
+    await until(lambda: not len(realtime.tasks) and not realtime.websockets["/chat"].peers)
     rooms = realtime.hub.rooms(gateway.name)
     assert not len(rooms)
     assert not rooms.names
@@ -350,7 +350,7 @@ async def test_a_stalled_reader_is_closed_and_others_receive_everything(serve: S
                 sent += len(payload)
                 assert await receive(quick) == ("data", payload)
                 assert sent < 40_000_000
-            await until(lambda: len(realtime.websockets["/chat"]._clients) == 1)
+            await until(lambda: len(realtime.websockets["/chat"].peers) == 1)
             stalled.transport.abort()
         await nothing_left(gateway, realtime)
 
@@ -361,7 +361,7 @@ async def test_sessions_are_limited(limits: Limits, serve: Serve) -> None:
         for _ in range(2):
             async with connect(url), connect(url) as one_more:
                 assert await close_of(one_more) == ([], 1013)
-            await until(lambda: not realtime.websockets["/chat"]._clients)
+            await until(lambda: not realtime.websockets["/chat"].peers)
         assert not realtime.websockets["/chat"]._addresses
 
 

@@ -1,0 +1,212 @@
+"""One accepted WebSocket: reads it for a `WebSocketReader`, writes the reader's outbox to it, and ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from time import monotonic
+from typing import TypeVar
+
+from starlette.types import Receive, Send
+
+from asgi_realtime.errors import ProtocolError
+from asgi_realtime.limits import Limits
+from asgi_realtime.outbound.frame_writer import FrameWriter
+from asgi_realtime.outbound.frames_extension import FrameTransport
+from asgi_realtime.outbound.stock.reading import guard
+from asgi_realtime.outbound.writer import Writer
+from asgi_realtime.runtime.budgets import Budget
+from asgi_realtime.runtime.interrupt import Interrupt
+from asgi_realtime.runtime.tasks import Tasks
+from asgi_realtime.runtime.turns import Turn
+from asgi_realtime.transports.websocket_reader import WebSocketReader
+from asgi_realtime.values.text import is_longer
+
+logger = logging.getLogger("asgi_realtime")
+T = TypeVar("T")
+
+
+class WebSocketCarrier:
+    """One accepted WebSocket, under Engine.IO and JSON gateways alike.
+
+    On a server with the extension `asgi_realtime.frames` it is read by callbacks, and costs no task once its client
+    is authenticated. On other servers a loop reads it in the server's own task. Both hand each message to `received`.
+    """
+
+    __slots__ = ("_ending", "_frames", "_guard", "_interrupt", "_reader", "_receive", "_small", "_tasks", "_writer")
+
+    def __init__(
+        self,
+        reader: WebSocketReader,
+        receive: Receive,
+        send: Send,
+        *,
+        limits: Limits,
+        fast_writes: bool,
+        tasks: Tasks,
+        control: Budget,
+        frames: FrameTransport | None,
+    ) -> None:
+        """Carry a WebSocket that the server has accepted.
+
+        Args:
+            reader: takes the messages. Its `outbox` is written.
+            receive: ASGI's.
+            send: ASGI's.
+            limits: those of the reader.
+            fast_writes: whether to write past `send` where the server is known.
+            tasks: owns what has to wait beside the server's task.
+            control: the budget of frames that carry no message, where the server does not count them itself.
+            frames: what the server offers (see `outbound.frame_writer.offered`).
+        """
+        self._reader = reader
+        self._receive: Receive | None = receive
+        self._tasks = tasks
+        self._small = min(limits.message_bytes, limits.handshake_bytes) // 4  # characters that no limit forbids
+        self._frames = frames if fast_writes else None
+        self._ending = False
+        self._interrupt: Interrupt | None = Interrupt()
+        self._writer: FrameWriter | Writer = (
+            FrameWriter(reader.outbox, self._frames)
+            if self._frames is not None
+            else Writer(reader.outbox, send, tasks=tasks, lost=self.end, fast_writes=fast_writes, frames=frames)
+        )
+        self._guard = guard(receive, send, control, reader.too_much) if frames is None else None
+
+    # Before it is served
+
+    async def run(self, waiting: Awaitable[T]) -> T | None:
+        """Wait for something; None if `end` is called first."""
+        assert self._interrupt is not None
+        return await self._interrupt.run(waiting)
+
+    async def next_text(self) -> str | None:
+        """Wait for the next message. None: it is no text, or the client is gone."""
+        assert self._receive is not None
+        event = await self._receive()
+        self._writer.gone = event["type"] == "websocket.disconnect"
+        text: str | None = event.get("text")
+        return text
+
+    @property
+    def gone(self) -> bool:
+        """Whether the client is gone."""
+        return self._writer.gone
+
+    @gone.setter
+    def gone(self, gone: bool) -> None:
+        self._writer.gone = gone
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close a WebSocket that is not going to be served."""
+        await self._writer.close(code, reason)
+        if self._guard is not None:
+            self._guard.end()
+
+    # Reading
+
+    async def serve(self) -> None:
+        """Carry the WebSocket to its end, or until the server calls back for each message."""
+        self._writer.start()
+        try:
+            if not self._ending and not self._detach():
+                assert self._interrupt is not None
+                await self._interrupt.run(self._read())
+        except BaseException:
+            self._release()
+            raise
+        if self._interrupt is not None:  # not detached
+            self._ending = True
+            await self._conclude()
+
+    async def _read(self) -> None:
+        """Hand on one message after the other, until the end or until the server's callbacks take over."""
+        reader, receive, turn, full = self._reader, self._receive, Turn(), True
+        assert receive is not None
+        while not self._ending:
+            if full:
+                await reader.ready()
+                if self._detach():
+                    return
+            event = await receive()
+            if event["type"] == "websocket.disconnect":
+                self._writer.gone = True
+                return
+            text = event.get("text")
+            begun = monotonic()
+            full = self.received(bytes(event["bytes"]) if text is None else text)
+            if not full and turn.used(monotonic() - begun):
+                await asyncio.sleep(0)  # a server that has more messages does not wait by itself
+
+    def _detach(self) -> bool:
+        """Leave the server's task, if it can: from then on the server calls `received` and `closed`."""
+        frames = self._frames
+        if frames is None or self._ending or self._reader.authenticating:
+            return False
+        self._interrupt = self._receive = None
+        frames.detach(self)
+        return True
+
+    def received(self, message: str | bytes) -> bool:
+        """Take one message. True: no more before the reader is ready."""
+        reader = self._reader
+        try:
+            if len(message) <= self._small or not _is_longer(message, reader.message_bytes):
+                full = reader.receive(message, monotonic())
+                if full and self._receive is None and not self._ending:
+                    self._pause()
+                return full
+            reader.too_large(message)
+        except ProtocolError as error:
+            reader.violated(error)
+        except Exception:
+            logger.exception("an application failed to receive")
+            reader.failed()
+        return False
+
+    def _pause(self) -> None:
+        if self._frames is not None:
+            self._frames.pause()
+            self._tasks.spawn(self._resume(self._frames), name="wait of a reader")
+
+    async def _resume(self, frames: FrameTransport) -> None:
+        await self._reader.ready()
+        frames.resume()
+
+    # The end
+
+    def end(self) -> None:
+        """End the WebSocket as the reader's `begin_close` says. The second and later calls do nothing."""
+        if not self._ending:
+            self._ending = True
+            if self._interrupt is not None:
+                self._interrupt()
+            else:
+                self._tasks.spawn(self._conclude(), name="end of a WebSocket")
+
+    def closed(self, code: int, reason: str) -> None:
+        """The server has closed the WebSocket, or lost the client."""
+        assert isinstance(self._writer, FrameWriter)
+        self._writer.lose()
+        if not self._ending:  # else `_conclude` does it
+            self._release()
+
+    async def _conclude(self) -> None:
+        try:
+            if not self._writer.gone:
+                code, reason, flush = self._reader.begin_close()
+                await self._writer.finish(code, reason, flush=flush)
+        finally:
+            self._release()
+
+    def _release(self) -> None:
+        self._ending = True
+        if self._guard is not None:
+            self._guard.end()
+        self._writer.stop()
+        self._reader.ended()
+
+
+def _is_longer(message: str | bytes, limit: int) -> bool:
+    return is_longer(message, limit) if isinstance(message, str) else len(message) > limit
