@@ -33,17 +33,13 @@ class IdleTimeout:
         self._since: float | None = now  # None while nothing is read
         wheel.schedule(self._next_check(now), WeakOwner(self, IdleTimeout.due))
 
-    def received(self, now: float) -> None:
-        """The client has sent a message. `now`: the loop's clock, seconds."""
-        self._since = now
+    def restart(self) -> None:
+        """The client has sent a message, or is read again: its time starts over."""
+        self._since = asyncio.get_running_loop().time()
 
     def pause(self) -> None:
-        """Nothing is read from the client, until `resume`."""
+        """Nothing is read from the client, until `restart`."""
         self._since = None
-
-    def resume(self) -> None:
-        """The client is read again. Its time starts over."""
-        self._since = asyncio.get_running_loop().time()
 
     def due(self, now: float) -> float | None:
         """End the client if it was silent for too long. Returns when to look again."""

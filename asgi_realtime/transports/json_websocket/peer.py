@@ -165,7 +165,7 @@ class JSONPeer:
         if self._end is not None:
             return False
         if self._idle_timeout is not None:
-            self._idle_timeout.received(now)
+            self._idle_timeout.restart()
         if not isinstance(message, str):
             self._hostile(InvalidMessage("a binary frame"), "parse error")
             return False
@@ -209,7 +209,7 @@ class JSONPeer:
         if self._connection is not None:
             await self._connection.inbox.ready()
         if idle_timeout is not None:
-            idle_timeout.resume()
+            idle_timeout.restart()
 
     def too_large(self, message: str | bytes) -> None:
         """A message is too large."""
