@@ -16,11 +16,12 @@ from asgi_realtime.broadcasting.broadcaster import Broadcaster
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.gateways.mounted import SCOPE_KEY, mounted_in, no_middleware
 from asgi_realtime.metrics import Metrics
-from asgi_realtime.realtime import OtherLoop, Realtime
+from asgi_realtime.realtime import Realtime
 from asgi_realtime.runtime.asgi_scope import redact_query
 from asgi_realtime.settings import Settings
 from asgi_realtime.startup.failed_start import FailedStart, ends_start
 from asgi_realtime.startup.inflation_warning import InflationWarning
+from asgi_realtime.startup.lifecycle import OtherLoop
 from asgi_realtime.startup.lifespan import Lifespan
 from asgi_realtime.startup.mounting import Mountable, check_app, refuse_arguments, warn_of_adapter
 
@@ -143,7 +144,8 @@ class RealtimeMiddleware:
         path = _route_path(scope)
         is_engineio = path.startswith(self._engineio_prefix) or path == self._engineio_path
         is_gateway = is_engineio or (kind == "websocket" and path in realtime.websockets)
-        if (realtime.loop is not here or here is None) and not realtime.stopping:
+        lifecycle = realtime.lifecycle
+        if here is None or (lifecycle.loop is not here and lifecycle.stopping is not here):
             # A server that has no lifespan, or was told not to use it; a test with an event loop for each request.
             failed = await self._start(realtime)
             if failed is not None and (is_gateway or not isinstance(failed.error, OtherLoop)):
@@ -184,7 +186,8 @@ class RealtimeMiddleware:
             except BaseException as error:
                 if not ends_start(error):
                     raise
-                self._failed, self._failed_on = FailedStart(error), loop
+                if self._failed is None or self._failed.error is not error:  # else another request has reported it
+                    self._failed, self._failed_on = FailedStart(error), loop
             else:
                 self._failed = self._failed_on = None
         return self._failed

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-from asyncio import _get_running_loop
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Never, Self, TypeVar, cast
 
@@ -33,6 +32,7 @@ from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.runtime.timers import TimerWheel
 from asgi_realtime.settings import Settings
 from asgi_realtime.startup.failed_start import FailedStart
+from asgi_realtime.startup.lifecycle import Lifecycle
 from asgi_realtime.startup.mounting import (
     Mountable,
     check_paths,
@@ -41,8 +41,10 @@ from asgi_realtime.startup.mounting import (
     metrics_from,
     mounted_elsewhere,
     names_of,
+    not_an_app,
     serves_socketio,
     settings_from,
+    warn_of_open_origins,
 )
 from asgi_realtime.startup.shutdown_signals import ShutdownSignals
 from asgi_realtime.transports.engineio.server import EngineIO
@@ -51,29 +53,10 @@ from asgi_realtime.transports.json_websocket.endpoint import WebSocketEndpoint
 from asgi_realtime.transports.socketio.peer import SocketIOPeer
 from asgi_realtime.values.ids import GatewayName, UserId
 
-logger = logging.getLogger("asgi_realtime")
-
 G = TypeVar("G", bound=Gateway)
 
 _TICK = 0.25
 """Seconds: how coarse timers are, unless heartbeats are faster than is usual."""
-
-
-class OtherLoop(ConfigurationError):
-    """The app serves on another event loop, which is still running."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "this app serves on another event loop, which is still running, and a RealtimeMiddleware serves only one; "
-            "in tests write `with TestClient(app) as client`, elsewhere make an app for each loop"
-        )
-
-
-class _NoApp(ConfigurationError):
-    def __init__(self) -> None:
-        super().__init__(
-            "Realtime is neither a middleware nor an app; write app.add_middleware(RealtimeMiddleware, gateways=[...])"
-        )
 
 
 class Realtime:
@@ -87,7 +70,7 @@ class Realtime:
 
     def __new__(cls, *app: Never, **options: object) -> Self:
         """Make one; or, where a framework takes it for a middleware, an app that says what to write instead."""
-        return cast(Self, FailedStart(_NoApp())) if app else super().__new__(cls)
+        return cast(Self, FailedStart(not_an_app())) if app else super().__new__(cls)
 
     def __init__(
         self,
@@ -133,13 +116,9 @@ class Realtime:
             refusals=self.refusals,
         )
         self.websockets: dict[str, WebSocketEndpoint] = {}
-        self.loop: asyncio.AbstractEventLoop | None = None
-        """The event loop it serves on. None: it has not started, or has stopped."""
-        self.stopping = False
-        self._bound: asyncio.AbstractEventLoop | None = None
-        self._changing: asyncio.Future[None] | None = None
-        self._threads = HostThreads(self.settings.host_threads)
+        self.host_threads = HostThreads(self.settings.host_threads)
         self.signals = ShutdownSignals(self._tell_clients)
+        self.lifecycle = Lifecycle(self._start_parts)
         self._mount()
 
     def _mount(self) -> None:
@@ -168,17 +147,7 @@ class Realtime:
             elif not isinstance(mounted, Gateway):
                 mounted.bind(context)
         self._context = context
-        self._warn_of_open_origins()
-
-    def _warn_of_open_origins(self) -> None:
-        """Say once that pages of any origin are let in, and what that costs them."""
-        opened = [mounted.name for mounted in self.gateways if isinstance(mounted, Gateway) and mounted.origins.is_open]
-        if self.origins.is_open or opened:
-            logger.warning(
-                "pages of any origin may connect (%s): cookies count from the own origin and from origins that are "
-                "named, and CORS responses allow credentials to no others; name the origins that need them",
-                "MEW_CORS_ORIGINS or MEW_CORS_ORIGIN_REGEX" if self.origins.is_open else ", ".join(opened),
-            )
+        warn_of_open_origins(self.origins, self.gateways)
 
     def gateway_for(self, namespace: str) -> SocketIOGateway | None:
         """The gateway of a Socket.IO namespace; None: there is no such namespace."""
@@ -237,89 +206,60 @@ class Realtime:
     async def start(self) -> None:
         """Begin to serve on the running event loop. Returns when every `on_start` has returned.
 
-        A second call does nothing. It may start again after `stop`, and after an event loop that
-        ended without a `stop` (tests run one app on many loops): nothing of that loop is touched,
-        and its connections are forgotten.
+        A second call does nothing; one that comes while it starts waits for the same start. It may start
+        again after `stop`, after a start that failed, and after an event loop that ended without a `stop`
+        (tests run one app on many loops): nothing of that loop is touched, and its connections are forgotten.
 
         Raises:
             ConfigurationError: if another event loop, still running, has it; or another app has one of its gateways.
+            BaseException: what an `on_start` raised. What had started is stopped by then.
         """
-        here = _get_running_loop()
-        if here is None:
-            raise ConfigurationError("asgi_realtime runs on asyncio, not on trio; tell the server, or the test client")
-        while self.loop is not here:
-            if self._bound is not None and self._bound is not here:
-                if self._bound.is_running():
-                    raise OtherLoop
-                self.loop = self._changing = None
-                self.stopping = False
-            if self._changing is None:
-                await self._begin(here)
-            else:
-                await asyncio.wait([self._changing])
-
-    async def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
-        for mounted in self.gateways:
-            if mounted.mounted is not self._context:
-                raise mounted_elsewhere(mounted)
-        self._bound = loop
-        self._changing = changing = loop.create_future()
-        try:
-            self.tasks.start()
-            self.broadcaster.bind(loop)
-            self.wheel.open()
-            self._threads.start()
-            self.hub.start()
-            self.engineio.start()
-            for endpoint in self.websockets.values():
-                endpoint.start()
-            await self.broker.start(self.hub)
-            await self.presence.start(self._offline)
-            self.signals.install()
-            for mounted in self.gateways:
-                if isinstance(mounted, Gateway):
-                    await mounted.call_on_start()
-            self.loop = loop
-        except BaseException:
-            await self._end()
-            raise
-        finally:
-            self._changing = None
-            changing.set_result(None)
+        await self.lifecycle.start()
 
     async def stop(self) -> None:
         """Tell the clients, let what is queued reach them and handlers finish, then end every task.
 
         The first two take at most `MEW_DRAIN_TIMEOUT` together. Call it on the event loop of `start`.
         """
-        if self.loop is not asyncio.get_running_loop():
-            return
-        self.loop = None
-        self.stopping = True
-        self._changing = changing = asyncio.get_running_loop().create_future()
-        try:
-            await self._end()
-        finally:
-            self.stopping = False
-            self._changing = None
-            changing.set_result(None)
+        await self.lifecycle.stop()
 
-    async def _end(self) -> None:
+    async def _start_parts(self, stack: AsyncExitStack) -> None:
+        """Start each part and register what undoes it. They are stopped in reverse order, and the clients first."""
+        for mounted in self.gateways:
+            if mounted.mounted is not self._context:
+                raise mounted_elsewhere(mounted)
+        self.hub.start()
+        self.engineio.start()
+        for endpoint in self.websockets.values():
+            endpoint.start()
+        self.broadcaster.bind(asyncio.get_running_loop())
+        stack.callback(self.broadcaster.unbind)
+        await self.broker.start(self.hub)
+        stack.push_async_callback(self.broker.stop)
+        await self.presence.start(self._offline)
+        stack.push_async_callback(self.presence.stop)
+        self.wheel.open()
+        stack.callback(self.wheel.close)
+        self.host_threads.start()
+        stack.callback(self.host_threads.stop)
+        self.tasks.start()
+        stack.push_async_callback(self.tasks.aclose)
+        self.signals.install()
+        stack.callback(self.signals.remove)
+        for mounted in self.gateways:
+            if isinstance(mounted, Gateway):
+                await mounted.call_on_start()
+        stack.push_async_callback(self._drain)
+
+    async def _drain(self) -> None:
+        """Tell the clients, let what is queued reach them, and let handlers that have begun finish."""
         try:
             async with asyncio.timeout(self.settings.drain_timeout) as drain:
                 self.signals.drain(lambda: _hurry(drain))
                 await self._close_clients()
-                await self.tasks.idle()  # handlers that have begun, and the host's `on_disconnect`
+                await self.tasks.idle()  # the host's `on_disconnect` is among them
         except TimeoutError:
             self.metrics.count("drain_timeouts_total")
-        self.signals.remove()
-        await self.tasks.aclose()
-        self._threads.stop()
-        self.wheel.close()
-        await self.presence.stop()
-        await self.broker.stop()
-        self.broadcaster.unbind()
-        self._bound = None
 
     async def _close_clients(self) -> None:
         await asyncio.gather(self.engineio.aclose(), *[endpoint.aclose() for endpoint in self.websockets.values()])
@@ -332,10 +272,14 @@ class Realtime:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Tell a server that serves this, or an app that mounts it, what to serve instead."""
-        await FailedStart(_NoApp())(scope, receive, send)
+        await FailedStart(not_an_app())(scope, receive, send)
 
     async def __aenter__(self) -> Realtime:
-        await self.start()
+        try:
+            await self.start()
+        except BaseException:
+            await self.stop()  # where the cancellation came when it had just started
+            raise
         return self
 
     async def __aexit__(

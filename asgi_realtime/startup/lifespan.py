@@ -37,6 +37,7 @@ class Lifespan:
             await self._start()
         except BaseException as error:
             if not ends_start(error):
+                await self._stop()  # where the cancellation came when it had just started
                 raise
             failed = FailedStart(error)
         if failed is not None:  # outside of `except`: what the server raises in `send` would be chained to the error

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
+from asgi_realtime.auth.origins import OriginPolicy
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.gateways.context import GatewayContext
@@ -218,6 +219,24 @@ def check_app(app: object, owner: str = "RealtimeMiddleware") -> None:
         )
     if not _takes(app, 3):
         raise ConfigurationError(f"{owner} wraps an ASGI app; {kind} is not one (scope, receive, send)")
+
+
+def not_an_app() -> ConfigurationError:
+    """The error about a `Realtime` where a middleware or an app belongs."""
+    return ConfigurationError(
+        "Realtime is neither a middleware nor an app; write app.add_middleware(RealtimeMiddleware, gateways=[...])"
+    )
+
+
+def warn_of_open_origins(origins: OriginPolicy, gateways: Iterable[Mountable]) -> None:
+    """Log that pages of any origin may connect, where the settings or a gateway allow it, and what that costs them."""
+    opened = [gateway.name for gateway in gateways if isinstance(gateway, Gateway) and gateway.origins.is_open]
+    if origins.is_open or opened:
+        logger.warning(
+            "pages of any origin may connect (%s): cookies count from the own origin and from origins that are "
+            "named, and CORS responses allow credentials to no others; name the origins that need them",
+            "MEW_CORS_ORIGINS or MEW_CORS_ORIGIN_REGEX" if origins.is_open else ", ".join(opened),
+        )
 
 
 def warn_of_adapter(app: object) -> None:

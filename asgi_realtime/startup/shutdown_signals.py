@@ -74,22 +74,26 @@ class ShutdownSignals:
 
         `hurry` is called, on the event loop, for a signal that forces: at once, if there was one already.
         """
-        for task in (self._telling, self._watch):
-            if task is not None:
-                task.cancel()
-        self._telling = self._watch = None
-        self._pass_on()
+        self._end_telling()
         self._hurry = hurry
         if self._forced:
             hurry()
 
     def remove(self) -> None:
-        """Restore each earlier handler, unless ours has been replaced since. Call `drain` first."""
+        """Restore each earlier handler, unless ours has been replaced since. A signal that is held is passed on."""
+        self._end_telling()
         for number, before in self._before.items():
             if signal.getsignal(number) == self._heard:
                 signal.signal(number, before)
         self._before.clear()
         self._loop = self._hurry = None
+
+    def _end_telling(self) -> None:
+        for task in (self._telling, self._watch):
+            if task is not None:
+                task.cancel()
+        self._telling = self._watch = None
+        self._pass_on()
 
     def listen(self, send: Send) -> None:
         """Hear of the server's end through the ASGI `send` of a request, where the server is hypercorn."""

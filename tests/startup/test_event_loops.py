@@ -17,7 +17,6 @@ import anyio.to_thread
 import httpx
 import pytest
 from fastapi import Depends, FastAPI
-from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocketDisconnect
 
 from asgi_realtime import (
@@ -331,29 +330,6 @@ async def test_another_loop_while_the_first_one_runs() -> None:
         await asyncio.to_thread(asyncio.run, another())
         assert (await realtime.broadcaster.broadcast_to_all("x")).delivered_locally == 0
     assert room.starts == 1
-
-
-async def test_requests_that_come_while_the_app_starts_wait_for_it() -> None:
-    """Without a lifespan the first request starts the app."""
-    gate, entered = asyncio.Event(), asyncio.Event()
-
-    class Slow(SocketIOGateway):
-        async def on_start(self) -> None:
-            entered.set()
-            await gate.wait()
-
-    slow = Slow()
-    app = RealtimeMiddleware(PlainTextResponse("well"), gateways=[slow], settings=SETTINGS)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
-        first, second = (asyncio.create_task(client.get("/")) for _ in range(2))
-        await entered.wait()
-        first.cancel()  # its client has gone: the next request starts the app again
-        entered.clear()
-        await entered.wait()
-        assert not second.done()
-        gate.set()
-        assert (await second).text == "well"
-    await app.realtime.stop()
 
 
 # Awaited elsewhere

@@ -55,7 +55,7 @@ async def _broadcast() -> None:
     while True:
         await asyncio.sleep(0.002)
         for gateway in (_target.gateway.name, _target.path.name):
-            if _target.realtime.loop is not None:
+            if _target.realtime.lifecycle.loop is not None:
                 await _target.realtime.broadcaster.broadcast_to_room("everybody", "event", "x" * 200, gateway=gateway)
 
 

@@ -1,4 +1,4 @@
-"""The payloads of Events (PROTOCOLS.md, section 2): what clients send and what the server sends."""
+"""What Events' clients and server send (PROTOCOLS.md, section 2), with the types of the payloads."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ class RoomRequest(msgspec.Struct, frozen=True):
 
 
 class RoomReply(msgspec.Struct, frozen=True, kw_only=True):
-    """An acknowledgement: the client joined the room, or left it."""
+    """The client is in the room, or has left it, as it asked."""
 
     success: Literal[True] = True
     room: str
 
 
 class NewMessage(msgspec.Struct, frozen=True):
-    """A message that a client sends: to a room it is in, or without a room to all other clients."""
+    """What a client says: to a room it is in, or without one to everybody else."""
 
     content: str
     room: str | None = None
 
 
 class Message(msgspec.Struct, frozen=True, rename="camel"):
-    """A message. The timestamp is ISO 8601, in UTC."""
+    """What somebody said. The timestamp is ISO 8601, in UTC."""
 
     sender_id: str
     content: str
@@ -36,20 +36,20 @@ class Message(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class RoomMember(msgspec.Struct, frozen=True, rename="camel"):
-    """A user who joined or left a room."""
+    """Who joined or left which room."""
 
     user_id: str
     room: str
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """An acknowledgement: the event was refused or failed."""
+    """What an acknowledgement says when the server refuses."""
 
     success: Literal[False] = False
     message: str
 
 
 class ErrorMessage(msgspec.Struct, frozen=True):
-    """Why an event of the client was refused or failed."""
+    """Why something a client sent was refused."""
 
     message: str

@@ -1,4 +1,4 @@
-"""The functions that Events calls in its host."""
+"""The questions that Events asks its host."""
 
 from __future__ import annotations
 

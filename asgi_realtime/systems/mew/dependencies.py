@@ -1,4 +1,4 @@
-"""The broadcaster of Mew in a route of FastAPI, or in a view of a WSGI app."""
+"""Mew's broadcaster in a route of FastAPI, or in a view of a WSGI app."""
 
 from __future__ import annotations
 

@@ -10,51 +10,49 @@ export interface HostTypes {
   Sticker: unknown;
 }
 
-/** A channel was deleted. */
+/** A channel is gone. */
 export interface ChannelDelete {
   readonly channelId: string;
   readonly serverId: string;
 }
 
-/** A category was deleted. Its channels remain. */
+/** A category is gone; its channels stay. */
 export interface CategoryDelete {
   readonly categoryId: string;
 }
 
-/** A sticker was deleted. */
+/** A sticker is gone. */
 export interface StickerDelete {
   readonly stickerId: string;
 }
 
-/** A server that was deleted, or that the user was removed from. */
+/** A server that is gone, or that one is out of. */
 export interface ServerReference {
   readonly serverId: string;
 }
 
-/** A user who joined or left a server. */
+/** Who joined or left which server. */
 export interface ServerMember {
   readonly serverId: string;
   readonly userId: string;
 }
 
-/**
- * Roles, members' roles or a channel's overrides changed. Clients fetch again what they may see.
- */
+/** Roles, members' roles or a channel's overrides changed: fetch anew what may be seen. */
 export interface PermissionsUpdate {
   readonly serverId: string;
   readonly channelId?: string;
   readonly userId?: string;
 }
 
-/** A user came online, or the last connection ended and the grace period passed. */
+/** A user's first connection anywhere began, or the last one ended and the grace passed. */
 export interface PresenceUpdate {
   readonly userId: string;
   readonly status: "offline" | "online";
 }
 
 /**
- * Why an event of the client was refused or failed. There is no code if a message could not be
- * created.
+ * Why something the client sent came to nothing. The code is missing for a message that could not
+ * be created.
  */
 export interface ErrorMessage {
   readonly message: string;
@@ -82,8 +80,8 @@ export interface Failure {
 }
 
 /**
- * What a client sends with `message/create`. Only the types are checked; the service checks the
- * rest.
+ * What a client sends with `message/create`. Only the types are checked: the service knows the
+ * rules.
  */
 export interface MessageCreate {
   readonly channelId: string;

@@ -1,0 +1,147 @@
+"""Starting a service once, on one event loop at a time, and stopping it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from asyncio import _get_running_loop
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import TypeAlias
+
+from asgi_realtime.errors import ConfigurationError
+
+logger = logging.getLogger("asgi_realtime")
+
+StartParts: TypeAlias = Callable[[AsyncExitStack], Awaitable[None]]
+"""Starts each part of a service on the running event loop, and registers on the stack what undoes it."""
+
+
+class OtherLoop(ConfigurationError):
+    """The app serves on another event loop, which is still running."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this app serves on another event loop, which is still running, and a RealtimeMiddleware serves only one; "
+            "in tests write `with TestClient(app) as client`, elsewhere make an app for each loop"
+        )
+
+
+class Lifecycle:
+    """Starts a service once, however many callers ask for it at the same time, and stops it.
+
+    A start that fails, or that every caller has given up, undoes what stood, in reverse order. All callers
+    that waited for it get the same error. The service may start again after that, after `stop`, and after
+    an event loop that ended without a `stop`: nothing of that loop is touched.
+    """
+
+    def __init__(self, start_parts: StartParts) -> None:
+        self._start_parts = start_parts
+        self.loop: asyncio.AbstractEventLoop | None = None
+        """The event loop the service runs on. None: it has not started, or has stopped."""
+        self.stopping: asyncio.AbstractEventLoop | None = None
+        """The event loop on which `stop` is at work. None: none."""
+        self._owner: asyncio.AbstractEventLoop | None = None  # from the beginning of a start to the end of the stop
+        self._stack = AsyncExitStack()
+        self._start: _Start | None = None
+        self._stopped: asyncio.Future[None] | None = None
+
+    async def start(self) -> None:
+        """Start on the running event loop, or wait for the start that is under way there. Started: do nothing.
+
+        The start runs as a task of its own. A caller that is cancelled leaves it to the others; the last
+        one to be cancelled ends it, and waits until it is undone.
+
+        Raises:
+            OtherLoop: if the service runs on another event loop.
+            ConfigurationError: if no asyncio event loop is running.
+            BaseException: what a part raised.
+        """
+        here = _get_running_loop()
+        if here is None:
+            raise ConfigurationError("asgi_realtime runs on asyncio, not on trio; tell the server, or the test client")
+        while self.loop is not here:
+            if self._owner is not here:
+                if self._owner is not None and self._owner.is_running():
+                    raise OtherLoop
+                self._owner = here
+                self.loop = self.stopping = self._stopped = None
+                self._start = _Start(self._start_parts, self._start_ended)
+            if self._stopped is not None:
+                await asyncio.wait([self._stopped])
+            elif self._start is not None:
+                await self._start.wait()
+
+    async def stop(self) -> None:
+        """Undo the start. Does nothing on another event loop, or if the service has not started.
+
+        Every part is stopped, also if one raises, or if the caller is cancelled.
+        """
+        here = asyncio.get_running_loop()
+        if self.stopping is here and self._stopped is not None:
+            await asyncio.wait([self._stopped])
+        if self.loop is not here:
+            return
+        self.loop, self.stopping = None, here
+        self._stopped = stopped = here.create_future()
+        try:
+            await self._stack.aclose()
+        finally:
+            stopped.set_result(None)
+            if self._stopped is stopped:  # else another loop has taken over
+                self._owner = self.stopping = self._stopped = None
+
+    def _start_ended(self, start: _Start) -> None:
+        if self._start is start:  # else another loop has taken over
+            self._start = None
+            if start.stack is None:
+                self._owner = None
+            else:
+                self._stack, self.loop = start.stack, self._owner
+
+
+class _Start:
+    """One start, in a task of its own, and the callers that wait for it."""
+
+    def __init__(self, start_parts: StartParts, ended: Callable[[_Start], None]) -> None:
+        self.stack: AsyncExitStack | None = None
+        """What undoes the start. None: it has not ended, or has failed."""
+        self._callers = 0
+        self._task = asyncio.create_task(self._run(start_parts), name="start")
+        self._task.add_done_callback(lambda _: ended(self))  # before the callers hear of it
+
+    async def wait(self) -> None:
+        """Wait until it has ended.
+
+        Raises:
+            BaseException: what a part raised. Not where all earlier callers were cancelled: then it starts again.
+        """
+        if self._task.cancelling():
+            await asyncio.wait([self._task])
+            return
+        self._callers += 1
+        try:
+            await asyncio.wait([self._task])
+        finally:
+            self._callers -= 1
+            if not self._callers and not self._task.done():
+                self._task.cancel()
+                await asyncio.wait([self._task])
+        error = self._task.result()
+        if error is not None:
+            raise error
+
+    async def _run(self, start_parts: StartParts) -> BaseException | None:
+        stack = AsyncExitStack()
+        try:
+            await start_parts(stack)
+        except BaseException as error:
+            try:
+                await stack.aclose()
+            except Exception:
+                logger.exception("a part that had started could not be stopped")
+            if isinstance(error, KeyboardInterrupt | GeneratorExit):
+                raise
+            return error  # not raised: a SystemExit that ends a task ends the event loop
+        self.stack = stack
+        return None
