@@ -34,6 +34,7 @@ from asgi_realtime.middleware import RealtimeMiddleware, get_broadcaster
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.protocols.json_dialect import FlatJSONDialect, JSONDialect
 from asgi_realtime.realtime import Realtime
+from asgi_realtime.runtime.host_calls import MaybeAwaitable
 from asgi_realtime.settings import Settings
 from asgi_realtime.systems.chat import (
     Blocked,
@@ -118,6 +119,7 @@ __all__ = [
     "sync_too",
     "get_gateway",
     "find_gateway",
+    "MaybeAwaitable",
     # Mew and Infra
     "MewGateway",
     "MewService",

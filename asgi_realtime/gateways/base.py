@@ -32,7 +32,7 @@ from asgi_realtime.limits import TOO_MANY_ATTEMPTS, Limits
 from asgi_realtime.protocols.dialect import Dialect
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.runtime.budgets import Budget
-from asgi_realtime.runtime.host_calls import HostCall, check_super, check_waits, host_call
+from asgi_realtime.runtime.host_calls import HostCall, check_super, check_waits, host_call, method_call
 from asgi_realtime.runtime.inbox import Inbox
 from asgi_realtime.settings import Settings
 from asgi_realtime.values.handshake import Handshake
@@ -110,6 +110,30 @@ class Gateway(Dispatcher):
             return function
 
         return register
+
+    def host_call(self, function: Callable[..., Any], name: str, *takes: str) -> HostCall:
+        """Make an async function of one that the host wrote, whether that is async or plain.
+
+        A plain one runs in a thread. It gets a `SyncConnection` for a `Connection`, and a `SyncBroadcaster` for a
+        `Broadcaster`.
+
+        Args:
+            function: the host's function.
+            name: what it is for, in error messages.
+            takes: the names of the arguments that it is called with.
+
+        Raises:
+            ConfigurationError: if it cannot be called with these arguments.
+        """
+        return host_call(function, f"{type(self).__name__}: {name}", takes, self._face)
+
+    def service_call(self, service: object, method: str, *takes: str) -> HostCall:
+        """Make an async function of a method of the host's service. See `host_call`.
+
+        Raises:
+            ConfigurationError: also if the service has no such method.
+        """
+        return method_call(service, method, takes, self._face)
 
     def extra_origins(self, settings: Settings) -> Collection[str]:
         """Origins whose pages may connect to this gateway, but not to others, beside those of `MEW_CORS_ORIGINS`."""
@@ -207,7 +231,7 @@ class Gateway(Dispatcher):
         self._origins = context.origins.with_extra(*self.extra_origins(context.settings))
         self._broadcaster = context.broadcaster.of(self.name)
         authenticator = self._authenticator or self.default_authenticator(context)
-        self._authenticate = host_call(authenticator, f"{type(self).__name__}: authenticator", ("handshake",))
+        self._authenticate = self.host_call(authenticator, "authenticator", "handshake")
         limits = self.limits
         self._attempts = Budget("attempts", limits.attempt_rate, limits.attempt_burst, context.metrics)
         self.prepare(limits, self._broadcaster)

@@ -85,7 +85,7 @@ def host_call(
     return functools.partial(_call_in_thread, function, adapted)
 
 
-def method_call(service: object, name: str, takes: Sequence[str]) -> HostCall:
+def method_call(service: object, name: str, takes: Sequence[str], adapt: Adapt | None = None) -> HostCall:
     """Make what calls a method of a service of the host. See `host_call`.
 
     Raises:
@@ -97,7 +97,7 @@ def method_call(service: object, name: str, takes: Sequence[str]) -> HostCall:
     method = getattr(service, name, None)
     if method is None:
         raise ConfigurationError(f"{where} is missing: the gateway calls it with ({', '.join(takes)})")
-    return host_call(method, where, takes)
+    return host_call(method, where, takes, adapt)
 
 
 async def call_host(function: Callable[..., Any], *arguments: Any) -> Any:

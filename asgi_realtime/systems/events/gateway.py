@@ -18,7 +18,7 @@ from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.handlers.event_declarations import down
 from asgi_realtime.handlers.event_handlers import on
 from asgi_realtime.limits import Limits
-from asgi_realtime.runtime.host_calls import HostCall, host_call
+from asgi_realtime.runtime.host_calls import HostCall
 from asgi_realtime.settings import Settings
 from asgi_realtime.systems.events.events import (
     ErrorMessage,
@@ -84,14 +84,14 @@ class EventsGateway(SocketIOGateway):
             limits: bounds of this gateway alone. Default: those of the settings.
         """
         super().__init__(namespace, authenticator=authenticator, limits=limits)
-        self._may_join = self._given("may_join", may_join, "identity", "room")
-        self._content_filter = self._given("content_filter", content_filter, "identity", "content")
-        self._initialised = self._given("initialised", initialised)
-        self._connected = self._given("connected", connected, "connection")
-        self._disconnected = self._given("disconnected", disconnected, "connection", "reason")
+        self._may_join = self._optional_call(may_join, "may_join", "identity", "room")
+        self._content_filter = self._optional_call(content_filter, "content_filter", "identity", "content")
+        self._initialised = self._optional_call(initialised, "initialised")
+        self._connected = self._optional_call(connected, "connected", "connection")
+        self._disconnected = self._optional_call(disconnected, "disconnected", "connection", "reason")
 
-    def _given(self, name: str, function: Callable[..., Any] | None, *takes: str) -> HostCall | None:
-        return None if function is None else host_call(function, f"{type(self).__name__}: {name}", takes, self._face)
+    def _optional_call(self, function: Callable[..., Any] | None, name: str, *takes: str) -> HostCall | None:
+        return None if function is None else self.host_call(function, name, *takes)
 
     def default_authenticator(self, context: GatewayContext) -> Authenticator:
         """A JWT in `auth.token`, else in the query, of which logs show nothing."""

@@ -14,7 +14,6 @@ from asgi_realtime.handlers.event_handlers import on
 from asgi_realtime.limits import Limits
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.protocols.json_dialect import FlatJSONDialect
-from asgi_realtime.runtime.host_calls import method_call
 from asgi_realtime.systems.jobs.authenticator import JobsAuthenticator
 from asgi_realtime.systems.jobs.events import (
     CODES,
@@ -63,8 +62,8 @@ class JobsGateway(WebSocketGateway):
             idle_timeout: seconds without a frame from the client, after which it is closed with 1000; None: never.
         """
         super().__init__(path, authenticator=authenticator, limits=limits, auth_frame=False, idle_timeout=idle_timeout)
-        self._may_join = None if service is None else method_call(service, "may_join", ("identity", "job_id"))
-        self._last_status = None if service is None else method_call(service, "last_status", ("job_id",))
+        self._may_join = None if service is None else self.service_call(service, "may_join", "identity", "job_id")
+        self._last_status = None if service is None else self.service_call(service, "last_status", "job_id")
         self._heartbeat = round(heartbeat_interval * 1000)
 
     # Connecting

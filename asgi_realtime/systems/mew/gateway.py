@@ -14,7 +14,6 @@ from asgi_realtime.gateways.dispatcher import Acknowledge
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.handlers.event_handlers import on
 from asgi_realtime.limits import Limits
-from asgi_realtime.runtime.host_calls import method_call
 from asgi_realtime.systems.mew.broadcaster import MewBroadcaster
 from asgi_realtime.systems.mew.events import (
     MEW_EVENTS,
@@ -41,8 +40,8 @@ class MewGateway(SocketIOGateway):
         limits: Limits | None = None,
     ) -> None:
         super().__init__(namespace, authenticator=authenticator, limits=limits)
-        self._rooms_of = method_call(service, "rooms_of", ("identity",))
-        self._create_message = method_call(service, "create_message", ("identity", "message", "broadcaster"))
+        self._rooms_of = self.service_call(service, "rooms_of", "identity")
+        self._create_message = self.service_call(service, "create_message", "identity", "message", "broadcaster")
 
     def default_authenticator(self, context: GatewayContext) -> Authenticator:
         """A JWT from the three places, in that order; never from the query."""
@@ -52,7 +51,7 @@ class MewGateway(SocketIOGateway):
     async def on_connect(self, connection: Connection) -> None:
         """Rooms, then `PRESENCE_INITIAL_STATE`, then `ready`."""
         await self.context.hub.enter(connection)
-        online = await self.context.presence.online(self.name)
+        online = await self.broadcaster.online_users()
         await connection.send("PRESENCE_INITIAL_STATE", sorted(online | {connection.identity.user_id}))
         await connection.send("ready")
 
