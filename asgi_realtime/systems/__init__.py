@@ -1,1 +1,1 @@
-"""The four systems that ship with the package, built only on what any gateway can use."""
+"""The systems that come with the package. Each is a package of its own, made of what a gateway of a host may use."""

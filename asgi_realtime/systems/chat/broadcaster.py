@@ -1,4 +1,4 @@
-"""Chat's events as methods, each of which knows where its event goes."""
+"""The server events of Chat as methods. Each sends its event to the right recipients."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ from asgi_realtime.values.ids import Id, id_text, id_texts
 from asgi_realtime.values.publications import Receipt
 
 OTHER_DEVICE = "您的账号在其他设备登录"
-"""Your account has logged in on another device."""
+"""In English: your account has logged in on another device."""
 
 
 class ChatBroadcaster(TypedBroadcaster):
-    """One method per server event of Chat. Where one changes who is in a group, it moves the connections too.
+    """One method per server event of Chat. Those that change a group's members also change who gets its events.
 
-    Call them after the database has committed. They raise what `Broadcaster` raises.
+    Call them after the database has committed. The methods raise what `Broadcaster` raises.
     """
 
     @property
     def sync(self) -> SyncChatBroadcaster:
-        """The same methods for threads: sync routes, Flask views, workers."""
+        """The same methods for threads."""
         return SyncChatBroadcaster(self)
 
     @sync_too
     async def message(
         self, message: ChatMessage, *, owed: Collection[Id] | None = None, except_: Id | tuple[Id, ...] = ()
     ) -> Receipt:
-        """`message`: `single` to `to_id` and to its sender's devices, `group` to the group.
+        """`message`: `single` to `to_id` and the sender's devices, `group` to the group.
 
-        `owed` names the users who have not got it yet, where they are not everybody. `except_` is the
-        sending connection. A message is delivered once, however often this is called with its id.
+        `owed` are the users who have not received it yet. None: all of them. `except_` is the sending connection.
+        Repeated calls with the same sender and id deliver the message once.
         """
-        # The length keeps a user's id and a message's apart, whatever characters they are of.
+        # With the length, no two pairs of a user's id and a message's id give the same key.
         key = f"message {len(message.from_id)} {message.from_id} {message.id}"
         if owed is not None:
             return await self._broadcaster.broadcast_to_users(
@@ -72,7 +72,7 @@ class ChatBroadcaster(TypedBroadcaster):
 
     @sync_too
     async def kick(self, user_id: Id, reason: str = OTHER_DEVICE) -> None:
-        """`kick` to every connection of a user, which are then closed."""
+        """Send `kick` to every connection of a user, and close them."""
         await self._broadcaster.broadcast_to_user(user_id, "kick", Kick(reason))
         await self._broadcaster.disconnect_user(user_id, code=1008, reason="kicked", gateway=self._broadcaster.gateway)
 
@@ -80,13 +80,13 @@ class ChatBroadcaster(TypedBroadcaster):
     async def friend_request(
         self, user_id: Id, *, request_id: Id, from_id: Id, from_name: str, create_time: int
     ) -> Receipt:
-        """`friend_request` to the user who is asked. `create_time` is in milliseconds since the epoch."""
+        """`friend_request` to its receiver, `user_id`. `create_time` is in milliseconds since the epoch."""
         event = FriendRequest(id_text(request_id, "request_id"), id_text(from_id, "from_id"), from_name, create_time)
         return await self._broadcaster.broadcast_to_user(user_id, "friend_request", event)
 
     @sync_too
     async def friend_accepted(self, user_id: Id, *, friend_id: Id, friend_name: str) -> Receipt:
-        """`friend_accepted` to the user who had asked: `friend_id` said yes."""
+        """`friend_accepted` to the requester, `user_id`. `friend_id` is the user who accepted."""
         return await self._broadcaster.broadcast_to_user(
             user_id, "friend_accepted", FriendAccepted(id_text(friend_id, "friend_id"), friend_name)
         )
@@ -100,20 +100,20 @@ class ChatBroadcaster(TypedBroadcaster):
 
     @sync_too
     async def group_member_join(self, group_id: Id, user_id: Id) -> None:
-        """A new member: hears the group from now on. There is no event of it."""
+        """Add a member, who gets the group's events from now on. No event is sent."""
         group, user = _ids(group_id, user_id)
         await self._broadcaster.add_user_to_room(user, group)
 
     @sync_too
     async def group_member_quit(self, group_id: Id, user_id: Id) -> Receipt:
-        """`group_member_quit` to those who remain: who quits is out first."""
+        """Remove a member, and send `group_member_quit` to the remaining members."""
         group, user = _ids(group_id, user_id)
         await self._broadcaster.remove_user_from_room(user, group)
         return await self._broadcaster.broadcast_to_room(group, "group_member_quit", GroupMember(group, user))
 
     @sync_too
     async def group_member_kick(self, group_id: Id, user_id: Id) -> Receipt:
-        """`group_member_kick` to the user put out, who is out first; `group_member_quit` to those who remain."""
+        """Remove a member, send the user `group_member_kick`, and the remaining members `group_member_quit`."""
         group, user = _ids(group_id, user_id)
         await self._broadcaster.remove_user_from_room(user, group)
         receipt = await self._broadcaster.broadcast_to_user(user, "group_member_kick", GroupMemberKick(group, user))
@@ -122,7 +122,7 @@ class ChatBroadcaster(TypedBroadcaster):
 
     @sync_too
     async def group_dissolved(self, group_id: Id) -> Receipt:
-        """`group_dissolved` to the group, which is then emptied."""
+        """Send `group_dissolved` to the group, and empty it."""
         group = id_text(group_id, "group_id")
         receipt = await self._broadcaster.broadcast_to_room(group, "group_dissolved", GroupDissolved(group))
         await self._broadcaster.close_room(group)
@@ -150,7 +150,7 @@ class ChatBroadcaster(TypedBroadcaster):
 
 
 class SyncChatBroadcaster(SyncTypedBroadcaster, ChatBroadcaster):
-    """`ChatBroadcaster` for threads: its methods return when the event has been sent."""
+    """`ChatBroadcaster` for threads: a method returns when its event was sent."""
 
 
 def _ids(group_id: Id, user_id: Id) -> tuple[str, str]:

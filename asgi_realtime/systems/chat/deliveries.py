@@ -1,4 +1,4 @@
-"""Telling the host who has got what: in batches, beside the deliveries, which never wait for it."""
+"""Reports to the host which messages were delivered, in batches. Deliveries do not wait for the reports."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from asgi_realtime.systems.chat.service import Delivery
 logger = logging.getLogger("asgi_realtime")
 
 _BATCH = 1_000
-"""Deliveries reported in one call."""
+"""Maximum number of deliveries reported in one call."""
 _WAITING = 100_000
-"""Deliveries that may wait to be reported. Then the oldest are forgotten: those users get their messages again."""
+"""Maximum number of deliveries that wait to be reported. Then the oldest are dropped: those messages come again."""
 
 
 class Deliveries:
-    """Reports deliveries to the host, in order, one call at a time. One that fails is logged, and not repeated."""
+    """Reports deliveries in order, one call at a time. A call that fails is logged and not repeated."""
 
     def __init__(self, messages_delivered: HostCall, *, tasks: Tasks, timeout: float) -> None:
-        """`messages_delivered` is the service's method, which takes at most `timeout` seconds."""
+        """`messages_delivered` is the service's method. A call may take `timeout` seconds."""
         self._messages_delivered = messages_delivered
         self._tasks = tasks
         self._timeout = timeout
@@ -32,7 +32,7 @@ class Deliveries:
         self._progress: asyncio.Future[None] | None = None
 
     def note(self, delivery: Delivery) -> None:
-        """Have a delivery reported soon."""
+        """Add a delivery to the next report."""
         if len(self._waiting) == _WAITING:
             self._settle(self._waiting.popleft())
         self._waiting.append(delivery)
@@ -42,7 +42,7 @@ class Deliveries:
             self._tasks.spawn(self._report(), name="deliveries")
 
     async def reported(self, user_id: str) -> None:
-        """Return when the host knows of every delivery to this user, or has failed to take it in."""
+        """Return when every delivery to this user was reported, or its report has failed."""
         while self._reporting and user_id in self._unreported:
             if self._progress is None:
                 self._progress = asyncio.get_running_loop().create_future()
@@ -56,7 +56,7 @@ class Deliveries:
                     async with asyncio.timeout(self._timeout):
                         await self._messages_delivered(batch)
                 except Exception:
-                    logger.exception("messages_delivered failed: %d deliveries will be repeated", len(batch))
+                    logger.exception("messages_delivered failed: %d messages will be delivered again", len(batch))
                 for delivery in batch:
                     self._settle(delivery)
                 self._advance()

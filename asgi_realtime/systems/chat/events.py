@@ -1,4 +1,4 @@
-"""What Chat's clients and server send: the tables of PROTOCOLS.md, section 3, with the types of their payloads."""
+"""The events of Chat with the types of their payloads: the tables of PROTOCOLS.md, section 3."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ChatType: TypeAlias = Literal["single", "group"]
 
 
 class NewChatMessage(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A message as its sender's client sends it. The id is the client's own, and the same for every repetition."""
+    """A message as a client sends it. The client chooses the id, and repeats the message with the same id."""
 
     id: str
     from_id: str
@@ -28,11 +28,10 @@ class NewChatMessage(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class ChatMessage(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A message as it is saved and delivered: with every default filled in.
+    """A message as it is saved and delivered, with all defaults filled in.
 
-    Ids given as numbers or UUIDs become text.
-    `to_id` is a user (`single`) or a group. `timestamp` is in milliseconds since the epoch, by the
-    server's clock. `from_name` and `from_avatar` are for groups, where the host fills them in.
+    `to_id` is a user (`single`) or a group. `timestamp` is the server's time, in milliseconds since the epoch.
+    The host sets `from_name` and `from_avatar` in groups. Ids given as numbers or UUIDs become text.
     """
 
     id: str
@@ -72,20 +71,20 @@ class ChatMessage(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Read(msgspec.Struct, frozen=True, rename="camel"):
-    """Which chat was read: the other user's id, or the group's."""
+    """The chat that was read: the id of the other user, or of the group."""
 
     chat_id: str
 
 
 class MessageAck(msgspec.Struct, frozen=True):
-    """The message with this id has been saved."""
+    """The message with this id was saved."""
 
     id: str
     status: Literal["success"] = "success"
 
 
 class ErrorMessage(msgspec.Struct, frozen=True, rename="camel"):
-    """What went wrong, for people; and with which message, where it was one."""
+    """Why an event of the client was refused or failed. `messageId` is there if it was a message."""
 
     message: str
     message_id: str | UnsetType = UNSET
@@ -98,7 +97,7 @@ class Kick(msgspec.Struct, frozen=True):
 
 
 class FriendRequest(msgspec.Struct, frozen=True, rename="camel"):
-    """Somebody wants to be a friend. `create_time` is in milliseconds since the epoch."""
+    """A user asks another to be friends. `createTime` is in milliseconds since the epoch."""
 
     id: str
     from_id: str
@@ -107,14 +106,14 @@ class FriendRequest(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class FriendAccepted(msgspec.Struct, frozen=True, rename="camel"):
-    """Who has accepted."""
+    """The user who accepted a friend request."""
 
     friend_id: str
     friend_name: str
 
 
 class MessageRevoked(msgspec.Struct, frozen=True, rename="camel"):
-    """A message to be taken off the screen."""
+    """A message that was revoked. Clients no longer show it."""
 
     message_id: str
     from_id: str
@@ -123,27 +122,27 @@ class MessageRevoked(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class GroupMember(msgspec.Struct, frozen=True, rename="camel"):
-    """Who is no longer in which group."""
+    """A user who is no longer in a group."""
 
     group_id: str
     user_id: str
 
 
 class GroupDissolved(msgspec.Struct, frozen=True, rename="camel"):
-    """A group that is no more."""
+    """A group that was dissolved."""
 
     group_id: str
 
 
 class GroupTransfer(msgspec.Struct, frozen=True, rename="camel"):
-    """Whom the group belongs to now."""
+    """The new owner of a group."""
 
     group_id: str
     new_owner_id: str
 
 
 class GroupMemberMute(msgspec.Struct, frozen=True, rename="camel"):
-    """Who may no longer speak in the group, or may again."""
+    """A member who was muted in a group, or is no longer muted."""
 
     group_id: str
     target_user_id: str
@@ -151,21 +150,21 @@ class GroupMemberMute(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class GroupMemberKick(msgspec.Struct, frozen=True, rename="camel"):
-    """Who was put out of the group."""
+    """A user who was removed from a group."""
 
     group_id: str
     target_user_id: str
 
 
 class GroupAnnouncement(msgspec.Struct, frozen=True, rename="camel"):
-    """What the group's board says now."""
+    """The new announcement of a group."""
 
     group_id: str
     announcement: str
 
 
 class GroupInvite(msgspec.Struct, frozen=True, rename="camel"):
-    """Into which group somebody is invited, and by whom."""
+    """An invitation to a group."""
 
     group_id: str
     group_name: str
@@ -175,18 +174,18 @@ class GroupInvite(msgspec.Struct, frozen=True, rename="camel"):
 _GROUP = "the group"
 
 CHAT_EVENTS = (
-    down("message", ChatMessage, to="`toId` and the sender's other devices; the group but the sending connection"),
+    down("message", ChatMessage, to="`toId` and the sender's other devices; the group except the sending connection"),
     down("ack", MessageAck, to="the sender, once the message is saved"),
     down("error", ErrorMessage, to="the client concerned"),
-    down("kick", Kick, to="a connection that is closed, because its user came in on another device, say"),
+    down("kick", Kick, to="a connection that is then closed: its user logged in on another device, for example"),
     down("friend_request", FriendRequest, to="the receiver"),
     down("friend_accepted", FriendAccepted, to="the requester"),
     down("message_revoked", MessageRevoked, to="both sides, or the group"),
-    down("group_member_quit", GroupMember, to="those who remain in the group"),
+    down("group_member_quit", GroupMember, to="the remaining members of the group"),
     down("group_dissolved", GroupDissolved, to="the group, which is then emptied"),
     down("group_transfer", GroupTransfer, to=_GROUP),
     down("group_member_mute", GroupMemberMute, to=_GROUP),
-    down("group_member_kick", GroupMemberKick, to="the user put out only"),
+    down("group_member_kick", GroupMemberKick, to="the removed user only"),
     down("group_announcement", GroupAnnouncement, to=_GROUP),
     down("group_invite", GroupInvite, to="the invitee"),
 )

@@ -1,4 +1,4 @@
-"""What Chat asks of its host, and how the host says no."""
+"""What Chat asks of its host, and the refusals that the host may raise."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from asgi_realtime.values.ids import Id, ids_from_host
 class SavedMessage(msgspec.Struct, frozen=True):
     """What the host has saved.
 
-    `message` is what is delivered: what was handed in, in groups with `from_name` and `from_avatar`;
-    for an id that was saved before, what was saved then. `owed` names those who have not got it yet:
-    None is everybody, as for a new message; nobody means that it is acknowledged and nothing else.
+    `message` is delivered. It is the message given to `save_message`, in groups with `from_name` and `from_avatar`.
+    For an id that was saved before, it is the message that was saved then. `owed` are the users who have not
+    received it yet. None: all of them, as for a new message. Empty: the message is acknowledged and not delivered.
     """
 
     message: ChatMessage
@@ -33,7 +33,7 @@ class SavedMessage(msgspec.Struct, frozen=True):
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """A message was written to a connection of a user."""
+    """A message that was written to a connection of a user."""
 
     user_id: str
     from_id: str
@@ -41,38 +41,38 @@ class Delivery(msgspec.Struct, frozen=True):
 
 
 class ChatService(Protocol):
-    """What Chat asks of its host. Sync or async.
+    """What Chat asks of its host. A method is async, or plain: then it runs in a thread.
 
-    Any method may raise `Blocked`, `Muted`, `NotAMember`, or another `Refusal` whose message the
-    client is to read; whatever else is raised the client knows as a failure of ours.
+    Any method may raise `Blocked`, `Muted`, `NotAMember` or another `Refusal`. The client gets its message. Any
+    other exception is logged, and the client gets a general error.
     """
 
     def groups_of(self, identity: Identity) -> MaybeAwaitable[Iterable[Id]]:
-        """Return the ids of the groups the user is a member of, as the database has it now."""
+        """Return the ids of the user's groups, read from the database now."""
 
     def save_message(self, identity: Identity, message: ChatMessage) -> MaybeAwaitable[SavedMessage]:
         """Save a message and return the `SavedMessage`, or refuse it.
 
-        Commit before returning. `from_id` and `id` together name a message: for a pair that is there
-        already, save nothing and return what is there, before any question of who may write to whom.
+        Commit before returning. `from_id` and `id` together identify a message. If the pair was saved before, save
+        nothing and return the saved message, without a check of permissions.
         """
 
     def mark_read(self, identity: Identity, chat_id: str) -> MaybeAwaitable[object]:
-        """The user has read a chat: with another user, or of a group."""
+        """Mark a chat as read. `chat_id` is the other user or the group."""
 
 
 class OfflineMessages(Protocol):
-    """What a service offers besides, to have messages handed over that came while nobody was there. Both or neither."""
+    """Two more methods of a service, for messages sent while a user was offline. Define both or neither."""
 
     def pending_messages(self, identity: Identity, limit: int) -> MaybeAwaitable[Iterable[ChatMessage]]:
-        """Return the oldest messages that this user has not got yet, as `ChatMessage`s: at most `limit`."""
+        """Return the oldest messages that this user has not received yet, at most `limit`."""
 
     def messages_delivered(self, deliveries: Sequence[Delivery]) -> MaybeAwaitable[object]:
-        """Remember who has got what: none of it is pending any more, nor owed."""
+        """Save which messages were delivered to which users. They are no longer pending, nor owed."""
 
 
 class Blocked(Refusal):
-    """The receiver does not want to hear from the sender."""
+    """The receiver has blocked the sender."""
 
     code = "BLOCKED"
 
@@ -81,7 +81,7 @@ class Blocked(Refusal):
 
 
 class Muted(Refusal):
-    """The sender may not speak in the group now."""
+    """The sender is muted in the group."""
 
     code = "MUTED"
 

@@ -1,4 +1,4 @@
-"""Events' server events as methods."""
+"""The server events of Events as methods, and broadcasts of events of the host."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from asgi_realtime.values.timestamps import iso
 
 
 class EventsBroadcaster(TypedBroadcaster):
-    """What a host sends on Events: its own events, and those that clients know from each other."""
+    """Sends the events of Events, and events of the host. The methods raise what `Broadcaster` raises."""
 
     @property
     def sync(self) -> SyncEventsBroadcaster:
-        """The same methods for threads: sync routes, workers."""
+        """The same methods for threads."""
         return SyncEventsBroadcaster(self)
 
     @sync_too
     async def broadcast_to_room(self, room: Id, event: str, data: Any = UNSET) -> Receipt:
-        """An event of the host's own to everybody in a room."""
+        """Send an event of the host to a room."""
         return await self._broadcaster.broadcast_to_room(room, event, data)
 
     @sync_too
     async def broadcast_to_all(self, event: str, data: Any = UNSET) -> Receipt:
-        """An event of the host's own to everybody: an announcement, say."""
+        """Send an event of the host to all clients."""
         return await self._broadcaster.broadcast_to_all(event, data)
 
     @sync_too
     async def close_room(self, room: Id) -> None:
-        """Take everybody out of a room. Nobody is told."""
+        """Take all clients out of a room. No event is sent."""
         await self._broadcaster.close_room(room)
 
     @sync_too
     async def message(self, sender_id: Id, content: str, *, room: Id | None = None) -> Receipt:
-        """`message` to the room, or to everybody, with the time of now. Neither length nor content is checked."""
+        """`message`, with the current time, to the room or to all clients. Length and content are not checked."""
         message = Message(id_text(sender_id, "sender_id"), content, iso(time.time()))
         if room is None:
             return await self._broadcaster.broadcast_to_all("message", message)
@@ -47,7 +47,7 @@ class EventsBroadcaster(TypedBroadcaster):
 
     @sync_too
     async def user_joined(self, user_id: Id, room: Id) -> Receipt:
-        """Put a user's connections into a room; `user:joined` to those who were in it before."""
+        """Send `user:joined` to the room, and put the user's connections into it."""
         member = RoomMember(id_text(user_id, "user_id"), id_text(room, "room"))
         receipt = await self._broadcaster.broadcast_to_room(member.room, "user:joined", member)
         await self._broadcaster.add_user_to_room(member.user_id, member.room)
@@ -55,11 +55,11 @@ class EventsBroadcaster(TypedBroadcaster):
 
     @sync_too
     async def user_left(self, user_id: Id, room: Id) -> Receipt:
-        """Take a user's connections out of a room (they lost access, say); `user:left` to those who remain."""
+        """Take the user's connections out of a room, and send it `user:left`."""
         member = RoomMember(id_text(user_id, "user_id"), id_text(room, "room"))
         await self._broadcaster.remove_user_from_room(member.user_id, member.room)
         return await self._broadcaster.broadcast_to_room(member.room, "user:left", member)
 
 
 class SyncEventsBroadcaster(SyncTypedBroadcaster, EventsBroadcaster):
-    """`EventsBroadcaster` for threads: its methods return when the event has been sent."""
+    """`EventsBroadcaster` for threads: a method returns when its event was sent."""

@@ -1,4 +1,4 @@
-"""What Events' clients and server send (PROTOCOLS.md, section 2), with the types of the payloads."""
+"""The payloads of Events (PROTOCOLS.md, section 2): what clients send and what the server sends."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ class RoomRequest(msgspec.Struct, frozen=True):
 
 
 class RoomReply(msgspec.Struct, frozen=True, kw_only=True):
-    """The client is in the room, or has left it, as it asked."""
+    """An acknowledgement: the client joined the room, or left it."""
 
     success: Literal[True] = True
     room: str
 
 
 class NewMessage(msgspec.Struct, frozen=True):
-    """What a client says: to a room it is in, or without one to everybody else."""
+    """A message that a client sends: to a room it is in, or without a room to all other clients."""
 
     content: str
     room: str | None = None
 
 
 class Message(msgspec.Struct, frozen=True, rename="camel"):
-    """What somebody said. The timestamp is ISO 8601, in UTC."""
+    """A message. The timestamp is ISO 8601, in UTC."""
 
     sender_id: str
     content: str
@@ -36,20 +36,20 @@ class Message(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class RoomMember(msgspec.Struct, frozen=True, rename="camel"):
-    """Who joined or left which room."""
+    """A user who joined or left a room."""
 
     user_id: str
     room: str
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """What an acknowledgement says when the server refuses."""
+    """An acknowledgement: the event was refused or failed."""
 
     success: Literal[False] = False
     message: str
 
 
 class ErrorMessage(msgspec.Struct, frozen=True):
-    """Why something a client sent was refused."""
+    """Why an event of the client was refused or failed."""
 
     message: str

@@ -34,7 +34,7 @@ from asgi_realtime.values.json import Json
 from asgi_realtime.values.timestamps import iso
 
 CONTENT_CHARACTERS = 1_000
-"""Longest content of a message, in characters (not bytes)."""
+"""Maximum length of a message's content, in characters."""
 
 NO_ACCESS = "无权访问此房间"
 TOO_LONG = "消息过长"
@@ -45,17 +45,17 @@ TEXTS = {
     "INVALID_MESSAGE": "消息格式错误",
     "INTERNAL": "服务器内部错误",
 }
-"""What a client is told, by the code of the refusal."""
+"""Texts for clients, by the code of the refusal. A refusal with another code keeps its own message."""
 
 
 class EventsGateway(SocketIOGateway):
-    """Rooms that clients join by themselves, and messages between their members."""
+    """Clients join rooms and send messages to the members. Token: `auth.token`, else the query `token`."""
 
     events = (
-        down("user:joined", RoomMember, to="the room's other members"),
-        down("user:left", RoomMember, to="those who are still in the room"),
-        down("message", Message, to="the room, the sender included; without a room everybody but the sender"),
-        down("error", ErrorMessage, to="the client whose event was refused, unless it waits for an acknowledgement"),
+        down("user:joined", RoomMember, to="the other members of the room"),
+        down("user:left", RoomMember, to="the remaining members of the room"),
+        down("message", Message, to="the room, the sender included; without a room all clients but the sender"),
+        down("error", ErrorMessage, to="the client whose event was refused, if it asked for no acknowledgement"),
     )
     failure = Failure
 
@@ -71,17 +71,17 @@ class EventsGateway(SocketIOGateway):
         authenticator: Authenticator | None = None,
         limits: Limits | None = None,
     ) -> None:
-        """Make the gateway. All functions may be async, or sync (then they run in a thread).
+        """Make the gateway. Each function is async, or plain: then it runs in a thread.
 
         Args:
             namespace: where it is mounted.
-            may_join: `(identity, room)`: whether the user may join. Default: everybody may, every room.
-            content_filter: `(identity, content)`: whether this may be said. Default: everything may.
-            initialised: `()`, when the server has started. Raising stops it.
-            connected: `(connection)`, before the client is let in. Raising refuses it.
-            disconnected: `(connection, reason)`, after the client has left every room.
-            authenticator: who may connect. Default: a JWT in `auth.token` or the query `token`.
-            limits: bounds of this gateway alone. Default: those of the settings.
+            may_join: `(identity, room)`, returns whether the user may join. Default: every user may join every room.
+            content_filter: `(identity, content)`, returns whether the message may be sent. Default: it may.
+            initialised: `()`, called when the server has started. If it raises, the server stops.
+            connected: `(connection)`, called before the client is connected. If it raises, the client is refused.
+            disconnected: `(connection, reason)`, called after the client has left every room.
+            authenticator: authenticates clients. Default: a JWT in `auth.token` or the query `token`.
+            limits: limits of this gateway. Default: those of the settings.
         """
         super().__init__(namespace, authenticator=authenticator, limits=limits)
         self._may_join = self._optional_call(may_join, "may_join", "identity", "room")
@@ -94,18 +94,18 @@ class EventsGateway(SocketIOGateway):
         return None if function is None else self.host_call(function, name, *takes)
 
     def default_authenticator(self, context: GatewayContext) -> Authenticator:
-        """A JWT in `auth.token`, else in the query, of which logs show nothing."""
+        """A JWT in `auth.token`, else in the query `token`. Logs do not show the query."""
         return JWTAuthenticator(
             context.require_verifier(), [from_auth("token"), from_query("token")], context.revocations
         )
 
     def extra_origins(self, settings: Settings) -> Collection[str]:
-        """`CORS_ORIGIN`, for this gateway alone."""
+        """The origin of `CORS_ORIGIN`, which no other gateway accepts."""
         return [settings.events_cors_origin] if settings.events_cors_origin else []
 
     @on("join")
     async def _on_join(self, asked: RoomRequest, connection: Connection) -> RoomReply:
-        """Enter the room, if the host lets the user; its other members get `user:joined`."""
+        """Join the room, if `may_join` allows it. The other members get `user:joined`."""
         room = asked.room
         allowed = None
         if self._may_join is not None:
@@ -113,14 +113,14 @@ class EventsGateway(SocketIOGateway):
         was_there = room in connection.rooms
         await connection.join(room, allowed=allowed)
         if not was_there:
-            if room not in connection.rooms:  # the client has gone, or was put out, while we waited
+            if room not in connection.rooms:  # it disconnected, or was removed, while `may_join` ran
                 raise Forbidden(NO_ACCESS)
             await self._tell("user:joined", connection, room)
         return RoomReply(room=room)
 
     @on("leave")
     async def _on_leave(self, asked: RoomRequest, connection: Connection) -> RoomReply:
-        """Leave the room; all who are in it get `user:left`."""
+        """Leave the room. The remaining members get `user:left`."""
         if asked.room in connection.rooms:
             await connection.leave(asked.room)
             await self._tell("user:left", connection, asked.room)
@@ -128,7 +128,7 @@ class EventsGateway(SocketIOGateway):
 
     @on("message")
     async def _on_message(self, new: NewMessage, connection: Connection) -> Success:
-        """Say something to everybody in the room, which one must be in; without a room to everybody else."""
+        """Send a message to a room that the client is in, or without a room to all other clients."""
         if new.room is not None and new.room not in connection.rooms:
             raise Forbidden(NO_ACCESS)
         if len(new.content) > CONTENT_CHARACTERS:
@@ -150,7 +150,7 @@ class EventsGateway(SocketIOGateway):
         refusal: Refusal,
         acknowledge: Acknowledge | None,
     ) -> None:
-        """Say why, in the words of the contract: in the acknowledgement, or where there is none by `error`."""
+        """Answer with the text of the contract: in the acknowledgement, else by `error`."""
         text = TEXTS.get(refusal.reply_code, refusal.message)
         if acknowledge is not None:
             acknowledge([Failure(message=text)])
@@ -158,17 +158,17 @@ class EventsGateway(SocketIOGateway):
             self.push_event(connection, "error", ErrorMessage(text))
 
     async def on_start(self) -> None:
-        """The host's hook `initialised`."""
+        """Call `initialised`."""
         if self._initialised is not None:
             await self._initialised()
 
     async def on_connect(self, connection: Connection) -> None:
-        """The host's hook `connected`."""
+        """Call `connected`."""
         if self._connected is not None:
             await self._connected(connection)
 
     async def on_disconnect(self, connection: Connection, reason: str) -> None:
-        """Who is gone has left every room; then the host's hook `disconnected`."""
+        """Send `user:left` to the rooms of the client, and call `disconnected`."""
         for room in tuple(connection.rooms):
             await self._tell("user:left", connection, room)
         if self._disconnected is not None:

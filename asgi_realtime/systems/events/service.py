@@ -1,4 +1,4 @@
-"""The questions that Events asks its host."""
+"""The functions that Events calls in its host."""
 
 from __future__ import annotations
 

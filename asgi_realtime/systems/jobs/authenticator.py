@@ -1,4 +1,4 @@
-"""Authentication of Jobs clients: a token, or an API key."""
+"""Authentication of Jobs clients: a shared token, or a JWT."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ DEMO_TOKEN = "demo-token"
 
 
 class JobsAuthenticator:
-    """Accepts `WS_AUTH_TOKEN`, `demo-token` where it is allowed, and JWTs where a key is configured.
+    """Accepts `WS_AUTH_TOKEN`, `demo-token` if `WS_ALLOW_DEMO_TOKEN` is on, and JWTs if a key is configured.
 
-    Who comes with a shared token is somebody else each time: user id `client:` and a random text,
-    claims `{"token": "WS_AUTH_TOKEN"}` or `{"token": "demo-token"}`.
+    Each connection with a shared token is a new user: the user id is `client:` and a random text, the claims are
+    `{"token": "WS_AUTH_TOKEN"}` or `{"token": "demo-token"}`.
 
     Raises:
         ConfigurationError: if none of the three is configured.
@@ -35,8 +35,8 @@ class JobsAuthenticator:
             self._shared[DEMO_TOKEN] = DEMO_TOKEN.encode()
         if not self._shared and not settings.has_jwt_key:
             raise ConfigurationError(
-                "JobsGateway lets nobody in: set WS_AUTH_TOKEN (a token its clients share), a key for JWTs such as "
-                "MEW_JWT_SECRET, or for a demonstration WS_ALLOW_DEMO_TOKEN=true"
+                "JobsGateway refuses every client: set WS_AUTH_TOKEN (a token its clients share), a key for JWTs "
+                "such as MEW_JWT_SECRET, or for a demonstration WS_ALLOW_DEMO_TOKEN=true"
             )
         self._sources: tuple[TokenSource, ...] = (from_auth("token"), from_query("token"), from_bearer())
         verifier = context.verifier
@@ -46,13 +46,13 @@ class JobsAuthenticator:
         """Authenticate a handshake.
 
         Raises:
-            Unauthorized: no token, or none of the three.
+            Unauthorized: if there is no token, or it is none of the three.
         """
         token = next((token for source in self._sources if (token := source(handshake)) is not None), None)
         if token is None:
             raise Unauthorized(log_reason="no token")
         presented = token.encode("utf-8", "replace")
-        # Every comparison is made, so that the time says nothing about which one failed, or where.
+        # Every comparison is made, so that the time does not show which one failed.
         matching = [name for name, known in self._shared.items() if hmac.compare_digest(presented, known)]
         if matching:
             return Identity(user_id=UserId(f"client:{secrets.token_urlsafe(12)}"), claims={"token": matching[0]})

@@ -1,4 +1,4 @@
-"""Jobs' server events as methods."""
+"""The server events of Jobs as methods."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from asgi_realtime.systems.jobs.events import (
     JobError,
     JobStatus,
     StageCompleted,
-    written,
+    timestamp_text,
 )
 from asgi_realtime.values.ids import Id, id_text
 from asgi_realtime.values.publications import Receipt
 
 
 class JobsBroadcaster(TypedBroadcaster):
-    """One method per server event of Jobs. Each goes to those who joined the job, with the time filled in.
+    """One method per server event of Jobs. Each goes to the clients that joined the job, with a timestamp.
 
-    Call them after the database has committed: who joins in between is told by the service.
+    Call them after the database has committed. A client that joins in between gets the status from the service.
+    The methods raise what `Broadcaster` raises.
     """
 
     @property
     def sync(self) -> SyncJobsBroadcaster:
-        """The same methods for threads: workers, Flask views."""
+        """The same methods for threads."""
         return SyncJobsBroadcaster(self)
 
     @sync_too
@@ -38,16 +39,16 @@ class JobsBroadcaster(TypedBroadcaster):
         timestamp: datetime.datetime | None = None,
         key: Id | None = None,
     ) -> Receipt:
-        """`job_status`. History keeps it, for those who join later.
+        """`job_status`. History keeps it for clients that join later.
 
-        `timestamp` has a zone; None: now. The same `key` again sends nothing.
+        `timestamp` has a time zone. None: now. A second call with the same `key` sends nothing.
         """
         event = JobStatus(
             job_id=id_text(job_id, "job_id"),
             status=status,
             current_stage=current_stage,
             completed_stages=tuple(completed_stages),
-            timestamp=written(timestamp),
+            timestamp=timestamp_text(timestamp),
         )
         return await self._broadcaster.broadcast_to_room(event.job_id, "job_status", event, key=key)
 
@@ -61,9 +62,9 @@ class JobsBroadcaster(TypedBroadcaster):
         timestamp: datetime.datetime | None = None,
         key: Id | None = None,
     ) -> Receipt:
-        """`stage_completed`; `next_stage` None: that was the last. Options as in `status`."""
+        """`stage_completed`. `next_stage` is None after the last stage. For the options see `status`."""
         event = StageCompleted(
-            job_id=id_text(job_id, "job_id"), stage=stage, next_stage=next_stage, timestamp=written(timestamp)
+            job_id=id_text(job_id, "job_id"), stage=stage, next_stage=next_stage, timestamp=timestamp_text(timestamp)
         )
         return await self._broadcaster.broadcast_to_room(event.job_id, "stage_completed", event, key=key)
 
@@ -77,10 +78,12 @@ class JobsBroadcaster(TypedBroadcaster):
         timestamp: datetime.datetime | None = None,
         key: Id | None = None,
     ) -> Receipt:
-        """`job_error`; `stage` None: it failed in none. Options as in `status`."""
-        event = JobError(job_id=id_text(job_id, "job_id"), error=error, stage=stage, timestamp=written(timestamp))
+        """`job_error`. `stage` is None if the job failed outside of its stages. For the options see `status`."""
+        event = JobError(
+            job_id=id_text(job_id, "job_id"), error=error, stage=stage, timestamp=timestamp_text(timestamp)
+        )
         return await self._broadcaster.broadcast_to_room(event.job_id, "job_error", event, key=key)
 
 
 class SyncJobsBroadcaster(SyncTypedBroadcaster, JobsBroadcaster):
-    """`JobsBroadcaster` for threads: its methods return when the event has been sent."""
+    """`JobsBroadcaster` for threads: a method returns when its event was sent."""

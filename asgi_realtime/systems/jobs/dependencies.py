@@ -1,4 +1,4 @@
-"""Jobs's broadcaster in a route of FastAPI, or in a view of a WSGI app."""
+"""The broadcaster of Jobs in a route of FastAPI, or in a view of a WSGI app."""
 
 from __future__ import annotations
 

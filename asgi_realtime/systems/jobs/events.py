@@ -1,4 +1,4 @@
-"""What is said on a Jobs WebSocket: the tables of PROTOCOLS.md, section 4, with the types of their payloads."""
+"""The events of Jobs with the types of their payloads: the tables of PROTOCOLS.md, section 4."""
 
 from __future__ import annotations
 
@@ -16,41 +16,41 @@ Code: TypeAlias = Literal["UNAUTHORIZED", "FORBIDDEN", "INVALID_MESSAGE", "RATE_
 CODES: dict[str, Code] = {code: code for code in get_args(Code)}
 
 
-def written(when: datetime.datetime | None = None) -> str:
-    """A time (None: now) as this system writes it: ISO 8601, UTC, with milliseconds and `Z`.
+def timestamp_text(when: datetime.datetime | None = None) -> str:
+    """Return a time (None: now) as ISO 8601 in UTC, with milliseconds and `Z`.
 
     Raises:
-        ValueError: for a time without a zone.
+        ValueError: for a time without a time zone.
     """
     if when is None:
         when = datetime.datetime.now(datetime.UTC)
     elif when.tzinfo is None:
-        raise ValueError("a time without a zone: datetime.now(timezone.utc) has one")
+        raise ValueError("the time has no time zone; write datetime.now(timezone.utc), for example")
     return iso(when.timestamp())
 
 
-class JobReference(msgspec.Struct, frozen=True, rename="camel"):
-    """Which job."""
-
-    job_id: str
-
-
 class ConnectionEstablished(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """The client is in. It should `ping` every `heartbeatInterval` milliseconds."""
+    """The client is connected. It should send `ping` every `heartbeatInterval` milliseconds."""
 
     client_id: str
     timestamp: str
     heartbeat_interval: int
 
 
+class JobReference(msgspec.Struct, frozen=True, rename="camel"):
+    """A job."""
+
+    job_id: str
+
+
 class JobStatus(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """Where a job stands. A `job_id` given as a number or a UUID becomes text."""
+    """The status of a job. A `job_id` given as a number or a UUID becomes text."""
 
     job_id: str
     status: str
     current_stage: str | None = None
     completed_stages: tuple[str, ...] = ()
-    timestamp: str = msgspec.field(default_factory=written)
+    timestamp: str = msgspec.field(default_factory=timestamp_text)
 
     if TYPE_CHECKING:  # at run time `msgspec` makes it
 
@@ -69,38 +69,38 @@ class JobStatus(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 
 
 class StageCompleted(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """A stage of a job is done; `nextStage` is null after the last."""
+    """A stage of a job is completed. `nextStage` is null after the last stage."""
 
     job_id: str
     stage: str
     next_stage: str | None = None
-    timestamp: str = msgspec.field(default_factory=written)
+    timestamp: str = msgspec.field(default_factory=timestamp_text)
 
 
 class JobError(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """A job failed; `stage` is null where it was in none."""
+    """A job failed. `stage` is null if it failed outside of its stages."""
 
     job_id: str
     error: str
     stage: str | None = None
-    timestamp: str = msgspec.field(default_factory=written)
+    timestamp: str = msgspec.field(default_factory=timestamp_text)
 
 
 class ErrorMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """Why something the client sent was refused, or why it is about to be closed."""
+    """Why an event of the client was refused or failed, or why the connection is closed."""
 
     message: str
     code: Code
-    timestamp: str = msgspec.field(default_factory=written)
+    timestamp: str = msgspec.field(default_factory=timestamp_text)
 
 
 class Pong(msgspec.Struct, frozen=True, kw_only=True):
-    """The server is there."""
+    """The answer to `ping`."""
 
-    timestamp: str = msgspec.field(default_factory=written)
+    timestamp: str = msgspec.field(default_factory=timestamp_text)
 
 
-_JOB = "who joined the job"
+_JOB = "the clients that joined the job"
 _CLIENT = "the client concerned"
 
 JOBS_EVENTS = (

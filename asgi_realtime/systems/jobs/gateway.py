@@ -22,7 +22,7 @@ from asgi_realtime.systems.jobs.events import (
     ErrorMessage,
     JobReference,
     Pong,
-    written,
+    timestamp_text,
 )
 from asgi_realtime.systems.jobs.service import JobsService
 from asgi_realtime.values.json import Json
@@ -31,10 +31,10 @@ logger = logging.getLogger("asgi_realtime")
 
 
 class JobsGateway(WebSocketGateway):
-    """Clients follow the jobs they join. Token: `?token=`, or a bearer header.
+    """Clients join jobs and get their status. Token: `?token=`, or a bearer header.
 
-    It is `WS_AUTH_TOKEN`, a JWT, or `demo-token` where `WS_ALLOW_DEMO_TOKEN` is on. Without a
-    service whoever has a token may follow every job.
+    The token is `WS_AUTH_TOKEN`, a JWT, or `demo-token` if `WS_ALLOW_DEMO_TOKEN` is on. Without a service, every
+    client with a token may follow every job.
     """
 
     events = JOBS_EVENTS
@@ -55,11 +55,11 @@ class JobsGateway(WebSocketGateway):
 
         Args:
             path: where it is mounted.
-            service: the host's side.
-            authenticator: says who connects. Default: one of the three tokens.
-            limits: bounds of its own. Default: those of the settings.
-            heartbeat_interval: seconds between two `ping`s, as clients are told.
-            idle_timeout: seconds without a frame from the client, after which it is closed with 1000; None: never.
+            service: decides who may join a job, and knows its last status.
+            authenticator: authenticates clients. Default: one of the three tokens.
+            limits: limits of this gateway. Default: those of the settings.
+            heartbeat_interval: seconds between two `ping`s of a client, which it is told on connecting.
+            idle_timeout: seconds without a frame from the client, after which it is closed with 1000. None: never.
         """
         super().__init__(path, authenticator=authenticator, limits=limits, auth_frame=False, idle_timeout=idle_timeout)
         self._may_join = None if service is None else self.service_call(service, "may_join", "identity", "job_id")
@@ -69,18 +69,18 @@ class JobsGateway(WebSocketGateway):
     # Connecting
 
     def default_authenticator(self, context: GatewayContext) -> Authenticator:
-        """One of the three tokens, whichever are configured."""
+        """One of the three tokens, as configured."""
         return JobsAuthenticator(context)
 
     def accepted_frame(self, connection: Connection) -> Frame:
-        """Who it is, and how often it should ping."""
+        """`connection_established`, with the client's id and the ping interval."""
         established = ConnectionEstablished(
-            client_id=connection.id, timestamp=written(), heartbeat_interval=self._heartbeat
+            client_id=connection.id, timestamp=timestamp_text(), heartbeat_interval=self._heartbeat
         )
         return self.wire.flat("connection_established", established)
 
     def rejected_frame(self, refusal: Refusal) -> Frame:
-        """An `error`; about a token it says nothing but that."""
+        """`error`. About a token it gives no detail."""
         if refusal.reply_code == Unauthorized.code:
             refusal = Unauthorized("Authentication failed")
         return self.error_frame(refusal, None)
@@ -88,12 +88,12 @@ class JobsGateway(WebSocketGateway):
     # What clients send
 
     def pong_frame(self) -> Frame:
-        """With the server's time."""
+        """`pong`, with the server's time."""
         return self.wire.flat("pong", Pong())
 
     @on("join_job")
     async def _on_join_job(self, job: JobReference, connection: Connection) -> None:
-        """Joins a job, whose last known `job_status` follows at once."""
+        """Join a job. Its last known `job_status` follows at once."""
         if self._may_join is None or self._last_status is None:
             await connection.join(job.job_id, latest="job_status")
             return
@@ -106,10 +106,10 @@ class JobsGateway(WebSocketGateway):
 
     @on("leave_job")
     async def _on_leave_job(self, job: JobReference, connection: Connection) -> None:
-        """Leaves a job."""
+        """Leave a job."""
         await connection.leave(job.job_id)
 
     def error_frame(self, refusal: Refusal, sent: Json) -> Frame:
-        """Flat, and with one of six codes: any other of the host's is `FORBIDDEN`."""
+        """`error`, with one of six codes. Any other code of the host becomes `FORBIDDEN`."""
         error = ErrorMessage(message=refusal.message, code=CODES.get(refusal.reply_code, "FORBIDDEN"))
         return self.wire.flat("error", error)

@@ -10,10 +10,13 @@ from asgi_realtime.values.identity import Identity
 
 
 class JobsService(Protocol):
-    """What Jobs asks of its host. Sync or async; an exception is answered with the code `INTERNAL`."""
+    """What Jobs asks of its host. A method is async, or plain: then it runs in a thread.
+
+    A `Refusal` is answered with its code, any other exception with the code `INTERNAL`.
+    """
 
     def may_join(self, identity: Identity, job_id: str) -> MaybeAwaitable[bool]:
-        """Return whether the client may follow this job. Who came with a shared token has no claims but `token`."""
+        """Return whether the client may follow this job. With a shared token the only claim is `token`."""
 
     def last_status(self, job_id: str) -> MaybeAwaitable[JobStatus | None]:
-        """Return the job's last known `JobStatus`; None: whatever was broadcast last, if it is in history still."""
+        """Return the job's last known `JobStatus`. None: the last one in history is sent, if there is one."""

@@ -1,4 +1,4 @@
-"""Mew's server events as methods, each of which knows its recipients."""
+"""The server events of Mew and Infra as methods. Each sends its event to the right recipients."""
 
 from __future__ import annotations
 
@@ -23,46 +23,47 @@ from asgi_realtime.values.publications import Receipt
 
 
 class MewBroadcaster(TypedBroadcaster):
-    """One method per server event of Mew and Infra, each of which knows where its event goes.
+    """One method per server event of Mew and Infra. Each sends its event to the right recipients.
 
-    Call them after the database has committed: where an event changes who may see what, the host's
-    service is asked again, and rooms change before the next broadcast can leak.
+    Call them after the database has committed. An event that changes what users may see also changes their
+    rooms, on every process, before later broadcasts are delivered. `MewService.rooms_of` is called for that.
+    The methods raise what `Broadcaster` raises.
     """
 
     def __init__(self, broadcaster: Broadcaster, *, infra: str = "/infra") -> None:
-        """Wrap a broadcaster that is narrowed to a `MewGateway`. `infra` is where the `InfraGateway` is mounted."""
+        """Wrap a broadcaster that is narrowed to a `MewGateway`. `infra` is the namespace of the `InfraGateway`."""
         super().__init__(broadcaster)
         self._infra = infra
 
     @property
     def sync(self) -> SyncMewBroadcaster:
-        """The same methods for threads: sync routes, workers."""
+        """The same methods for threads."""
         return SyncMewBroadcaster(self)
 
     @sync_too
     async def message_create(self, channel_id: Id, message: Any, *, recipients: Collection[Id] | None) -> Receipt:
-        """`MESSAGE_CREATE` to the channel; in a DM (`recipients`: its users) to their personal rooms instead."""
+        """`MESSAGE_CREATE` to the channel; in a DM, whose users are `recipients`, to their personal rooms instead."""
         return await self._message("MESSAGE_CREATE", channel_id, message, recipients)
 
     @sync_too
     async def message_update(self, channel_id: Id, message: Any, *, recipients: Collection[Id] | None) -> Receipt:
-        """`MESSAGE_UPDATE` (an edit, a retraction): routed as `message_create`."""
+        """`MESSAGE_UPDATE` (an edit, a retraction), to the recipients of `message_create`."""
         return await self._message("MESSAGE_UPDATE", channel_id, message, recipients)
 
     @sync_too
     async def message_reaction_add(self, channel_id: Id, message: Any, *, recipients: Collection[Id] | None) -> Receipt:
-        """`MESSAGE_REACTION_ADD` with the whole message: routed as `message_create`."""
+        """`MESSAGE_REACTION_ADD` with the whole message, to the recipients of `message_create`."""
         return await self._message("MESSAGE_REACTION_ADD", channel_id, message, recipients)
 
     @sync_too
     async def message_reaction_remove(
         self, channel_id: Id, message: Any, *, recipients: Collection[Id] | None
     ) -> Receipt:
-        """`MESSAGE_REACTION_REMOVE` with the whole message: routed as `message_create`."""
+        """`MESSAGE_REACTION_REMOVE` with the whole message, to the recipients of `message_create`."""
         return await self._message("MESSAGE_REACTION_REMOVE", channel_id, message, recipients)
 
     async def _message(self, event: str, channel_id: Id, message: Any, recipients: Collection[Id] | None) -> Receipt:
-        # A DM's users are in the DM's room and in their personal rooms: one of the two, or it comes twice.
+        # The users of a DM are in its room and in their personal rooms. Sent to both, the event would arrive twice.
         if recipients is not None:
             return await self._broadcaster.broadcast_to_users(id_texts(recipients, "recipients"), event, message)
         return await self._broadcaster.broadcast_to_room(id_text(channel_id, "channel_id"), event, message)
@@ -74,7 +75,7 @@ class MewBroadcaster(TypedBroadcaster):
 
     @sync_too
     async def channel_delete(self, server_id: Id, channel_id: Id) -> Receipt:
-        """`CHANNEL_DELETE` to the server. The channel's room is emptied."""
+        """Empty the channel's room, and send `CHANNEL_DELETE` to the server."""
         channel, server = id_text(channel_id, "channel_id"), id_text(server_id, "server_id")
         await self._broadcaster.close_room(channel)
         return await self._broadcaster.broadcast_to_room(server, "CHANNEL_DELETE", ChannelDelete(channel, server))
@@ -108,7 +109,10 @@ class MewBroadcaster(TypedBroadcaster):
 
     @sync_too
     async def dm_channel_create(self, channel_id: Id, channel: Any, *, recipients: Collection[Id]) -> Receipt:
-        """`DM_CHANNEL_CREATE` to those concerned, who enter the channel's room. `channel` carries `recipients`."""
+        """Put the recipients into the channel's room, and send them `DM_CHANNEL_CREATE`.
+
+        `channel` is the host's channel, with its `recipients`.
+        """
         users, room = id_texts(recipients, "recipients"), id_text(channel_id, "channel_id")
         for user in users:
             await self._broadcaster.add_user_to_room(user, room)
@@ -121,7 +125,7 @@ class MewBroadcaster(TypedBroadcaster):
 
     @sync_too
     async def server_delete(self, server_id: Id) -> Receipt:
-        """`SERVER_DELETE` to the server, whose room and channels' rooms are then emptied."""
+        """Send `SERVER_DELETE` to the server, and empty its room and its channels' rooms."""
         server = id_text(server_id, "server_id")
         receipt = await self._broadcaster.broadcast_to_room(server, "SERVER_DELETE", ServerReference(server))
         await self._broadcaster.close_room(server)
@@ -129,7 +133,7 @@ class MewBroadcaster(TypedBroadcaster):
 
     @sync_too
     async def server_kick(self, server_id: Id, user_id: Id) -> Receipt:
-        """`SERVER_KICK` to the kicked user alone, who is out of the rooms first; `MEMBER_LEAVE` to those who remain."""
+        """Take the user out of the server's rooms, send the user `SERVER_KICK`, and the others `MEMBER_LEAVE`."""
         server, user = id_text(server_id, "server_id"), id_text(user_id, "user_id")
         await self._broadcaster.remove_user_from_room(user, server)
         receipt = await self._broadcaster.broadcast_to_user(user, "SERVER_KICK", ServerReference(server))
@@ -138,7 +142,7 @@ class MewBroadcaster(TypedBroadcaster):
 
     @sync_too
     async def member_join(self, server_id: Id, user_id: Id) -> Receipt:
-        """`MEMBER_JOIN` to the server, the new member included, who enters the rooms first."""
+        """Put the user into the server's rooms, and send `MEMBER_JOIN` to the server, the new member included."""
         server, user = id_text(server_id, "server_id"), id_text(user_id, "user_id")
         await self._broadcaster.add_user_to_room(user, server)
         await self._broadcaster.refresh_rooms(user)
@@ -146,7 +150,7 @@ class MewBroadcaster(TypedBroadcaster):
 
     @sync_too
     async def member_leave(self, server_id: Id, user_id: Id) -> Receipt:
-        """`MEMBER_LEAVE` to those who remain: who leaves is out of the rooms first."""
+        """Take the user out of the server's rooms, and send `MEMBER_LEAVE` to the remaining members."""
         server, user = id_text(server_id, "server_id"), id_text(user_id, "user_id")
         await self._broadcaster.remove_user_from_room(user, server)
         return await self._broadcaster.broadcast_to_room(server, "MEMBER_LEAVE", ServerMember(server, user))
@@ -155,9 +159,10 @@ class MewBroadcaster(TypedBroadcaster):
     async def permissions_update(
         self, server_id: Id, *, channel_id: Id | None = None, user_id: Id | None = None
     ) -> Receipt:
-        """`PERMISSIONS_UPDATE` to the server, or to the one user it concerns. Their rooms are asked for anew first.
+        """Ask the service again for the rooms of the server's members, or of one user; then `PERMISSIONS_UPDATE`.
 
-        Between this call and the service's answer nothing is written to them.
+        With `user_id`, only that user's personal room gets the event. Nothing is written to the users concerned
+        until the service has answered.
         """
         server = id_text(server_id, "server_id")
         user = None if user_id is None else id_text(user_id, "user_id")
@@ -186,4 +191,4 @@ class MewBroadcaster(TypedBroadcaster):
 
 
 class SyncMewBroadcaster(SyncTypedBroadcaster, MewBroadcaster):
-    """`MewBroadcaster` for threads: its methods return when the event has been sent."""
+    """`MewBroadcaster` for threads: a method returns when its event was sent."""

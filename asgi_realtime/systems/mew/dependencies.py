@@ -1,4 +1,4 @@
-"""Mew's broadcaster in a route of FastAPI, or in a view of a WSGI app."""
+"""The broadcaster of Mew in a route of FastAPI, or in a view of a WSGI app."""
 
 from __future__ import annotations
 

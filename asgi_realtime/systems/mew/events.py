@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from asgi_realtime.handlers.event_declarations import EventDeclaration, down
 
-# The host's own objects.
+# Objects of the host. Client types leave them to the application.
 Message = TypeVar("Message")
 Channel = TypeVar("Channel")
 DMChannel = TypeVar("DMChannel")
@@ -19,39 +19,39 @@ Server = TypeVar("Server")
 
 
 class ChannelDelete(msgspec.Struct, frozen=True, rename="camel"):
-    """A channel is gone."""
+    """A channel was deleted."""
 
     channel_id: str
     server_id: str
 
 
 class CategoryDelete(msgspec.Struct, frozen=True, rename="camel"):
-    """A category is gone; its channels stay."""
+    """A category was deleted. Its channels remain."""
 
     category_id: str
 
 
 class StickerDelete(msgspec.Struct, frozen=True, rename="camel"):
-    """A sticker is gone."""
+    """A sticker was deleted."""
 
     sticker_id: str
 
 
 class ServerReference(msgspec.Struct, frozen=True, rename="camel"):
-    """A server that is gone, or that one is out of."""
+    """A server that was deleted, or that the user was removed from."""
 
     server_id: str
 
 
 class ServerMember(msgspec.Struct, frozen=True, rename="camel"):
-    """Who joined or left which server."""
+    """A user who joined or left a server."""
 
     server_id: str
     user_id: str
 
 
 class PermissionsUpdate(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """Roles, members' roles or a channel's overrides changed: fetch anew what may be seen."""
+    """Roles, members' roles or a channel's overrides changed. Clients fetch again what they may see."""
 
     server_id: str
     channel_id: str | UnsetType = UNSET
@@ -59,21 +59,21 @@ class PermissionsUpdate(msgspec.Struct, frozen=True, rename="camel", kw_only=Tru
 
 
 class PresenceUpdate(msgspec.Struct, frozen=True, rename="camel"):
-    """A user's first connection anywhere began, or the last one ended and the grace passed."""
+    """A user came online, or the last connection ended and the grace period passed."""
 
     user_id: str
     status: Literal["online", "offline"]
 
 
 class ErrorMessage(msgspec.Struct, frozen=True):
-    """Why something the client sent came to nothing. The code is missing for a message that could not be created."""
+    """Why an event of the client was refused or failed. There is no code if a message could not be created."""
 
     message: str
     code: str | UnsetType = UNSET
 
 
 class BotConfigUpdate(msgspec.Struct, frozen=True, rename="camel"):
-    """Which bot of a service to load anew."""
+    """A bot of a service whose configuration changed."""
 
     service_type: str
     bot_id: str

@@ -44,19 +44,19 @@ class MewGateway(SocketIOGateway):
         self._create_message = self.service_call(service, "create_message", "identity", "message", "broadcaster")
 
     def default_authenticator(self, context: GatewayContext) -> Authenticator:
-        """A JWT from the three places, in that order; never from the query."""
+        """A JWT from the three places, in that order. The query is not read."""
         sources = [from_auth("token"), from_cookie("mew_access_token"), from_bearer()]
         return JWTAuthenticator(context.require_verifier(), sources, context.revocations)
 
     async def on_connect(self, connection: Connection) -> None:
-        """Rooms, then `PRESENCE_INITIAL_STATE`, then `ready`."""
+        """Enter the user's rooms, then send `PRESENCE_INITIAL_STATE`, then `ready`."""
         await self.context.hub.enter(connection)
         online = await self.broadcaster.online_users()
         await connection.send("PRESENCE_INITIAL_STATE", sorted(online | {connection.identity.user_id}))
         await connection.send("ready")
 
     async def rooms_of(self, identity: Identity) -> Mapping[RoomName, RoomName | None]:
-        """Every visible channel, below its server; every server; every direct-message channel."""
+        """Return the rooms of the user's servers, of their channels below them, and of the direct-message channels."""
         rooms = await self._rooms_of(identity)
         if not isinstance(rooms, UserRooms):
             raise TypeError(f"MewService.rooms_of must return UserRooms, not {type(rooms).__qualname__}")
@@ -68,11 +68,11 @@ class MewGateway(SocketIOGateway):
         return found
 
     async def on_online(self, connection: Connection) -> None:
-        """Everybody else is told."""
+        """Send `PRESENCE_UPDATE` to all other clients."""
         await self._presence(connection.identity.user_id, "online", except_=connection.id)
 
     async def on_offline(self, user_id: UserId) -> None:
-        """Everybody is told."""
+        """Send `PRESENCE_UPDATE` to all clients."""
         await self._presence(user_id, "offline")
 
     async def _presence(
@@ -93,7 +93,7 @@ class MewGateway(SocketIOGateway):
         refusal: Refusal,
         acknowledge: Acknowledge | None,
     ) -> None:
-        """Whatever went wrong with a message, its sender alone hears the one sentence of the contract."""
+        """Send `error`. For `message/create` its text is always the one of the contract."""
         if event == "message/create":
             self.push_event(connection, "error", ErrorMessage("Failed to create message"))
         else:

@@ -1,4 +1,4 @@
-"""Infra: Socket.IO namespace `/infra` (PROTOCOLS.md, section 1, "Infra"), for services rather than users."""
+"""The Infra gateway: Socket.IO namespace `/infra`, for services (PROTOCOLS.md, section 1, "Infra")."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from asgi_realtime.systems.mew.events import INFRA_EVENTS
 
 
 class InfraGateway(SocketIOGateway):
-    """Opens to the admin secret and a `serviceType`, which is the room a service is in.
+    """Services connect with the admin secret and a `serviceType`, which is the room they join.
 
-    Without `MEW_ADMIN_SECRET` it is closed. Events arrive through `MewBroadcaster.system_bot_config_update`.
+    Without `MEW_ADMIN_SECRET` every service is refused. `MewBroadcaster.system_bot_config_update` sends the event.
     """
 
     events = INFRA_EVENTS
@@ -25,9 +25,9 @@ class InfraGateway(SocketIOGateway):
         super().__init__(namespace, authenticator=authenticator, limits=limits)
 
     def default_authenticator(self, context: GatewayContext) -> Authenticator:
-        """The admin secret, in a header or `auth.adminSecret`; never from the query."""
+        """The admin secret, in a header or in `auth.adminSecret`. One in the query is refused."""
         return AdminSecretAuthenticator(context.settings.admin_secret)
 
     async def on_connect(self, connection: Connection) -> None:
-        """A service is in the room of its type, and in no other."""
+        """Join the room of the service's type."""
         await connection.join(str(connection.identity.claims["serviceType"]))

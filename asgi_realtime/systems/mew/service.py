@@ -16,7 +16,7 @@ from asgi_realtime.values.json import Json
 
 
 class MessageCreate(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What a client sends with `message/create`. Only the types are checked: the service knows the rules."""
+    """What a client sends with `message/create`. Only the types are checked; the service checks the rest."""
 
     channel_id: str
     content: str | None = None
@@ -28,9 +28,9 @@ class MessageCreate(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class UserRooms(msgspec.Struct, frozen=True):
-    """What a user may see: the channels with `VIEW_CHANNEL` by server, and the direct-message channels."""
+    """The rooms of a user: by server the channels with `VIEW_CHANNEL`, and the direct-message channels."""
 
-    # A mapping's keys are of one type to a type checker.
+    # To a type checker, all keys of a mapping have one type.
     servers: Mapping[str, Iterable[Id]] | Mapping[int, Iterable[Id]] | Mapping[UUID, Iterable[Id]] = {}
     dms: Iterable[Id] = ()
 

@@ -1,6 +1,6 @@
 // Made by `python -m asgi_realtime types` from the gateway's declarations in Python: change them there.
 
-/** A message as it is saved and delivered: with every default filled in. */
+/** A message as it is saved and delivered, with all defaults filled in. */
 export interface ChatMessage {
   readonly id: string;
   readonly fromId: string;
@@ -15,13 +15,13 @@ export interface ChatMessage {
   readonly from_avatar?: string;
 }
 
-/** The message with this id has been saved. */
+/** The message with this id was saved. */
 export interface MessageAck {
   readonly id: string;
   readonly status: "success";
 }
 
-/** What went wrong, for people; and with which message, where it was one. */
+/** Why an event of the client was refused or failed. `messageId` is there if it was a message. */
 export interface ErrorMessage {
   readonly message: string;
   readonly messageId?: string;
@@ -32,7 +32,7 @@ export interface Kick {
   readonly reason: string;
 }
 
-/** Somebody wants to be a friend. `create_time` is in milliseconds since the epoch. */
+/** A user asks another to be friends. `createTime` is in milliseconds since the epoch. */
 export interface FriendRequest {
   readonly id: string;
   readonly fromId: string;
@@ -40,13 +40,13 @@ export interface FriendRequest {
   readonly createTime: number;
 }
 
-/** Who has accepted. */
+/** The user who accepted a friend request. */
 export interface FriendAccepted {
   readonly friendId: string;
   readonly friendName: string;
 }
 
-/** A message to be taken off the screen. */
+/** A message that was revoked. Clients no longer show it. */
 export interface MessageRevoked {
   readonly messageId: string;
   readonly fromId: string;
@@ -54,43 +54,43 @@ export interface MessageRevoked {
   readonly chatType: "group" | "single";
 }
 
-/** Who is no longer in which group. */
+/** A user who is no longer in a group. */
 export interface GroupMember {
   readonly groupId: string;
   readonly userId: string;
 }
 
-/** A group that is no more. */
+/** A group that was dissolved. */
 export interface GroupDissolved {
   readonly groupId: string;
 }
 
-/** Whom the group belongs to now. */
+/** The new owner of a group. */
 export interface GroupTransfer {
   readonly groupId: string;
   readonly newOwnerId: string;
 }
 
-/** Who may no longer speak in the group, or may again. */
+/** A member who was muted in a group, or is no longer muted. */
 export interface GroupMemberMute {
   readonly groupId: string;
   readonly targetUserId: string;
   readonly muted: boolean;
 }
 
-/** Who was put out of the group. */
+/** A user who was removed from a group. */
 export interface GroupMemberKick {
   readonly groupId: string;
   readonly targetUserId: string;
 }
 
-/** What the group's board says now. */
+/** The new announcement of a group. */
 export interface GroupAnnouncement {
   readonly groupId: string;
   readonly announcement: string;
 }
 
-/** Into which group somebody is invited, and by whom. */
+/** An invitation to a group. */
 export interface GroupInvite {
   readonly groupId: string;
   readonly groupName: string;
@@ -114,8 +114,8 @@ export interface NewToken {
 }
 
 /**
- * A message as its sender's client sends it. The id is the client's own, and the same for every
- * repetition.
+ * A message as a client sends it. The client chooses the id, and repeats the message with the same
+ * id.
  */
 export interface NewChatMessage {
   readonly id: string;
@@ -128,20 +128,20 @@ export interface NewChatMessage {
   readonly imageUrl?: string | null;
 }
 
-/** Which chat was read: the other user's id, or the group's. */
+/** The chat that was read: the id of the other user, or of the group. */
 export interface Read {
   readonly chatId: string;
 }
 
 /** What the server sends. */
 export type ServerFrame =
-  /** To `toId` and the sender's other devices; the group but the sending connection. */
+  /** To `toId` and the sender's other devices; the group except the sending connection. */
   | { readonly type: "message"; readonly data: ChatMessage }
   /** To the sender, once the message is saved. */
   | { readonly type: "ack"; readonly data: MessageAck }
   /** To the client concerned. */
   | { readonly type: "error"; readonly data: ErrorMessage }
-  /** To a connection that is closed, because its user came in on another device, say. */
+  /** To a connection that is then closed: its user logged in on another device, for example. */
   | { readonly type: "kick"; readonly data: Kick }
   /** To the receiver. */
   | { readonly type: "friend_request"; readonly data: FriendRequest }
@@ -149,7 +149,7 @@ export type ServerFrame =
   | { readonly type: "friend_accepted"; readonly data: FriendAccepted }
   /** To both sides, or the group. */
   | { readonly type: "message_revoked"; readonly data: MessageRevoked }
-  /** To those who remain in the group. */
+  /** To the remaining members of the group. */
   | { readonly type: "group_member_quit"; readonly data: GroupMember }
   /** To the group, which is then emptied. */
   | { readonly type: "group_dissolved"; readonly data: GroupDissolved }
@@ -157,7 +157,7 @@ export type ServerFrame =
   | { readonly type: "group_transfer"; readonly data: GroupTransfer }
   /** To the group. */
   | { readonly type: "group_member_mute"; readonly data: GroupMemberMute }
-  /** To the user put out only. */
+  /** To the removed user only. */
   | { readonly type: "group_member_kick"; readonly data: GroupMemberKick }
   /** To the group. */
   | { readonly type: "group_announcement"; readonly data: GroupAnnouncement }

@@ -1,19 +1,19 @@
 // Made by `python -m asgi_realtime types` from the gateway's declarations in Python: change them there.
 
-/** Who joined or left which room. */
+/** A user who joined or left a room. */
 export interface RoomMember {
   readonly userId: string;
   readonly room: string;
 }
 
-/** What somebody said. The timestamp is ISO 8601, in UTC. */
+/** A message. The timestamp is ISO 8601, in UTC. */
 export interface Message {
   readonly senderId: string;
   readonly content: string;
   readonly timestamp: string;
 }
 
-/** Why something a client sent was refused. */
+/** Why an event of the client was refused or failed. */
 export interface ErrorMessage {
   readonly message: string;
 }
@@ -28,7 +28,7 @@ export interface Success {
   readonly success: true;
 }
 
-/** What an acknowledgement says when the server refuses. */
+/** An acknowledgement: the event was refused or failed. */
 export interface Failure {
   readonly success: false;
   readonly message: string;
@@ -39,13 +39,13 @@ export interface RoomRequest {
   readonly room: string;
 }
 
-/** The client is in the room, or has left it, as it asked. */
+/** An acknowledgement: the client joined the room, or left it. */
 export interface RoomReply {
   readonly success: true;
   readonly room: string;
 }
 
-/** What a client says: to a room it is in, or without one to everybody else. */
+/** A message that a client sends: to a room it is in, or without a room to all other clients. */
 export interface NewMessage {
   readonly content: string;
   readonly room?: string | null;
@@ -53,13 +53,13 @@ export interface NewMessage {
 
 /** What the server sends. */
 export interface ServerToClientEvents {
-  /** To the room's other members. */
+  /** To the other members of the room. */
   "user:joined": (payload: RoomMember) => void;
-  /** To those who are still in the room. */
+  /** To the remaining members of the room. */
   "user:left": (payload: RoomMember) => void;
-  /** To the room, the sender included; without a room everybody but the sender. */
+  /** To the room, the sender included; without a room all clients but the sender. */
   message: (payload: Message) => void;
-  /** To the client whose event was refused, unless it waits for an acknowledgement. */
+  /** To the client whose event was refused, if it asked for no acknowledgement. */
   error: (payload: ErrorMessage) => void;
 }
 
@@ -67,12 +67,10 @@ export interface ServerToClientEvents {
 export interface ClientToServerEvents {
   /** Replace the token of a live connection by one of the same user (PROTOCOLS.md, "Additions"). */
   "auth/refresh": (payload: NewToken, acknowledge: (answer: Success | Failure) => void) => void;
-  /** Enter the room, if the host lets the user; its other members get `user:joined`. */
+  /** Join the room, if `may_join` allows it. The other members get `user:joined`. */
   join: (payload: RoomRequest, acknowledge: (answer: RoomReply | Failure) => void) => void;
-  /** Leave the room; all who are in it get `user:left`. */
+  /** Leave the room. The remaining members get `user:left`. */
   leave: (payload: RoomRequest, acknowledge: (answer: RoomReply | Failure) => void) => void;
-  /**
-   * Say something to everybody in the room, which one must be in; without a room to everybody else.
-   */
+  /** Send a message to a room that the client is in, or without a room to all other clients. */
   message: (payload: NewMessage, acknowledge: (answer: Success | Failure) => void) => void;
 }

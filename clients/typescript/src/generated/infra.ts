@@ -1,6 +1,6 @@
 // Made by `python -m asgi_realtime types` from the gateway's declarations in Python: change them there.
 
-/** Which bot of a service to load anew. */
+/** A bot of a service whose configuration changed. */
 export interface BotConfigUpdate {
   readonly serviceType: string;
   readonly botId: string;

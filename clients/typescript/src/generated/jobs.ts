@@ -1,13 +1,13 @@
 // Made by `python -m asgi_realtime types` from the gateway's declarations in Python: change them there.
 
-/** The client is in. It should `ping` every `heartbeatInterval` milliseconds. */
+/** The client is connected. It should send `ping` every `heartbeatInterval` milliseconds. */
 export interface ConnectionEstablished {
   readonly clientId: string;
   readonly timestamp: string;
   readonly heartbeatInterval: number;
 }
 
-/** Where a job stands. A `job_id` given as a number or a UUID becomes text. */
+/** The status of a job. A `job_id` given as a number or a UUID becomes text. */
 export interface JobStatus {
   readonly jobId: string;
   readonly status: string;
@@ -16,7 +16,7 @@ export interface JobStatus {
   readonly timestamp: string;
 }
 
-/** A stage of a job is done; `nextStage` is null after the last. */
+/** A stage of a job is completed. `nextStage` is null after the last stage. */
 export interface StageCompleted {
   readonly jobId: string;
   readonly stage: string;
@@ -24,7 +24,7 @@ export interface StageCompleted {
   readonly timestamp: string;
 }
 
-/** A job failed; `stage` is null where it was in none. */
+/** A job failed. `stage` is null if it failed outside of its stages. */
 export interface JobError {
   readonly jobId: string;
   readonly error: string;
@@ -32,19 +32,19 @@ export interface JobError {
   readonly timestamp: string;
 }
 
-/** Why something the client sent was refused, or why it is about to be closed. */
+/** Why an event of the client was refused or failed, or why the connection is closed. */
 export interface ErrorMessage {
   readonly message: string;
   readonly code: "FORBIDDEN" | "INTERNAL" | "INVALID_MESSAGE" | "RATE_LIMITED" | "TOO_LARGE" | "UNAUTHORIZED";
   readonly timestamp: string;
 }
 
-/** The server is there. */
+/** The answer to `ping`. */
 export interface Pong {
   readonly timestamp: string;
 }
 
-/** Which job. */
+/** A job. */
 export interface JobReference {
   readonly jobId: string;
 }
@@ -58,11 +58,11 @@ export interface NewToken {
 export type ServerFrame =
   /** To the new client. */
   | ({ readonly type: "connection_established" } & ConnectionEstablished)
-  /** To who joined the job; the last one also to a client that joins later. */
+  /** To the clients that joined the job; the last one also to a client that joins later. */
   | { readonly type: "job_status"; readonly data: JobStatus }
-  /** To who joined the job. */
+  /** To the clients that joined the job. */
   | { readonly type: "stage_completed"; readonly data: StageCompleted }
-  /** To who joined the job. */
+  /** To the clients that joined the job. */
   | { readonly type: "job_error"; readonly data: JobError }
   /** To the client concerned. */
   | ({ readonly type: "error" } & ErrorMessage)

@@ -10,49 +10,51 @@ export interface HostTypes {
   Sticker: unknown;
 }
 
-/** A channel is gone. */
+/** A channel was deleted. */
 export interface ChannelDelete {
   readonly channelId: string;
   readonly serverId: string;
 }
 
-/** A category is gone; its channels stay. */
+/** A category was deleted. Its channels remain. */
 export interface CategoryDelete {
   readonly categoryId: string;
 }
 
-/** A sticker is gone. */
+/** A sticker was deleted. */
 export interface StickerDelete {
   readonly stickerId: string;
 }
 
-/** A server that is gone, or that one is out of. */
+/** A server that was deleted, or that the user was removed from. */
 export interface ServerReference {
   readonly serverId: string;
 }
 
-/** Who joined or left which server. */
+/** A user who joined or left a server. */
 export interface ServerMember {
   readonly serverId: string;
   readonly userId: string;
 }
 
-/** Roles, members' roles or a channel's overrides changed: fetch anew what may be seen. */
+/**
+ * Roles, members' roles or a channel's overrides changed. Clients fetch again what they may see.
+ */
 export interface PermissionsUpdate {
   readonly serverId: string;
   readonly channelId?: string;
   readonly userId?: string;
 }
 
-/** A user's first connection anywhere began, or the last one ended and the grace passed. */
+/** A user came online, or the last connection ended and the grace period passed. */
 export interface PresenceUpdate {
   readonly userId: string;
   readonly status: "offline" | "online";
 }
 
 /**
- * Why something the client sent came to nothing. The code is missing for a message that could not
- * be created.
+ * Why an event of the client was refused or failed. There is no code if a message could not be
+ * created.
  */
 export interface ErrorMessage {
   readonly message: string;
@@ -80,8 +82,8 @@ export interface Failure {
 }
 
 /**
- * What a client sends with `message/create`. Only the types are checked: the service knows the
- * rules.
+ * What a client sends with `message/create`. Only the types are checked; the service checks the
+ * rest.
  */
 export interface MessageCreate {
   readonly channelId: string;
