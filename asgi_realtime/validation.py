@@ -54,8 +54,7 @@ def validator(annotation: Any) -> Validate:
         options["builtin_types"] = (bytes,)  # `bytes` are an attachment, never base64 text
     if _has_numbers_for_keys(kinds.type_info(annotation), set()):
         options["str_keys"] = True
-    convert = functools.partial(msgspec.convert, **options) if options else msgspec.convert
-    return functools.partial(_by_msgspec, convert, payload)
+    return _msgspec(functools.partial(msgspec.convert, **options) if options else msgspec.convert, payload)
 
 
 def decide(annotation: Any) -> str:
@@ -155,13 +154,16 @@ def _as_decoded(value: Json) -> Json:
     return value
 
 
-def _by_msgspec(convert: Callable[..., Any], payload: type, value: Json) -> Any:
-    try:
-        return convert((value,), payload).value
-    except msgspec.ValidationError as error:
-        raise InvalidMessage(msgspec_error(error, value)) from None
-    except RecursionError:
-        raise InvalidMessage("nested too deeply") from None
+def _msgspec(convert: Callable[..., Any], payload: type) -> Validate:
+    def by_msgspec(value: Json) -> Any:
+        try:
+            return convert((value,), payload).value
+        except msgspec.ValidationError as error:
+            raise InvalidMessage(msgspec_error(error, value)) from None
+        except RecursionError:
+            raise InvalidMessage("nested too deeply") from None
+
+    return by_msgspec
 
 
 def _pydantic(annotation: Any) -> Validate:
