@@ -207,19 +207,23 @@ class WebSocketClient:
 
     async def _read(self) -> None:
         """The loop: wait for what has to be waited for, and hand on one message after the other."""
-        turn = Turn()
+        turn, receive = Turn(), self._receive
+        assert receive is not None
+        timed = self._gateway.idle_timeout is not None  # else no clock is asked
         while self._end is None:
-            if self._connection is not None:
+            connection = self._connection
+            if connection is not None:
                 if self._frames is not None:
                     self._detach(self._frames)
                     return
-                await self._connection.inbox.ready()
+                if connection.inbox.full:  # seldom, and cheaper to see than to wait for nothing
+                    await connection.inbox.ready()
             elif self._has_token:
                 await self._enter()
                 continue
-            self._silent_since = self._clock()
-            assert self._receive is not None
-            event = await self._receive()
+            if timed:
+                self._silent_since = self._clock()
+            event = await receive()
             self._silent_since = None
             if event["type"] == "websocket.disconnect":
                 self._writer.gone = True
@@ -263,7 +267,8 @@ class WebSocketClient:
 
     async def _catch_up(self, frames: FrameTransport, inbox: Inbox) -> None:
         await inbox.ready()
-        self._silent_since = self._clock()
+        if self._gateway.idle_timeout is not None:
+            self._silent_since = self._clock()
         frames.resume()
 
     def received(self, text: str | bytes) -> None:
@@ -295,7 +300,7 @@ class WebSocketClient:
         elif self._gateway.admits(connection, kind, sent, None):
             self.push(self._gateway.pong_frame())
         if self._interrupt is None and self._frames is not None:  # detached: no loop looks after these
-            if self._gateway.idle_timeout is not None:
+            if self._silent_since is not None:  # there is an `idle_timeout`, and the client is being read
                 self._silent_since = self._clock()
             if full:
                 self._pause(self._frames, connection.inbox)
