@@ -299,24 +299,28 @@ class Gateway(Receiver):
     def _check_origin(self, handshake: Handshake) -> Handshake:
         """The handshake, without what the browser added by itself if the page is one that is not trusted."""
         # A Socket.IO transport may have been opened by a page that only another gateway lets in.
-        origin, host = handshake.origin, handshake.headers.get("host")
-        if not self.origins.allows(origin, host=host, scheme=handshake.scheme):
+        origin, origins = handshake.origin, self._origins
+        if origin is None:  # no browser's
+            return handshake
+        host = handshake.headers.get("host")
+        if not origins.allows(origin, host=host, scheme=handshake.scheme):
             raise Forbidden("origin not allowed", log_reason=FOREIGN_ORIGIN)
-        if not self.origins.admits_strangers or self.origins.trusts(origin, host=host, scheme=handshake.scheme):
+        if not origins.admits_strangers or origins.trusts(origin, host=host, scheme=handshake.scheme):
             return handshake
         return handshake.without_browser_credentials()
 
     def _make(self, handshake: Handshake, identity: Identity, transport: ClientTransport) -> Connection:
+        parts, limits = self.parts, self.limits
         return Connection(
             id=ConnectionId(secrets.token_urlsafe(15)),
             identity=identity,
-            gateway=self.name,
+            gateway=self._name,
             handshake=handshake,
-            dialect=self.dialect,
+            dialect=self._dialect,
             transport=transport,
-            hub=self.parts.hub,
-            inbox=Inbox(self.parts.tasks, self.limits),
-            held_bytes=self.limits.outbox_bytes,
+            hub=parts.hub,
+            inbox=Inbox(parts.tasks, limits),
+            held_bytes=limits.outbox_bytes,
         )
 
     async def _prepare(self, connection: Connection, transport: ClientTransport) -> None:
@@ -326,16 +330,18 @@ class Gateway(Receiver):
         counted = False
         try:
             await self._hooks["on_connect"](connection)
-            self._refuse_ended(connection)
+            if connection.ended is not None:
+                raise self._refusal_of_ended(connection, connection.ended)
             counted = True
-            first = await parts.presence.join(self.name, connection.identity.user_id, connection.id)
-            self._refuse_ended(connection)
+            first = await parts.presence.join(self._name, connection.identity.user_id, connection.id)
+            if connection.ended is not None:
+                raise self._refusal_of_ended(connection, connection.ended)
             answer = transport.accept(connection)
         except BaseException:
             connection.shut()
             parts.hub.remove(connection)
             if counted:
-                await parts.presence.leave(self.name, connection.identity.user_id, connection.id)
+                await parts.presence.leave(self._name, connection.identity.user_id, connection.id)
             raise
         self._watch_expiry(connection)
         connection.handshake = connection.handshake.without_credentials()
@@ -343,12 +349,11 @@ class Gateway(Receiver):
         if first:
             connection.inbox.submit(functools.partial(self._guard, "on_online", self._hooks["on_online"], connection))
 
-    def _refuse_ended(self, connection: Connection) -> None:
-        """Refuse a client that was ended while it was being prepared: with the code and reason of that."""
-        if connection.ended is not None:
-            if self.parts.revocations.is_revoked(connection.identity):
-                raise Unauthorized(log_reason="the token is revoked")
-            raise Refusal.ended(*connection.ended)
+    def _refusal_of_ended(self, connection: Connection, ended: tuple[int, str]) -> Refusal:
+        """What refuses a client that was ended while it was being prepared: the code and reason of that."""
+        if self.parts.revocations.is_revoked(connection.identity):
+            return Unauthorized(log_reason="the token is revoked")
+        return Refusal.ended(*ended)
 
     def closed(self, connection: Connection, reason: str) -> None:
         """A connection that was let in has ended, whoever ended it. Its memberships end in this call."""
