@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
@@ -150,6 +150,13 @@ def _has_numbers_for_keys(kind: Any, seen: set[int]) -> bool:
     return any(_has_numbers_for_keys(one, seen) for one in inside)
 
 
+def _is_lazy(schema: Any) -> bool:
+    """Whether pydantic would hand over a part unvalidated, as a generator that raises in the handler."""
+    if isinstance(schema, Mapping):
+        return schema.get("type") == "generator" or any(map(_is_lazy, schema.values()))
+    return isinstance(schema, list | tuple) and any(map(_is_lazy, schema))
+
+
 def _as_decoded(value: Json) -> Json:
     return value
 
@@ -169,7 +176,12 @@ def _msgspec(convert: Callable[..., Any], payload: type) -> Validate:
 def _pydantic(annotation: Any) -> Validate:
     from pydantic import ValidationError
 
-    validate = fail_fast(adapter(annotation)).validate_python
+    compiled = adapter(annotation)
+    if _is_lazy(compiled.core_schema):
+        raise TypeError(
+            f"{annotation!r}: pydantic validates an Iterable or a Generator while the handler reads it; write list[…]"
+        )
+    validate = fail_fast(compiled).validate_python
 
     def by_pydantic(value: Json) -> Any:
         try:
