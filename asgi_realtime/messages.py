@@ -7,6 +7,7 @@ is frozen, so it can be shared by any number of recipients.
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NewType, TypeAlias
@@ -49,6 +50,28 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         put_texts(self, "user_id")
+        claims, expires_at = self.claims, self.expires_at
+        if type(claims) is not dict and not isinstance(claims, Mapping):
+            raise TypeError(f"claims must be a mapping, not {type(claims).__qualname__}")
+        if expires_at is not None and not _is_time(expires_at):
+            remedy = "; write expires_at.timestamp()" if hasattr(expires_at, "timestamp") else ""
+            raise TypeError(
+                f"expires_at must be a number of seconds since the epoch, or None, not {_shown(expires_at)}{remedy}"
+            )
+
+
+def _is_time(value: object) -> bool:
+    """Whether a clock can be compared with it: not with NaN, or with an int that no float can hold."""
+    if type(value) is not float and (not isinstance(value, int | float) or isinstance(value, bool)):
+        return False
+    try:
+        return not math.isnan(value)
+    except OverflowError:
+        return False
+
+
+def _shown(value: object) -> str:
+    return str(value)[:20] if isinstance(value, int | float) else type(value).__qualname__
 
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
