@@ -62,6 +62,7 @@ def custom(value: Any) -> Any:
 
 
 Short = Annotated[str, Field(max_length=3)]
+StrictInt: Any = pydantic.conint(strict=True)
 ShortId = NewType("ShortId", Short)
 ShortAlias = typing_extensions.TypeAliasType("ShortAlias", Short)
 
@@ -232,7 +233,7 @@ BY_PYDANTIC: dict[str, tuple[Any, Any, Any]] = {
     "StringConstraints": (Annotated[str, pydantic.StringConstraints(max_length=3)], "abc", "abcd"),
     "constr": (pydantic.constr(max_length=3), "abc", "abcd"),
     "conint": (pydantic.conint(gt=3), 4, 3),
-    "strict conint in a list": (list[pydantic.conint(strict=True)], [4], ["4"]),
+    "strict conint in a list": (list[StrictInt], [4], ["4"]),
     "confloat": (pydantic.confloat(multiple_of=0.5) | None, 1.5, 1.7),
     "condecimal": (pydantic.condecimal(max_digits=3), "123", "1234"),
     "condate": (pydantic.condate(gt=datetime.date(2020, 1, 1)), "2021-01-01", "2019-01-01"),
