@@ -22,11 +22,11 @@ from asgi_realtime.catalogue import EventDeclaration, check_payloads, down
 from asgi_realtime.connection import Connection, Dialect, Transport
 from asgi_realtime.errors import ConfigurationError, Disconnect, Forbidden, Refusal, Unauthorized
 from asgi_realtime.gateways.expiry import Expiry
-from asgi_realtime.gateways.handlers import check_event
+from asgi_realtime.gateways.handlers import check_event, check_free
 from asgi_realtime.gateways.parts import Parts
 from asgi_realtime.gateways.receiver import Receiver, ends_this_task
 from asgi_realtime.gateways.replies import Complaint, Refused
-from asgi_realtime.gateways.reserved_names import check_names
+from asgi_realtime.gateways.reserved_names import check_attributes, check_names
 from asgi_realtime.host_calls import HostCall, check_super, check_waits, host_call
 from asgi_realtime.inbox import Inbox
 from asgi_realtime.limits import TOO_MANY_ATTEMPTS, Limits
@@ -105,10 +105,15 @@ class Gateway(Receiver):
     # What host code uses and overrides
 
     def on(self, event: str) -> Callable[[F], F]:
-        """Declare a handler without subclassing: `@gateway.on("message")`. See `on`."""
+        """Declare a handler without subclassing: `@gateway.on("message")`. See `on`.
+
+        Raises:
+            ConfigurationError: as `on`, and if the event has a handler that is not the package's own.
+        """
         check_event(event)
 
         def register(function: F) -> F:
+            check_free(event, self.functions, type(self).__name__)
             self.declare(event, function)
             return function
 
@@ -193,6 +198,7 @@ class Gateway(Receiver):
 
     def bind(self, parts: Parts, dialect: Dialect) -> None:
         """Mount this gateway. Handlers' signatures and the authenticator's settings are checked here."""
+        check_attributes(self)
         self._check_declarations(dialect)
         self._parts = parts
         self._dialect = dialect

@@ -15,11 +15,13 @@ from asgi_realtime.event_names import RESERVED
 from asgi_realtime.gateways.parameters import Parameter, injected, payload_type, read
 from asgi_realtime.host_calls import Adapt, host_call, is_plain, written
 from asgi_realtime.messages import Identity, Json
+from asgi_realtime.text import is_whole
 from asgi_realtime.validation import Validate
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _EVENTS = "__realtime_events__"
+_PACKAGE = f"{__name__.partition('.')[0]}."
 
 
 def on(event: str) -> Callable[[F], F]:
@@ -58,8 +60,22 @@ def check_event(event: str) -> None:
     """
     if not isinstance(event, str):
         raise ConfigurationError(f'on() takes the name of an event, as in @on("message"), not {event!r}')
+    if not is_whole(event):
+        raise ConfigurationError(f"@on({event!r}): half a surrogate pair; clients' names arrive without such halves")
     if event in RESERVED:
         raise ConfigurationError(f"@on({event!r}): the protocol owns this name; override on_connect or on_disconnect")
+
+
+def check_free(event: str, functions: Mapping[str, Callable[..., Any]], owner: str) -> None:
+    """Refuse a second handler of an event, unless the first is one of this package.
+
+    Raises:
+        ConfigurationError: naming the first.
+    """
+    known = functions.get(event)
+    if known is not None and not written(known).__module__.startswith(_PACKAGE):
+        name = getattr(written(known), "__qualname__", repr(known))
+        raise ConfigurationError(f"{owner}: {event!r} has a handler already, {name}; an event has one handler")
 
 
 def declared(owner: object) -> dict[str, Callable[..., Any]]:

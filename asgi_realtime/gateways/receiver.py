@@ -12,7 +12,7 @@ from asgi_realtime.broadcaster import Broadcaster
 from asgi_realtime.budgets import Budget
 from asgi_realtime.catalogue import encode
 from asgi_realtime.connection import Connection, Dialect
-from asgi_realtime.errors import Disconnect, InvalidMessage, RateLimited, Refusal
+from asgi_realtime.errors import ConfigurationError, Disconnect, InvalidMessage, RateLimited, Refusal
 from asgi_realtime.event_rates import EventRates
 from asgi_realtime.gateways.handlers import Begin, beginning, declared
 from asgi_realtime.gateways.replies import Complaint, Refused
@@ -47,6 +47,7 @@ class Receiver:
         self._rates: EventRates
         self._attempts: Budget
         self._handler_timeout: float
+        self._event_name_bytes: int
 
     @property
     def name(self) -> GatewayName:
@@ -85,16 +86,21 @@ class Receiver:
 
     def declare(self, event: str, function: Callable[..., Any]) -> None:
         """Make a function the handler of an event, from now on."""
-        self.functions[event] = function
+        functions = self.functions
         if self._injected is not None:
+            self.check_arrives(event)
             self._handlers[event] = beginning(event, function, self._injected, self._face)
+        functions[event] = function
 
     def prepare(self, limits: Limits, broadcaster: Broadcaster) -> None:
         """Get ready for events. The handlers' signatures are checked here.
 
         Raises:
-            ConfigurationError: for a parameter that nothing can be injected into.
+            ConfigurationError: for a parameter that nothing can be injected into, or an event that cannot arrive.
         """
+        self._event_name_bytes = limits.event_name_bytes
+        for event in self._functions:
+            self.check_arrives(event)
         self._rates = EventRates(limits)
         self._handler_timeout = limits.handler_timeout
         self._injected = broadcaster
@@ -102,6 +108,18 @@ class Receiver:
         self._handlers = {
             event: beginning(event, function, broadcaster, self._face) for event, function in self._functions.items()
         }
+
+    def check_arrives(self, event: str) -> None:
+        """Refuse a handler of an event that never reaches one.
+
+        Raises:
+            ConfigurationError: for a name that is longer than a client's may be.
+        """
+        if len(event.encode()) > self._event_name_bytes:
+            raise ConfigurationError(
+                f"{type(self).__name__}: the handler of {event[:40]!r}… would never be called, because the name is "
+                f"over MEW_EVENT_NAME_BYTES ({self._event_name_bytes}): shorten it"
+            )
 
     def _face(self, argument: Any) -> Any:
         """What a plain function gets: the face for threads, of a connection or of this gateway's broadcaster."""

@@ -153,6 +153,19 @@ class WebSocketGateway(Gateway):
         if answer is not None:
             connection.push(answer)
 
+    def check_arrives(self, event: str) -> None:
+        """Refuse also `ping`: its answer is `pong_frame`.
+
+        Raises:
+            ConfigurationError: for such an event.
+        """
+        super().check_arrives(event)
+        if event == "ping":
+            raise ConfigurationError(
+                f"{type(self).__name__}: the handler of 'ping' would never be called, because the gateway answers it; "
+                "override pong_frame, or give the event another name"
+            )
+
     # What a client reads. Called from the read loop: none of these may wait
 
     def accepted_frame(self, connection: Connection) -> Frame | None:
