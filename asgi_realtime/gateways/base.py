@@ -58,6 +58,11 @@ _HOOKS: Mapping[str, Sequence[str]] = {
 """What host code overrides, by an `async def` or a plain `def`, and what it is called with."""
 
 
+def returned_false(hook: str) -> TypeError:
+    """The error about a hook that returned False, which refuses a client in other libraries. It is not let in."""
+    return TypeError(f"{hook} returned False; to refuse a client, raise Forbidden() or another Refusal")
+
+
 class ClientTransport(Transport, Protocol):
     """The client's side of a connection that is about to open."""
 
@@ -130,7 +135,8 @@ class Gateway(Receiver):
         """An authenticated client is about to be let in. Join rooms, send first events, or raise to refuse.
 
         What is sent here arrives right after the answer to CONNECT. A client that is refused, by a
-        `Refusal`, a `Disconnect` or `connection.close`, gets the refusal alone.
+        `Refusal`, a `Disconnect` or `connection.close`, gets the refusal alone. Returning False is an
+        error, and the client is not let in.
         """
 
     async def on_disconnect(self, connection: Connection, reason: str) -> None:
@@ -335,7 +341,8 @@ class Gateway(Receiver):
         parts.hub.add(connection)
         counted = False
         try:
-            await self._hooks["on_connect"](connection)
+            if await self._hooks["on_connect"](connection) is False:
+                raise returned_false("on_connect")
             if connection.ended is not None:
                 raise self._refusal_of_ended(connection, connection.ended)
             counted = True

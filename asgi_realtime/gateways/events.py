@@ -15,6 +15,7 @@ from asgi_realtime.catalogue import down
 from asgi_realtime.connection import Connection
 from asgi_realtime.errors import Forbidden, Refusal
 from asgi_realtime.faces import Blocking, TypedBroadcaster, both_ways
+from asgi_realtime.gateways.base import returned_false
 from asgi_realtime.gateways.handlers import on
 from asgi_realtime.gateways.parts import Parts
 from asgi_realtime.gateways.receiver import Acknowledge
@@ -208,8 +209,8 @@ class EventsGateway(SocketIOGateway):
 
     async def on_connect(self, connection: Connection) -> None:
         """The host's hook `connected`."""
-        if self._connected is not None:
-            await self._connected(connection)
+        if self._connected is not None and await self._connected(connection) is False:
+            raise returned_false("connected")
 
     async def on_disconnect(self, connection: Connection, reason: str) -> None:
         """Who is gone has left every room; then the host's hook `disconnected`."""
