@@ -12,6 +12,7 @@ from msgspec import UNSET
 
 from asgi_realtime.budgets import Budget
 from asgi_realtime.close_codes import TOO_SLOW, check_close
+from asgi_realtime.field_types import is_number
 from asgi_realtime.ids import Id
 from asgi_realtime.inbox import Inbox
 from asgi_realtime.messages import (
@@ -225,10 +226,13 @@ class Connection:
 
         Raises:
             TimeoutError: if no answer came within `timeout` seconds.
+            TypeError: for a payload that cannot be encoded, a `timeout` that is no number, or a JSON WebSocket.
             ValueError: for an event name that is reserved.
             ConnectionError: if the connection ended first.
         """
         self._hub.check_thread()
+        if not is_number(timeout):
+            raise TypeError(f"call(): timeout must be a number of seconds, not {type(timeout).__name__}")
         return await self.transport.call(event, data, timeout)
 
     async def join(

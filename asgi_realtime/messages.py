@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NewType, TypeAlias
 
 import msgspec
 
+from asgi_realtime.field_types import is_number
 from asgi_realtime.ids import Id, put_texts
 from asgi_realtime.rfc6455.deflate import COMPRESSED_FROM, deflate
 from asgi_realtime.rfc6455.frames import encode
@@ -62,10 +63,8 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
 
 def _is_time(value: object) -> bool:
     """Whether a clock can be compared with it: not with NaN, or with an int that no float can hold."""
-    if type(value) is not float and (not isinstance(value, int | float) or isinstance(value, bool)):
-        return False
     try:
-        return not math.isnan(value)
+        return is_number(value) and not math.isnan(value)
     except OverflowError:
         return False
 

@@ -23,6 +23,7 @@ from asgi_realtime.errors import (
     TooLarge,
     Unauthorized,
 )
+from asgi_realtime.field_types import is_number
 from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.gateways.handlers import on
 from asgi_realtime.gateways.names import check_name
@@ -110,7 +111,7 @@ class WebSocketGateway(Gateway):
                 "join its room"
             )
         for name, value in (("auth_timeout", auth_timeout), ("idle_timeout", idle_timeout)):
-            if value is not None and not _is_positive(value):
+            if value is not None and not (is_number(value) and value > 0):
                 raise ConfigurationError(f"WebSocketGateway({path!r}): {name} must be a number greater than 0")
         super().__init__(path, authenticator=authenticator, limits=limits)
         self._query_token = query_token
@@ -207,7 +208,3 @@ class WebSocketGateway(Gateway):
     ) -> None:
         """Tell a client no, by `error`."""
         connection.push(self.error_frame(refusal, sent[0] if sent else None))
-
-
-def _is_positive(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
