@@ -7,7 +7,7 @@ import functools
 import logging
 import time
 
-from starlette.types import Receive, Send
+from starlette.types import Message, Receive, Send
 
 from asgi_realtime.budgets import Budget
 from asgi_realtime.engineio import packets
@@ -164,7 +164,10 @@ class WebSocket:
     async def _next(self) -> str | bytes | None:
         """The next packet; None when the client has gone."""
         assert self._receive is not None
-        event = await self._receive()
+        return self._packet(await self._receive())
+
+    def _packet(self, event: Message) -> str | bytes | None:
+        """What an ASGI event brings; None when the client has gone."""
         if event["type"] == "websocket.disconnect":
             self._writer.gone = True
             return None
@@ -172,8 +175,9 @@ class WebSocket:
         return bytes(event["bytes"]) if text is None else text
 
     async def _read(self) -> None:
-        session, turn = self._session, Turn()
-        while (packet := await self._next()) is not None:
+        session, turn, receive = self._session, Turn(), self._receive
+        assert receive is not None
+        while (packet := self._packet(await receive())) is not None:  # `_next` would be one more coroutine for each
             begun = time.monotonic()
             full = self._take(packet, begun)
             if session.state is not State.OPEN:
