@@ -19,6 +19,7 @@ from asgi_realtime.errors import BrokerUnavailable, Disconnect, RateLimited, Ref
 from asgi_realtime.gateways.parts import Parts
 from asgi_realtime.gateways.receiver import Acknowledge
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
+from asgi_realtime.limits import TOO_MANY_ATTEMPTS
 from asgi_realtime.messages import (
     ConnectionId,
     Handshake,
@@ -35,7 +36,7 @@ from asgi_realtime.socketio.client import Member
 from asgi_realtime.socketio.dialect import SocketIODialect
 from asgi_realtime.socketio.environ import wsgi_environ
 from asgi_realtime.socketio.exceptions import ConnectionRefusedError
-from asgi_realtime.socketio.handlers import NOT_HANDLED
+from asgi_realtime.socketio.handlers import NOT_HANDLED, UnfitValues
 
 if TYPE_CHECKING:
     from asgi_realtime.socketio.server import SocketIOServer
@@ -149,6 +150,8 @@ class ServerGateway(SocketIOGateway):
         level = logging.INFO if expected else logging.WARNING
         name = self.loggable(event)
         self._server.logger.log(level, "event %r from %s [%s]: %s", name, connection.id, self.name, refusal.message)
+        if isinstance(refusal, UnfitValues) and not connection.transport.attempted(self._attempts):
+            connection.end(1008, TOO_MANY_ATTEMPTS)
 
     def loggable(self, event: str) -> str:
         """The name of an event that has a handler; a name that the client made up may hold anything."""
