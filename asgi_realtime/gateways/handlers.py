@@ -44,7 +44,7 @@ def on(event: str) -> Callable[[F], F]:
 
     def mark(function: F) -> F:
         try:
-            setattr(function, _EVENTS, (*events_of(function), event))
+            setattr(function, _EVENTS, (*getattr(function, _EVENTS, ()), event))
         except AttributeError:
             raise ConfigurationError(f"@on({event!r}) marks a function, not a {type(function).__name__}") from None
         return function
@@ -89,11 +89,14 @@ def declared(owner: object) -> dict[str, Callable[..., Any]]:
 
 
 def events_of(member: object) -> tuple[str, ...]:
-    """The events that a function was marked for with `on`, also below `@staticmethod` and the like."""
+    """The events that a function was marked for with `on`, also below `@staticmethod` and the like.
+
+    A `partialmethod` with marks of its own has no others: those of its function are for the function.
+    """
     events: tuple[str, ...] = getattr(member, _EVENTS, ())
     if isinstance(member, staticmethod | classmethod):
         return (*events_of(member.__func__), *events)
-    return (*events_of(member.func), *events) if isinstance(member, functools.partialmethod) else events
+    return events_of(member.func) if isinstance(member, functools.partialmethod) and not events else events
 
 
 def payload_types(event: str, function: Callable[..., Any]) -> tuple[list[Any], Any]:
@@ -193,7 +196,7 @@ def _call(
         else:
             raise _missing()
     if rest is not None:
-        arguments.extend(map(rest, sent[taken:]))
+        arguments.extend(rest(list(sent[taken:])))
     return call(*arguments)
 
 

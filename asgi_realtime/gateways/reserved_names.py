@@ -101,7 +101,7 @@ def _check_once(kind: type) -> None:
     methods: dict[str, str] = {}
     for name, member in vars(kind).items():
         for event in events_of(member):
-            if event in methods:
+            if event in methods and vars(kind)[methods[event]] is not member:
                 raise ConfigurationError(
                     f"class {kind.__qualname__}: {methods[event]} and {name} both handle {event!r}; an event has one "
                     "handler"
