@@ -13,6 +13,7 @@ from msgspec import UNSET
 from asgi_realtime.broadcaster import Broadcaster
 from asgi_realtime.connection import Connection, Question
 from asgi_realtime.host_calls import is_coroutine_function
+from asgi_realtime.ids import Id
 from asgi_realtime.lent_thread import LentThread
 from asgi_realtime.loop_calls import LoopCalls
 from asgi_realtime.messages import ConnectionId, GatewayName, Handshake, Identity, Json, RoomName
@@ -99,9 +100,9 @@ class SyncConnection:
 
     def join(
         self,
-        room: str,
+        room: Id,
         *,
-        parent: str | None = None,
+        parent: Id | None = None,
         allowed: Question | None = None,
         latest: str | None = None,
         known: Question | None = None,
@@ -121,7 +122,7 @@ class SyncConnection:
 
         self._calls.run(join(), lent)
 
-    def leave(self, room: str) -> None:
+    def leave(self, room: Id) -> None:
         """See `Connection.leave`."""
         self._calls.run(self._connection.leave(room))
 

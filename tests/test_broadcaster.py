@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -31,6 +32,8 @@ from asgi_realtime.connection import Connection
 from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.messages import Command, GatewayName, UserId
 from asgi_realtime.socketio.dialect import SocketIODialect
+from asgi_realtime.sync_broadcaster import Sending, SyncBroadcaster
+from asgi_realtime.sync_connection import SyncConnection
 from tests.recording import RecordingTransport
 
 SECRET = "a secret for tests that is long enough"
@@ -299,3 +302,26 @@ async def test_order_of_what_one_coroutine_awaits() -> None:
         for name in "abc":
             mine = [json.loads(text[2:])[1] for text in client.written if f'"{name}"' in text]
             assert mine == list(range(20))
+
+
+def keywords(function: Callable[..., Any]) -> dict[str, str]:
+    """The parameters of a method with their types as written, those of `**options: Unpack[…]` one by one."""
+    found: dict[str, str] = {}
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            assert parameter.annotation == "Unpack[Sending]"
+            found |= {option: hint.__forward_arg__ for option, hint in Sending.__annotations__.items()}
+        else:
+            found[name] = parameter.annotation
+    return found
+
+
+@pytest.mark.parametrize("classes", [(Broadcaster, SyncBroadcaster), (Connection, SyncConnection)])
+def test_the_classes_for_threads_take_the_same_types(classes: tuple[type, type]) -> None:
+    waiting, plain = classes
+    compared = 0
+    for name, method in vars(plain).items():
+        if inspect.iscoroutinefunction(getattr(waiting, name, None)):
+            assert keywords(method) == keywords(getattr(waiting, name)), name
+            compared += 1
+    assert compared >= 5
