@@ -103,7 +103,7 @@ class TooLarge(Refusal):
     code = "TOO_LARGE"
 
 
-class ClientGone(ConnectionError):
+class NoAnswer(ConnectionError):
     """The client that was asked for an acknowledgement has gone before it answered."""
 
 

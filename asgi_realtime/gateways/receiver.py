@@ -12,7 +12,7 @@ from asgi_realtime.broadcaster import Broadcaster
 from asgi_realtime.budgets import Budget
 from asgi_realtime.catalogue import encode
 from asgi_realtime.connection import Connection, Dialect
-from asgi_realtime.errors import ClientGone, ConfigurationError, Disconnect, InvalidMessage, RateLimited, Refusal
+from asgi_realtime.errors import ConfigurationError, Disconnect, InvalidMessage, NoAnswer, RateLimited, Refusal
 from asgi_realtime.event_rates import EventRates
 from asgi_realtime.gateways.handlers import Begin, beginning, declared
 from asgi_realtime.gateways.replies import Complaint, Refused
@@ -251,7 +251,7 @@ class Receiver:
             connection.end(meant.code, meant.reason)
         elif ends_this_task(error):
             raise error
-        elif isinstance(error, ClientGone) and connection.closed:
+        elif isinstance(error, NoAnswer) and connection.closed:
             logger.info("%s: %s ended early: the client has gone", self.name, self.loggable(event))
         else:
             logger.error("%s: %s failed: %r", self.name, self.loggable(event), error, exc_info=_traceback(error))

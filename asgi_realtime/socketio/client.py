@@ -17,7 +17,7 @@ from asgi_realtime.budgets import Budget
 from asgi_realtime.close_codes import STAY_AWAY, TOO_SLOW
 from asgi_realtime.connection import Connection
 from asgi_realtime.engineio.session import Session, State
-from asgi_realtime.errors import ClientGone, RateLimited, Refusal
+from asgi_realtime.errors import NoAnswer, RateLimited, Refusal
 from asgi_realtime.gateways.receiver import Acknowledge
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.limits import TOO_MANY_ATTEMPTS, Limits
@@ -325,7 +325,7 @@ class Member:
         if self.connection is None:
             raise ConnectionError("the client is not connected (yet): ask it once on_connect has returned")
         if self.connection.closed:
-            raise ClientGone("the client is gone")
+            raise NoAnswer("the client is gone")
         asked = self._asked
         if asked is None:
             asked = self._asked = Asked()
@@ -417,6 +417,6 @@ class Member:
             self._asked.answered.clear()
             for answer in self._asked.waiting.values():
                 if not answer.done():
-                    answer.set_exception(ClientGone("the client is gone"))
+                    answer.set_exception(NoAnswer("the client is gone"))
         if self.connection is not None:
             self.gateway.closed(self.connection, reason)
