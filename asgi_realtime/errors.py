@@ -103,6 +103,10 @@ class TooLarge(Refusal):
     code = "TOO_LARGE"
 
 
+class NoAnswer(ConnectionError):
+    """The client that was asked for an acknowledgement has gone before it answered."""
+
+
 class Disconnect(RealtimeError):
     """End this connection. `code` is a WebSocket close code; a `reason` of over 123 bytes is cut at a character.
 

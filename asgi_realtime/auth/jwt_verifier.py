@@ -6,6 +6,7 @@ The client is told the same whatever is wrong with its token, and no part of a t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import jwt
 
@@ -17,6 +18,10 @@ from asgi_realtime.settings import Settings
 from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.ids import UserId
 from asgi_realtime.values.json import Json
+
+if TYPE_CHECKING:
+    from jwt.types import Options
+
 
 # What PyJWT (TypeError: some releases of it), and the JSON and base64 readers below it, raise on what is no token.
 _NOT_A_TOKEN = (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError)
@@ -32,6 +37,13 @@ class JWTVerifier:
     def __init__(self, settings: Settings) -> None:
         settings.require_jwt_key()
         self._settings = settings
+        self._longest = settings.limits.handshake_bytes
+        self._options: Options = {
+            "verify_aud": settings.jwt_audience is not None,
+            "verify_iss": settings.jwt_issuer is not None,
+            # Not asked for by PROTOCOLS.md: `iat` ahead of our clock, numbers as `sub` and `jti`.
+            **{"verify_iat": False, "verify_sub": False, "verify_jti": False},
+        }
         self._algorithms = settings.algorithms
         self._key: str | PublicKey = settings.jwt_secret or ""
         self._published: JWKS | None = None
@@ -55,39 +67,37 @@ class JWTVerifier:
             Unauthorized: for whatever reason. The kind of it is its `log_reason`.
         """
         try:
-            if len(token) > self._settings.limits.handshake_bytes:
+            if len(token) > self._longest:
                 raise jwt.DecodeError
-            key, algorithms = await self._key_of(token)
+            key, algorithms = (
+                (self._key, self._algorithms)
+                if self._published is None
+                else await self._published_key(self._published, token)
+            )
+            settings = self._settings
             claims = jwt.decode(
                 token,
                 key,
                 algorithms=algorithms,
-                audience=self._settings.jwt_audience,
-                issuer=self._settings.jwt_issuer,
-                leeway=self._settings.jwt_leeway,
-                options={
-                    "verify_aud": self._settings.jwt_audience is not None,
-                    "verify_iss": self._settings.jwt_issuer is not None,
-                    # Not asked for by PROTOCOLS.md: `iat` ahead of our clock, numbers as `sub` and `jti`.
-                    **{"verify_iat": False, "verify_sub": False, "verify_jti": False},
-                },
+                audience=settings.jwt_audience,
+                issuer=settings.jwt_issuer,
+                leeway=settings.jwt_leeway,
+                options=self._options,
             )
             return Identity(
-                user_id=_user_id(claims.get(self._settings.jwt_user_claim)),
+                user_id=_user_id(claims.get(settings.jwt_user_claim)),
                 claims=Claims(claims),
-                expires_at=float(claims["exp"]) + self._settings.jwt_leeway if "exp" in claims else None,
+                expires_at=float(claims["exp"]) + settings.jwt_leeway if "exp" in claims else None,
             )
         except _NOT_A_TOKEN as error:
             raise Unauthorized(log_reason=_reason(error)) from None
 
-    async def _key_of(self, token: str) -> tuple[str | PublicKey, Sequence[str]]:
-        if self._published is None:
-            return self._key, self._algorithms
+    async def _published_key(self, published: JWKS, token: str) -> tuple[str | PublicKey, Sequence[str]]:
         header = jwt.get_unverified_header(token)
         # Before anything is fetched: a token that could not be accepted anyway costs nobody a fetch.
         if header.get("alg") not in self._algorithms:
             raise jwt.InvalidAlgorithmError
-        found = await self._published.find(header.get("kid"))
+        found = await published.find(header.get("kid"))
         if found is None:
             raise jwt.InvalidKeyError
         return found.key, [name for name in found.algorithms if name in self._algorithms]

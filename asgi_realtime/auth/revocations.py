@@ -41,9 +41,10 @@ class Revocations:
         A token that does not say when it was issued (`iat`) counts as issued before every
         revocation of its user.
         """
-        jti = identity.claims.get("jti")
-        if jti is not None and self._tokens.get(str(jti)) is not None:
-            return True
+        if self._tokens:  # claims are decoded at each access: not for nothing
+            jti = identity.claims.get("jti")
+            if jti is not None and self._tokens.get(str(jti)) is not None:
+                return True
         issued_before = self._users.get(identity.user_id)
         if issued_before is None:
             return False
@@ -59,6 +60,9 @@ class _Aging(Generic[K]):
         self._capacity = capacity
         self._clock = clock
         self._pending_joins: dict[K, tuple[float, float]] = {}  # key: (expires, value), oldest first
+
+    def __bool__(self) -> bool:
+        return bool(self._pending_joins)
 
     def put(self, key: K, value: float) -> None:
         now = self._clock()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Iterable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 
 from msgspec import UNSET
 
@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from asgi_realtime.broadcasting.broadcaster import Broadcaster
 
 T = TypeVar("T")
+
+
+class Sending(TypedDict, total=False):
+    """The options of a broadcast: see `Broadcaster.broadcast_to_room`."""
+
+    gateway: str | None
+    except_: Id | Iterable[Id] | None
+    volatile: bool
+    key: Id | None
 
 
 class SyncBroadcaster:
@@ -36,45 +45,49 @@ class SyncBroadcaster:
         """The same, narrowed to one gateway."""
         return SyncBroadcaster(self._broadcaster.of(gateway), self._calls)
 
-    def broadcast_to_room(self, room: Id, event: str, data: Any = UNSET, **options: Any) -> Receipt:
+    def broadcast_to_room(self, room: Id, event: str, data: Any = UNSET, **options: Unpack[Sending]) -> Receipt:
         """See `Broadcaster.broadcast_to_room`."""
         return self.run(self._broadcaster.broadcast_to_room(room, event, data, **options))
 
-    def broadcast_to_user(self, user_id: Id, event: str, data: Any = UNSET, **options: Any) -> Receipt:
+    def broadcast_to_user(self, user_id: Id, event: str, data: Any = UNSET, **options: Unpack[Sending]) -> Receipt:
         """See `Broadcaster.broadcast_to_user`."""
         return self.run(self._broadcaster.broadcast_to_user(user_id, event, data, **options))
 
-    def broadcast_to_users(self, user_ids: Iterable[Id], event: str, data: Any = UNSET, **options: Any) -> Receipt:
+    def broadcast_to_users(
+        self, user_ids: Iterable[Id], event: str, data: Any = UNSET, **options: Unpack[Sending]
+    ) -> Receipt:
         """See `Broadcaster.broadcast_to_users`."""
         return self.run(self._broadcaster.broadcast_to_users(user_ids, event, data, **options))
 
-    def broadcast_to_all(self, event: str, data: Any = UNSET, **options: Any) -> Receipt:
+    def broadcast_to_all(self, event: str, data: Any = UNSET, **options: Unpack[Sending]) -> Receipt:
         """See `Broadcaster.broadcast_to_all`."""
         return self.run(self._broadcaster.broadcast_to_all(event, data, **options))
 
-    def add_user_to_room(self, user_id: Id, room: Id, **options: Any) -> None:
+    def add_user_to_room(self, user_id: Id, room: Id, *, parent: Id | None = None, gateway: str | None = None) -> None:
         """See `Broadcaster.add_user_to_room`."""
-        self.run(self._broadcaster.add_user_to_room(user_id, room, **options))
+        self.run(self._broadcaster.add_user_to_room(user_id, room, parent=parent, gateway=gateway))
 
-    def remove_user_from_room(self, user_id: Id, room: Id, **options: Any) -> None:
+    def remove_user_from_room(self, user_id: Id, room: Id, *, gateway: str | None = None) -> None:
         """See `Broadcaster.remove_user_from_room`."""
-        self.run(self._broadcaster.remove_user_from_room(user_id, room, **options))
+        self.run(self._broadcaster.remove_user_from_room(user_id, room, gateway=gateway))
 
-    def close_room(self, room: Id, **options: Any) -> None:
+    def close_room(self, room: Id, *, gateway: str | None = None) -> None:
         """See `Broadcaster.close_room`."""
-        self.run(self._broadcaster.close_room(room, **options))
+        self.run(self._broadcaster.close_room(room, gateway=gateway))
 
-    def refresh_rooms(self, user_id: Id, **options: Any) -> None:
+    def refresh_rooms(self, user_id: Id, *, gateway: str | None = None) -> None:
         """See `Broadcaster.refresh_rooms`."""
-        self.run(self._broadcaster.refresh_rooms(user_id, **options))
+        self.run(self._broadcaster.refresh_rooms(user_id, gateway=gateway))
 
-    def refresh_members(self, room: Id, **options: Any) -> None:
+    def refresh_members(self, room: Id, *, gateway: str | None = None) -> None:
         """See `Broadcaster.refresh_members`."""
-        self.run(self._broadcaster.refresh_members(room, **options))
+        self.run(self._broadcaster.refresh_members(room, gateway=gateway))
 
-    def disconnect_user(self, user_id: Id, **options: Any) -> None:
+    def disconnect_user(
+        self, user_id: Id, *, code: int = 1008, reason: str = "disconnected", gateway: str | None = None
+    ) -> None:
         """See `Broadcaster.disconnect_user`."""
-        self.run(self._broadcaster.disconnect_user(user_id, **options))
+        self.run(self._broadcaster.disconnect_user(user_id, code=code, reason=reason, gateway=gateway))
 
     def revoke_token(self, jti: Id) -> None:
         """See `Broadcaster.revoke_token`."""
@@ -84,13 +97,13 @@ class SyncBroadcaster:
         """See `Broadcaster.revoke_user`."""
         self.run(self._broadcaster.revoke_user(user_id))
 
-    def online_users(self, **options: Any) -> set[str]:
+    def online_users(self, *, gateway: str | None = None) -> set[str]:
         """See `Broadcaster.online_users`."""
-        return self.run(self._broadcaster.online_users(**options))
+        return self.run(self._broadcaster.online_users(gateway=gateway))
 
-    def is_online(self, user_id: Id, **options: Any) -> bool:
+    def is_online(self, user_id: Id, *, gateway: str | None = None) -> bool:
         """See `Broadcaster.is_online`."""
-        return self.run(self._broadcaster.is_online(user_id, **options))
+        return self.run(self._broadcaster.is_online(user_id, gateway=gateway))
 
     def position(self, room: Id, *, gateway: str | None = None) -> Position:
         """See `Broadcaster.position`."""

@@ -16,6 +16,7 @@ from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.runtime.budgets import Budget
 from asgi_realtime.runtime.inbox import Inbox
 from asgi_realtime.values.close_codes import TOO_SLOW, check_close
+from asgi_realtime.values.field_types import is_number
 from asgi_realtime.values.handshake import Handshake
 from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.ids import ConnectionId, GatewayName, Id, RoomName
@@ -189,10 +190,13 @@ class Connection:
 
         Raises:
             TimeoutError: if no answer came within `timeout` seconds.
+            TypeError: for a payload that cannot be encoded, a `timeout` that is no number, or a JSON WebSocket.
             ValueError: for an event name that is reserved.
             ConnectionError: if the connection ended first.
         """
         self._hub.check_thread()
+        if not is_number(timeout):
+            raise TypeError(f"call(): timeout must be a number of seconds, not {type(timeout).__name__}")
         return await self.transport.call(event, data, timeout)
 
     async def join(

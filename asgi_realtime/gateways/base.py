@@ -25,9 +25,9 @@ from asgi_realtime.gateways.context import GatewayContext
 from asgi_realtime.gateways.dispatcher import Dispatcher, ends_this_task
 from asgi_realtime.gateways.expiry import Expiry
 from asgi_realtime.gateways.replies import ErrorMessage, Failure
-from asgi_realtime.gateways.reserved_names import check_names
+from asgi_realtime.gateways.reserved_names import check_attributes, check_names
 from asgi_realtime.handlers.event_declarations import EventDeclaration, check_payloads, down
-from asgi_realtime.handlers.event_handlers import check_event
+from asgi_realtime.handlers.event_handlers import check_event, check_free
 from asgi_realtime.limits import TOO_MANY_ATTEMPTS, Limits
 from asgi_realtime.protocols.dialect import Dialect
 from asgi_realtime.protocols.frame import Frame
@@ -53,6 +53,11 @@ _HOOKS: Mapping[str, Sequence[str]] = {
     "rooms_of": ("identity",),
 }
 """What host code overrides, by an `async def` or a plain `def`, and what it is called with."""
+
+
+def returned_false(hook: str) -> TypeError:
+    """The error about a hook that returned False, which refuses a client in other libraries. It is not let in."""
+    return TypeError(f"{hook} returned False; to refuse a client, raise Forbidden() or another Refusal")
 
 
 class ClientTransport(Transport, Protocol):
@@ -102,10 +107,15 @@ class Gateway(Dispatcher):
     # What host code uses and overrides
 
     def on(self, event: str) -> Callable[[F], F]:
-        """Declare a handler without subclassing: `@gateway.on("message")`. See `on`."""
+        """Declare a handler without subclassing: `@gateway.on("message")`. See `on`.
+
+        Raises:
+            ConfigurationError: as `on`, and if the event has a handler that is not the package's own.
+        """
         check_event(event)
 
         def register(function: F) -> F:
+            check_free(event, self.functions, type(self).__name__)
             self.declare(event, function)
             return function
 
@@ -146,7 +156,8 @@ class Gateway(Dispatcher):
         """An authenticated client is about to be let in. Join rooms, send first events, or raise to refuse.
 
         What is sent here arrives right after the answer to CONNECT. A client that is refused, by a
-        `Refusal`, a `Disconnect` or `connection.close`, gets the refusal alone.
+        `Refusal`, a `Disconnect` or `connection.close`, gets the refusal alone. Returning False is an
+        error, and the client is not let in.
         """
 
     async def on_disconnect(self, connection: Connection, reason: str) -> None:
@@ -214,6 +225,7 @@ class Gateway(Dispatcher):
 
     def bind(self, context: GatewayContext, dialect: Dialect) -> None:
         """Mount this gateway. Handlers' signatures and the authenticator's settings are checked here."""
+        check_attributes(self)
         self._check_declarations(dialect)
         self._context = context
         self._dialect = dialect
@@ -321,24 +333,28 @@ class Gateway(Dispatcher):
     def _check_origin(self, handshake: Handshake) -> Handshake:
         """The handshake, without what the browser added by itself if the page is one that is not trusted."""
         # A Socket.IO transport may have been opened by a page that only another gateway lets in.
-        origin, host = handshake.origin, handshake.headers.get("host")
-        if not self.origins.allows(origin, host=host, scheme=handshake.scheme):
+        origin, origins = handshake.origin, self._origins
+        if origin is None:  # no browser's
+            return handshake
+        host = handshake.headers.get("host")
+        if not origins.allows(origin, host=host, scheme=handshake.scheme):
             raise Forbidden("origin not allowed", log_reason=FOREIGN_ORIGIN)
-        if not self.origins.admits_strangers or self.origins.trusts(origin, host=host, scheme=handshake.scheme):
+        if not origins.admits_strangers or origins.trusts(origin, host=host, scheme=handshake.scheme):
             return handshake
         return handshake.without_browser_credentials()
 
     def _make(self, handshake: Handshake, identity: Identity, transport: ClientTransport) -> Connection:
+        context, limits = self.context, self.limits
         return Connection(
             id=ConnectionId(secrets.token_urlsafe(15)),
             identity=identity,
-            gateway=self.name,
+            gateway=self._name,
             handshake=handshake,
-            dialect=self.dialect,
+            dialect=self._dialect,
             transport=transport,
-            hub=self.context.hub,
-            inbox=Inbox(self.context.tasks, self.limits),
-            held_bytes=self.limits.outbox_bytes,
+            hub=context.hub,
+            inbox=Inbox(context.tasks, limits),
+            held_bytes=limits.outbox_bytes,
         )
 
     async def _prepare(self, connection: Connection, transport: ClientTransport) -> None:
@@ -347,17 +363,20 @@ class Gateway(Dispatcher):
         context.hub.add(connection)
         counted = False
         try:
-            await self._hooks["on_connect"](connection)
-            self._refuse_ended(connection)
+            if await self._hooks["on_connect"](connection) is False:
+                raise returned_false("on_connect")
+            if connection.ended is not None:
+                raise self._refusal_of_ended(connection, connection.ended)
             counted = True
-            first = await context.presence.join(self.name, connection.identity.user_id, connection.id)
-            self._refuse_ended(connection)
+            first = await context.presence.join(self._name, connection.identity.user_id, connection.id)
+            if connection.ended is not None:
+                raise self._refusal_of_ended(connection, connection.ended)
             answer = transport.accept(connection)
         except BaseException:
             connection.shut()
             context.hub.remove(connection)
             if counted:
-                await context.presence.leave(self.name, connection.identity.user_id, connection.id)
+                await context.presence.leave(self._name, connection.identity.user_id, connection.id)
             raise
         self._watch_expiry(connection)
         connection.handshake = connection.handshake.without_credentials()
@@ -365,12 +384,11 @@ class Gateway(Dispatcher):
         if first:
             connection.inbox.submit(functools.partial(self._guard, "on_online", self._hooks["on_online"], connection))
 
-    def _refuse_ended(self, connection: Connection) -> None:
-        """Refuse a client that was ended while it was being prepared: with the code and reason of that."""
-        if connection.ended is not None:
-            if self.context.revocations.is_revoked(connection.identity):
-                raise Unauthorized(log_reason="the token is revoked")
-            raise Refusal.ended(*connection.ended)
+    def _refusal_of_ended(self, connection: Connection, ended: tuple[int, str]) -> Refusal:
+        """What refuses a client that was ended while it was being prepared: the code and reason of that."""
+        if self.context.revocations.is_revoked(connection.identity):
+            return Unauthorized(log_reason="the token is revoked")
+        return Refusal.ended(*ended)
 
     def closed(self, connection: Connection, reason: str) -> None:
         """A connection that was let in has ended, whoever ended it. Its memberships end in this call."""

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from asgi_realtime.broadcasting.broadcaster import Broadcaster
 from asgi_realtime.connection.connection import Connection
-from asgi_realtime.errors import Disconnect, InvalidMessage, RateLimited, Refusal
+from asgi_realtime.errors import ConfigurationError, Disconnect, InvalidMessage, NoAnswer, RateLimited, Refusal
 from asgi_realtime.gateways.replies import ErrorMessage, Failure
 from asgi_realtime.handlers.event_handlers import BoundHandler, beginning, declared
 from asgi_realtime.handlers.event_rates import EventRates
@@ -49,6 +49,7 @@ class Dispatcher:
         self._rates: EventRates
         self._attempts: Budget
         self._handler_timeout: float
+        self._event_name_bytes: int
 
     @property
     def name(self) -> GatewayName:
@@ -87,16 +88,21 @@ class Dispatcher:
 
     def declare(self, event: str, function: Callable[..., Any]) -> None:
         """Make a function the handler of an event, from now on."""
-        self.functions[event] = function
+        functions = self.functions
         if self._injected is not None:
+            self.check_arrives(event)
             self._handlers[event] = beginning(event, function, self._injected, self._face)
+        functions[event] = function
 
     def prepare(self, limits: Limits, broadcaster: Broadcaster) -> None:
         """Get ready for events. The handlers' signatures are checked here.
 
         Raises:
-            ConfigurationError: for a parameter that nothing can be injected into.
+            ConfigurationError: for a parameter that nothing can be injected into, or an event that cannot arrive.
         """
+        self._event_name_bytes = limits.event_name_bytes
+        for event in self._functions:
+            self.check_arrives(event)
         self._rates = EventRates(limits)
         self._handler_timeout = limits.handler_timeout
         self._injected = broadcaster
@@ -104,6 +110,18 @@ class Dispatcher:
         self._handlers = {
             event: beginning(event, function, broadcaster, self._face) for event, function in self._functions.items()
         }
+
+    def check_arrives(self, event: str) -> None:
+        """Refuse a handler of an event that never reaches one.
+
+        Raises:
+            ConfigurationError: for a name that is longer than a client's may be.
+        """
+        if len(event.encode()) > self._event_name_bytes:
+            raise ConfigurationError(
+                f"{type(self).__name__}: the handler of {event[:40]!r}… would never be called, because the name is "
+                f"over MEW_EVENT_NAME_BYTES ({self._event_name_bytes}): shorten it"
+            )
 
     def _face(self, argument: Any) -> Any:
         """What a plain function gets: the face for threads, of a connection or of this gateway's broadcaster."""
@@ -235,6 +253,8 @@ class Dispatcher:
             connection.end(meant.code, meant.reason)
         elif ends_this_task(error):
             raise error
+        elif isinstance(error, NoAnswer) and connection.closed:
+            logger.info("%s: %s ended early: the client has gone", self.name, self.loggable(event))
         else:
             logger.error("%s: %s failed: %r", self.name, self.loggable(event), error, exc_info=_traceback(error))
             self.send_refusal(connection, event, sent, Refusal("internal error", code="INTERNAL"), acknowledge)

@@ -36,6 +36,7 @@ def check_names(gateway: type) -> None:
     hosts = [kind for kind in gateway.__mro__ if _is_of_a_host(kind)]
     for kind in hosts:
         _check_hooks(kind, gateway)
+        _check_once(kind)
     wrong = [name for kind in hosts for name in _collisions(kind, gateway)]
     if not wrong:
         return
@@ -45,6 +46,20 @@ def check_names(gateway: type) -> None:
         "method or attribute (the name of an event is free: @on(...)). "
         f"Reserved are: {', '.join(reserved_names(gateway))}"
     )
+
+
+def check_attributes(gateway: object) -> None:
+    """Refuse a gateway with an attribute of its own in the place of a method that the gateway needs.
+
+    Raises:
+        ConfigurationError: naming the class and the attribute.
+    """
+    kind = type(gateway)
+    for name in vars(gateway):
+        if name not in OVERRIDABLE and any(_is_own(other) and name in vars(other) for other in kind.__mro__):
+            raise ConfigurationError(
+                f"{kind.__qualname__}: the attribute {name!r} would replace a part of the gateway; choose another name"
+            )
 
 
 def reserved_names(gateway: type) -> list[str]:
@@ -79,6 +94,19 @@ def _check_hooks(kind: type, gateway: type) -> None:
                 f"class {gateway.__qualname__}: {name} would never be called. The hooks are {', '.join(HOOKS)}; "
                 f'the handler of an event is marked with @on("{event}")'
             )
+
+
+def _check_once(kind: type) -> None:
+    """Refuse a class with two handlers of one event: one of them would never be called."""
+    methods: dict[str, str] = {}
+    for name, member in vars(kind).items():
+        for event in events_of(member):
+            if event in methods and vars(kind)[methods[event]] is not member:
+                raise ConfigurationError(
+                    f"class {kind.__qualname__}: {methods[event]} and {name} both handle {event!r}; an event has one "
+                    "handler"
+                )
+            methods[event] = name
 
 
 def _is_own(kind: type) -> bool:

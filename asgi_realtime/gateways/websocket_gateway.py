@@ -33,6 +33,7 @@ from asgi_realtime.handlers.event_handlers import on
 from asgi_realtime.limits import Limits
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.protocols.json_dialect import JSONDialect
+from asgi_realtime.values.field_types import is_number
 from asgi_realtime.values.handshake import Handshake
 from asgi_realtime.values.json import Json
 
@@ -113,7 +114,7 @@ class WebSocketGateway(Gateway):
                 "join its room"
             )
         for name, value in (("auth_timeout", auth_timeout), ("idle_timeout", idle_timeout)):
-            if value is not None and not _is_positive(value):
+            if value is not None and not (is_number(value) and value > 0):
                 raise ConfigurationError(f"WebSocketGateway({path!r}): {name} must be a number greater than 0")
         super().__init__(path, authenticator=authenticator, limits=limits)
         self._query_token = query_token
@@ -156,6 +157,19 @@ class WebSocketGateway(Gateway):
         if answer is not None:
             connection.push(answer)
 
+    def check_arrives(self, event: str) -> None:
+        """Refuse also `ping`: its answer is `pong_frame`.
+
+        Raises:
+            ConfigurationError: for such an event.
+        """
+        super().check_arrives(event)
+        if event == "ping":
+            raise ConfigurationError(
+                f"{type(self).__name__}: the handler of 'ping' would never be called, because the gateway answers it; "
+                "override pong_frame, or give the event another name"
+            )
+
     # What a client reads. Called from the read loop: none of these may wait
 
     def accepted_frame(self, connection: Connection) -> Frame | None:
@@ -197,7 +211,3 @@ class WebSocketGateway(Gateway):
     ) -> None:
         """Tell a client no, by `error`."""
         connection.push(self.error_frame(refusal, sent[0] if sent else None))
-
-
-def _is_positive(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0

@@ -17,10 +17,12 @@ from asgi_realtime.runtime.host_calls import Adapt, host_call, is_plain, written
 from asgi_realtime.values.event_names import RESERVED
 from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.json import Json
+from asgi_realtime.values.text import is_whole
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _EVENTS = "__realtime_events__"
+_PACKAGE = f"{__name__.partition('.')[0]}."
 
 
 def on(event: str) -> Callable[[F], F]:
@@ -43,7 +45,7 @@ def on(event: str) -> Callable[[F], F]:
 
     def mark(function: F) -> F:
         try:
-            setattr(function, _EVENTS, (*events_of(function), event))
+            setattr(function, _EVENTS, (*getattr(function, _EVENTS, ()), event))
         except AttributeError:
             raise ConfigurationError(f"@on({event!r}) marks a function, not a {type(function).__name__}") from None
         return function
@@ -59,8 +61,22 @@ def check_event(event: str) -> None:
     """
     if not isinstance(event, str):
         raise ConfigurationError(f'on() takes the name of an event, as in @on("message"), not {event!r}')
+    if not is_whole(event):
+        raise ConfigurationError(f"@on({event!r}): half a surrogate pair; clients' names arrive without such halves")
     if event in RESERVED:
         raise ConfigurationError(f"@on({event!r}): the protocol owns this name; override on_connect or on_disconnect")
+
+
+def check_free(event: str, functions: Mapping[str, Callable[..., Any]], owner: str) -> None:
+    """Refuse a second handler of an event, unless the first is one of this package.
+
+    Raises:
+        ConfigurationError: naming the first.
+    """
+    known = functions.get(event)
+    if known is not None and not written(known).__module__.startswith(_PACKAGE):
+        name = getattr(written(known), "__qualname__", repr(known))
+        raise ConfigurationError(f"{owner}: {event!r} has a handler already, {name}; an event has one handler")
 
 
 def declared(owner: object) -> dict[str, Callable[..., Any]]:
@@ -74,11 +90,14 @@ def declared(owner: object) -> dict[str, Callable[..., Any]]:
 
 
 def events_of(member: object) -> tuple[str, ...]:
-    """The events that a function was marked for with `on`, also below `@staticmethod` and the like."""
+    """The events that a function was marked for with `on`, also below `@staticmethod` and the like.
+
+    A `partialmethod` with marks of its own has no others: those of its function are for the function.
+    """
     events: tuple[str, ...] = getattr(member, _EVENTS, ())
     if isinstance(member, staticmethod | classmethod):
         return (*events_of(member.__func__), *events)
-    return (*events_of(member.func), *events) if isinstance(member, functools.partialmethod) else events
+    return events_of(member.func) if isinstance(member, functools.partialmethod) and not events else events
 
 
 def payload_types(event: str, function: Callable[..., Any]) -> tuple[list[Any], Any]:
@@ -180,7 +199,7 @@ def _call(
         else:
             raise _missing()
     if rest is not None:
-        arguments.extend(map(rest, sent[taken:]))
+        arguments.extend(rest(list(sent[taken:])))
     return call(*arguments)
 
 

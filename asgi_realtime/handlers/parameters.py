@@ -50,7 +50,7 @@ class Parameter(NamedTuple):
     injected: type | None
     """`Connection`, `Broadcaster`, `Identity` or a subclass of it; None: the event's next argument."""
     validate: Validate | None
-    """What makes the parameter's value of that argument."""
+    """What makes the parameter's value of that argument; of `*rest`, the values of a list of all that are left."""
     default: Callable[[], Any] | None
     """Makes the default. None: the argument is required."""
 
@@ -112,10 +112,10 @@ def _read(parameter: inspect.Parameter, annotation: Any, plain: bool) -> Paramet
         raise TypeError(f"without an annotation the client would fill it: annotate it, as `{_HABITS[parameter.name]}`")
     annotation = payload_type(parameter, annotation)
     fields = [metadata for metadata in metadata_of(annotation) if is_field(metadata)]
-    validate = validator(annotation)
     if parameter.kind is parameter.VAR_POSITIONAL:
-        return Parameter(None, validate, None)
-    return Parameter(None, validate, _default(parameter, annotation, fields))
+        # All in one go: there may be hundreds of thousands.
+        return Parameter(None, validator(annotation if annotation is Any else list[annotation]), None)
+    return Parameter(None, validator(annotation), _default(parameter, annotation, fields))
 
 
 def _bare(annotation: Any) -> Any:

@@ -17,7 +17,7 @@ from asgi_realtime.runtime.lent_thread import LentThread
 from asgi_realtime.runtime.loop_bridge import LoopBridge
 from asgi_realtime.values.handshake import Handshake
 from asgi_realtime.values.identity import Identity
-from asgi_realtime.values.ids import ConnectionId, GatewayName, RoomName
+from asgi_realtime.values.ids import ConnectionId, GatewayName, Id, RoomName
 from asgi_realtime.values.json import Json
 
 
@@ -102,9 +102,9 @@ class SyncConnection:
 
     def join(
         self,
-        room: str,
+        room: Id,
         *,
-        parent: str | None = None,
+        parent: Id | None = None,
         allowed: Question | None = None,
         latest: str | None = None,
         known: Question | None = None,
@@ -124,7 +124,7 @@ class SyncConnection:
 
         self._calls.run(join(), lent)
 
-    def leave(self, room: str) -> None:
+    def leave(self, room: Id) -> None:
         """See `Connection.leave`."""
         self._calls.run(self._connection.leave(room))
 

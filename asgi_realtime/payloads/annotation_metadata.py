@@ -76,8 +76,8 @@ def demands(metadata: object, where: str) -> Iterator[Found]:
     marker = fastapi_marker(metadata)
     if marker is not None:
         raise TypeError(instead_of(marker, where))
-    if isinstance(metadata, str) or (kind.__module__, kind.__name__) in _COMMENTS:
-        return
+    if metadata is None or isinstance(metadata, str) or (kind.__module__, kind.__name__) in _COMMENTS:
+        return  # None: `conint()` and its like leave it in the places of constraints that were not given
     if isinstance(metadata, msgspec.Meta):
         yield Found(MSGSPEC, f"msgspec.{name}")
     elif hasattr(metadata, "__get_pydantic_core_schema__") or is_from(kind, *PYDANTIC_PACKAGES):

@@ -74,7 +74,7 @@ def _parts(annotation: Any, where: str, seen: _Seen) -> Iterator[Found]:
         return
     if origin is typing.Literal:
         return
-    if origin in (collections.abc.Callable, type) or annotation is collections.abc.Callable:
+    if origin in (collections.abc.Callable, type) or annotation in (collections.abc.Callable, type):
         raise TypeError(f"no JSON value is a function or a class: {annotation!r}{where} cannot be filled")
     if origin is not None:
         yield from _parts(origin, where, seen)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
@@ -54,8 +54,7 @@ def validator(annotation: Any) -> Validate:
         options["builtin_types"] = (bytes,)  # `bytes` are an attachment, never base64 text
     if _has_numbers_for_keys(kinds.type_info(annotation), set()):
         options["str_keys"] = True
-    convert = functools.partial(msgspec.convert, **options) if options else msgspec.convert
-    return functools.partial(_by_msgspec, convert, payload)
+    return _msgspec(functools.partial(msgspec.convert, **options) if options else msgspec.convert, payload)
 
 
 def decide(annotation: Any) -> str:
@@ -151,23 +150,38 @@ def _has_numbers_for_keys(kind: Any, seen: set[int]) -> bool:
     return any(_has_numbers_for_keys(one, seen) for one in inside)
 
 
+def _is_lazy(schema: Any) -> bool:
+    """Whether pydantic would hand over a part unvalidated, as a generator that raises in the handler."""
+    if isinstance(schema, Mapping):
+        return schema.get("type") == "generator" or any(map(_is_lazy, schema.values()))
+    return isinstance(schema, list | tuple) and any(map(_is_lazy, schema))
+
+
 def _as_decoded(value: Json) -> Json:
     return value
 
 
-def _by_msgspec(convert: Callable[..., Any], payload: type, value: Json) -> Any:
-    try:
-        return convert((value,), payload).value
-    except msgspec.ValidationError as error:
-        raise InvalidMessage(msgspec_error(error, value)) from None
-    except RecursionError:
-        raise InvalidMessage("nested too deeply") from None
+def _msgspec(convert: Callable[..., Any], payload: type) -> Validate:
+    def by_msgspec(value: Json) -> Any:
+        try:
+            return convert((value,), payload).value
+        except msgspec.ValidationError as error:
+            raise InvalidMessage(msgspec_error(error, value)) from None
+        except RecursionError:
+            raise InvalidMessage("nested too deeply") from None
+
+    return by_msgspec
 
 
 def _pydantic(annotation: Any) -> Validate:
     from pydantic import ValidationError
 
-    validate = fail_fast(adapter(annotation)).validate_python
+    compiled = adapter(annotation)
+    if _is_lazy(compiled.core_schema):
+        raise TypeError(
+            f"{annotation!r}: pydantic validates an Iterable or a Generator while the handler reads it; write list[…]"
+        )
+    validate = fail_fast(compiled).validate_python
 
     def by_pydantic(value: Json) -> Any:
         try:

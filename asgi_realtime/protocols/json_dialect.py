@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -14,10 +13,12 @@ from asgi_realtime.limits import Limits
 from asgi_realtime.payloads.encoding import encode, encode_json
 from asgi_realtime.payloads.plain_values import to_builtins
 from asgi_realtime.protocols.frame import Frame
-from asgi_realtime.protocols.json_text import JSONReader, MalformedJSON
+from asgi_realtime.protocols.json_text import NOT_JSON, SHORT, JSONReader, MalformedJSON
 from asgi_realtime.values.event_names import event_text
 from asgi_realtime.values.json import Json
 from asgi_realtime.values.publications import Position
+
+_NO_FRAME = "not a JSON frame with a type"
 
 
 class _Envelope(msgspec.Struct):
@@ -30,7 +31,7 @@ class JSONDialect:
 
     binary = False
     _reader = JSONReader(_Envelope)
-    _open: Callable[[Any], tuple[Json, Json]] = operator.attrgetter("type", "data")
+    _is_flat = False
 
     def event_name(self, event: str) -> str:
         """The name of an event that is about to be sent. No name is reserved. See `Dialect.event_name`."""
@@ -83,21 +84,31 @@ class JSONDialect:
         Raises:
             ProtocolError: if it is no such frame; the text is fit for the client's eyes.
         """
+        reader = self._reader
         try:
-            kind, data = self._open(self._reader.read(text, limits))
+            frame = reader.decode(text) if len(text) <= SHORT else reader.read(text, limits)
+        except NOT_JSON:
+            frame = self._read_again(text, limits)
         except MalformedJSON:
-            raise ProtocolError("not a JSON frame with a type") from None
+            raise ProtocolError(_NO_FRAME) from None
+        if self._is_flat:
+            kind, data = frame.pop("type", None), frame
+        else:
+            kind, data = frame.type, frame.data
         # Code points: a name of other letters is longer in bytes, by a factor that is no danger.
         if type(kind) is not str or len(kind) > limits.event_name_bytes:
-            raise ProtocolError("not a JSON frame with a type")
+            raise ProtocolError(_NO_FRAME)
         return kind, data
+
+    def _read_again(self, text: str, limits: Limits) -> Any:
+        try:
+            return self._reader.read(text, limits)
+        except MalformedJSON:
+            raise ProtocolError(_NO_FRAME) from None
 
 
 class FlatJSONDialect(JSONDialect):
     """As `JSONDialect`, but a client's fields stand beside the type: `{"type": "join_job", "jobId": "7"}`."""
 
     _reader = JSONReader(dict[str, Any])
-
-    @staticmethod
-    def _open(frame: Any) -> tuple[Json, Json]:
-        return frame.pop("type", None), frame
+    _is_flat = True

@@ -22,8 +22,8 @@ from asgi_realtime.limits import Limits
 MAX_NESTING: Final = 64
 """Deepest payload accepted, in lists and objects, so that code which recurses over one cannot fail."""
 
-_SHORT: Final = 2 * MAX_NESTING
-"""Characters that cannot be nested too deeply."""
+SHORT: Final = 2 * MAX_NESTING
+"""Characters that cannot be nested too deeply: for so few `JSONReader.decode` is enough."""
 _LARGE: Final = 4096
 """Characters from which floats are read by msgspec: it is much faster for most of them, and much slower for some."""
 _HARD_EXPONENTS: Final = 1_000
@@ -98,6 +98,10 @@ def _marks(data: bytes) -> bytes:
     return b"".join(data.replace(b'""', b"").split(b'"')[::2])
 
 
+NOT_JSON: Final = (msgspec.DecodeError, ValueError, RecursionError)
+"""What `JSONReader.decode` raises."""
+
+
 class JSONReader:
     """Decodes the JSON texts of clients.
 
@@ -105,11 +109,14 @@ class JSONReader:
         kind: the type that `msgspec` decodes to.
     """
 
-    __slots__ = ("_decode", "_decode_hard")
+    __slots__ = ("_decode_large", "decode")
 
     def __init__(self, kind: Any = Any) -> None:
-        self._decode = msgspec.json.Decoder(kind).decode
-        self._decode_hard = msgspec.json.Decoder(kind, float_hook=_finite).decode
+        self.decode: Callable[[str], Any] = msgspec.json.Decoder(kind, float_hook=_finite).decode
+        """Decodes a text of up to `SHORT` characters, or raises one of `NOT_JSON`: then `read` has the last word.
+
+        Most messages are as short. For them a caller saves a call of Python for each."""
+        self._decode_large = msgspec.json.Decoder(kind).decode
 
     def read(self, text: str, limits: Limits) -> Any:
         """Decode a text.
@@ -121,24 +128,24 @@ class JSONReader:
         size = len(text)
         if size > _LARGE:
             return self._read_large(text, limits)
-        if size > _SHORT and text.count("[") + text.count("{") > MAX_NESTING:
+        if size > SHORT and text.count("[") + text.count("{") > MAX_NESTING:
             _check(Structure(text), limits)
         try:
-            return self._decode_hard(text)
-        except (msgspec.DecodeError, ValueError, RecursionError):
-            return self._read_repaired(text, limits, self._decode_hard)
+            return self.decode(text)
+        except NOT_JSON:
+            return self._read_repaired(text, limits, self.decode)
 
     def _read_large(self, text: str, limits: Limits) -> Any:
         structure = Structure(text)
         _check(structure, limits)
-        decode = self._decode_hard if structure.exponents > _HARD_EXPONENTS else self._decode
+        decode = self.decode if structure.exponents > _HARD_EXPONENTS else self._decode_large
         # Each of the collector's passes would look at what has been decoded so far: for nothing.
         wait = len(text) > _COLLECTED and gc.isenabled()
         if wait:
             gc.disable()
         try:
             return decode(text)
-        except (msgspec.DecodeError, ValueError, RecursionError):
+        except NOT_JSON:
             return self._read_repaired(text, limits, decode)
         finally:
             if wait:
@@ -151,7 +158,7 @@ class JSONReader:
         if repaired != text:
             try:
                 return decode(repaired)
-            except (msgspec.DecodeError, ValueError, RecursionError):
+            except NOT_JSON:
                 pass
         raise MalformedJSON("a payload that is not JSON") from None
 

@@ -43,7 +43,12 @@ _USUAL_QUERY = {text: text for text in ("EIO", "4", "transport", "websocket", "p
 def query_parameters(scope: Scope) -> dict[str, str]:
     """The query of an ASGI scope; of a repeated name the last wins."""
     usual = _USUAL_QUERY.get
-    pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    query: bytes = scope["query_string"]
+    text = query.decode("latin-1")
+    if b"%" in query or b"+" in query:
+        pairs = parse_qsl(text, keep_blank_values=True)
+    else:  # nothing is escaped: the usual case, and a fraction of the work
+        pairs = [(name, value) for name, _, value in [part.partition("=") for part in text.split("&") if part]]
     return {usual(name, name): usual(value, value) for name, value in pairs}
 
 

@@ -84,6 +84,10 @@ class Handlers:
         return NOT_HANDLED
 
 
+class UnfitValues(InvalidMessage):
+    """A client sent a number of values that the handler does not take."""
+
+
 async def _call(function: EventFunction, event: str, *args: Json) -> Any:
     try:
         result = function(*fitting(function, event, args))
@@ -96,7 +100,7 @@ async def _call(function: EventFunction, event: str, *args: Json) -> Any:
 def refuse_unfit(function: EventFunction, event: str, args: tuple[Json, ...]) -> None:
     """After a `TypeError` of a handler: raise `InvalidMessage` if the client sent a wrong number of values.
 
-    That is one line in the log. A failure of the handler is a traceback.
+    Then this raises `UnfitValues`: one line in the log. A failure of the handler is a traceback.
     """
     if event in LIFECYCLE_EVENTS:
         return
@@ -107,7 +111,7 @@ def refuse_unfit(function: EventFunction, event: str, args: tuple[Json, ...]) ->
     try:
         signature.bind(*args)
     except TypeError as error:
-        raise InvalidMessage(f"the handler does not take these values: {error}") from None
+        raise UnfitValues(f"the handler does not take these values: {error}") from None
 
 
 def fitting(function: EventFunction, event: str, args: tuple[Json, ...]) -> tuple[Json, ...]:

@@ -15,10 +15,11 @@ from asgi_realtime.errors import Disconnect, RateLimited, Refusal
 from asgi_realtime.gateways.context import GatewayContext
 from asgi_realtime.gateways.dispatcher import Acknowledge
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
+from asgi_realtime.limits import TOO_MANY_ATTEMPTS
 from asgi_realtime.protocols.dialect import Dialect
 from asgi_realtime.socketio.client_state import ClientState
 from asgi_realtime.socketio.exceptions import ConnectionRefusedError
-from asgi_realtime.socketio.handlers import NOT_HANDLED
+from asgi_realtime.socketio.handlers import NOT_HANDLED, UnfitValues
 from asgi_realtime.socketio.participants import Participants
 from asgi_realtime.socketio.reasons import Reason
 from asgi_realtime.socketio.server_state import ServerState
@@ -114,6 +115,8 @@ class NamespaceGateway(SocketIOGateway):
         level = logging.INFO if expected else logging.WARNING
         name = self.loggable(event)
         self._state.logger.log(level, "event %r from %s [%s]: %s", name, connection.id, self.name, refusal.message)
+        if isinstance(refusal, UnfitValues) and not connection.transport.attempted(self._attempts):
+            connection.end(1008, TOO_MANY_ATTEMPTS)
 
     def loggable(self, event: str) -> str:
         """The name of an event that has a handler. The client chooses any other name, which is not logged."""

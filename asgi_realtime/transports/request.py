@@ -20,7 +20,8 @@ class Request:
         redact_query(scope)
         self._path: str = scope["path"]
         self._headers = request_headers(scope)
-        self.doubled = doubled_header(scope)
+        # Where no name is repeated, none of those is.
+        self.doubled = None if len(self._headers) == len(scope["headers"]) else doubled_header(scope)
         """A header that must be there once and is not: the request is to be refused."""
         self.method: str = scope.get("method", "GET")
         self.origin = self._headers.get("origin")

@@ -311,10 +311,11 @@ class WebSocketProtocol(asyncio.Protocol):
                 if not isinstance(message, (str, bytes)):
                     self._control(message)
                     continue
-                if self._reader is NO_READER:
+                reader = self._reader
+                if reader is NO_READER:
                     self._without_message()
                 try:
-                    self._reader.received(message)
+                    reader.received(message)
                 except Exception:
                     self._reader_failed()
         except FrameError as error:

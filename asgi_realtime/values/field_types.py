@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard
 
 from asgi_realtime.errors import ConfigurationError
 
@@ -40,13 +40,18 @@ def check_fields(owner: Any, variable: Callable[[str], str]) -> None:
             )
 
 
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether it is an int or a float, which a bool is not."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _fits(kind: str, value: Any) -> bool:
     if kind == "bool":
         return isinstance(value, bool)
     if kind == "int":
         return isinstance(value, int) and not isinstance(value, bool)
     if kind == "float":
-        return isinstance(value, int | float) and not isinstance(value, bool)
+        return is_number(value)
     if kind == "str":
         return isinstance(value, str)
     if kind == "tuple":

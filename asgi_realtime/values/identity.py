@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from asgi_realtime.values.field_types import is_number
 from asgi_realtime.values.ids import Id, UserId, put_texts
 from asgi_realtime.values.json import Json
 
@@ -31,3 +33,23 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         put_texts(self, "user_id")
+        claims, expires_at = self.claims, self.expires_at
+        if type(claims) is not dict and not isinstance(claims, Mapping):
+            raise TypeError(f"claims must be a mapping, not {type(claims).__qualname__}")
+        if expires_at is not None and not _is_time(expires_at):
+            remedy = "; write expires_at.timestamp()" if hasattr(expires_at, "timestamp") else ""
+            raise TypeError(
+                f"expires_at must be a number of seconds since the epoch, or None, not {_shown(expires_at)}{remedy}"
+            )
+
+
+def _is_time(value: object) -> bool:
+    """Whether a clock can be compared with it: not with NaN, or with an int that no float can hold."""
+    try:
+        return is_number(value) and not math.isnan(value)
+    except OverflowError:
+        return False
+
+
+def _shown(value: object) -> str:
+    return str(value)[:20] if isinstance(value, int | float) else type(value).__qualname__

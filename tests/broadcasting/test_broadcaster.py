@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -28,9 +29,11 @@ from asgi_realtime import (
     get_broadcaster,
 )
 from asgi_realtime.broadcasting.gateway_registry import GatewayRegistry
+from asgi_realtime.broadcasting.sync_broadcaster import Sending, SyncBroadcaster
 from asgi_realtime.broker.memory import MemoryBroker
 from asgi_realtime.connection.connection import Connection
 from asgi_realtime.gateways.base import Gateway
+from asgi_realtime.handlers.sync_connection import SyncConnection
 from asgi_realtime.presence.memory import MemoryPresence
 from asgi_realtime.protocols.json_dialect import JSONDialect
 from asgi_realtime.protocols.socketio.dialect import SocketIODialect
@@ -366,3 +369,26 @@ async def test_a_position_is_before_what_is_broadcast_after_it() -> None:
             await broadcaster.position("room", gateway="/none")
         with pytest.raises(InvalidMessage):
             await broadcaster.position("x" * 1000)
+
+
+def keywords(function: Callable[..., Any]) -> dict[str, str]:
+    """The parameters of a method with their types as written, those of `**options: Unpack[…]` one by one."""
+    found: dict[str, str] = {}
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            assert parameter.annotation == "Unpack[Sending]"
+            found |= {option: hint.__forward_arg__ for option, hint in Sending.__annotations__.items()}
+        else:
+            found[name] = parameter.annotation
+    return found
+
+
+@pytest.mark.parametrize("classes", [(Broadcaster, SyncBroadcaster), (Connection, SyncConnection)])
+def test_the_classes_for_threads_take_the_same_types(classes: tuple[type, type]) -> None:
+    waiting, plain = classes
+    compared = 0
+    for name, method in vars(plain).items():
+        if inspect.iscoroutinefunction(getattr(waiting, name, None)):
+            assert keywords(method) == keywords(getattr(waiting, name)), name
+            compared += 1
+    assert compared >= 5

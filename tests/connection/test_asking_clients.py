@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from starlette.applications import Starlette
@@ -22,6 +23,7 @@ from asgi_realtime import (
     on,
 )
 from asgi_realtime.socketio.server import SocketIOServer
+from asgi_realtime.testing import RealtimeTestClient
 from asgi_realtime.values.ids import UserId
 from asgi_realtime.values.json import Json
 from tests.support.attackers import numbers
@@ -312,3 +314,34 @@ async def _asked(connection: Connection) -> str:
     with pytest.raises(ConnectionError) as error:
         await connection.call("sure?", timeout=1_000)
     return str(error.value)
+
+
+@pytest.mark.parametrize("event", ["ask", "ask in a thread"])
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_a_client_that_goes_while_it_is_asked_is_no_failure(
+    transport: TransportName, event: str, serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "asgi_realtime")
+    async with raw_client(await serve(RealtimeMiddleware(Starlette(), gateways=[Board()])), transport) as client:
+        await client.send("0")
+        await receive_json(client, "0")
+        await client.send(f'2["{event}"]')
+        await receive_json(client, "20")
+        await client.send("1")
+        await until(lambda: f"/: {event} ended early: the client has gone" in caplog.messages)
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+@pytest.mark.parametrize("timeout", [None, "5", True])
+async def test_a_question_waits_for_a_number_of_seconds(timeout: Any) -> None:
+    async with RealtimeTestClient(RealtimeMiddleware(Starlette(), gateways=[(board := Board())])) as client:
+        async with client.connect("/"):
+            with pytest.raises(TypeError, match=r"call\(\): timeout must be a number of seconds"):
+                await board.connections[0].call("sure?", timeout=timeout)
+
+
+async def test_a_question_without_an_answer_is_named() -> None:
+    async with RealtimeTestClient(RealtimeMiddleware(Starlette(), gateways=[(board := Board())])) as client:
+        async with client.connect("/"):
+            with pytest.raises(TimeoutError, match=r"no acknowledgement of 'sure\?' within 0 s"):
+                await board.connections[0].call("sure?", timeout=0)

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 
 import pytest
+from starlette.applications import Starlette
 
 from asgi_realtime import (
     Broadcaster,
@@ -330,3 +331,81 @@ def test_an_attribute_set_on_an_instance_replaces_nothing(name: str) -> None:
 
     with pytest.raises(AttributeError, match=name):
         Careless()
+
+
+@pytest.mark.parametrize("name", ["closed", "open", "receive", "_handle", "check_arrives"])
+@pytest.mark.parametrize("base", [SocketIOGateway, WebSocketGateway])
+async def test_an_attribute_in_the_place_of_a_method_ends_start_up(base: type, name: str) -> None:
+    gateway = base("/careless")
+    setattr(gateway, name, {})
+    with pytest.raises(ConfigurationError, match=f"{base.__name__}: the attribute '{name}'.*choose another name"):
+        async with started(gateway):
+            pass
+
+
+# Handlers that would never be called
+
+
+async def handler(data: Any) -> None: ...
+
+
+@pytest.mark.parametrize("base", [SocketIOGateway, WebSocketGateway, MewGateway, JobsGateway])
+def test_two_handlers_of_one_event_in_a_class_are_refused(base: type) -> None:
+    members = {"first": on("move")(lambda self, data: None), "second": on("a")(on("move")(lambda self, data: None))}
+    with pytest.raises(ConfigurationError, match="first and second both handle 'move'"):
+        type("Twice", (base,), members)
+
+
+@pytest.mark.parametrize("base", [SocketIOGateway, WebSocketGateway])
+async def test_a_second_handler_of_an_event_is_refused(base: type) -> None:
+    class Once(base):  # type: ignore[misc]
+        @on("move")
+        async def move(self, data: Any) -> None: ...
+
+    gateway = Once("/once")
+    gateway.on("jump")(handler)
+    for event, first in (("move", "Once.move"), ("jump", "handler")):
+        with pytest.raises(ConfigurationError, match=f"Once: '{event}' has a handler already, .*{first}"):
+            gateway.on(event)(handler)
+    async with started(gateway):
+        with pytest.raises(ConfigurationError, match="'jump' has a handler already"):
+            gateway.on("jump")(handler)
+
+
+async def test_a_handler_of_the_packages_own_may_be_replaced() -> None:
+    gateway = SocketIOGateway("/")
+    gateway.on("auth/refresh")(handler)
+    async with started(gateway):
+        assert gateway.functions["auth/refresh"] is handler
+
+
+@pytest.mark.parametrize(
+    ("base", "event", "said"),
+    [
+        (SocketIOGateway, "é" * 101, r"MEW_EVENT_NAME_BYTES \(200\)"),
+        (WebSocketGateway, "x" * 201, r"MEW_EVENT_NAME_BYTES \(200\)"),
+        (WebSocketGateway, "ping", "override pong_frame"),
+    ],
+)
+async def test_a_handler_of_an_event_that_cannot_arrive_ends_start_up(base: type, event: str, said: str) -> None:
+    gateway = base("/late")
+    gateway.on(event)(handler)
+    with pytest.raises(ConfigurationError, match=f"{base.__name__}: the handler of .*{said}"):
+        async with started(gateway):
+            pass
+    late = base("/late")
+    async with started(late):
+        with pytest.raises(ConfigurationError, match=said):
+            late.on(event)(handler)
+
+
+def test_a_handler_of_half_a_surrogate_pair_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="surrogate"):
+        on("a\ud83d")
+
+
+@asynccontextmanager
+async def started(gateway: Any) -> AsyncIterator[RealtimeTestClient]:
+    """A client of an app with this gateway alone."""
+    async with RealtimeTestClient(RealtimeMiddleware(Starlette(), gateways=[gateway], settings=SETTINGS)) as client:
+        yield client

@@ -348,8 +348,20 @@ def test_the_rest_is_validated_too() -> None:
     def function(first: str, *rest: Model) -> None: ...
 
     assert arguments(function, "a", {"n": 1}, {"n": 2}) == ["a", Model(n=1), Model(n=2)]
-    with pytest.raises(InvalidMessage, match=r"`\$\.n`"):
+    with pytest.raises(InvalidMessage, match=r"`\$\.1\.n`"):
         arguments(function, "a", {"n": 1}, {"n": "x"})
+
+
+def test_the_rest_is_validated_in_one_go() -> None:
+    def numbers(*rest: int) -> None: ...
+
+    def anything(*rest: Any) -> None: ...
+
+    assert arguments(numbers) == arguments(anything) == []
+    assert arguments(numbers, *range(50_000)) == list(range(50_000))
+    assert arguments(anything, 1, "a", None) == [1, "a", None]
+    with pytest.raises(InvalidMessage, match=r"`\$\[2\]`"):
+        arguments(numbers, 1, 2, "a")
 
 
 def test_signatures_that_cannot_work_are_found_at_once() -> None:
@@ -440,6 +452,12 @@ def test_a_handler_of_every_kind_of_method_is_declared_and_read(event: str) -> N
     work.close()
     with pytest.raises(InvalidMessage, match=r"`\$\.text`"):
         work = begin(CONNECTION, [{"text": 1}])
+
+
+def test_a_partial_method_with_its_own_event_leaves_the_other_to_its_function() -> None:
+    found = declared(Decorated("/"))
+    assert found["partial of"].__func__ is Decorated.whole  # type: ignore[attr-defined]
+    assert isinstance(found["partial"], functools.partial)
 
 
 def test_what_is_no_handler_is_refused() -> None:

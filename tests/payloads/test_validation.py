@@ -12,7 +12,7 @@ import pathlib
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterable
 from typing import (
     Annotated,
     Any,
@@ -62,6 +62,7 @@ def custom(value: Any) -> Any:
 
 
 Short = Annotated[str, Field(max_length=3)]
+StrictInt: Any = pydantic.conint(strict=True)
 ShortId = NewType("ShortId", Short)
 ShortAlias = typing_extensions.TypeAliasType("ShortAlias", Short)
 
@@ -231,6 +232,12 @@ BY_PYDANTIC: dict[str, tuple[Any, Any, Any]] = {
     "Field(max_length)": (Short, "abc", "abcd"),
     "StringConstraints": (Annotated[str, pydantic.StringConstraints(max_length=3)], "abc", "abcd"),
     "constr": (pydantic.constr(max_length=3), "abc", "abcd"),
+    "conint": (pydantic.conint(gt=3), 4, 3),
+    "strict conint in a list": (list[StrictInt], [4], ["4"]),
+    "confloat": (pydantic.confloat(multiple_of=0.5) | None, 1.5, 1.7),
+    "condecimal": (pydantic.condecimal(max_digits=3), "123", "1234"),
+    "condate": (pydantic.condate(gt=datetime.date(2020, 1, 1)), "2021-01-01", "2019-01-01"),
+    "conset": (pydantic.conset(int, max_length=1), [1], [1, 2]),
     "MaxLen": (Annotated[str, annotated_types.MaxLen(3)], "abc", "abcd"),
     "Len of a list": (Annotated[list[int], annotated_types.Len(1, 2)], [1], [1, 2, 3]),
     "Field(pattern)": (Annotated[str, Field(pattern="^a")], "a", "b"),
@@ -470,6 +477,10 @@ class WithUnknown:
     inner: list[Annotated[str, object()]]
 
 
+class WithIterable(BaseModel):
+    items: list[Iterable[int]]
+
+
 def depends() -> str:
     return ""
 
@@ -516,6 +527,10 @@ def depends() -> str:
         (Annotated[str, msgspec.Meta(gt=3)], r"Meta\(…\) limits numbers"),
         (Callable[[int], str], "function"),
         (type[Text], "class"),
+        (type, "class"),
+        (Iterable[int], r"Iterable\[int\].*write list"),
+        (Generator[int, None, None] | None, "write list"),
+        (WithIterable, "WithIterable.*write list"),
         (BaseModel, "BaseModel"),
         ({"text": str}, "a value"),
         ([str], "a value"),

@@ -55,6 +55,12 @@ def test_servers_log_the_query_without_what_may_be_secret(query: bytes, redacted
     assert requested["query_string"] == redacted
 
 
+@given(st.text("ab=&;/.", max_size=20))
+def test_a_query_without_escapes_is_read_as_one_with_escapes(text: str) -> None:
+    escaped = text.replace("a", "%61") + "&%61"
+    assert Request(scope(f"{text}&a".encode())).query == Request(scope(escaped.encode())).query
+
+
 @given(st.binary())
 def test_any_query_can_be_read(query: bytes) -> None:
     Request(scope(query)).handshake()

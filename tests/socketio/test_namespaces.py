@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 import socketio as python_socketio
+from starlette.applications import Starlette
 
-from asgi_realtime import ConfigurationError, RealtimeMiddleware, Settings, SocketIOGateway, on, socketio
+from asgi_realtime import ConfigurationError, Limits, RealtimeMiddleware, Settings, SocketIOGateway, on, socketio
 from asgi_realtime.connection.connection import Connection
 from asgi_realtime.socketio.server import SocketIOServer
 from asgi_realtime.values.handshake import Handshake
@@ -16,6 +17,7 @@ from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.ids import UserId
 from asgi_realtime.values.json import Json
 from tests.support.node_client import Node
+from tests.support.raw_engineio import TRANSPORTS, TransportName, closing, raw_client, receive_json
 from tests.support.servers import Serve
 
 
@@ -226,3 +228,20 @@ async def test_the_wrong_number_of_values_costs_one_line(
     await client.emit("fails", "here")
     assert await client.call("one", 1) == [[1]]
     assert "of the handler: here" in caplog.text and "Traceback" in caplog.text
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_wrong_numbers_of_values_without_an_end_close_the_client(
+    transport: TransportName, serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    sio = SocketIOServer()
+    sio.register_namespace(Loop("/loop"))
+    settings = Settings(limits=Limits(attempt_rate=0.001, attempt_burst=10))
+    app = RealtimeMiddleware(Starlette(), gateways=[sio], settings=settings)
+    async with raw_client(await serve(app), transport) as client:
+        await client.send("0/loop,")
+        await receive_json(client, "0/loop,")
+        await client.send(*['2/loop,["one"]'] * 30)
+        assert "1/loop," in await closing(client)
+    lines = [line for line in caplog.messages if "does not take these values" in line]
+    assert len(lines) <= 11

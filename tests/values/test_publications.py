@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import base64
+import datetime
+import decimal
+import math
+from typing import Any
 
 import msgspec
 import pytest
@@ -66,6 +70,34 @@ def test_a_handshake_shows_no_credentials() -> None:
     assert str(handshake) == repr(handshake)
     assert handshake.origin == "https://app.example.com"
     assert Handshake(gateway=GATEWAY).origin is None
+
+
+@pytest.mark.parametrize(
+    ("expires_at", "said"),
+    [
+        (datetime.datetime(2030, 1, 1, tzinfo=datetime.UTC), r"not datetime; write expires_at.timestamp\(\)"),
+        (datetime.timedelta(hours=1), "not timedelta"),
+        ("2030-01-01", "not str"),
+        (decimal.Decimal(1), "not Decimal"),
+        (True, "not True"),
+        (math.nan, "not nan"),
+        (2**2000, "not 1148"),
+    ],
+)
+def test_an_expiry_that_no_clock_reaches_is_refused(expires_at: Any, said: str) -> None:
+    with pytest.raises(TypeError, match=f"expires_at must be a number of seconds since the epoch.*{said}"):
+        Identity(user_id="ann", expires_at=expires_at)
+
+
+@pytest.mark.parametrize("expires_at", [None, 0, -1, 1893456000, 1893456000.5, math.inf])
+def test_an_expiry_is_a_number_of_seconds_or_none(expires_at: float | None) -> None:
+    assert Identity(user_id="ann", expires_at=expires_at).expires_at == expires_at
+
+
+@pytest.mark.parametrize("claims", [None, [("sub", "ann")], "sub", 5])
+def test_claims_that_are_no_mapping_are_refused(claims: Any) -> None:
+    with pytest.raises(TypeError, match="claims must be a mapping"):
+        Identity(user_id="ann", claims=claims)
 
 
 def test_values_are_frozen() -> None:

@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from asgi_realtime import (
     Connection,
     Disconnect,
+    EventsGateway,
     Forbidden,
     Handshake,
     Identity,
@@ -28,6 +29,7 @@ from asgi_realtime import (
     WebSocketGateway,
 )
 from asgi_realtime.socketio.exceptions import ConnectionRefusedError as SocketIORefused
+from asgi_realtime.testing import ConnectionRefused, RealtimeTestClient
 from asgi_realtime.values.ids import UserId
 from tests.support.node_client import ConnectRefused, Node
 from tests.support.servers import IMPLEMENTATIONS, Implementation, Serve
@@ -178,6 +180,42 @@ async def test_a_close_code_that_may_not_be_sent_is_an_error_in_the_log(
         [record] = [record for record in caplog.records if record.levelno >= logging.ERROR]
         assert "Careless.close_code" in record.getMessage()
         assert repr(code) in record.getMessage()
+
+
+class Returns(SocketIOGateway):
+    async def on_connect(self, connection: Connection) -> Any:
+        return False
+
+
+class ReturnsInAThread(SocketIOGateway):
+    def on_connect(self, connection: Connection) -> Any:
+        return False
+
+
+class JSONReturns(WebSocketGateway):
+    async def on_connect(self, connection: Connection) -> Any:
+        return False
+
+
+@pytest.mark.parametrize(
+    "gateway",
+    [
+        lambda: Returns("/false"),
+        lambda: ReturnsInAThread("/false"),
+        lambda: JSONReturns("/false"),
+        lambda: EventsGateway("/false", connected=lambda connection: False),
+    ],
+    ids=["Socket.IO", "a thread", "JSON", "connected= of Events"],
+)
+async def test_a_hook_that_returns_false_lets_nobody_in(
+    gateway: Callable[[], Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    async with RealtimeTestClient(RealtimeMiddleware(Starlette(), gateways=[gateway()], settings=SETTINGS)) as client:
+        with pytest.raises(ConnectionRefused, match="internal error"):
+            async with client.connect("/false", token=client.token("ann")):
+                pass
+        assert not await client.broadcaster.online_users()
+    assert "returned False; to refuse a client, raise Forbidden()" in caplog.text
 
 
 async def test_half_a_surrogate_pair_in_a_reason_is_replaced(serve: Serve) -> None:

@@ -86,16 +86,6 @@ class Guard:
                 self._count()
             yield event
 
-    def _count_frames(self, frames: Sequence[Any]) -> Sequence[Any]:
-        """Hand on what `websockets` tells of a client: whole frames."""
-        for frame in frames:
-            if frame.opcode > BINARY:
-                if frame.opcode != CLOSE:
-                    self._count()
-            elif not frame.fin and len(frame.data) < SMALL_FRAGMENT:
-                self._count()
-        return frames
-
 
 class _Slices:
     """How many bytes to parse next, and whether the turn is over."""
@@ -166,7 +156,15 @@ class _UvicornGuard(Guard):
             self._parse(data)
 
     def _frames(self) -> Sequence[Any]:
-        return self._count_frames(self._parsed())
+        """Hand on what `websockets` tells of a client: whole frames."""
+        frames: Sequence[Any] = self._parsed()
+        for frame in frames:
+            if frame.opcode > BINARY:
+                if frame.opcode != CLOSE:
+                    self._count()
+            elif not frame.fin and len(frame.data) < SMALL_FRAGMENT:
+                self._count()
+        return frames
 
     def _events(self) -> Iterator[Any]:
         return self._count_events(self._parsed())

@@ -17,7 +17,7 @@ import msgspec
 from asgi_realtime.errors import ProtocolError
 from asgi_realtime.limits import Limits
 from asgi_realtime.protocols.frame import Frame
-from asgi_realtime.protocols.json_text import JSONReader
+from asgi_realtime.protocols.json_text import NOT_JSON, SHORT, JSONReader
 from asgi_realtime.values.event_names import RESERVED
 from asgi_realtime.values.json import Json
 from asgi_realtime.values.text import is_longer
@@ -201,13 +201,16 @@ def _decode_connect(namespace: str, body: str, limits: Limits) -> Connect:
 
 
 def _decode_event(namespace: str, ack_id: int | None, body: str, limits: Limits) -> Event:
-    args = _payload.read(body, limits)
+    try:
+        args = _payload.decode(body) if len(body) <= SHORT else _payload.read(body, limits)
+    except NOT_JSON:
+        args = _payload.read(body, limits)
     if type(args) is not list or not args:
         raise ProtocolError("an EVENT payload that is not an array with a name")
     name = args.pop(0)
     if type(name) is not str or name in RESERVED:
         raise ProtocolError("an event name that is reserved or not a string")
-    if is_longer(name, limits.event_name_bytes):
+    if 4 * len(name) > limits.event_name_bytes and is_longer(name, limits.event_name_bytes):
         raise ProtocolError("an event name over the limit")
     return Event(namespace, name, args, ack_id)
 

@@ -11,6 +11,7 @@ from asgi_realtime.auth.authenticators import Authenticator, JWTAuthenticator
 from asgi_realtime.auth.token_sources import from_auth, from_query
 from asgi_realtime.connection.connection import Connection
 from asgi_realtime.errors import Forbidden, Refusal
+from asgi_realtime.gateways.base import returned_false
 from asgi_realtime.gateways.context import GatewayContext
 from asgi_realtime.gateways.dispatcher import Acknowledge
 from asgi_realtime.gateways.replies import Success
@@ -164,8 +165,8 @@ class EventsGateway(SocketIOGateway):
 
     async def on_connect(self, connection: Connection) -> None:
         """Call `connected`."""
-        if self._connected is not None:
-            await self._connected(connection)
+        if self._connected is not None and await self._connected(connection) is False:
+            raise returned_false("connected")
 
     async def on_disconnect(self, connection: Connection, reason: str) -> None:
         """Send `user:left` to the rooms of the client, and call `disconnected`."""

@@ -78,12 +78,12 @@ class WebSocketEndpoint:
         await peer.serve()
 
     def _may_enter(self, request: Request) -> bool:
-        refusals, name = self.context.refusals, self.gateway.name
+        refusals, gateway = self.context.refusals, self.gateway
         if request.doubled is not None:
-            refusals.refused(name, f"two {request.doubled.title()} headers")
+            refusals.refused(gateway.name, f"two {request.doubled.title()} headers")
             return False
-        if not self.gateway.origins.allows(request.origin, host=request.host, scheme=request.scheme):
-            refusals.origin(name, request.origin, request.host)
+        if not gateway.origins.allows(request.origin, host=request.host, scheme=request.scheme):
+            refusals.origin(gateway.name, request.origin, request.host)
             return False
         return True
 

@@ -14,7 +14,7 @@ from msgspec import UNSET
 
 from asgi_realtime.auth.refusal_log import RefusalLog
 from asgi_realtime.connection.connection import Connection
-from asgi_realtime.errors import RateLimited, Refusal
+from asgi_realtime.errors import NoAnswer, RateLimited, Refusal
 from asgi_realtime.gateways.dispatcher import Acknowledge
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.limits import TOO_MANY_ATTEMPTS, Limits
@@ -293,6 +293,8 @@ class NamespaceTransport:
         try:
             async with asyncio.timeout(timeout):
                 values = await answer
+        except TimeoutError:
+            raise TimeoutError(f"no acknowledgement of {event!r} within {timeout} s") from None
         finally:
             asked.answered.pop(ack_id, None)
             asked.waiting.pop(ack_id, None)
@@ -314,7 +316,7 @@ class NamespaceTransport:
         if self.connection is None:
             raise ConnectionError("the client is not connected (yet): ask it once on_connect has returned")
         if self.connection.closed:
-            raise ConnectionError("the client is gone")
+            raise NoAnswer("the client is gone")
         asked = self._asked
         if asked is None:
             asked = self._asked = Asked()
@@ -406,6 +408,6 @@ class NamespaceTransport:
             self._asked.answered.clear()
             for answer in self._asked.waiting.values():
                 if not answer.done():
-                    answer.set_exception(ConnectionError("the client is gone"))
+                    answer.set_exception(NoAnswer("the client is gone"))
         if self.connection is not None:
             self.gateway.closed(self.connection, reason)
