@@ -182,7 +182,7 @@ class Realtime:
         return found[0]
 
     def _open(self, session: Session) -> SocketIOPeer:
-        return SocketIOPeer(session, namespaces=self, limits=self.settings.limits, tasks=self.tasks, wheel=self.wheel)
+        return SocketIOPeer(session, self)
 
     def _offline(self, gateway: GatewayName, user_id: UserId) -> None:
         found = self.gateway_for(gateway) or (self.websockets[gateway].gateway if gateway in self.websockets else None)
