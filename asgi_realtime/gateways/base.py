@@ -125,7 +125,7 @@ class Gateway(Dispatcher):
         Raises:
             ConfigurationError: if it cannot be called with these arguments.
         """
-        return host_call(function, f"{type(self).__name__}: {name}", takes, self._face)
+        return host_call(function, f"{type(self).__name__}: {name}", takes, self._to_sync)
 
     def service_call(self, service: object, method: str, *takes: str) -> HostCall:
         """Make an async function of a method of the host's service. See `host_call`.
@@ -133,7 +133,7 @@ class Gateway(Dispatcher):
         Raises:
             ConfigurationError: also if the service has no such method.
         """
-        return method_call(service, method, takes, self._face)
+        return method_call(service, method, takes, self._to_sync)
 
     def extra_origins(self, settings: Settings) -> Collection[str]:
         """Origins whose pages may connect to this gateway, but not to others, beside those of `MEW_CORS_ORIGINS`."""
@@ -234,7 +234,7 @@ class Gateway(Dispatcher):
         self._authenticate = self.host_call(authenticator, "authenticator", "handshake")
         limits = self.limits
         self._attempts = Budget("attempts", limits.attempt_rate, limits.attempt_burst, context.metrics)
-        self.prepare(limits, self._broadcaster)
+        self.prepare(limits, self._broadcaster, context.loop_bridge)
 
     def _check_declarations(self, dialect: Dialect) -> None:
         for declaration in self.events:
@@ -250,7 +250,7 @@ class Gateway(Dispatcher):
         for name, takes in _HOOKS.items():
             hook = getattr(self, name)
             check_super(hook, name, type(self))
-            hooks[name] = host_call(hook, f"{type(self).__name__}.{name}", takes, self._face)
+            hooks[name] = host_call(hook, f"{type(self).__name__}.{name}", takes, self._to_sync)
         return hooks
 
     async def call_on_start(self) -> None:

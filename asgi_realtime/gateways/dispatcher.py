@@ -14,15 +14,16 @@ from asgi_realtime.errors import Disconnect, InvalidMessage, RateLimited, Refusa
 from asgi_realtime.gateways.replies import ErrorMessage, Failure
 from asgi_realtime.handlers.event_handlers import BoundHandler, beginning, declared
 from asgi_realtime.handlers.event_rates import EventRates
-from asgi_realtime.handlers.sync_connection import sync_faces
+from asgi_realtime.handlers.sync_connection import sync_converter
 from asgi_realtime.limits import TOO_MANY_ATTEMPTS, Limits
 from asgi_realtime.payloads.encoding import encode
 from asgi_realtime.protocols.dialect import Dialect
 from asgi_realtime.runtime.budgets import Budget
 from asgi_realtime.runtime.coroutines import resume
-from asgi_realtime.runtime.host_calls import Adapt
+from asgi_realtime.runtime.host_calls import ToSync
 from asgi_realtime.runtime.http_errors import refusal_of
 from asgi_realtime.runtime.inbox import Pending
+from asgi_realtime.runtime.loop_bridge import LoopBridge
 from asgi_realtime.values.ids import GatewayName
 from asgi_realtime.values.json import Json
 
@@ -44,7 +45,7 @@ class Dispatcher:
         self._functions: dict[str, Callable[..., Any]] = declared(self)
         self._handlers: dict[str, BoundHandler] = {}
         self._injected: Broadcaster | None = None
-        self._faces: Adapt | None = None
+        self._sync_converter: ToSync | None = None
         self._dialect: Dialect
         self._rates: EventRates
         self._attempts: Budget
@@ -89,9 +90,9 @@ class Dispatcher:
         """Make a function the handler of an event, from now on."""
         self.functions[event] = function
         if self._injected is not None:
-            self._handlers[event] = beginning(event, function, self._injected, self._face)
+            self._handlers[event] = beginning(event, function, self._injected, self._to_sync)
 
-    def prepare(self, limits: Limits, broadcaster: Broadcaster) -> None:
+    def prepare(self, limits: Limits, broadcaster: Broadcaster, loop_bridge: LoopBridge) -> None:
         """Get ready for events. The handlers' signatures are checked here.
 
         Raises:
@@ -100,14 +101,14 @@ class Dispatcher:
         self._rates = EventRates(limits)
         self._handler_timeout = limits.handler_timeout
         self._injected = broadcaster
-        self._faces = sync_faces(broadcaster, limits.handler_timeout)
+        self._sync_converter = sync_converter(broadcaster, loop_bridge, limits.handler_timeout)
         self._handlers = {
-            event: beginning(event, function, broadcaster, self._face) for event, function in self._functions.items()
+            event: beginning(event, function, broadcaster, self._to_sync) for event, function in self._functions.items()
         }
 
-    def _face(self, argument: Any) -> Any:
-        """What a plain function gets: the face for threads, of a connection or of this gateway's broadcaster."""
-        return argument if self._faces is None else self._faces(argument)
+    def _to_sync(self, argument: Any) -> Any:
+        """What a plain function gets: a connection, or this gateway's broadcaster, in its form for threads."""
+        return argument if self._sync_converter is None else self._sync_converter(argument)
 
     def send_refusal(
         self,
