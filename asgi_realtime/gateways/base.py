@@ -10,7 +10,7 @@ import asyncio
 import functools
 import logging
 import secrets
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any, ClassVar, Protocol, TypeVar
 
 import msgspec
@@ -158,6 +158,9 @@ class Gateway(Dispatcher):
     async def on_offline(self, user_id: UserId) -> None:
         """A user's last connection anywhere ended, and the grace passed."""
 
+    def connection_opened(self, connection: Connection) -> None:
+        """The client is connected, and what `on_connect` sent was written. Must not wait, nor raise."""
+
     @property
     def broadcaster(self) -> Broadcaster:
         """A broadcaster narrowed to this gateway."""
@@ -179,6 +182,22 @@ class Gateway(Dispatcher):
     def choose_recipients(self, publication: Publication, recipients: Sequence[Connection]) -> Sequence[Connection]:
         """Say which of the recipients here get a publication, at the moment of its delivery. Must not wait."""
         return recipients
+
+    def run_later(
+        self, connection: Connection, name: str, function: Callable[[Connection], Coroutine[Any, Any, None]]
+    ) -> None:
+        """Run a coroutine function for a connection, after the events that have come from it.
+
+        It may take `Limits.handler_timeout`. Its failure is logged under `name`.
+        """
+        connection.inbox.submit(functools.partial(self._guard, name, function, connection))
+
+    async def enter_rooms(self, connection: Connection) -> None:
+        """Put a connection into the rooms that `rooms_of` returns for it. Called in `on_connect`.
+
+        Raises whatever `rooms_of` raised.
+        """
+        await self.context.hub.enter(connection)
 
     # What the composition root calls
 
@@ -285,6 +304,7 @@ class Gateway(Dispatcher):
                 raise
             logger.error("%s: connecting failed: %r", self.name, error, exc_info=not isinstance(error, TimeoutError))
             raise Refusal("internal error", code="INTERNAL") from None
+        self.connection_opened(connection)
         return connection
 
     async def _let_in(self, handshake: Handshake, transport: ClientTransport) -> Connection:

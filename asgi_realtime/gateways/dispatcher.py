@@ -18,6 +18,7 @@ from asgi_realtime.handlers.sync_connection import sync_converter
 from asgi_realtime.limits import TOO_MANY_ATTEMPTS, Limits
 from asgi_realtime.payloads.encoding import encode
 from asgi_realtime.protocols.dialect import Dialect
+from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.runtime.budgets import Budget
 from asgi_realtime.runtime.coroutines import resume
 from asgi_realtime.runtime.host_calls import ToSync
@@ -127,6 +128,10 @@ class Dispatcher:
     def push_event(self, connection: Connection, event: str, data: Any) -> None:
         """Send an event to one client from code that cannot wait."""
         connection.push(self._dialect.event(self._dialect.event_name(event), *encode(data)))
+
+    def push_frame(self, connection: Connection, frame: Frame) -> None:
+        """Write a frame that a dialect made to one client, in order with everything else. Never waits."""
+        connection.push(frame)
 
     # Entry points of the transports
 
