@@ -15,7 +15,7 @@ from asgi_realtime.auth.jwt_verifier import JWTVerifier
 from asgi_realtime.auth.origins import OriginPolicy
 from asgi_realtime.auth.refusal_log import RefusalLog
 from asgi_realtime.auth.revocations import Revocations
-from asgi_realtime.backends import backends_from
+from asgi_realtime.backends import Backends, backends_from
 from asgi_realtime.broadcasting.broadcaster import Broadcaster
 from asgi_realtime.broadcasting.gateway_registry import GatewayRegistry
 from asgi_realtime.broadcasting.publisher import Publisher
@@ -80,6 +80,7 @@ class Realtime:
         gateways: Sequence[Mountable] | None = None,
         settings: Settings | None = None,
         metrics: Metrics | None = None,
+        backends: Backends | None = None,
     ) -> None:
         self.settings = settings_from(settings)
         self.gateways = gateways_from(gateways)
@@ -90,10 +91,16 @@ class Realtime:
         self.tasks = Tasks()
         self.wheel = TimerWheel(tick=min(_TICK, self.settings.ping_interval / 8, self.settings.ping_timeout / 8))
         self.revocations = Revocations(ttl=self.settings.revocation_ttl)
-        backends = backends_from(self.settings)
+        backends = backends or backends_from(self.settings)
         self.broker, self.presence = backends.broker, backends.presence
         self.registry = GatewayRegistry()
-        self.hub = Hub(broker=self.broker, revocations=self.revocations, tasks=self.tasks, metrics=self.metrics)
+        self.hub = Hub(
+            broker=self.broker,
+            revocations=self.revocations,
+            tasks=self.tasks,
+            metrics=self.metrics,
+            broker_timeout=self.settings.publish_timeout,
+        )
         self.loop_bridge = LoopBridge()
         self.publisher = Publisher(
             broker=self.broker,
@@ -246,6 +253,7 @@ class Realtime:
         stack.callback(self.loop_bridge.unbind)
         await self.broker.start(self.hub)
         stack.push_async_callback(self.broker.stop)
+        stack.callback(self.hub.stop)
         await self.presence.start(self._offline)
         stack.push_async_callback(self.presence.stop)
         self.wheel.open()

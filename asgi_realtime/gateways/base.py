@@ -20,7 +20,7 @@ from asgi_realtime.auth.origins import OriginPolicy
 from asgi_realtime.auth.refusal_log import FOREIGN_ORIGIN
 from asgi_realtime.broadcasting.broadcaster import Broadcaster
 from asgi_realtime.connection.connection import Connection, Transport
-from asgi_realtime.errors import ConfigurationError, Disconnect, Forbidden, Refusal, Unauthorized
+from asgi_realtime.errors import BrokerUnavailable, ConfigurationError, Disconnect, Forbidden, Refusal, Unauthorized
 from asgi_realtime.gateways.context import GatewayContext
 from asgi_realtime.gateways.dispatcher import Dispatcher, ends_this_task
 from asgi_realtime.gateways.expiry import Expiry
@@ -295,6 +295,10 @@ class Gateway(Dispatcher):
             context.metrics.count("refused_connections_total", gateway=self.name)
             self._log_refusal(refusal, handshake)
             raise
+        except BrokerUnavailable as error:
+            context.metrics.count("refused_connections_total", gateway=self.name)
+            context.refusals.refused(self.name, f"the broker is unavailable: {error}")
+            raise Refusal("internal error", code="INTERNAL") from None
         except Disconnect as disconnect:
             context.metrics.count("refused_connections_total", gateway=self.name)
             context.refusals.refused(self.name, f"the application closed it with {disconnect.code}")
@@ -367,6 +371,10 @@ class Gateway(Dispatcher):
         context.hub.add(connection)
         counted = False
         try:
+            standing = context.hub.standing(connection)
+            if standing is not None:
+                await standing
+                self._refuse_ended(connection)
             await self._hooks["on_connect"](connection)
             self._refuse_ended(connection)
             counted = True
