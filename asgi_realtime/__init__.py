@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from asgi_realtime.auth.authenticators import Authenticator
-from asgi_realtime.broadcasting.broadcaster import Broadcaster
-from asgi_realtime.broadcasting.sync_broadcaster import SyncBroadcaster
+from asgi_realtime.broadcasting.broadcaster import Broadcaster, SyncBroadcaster
 from asgi_realtime.broadcasting.typed_broadcaster import SyncTypedBroadcaster, TypedBroadcaster, sync_too
 from asgi_realtime.connection.connection import Connection
 from asgi_realtime.errors import (

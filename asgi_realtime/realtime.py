@@ -15,9 +15,10 @@ from asgi_realtime.auth.jwt_verifier import JWTVerifier
 from asgi_realtime.auth.origins import OriginPolicy
 from asgi_realtime.auth.refusal_log import RefusalLog
 from asgi_realtime.auth.revocations import Revocations
-from asgi_realtime.backends import backends_from
+from asgi_realtime.backends import Backends, backends_from
 from asgi_realtime.broadcasting.broadcaster import Broadcaster
 from asgi_realtime.broadcasting.gateway_registry import GatewayRegistry
+from asgi_realtime.broadcasting.publisher import Publisher
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.gateways.context import GatewayContext
@@ -28,6 +29,7 @@ from asgi_realtime.metrics import Metrics
 from asgi_realtime.outbound.frame_writer import FLUSH_SECONDS
 from asgi_realtime.protocols.socketio.dialect import SocketIODialect
 from asgi_realtime.runtime.host_threads import HostThreads
+from asgi_realtime.runtime.loop_bridge import LoopBridge
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.runtime.timers import TimerWheel
 from asgi_realtime.settings import Settings
@@ -78,6 +80,7 @@ class Realtime:
         gateways: Sequence[Mountable] | None = None,
         settings: Settings | None = None,
         metrics: Metrics | None = None,
+        backends: Backends | None = None,
     ) -> None:
         self.settings = settings_from(settings)
         self.gateways = gateways_from(gateways)
@@ -88,16 +91,29 @@ class Realtime:
         self.tasks = Tasks()
         self.wheel = TimerWheel(tick=min(_TICK, self.settings.ping_interval / 8, self.settings.ping_timeout / 8))
         self.revocations = Revocations(ttl=self.settings.revocation_ttl)
-        backends = backends_from(self.settings)
+        backends = backends or backends_from(self.settings)
         self.broker, self.presence = backends.broker, backends.presence
         self.registry = GatewayRegistry()
-        self.hub = Hub(broker=self.broker, revocations=self.revocations, tasks=self.tasks, metrics=self.metrics)
-        self.broadcaster = Broadcaster(
+        self.hub = Hub(
             broker=self.broker,
+            revocations=self.revocations,
+            tasks=self.tasks,
+            metrics=self.metrics,
+            broker_timeout=self.settings.publish_timeout,
+        )
+        self.loop_bridge = LoopBridge()
+        self.publisher = Publisher(
+            broker=self.broker,
+            gateways=self.registry,
+            loop_bridge=self.loop_bridge,
+            publish_timeout=self.settings.publish_timeout,
+        )
+        self.broadcaster = Broadcaster(
+            publisher=self.publisher,
             presence=self.presence,
             gateways=self.registry,
+            loop_bridge=self.loop_bridge,
             gateway=next(iter(names_of(self.gateways)), None),
-            publish_timeout=self.settings.publish_timeout,
         )
         self.verifier = JWTVerifier(self.settings) if self.settings.has_jwt_key else None
         self.engineio = EngineIO(
@@ -129,6 +145,7 @@ class Realtime:
             hub=self.hub,
             presence=self.presence,
             broadcaster=self.broadcaster,
+            loop_bridge=self.loop_bridge,
             revocations=self.revocations,
             verifier=self.verifier,
             tasks=self.tasks,
@@ -182,7 +199,7 @@ class Realtime:
         return found[0]
 
     def _open(self, session: Session) -> SocketIOPeer:
-        return SocketIOPeer(session, namespaces=self, limits=self.settings.limits, tasks=self.tasks, wheel=self.wheel)
+        return SocketIOPeer(session, self)
 
     def _offline(self, gateway: GatewayName, user_id: UserId) -> None:
         found = self.gateway_for(gateway) or (self.websockets[gateway].gateway if gateway in self.websockets else None)
@@ -232,10 +249,11 @@ class Realtime:
         self.engineio.start()
         for endpoint in self.websockets.values():
             endpoint.start()
-        self.broadcaster.bind(asyncio.get_running_loop())
-        stack.callback(self.broadcaster.unbind)
+        self.loop_bridge.bind(asyncio.get_running_loop())
+        stack.callback(self.loop_bridge.unbind)
         await self.broker.start(self.hub)
         stack.push_async_callback(self.broker.stop)
+        stack.callback(self.hub.stop)
         await self.presence.start(self._offline)
         stack.push_async_callback(self.presence.stop)
         self.wheel.open()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from asgi_realtime.broadcasting.sync_broadcaster import SyncBroadcaster
+from asgi_realtime.broadcasting.broadcaster import SyncBroadcaster
 from asgi_realtime.gateways.mounted import mounted_in
 
 __all__ = ["get_broadcaster"]

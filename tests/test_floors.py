@@ -27,7 +27,6 @@ FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 
 CYCLES = frozenset(
     {
-        ("broadcasting.broadcaster", "broadcasting.sync_broadcaster"),
         ("uvicorn.conversation", "uvicorn.protocol"),
     }
 )

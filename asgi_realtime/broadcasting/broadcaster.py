@@ -1,29 +1,27 @@
-"""What host code holds: one object to send events with."""
+"""What host code holds: one object to send events with, from coroutines or from threads."""
 
 from __future__ import annotations
 
-import asyncio
+import functools
+import inspect
 import time
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from msgspec import UNSET
 
 from asgi_realtime.broadcasting.gateway_registry import GatewayRegistry
-from asgi_realtime.broadcasting.sync_broadcaster import SyncBroadcaster
-from asgi_realtime.broker.base import Broker
+from asgi_realtime.broadcasting.publisher import Publisher
 from asgi_realtime.connection.connection import Connection
-from asgi_realtime.errors import BrokerUnavailable, ConfigurationError, PayloadTooLarge
+from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.limits import room_text
 from asgi_realtime.payloads.encoding import encode
 from asgi_realtime.presence.base import Presence
-from asgi_realtime.runtime.coroutines import in_time
 from asgi_realtime.runtime.loop_bridge import LoopBridge
 from asgi_realtime.values.close_codes import check_close
 from asgi_realtime.values.commands import (
     AddToRoom,
     CloseRoom,
-    Command,
     DisconnectUser,
     RefreshRooms,
     RemoveFromRoom,
@@ -31,11 +29,11 @@ from asgi_realtime.values.commands import (
     RevokeUser,
     TakeOver,
 )
-from asgi_realtime.values.ids import ConnectionId, GatewayName, Id, RoomName, UserId, id_text, id_texts
-from asgi_realtime.values.publications import Position, Publication, Receipt, Target, ToAll, ToRoom, ToUsers
+from asgi_realtime.values.ids import GatewayName, Id, RoomName, UserId, id_text, id_texts
+from asgi_realtime.values.publications import Position, Publication, Receipt, ToAll, ToRoom, ToUsers
 
-_TURN_BYTES = 65_536
-"""So much is broadcast before the event loop has a turn, if nothing else gave it one."""
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Broadcaster:
@@ -60,20 +58,17 @@ class Broadcaster:
     def __init__(
         self,
         *,
-        broker: Broker,
+        publisher: Publisher,
         presence: Presence,
         gateways: GatewayRegistry,
-        publish_timeout: float,
+        loop_bridge: LoopBridge,
         gateway: GatewayName | None = None,
     ) -> None:
-        self._broker = broker
+        self._publisher = publisher
         self._presence = presence
         self._gateways = gateways
-        self._timeout = publish_timeout
+        self._loop_bridge = loop_bridge
         self._gateway = gateway
-        self._host = self
-        self._unwritten = 0
-        self._calls = LoopBridge()
 
     def of(self, gateway: str) -> Broadcaster:
         """The same broadcaster, narrowed to one gateway: a Socket.IO namespace or a WebSocket path.
@@ -81,16 +76,13 @@ class Broadcaster:
         Raises:
             ConfigurationError: if no such gateway is mounted.
         """
-        narrowed = Broadcaster(
-            broker=self._broker,
+        return Broadcaster(
+            publisher=self._publisher,
             presence=self._presence,
             gateways=self._gateways,
-            publish_timeout=self._timeout,
+            loop_bridge=self._loop_bridge,
             gateway=self._named(gateway),
         )
-        narrowed._host = self._host
-        narrowed._calls = self._calls
-        return narrowed
 
     @property
     def gateway(self) -> str | None:
@@ -100,25 +92,7 @@ class Broadcaster:
     @property
     def sync(self) -> SyncBroadcaster:
         """The same methods for threads: sync routes, Flask views, workers."""
-        return SyncBroadcaster(self, self._calls)
-
-    @property
-    def running(self) -> bool:
-        """Whether the event loop that the gateway serves on is running."""
-        return self._calls.running
-
-    @property
-    def loop_bridge(self) -> LoopBridge:
-        """How threads reach the event loop, for other faces such as `SyncConnection`."""
-        return self._host._calls
-
-    def bind(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Tell which event loop, that of this thread, the gateway runs on. Done at start-up."""
-        self._calls.bind(loop)
-
-    def unbind(self) -> None:
-        """The gateway has stopped: calls through `sync` raise from now on, and threads that wait in one are let go."""
-        self._calls.unbind()
+        return SyncBroadcaster(self, self._loop_bridge)
 
     async def broadcast_to_room(
         self,
@@ -139,7 +113,7 @@ class Broadcaster:
         nothing and returns the first receipt.
         """
         target = ToRoom(self._room(room, self._named(gateway)))
-        return await self._publish(target, event, data, gateway, except_, volatile, key)
+        return await self._publisher.publish_event(self._named(gateway), target, event, data, except_, volatile, key)
 
     async def broadcast_to_user(
         self,
@@ -153,7 +127,9 @@ class Broadcaster:
         key: Id | None = None,
     ) -> Receipt:
         """Send an event to every connection of a user. Options as in `broadcast_to_room`."""
-        return await self._publish(ToUsers((_user(user_id),)), event, data, gateway, except_, volatile, key)
+        return await self._publisher.publish_event(
+            self._named(gateway), ToUsers((_user(user_id),)), event, data, except_, volatile, key
+        )
 
     async def broadcast_to_users(
         self,
@@ -168,7 +144,9 @@ class Broadcaster:
     ) -> Receipt:
         """Send an event to every connection of some users, once each. Options as in `broadcast_to_room`."""
         users = tuple(map(UserId, id_texts(user_ids, "user_ids")))
-        return await self._publish(ToUsers(users), event, data, gateway, except_, volatile, key)
+        return await self._publisher.publish_event(
+            self._named(gateway), ToUsers(users), event, data, except_, volatile, key
+        )
 
     async def broadcast_to_all(
         self,
@@ -181,7 +159,7 @@ class Broadcaster:
         key: Id | None = None,
     ) -> Receipt:
         """Send an event to every connection of the gateway. Options as in `broadcast_to_room`."""
-        return await self._publish(ToAll(), event, data, gateway, except_, volatile, key)
+        return await self._publisher.publish_event(self._named(gateway), ToAll(), event, data, except_, volatile, key)
 
     async def add_user_to_room(
         self, user_id: Id, room: Id, *, parent: Id | None = None, gateway: str | None = None
@@ -189,26 +167,26 @@ class Broadcaster:
         """Put every connection of a user into a room. Leaving `parent` later takes this room along."""
         name = self._named(gateway)
         above = None if parent is None else self._room(parent, name, "parent")
-        await self._command(AddToRoom(name, _user(user_id), self._room(room, name), above))
+        await self._publisher.command(AddToRoom(name, _user(user_id), self._room(room, name), above))
 
     async def remove_user_from_room(self, user_id: Id, room: Id, *, gateway: str | None = None) -> None:
         """Take every connection of a user out of a room and of the rooms below it."""
         name = self._named(gateway)
-        await self._command(RemoveFromRoom(name, _user(user_id), self._room(room, name)))
+        await self._publisher.command(RemoveFromRoom(name, _user(user_id), self._room(room, name)))
 
     async def close_room(self, room: Id, *, gateway: str | None = None) -> None:
         """Empty a room and the rooms below it."""
         name = self._named(gateway)
-        await self._command(CloseRoom(name, self._room(room, name)))
+        await self._publisher.command(CloseRoom(name, self._room(room, name)))
 
     async def refresh_rooms(self, user_id: Id, *, gateway: str | None = None) -> None:
         """Ask the gateway's service again which rooms a user may see. Nothing reaches the user in between."""
-        await self._command(RefreshRooms(self._named(gateway), ToUsers((_user(user_id),))), wait=True)
+        await self._publisher.command(RefreshRooms(self._named(gateway), ToUsers((_user(user_id),))), wait=True)
 
     async def refresh_members(self, room: Id, *, gateway: str | None = None) -> None:
         """`refresh_rooms` for everybody in a room."""
         name = self._named(gateway)
-        await self._command(RefreshRooms(name, ToRoom(self._room(room, name))), wait=True)
+        await self._publisher.command(RefreshRooms(name, ToRoom(self._room(room, name))), wait=True)
 
     async def disconnect_user(
         self, user_id: Id, *, code: int = 1008, reason: str = "disconnected", gateway: str | None = None
@@ -220,7 +198,7 @@ class Broadcaster:
         """
         check_close("disconnect_user()", code, reason)
         name = None if gateway is None else self._named(gateway)
-        await self._command(DisconnectUser(name, _user(user_id), code, reason))
+        await self._publisher.command(DisconnectUser(name, _user(user_id), code, reason))
 
     async def take_over(
         self, connection: Connection, event: str, data: Any = UNSET, *, code: int = 1008, reason: str = "replaced"
@@ -244,24 +222,24 @@ class Broadcaster:
             code=code,
             reason=reason,
         )
-        await self._command(command)
+        await self._publisher.command(command)
 
     async def revoke_token(self, jti: Id) -> None:
         """Refuse the token with this `jti` from now on, and cut its connections."""
-        await self._command(RevokeToken(id_text(jti, "jti")))
+        await self._publisher.command(RevokeToken(id_text(jti, "jti")))
 
     async def revoke_user(self, user_id: Id) -> None:
         """Refuse every token of a user issued up to now, and cut the user's connections."""
-        await self._command(RevokeUser(_user(user_id), time.time()))
+        await self._publisher.command(RevokeUser(_user(user_id), time.time()))
 
     async def online_users(self, *, gateway: str | None = None) -> set[str]:
         """The users who are online, on every process."""
-        self._calls.check()
+        self._loop_bridge.check()
         return set(await self._presence.online(self._named(gateway)))
 
     async def is_online(self, user_id: Id, *, gateway: str | None = None) -> bool:
         """Whether a user is online, on any process."""
-        self._calls.check()
+        self._loop_bridge.check()
         return await self._presence.is_online(self._named(gateway), _user(user_id))
 
     async def position(self, room: Id, *, gateway: str | None = None) -> Position:
@@ -273,16 +251,9 @@ class Broadcaster:
         Raises:
             BrokerUnavailable: the broker did not answer within `MEW_PUBLISH_TIMEOUT`.
         """
-        self._calls.check()
         name = self._named(gateway)
         self._room(room, name)
-        try:
-            return await in_time(self._timeout, self._broker.position(name))
-        except TimeoutError:
-            raise self._unanswered() from None
-
-    def _unanswered(self) -> BrokerUnavailable:
-        return BrokerUnavailable(f"the broker did not answer within MEW_PUBLISH_TIMEOUT ({self._timeout} s)")
+        return await self._publisher.position(name)
 
     def _named(self, gateway: str | None) -> GatewayName:
         name = self._gateway
@@ -298,79 +269,76 @@ class Broadcaster:
     def _room(self, room: Id, gateway: GatewayName, argument: str = "room") -> RoomName:
         return RoomName(room_text(room, self._gateways[gateway].limits, argument))
 
-    async def _publish(
-        self,
-        target: Target,
-        event: str,
-        data: Any,
-        gateway: str | None,
-        except_: Id | Iterable[Id] | None,
-        volatile: bool,
-        key: Id | None,
-    ) -> Receipt:
-        name = self._named(gateway)
-        dialect = self._gateways[name].dialect
-        event = dialect.event_name(event)
-        payload, attachments = encode(data)
-        if attachments and not dialect.binary:
-            raise TypeError(f"{event}: {name} carries JSON and no bytes; encode them, as base64 text say")
-        publication = Publication(
-            gateway=name,
-            target=target,
-            event=event,
-            payload=payload,
-            attachments=attachments,
-            except_=_connections(except_),
-            volatile=volatile,
-        )
-        return await self.publish(publication, key=None if key is None else id_text(key, "key"))
-
-    async def publish(self, publication: Publication, *, key: str | None = None) -> Receipt:
-        """Publish what is encoded already. The other methods end here."""
-        self._calls.check()
-        event = publication.event
-        limits = self._gateways[publication.gateway].limits
-        if len(event) > limits.event_name_bytes:
-            raise ValueError(f"event is over MEW_EVENT_NAME_BYTES ({limits.event_name_bytes}): {event[:40]!r}…")
-        size = len(publication.payload) + sum(map(len, publication.attachments))
-        if size > limits.publication_bytes:
-            raise PayloadTooLarge(
-                f"{event}: {size} bytes are over MEW_PUBLICATION_BYTES ({limits.publication_bytes}); send a link"
-            )
-        try:
-            receipt = await in_time(self._timeout, self._broker.publish(publication, key=key))
-        except TimeoutError:
-            raise BrokerUnavailable(
-                f"{event}: the broker did not answer within MEW_PUBLISH_TIMEOUT ({self._timeout} s)"
-            ) from None
-        await self._host._take_turns(size)
-        return receipt
-
-    async def _take_turns(self, size: int) -> None:
-        """Let the writers write: a host that broadcasts in a loop would fill the outbox of every client otherwise."""
-        self._unwritten += size
-        if self._unwritten >= _TURN_BYTES:
-            self._unwritten = 0
-            await asyncio.sleep(0)
-
-    async def _command(self, command: Command, *, wait: bool = False) -> None:
-        self._calls.check()
-        try:
-            # A refresh waits for the host's database, which has a limit of its own (`handler_timeout`).
-            async with asyncio.timeout(None if wait else self._timeout):
-                await self._broker.command(command)
-        except TimeoutError:
-            raise self._unanswered() from None
+    def publish(self, publication: Publication, *, key: str | None = None) -> Coroutine[Any, Any, Receipt]:
+        """Publish what is encoded already."""
+        return self._publisher.publish(publication, key=key)
 
 
 def _user(user_id: Id) -> UserId:
     return UserId(id_text(user_id, "user_id"))
 
 
-def _connections(ids: Id | Iterable[Id] | None) -> tuple[ConnectionId, ...]:
-    """The connections that a broadcast leaves out."""
-    if ids is None or ids == ():
-        return ()
-    if isinstance(ids, str) or not isinstance(ids, Iterable):
-        return (ConnectionId(id_text(ids, "except_")),)
-    return tuple(map(ConnectionId, id_texts(ids, "except_")))
+def _waiting(
+    method: Callable[Concatenate[Broadcaster, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[SyncBroadcaster, P], T]:
+    """The method of `SyncBroadcaster` that runs a method of `Broadcaster` on the event loop."""
+
+    def call(self: SyncBroadcaster, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self.run(method(self._broadcaster, *args, **kwargs))
+
+    functools.update_wrapper(call, method)
+    del call.__wrapped__  # type: ignore[attr-defined]  # it would pass for a coroutine function
+    call.__qualname__ = f"SyncBroadcaster.{method.__name__}"
+    call.__signature__ = inspect.signature(method)  # type: ignore[attr-defined]
+    return call
+
+
+class SyncBroadcaster:
+    """`Broadcaster` for threads: each method has the same parameters and returns when the event loop has done the work.
+
+    Each raises `RuntimeError` on the event loop's own thread, where it would wait for itself; before start-up;
+    and after shutdown, which also ends the calls that are waiting.
+    """
+
+    def __init__(self, broadcaster: Broadcaster, loop_bridge: LoopBridge) -> None:
+        self._broadcaster = broadcaster
+        self._loop_bridge = loop_bridge
+
+    @property
+    def gateway(self) -> str | None:
+        """The gateway it is narrowed to. See `Broadcaster.gateway`."""
+        return self._broadcaster.gateway
+
+    @property
+    def sync(self) -> SyncBroadcaster:
+        """Itself, so that a handler may be written for either class."""
+        return self
+
+    def of(self, gateway: str) -> SyncBroadcaster:
+        """The same, narrowed to one gateway."""
+        return SyncBroadcaster(self._broadcaster.of(gateway), self._loop_bridge)
+
+    broadcast_to_room = _waiting(Broadcaster.broadcast_to_room)
+    broadcast_to_user = _waiting(Broadcaster.broadcast_to_user)
+    broadcast_to_users = _waiting(Broadcaster.broadcast_to_users)
+    broadcast_to_all = _waiting(Broadcaster.broadcast_to_all)
+    add_user_to_room = _waiting(Broadcaster.add_user_to_room)
+    remove_user_from_room = _waiting(Broadcaster.remove_user_from_room)
+    close_room = _waiting(Broadcaster.close_room)
+    refresh_rooms = _waiting(Broadcaster.refresh_rooms)
+    refresh_members = _waiting(Broadcaster.refresh_members)
+    disconnect_user = _waiting(Broadcaster.disconnect_user)
+    take_over = _waiting(Broadcaster.take_over)
+    revoke_token = _waiting(Broadcaster.revoke_token)
+    revoke_user = _waiting(Broadcaster.revoke_user)
+    online_users = _waiting(Broadcaster.online_users)
+    is_online = _waiting(Broadcaster.is_online)
+    position = _waiting(Broadcaster.position)
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run any coroutine on the event loop, such as one of a typed broadcaster, and return its result.
+
+        Raises:
+            RuntimeError: from the event loop's own thread, before start-up, or after shutdown.
+        """
+        return self._loop_bridge.run(work)

@@ -10,7 +10,7 @@ import asyncio
 import functools
 import logging
 import secrets
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any, ClassVar, Protocol, TypeVar
 
 import msgspec
@@ -20,7 +20,7 @@ from asgi_realtime.auth.origins import OriginPolicy
 from asgi_realtime.auth.refusal_log import FOREIGN_ORIGIN
 from asgi_realtime.broadcasting.broadcaster import Broadcaster
 from asgi_realtime.connection.connection import Connection, Transport
-from asgi_realtime.errors import ConfigurationError, Disconnect, Forbidden, Refusal, Unauthorized
+from asgi_realtime.errors import BrokerUnavailable, ConfigurationError, Disconnect, Forbidden, Refusal, Unauthorized
 from asgi_realtime.gateways.context import GatewayContext
 from asgi_realtime.gateways.dispatcher import Dispatcher, ends_this_task
 from asgi_realtime.gateways.expiry import Expiry
@@ -135,7 +135,7 @@ class Gateway(Dispatcher):
         Raises:
             ConfigurationError: if it cannot be called with these arguments.
         """
-        return host_call(function, f"{type(self).__name__}: {name}", takes, self._face)
+        return host_call(function, f"{type(self).__name__}: {name}", takes, self._to_sync)
 
     def service_call(self, service: object, method: str, *takes: str) -> HostCall:
         """Make an async function of a method of the host's service. See `host_call`.
@@ -143,7 +143,7 @@ class Gateway(Dispatcher):
         Raises:
             ConfigurationError: also if the service has no such method.
         """
-        return method_call(service, method, takes, self._face)
+        return method_call(service, method, takes, self._to_sync)
 
     def extra_origins(self, settings: Settings) -> Collection[str]:
         """Origins whose pages may connect to this gateway, but not to others, beside those of `MEW_CORS_ORIGINS`."""
@@ -169,6 +169,9 @@ class Gateway(Dispatcher):
     async def on_offline(self, user_id: UserId) -> None:
         """A user's last connection anywhere ended, and the grace passed."""
 
+    def connection_opened(self, connection: Connection) -> None:
+        """The client is connected, and what `on_connect` sent was written. Must not wait, nor raise."""
+
     @property
     def broadcaster(self) -> Broadcaster:
         """A broadcaster narrowed to this gateway."""
@@ -190,6 +193,22 @@ class Gateway(Dispatcher):
     def choose_recipients(self, publication: Publication, recipients: Sequence[Connection]) -> Sequence[Connection]:
         """Say which of the recipients here get a publication, at the moment of its delivery. Must not wait."""
         return recipients
+
+    def run_later(
+        self, connection: Connection, name: str, function: Callable[[Connection], Coroutine[Any, Any, None]]
+    ) -> None:
+        """Run a coroutine function for a connection, after the events that have come from it.
+
+        It may take `Limits.handler_timeout`. Its failure is logged under `name`.
+        """
+        connection.inbox.submit(functools.partial(self._guard, name, function, connection))
+
+    async def enter_rooms(self, connection: Connection) -> None:
+        """Put a connection into the rooms that `rooms_of` returns for it. Called in `on_connect`.
+
+        Raises whatever `rooms_of` raised.
+        """
+        await self.context.hub.enter(connection)
 
     # What the composition root calls
 
@@ -246,7 +265,7 @@ class Gateway(Dispatcher):
         self._authenticate = self.host_call(authenticator, "authenticator", "handshake")
         limits = self.limits
         self._attempts = Budget("attempts", limits.attempt_rate, limits.attempt_burst, context.metrics)
-        self.prepare(limits, self._broadcaster)
+        self.prepare(limits, self._broadcaster, context.loop_bridge)
 
     def _check_declarations(self, dialect: Dialect) -> None:
         for declaration in self.events:
@@ -262,7 +281,7 @@ class Gateway(Dispatcher):
         for name, takes in _HOOKS.items():
             hook = getattr(self, name)
             check_super(hook, name, type(self))
-            hooks[name] = host_call(hook, f"{type(self).__name__}.{name}", takes, self._face)
+            hooks[name] = host_call(hook, f"{type(self).__name__}.{name}", takes, self._to_sync)
         return hooks
 
     async def call_on_start(self) -> None:
@@ -288,6 +307,10 @@ class Gateway(Dispatcher):
             context.metrics.count("refused_connections_total", gateway=self.name)
             self._log_refusal(refusal, handshake)
             raise
+        except BrokerUnavailable as error:
+            context.metrics.count("refused_connections_total", gateway=self.name)
+            context.refusals.refused(self.name, f"the broker is unavailable: {error}")
+            raise Refusal("internal error", code="INTERNAL") from None
         except Disconnect as disconnect:
             context.metrics.count("refused_connections_total", gateway=self.name)
             context.refusals.refused(self.name, f"the application closed it with {disconnect.code}")
@@ -297,6 +320,7 @@ class Gateway(Dispatcher):
                 raise
             logger.error("%s: connecting failed: %r", self.name, error, exc_info=not isinstance(error, TimeoutError))
             raise Refusal("internal error", code="INTERNAL") from None
+        self.connection_opened(connection)
         return connection
 
     async def _let_in(self, handshake: Handshake, transport: ClientTransport) -> Connection:
@@ -363,6 +387,11 @@ class Gateway(Dispatcher):
         context.hub.add(connection)
         counted = False
         try:
+            standing = context.hub.standing(connection)
+            if standing is not None:
+                await standing
+                if connection.ended is not None:
+                    raise self._refusal_of_ended(connection, connection.ended)
             if await self._hooks["on_connect"](connection) is False:
                 raise returned_false("on_connect")
             if connection.ended is not None:

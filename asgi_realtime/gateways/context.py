@@ -14,6 +14,7 @@ from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.hub.hub import Hub
 from asgi_realtime.metrics import Metrics
 from asgi_realtime.presence.base import Presence
+from asgi_realtime.runtime.loop_bridge import LoopBridge
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.runtime.timers import TimerWheel
 from asgi_realtime.settings import Settings
@@ -29,6 +30,7 @@ class GatewayContext:
     hub: Hub
     presence: Presence
     broadcaster: Broadcaster
+    loop_bridge: LoopBridge
     revocations: Revocations
     verifier: JWTVerifier | None
     tasks: Tasks

@@ -14,15 +14,17 @@ from asgi_realtime.errors import ConfigurationError, Disconnect, InvalidMessage,
 from asgi_realtime.gateways.replies import ErrorMessage, Failure
 from asgi_realtime.handlers.event_handlers import BoundHandler, beginning, declared
 from asgi_realtime.handlers.event_rates import EventRates
-from asgi_realtime.handlers.sync_connection import sync_faces
+from asgi_realtime.handlers.sync_connection import sync_converter
 from asgi_realtime.limits import TOO_MANY_ATTEMPTS, Limits
 from asgi_realtime.payloads.encoding import encode
 from asgi_realtime.protocols.dialect import Dialect
+from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.runtime.budgets import Budget
 from asgi_realtime.runtime.coroutines import resume
-from asgi_realtime.runtime.host_calls import Adapt
+from asgi_realtime.runtime.host_calls import ToSync
 from asgi_realtime.runtime.http_errors import refusal_of
 from asgi_realtime.runtime.inbox import Pending
+from asgi_realtime.runtime.loop_bridge import LoopBridge
 from asgi_realtime.values.ids import GatewayName
 from asgi_realtime.values.json import Json
 
@@ -44,7 +46,7 @@ class Dispatcher:
         self._functions: dict[str, Callable[..., Any]] = declared(self)
         self._handlers: dict[str, BoundHandler] = {}
         self._injected: Broadcaster | None = None
-        self._faces: Adapt | None = None
+        self._sync_converter: ToSync | None = None
         self._dialect: Dialect
         self._rates: EventRates
         self._attempts: Budget
@@ -91,10 +93,10 @@ class Dispatcher:
         functions = self.functions
         if self._injected is not None:
             self.check_arrives(event)
-            self._handlers[event] = beginning(event, function, self._injected, self._face)
+            self._handlers[event] = beginning(event, function, self._injected, self._to_sync)
         functions[event] = function
 
-    def prepare(self, limits: Limits, broadcaster: Broadcaster) -> None:
+    def prepare(self, limits: Limits, broadcaster: Broadcaster, loop_bridge: LoopBridge) -> None:
         """Get ready for events. The handlers' signatures are checked here.
 
         Raises:
@@ -106,9 +108,9 @@ class Dispatcher:
         self._rates = EventRates(limits)
         self._handler_timeout = limits.handler_timeout
         self._injected = broadcaster
-        self._faces = sync_faces(broadcaster, limits.handler_timeout)
+        self._sync_converter = sync_converter(broadcaster, loop_bridge, limits.handler_timeout)
         self._handlers = {
-            event: beginning(event, function, broadcaster, self._face) for event, function in self._functions.items()
+            event: beginning(event, function, broadcaster, self._to_sync) for event, function in self._functions.items()
         }
 
     def check_arrives(self, event: str) -> None:
@@ -123,9 +125,9 @@ class Dispatcher:
                 f"over MEW_EVENT_NAME_BYTES ({self._event_name_bytes}): shorten it"
             )
 
-    def _face(self, argument: Any) -> Any:
-        """What a plain function gets: the face for threads, of a connection or of this gateway's broadcaster."""
-        return argument if self._faces is None else self._faces(argument)
+    def _to_sync(self, argument: Any) -> Any:
+        """What a plain function gets: a connection, or this gateway's broadcaster, in its form for threads."""
+        return argument if self._sync_converter is None else self._sync_converter(argument)
 
     def send_refusal(
         self,
@@ -144,6 +146,10 @@ class Dispatcher:
     def push_event(self, connection: Connection, event: str, data: Any) -> None:
         """Send an event to one client from code that cannot wait."""
         connection.push(self._dialect.event(self._dialect.event_name(event), *encode(data)))
+
+    def push_frame(self, connection: Connection, frame: Frame) -> None:
+        """Write a frame that a dialect made to one client, in order with everything else. Never waits."""
+        connection.push(frame)
 
     # Entry points of the transports
 

@@ -13,6 +13,7 @@ OVERRIDABLE = frozenset(
         *HOOKS,
         # What the gateway asks of its subclass
         *("extra_origins", "rooms_of", "default_authenticator", "dispatch", "choose_recipients"),
+        "connection_opened",
         # What clients are told
         *("send_refusal", "accepted_frame", "rejected_frame", "early_frame", "pong_frame", "error_frame"),
         *("close_code", "has_credential"),

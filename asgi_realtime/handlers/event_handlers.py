@@ -13,7 +13,7 @@ from asgi_realtime.connection.connection import Connection
 from asgi_realtime.errors import ConfigurationError, InvalidMessage
 from asgi_realtime.handlers.parameters import Parameter, injected, payload_type, read
 from asgi_realtime.payloads.validation import Validate
-from asgi_realtime.runtime.host_calls import Adapt, host_call, is_plain, written
+from asgi_realtime.runtime.host_calls import ToSync, host_call, is_plain, written
 from asgi_realtime.values.event_names import RESERVED
 from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.json import Json
@@ -140,11 +140,11 @@ Raises:
 
 
 def beginning(
-    event: str, function: Callable[..., Any], broadcaster: Broadcaster, adapt: Adapt | None = None
+    event: str, function: Callable[..., Any], broadcaster: Broadcaster, to_sync: ToSync | None = None
 ) -> BoundHandler:
     """Read the signature of an event's handler, once, and make what calls it.
 
-    `adapt` turns what is injected into what a plain handler can use.
+    `to_sync` gives a plain handler what is injected in its form for threads.
 
     Raises:
         ConfigurationError: for a parameter that nothing can be injected into.
@@ -153,7 +153,7 @@ def beginning(
     if isinstance(function, type):
         raise ConfigurationError(f"{where} is a class: pass a function, a method or an object with `__call__`")
     hints = _hints(function, where)
-    call = host_call(function, where, adapt=adapt)
+    call = host_call(function, where, to_sync=to_sync)
     plan: list[Parameter] = []
     rest: Validate | None = None
     plain, bound = is_plain(function), _bound(function)

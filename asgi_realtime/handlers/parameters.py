@@ -15,8 +15,7 @@ from typing import Annotated, Any, NamedTuple, Union
 
 import msgspec
 
-from asgi_realtime.broadcasting.broadcaster import Broadcaster
-from asgi_realtime.broadcasting.sync_broadcaster import SyncBroadcaster
+from asgi_realtime.broadcasting.broadcaster import Broadcaster, SyncBroadcaster
 from asgi_realtime.connection.connection import Connection
 from asgi_realtime.errors import ConfigurationError, InvalidMessage
 from asgi_realtime.handlers.sync_connection import SyncConnection

@@ -12,9 +12,9 @@ from msgspec import UNSET
 
 from asgi_realtime.broadcasting.broadcaster import Broadcaster
 from asgi_realtime.connection.connection import Connection, Question
-from asgi_realtime.runtime.host_calls import is_coroutine_function
-from asgi_realtime.runtime.lent_thread import LentThread
+from asgi_realtime.runtime.host_calls import ToSync, is_coroutine_function
 from asgi_realtime.runtime.loop_bridge import LoopBridge
+from asgi_realtime.runtime.waiting_thread import WaitingThread
 from asgi_realtime.values.handshake import Handshake
 from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.ids import ConnectionId, GatewayName, Id, RoomName
@@ -31,12 +31,12 @@ class SyncConnection:
     after the gateway has stopped.
     """
 
-    __slots__ = ("_calls", "_connection", "_timeout")
+    __slots__ = ("_connection", "_loop_bridge", "_timeout")
 
-    def __init__(self, connection: Connection, calls: LoopBridge, timeout: float) -> None:
+    def __init__(self, connection: Connection, loop_bridge: LoopBridge, timeout: float) -> None:
         """`timeout` is the most that `join` may wait, in seconds: a thread cannot be cancelled as a coroutine can."""
         self._connection = connection
-        self._calls = calls
+        self._loop_bridge = loop_bridge
         self._timeout = timeout
 
     def __repr__(self) -> str:
@@ -94,11 +94,11 @@ class SyncConnection:
 
     def send(self, event: str, *data: Any) -> None:
         """See `Connection.send`."""
-        self._calls.run(self._connection.send(event, *data))
+        self._loop_bridge.run(self._connection.send(event, *data))
 
     def call(self, event: str, data: Any = UNSET, *, timeout: float = 10.0) -> Json:
         """See `Connection.call`."""
-        return self._calls.run(self._connection.call(event, data, timeout=timeout))
+        return self._loop_bridge.run(self._connection.call(event, data, timeout=timeout))
 
     def join(
         self,
@@ -114,26 +114,30 @@ class SyncConnection:
         Raises:
             TimeoutError: it took longer than `Limits.handler_timeout`.
         """
-        lent = LentThread()
+        thread = WaitingThread()
 
         async def join() -> None:
             async with asyncio.timeout(self._timeout):
                 await self._connection.join(
-                    room, parent=parent, allowed=_asked_in(lent, allowed), latest=latest, known=_asked_in(lent, known)
+                    room,
+                    parent=parent,
+                    allowed=_asked_in(thread, allowed),
+                    latest=latest,
+                    known=_asked_in(thread, known),
                 )
 
-        self._calls.run(join(), lent)
+        self._loop_bridge.run(join(), thread)
 
     def leave(self, room: Id) -> None:
         """See `Connection.leave`."""
-        self._calls.run(self._connection.leave(room))
+        self._loop_bridge.run(self._connection.leave(room))
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """See `Connection.close`."""
-        self._calls.run(self._connection.close(code, reason))
+        self._loop_bridge.run(self._connection.close(code, reason))
 
 
-def _asked_in(thread: LentThread, question: Question | None) -> Callable[[], Awaitable[Any]] | None:
+def _asked_in(thread: WaitingThread, question: Question | None) -> Callable[[], Awaitable[Any]] | None:
     """The question as a coroutine function, which asks a plain one in the thread."""
     if question is None or is_coroutine_function(question):
         return question
@@ -145,14 +149,13 @@ def _asked_in(thread: LentThread, question: Question | None) -> Callable[[], Awa
     return ask
 
 
-def sync_faces(broadcaster: Broadcaster, timeout: float) -> Callable[[Any], Any]:
-    """Make what turns a gateway's connections, and its broadcaster, into their faces for threads."""
+def sync_converter(broadcaster: Broadcaster, loop_bridge: LoopBridge, timeout: float) -> ToSync:
+    """Make what gives plain functions a gateway's connections and its broadcaster in their form for threads."""
     sync = broadcaster.sync
-    calls = broadcaster.loop_bridge
 
-    def face(argument: Any) -> Any:
+    def to_sync(argument: Any) -> Any:
         if isinstance(argument, Connection):
-            return SyncConnection(argument, calls, timeout)
+            return SyncConnection(argument, loop_bridge, timeout)
         return sync if argument is broadcaster else argument
 
-    return face
+    return to_sync

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Coroutine, Iterable, Sequence
 from threading import get_ident
-from typing import TypeAlias
+from typing import Any, TypeVar
 
 from asgi_realtime.auth.revocations import Revocations
 from asgi_realtime.broker.base import Broker
 from asgi_realtime.connection.connection import NO_ROOM, Connection, Question
-from asgi_realtime.errors import Forbidden, InvalidMessage, RateLimited, Unauthorized
+from asgi_realtime.errors import BrokerUnavailable, Forbidden, InvalidMessage, RateLimited, Unauthorized
 from asgi_realtime.hub.batch import Batch, Soon
+from asgi_realtime.hub.mounts import Choose, Mount, Mounts
 from asgi_realtime.hub.pending_joins import PendingJoins
 from asgi_realtime.hub.recipients import Recipients
 from asgi_realtime.hub.refresh import Refresher, RoomsOf
 from asgi_realtime.hub.rooms import Rooms
+from asgi_realtime.hub.subscriptions import GatewaySubscriptions, Subscriptions
 from asgi_realtime.limits import Limits, room_text
 from asgi_realtime.metrics import Metrics
 from asgi_realtime.protocols.dialect import Dialect
 from asgi_realtime.protocols.frame import Frame
+from asgi_realtime.runtime.coroutines import in_time
 from asgi_realtime.runtime.host_calls import call_host
 from asgi_realtime.runtime.loop_bridge import ELSEWHERE
 from asgi_realtime.runtime.tasks import Tasks
@@ -36,29 +39,11 @@ from asgi_realtime.values.commands import (
     TakeOver,
 )
 from asgi_realtime.values.ids import GatewayName, Id, RoomName, id_text
-from asgi_realtime.values.publications import Position, Publication, ToRoom
+from asgi_realtime.values.publications import Position, Publication, Subscription, ToAll, ToRoom, ToUsers
+
+T = TypeVar("T")
 
 NO_ENTRY = "you may not enter this room"
-
-Choose: TypeAlias = Callable[[Publication, Sequence[Connection]], Sequence[Connection]]
-"""Says which of the recipients get a publication, at the moment of its delivery. Must not wait."""
-
-
-class _Mount:
-    """A gateway as the hub knows it."""
-
-    __slots__ = ("choose", "dialect", "limits", "rooms", "rooms_of")
-
-    def __init__(self, dialect: Dialect, limits: Limits, rooms_of: RoomsOf | None, choose: Choose | None) -> None:
-        self.dialect = dialect
-        self.limits = limits
-        self.rooms_of = rooms_of
-        self.choose = choose
-        self.rooms = Rooms()
-
-    def frame(self, publication: Publication) -> Frame:
-        """A publication as its recipients read it."""
-        return self.dialect.event(publication.event, publication.payload, publication.attachments)
 
 
 class Hub:
@@ -68,31 +53,72 @@ class Hub:
     """
 
     def __init__(
-        self, *, broker: Broker, revocations: Revocations, tasks: Tasks, metrics: Metrics, soon: Soon | None = None
+        self,
+        *,
+        broker: Broker,
+        revocations: Revocations,
+        tasks: Tasks,
+        metrics: Metrics,
+        broker_timeout: float,
+        soon: Soon | None = None,
     ) -> None:
+        """Make the hub of a process.
+
+        Args:
+            broker: where it subscribes, and what history is read from.
+            revocations: the credentials that are refused.
+            tasks: own what waits for the host or the broker.
+            metrics: what is counted.
+            broker_timeout: seconds the broker may take to answer. Then `BrokerUnavailable`.
+            soon: calls a function at the end of the tick. Default: the running loop's `call_soon`.
+        """
         self._broker = broker
+        self._broker_timeout = broker_timeout
         self._revocations = revocations
         self._metrics = metrics
-        self._mounts: dict[GatewayName, _Mount] = {}
+        self._mounts = Mounts(self.deliver)
         self._tasks = tasks
         self._soon = soon
         self.thread: int | None = None
         """The thread of the event loop it runs on; None: it has not started."""
         self._batch = Batch(soon)
-        self._refresher = Refresher(tasks)
+        self._refresher = Refresher(tasks, self._standing)
         self._pending_joins = PendingJoins()
+        self._subscriptions = self._new_subscriptions()
+
+    def _new_subscriptions(self) -> Subscriptions | None:
+        """None: the broker delivers everything anyway."""
+        if not self._broker.needs_subscriptions:
+            return None
+        return Subscriptions(
+            broker=self._broker,
+            members=self._mounts,
+            tasks=self._tasks,
+            metrics=self._metrics,
+            timeout=self._broker_timeout,
+        )
+
+    def _new_rooms(self, gateway: GatewayName) -> Rooms:
+        subscriptions = self._subscriptions
+        return Rooms() if subscriptions is None else Rooms(GatewaySubscriptions(subscriptions, gateway))
 
     def start(self) -> None:
         """Begin on the running event loop. Connections of a loop that ended before they did are forgotten."""
         self.thread = get_ident()
+        self._subscriptions = self._new_subscriptions()
         for name, mount in self._mounts.items():
             for connection in mount.rooms.everybody:
                 connection.shut()
-            mount.rooms = Rooms()
+            mount.rooms = self._new_rooms(name)
             self._metrics.gauge("connections", 0, gateway=name)
         self._pending_joins = PendingJoins()
         self._batch = Batch(self._soon)
-        self._refresher = Refresher(self._tasks)
+        self._refresher = Refresher(self._tasks, self._standing)
+
+    def stop(self) -> None:
+        """Unsubscribe from nothing more: the broker is about to stop."""
+        if self._subscriptions is not None:
+            self._subscriptions.stop()
 
     def check_thread(self) -> None:
         """Refuse a call from another thread than that of the event loop: connections are not safe there.
@@ -116,11 +142,26 @@ class Hub:
         `rooms_of` asks the host for an identity's rooms, where there is such a host; `choose` has a
         say in who gets a publication, where a gateway wants one.
         """
-        self._mounts[gateway] = _Mount(dialect, limits, rooms_of, choose)
+        self._mounts[gateway] = Mount(dialect, limits, self._new_rooms(gateway), rooms_of, choose)
 
     def rooms(self, gateway: GatewayName) -> Rooms:
         """The rooms of a mounted gateway, to look at."""
         return self._mounts[gateway].rooms
+
+    @property
+    def subscriptions(self) -> int:
+        """How many subscriptions of this process stand at the broker; 0 where the broker needs none.
+
+        One for each room with members here, for each user and for each gateway with connections, and for those that
+        had some until a moment ago (see `UNSUBSCRIBE_DELAY`).
+        """
+        return 0 if self._subscriptions is None else len(self._subscriptions)
+
+    def _standing(self, connection: Connection, rooms: Iterable[RoomName]) -> Awaitable[None] | None:
+        """What to await until the subscriptions to rooms stand. None: they do."""
+        if self._subscriptions is None:
+            return None
+        return self._subscriptions.standing([Subscription(connection.gateway, ToRoom(room)) for room in rooms])
 
     # Fan-out
 
@@ -130,7 +171,7 @@ class Hub:
         Encoded and framed once; then one write per recipient, at the end of the tick (see `Batch`).
         """
         mount = self._mounts.get(publication.gateway)
-        if mount is None:
+        if mount is None or (self._subscriptions is not None and self._subscriptions.keeps(publication)):
             return 0
         target = publication.target
         recipients = mount.rooms.recipients(target)
@@ -163,7 +204,7 @@ class Hub:
     # Membership
 
     def add(self, connection: Connection) -> None:
-        """Admit an authenticated connection: its personal room is open from now on.
+        """Admit an authenticated connection. Await `standing` before the client is let in.
 
         Raises:
             RateLimited: if the user has as many connections as the limit allows.
@@ -176,6 +217,17 @@ class Hub:
             raise Unauthorized(log_reason="the token is revoked")  # while an authenticator was still at work
         mount.rooms.add(connection)
         self._metrics.gauge("connections", len(mount.rooms), gateway=connection.gateway)
+
+    def standing(self, connection: Connection) -> Awaitable[None] | None:
+        """What to await until everything for a connection's user, and for all, is delivered here. None: it is.
+
+        Raises:
+            BrokerUnavailable: from the awaitable: the broker did not take the subscriptions.
+        """
+        if self._subscriptions is None:
+            return None
+        targets = (ToUsers((connection.identity.user_id,)), ToAll())
+        return self._subscriptions.standing([Subscription(connection.gateway, target) for target in targets])
 
     def remove(self, connection: Connection) -> None:
         """Forget a connection and its memberships."""
@@ -203,15 +255,23 @@ class Hub:
         if room not in connection.rooms and len(connection.rooms) >= mount.limits.rooms_per_connection:
             raise InvalidMessage(f"a connection is in at most {mount.limits.rooms_per_connection} rooms")
         answer = asked_at = None
-        if allowed is not None or known is not None:
+        subscriptions, subscription = self._subscriptions, Subscription(connection.gateway, ToRoom(room))
+        waits = subscriptions is not None and not subscriptions.stands(subscription)
+        if allowed is not None or known is not None or waits:
             with self._pending_joins.asking(connection, room, parent) as entry:
                 if allowed is not None and not await call_host(allowed):
                     raise Forbidden(NO_ENTRY)
                 if known is not None:
-                    asked_at = await self._broker.position(connection.gateway)
+                    asked_at = await self._answer(self._broker.position(connection.gateway))
                     answer = await call_host(known)
+                # Last: once it stands, the room is entered in the same step, so that no event falls in between.
+                standing = None if subscriptions is None else subscriptions.standing((subscription,))
+                if standing is not None:
+                    await standing
             if entry.withdrawn:
                 raise Forbidden(NO_ENTRY)
+            if entry.left:
+                return
         if latest is None:
             mount.rooms.join(connection, room, parent)
             return
@@ -234,7 +294,7 @@ class Hub:
         mark = connection.hold()
         try:
             await self.join(connection, room, parent)
-            publication = await self._broker.latest(connection.gateway, room, event, since=since)
+            publication = await self._answer(self._broker.latest(connection.gateway, room, event, since=since))
             if publication is not None and connection.id not in publication.except_:
                 first = mount.frame(publication)
             if first is not None and room in connection.rooms:
@@ -246,14 +306,26 @@ class Hub:
         finally:
             connection.release()
 
+    async def _answer(self, question: Coroutine[Any, Any, T]) -> T:
+        """What the broker answers in time."""
+        try:
+            return await in_time(self._broker_timeout, question)
+        except TimeoutError:
+            raise BrokerUnavailable(f"the broker did not answer within {self._broker_timeout} s") from None
+
     async def leave(self, connection: Connection, room: Id) -> None:
-        """Take a connection out of a room and of the rooms below it."""
-        self._mounts[connection.gateway].rooms.leave(connection, RoomName(id_text(room, "room")))
+        """Take a connection out of a room and of the rooms below it, those included that it is about to enter."""
+        name = RoomName(id_text(room, "room"))
+        self._mounts[connection.gateway].rooms.leave(connection, name)
+        self._pending_joins.leave(connection, name)
 
     # Commands of the cluster
 
     def apply(self, command: Command, position: Position | None = None) -> Awaitable[object] | None:
-        """Carry out a command here: at once, but for a refresh, which waits for the host."""
+        """Carry out a command here. Returns what to await, if it waits for the host or the broker.
+
+        `position` is the command's place in history: what was published after it is not missed.
+        """
         self._batch.flush()
         if isinstance(command, RevokeToken | RevokeUser | DisconnectUser):
             self._cut_off(command)
@@ -281,6 +353,8 @@ class Hub:
             if isinstance(command, RemoveFromRoom):
                 self._pending_joins.withdraw(command)
             self._refresher.missed(connections, functools.partial(self._move, mount.rooms, command))
+            if isinstance(command, AddToRoom) and self._subscriptions is not None:
+                return self._subscriptions.catch_up(Subscription(command.gateway, ToRoom(command.room)), position)
         return None
 
     @staticmethod
@@ -291,7 +365,7 @@ class Hub:
             rooms.leave(connection, command.room)
 
     @staticmethod
-    def _take_over(mount: _Mount, command: TakeOver) -> None:
+    def _take_over(mount: Mount, command: TakeOver) -> None:
         last = mount.dialect.event(command.event, command.payload)
         for connection in mount.rooms.of_user(command.user_id):
             if connection.id == command.connection_id:

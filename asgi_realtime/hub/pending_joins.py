@@ -1,4 +1,4 @@
-"""Connections about to enter a room, while the host is asked whether they may."""
+"""Connections about to enter a room, while the host is asked whether they may, or the broker to deliver its events."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from asgi_realtime.values.ids import RoomName
 class PendingJoin:
     """One connection on its way into one room."""
 
-    __slots__ = ("connection", "rooms", "withdrawn")
+    __slots__ = ("connection", "left", "rooms", "withdrawn")
 
     def __init__(self, connection: Connection, room: RoomName, parent: RoomName | None) -> None:
         self.connection = connection
         self.rooms = (room, parent)
         self.withdrawn = False
-        """Whether it was taken out meanwhile: the host's answer may be older than that."""
+        """Whether a command has taken it out of the room meanwhile: the host's answer may be older than that."""
+        self.left = False
+        """Whether it has left the room meanwhile."""
 
 
 class PendingJoins:
@@ -30,7 +32,7 @@ class PendingJoins:
 
     @contextmanager
     def asking(self, connection: Connection, room: RoomName, parent: RoomName | None) -> Iterator[PendingJoin]:
-        """Ask the host in this block."""
+        """Ask the host, and the broker, in this block."""
         entry = PendingJoin(connection, room, parent)
         self._pending_joins.add(entry)
         try:
@@ -47,3 +49,9 @@ class PendingJoins:
                 and (isinstance(command, CloseRoom) or entry.connection.identity.user_id == command.user_id)
             ):
                 entry.withdrawn = True
+
+    def leave(self, connection: Connection, room: RoomName) -> None:
+        """Have a connection not enter a room that it leaves, nor a room below it."""
+        for entry in self._pending_joins:
+            if entry.connection is connection and room in entry.rooms:
+                entry.left = True

@@ -7,8 +7,9 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from asgi_realtime.connection.connection import Connection, Refresh
-from asgi_realtime.errors import Disconnect
+from asgi_realtime.errors import BrokerUnavailable, Disconnect
 from asgi_realtime.hub.rooms import Rooms
+from asgi_realtime.hub.subscriptions import UNAVAILABLE
 from asgi_realtime.runtime.http_errors import refusal_of
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.values.identity import Identity
@@ -18,6 +19,9 @@ logger = logging.getLogger("asgi_realtime")
 
 RoomsOf = Callable[[Identity], Awaitable[Mapping[RoomName, RoomName | None]]]
 """Asks the host which rooms an identity may see: room to the room it lies below, or None."""
+
+Standing = Callable[[Connection, Iterable[RoomName]], Awaitable[None] | None]
+"""What to await until everything published to these rooms is delivered here. None: it is."""
 
 _QUESTIONS = 16
 """Questions put to the host at once: its database has other work too."""
@@ -31,8 +35,9 @@ class Refresher:
     connection, never the secrecy of a room: it is not let in, or is ended.
     """
 
-    def __init__(self, tasks: Tasks) -> None:
+    def __init__(self, tasks: Tasks, standing: Standing) -> None:
         self._tasks = tasks
+        self._standing = standing
         self._questions = asyncio.Semaphore(_QUESTIONS)
 
     def start(self, connection: Connection, rooms: Rooms, rooms_of: RoomsOf, timeout: float) -> Awaitable[None]:
@@ -100,6 +105,9 @@ class Refresher:
             refresh.again = False
             async with self._questions, asyncio.timeout(timeout):
                 granted = _as_text(await rooms_of(connection.identity))
+            waiting = self._standing(connection, granted)
+            if waiting is not None:
+                await waiting
             if not refresh.again or connection.closed:
                 return granted
             refresh.missed.clear()  # the host had made these changes before the next question
@@ -108,7 +116,9 @@ class Refresher:
 def _end(connection: Connection, error: BaseException) -> None:
     """End a connection whose rooms are not known: the host refused it, or failed."""
     meant = refusal_of(error)
-    if meant is None:
+    if isinstance(error, BrokerUnavailable):
+        connection.end(*UNAVAILABLE)
+    elif meant is None:
         logger.error("%r: the host could not say which rooms it may see: %r", connection, error)
         connection.end(1011, "rooms unavailable")
     elif isinstance(meant, Disconnect):

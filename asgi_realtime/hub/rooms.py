@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from asgi_realtime.hub.recipients import NO_RECIPIENTS, Recipients
 from asgi_realtime.values.ids import ConnectionId, RoomName, UserId
-from asgi_realtime.values.publications import Target, ToRoom, ToUsers
+from asgi_realtime.values.publications import Target, ToAll, ToRoom, ToUsers
 
 if TYPE_CHECKING:
     from asgi_realtime.connection.connection import Connection
+
+
+class Watcher(Protocol):
+    """What is told of the first and the last member of each room, personal room and of the gateway (`ToAll`)."""
+
+    def occupied(self, target: Target) -> None:
+        """The first member is there."""
+
+    def emptied(self, target: Target) -> None:
+        """The last member has gone."""
 
 
 class Room:
@@ -61,7 +71,8 @@ class Rooms:
     itself: a link that would make it so is not made.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, watcher: Watcher | None = None) -> None:
+        self._watcher = watcher
         self._everybody: Recipients | None = None  # a snapshot, as rooms have
         self._rooms: dict[RoomName, Room] = {}
         # Nearly every user has one connection, and a room for one would be the largest part of it.
@@ -75,6 +86,19 @@ class Rooms:
 
     def __contains__(self, connection: Connection) -> bool:
         return self._by_id.get(connection.id) is connection
+
+    def has(self, target: Target) -> bool:
+        """Whether a room, a personal room (`ToUsers` of one user) or the gateway (`ToAll`) has members here."""
+        if type(target) is ToRoom:
+            return target.room in self._rooms
+        if type(target) is ToUsers:
+            return target.user_ids[0] in self._users
+        return bool(self._by_id)
+
+    @property
+    def occupied(self) -> int:
+        """How many rooms and personal rooms have members here, and the gateway itself if it has any."""
+        return len(self._rooms) + len(self._users) + bool(self._by_id)
 
     @property
     def names(self) -> Collection[RoomName]:
@@ -138,6 +162,10 @@ class Rooms:
             mine[connection] = None
         elif mine is not connection:
             self._users[user_id] = {mine: None, connection: None}
+        elif self._watcher is not None:
+            self._watcher.occupied(ToUsers((user_id,)))
+        if self._watcher is not None and len(self._by_id) == 1:
+            self._watcher.occupied(ToAll())
 
     def remove(self, connection: Connection) -> None:
         """Forget a connection and its memberships, which `connection.rooms` still lists. Harmless if it is not here."""
@@ -151,14 +179,23 @@ class Rooms:
             del mine[connection]
         else:
             del self._users[user_id]
+            if self._watcher is not None:
+                self._watcher.emptied(ToUsers((user_id,)))
         for room in connection.rooms:
             self._let_out(connection, room)
+        if self._watcher is not None and not self._by_id:
+            self._watcher.emptied(ToAll())
 
     def join(self, connection: Connection, room: RoomName, parent: RoomName | None = None) -> None:
         """Put a connection into a room, below `parent` if one is named. Nothing for one that is gone already."""
         if connection not in self:
             return
-        self._rooms.setdefault(room, Room()).add(connection)
+        members = self._rooms.get(room)
+        if members is None:
+            members = self._rooms[room] = Room()
+            if self._watcher is not None:
+                self._watcher.occupied(ToRoom(room))
+        members.add(connection)
         connection.entered(room)
         if parent is not None and self._parents.get(room) != parent and room not in self._with_those_above(parent):
             earlier = self._parents.get(room)
@@ -203,6 +240,8 @@ class Rooms:
         found.discard(connection)
         if not found.members:
             del self._rooms[room]
+            if self._watcher is not None:
+                self._watcher.emptied(ToRoom(room))
             if room not in self._below:
                 self._unlink(room)
 

@@ -19,8 +19,8 @@ HostCall: TypeAlias = Callable[..., Coroutine[Any, Any, Any]]
 """Calls a function of the host, whichever kind it is. Made once, by `host_call`."""
 _PACKAGE = f"{__name__.partition('.')[0]}."
 
-Adapt: TypeAlias = Callable[[Any], Any]
-"""Turns an argument into what a plain function can use."""
+ToSync: TypeAlias = Callable[[Any], Any]
+"""Returns an argument in its form for threads. What has no such form it returns as it is."""
 
 
 def is_coroutine_function(function: Callable[..., Any]) -> bool:
@@ -62,30 +62,30 @@ def is_plain(function: Callable[..., Any]) -> bool:
 
 
 def host_call(
-    function: Callable[..., Any], where: str, takes: Sequence[str] | None = None, adapt: Adapt | None = None
+    function: Callable[..., Any], where: str, takes: Sequence[str] | None = None, to_sync: ToSync | None = None
 ) -> HostCall:
     """Make what calls a function of the host.
 
     A coroutine function is called as it is. Any other runs in a thread, and what it returns is awaited
-    where it can be. `adapt` is applied to each argument of a plain function.
+    where it can be. `to_sync` is applied to each argument of a plain function.
 
     Args:
         function: any callable.
         where: what it is for, in messages.
         takes: the names of the arguments that it will be called with. None: they are checked elsewhere.
-        adapt: what a plain function gets instead of an argument.
+        to_sync: returns what a plain function gets instead of an argument.
 
     Raises:
         ConfigurationError: if it cannot be called, does not take these arguments, or is a generator.
     """
     check(function, where, takes)
-    adapted = adapt if adapt is not None and is_plain(function) else None
+    converted = to_sync if is_plain(function) else None
     if is_coroutine_function(function):
-        return function if adapted is None else functools.partial(_call_adapted, function, adapted)
-    return functools.partial(_call_in_thread, function, adapted)
+        return function if converted is None else functools.partial(_call_converted, function, converted)
+    return functools.partial(_call_in_thread, function, converted)
 
 
-def method_call(service: object, name: str, takes: Sequence[str], adapt: Adapt | None = None) -> HostCall:
+def method_call(service: object, name: str, takes: Sequence[str], to_sync: ToSync | None = None) -> HostCall:
     """Make what calls a method of a service of the host. See `host_call`.
 
     Raises:
@@ -97,7 +97,7 @@ def method_call(service: object, name: str, takes: Sequence[str], adapt: Adapt |
     method = getattr(service, name, None)
     if method is None:
         raise ConfigurationError(f"{where} is missing: the gateway calls it with ({', '.join(takes)})")
-    return host_call(method, where, takes, adapt)
+    return host_call(method, where, takes, to_sync)
 
 
 async def call_host(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -107,14 +107,14 @@ async def call_host(function: Callable[..., Any], *arguments: Any) -> Any:
     return await _call_in_thread(function, None, *arguments)
 
 
-async def _call_in_thread(function: Callable[..., Any], adapt: Adapt | None, *arguments: Any) -> Any:
-    result = await run_in_thread(function, *(arguments if adapt is None else map(adapt, arguments)))
+async def _call_in_thread(function: Callable[..., Any], to_sync: ToSync | None, *arguments: Any) -> Any:
+    result = await run_in_thread(function, *(arguments if to_sync is None else map(to_sync, arguments)))
     return await result if inspect.isawaitable(result) else result
 
 
-async def _call_adapted(function: Callable[..., Any], adapt: Adapt, *arguments: Any) -> Any:
+async def _call_converted(function: Callable[..., Any], to_sync: ToSync, *arguments: Any) -> Any:
     # A decorator that is `async`, around a plain function that it runs in a thread of its own.
-    return await function(*map(adapt, arguments))
+    return await function(*map(to_sync, arguments))
 
 
 def check(function: Callable[..., Any], where: str, takes: Sequence[str] | None = None) -> None:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from asgi_realtime.runtime.lent_thread import LentThread
+from asgi_realtime.runtime.waiting_thread import WaitingThread
 
 T = TypeVar("T")
 
@@ -28,11 +28,15 @@ _LOOP_ENDED = (
     "In tests write `with TestClient(app) as client`, or use asgi_realtime.testing.RealtimeTestClient"
 )
 _LOOK_SECONDS = 1.0
-"""How often a thread that waits looks whether the event loop has been closed without a stop."""
+"""How often a waiting thread checks whether the event loop was closed without `unbind`."""
 
 
 class LoopBridge:
-    """Runs coroutines on the loop for threads that wait; lets those threads go when the loop is given up."""
+    """The one way from a thread to the event loop: runs a coroutine there while the thread waits.
+
+    Each call is refused on the loop's own thread, where it would wait for itself; before start-up; and after
+    shutdown, which also ends the calls that are waiting.
+    """
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -48,7 +52,7 @@ class LoopBridge:
             self.thread = threading.get_ident()
 
     def unbind(self) -> None:
-        """Take no more calls, and let go the threads that wait in one."""
+        """Refuse calls from now on, and end those that are waiting."""
         with self._lock:
             self._loop = self.thread = None
             waited_for = tuple(self._waited_for)
@@ -71,33 +75,40 @@ class LoopBridge:
         if loop is not None and not (self.thread == threading.get_ident() and loop.is_running()):
             raise RuntimeError(ELSEWHERE if loop.is_running() else _LOOP_ENDED)
 
-    def run(self, work: Coroutine[Any, Any, T], lent: LentThread | None = None) -> T:
-        """Run a coroutine on the loop, and wait for its result. While it waits, this thread serves as `lent`.
+    def run(self, work: Coroutine[Any, Any, T], thread: WaitingThread | None = None) -> T:
+        """Run a coroutine on the loop, wait for it, and return its result.
+
+        `thread` runs, in the calling thread, functions that the coroutine submits to it.
 
         Raises:
-            RuntimeError: from the loop's own thread, before `bind`, after `unbind`, or if the loop closes first.
+            RuntimeError: on the loop's own thread, before `bind`, after `unbind`, or if the loop closes first.
         """
-        # A loop that is stopping may never come to a call that it has taken: `unbind` lets the thread go.
+        waiting = WaitingThread() if thread is None else thread
         with self._lock:
-            loop = self._loop
-            here = self.thread == threading.get_ident()
-            if loop is None or not loop.is_running() or here:
-                work.close()
-                raise RuntimeError(_ON_THE_LOOP if loop is not None and loop.is_running() and here else _NOT_RUNNING)
-            future = asyncio.run_coroutine_threadsafe(work, loop)
+            loop, future = self._submit(work)
             self._waited_for.add(future)
+        future.add_done_callback(waiting.wake)
         try:
-            while True:
-                if lent is None:
-                    concurrent.futures.wait([future], _LOOK_SECONDS)
-                else:
-                    lent.serve(future, _LOOK_SECONDS)
-                if future.done():
-                    return future.result()
-                if loop.is_closed():
-                    raise concurrent.futures.CancelledError
-        except concurrent.futures.CancelledError:
-            raise RuntimeError("the gateway stopped before the call was done") from None
+            while not future.done() and not loop.is_closed():
+                waiting.wait(_LOOK_SECONDS)
+            # A loop that is stopping may never come to a call that it has taken: `unbind` cancels the future.
+            if not future.done() or future.cancelled():
+                raise RuntimeError("the gateway stopped before the call was done")
+            return future.result()
         finally:
             with self._lock:
                 self._waited_for.discard(future)
+
+    def _submit(self, work: Coroutine[Any, Any, T]) -> tuple[asyncio.AbstractEventLoop, concurrent.futures.Future[T]]:
+        loop = self._loop
+        if loop is None or not loop.is_running():
+            error = _NOT_RUNNING
+        elif self.thread == threading.get_ident():
+            error = _ON_THE_LOOP
+        else:
+            try:
+                return loop, asyncio.run_coroutine_threadsafe(work, loop)
+            except RuntimeError:  # its thread has closed it just now
+                error = _NOT_RUNNING
+        work.close()
+        raise RuntimeError(error)

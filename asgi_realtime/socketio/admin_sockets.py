@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from asgi_realtime.connection.connection import Connection
-from asgi_realtime.transports.socketio.peer import NamespaceTransport
+from asgi_realtime.transports.socketio.namespace_transport import NamespaceTransport
 from asgi_realtime.values.json import Json
 from asgi_realtime.values.timestamps import iso
 

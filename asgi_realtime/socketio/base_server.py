@@ -18,7 +18,7 @@ from asgi_realtime.socketio.namespace_gateway import NamespaceGateway
 from asgi_realtime.socketio.options import Options, check_options, settings_with
 from asgi_realtime.socketio.reasons import Reason
 from asgi_realtime.socketio.server_state import ServerState
-from asgi_realtime.transports.socketio.peer import NamespaceTransport
+from asgi_realtime.transports.socketio.namespace_transport import NamespaceTransport
 from asgi_realtime.values.ids import GatewayName, id_text
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from asgi_realtime.connection.connection import Connection
 from asgi_realtime.socketio.namespace_gateway import NamespaceGateway
-from asgi_realtime.transports.socketio.peer import NamespaceTransport
+from asgi_realtime.transports.socketio.namespace_transport import NamespaceTransport
 
 
 class Manager:

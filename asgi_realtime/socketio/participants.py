@@ -14,7 +14,7 @@ from asgi_realtime.payloads.encoding import encode
 from asgi_realtime.protocols.socketio.dialect import SocketIODialect
 from asgi_realtime.socketio.client_state import ClientState
 from asgi_realtime.socketio.server_state import ServerState
-from asgi_realtime.transports.socketio.peer import NamespaceTransport
+from asgi_realtime.transports.socketio.namespace_transport import NamespaceTransport
 from asgi_realtime.values.ids import ConnectionId, GatewayName, RoomName
 from asgi_realtime.values.json import Json
 from asgi_realtime.values.publications import Publication, Target, ToAll, ToRoom

@@ -126,7 +126,7 @@ def check_unmounted(gateway: Mountable) -> None:
         ConfigurationError: with what to do.
     """
     context = gateway.mounted
-    if context is not None and context.broadcaster.running:
+    if context is not None and context.loop_bridge.running:
         raise mounted_elsewhere(gateway)
 
 

@@ -1,11 +1,12 @@
-"""What host code holds: routing, options, errors, and the face for threads."""
+"""What host code holds: routing, options, errors, and the class for threads."""
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -25,11 +26,12 @@ from asgi_realtime import (
     Realtime,
     Settings,
     SocketIOGateway,
+    SyncBroadcaster,
     WebSocketGateway,
     get_broadcaster,
 )
 from asgi_realtime.broadcasting.gateway_registry import GatewayRegistry
-from asgi_realtime.broadcasting.sync_broadcaster import Sending, SyncBroadcaster
+from asgi_realtime.broadcasting.publisher import Publisher
 from asgi_realtime.broker.memory import MemoryBroker
 from asgi_realtime.connection.connection import Connection
 from asgi_realtime.gateways.base import Gateway
@@ -37,6 +39,7 @@ from asgi_realtime.handlers.sync_connection import SyncConnection
 from asgi_realtime.presence.memory import MemoryPresence
 from asgi_realtime.protocols.json_dialect import JSONDialect
 from asgi_realtime.protocols.socketio.dialect import SocketIODialect
+from asgi_realtime.runtime.loop_bridge import LoopBridge
 from asgi_realtime.values.commands import Command
 from asgi_realtime.values.ids import GatewayName, UserId
 from asgi_realtime.values.publications import Position, Publication
@@ -228,11 +231,17 @@ async def test_a_broker_that_is_stopped_or_stuck() -> None:
             await realtime.broadcaster.broadcast_to_all("x")
     registry = GatewayRegistry()
     registry.add(GatewayName("/"), SocketIODialect("/"), Limits())
+    bridge = LoopBridge()
     stuck = Broadcaster(
-        broker=StuckBroker(),  # type: ignore[arg-type]
+        publisher=Publisher(
+            broker=StuckBroker(),  # type: ignore[arg-type]
+            gateways=registry,
+            loop_bridge=bridge,
+            publish_timeout=0.01,
+        ),
         presence=realtime.presence,
         gateways=registry,
-        publish_timeout=0.01,
+        loop_bridge=bridge,
         gateway=GatewayName("/"),
     )
     with pytest.raises(BrokerUnavailable, match="MEW_PUBLISH_TIMEOUT"):
@@ -272,6 +281,28 @@ async def test_from_a_thread() -> None:
         assert client.written == ['42["a"]', '42["b",{"n":1}]', '42["c"]']
 
 
+def test_both_classes_have_the_same_methods_and_signatures() -> None:
+    coroutines = {name for name, member in vars(Broadcaster).items() if inspect.iscoroutinefunction(member)}
+    assert len(coroutines) > 10
+    for name in coroutines:
+        method = getattr(SyncBroadcaster, name)
+        assert inspect.signature(method) == inspect.signature(getattr(Broadcaster, name)), name
+        assert not any(each.kind is each.VAR_KEYWORD for each in inspect.signature(method).parameters.values())
+        assert not inspect.iscoroutinefunction(inspect.unwrap(method))
+        assert method.__doc__ and method.__qualname__ == f"SyncBroadcaster.{name}"
+    public = [{name for name in dir(kind) if name[0] != "_"} for kind in (Broadcaster, SyncBroadcaster)]
+    assert public[0] - public[1] == {"publish"}  # it takes what is encoded already, as threads never have it
+    assert public[1] - public[0] == {"run"}
+
+
+async def test_a_mistake_in_the_arguments_is_raised_in_the_thread() -> None:
+    async with running() as realtime:
+        mistakes: list[dict[str, Any]] = [{"excpet": "x"}, {"gateway": "/none"}]
+        for wrong in mistakes:
+            with pytest.raises((TypeError, ConfigurationError)):
+                await asyncio.to_thread(functools.partial(realtime.broadcaster.sync.broadcast_to_all, "x", **wrong))
+
+
 async def test_from_another_event_loops_thread() -> None:
     async with running() as realtime:
         _, client = await enter(realtime, "ann")
@@ -283,18 +314,18 @@ async def test_from_another_event_loops_thread() -> None:
         assert client.written == ['42["a"]']
 
 
-async def test_the_sync_face_says_where_it_cannot_work() -> None:
+async def test_a_sync_broadcaster_says_where_it_cannot_work() -> None:
     realtime = make()
     sync = realtime.broadcaster.sync
     narrowed = sync.of("/second")
-    for face in (sync, narrowed):
+    for each in (sync, narrowed):
         with pytest.raises(RuntimeError, match="not running"):
-            await asyncio.to_thread(face.broadcast_to_all, "x")
+            await asyncio.to_thread(each.broadcast_to_all, "x")
         async with realtime:
             with pytest.raises(RuntimeError, match="await the method of the async class"):
-                face.broadcast_to_all("x")
+                each.broadcast_to_all("x")
         with pytest.raises(RuntimeError, match="not running"):
-            await asyncio.to_thread(face.broadcast_to_all, "x")
+            await asyncio.to_thread(each.broadcast_to_all, "x")
 
 
 async def test_a_request_that_did_not_come_through_the_middleware() -> None:
@@ -336,14 +367,15 @@ async def test_a_broadcaster_without_a_hub_obeys_the_limits_of_each_gateway() ->
     registry = GatewayRegistry()
     registry.add(GatewayName("/wide"), SocketIODialect("/wide"), Limits(room_name_bytes=9))
     registry.add(GatewayName("/narrow"), JSONDialect(), Limits(room_name_bytes=3, event_name_bytes=3))
+    bridge = LoopBridge()
+    bridge.bind(asyncio.get_running_loop())
     worker = Broadcaster(
-        broker=broker,
+        publisher=Publisher(broker=broker, gateways=registry, loop_bridge=bridge, publish_timeout=1.0),
         presence=MemoryPresence(),
         gateways=registry,
-        publish_timeout=1.0,
+        loop_bridge=bridge,
         gateway=GatewayName("/wide"),
     )
-    worker.bind(asyncio.get_running_loop())
     await worker.broadcast_to_room("kitchen", "dinner")
     await worker.close_room("kitchen")
     narrow = worker.of("/narrow")
@@ -371,24 +403,10 @@ async def test_a_position_is_before_what_is_broadcast_after_it() -> None:
             await broadcaster.position("x" * 1000)
 
 
-def keywords(function: Callable[..., Any]) -> dict[str, str]:
-    """The parameters of a method with their types as written, those of `**options: Unpack[…]` one by one."""
-    found: dict[str, str] = {}
-    for name, parameter in inspect.signature(function).parameters.items():
-        if parameter.kind is parameter.VAR_KEYWORD:
-            assert parameter.annotation == "Unpack[Sending]"
-            found |= {option: hint.__forward_arg__ for option, hint in Sending.__annotations__.items()}
-        else:
-            found[name] = parameter.annotation
-    return found
-
-
-@pytest.mark.parametrize("classes", [(Broadcaster, SyncBroadcaster), (Connection, SyncConnection)])
-def test_the_classes_for_threads_take_the_same_types(classes: tuple[type, type]) -> None:
-    waiting, plain = classes
+def test_a_connection_for_threads_takes_the_same_types() -> None:
     compared = 0
-    for name, method in vars(plain).items():
-        if inspect.iscoroutinefunction(getattr(waiting, name, None)):
-            assert keywords(method) == keywords(getattr(waiting, name)), name
+    for name, method in vars(SyncConnection).items():
+        if inspect.iscoroutinefunction(getattr(Connection, name, None)):
+            assert inspect.signature(method) == inspect.signature(getattr(Connection, name)), name
             compared += 1
     assert compared >= 5

@@ -34,7 +34,8 @@ from asgi_realtime.metrics import NullMetrics
 from asgi_realtime.realtime import Realtime
 from asgi_realtime.runtime.budgets import Budgets
 from asgi_realtime.transports.engineio.session import Session
-from asgi_realtime.transports.socketio.peer import NamespaceTransport, SocketIOPeer
+from asgi_realtime.transports.socketio.namespace_transport import NamespaceTransport
+from asgi_realtime.transports.socketio.peer import SocketIOPeer
 from asgi_realtime.values.event_names import RESERVED
 from asgi_realtime.values.ids import UserId
 from tests.support.raw_client import raw_client
@@ -480,22 +481,18 @@ async def test_an_answer_in_the_very_moment_of_its_time_out() -> None:
         now=0.0,
         owner=realtime.engineio,
     )
-    client = SocketIOPeer(
-        session, namespaces=realtime, limits=SETTINGS.limits, tasks=realtime.tasks, wheel=realtime.wheel
-    )
-    member = NamespaceTransport(client, gateway)
-    member.connection = RecordingConnection()  # type: ignore[assignment]
-    call = asyncio.create_task(member.call("question", None, 10))
+    transport = NamespaceTransport(SocketIOPeer(session, realtime), gateway)
+    transport.connection = RecordingConnection()  # type: ignore[assignment]
+    call = asyncio.create_task(transport.call("question", None, 10))
     await asyncio.sleep(0)
     call.cancel()
-    assert member.acknowledged(0, [1])
+    assert (transport.has_pending_acks, transport.acknowledged(0, [1])) == (True, True)
     with pytest.raises(asyncio.CancelledError):
         await call
-    asked = member._asked
-    assert asked is not None and not asked.answered
+    assert not transport.has_pending_acks
     with pytest.raises(TypeError):
-        await member.call("question", object(), 10)
-    assert not asked.answered
+        await transport.call("question", object(), 10)
+    assert not transport.has_pending_acks
 
 
 class RecordingConnection:

@@ -152,7 +152,7 @@ async def check_nothing_is_left(realtime: Realtime, tasks: set[asyncio.Task[Any]
     await until(lambda: not [each for each in threading.enumerate() if each.name.startswith("asgi_realtime host")])
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
-    assert not realtime.broadcaster.running
+    assert not realtime.loop_bridge.running
     with pytest.raises(RuntimeError, match="not running"):
         await asyncio.to_thread(realtime.broadcaster.sync.broadcast_to_all, "x")
 

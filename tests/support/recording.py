@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from asgi_realtime.auth.revocations import Revocations
+from asgi_realtime.broker.base import Broker
 from asgi_realtime.broker.memory import MemoryBroker
 from asgi_realtime.connection.connection import Connection
 from asgi_realtime.errors import Refusal
@@ -114,11 +115,16 @@ class World:
     """A hub with one gateway mounted, whose rooms come from a `Host`."""
 
     def __init__(
-        self, limits: Limits | None = None, *, with_host: bool = True, broker: MemoryBroker | None = None
+        self,
+        limits: Limits | None = None,
+        *,
+        with_host: bool = True,
+        broker: Broker | None = None,
+        broker_timeout: float = 5.0,
     ) -> None:
         self.limits = limits or Limits()
         self.tasks = Tasks()
-        self.broker = broker or MemoryBroker()
+        self.broker: Broker = broker or MemoryBroker()
         self.revocations = Revocations(ttl=60.0)
         self.host = Host()
         self.ticks: list[Callable[[], None]] = []
@@ -127,6 +133,7 @@ class World:
             revocations=self.revocations,
             tasks=self.tasks,
             metrics=NullMetrics(),
+            broker_timeout=broker_timeout,
             soon=self.ticks.append,
         )
         self.hub.mount(GATEWAY, JSONDialect(), self.limits, self.host.rooms_of if with_host else None)

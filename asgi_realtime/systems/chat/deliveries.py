@@ -30,6 +30,8 @@ class Deliveries:
         self._unreported: Counter[str] = Counter()
         self._reporting = False
         self._progress: asyncio.Future[None] | None = None
+        self.loop = asyncio.get_running_loop()
+        """The event loop that it was made on, and works on."""
 
     def note(self, delivery: Delivery) -> None:
         """Add a delivery to the next report."""

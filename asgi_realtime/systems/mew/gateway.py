@@ -50,7 +50,7 @@ class MewGateway(SocketIOGateway):
 
     async def on_connect(self, connection: Connection) -> None:
         """Enter the user's rooms, then send `PRESENCE_INITIAL_STATE`, then `ready`."""
-        await self.context.hub.enter(connection)
+        await self.enter_rooms(connection)
         online = await self.broadcaster.online_users()
         await connection.send("PRESENCE_INITIAL_STATE", sorted(online | {connection.identity.user_id}))
         await connection.send("ready")

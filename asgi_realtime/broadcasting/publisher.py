@@ -1,0 +1,118 @@
+"""How broadcasts and commands reach the broker: encoded, within the limits, and in time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+from asgi_realtime.broadcasting.gateway_registry import GatewayRegistry
+from asgi_realtime.broker.base import Broker
+from asgi_realtime.errors import BrokerUnavailable, PayloadTooLarge
+from asgi_realtime.payloads.encoding import encode
+from asgi_realtime.runtime.coroutines import in_time
+from asgi_realtime.runtime.loop_bridge import LoopBridge
+from asgi_realtime.values.commands import Command
+from asgi_realtime.values.ids import ConnectionId, GatewayName, Id, id_text, id_texts
+from asgi_realtime.values.publications import Position, Publication, Receipt, Target
+
+_TURN_BYTES = 65_536
+"""Bytes of payload that are broadcast before the event loop gets a turn, if nothing else gave it one."""
+
+
+class Publisher:
+    """Gives the broker what broadcasters send. All broadcasters of an app share one."""
+
+    def __init__(
+        self, *, broker: Broker, gateways: GatewayRegistry, loop_bridge: LoopBridge, publish_timeout: float
+    ) -> None:
+        """`publish_timeout` is the most that the broker may take for one call, in seconds."""
+        self._broker = broker
+        self._gateways = gateways
+        self._loop_bridge = loop_bridge
+        self._timeout = publish_timeout
+        self._unwritten = 0
+
+    async def publish_event(
+        self,
+        gateway: GatewayName,
+        target: Target,
+        event: str,
+        data: Any,
+        except_: Id | Iterable[Id] | None,
+        volatile: bool,
+        key: Id | None,
+    ) -> Receipt:
+        """Encode an event for a gateway and publish it. See `Broadcaster`."""
+        dialect = self._gateways[gateway].dialect
+        event = dialect.event_name(event)
+        payload, attachments = encode(data)
+        if attachments and not dialect.binary:
+            raise TypeError(f"{event}: {gateway} carries JSON and no bytes; encode them, as base64 text say")
+        publication = Publication(
+            gateway=gateway,
+            target=target,
+            event=event,
+            payload=payload,
+            attachments=attachments,
+            except_=_connections(except_),
+            volatile=volatile,
+        )
+        return await self.publish(publication, key=None if key is None else id_text(key, "key"))
+
+    async def publish(self, publication: Publication, *, key: str | None = None) -> Receipt:
+        """Publish what is encoded already. Every broadcast ends here."""
+        self._loop_bridge.check()
+        event = publication.event
+        limits = self._gateways[publication.gateway].limits
+        if len(event) > limits.event_name_bytes:
+            raise ValueError(f"event is over MEW_EVENT_NAME_BYTES ({limits.event_name_bytes}): {event[:40]!r}…")
+        size = len(publication.payload) + sum(map(len, publication.attachments))
+        if size > limits.publication_bytes:
+            raise PayloadTooLarge(
+                f"{event}: {size} bytes are over MEW_PUBLICATION_BYTES ({limits.publication_bytes}); send a link"
+            )
+        try:
+            receipt = await in_time(self._timeout, self._broker.publish(publication, key=key))
+        except TimeoutError:
+            raise BrokerUnavailable(
+                f"{event}: the broker did not answer within MEW_PUBLISH_TIMEOUT ({self._timeout} s)"
+            ) from None
+        await self._take_turns(size)
+        return receipt
+
+    async def _take_turns(self, size: int) -> None:
+        """Let the writers write: a host that broadcasts in a loop would fill the outbox of every client otherwise."""
+        self._unwritten += size
+        if self._unwritten >= _TURN_BYTES:
+            self._unwritten = 0
+            await asyncio.sleep(0)
+
+    async def command(self, command: Command, *, wait: bool = False) -> None:
+        """Have every process carry out a command. `wait`: for the host too, whose answers have a limit of their own."""
+        self._loop_bridge.check()
+        try:
+            async with asyncio.timeout(None if wait else self._timeout):
+                await self._broker.command(command)
+        except TimeoutError:
+            raise self._unanswered() from None
+
+    async def position(self, gateway: GatewayName) -> Position:
+        """The newest place in a gateway's history. See `Broadcaster.position`."""
+        self._loop_bridge.check()
+        try:
+            return await in_time(self._timeout, self._broker.position(gateway))
+        except TimeoutError:
+            raise self._unanswered() from None
+
+    def _unanswered(self) -> BrokerUnavailable:
+        return BrokerUnavailable(f"the broker did not answer within MEW_PUBLISH_TIMEOUT ({self._timeout} s)")
+
+
+def _connections(ids: Id | Iterable[Id] | None) -> tuple[ConnectionId, ...]:
+    """The connections that a broadcast leaves out."""
+    if ids is None or ids == ():
+        return ()
+    if isinstance(ids, str) or not isinstance(ids, Iterable):
+        return (ConnectionId(id_text(ids, "except_")),)
+    return tuple(map(ConnectionId, id_texts(ids, "except_")))

@@ -1,0 +1,63 @@
+"""The gateways as the hub knows them, each with its rooms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from asgi_realtime.connection.connection import Connection
+from asgi_realtime.hub.refresh import RoomsOf
+from asgi_realtime.hub.rooms import Rooms
+from asgi_realtime.hub.subscriptions import UNAVAILABLE
+from asgi_realtime.limits import Limits
+from asgi_realtime.protocols.dialect import Dialect
+from asgi_realtime.protocols.frame import Frame
+from asgi_realtime.values.ids import GatewayName
+from asgi_realtime.values.publications import Publication, Subscription, ToRoom
+
+Choose: TypeAlias = Callable[[Publication, Sequence[Connection]], Sequence[Connection]]
+"""Says which of the recipients get a publication, at the moment of its delivery. Must not wait."""
+
+
+class Mount:
+    """A gateway, its rooms, and what it has a say in."""
+
+    __slots__ = ("choose", "dialect", "limits", "rooms", "rooms_of")
+
+    def __init__(
+        self, dialect: Dialect, limits: Limits, rooms: Rooms, rooms_of: RoomsOf | None, choose: Choose | None
+    ) -> None:
+        self.dialect = dialect
+        self.limits = limits
+        self.rooms = rooms
+        self.rooms_of = rooms_of
+        self.choose = choose
+
+    def frame(self, publication: Publication) -> Frame:
+        """A publication as its recipients read it."""
+        return self.dialect.event(publication.event, publication.payload, publication.attachments)
+
+
+class Mounts(dict[GatewayName, Mount]):
+    """The mounted gateways by name; for `Subscriptions`, the members of all their rooms."""
+
+    def __init__(self, deliver: Callable[[Publication], int]) -> None:
+        super().__init__()
+        self.deliver = deliver
+
+    def has(self, subscription: Subscription) -> bool:
+        """Whether a room, a user or a gateway has connections here."""
+        return self[subscription.gateway].rooms.has(subscription.target)
+
+    def count(self) -> int:
+        """How many rooms, users and gateways have connections here."""
+        return sum(mount.rooms.occupied for mount in self.values())
+
+    def lose(self, subscription: Subscription) -> None:
+        """End the members of a room: what is published there does not reach this process, and they would not know."""
+        target = subscription.target
+        if type(target) is ToRoom:
+            rooms = self[subscription.gateway].rooms
+            for connection in rooms.of_room(target.room):
+                rooms.leave(connection, target.room)
+                connection.end(*UNAVAILABLE)

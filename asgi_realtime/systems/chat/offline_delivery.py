@@ -1,0 +1,196 @@
+"""Delivery of messages that were sent while a user was offline: to each client that connects, each message once."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable, Iterable
+from typing import TypeAlias
+
+import msgspec
+
+from asgi_realtime.connection.connection import Connection
+from asgi_realtime.errors import ConfigurationError
+from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
+from asgi_realtime.payloads.encoding import encode
+from asgi_realtime.protocols.frame import Frame
+from asgi_realtime.systems.chat.deliveries import Deliveries
+from asgi_realtime.systems.chat.events import ChatMessage
+from asgi_realtime.systems.chat.messages import with_sender
+from asgi_realtime.systems.chat.service import Delivery
+from asgi_realtime.values.publications import Publication
+
+_METHODS = ("pending_messages", "messages_delivered")
+"""The methods of `OfflineMessages`."""
+_BATCH = 200
+"""Maximum number of pending messages that the service is asked for at once."""
+_PACE = 0.05
+"""Seconds between two checks whether a slow client has read enough to get more."""
+
+Mark: TypeAlias = tuple[str, str]
+"""Identifies a message: its sender and its id."""
+
+
+class _Marked(msgspec.Struct, rename="camel"):
+    id: str
+    from_id: str
+
+
+_marks = msgspec.json.Decoder(_Marked)
+
+
+class Handover:
+    """The state of one connection that gets its pending messages.
+
+    A message may be both pending and broadcast: it was saved before the service was asked, and is broadcast
+    after. `received` has the messages that the connection got in either way, so that it gets each of them once.
+    """
+
+    __slots__ = ("ends_at", "more", "received", "unreported")
+
+    def __init__(self) -> None:
+        self.received: set[Mark] = set()
+        self.unreported: list[Mark] | None = []
+        """Messages to report when the client is connected. Nothing is written before. None: it is connected."""
+        self.more = False
+        """Whether the service may have more pending messages than were sent in `on_connect`."""
+        self.ends_at: float | None = None
+        """The loop's time after which no message of `received` can be broadcast. None: pending messages remain."""
+
+
+class OfflineDelivery:
+    """Sends pending messages to clients that connect, and reports to the host which messages were delivered.
+
+    It keeps a `Handover` in `connection.state` while a connection gets its pending messages.
+    """
+
+    def __init__(self, gateway: WebSocketGateway, service: object) -> None:
+        """`service` has the methods of `OfflineMessages`.
+
+        Raises:
+            ConfigurationError: if it has only one of them.
+        """
+        if not all(hasattr(service, name) for name in _METHODS):
+            raise ConfigurationError(
+                f"{type(service).__name__} has only one of {' and '.join(_METHODS)}: it needs both"
+            )
+        self._gateway = gateway
+        self._pending_messages = gateway.service_call(service, "pending_messages", "identity", "limit")
+        self._messages_delivered = gateway.service_call(service, "messages_delivered", "deliveries")
+        self._deliveries: Deliveries | None = None
+
+    @staticmethod
+    def is_offered_by(service: object) -> bool:
+        """Whether a service has any method of `OfflineMessages`."""
+        return any(hasattr(service, name) for name in _METHODS)
+
+    @property
+    def deliveries(self) -> Deliveries:
+        """The reports of the running event loop. A report of an earlier loop never ends."""
+        found = self._deliveries
+        if found is None or found.loop is not asyncio.get_running_loop():
+            gateway = self._gateway
+            found = self._deliveries = Deliveries(
+                self._messages_delivered, tasks=gateway.context.tasks, timeout=gateway.limits.handler_timeout
+            )
+        return found
+
+    # While a client connects
+
+    def begin(self, connection: Connection) -> None:
+        """Note from now on what a connection gets. Called first in `on_connect`, before anything is awaited."""
+        connection.state = Handover()
+
+    async def send_first(self, connection: Connection) -> None:
+        """Send as many pending messages as may be held back until the client is connected."""
+        handover: Handover = connection.state
+        assert handover.unreported is not None
+        batch = await self._pending(connection)
+        handover.more = bool(batch)
+        room = self._gateway.limits.outbox_bytes // 2
+        for mark, frame in batch:
+            room -= frame.size
+            if room < 0:
+                break
+            handover.received.add(mark)
+            handover.unreported.append(mark)
+            self._gateway.push_frame(connection, frame)
+
+    def connected(self, connection: Connection) -> None:
+        """Report what was sent in `on_connect`, and send the rest."""
+        handover: Handover | None = connection.state
+        if handover is None or handover.unreported is None:  # a subclass has an `on_connect` without `super()`
+            return
+        unreported, handover.unreported = handover.unreported, None
+        if connection.closed:
+            return
+        for mark in unreported:
+            self._report(connection, mark)
+        if handover.more:
+            self._gateway.run_later(connection, "pending_messages", self._send_rest)
+        else:
+            self._end(connection)
+
+    async def _send_rest(self, connection: Connection) -> None:
+        """Send the rest as fast as the client reads. What it does not get stays pending."""
+        try:
+            while batch := await self._pending(connection):
+                for mark, frame in batch:
+                    while connection.behind and not connection.closed:  # noqa: ASYNC110 (no event tells of reading)
+                        await asyncio.sleep(_PACE)
+                    if connection.closed:
+                        return
+                    if self._gets(connection, mark):
+                        self._gateway.push_frame(connection, frame)
+        finally:
+            self._end(connection)
+
+    async def _pending(self, connection: Connection) -> list[tuple[Mark, Frame]]:
+        """The next batch of pending messages, without those that the connection got already."""
+        # The service must know first what earlier connections of the user got.
+        await self.deliveries.reported(connection.identity.user_id)
+        found: Iterable[ChatMessage] = await self._pending_messages(connection.identity, _BATCH)
+        handover: Handover = connection.state
+        return [
+            (mark, self._gateway.wire.event("message", *encode(with_sender(message))))
+            for message in found
+            if (mark := (message.from_id, message.id)) not in handover.received
+        ]
+
+    def _end(self, connection: Connection) -> None:
+        handover: Handover = connection.state
+        if not handover.received:
+            connection.state = None
+        # A message is broadcast at most `handler_timeout` after it was saved.
+        handover.ends_at = asyncio.get_running_loop().time() + self._gateway.limits.handler_timeout
+
+    # Broadcasts
+
+    def recipient_filter(self, publication: Publication) -> Callable[[Connection], bool] | None:
+        """Leave out the connections that got the message as a pending one. Report it for the others."""
+        if publication.event != "message":
+            return None
+        try:
+            found = _marks.decode(publication.payload)
+        except msgspec.DecodeError:
+            return None  # an event of the host with the same name
+        return functools.partial(self._gets, mark=(found.from_id, found.id))
+
+    def _gets(self, connection: Connection, mark: Mark) -> bool:
+        """Whether a connection gets a message now. Then it is reported as delivered."""
+        handover: Handover | None = connection.state
+        if handover is not None:
+            if mark in handover.received:
+                return False
+            if handover.ends_at is None:
+                handover.received.add(mark)
+            elif handover.ends_at < asyncio.get_running_loop().time():
+                connection.state = None
+            if handover.unreported is not None:
+                handover.unreported.append(mark)
+                return True
+        self._report(connection, mark)
+        return True
+
+    def _report(self, connection: Connection, mark: Mark) -> None:
+        self.deliveries.note(Delivery(connection.identity.user_id, *mark))

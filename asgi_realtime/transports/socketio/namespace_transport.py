@@ -1,0 +1,235 @@
+"""The transport of one connection: a namespace on a client's Engine.IO session."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from msgspec import UNSET
+
+from asgi_realtime.connection.connection import Connection
+from asgi_realtime.errors import NoAnswer, RateLimited, Refusal
+from asgi_realtime.gateways.dispatcher import Acknowledge
+from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
+from asgi_realtime.outbound.sink import Sink
+from asgi_realtime.protocols.frame import Frame
+from asgi_realtime.protocols.socketio.dialect import SocketIODialect
+from asgi_realtime.protocols.socketio.packets import Event
+from asgi_realtime.runtime.budgets import Budget
+from asgi_realtime.transports.engineio.session import Session
+from asgi_realtime.transports.socketio.acks import ACK_SECONDS, PendingAcks
+from asgi_realtime.values.json import Json
+
+
+class Peer(Protocol):
+    """The client, with all its namespaces."""
+
+    @property
+    def session(self) -> Session:
+        """The Engine.IO session that carries every namespace."""
+
+    def entered(self, namespace: str) -> None:
+        """A namespace is connected."""
+
+    def drop(self, namespace: str, code: int, reason: str) -> None:
+        """Disconnect the client from a namespace."""
+
+    def ack_expected(self, seconds: float) -> None:
+        """An event that asks for an acknowledgement was sent. Read ahead for at most so many seconds."""
+
+    def ack_settled(self) -> None:
+        """An acknowledgement is no longer pending."""
+
+
+class NamespaceTransport:
+    """What a `Connection` on a Socket.IO namespace writes through, and what its events come through."""
+
+    __slots__ = ("_acks", "_attempts_due", "_peer", "_session", "connection", "dialect", "gateway", "opening")
+
+    def __init__(self, peer: Peer, gateway: SocketIOGateway) -> None:
+        self._peer = peer
+        self._session = peer.session
+        self._attempts_due = 0.0
+        self._acks: PendingAcks | None = None  # until the first event that asks for an acknowledgement
+        self.gateway = gateway
+        shared = gateway.dialect
+        self.dialect = shared if isinstance(shared, SocketIODialect) else SocketIODialect(gateway.name)
+        self.connection: Connection | None = None
+        """None: not let in yet."""
+        self.opening: asyncio.Task[None] | None = None
+        """The task that authenticates the client and lets it in."""
+
+    # For the connection
+
+    @property
+    def kind(self) -> str:
+        """The client's transport now: `polling` or `websocket`."""
+        return self._session.transport
+
+    @property
+    def session_id(self) -> str:
+        """The id of the Engine.IO session."""
+        return self._session.id
+
+    @property
+    def behind(self) -> bool:
+        """Whether so much waits to be written that volatile events should be dropped."""
+        return self._session.outbox.behind
+
+    @property
+    def sink(self) -> Sink | None:
+        """Where a frame's wire form may be written at once. See `outbound.sink`."""
+        return self._session.outbox.sink
+
+    def push(self, frame: Frame) -> None:
+        """Write a frame to the client."""
+        self._session.push(frame)
+
+    def close(self, code: int, reason: str) -> None:
+        """Disconnect the client from this namespace. Does nothing before it is let in: the gateway refuses it then."""
+        if self.connection is not None:
+            self._peer.drop(self.gateway.name, code, reason)
+
+    def close_transport(self, code: int, reason: str) -> None:
+        """Disconnect the client from all namespaces on its transport."""
+        self._session.close(code, reason)
+
+    def attempted(self, budget: Budget) -> bool:
+        """Count an attempt. False: it was one too many."""
+        self._attempts_due = budget.draw(self._attempts_due, time.monotonic())
+        return not self.exhausted
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether there was one attempt too many."""
+        return self._attempts_due == math.inf
+
+    async def call(self, event: str, data: Any, timeout: float) -> Json:
+        """Send an event and wait for its acknowledgement. See `Connection.call`."""
+        answer: asyncio.Future[list[Json]] = asyncio.get_running_loop().create_future()
+
+        def answered(values: list[Json]) -> None:
+            if not answer.done():  # the timeout may have come in the same tick
+                answer.set_result(values)
+
+        ack_id = self.request(event, [] if data is UNSET else [data], answered, timeout)
+        assert self._acks is not None
+        try:
+            values = await self._acks.wait(ack_id, answer, timeout)
+        except TimeoutError:
+            raise TimeoutError(f"no acknowledgement of {event!r} within {timeout} s") from None
+        finally:
+            self._peer.ack_settled()
+        return values[0] if len(values) == 1 else values or None
+
+    def request(
+        self,
+        event: str,
+        args: Sequence[Any],
+        answered: Callable[[list[Json]], None],
+        seconds: float = ACK_SECONDS,
+    ) -> int:
+        """Send an event with any number of arguments. `answered` gets the values of its acknowledgement, if one comes.
+
+        For so many seconds the transport is read ahead for it, however many events wait for their handlers.
+        Over `Limits.pending_acks` the oldest pending acknowledgement is given up.
+
+        Returns:
+            The id of the acknowledgement.
+
+        Raises:
+            ConnectionError: if the client is not let in yet, or has disconnected.
+        """
+        if self.connection is None:
+            raise ConnectionError("the client is not connected (yet): ask it once on_connect has returned")
+        if self.connection.closed:
+            raise NoAnswer("the client is gone")
+        acks = self._acks
+        if acks is None:
+            acks = self._acks = PendingAcks()
+        ack_id = acks.next_id
+        frame = self.dialect.event_args(event, args, ack_id)
+        acks.expect(answered, self.gateway.limits.pending_acks)
+        self.connection.push(frame)
+        self._peer.ack_expected(seconds)
+        return ack_id
+
+    # For the gateway
+
+    def accept(self, connection: Connection) -> Frame:
+        """The client is let in. Returns the answer to its CONNECT.
+
+        Raises:
+            Refusal: if it has disconnected since.
+        """
+        if self.opening is None:
+            raise Refusal("gone")
+        self.connection = connection
+        self._peer.entered(self.gateway.name)
+        return self.dialect.connect({"sid": connection.id})
+
+    # For the peer
+
+    def receive(self, event: str, args: list[Json], ack_id: int | None) -> bool:
+        """Take an event. True: no more may be taken before the connection's inbox is ready."""
+        assert self.connection is not None
+        acknowledge = None if ack_id is None else self._acknowledger(self.connection, ack_id)
+        return self.gateway.receive(self.connection, event, args, acknowledge)
+
+    def receive_ahead(self, event: Event, size: int) -> None:
+        """Take an event of `size` bytes that was read ahead. Refused over `Limits.events_behind_call`."""
+        assert self.connection is not None
+        gateway, limits = self.gateway, self.gateway.limits
+        waiting = self.connection.inbox.waiting - limits.events_in_flight
+        if waiting >= 0:
+            acks = self._acks
+            if acks is None:
+                acks = self._acks = PendingAcks()
+            bytes_ahead = size if waiting == 0 else acks.bytes_ahead + size
+            if waiting >= limits.events_behind_call or bytes_ahead > limits.message_bytes:
+                acknowledge = None if event.ack_id is None else self._acknowledger(self.connection, event.ack_id)
+                if gateway.admits(self.connection, event.name, event.args, acknowledge):
+                    refusal = RateLimited("too many events wait")
+                    gateway.send_refusal(self.connection, event.name, event.args, refusal, acknowledge)
+                return
+            acks.bytes_ahead = bytes_ahead
+        self.receive(event.name, event.args, event.ack_id)
+
+    def _acknowledger(self, connection: Connection, ack_id: int) -> Acknowledge:
+        def acknowledge(values: Sequence[Json]) -> None:
+            if not connection.closed:
+                connection.push(self.dialect.ack(ack_id, values))
+
+        return acknowledge
+
+    @property
+    def has_pending_acks(self) -> bool:
+        """Whether the client owes an acknowledgement."""
+        return self._acks is not None and len(self._acks) > 0
+
+    def acknowledged(self, ack_id: int, values: list[Json]) -> bool:
+        """Take an acknowledgement. One that is not pending is ignored: it may be late.
+
+        Returns:
+            False: the client has sent more acknowledgements than it was asked for.
+        """
+        acks = self._acks
+        if acks is None:
+            return False
+        if acks.settle(ack_id, values):
+            self._peer.ack_settled()
+            return True
+        return not acks.exceeded
+
+    def closed(self, reason: str) -> None:
+        """The client is disconnected from this namespace."""
+        if self.opening is not None:
+            self.opening.cancel()
+            self.opening = None
+        if self._acks is not None:
+            self._acks.fail()
+        if self.connection is not None:
+            self.gateway.closed(self.connection, reason)

@@ -1,0 +1,391 @@
+"""Rooms, users and gateways with connections here are subscribed to at the broker, and no others."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from asgi_realtime.connection.connection import Connection
+from asgi_realtime.errors import BrokerUnavailable, Forbidden
+from asgi_realtime.hub.subscriptions import KEPT_BYTES, UNSUBSCRIBE_DELAY
+from asgi_realtime.values.commands import (
+    AddToRoom,
+    CloseRoom,
+    Command,
+    DisconnectUser,
+    RefreshRooms,
+    RemoveFromRoom,
+    TakeOver,
+)
+from asgi_realtime.values.ids import RoomName, UserId
+from asgi_realtime.values.publications import Publication, Subscription, Target, ToAll, ToRoom, ToUsers
+from tests.support.clock import Clock
+from tests.support.distant_broker import DistantBroker, Server
+from tests.support.recording import GATEWAY, RecordingTransport, World
+
+ANN, BOB = UserId("ann"), UserId("bob")
+ROOM = RoomName("room")
+SEEDS = range(25)
+
+
+def subscription(target: Target) -> Subscription:
+    return Subscription(GATEWAY, target)
+
+
+IN_ROOM = subscription(ToRoom(ROOM))
+OF_ANN = subscription(ToUsers((ANN,)))
+OF_ALL = subscription(ToAll())
+
+
+class Node:
+    """A process: a hub, and its broker a network away."""
+
+    def __init__(self, server: Server | None = None, *, seed: int = 0, broker_timeout: float = 5.0) -> None:
+        self.broker = DistantBroker(server, seed=seed)
+        self.world = World(broker=self.broker, broker_timeout=broker_timeout)
+        self.hub = self.world.hub
+        self.clock = Clock(asyncio.get_running_loop())
+
+    async def admit(self, user_id: str = "ann") -> tuple[Connection, RecordingTransport]:
+        """A connection whose subscriptions stand."""
+        connection, transport = self.world.admit(user_id)
+        standing = self.hub.standing(connection)
+        if standing is not None:
+            await standing
+        return connection, transport
+
+    async def command(self, command: Command) -> None:
+        await self.broker.command(command)
+
+    async def settled(self) -> None:
+        """Return when nothing is under way."""
+        await self.world.tasks.idle()
+        for line in (self.broker.requests, self.broker.subscribing, self.broker.receiving):
+            await line.passed()
+        await self.world.tasks.idle()
+
+    async def pass_time(self, seconds: float) -> None:
+        self.clock.move(seconds)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        await self.settled()
+
+    def seen(self, transport: RecordingTransport) -> list[str]:
+        self.world.tick()
+        return [json.loads(text)["data"] for text in transport.written]
+
+
+@asynccontextmanager
+async def node(server: Server | None = None, *, seed: int = 0, broker_timeout: float = 5.0) -> AsyncIterator[Node]:
+    made = Node(server, seed=seed, broker_timeout=broker_timeout)
+    await made.broker.start(made.hub)
+    yield made
+    await made.settled()
+    made.hub.stop()
+    await made.broker.stop()
+
+
+async def publish(broker: DistantBroker, data: str, target: Target | None = None, *, volatile: bool = False) -> int:
+    publication = Publication(
+        gateway=GATEWAY,
+        target=target or ToRoom(ROOM),
+        event="event",
+        payload=json.dumps(data).encode(),
+        volatile=volatile,
+    )
+    return (await broker.publish(publication)).delivered_locally
+
+
+async def turns(count: int = 50) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_a_join_is_acknowledged_when_the_subscription_stands_and_misses_nothing_from_then_on(seed: int) -> None:
+    async with node(seed=seed) as here:
+        connection, transport = await here.admit()
+        here.broker.subscribing.pause()
+        joining = asyncio.create_task(connection.join(ROOM))
+        await turns()
+        assert not joining.done()
+        assert connection.rooms == set()
+        assert await publish(here.broker, "before") == 0
+        here.broker.subscribing.resume()
+        await joining
+        assert await publish(here.broker, "after") == 1
+        assert here.seen(transport) == ["after"]
+        assert here.broker.standing == {OF_ALL, OF_ANN, IN_ROOM}
+        assert here.hub.subscriptions == 3
+
+
+async def test_only_first_members_cost_a_subscription_and_those_of_a_tick_are_made_together() -> None:
+    async with node() as here:
+        connections = [(await here.admit())[0] for _ in range(3)]
+        assert len(here.broker.called("subscribe")) == 1
+        await asyncio.gather(*[connection.join(room) for connection in connections for room in ("a", "b", ROOM)])
+        first, second = here.broker.called("subscribe")
+        assert first == (OF_ANN, OF_ALL)
+        assert isinstance(second, tuple)
+        assert set(second) == {IN_ROOM, subscription(ToRoom(RoomName("a"))), subscription(ToRoom(RoomName("b")))}
+        assert len(second) == 3
+
+
+@pytest.mark.parametrize("how", ["joins", "is added", "by its host", "by a refresh"])
+async def test_whatever_puts_the_first_member_there(how: str) -> None:
+    async with node() as here:
+        here.world.host.rooms["ann"] = {}
+        connection, transport = await here.admit()
+        await here.hub.enter(connection)
+        if how == "joins":
+            await connection.join(ROOM)
+        elif how == "is added":
+            await here.command(AddToRoom(GATEWAY, ANN, ROOM))
+        else:
+            here.world.host.rooms["ann"] = {ROOM: None}
+            if how == "by its host":
+                await here.hub.enter(connection)
+            else:
+                await here.command(RefreshRooms(GATEWAY, ToUsers((ANN,))))
+        assert IN_ROOM in here.broker.standing
+        assert await publish(here.broker, "news") == 1
+        assert here.seen(transport) == ["news"]
+
+
+OUT: dict[str, Callable[[Node, Connection], Awaitable[object]]] = {
+    "leaves": lambda here, connection: connection.leave(ROOM),
+    "leaves the room above": lambda here, connection: connection.leave("above"),
+    "is removed": lambda here, connection: here.command(RemoveFromRoom(GATEWAY, ANN, ROOM)),
+    "the room is closed": lambda here, connection: here.command(CloseRoom(GATEWAY, ROOM)),
+    "loses the right": lambda here, connection: here.command(RefreshRooms(GATEWAY, ToUsers((ANN,)))),
+    "ends": lambda here, connection: connection.close(),
+    "is disconnected": lambda here, connection: here.command(DisconnectUser(GATEWAY, ANN, 1008, "out")),
+    "is replaced": lambda here, connection: here.command(
+        TakeOver(
+            gateway=GATEWAY,
+            user_id=ANN,
+            connection_id=here.world.connection("ann")[0].id,
+            event="kick",
+            payload=b"",
+            code=1008,
+            reason="replaced",
+        )
+    ),
+}
+
+
+@pytest.mark.parametrize("how", OUT)
+async def test_whatever_takes_the_last_member_away_ends_the_subscription_after_the_delay(how: str) -> None:
+    async with node() as here:
+        here.world.host.rooms["ann"] = {ROOM: None} if how == "loses the right" else {}
+        connection, _ = await here.admit()
+        connection.took_over = True
+        await here.hub.enter(connection)
+        await connection.join(ROOM, parent="above")
+        await connection.join("above")
+        here.world.host.rooms["ann"] = {}
+        standing = set(here.broker.standing)
+        await OUT[how](here, connection)
+        await here.pass_time(UNSUBSCRIBE_DELAY - 1)
+        assert here.broker.standing == standing
+        assert here.broker.called("unsubscribe") == []
+        await here.pass_time(2)
+        rooms = {subscription(ToRoom(room)) for room in connection.rooms - {ROOM}}
+        assert here.broker.standing == (set() if connection.closed else {OF_ALL, OF_ANN, *rooms})
+        assert here.hub.subscriptions == len(here.broker.standing)
+
+
+async def test_a_reload_within_the_delay_costs_the_broker_nothing() -> None:
+    async with node() as here:
+        connection, _ = await here.admit()
+        await connection.join(ROOM)
+        for _ in range(3):
+            await connection.close()
+            await here.pass_time(UNSUBSCRIBE_DELAY - 1)
+            connection, transport = await here.admit()
+            await connection.join(ROOM)
+        assert await publish(here.broker, "news") == 1
+        assert len(here.broker.called("subscribe")) == 2
+        assert here.broker.called("unsubscribe") == []
+        await here.pass_time(UNSUBSCRIBE_DELAY + 1)
+        assert await publish(here.broker, "more") == 1
+        assert here.seen(transport) == ["news", "more"]
+
+
+@pytest.mark.parametrize("room", [ROOM, RoomName("above")])
+async def test_a_client_that_leaves_while_it_is_subscribing_is_not_there(room: RoomName) -> None:
+    async with node() as here:
+        connection, _ = await here.admit()
+        here.broker.subscribing.pause()
+        joining = asyncio.create_task(connection.join(ROOM, parent="above"))
+        await turns()
+        await connection.leave(room)
+        here.broker.subscribing.resume()
+        await joining
+        assert connection.rooms == set()
+        await here.pass_time(UNSUBSCRIBE_DELAY + 1)
+        assert here.broker.standing == {OF_ALL, OF_ANN}
+
+
+@pytest.mark.parametrize("command", [RemoveFromRoom(GATEWAY, ANN, ROOM), CloseRoom(GATEWAY, ROOM)])
+async def test_a_client_that_is_put_out_while_it_is_subscribing_does_not_get_in(command: Command) -> None:
+    async with node() as here:
+        connection, _ = await here.admit()
+        here.broker.subscribing.pause()
+        joining = asyncio.create_task(connection.join(ROOM))
+        await turns()
+        await here.command(command)
+        here.broker.subscribing.resume()
+        with pytest.raises(Forbidden):
+            await joining
+        assert connection.rooms == set()
+        await here.pass_time(UNSUBSCRIBE_DELAY + 1)
+        assert here.broker.standing == {OF_ALL, OF_ANN}
+
+
+async def test_a_connection_that_ends_while_it_is_subscribing_leaves_nothing_behind() -> None:
+    async with node() as here:
+        connection, _ = await here.admit()
+        here.broker.subscribing.pause()
+        joining = asyncio.create_task(connection.join(ROOM))
+        await turns()
+        connection.end(1000, "")
+        here.broker.subscribing.resume()
+        await joining
+        assert not here.world.rooms.names
+        await here.pass_time(UNSUBSCRIBE_DELAY + 1)
+        assert here.broker.standing == set()
+        assert here.hub.subscriptions == 0
+
+
+@pytest.mark.parametrize("failure", ["refused", "no answer"])
+async def test_a_subscription_that_fails_refuses_every_join_that_waits_for_it(failure: str) -> None:
+    async with node(broker_timeout=0.05) as here:
+        connections = [(await here.admit(user_id))[0] for user_id in ("ann", "bob")]
+        standing = set(here.broker.standing)
+        here.broker.failing.add("subscribe")
+        if failure == "no answer":
+            here.broker.subscribing.pause()
+        joins = [asyncio.create_task(connection.join(ROOM)) for connection in connections]
+        for joining in joins:
+            with pytest.raises(BrokerUnavailable):
+                await joining
+        assert [connection.rooms for connection in connections] == [set(), set()]
+        assert here.broker.standing == standing
+        assert here.hub.subscriptions == len(standing)
+        here.broker.failing.clear()
+        here.broker.subscribing.resume()
+        await connections[0].join(ROOM)
+        assert await publish(here.broker, "news") == 1
+
+
+async def test_a_user_whose_subscription_fails_is_refused_and_the_next_connection_asks_again() -> None:
+    async with node() as here:
+        here.broker.failing.add("subscribe")
+        (first, _), (second, _) = [here.world.admit("ann") for _ in range(2)]
+        waits = [here.hub.standing(connection) for connection in (first, second)]
+        for waiting in waits:
+            assert waiting is not None
+            with pytest.raises(BrokerUnavailable):
+                await waiting
+        here.broker.failing.clear()
+        third, transport = await here.admit("ann")  # although those two are still there
+        for connection in (first, second):
+            here.hub.remove(connection)
+        assert await publish(here.broker, "news", ToUsers((ANN,))) == 1
+        assert here.seen(transport) == ["news"]
+        assert here.hub.subscriptions == len(here.broker.standing) == 2
+        third.end(1000, "")
+        await here.pass_time(UNSUBSCRIBE_DELAY + 1)
+        assert here.hub.subscriptions == len(here.broker.standing) == 0
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_a_join_while_the_process_unsubscribes(seed: int) -> None:
+    async with node(seed=seed) as here:
+        connection, transport = await here.admit()
+        await connection.join(ROOM)
+        await connection.leave(ROOM)
+        here.broker.subscribing.pause()
+        here.clock.move(UNSUBSCRIBE_DELAY + 1)
+        await turns(5)
+        assert here.broker.called("unsubscribe") == [(IN_ROOM,)]
+        joining = asyncio.create_task(connection.join(ROOM))
+        await turns(seed)
+        assert not joining.done()
+        here.broker.subscribing.resume()
+        await joining
+        assert await publish(here.broker, "news") == 1
+        assert here.seen(transport) == ["news"]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_what_follows_a_command_that_adds_the_first_member_is_neither_lost_nor_doubled(seed: int) -> None:
+    server = Server()
+    async with node(server, seed=seed) as here, node(server, seed=seed + 1000) as there:
+        connection, transport = await here.admit()
+        await publish(there.broker, "before")
+        adding = asyncio.create_task(there.command(AddToRoom(GATEWAY, ANN, ROOM)))
+        sending = []
+        for number in range(10):
+            await turns(seed % 7)
+            sending.append(asyncio.create_task(publish(there.broker, str(number), volatile=number == 9)))
+        await adding
+        await asyncio.gather(*sending)
+        await here.settled()
+        assert connection.rooms == {ROOM}
+        seen = here.seen(transport)
+        assert seen[:9] == [str(number) for number in range(9)]
+        assert seen[9:] in ([], ["9"])  # a volatile event may be lost, and is not doubled
+        assert await publish(here.broker, "after") == 1
+        assert here.seen(transport)[-1] == "after"
+
+
+async def test_a_user_who_is_removed_while_history_is_read_sees_nothing_of_it() -> None:
+    async with node() as here:
+        connection, transport = await here.admit()
+        here.broker.subscribing.pause()
+        adding = asyncio.create_task(here.command(AddToRoom(GATEWAY, ANN, ROOM)))
+        await turns()
+        assert connection.rooms == {ROOM}
+        await publish(here.broker, "secret")
+        await here.command(RemoveFromRoom(GATEWAY, ANN, ROOM))
+        here.broker.subscribing.resume()
+        await adding
+        assert here.seen(transport) == []
+
+
+@pytest.mark.parametrize("failure", ["subscribe", "history", "too much"])
+async def test_a_member_by_command_whose_room_cannot_be_subscribed_to_is_closed(failure: str) -> None:
+    async with node() as here:
+        _, transport = await here.admit()
+        bob, to_bob = await here.admit("bob")
+        if failure != "too much":
+            here.broker.failing.add(failure)
+        position = await here.broker.position(GATEWAY)
+        here.broker.requests.pause()
+        adding = here.hub.apply(AddToRoom(GATEWAY, ANN, ROOM), position)
+        assert adding is not None
+        await turns()
+        if failure == "too much":
+            for _ in range(2):
+                here.broker.server.deliver(
+                    Publication(gateway=GATEWAY, target=ToRoom(ROOM), event="x", payload=b"1" * (KEPT_BYTES // 2 + 1))
+                )
+            await here.broker.receiving.passed()
+        here.broker.requests.resume()
+        with pytest.raises(BrokerUnavailable):
+            await adding
+        assert transport.closes == [(1013, "rooms unavailable")]
+        assert transport.written == []
+        assert to_bob.closes == []
+        assert not here.world.rooms.names
+        await here.settled()
+        assert IN_ROOM not in here.broker.standing
+        here.broker.failing.clear()
+        await bob.join(ROOM)
+        assert await publish(here.broker, "news") == 1
