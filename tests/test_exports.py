@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import pkgutil
 import re
 from pathlib import Path
 
 import pytest
 
 import asgi_realtime
+from asgi_realtime import systems
 from tests.support.paths import ROOT
 
 SOURCE = (ROOT / "asgi_realtime" / "__init__.py").read_text(encoding="utf-8")
@@ -28,6 +31,14 @@ def test_the_reference_lists_what_is_exported_in_the_same_groups() -> None:
     documented = re.findall(r"^(?:## (.+)|\| `(\w+)` \| .+)$", REFERENCE, re.MULTILINE)
     assert documented == exported
     assert [name for _, name in exported if name] == asgi_realtime.__all__
+
+
+@pytest.mark.parametrize("name", [each.name for each in pkgutil.iter_modules(systems.__path__)])
+def test_the_package_exports_what_a_system_exports(name: str) -> None:
+    system = importlib.import_module(f"{systems.__name__}.{name}")
+    assert set(system.__all__) <= set(asgi_realtime.__all__)
+    assert all(getattr(system, each) is getattr(asgi_realtime, each) for each in system.__all__)
+    assert f"`{system.__name__}`" in REFERENCE
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

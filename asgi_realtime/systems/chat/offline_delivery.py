@@ -84,21 +84,17 @@ class OfflineDelivery:
         """Whether a service has any method of `OfflineMessages`."""
         return any(hasattr(service, name) for name in _METHODS)
 
-    @property
-    def deliveries(self) -> Deliveries:
-        """The reports of the running event loop. A report of an earlier loop never ends."""
-        found = self._deliveries
-        if found is None or found.loop is not asyncio.get_running_loop():
-            gateway = self._gateway
-            found = self._deliveries = Deliveries(
-                self._messages_delivered, tasks=gateway.context.tasks, timeout=gateway.limits.handler_timeout
-            )
-        return found
-
     # While a client connects
 
     def begin(self, connection: Connection) -> None:
         """Note from now on what a connection gets. Called first in `on_connect`, before anything is awaited."""
+        if self._deliveries is None or self._deliveries.loop is not asyncio.get_running_loop():
+            # A report that was under way on an earlier event loop never ends.
+            self._deliveries = Deliveries(
+                self._messages_delivered,
+                tasks=self._gateway.context.tasks,
+                timeout=self._gateway.limits.handler_timeout,
+            )
         connection.state = Handover()
 
     async def send_first(self, connection: Connection) -> None:
@@ -148,7 +144,8 @@ class OfflineDelivery:
     async def _pending(self, connection: Connection) -> list[tuple[Mark, Frame]]:
         """The next batch of pending messages, without those that the connection got already."""
         # The service must know first what earlier connections of the user got.
-        await self.deliveries.reported(connection.identity.user_id)
+        assert self._deliveries is not None
+        await self._deliveries.reported(connection.identity.user_id)
         found: Iterable[ChatMessage] = await self._pending_messages(connection.identity, _BATCH)
         handover: Handover = connection.state
         return [
@@ -193,4 +190,5 @@ class OfflineDelivery:
         return True
 
     def _report(self, connection: Connection, mark: Mark) -> None:
-        self.deliveries.note(Delivery(connection.identity.user_id, *mark))
+        if self._deliveries is not None:
+            self._deliveries.note(Delivery(connection.identity.user_id, *mark))
