@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from asgi_realtime.auth.authenticators import Authenticator
+from asgi_realtime.auth.authenticators import Authenticator, JWTAuthenticator
+from asgi_realtime.auth.create_token import create_token
+from asgi_realtime.auth.jwt_verifier import JWTVerifier
+from asgi_realtime.auth.origins import OriginPolicy
+from asgi_realtime.auth.token_sources import (
+    TokenSource,
+    token_from_auth,
+    token_from_bearer,
+    token_from_cookie,
+    token_from_query,
+)
 from asgi_realtime.broadcasting.broadcaster import Broadcaster, SyncBroadcaster
 from asgi_realtime.broadcasting.typed_broadcaster import SyncTypedBroadcaster, TypedBroadcaster, sync_too
 from asgi_realtime.connection.connection import Connection
@@ -29,6 +39,7 @@ from asgi_realtime.handlers.event_declarations import down, up
 from asgi_realtime.handlers.event_handlers import on
 from asgi_realtime.handlers.sync_connection import SyncConnection
 from asgi_realtime.limits import Limits
+from asgi_realtime.metrics import Metrics
 from asgi_realtime.middleware import RealtimeMiddleware, get_broadcaster
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.protocols.json_dialect import FlatJSONDialect, JSONDialect
@@ -93,13 +104,27 @@ __all__ = [
     "Realtime",
     "Settings",
     "Limits",
+    "Metrics",
     # Sending
     "Broadcaster",
     "SyncBroadcaster",
     "get_broadcaster",
     "Receipt",
     "Id",
-    # Gateways of one's own
+    # Authentication
+    "Handshake",
+    "Identity",
+    "Authenticator",
+    "JWTAuthenticator",
+    "JWTVerifier",
+    "TokenSource",
+    "token_from_auth",
+    "token_from_bearer",
+    "token_from_cookie",
+    "token_from_query",
+    "create_token",
+    "OriginPolicy",
+    # Gateways of your own
     "SocketIOGateway",
     "WebSocketGateway",
     "on",
@@ -107,9 +132,6 @@ __all__ = [
     "down",
     "Connection",
     "SyncConnection",
-    "Identity",
-    "Handshake",
-    "Authenticator",
     "JSONDialect",
     "FlatJSONDialect",
     "Frame",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
-from asgi_realtime.auth.revocations import Revocations
 from asgi_realtime.errors import Unauthorized
 from asgi_realtime.values.handshake import Handshake
 from asgi_realtime.values.identity import Identity
@@ -20,34 +19,25 @@ Authenticator: TypeAlias = Callable[[Handshake], Awaitable[Identity] | Identity]
 
 
 class JWTAuthenticator:
-    """An authenticator for tokens: the first source that finds one decides, a good one further down changes nothing."""
+    """An authenticator for JWTs: `SocketIOGateway(authenticator=JWTAuthenticator(...))`.
 
-    def __init__(
-        self, verifier: JWTVerifier, sources: Sequence[TokenSource], revocations: Revocations | None = None
-    ) -> None:
+    The sources are tried in order. The first one that finds a token decides: if that token is invalid, the client is
+    refused, whatever the other sources would find. A gateway also refuses revoked tokens. If you call the
+    authenticator yourself, for a REST route, revocations are not checked.
+    """
+
+    def __init__(self, verifier: JWTVerifier, sources: Sequence[TokenSource]) -> None:
         self._verifier = verifier
         self._sources = tuple(sources)
-        self._revocations = revocations
 
     async def __call__(self, handshake: Handshake) -> Identity:
         """Authenticate a handshake.
 
         Raises:
-            Unauthorized: no token, or one that is invalid or revoked.
+            Unauthorized: no source has a token, or the token is invalid.
         """
         for source in self._sources:
             token = source(handshake)
             if token is not None:
-                return await self.authenticate(token)
+                return await self._verifier.verify(token)
         raise Unauthorized(log_reason="no token")
-
-    async def authenticate(self, token: str) -> Identity:
-        """Authenticate a token that came by another way, such as a refresh.
-
-        Raises:
-            Unauthorized: it is invalid or revoked.
-        """
-        identity = await self._verifier.verify(token)
-        if self._revocations is not None and self._revocations.is_revoked(identity):
-            raise Unauthorized(log_reason="the token is revoked")
-        return identity

@@ -16,7 +16,7 @@ TokenSource: TypeAlias = Callable[[Handshake], str | None]
 """Finds the token in a handshake; None when it carries none there. May raise `Unauthorized`."""
 
 
-def from_auth(name: str) -> TokenSource:
+def token_from_auth(name: str) -> TokenSource:
     """The token in the authentication payload: `io(url, {auth: {token}})`, or a JSON `auth` frame."""
 
     def find(handshake: Handshake) -> str | None:
@@ -28,17 +28,17 @@ def from_auth(name: str) -> TokenSource:
     return find
 
 
-def from_cookie(name: str) -> TokenSource:
+def token_from_cookie(name: str) -> TokenSource:
     """The token in a cookie."""
     return lambda handshake: handshake.cookies.get(name) or None
 
 
-def from_query(name: str) -> TokenSource:
+def token_from_query(name: str) -> TokenSource:
     """The token in the query. Proxies log queries: for clients only that can send nothing else."""
     return lambda handshake: handshake.query.get(name) or None
 
 
-def from_bearer() -> TokenSource:
+def token_from_bearer() -> TokenSource:
     """The token in an `Authorization: Bearer` header."""
 
     def find(handshake: Handshake) -> str | None:

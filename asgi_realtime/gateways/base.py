@@ -345,6 +345,8 @@ class Gateway(Dispatcher):
                 "None" if identity is None else f"an object of type {type(identity).__qualname__}",
             )
             raise Refusal("internal error", code="INTERNAL")
+        if self.context.revocations.is_revoked(identity):
+            raise Unauthorized(log_reason="the token is revoked")
         return identity
 
     def _log_refusal(self, refusal: Refusal, handshake: Handshake) -> None:

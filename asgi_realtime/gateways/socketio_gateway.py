@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asgi_realtime.auth.authenticators import Authenticator, JWTAuthenticator
-from asgi_realtime.auth.token_sources import from_auth, from_bearer
+from asgi_realtime.auth.token_sources import token_from_auth, token_from_bearer
 from asgi_realtime.connection.connection import Connection
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.gateways.base import Gateway
@@ -39,7 +39,7 @@ class SocketIOGateway(Gateway):
 
     def default_authenticator(self, context: GatewayContext) -> Authenticator:
         """A JWT in `auth.token`, or an `Authorization: Bearer` header."""
-        return JWTAuthenticator(context.require_verifier(), [from_auth("token"), from_bearer()], context.revocations)
+        return JWTAuthenticator(context.require_verifier(), [token_from_auth("token"), token_from_bearer()])
 
     @on("auth/refresh")
     async def _on_auth_refresh(self, new: NewToken, connection: Connection) -> Success:

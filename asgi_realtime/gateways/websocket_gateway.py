@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from asgi_realtime.auth.authenticators import Authenticator, JWTAuthenticator
-from asgi_realtime.auth.token_sources import TokenSource, from_auth, from_bearer, from_query
+from asgi_realtime.auth.token_sources import TokenSource, token_from_auth, token_from_bearer, token_from_query
 from asgi_realtime.connection.connection import Connection
 from asgi_realtime.errors import (
     ConfigurationError,
@@ -144,10 +144,10 @@ class WebSocketGateway(Gateway):
 
     def default_authenticator(self, context: GatewayContext) -> Authenticator:
         """A JWT in an `auth` frame, in the query, or in an `Authorization: Bearer` header."""
-        sources: list[TokenSource] = [from_auth("token"), from_bearer()]
+        sources: list[TokenSource] = [token_from_auth("token"), token_from_bearer()]
         if self._query_token:
-            sources.insert(1, from_query("token"))
-        return JWTAuthenticator(context.require_verifier(), sources, context.revocations)
+            sources.insert(1, token_from_query("token"))
+        return JWTAuthenticator(context.require_verifier(), sources)
 
     @on("auth")
     async def _on_auth(self, new: NewToken, connection: Connection) -> None:

@@ -7,7 +7,6 @@ from starlette.types import Scope
 
 from asgi_realtime.runtime.asgi_scope import doubled_header, query_parameters, redact_query, request_headers
 from asgi_realtime.values.handshake import NOTHING, Handshake
-from asgi_realtime.values.ids import GatewayName
 
 
 class Request:
@@ -37,7 +36,6 @@ class Request:
     def handshake(self) -> Handshake:
         """Everything the client presented. The gateway is not known yet: it is empty."""
         return Handshake(
-            gateway=GatewayName(""),
             path=self._path,
             headers=self._headers,
             query=self.query,

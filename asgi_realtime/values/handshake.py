@@ -7,7 +7,6 @@ from types import MappingProxyType
 
 import msgspec
 
-from asgi_realtime.values.ids import GatewayName
 from asgi_realtime.values.json import Json
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -21,7 +20,8 @@ _BROWSER_SCHEMES = frozenset({"basic", "digest", "negotiate", "ntlm"})
 class Handshake(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a client presented when it asked to connect.
 
-    `headers` are lower-cased names; of a repeated header the last wins, as in HTTP libraries for
+    `gateway` is the namespace or path of the gateway. It is empty while no gateway is known, as for a request to one of
+    your routes. `headers` are lower-cased names; of a repeated header the last wins, as in HTTP libraries for
     Python. (A request that repeats `Origin`, `Host`, `Authorization` or `X-Mew-Admin-Secret` is
     refused.) `cookies` are empty for a page of another origin that is let in only because any page is.
     `auth` is the payload of a Socket.IO CONNECT, or the `data` of a JSON `auth` frame. `scheme` is how
@@ -29,7 +29,7 @@ class Handshake(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
 
     # `gc=False`: it is in no cycle, and 16 bytes smaller.
-    gateway: GatewayName
+    gateway: str = ""
     path: str = ""
     headers: Mapping[str, str] = {}
     query: Mapping[str, str] = {}

@@ -11,11 +11,18 @@ from fastapi import FastAPI
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
-from asgi_realtime import EventsGateway, InfraGateway, MewGateway, RealtimeMiddleware, Settings
-from asgi_realtime.auth.authenticators import JWTAuthenticator
-from asgi_realtime.auth.jwt_verifier import JWTVerifier
-from asgi_realtime.auth.origins import OriginPolicy
-from asgi_realtime.auth.token_sources import from_bearer, from_cookie
+from asgi_realtime import (
+    EventsGateway,
+    InfraGateway,
+    JWTAuthenticator,
+    JWTVerifier,
+    MewGateway,
+    OriginPolicy,
+    RealtimeMiddleware,
+    Settings,
+    token_from_bearer,
+    token_from_cookie,
+)
 from examples.fastapi_app.database import DEFAULT_URL, Database
 from examples.fastapi_app.errors import answer_errors_as_json
 from examples.fastapi_app.request_limits import RequestLimits
@@ -71,7 +78,7 @@ def create_app(settings: Settings | None = None, database_url: str | None = None
     app.state.database = database
     app.state.origins = OriginPolicy(settings.cors_origins, regex=settings.cors_origin_regex)
     app.state.authenticator = JWTAuthenticator(
-        JWTVerifier(settings), [from_bearer(), from_cookie("mew_access_token")], None
+        JWTVerifier(settings), [token_from_bearer(), token_from_cookie("mew_access_token")]
     )
     answer_errors_as_json(app)
     for resource in RESOURCES:

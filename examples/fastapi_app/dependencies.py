@@ -7,11 +7,16 @@ from typing import Annotated
 from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from asgi_realtime import EventsBroadcaster, Forbidden, MewBroadcaster, get_events_broadcaster, get_mew_broadcaster
-from asgi_realtime.auth.authenticators import JWTAuthenticator
-from asgi_realtime.auth.origins import OriginPolicy
-from asgi_realtime.values.handshake import Handshake
-from asgi_realtime.values.ids import GatewayName
+from asgi_realtime import (
+    EventsBroadcaster,
+    Forbidden,
+    Handshake,
+    JWTAuthenticator,
+    MewBroadcaster,
+    OriginPolicy,
+    get_events_broadcaster,
+    get_mew_broadcaster,
+)
 from examples.fastapi_app import access, models
 from examples.fastapi_app.access import ChannelAccess, Membership
 from examples.fastapi_app.database import get_session
@@ -31,7 +36,7 @@ async def current_user(request: Request, session: Session) -> models.User:
     origin, host, scheme = request.headers.get("origin"), request.headers.get("host"), request.url.scheme
     if request.method not in SAFE_METHODS and not origins.allows(origin, host=host, scheme=scheme):
         raise Forbidden("this page may not write here")
-    presented = Handshake(gateway=GatewayName(""), headers=dict(request.headers), cookies=request.cookies)
+    presented = Handshake(headers=dict(request.headers), cookies=request.cookies)
     if not origins.trusts(origin, host=host, scheme=scheme):
         # A browser sends the cookie along with what any page makes it send.
         presented = presented.without_browser_credentials()

@@ -15,20 +15,24 @@ import pytest
 from starlette.applications import Starlette
 
 from asgi_realtime import (
+    Authenticator,
     Connection,
     Disconnect,
     Forbidden,
     Handshake,
     Identity,
+    JWTAuthenticator,
+    JWTVerifier,
     Limits,
     RealtimeMiddleware,
     Refusal,
     Settings,
     SocketIOGateway,
     Unauthorized,
+    create_token,
     on,
+    token_from_auth,
 )
-from asgi_realtime.auth.create_token import create_token
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.metrics import NullMetrics
 from asgi_realtime.realtime import Realtime
@@ -45,6 +49,10 @@ from tests.support.waiting import forgotten, nobody_online, until
 
 SECRET = "a secret for tests that is long enough"
 SETTINGS = Settings(jwt_secret=SECRET, presence_grace=0.0)
+
+
+OWN = JWTAuthenticator(JWTVerifier(SETTINGS), [token_from_auth("token")])
+"""Made by the host, without anything of a gateway."""
 
 
 def token(user_id: str = "ann", **options: Any) -> dict[str, str]:
@@ -542,6 +550,17 @@ async def test_revocations_and_disconnect_user(serve: Serve) -> None:
             await broadcaster.disconnect_user("bob", reason="é" * 100)
             assert await c.closed() == (["41"], 1008)
         await nothing_left(gateway, realtime)
+
+
+@pytest.mark.parametrize("authenticator", [None, OWN], ids=["default", "own"])
+async def test_a_connection_takes_no_revoked_token(serve: Serve, authenticator: Authenticator | None) -> None:
+    async with site(serve, Site(authenticator=authenticator)) as (_, realtime, url), raw_client(url) as client:
+        assert (await client.connect(token())).startswith("40")
+        await realtime.broadcaster.revoke_token("one")
+        await client.emit("auth/refresh", token(jti="one"), ack="1")
+        assert "UNAUTHORIZED" in await client.next()
+        await client.emit("auth/refresh", token(jti="two"), ack="2")
+        assert await client.next() == '432[{"success":true}]'
 
 
 async def test_a_token_revoked_while_its_client_connects(serve: Serve) -> None:

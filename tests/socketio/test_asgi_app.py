@@ -26,7 +26,6 @@ from asgi_realtime.socketio.options import settings_with
 from asgi_realtime.socketio.server import SocketIOServer
 from asgi_realtime.socketio.static_files import StaticFiles
 from asgi_realtime.values.handshake import Handshake
-from asgi_realtime.values.ids import GatewayName
 from tests.support.node_client import ConnectRefused, Node
 from tests.support.servers import Serve
 
@@ -284,7 +283,7 @@ async def test_mounted_but_not_started_nobody_is_there(caplog: pytest.LogCapture
 
 def test_environ() -> None:
     handshake = Handshake(
-        gateway=GatewayName("/"),
+        gateway="/",
         path="/socket.io/",
         headers={
             "host": "a.example",

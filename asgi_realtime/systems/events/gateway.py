@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from asgi_realtime.auth.authenticators import Authenticator, JWTAuthenticator
-from asgi_realtime.auth.token_sources import from_auth, from_query
+from asgi_realtime.auth.token_sources import token_from_auth, token_from_query
 from asgi_realtime.connection.connection import Connection
 from asgi_realtime.errors import Forbidden, Refusal
 from asgi_realtime.gateways.base import returned_false
@@ -96,9 +96,7 @@ class EventsGateway(SocketIOGateway):
 
     def default_authenticator(self, context: GatewayContext) -> Authenticator:
         """A JWT in `auth.token`, else in the query `token`. Logs do not show the query."""
-        return JWTAuthenticator(
-            context.require_verifier(), [from_auth("token"), from_query("token")], context.revocations
-        )
+        return JWTAuthenticator(context.require_verifier(), [token_from_auth("token"), token_from_query("token")])
 
     def extra_origins(self, settings: Settings) -> Collection[str]:
         """The origin of `CORS_ORIGIN`, which no other gateway accepts."""

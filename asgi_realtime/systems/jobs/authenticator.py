@@ -5,8 +5,7 @@ from __future__ import annotations
 import hmac
 import secrets
 
-from asgi_realtime.auth.authenticators import JWTAuthenticator
-from asgi_realtime.auth.token_sources import TokenSource, from_auth, from_bearer, from_query
+from asgi_realtime.auth.token_sources import token_from_auth, token_from_bearer, token_from_query
 from asgi_realtime.errors import ConfigurationError, Unauthorized
 from asgi_realtime.gateways.context import GatewayContext
 from asgi_realtime.values.handshake import Handshake
@@ -38,9 +37,8 @@ class JobsAuthenticator:
                 "JobsGateway refuses every client: set WS_AUTH_TOKEN (a token its clients share), a key for JWTs "
                 "such as MEW_JWT_SECRET, or for a demonstration WS_ALLOW_DEMO_TOKEN=true"
             )
-        self._sources: tuple[TokenSource, ...] = (from_auth("token"), from_query("token"), from_bearer())
-        verifier = context.verifier
-        self._jwt = None if verifier is None else JWTAuthenticator(verifier, (), context.revocations)
+        self._sources = (token_from_auth("token"), token_from_query("token"), token_from_bearer())
+        self._verifier = context.verifier
 
     async def __call__(self, handshake: Handshake) -> Identity:
         """Authenticate a handshake.
@@ -56,6 +54,6 @@ class JobsAuthenticator:
         matching = [name for name, known in self._shared.items() if hmac.compare_digest(presented, known)]
         if matching:
             return Identity(user_id=UserId(f"client:{secrets.token_urlsafe(12)}"), claims={"token": matching[0]})
-        if self._jwt is None:
+        if self._verifier is None:
             raise Unauthorized(log_reason="the token is not the one of WS_AUTH_TOKEN, and no key for JWTs is set")
-        return await self._jwt.authenticate(token)
+        return await self._verifier.verify(token)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from asgi_realtime.auth.authenticators import Authenticator, JWTAuthenticator
-from asgi_realtime.auth.token_sources import from_auth, from_bearer, from_cookie
+from asgi_realtime.auth.token_sources import token_from_auth, token_from_bearer, token_from_cookie
 from asgi_realtime.connection.connection import Connection
 from asgi_realtime.errors import Refusal
 from asgi_realtime.gateways.context import GatewayContext
@@ -45,8 +45,8 @@ class MewGateway(SocketIOGateway):
 
     def default_authenticator(self, context: GatewayContext) -> Authenticator:
         """A JWT from the three places, in that order. The query is not read."""
-        sources = [from_auth("token"), from_cookie("mew_access_token"), from_bearer()]
-        return JWTAuthenticator(context.require_verifier(), sources, context.revocations)
+        sources = [token_from_auth("token"), token_from_cookie("mew_access_token"), token_from_bearer()]
+        return JWTAuthenticator(context.require_verifier(), sources)
 
     async def on_connect(self, connection: Connection) -> None:
         """Enter the user's rooms, then send `PRESENCE_INITIAL_STATE`, then `ready`."""

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from fastapi import APIRouter, Request
 from sqlalchemy import select
 
-from asgi_realtime import Settings
-from asgi_realtime.auth.create_token import create_token
+from asgi_realtime import Settings, create_token
 from examples.fastapi_app import models, schemas
 from examples.fastapi_app.dependencies import Session
 from examples.fastapi_app.errors import Conflict

@@ -6,7 +6,7 @@ import msgspec
 from flask import Blueprint, abort, current_app
 from flask.typing import ResponseReturnValue
 
-from asgi_realtime.auth.create_token import create_token
+from asgi_realtime import create_token
 from examples.flask_adapter.models import User
 from examples.flask_adapter.requests import body, database
 

@@ -14,7 +14,6 @@ from asgi_realtime.runtime.budgets import Budgets
 from asgi_realtime.settings import Settings
 from asgi_realtime.transports.engineio import Session, State
 from asgi_realtime.values.handshake import Handshake
-from asgi_realtime.values.ids import GatewayName
 
 SETTINGS = Settings(ping_interval=25, ping_timeout=20, limits=Limits(outbox_bytes=1000))
 
@@ -55,7 +54,7 @@ def opened(*, websocket: bool = False, settings: Settings = SETTINGS) -> tuple[S
     ends = Ends()
     session = Session(
         "id",
-        Handshake(gateway=GatewayName("")),
+        Handshake(),
         websocket=websocket,
         settings=settings,
         budgets=Budgets(settings.limits, NullMetrics()),
@@ -351,7 +350,7 @@ def test_a_session_that_ended_while_its_application_was_made_tells_it() -> None:
 def test_the_session_id_is_not_in_the_repr() -> None:
     session = Session(
         "secret-id",
-        Handshake(gateway=GatewayName("")),
+        Handshake(),
         websocket=False,
         settings=SETTINGS,
         budgets=Budgets(SETTINGS.limits, NullMetrics()),
