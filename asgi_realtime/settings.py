@@ -25,7 +25,7 @@ from asgi_realtime.auth.keys import (
     load_public_key,
     read_pem,
 )
-from asgi_realtime.auth.origin_patterns import read_origin, read_regex
+from asgi_realtime.auth.origin_patterns import SPECIAL_ORIGINS, read_origin, read_regex
 from asgi_realtime.auth.trusted_proxies import read_network
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.limits import Limits
@@ -157,7 +157,7 @@ class Settings:
         extra = (self.events_cors_origin,) if self.events_cors_origin else ()
         for name, origins in (("cors_origins", self.cors_origins), ("events_cors_origin", extra)):
             for origin in origins:
-                if origin not in ("*", "null"):
+                if origin not in SPECIAL_ORIGINS:
                     _check_with(read_origin, name, origin)
         if self.cors_origin_regex is not None:
             _check_with(read_regex, "cors_origin_regex", self.cors_origin_regex)

@@ -13,6 +13,9 @@ MAX_CHARACTERS: Final = 300
 WEB_PORTS: Final = {"http": 80, "https": 443}
 """The schemes of web pages, and their default ports."""
 
+SPECIAL_ORIGINS: Final = frozenset({"*", "null"})
+"""What the configuration may name beside origins and patterns: any origin, and the origin of sandboxed pages."""
+
 _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://(\[[0-9a-f:.]+\]|[^\x00-\x20\x7f\s/\\?#@:,*\[\]]*)(?::([0-9]{0,5}))?")
 _IPV4 = re.compile(r"[0-9.]+")
 _ANY_HOST = ""

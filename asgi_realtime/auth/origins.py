@@ -9,7 +9,15 @@ import enum
 import re
 from collections.abc import Collection
 
-from asgi_realtime.auth.origin_patterns import WEB_PORTS, Origin, OriginPattern, is_broad, read_origin, read_regex
+from asgi_realtime.auth.origin_patterns import (
+    SPECIAL_ORIGINS,
+    WEB_PORTS,
+    Origin,
+    OriginPattern,
+    is_broad,
+    read_origin,
+    read_regex,
+)
 from asgi_realtime.errors import ConfigurationError
 
 Headers = list[tuple[bytes, bytes]]
@@ -54,7 +62,7 @@ class OriginPolicy:
         self._patterns: list[OriginPattern] = []
         try:
             for text in self._texts:
-                if text not in ("*", "null"):
+                if text not in SPECIAL_ORIGINS:
                     self._add(read_origin(text))
             self._regex = None if regex is None else read_regex(regex)
         except ValueError as error:

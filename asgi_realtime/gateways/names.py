@@ -1,16 +1,16 @@
-"""What a gateway may be mounted as."""
+"""The check of the name that a gateway is to be mounted as."""
 
 from __future__ import annotations
 
 from asgi_realtime.errors import ConfigurationError
-from asgi_realtime.values.text import is_whole
+from asgi_realtime.values.gateway_names import is_gateway_name
 
 
 def check_name(name: object, where: str) -> None:
-    """Refuse what is neither a namespace nor a path.
+    """Refuse a name that is neither a namespace nor a path.
 
     Raises:
         ConfigurationError: with an example.
     """
-    if not isinstance(name, str) or not name.startswith("/") or not name.isprintable() or not is_whole(name):
+    if not isinstance(name, str) or not is_gateway_name(name):
         raise ConfigurationError(f"{where} looks like '/chat', with a slash in front, not {name!r}")

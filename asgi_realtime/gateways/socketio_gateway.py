@@ -12,6 +12,7 @@ from asgi_realtime.gateways.names import check_name
 from asgi_realtime.gateways.replies import NewToken, Success
 from asgi_realtime.handlers.event_handlers import on
 from asgi_realtime.limits import Limits
+from asgi_realtime.values.gateway_names import is_namespace
 
 
 class SocketIOGateway(Gateway):
@@ -29,7 +30,7 @@ class SocketIOGateway(Gateway):
             ConfigurationError: if the namespace is not `/` and a name without comma or query.
         """
         check_name(namespace, f"{type(self).__name__}(namespace)")
-        if set(namespace) & set(",?"):
+        if not is_namespace(namespace):
             raise ConfigurationError(f"SocketIOGateway({namespace!r}): a namespace looks like /chat")
         super().__init__(namespace, authenticator=authenticator, limits=limits)
 

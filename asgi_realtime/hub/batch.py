@@ -7,13 +7,11 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from asgi_realtime.hub.recipients import NO_RECIPIENTS, Recipients
+from asgi_realtime.outbound.outbox import WRITE_BYTES
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.values.ids import RoomName
 
 Soon: TypeAlias = Callable[[Callable[[], None]], object]
-
-_BATCH_BYTES = 65_536
-"""What may be joined into one write. More is written at once, so that outboxes can count it in time."""
 
 
 class Batch:
@@ -44,7 +42,7 @@ class Batch:
             self._room = room
         self._frames.append(frame)
         self._size += frame.size
-        if self._size >= _BATCH_BYTES:
+        if self._size >= WRITE_BYTES:
             self.flush()
             return
         if not self._ticking:

@@ -8,12 +8,10 @@ from typing import Protocol
 from starlette.types import Scope
 
 from asgi_realtime.outbound.frames_extension import EXTENSION, FrameTransport, WriteListener
-from asgi_realtime.outbound.outbox import Outbox
+from asgi_realtime.outbound.outbox import WRITE_BYTES, Outbox
 from asgi_realtime.outbound.sink import Sink
 from asgi_realtime.runtime.budgets import Budget
 
-_BATCH_BYTES = 65_536
-"""What is written at a time when the kernel has room again."""
 FLUSH_SECONDS = 0.5
 """How long a client may take to read what is queued for it when its connection is closed."""
 
@@ -81,7 +79,7 @@ class FrameWriting:
         """The kernel has taken everything: write what waits, and again what comes."""
         transport, outbox = self._transport, self._outbox
         while transport.is_open and not transport.buffered:
-            frames = outbox.take(_BATCH_BYTES)
+            frames = outbox.take(WRITE_BYTES)
             if not frames:
                 outbox.set_sink(transport)
                 return

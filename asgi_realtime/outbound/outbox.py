@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from asgi_realtime.outbound.sink import Sink, SinkListener
 from asgi_realtime.protocols.frame import Frame
+
+WRITE_BYTES: Final = 65_536
+"""Bytes joined into one write, or taken from an outbox at a time. So much may wait beyond an outbox's limit."""
 
 
 class OutboxOwner(Protocol):

@@ -9,14 +9,11 @@ from starlette.types import Send
 
 from asgi_realtime.outbound.frame_writer import FLUSH_SECONDS, DrainWait, FrameWriting
 from asgi_realtime.outbound.frames_extension import FrameTransport
-from asgi_realtime.outbound.outbox import Outbox
+from asgi_realtime.outbound.outbox import WRITE_BYTES, Outbox
 from asgi_realtime.outbound.stock import hypercorn
 from asgi_realtime.outbound.stock.uvicorn import StockTransport, recognise
 from asgi_realtime.protocols.rfc6455.frames import shorten
 from asgi_realtime.runtime.tasks import Tasks
-
-_BATCH_BYTES = 65_536
-"""What is taken from the outbox at a time: so much may wait beyond the outbox's own limit."""
 
 
 class Writer:
@@ -141,7 +138,7 @@ class Writer:
     async def _write(self) -> None:
         outbox = self._outbox
         try:
-            while frames := outbox.take(_BATCH_BYTES):
+            while frames := outbox.take(WRITE_BYTES):
                 for frame in frames:
                     for event in frame.asgi:
                         await self._send(event)

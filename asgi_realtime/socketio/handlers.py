@@ -74,9 +74,9 @@ class Handlers:
         for where, place in ((namespace, ()), (ANY, (namespace,))):
             functions = self._functions.get(where, {})
             if event in functions:
-                return await _call(functions[event], event, *place, *args)
+                return await call_handler(functions[event], event, *place, *args)
             if ANY in functions and event not in LIFECYCLE_EVENTS:
-                return await _call(functions[ANY], event, event, *place, *args)
+                return await call_handler(functions[ANY], event, event, *place, *args)
         for where, place in ((namespace, ()), (ANY, (namespace,))):
             if where in self._objects:
                 result = self._objects[where].trigger_event(event, *place, *args)
@@ -88,7 +88,12 @@ class UnfitValues(InvalidMessage):
     """A client sent a number of values that the handler does not take."""
 
 
-async def _call(function: EventFunction, event: str, *args: Json) -> Any:
+async def call_handler(function: EventFunction, event: str, *args: Json) -> Any:
+    """Call a function or coroutine function with the arguments it takes.
+
+    Raises:
+        UnfitValues: if the client sent a wrong number of values.
+    """
     try:
         result = function(*fitting(function, event, args))
     except TypeError:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 from collections.abc import Coroutine, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import socketio
 
 from asgi_realtime.runtime.host_threads import run_in_thread
-from asgi_realtime.socketio.handlers import fitting, refuse_unfit
+from asgi_realtime.socketio.handlers import call_handler, fitting, refuse_unfit
 from asgi_realtime.values.ids import Id
 from asgi_realtime.values.json import Json
 
@@ -32,12 +31,7 @@ class AsyncNamespace(socketio.AsyncNamespace):  # type: ignore[misc]  # publishe
         method = getattr(self, f"on_{event}", None)
         if method is None:
             return None
-        try:
-            result = method(*fitting(method, event, args))
-        except TypeError:
-            refuse_unfit(method, event, args)
-            raise
-        return await result if inspect.isawaitable(result) else result
+        return await call_handler(method, event, *args)
 
 
 class Namespace(socketio.Namespace):  # type: ignore[misc]  # published without types

@@ -95,5 +95,4 @@ def settings_with(settings: Settings, options: Options, path: str | None) -> Set
 
 
 def _strings(value: str | Sequence[str] | None) -> tuple[str, ...]:
-    values = () if value is None else (value,) if isinstance(value, str) else value
-    return tuple(text if text.rstrip("/").endswith(":") else text.rstrip("/") for text in values)  # file:// stays
+    return () if value is None else (value,) if isinstance(value, str) else tuple(value)

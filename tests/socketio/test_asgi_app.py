@@ -213,7 +213,7 @@ def test_options_become_settings() -> None:
     assert settings == Settings(
         ping_interval=4.0,
         ping_timeout=2.0,
-        cors_origins=("https://a.example",),
+        cors_origins=("https://a.example/",),  # read as https://a.example
         transports=("websocket",),
         socketio_path="/live",
         limits=settings.limits,

@@ -9,6 +9,7 @@ from asgi_realtime.payloads import encoding
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.protocols.socketio.packets import PacketType, encode
 from asgi_realtime.values.event_names import check_not_reserved, event_text
+from asgi_realtime.values.gateway_names import is_namespace
 from asgi_realtime.values.json import Json
 
 
@@ -22,7 +23,7 @@ class SocketIODialect:
     binary = True
 
     def __init__(self, namespace: str) -> None:
-        if not namespace.startswith("/") or not namespace.isprintable() or "," in namespace or "?" in namespace:
+        if not is_namespace(namespace):
             raise ValueError(f"{namespace!r} is not a namespace: it starts with / and has no comma or question mark")
         self.namespace = namespace
 

@@ -19,6 +19,7 @@ from asgi_realtime.limits import Limits
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.protocols.json_text import NOT_JSON, SHORT, JSONReader
 from asgi_realtime.values.event_names import RESERVED
+from asgi_realtime.values.gateway_names import is_namespace
 from asgi_realtime.values.json import Json
 from asgi_realtime.values.text import is_longer
 
@@ -182,9 +183,9 @@ def ignore(text: str, header: Header, limits: Limits) -> PartialPacket | None:
 
 
 def _check_namespace(namespace: str, limits: Limits) -> str:
-    # Old clients put the query of their URL here ("/admin?token=x"): it names the same namespace.
+    # Old clients put the query of their URL here ("/admin?token=x"). It is not part of the name.
     namespace = namespace.partition("?")[0]
-    if is_longer(namespace, limits.event_name_bytes) or not namespace.isprintable():
+    if is_longer(namespace, limits.event_name_bytes) or not is_namespace(namespace):
         raise ProtocolError("a namespace that is too long or has control characters")
     return namespace
 
