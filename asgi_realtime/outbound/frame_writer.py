@@ -55,20 +55,20 @@ class FrameWriting:
     there is room again. Nothing runs meanwhile.
     """
 
-    __slots__ = ("_outbox", "_transport")
+    __slots__ = ("_outbox", "transport")
 
     def __init__(self, outbox: Outbox, transport: Writable) -> None:
         self._outbox = outbox
-        self._transport = transport
+        self.transport = transport
 
     def start(self) -> None:
         """Write what waits, and whatever is pushed from now on."""
-        self._transport.listener = self
+        self.transport.listener = self
         self.resume_writing()
 
     def stop(self) -> None:
         """Write nothing more this way."""
-        self._transport.listener = None
+        self.transport.listener = None
         self.pause_writing()
 
     def pause_writing(self) -> None:
@@ -77,7 +77,7 @@ class FrameWriting:
 
     def resume_writing(self) -> None:
         """The kernel has taken everything: write what waits, and again what comes."""
-        transport, outbox = self._transport, self._outbox
+        transport, outbox = self.transport, self._outbox
         while transport.is_open and not transport.buffered:
             frames = outbox.take(WRITE_BYTES)
             if not frames:
@@ -123,7 +123,7 @@ class FrameWriter(FrameWriting):
 
     __slots__ = ("_wait", "gone")
 
-    _transport: FrameTransport
+    transport: FrameTransport
 
     def __init__(self, outbox: Outbox, frames: FrameTransport) -> None:
         super().__init__(outbox, frames)
@@ -140,23 +140,23 @@ class FrameWriter(FrameWriting):
     async def finish(self, code: int, reason: str, *, flush: bool) -> None:
         """End the WebSocket: write what is queued (if `flush`), then the close; cut a client that does not read."""
         if flush and not await self._emptied():
-            self._transport.abort()
+            self.transport.abort()
             return
         self.stop()
         await self.close(code, reason)
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Write the close, for which a client has a moment; then its connection is cut."""
-        self._transport.close(code, reason)
+        self.transport.close(code, reason)
         if not await self._emptied():
-            self._transport.abort()
+            self.transport.abort()
 
     async def _emptied(self) -> bool:
         """Wait until the kernel has everything, or the client is gone. False: it takes too long."""
         try:
             async with asyncio.timeout(FLUSH_SECONDS):
-                while self._transport.buffered and not self.gone:
-                    self._wait = DrainWait(self._transport)
+                while self.transport.buffered and not self.gone:
+                    self._wait = DrainWait(self.transport)
                     await self._wait.over()
         except TimeoutError:
             return False

@@ -27,6 +27,27 @@ logger = logging.getLogger("asgi_realtime")
 T = TypeVar("T")
 
 
+class CarrierOptions:
+    """What the WebSockets of one endpoint share."""
+
+    __slots__ = ("control", "fast_writes", "small", "tasks")
+
+    def __init__(self, limits: Limits, *, fast_writes: bool, control: Budget, tasks: Tasks) -> None:
+        """Collect the options.
+
+        Args:
+            limits: those of the readers.
+            fast_writes: whether to write past `send` where the server is known.
+            control: the budget of frames that carry no message, where the server does not count them itself.
+            tasks: owns what has to wait beside the server's task.
+        """
+        self.small = min(limits.message_bytes, limits.handshake_bytes) // 4
+        """Characters that are under each limit, whatever they take in UTF-8."""
+        self.fast_writes = fast_writes
+        self.control = control
+        self.tasks = tasks
+
+
 class WebSocketCarrier:
     """One accepted WebSocket, under Engine.IO and JSON gateways alike.
 
@@ -34,18 +55,14 @@ class WebSocketCarrier:
     is authenticated. On other servers a loop reads it in the server's own task. Both hand each message to `received`.
     """
 
-    __slots__ = ("_ending", "_frames", "_guard", "_interrupt", "_reader", "_receive", "_small", "_tasks", "_writer")
+    __slots__ = ("_ending", "_guard", "_interrupt", "_options", "_reader", "_receive", "_writer")
 
     def __init__(
         self,
         reader: WebSocketReader,
         receive: Receive,
         send: Send,
-        *,
-        limits: Limits,
-        fast_writes: bool,
-        tasks: Tasks,
-        control: Budget,
+        options: CarrierOptions,
         frames: FrameTransport | None,
     ) -> None:
         """Carry a WebSocket that the server has accepted.
@@ -54,25 +71,27 @@ class WebSocketCarrier:
             reader: takes the messages. Its `outbox` is written.
             receive: ASGI's.
             send: ASGI's.
-            limits: those of the reader.
-            fast_writes: whether to write past `send` where the server is known.
-            tasks: owns what has to wait beside the server's task.
-            control: the budget of frames that carry no message, where the server does not count them itself.
+            options: what it shares with others.
             frames: what the server offers (see `outbound.frame_writer.offered`).
         """
         self._reader = reader
         self._receive: Receive | None = receive
-        self._tasks = tasks
-        self._small = min(limits.message_bytes, limits.handshake_bytes) // 4  # characters that no limit forbids
-        self._frames = frames if fast_writes else None
+        self._options = options
         self._ending = False
         self._interrupt: Interrupt | None = Interrupt()
         self._writer: FrameWriter | Writer = (
-            FrameWriter(reader.outbox, self._frames)
-            if self._frames is not None
-            else Writer(reader.outbox, send, tasks=tasks, lost=self.end, fast_writes=fast_writes, frames=frames)
+            FrameWriter(reader.outbox, frames)
+            if frames is not None and options.fast_writes
+            else Writer(
+                reader.outbox,
+                send,
+                tasks=options.tasks,
+                lost=self.end,
+                fast_writes=options.fast_writes,
+                frames=frames,
+            )
         )
-        self._guard = guard(receive, send, control, reader.too_much) if frames is None else None
+        self._guard = guard(receive, send, options.control, reader.too_much) if frames is None else None
 
     # Before it is served
 
@@ -141,18 +160,18 @@ class WebSocketCarrier:
 
     def _detach(self) -> bool:
         """Leave the server's task, if it can: from then on the server calls `received` and `closed`."""
-        frames = self._frames
-        if frames is None or self._ending or self._reader.authenticating:
+        writer = self._writer
+        if not isinstance(writer, FrameWriter) or self._ending or self._reader.authenticating:
             return False
         self._interrupt = self._receive = None
-        frames.detach(self)
+        writer.transport.detach(self)
         return True
 
     def received(self, message: str | bytes) -> bool:
         """Take one message. True: no more before the reader is ready."""
         reader = self._reader
         try:
-            if len(message) <= self._small or not _is_longer(message, reader.message_bytes):
+            if len(message) <= self._options.small or not _is_longer(message, reader.message_bytes):
                 full = reader.receive(message, monotonic())
                 if full and self._receive is None and not self._ending:
                     self._pause()
@@ -166,9 +185,11 @@ class WebSocketCarrier:
         return False
 
     def _pause(self) -> None:
-        if self._frames is not None:
-            self._frames.pause()
-            self._tasks.spawn(self._resume(self._frames), name="wait of a reader")
+        """Let the server call back no more until the reader is ready."""
+        writer = self._writer
+        assert isinstance(writer, FrameWriter)
+        writer.transport.pause()
+        self._options.tasks.spawn(self._resume(writer.transport), name="wait of a reader")
 
     async def _resume(self, frames: FrameTransport) -> None:
         await self._reader.ready()
@@ -183,7 +204,7 @@ class WebSocketCarrier:
             if self._interrupt is not None:
                 self._interrupt()
             else:
-                self._tasks.spawn(self._conclude(), name="end of a WebSocket")
+                self._options.tasks.spawn(self._conclude(), name="end of a WebSocket")
 
     def closed(self, code: int, reason: str) -> None:
         """The server has closed the WebSocket, or lost the client."""

@@ -29,7 +29,7 @@ from asgi_realtime.transports.engineio.responses import ClientGone, HTTPRefusal,
 from asgi_realtime.transports.engineio.session import Session, State
 from asgi_realtime.transports.engineio.upgrade import upgrade
 from asgi_realtime.transports.request import Request
-from asgi_realtime.transports.websocket_carrier import WebSocketCarrier
+from asgi_realtime.transports.websocket_carrier import CarrierOptions, WebSocketCarrier
 
 logger = logging.getLogger("asgi_realtime")
 
@@ -68,6 +68,9 @@ class EngineIO:
         self._tasks = tasks
         self._metrics = metrics
         self._budgets = Budgets(settings.limits, metrics)
+        self._carrier_options = CarrierOptions(
+            settings.limits, fast_writes=settings.fast_writes, control=self._budgets.control, tasks=tasks
+        )
         self._sessions: dict[str, Session] = {}
         self._addresses: Counter[str | None] = Counter()
         self._stopping = False
@@ -192,16 +195,7 @@ class EngineIO:
             return
         new = session is None
         session = session or self._open(request, websocket=True)
-        carrier = WebSocketCarrier(
-            session,
-            receive,
-            send,
-            limits=self._settings.limits,
-            fast_writes=self._settings.fast_writes,
-            tasks=self._tasks,
-            control=self._budgets.control,
-            frames=frames,
-        )
+        carrier = WebSocketCarrier(session, receive, send, self._carrier_options, frames)
         if not new and not session.begin_upgrade():
             # Accepted all the same: the protocol wants a second WebSocket of a session closed, not refused.
             await carrier.close()

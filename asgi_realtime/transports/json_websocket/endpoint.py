@@ -17,6 +17,7 @@ from asgi_realtime.runtime.budgets import Budgets
 from asgi_realtime.transports.json_websocket.auth_deadlines import AuthDeadlines
 from asgi_realtime.transports.json_websocket.peer import JSONPeer
 from asgi_realtime.transports.request import Request
+from asgi_realtime.transports.websocket_carrier import CarrierOptions
 
 
 class WebSocketEndpoint:
@@ -27,6 +28,12 @@ class WebSocketEndpoint:
         self.context = context
         self.limits = gateway.limits
         self.budgets = Budgets(gateway.limits, context.metrics)
+        self.carrier_options = CarrierOptions(
+            gateway.limits,
+            fast_writes=context.settings.fast_writes,
+            control=self.budgets.control,
+            tasks=context.tasks,
+        )
         self.auth_deadlines = AuthDeadlines(context.wheel, gateway.auth_timeout)
         self._peers: dict[JSONPeer, None] = {}  # takes a third of the memory of a set
         self._addresses: Counter[str | None] = Counter()
@@ -72,7 +79,7 @@ class WebSocketEndpoint:
         handshake = msgspec.structs.replace(
             handshake, gateway=name, path=name if handshake.path == name else handshake.path
         )
-        peer = JSONPeer(self, handshake, receive, send, frames=frames)
+        peer = JSONPeer(self, handshake, receive, send, frames)
         self._peers[peer] = None
         self._addresses[peer.address] += 1
         await peer.serve()

@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Awaitable
-from typing import Any, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from msgspec import UNSET
 from starlette.types import Receive, Send
@@ -20,11 +20,12 @@ from asgi_realtime.outbound.frames_extension import FrameTransport
 from asgi_realtime.outbound.outbox import Outbox
 from asgi_realtime.outbound.sink import Sink
 from asgi_realtime.protocols.frame import Frame
+from asgi_realtime.protocols.rfc6455.frames import ABNORMAL
 from asgi_realtime.runtime.budgets import Budget, Budgets
 from asgi_realtime.transports.json_websocket.auth_deadlines import AuthDeadlines
 from asgi_realtime.transports.json_websocket.authentication import Authentication
 from asgi_realtime.transports.json_websocket.idle_timeout import IdleTimeout
-from asgi_realtime.transports.websocket_carrier import WebSocketCarrier
+from asgi_realtime.transports.websocket_carrier import CarrierOptions, WebSocketCarrier
 from asgi_realtime.transports.websocket_reader import Ending
 from asgi_realtime.values.close_codes import TOO_SLOW, check_close
 from asgi_realtime.values.handshake import Handshake
@@ -32,6 +33,19 @@ from asgi_realtime.values.json import Json
 from asgi_realtime.values.text import repaired
 
 logger = logging.getLogger("asgi_realtime")
+
+
+class _End(NamedTuple):
+    """How a client is ended here."""
+
+    code: int
+    reason: str
+    ended_by: str
+    """What the gateway is told; see `Gateway.closed`."""
+
+
+_GONE: Final = "transport close"
+_VANISHED: Final = _End(ABNORMAL, "", _GONE)
 
 
 class PeerOwner(Protocol):
@@ -42,6 +56,7 @@ class PeerOwner(Protocol):
     limits: Limits
     budgets: Budgets
     auth_deadlines: AuthDeadlines
+    carrier_options: CarrierOptions
 
     def ended(self, peer: JSONPeer) -> None:
         """Nothing is left of a client's WebSocket. Called once for each."""
@@ -59,7 +74,6 @@ class JSONPeer:
         "_carrier",
         "_connection",
         "_end",
-        "_ended_by",
         "_idle_timeout",
         "_owner",
         "address",
@@ -67,29 +81,18 @@ class JSONPeer:
     )
 
     def __init__(
-        self, owner: PeerOwner, handshake: Handshake, receive: Receive, send: Send, *, frames: FrameTransport | None
+        self, owner: PeerOwner, handshake: Handshake, receive: Receive, send: Send, frames: FrameTransport | None
     ) -> None:
         """Take an accepted WebSocket. `frames` is what the server offers for it."""
-        gateway, context = owner.gateway, owner.context
         self.address = handshake.client_address
         self.outbox = Outbox(owner.limits.outbox_bytes, self)
         self._owner = owner
         self._attempts_due = 0.0
-        self._authentication: Authentication | None = Authentication(gateway, handshake)
+        self._authentication: Authentication | None = Authentication(owner.gateway, handshake)
         self._connection: Connection | None = None
         self._idle_timeout: IdleTimeout | None = None
-        self._end: tuple[int, str] | None = None
-        self._ended_by = "transport close"
-        self._carrier: WebSocketCarrier | None = WebSocketCarrier(
-            self,
-            receive,
-            send,
-            limits=owner.limits,
-            fast_writes=context.settings.fast_writes,
-            tasks=context.tasks,
-            control=owner.budgets.control,
-            frames=frames,
-        )
+        self._end: _End | None = None
+        self._carrier: WebSocketCarrier | None = WebSocketCarrier(self, receive, send, owner.carrier_options, frames)
 
     def serve(self) -> Awaitable[None]:
         """Begin to serve the client. What is returned waits for its end, or until the server's callbacks take over."""
@@ -237,15 +240,15 @@ class JSONPeer:
     def begin_close(self) -> Ending:
         """Take the connection out, and say how to close."""
         self._leave()
-        code, reason = self._end or (1000, "")
+        end = self._end or _End(1000, "", _GONE)
         # An outbox that overflowed has closed, and its client is not waited for.
-        return Ending(code, reason, flush=not self.outbox.closed)
+        return Ending(end.code, end.reason, flush=not self.outbox.closed)
 
     def ended(self) -> None:
         """Forget the client."""
-        if self._end is None:
-            self._end = 1006, ""
         self._leave()
+        if self._end is None:
+            self._end = _VANISHED
         self._owner.auth_deadlines.discard(self)
         self.outbox.close()
         self._authentication = self._carrier = self._idle_timeout = None
@@ -302,11 +305,11 @@ class JSONPeer:
 
     def _finish(self, code: int, reason: str, ended_by: str) -> None:
         if self._end is None:
-            self._end, self._ended_by = (code, repaired(reason)), ended_by
+            self._end = _End(code, repaired(reason), ended_by)
             assert self._carrier is not None
             self._carrier.end()
 
     def _leave(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            self._owner.gateway.closed(connection, self._ended_by)
+            self._owner.gateway.closed(connection, _GONE if self._end is None else self._end.ended_by)
