@@ -12,11 +12,11 @@ from uvicorn.server import ServerState
 
 from asgi_realtime.runtime.timers import WeakOwner
 from asgi_realtime.uvicorn.protocol import WebSocketProtocol
-from asgi_realtime.uvicorn.server import Server
+from asgi_realtime.uvicorn.server_context import ServerContext
 
 
 class HeaderDeadline(asyncio.Protocol):
-    """What is put before one of uvicorn's two HTTP protocol classes: see `HTTPProtocol`."""
+    """Adds a deadline for headers to one of uvicorn's two HTTP protocol classes: see `HTTPProtocol`."""
 
     header_timeout: ClassVar[float] = 10.0
     """Seconds a client may take to send the header of a request. Over: its connection is closed."""
@@ -33,7 +33,7 @@ class HeaderDeadline(asyncio.Protocol):
         shortest = min(
             self.header_timeout, protocol.handshake_timeout, protocol.close_timeout, protocol.shutdown_timeout
         )
-        self._wheel = Server.of(self.config, self.server_state, shortest).wheel
+        self._wheel = ServerContext.of(self.config, self.server_state, shortest).wheel
         self._header_by = math.inf
         self._scheduled = False
 

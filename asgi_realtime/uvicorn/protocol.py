@@ -1,58 +1,53 @@
-"""The uvicorn protocol class: one WebSocket between its transport and whoever reads it."""
+"""The uvicorn protocol class for WebSockets."""
 
 from __future__ import annotations
 
 import asyncio
 import math
 from time import monotonic
-from typing import Any, ClassVar, Final, cast
+from typing import Any, ClassVar, Final
 
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from asgi_realtime.outbound.descriptors import descriptor_of
-from asgi_realtime.outbound.frames_extension import Reader, WriteListener
+from asgi_realtime.outbound.frames_extension import Reader
 from asgi_realtime.protocols.rfc6455.frames import ABNORMAL, close, ping, pong
 from asgi_realtime.protocols.rfc6455.parser import Close, Fragment, FrameError, Parser, Ping, Pong
 from asgi_realtime.runtime.budgets import Budget
 from asgi_realtime.runtime.turns import MESSAGES_A_TURN, SECONDS_A_TURN
-from asgi_realtime.uvicorn.conversation import Conversation
-from asgi_realtime.uvicorn.no_reader import NO_READER
-from asgi_realtime.uvicorn.server import Server, logger
+from asgi_realtime.uvicorn.cycle import WebSocketCycle
+from asgi_realtime.uvicorn.discarding_reader import DISCARDING_READER
+from asgi_realtime.uvicorn.frame_output import FrameOutput
+from asgi_realtime.uvicorn.server_context import ServerContext, logger
 
 _MAX_UNREAD_PONGS: Final = 65_536
 """Pings are not answered while more bytes wait to be sent: a client that does not read gets no pongs either."""
 
 
-class WebSocketProtocol(asyncio.Protocol):
-    """One WebSocket: frames, pings, the closing handshake, and reading no faster than it is read from.
+class WebSocketProtocol(FrameOutput):
+    """One WebSocket: frames, pings, the closing handshake and back-pressure.
 
-    A request for it has been read by uvicorn and is replayed here. Messages go to a `Conversation`,
-    which is the ASGI side, until an application takes them over: the object is also what the scope
-    extension `asgi_realtime.frames` offers (see `asgi_realtime.outbound.frames_extension`). Idle and taken over,
-    a connection is this object, its parser and its transport.
+    uvicorn has read the request and replays it here. Messages go to a `WebSocketCycle`, the ASGI side, until the
+    application detaches the WebSocket. For that, this object is also what the scope extension `asgi_realtime.frames`
+    offers (see `asgi_realtime.outbound.frames_extension`). A detached WebSocket that is idle consists of this object,
+    its parser and its transport.
     """
 
     __slots__ = (
+        "_active",
+        "_awaiting_pong",
         "_control_due",
-        "_conversation",
+        "_cycle",
         "_deadline",
         "_ended",
-        "_heard",
-        "_lost",
         "_parser",
         "_paused",
-        "_pinged",
         "_reader",
-        "_rests",
         "_server",
-        "_stopped_reading",
-        "_untold",
+        "_transport_paused",
+        "_unclosed_reader",
+        "_yielding",
         "control",
-        "descriptor",
-        "is_open",
-        "listener",
-        "transport",
     )
 
     handshake_timeout: ClassVar[float] = 10.0
@@ -62,10 +57,7 @@ class WebSocketProtocol(asyncio.Protocol):
     shutdown_timeout: ClassVar[float] = 3.0
     """Seconds a client may take to read what is left when the server stops."""
     answer_timeout: ClassVar[float] = 0.25
-    """Seconds it may take then, once it has read everything, to answer the close."""
-
-    transport: asyncio.Transport
-    descriptor: int
+    """Seconds it may take then to answer the close, once it has read everything."""
 
     def __init__(
         self,
@@ -74,78 +66,65 @@ class WebSocketProtocol(asyncio.Protocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
+        super().__init__()
         if not config.loaded:
             config.load()
         shortest = min(self.handshake_timeout, self.close_timeout, self.shutdown_timeout)
-        self._server = Server.of(config, server_state, shortest)
-        conversation = Conversation(self, config, server_state, app_state)
-        self._conversation: Conversation | None = conversation
-        self._reader: Reader = conversation
-        self._untold: Reader | None = conversation  # until it has heard of the end
+        self._server = ServerContext.of(config, server_state, shortest)
+        cycle = WebSocketCycle(self, config, server_state, app_state)
+        self._cycle: WebSocketCycle | None = cycle
+        self._reader: Reader = cycle
+        self._unclosed_reader: Reader | None = cycle  # until its `closed` was called
         self._parser: Parser | None = None  # none until the request has been read
-        self.listener: WriteListener | None = None
         self.control: Budget = self._server.control
         """How many frames without a message the client may send."""
         self._control_due = 0.0
-        self.is_open = False
-        """Whether frames may be written: from the acceptance to the first close, whoever sends it."""
-        self._lost = False
-        self._ended: tuple[int, str] | None = None  # the close we sent of our own accord
+        self._ended: tuple[int, str] | None = None  # code and reason of the first close
         self._paused = True  # nothing is read before the acceptance
-        self._rests = False  # paused by nobody, but until others had their turn
-        self._stopped_reading = False  # of the transport: only once data came while paused
-        self._heard = False  # anything from the client, since the timer last looked
-        self._pinged = False
-        self._deadline = math.inf  # when the timer has something to do here
+        self._yielding = False  # paused until the loop's next turn
+        self._transport_paused = False  # only once data came while paused
+        self._active = False  # whether the client has sent anything since the last keepalive check
+        self._awaiting_pong = False
+        self._deadline = math.inf  # when `due` has something to do
 
-    # The transport's side
+    # For the transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport over from uvicorn's HTTP protocol."""
-        self.transport = cast(asyncio.Transport, transport)
-        self.descriptor = descriptor_of(transport)
-        # So `resume_writing` means that nothing is left. asyncio's TLS takes 0 for "always too much".
-        self.transport.set_write_buffer_limits(high=1 if transport.get_extra_info("sslcontext") else 0)
+        super().connection_made(transport)
         self._server.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of the request, then of frames."""
-        self._heard = True
+        self._active = True
         if self._parser is None:
             self._read_request(data)
             return
         self._parser.feed(data)
         if not self._paused:
             self._read()
-        elif not self._stopped_reading:
-            self._stopped_reading = True
+        elif not self._transport_paused:
+            self._transport_paused = True
             self.transport.pause_reading()
-
-    def pause_writing(self) -> None:
-        """The kernel has not taken everything."""
-        self._hold()
 
     def resume_writing(self) -> None:
         """The kernel has taken everything."""
-        if self._conversation is not None:
-            self._conversation.writable()
-        if self.listener is not None:
-            self.listener.resume_writing()
+        if self._cycle is not None:
+            self._cycle.drained()
+        super().resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing more comes. What came before is still read, if its reader is not through with it."""
+        """Nothing more comes. What came before is still read, if its reader has paused."""
         self._server.connections.discard(self)
         unread = self.is_open and self._paused and self.unread
-        self.is_open, self._lost = False, True
-        self._hold()
-        self.listener = None
-        if self._conversation is not None:
-            self._conversation.writable()
+        super().connection_lost(exc)
+        if self._cycle is not None:
+            self._cycle.drained()
         if not unread:
             self._end()
 
     def shutdown(self) -> None:
-        """The server stops: say so (1012), and do not wait long for an answer."""
+        """The server stops: close with 1012, and wait for the answer for a short time."""
         if self._parser is None:
             self.transport.close()
             return
@@ -153,20 +132,20 @@ class WebSocketProtocol(asyncio.Protocol):
             self._fail(1012, "", self.shutdown_timeout)
         elif self._ended is not None:
             self._schedule(self.shutdown_timeout)
-        elif self._conversation is not None:
-            self._conversation.stop()
+        elif self._cycle is not None:
+            self._cycle.stop()
             return
         asyncio.get_running_loop().call_later(self.answer_timeout, self._unanswered)
 
     def _unanswered(self) -> None:
-        """End a connection on which nothing is left to be written; one with more has its deadline."""
+        """Close a connection on which everything is written. One with more to write has its deadline."""
         if not self.buffered:
             self.transport.close()
 
-    # The ASGI side's
+    # For the ASGI side
 
     def accept(self, response: bytes) -> None:
-        """Open the WebSocket with this answer."""
+        """Write the answer that opens the WebSocket."""
         self.transport.write(response)
         self.is_open = True
         self._deadline = math.inf
@@ -175,7 +154,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self.resume()
 
     def refuse(self, response: bytes, *, more: bool = False) -> None:
-        """Answer with something else than a WebSocket, or a part of that."""
+        """Write an HTTP response, or a part of it if `more` follows."""
         if self.transport.is_closing():
             return
         self.transport.write(response)
@@ -185,24 +164,14 @@ class WebSocketProtocol(asyncio.Protocol):
 
     @property
     def unread(self) -> int:
-        """Bytes that have come and were not looked at."""
+        """Bytes that have come and were not decoded."""
         return 0 if self._parser is None else self._parser.waiting
 
-    def conversation_over(self) -> None:
-        """The ASGI coroutine has ended."""
-        self._conversation = None
+    def cycle_ended(self) -> None:
+        """The ASGI coroutine has returned."""
+        self._cycle = None
 
-    @property
-    def lost(self) -> bool:
-        """Whether the client is gone."""
-        return self._lost or self.transport.is_closing()
-
-    # The extension
-
-    @property
-    def buffered(self) -> int:
-        """Bytes that the kernel has not taken."""
-        return 0 if self._lost else self.transport.get_write_buffer_size()
+    # For the extension's users: see `FrameTransport`
 
     @property
     def max_message_bytes(self) -> int:
@@ -224,21 +193,12 @@ class WebSocketProtocol(asyncio.Protocol):
         if self._parser is not None:
             self._parser.deflate = wanted
 
-    def write(self, frames: bytes) -> None:
-        """Write whole frames."""
-        if self.is_open:
-            self.transport.write(frames)
-
-    def _hold(self) -> None:
-        if self.listener is not None:
-            self.listener.pause_writing()
-
     def detach(self, reader: Reader) -> None:
-        """Hand everything to a reader from now on, and first what has not been read."""
-        if self._conversation is None:
+        """Give every message to a reader from now on, beginning with those not read yet."""
+        if self._cycle is None:
             raise RuntimeError("the ASGI coroutine has returned")
-        message = self._conversation.detach()
-        self._reader = self._untold = reader
+        message = self._cycle.detach()
+        self._reader = self._unclosed_reader = reader
         self._paused = False
         if message is not None:
             try:
@@ -250,12 +210,12 @@ class WebSocketProtocol(asyncio.Protocol):
             self.resume()
 
     def pause(self) -> None:
-        """Hand over nothing until `resume`."""
+        """Give no message to the reader until `resume`."""
         self._paused = self.is_open or self._lost
-        self._rests = False
+        self._yielding = False
 
     def resume(self) -> None:
-        """Go on, with what has come meanwhile first."""
+        """Go on, beginning with what has come in the meantime."""
         if not self._paused:
             return
         self._paused = False
@@ -264,8 +224,8 @@ class WebSocketProtocol(asyncio.Protocol):
             return
         if self._lost:
             self._end()
-        elif self._stopped_reading:
-            self._stopped_reading = False
+        elif self._transport_paused:
+            self._transport_paused = False
             if not self.transport.is_closing():
                 self.transport.resume_reading()
 
@@ -274,21 +234,21 @@ class WebSocketProtocol(asyncio.Protocol):
         if self.is_open:
             self._write_close(code, reason, self.close_timeout)
             self._ended = code, reason
-            self._reader = NO_READER
+            self._reader = DISCARDING_READER
             self.resume()  # or the client's answer would not be seen
 
     def abort(self) -> None:
         """Cut the connection."""
         self.is_open = False
-        self._hold()
-        self._reader = NO_READER
+        self.pause_writing()
+        self._reader = DISCARDING_READER
         self.transport.abort()
 
     # Reading
 
     def _read_request(self, data: bytes) -> None:
-        assert self._conversation is not None
-        rest = self._conversation.request(data)
+        assert self._cycle is not None
+        rest = self._cycle.request(data)
         if rest is not None:
             self._deadline = math.inf
             self._parser = Parser(self._server.max_message_bytes)
@@ -297,7 +257,7 @@ class WebSocketProtocol(asyncio.Protocol):
             self._schedule(self.handshake_timeout)
 
     def _read(self) -> None:
-        """Hand over what has come, until there is no more or the reader has had enough."""
+        """Give the reader what has come, until nothing is left or it pauses."""
         parser = self._parser
         assert parser is not None
         try:
@@ -307,49 +267,49 @@ class WebSocketProtocol(asyncio.Protocol):
                 if not until:
                     until = monotonic() + SECONDS_A_TURN
                 elif not left or monotonic() > until:
-                    self._rest()
+                    self._yield_turn()
                 if not isinstance(message, (str, bytes)):
-                    self._control(message)
+                    self._handle_control(message)
                     continue
                 reader = self._reader
-                if reader is NO_READER:
-                    self._without_message()
+                if reader is DISCARDING_READER:
+                    self._count_control()
                 try:
                     reader.received(message)
                 except Exception:
                     self._reader_failed()
         except FrameError as error:
             self._fail(error.code, str(error), self.close_timeout)
-            # The client's answer cannot be found any more; its end of the connection can. Closing ours
-            # altogether, while it is still sending, would have the kernel take the close frame back.
+            # The parser cannot find the client's answer any more, so the end of its stream is waited for. If this side
+            # were closed while the client still sends, the kernel would reset the connection and drop the close frame.
             if not self.transport.is_closing():
                 if self.transport.can_write_eof():
                     self.transport.write_eof()
                 else:
                     self.transport.close()
 
-    def _rest(self) -> None:
-        """Read no more in this turn of the loop."""
-        self._paused = self._rests = True
-        asyncio.get_running_loop().call_soon(self._rested)
+    def _yield_turn(self) -> None:
+        """Read no more before the loop's next turn, so that other clients have theirs."""
+        self._paused = self._yielding = True
+        asyncio.get_running_loop().call_soon(self._continue)
 
-    def _rested(self) -> None:
-        if self._rests:
-            self._rests = False
+    def _continue(self) -> None:
+        if self._yielding:
+            self._yielding = False
             self.resume()
 
     def _reader_failed(self) -> None:
         logger.exception("Exception in the reader of a WebSocket\n")
         self._fail(1011, "", self.close_timeout)
 
-    def _control(self, frame: Ping | Pong | Fragment | Close) -> None:
-        if isinstance(frame, Pong) and self._pinged:
-            self._pinged = False
+    def _handle_control(self, frame: Ping | Pong | Fragment | Close) -> None:
+        if isinstance(frame, Pong) and self._awaiting_pong:
+            self._awaiting_pong = False
         elif isinstance(frame, Fragment):
             if frame.small:
-                self._without_message()
+                self._count_control()
         elif not isinstance(frame, Close):
-            self._without_message()
+            self._count_control()
             if isinstance(frame, Ping) and self.is_open and self.buffered <= _MAX_UNREAD_PONGS:
                 self.transport.write(pong(frame.payload))
         else:
@@ -360,8 +320,8 @@ class WebSocketProtocol(asyncio.Protocol):
             self.transport.close()
             self._end()
 
-    def _without_message(self) -> None:
-        """Count a frame that brings the reader nothing.
+    def _count_control(self) -> None:
+        """Count a frame that brings the reader no message.
 
         Raises:
             FrameError: it was one too many. Nothing more is decoded.
@@ -374,7 +334,7 @@ class WebSocketProtocol(asyncio.Protocol):
     # The end
 
     def _fail(self, code: int, reason: str, seconds: float) -> None:
-        """Close because of something that the reader does not know yet."""
+        """Close for a reason that the reader does not know yet, and call its `closed`."""
         if self.is_open:
             self._write_close(code, reason, seconds)
             self._ended = code, reason
@@ -384,12 +344,12 @@ class WebSocketProtocol(asyncio.Protocol):
     def _write_close(self, code: int, reason: str, seconds: float) -> None:
         self.transport.write(close(code, reason))
         self.is_open = False
-        self._hold()
+        self.pause_writing()
         self._schedule(seconds)
 
     def _end(self) -> None:
-        """Tell the reader, once."""
-        reader, self._untold, self._reader = self._untold, None, NO_READER
+        """Call the reader's `closed`, once."""
+        reader, self._unclosed_reader, self._reader = self._unclosed_reader, None, DISCARDING_READER
         if reader is not None:
             try:
                 reader.closed(*(self._ended or (ABNORMAL, "")))
@@ -403,7 +363,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self._server.wheel.schedule(self._deadline, self)
 
     def due(self, now: float) -> float | None:
-        """Do what time demands, if it still does. Returns when to ask again."""
+        """Ping, or cut a connection whose time is over. Returns when to call again."""
         if self._lost or self._deadline == math.inf:
             return None
         if now >= self._deadline:
@@ -414,16 +374,16 @@ class WebSocketProtocol(asyncio.Protocol):
         return self._deadline
 
     def _keep_alive(self, now: float) -> None:
-        """Ask a silent client whether it is there; one that does not answer is not. We may be the one not listening."""
+        """Ping a silent client, and close one that does not answer. A client that is not read is not silent."""
         interval, timeout = self._server.ping_interval, self._server.ping_timeout
         assert interval is not None
-        silent = not self._heard and not self._paused
-        self._heard = False
+        silent = not self._active and not self._paused
+        self._active = False
         self._deadline = now + interval
-        if silent and self._pinged:
+        if silent and self._awaiting_pong:
             self._fail(1011, "keepalive ping timeout", self.close_timeout)
             return
         if silent:
             self.transport.write(ping())
             self._deadline = now + (timeout or interval)
-        self._pinged = silent and timeout is not None
+        self._awaiting_pong = silent and timeout is not None

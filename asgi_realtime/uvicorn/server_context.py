@@ -1,4 +1,4 @@
-"""What the WebSockets of one uvicorn server share, so that none of them carries it."""
+"""What the connections of one uvicorn server share."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from asgi_realtime.runtime.budgets import Budget
 from asgi_realtime.runtime.timers import TimerWheel
 
 logger: Final = logging.getLogger("uvicorn.error")
-"""Where uvicorn writes what its own WebSockets have to say."""
+"""The logger of uvicorn's own WebSocket classes."""
 
-_servers: WeakKeyDictionary[ServerState, Server] = WeakKeyDictionary()
+_contexts: WeakKeyDictionary[ServerState, ServerContext] = WeakKeyDictionary()
 
 
-class Server:
+class ServerContext:
     """Settings, the set of connections that uvicorn closes when it stops, and one timer for all of them."""
 
     __slots__ = ("connections", "control", "max_message_bytes", "ping_interval", "ping_timeout", "wheel")
@@ -31,18 +31,18 @@ class Server:
         self.max_message_bytes = config.ws_max_size
         limits = Limits()
         self.control = Budget("control", limits.control_rate, limits.control_burst)
-        """For WebSockets whose application brings no budget of its own."""
+        """The budget of WebSockets for which the application sets none."""
         self.ping_interval = config.ws_ping_interval or None
-        """Seconds of silence after which a client is asked whether it is there; None: it never is."""
+        """Seconds of silence after which a client is pinged. None: never."""
         self.ping_timeout = config.ws_ping_timeout or None
-        """Seconds it may take to say anything then; None: for ever."""
+        """Seconds a pinged client may stay silent. None: for ever."""
         times = (shortest, self.ping_interval or shortest, self.ping_timeout or shortest)
         self.wheel = TimerWheel(tick=min(times) / 10)
 
     @classmethod
-    def of(cls, config: Config, state: ServerState, shortest: float) -> Server:
-        """The one that belongs to this uvicorn server. `shortest`: seconds of the shortest time limit there is."""
-        server = _servers.get(state)
-        if server is None:
-            server = _servers[state] = cls(config, state, shortest)
-        return server
+    def of(cls, config: Config, state: ServerState, shortest: float) -> ServerContext:
+        """The context of this uvicorn server. `shortest`: the shortest of the time limits, in seconds."""
+        context = _contexts.get(state)
+        if context is None:
+            context = _contexts[state] = cls(config, state, shortest)
+        return context

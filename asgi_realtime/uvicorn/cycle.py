@@ -7,7 +7,7 @@ import contextvars
 import enum
 from collections.abc import MutableMapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import unquote
 
 from uvicorn.config import Config
@@ -24,10 +24,8 @@ from uvicorn.server import ServerState
 from asgi_realtime.outbound.frames_extension import EXTENSION
 from asgi_realtime.protocols.rfc6455 import deflate, handshake
 from asgi_realtime.protocols.rfc6455.frames import ABNORMAL, encode
-from asgi_realtime.uvicorn.server import logger
-
-if TYPE_CHECKING:
-    from asgi_realtime.uvicorn.protocol import WebSocketProtocol
+from asgi_realtime.uvicorn.cycle_transport import CycleTransport
+from asgi_realtime.uvicorn.server_context import logger
 
 _HIGH_WATER: Final = 65_536
 """`send` waits while more bytes than this are buffered, until all are sent."""
@@ -41,16 +39,17 @@ class _Stage(enum.Enum):
     ENDED = enum.auto()
 
 
-class Conversation:
-    """One WebSocket as its ASGI application knows it, from the request to the return of the coroutine.
+class WebSocketCycle:
+    """One WebSocket and its ASGI coroutine, from the request to the coroutine's return.
 
-    One message may wait for `receive`; meanwhile nothing more is read from the client.
+    It is to a WebSocket what uvicorn's `RequestResponseCycle` is to a request. One message may wait for `receive`.
+    Until it is fetched, nothing more is read from the client.
     """
 
     __slots__ = (
-        "_arrived",
+        "_wakeup",
         "_config",
-        "_ended",
+        "_disconnected",
         "_head",
         "_message",
         "_protocol",
@@ -58,14 +57,14 @@ class Conversation:
         "_scope",
         "_stage",
         "_state",
-        "_told",
+        "_connect_received",
         "_upgrade",
-        "_writable",
+        "_drained",
         "detached",
     )
 
     def __init__(
-        self, protocol: WebSocketProtocol, config: Config, server_state: ServerState, app_state: dict[str, Any]
+        self, protocol: CycleTransport, config: Config, server_state: ServerState, app_state: dict[str, Any]
     ) -> None:
         self._protocol = protocol
         self._config = config
@@ -74,24 +73,24 @@ class Conversation:
         self._head = bytearray()
         self._upgrade: handshake.Upgrade
         self._scope: dict[str, Any] = {"state": app_state}
-        self._told = False  # the application, that somebody wants to connect
+        self._connect_received = False  # by the application
         self._message: str | bytes | None = None
-        self._ended: tuple[int, str] | None = None
-        self._arrived = asyncio.Event()
-        self._writable = asyncio.Event()
+        self._disconnected: tuple[int, str] | None = None
+        self._wakeup = asyncio.Event()
+        self._drained = asyncio.Event()
         self._response: tuple[int, list[tuple[bytes, bytes]]] | None = None
         self.detached = False
         """Whether the application reads the WebSocket without ASGI."""
 
     @property
     def transport(self) -> asyncio.Transport:
-        """For who finds this object behind a `send`: what can abort the connection."""
+        """The transport, with which code that finds this object behind `send` can abort the connection."""
         return self._protocol.transport
 
-    # The protocol's side
+    # For the protocol
 
     def request(self, data: bytes) -> bytes | None:
-        """Take bytes of the request. Once it is whole: what comes after it."""
+        """Take bytes of the request. Returns what follows the request, or None while it is not whole."""
         searched = max(len(self._head) - 3, 0)
         self._head += data
         end = self._head.find(b"\r\n\r\n", searched)
@@ -104,29 +103,29 @@ class Conversation:
         except handshake.HandshakeError as error:
             self._stage = _Stage.ENDED
             self._refuse(error.status, error.headers, str(error).encode())
-            self._protocol.conversation_over()
+            self._protocol.cycle_ended()
         else:
             self._begin()
         return rest
 
     def received(self, message: str | bytes) -> None:
-        """Keep a message for `receive`, and read no more until it is fetched."""
+        """Keep a message for `receive`. Nothing more is read until it is fetched."""
         self._message = message
         self._protocol.pause()
-        self._arrived.set()
+        self._wakeup.set()
 
     def closed(self, code: int, reason: str) -> None:
-        """The WebSocket has ended, and not by the application."""
-        if self._ended is None:
-            self._ended = code, reason
-        self._arrived.set()
+        """The WebSocket has ended: `receive` returns `websocket.disconnect` from now on."""
+        if self._disconnected is None:
+            self._disconnected = code, reason
+        self._wakeup.set()
 
-    def writable(self) -> None:
-        """The client has read everything, or is gone."""
-        self._writable.set()
+    def drained(self) -> None:
+        """Everything is sent, or the client is gone."""
+        self._drained.set()
 
     def detach(self) -> str | bytes | None:
-        """Leave the WebSocket to another reader, with what has come and was not fetched."""
+        """Give the WebSocket to another reader. Returns the message that waits for `receive`, if any."""
         if self._stage is not _Stage.ACCEPTED or self.detached:
             raise RuntimeError("only an accepted WebSocket can be detached, and once")
         self.detached = True
@@ -134,13 +133,13 @@ class Conversation:
         return message
 
     def stop(self) -> None:
-        """The server stops: whoever still waits to be accepted is told to come back."""
+        """The server stops: refuse a WebSocket that is not accepted yet."""
         if self._stage is _Stage.CONNECTING:
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
             self._stage = _Stage.ENDED
             self.closed(1012, "")
 
-    # The application's side
+    # For the application
 
     def _begin(self) -> None:
         config, protocol = self._config, self._protocol
@@ -186,7 +185,7 @@ class Conversation:
             self._returned(code)
 
     def _returned(self, code: int) -> None:
-        """The coroutine has ended: so does the WebSocket, unless it is detached and nothing went wrong."""
+        """The coroutine has returned. That ends the WebSocket, unless it is detached and nothing failed."""
         if self._stage is _Stage.CONNECTING:
             if not self._protocol.lost and code == 1000:
                 logger.error("ASGI callable returned without completing handshake.")
@@ -195,23 +194,23 @@ class Conversation:
             self._protocol.abort()
         elif not self.detached or code != 1000:
             self._protocol.close(code)
-        self._protocol.conversation_over()
+        self._protocol.cycle_ended()
 
     async def _receive(self) -> dict[str, Any]:
-        if not self._told:
-            self._told = True
+        if not self._connect_received:
+            self._connect_received = True
             return {"type": "websocket.connect"}
         if self.detached:
             raise RuntimeError("this WebSocket is detached: its messages come by callback")
         if self._message is None:
             self._protocol.resume()
         while self._message is None:
-            if self._ended is not None:
-                return {"type": "websocket.disconnect", "code": self._ended[0], "reason": self._ended[1]}
-            self._arrived.clear()
-            await self._arrived.wait()
+            if self._disconnected is not None:
+                return {"type": "websocket.disconnect", "code": self._disconnected[0], "reason": self._disconnected[1]}
+            self._wakeup.clear()
+            await self._wakeup.wait()
         message, self._message = self._message, None
-        # A close right behind it would be answered before the application has said what it says to this.
+        # A close frame behind this message must not be answered before the application has answered the message.
         if not self._protocol.unread:
             self._protocol.resume()
         return {"type": "websocket.receive", "text" if isinstance(message, str) else "bytes": message}
@@ -229,11 +228,11 @@ class Conversation:
             self._protocol.close(code, reason)
             self._stage = _Stage.ENDED
             self.closed(code, reason)
-            await self._drain()  # so that who sends knows whether it was read; the client has `close_timeout` for it
+            await self._drain()  # `send` returns when it is sent, within `close_timeout`
         elif self._stage is _Stage.CONNECTING:
             if self._protocol.lost:
                 raise ClientDisconnected
-            self._decide(kind, event)
+            self._answer(kind, event)
         elif self._stage is _Stage.REFUSING and kind == "websocket.http.response.body":
             await self._drain()
             self._respond(event.get("body", b""), more=event.get("more_body", False))
@@ -243,13 +242,13 @@ class Conversation:
             raise RuntimeError(f"Unexpected ASGI message '{kind}' for a WebSocket that is {self._stage.name.lower()}.")
 
     async def _drain(self) -> None:
-        """Wait while the client is behind."""
+        """Wait while too much is buffered."""
         protocol = self._protocol
         while protocol.buffered > _HIGH_WATER and not protocol.lost:
-            self._writable.clear()
-            await self._writable.wait()
+            self._drained.clear()
+            await self._drained.wait()
 
-    def _decide(self, kind: str, event: MutableMapping[str, Any]) -> None:
+    def _answer(self, kind: str, event: MutableMapping[str, Any]) -> None:
         if kind == "websocket.accept":
             headers = [
                 *self._state.default_headers,
@@ -280,7 +279,7 @@ class Conversation:
             )
 
     def _respond(self, body: bytes, *, more: bool) -> None:
-        """Write the answer of an application that refuses, as it comes; its end is the connection's."""
+        """Write a part of the response with which the application refuses. Its end closes the connection."""
         if self._response is not None:
             (status, headers), self._response = self._response, None
             body = handshake.response(status, self._with_defaults(headers, None if more else len(body)), body)
@@ -294,7 +293,7 @@ class Conversation:
         self._protocol.refuse(handshake.response(status, self._with_defaults(plain, len(body)), body))
 
     def _with_defaults(self, headers: handshake.Headers, length: int | None) -> list[tuple[bytes, bytes]]:
-        """An answer's headers with the server's own, the length if it is known, and that nothing follows."""
+        """Add the server's default headers, the length if it is known, and `connection: close`."""
         defaults = [*self._state.default_headers, (b"connection", b"close")]
         if length is not None:
             defaults.append((b"content-length", str(length).encode()))
@@ -302,7 +301,7 @@ class Conversation:
         return [*headers, *(header for header in defaults if header[0] not in names)]
 
     def _log(self, what: str) -> None:
-        # The scope is the application's by now, which may have taken secrets out of its query.
+        # The path is read from the scope, because the application may have removed secrets from its query.
         logger.info(
             '%s - "WebSocket %s" %s',
             get_client_addr(self._scope),  # type: ignore[arg-type]
