@@ -1,4 +1,4 @@
-"""The ASGI face: one middleware in front of a host app."""
+"""The middleware: it serves the gateways' paths, and passes all other requests to the host app."""
 
 from __future__ import annotations
 
@@ -35,9 +35,14 @@ class RealtimeMiddleware:
     """Mounts gateways beside a host app's own routes.
 
     `app.add_middleware(RealtimeMiddleware, gateways=[...])` and `RealtimeMiddleware(app, gateways=[...])`
-    are the same. `gateways` None mounts one `SocketIOGateway("/")`, an empty list none; `settings` None
-    reads the environment. Requests for the gateways' paths are served here; all others reach the host as
-    they came. Without a Socket.IO gateway the path of Socket.IO is the host's too.
+    are the same. It serves requests for the gateways' paths, and passes all others to the host unchanged. Without a
+    Socket.IO gateway the host keeps the path of Socket.IO too.
+
+    Args:
+        app: the host's ASGI app.
+        gateways: the gateways. None: one `SocketIOGateway("/")`. An empty list: none.
+        settings: the configuration. None: it is read from the environment.
+        metrics: an object with the methods `count` and `gauge`. None: nothing is counted.
 
     A mistake in the arguments ends the server's start-up with a message that says what to write.
     """
@@ -53,7 +58,7 @@ class RealtimeMiddleware:
             metrics: Metrics | None = None,
         ) -> None: ...
 
-    else:  # takes everything, to report what is wrong at start-up; type checkers see the signature above
+    else:  # accepts all arguments, to report wrong ones at start-up; type checkers see the signature above
 
         def __init__(self, app, *positional, gateways=None, settings=None, metrics=None, **unknown):
             self._mount(app, gateways, settings, metrics, positional, unknown)
@@ -85,8 +90,8 @@ class RealtimeMiddleware:
             warn_of_adapter(app)
             self._realtime = Realtime(gateways=gateways, settings=settings, metrics=metrics)
         except Exception as error:
-            # Frameworks build their middleware while the server starts: raised there, servers take
-            # the error for a missing lifespan and go on. It is reported when start-up is asked for.
+            # Frameworks make their middleware while the server starts. Servers take an error there for a missing
+            # lifespan, and continue. So it is reported by the lifespan, or by the first request.
             self._failed = FailedStart(error)
             return
         peers = self._realtime.settings.trusted_proxies
@@ -95,11 +100,11 @@ class RealtimeMiddleware:
         self._engineio_path = self._realtime.settings.socketio_path
         self._engineio_prefix = self._engineio_path + "/"
         if not self._realtime.serves_socketio:
-            self._engineio_path = self._engineio_prefix = "\0"  # no path is like it
+            self._engineio_path = self._engineio_prefix = "\0"  # equal to no path
 
     @property
     def realtime(self) -> Realtime:
-        """The parts behind this middleware.
+        """What serves the gateways.
 
         Raises:
             ConfigurationError: if a setting is missing or wrong.
@@ -111,7 +116,7 @@ class RealtimeMiddleware:
 
     @property
     def broadcaster(self) -> Broadcaster:
-        """The broadcaster that `get_broadcaster` injects, for code that has the middleware at hand."""
+        """The broadcaster that `get_broadcaster` injects."""
         return self.realtime.broadcaster
 
     def __call__(self, scope: Scope, receive: Receive | None = None, send: Send | None = None) -> Awaitable[None]:
@@ -146,7 +151,7 @@ class RealtimeMiddleware:
         is_gateway = is_engineio or (kind == "websocket" and path in realtime.websockets)
         lifecycle = realtime.lifecycle
         if here is None or (lifecycle.loop is not here and lifecycle.stopping is not here):
-            # A server that has no lifespan, or was told not to use it; a test with an event loop for each request.
+            # The server runs no lifespan, or a test has an event loop for each request.
             failed = await self._start(realtime)
             if failed is not None and (is_gateway or not isinstance(failed.error, OtherLoop)):
                 redact_query(scope)
@@ -162,8 +167,8 @@ class RealtimeMiddleware:
             await realtime.websockets[path](scope, receive, send)
         else:
             if path.rstrip("/") in realtime.websockets and scope["query_string"]:
-                # Meant for a gateway, but without an upgrade (a proxy's mistake) or with a slash too many. The host
-                # gets the query as it is; the server, which logs its own scope, does not keep a token in it.
+                # Meant for a gateway, but without an upgrade (a proxy's mistake) or with a slash at the end. The host
+                # gets the query unchanged. The server's scope, which it logs, must not have a token in it.
                 scope, logged = dict(scope), scope
                 redact_query(logged)
             scope[SCOPE_KEY] = ((realtime, root), *outer)
@@ -173,14 +178,14 @@ class RealtimeMiddleware:
                 await self._app(scope, receive, send)
 
     async def _start(self, realtime: Realtime) -> FailedStart | None:
-        """Start on the running event loop. What fails is not tried again there, request after request."""
+        """Start on the running event loop. A start that failed is not repeated on the same loop."""
         loop = _get_running_loop()
         failed = self._failed
         if failed is None or self._failed_on is not loop or isinstance(failed.error, OtherLoop):
             try:
                 await realtime.start()
             except OtherLoop as error:
-                # It may end at any time. Reported once all the same.
+                # The other loop may end at any time, so this is tried again. It is reported once.
                 other = failed is not None and isinstance(failed.error, OtherLoop)
                 self._failed = failed if other else FailedStart(error)
             except BaseException as error:
@@ -193,7 +198,7 @@ class RealtimeMiddleware:
         return self._failed
 
     def _conflict(self, realtime: Realtime, outer: Passed, root: str) -> FailedStart | None:
-        """What to answer instead, where a middleware further out serves a path of this one."""
+        """The answer if an outer middleware serves a path of this one. None: there is no such path."""
         if self._failed is not None and isinstance(self._failed.error, TakenPath):
             return self._failed
         for other, other_root in outer:
@@ -217,7 +222,7 @@ class TakenPath(ConfigurationError):
 
 
 def _misused(second: object) -> FailedStart:
-    """What an instance returns that is called as something else than an ASGI app."""
+    """The answer of an instance that was not called as an ASGI app."""
     if second is None:
         return FailedStart(
             ConfigurationError(
@@ -232,7 +237,7 @@ def _misused(second: object) -> FailedStart:
 
 
 def _route_path(scope: Scope) -> str:
-    """The path below the prefix that the app is mounted at, which servers may or may not leave in `path`."""
+    """The path below the prefix that the app is mounted at. Some servers include the prefix in `path`."""
     path: str = scope["path"]
     root: str = scope.get("root_path", "")
     if root and path.startswith(root) and path[len(root) : len(root) + 1] in ("", "/"):
@@ -241,7 +246,7 @@ def _route_path(scope: Scope) -> str:
 
 
 async def get_broadcaster(conn: HTTPConnection) -> Broadcaster:
-    """The app's broadcaster: for FastAPI's `Depends`, or called with a Starlette request or WebSocket.
+    """Return the app's broadcaster: for FastAPI's `Depends`, or called with a request or WebSocket of Starlette.
 
     An app may have several `RealtimeMiddleware`, on different paths. The innermost is used: the one of the
     mounted app that the route is in, else the one that was added first.

@@ -1,4 +1,4 @@
-"""What events a gateway has: those it says it sends, and those its handlers take."""
+"""The events of a gateway: those that it declares, and those that its handlers take."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from asgi_realtime.handlers.event_handlers import declared, payload_types
 
 
 def declarations(gateway: Gateway | type[Gateway]) -> tuple[EventDeclaration, ...]:
-    """Every event of a gateway, or of a class of gateways, down first; its own before the inherited.
+    """Return every event of a gateway, or of a class of gateways: down first, its own before the inherited.
 
-    What is in `Gateway.events` is taken as it stands. An event that has a handler and stands nowhere
-    there is read off the handler: payload from its parameters, acknowledgement from what it returns,
-    what it does from its docstring's first line.
+    Events in `Gateway.events` are returned unchanged. An event that has only a handler is declared by that: the
+    payload by its parameters, the acknowledgement by its result, the effect by the first line of its docstring.
     """
     kind = gateway if isinstance(gateway, type) else type(gateway)
     found: dict[tuple[str, str], EventDeclaration] = {}

@@ -35,7 +35,7 @@ class SocketIOGateway(Gateway):
         super().__init__(namespace, authenticator=authenticator, limits=limits)
 
     def gateway_for(self, namespace: str) -> SocketIOGateway | None:
-        """Itself for its own namespace. What mounts many namespaces at once answers for each."""
+        """Return the gateway of a namespace: this one, if it is mounted there. None: there is none."""
         return self if namespace == self.name else None
 
     def default_authenticator(self, context: GatewayContext) -> Authenticator:

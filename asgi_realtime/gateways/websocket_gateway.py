@@ -1,4 +1,4 @@
-"""A gateway that is a WebSocket path with JSON frames: who may enter, and every sentence of its wire.
+"""A gateway that is a WebSocket path with JSON frames: its authentication, and every frame it answers with.
 
 `websocket.client` runs the loop and decides nothing: what a client reads comes from here.
 """
@@ -42,17 +42,17 @@ _CLOSE_CODES = {"TOO_LARGE": 1009, "INTERNAL": 1013, "RATE_LIMITED": 1013}
 _OUR_CODES = frozenset(
     {"INTERNAL", *(kind.code for kind in (Refusal, Unauthorized, Forbidden, InvalidMessage, RateLimited, TooLarge))}
 )
-"""Codes of refusals that the package makes: the close code says as much."""
+"""Codes of the package's own refusals. `auth_error` leaves them out, because the close code tells the same."""
 
 
 class Authenticated(msgspec.Struct, frozen=True, rename="camel"):
-    """Whom the server takes the client for."""
+    """The user that the client authenticated as."""
 
     user_id: str
 
 
 class Unauthenticated(msgspec.Struct, frozen=True):
-    """Why the client is not let in. `code` is there where the host's refusal has one of its own."""
+    """Why the client was refused. `code` is there if the host's refusal has a code of its own."""
 
     message: str
     code: str | UnsetType = UNSET
@@ -135,7 +135,7 @@ class WebSocketGateway(Gateway):
         return self._idle_timeout
 
     def has_credential(self, handshake: Handshake) -> bool:
-        """Whether the handshake itself is to authenticate; otherwise the first frame must be `auth`."""
+        """Whether the handshake authenticates the client. If not, the first frame must be `auth`."""
         return (
             not self._auth_frame
             or bool(self._query_token and handshake.query.get("token"))
@@ -151,7 +151,7 @@ class WebSocketGateway(Gateway):
 
     @on("auth")
     async def _on_auth(self, new: NewToken, connection: Connection) -> None:
-        """A second `auth` frame replaces the token (PROTOCOLS.md, "Additions"). It must name the same user."""
+        """A second `auth` frame replaces the token (PROTOCOLS.md, "Additions"), by one of the same user."""
         await self.refresh_token(connection, new["token"])
         answer = self.accepted_frame(connection)
         if answer is not None:
@@ -177,7 +177,7 @@ class WebSocketGateway(Gateway):
         return self.wire.event_args("auth_success", [Authenticated(connection.identity.user_id)])
 
     def rejected_frame(self, refusal: Refusal) -> Frame | None:
-        """The frame that a client gets which is not let in. It is then closed with `close_code(refusal)`."""
+        """The frame for a client that is refused. It is then closed with `close_code(refusal)`."""
         code = UNSET if refusal.reply_code in _OUR_CODES else refusal.reply_code
         return self.wire.event_args("auth_error", [Unauthenticated(refusal.message, code)])
 
@@ -190,14 +190,13 @@ class WebSocketGateway(Gateway):
         return self.wire.event("pong")
 
     def error_frame(self, refusal: Refusal, sent: Json) -> Frame:
-        """How a client is told no, or that something failed. `sent` is the payload it is about, if it could be read."""
+        """The frame for an event that was refused or failed. `sent` is its payload, if it could be read."""
         return self.wire.event_args("error", [ErrorMessage(refusal.reply_code, refusal.message)])
 
     def close_code(self, refusal: Refusal) -> int:
         """The close code after `rejected_frame`, or after the `error` that answers a hostile frame.
 
-        A failure of ours, or too many connections of a user, close with 1013, try again later;
-        `TOO_LARGE` with 1009; the rest with 1008.
+        1013 (try again later) for `INTERNAL` and `RATE_LIMITED`, 1009 for `TOO_LARGE`, 1008 for all others.
         """
         return _CLOSE_CODES.get(refusal.reply_code, 1008)
 
@@ -209,5 +208,5 @@ class WebSocketGateway(Gateway):
         refusal: Refusal,
         acknowledge: Acknowledge | None,
     ) -> None:
-        """Tell a client no, by `error`."""
+        """Send `error`."""
         connection.push(self.error_frame(refusal, sent[0] if sent else None))

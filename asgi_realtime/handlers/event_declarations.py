@@ -1,4 +1,4 @@
-"""Event declarations: which events a gateway has, with the types of their payloads."""
+"""Declarations of a gateway's events, with the types of their payloads."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from asgi_realtime.payloads.validation import check_sent, decide
 
 
 class EventDeclaration(msgspec.Struct, frozen=True, kw_only=True):
-    """One event of a gateway, as documentation and client types need it. Made by `up` and `down`.
+    """One event of a gateway, for documentation and client types. Made by `up` and `down`.
 
-    `payload` is its type (None: no payload; a TypeVar: the host's own type), `acknowledgement` what
-    the server answers with when it accepts, `target` who receives it or what it does, in words.
-    A `flat` payload's fields stand beside `type` in a JSON frame, not under `data`.
+    `payload` is its type. None: no payload; a TypeVar: a type of the host. `acknowledgement` is the type of the
+    server's answer. `target` says in words who receives the event, or what it does. In a JSON frame, the fields of a
+    `flat` payload are beside `type`, not under `data`.
     """
 
     name: str
@@ -26,14 +26,14 @@ class EventDeclaration(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def down(name: str, payload: Any = None, *, to: str, flat: bool = False) -> EventDeclaration:
-    """Declare an event that the server sends. `to` says to whom, in words."""
+    """Declare an event that the server sends. `to` names the recipients, in words."""
     return EventDeclaration(name=name, direction="down", payload=payload, target=to, flat=flat)
 
 
 def up(
     name: str, payload: Any = None, *, effect: str, acknowledgement: Any = None, flat: bool = False
 ) -> EventDeclaration:
-    """Declare an event that clients send and no handler's signature describes. `effect` says what it does."""
+    """Declare an event that clients send, if no handler's signature describes it. `effect` says what it does."""
     return EventDeclaration(
         name=name, direction="up", payload=payload, acknowledgement=acknowledgement, target=effect, flat=flat
     )

@@ -21,7 +21,7 @@ _GENERIC = "<Host extends HostTypes = HostTypes>"
 
 
 def file_name(gateway: AnyGateway) -> str:
-    """`mew.ts` for a `MewGateway`; for an instance of a general class, its path: `board.ts` for `/board`."""
+    """Return `board.ts` for a `BoardGateway`, or for a gateway at `/board` without a class of its own."""
     kind = gateway if isinstance(gateway, type) else type(gateway)
     name = kind.__name__.removesuffix("Gateway")
     if not isinstance(gateway, type) and kind.__module__.startswith("asgi_realtime.gateways."):
@@ -30,11 +30,11 @@ def file_name(gateway: AnyGateway) -> str:
 
 
 def typescript(gateway: AnyGateway) -> str:
-    """The file of a gateway: for Socket.IO the two interfaces of socket.io-client, for JSON the frames.
+    """Return the file of a gateway: for Socket.IO the two interfaces of socket.io-client, for JSON the frames.
 
     Raises:
         TypeError: for a payload type that has no form in TypeScript.
-        ValueError: for payload types that cannot stand in one file.
+        ValueError: for payload types that cannot be in one file.
     """
     kind = gateway if isinstance(gateway, type) else type(gateway)
     events = declarations(gateway)
@@ -63,7 +63,7 @@ _SIDES: tuple[tuple[Direction, tuple[str, str], tuple[str, str]], ...] = (
 def _host_types(names: set[str]) -> list[str]:
     if not names:
         return []
-    what = "Objects of the application's own: extend this interface with their types."
+    what = "Objects of the application. Extend this interface with their types."
     return [*comment(what), "export interface HostTypes {", *(f"  {name}: unknown;" for name in sorted(names)), "}", ""]
 
 

@@ -97,12 +97,12 @@ export interface GroupInvite {
   readonly inviterName: string;
 }
 
-/** Whom the server takes the client for. */
+/** The user that the client authenticated as. */
 export interface Authenticated {
   readonly userId: string;
 }
 
-/** Why the client is not let in. `code` is there where the host's refusal has one of its own. */
+/** Why the client was refused. `code` is there if the host's refusal has a code of its own. */
 export interface Unauthenticated {
   readonly message: string;
   readonly code?: string;
@@ -175,11 +175,10 @@ export type ClientFrame =
   /** Answered with `pong`. */
   | { readonly type: "ping" }
   /**
-   * A second `auth` frame replaces the token (PROTOCOLS.md, "Additions"). It must name the same
-   * user.
+   * A second `auth` frame replaces the token (PROTOCOLS.md, "Additions"), by one of the same user.
    */
   | { readonly type: "auth"; readonly data: NewToken }
-  /** Checked, saved by the host, delivered, and only then acknowledged with `ack`. */
+  /** Check the message, let the host save it, deliver it, and acknowledge it with `ack`. */
   | { readonly type: "message"; readonly data: NewChatMessage }
-  /** The host marks the chat as read. */
+  /** Let the host mark the chat as read. */
   | { readonly type: "read"; readonly data: Read };

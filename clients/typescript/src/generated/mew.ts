@@ -1,6 +1,6 @@
 // Made by `python -m asgi_realtime types` from the gateway's declarations in Python: change them there.
 
-/** Objects of the application's own: extend this interface with their types. */
+/** Objects of the application. Extend this interface with their types. */
 export interface HostTypes {
   Category: unknown;
   Channel: unknown;
