@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 import time
-from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from collections.abc import Coroutine, Iterable
+from typing import Any, TypeVar
 
 from msgspec import UNSET
 
@@ -18,6 +16,7 @@ from asgi_realtime.limits import room_text
 from asgi_realtime.payloads.encoding import encode
 from asgi_realtime.presence.base import Presence
 from asgi_realtime.runtime.loop_bridge import LoopBridge
+from asgi_realtime.runtime.sync_proxy import SyncProxy, sync_method
 from asgi_realtime.values.close_codes import check_close
 from asgi_realtime.values.commands import (
     AddToRoom,
@@ -32,7 +31,6 @@ from asgi_realtime.values.commands import (
 from asgi_realtime.values.ids import GatewayName, Id, RoomName, UserId, id_text, id_texts
 from asgi_realtime.values.publications import Position, Publication, Receipt, ToAll, ToRoom, ToUsers
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -278,36 +276,19 @@ def _user(user_id: Id) -> UserId:
     return UserId(id_text(user_id, "user_id"))
 
 
-def _waiting(
-    method: Callable[Concatenate[Broadcaster, P], Coroutine[Any, Any, T]],
-) -> Callable[Concatenate[SyncBroadcaster, P], T]:
-    """The method of `SyncBroadcaster` that runs a method of `Broadcaster` on the event loop."""
-
-    def call(self: SyncBroadcaster, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self.run(method(self._broadcaster, *args, **kwargs))
-
-    functools.update_wrapper(call, method)
-    del call.__wrapped__  # type: ignore[attr-defined]  # it would pass for a coroutine function
-    call.__qualname__ = f"SyncBroadcaster.{method.__name__}"
-    call.__signature__ = inspect.signature(method)  # type: ignore[attr-defined]
-    return call
-
-
-class SyncBroadcaster:
+class SyncBroadcaster(SyncProxy[Broadcaster]):
     """`Broadcaster` for threads: each method has the same parameters and returns when the event loop has done the work.
 
     Each raises `RuntimeError` on the event loop's own thread, where it would wait for itself; before start-up;
     and after shutdown, which also ends the calls that are waiting.
     """
 
-    def __init__(self, broadcaster: Broadcaster, loop_bridge: LoopBridge) -> None:
-        self._broadcaster = broadcaster
-        self._loop_bridge = loop_bridge
+    __slots__ = ()
 
     @property
     def gateway(self) -> str | None:
         """The gateway it is narrowed to. See `Broadcaster.gateway`."""
-        return self._broadcaster.gateway
+        return self._target.gateway
 
     @property
     def sync(self) -> SyncBroadcaster:
@@ -316,24 +297,24 @@ class SyncBroadcaster:
 
     def of(self, gateway: str) -> SyncBroadcaster:
         """The same, narrowed to one gateway."""
-        return SyncBroadcaster(self._broadcaster.of(gateway), self._loop_bridge)
+        return SyncBroadcaster(self._target.of(gateway), self._loop_bridge)
 
-    broadcast_to_room = _waiting(Broadcaster.broadcast_to_room)
-    broadcast_to_user = _waiting(Broadcaster.broadcast_to_user)
-    broadcast_to_users = _waiting(Broadcaster.broadcast_to_users)
-    broadcast_to_all = _waiting(Broadcaster.broadcast_to_all)
-    add_user_to_room = _waiting(Broadcaster.add_user_to_room)
-    remove_user_from_room = _waiting(Broadcaster.remove_user_from_room)
-    close_room = _waiting(Broadcaster.close_room)
-    refresh_rooms = _waiting(Broadcaster.refresh_rooms)
-    refresh_members = _waiting(Broadcaster.refresh_members)
-    disconnect_user = _waiting(Broadcaster.disconnect_user)
-    take_over = _waiting(Broadcaster.take_over)
-    revoke_token = _waiting(Broadcaster.revoke_token)
-    revoke_user = _waiting(Broadcaster.revoke_user)
-    online_users = _waiting(Broadcaster.online_users)
-    is_online = _waiting(Broadcaster.is_online)
-    position = _waiting(Broadcaster.position)
+    broadcast_to_room = sync_method(Broadcaster.broadcast_to_room)
+    broadcast_to_user = sync_method(Broadcaster.broadcast_to_user)
+    broadcast_to_users = sync_method(Broadcaster.broadcast_to_users)
+    broadcast_to_all = sync_method(Broadcaster.broadcast_to_all)
+    add_user_to_room = sync_method(Broadcaster.add_user_to_room)
+    remove_user_from_room = sync_method(Broadcaster.remove_user_from_room)
+    close_room = sync_method(Broadcaster.close_room)
+    refresh_rooms = sync_method(Broadcaster.refresh_rooms)
+    refresh_members = sync_method(Broadcaster.refresh_members)
+    disconnect_user = sync_method(Broadcaster.disconnect_user)
+    take_over = sync_method(Broadcaster.take_over)
+    revoke_token = sync_method(Broadcaster.revoke_token)
+    revoke_user = sync_method(Broadcaster.revoke_user)
+    online_users = sync_method(Broadcaster.online_users)
+    is_online = sync_method(Broadcaster.is_online)
+    position = sync_method(Broadcaster.position)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run any coroutine on the event loop, such as one of a typed broadcaster, and return its result.
@@ -341,4 +322,4 @@ class SyncBroadcaster:
         Raises:
             RuntimeError: from the event loop's own thread, before start-up, or after shutdown.
         """
-        return self._loop_bridge.run(work)
+        return self._run(work)

@@ -8,20 +8,18 @@ from collections.abc import Awaitable, Callable
 from collections.abc import Set as AbstractSet
 from typing import Any
 
-from msgspec import UNSET
-
 from asgi_realtime.broadcasting.broadcaster import Broadcaster
 from asgi_realtime.connection.connection import Connection, Question
 from asgi_realtime.runtime.host_calls import ToSync, is_coroutine_function
 from asgi_realtime.runtime.loop_bridge import LoopBridge
+from asgi_realtime.runtime.sync_proxy import SyncProxy, sync_method
 from asgi_realtime.runtime.waiting_thread import WaitingThread
 from asgi_realtime.values.handshake import Handshake
 from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.ids import ConnectionId, GatewayName, Id, RoomName
-from asgi_realtime.values.json import Json
 
 
-class SyncConnection:
+class SyncConnection(SyncProxy[Connection]):
     """`Connection` for threads: each method waits until the event loop has done the work.
 
     Plain handlers and hooks (`def`, not `async def`) get it, whether they annotate `Connection` or
@@ -31,74 +29,70 @@ class SyncConnection:
     after the gateway has stopped.
     """
 
-    __slots__ = ("_connection", "_loop_bridge", "_timeout")
+    __slots__ = ("_timeout",)
 
     def __init__(self, connection: Connection, loop_bridge: LoopBridge, timeout: float) -> None:
         """`timeout` is the most that `join` may wait, in seconds: a thread cannot be cancelled as a coroutine can."""
-        self._connection = connection
-        self._loop_bridge = loop_bridge
+        super().__init__(connection, loop_bridge)
         self._timeout = timeout
 
     def __repr__(self) -> str:
-        return f"<Sync{repr(self._connection)[1:]}"
+        return f"<Sync{repr(self._target)[1:]}"
 
     def __eq__(self, other: object) -> bool:
-        return self._connection is (other._connection if isinstance(other, SyncConnection) else other)
+        return self._target is (other._target if isinstance(other, SyncConnection) else other)
 
     def __hash__(self) -> int:
-        return hash(self._connection)
+        return hash(self._target)
 
     @property
     def id(self) -> ConnectionId:
         """The id of the connection, for `except_` among others."""
-        return self._connection.id
+        return self._target.id
 
     @property
     def identity(self) -> Identity:
         """Who it belongs to."""
-        return self._connection.identity
+        return self._target.identity
 
     @property
     def gateway(self) -> GatewayName:
         """The namespace or path."""
-        return self._connection.gateway
+        return self._target.gateway
 
     @property
     def handshake(self) -> Handshake:
         """What the client presented. The headers, cookies and `auth` are dropped when `on_connect` has returned."""
-        return self._connection.handshake
+        return self._target.handshake
 
     @property
     def rooms(self) -> AbstractSet[RoomName]:
         """The rooms it is in now, as a copy."""
-        return frozenset(self._connection.rooms)
+        return frozenset(self._target.rooms)
 
     @property
     def state(self) -> Any:
         """For the gateway: what belongs to this connection. The same object as `Connection.state`."""
-        return self._connection.state
+        return self._target.state
 
     @state.setter
     def state(self, value: Any) -> None:
-        self._connection.state = value
+        self._target.state = value
 
     @property
     def closed(self) -> bool:
         """Whether it has ended."""
-        return self._connection.closed
+        return self._target.closed
 
     @property
     def behind(self) -> bool:
         """Whether the client reads so slowly that volatile events should be dropped."""
-        return self._connection.behind
+        return self._target.behind
 
-    def send(self, event: str, *data: Any) -> None:
-        """See `Connection.send`."""
-        self._loop_bridge.run(self._connection.send(event, *data))
-
-    def call(self, event: str, data: Any = UNSET, *, timeout: float = 10.0) -> Json:
-        """See `Connection.call`."""
-        return self._loop_bridge.run(self._connection.call(event, data, timeout=timeout))
+    send = sync_method(Connection.send)
+    call = sync_method(Connection.call)
+    leave = sync_method(Connection.leave)
+    close = sync_method(Connection.close)
 
     def join(
         self,
@@ -118,7 +112,7 @@ class SyncConnection:
 
         async def join() -> None:
             async with asyncio.timeout(self._timeout):
-                await self._connection.join(
+                await self._target.join(
                     room,
                     parent=parent,
                     allowed=_asked_in(thread, allowed),
@@ -127,14 +121,6 @@ class SyncConnection:
                 )
 
         self._loop_bridge.run(join(), thread)
-
-    def leave(self, room: Id) -> None:
-        """See `Connection.leave`."""
-        self._loop_bridge.run(self._connection.leave(room))
-
-    def close(self, code: int = 1000, reason: str = "") -> None:
-        """See `Connection.close`."""
-        self._loop_bridge.run(self._connection.close(code, reason))
 
 
 def _asked_in(thread: WaitingThread, question: Question | None) -> Callable[[], Awaitable[Any]] | None:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Coroutine, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import socketio
 
 from asgi_realtime.runtime.host_threads import run_in_thread
+from asgi_realtime.runtime.sync_proxy import SyncProxy, sync_method
 from asgi_realtime.socketio.handlers import call_handler, fitting, refuse_unfit
-from asgi_realtime.values.ids import Id
+from asgi_realtime.socketio.server import SocketIOServer
 from asgi_realtime.values.json import Json
-
-if TYPE_CHECKING:
-    from asgi_realtime.socketio.server import SocketIOServer
 
 T = TypeVar("T")
 
@@ -56,65 +54,54 @@ class Namespace(socketio.Namespace):  # type: ignore[misc]  # published without 
         return True
 
     def _set_server(self, server: SocketIOServer) -> None:
-        self.server = SyncServer(server)
+        self.server = SyncSocketIOServer(server)
 
 
-class SyncServer:
-    """The methods of a `SocketIOServer` for threads. Each waits until it is done."""
+class SyncSocketIOServer(SyncProxy[SocketIOServer]):
+    """The methods of a `SocketIOServer` for threads. Each waits until the event loop has done the work.
+
+    Each raises `RuntimeError` on the event loop's own thread, where it would wait for itself; before start-up;
+    and after shutdown, which also ends the calls that are waiting.
+    """
 
     def __init__(self, server: SocketIOServer) -> None:
-        self._server = server
+        self._target = server
 
-    def emit(self, event: str, data: Any = None, **options: Any) -> None:
-        """See `SocketIOServer.emit`."""
-        self._run(self._server.emit(event, data, **options))
-
-    def send(self, data: Any, **options: Any) -> None:
-        """See `SocketIOServer.send`."""
-        self._run(self._server.send(data, **options))
-
-    def call(self, event: str, data: Any = None, **options: Any) -> Json:
-        """See `SocketIOServer.call`."""
-        return self._run(self._server.call(event, data, **options))
-
-    def enter_room(self, sid: str, room: Id, namespace: str | None = None) -> None:
-        """See `SocketIOServer.enter_room`."""
-        self._run(self._server.enter_room(sid, room, namespace))
-
-    def leave_room(self, sid: str, room: Id, namespace: str | None = None) -> None:
-        """See `SocketIOServer.leave_room`."""
-        self._run(self._server.leave_room(sid, room, namespace))
-
-    def close_room(self, room: Id, namespace: str | None = None) -> None:
-        """See `SocketIOServer.close_room`."""
-        self._run(self._server.close_room(room, namespace))
+    emit = sync_method(SocketIOServer.emit)
+    send = sync_method(SocketIOServer.send)
+    call = sync_method(SocketIOServer.call)
+    enter_room = sync_method(SocketIOServer.enter_room)
+    leave_room = sync_method(SocketIOServer.leave_room)
+    close_room = sync_method(SocketIOServer.close_room)
+    get_session = sync_method(SocketIOServer.get_session)
+    save_session = sync_method(SocketIOServer.save_session)
+    disconnect = sync_method(SocketIOServer.disconnect)
 
     def rooms(self, sid: str, namespace: str | None = None) -> list[str]:
         """See `SocketIOServer.rooms`."""
-        return self._server.rooms(sid, namespace)
-
-    def get_session(self, sid: str, namespace: str | None = None) -> dict[str, Any]:
-        """See `SocketIOServer.get_session`."""
-        return self._run(self._server.get_session(sid, namespace))
-
-    def save_session(self, sid: str, session: dict[str, Any], namespace: str | None = None) -> None:
-        """See `SocketIOServer.save_session`."""
-        self._run(self._server.save_session(sid, session, namespace))
+        return self._target.rooms(sid, namespace)
 
     @contextlib.contextmanager
     def session(self, sid: str, namespace: str | None = None) -> Iterator[dict[str, Any]]:
-        """See `SocketIOServer.session`."""
-        session = self.get_session(sid, namespace)
-        yield session
-        self.save_session(sid, session, namespace)
+        """`with server.session(sid) as session:` saves a client's session at the end of the block, also if it raises.
 
-    def disconnect(self, sid: str, namespace: str | None = None) -> None:
-        """See `SocketIOServer.disconnect`."""
-        self._run(self._server.disconnect(sid, namespace))
+        Raises:
+            KeyError: if the client is not connected when the block begins.
+            RuntimeError: if the server stopped before the block ended. The session is not saved then.
+        """
+        session = self.get_session(sid, namespace)
+        try:
+            yield session
+        except BaseException:
+            with contextlib.suppress(KeyError, RuntimeError):  # the client or the server has gone
+                self.save_session(sid, session, namespace)
+            raise
+        with contextlib.suppress(KeyError):
+            self.save_session(sid, session, namespace)
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        parts = self._server.mounted
-        if parts is None:
+        context = self._target.mounted
+        if context is None:
             work.close()
             raise RuntimeError("the Socket.IO server is not mounted: pass it to ASGIApp or RealtimeMiddleware")
-        return parts.broadcaster.sync.run(work)
+        return context.loop_bridge.run(work)

@@ -6,7 +6,7 @@ import asyncio
 import builtins
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from asgi_realtime.socketio.base_server import BaseServer
 from asgi_realtime.socketio.exceptions import TimeoutError
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 OneOrMany: TypeAlias = Id | Iterable[Id] | None
 """A `sid` or room, several of them, or None."""
+
+
+_CALL_SECONDS: Final = 60
+"""How long `call` waits for an acknowledgement, unless it is told otherwise: as long as in python-socketio."""
 
 
 class SocketIOServer(BaseServer):
@@ -106,13 +110,13 @@ class SocketIOServer(BaseServer):
         to: str | None = None,
         sid: str | None = None,
         namespace: str | None = None,
-        timeout: float = 60,
+        timeout: float | None = _CALL_SECONDS,
         ignore_queue: bool = False,
     ) -> Json:
         """Send an event to one client and wait for its acknowledgement: one value, a tuple of several, or None.
 
         Raises:
-            socketio.exceptions.TimeoutError: if none came within `timeout` seconds, or the client is
+            socketio.exceptions.TimeoutError: if none came within `timeout` seconds (None: 60), or the client is
                 not connected.
             ValueError: without a client.
         """
@@ -129,7 +133,8 @@ class SocketIOServer(BaseServer):
 
         await self.emit(event, data, to=recipient, namespace=namespace, callback=answered)
         try:
-            async with asyncio.timeout(timeout):
+            # None is what python-socketio's namespaces pass where a handler names no time.
+            async with asyncio.timeout(_CALL_SECONDS if timeout is None else timeout):
                 values = await answer
         except builtins.TimeoutError:
             raise TimeoutError from None

@@ -21,7 +21,7 @@ from asgi_realtime import ConfigurationError, Settings, socketio
 from asgi_realtime.errors import InvalidMessage
 from asgi_realtime.socketio.environ import wsgi_environ
 from asgi_realtime.socketio.handlers import NOT_HANDLED, Handlers
-from asgi_realtime.socketio.namespace import SyncServer
+from asgi_realtime.socketio.namespace import SyncSocketIOServer
 from asgi_realtime.socketio.options import settings_with
 from asgi_realtime.socketio.server import SocketIOServer
 from asgi_realtime.socketio.static_files import StaticFiles
@@ -278,7 +278,7 @@ async def test_mounted_but_not_started_nobody_is_there(caplog: pytest.LogCapture
     await sio.emit("x", 1)
     assert "before the server has started: x" in caplog.text
     with pytest.raises(RuntimeError, match="not running"):
-        SyncServer(sio).emit("x")
+        SyncSocketIOServer(sio).emit("x")
 
 
 def test_environ() -> None:

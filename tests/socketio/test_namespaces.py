@@ -39,7 +39,7 @@ class Chat(socketio.AsyncNamespace):
         return self.get_session(sid)
 
 
-class SyncTypedBroadcaster(socketio.Namespace):
+class Blocking(socketio.Namespace):
     def on_connect(self, sid: str, environ: dict[str, Any], auth: Json) -> bool:
         return bool(auth != {"open": False})
 
@@ -79,7 +79,7 @@ async def test_async_namespace(serve: Serve, node: Node) -> None:
 
 async def test_namespace_in_the_blocking_style(serve: Serve, node: Node) -> None:
     sio = SocketIOServer()
-    sio.register_namespace(SyncTypedBroadcaster("/chat"))
+    sio.register_namespace(Blocking("/chat"))
     url = (await serve(socketio.ASGIApp(sio))).url
     client = await node.connect(url, "/chat")
     await client.answer("who", "me")
