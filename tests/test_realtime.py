@@ -26,6 +26,7 @@ from asgi_realtime import (
     on,
 )
 from asgi_realtime.auth.create_token import create_token
+from asgi_realtime.connection.connection import internal
 from asgi_realtime.values.identity import Identity
 from tests.support.raw_client import raw_client
 from tests.support.recording import RecordingTransport
@@ -79,7 +80,7 @@ async def test_stopping_takes_no_longer_than_it_may() -> None:
     realtime = Realtime(gateways=[gateway], settings=SETTINGS)
     await realtime.start()
     connection = await enter(gateway)
-    gateway.receive(connection, "save", [], None)
+    gateway.receive(internal(connection), "save", [], None)
     await gateway.begun.wait()
     began = time.monotonic()
     await realtime.stop()

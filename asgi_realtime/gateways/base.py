@@ -19,7 +19,8 @@ from asgi_realtime.auth.authenticators import Authenticator
 from asgi_realtime.auth.origins import OriginPolicy
 from asgi_realtime.auth.refusal_log import FOREIGN_ORIGIN
 from asgi_realtime.broadcasting.broadcaster import Broadcaster
-from asgi_realtime.connection.connection import Connection, Transport
+from asgi_realtime.connection.connection import Connection, InternalConnection, internal
+from asgi_realtime.connection.contracts import MountedGateway, Transport
 from asgi_realtime.errors import BrokerUnavailable, ConfigurationError, Disconnect, Forbidden, Refusal, Unauthorized
 from asgi_realtime.gateways.context import GatewayContext
 from asgi_realtime.gateways.dispatcher import Dispatcher, ends_this_task
@@ -63,7 +64,7 @@ def returned_false(hook: str) -> TypeError:
 class ClientTransport(Transport, Protocol):
     """The client's side of a connection that is about to open."""
 
-    def accept(self, connection: Connection) -> Frame | None:
+    def accept(self, connection: InternalConnection) -> Frame | None:
         """The client is in: remember the connection, and say what to answer first, if anything.
 
         Raises:
@@ -103,6 +104,7 @@ class Gateway(Dispatcher):
         self._authenticate: HostCall
         self._hooks: Mapping[str, HostCall]
         self._origins: OriginPolicy
+        self._mounted: MountedGateway[InternalConnection]
 
     # What host code uses and overrides
 
@@ -190,9 +192,12 @@ class Gateway(Dispatcher):
         """Ask the host which rooms an identity may see. Overridden by gateways that have such a service."""
         return {}
 
-    def choose_recipients(self, publication: Publication, recipients: Sequence[Connection]) -> Sequence[Connection]:
-        """Say which of the recipients here get a publication, at the moment of its delivery. Must not wait."""
-        return recipients
+    def recipient_filter(self, publication: Publication) -> Callable[[Connection], bool] | None:
+        """Return a function that says whether a recipient gets this publication, or None: each of them does.
+
+        Called when the publication is delivered on this process. Neither may wait.
+        """
+        return None
 
     def run_later(
         self, connection: Connection, name: str, function: Callable[[Connection], Coroutine[Any, Any, None]]
@@ -201,14 +206,14 @@ class Gateway(Dispatcher):
 
         It may take `Limits.handler_timeout`. Its failure is logged under `name`.
         """
-        connection.inbox.submit(functools.partial(self._guard, name, function, connection))
+        internal(connection).inbox.submit(functools.partial(self._guard, name, function, connection))
 
     async def enter_rooms(self, connection: Connection) -> None:
         """Put a connection into the rooms that `rooms_of` returns for it. Called in `on_connect`.
 
         Raises whatever `rooms_of` raised.
         """
-        await self.context.hub.enter(connection)
+        await self.context.hub.enter(internal(connection))
 
     # What the composition root calls
 
@@ -250,14 +255,17 @@ class Gateway(Dispatcher):
         self._dialect = dialect
         self._hooks = hooks = self._read_hooks()
         has_service = type(self).rooms_of is not Gateway.rooms_of
-        chooses = type(self).choose_recipients is not Gateway.choose_recipients
+        filters = type(self).recipient_filter is not Gateway.recipient_filter
         context.registry.add(self.name, dialect, self.limits)
         context.hub.mount(
             self.name,
             dialect,
             self.limits,
             hooks["rooms_of"] if has_service else None,
-            self.choose_recipients if chooses else None,
+            self.recipient_filter if filters else None,
+        )
+        self._mounted = MountedGateway(
+            name=self.name, dialect=dialect, hub=context.hub, held_bytes=self.limits.outbox_bytes
         )
         self._origins = context.origins.with_extra(*self.extra_origins(context.settings))
         self._broadcaster = context.broadcaster.of(self.name)
@@ -320,10 +328,10 @@ class Gateway(Dispatcher):
                 raise
             logger.error("%s: connecting failed: %r", self.name, error, exc_info=not isinstance(error, TimeoutError))
             raise Refusal("internal error", code="INTERNAL") from None
-        self.connection_opened(connection)
-        return connection
+        self.connection_opened(connection.public)
+        return connection.public
 
-    async def _let_in(self, handshake: Handshake, transport: ClientTransport) -> Connection:
+    async def _let_in(self, handshake: Handshake, transport: ClientTransport) -> InternalConnection:
         try:
             identity = await self._identify(handshake)
             connection = self._make(handshake, identity, transport)
@@ -369,21 +377,17 @@ class Gateway(Dispatcher):
             return handshake
         return handshake.without_browser_credentials()
 
-    def _make(self, handshake: Handshake, identity: Identity, transport: ClientTransport) -> Connection:
-        context, limits = self.context, self.limits
-        return Connection(
+    def _make(self, handshake: Handshake, identity: Identity, transport: ClientTransport) -> InternalConnection:
+        return InternalConnection(
             id=ConnectionId(secrets.token_urlsafe(15)),
             identity=identity,
-            gateway=self._name,
             handshake=handshake,
-            dialect=self._dialect,
+            mounted=self._mounted,
             transport=transport,
-            hub=context.hub,
-            inbox=Inbox(context.tasks, limits),
-            held_bytes=limits.outbox_bytes,
+            inbox=Inbox(self.context.tasks, self.limits),
         )
 
-    async def _prepare(self, connection: Connection, transport: ClientTransport) -> None:
+    async def _prepare(self, connection: InternalConnection, transport: ClientTransport) -> None:
         context = self.context
         connection.hold()
         context.hub.add(connection)
@@ -394,7 +398,7 @@ class Gateway(Dispatcher):
                 await standing
                 if connection.ended is not None:
                     raise self._refusal_of_ended(connection, connection.ended)
-            if await self._hooks["on_connect"](connection) is False:
+            if await self._hooks["on_connect"](connection.public) is False:
                 raise returned_false("on_connect")
             if connection.ended is not None:
                 raise self._refusal_of_ended(connection, connection.ended)
@@ -408,20 +412,23 @@ class Gateway(Dispatcher):
             context.hub.remove(connection)
             if counted:
                 await context.presence.leave(self._name, connection.identity.user_id, connection.id)
+            connection.forget_public()
             raise
         self._watch_expiry(connection)
         connection.handshake = connection.handshake.without_credentials()
         connection.open(answer)
         if first:
-            connection.inbox.submit(functools.partial(self._guard, "on_online", self._hooks["on_online"], connection))
+            connection.inbox.submit(
+                functools.partial(self._guard, "on_online", self._hooks["on_online"], connection.public)
+            )
 
-    def _refusal_of_ended(self, connection: Connection, ended: tuple[int, str]) -> Refusal:
+    def _refusal_of_ended(self, connection: InternalConnection, ended: tuple[int, str]) -> Refusal:
         """What refuses a client that was ended while it was being prepared: the code and reason of that."""
         if self.context.revocations.is_revoked(connection.identity):
             return Unauthorized(log_reason="the token is revoked")
         return Refusal.ended(*ended)
 
-    def closed(self, connection: Connection, reason: str) -> None:
+    def closed(self, connection: InternalConnection, reason: str) -> None:
         """A connection that was let in has ended, whoever ended it. Its memberships end in this call."""
         ended_here = connection.closed
         connection.shut()
@@ -436,10 +443,11 @@ class Gateway(Dispatcher):
         """A user is offline, cluster-wide; called by one process."""
         self.context.tasks.spawn(self._guard("on_offline", self._hooks["on_offline"], user_id), name="on_offline")
 
-    async def _farewell(self, connection: Connection, reason: str) -> None:
+    async def _farewell(self, connection: InternalConnection, reason: str) -> None:
         # First, because the host's hook may be slow: who is online does not depend on it.
         await self.context.presence.leave(self.name, connection.identity.user_id, connection.id)
-        await self._guard("on_disconnect", self._hooks["on_disconnect"], connection, reason)
+        await self._guard("on_disconnect", self._hooks["on_disconnect"], connection.public, reason)
+        connection.forget_public()
 
     async def _guard(self, name: str, hook: HostCall, *arguments: Any) -> None:
         """Run a hook of the host; its failure is logged and concerns nobody else."""
@@ -451,7 +459,7 @@ class Gateway(Dispatcher):
                 raise
             first = arguments[0] if arguments else None
             if isinstance(error, Disconnect) and isinstance(first, Connection) and not first.closed:
-                first.end(error.code, error.reason)
+                internal(first).end(error.code, error.reason)
                 return
             logger.error("%s: %s failed: %r", self.name, name, error, exc_info=not isinstance(error, TimeoutError))
 
@@ -464,7 +472,8 @@ class Gateway(Dispatcher):
             Unauthorized: if the token is not valid, or is not this user's.
             Disconnect: if the client has sent more tokens than it may (see `Limits.attempt_rate`).
         """
-        if not connection.transport.attempted(self._attempts):
+        behind = internal(connection)
+        if not behind.transport.attempted(self._attempts):
             raise Disconnect(1008, TOO_MANY_ATTEMPTS)
         handshake = msgspec.structs.replace(connection.handshake, auth={"token": token})
         try:
@@ -474,9 +483,9 @@ class Gateway(Dispatcher):
         except Refusal as refusal:
             self._log_refusal(refusal, handshake)
             raise
-        connection.identity = identity
-        self._watch_expiry(connection)
+        behind.identity = identity
+        self._watch_expiry(behind)
 
-    def _watch_expiry(self, connection: Connection) -> None:
+    def _watch_expiry(self, connection: InternalConnection) -> None:
         if connection.identity.expires_at is not None:
-            self.context.wheel.schedule(asyncio.get_running_loop().time(), Expiry(connection))
+            self.context.wheel.schedule(asyncio.get_running_loop().time(), Expiry(connection.public))

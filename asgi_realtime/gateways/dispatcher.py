@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Any, TypeAlias
 
 from asgi_realtime.broadcasting.broadcaster import Broadcaster
-from asgi_realtime.connection.connection import Connection
+from asgi_realtime.connection.connection import Connection, InternalConnection, internal
 from asgi_realtime.errors import ConfigurationError, Disconnect, InvalidMessage, NoAnswer, RateLimited, Refusal
 from asgi_realtime.gateways.replies import ErrorMessage, Failure
 from asgi_realtime.handlers.event_handlers import BoundHandler, beginning, declared
@@ -145,16 +145,16 @@ class Dispatcher:
 
     def push_event(self, connection: Connection, event: str, data: Any) -> None:
         """Send an event to one client from code that cannot wait."""
-        connection.push(self._dialect.event(self._dialect.event_name(event), *encode(data)))
+        internal(connection).push(self._dialect.event(self._dialect.event_name(event), *encode(data)))
 
     def push_frame(self, connection: Connection, frame: Frame) -> None:
         """Write a frame that a dialect made to one client, in order with everything else. Never waits."""
-        connection.push(frame)
+        internal(connection).push(frame)
 
     # Entry points of the transports
 
     def receive(
-        self, connection: Connection, event: str, sent: Sequence[Json], acknowledge: Acknowledge | None
+        self, connection: InternalConnection, event: str, sent: Sequence[Json], acknowledge: Acknowledge | None
     ) -> bool:
         """Take one event of a client. Handled after the client's earlier events, never concurrently with them.
 
@@ -166,7 +166,9 @@ class Dispatcher:
         self._refuse_more(connection, event, sent, acknowledge)
         return False
 
-    def admits(self, connection: Connection, event: str, sent: Sequence[Json], acknowledge: Acknowledge | None) -> bool:
+    def admits(
+        self, connection: InternalConnection, event: str, sent: Sequence[Json], acknowledge: Acknowledge | None
+    ) -> bool:
         """Whether one more event is within the rate. If not, the client has been told, or put out."""
         if self._rates.admits(connection.inbox, connection.identity.user_id, monotonic()):
             return True
@@ -174,13 +176,13 @@ class Dispatcher:
         return False
 
     def _refuse_more(
-        self, connection: Connection, event: str, sent: Sequence[Json], acknowledge: Acknowledge | None
+        self, connection: InternalConnection, event: str, sent: Sequence[Json], acknowledge: Acknowledge | None
     ) -> None:
         self._refuse_unheard(connection, event, sent, RateLimited("too many events"), acknowledge)
 
     def _refuse_unheard(
         self,
-        connection: Connection,
+        connection: InternalConnection,
         event: str,
         sent: Sequence[Json],
         refusal: Refusal,
@@ -188,7 +190,7 @@ class Dispatcher:
     ) -> None:
         """Refuse an event that no handler has seen: a client may try that only so often."""
         if connection.transport.attempted(self._attempts):
-            self.send_refusal(connection, event, sent, refusal, acknowledge)
+            self.send_refusal(connection.public, event, sent, refusal, acknowledge)
         else:
             logger.info(
                 "%s: a client of user %r is closed: %s", self.name, connection.identity.user_id, TOO_MANY_ATTEMPTS
@@ -206,13 +208,15 @@ class Dispatcher:
         raise InvalidMessage("unknown event")
 
     def _handle(
-        self, connection: Connection, event: str, sent: Sequence[Json], acknowledge: Acknowledge | None
+        self, connection: InternalConnection, event: str, sent: Sequence[Json], acknowledge: Acknowledge | None
     ) -> Pending:
         """Handle an event as far as its handler runs without waiting: most end there, and need no timer."""
         try:
             begin = self._handlers.get(event)
             try:
-                work = self.dispatch(connection, event, sent) if begin is None else begin(connection, sent)
+                work = (
+                    self.dispatch(connection.public, event, sent) if begin is None else begin(connection.public, sent)
+                )
             except InvalidMessage as error:
                 self._refuse_unheard(connection, event, sent, error, acknowledge)
                 return None
@@ -230,7 +234,7 @@ class Dispatcher:
     async def _handle_rest(
         self,
         rest: Awaitable[Any],
-        connection: Connection,
+        connection: InternalConnection,
         event: str,
         sent: Sequence[Json],
         acknowledge: Acknowledge | None,
@@ -246,7 +250,7 @@ class Dispatcher:
     def _failed(
         self,
         error: BaseException,
-        connection: Connection,
+        connection: InternalConnection,
         event: str,
         sent: Sequence[Json],
         acknowledge: Acknowledge | None,
@@ -254,7 +258,7 @@ class Dispatcher:
         """Tell the client that its event was refused, or failed; a failure is logged."""
         meant = self._refusal_of(error)
         if isinstance(meant, Refusal):
-            self.send_refusal(connection, event, sent, meant, acknowledge)
+            self.send_refusal(connection.public, event, sent, meant, acknowledge)
         elif isinstance(meant, Disconnect):
             connection.end(meant.code, meant.reason)
         elif ends_this_task(error):
@@ -263,7 +267,7 @@ class Dispatcher:
             logger.info("%s: %s ended early: the client has gone", self.name, self.loggable(event))
         else:
             logger.error("%s: %s failed: %r", self.name, self.loggable(event), error, exc_info=_traceback(error))
-            self.send_refusal(connection, event, sent, Refusal("internal error", code="INTERNAL"), acknowledge)
+            self.send_refusal(connection.public, event, sent, Refusal("internal error", code="INTERNAL"), acknowledge)
 
     def loggable(self, event: str) -> str:
         """An event as the log may name it: here, one that the gateway declares."""

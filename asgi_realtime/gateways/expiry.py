@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import weakref
 
-from asgi_realtime.connection.connection import Connection
+from asgi_realtime.connection.connection import Connection, internal
 from asgi_realtime.values.identity import Identity
 
 _EXPIRY_CHECK = 60.0
@@ -33,6 +33,6 @@ class Expiry(weakref.ref[Connection]):
         assert self._identity.expires_at is not None
         remaining = self._identity.expires_at - time.time()
         if remaining <= 0:
-            connection.end(1008, "token expired")
+            internal(connection).end(1008, "token expired")
             return None
         return now + min(remaining, _EXPIRY_CHECK)

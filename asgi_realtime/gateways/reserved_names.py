@@ -12,7 +12,7 @@ OVERRIDABLE = frozenset(
     {
         *HOOKS,
         # What the gateway asks of its subclass
-        *("extra_origins", "rooms_of", "default_authenticator", "dispatch", "choose_recipients"),
+        *("extra_origins", "rooms_of", "default_authenticator", "dispatch", "recipient_filter"),
         "connection_opened",
         # What clients are told
         *("send_refusal", "accepted_frame", "rejected_frame", "early_frame", "pong_frame", "error_frame"),

@@ -155,7 +155,7 @@ class WebSocketGateway(Gateway):
         await self.refresh_token(connection, new["token"])
         answer = self.accepted_frame(connection)
         if answer is not None:
-            connection.push(answer)
+            self.push_frame(connection, answer)
 
     def check_arrives(self, event: str) -> None:
         """Refuse also `ping`: its answer is `pong_frame`.
@@ -209,4 +209,4 @@ class WebSocketGateway(Gateway):
         acknowledge: Acknowledge | None,
     ) -> None:
         """Send `error`."""
-        connection.push(self.error_frame(refusal, sent[0] if sent else None))
+        self.push_frame(connection, self.error_frame(refusal, sent[0] if sent else None))

@@ -9,7 +9,8 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 from asgi_realtime.broadcasting.broadcaster import Broadcaster
-from asgi_realtime.connection.connection import Connection, Question
+from asgi_realtime.connection.connection import Connection
+from asgi_realtime.connection.contracts import Question
 from asgi_realtime.runtime.host_calls import ToSync, is_coroutine_function
 from asgi_realtime.runtime.loop_bridge import LoopBridge
 from asgi_realtime.runtime.sync_proxy import SyncProxy, sync_method

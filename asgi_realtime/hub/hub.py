@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 
 from asgi_realtime.auth.revocations import Revocations
 from asgi_realtime.broker.base import Broker
-from asgi_realtime.connection.connection import NO_ROOM, Connection, Question
+from asgi_realtime.connection.connection import NO_ROOM, InternalConnection
+from asgi_realtime.connection.contracts import Question
 from asgi_realtime.errors import BrokerUnavailable, Forbidden, InvalidMessage, RateLimited, Unauthorized
 from asgi_realtime.hub.batch import Batch, Soon
-from asgi_realtime.hub.mounts import Choose, Mount, Mounts
+from asgi_realtime.hub.mounts import Mount, Mounts, RecipientFilter
 from asgi_realtime.hub.pending_joins import PendingJoins
 from asgi_realtime.hub.recipients import Recipients
 from asgi_realtime.hub.refresh import Refresher, RoomsOf
@@ -135,14 +136,14 @@ class Hub:
         dialect: Dialect,
         limits: Limits,
         rooms_of: RoomsOf | None = None,
-        choose: Choose | None = None,
+        recipient_filter: RecipientFilter | None = None,
     ) -> None:
         """Make a gateway known.
 
-        `rooms_of` asks the host for an identity's rooms, where there is such a host; `choose` has a
-        say in who gets a publication, where a gateway wants one.
+        `rooms_of` asks the host for an identity's rooms, where there is such a host; `recipient_filter`
+        decides who gets a publication, where a gateway wants that.
         """
-        self._mounts[gateway] = Mount(dialect, limits, self._new_rooms(gateway), rooms_of, choose)
+        self._mounts[gateway] = Mount(dialect, limits, self._new_rooms(gateway), rooms_of, recipient_filter)
 
     def rooms(self, gateway: GatewayName) -> Rooms:
         """The rooms of a mounted gateway, to look at."""
@@ -157,7 +158,7 @@ class Hub:
         """
         return 0 if self._subscriptions is None else len(self._subscriptions)
 
-    def _standing(self, connection: Connection, rooms: Iterable[RoomName]) -> Awaitable[None] | None:
+    def _standing(self, connection: InternalConnection, rooms: Iterable[RoomName]) -> Awaitable[None] | None:
         """What to await until the subscriptions to rooms stand. None: they do."""
         if self._subscriptions is None:
             return None
@@ -175,15 +176,18 @@ class Hub:
             return 0
         target = publication.target
         recipients = mount.rooms.recipients(target)
-        chosen: Sequence[Connection] = recipients.connections
+        chosen: Sequence[InternalConnection] = recipients.connections
         if publication.except_ or publication.volatile:
             chosen = [
                 connection
                 for connection in chosen
                 if connection.id not in publication.except_ and not (publication.volatile and connection.behind)
             ]
-        if mount.choose is not None and chosen:
-            chosen = mount.choose(publication, chosen)
+        if mount.recipient_filter is not None and chosen:
+            takes = mount.recipient_filter(publication)
+            if takes is not None:
+                some = [connection for connection in chosen if takes(connection.public)]
+                chosen = some if len(some) < len(chosen) else chosen  # else the snapshot, which is sorted already
         if not chosen:
             return 0
         if chosen is not recipients.connections:
@@ -193,7 +197,7 @@ class Hub:
         self._batch.add(recipients, frame, room)
         return len(recipients)
 
-    def sink_changed(self, connection: Connection) -> None:
+    def sink_changed(self, connection: InternalConnection) -> None:
         """The sink of a connection has changed: see `outbound.sink`."""
         self._mounts[connection.gateway].rooms.sink_changed(connection)
 
@@ -203,7 +207,7 @@ class Hub:
 
     # Membership
 
-    def add(self, connection: Connection) -> None:
+    def add(self, connection: InternalConnection) -> None:
         """Admit an authenticated connection. Await `standing` before the client is let in.
 
         Raises:
@@ -218,7 +222,7 @@ class Hub:
         mount.rooms.add(connection)
         self._metrics.gauge("connections", len(mount.rooms), gateway=connection.gateway)
 
-    def standing(self, connection: Connection) -> Awaitable[None] | None:
+    def standing(self, connection: InternalConnection) -> Awaitable[None] | None:
         """What to await until everything for a connection's user, and for all, is delivered here. None: it is.
 
         Raises:
@@ -229,7 +233,7 @@ class Hub:
         targets = (ToUsers((connection.identity.user_id,)), ToAll())
         return self._subscriptions.standing([Subscription(connection.gateway, target) for target in targets])
 
-    def remove(self, connection: Connection) -> None:
+    def remove(self, connection: InternalConnection) -> None:
         """Forget a connection and its memberships."""
         mount = self._mounts[connection.gateway]
         self._refresher.cancel(connection)
@@ -238,7 +242,7 @@ class Hub:
 
     async def join(
         self,
-        connection: Connection,
+        connection: InternalConnection,
         room: Id,
         parent: Id | None,
         *,
@@ -280,7 +284,7 @@ class Hub:
 
     async def _follow(
         self,
-        connection: Connection,
+        connection: InternalConnection,
         room: RoomName,
         parent: RoomName | None,
         event: str,
@@ -313,7 +317,7 @@ class Hub:
         except TimeoutError:
             raise BrokerUnavailable(f"the broker did not answer within {self._broker_timeout} s") from None
 
-    async def leave(self, connection: Connection, room: Id) -> None:
+    async def leave(self, connection: InternalConnection, room: Id) -> None:
         """Take a connection out of a room and of the rooms below it, those included that it is about to enter."""
         name = RoomName(id_text(room, "room"))
         self._mounts[connection.gateway].rooms.leave(connection, name)
@@ -358,7 +362,7 @@ class Hub:
         return None
 
     @staticmethod
-    def _move(rooms: Rooms, command: AddToRoom | RemoveFromRoom | CloseRoom, connection: Connection) -> None:
+    def _move(rooms: Rooms, command: AddToRoom | RemoveFromRoom | CloseRoom, connection: InternalConnection) -> None:
         if isinstance(command, AddToRoom):
             rooms.join(connection, command.room, command.parent)
         else:
@@ -391,21 +395,21 @@ class Hub:
                 if self._revocations.is_revoked(connection.identity):
                     connection.end(1008, "credentials revoked")
 
-    async def enter(self, connection: Connection) -> None:
+    async def enter(self, connection: InternalConnection) -> None:
         """Ask the host for the rooms of a connection that is being let in, and put it there.
 
         Raises whatever the host raised.
         """
         await self._refresher.enter(*self._question(connection))
 
-    def refresh(self, connection: Connection) -> Awaitable[None]:
+    def refresh(self, connection: InternalConnection) -> Awaitable[None]:
         """Ask the host for a connection's rooms and put it there; the connection is held until then.
 
         If the host fails, the connection is ended: what it may see is not known.
         """
         return self._refresher.start(*self._question(connection))
 
-    def _question(self, connection: Connection) -> tuple[Connection, Rooms, RoomsOf, float]:
+    def _question(self, connection: InternalConnection) -> tuple[InternalConnection, Rooms, RoomsOf, float]:
         mount = self._mounts[connection.gateway]
         if mount.rooms_of is None:
             raise RuntimeError(f"the gateway {connection.gateway} was mounted without rooms_of")

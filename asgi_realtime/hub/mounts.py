@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TypeAlias
 
 from asgi_realtime.connection.connection import Connection
@@ -15,23 +15,28 @@ from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.values.ids import GatewayName
 from asgi_realtime.values.publications import Publication, Subscription, ToRoom
 
-Choose: TypeAlias = Callable[[Publication, Sequence[Connection]], Sequence[Connection]]
-"""Says which of the recipients get a publication, at the moment of its delivery. Must not wait."""
+RecipientFilter: TypeAlias = Callable[[Publication], Callable[[Connection], bool] | None]
+"""Returns, for a publication that is being delivered, whether a connection gets it. None: each recipient does."""
 
 
 class Mount:
     """A gateway, its rooms, and what it has a say in."""
 
-    __slots__ = ("choose", "dialect", "limits", "rooms", "rooms_of")
+    __slots__ = ("dialect", "limits", "recipient_filter", "rooms", "rooms_of")
 
     def __init__(
-        self, dialect: Dialect, limits: Limits, rooms: Rooms, rooms_of: RoomsOf | None, choose: Choose | None
+        self,
+        dialect: Dialect,
+        limits: Limits,
+        rooms: Rooms,
+        rooms_of: RoomsOf | None,
+        recipient_filter: RecipientFilter | None,
     ) -> None:
         self.dialect = dialect
         self.limits = limits
         self.rooms = rooms
         self.rooms_of = rooms_of
-        self.choose = choose
+        self.recipient_filter = recipient_filter
 
     def frame(self, publication: Publication) -> Frame:
         """A publication as its recipients read it."""

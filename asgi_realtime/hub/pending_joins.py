@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from asgi_realtime.connection.connection import Connection
+from asgi_realtime.connection.connection import InternalConnection
 from asgi_realtime.values.commands import CloseRoom, RemoveFromRoom
 from asgi_realtime.values.ids import RoomName
 
@@ -15,7 +15,7 @@ class PendingJoin:
 
     __slots__ = ("connection", "left", "rooms", "withdrawn")
 
-    def __init__(self, connection: Connection, room: RoomName, parent: RoomName | None) -> None:
+    def __init__(self, connection: InternalConnection, room: RoomName, parent: RoomName | None) -> None:
         self.connection = connection
         self.rooms = (room, parent)
         self.withdrawn = False
@@ -31,7 +31,7 @@ class PendingJoins:
         self._pending_joins: set[PendingJoin] = set()
 
     @contextmanager
-    def asking(self, connection: Connection, room: RoomName, parent: RoomName | None) -> Iterator[PendingJoin]:
+    def asking(self, connection: InternalConnection, room: RoomName, parent: RoomName | None) -> Iterator[PendingJoin]:
         """Ask the host, and the broker, in this block."""
         entry = PendingJoin(connection, room, parent)
         self._pending_joins.add(entry)
@@ -50,7 +50,7 @@ class PendingJoins:
             ):
                 entry.withdrawn = True
 
-    def leave(self, connection: Connection, room: RoomName) -> None:
+    def leave(self, connection: InternalConnection, room: RoomName) -> None:
         """Have a connection not enter a room that it leaves, nor a room below it."""
         for entry in self._pending_joins:
             if entry.connection is connection and room in entry.rooms:

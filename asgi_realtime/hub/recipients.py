@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from asgi_realtime.connection.connection import InternalConnection
 from asgi_realtime.outbound.descriptors import Sinks
 from asgi_realtime.outbound.sink import Sink
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.values.ids import RoomName
-
-if TYPE_CHECKING:
-    from asgi_realtime.connection.connection import Connection
 
 
 class Recipients:
@@ -21,11 +17,11 @@ class Recipients:
 
     __slots__ = ("_deflating", "_others", "_sinks", "connections")
 
-    def __init__(self, connections: tuple[Connection, ...]) -> None:
+    def __init__(self, connections: tuple[InternalConnection, ...]) -> None:
         self.connections = connections
         self._sinks: Sinks | None = None
         self._deflating: Sinks | None = None
-        self._others: list[Connection] = []
+        self._others: list[InternalConnection] = []
 
     def __len__(self) -> int:
         return len(self.connections)
@@ -35,7 +31,7 @@ class Recipients:
         self._sinks = None
 
     def deliver(self, frame: Frame, room: RoomName) -> None:
-        """Write a frame to each of them. `room` is where it was broadcast; see `Connection.push`."""
+        """Write a frame to each of them. `room` is where it was broadcast; see `InternalConnection.push`."""
         sinks = self._sort() if self._sinks is None else self._sinks
         deflating, others = self._deflating, self._others
         # A write may find that the kernel has no room, which concerns that client's next frame only.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
-from asgi_realtime.connection.connection import Connection, Refresh
+from asgi_realtime.connection.connection import InternalConnection
+from asgi_realtime.connection.refresh import Refresh
 from asgi_realtime.errors import BrokerUnavailable, Disconnect
 from asgi_realtime.hub.rooms import Rooms
 from asgi_realtime.hub.subscriptions import UNAVAILABLE
@@ -20,7 +22,7 @@ logger = logging.getLogger("asgi_realtime")
 RoomsOf = Callable[[Identity], Awaitable[Mapping[RoomName, RoomName | None]]]
 """Asks the host which rooms an identity may see: room to the room it lies below, or None."""
 
-Standing = Callable[[Connection, Iterable[RoomName]], Awaitable[None] | None]
+Standing = Callable[[InternalConnection, Iterable[RoomName]], Awaitable[None] | None]
 """What to await until everything published to these rooms is delivered here. None: it is."""
 
 _QUESTIONS = 16
@@ -40,7 +42,7 @@ class Refresher:
         self._standing = standing
         self._questions = asyncio.Semaphore(_QUESTIONS)
 
-    def start(self, connection: Connection, rooms: Rooms, rooms_of: RoomsOf, timeout: float) -> Awaitable[None]:
+    def start(self, connection: InternalConnection, rooms: Rooms, rooms_of: RoomsOf, timeout: float) -> Awaitable[None]:
         """Begin in this call; the result is awaitable by any number of waiters and never raises."""
         refresh = connection.refresh
         if refresh is not None:
@@ -52,7 +54,7 @@ class Refresher:
             refresh.task = self._tasks.spawn(work, name="refresh of rooms")
         return asyncio.shield(refresh.done)
 
-    async def enter(self, connection: Connection, rooms: Rooms, rooms_of: RoomsOf, timeout: float) -> None:
+    async def enter(self, connection: InternalConnection, rooms: Rooms, rooms_of: RoomsOf, timeout: float) -> None:
         """`start` for a connection that is being let in. Raises what the host raised."""
         done = self.start(connection, rooms, rooms_of, timeout)
         refresh = connection.refresh
@@ -62,21 +64,21 @@ class Refresher:
         if refresh.error is not None:
             raise refresh.error
 
-    def cancel(self, connection: Connection) -> None:
+    def cancel(self, connection: InternalConnection) -> None:
         """Forget the question about a connection that is gone. Those who wait for it go on."""
         refresh, connection.refresh = connection.refresh, None
         if refresh is not None and refresh.task is not None:
             refresh.task.cancel()
             refresh.done.set_result(None)
 
-    def missed(self, connections: Iterable[Connection], change: Callable[[Connection], None]) -> None:
+    def missed(self, connections: Iterable[InternalConnection], change: Callable[[InternalConnection], None]) -> None:
         """Have a change made once more to those connections whose question is under way."""
         for connection in connections:
             if connection.refresh is not None:
-                connection.refresh.missed.append(change)
+                connection.refresh.missed.append(functools.partial(change, connection))
 
     async def _run(
-        self, connection: Connection, refresh: Refresh, rooms: Rooms, rooms_of: RoomsOf, timeout: float
+        self, connection: InternalConnection, refresh: Refresh, rooms: Rooms, rooms_of: RoomsOf, timeout: float
     ) -> None:
         try:
             granted = await self._ask(connection, refresh, rooms_of, timeout)
@@ -86,7 +88,7 @@ class Refresher:
                 rooms.join(connection, room, parent)
             connection.granted = frozenset(granted)
             for change in refresh.missed:
-                change(connection)
+                change()
         except (Exception, asyncio.CancelledError) as error:
             if refresh.entering:
                 refresh.error = error
@@ -99,7 +101,7 @@ class Refresher:
                 refresh.done.set_result(None)
 
     async def _ask(
-        self, connection: Connection, refresh: Refresh, rooms_of: RoomsOf, timeout: float
+        self, connection: InternalConnection, refresh: Refresh, rooms_of: RoomsOf, timeout: float
     ) -> Mapping[RoomName, RoomName | None]:
         while True:
             refresh.again = False
@@ -113,7 +115,7 @@ class Refresher:
             refresh.missed.clear()  # the host had made these changes before the next question
 
 
-def _end(connection: Connection, error: BaseException) -> None:
+def _end(connection: InternalConnection, error: BaseException) -> None:
     """End a connection whose rooms are not known: the host refused it, or failed."""
     meant = refusal_of(error)
     if isinstance(error, BrokerUnavailable):

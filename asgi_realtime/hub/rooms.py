@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
+from asgi_realtime.connection.connection import InternalConnection
 from asgi_realtime.hub.recipients import NO_RECIPIENTS, Recipients
 from asgi_realtime.values.ids import ConnectionId, RoomName, UserId
 from asgi_realtime.values.publications import Target, ToAll, ToRoom, ToUsers
-
-if TYPE_CHECKING:
-    from asgi_realtime.connection.connection import Connection
 
 
 class Watcher(Protocol):
@@ -29,15 +27,15 @@ class Room:
     __slots__ = ("_recipients", "members")
 
     def __init__(self) -> None:
-        self.members: dict[Connection, None] = {}
+        self.members: dict[InternalConnection, None] = {}
         self._recipients: Recipients | None = None
 
-    def add(self, connection: Connection) -> None:
+    def add(self, connection: InternalConnection) -> None:
         """Let a connection in."""
         self.members[connection] = None
         self._change()
 
-    def discard(self, connection: Connection) -> None:
+    def discard(self, connection: InternalConnection) -> None:
         """Let a connection go, if it is here."""
         if self.members.pop(connection, False) is None:
             self._change()
@@ -76,15 +74,15 @@ class Rooms:
         self._everybody: Recipients | None = None  # a snapshot, as rooms have
         self._rooms: dict[RoomName, Room] = {}
         # Nearly every user has one connection, and a room for one would be the largest part of it.
-        self._users: dict[UserId, Connection | dict[Connection, None]] = {}
-        self._by_id: dict[ConnectionId, Connection] = {}
+        self._users: dict[UserId, InternalConnection | dict[InternalConnection, None]] = {}
+        self._by_id: dict[ConnectionId, InternalConnection] = {}
         self._parents: dict[RoomName, RoomName] = {}
         self._below: dict[RoomName, set[RoomName]] = {}
 
     def __len__(self) -> int:
         return len(self._by_id)
 
-    def __contains__(self, connection: Connection) -> bool:
+    def __contains__(self, connection: InternalConnection) -> bool:
         return self._by_id.get(connection.id) is connection
 
     def has(self, target: Target) -> bool:
@@ -105,22 +103,22 @@ class Rooms:
         """The rooms that have members here."""
         return self._rooms.keys()
 
-    def get(self, connection_id: ConnectionId) -> Connection | None:
+    def get(self, connection_id: ConnectionId) -> InternalConnection | None:
         """The connection with this id, if it is here."""
         return self._by_id.get(connection_id)
 
-    def of_user(self, user_id: UserId) -> tuple[Connection, ...]:
+    def of_user(self, user_id: UserId) -> tuple[InternalConnection, ...]:
         """A user's connections."""
         mine = self._users.get(user_id)
         return () if mine is None else tuple(mine) if isinstance(mine, dict) else (mine,)
 
-    def of_room(self, room: RoomName) -> tuple[Connection, ...]:
+    def of_room(self, room: RoomName) -> tuple[InternalConnection, ...]:
         """A room's members."""
         found = self._rooms.get(room)
         return tuple(found.members) if found is not None else ()
 
     @property
-    def everybody(self) -> tuple[Connection, ...]:
+    def everybody(self) -> tuple[InternalConnection, ...]:
         """Every connection."""
         return self._all().connections
 
@@ -144,15 +142,15 @@ class Rooms:
             self._everybody.sink_changed()  # as in `Room`
             self._everybody = None
 
-    def sink_changed(self, connection: Connection) -> None:
+    def sink_changed(self, connection: InternalConnection) -> None:
         """The sink of a connection has changed. Does nothing for one that is not here."""
         if connection in self:
             if self._everybody is not None:
                 self._everybody.sink_changed()
-            for room in connection.rooms:
+            for room in connection.room_set:
                 self._rooms[room].sink_changed()
 
-    def add(self, connection: Connection) -> None:
+    def add(self, connection: InternalConnection) -> None:
         """Admit a connection: from now on it is in its user's personal room and in `everybody`."""
         self._by_id[connection.id] = connection
         self._changed()
@@ -167,7 +165,7 @@ class Rooms:
         if self._watcher is not None and len(self._by_id) == 1:
             self._watcher.occupied(ToAll())
 
-    def remove(self, connection: Connection) -> None:
+    def remove(self, connection: InternalConnection) -> None:
         """Forget a connection and its memberships, which `connection.rooms` still lists. Harmless if it is not here."""
         if connection not in self:
             return
@@ -181,12 +179,12 @@ class Rooms:
             del self._users[user_id]
             if self._watcher is not None:
                 self._watcher.emptied(ToUsers((user_id,)))
-        for room in connection.rooms:
+        for room in connection.room_set:
             self._let_out(connection, room)
         if self._watcher is not None and not self._by_id:
             self._watcher.emptied(ToAll())
 
-    def join(self, connection: Connection, room: RoomName, parent: RoomName | None = None) -> None:
+    def join(self, connection: InternalConnection, room: RoomName, parent: RoomName | None = None) -> None:
         """Put a connection into a room, below `parent` if one is named. Nothing for one that is gone already."""
         if connection not in self:
             return
@@ -204,11 +202,11 @@ class Rooms:
             if earlier is not None:
                 self._let_go(earlier, room)
 
-    def leave(self, connection: Connection, room: RoomName) -> None:
+    def leave(self, connection: InternalConnection, room: RoomName) -> None:
         """Take a connection out of a room and of the rooms below it. Nothing for one that is gone already."""
         if connection not in self:
             return
-        rooms = connection.rooms
+        rooms = connection.room_set
         left = [name for name in self._with_those_below(room) if name in rooms]
         connection.left(left)
         for name in left:
@@ -235,7 +233,7 @@ class Rooms:
             yield room
             room = self._parents.get(room)
 
-    def _let_out(self, connection: Connection, room: RoomName) -> None:
+    def _let_out(self, connection: InternalConnection, room: RoomName) -> None:
         found = self._rooms[room]
         found.discard(connection)
         if not found.members:

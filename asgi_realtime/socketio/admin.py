@@ -15,10 +15,11 @@ from asgi_realtime.payloads.encoding import encode
 from asgi_realtime.protocols.socketio.dialect import SocketIODialect
 from asgi_realtime.socketio.admin_auth import AdminAuth, AdminAuthenticator
 from asgi_realtime.socketio.admin_commands import COMMANDS, AdminCommands
-from asgi_realtime.socketio.admin_sockets import describe_socket, transport_of
+from asgi_realtime.socketio.admin_sockets import describe_socket
 from asgi_realtime.socketio.base_server import BaseServer
 from asgi_realtime.socketio.exceptions import ConnectionRefusedError
 from asgi_realtime.socketio.observer import Observer
+from asgi_realtime.transports.socketio.namespace_transport import transport_of
 from asgi_realtime.values.ids import ConnectionId
 from asgi_realtime.values.json import Json
 from asgi_realtime.values.timestamps import iso
@@ -190,11 +191,12 @@ class AdminUI(Observer):
         self._counts[int(time.time()), kind] += count
 
     def _tell(self, event: str, *args: Json) -> None:
-        administrators = self._clients(self._namespace)
-        if administrators:
+        gateway = self._server.gateway_for(self._namespace)
+        administrators = () if gateway is None else gateway.participants.everybody()
+        if gateway is not None and administrators:
             frame = self._dialect.event_args(event, args)
             for administrator in administrators:
-                administrator.push(frame)
+                gateway.push_frame(administrator, frame)
 
     async def _send(self, sid: str, event: str, data: Json) -> None:
         gateway = self._server.gateway_for(self._namespace)

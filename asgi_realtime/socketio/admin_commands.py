@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from asgi_realtime.connection.connection import Connection
 from asgi_realtime.errors import InvalidMessage, PayloadTooLarge
-from asgi_realtime.socketio.admin_sockets import transport_of
 from asgi_realtime.socketio.base_server import BaseServer
 from asgi_realtime.socketio.participants import Participants
+from asgi_realtime.transports.socketio.namespace_transport import transport_of
 from asgi_realtime.values.json import Json
 
 COMMANDS = ("EMIT", "JOIN", "LEAVE", "DISCONNECT", "MJOIN", "MLEAVE", "MDISCONNECT")

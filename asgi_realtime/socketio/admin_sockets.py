@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from asgi_realtime.connection.connection import Connection
-from asgi_realtime.transports.socketio.namespace_transport import NamespaceTransport
+from asgi_realtime.transports.socketio.namespace_transport import transport_of
 from asgi_realtime.values.json import Json
 from asgi_realtime.values.timestamps import iso
 
@@ -41,9 +41,3 @@ def describe_socket(connection: Connection) -> Json:
         },
         "rooms": sorted(connection.rooms),
     }
-
-
-def transport_of(connection: Connection) -> NamespaceTransport:
-    """The transport of a connection to a Socket.IO namespace."""
-    assert isinstance(connection.transport, NamespaceTransport)
-    return connection.transport

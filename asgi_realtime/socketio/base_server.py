@@ -18,7 +18,7 @@ from asgi_realtime.socketio.namespace_gateway import NamespaceGateway
 from asgi_realtime.socketio.options import Options, check_options, settings_with
 from asgi_realtime.socketio.reasons import Reason
 from asgi_realtime.socketio.server_state import ServerState
-from asgi_realtime.transports.socketio.namespace_transport import NamespaceTransport
+from asgi_realtime.transports.socketio.namespace_transport import transport_of
 from asgi_realtime.values.ids import GatewayName, id_text
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -178,9 +178,7 @@ class BaseServer:
         Raises:
             KeyError: if the client is not connected.
         """
-        transport = self._connected(sid, namespace).transport
-        assert isinstance(transport, NamespaceTransport)
-        return transport.kind
+        return transport_of(self._connected(sid, namespace)).kind
 
     def get_environ(self, sid: str, namespace: str | None = None) -> dict[str, Any] | None:
         """The WSGI-like description of the client's handshake, or None if it is not connected."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from asgi_realtime.connection.connection import Connection
 from asgi_realtime.socketio.namespace_gateway import NamespaceGateway
-from asgi_realtime.transports.socketio.namespace_transport import NamespaceTransport
+from asgi_realtime.transports.socketio.namespace_transport import transport_of
 
 
 class Manager:
@@ -34,7 +34,7 @@ class Manager:
         if gateway is not None:
             names = None if room is None else [room] if isinstance(room, str) else list(room)
             for connection in gateway.participants.in_rooms(names):
-                yield connection.id, _transport_id(connection)
+                yield connection.id, transport_of(connection).session_id
 
     def get_rooms(self, sid: str, namespace: str) -> list[str]:
         """The rooms a client is in, its own included."""
@@ -52,7 +52,7 @@ class Manager:
     def eio_sid_from_sid(self, sid: str, namespace: str) -> str | None:
         """The id of a client's transport; None if it is not connected."""
         connection = self._find(sid, namespace)
-        return None if connection is None else _transport_id(connection)
+        return None if connection is None else transport_of(connection).session_id
 
     def sid_from_eio_sid(self, eio_sid: str, namespace: str) -> str | None:
         """The id that a transport's client has in a namespace; None if it is not connected to it. Looks at each."""
@@ -88,9 +88,3 @@ class _NamespaceRooms(Mapping[str | None, Mapping[str, str]]):
 
     def __len__(self) -> int:
         return 1 + sum(1 for _ in self._manager.names(self._namespace))
-
-
-def _transport_id(connection: Connection) -> str:
-    transport = connection.transport
-    assert isinstance(transport, NamespaceTransport)
-    return transport.session_id

@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
-from asgi_realtime.connection.connection import Connection
+from asgi_realtime.connection.connection import Connection, InternalConnection, internal
 from asgi_realtime.errors import Disconnect, RateLimited, Refusal
 from asgi_realtime.gateways.context import GatewayContext
 from asgi_realtime.gateways.dispatcher import Acknowledge
@@ -73,9 +73,9 @@ class NamespaceGateway(SocketIOGateway):
         for call in postponed:
             call()
 
-    def closed(self, connection: Connection, reason: str) -> None:
+    def closed(self, connection: InternalConnection, reason: str) -> None:
         """Keep a client that is gone until its disconnect handler has returned."""
-        self.participants.keep(connection)
+        self.participants.keep(connection.public)
         super().closed(connection, reason)
 
     async def on_disconnect(self, connection: Connection, reason: str) -> None:
@@ -115,8 +115,8 @@ class NamespaceGateway(SocketIOGateway):
         level = logging.INFO if expected else logging.WARNING
         name = self.loggable(event)
         self._state.logger.log(level, "event %r from %s [%s]: %s", name, connection.id, self.name, refusal.message)
-        if isinstance(refusal, UnfitValues) and not connection.transport.attempted(self._attempts):
-            connection.end(1008, TOO_MANY_ATTEMPTS)
+        if isinstance(refusal, UnfitValues) and not internal(connection).transport.attempted(self._attempts):
+            internal(connection).end(1008, TOO_MANY_ATTEMPTS)
 
     def loggable(self, event: str) -> str:
         """The name of an event that has a handler. The client chooses any other name, which is not logged."""

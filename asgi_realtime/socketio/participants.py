@@ -14,7 +14,7 @@ from asgi_realtime.payloads.encoding import encode
 from asgi_realtime.protocols.socketio.dialect import SocketIODialect
 from asgi_realtime.socketio.client_state import ClientState
 from asgi_realtime.socketio.server_state import ServerState
-from asgi_realtime.transports.socketio.namespace_transport import NamespaceTransport
+from asgi_realtime.transports.socketio.namespace_transport import transport_of
 from asgi_realtime.values.ids import ConnectionId, GatewayName, RoomName
 from asgi_realtime.values.json import Json
 from asgi_realtime.values.publications import Publication, Target, ToAll, ToRoom
@@ -34,7 +34,8 @@ class Participants:
 
     def connected(self, sid: str) -> Connection | None:
         """A client, as long as it is connected."""
-        return self._context.hub.rooms(self._namespace).get(ConnectionId(sid))
+        found = self._context.hub.rooms(self._namespace).get(ConnectionId(sid))
+        return None if found is None else found.public
 
     def find(self, sid: str) -> Connection | None:
         """A client, until its disconnect handler has returned."""
@@ -42,11 +43,11 @@ class Participants:
 
     def everybody(self) -> Sequence[Connection]:
         """All clients."""
-        return self._context.hub.rooms(self._namespace).everybody
+        return [connection.public for connection in self._context.hub.rooms(self._namespace).everybody]
 
     def in_room(self, room: str) -> Sequence[Connection]:
         """The clients in a room."""
-        return self._context.hub.rooms(self._namespace).of_room(RoomName(room))
+        return [connection.public for connection in self._context.hub.rooms(self._namespace).of_room(RoomName(room))]
 
     def in_rooms(self, rooms: Sequence[str] | None, skipped: Collection[str] = ()) -> list[Connection]:
         """The clients in any of the rooms (None: all clients), each once, without those skipped."""
@@ -54,7 +55,7 @@ class Participants:
         found = dict.fromkeys(
             connection for target in _targets(rooms) for connection in members.recipients(target).connections
         )
-        return [connection for connection in found if connection.id not in skipped]
+        return [connection.public for connection in found if connection.id not in skipped]
 
     def room_names(self) -> Collection[str]:
         """The rooms that have clients in them."""
@@ -148,7 +149,7 @@ class Participants:
     ) -> None:
         event = self._dialect.event_name(event)
         if rooms is not None and len(rooms) == 1 and not skipped:
-            inside = self.in_room(rooms[0])
+            inside = self._context.hub.rooms(self._namespace).of_room(RoomName(rooms[0]))
             if len(inside) == 1 and str(inside[0].id) == rooms[0]:
                 # A client's own room. No other client reads its history, so the event need not be kept.
                 inside[0].push(self._dialect.event_args(event, args))
@@ -181,9 +182,8 @@ class Participants:
 
     def _request(self, connection: Connection, event: str, args: Sequence[Any], callback: Callable[..., Any]) -> None:
         """Send an event to a client and call `callback` with its acknowledgement."""
-        transport = connection.transport
-        assert isinstance(transport, NamespaceTransport)
-        request = functools.partial(transport.request, event, args, functools.partial(self._acknowledged, callback))
+        acknowledged = functools.partial(self._acknowledged, callback)
+        request = functools.partial(transport_of(connection).request, event, args, acknowledged)
         state: ClientState = connection.state
         if state.postponed is not None:
             state.postponed.append(request)

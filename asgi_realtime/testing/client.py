@@ -105,7 +105,8 @@ class RealtimeTestClient:
         """
         if gateway not in self._running.registry:
             raise ConfigurationError(f"no gateway {gateway!r} is mounted")
-        return list(self._running.hub.rooms(GatewayName(gateway)).of_user(UserId(id_text(user_id, "user_id"))))
+        found = self._running.hub.rooms(GatewayName(gateway)).of_user(UserId(id_text(user_id, "user_id")))
+        return [connection.public for connection in found]
 
     @asynccontextmanager
     async def connect(
@@ -187,7 +188,7 @@ class RealtimeTestClient:
         """The connection of a socket, by a mark in its query."""
         for connection in self._running.hub.rooms(GatewayName(gateway)).everybody:
             if connection.handshake.query.get(_MARK) == mark:
-                return connection
+                return connection.public
         return None
 
     def _scope(

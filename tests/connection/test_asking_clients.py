@@ -22,6 +22,7 @@ from asgi_realtime import (
     SyncConnection,
     on,
 )
+from asgi_realtime.connection.connection import internal
 from asgi_realtime.socketio.server import SocketIOServer
 from asgi_realtime.testing import RealtimeTestClient
 from asgi_realtime.values.ids import UserId
@@ -165,7 +166,7 @@ async def test_a_question_while_reading_pauses(
         sending = asyncio.create_task(client.send('2["hold"]', *moves()))
         async with asyncio.timeout(5):
             await board.held.wait()
-        await until(lambda: board.connections[0].inbox.full)
+        await until(lambda: internal(board.connections[0]).inbox.full)
         target, namespace = (board, "") if asked == "the same namespace" else (other, "/other,")
         asking = asyncio.create_task(target.connections[0].call("sure?"))
         number = await question(client, namespace)
@@ -264,10 +265,10 @@ async def test_reading_pauses_again_after_a_question_in_vain(
         async with asyncio.timeout(5):
             await board.held.wait()
         sending = asyncio.create_task(client.send(*moves()))
-        await until(lambda: board.connections[0].inbox.full)
+        await until(lambda: internal(board.connections[0]).inbox.full)
         for _ in range(20):
             await asyncio.sleep(0)
-            assert board.connections[0].inbox.waiting <= 4
+            assert internal(board.connections[0]).inbox.waiting <= 4
         board.go.set()
         await sending
         await until(lambda: len(board.moved) == MOVES)

@@ -20,28 +20,28 @@ async def test_nothing_is_written_while_held_and_then_the_answer_comes_first() -
     world = World()
     connection, transport = world.admit()
     connection.hold()
-    await connection.join("a")
+    await connection.public.join("a")
     connection.push(frame("room a"), RoomName("a"))
-    await connection.send("first")
+    await connection.public.send("first")
     connection.push(frame("all"), NO_ROOM)
-    await connection.send("second")
+    await connection.public.send("second")
     assert transport.written == []
     connection.open(Frame("ACCEPTED"))
     assert transport.events == ["ACCEPTED", "first", "second", "room a", "all"]
-    await connection.send("later")
+    await connection.public.send("later")
     assert transport.events[-1] == "later"
 
 
 async def test_a_broadcast_to_a_room_left_while_held_is_dropped() -> None:
     world = World()
     connection, transport = world.admit()
-    await connection.join("a")
-    await connection.join("b")
+    await connection.public.join("a")
+    await connection.public.join("b")
     connection.hold()
     connection.hold()
     for room in ("a", "b"):
         connection.push(frame(room), RoomName(room))
-    await connection.leave("a")
+    await connection.public.leave("a")
     connection.release()
     assert transport.written == []
     connection.release()
@@ -54,14 +54,14 @@ async def test_nothing_is_written_after_the_end() -> None:
         connection, transport = world.admit()
         if held:
             connection.hold()
-        await connection.close(1008, "out")
-        await connection.close(1000, "again")
+        await connection.public.close(1008, "out")
+        await connection.public.close(1000, "again")
         connection.push(frame("broadcast"), NO_ROOM)
-        await connection.send("event")
+        await connection.public.send("event")
         if held:
             connection.open(Frame("ACCEPTED"))
         connection.hold()
-        await connection.send("event")
+        await connection.public.send("event")
         connection.release()
         assert transport.written == []
         assert transport.closes == [(1008, "out")]
@@ -82,20 +82,20 @@ async def test_what_is_held_is_bounded() -> None:
 async def test_rooms_are_bounded_in_number_and_name() -> None:
     world = World(Limits(rooms_per_connection=2, room_name_bytes=5))
     connection, _ = world.admit()
-    await connection.join("a")
-    await connection.join("b")
-    await connection.join("b")
+    await connection.public.join("a")
+    await connection.public.join("b")
+    await connection.public.join("b")
     for room in ("c", "", "much too long", "a\nb", "\ud800"):
         with pytest.raises(InvalidMessage):
-            await connection.join(room)
+            await connection.public.join(room)
     assert connection.rooms == {"a", "b"}
 
 
 async def test_a_payload_that_cannot_be_encoded_is_the_callers_error() -> None:
     connection, transport = World().admit()
     with pytest.raises(TypeError):
-        await connection.send("event", object())
+        await connection.public.send("event", object())
     with pytest.raises(TypeError):
-        await connection.send("event", b"bytes have no place in JSON frames")
+        await connection.public.send("event", b"bytes have no place in JSON frames")
     assert transport.written == []
     assert "ann" in repr(connection)

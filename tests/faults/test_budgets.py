@@ -287,8 +287,8 @@ async def test_what_was_under_way_when_the_server_closed_is_no_offence(serve: Se
     server = await serve(target.app)
     async with entered(server, "kicked", transport) as client:
         (connection,) = target.realtime.hub.rooms(target.gateway.name).everybody
-        await connection.send("last", "words")
-        await connection.close(1008, "kicked")
+        await connection.public.send("last", "words")
+        await connection.public.close(1008, "kicked")
         await client.send(*(f'2["echo",{number}]' for number in range(N)))
         assert await closing(client) == ['2["last","words"]', "1"]
     await target.emptied()

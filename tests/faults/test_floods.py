@@ -12,6 +12,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from asgi_realtime import Connection, Limits, SocketIOGateway, on
+from asgi_realtime.connection.connection import InternalConnection
 from asgi_realtime.gateways.dispatcher import Acknowledge
 from asgi_realtime.values.ids import UserId
 from asgi_realtime.values.json import Json
@@ -36,7 +37,9 @@ class SlowGateway(SocketIOGateway):
         self.resume = asyncio.Event()
         take = self.receive
 
-        def counted(connection: Connection, event: str, sent: Sequence[Json], acknowledge: Acknowledge | None) -> bool:
+        def counted(
+            connection: InternalConnection, event: str, sent: Sequence[Json], acknowledge: Acknowledge | None
+        ) -> bool:
             self.taken += 1
             return take(connection, event, sent, acknowledge)
 

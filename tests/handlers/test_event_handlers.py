@@ -52,7 +52,7 @@ class Model(pydantic.BaseModel):
     n: int
 
 
-CONNECTION, _ = World().connection("ann")
+CONNECTION = World().connection("ann")[0].public
 BROADCASTER: Any = object()
 
 
@@ -168,7 +168,7 @@ def test_an_identity_of_the_hosts_own_is_injected_and_never_taken_from_the_clien
     member = Member(user_id=CONNECTION.identity.user_id, role="owner")
     mine, _ = World().connection("ann")
     mine.identity = member
-    assert arguments(function, "a", connection=mine) == [member, "a"]
+    assert arguments(function, "a", connection=mine.public) == [member, "a"]
     with pytest.raises(TypeError, match="no Member"):
         arguments(function, {"user_id": "root", "role": "owner"}, "a")
 

@@ -14,12 +14,13 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from asgi_realtime.connection.connection import Connection
+from asgi_realtime.connection.connection import InternalConnection
+from asgi_realtime.connection.contracts import MountedGateway
 from asgi_realtime.limits import Limits
 from asgi_realtime.outbound.frame_writer import FrameWriting
 from asgi_realtime.outbound.frames_extension import WriteListener
 from asgi_realtime.outbound.outbox import Outbox
-from asgi_realtime.outbound.sink import NO_DESCRIPTOR, Sink
+from asgi_realtime.outbound.sink import NO_DESCRIPTOR
 from asgi_realtime.outbound.stock.uvicorn import StockTransport
 from asgi_realtime.protocols.dialect import Dialect
 from asgi_realtime.protocols.frame import Frame
@@ -264,7 +265,7 @@ class Seat:
         self.client = client
         self.gateway = gateway
         self.user = user
-        self.connection: Connection
+        self.connection: InternalConnection
         self.ended = False
         """By somebody, and not for being slow."""
         self.closes: list[int] = []
@@ -278,15 +279,8 @@ class Seat:
     # What a transport is to a connection
 
     @property
-    def sink(self) -> Sink | None:
-        return self.client.outbox.sink
-
-    @property
-    def behind(self) -> bool:
-        return self.client.outbox.behind
-
-    def push(self, frame: Frame) -> None:
-        self.client.outbox.push(frame)
+    def outbox(self) -> Outbox:
+        return self.client.outbox
 
     def close(self, code: int, reason: str) -> None:
         self.closes.append(code)
@@ -378,16 +372,13 @@ class FanOut:
     def seat(self, client: Client, gateway: GatewayName, user: UserId, opened: bool) -> Seat:
         seat = Seat(client, gateway, user)
         hub = self.world.hub
-        connection = seat.connection = Connection(
+        connection = seat.connection = InternalConnection(
             id=ConnectionId(f"c{next(self.numbers)}"),
             identity=Identity(user_id=user),
-            gateway=gateway,
             handshake=Handshake(gateway=gateway),
-            dialect=DIALECTS[gateway],
+            mounted=MountedGateway(name=gateway, dialect=DIALECTS[gateway], hub=hub, held_bytes=LIMITS.outbox_bytes),
             transport=seat,
-            hub=hub,
             inbox=Inbox(self.world.tasks, LIMITS),
-            held_bytes=LIMITS.outbox_bytes,
         )
         seat.leave_hub = lambda: hub.remove(connection)
         if not opened:  # as while `on_connect` is at work
@@ -423,13 +414,13 @@ class FanOut:
         if by_command:
             self.apply(AddToRoom(self.at.gateway, self.at.user, self.room, PARENTS.get(self.room)))
         else:
-            at_once(self.at.connection.join(self.room, parent=PARENTS.get(self.room)))
+            at_once(self.at.connection.public.join(self.room, parent=PARENTS.get(self.room)))
         for seat in self.of_user(self.at.user, self.at.gateway) if by_command else [self.at]:
             seat.rooms.add(self.room)
 
     def leave(self, how: str) -> None:
         if how == "alone":
-            at_once(self.at.connection.leave(self.room))
+            at_once(self.at.connection.public.leave(self.room))
             left = [self.at]
         elif how == "everybody":
             self.apply(CloseRoom(self.at.gateway, self.room))

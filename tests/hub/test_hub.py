@@ -9,7 +9,7 @@ import time
 import pytest
 
 from asgi_realtime.broker.memory import MemoryBroker
-from asgi_realtime.connection.connection import Connection
+from asgi_realtime.connection.connection import InternalConnection
 from asgi_realtime.errors import BrokerUnavailable, Forbidden, RateLimited, Unauthorized
 from asgi_realtime.limits import Limits
 from asgi_realtime.protocols.json_dialect import JSONDialect
@@ -85,7 +85,7 @@ async def test_the_latest_event_comes_once_and_in_order_with_what_follows(
         return known
 
     await publish("1")
-    joining = asyncio.create_task(connection.join("job", latest="status", known=answer))
+    joining = asyncio.create_task(connection.public.join("job", latest="status", known=answer))
     await broker.asked.wait()
     for text in ("2", "other", "3"):
         await publish(text)
@@ -124,7 +124,7 @@ async def test_who_is_taken_out_while_the_host_is_asked_does_not_get_in(command:
         await answer.wait()
         return True
 
-    joining = asyncio.create_task(connection.join("room", parent="above", allowed=allowed))
+    joining = asyncio.create_task(connection.public.join("room", parent="above", allowed=allowed))
     await asked.wait()
     world.hub.apply(command)
     answer.set()
@@ -139,10 +139,10 @@ async def test_who_is_taken_out_while_the_host_is_asked_does_not_get_in(command:
 async def test_a_room_that_was_left_while_held_sends_nothing_of_the_last_tick() -> None:
     world = World()
     connection, transport = world.admit()
-    await connection.join("room")
+    await connection.public.join("room")
     connection.hold()
     world.hub.deliver(publication("secret", ToRoom(RoomName("room"))))
-    await connection.leave("room")
+    await connection.public.leave("room")
     connection.release()
     world.tick()
     assert transport.written == []
@@ -153,8 +153,8 @@ async def test_targets() -> None:
     ann, to_ann = world.admit("ann")
     _, to_ann_too = world.admit("ann")
     bob, to_bob = world.admit("bob")
-    await ann.join("room")
-    await bob.join("room")
+    await ann.public.join("room")
+    await bob.public.join("room")
     assert world.deliver(publication("room", ToRoom(RoomName("room")))) == 2
     assert world.deliver(publication("user", ToUsers((ANN,)))) == 2
     assert world.deliver(publication("users", ToUsers((ANN, BOB, ANN)))) == 3
@@ -171,9 +171,10 @@ async def test_volatile_events_pass_over_who_is_behind() -> None:
     world = World()
     _, quick = world.admit()
     _, slow = world.admit()
-    slow.behind = True
+    slow.stall()
     assert world.deliver(publication("typing", ToAll(), volatile=True)) == 1
     assert world.deliver(publication("message", ToAll())) == 2
+    slow.read()
     assert (quick.events, slow.events) == (["typing", "message"], ["message"])
 
 
@@ -251,7 +252,7 @@ async def test_disconnecting_a_user() -> None:
     assert len(world.rooms) == 1
 
 
-def taking_over(connection: Connection, gateway: GatewayName = GATEWAY) -> TakeOver:
+def taking_over(connection: InternalConnection, gateway: GatewayName = GATEWAY) -> TakeOver:
     return TakeOver(
         gateway=gateway,
         user_id=connection.identity.user_id,
@@ -291,13 +292,14 @@ async def test_a_gateway_may_choose_among_the_recipients() -> None:
         GATEWAY,
         JSONDialect(),
         world.limits,
-        choose=lambda event, found: [c for c in found if c.identity.user_id == BOB],
+        recipient_filter=lambda event: None if event.event == "three" else lambda c: c.identity.user_id == BOB,
     )
     _, to_ann = world.admit("ann")
     assert world.deliver(publication("one", ToAll())) == 0
     _, to_bob = world.admit("bob")
     assert world.deliver(publication("two", ToAll())) == 1
-    assert (to_ann.events, to_bob.events) == ([], ["two"])
+    assert world.deliver(publication("three", ToAll())) == 2
+    assert (to_ann.events, to_bob.events) == (["three"], ["two", "three"])
 
 
 async def test_commands_for_a_gateway_of_another_process() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable
 
 import pytest
 
-from asgi_realtime.connection.connection import Connection
+from asgi_realtime.connection.connection import InternalConnection
 from asgi_realtime.limits import Limits
 from asgi_realtime.values.commands import AddToRoom, CloseRoom, RefreshRooms, RemoveFromRoom
 from asgi_realtime.values.ids import RoomName, UserId
@@ -46,7 +46,7 @@ class Gate:
         self.answers.release()
 
 
-async def member(world: World) -> tuple[Connection, list[str]]:
+async def member(world: World) -> tuple[InternalConnection, list[str]]:
     world.host.rooms["ann"] = {"server": None, "channel": "server", "secret": "server"}
     connection, transport = world.admit("ann")
     await world.hub.refresh(connection)
@@ -135,7 +135,7 @@ async def test_the_answer_to_the_last_question_counts_even_over_what_was_given_b
 async def test_rooms_joined_by_handlers_outlive_a_refresh() -> None:
     world = World()
     connection, _ = await member(world)
-    await connection.join("lobby")
+    await connection.public.join("lobby")
     world.host.rooms["ann"] = {}
     await refresh(world)
     assert connection.rooms == {"lobby"}
@@ -178,7 +178,7 @@ async def test_a_connection_that_ends_takes_its_question_along() -> None:
     await asked_by_command
     await world.tasks.idle()
     assert connection.refresh is None
-    reference = weakref.ref(connection)
+    reference = weakref.ref(connection.public)
     transport.connection = transport.on_close = None
     del connection, transport, waiting, asked_by_command
     gc.collect()

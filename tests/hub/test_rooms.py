@@ -8,7 +8,7 @@ import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
-from asgi_realtime.connection.connection import Connection
+from asgi_realtime.connection.connection import InternalConnection
 from asgi_realtime.hub.rooms import Rooms
 from asgi_realtime.values.ids import RoomName, UserId
 from asgi_realtime.values.publications import ToAll, ToRoom, ToUsers
@@ -32,7 +32,7 @@ class RoomsMachine(RuleBasedStateMachine):
         super().__init__()
         self.world = World()
         self.rooms = Rooms()
-        self.here: dict[Connection, set[RoomName]] = {}
+        self.here: dict[InternalConnection, set[RoomName]] = {}
         self.parents: dict[RoomName, RoomName] = {}
 
     def below(self, room: RoomName) -> set[RoomName]:
@@ -52,14 +52,14 @@ class RoomsMachine(RuleBasedStateMachine):
                 del self.parents[room]
 
     @rule(target=connections, user=st.sampled_from(USERS))
-    def add(self, user: UserId) -> Connection:
+    def add(self, user: UserId) -> InternalConnection:
         connection, _ = self.world.connection(user)
         self.rooms.add(connection)
         self.here[connection] = set()
         return connection
 
     @rule(connection=connections, room=rooms, parent=st.none() | rooms)
-    def join(self, connection: Connection, room: RoomName, parent: RoomName | None) -> None:
+    def join(self, connection: InternalConnection, room: RoomName, parent: RoomName | None) -> None:
         self.rooms.join(connection, room, parent)
         if connection in self.here:
             self.here[connection].add(room)
@@ -68,7 +68,7 @@ class RoomsMachine(RuleBasedStateMachine):
             self.prune()
 
     @rule(connection=connections, room=rooms)
-    def leave(self, connection: Connection, room: RoomName) -> None:
+    def leave(self, connection: InternalConnection, room: RoomName) -> None:
         self.rooms.leave(connection, room)
         if connection in self.here:
             self.here[connection] -= self.below(room)
@@ -83,7 +83,7 @@ class RoomsMachine(RuleBasedStateMachine):
         self.prune()
 
     @rule(connection=connections)
-    def remove(self, connection: Connection) -> None:
+    def remove(self, connection: InternalConnection) -> None:
         before = set(connection.rooms)
         self.rooms.remove(connection)
         assert connection.rooms == before, "a connection that is gone still says where it was"
@@ -91,7 +91,7 @@ class RoomsMachine(RuleBasedStateMachine):
         self.prune()
 
     @rule(connection=consumes(connections))
-    def remove_and_forget(self, connection: Connection) -> None:
+    def remove_and_forget(self, connection: InternalConnection) -> None:
         self.remove(connection)
 
     @invariant()
@@ -117,7 +117,7 @@ class RoomsMachine(RuleBasedStateMachine):
         assert set(self.rooms._below) == set(self.parents.values())
 
     @staticmethod
-    def unordered(connections: Collection[Connection]) -> list[str]:
+    def unordered(connections: Collection[InternalConnection]) -> list[str]:
         return sorted(connection.id for connection in connections)
 
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from asgi_realtime.connection.connection import Connection
+from asgi_realtime.connection.connection import InternalConnection
 from asgi_realtime.errors import BrokerUnavailable, Forbidden
 from asgi_realtime.hub.subscriptions import KEPT_BYTES, UNSUBSCRIBE_DELAY
 from asgi_realtime.values.commands import (
@@ -50,7 +50,7 @@ class Node:
         self.hub = self.world.hub
         self.clock = Clock(asyncio.get_running_loop())
 
-    async def admit(self, user_id: str = "ann") -> tuple[Connection, RecordingTransport]:
+    async def admit(self, user_id: str = "ann") -> tuple[InternalConnection, RecordingTransport]:
         """A connection whose subscriptions stand."""
         connection, transport = self.world.admit(user_id)
         standing = self.hub.standing(connection)
@@ -110,7 +110,7 @@ async def test_a_join_is_acknowledged_when_the_subscription_stands_and_misses_no
     async with node(seed=seed) as here:
         connection, transport = await here.admit()
         here.broker.subscribing.pause()
-        joining = asyncio.create_task(connection.join(ROOM))
+        joining = asyncio.create_task(connection.public.join(ROOM))
         await turns()
         assert not joining.done()
         assert connection.rooms == set()
@@ -127,7 +127,7 @@ async def test_only_first_members_cost_a_subscription_and_those_of_a_tick_are_ma
     async with node() as here:
         connections = [(await here.admit())[0] for _ in range(3)]
         assert len(here.broker.called("subscribe")) == 1
-        await asyncio.gather(*[connection.join(room) for connection in connections for room in ("a", "b", ROOM)])
+        await asyncio.gather(*[connection.public.join(room) for connection in connections for room in ("a", "b", ROOM)])
         first, second = here.broker.called("subscribe")
         assert first == (OF_ANN, OF_ALL)
         assert isinstance(second, tuple)
@@ -142,7 +142,7 @@ async def test_whatever_puts_the_first_member_there(how: str) -> None:
         connection, transport = await here.admit()
         await here.hub.enter(connection)
         if how == "joins":
-            await connection.join(ROOM)
+            await connection.public.join(ROOM)
         elif how == "is added":
             await here.command(AddToRoom(GATEWAY, ANN, ROOM))
         else:
@@ -156,13 +156,13 @@ async def test_whatever_puts_the_first_member_there(how: str) -> None:
         assert here.seen(transport) == ["news"]
 
 
-OUT: dict[str, Callable[[Node, Connection], Awaitable[object]]] = {
-    "leaves": lambda here, connection: connection.leave(ROOM),
-    "leaves the room above": lambda here, connection: connection.leave("above"),
+OUT: dict[str, Callable[[Node, InternalConnection], Awaitable[object]]] = {
+    "leaves": lambda here, connection: connection.public.leave(ROOM),
+    "leaves the room above": lambda here, connection: connection.public.leave("above"),
     "is removed": lambda here, connection: here.command(RemoveFromRoom(GATEWAY, ANN, ROOM)),
     "the room is closed": lambda here, connection: here.command(CloseRoom(GATEWAY, ROOM)),
     "loses the right": lambda here, connection: here.command(RefreshRooms(GATEWAY, ToUsers((ANN,)))),
-    "ends": lambda here, connection: connection.close(),
+    "ends": lambda here, connection: connection.public.close(),
     "is disconnected": lambda here, connection: here.command(DisconnectUser(GATEWAY, ANN, 1008, "out")),
     "is replaced": lambda here, connection: here.command(
         TakeOver(
@@ -185,8 +185,8 @@ async def test_whatever_takes_the_last_member_away_ends_the_subscription_after_t
         connection, _ = await here.admit()
         connection.took_over = True
         await here.hub.enter(connection)
-        await connection.join(ROOM, parent="above")
-        await connection.join("above")
+        await connection.public.join(ROOM, parent="above")
+        await connection.public.join("above")
         here.world.host.rooms["ann"] = {}
         standing = set(here.broker.standing)
         await OUT[how](here, connection)
@@ -202,12 +202,12 @@ async def test_whatever_takes_the_last_member_away_ends_the_subscription_after_t
 async def test_a_reload_within_the_delay_costs_the_broker_nothing() -> None:
     async with node() as here:
         connection, _ = await here.admit()
-        await connection.join(ROOM)
+        await connection.public.join(ROOM)
         for _ in range(3):
-            await connection.close()
+            await connection.public.close()
             await here.pass_time(UNSUBSCRIBE_DELAY - 1)
             connection, transport = await here.admit()
-            await connection.join(ROOM)
+            await connection.public.join(ROOM)
         assert await publish(here.broker, "news") == 1
         assert len(here.broker.called("subscribe")) == 2
         assert here.broker.called("unsubscribe") == []
@@ -221,9 +221,9 @@ async def test_a_client_that_leaves_while_it_is_subscribing_is_not_there(room: R
     async with node() as here:
         connection, _ = await here.admit()
         here.broker.subscribing.pause()
-        joining = asyncio.create_task(connection.join(ROOM, parent="above"))
+        joining = asyncio.create_task(connection.public.join(ROOM, parent="above"))
         await turns()
-        await connection.leave(room)
+        await connection.public.leave(room)
         here.broker.subscribing.resume()
         await joining
         assert connection.rooms == set()
@@ -236,7 +236,7 @@ async def test_a_client_that_is_put_out_while_it_is_subscribing_does_not_get_in(
     async with node() as here:
         connection, _ = await here.admit()
         here.broker.subscribing.pause()
-        joining = asyncio.create_task(connection.join(ROOM))
+        joining = asyncio.create_task(connection.public.join(ROOM))
         await turns()
         await here.command(command)
         here.broker.subscribing.resume()
@@ -251,7 +251,7 @@ async def test_a_connection_that_ends_while_it_is_subscribing_leaves_nothing_beh
     async with node() as here:
         connection, _ = await here.admit()
         here.broker.subscribing.pause()
-        joining = asyncio.create_task(connection.join(ROOM))
+        joining = asyncio.create_task(connection.public.join(ROOM))
         await turns()
         connection.end(1000, "")
         here.broker.subscribing.resume()
@@ -270,7 +270,7 @@ async def test_a_subscription_that_fails_refuses_every_join_that_waits_for_it(fa
         here.broker.failing.add("subscribe")
         if failure == "no answer":
             here.broker.subscribing.pause()
-        joins = [asyncio.create_task(connection.join(ROOM)) for connection in connections]
+        joins = [asyncio.create_task(connection.public.join(ROOM)) for connection in connections]
         for joining in joins:
             with pytest.raises(BrokerUnavailable):
                 await joining
@@ -279,7 +279,7 @@ async def test_a_subscription_that_fails_refuses_every_join_that_waits_for_it(fa
         assert here.hub.subscriptions == len(standing)
         here.broker.failing.clear()
         here.broker.subscribing.resume()
-        await connections[0].join(ROOM)
+        await connections[0].public.join(ROOM)
         assert await publish(here.broker, "news") == 1
 
 
@@ -308,13 +308,13 @@ async def test_a_user_whose_subscription_fails_is_refused_and_the_next_connectio
 async def test_a_join_while_the_process_unsubscribes(seed: int) -> None:
     async with node(seed=seed) as here:
         connection, transport = await here.admit()
-        await connection.join(ROOM)
-        await connection.leave(ROOM)
+        await connection.public.join(ROOM)
+        await connection.public.leave(ROOM)
         here.broker.subscribing.pause()
         here.clock.move(UNSUBSCRIBE_DELAY + 1)
         await turns(5)
         assert here.broker.called("unsubscribe") == [(IN_ROOM,)]
-        joining = asyncio.create_task(connection.join(ROOM))
+        joining = asyncio.create_task(connection.public.join(ROOM))
         await turns(seed)
         assert not joining.done()
         here.broker.subscribing.resume()

@@ -348,7 +348,7 @@ async def test_whoever_gets_a_descriptor_next_gets_nothing_of_the_one_before(
             if how == "is ended":
                 connection.end(1000, "")
             elif how == "leaves first":
-                await connection.leave("room")
+                await connection.public.leave("room")
             elif how == "vanishes unread" and isinstance(sink, WebSocketProtocol):
                 sink.pause()
                 await ann.send(text('{"type":"ping"}'))

@@ -99,7 +99,7 @@ async def test_every_client_sees_one_order(serve: Serve, fast: bool, seed: int) 
             elif to == "send":
                 heard = [dice.choice(heard)]
                 (connection,) = rooms(broadcaster_gateway(middleware)).of_user(heard[0])  # type: ignore[arg-type]
-                await connection.send("event", number)
+                await connection.public.send("event", number)
             else:
                 heard = [to]
                 await broadcaster.broadcast_to_user(to, "event", number)

@@ -27,7 +27,7 @@ ROWS = [
     for line in TABLE.splitlines()
     if line.startswith("| `")
 ]
-CONNECTION, _ = World().connection("ann")
+CONNECTION = World().connection("ann")[0].public
 BROADCASTER: Any = object()
 
 

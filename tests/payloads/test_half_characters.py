@@ -151,7 +151,7 @@ class Flat(WebSocketGateway):
 
     @on("echo")
     async def echo(self, fields: dict[str, Any], connection: Connection) -> None:
-        connection.push(self.wire.flat(HALF, fields | {HALF: Words(HALF)}))
+        self.push_frame(connection, self.wire.flat(HALF, fields | {HALF: Words(HALF)}))
 
 
 class ChatHost:

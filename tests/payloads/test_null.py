@@ -93,7 +93,7 @@ class Flat(WebSocketGateway):
 
     @on("describe")
     async def describe(self, fields: dict[str, Any], connection: Connection) -> None:
-        connection.push(self.wire.flat("described", fields))
+        self.push_frame(connection, self.wire.flat("described", fields))
 
 
 def application() -> RealtimeMiddleware:

@@ -320,7 +320,7 @@ async def test_rooms_may_be_asked_for_by_a_plain_method() -> None:
             return {f"room of {identity.user_id}": None}
 
         async def on_connect(self, connection: Connection) -> None:
-            await self.context.hub.enter(connection)
+            await self.enter_rooms(connection)
 
     async with client_of(Rooms("/")) as client, client.connect("/", token=client.token("ann")) as ann:
         assert ann.rooms == {"room of ann"}
@@ -622,7 +622,7 @@ async def yields(self: Any, connection: Connection) -> Any:
         (lambda: hooked(on_disconnect=lambda self, connection: None), r"called with \(connection, reason\)"),
         (lambda: hooked(WebSocketGateway, on_start=lambda self, app: None), r"called with \(\): .*'app'"),
         (lambda: hooked(on_offline="no function"), r"Hooked.on_offline must be a function"),
-        (lambda: hooked(choose_recipients=chooses), r"chooses .*`choose_recipients` must be a plain `def`"),
+        (lambda: hooked(recipient_filter=chooses), r"chooses .*`recipient_filter` must be a plain `def`"),
         (lambda: hooked(EventsGateway, extra_origins=names_origins), "`extra_origins` must be a plain `def`"),
         (lambda: hooked(WebSocketGateway, accepted_frame=waits), "`accepted_frame` must be a plain `def`"),
         (lambda: CallsSuper("/"), r"CallsSuper.on_connect calls super\(\).*`async def on_connect`"),

@@ -9,13 +9,15 @@ from typing import Any
 from asgi_realtime.auth.revocations import Revocations
 from asgi_realtime.broker.base import Broker
 from asgi_realtime.broker.memory import MemoryBroker
-from asgi_realtime.connection.connection import Connection
+from asgi_realtime.connection.connection import InternalConnection
+from asgi_realtime.connection.contracts import MountedGateway
 from asgi_realtime.errors import Refusal
 from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.hub.hub import Hub
 from asgi_realtime.limits import Limits
 from asgi_realtime.metrics import NullMetrics
-from asgi_realtime.outbound.sink import NO_DESCRIPTOR, Sink
+from asgi_realtime.outbound.outbox import Outbox
+from asgi_realtime.outbound.sink import NO_DESCRIPTOR
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.protocols.json_dialect import JSONDialect
 from asgi_realtime.runtime.budgets import Budget
@@ -29,10 +31,14 @@ from asgi_realtime.values.publications import Publication
 
 GATEWAY = GatewayName("/test")
 _ids = itertools.count(1)
+_FILLING = Frame(" " * (Limits().outbox_bytes // 2 + 1))
 
 
 class RecordingTransport:
-    """Keeps every frame's text, and how it was closed. `gateway` is told of the close, as a real transport does."""
+    """Keeps every frame's text, and how it was closed. `gateway` is told of the close, as a real transport does.
+
+    Its client reads everything at once, until `stall`.
+    """
 
     descriptor = NO_DESCRIPTOR
     deflate = False
@@ -40,25 +46,29 @@ class RecordingTransport:
     def __init__(self, *, gateway: Gateway | None = None, gone: bool = False) -> None:
         self.written: list[str] = []
         self.closes: list[tuple[int, str]] = []
-        self.behind = False
-        self.sink: Sink | None = None
-        self.connection: Connection | None = None
+        self.outbox = Outbox(Limits().outbox_bytes, self)
+        self.outbox.wake = self.read
+        self.connection: InternalConnection | None = None
         self._gateway = gateway
         self._gone = gone
         self.on_close: Callable[[], None] | None = None
 
-    def set_writable(self, writable: bool) -> None:
-        """Be the client's sink from now on, or no more, as a server's transport does."""
-        self.sink = self if writable else None
-        if self.connection is not None:
-            self.connection.sink_changed()
+    def stall(self) -> None:
+        """Read nothing until `read`, while more than half of the outbox is full."""
+        self.outbox.wake = None
+        self.outbox.push(_FILLING)
+
+    def overflowed(self) -> None:
+        raise AssertionError("no test writes so much")
+
+    def read(self) -> None:
+        """Read what waits."""
+        frames = [frame for frame in self.outbox.take() if frame is not _FILLING]
+        self.written.extend(str(message) for frame in frames for message in frame.messages)
 
     def write(self, data: bytes) -> None:
-        assert self.sink is self and not self.closes
+        assert not self.closes
         self.written.extend(_texts(data))
-
-    def push(self, frame: Frame) -> None:
-        self.written.extend(str(message) for message in frame.messages)
 
     def close(self, code: int, reason: str) -> None:
         self.closes.append((code, reason))
@@ -73,10 +83,10 @@ class RecordingTransport:
     async def call(self, event: str, data: Any, timeout: float) -> Json:
         raise TypeError("this client has no acknowledgements")
 
-    def accept(self, connection: Connection) -> Frame:
+    def accept(self, connection: InternalConnection) -> Frame:
         if self._gone:
             raise Refusal("gone")
-        self.connection = connection
+        self.connection = self.outbox.sink_listener = connection
         return Frame("ACCEPTED")
 
     @property
@@ -137,6 +147,9 @@ class World:
             soon=self.ticks.append,
         )
         self.hub.mount(GATEWAY, JSONDialect(), self.limits, self.host.rooms_of if with_host else None)
+        self._mounted = MountedGateway(
+            name=GATEWAY, dialect=JSONDialect(), hub=self.hub, held_bytes=self.limits.outbox_bytes
+        )
 
     def tick(self) -> None:
         """End the loop's tick: what was broadcast in it is written."""
@@ -154,24 +167,21 @@ class World:
     def rooms(self) -> Any:
         return self.hub.rooms(GATEWAY)
 
-    def connection(self, user_id: str = "ann", **claims: Json) -> tuple[Connection, RecordingTransport]:
+    def connection(self, user_id: str = "ann", **claims: Json) -> tuple[InternalConnection, RecordingTransport]:
         """A connection that is not in the hub yet, and is not held."""
         transport = RecordingTransport()
-        connection = Connection(
+        connection = InternalConnection(
             id=ConnectionId(f"c{next(_ids)}"),
             identity=Identity(user_id=UserId(user_id), claims=claims),
-            gateway=GATEWAY,
             handshake=Handshake(gateway=GATEWAY),
-            dialect=JSONDialect(),
+            mounted=self._mounted,
             transport=transport,
-            hub=self.hub,
             inbox=Inbox(self.tasks, self.limits),
-            held_bytes=self.limits.outbox_bytes,
         )
-        transport.connection = connection
+        transport.connection = transport.outbox.sink_listener = connection
         return connection, transport
 
-    def admit(self, user_id: str = "ann", **claims: Json) -> tuple[Connection, RecordingTransport]:
+    def admit(self, user_id: str = "ann", **claims: Json) -> tuple[InternalConnection, RecordingTransport]:
         """A connection in the hub; closing it takes it out."""
         connection, transport = self.connection(user_id, **claims)
         self.hub.add(connection)

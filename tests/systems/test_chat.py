@@ -23,6 +23,7 @@ from asgi_realtime import (
     RealtimeMiddleware,
     SavedMessage,
 )
+from asgi_realtime.connection.connection import internal
 from asgi_realtime.testing import ConnectionRefused, RealtimeTestClient
 from asgi_realtime.testing.socket import Socket
 from tests.support.chat_app import COLUMNS, OTHER_DEVICE, SETTINGS, Service
@@ -288,7 +289,7 @@ async def test_a_host_that_cannot_take_in_deliveries_keeps_nobody_else_out(chat:
     await bob.expect("message")
     assert await asyncio.to_thread(reporting.wait, 10)
     entering = asyncio.create_task(running.enter("eve"))
-    await until(lambda: any(each.took_over for each in running.client.connections("eve", gateway="/chat")))
+    await until(lambda: any(internal(each).took_over for each in running.client.connections("eve", gateway="/chat")))
     go.set()
     await entering
     await bob.close()

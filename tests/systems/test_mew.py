@@ -216,7 +216,7 @@ async def test_a_failing_service_leaves_nothing_behind(
         if failure != "raises":
             await asked.acquire()
             rooms = running.realtime.hub.rooms(running.realtime.broadcaster._named(None))
-            seen += [weakref.ref(c) for c in rooms.everybody if c.identity.user_id == "ann"]
+            seen += [weakref.ref(c.public) for c in rooms.everybody if c.identity.user_id == "ann"]
             assert seen
             await running.realtime.broadcaster.broadcast_to_all("LEAK")
             await running.realtime.broadcaster.broadcast_to_user("ann", "LEAK")

@@ -20,6 +20,7 @@ from asgi_realtime import (
     SocketIOGateway,
     WebSocketGateway,
 )
+from asgi_realtime.connection.connection import internal
 from asgi_realtime.values.ids import UserId
 from tests.support.servers import Serve
 from tests.support.waiting import until
@@ -108,7 +109,7 @@ class App:
     @property
     def connection(self) -> Connection:
         (connection,) = self.middleware.realtime.hub.rooms(self.gateway.name).everybody
-        return connection
+        return connection.public
 
 
 @both_dialects
@@ -135,7 +136,7 @@ async def test_no_more_is_read_than_may_be_in_flight(serve: Serve, dialect: str)
         app.handlers.gate.clear()
         for number in range(100):
             await client.send(app.event(number))
-        await until(lambda: app.connection.inbox.full)
+        await until(lambda: internal(app.connection).inbox.full)
         assert app.handlers.seen == []
         app.handlers.gate.set()
         await until(lambda: len(app.handlers.seen) == 100)
@@ -167,7 +168,7 @@ async def test_a_client_that_vanishes_while_it_is_held_back(serve: Serve, dialec
     app.handlers.gate.clear()
     for number in range(10):
         await client.send(app.event(number))
-    await until(lambda: app.connection.inbox.full)
+    await until(lambda: internal(app.connection).inbox.full)
     client.transport.abort()
     app.handlers.gate.set()
     await until(lambda: app.handlers.reasons == ["transport close"])

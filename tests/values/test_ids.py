@@ -441,7 +441,7 @@ async def test_rooms_of_a_gateway_follow_the_rule(
 ) -> None:
     class Rooms(WebSocketGateway):
         async def on_connect(self, connection: Connection) -> None:
-            await self.context.hub.enter(connection)
+            await self.enter_rooms(connection)
 
         async def rooms_of(self, identity: Identity) -> Any:
             return answer

@@ -196,7 +196,7 @@ async def test_what_was_sent_arrives_and_then_one_disconnect(
 
 async def expiring(gateway: Ending, realtime: Realtime) -> None:
     [connection] = realtime.hub.rooms(gateway.name).everybody
-    await gateway.refresh_token(connection, create_token("ann", SETTINGS, expires_in=2))
+    await gateway.refresh_token(connection.public, create_token("ann", SETTINGS, expires_in=2))
 
 
 async def stopping(gateway: Ending, realtime: Realtime) -> None:

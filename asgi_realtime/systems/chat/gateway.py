@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import UNSET, UnsetType
 
@@ -132,10 +132,9 @@ class ChatGateway(WebSocketGateway):
             raise missing_fields()
         await self._mark_read(identity, read.chat_id)
 
-    def choose_recipients(self, publication: Publication, recipients: Sequence[Connection]) -> Sequence[Connection]:
+    def recipient_filter(self, publication: Publication) -> Callable[[Connection], bool] | None:
         """Leave out connections that got a message as a pending one."""
-        gets = None if self._offline is None else self._offline.recipient_filter(publication)
-        return recipients if gets is None else [connection for connection in recipients if gets(connection)]
+        return None if self._offline is None else self._offline.recipient_filter(publication)
 
     # Errors
 

@@ -11,14 +11,13 @@ from typing import Any, Final, NamedTuple, Protocol
 from msgspec import UNSET
 from starlette.types import Receive, Send
 
-from asgi_realtime.connection.connection import Connection
+from asgi_realtime.connection.connection import InternalConnection
 from asgi_realtime.errors import InvalidMessage, ProtocolError, Refusal, TooLarge, Unauthorized
 from asgi_realtime.gateways.context import GatewayContext
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.limits import TOO_MUCH_CONTROL, Limits
 from asgi_realtime.outbound.frames_extension import FrameTransport
 from asgi_realtime.outbound.outbox import Outbox
-from asgi_realtime.outbound.sink import Sink
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.protocols.rfc6455.frames import ABNORMAL
 from asgi_realtime.runtime.budgets import Budget, Budgets
@@ -89,7 +88,7 @@ class JSONPeer:
         self._owner = owner
         self._attempts_due = 0.0
         self._authentication: Authentication | None = Authentication(owner.gateway, handshake)
-        self._connection: Connection | None = None
+        self._connection: InternalConnection | None = None
         self._idle_timeout: IdleTimeout | None = None
         self._end: _End | None = None
         self._carrier: WebSocketCarrier | None = WebSocketCarrier(self, receive, send, owner.carrier_options, frames)
@@ -109,21 +108,7 @@ class JSONPeer:
         """The server stops: tell the client to come back."""
         self._finish(1012, "server restart", "forced close")
 
-    # For the connection: see `connection.Transport`
-
-    @property
-    def behind(self) -> bool:
-        """Whether so much waits that volatile events should be dropped."""
-        return self.outbox.behind
-
-    @property
-    def sink(self) -> Sink | None:
-        """Where wire bytes may be written at once."""
-        return self.outbox.sink
-
-    def push(self, frame: Frame) -> None:
-        """Write a frame to the client."""
-        self.outbox.push(frame)
+    # For the connection: see `connection.contracts.Transport`
 
     def close(self, code: int, reason: str) -> None:
         """End the WebSocket after what is queued. Before the client is let in, the gateway refuses it instead."""
@@ -141,10 +126,10 @@ class JSONPeer:
             f"call({event!r}): a JSON WebSocket has no acknowledgements; send an event and handle its answer"
         )
 
-    def accept(self, connection: Connection) -> Frame | None:
+    def accept(self, connection: InternalConnection) -> Frame | None:
         """The client is in."""
         self._connection = self.outbox.sink_listener = connection
-        return self._owner.gateway.accepted_frame(connection)
+        return self._owner.gateway.accepted_frame(connection.public)
 
     # For the carrier: see `WebSocketReader`
 
@@ -181,7 +166,7 @@ class JSONPeer:
         if kind != "ping":
             return gateway.receive(connection, kind, sent, None)
         if gateway.admits(connection, kind, sent, None):
-            self.push(gateway.pong_frame())
+            self.outbox.push(gateway.pong_frame())
         return False
 
     def _receive_early(self, kind: str, data: Json) -> bool:
@@ -193,7 +178,7 @@ class JSONPeer:
             return False
         answer = authentication.receive(owner.gateway, kind, data)
         if answer is not None:
-            self.push(answer)
+            self.outbox.push(answer)
         if authentication.has_token:
             owner.auth_deadlines.discard(self)
         return authentication.has_token
@@ -276,7 +261,7 @@ class JSONPeer:
         """Tell the client why it is not let in, and close."""
         answer = self._owner.gateway.rejected_frame(refusal)
         if answer is not None:
-            self.push(answer)
+            self.outbox.push(answer)
         code, reason = refusal.ending or (self._close_code(refusal), refusal.message)
         self._finish(code, reason, "forced close")
 
@@ -289,7 +274,7 @@ class JSONPeer:
             self._owner.context.refusals.refused(gateway.name, f"before authentication: {refusal.message}")
         else:
             logger.info("%s: a client broke the protocol: %s", gateway.name, refusal.message)
-        self.push(gateway.error_frame(refusal, None))
+        self.outbox.push(gateway.error_frame(refusal, None))
         self._finish(self._close_code(refusal), refusal.message, ended_by)
 
     def _close_code(self, refusal: Refusal) -> int:

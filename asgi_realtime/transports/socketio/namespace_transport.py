@@ -10,11 +10,10 @@ from typing import Any, Protocol
 
 from msgspec import UNSET
 
-from asgi_realtime.connection.connection import Connection
+from asgi_realtime.connection.connection import Connection, InternalConnection, internal
 from asgi_realtime.errors import NoAnswer, RateLimited, Refusal
 from asgi_realtime.gateways.dispatcher import Acknowledge
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
-from asgi_realtime.outbound.sink import Sink
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.protocols.socketio.dialect import SocketIODialect
 from asgi_realtime.protocols.socketio.packets import Event
@@ -47,17 +46,17 @@ class Peer(Protocol):
 class NamespaceTransport:
     """What a `Connection` on a Socket.IO namespace writes through, and what its events come through."""
 
-    __slots__ = ("_acks", "_attempts_due", "_peer", "_session", "connection", "dialect", "gateway", "opening")
+    __slots__ = ("_acks", "_attempts_due", "_peer", "connection", "dialect", "gateway", "opening", "outbox")
 
     def __init__(self, peer: Peer, gateway: SocketIOGateway) -> None:
         self._peer = peer
-        self._session = peer.session
         self._attempts_due = 0.0
         self._acks: PendingAcks | None = None  # until the first event that asks for an acknowledgement
         self.gateway = gateway
+        self.outbox = peer.session.outbox
         shared = gateway.dialect
         self.dialect = shared if isinstance(shared, SocketIODialect) else SocketIODialect(gateway.name)
-        self.connection: Connection | None = None
+        self.connection: InternalConnection | None = None
         """None: not let in yet."""
         self.opening: asyncio.Task[None] | None = None
         """The task that authenticates the client and lets it in."""
@@ -67,26 +66,12 @@ class NamespaceTransport:
     @property
     def kind(self) -> str:
         """The client's transport now: `polling` or `websocket`."""
-        return self._session.transport
+        return self._peer.session.transport
 
     @property
     def session_id(self) -> str:
         """The id of the Engine.IO session."""
-        return self._session.id
-
-    @property
-    def behind(self) -> bool:
-        """Whether so much waits to be written that volatile events should be dropped."""
-        return self._session.outbox.behind
-
-    @property
-    def sink(self) -> Sink | None:
-        """Where a frame's wire form may be written at once. See `outbound.sink`."""
-        return self._session.outbox.sink
-
-    def push(self, frame: Frame) -> None:
-        """Write a frame to the client."""
-        self._session.push(frame)
+        return self._peer.session.id
 
     def close(self, code: int, reason: str) -> None:
         """Disconnect the client from this namespace. Does nothing before it is let in: the gateway refuses it then."""
@@ -95,7 +80,7 @@ class NamespaceTransport:
 
     def close_transport(self, code: int, reason: str) -> None:
         """Disconnect the client from all namespaces on its transport."""
-        self._session.close(code, reason)
+        self._peer.session.close(code, reason)
 
     def attempted(self, budget: Budget) -> bool:
         """Count an attempt. False: it was one too many."""
@@ -159,7 +144,7 @@ class NamespaceTransport:
 
     # For the gateway
 
-    def accept(self, connection: Connection) -> Frame:
+    def accept(self, connection: InternalConnection) -> Frame:
         """The client is let in. Returns the answer to its CONNECT.
 
         Raises:
@@ -193,14 +178,14 @@ class NamespaceTransport:
                 acknowledge = None if event.ack_id is None else self._acknowledger(self.connection, event.ack_id)
                 if gateway.admits(self.connection, event.name, event.args, acknowledge):
                     refusal = RateLimited("too many events wait")
-                    gateway.send_refusal(self.connection, event.name, event.args, refusal, acknowledge)
+                    gateway.send_refusal(self.connection.public, event.name, event.args, refusal, acknowledge)
                 return
             acks.bytes_ahead = bytes_ahead
         self.receive(event.name, event.args, event.ack_id)
 
-    def _acknowledger(self, connection: Connection, ack_id: int) -> Acknowledge:
+    def _acknowledger(self, connection: InternalConnection, ack_id: int) -> Acknowledge:
         def acknowledge(values: Sequence[Json]) -> None:
-            if not connection.closed:
+            if connection.ended is None:
                 connection.push(self.dialect.ack(ack_id, values))
 
         return acknowledge
@@ -233,3 +218,10 @@ class NamespaceTransport:
             self._acks.fail()
         if self.connection is not None:
             self.gateway.closed(self.connection, reason)
+
+
+def transport_of(connection: Connection) -> NamespaceTransport:
+    """The transport of a connection to a Socket.IO namespace."""
+    transport = internal(connection).transport
+    assert isinstance(transport, NamespaceTransport)
+    return transport

@@ -1,0 +1,88 @@
+"""What a connection needs: a transport to its client, the hub, and the facts that connections of a gateway share."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+
+from asgi_realtime.outbound.outbox import Outbox
+from asgi_realtime.protocols.dialect import Dialect
+from asgi_realtime.runtime.budgets import Budget
+from asgi_realtime.values.ids import GatewayName, Id
+from asgi_realtime.values.json import Json
+
+C = TypeVar("C")
+"""The class of the hub's connections: `InternalConnection`. A parameter, because its module imports this one."""
+C_contra = TypeVar("C_contra", contravariant=True)
+
+Question: TypeAlias = Callable[[], Awaitable[Any] | Any]
+"""Asks the host something. A plain function runs in a thread."""
+
+
+class Transport(Protocol):
+    """The client's side of a connection."""
+
+    @property
+    def outbox(self) -> Outbox:
+        """Where frames for the client are pushed. Its `sink_listener` leads to the connection, once it is let in."""
+
+    def close(self, code: int, reason: str) -> None:
+        """End the connection, after what was pushed; then call the gateway's `closed`."""
+
+    def attempted(self, budget: Budget) -> bool:
+        """Count an attempt (see `Limits.attempt_rate`). False: it is one too many, and the caller ends the client.
+
+        `budget` is the gateway's.
+        """
+
+    async def call(self, event: str, data: Any, timeout: float) -> Json:
+        """Send an event and wait for the client's answer."""
+
+
+class Membership(Protocol[C_contra]):
+    """The hub, as a connection uses it."""
+
+    async def join(
+        self,
+        connection: C_contra,
+        room: Id,
+        parent: Id | None,
+        *,
+        allowed: Question | None = None,
+        latest: str | None = None,
+        known: Question | None = None,
+    ) -> None:
+        """Put the connection into a room; it receives the room's events from now on. See `Connection.join`."""
+
+    async def leave(self, connection: C_contra, room: Id) -> None:
+        """Take the connection out of a room."""
+
+    @property
+    def thread(self) -> int | None:
+        """The thread whose event loop the connections belong to; None: none yet."""
+
+    def check_thread(self) -> None:
+        """Refuse a call from another thread.
+
+        Raises:
+            RuntimeError: with what to call there.
+        """
+
+    def sink_changed(self, connection: C_contra) -> None:
+        """The sink of a connection has changed: see `outbound.sink`."""
+
+    def flush(self) -> None:
+        """Write the broadcasts that wait for the end of the tick, because something else is about to be written."""
+
+
+class MountedGateway(Generic[C]):
+    """What all connections of one gateway share. Each refers to it, and has no copies."""
+
+    __slots__ = ("dialect", "held_bytes", "hub", "name")
+
+    def __init__(self, *, name: GatewayName, dialect: Dialect, hub: Membership[C], held_bytes: int) -> None:
+        """`held_bytes` is the most that may be kept back for one connection while it is held."""
+        self.name = name
+        self.dialect = dialect
+        self.hub = hub
+        self.held_bytes = held_bytes
