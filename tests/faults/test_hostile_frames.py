@@ -21,6 +21,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from asgi_realtime import Connection, SocketIOGateway
+from asgi_realtime.connection.connection import InternalConnection
 from asgi_realtime.outbound.outbox import Outbox
 from asgi_realtime.outbound.writer import Writer
 from asgi_realtime.runtime.inbox import Inbox
@@ -320,7 +321,7 @@ def lines() -> Iterator[Lines]:
 def held() -> dict[str, int]:
     """Objects of ours that belong to one client, and are in memory."""
     gc.collect()
-    kinds = (Session, SocketIOPeer, Connection, Outbox, WebSocketCarrier, JSONPeer, Writer, Inbox)
+    kinds = (Session, SocketIOPeer, Connection, InternalConnection, Outbox, WebSocketCarrier, JSONPeer, Writer, Inbox)
     return dict(Counter(type(thing).__name__ for thing in gc.get_objects() if isinstance(thing, kinds)))
 
 

@@ -387,5 +387,5 @@ async def test_a_member_by_command_whose_room_cannot_be_subscribed_to_is_closed(
         await here.settled()
         assert IN_ROOM not in here.broker.standing
         here.broker.failing.clear()
-        await bob.join(ROOM)
+        await bob.public.join(ROOM)
         assert await publish(here.broker, "news") == 1
