@@ -33,7 +33,7 @@ from asgi_realtime.auth.create_token import create_token
 from asgi_realtime.socketio import ASGIApp as SocketIOApp
 from asgi_realtime.startup.mounting import Mountable
 from asgi_realtime.testing import RealtimeTestClient
-from tests.support.raw_client import raw_client
+from tests.support.raw_engineio import raw_client
 from tests.support.servers import IMPLEMENTATIONS, Implementation, LiveServer, Serve
 
 SETTINGS = Settings(jwt_secret="a secret for tests that is long enough")
@@ -153,10 +153,10 @@ async def test_two_on_different_paths(implementation: Implementation, serve: Ser
     """The broadcaster that is injected is that of the innermost middleware."""
     server = await serve(twice(routes(), settings=LIBRARY), implementation)
     assert await said(server) == ["/library", 0]
-    async with raw_client(server.websocket_url) as client:
+    async with raw_client(server, "websocket") as client:
         await client.connect({"token": create_token("ann", SETTINGS)})
         assert await said(server) == ["/library", 0]
-    async with raw_client(server.websocket_url + "/library") as client:
+    async with raw_client(server, "websocket", path="/library") as client:
         await client.connect({"token": create_token("ann", SETTINGS)}, "/library,")
         assert await said(server) == ["/library", 1]
 
@@ -195,7 +195,7 @@ async def test_a_mounted_app_with_its_own(implementation: Implementation, serve:
     for path, other in (("", "/sub"), ("/sub", "")):
         async with websockets.connect(server.websocket_url + f"{path}/follow?token={token}") as socket:
             await socket.recv()
-        async with raw_client(server.websocket_url + path) as client:
+        async with raw_client(server, "websocket", path=path) as client:
             await client.connect({"token": token})
             assert await said(server, path + "/say") == ["/", 1]
             assert await said(server, other + "/say") == ["/", 0]

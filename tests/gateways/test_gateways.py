@@ -42,7 +42,7 @@ from asgi_realtime.transports.socketio.namespace_transport import NamespaceTrans
 from asgi_realtime.transports.socketio.peer import SocketIOPeer
 from asgi_realtime.values.event_names import RESERVED
 from asgi_realtime.values.ids import UserId
-from tests.support.raw_client import raw_client
+from tests.support.raw_engineio import raw_client
 from tests.support.recording import RecordingTransport
 from tests.support.servers import Serve
 from tests.support.waiting import forgotten, nobody_online, until
@@ -146,7 +146,7 @@ async def site(serve: Serve, gateway: Site | None = None, settings: Settings = S
     gateway = gateway or Site()
     middleware = RealtimeMiddleware(Starlette(), gateways=[gateway], settings=settings)
     server = await serve(middleware)
-    yield gateway, middleware.realtime, server.websocket_url
+    yield gateway, middleware.realtime, server
     await server.stop()
 
 
@@ -207,8 +207,8 @@ async def test_a_failing_host_leaves_nothing_behind(
     gateway = Site(authenticator=fails if where == "authenticator" else None, limits=Limits(handler_timeout=0.2))
     if where == "on_connect":
         gateway.connecting = fails
-    async with site(serve, gateway) as (_, realtime, url):
-        async with raw_client(url) as client:
+    async with site(serve, gateway) as (_, realtime, server):
+        async with raw_client(server, "websocket") as client:
             assert await client.connect(token()) == answer
             assert await client.connect(token()) == answer, "and may try again"
         await nothing_left(gateway, realtime)
@@ -229,15 +229,15 @@ async def test_a_client_that_goes_in_the_middle_leaves_nothing_behind(where: str
 
     gateway = Site(authenticator=authenticate if where == "authenticator" else None)
     gateway.connecting = connecting if where == "on_connect" else None
-    async with site(serve, gateway) as (_, realtime, url):
-        async with raw_client(url) as client:
-            await client.send("40" + json.dumps(token()))
+    async with site(serve, gateway) as (_, realtime, server):
+        async with raw_client(server, "websocket") as client:
+            await client.send_packet("40" + json.dumps(token()))
             await gate.reached.wait()
             if how == "vanishes":
                 client.vanish()
             elif how == "leaves":
-                await client.send("41")
-                await client.send("1")
+                await client.send_packet("41")
+                await client.send_packet("1")
             await asyncio.sleep(0)
         await nothing_left(gateway, realtime)
         assert gateway.log == []
@@ -254,9 +254,9 @@ async def test_a_host_that_swallows_its_cancellation_lets_nobody_in(serve: Serve
 
     gateway = Site()
     gateway.connecting = stubborn
-    async with site(serve, gateway) as (_, realtime, url):
-        async with raw_client(url) as client:
-            await client.send("40" + json.dumps(token()))
+    async with site(serve, gateway) as (_, realtime, server):
+        async with raw_client(server, "websocket") as client:
+            await client.send_packet("40" + json.dumps(token()))
             await gate.reached.wait()
             client.vanish()
         await nothing_left(gateway, realtime)
@@ -276,8 +276,8 @@ async def test_no_broadcast_arrives_before_the_answer_to_connect(serve: Serve) -
 
     gateway = Site(authenticator=authenticate)
     gateway.connecting = connecting
-    async with site(serve, gateway) as (_, realtime, url), raw_client(url) as client:
-        await client.send("40")
+    async with site(serve, gateway) as (_, realtime, server), raw_client(server, "websocket") as client:
+        await client.send_packet("40")
         await authenticated.reached.wait()
         assert (await realtime.broadcaster.broadcast_to_all("LEAK")).delivered_locally == 0
         authenticated.go.set()
@@ -303,22 +303,22 @@ async def test_what_was_broadcast_to_a_refused_client_is_forgotten(serve: Serve)
 
     gateway = Site()
     gateway.connecting = connecting
-    async with site(serve, gateway) as (_, realtime, url):
-        async with raw_client(url) as client:
-            await client.send("40" + json.dumps(token()))
+    async with site(serve, gateway) as (_, realtime, server):
+        async with raw_client(server, "websocket") as client:
+            await client.send_packet("40" + json.dumps(token()))
             await gate.reached.wait()
             await realtime.broadcaster.broadcast_to_all("LEAK")
             gate.go.set()
             assert await client.next() == '44{"message":"refused","data":{"code":1000}}'
-            await client.send("1")
+            await client.send_packet("1")
             assert (await client.closed())[0] == []
         await nothing_left(gateway, realtime)
 
 
 async def test_who_never_connects_is_closed(serve: Serve) -> None:
     settings = Settings(jwt_secret=SECRET, limits=Limits(connect_timeout=0.1))
-    async with site(serve, settings=settings) as (gateway, realtime, url):
-        async with raw_client(url) as client:
+    async with site(serve, settings=settings) as (gateway, realtime, server):
+        async with raw_client(server, "websocket") as client:
             assert (await client.connect(token("x", exp=1))).startswith("44")
             assert await client.closed() == ([], 1008)
         await nothing_left(gateway, realtime)
@@ -326,19 +326,23 @@ async def test_who_never_connects_is_closed(serve: Serve) -> None:
 
 async def test_connections_per_user(serve: Serve) -> None:
     gateway = Site(limits=Limits(connections_per_user=1))
-    async with site(serve, gateway) as (_, realtime, url), raw_client(url) as first, raw_client(url) as second:
+    async with (
+        site(serve, gateway) as (_, realtime, server),
+        raw_client(server, "websocket") as first,
+        raw_client(server, "websocket") as second,
+    ):
         assert (await first.connect(token())).startswith("40")
         assert json.loads((await second.connect(token()))[2:])["data"]["code"] == "RATE_LIMITED"
         assert (await second.connect(token("bob"))).startswith("40")
-        await first.send("41")
-        async with raw_client(url) as third:
+        await first.send_packet("41")
+        async with raw_client(server, "websocket") as third:
             await until(lambda: len(realtime.hub.rooms(gateway.name)) == 1)
             assert (await third.connect(token())).startswith("40")
 
 
 async def test_coming_and_going(serve: Serve) -> None:
-    async with site(serve) as (gateway, realtime, url):
-        async with raw_client(url) as client:
+    async with site(serve) as (gateway, realtime, server):
+        async with raw_client(server, "websocket") as client:
             assert (await client.connect(token())).startswith("40")
             await client.emit("note", "hi", ack="7")
             assert await client.next() == '437["hi"]'
@@ -354,9 +358,9 @@ async def test_the_protocols_own_names_never_reach_a_handler(serve: Serve) -> No
     for name in RESERVED:
         with pytest.raises(ConfigurationError):
             gateway.on(name)
-    async with site(serve, gateway) as (_, realtime, url):
+    async with site(serve, gateway) as (_, realtime, server):
         for name in RESERVED:
-            async with raw_client(url) as client:
+            async with raw_client(server, "websocket") as client:
                 await client.connect(token())
                 await client.emit(name, {}, {})
                 packets, _ = await client.closed()
@@ -368,7 +372,7 @@ async def test_the_protocols_own_names_never_reach_a_handler(serve: Serve) -> No
 
 async def test_answers_and_failures(serve: Serve) -> None:
     gateway = Site(limits=Limits(handler_timeout=0.1))
-    async with site(serve, gateway) as (_, realtime, url), raw_client(url) as client:
+    async with site(serve, gateway) as (_, realtime, server), raw_client(server, "websocket") as client:
         await client.connect(token())
         for how, code, message in [
             ("bug", "INTERNAL", "internal error"),
@@ -397,7 +401,11 @@ async def test_answers_and_failures(serve: Serve) -> None:
 
 async def test_a_sleeping_handler_delays_no_heartbeat_and_nobody_else(serve: Serve) -> None:
     settings = Settings(jwt_secret=SECRET, ping_interval=0.3, ping_timeout=0.2)
-    async with site(serve, settings=settings) as (gateway, _, url), raw_client(url) as slow, raw_client(url) as other:
+    async with (
+        site(serve, settings=settings) as (gateway, _, server),
+        raw_client(server, "websocket") as slow,
+        raw_client(server, "websocket") as other,
+    ):
         await slow.connect(token())
         await other.connect(token("bob"))
         for name in ("first", "second"):
@@ -418,7 +426,7 @@ async def test_a_sleeping_handler_delays_no_heartbeat_and_nobody_else(serve: Ser
 async def test_reading_pauses_when_too_much_is_in_flight_without_a_ping_timeout(serve: Serve) -> None:
     limits = Limits(events_in_flight=4)
     settings = Settings(jwt_secret=SECRET, ping_interval=0.3, ping_timeout=0.2, limits=limits)
-    async with site(serve, settings=settings) as (gateway, realtime, url), raw_client(url) as client:
+    async with site(serve, settings=settings) as (gateway, realtime, server), raw_client(server, "websocket") as client:
         await client.connect(token())
         await client.emit("wait", "first")
         for number in range(100):
@@ -436,7 +444,7 @@ async def test_reading_pauses_when_too_much_is_in_flight_without_a_ping_timeout(
 
 async def test_rate_limit(serve: Serve) -> None:
     gateway = Site(limits=Limits(event_rate=0.001, event_burst=3, attempt_rate=0.001, attempt_burst=2))
-    async with site(serve, gateway) as (_, realtime, url), raw_client(url) as client:
+    async with site(serve, gateway) as (_, realtime, server), raw_client(server, "websocket") as client:
         await client.connect(token())
         for number in range(4):
             await client.emit("note", "x", ack=str(number))
@@ -453,21 +461,21 @@ async def test_rate_limit(serve: Serve) -> None:
 
 
 async def test_asking_a_client(serve: Serve) -> None:
-    async with site(serve) as (gateway, realtime, url):
-        async with raw_client(url) as client:
+    async with site(serve) as (gateway, realtime, server):
+        async with raw_client(server, "websocket") as client:
             await client.connect(token())
             for answer in ("[1]", '[1,"two"]', "[]"):
                 await client.emit("ask")
                 question = await client.next()
                 assert question.endswith('["question",{"n":1}]')
                 ack_id = question[2 : question.index("[")]
-                await client.send(f"43{ack_id}{answer}")
-                await client.send(f"43{ack_id}{answer}")  # twice, and for nobody
-                await client.send(f"43999{answer}")
+                await client.send_packet(f"43{ack_id}{answer}")
+                await client.send_packet(f"43{ack_id}{answer}")  # twice, and for nobody
+                await client.send_packet(f"43999{answer}")
             await client.emit("ask")
             question = await client.next()
             await asyncio.sleep(0.6)
-            await client.send(f"43{question[2 : question.index('[')]}[1]")  # too late
+            await client.send_packet(f"43{question[2 : question.index('[')]}[1]")  # too late
             await client.emit("ask")
             await client.next()
         await until(lambda: "NoAnswer" in gateway.log)
@@ -515,8 +523,8 @@ class RecordingConnection:
 
 
 async def test_expiry_closes_and_refresh_keeps(serve: Serve) -> None:
-    async with site(serve) as (gateway, realtime, url):
-        async with raw_client(url) as expiring, raw_client(url) as kept:
+    async with site(serve) as (gateway, realtime, server):
+        async with raw_client(server, "websocket") as expiring, raw_client(server, "websocket") as kept:
             for client in (expiring, kept):
                 assert (await client.connect(token(expires_in=3.0))).startswith("40")
             await kept.emit("auth/refresh", token("bob"), ack="1")
@@ -534,10 +542,15 @@ async def test_expiry_closes_and_refresh_keeps(serve: Serve) -> None:
 
 
 async def test_revocations_and_disconnect_user(serve: Serve) -> None:
-    async with site(serve) as (gateway, realtime, url):
+    async with site(serve) as (gateway, realtime, server):
         broadcaster = realtime.broadcaster
         first, second, third = token(jti="one"), token(jti="two"), token("bob")
-        async with raw_client(url) as a, raw_client(url) as b, raw_client(url) as c, raw_client(url) as d:
+        async with (
+            raw_client(server, "websocket") as a,
+            raw_client(server, "websocket") as b,
+            raw_client(server, "websocket") as c,
+            raw_client(server, "websocket") as d,
+        ):
             for client, auth in ((a, first), (b, second), (c, third)):
                 assert (await client.connect(auth)).startswith("40")
             await broadcaster.revoke_token("one")
@@ -554,7 +567,10 @@ async def test_revocations_and_disconnect_user(serve: Serve) -> None:
 
 @pytest.mark.parametrize("authenticator", [None, OWN], ids=["default", "own"])
 async def test_a_connection_takes_no_revoked_token(serve: Serve, authenticator: Authenticator | None) -> None:
-    async with site(serve, Site(authenticator=authenticator)) as (_, realtime, url), raw_client(url) as client:
+    async with (
+        site(serve, Site(authenticator=authenticator)) as (_, realtime, server),
+        raw_client(server, "websocket") as client,
+    ):
         assert (await client.connect(token())).startswith("40")
         await realtime.broadcaster.revoke_token("one")
         await client.emit("auth/refresh", token(jti="one"), ack="1")
@@ -571,9 +587,9 @@ async def test_a_token_revoked_while_its_client_connects(serve: Serve) -> None:
 
     gateway = Site()
     gateway.connecting = connecting
-    async with site(serve, gateway) as (_, realtime, url):
-        async with raw_client(url) as client:
-            await client.send("40" + json.dumps(token(jti="one")))
+    async with site(serve, gateway) as (_, realtime, server):
+        async with raw_client(server, "websocket") as client:
+            await client.send_packet("40" + json.dumps(token(jti="one")))
             await gate.reached.wait()
             await realtime.broadcaster.revoke_token("one")
             gate.go.set()
@@ -586,9 +602,9 @@ async def test_a_token_revoked_while_its_client_connects(serve: Serve) -> None:
 
 async def test_a_stalled_reader_is_closed_and_others_receive_everything(serve: Serve) -> None:
     settings = Settings(jwt_secret=SECRET, limits=Limits(outbox_bytes=600_000))
-    async with site(serve, settings=settings) as (gateway, realtime, url), raw_client(url) as quick:
+    async with site(serve, settings=settings) as (gateway, realtime, server), raw_client(server, "websocket") as quick:
         await quick.connect(token("quick"))
-        async with raw_client(url, max_queue=1) as stalled:
+        async with raw_client(server, "websocket", max_queue=1) as stalled:
             await stalled.connect(token("stalled"))
             stalled.websocket.transport.pause_reading()
             payload = "x" * 500_000

@@ -15,7 +15,7 @@ from asgi_realtime import Connection, Handshake, Identity, RealtimeMiddleware, S
 from tests.support.certificates import tls_contexts
 from tests.support.client_frames import text
 from tests.support.lean_server import lean
-from tests.support.raw_client import RawClient, raw_client
+from tests.support.raw_engineio import RawWebSocketClient, raw_client
 from tests.support.raw_websocket import open_websocket
 from tests.support.servers import IMPLEMENTATIONS, Implementation, Serve
 
@@ -58,7 +58,7 @@ def is_direct(middleware: RealtimeMiddleware) -> bool:
 async def direct(serve: Serve, settings: Settings, implementation: Implementation, wrap: bool = False) -> bool:
     middleware = RealtimeMiddleware(FastAPI(), gateways=[Room()], settings=settings)
     server = await serve(Wrapped(middleware) if wrap else middleware, implementation)
-    async with raw_client(server.websocket_url) as client:
+    async with raw_client(server, "websocket") as client:
         assert (await client.connect({"user": "ann"})).startswith("40")
         return is_direct(middleware)
 
@@ -81,7 +81,7 @@ async def test_every_client_sees_one_order(serve: Serve, fast: bool, seed: int) 
     server = await serve(middleware, "uvicorn")
     broadcaster = middleware.realtime.broadcaster
     rooms = middleware.realtime.hub.rooms
-    async with raw_client(server.websocket_url) as ann, raw_client(server.websocket_url) as bob:
+    async with raw_client(server, "websocket") as ann, raw_client(server, "websocket") as bob:
         clients = {"ann": ann, "bob": bob}
         expected: dict[str, list[str]] = {"ann": [], "bob": []}
         for user, client in clients.items():
@@ -118,7 +118,7 @@ async def test_what_the_kernel_does_not_take_waits_and_then_comes(serve: Serve) 
     middleware = RealtimeMiddleware(FastAPI(), gateways=[Room()], settings=SETTINGS)
     server = await serve(middleware, "uvicorn")
     broadcaster = middleware.realtime.broadcaster
-    async with raw_client(server.websocket_url) as client:
+    async with raw_client(server, "websocket") as client:
         assert (await client.connect({"user": "ann"})).startswith("40")
         (session,) = middleware.realtime.engineio.sessions.values()
         text = "x" * 100_000
@@ -138,7 +138,7 @@ def number_of(packet: str) -> int:
     return int(packet[packet.index(":") + 1 : packet.index(",", packet.index(":"))])
 
 
-async def answer(client: RawClient) -> None:
+async def answer(client: RawWebSocketClient) -> None:
     await client.emit("ask", 1, ack="7")
     assert await client.next() == "437[1]"
 

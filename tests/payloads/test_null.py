@@ -27,7 +27,7 @@ from asgi_realtime import (
 from asgi_realtime.auth.create_token import create_token
 from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.testing import RealtimeTestClient, Socket
-from tests.support.raw_client import raw_client
+from tests.support.raw_engineio import raw_client
 from tests.support.servers import IMPLEMENTATIONS, Implementation, Serve
 
 SETTINGS = Settings(jwt_secret="a secret for tests that is long enough")
@@ -213,20 +213,20 @@ def test_a_flat_frame_of_null() -> None:
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 async def test_acknowledgements(what: str, wire: str, implementation: Implementation, serve: Serve) -> None:
     server = await serve(application(), implementation)
-    async with raw_client(server.websocket_url) as client:
+    async with raw_client(server, "websocket") as client:
         await client.connect({"token": create_token("ann", SETTINGS)})
-        await client.send(f'427["acknowledge","{what}"]')
+        await client.send_packet(f'427["acknowledge","{what}"]')
         assert await client.next() == f"437{wire}"
 
 
 @pytest.mark.parametrize(("how", "wire"), [("nothing", '["question"]'), ("null", '["question",null]')])
 @pytest.mark.parametrize(("answer", "result"), [("[]", "None"), ("[null]", "None"), ("[null,null]", "[None, None]")])
 async def test_a_question_and_its_answer(how: str, wire: str, answer: str, result: str, serve: Serve) -> None:
-    async with raw_client((await serve(application())).websocket_url) as client:
+    async with raw_client(await serve(application()), "websocket") as client:
         await client.connect({"token": create_token("ann", SETTINGS)})
-        await client.send(f'421["ask","{how}"]')
+        await client.send_packet(f'421["ask","{how}"]')
         assert await client.next() == f"420{wire}"
-        await client.send(f"430{answer}")
+        await client.send_packet(f"430{answer}")
         assert await client.next() == f'431["{result}"]'
 
 

@@ -1,4 +1,4 @@
-"""Socket.IO packets by hand, over either transport: for what a well-behaved client library never sends."""
+"""Engine.IO sessions by hand, over either transport: for what a well-behaved client library never sends."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import contextlib
 import json
 from collections import deque
 from collections.abc import AsyncIterator
-from typing import Literal, Protocol, TypeAlias
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Literal, TypeAlias, overload
 
 import httpx
 import websockets
@@ -18,7 +19,7 @@ from websockets.asyncio.client import ClientConnection
 from asgi_realtime.values.json import Json
 from tests.support.servers import LiveServer
 
-PATIENCE = 5.0
+PATIENCE = 10.0
 """Seconds anything may take that a test waits for."""
 
 TransportName: TypeAlias = Literal["polling", "websocket"]
@@ -29,24 +30,50 @@ class SessionClosed(Exception):
     """The server has ended the session."""
 
 
-class RawClient(Protocol):
-    """An Engine.IO session. Messages are Socket.IO packets as `str` and attachments as `bytes`."""
+class RawClient(abc.ABC):
+    """An Engine.IO session.
 
-    handshake: dict[str, Json]
-    """What the server said when it opened the session: `sid`, `pingInterval` ..."""
+    A packet is an Engine.IO packet: text with its type in front, or the bytes of a binary message. A message is what
+    a packet of type 4 carries: a Socket.IO packet as `str`, or an attachment as `bytes`.
+    """
 
-    async def send(self, *messages: str | bytes) -> None:
-        """Send messages, in one request where the transport has requests."""
+    def __init__(self, handshake: dict[str, Json]) -> None:
+        self.handshake = handshake
+        """What the server said when it opened the session: `sid`, `pingInterval` ..."""
+        self.pings = 0
+        """Heartbeats that were answered."""
 
-    async def pong(self) -> None:
-        """Answer a heartbeat."""
+    @abc.abstractmethod
+    async def send_packet(self, packet: str | bytes) -> None:
+        """Send a packet."""
 
+    @abc.abstractmethod
     async def receive_packet(self) -> str | bytes:
-        """The next Engine.IO packet: text with its type in front, or the bytes of a binary message.
+        """The next packet.
 
         Raises:
             SessionClosed: there will be none.
         """
+
+    async def send(self, *messages: str | bytes) -> None:
+        """Send messages, in one request where the transport has requests."""
+        for message in messages:
+            await self.send_packet("4" + message if isinstance(message, str) else message)
+
+    async def pong(self) -> None:
+        """Answer a heartbeat."""
+        await self.send_packet("3")
+
+    async def next(self) -> str:
+        """The next packet; pings are answered, not returned.
+
+        Raises:
+            SessionClosed: there will be none.
+        """
+        while (packet := await self.receive_packet()) == "2":
+            self.pings += 1
+            await self.pong()
+        return packet if isinstance(packet, str) else f"bytes {packet!r}"
 
     async def receive(self) -> str | bytes:
         """The next message; pings are answered, not returned.
@@ -54,6 +81,31 @@ class RawClient(Protocol):
         Raises:
             SessionClosed: there will be none.
         """
+        while True:
+            packet = await self.receive_packet()
+            if isinstance(packet, bytes):
+                return packet
+            if packet.startswith("4"):
+                return packet[1:]
+            if packet == "2":
+                self.pings += 1
+                await self.pong()
+
+    async def emit(self, event: str, *args: Any, ack: str = "", namespace: str = "") -> None:
+        """Send an event to the namespace `/`, or such as `/chat,`."""
+        await self.send(f"2{namespace}{ack}{json.dumps([event, *args])}")
+
+    async def connect(self, auth: Any = None, namespace: str = "") -> str:
+        """Connect to a namespace and return the packet that answers."""
+        await self.send(f"0{namespace}" + ("" if auth is None else json.dumps(auth)))
+        return await self.next()
+
+    async def until(self, event: str) -> list[str]:
+        """The packets before the next event of this name, which is taken too but not returned."""
+        packets: list[str] = []
+        while f'["{event}"' not in (packet := await self.next()):
+            packets.append(packet)
+        return packets
 
 
 async def receive_json(client: RawClient, prefix: str) -> Json:
@@ -72,24 +124,56 @@ async def closing(client: RawClient) -> list[str | bytes]:
     return messages
 
 
-@contextlib.asynccontextmanager
-async def raw_client(
+@overload
+def raw_client(
+    server: LiveServer,
+    transport: Literal["websocket"],
+    *,
+    path: str = "",
+    headers: dict[str, str] | None = None,
+    **options: Any,
+) -> AbstractAsyncContextManager[RawWebSocketClient]: ...
+@overload
+def raw_client(
     server: LiveServer, transport: TransportName, *, headers: dict[str, str] | None = None
-) -> AsyncIterator[RawClient]:
-    """Open a session at `/socket.io`; it is closed when the block ends."""
-    query = f"/socket.io/?EIO=4&transport={transport}"
+) -> AbstractAsyncContextManager[RawClient]: ...
+def raw_client(
+    server: LiveServer,
+    transport: TransportName,
+    *,
+    path: str = "",
+    headers: dict[str, str] | None = None,
+    **options: Any,
+) -> AbstractAsyncContextManager[RawClient]:
+    """Open a session at `/socket.io` below a path; it is closed when the block ends.
+
+    `options` are those of `websockets.connect`.
+    """
+    address = f"{path}/socket.io/?EIO=4&transport={transport}"
     if transport == "websocket":
-        async with websockets.connect(server.websocket_url + query, additional_headers=headers) as socket:
-            yield _WebSocket(socket, _opened(str(await socket.recv())))
-    else:
-        async with httpx.AsyncClient(headers=headers, timeout=PATIENCE * 2, verify=False) as http:
-            response = await http.get(server.url + query)
-            assert response.status_code == 200, response.text
-            handshake = _opened(response.text)
-            url = f"{server.url}{query}&sid={handshake['sid']}"
-            yield _Polling(http, url, handshake)
-            # A session that nobody polls would wait, when the server stops, for somebody to tell.
-            await http.post(url, content="1")
+        return _over_websocket(server.websocket_url + address, headers, options)
+    return _over_polling(server.url + address, headers)
+
+
+@contextlib.asynccontextmanager
+async def _over_websocket(
+    url: str, headers: dict[str, str] | None, options: dict[str, Any]
+) -> AsyncIterator[RawWebSocketClient]:
+    options = {"ping_interval": None, "close_timeout": 1, "compression": None, **options}
+    async with websockets.connect(url, additional_headers=headers, **options) as websocket:
+        yield RawWebSocketClient(websocket, _opened(str(await websocket.recv())))
+
+
+@contextlib.asynccontextmanager
+async def _over_polling(address: str, headers: dict[str, str] | None) -> AsyncIterator[RawClient]:
+    async with httpx.AsyncClient(headers=headers, timeout=PATIENCE * 2, verify=False) as http:
+        response = await http.get(address)
+        assert response.status_code == 200, response.text
+        handshake = _opened(response.text)
+        url = f"{address}&sid={handshake['sid']}"
+        yield _Polling(http, url, handshake)
+        # When the server stops, it waits for the next poll of every session, to tell the client.
+        await http.post(url, content="1")
 
 
 def _opened(packet: str) -> dict[str, Json]:
@@ -98,51 +182,37 @@ def _opened(packet: str) -> dict[str, Json]:
     return handshake
 
 
-class _Session(abc.ABC):
-    def __init__(self, handshake: dict[str, Json]) -> None:
-        self.handshake = handshake
+class RawWebSocketClient(RawClient):
+    """A session over a WebSocket."""
 
-    @abc.abstractmethod
-    async def send(self, *messages: str | bytes) -> None: ...
-
-    @abc.abstractmethod
-    async def pong(self) -> None: ...
-
-    @abc.abstractmethod
-    async def receive_packet(self) -> str | bytes: ...
-
-    async def receive(self) -> str | bytes:
-        while True:
-            packet = await self.receive_packet()
-            if isinstance(packet, bytes):
-                return packet
-            if packet.startswith("4"):
-                return packet[1:]
-            if packet == "2":
-                await self.pong()
-
-
-class _WebSocket(_Session):
-    def __init__(self, socket: ClientConnection, handshake: dict[str, Json]) -> None:
+    def __init__(self, websocket: ClientConnection, handshake: dict[str, Json]) -> None:
         super().__init__(handshake)
-        self._socket = socket
+        self.websocket = websocket
 
-    async def send(self, *messages: str | bytes) -> None:
-        for message in messages:
-            await self._socket.send("4" + message if isinstance(message, str) else message)
-
-    async def pong(self) -> None:
-        await self._socket.send("3")
+    async def send_packet(self, packet: str | bytes) -> None:
+        await self.websocket.send(packet)
 
     async def receive_packet(self) -> str | bytes:
         try:
             async with asyncio.timeout(PATIENCE):
-                return await self._socket.recv()
+                return await self.websocket.recv()
         except websockets.ConnectionClosed as error:
             raise SessionClosed from error
 
+    async def closed(self) -> tuple[list[str], int | None]:
+        """The packets that are still written, and the code of the close."""
+        packets: list[str] = []
+        with contextlib.suppress(SessionClosed):
+            while True:
+                packets.append(await self.next())
+        return packets, self.websocket.close_code
 
-class _Polling(_Session):
+    def vanish(self) -> None:
+        """Be gone without a word."""
+        self.websocket.transport.abort()
+
+
+class _Polling(RawClient):
     def __init__(self, http: httpx.AsyncClient, url: str, handshake: dict[str, Json]) -> None:
         super().__init__(handshake)
         self._http = http
@@ -152,8 +222,8 @@ class _Polling(_Session):
     async def send(self, *messages: str | bytes) -> None:
         await self._post(*["4" + m if isinstance(m, str) else "b" + base64.b64encode(m).decode() for m in messages])
 
-    async def pong(self) -> None:
-        await self._post("3")
+    async def send_packet(self, packet: str | bytes) -> None:
+        await self._post(packet if isinstance(packet, str) else "b" + base64.b64encode(packet).decode())
 
     async def _post(self, *packets: str) -> None:
         # A session that the server has closed answers 400: the next `receive` tells.

@@ -30,8 +30,8 @@ from asgi_realtime import (
 from asgi_realtime.auth.create_token import create_token
 from asgi_realtime.realtime import Realtime
 from asgi_realtime.values.ids import RoomName
-from tests.support.raw_client import RawClient, raw_client
-from tests.support.servers import Serve
+from tests.support.raw_engineio import RawWebSocketClient, raw_client
+from tests.support.servers import LiveServer, Serve
 from tests.support.waiting import forgotten, until
 
 SECRET = "a secret for tests that is long enough"
@@ -85,25 +85,25 @@ class SyncService:
 class Running:
     """A Mew that runs, and its clients."""
 
-    def __init__(self, realtime: Realtime, url: str, service: Service, stack: AsyncExitStack) -> None:
+    def __init__(self, realtime: Realtime, server: LiveServer, service: Service, stack: AsyncExitStack) -> None:
         self.realtime = realtime
         self.service = service
         self.to = MewBroadcaster(realtime.broadcaster)
-        self._url = url
+        self._server = server
         self._stack = stack
         self._marks = itertools.count()
 
-    async def open(self, **options: Any) -> RawClient:
-        return await self._stack.enter_async_context(raw_client(self._url, **options))
+    async def open(self, **options: Any) -> RawWebSocketClient:
+        return await self._stack.enter_async_context(raw_client(self._server, "websocket", **options))
 
-    async def enter(self, user_id: str) -> RawClient:
+    async def enter(self, user_id: str) -> RawWebSocketClient:
         client = await self.open()
         assert (await client.connect({"token": create_token(user_id, SETTINGS)})).startswith("40")
         assert (await client.next()).startswith('42["PRESENCE_INITIAL_STATE"')
         assert await client.next() == '42["ready"]'
         return client
 
-    async def heard(self, client: RawClient) -> list[Any]:
+    async def heard(self, client: RawWebSocketClient) -> list[Any]:
         """Every event but those of presence, up to a mark that is sent now."""
         mark = f"MARK {next(self._marks)}"
         await self.realtime.broadcaster.broadcast_to_all(mark)
@@ -118,7 +118,7 @@ async def mew(serve: Serve, service: Any = None, limits: Limits | None = None) -
     middleware = RealtimeMiddleware(Starlette(), gateways=gateways, settings=SETTINGS)
     server = await serve(middleware)
     async with AsyncExitStack() as stack:
-        yield Running(middleware.realtime, server.websocket_url, service, stack)
+        yield Running(middleware.realtime, server, service, stack)
     await until(lambda: not len(middleware.realtime.tasks) and not middleware.realtime.engineio.sessions)
     for gateway in gateways:
         rooms = middleware.realtime.hub.rooms(gateway.name)
@@ -158,10 +158,10 @@ async def test_where_a_token_may_be(serve: Serve) -> None:
     token = create_token("ann", SETTINGS)
     async with mew(serve) as running:
         for headers in ({"Cookie": f"mew_access_token={token}"}, {"Authorization": f"Bearer {token}"}):
-            client = await running.open(additional_headers=headers)
+            client = await running.open(headers=headers)
             assert (await client.connect()).startswith("40")
             assert await client.connect({"token": "forged"}, "/infra,") != ""
-        client = await running.open(additional_headers={"Cookie": f"mew_access_token={token}"})
+        client = await running.open(headers={"Cookie": f"mew_access_token={token}"})
         refused = '44{"message":"invalid credentials","data":{"code":"UNAUTHORIZED"}}'
         assert await client.connect({"token": "forged"}) == refused, "the first source present decides"
         client = await running.open()
@@ -212,7 +212,7 @@ async def test_a_failing_service_leaves_nothing_behind(
         running.service.gate = fail
         running.service.may("ann", "s", "c")
         client = await running.open()
-        await client.send("40" + json.dumps({"token": create_token("ann", SETTINGS)}))
+        await client.send_packet("40" + json.dumps({"token": create_token("ann", SETTINGS)}))
         if failure != "raises":
             await asked.acquire()
             rooms = running.realtime.hub.rooms(running.realtime.broadcaster._named(None))
@@ -226,7 +226,7 @@ async def test_a_failing_service_leaves_nothing_behind(
             await until(lambda: not len(running.realtime.tasks))
         else:
             assert await client.next() == '44{"message":"internal error","data":{"code":"INTERNAL"}}'
-            await client.send("1")
+            await client.send_packet("1")
             assert (await client.closed())[0] == []
         running.service.gate = None
         assert await running.realtime.broadcaster.online_users() == {"watcher"}
@@ -403,7 +403,7 @@ async def test_infra(serve: Serve) -> None:
         good = {"adminSecret": ADMIN, "serviceType": "bots"}
         service = await running.open()
         assert (await service.connect(good, "/infra,")).startswith("40/infra,")
-        other = await running.open(additional_headers={"X-Mew-Admin-Secret": ADMIN})
+        other = await running.open(headers={"X-Mew-Admin-Secret": ADMIN})
         assert (await other.connect({"serviceType": "mail"}, "/infra,")).startswith("40/infra,")
         refused = '44/infra,{"message":"invalid credentials","data":{"code":"UNAUTHORIZED"}}'
         stranger = await running.open()

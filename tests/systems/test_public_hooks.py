@@ -14,7 +14,7 @@ from asgi_realtime.auth.create_token import create_token
 from asgi_realtime.cli.gateways import packaged_gateways
 from asgi_realtime.gateways.reserved_names import reserved_names
 from tests.support.paths import PACKAGE
-from tests.support.raw_client import raw_client
+from tests.support.raw_engineio import raw_client
 from tests.support.servers import Serve
 
 SYSTEMS = sorted(path for path in (PACKAGE / "systems").iterdir() if (path / "__init__.py").exists())
@@ -70,7 +70,7 @@ class Greeter(SocketIOGateway):
 async def test_what_is_sent_when_a_connection_has_opened_follows_what_on_connect_sent(serve: Serve) -> None:
     settings = Settings(jwt_secret="a secret for tests that is long enough")
     server = await serve(RealtimeMiddleware(Starlette(), gateways=[Greeter()], settings=settings))
-    async with raw_client(server.websocket_url) as ann:
+    async with raw_client(server, "websocket") as ann:
         assert (await ann.connect({"token": create_token("ann", settings)})).startswith("40{")
         await ann.emit("said", "hello")
         packets = [await ann.next() for _ in range(4)]

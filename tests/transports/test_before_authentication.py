@@ -15,7 +15,7 @@ from asgi_realtime import FlatJSONDialect, Limits, RealtimeMiddleware, Settings,
 from asgi_realtime.auth.create_token import create_token
 from asgi_realtime.errors import ProtocolError
 from asgi_realtime.protocols.socketio.session import SocketIOSession
-from tests.support.raw_client import raw_client
+from tests.support.raw_engineio import raw_client
 from tests.support.servers import IMPLEMENTATIONS, Implementation, Serve
 
 LIMITS = Limits(handshake_bytes=2_000, message_bytes=100_000, namespaces_per_session=4)
@@ -115,20 +115,20 @@ def test_a_namespace_that_closes_between_a_packet_and_its_attachment() -> None:
 )
 async def test_a_large_first_message(packet: str | bytes, implementation: Implementation, serve: Serve) -> None:
     server = await serve(application(), implementation)
-    async with raw_client(server.websocket_url) as client:
-        await client.send(packet)
+    async with raw_client(server, "websocket") as client:
+        await client.send_packet(packet)
         assert await client.closed() == ([], 1009 if len(packet) > 2_216 else 1002)
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 async def test_once_connected_messages_may_be_large(implementation: Implementation, serve: Serve) -> None:
     server = await serve(application(), implementation)
-    async with raw_client(server.websocket_url) as client:
+    async with raw_client(server, "websocket") as client:
         assert (await client.connect({"token": token(), "padding": "x" * 1_500})).startswith("40")
-        await client.send("421" + json.dumps(["size", "x" * 90_000]))
+        await client.send_packet("421" + json.dumps(["size", "x" * 90_000]))
         assert await client.next() == "431[90000]"
-        await client.send("41")
-        await client.send("421" + json.dumps(["size", "x" * 90_000]))
+        await client.send_packet("41")
+        await client.send_packet("421" + json.dumps(["size", "x" * 90_000]))
         assert await client.closed() == ([], 1009)
 
 
