@@ -33,7 +33,7 @@ class Deliveries:
         self.loop = asyncio.get_running_loop()
         """The event loop that it was made on, and works on."""
 
-    def note(self, delivery: Delivery) -> None:
+    def add(self, delivery: Delivery) -> None:
         """Add a delivery to the next report."""
         if len(self._waiting) == _WAITING:
             self._settle(self._waiting.popleft())

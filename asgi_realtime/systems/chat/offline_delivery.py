@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
@@ -164,14 +163,27 @@ class OfflineDelivery:
     # Broadcasts
 
     def recipient_filter(self, publication: Publication) -> Callable[[Connection], bool] | None:
-        """Leave out the connections that got the message as a pending one. Report it for the others."""
-        if publication.event != "message":
+        """Leave out the connections that got the message as a pending one. Report it for the others.
+
+        The function is called once for each recipient, most of which have no `Handover`.
+        """
+        deliveries = self._deliveries
+        if publication.event != "message" or deliveries is None:
             return None
         try:
             found = _marks.decode(publication.payload)
         except msgspec.DecodeError:
             return None  # an event of the host with the same name
-        return functools.partial(self._gets, mark=(found.from_id, found.id))
+        from_id, message_id = found.from_id, found.id
+        report = deliveries.add
+
+        def gets(connection: Connection) -> bool:
+            if connection.state is not None:
+                return self._gets(connection, (from_id, message_id))
+            report(Delivery(connection.identity.user_id, from_id, message_id))
+            return True
+
+        return gets
 
     def _gets(self, connection: Connection, mark: Mark) -> bool:
         """Whether a connection gets a message now. Then it is reported as delivered."""
@@ -191,4 +203,4 @@ class OfflineDelivery:
 
     def _report(self, connection: Connection, mark: Mark) -> None:
         if self._deliveries is not None:
-            self._deliveries.note(Delivery(connection.identity.user_id, *mark))
+            self._deliveries.add(Delivery(connection.identity.user_id, *mark))
