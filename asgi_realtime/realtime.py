@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -26,13 +25,13 @@ from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.hub.hub import Hub
 from asgi_realtime.metrics import Metrics
-from asgi_realtime.outbound.frame_writer import FLUSH_SECONDS
 from asgi_realtime.protocols.socketio.dialect import SocketIODialect
 from asgi_realtime.runtime.host_threads import HostThreads
 from asgi_realtime.runtime.loop_bridge import LoopBridge
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.runtime.timers import TimerWheel
 from asgi_realtime.settings import Settings
+from asgi_realtime.startup.drain import Drain
 from asgi_realtime.startup.failed_start import FailedStart
 from asgi_realtime.startup.lifecycle import Lifecycle
 from asgi_realtime.startup.mounting import (
@@ -62,9 +61,9 @@ _TICK = 0.25
 
 
 class Realtime:
-    """One process's gateway, without a face: what `RealtimeMiddleware` puts in front of an app.
+    """What serves the gateways in one process. `RealtimeMiddleware` puts it in front of an app.
 
-    Use it as `async with`, or call `start` and `stop`.
+    Use it without an app as `async with`, or call `start` and `stop`.
 
     Raises:
         ConfigurationError: at once, if a setting that a gateway needs is missing or wrong.
@@ -133,7 +132,10 @@ class Realtime:
         )
         self.websockets: dict[str, WebSocketEndpoint] = {}
         self.host_threads = HostThreads(self.settings.host_threads)
-        self.signals = ShutdownSignals(self._tell_clients)
+        self.drain = Drain(
+            self._close_clients, tasks=self.tasks, timeout=self.settings.drain_timeout, metrics=self.metrics
+        )
+        self.signals = ShutdownSignals(self.drain.tell_clients)
         self.lifecycle = Lifecycle(self._start_parts)
         self._mount()
 
@@ -245,6 +247,8 @@ class Realtime:
         for mounted in self.gateways:
             if mounted.mounted is not self._context:
                 raise mounted_elsewhere(mounted)
+        self.tasks.start()
+        stack.push_async_callback(self.tasks.aclose)  # those of the parts
         self.hub.start()
         self.engineio.start()
         for endpoint in self.websockets.values():
@@ -260,33 +264,16 @@ class Realtime:
         stack.callback(self.wheel.close)
         self.host_threads.start()
         stack.callback(self.host_threads.stop)
-        self.tasks.start()
-        stack.push_async_callback(self.tasks.aclose)
+        stack.push_async_callback(self.tasks.aclose)  # those of handlers and hooks, which use the parts
         self.signals.install()
         stack.callback(self.signals.remove)
         for mounted in self.gateways:
             if isinstance(mounted, Gateway):
                 await mounted.call_on_start()
-        stack.push_async_callback(self._drain)
-
-    async def _drain(self) -> None:
-        """Tell the clients, let what is queued reach them, and let handlers that have begun finish."""
-        try:
-            async with asyncio.timeout(self.settings.drain_timeout) as drain:
-                self.signals.drain(lambda: _hurry(drain))
-                await self._close_clients()
-                await self.tasks.idle()  # the host's `on_disconnect` is among them
-        except TimeoutError:
-            self.metrics.count("drain_timeouts_total")
+        stack.push_async_callback(self.drain.run, self.signals)
 
     async def _close_clients(self) -> None:
         await asyncio.gather(self.engineio.aclose(), *[endpoint.aclose() for endpoint in self.websockets.values()])
-
-    async def _tell_clients(self) -> None:
-        """Close every client before the server does it in its own way, and open no more."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(min(FLUSH_SECONDS, self.settings.drain_timeout)):
-                await self._close_clients()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Tell a server that serves this, or an app that mounts it, what to serve instead."""
@@ -304,8 +291,3 @@ class Realtime:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.stop()
-
-
-def _hurry(drain: asyncio.Timeout) -> None:
-    with contextlib.suppress(RuntimeError):  # it is over
-        drain.reschedule(0)

@@ -135,14 +135,14 @@ async def test_what_is_sent(sender: str, gateway: str) -> None:
                 assert (await socket.expect("x")).args == tuple(data)
 
 
-@pytest.mark.parametrize("face", [lambda b: b, lambda b: b.sync])
+@pytest.mark.parametrize("form", [lambda b: b, lambda b: b.sync])
 @pytest.mark.parametrize("method", ["broadcast_to_room", "broadcast_to_all"])
-async def test_what_the_events_broadcaster_sends(method: str, face: Callable[[EventsBroadcaster], Any]) -> None:
+async def test_what_the_events_broadcaster_sends(method: str, form: Callable[[EventsBroadcaster], Any]) -> None:
     async with RealtimeTestClient(application()) as client:
         async with client.connect("/events", token=client.token("ann")) as socket:
             await socket.connection.join("room")
             where = ["room"] if method == "broadcast_to_room" else []
-            send: Callable[..., Any] = getattr(face(EventsBroadcaster(client.broadcaster.of("/events"))), method)
+            send: Callable[..., Any] = getattr(form(EventsBroadcaster(client.broadcaster.of("/events"))), method)
             for data in ([], [None]):
                 if asyncio.iscoroutinefunction(send):
                     await send(*where, "x", *data)

@@ -540,18 +540,18 @@ async def test_a_client_that_leaves_frees_the_thread_that_asks_it() -> None:
         assert await asyncio.to_thread(ended.wait, 10)
 
 
-async def test_a_face_stands_for_its_connection() -> None:
+async def test_a_sync_connection_equals_its_connection() -> None:
     gateway = SocketIOGateway("/")
-    faces: list[SyncConnection] = []
+    kept: list[SyncConnection] = []
 
     @gateway.on("keep")
     def keep(connection: SyncConnection) -> None:
-        faces.append(connection)
+        kept.append(connection)
 
     async with client_of(gateway) as client, client.connect("/", token=client.token("ann")) as ann:
         await ann.call("keep")
         await ann.call("keep")
-        first, second = faces
+        first, second = kept
         assert first == second == ann.connection == first and first != object() and first != 1
         assert {ann.connection: 1}[first] == 1  # type: ignore[index]
         assert repr(first) == f"<SyncConnection {first.id} of 'ann' on />"

@@ -114,13 +114,14 @@ class Second(SocketIOGateway):
         self._plan.note("/second")
 
 
-PARTS = ["broker", "presence", "wheel", "threads", "tasks", "signals", "/", "/second"]
+PARTS = ["tasks", "broker", "presence", "wheel", "threads", "signals", "/", "/second"]
 """In the order in which they start."""
 
 
 def ends(parts: list[str]) -> list[str]:
-    """What is undone. Nothing undoes an `on_start`."""
-    return [f"end of {part}" for part in reversed(parts) if part[0] != "/"]
+    """What is undone. Tasks end before the parts that they use, and once more at the end."""
+    undone = {"threads": ["end of tasks", "end of threads"], "/": [], "/second": []}  # nothing undoes an `on_start`
+    return [end for part in reversed(parts) for end in undone.get(part, [f"end of {part}"])]
 
 
 def make(plan: Plan, settings: Settings = SETTINGS) -> Realtime:
@@ -236,7 +237,7 @@ async def test_the_error_of_a_start_is_raised_also_when_undoing_it_fails(caplog:
     plan.watch(realtime.broker, "broker", "start", "stop")
     with pytest.raises(LookupError, match="no database"):
         await realtime.start()
-    assert plan.log == ["broker", "tasks", "end of broker"]
+    assert plan.log == ["tasks", "broker", "end of broker"]
     assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [OutOfOrder]
 
 

@@ -1,4 +1,4 @@
-"""python-socketio's own client, with the face of `NodeClient`."""
+"""python-socketio's own client, with the methods of `NodeClient`."""
 
 from __future__ import annotations
 

@@ -1,0 +1,47 @@
+"""What comes first when the app stops: the clients are told, and handlers finish."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from asgi_realtime.metrics import Metrics
+from asgi_realtime.outbound.frame_writer import FLUSH_SECONDS
+from asgi_realtime.runtime.tasks import Tasks
+from asgi_realtime.startup.shutdown_signals import ShutdownSignals
+
+
+class Drain:
+    """Closes the clients, lets queued frames reach them, and waits for handlers, for a limited time."""
+
+    def __init__(
+        self, close_clients: Callable[[], Awaitable[Any]], *, tasks: Tasks, timeout: float, metrics: Metrics
+    ) -> None:
+        """`close_clients` refuses new clients and returns when all have gone. `timeout` is `MEW_DRAIN_TIMEOUT`."""
+        self._close_clients = close_clients
+        self._tasks = tasks
+        self._timeout = timeout
+        self._metrics = metrics
+
+    async def tell_clients(self) -> None:
+        """Close the clients before the server does it in its own way: after a signal, while the app still runs."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(FLUSH_SECONDS, self._timeout)):
+                await self._close_clients()
+
+    async def run(self, signals: ShutdownSignals) -> None:
+        """Close the clients and wait for the handlers. A signal that forces ends the wait."""
+        try:
+            async with asyncio.timeout(self._timeout) as timeout:
+                signals.drain(lambda: _expire(timeout))
+                await self._close_clients()
+                await self._tasks.idle()  # `on_disconnect` of the host is among them
+        except TimeoutError:
+            self._metrics.count("drain_timeouts_total")
+
+
+def _expire(timeout: asyncio.Timeout) -> None:
+    with contextlib.suppress(RuntimeError):  # it has ended already
+        timeout.reschedule(0)
