@@ -1,7 +1,7 @@
-"""`make bench`: us, our peers, and what the kernel allows, in one shuffled session.
+"""`make bench`: measure asgi_realtime, other packages and a server in C, in one shuffled session.
 
-`QUICK=1` takes a few minutes and says less. Every client checks that it received every message,
-once, in order; a session in which one did not has failed.
+`QUICK=1` takes a few minutes and measures less. Every client checks that it received every message
+once and in order. Otherwise the session fails.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from benchmarks.tokens import write_tokens
 
 
 def session(plan: Plan, systems: list[System], parts: Sequence[Part], seed: int) -> Results:
-    """Measure systems as many rounds as are planned, in random order."""
+    """Measure the systems in the planned number of rounds, each round in random order."""
     results = Results(machine=describe_machine(), plan=plan)
     results.missing = {system.name: why for system in systems if (why := system.missing())}
     present = [system for system in systems if system.name not in results.missing]
@@ -52,16 +52,23 @@ def session(plan: Plan, systems: list[System], parts: Sequence[Part], seed: int)
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", default=_set("QUICK"), help="under five minutes (QUICK=1)")
-    parser.add_argument("--publish", action="store_true", default=_set("PUBLISH"), help="in README, docs (PUBLISH=1)")
-    parser.add_argument("--append", action="store_true", help="to the session that is in the output folder already")
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="measure these alone")
-    parser.add_argument("--only", nargs="+", metavar="TEXT", help="only systems with one of these in their names")
-    parser.add_argument("--rounds", type=int)
-    parser.add_argument("--seconds", type=float, help="how long a window takes at least")
-    parser.add_argument("--clients", type=int, help="the size of the room")
-    parser.add_argument("--levels", type=int, nargs="*", help="other sizes of it, for memory and growth")
-    parser.add_argument("--seed", type=int, default=random.randrange(1_000_000), help="of the order of systems")
-    parser.add_argument("--output", type=Path, default=HERE / "results", help="the folder for results.json, .md, .svg")
+    parser.add_argument(
+        "--publish",
+        action="store_true",
+        default=_set("PUBLISH"),
+        help="also write the tables of README and docs (PUBLISH=1)",
+    )
+    parser.add_argument("--append", action="store_true", help="add to the session in the output folder")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="measure only these parts")
+    parser.add_argument(
+        "--only", nargs="+", metavar="TEXT", help="measure only systems whose name contains one of these texts"
+    )
+    parser.add_argument("--rounds", type=int, help="how often each system is measured")
+    parser.add_argument("--seconds", type=float, help="shortest duration of a window")
+    parser.add_argument("--clients", type=int, help="number of clients in the room")
+    parser.add_argument("--levels", type=int, nargs="*", help="other numbers of clients, for memory and growth")
+    parser.add_argument("--seed", type=int, default=random.randrange(1_000_000), help="seed of the random order")
+    parser.add_argument("--output", type=Path, default=HERE / "results", help="folder for results.json, .md and .svg")
     return parser.parse_args()
 
 
@@ -77,12 +84,12 @@ def _plan(options: argparse.Namespace) -> Plan:
     files = processes.raise_file_limit()
     possible = plan.within(files)
     if possible != plan:
-        print(f"This system allows {files} open files for a process: fewer clients than planned.", file=sys.stderr)
+        print(f"A process may open only {files} files here: fewer clients than planned.", file=sys.stderr)
     return possible
 
 
 def main() -> None:
-    """Measure, print the tables, write them down."""
+    """Measure, then print the tables and write them to files."""
     options = _options()
     plan = _plan(options)
     build()

@@ -22,8 +22,8 @@ class System:
 
     `command` has `{port}` where the port goes. `modules` are what it cannot run without: Python
     modules, or `module:name`. A system that is not `quick` is left out of a quick session. Those that
-    are `compared` are looked at as the room grows, too, and beside a client that does not read. A
-    system that waits for such a client keeps everybody waiting: it is not measured with one.
+    are `compared` are also measured in rooms of other sizes, and beside a client that does not read. A
+    system that waits for such a client delays all others: it is not measured with one.
     """
 
     name: str
@@ -36,7 +36,7 @@ class System:
     waits_for_stalled: bool = False
 
     def missing(self) -> str | None:
-        """What it lacks on this machine, if anything."""
+        """What this machine lacks to run the system, or None."""
         program = self.command[0]
         if shutil.which(program) is None:
             return f"{Path(program).name} is not installed"
@@ -44,7 +44,7 @@ class System:
             return "its packages are not installed: npm ci --prefix benchmarks/node"
         for module in self.modules:
             if not _importable(module):
-                return f"there is no {module} in this Python"
+                return f"this Python has no {module}"
         return None
 
 
@@ -98,7 +98,7 @@ NODE_WS = "Node ws, pre-framed"
 PYTHON_SOCKETIO = "python-socketio, uvicorn"
 OWN_SOCKETIO = ("asgi_realtime Socket.IO, lean, uvloop", "asgi_realtime Socket.IO, uvicorn, uvloop")
 OWN_JSON = ("asgi_realtime JSON, lean, uvloop", "asgi_realtime JSON, uvicorn, uvloop")
-"""With the lean protocol class, and without: the first that was measured is what others are compared with."""
+"""With and without the lean protocol class. The first one that was measured is compared with the others."""
 
 SYSTEMS: tuple[System, ...] = (
     System(

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.compression`: what `MEW_COMPRESSION` saves and costs, for messages as a chat has them."""
+"""`python -m benchmarks.compression`: what `MEW_COMPRESSION` saves and costs, for lists of chat messages."""
 
 from __future__ import annotations
 

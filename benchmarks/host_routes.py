@@ -1,7 +1,7 @@
 """`python -m benchmarks.host_routes`: what the middleware costs the host's own HTTP routes.
 
-The same FastAPI route, with and without, by turns, asked by sixteen connections at once. It takes
-`wrk` where that is installed (apt-get install wrk), else a generator of its own.
+Sixteen connections request the same FastAPI route, with and without the middleware in turn. The load
+comes from `wrk` if it is installed (apt-get install wrk), otherwise from a generator in Python.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PATH = "/channels/1"
 
 
 class Asked(NamedTuple):
-    """Requests answered in some time."""
+    """How many requests were answered in how many seconds."""
 
     requests: int
     seconds: float
@@ -60,7 +60,7 @@ def _wrk(port: int, seconds: float) -> Asked:
 
 
 def _by_hand(port: int, seconds: float) -> Asked:
-    """One request at a time on each connection, and the next when it is answered."""
+    """Send one request at a time on each connection, and the next one when it is answered."""
     request = f"GET {_PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
     selector = selectors.DefaultSelector()
     answered = 0
@@ -92,8 +92,8 @@ def main() -> None:
     figures: dict[str, list[tuple[float, float]]] = {"alone": [], "wrapped": []}
     BUILD.mkdir(parents=True, exist_ok=True)
     for number in range(options.rounds):
-        # Whoever comes second finds warmer caches: by turns. And a process may be lucky with where its memory lies,
-        # which makes more than the middleware could: each time another one.
+        # The second run finds warmer caches, so the order alternates. The place of a process's memory changes its speed
+        # more than the middleware does, so each run has a new process.
         for name in list(figures) if number % 2 else list(figures)[::-1]:
             with Server(_system(name), where.server, BUILD / "server.log") as server, processes.pinned(where.load):
                 ask(server.port, 1)

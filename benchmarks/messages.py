@@ -1,8 +1,8 @@
-"""`python -m benchmarks.messages`: what one message of 1 MB costs the server, by what is in it.
+"""`python -m benchmarks.messages`: what one message of 1 MB costs the server, by its content.
 
-Whatever a client sends should cost no more than three times a plain text of its size, and hold the
-event loop for no longer than 20 ms. Each kind is sent on each transport, before authentication and
-after it. Ratios are to the plain text on the same transport.
+No message of a client should cost more than three times a plain text of its size, or block the event
+loop for longer than 20 ms. Each kind is sent on each transport, before and after authentication.
+Ratios are to the plain text on the same transport.
 """
 
 from __future__ import annotations
@@ -100,14 +100,14 @@ KINDS: Mapping[str, Callable[[], str]] = {
 
 
 class Figure(NamedTuple):
-    """What messages of one kind cost, each."""
+    """What one message of a kind costs."""
 
     cpu: float
     """Milliseconds of the processor."""
     longest: float
-    """The longest time the event loop was held, in milliseconds."""
+    """The longest time the event loop was blocked, in milliseconds."""
     memory: float
-    """What the process grew by at most, in MB."""
+    """The largest growth of the process's memory, in MB."""
     answer: str
 
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 Part: TypeAlias = Literal["room", "levels", "stalled"]
-"""Measured with one server each: everything in one room; memory and cost as it grows; a client that does not read."""
+"""Each part has its own server: one room; memory and cost in rooms of other sizes; a client that does not read."""
 PARTS: tuple[Part, ...] = ("room", "levels", "stalled")
 Figures: TypeAlias = dict[str, float]
-"""What was measured at one go, by name."""
+"""The figures of one window, by name."""
 
 TEXT_BYTES = 150
-"""With its envelope a message has about 200 bytes."""
+"""With its envelope, a message has about 200 bytes."""
 STALLED_TEXT_BYTES = 16_000
 INBOUND_CLIENTS = 100
 INBOUND_BURST = 16
@@ -22,15 +22,15 @@ INBOUND_BURST = 16
 class Plan:
     """The numbers of a session.
 
-    `clients` is the size of the room; `levels` are the sizes at which memory and growth are looked
-    at besides. In each round each figure of the room is taken in `windows` of `seconds` at least,
-    by turns with the others: what disturbs a machine seldom lasts as long as a round. `pace` and
-    `stalled_rate` are broadcasts a second; of the first, python-socketio can do so many.
+    `clients` is the size of the room. `levels` are other sizes, at which memory and growth are
+    measured. In each round, each figure of the room is measured in `windows` of at least `seconds`,
+    in turn with the others, because a disturbance seldom lasts as long as a round. `pace` and
+    `stalled_rate` are broadcasts per second. `pace` is a rate that python-socketio can keep.
 
-    Beside a client that does not read there are as many windows of `stalled_window` seconds as begin
-    within `stalled_seconds`, by turns with windows without one. Each is so long that the outbox of
-    such a client overflows in it, and has more than a hundred broadcasts: p99 is then not that of
-    the one that was disturbed by something else.
+    With a client that does not read there are as many windows of `stalled_window` seconds as begin
+    within `stalled_seconds`, in turn with windows without such a client. A window is long enough for
+    the outbox of such a client to overflow. It has more than a hundred broadcasts, so that one
+    disturbed broadcast does not decide p99.
     """
 
     rounds: int = 3
@@ -46,7 +46,7 @@ class Plan:
     quick: bool = False
 
     def within(self, files: int) -> Plan:
-        """The same plan for a machine that allows so many open files: a server needs one for each client."""
+        """The same plan for a machine that allows this many open files: a server needs one per client."""
         most = files - 200
         return replace(
             self,

@@ -1,4 +1,4 @@
-"""Figures that readers see: a session kept beside the programs, and what README and docs say about it."""
+"""Published figures: the session in `figures.json`, and the tables of README and docs made from it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ PICTURE = HERE.parent / "docs" / "performance.svg"
 BEGIN, END = "<!-- figures: written by `PUBLISH=1 make bench` -->", "<!-- end of figures -->"
 
 _ROWS = (
-    (LIMIT, "C, one `send()` for each delivery (what the kernel allows)"),
+    (LIMIT, "C, one `send()` per delivery (the limit set by the kernel)"),
     (LIMIT_JOINED, "C, pending frames joined"),
-    (OWN_SOCKETIO[0], "**asgi_realtime**, Socket.IO, our protocol class"),
-    (OWN_JSON[0], "**asgi_realtime**, JSON WebSocket, our protocol class"),
-    (OWN_SOCKETIO[1], "**asgi_realtime**, Socket.IO, uvicorn as it is"),
-    (OWN_JSON[1], "**asgi_realtime**, JSON WebSocket, uvicorn as it is"),
+    (OWN_SOCKETIO[0], "**asgi_realtime**, Socket.IO, `WebSocketProtocol`"),
+    (OWN_JSON[0], "**asgi_realtime**, JSON WebSocket, `WebSocketProtocol`"),
+    (OWN_SOCKETIO[1], "**asgi_realtime**, Socket.IO, stock uvicorn"),
+    (OWN_JSON[1], "**asgi_realtime**, JSON WebSocket, stock uvicorn"),
     (NODE_WS, "Node `ws`, framed once"),
     (NODE, "Node socket.io"),
     ("Starlette, a loop of send_text", "Starlette, a loop of `send_text`"),
@@ -63,7 +63,7 @@ def with_figures(page: str, figures: str) -> str:
 
 
 def publish(results: Results) -> None:
-    """Keep a session, and write its figures wherever they are shown."""
+    """Keep a session, and write its figures into README and docs."""
     results.write(FIGURES)
     for page, figures in ((README, overview(results)), (PAGE, report.markdown(results))):
         page.write_text(with_figures(page.read_text(), figures))

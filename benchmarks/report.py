@@ -17,17 +17,18 @@ def markdown(results: Results) -> str:
     heading = f"{plan.clients} clients in one room, {windows if results.count > 1 else 'one window'}"
     parts = [
         f"*{heading}. {_conditions(results)}*",
-        "**Fan-out.** Processor time of the server in µs for each delivered message: in all, and the part outside "
-        f"the kernel. W1: one broadcast at a time; W16: sixteen. Latency at {plan.pace:g} broadcasts a second.",
+        "**Fan-out.** Processor time of the server per delivered message, in µs: in total, and outside the kernel "
+        "(user). W1: one broadcast at a time. W16: sixteen broadcasts at a time. p50 and p99: latency at "
+        f"{plan.pace:g} broadcasts per second.",
         _fan_out(results),
-        f"**Inbound and connecting.** Processor time in µs: for an event (in bursts of {INBOUND_BURST}, one answer for "
-        "each burst), for an event that is answered, for a handshake. Memory that an idle connection takes, in KB.",
+        f"**Inbound and connecting.** Processor time in µs for an event (in bursts of {INBOUND_BURST}, with one answer "
+        "per burst), for an event that is answered, and for a handshake. Memory of an idle connection in KB.",
         _connections(results),
-        "**Growth.** W1, processor time in µs for each delivery, as the room grows.",
+        "**Growth.** Processor time in µs per delivery (W1), by the number of clients in the room.",
         _growth(results),
         *_stalled(results),
         *_mixed(results),
-        "**Targets.** In µs where nothing else is said.",
+        "**Targets.** In µs unless another unit is given.",
         _targets(results),
         *_not_measured(results),
     ]
@@ -70,7 +71,7 @@ def _cell(results: Results, system: str, figure: str) -> str:
 def _rows(results: Results, *cells: Callable[[str], str]) -> Iterator[list[str]]:
     for system in _measured(results):
         row = [cell(system) for cell in cells]
-        if set(row) != {"–"}:  # in a session not everything is measured of everybody
+        if set(row) != {"–"}:  # not every figure is measured for every system
             yield [system, *row]
 
 
@@ -95,9 +96,9 @@ def _ratio(results: Results, figure: str, reference: str) -> Callable[[str], str
 
 
 def _fan_out(results: Results) -> str:
-    ours = first_measured(results, OWN_SOCKETIO)
+    own = first_measured(results, OWN_SOCKETIO)
     head = ("system", "W1 total", "user", "W16 total", "user", "deliveries/s W1", "p50 ms", "p99 ms")
-    ratios = ("W1 : C", "W1 : ours", "W16 : C joined", "W16 : ours")
+    ratios = ("W1 : C", "W1 : own", "W16 : C joined", "W16 : own")
     rows = _rows(
         results,
         _of(results, "W1 total"),
@@ -108,11 +109,11 @@ def _fan_out(results: Results) -> str:
         _of(results, "paced p50"),
         _of(results, "paced p99"),
         _ratio(results, "W1 total", LIMIT),
-        _ratio(results, "W1 total", ours),
+        _ratio(results, "W1 total", own),
         _ratio(results, "W16 total", LIMIT_JOINED),
-        _ratio(results, "W16 total", ours),
+        _ratio(results, "W16 total", own),
     )
-    return table((*head, *ratios), rows) + f"\n\n“Ours” is {ours}."
+    return table((*head, *ratios), rows) + f"\n\n“Own” is {own}."
 
 
 def _connections(results: Results) -> str:
@@ -140,17 +141,18 @@ def _growth(results: Results) -> str:
 
 
 def _stalled(results: Results) -> Iterator[str]:
-    """The others beside a client that does not read, if that was measured."""
+    """The latency of the other clients while one does not read, if that was measured."""
     plan = results.plan
     count = min((found for name in _measured(results) if (found := results.times(name, "stalled p99"))), default=0)
     if count:
         windows = "one window" if count == 1 else f"medians (lowest to highest) of at least {count} windows"
         yield (
-            f"**A client that does not read.** One beside {plan.stalled_among} that do, at {plan.stalled_rate:g} "
-            f"broadcasts of {STALLED_TEXT_BYTES // 1000} KB a second; {windows} of {plan.stalled_window:g} s "
-            "with such a client, the kernel's buffers for it full at their beginning, each after one without: what the "
-            "server's memory grew by, whether the client was cut off, and how long the others waited for a broadcast, "
-            "in ms, with it and without it. The ratio is that of a window to the one before it."
+            f"**A client that does not read.** One such client beside {plan.stalled_among} others, at "
+            f"{plan.stalled_rate:g} broadcasts of {STALLED_TEXT_BYTES // 1000} KB per second: {windows} of "
+            f"{plan.stalled_window:g} s. Each follows a window without such a client, and begins when the kernel's "
+            "buffers for the client are full. The columns show the growth of the server's memory, whether the client "
+            "was disconnected, and the latency of the others in ms, with and without that client. The ratio compares "
+            "a window with the one before it."
         )
         yield _beside_stalled(results)
 
@@ -160,7 +162,7 @@ def _beside_stalled(results: Results) -> str:
 
     def cut(system: str) -> str:
         if system in waiting:
-            return "no: everybody waits for it"
+            return "no: all others wait for it"
         share = results.spread(system, "stalled cut")
         return "–" if share is None else "yes" if share.low == 1 else "no" if share.high == 0 else "not always"
 
@@ -174,21 +176,23 @@ def _beside_stalled(results: Results) -> str:
         _of(results, "stalled p99 without"),
         _of(results, "stalled p99 ratio"),
     )
-    return table(("system", "MB", "cut off", "p50 with", "without", "p99 with", "without", "p99 with : without"), rows)
+    return table(
+        ("system", "MB", "disconnected", "p50 with", "without", "p99 with", "without", "p99 with : without"), rows
+    )
 
 
 def _mixed(results: Results) -> Iterator[str]:
-    """What was checked under disorder, if any of our own systems was measured."""
+    """What was checked while clients came and went, if asgi_realtime was measured."""
     checked = [
         figures for system in SYSTEMS for figures in results.rounds.get(system.name, ()) if "mixed moves" in figures
     ]
     messages, moves = (sum(figures[f"mixed {what}"] for figures in checked) for what in ("messages", "moves"))
     if checked:
         yield (
-            f"**Disorder.** {messages:.0f} messages to asgi_realtime's clients, sixteen at a time. Of "
-            f"every ten clients one left the room and entered again ({moves:.0f} times in all), one sent events that "
-            "were answered, one read now and then only; each had every message, once and in order, from the moment it "
-            "entered to the moment it left."
+            f"**Clients that come and go.** {messages:.0f} messages to asgi_realtime's clients, sixteen at a time. Of "
+            f"every ten clients, one left the room and joined it again ({moves:.0f} times in total), one sent events "
+            "that were answered, and one read only from time to time. Every client received every message once and in "
+            "order while it was in the room."
         )
 
 
@@ -207,6 +211,6 @@ def _targets(results: Results) -> str:
 
 def _not_measured(results: Results) -> Iterator[str]:
     if results.missing:
-        yield "**Missing here:** " + "; ".join(f"{name}: {why}" for name, why in results.missing.items()) + "."
+        yield "**Not measured:** " + "; ".join(f"{name}: {why}" for name, why in results.missing.items()) + "."
     if results.broken:
         yield "**Failed:** " + "; ".join(f"{name}: {why}" for name, why in results.broken.items()) + "."

@@ -1,8 +1,8 @@
-"""Is anybody delayed by a client that does not read? The same room by turns without such a client and with one.
+"""Measure whether a client that does not read delays others: the same room without and with such a client, in turn.
 
-Such a client is held by the kernel first, which takes some megabytes for it: until it takes no more
-nothing has happened that a server could do well or badly. So that much is sent before a window
-begins. In the window the server holds what it sends, until the window ends or the client is cut.
+The kernel first buffers some megabytes for such a client. Until its buffers are full, the server does
+not notice. So that much is sent before a window begins. In the window the server buffers what it
+sends, until the window ends or the client is disconnected.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from benchmarks.plan import STALLED_TEXT_BYTES, Figures, Plan
 from benchmarks.server import Server
 
 _STEP = 8
-"""Broadcasts between two looks at what the kernel holds."""
+"""Broadcasts between two checks of the kernel's buffers."""
 _WARM_UP = 10
-"""As many steps first: sockets find their size, and what a server keeps of broadcasts stops to grow."""
+"""Steps before the first window: the buffers of sockets and the history of the server stop growing."""
 _LOOK_SECONDS = 0.2
 
 
@@ -54,7 +54,7 @@ def beside_stalled(system: System, plan: Plan, server: Server, load: Generator) 
 
 
 def _fill_kernel(server: Server, load: Generator) -> None:
-    """Send until the kernel holds no more for the client that does not read."""
+    """Send until the kernel's buffers for the client that does not read are full."""
     held = -1
     while (now := server.unsent()) > held:
         held = now
@@ -62,7 +62,7 @@ def _fill_kernel(server: Server, load: Generator) -> None:
 
 
 def _window(plan: Plan, server: Server, load: Generator) -> _Window:
-    # Memory is looked at in either kind of window: looking takes time of the server's.
+    # Memory is read in both kinds of window, because reading it takes time from the server.
     load.ask(f"pace {plan.stalled_rate} {plan.stalled_window} {STALLED_TEXT_BYTES}")
     most = server.memory()
     while not load.answers_within(_LOOK_SECONDS):

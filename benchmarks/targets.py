@@ -1,4 +1,4 @@
-"""What this package sets out to reach, beside what was measured in the same session."""
+"""The targets of this package, and what was measured in the same session."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from benchmarks.catalogue import LIMIT, LIMIT_JOINED, NODE, OWN_JSON, OWN_SOCKET
 from benchmarks.results import Results
 
 _STALLED_MB = 2.5
-"""For a client that does not read: the outbox's limit, and what the server's transport holds on its way."""
+"""For a client that does not read: the limit of the outbox, and what the server's transport buffers."""
 
 
 class Target(NamedTuple):
-    """An upper bound. `measured` and `bound` are None where something it depends on was not measured."""
+    """An upper bound. `measured` and `bound` are None if a figure they depend on was not measured."""
 
     name: str
     measured: float | None
@@ -21,7 +21,7 @@ class Target(NamedTuple):
 
     @property
     def met(self) -> bool | None:
-        """Whether it was reached; None: not known."""
+        """Whether the target is met. None: not known."""
         if self.measured is None or self.bound is None:
             return None
         return self.measured <= self.bound
@@ -37,7 +37,7 @@ def _times(value: float | None, factor: float) -> float | None:
 
 
 def targets(results: Results) -> Iterator[Target]:
-    """Compare what was measured with what is wanted."""
+    """Compare the measured figures with the bounds."""
     median = results.median
     for dialect, names, inbound, idle in (("Socket.IO", OWN_SOCKETIO, 4.5, 6.0), ("JSON", OWN_JSON, 3.0, 3.0)):
         own, stock = first_measured(results, names), names[-1]
@@ -61,10 +61,10 @@ def targets(results: Results) -> Iterator[Target]:
         yield Target(f"{dialect}: a client that does not read, MB held", median(own, "stalled MB"), _STALLED_MB)
         cut = results.spread(own, "stalled cut")
         yield Target(
-            f"{dialect}: a client that does not read, share left uncut", None if cut is None else 1 - cut.low, 0
+            f"{dialect}: a client that does not read, share not disconnected", None if cut is None else 1 - cut.low, 0
         )
         ratio = median(own, "stalled p99 ratio")
-        yield Target(f"{dialect}: the others' p99 beside a client that does not read : without", ratio, 1.1)
+        yield Target(f"{dialect}: p99 of the others, with : without a client that does not read", ratio, 1.1)
         stock_one = median(stock, "W1 total")
         yield Target(f"{dialect}: stock uvicorn, W1, 1.3 × C", stock_one, _times(median(LIMIT, "W1 total"), 1.3))
         grown = _growth(results, LIMIT)

@@ -18,11 +18,11 @@ def session() -> Results:
 def test_pages_show_the_figures_of_the_session(session: Results) -> None:
     for page, figures in ((README, overview(session)), (PAGE, report.markdown(session))):
         text = page.read_text()
-        assert text == with_figures(text, figures), f"{page.name}: python -m benchmarks.publish writes it anew"
+        assert text == with_figures(text, figures), f"{page.name}: run python -m benchmarks.publish to write it again"
     assert PICTURE.read_text() == plot.svg(session)
 
 
-def test_the_session_was_a_whole_one_and_nobody_lost_a_message(session: Results) -> None:
+def test_the_session_was_complete_and_no_message_was_lost(session: Results) -> None:
     assert (session.broken, session.missing) == ({}, {})
     assert session.rounds.keys() == {system.name for system in SYSTEMS}
     assert session.count >= 3
