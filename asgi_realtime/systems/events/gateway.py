@@ -11,7 +11,7 @@ from asgi_realtime.auth.authenticators import Authenticator, JWTAuthenticator
 from asgi_realtime.auth.token_sources import token_from_auth, token_from_query
 from asgi_realtime.connection.connection import Connection
 from asgi_realtime.errors import Forbidden, Refusal
-from asgi_realtime.gateways.base import returned_false
+from asgi_realtime.gateways.connection_lifecycle import returned_false
 from asgi_realtime.gateways.context import GatewayContext
 from asgi_realtime.gateways.dispatcher import Acknowledge
 from asgi_realtime.gateways.replies import Success
