@@ -150,7 +150,7 @@ def decode(text: str, header: Header, limits: Limits) -> InboundPacket | Partial
     kind, namespace, count = header.kind, header.namespace, header.attachments
     body = text[header.start :]
     if kind == "2" or kind == "5":
-        packet: Event | Ack = _decode_event(namespace, header.ack_id, body, limits)
+        packet: Event | Ack = decode_event(namespace, header.ack_id, body, limits)
     elif kind == "3" or kind == "6":
         packet = _decode_ack(namespace, header.ack_id, body, limits)
     elif kind == "0":
@@ -163,15 +163,6 @@ def decode(text: str, header: Header, limits: Limits) -> InboundPacket | Partial
         return packet
     places = _find_places(packet.args, count)
     return PartialPacket(packet, places, limits.message_bytes - len(text)) if places else packet
-
-
-def decode_plain_event(text: str, limits: Limits) -> Event:
-    """Decode a message that begins with `2[`, as most do: an event in the namespace `/` that wants no answer.
-
-    Raises:
-        ProtocolError: as `decode`.
-    """
-    return _decode_event("/", None, text[1:], limits)
 
 
 def ignore(text: str, header: Header, limits: Limits) -> PartialPacket | None:
@@ -201,7 +192,12 @@ def _decode_connect(namespace: str, body: str, limits: Limits) -> Connect:
     return Connect(namespace, auth)
 
 
-def _decode_event(namespace: str, ack_id: int | None, body: str, limits: Limits) -> Event:
+def decode_event(namespace: str, ack_id: int | None, body: str, limits: Limits) -> Event:
+    """Decode the payload of an EVENT without attachments, or with places for them.
+
+    Raises:
+        ProtocolError: as `decode`.
+    """
     try:
         args = _payload.decode(body) if len(body) <= SHORT else _payload.read(body, limits)
     except NOT_JSON:

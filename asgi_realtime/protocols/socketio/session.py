@@ -13,7 +13,7 @@ from asgi_realtime.protocols.socketio.packets import (
     InboundPacket,
     PartialPacket,
     decode,
-    decode_plain_event,
+    decode_event,
     ignore,
     read_header,
 )
@@ -65,7 +65,7 @@ class SocketIOSession:
             if self._partial is not None:
                 raise ProtocolError("text where an attachment was due")
             if message.startswith("2[") and self._states.get("/") is _State.OPEN:
-                return decode_plain_event(message, self._limits)
+                return decode_event("/", None, message[1:], self._limits)  # most are of this form
             header = read_header(message, self._limits)
             if not self._allows(header.kind, header.namespace):
                 self._partial = ignore(message, header, self._limits)

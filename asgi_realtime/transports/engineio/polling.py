@@ -15,8 +15,9 @@ from asgi_realtime.protocols.engineio.packets import decode_payload
 from asgi_realtime.runtime.interrupt import Interrupt
 from asgi_realtime.runtime.turns import Turn
 from asgi_realtime.transports.engineio.body import read_body
+from asgi_realtime.transports.engineio.lifecycle import State
 from asgi_realtime.transports.engineio.responses import ClientGone, HTTPRefusal, bad_request, too_slow
-from asgi_realtime.transports.engineio.session import Session, State
+from asgi_realtime.transports.engineio.session import Session
 
 logger = logging.getLogger("asgi_realtime")
 

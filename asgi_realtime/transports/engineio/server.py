@@ -24,9 +24,10 @@ from asgi_realtime.runtime.timers import TimerWheel, WeakOwner
 from asgi_realtime.settings import Settings
 from asgi_realtime.transports.engineio import responses
 from asgi_realtime.transports.engineio.application import Application
+from asgi_realtime.transports.engineio.lifecycle import State
 from asgi_realtime.transports.engineio.polling import answer_poll, take_payload
 from asgi_realtime.transports.engineio.responses import ClientGone, HTTPRefusal, refuse_websocket, respond
-from asgi_realtime.transports.engineio.session import Session, State
+from asgi_realtime.transports.engineio.session import Session
 from asgi_realtime.transports.engineio.upgrade import upgrade
 from asgi_realtime.transports.request import Request
 from asgi_realtime.transports.websocket_carrier import CarrierOptions, WebSocketCarrier

@@ -1,8 +1,7 @@
-"""One Engine.IO session: heartbeat, upgrade and end, whichever transport carries it. No I/O, no clock of its own."""
+"""One Engine.IO session: packets, heartbeat, polls and upgrade, whichever transport carries it. No I/O."""
 
 from __future__ import annotations
 
-import enum
 import logging
 import math
 import time
@@ -13,16 +12,13 @@ import msgspec
 
 from asgi_realtime.errors import ProtocolError
 from asgi_realtime.limits import TOO_MUCH_CONTROL
-from asgi_realtime.outbound.outbox import Outbox
 from asgi_realtime.protocols.engineio import packets
 from asgi_realtime.protocols.engineio.heartbeat import Beat, Heartbeat
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.runtime.budgets import Budgets
 from asgi_realtime.settings import Settings
-from asgi_realtime.transports.engineio.application import Application
-from asgi_realtime.transports.websocket_reader import Ending
+from asgi_realtime.transports.engineio.lifecycle import SessionLifecycle, State
 from asgi_realtime.values.handshake import Handshake
-from asgi_realtime.values.text import repaired
 
 logger = logging.getLogger("asgi_realtime")
 
@@ -30,18 +26,6 @@ _PING = Frame(packets.PING)
 
 _FRAMING_BYTES = 16
 """Types and separators around the payload of a CONNECT."""
-
-_CLOSE_CODES = {"too slow": 1013, "parse error": 1002, "transport error": 1011}
-"""WebSocket close codes by the reason of an abort; 1000 for the others."""
-
-
-class State(enum.Enum):
-    """The life of a session."""
-
-    OPEN = "open"
-    CLOSING = "closing"
-    """The application is told and nothing more is taken; the client has not yet got what was queued."""
-    CLOSED = "closed"
 
 
 class SessionOwner(Protocol):
@@ -54,14 +38,7 @@ class SessionOwner(Protocol):
         """The session has ended. Called exactly once."""
 
 
-class Carrier(Protocol):
-    """The WebSocket that carries a session, or is about to."""
-
-    def end(self) -> None:
-        """Close it as the session's `begin_close` says."""
-
-
-class Session:
+class Session(SessionLifecycle):
     """A client, known by its session id, over long-polling or a WebSocket.
 
     The transports tell it what came in and ask it what to write; every call that depends on time
@@ -70,27 +47,23 @@ class Session:
 
     __slots__ = (
         "__weakref__",
-        "_application",
         "_attempts_due",
         "_budgets",
-        "_close",
         "_control_due",
         "_heartbeat",
         "_owner",
         "_polling",
         "_posting",
-        "_reason",
         "_settings",
-        "_state",
         "_upgrading",
-        "_websocket",
-        "carrier",
         "handshake",
         "id",
-        "outbox",
         "probed",
         "reading",
     )
+
+    authenticating = False
+    """A WebSocket's session is open from the start: its namespaces authenticate beside it. See `WebSocketReader`."""
 
     def __init__(
         self,
@@ -103,11 +76,9 @@ class Session:
         now: float,
         owner: SessionOwner,
     ) -> None:
+        super().__init__(settings.limits.outbox_bytes, websocket=websocket)
         self.id = id
         self.handshake = handshake
-        self.outbox = Outbox(settings.limits.outbox_bytes, self)
-        self.carrier: Carrier | None = None
-        """The WebSocket of this session: ended when the session begins to end, during an upgrade when it has ended."""
         self.reading = True
         """Set by the transports: False while packets of the client may lie unread because we are busy."""
         self.probed = False
@@ -115,12 +86,7 @@ class Session:
         self._settings = settings
         self._budgets = budgets
         self._attempts_due = self._control_due = 0.0
-        self._application: Application | None = None
         self._owner = owner
-        self._state = State.OPEN
-        self._reason = ""
-        self._close = (1000, "")
-        self._websocket = websocket
         self._upgrading = False
         self._polling = False
         self._posting = False
@@ -131,24 +97,9 @@ class Session:
         return f"<Engine.IO session of {self.handshake.client_address} over {self.transport}, {self._state.value}>"
 
     @property
-    def state(self) -> State:
-        """Where in its life the session is."""
-        return self._state
-
-    @property
-    def over(self) -> bool:
-        """Whether it has ended, and its client has got all that it will get."""
-        return self._state is State.CLOSED
-
-    @property
     def transport(self) -> str:
         """What carries the session now: `polling` or `websocket`."""
         return "websocket" if self._websocket else "polling"
-
-    @property
-    def close_code(self) -> tuple[int, str]:
-        """The code and reason for the close of the WebSocket of a session that has ended."""
-        return self._close
 
     @property
     def open_packet(self) -> str:
@@ -177,97 +128,7 @@ class Session:
         limits = self._settings.limits
         return min(limits.message_bytes, self.message_bytes * limits.namespaces_per_session)
 
-    # For the application
-
-    def push(self, frame: Frame) -> None:
-        """Queue a frame for the client. Never waits and never raises; forgotten once the session has ended."""
-        self.outbox.push(frame)
-
-    def close(self, code: int = 1000, reason: str = "") -> None:
-        """End the session after what is queued. The application is told now, the client as soon as it reads.
-
-        Code and reason are those of a WebSocket. A polling client gets what is queued by its next GET
-        and a close packet by the one after it: stock clients act on a close packet before they hand
-        on what is in the same payload. From now on nothing that the client sends is taken.
-        """
-        if self._state is State.OPEN:
-            self._begin_to_end("forced close", code, reason, wait=True)
-
-    def fail(self, reason: str, code: int | None = None) -> None:
-        """End the session after what is queued, for what the client did or what failed here.
-
-        See `Application.closed` for the reasons. With nothing queued the session ends at once.
-        """
-        if self._state is State.OPEN:
-            self._begin_to_end(reason, _close_code(reason, code), reason, wait=False)
-
-    def abort(self, reason: str, code: int | None = None) -> None:
-        """End the session at once; what is queued is lost. See `Application.closed` for the reasons."""
-        if self._state is State.CLOSED:
-            return
-        if self._state is State.OPEN:
-            self._reason = reason
-            self._close = (_close_code(reason, code), reason)
-        self._end()
-        self._signal()
-        self._tell()
-
-    # For the outbox
-
-    def overflowed(self) -> None:
-        """The client does not read. A polling client may still come for the close packet."""
-        if self._websocket or self._state is not State.OPEN:
-            self.abort("too slow")
-        else:
-            self._begin_to_end("too slow", _close_code("too slow"), "too slow", wait=True)
-
-    # Its end
-
-    def _begin_to_end(self, reason: str, code: int, text: str, *, wait: bool) -> None:
-        """Let the application write its last frames, then nothing more. `wait`: for a client with nothing to fetch."""
-        self._state = State.CLOSING
-        self._reason = reason
-        self._close = (code, repaired(text))
-        self._tell()
-        if self.over:  # the last frames were too much for the client
-            return
-        if wait or self.outbox:
-            self.outbox.seal()
-            self._owner.closing(self)
-        else:
-            self._end()
-        self._signal()
-
-    def _end(self) -> None:
-        self._state = State.CLOSED
-        self.outbox.close()
-        self._owner.closed(self, self._reason)
-
-    def _signal(self) -> None:
-        if self.outbox.wake is not None:
-            self.outbox.wake()
-        # An upgrade under way goes on while the session is closing: a JavaScript client whose probe was
-        # answered polls no more, so that it can be reached only by the WebSocket.
-        if self.carrier is not None and (self._websocket or self._state is State.CLOSED):
-            self.carrier.end()
-
-    def _tell(self) -> None:
-        application, self._application = self._application, None
-        if application is None:
-            return
-        try:
-            application.closed(self._reason)
-        except Exception:
-            # Often we are in the middle of a fan-out, which has no part in this.
-            logger.exception("an application failed to close")
-
     # For the transports
-
-    def start(self, application: Application) -> None:
-        """Connect the application. If it ended the session while it was being made, it is told now."""
-        self._application = application
-        if self._state is not State.OPEN:
-            self._tell()
 
     def receive(self, packet: str | bytes, now: float) -> bool:
         """Take one packet from the transport in charge. After the end: counts it, and forgets it.
@@ -426,39 +287,12 @@ class Session:
         """The WebSocket came to nothing; polling goes on."""
         self._upgrading = self.probed = False
 
-    # WebSocket: see `WebSocketReader`
+    # For the lifecycle
 
-    authenticating = False
-    """A WebSocket's session is open from the start: its namespaces authenticate beside it."""
+    def on_closing(self) -> None:
+        """See `SessionLifecycle`."""
+        self._owner.closing(self)
 
-    def carried(self, carrier: Carrier) -> None:
-        """The WebSocket carries the session from now on."""
-        self.carrier = carrier
-        if self._state is not State.OPEN:
-            carrier.end()
-
-    def too_large(self, message: str | bytes) -> None:
-        """End the session: a message is over `message_bytes`."""
-        self.fail("transport error", 1009)
-
-    def violated(self, error: ProtocolError) -> None:
-        """End the session: the client broke the protocol."""
-        logger.info("%r ended: %s", self, error)
-        self.fail("parse error")
-
-    def failed(self) -> None:
-        """End the session: the application failed to receive a message."""
-        self.fail("transport error")
-
-    def begin_close(self) -> Ending:
-        """How the WebSocket is closed."""
-        return Ending(*self._close, flush=self._state is State.CLOSING)
-
-    def ended(self) -> None:
-        """Nothing is left of the WebSocket, so nothing is left of the session."""
-        self.carrier = None
-        self.abort("transport close")
-
-
-def _close_code(reason: str, code: int | None = None) -> int:
-    return _CLOSE_CODES.get(reason, 1000) if code is None else code
+    def on_closed(self, reason: str) -> None:
+        """See `SessionLifecycle`."""
+        self._owner.closed(self, reason)

@@ -18,7 +18,8 @@ from asgi_realtime.protocols.socketio.session import SocketIOSession
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.runtime.timers import TimerWheel, WeakOwner
 from asgi_realtime.settings import Settings
-from asgi_realtime.transports.engineio.session import Session, State
+from asgi_realtime.transports.engineio.lifecycle import State
+from asgi_realtime.transports.engineio.session import Session
 from asgi_realtime.transports.socketio.acks import ReadAhead
 from asgi_realtime.transports.socketio.namespace_transport import NamespaceTransport
 from asgi_realtime.values.close_codes import STAY_AWAY, TOO_SLOW
