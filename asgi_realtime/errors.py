@@ -20,7 +20,10 @@ class ConfigurationError(RealtimeError):
 
 
 class BrokerUnavailable(RealtimeError):
-    """A broadcast could not be handed to the broker in time; nobody can say who received it."""
+    """The broker did not answer in time.
+
+    After a broadcast it is not known who received it. After `connection.join` the room was not entered.
+    """
 
 
 class PayloadTooLarge(RealtimeError):

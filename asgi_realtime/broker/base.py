@@ -26,6 +26,9 @@ class BrokerReceiver(Protocol):
 class Broker(Protocol):
     """Numbers publications, keeps them, and gives every process the same ones in the same order.
 
+    An answer about history (`position`, `history`, `latest`) is never ahead of what was delivered: whatever it covers
+    and is subscribed to has been handed to the receiver when the answer is there.
+
     Every method is called on the event loop. An error of the receiver never reaches a publisher:
     the publication is in history by then, and publishing it again would double it.
     """

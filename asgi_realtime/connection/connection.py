@@ -150,7 +150,8 @@ class Connection:
             InvalidMessage: for a name over the limits, or more rooms than allowed.
             InvalidId: for a name that is no id.
             Forbidden: the client may not enter.
-            BrokerUnavailable: history could not be read; the room was not entered.
+            BrokerUnavailable: the broker did not subscribe this process to the room, or read history, within
+                `MEW_PUBLISH_TIMEOUT`. The room was not entered.
         """
         hub = self._internal.mounted.hub
         hub.check_thread()

@@ -10,7 +10,15 @@ from typing import Any, TypeAlias
 
 from asgi_realtime.broadcasting.broadcaster import Broadcaster
 from asgi_realtime.connection.connection import Connection, InternalConnection, internal
-from asgi_realtime.errors import ConfigurationError, Disconnect, InvalidMessage, NoAnswer, RateLimited, Refusal
+from asgi_realtime.errors import (
+    BrokerUnavailable,
+    ConfigurationError,
+    Disconnect,
+    InvalidMessage,
+    NoAnswer,
+    RateLimited,
+    Refusal,
+)
 from asgi_realtime.gateways.replies import ErrorMessage, Failure
 from asgi_realtime.handlers.event_handlers import BoundHandler, beginning, declared
 from asgi_realtime.handlers.event_rates import EventRates
@@ -285,7 +293,7 @@ def _values(result: Any) -> list[Json]:
 
 
 def _traceback(error: BaseException) -> BaseException | None:
-    return None if isinstance(error, TimeoutError) else error
+    return None if isinstance(error, TimeoutError | BrokerUnavailable) else error
 
 
 def ends_this_task(error: BaseException) -> bool:

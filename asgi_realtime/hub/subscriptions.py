@@ -121,7 +121,6 @@ class Subscriptions:
         self._asked: dict[Subscription, _Asked] = {}
         self._batch: list[Subscription] = []
         self._catching_up: dict[Subscription, _Asked] = {}
-        self._read_ahead: dict[Subscription, set[Position | None]] = {}  # delivered from history; may still come
         self._left: dict[Subscription, float] = {}  # in the order of time: the delay is the same for all
         self._timer: asyncio.TimerHandle | None = None
         self._stopped = False
@@ -166,24 +165,16 @@ class Subscriptions:
         return asyncio.shield(asked.done)
 
     def keeps(self, publication: Publication) -> bool:
-        """Whether a publication is not to be delivered: history before it is being read, or has brought it already."""
-        if not self._catching_up and not self._read_ahead:
+        """Whether a publication is delivered later: history before it is still to be read."""
+        if not self._catching_up:
             return False
-        subscription = Subscription(publication.gateway, publication.target)
-        asked = self._catching_up.get(subscription)
-        if asked is not None:
-            asked.kept_bytes += len(publication.payload) + sum(map(len, publication.attachments))
-            if asked.kept_bytes <= KEPT_BYTES:
-                asked.kept.append(publication)
-            return True
-        read = self._read_ahead.get(subscription)
-        if read is None or publication.position is None:
+        asked = self._catching_up.get(Subscription(publication.gateway, publication.target))
+        if asked is None:
             return False
-        if publication.position in read:
-            return True
-        # Publications come in order: this one is newer than the history that was read, and so are all that follow.
-        del self._read_ahead[subscription]
-        return False
+        asked.kept_bytes += len(publication.payload) + sum(map(len, publication.attachments))
+        if asked.kept_bytes <= KEPT_BYTES:
+            asked.kept.append(publication)
+        return True
 
     # What the rooms report
 
@@ -250,9 +241,6 @@ class Subscriptions:
         read = {publication.position for publication in missed}
         for publication in [*missed, *(each for each in asked.kept if each.volatile or each.position not in read)]:
             deliver(self._members, publication)
-        # Answers and deliveries come by different ways: some of what was read may still be delivered.
-        if read:
-            self._read_ahead[subscription] = read
         self._stand(subscription)
 
     def _stand(self, subscription: Subscription) -> None:
@@ -265,7 +253,7 @@ class Subscriptions:
         asked = self._asked[subscription]
         self._catching_up.pop(subscription, None)
         if not isinstance(error, BrokerUnavailable):
-            told = BrokerUnavailable(f"{subscription.target}: the broker did not take a subscription: {error!r}")
+            told = BrokerUnavailable(f"the broker did not subscribe this process to a room: {error!r}")
             told.__cause__ = error
             error = told
         self._metrics.count("subscription_failures_total")
@@ -299,7 +287,6 @@ class Subscriptions:
             self._timer = None
         for subscription in due:
             del self._left[subscription]
-            self._read_ahead.pop(subscription, None)
         if due:
             self._metrics.gauge("subscriptions", len(self))
             self._tasks.spawn(self._unsubscribe(due), name="unsubscribing")

@@ -666,3 +666,27 @@ async def test_a_command_comes_with_its_place_in_history(make_bench: type[Bench]
     assert place is not None
     assert await events_since(broker, place, LOBBY) == ["after"]
     await broker.stop()
+
+
+@on_every_broker
+async def test_an_answer_is_never_ahead_of_what_was_delivered(make_bench: type[Bench]) -> None:
+    broker, listener = make_bench().broker(), Listener()
+    await run(broker, listener)
+    begin = await broker.position(MEW)
+    sending, places = [], []
+    for number in range(30):
+        sending.append(asyncio.create_task(broker.publish(to_lobby(f"event {number}"))))
+        await asyncio.sleep(0)
+        if number % 5 == 4:
+            place = await broker.position(MEW)
+            places.append((place, len(listener.events)))
+            read = await events_since(broker, begin, LOBBY)
+            assert read == listener.events[: len(read)]
+            latest = await broker.latest(MEW, LOBBY, read[-1])
+            assert latest is not None
+            assert latest.event in listener.events
+    await asyncio.gather(*sending)
+    assert len(listener.events) == 30
+    for place, delivered in places:
+        assert 30 - len(await events_since(broker, place, LOBBY)) <= delivered
+    await broker.stop()

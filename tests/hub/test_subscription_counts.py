@@ -78,7 +78,7 @@ class SubscriptionsMachine(RuleBasedStateMachine):
 
         async def let_in() -> None:
             connection, _ = self.world.admit(user)
-            self.connections.append(connection)
+            self.connections.append(connection.public)
             try:
                 standing = self.world.hub.standing(connection)
                 if standing is not None:

@@ -389,3 +389,33 @@ async def test_a_member_by_command_whose_room_cannot_be_subscribed_to_is_closed(
         here.broker.failing.clear()
         await bob.public.join(ROOM)
         assert await publish(here.broker, "news") == 1
+
+
+@pytest.mark.parametrize("asks_host", [False, True])
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_the_latest_event_and_what_follows_come_without_a_gap(seed: int, asks_host: bool) -> None:
+    server = Server()
+    saved = 0
+
+    async def known() -> str | None:
+        return str(saved) if saved else None
+
+    async with node(server, seed=seed) as here, node(server, seed=seed + 1000) as there:
+        connection, transport = await here.admit()
+
+        async def host() -> None:
+            nonlocal saved
+            for number in range(1, 16):
+                saved = number
+                await turns(seed % 3)
+                await publish(there.broker, str(number))
+
+        job = asyncio.create_task(host())
+        await turns(seed * 4)
+        await connection.public.join(ROOM, latest="event", known=known if asks_host else None)
+        await job
+        await here.settled()
+        seen = [int(text) for text in here.seen(transport)]
+        if asks_host and seen[:1] == seen[1:2]:
+            del seen[0]  # the host had saved it, and had not published it yet
+        assert seen == list(range(seen[0], 16))

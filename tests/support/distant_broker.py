@@ -115,7 +115,6 @@ class DistantBroker:
         self.receiving = Line(chance)
         self.standing: set[Subscription] = set()
         """What the server delivers here."""
-        self._chance = chance
         self._receiver: BrokerReceiver | None = None
         self._results: dict[int, asyncio.Future[object]] = {}
 
@@ -195,8 +194,7 @@ class DistantBroker:
         self._check(name)
 
     async def _answer(self, value: T) -> T:
-        for _ in range(self._chance.randrange(_MOST_TURNS)):
-            await asyncio.sleep(0)
+        await self.receiving.passed()  # so that no answer is ahead of what was delivered
         return value
 
     # What comes from the server

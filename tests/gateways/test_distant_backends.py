@@ -1,0 +1,163 @@
+"""A client is let in when its subscriptions stand: gateways whose broker and presence are a network away."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from asgi_realtime import (
+    BrokerUnavailable,
+    Connection,
+    Handshake,
+    Identity,
+    Realtime,
+    Refusal,
+    Settings,
+    SocketIOGateway,
+    WebSocketGateway,
+    on,
+)
+from asgi_realtime.backends import Backends
+from asgi_realtime.gateways.base import Gateway
+from asgi_realtime.presence.memory import MemoryPresence
+from asgi_realtime.values.ids import GatewayName, RoomName
+from tests.support.distant_broker import DistantBroker
+from tests.support.distant_presence import DistantPresence
+from tests.support.recording import RecordingTransport
+
+SETTINGS = Settings(jwt_secret="a secret for tests that is long enough", publish_timeout=0.5)
+
+
+async def by_auth(handshake: Handshake) -> Identity:
+    return Identity(user_id=handshake.auth)
+
+
+class Site(SocketIOGateway):
+    """Its host has rooms for a user; handlers join others."""
+
+    rooms: Mapping[str, str | None] = {f"room {number}": None for number in range(100)}
+
+    async def rooms_of(self, identity: Identity) -> Any:
+        return self.rooms
+
+    async def on_connect(self, connection: Connection) -> None:
+        internal = self.context.hub.rooms(self.name).get(connection.id)
+        assert internal is not None
+        await self.context.hub.enter(internal)
+
+    @on("join")
+    async def join(self, room: str, connection: Connection) -> str:
+        await connection.join(room)
+        return "joined"
+
+
+@asynccontextmanager
+async def running(*gateways: Gateway) -> AsyncIterator[tuple[Realtime, DistantBroker]]:
+    broker = DistantBroker(seed=7)
+    backends = Backends(broker, DistantPresence(MemoryPresence(grace=0.0)))
+    async with Realtime(
+        gateways=gateways or [Site("/", authenticator=by_auth)], settings=SETTINGS, backends=backends
+    ) as realtime:
+        yield realtime, broker
+
+
+async def open_(realtime: Realtime, user_id: str = "ann", index: int = 0) -> tuple[Connection, RecordingTransport]:
+    gateway = realtime.gateways[index]
+    assert isinstance(gateway, Gateway)
+    transport = RecordingTransport(gateway=gateway)
+    return await gateway.open(Handshake(gateway=gateway.name, auth=user_id), transport), transport
+
+
+async def turns(count: int = 50) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def test_connect_is_answered_when_all_subscriptions_stand_and_they_are_asked_for_in_two_calls() -> None:
+    async with running() as (realtime, broker):
+        broker.subscribing.pause()
+        transport = RecordingTransport()
+        gateway = realtime.gateways[0]
+        assert isinstance(gateway, Gateway)
+        opening = asyncio.create_task(gateway.open(Handshake(gateway=gateway.name, auth="ann"), transport))
+        await turns()
+        assert not opening.done()
+        assert transport.written == []
+        broker.subscribing.resume()
+        await opening
+        transport.read()
+        assert transport.events == ["ACCEPTED"]
+        assert [len(call) for call in broker.called("subscribe") if isinstance(call, tuple)] == [2, 100]
+        assert len(broker.standing) == realtime.hub.subscriptions == 102
+        for room in ("room 0", "room 99"):
+            receipt = await realtime.broadcaster.broadcast_to_room(room, "news")
+            assert receipt.delivered_locally == 1
+        await open_(realtime, "bob")
+        assert [len(call) for call in broker.called("subscribe") if isinstance(call, tuple)] == [2, 100, 1]
+
+
+@pytest.mark.parametrize("gateway", [Site("/", authenticator=by_auth), WebSocketGateway("/ws", authenticator=by_auth)])
+async def test_a_broker_that_is_away_refuses_clients_with_one_line_and_leaves_nothing(
+    gateway: Gateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with running(gateway) as (realtime, broker):
+        broker.failing.add("subscribe")
+        for _ in range(5):
+            with pytest.raises(Refusal) as refused:
+                await open_(realtime)
+            assert refused.value.reply_code == "INTERNAL"
+            if isinstance(gateway, WebSocketGateway):
+                assert gateway.close_code(refused.value) == 1013
+        assert len(realtime.hub.rooms(gateway.name)) == 0
+        assert await realtime.broadcaster.online_users() == set()
+        assert realtime.hub.subscriptions == 0
+        assert broker.standing == set()
+        assert [record.message for record in caplog.records if "broker" in record.message] == [
+            f"{gateway.name} refused a client: the broker is unavailable"
+        ]
+        assert not any(record.exc_info for record in caplog.records)
+        broker.failing.clear()
+        await open_(realtime)
+
+
+async def test_a_user_who_is_disconnected_while_subscribing_is_refused() -> None:
+    async with running() as (realtime, broker):
+        broker.subscribing.pause()
+        opening = asyncio.create_task(open_(realtime))
+        await turns()
+        await realtime.broadcaster.disconnect_user("ann", code=4001, reason="not today")
+        broker.subscribing.resume()
+        with pytest.raises(Refusal, match="not today"):
+            await opening
+        assert len(realtime.hub.rooms(GatewayName("/"))) == 0
+
+
+async def test_a_handler_that_joins_is_acknowledged_when_the_subscription_stands() -> None:
+    async with running() as (realtime, broker):
+        connection, _ = await open_(realtime)
+        gateway = realtime.gateways[0]
+        assert isinstance(gateway, Gateway)
+        internal = realtime.hub.rooms(gateway.name).get(connection.id)
+        assert internal is not None
+        answers: list[Any] = []
+        broker.subscribing.pause()
+        gateway.receive(internal, "join", ["kitchen"], answers.append)
+        await turns()
+        assert answers == []
+        broker.subscribing.resume()
+        await realtime.tasks.idle()
+        assert answers.pop() == ["joined"]
+        broker.failing.add("subscribe")
+        gateway.receive(internal, "join", ["attic"], answers.append)
+        await realtime.tasks.idle()
+        assert [answer.code for [answer] in answers] == ["INTERNAL"]
+        assert RoomName("kitchen") in connection.rooms
+        assert RoomName("attic") not in connection.rooms
+        with pytest.raises(BrokerUnavailable):
+            await connection.join("attic")
