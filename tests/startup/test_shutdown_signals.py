@@ -149,6 +149,17 @@ async def test_a_second_signal_before_the_drain_cuts_it_short_too(server: Server
     assert server.heard == ["handled", "handled", "hurried"]
 
 
+@pytest.mark.parametrize("told", [True, False])
+async def test_a_signal_that_is_held_when_a_start_fails_is_passed_on(server: Server, told: bool) -> None:
+    send(signal.SIGTERM)
+    if told:
+        await until(lambda: server.heard == ["told"])
+    server.signals.remove()
+    assert server.heard[-1:] == ["handled"]
+    await asyncio.sleep(0)
+    assert len(server.heard) == 1 + told
+
+
 async def test_the_first_signal_during_a_drain_does_not_cut_it_short(server: Server) -> None:
     server.signals.drain(server.hurry)
     send(signal.SIGTERM)
