@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import hmac
-from typing import TYPE_CHECKING
 
+from asgi_realtime.auth.jwt_verifier import _encode
 from asgi_realtime.errors import Unauthorized
 from asgi_realtime.values.handshake import Handshake
 from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.ids import UserId
 from asgi_realtime.values.json import Json
-
-if TYPE_CHECKING:
-    pass
-from asgi_realtime.auth.jwt_verifier import _encode
 
 
 class AdminSecretAuthenticator:

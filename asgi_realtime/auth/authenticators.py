@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
+from asgi_realtime.auth.jwt_verifier import JWTVerifier
+from asgi_realtime.auth.token_sources import TokenSource
 from asgi_realtime.errors import Unauthorized
 from asgi_realtime.values.handshake import Handshake
 from asgi_realtime.values.identity import Identity
-
-if TYPE_CHECKING:
-    pass
-from asgi_realtime.auth.jwt_verifier import JWTVerifier
-from asgi_realtime.auth.token_sources import TokenSource
 
 Authenticator: TypeAlias = Callable[[Handshake], Awaitable[Identity] | Identity]
 """Says who a handshake comes from, or raises `Unauthorized`. A plain function runs in a thread."""

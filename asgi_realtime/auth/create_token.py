@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import secrets
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jwt
 
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.settings import Settings
 from asgi_realtime.values.ids import Id, id_text
-
-if TYPE_CHECKING:
-    pass
 
 
 def create_token(user_id: Id, settings: Settings, *, expires_in: float | None = 3600, **claims: Any) -> str:

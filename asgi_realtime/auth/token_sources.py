@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from asgi_realtime.errors import Unauthorized
 from asgi_realtime.values.handshake import Handshake
-
-if TYPE_CHECKING:
-    pass
-
 
 TokenSource: TypeAlias = Callable[[Handshake], str | None]
 """Finds the token in a handshake; None when it carries none there. May raise `Unauthorized`."""
