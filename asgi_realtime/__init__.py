@@ -32,10 +32,11 @@ from asgi_realtime.errors import (
     TooLarge,
     Unauthorized,
 )
+from asgi_realtime.gateways.dispatcher import Acknowledge
 from asgi_realtime.gateways.mounted import find_gateway, get_gateway
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
-from asgi_realtime.handlers.event_declarations import down, up
+from asgi_realtime.handlers.event_declarations import EventDeclaration, down, up
 from asgi_realtime.handlers.event_handlers import on
 from asgi_realtime.handlers.sync_connection import SyncConnection
 from asgi_realtime.limits import Limits
@@ -46,6 +47,7 @@ from asgi_realtime.protocols.json_dialect import FlatJSONDialect, JSONDialect
 from asgi_realtime.realtime import Realtime
 from asgi_realtime.runtime.host_calls import MaybeAwaitable
 from asgi_realtime.settings import Settings
+from asgi_realtime.startup.mounting import Mountable
 from asgi_realtime.systems.chat import (
     Blocked,
     ChatBroadcaster,
@@ -102,6 +104,7 @@ __all__ = [
     # Mounting
     "RealtimeMiddleware",
     "Realtime",
+    "Mountable",
     "Settings",
     "Limits",
     "Metrics",
@@ -130,11 +133,13 @@ __all__ = [
     "on",
     "up",
     "down",
+    "EventDeclaration",
     "Connection",
     "SyncConnection",
     "JSONDialect",
     "FlatJSONDialect",
     "Frame",
+    "Acknowledge",
     "TypedBroadcaster",
     "SyncTypedBroadcaster",
     "sync_too",

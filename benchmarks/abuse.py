@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from multiprocessing.sharedctypes import Synchronized
 from typing import NamedTuple
 
-from asgi_realtime.auth.create_token import create_token
+from asgi_realtime import create_token
 from benchmarks import processes
 from benchmarks.catalogue import BUILD, LEAN_PROTOCOL, System
 from benchmarks.server import Server

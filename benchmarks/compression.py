@@ -6,7 +6,7 @@ import json
 import random
 import time
 
-from asgi_realtime.protocols.frame import Frame
+from asgi_realtime import Frame
 
 _WORDS = (
     "the of and to in is you that it he was for on are as with his they at be this have from or one had by word but "

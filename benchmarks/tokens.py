@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from asgi_realtime.auth.create_token import create_token
+from asgi_realtime import create_token
 from benchmarks.catalogue import BUILD
 from benchmarks.systems.own import settings
 

@@ -13,8 +13,7 @@ import pytest
 from asgi_lifespan import LifespanManager
 from fastapi import FastAPI
 
-from asgi_realtime import Settings
-from asgi_realtime.auth.create_token import create_token
+from asgi_realtime import Settings, create_token
 from examples.fastapi_app.app import create_app
 from examples.fastapi_app.permissions import NOTHING, Override, Permission, in_channel
 from tests.support.mew_app import SETTINGS, Mew, make_app

@@ -17,8 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
-from asgi_realtime import Limits, Settings
-from asgi_realtime.auth.create_token import create_token
+from asgi_realtime import Limits, Settings, create_token
 from asgi_realtime.settings import variable
 from tests.support.paths import ROOT, WIRE
 from tests.support.servers import Serve

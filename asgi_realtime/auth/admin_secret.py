@@ -8,7 +8,6 @@ from asgi_realtime.auth.jwt_verifier import _encode
 from asgi_realtime.errors import Unauthorized
 from asgi_realtime.values.handshake import Handshake
 from asgi_realtime.values.identity import Identity
-from asgi_realtime.values.ids import UserId
 from asgi_realtime.values.json import Json
 
 
@@ -47,7 +46,7 @@ class AdminSecretAuthenticator:
         if not isinstance(service_type, str) or service_type.strip().lower() in ("", "sdk"):
             raise Unauthorized(log_reason="no service type, or the reserved one")
         # Not the bare type: whoever disconnects or revokes a user of that name does not mean a service.
-        return Identity(user_id=UserId(f"service:{service_type}"), claims={"serviceType": service_type})
+        return Identity(user_id=f"service:{service_type}", claims={"serviceType": service_type})
 
     def _is_secret(self, presented: bytes | None) -> bool:
         return self._secret is not None and presented is not None and hmac.compare_digest(presented, self._secret)

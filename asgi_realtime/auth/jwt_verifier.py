@@ -16,7 +16,6 @@ from asgi_realtime.auth.keys import PublicKey, load_public_key
 from asgi_realtime.errors import Unauthorized
 from asgi_realtime.settings import Settings
 from asgi_realtime.values.identity import Identity
-from asgi_realtime.values.ids import UserId
 from asgi_realtime.values.json import Json
 
 if TYPE_CHECKING:
@@ -126,13 +125,13 @@ def _reason(error: Exception) -> str:
     return next((text for kind, text in _REASONS.items() if isinstance(error, kind)), "the token is no JWT")
 
 
-def _user_id(claim: Json) -> UserId:
+def _user_id(claim: Json) -> str:
     if isinstance(claim, int) and not isinstance(claim, bool):
         claim = str(claim)
     if not isinstance(claim, str) or not claim:
         raise _NoUserId("the user claim must be a non-empty string")
     claim.encode()  # half a character (a lone surrogate) could never be sent to anybody
-    return UserId(claim)
+    return claim
 
 
 def _encode(value: Json) -> bytes | None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
 from asgi_realtime.auth.authenticators import Authenticator
+from asgi_realtime.auth.jwt_verifier import JWTVerifier
 from asgi_realtime.broadcasting.broadcaster import Broadcaster
 from asgi_realtime.connection.connection import Connection, internal
 from asgi_realtime.connection.contracts import MountedGateway
@@ -27,7 +28,6 @@ from asgi_realtime.runtime.budgets import Budget
 from asgi_realtime.runtime.host_calls import HostCall, check_super, check_waits, host_call, method_call
 from asgi_realtime.settings import Settings
 from asgi_realtime.values.identity import Identity
-from asgi_realtime.values.ids import RoomName, UserId
 from asgi_realtime.values.publications import Publication
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -134,7 +134,7 @@ class Gateway(ConnectionLifecycle):
     async def on_online(self, connection: Connection) -> None:
         """This connection was its user's first anywhere. It has been let in. Raise `Disconnect` to close it."""
 
-    async def on_offline(self, user_id: UserId) -> None:
+    async def on_offline(self, user_id: str) -> None:
         """A user's last connection anywhere ended, and the grace passed."""
 
     @property
@@ -145,13 +145,22 @@ class Gateway(ConnectionLifecycle):
         except AttributeError:
             raise self._not_there() from None
 
+    @property
+    def jwt_verifier(self) -> JWTVerifier:
+        """The app's verifier of JWTs, once the gateway is mounted. For `default_authenticator`.
+
+        Raises:
+            ConfigurationError: if the settings have no key. The error names the variables.
+        """
+        return self.context.require_verifier()
+
     # What subclasses in this package define
 
-    def default_authenticator(self, context: GatewayContext) -> Authenticator:
-        """Who may connect when the host named no authenticator."""
+    def default_authenticator(self, settings: Settings) -> Authenticator:
+        """Return the authenticator of a gateway that was made without one. Called when the gateway is mounted."""
         raise TypeError(f"{type(self).__name__} is abstract: subclass SocketIOGateway or WebSocketGateway")
 
-    async def rooms_of(self, identity: Identity) -> Mapping[RoomName, RoomName | None]:
+    async def rooms_of(self, identity: Identity) -> Mapping[str, str | None]:
         """Ask the host which rooms an identity may see. Overridden by gateways that have such a service."""
         return {}
 
@@ -202,7 +211,7 @@ class Gateway(ConnectionLifecycle):
         )
         self._origins = context.origins.with_extra(*self.extra_origins(context.settings))
         self._broadcaster = context.broadcaster.of(self.name)
-        authenticator = self._authenticator or self.default_authenticator(context)
+        authenticator = self._authenticator or self.default_authenticator(context.settings)
         self._authenticate = self.host_call(authenticator, "authenticator", "handshake")
         limits = self.limits
         self._attempts = Budget("attempts", limits.attempt_rate, limits.attempt_burst, context.metrics)

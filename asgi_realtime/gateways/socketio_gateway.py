@@ -7,11 +7,11 @@ from asgi_realtime.auth.token_sources import token_from_auth, token_from_bearer
 from asgi_realtime.connection.connection import Connection
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.gateways.base import Gateway
-from asgi_realtime.gateways.context import GatewayContext
 from asgi_realtime.gateways.names import check_name
 from asgi_realtime.gateways.replies import NewToken, Success
 from asgi_realtime.handlers.event_handlers import on
 from asgi_realtime.limits import Limits
+from asgi_realtime.settings import Settings
 from asgi_realtime.values.gateway_names import is_namespace
 
 
@@ -38,9 +38,9 @@ class SocketIOGateway(Gateway):
         """Return the gateway of a namespace: this one, if it is mounted there. None: there is none."""
         return self if namespace == self.name else None
 
-    def default_authenticator(self, context: GatewayContext) -> Authenticator:
+    def default_authenticator(self, settings: Settings) -> Authenticator:
         """A JWT in `auth.token`, or an `Authorization: Bearer` header."""
-        return JWTAuthenticator(context.require_verifier(), [token_from_auth("token"), token_from_bearer()])
+        return JWTAuthenticator(self.jwt_verifier, [token_from_auth("token"), token_from_bearer()])
 
     @on("auth/refresh")
     async def _on_auth_refresh(self, new: NewToken, connection: Connection) -> Success:

@@ -24,7 +24,6 @@ from asgi_realtime.errors import (
     Unauthorized,
 )
 from asgi_realtime.gateways.base import Gateway
-from asgi_realtime.gateways.context import GatewayContext
 from asgi_realtime.gateways.dispatcher import Acknowledge
 from asgi_realtime.gateways.names import check_name
 from asgi_realtime.gateways.replies import ErrorMessage, NewToken
@@ -33,6 +32,7 @@ from asgi_realtime.handlers.event_handlers import on
 from asgi_realtime.limits import Limits
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.protocols.json_dialect import JSONDialect
+from asgi_realtime.settings import Settings
 from asgi_realtime.values.field_types import is_number
 from asgi_realtime.values.handshake import Handshake
 from asgi_realtime.values.json import Json
@@ -142,12 +142,12 @@ class WebSocketGateway(Gateway):
             or "authorization" in handshake.headers
         )
 
-    def default_authenticator(self, context: GatewayContext) -> Authenticator:
+    def default_authenticator(self, settings: Settings) -> Authenticator:
         """A JWT in an `auth` frame, in the query, or in an `Authorization: Bearer` header."""
         sources: list[TokenSource] = [token_from_auth("token"), token_from_bearer()]
         if self._query_token:
             sources.insert(1, token_from_query("token"))
-        return JWTAuthenticator(context.require_verifier(), sources)
+        return JWTAuthenticator(self.jwt_verifier, sources)
 
     @on("auth")
     async def _on_auth(self, new: NewToken, connection: Connection) -> None:

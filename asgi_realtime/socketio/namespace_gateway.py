@@ -25,7 +25,6 @@ from asgi_realtime.socketio.reasons import Reason
 from asgi_realtime.socketio.server_state import ServerState
 from asgi_realtime.values.handshake import Handshake
 from asgi_realtime.values.identity import Identity
-from asgi_realtime.values.ids import UserId
 from asgi_realtime.values.json import Json
 
 HANDLER_TIMEOUT = 3600.0
@@ -132,7 +131,7 @@ class _NotHandled(Refusal):
 
 async def _new_identity(handshake: Handshake) -> Identity:
     # The connect handler authenticates. The gateway layer knows each client as a user of its own.
-    return Identity(user_id=UserId(secrets.token_urlsafe(15)))
+    return Identity(user_id=secrets.token_urlsafe(15))
 
 
 def _refusal(message: str, data: Json = None) -> Refusal:

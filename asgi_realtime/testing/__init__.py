@@ -1,12 +1,19 @@
 """An in-process client for tests of applications that mount realtime gateways: no server, no port.
 
-It speaks the real wire (Engine.IO with Socket.IO packets, or JSON frames) through the ASGI
+It speaks the real protocols (Engine.IO with Socket.IO packets, or JSON frames) through the ASGI
 interface, so that origins, tokens, limits and encodings are those of production. See docs/testing.md.
 """
 
 from asgi_realtime.testing.client import RealtimeTestClient
 from asgi_realtime.testing.mailbox import Event
 from asgi_realtime.testing.socket import ConnectionRefused, Socket
-from asgi_realtime.testing.wire import Closed
+from asgi_realtime.testing.wire import Closed, Transport
 
-__all__ = ["Closed", "ConnectionRefused", "Event", "RealtimeTestClient", "Socket"]
+__all__ = [
+    "RealtimeTestClient",
+    "Socket",
+    "Event",
+    "ConnectionRefused",
+    "Closed",
+    "Transport",
+]

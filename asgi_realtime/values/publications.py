@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NewType, TypeAlias
+from typing import TYPE_CHECKING, NewType, TypeAlias
 
 import msgspec
 
@@ -78,3 +78,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     position: Position | None
     delivered_locally: int
     replicated: bool
+
+    if TYPE_CHECKING:  # at run time `msgspec` makes it
+
+        def __init__(self, *, position: str | None, delivered_locally: int, replicated: bool) -> None: ...

@@ -27,8 +27,8 @@ from asgi_realtime import (
     Unauthorized,
     UserRooms,
     WebSocketGateway,
+    create_token,
 )
-from asgi_realtime.auth.create_token import create_token
 from asgi_realtime.values.ids import UserId
 from tests.support.raw_engineio import TRANSPORTS, TransportName, raw_client
 from tests.support.servers import IMPLEMENTATIONS, Implementation, LiveServer, Serve

@@ -11,9 +11,8 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from asgi_realtime import Connection, Limits, SocketIOGateway, on
+from asgi_realtime import Acknowledge, Connection, Limits, SocketIOGateway, on
 from asgi_realtime.connection.connection import InternalConnection
-from asgi_realtime.gateways.dispatcher import Acknowledge
 from asgi_realtime.values.ids import UserId
 from asgi_realtime.values.json import Json
 from tests.support.attackers import enter, entered, still_answers

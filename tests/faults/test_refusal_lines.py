@@ -36,8 +36,8 @@ from asgi_realtime import (
     SocketIOServer,
     Unauthorized,
     WebSocketGateway,
+    create_token,
 )
-from asgi_realtime.auth.create_token import create_token
 from tests.support.attackers import enter
 from tests.support.raw_engineio import TRANSPORTS, TransportName, raw_client, receive_json
 from tests.support.servers import IMPLEMENTATIONS, Implementation, LiveServer, Serve

@@ -22,8 +22,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.typing import Origin
 
-from asgi_realtime import InfraGateway, RealtimeMiddleware, Settings
-from asgi_realtime.auth.create_token import create_token
+from asgi_realtime import InfraGateway, RealtimeMiddleware, Settings, create_token
 from tests.support.raw_engineio import raw_client, receive_json
 from tests.support.secrets_app import ADMINISTRATOR
 from tests.support.servers import IMPLEMENTATIONS, Implementation, LiveServer, Serve

@@ -17,8 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from asgi_realtime import Settings, SocketIOGateway, WebSocketGateway
-from asgi_realtime.auth.create_token import create_token
+from asgi_realtime import Settings, SocketIOGateway, WebSocketGateway, create_token
 from asgi_realtime.values.json import Json
 from tests.support.attackers import enter
 from tests.support.jwks_server import JWKSServer, jwk, sign

@@ -94,7 +94,7 @@ class Site(SocketIOGateway):
     async def on_online(self, connection: Connection) -> None:
         self.log.append(f"online {connection.identity.user_id}")
 
-    async def on_offline(self, user_id: UserId) -> None:
+    async def on_offline(self, user_id: str) -> None:
         self.log.append(f"offline {user_id}")
 
     @on("note")

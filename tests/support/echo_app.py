@@ -17,13 +17,21 @@ import uvicorn
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from asgi_realtime import Connection, Handshake, Identity, Limits, RealtimeMiddleware, Settings, SocketIOGateway, on
-from asgi_realtime.protocols.frame import Frame
-from asgi_realtime.realtime import Realtime
+from asgi_realtime import (
+    Connection,
+    Frame,
+    Handshake,
+    Identity,
+    Limits,
+    Mountable,
+    Realtime,
+    RealtimeMiddleware,
+    Settings,
+    SocketIOGateway,
+    on,
+)
 from asgi_realtime.socketio import SocketIOServer
-from asgi_realtime.startup.mounting import Mountable
 from asgi_realtime.transports.engineio import EngineIO, Session
-from asgi_realtime.values.ids import UserId
 from asgi_realtime.values.json import Json
 
 SETTINGS = Settings(ping_interval=0.3, ping_timeout=0.2, limits=Limits(connect_timeout=1.0), cors_origins=("*",))
@@ -34,7 +42,7 @@ LONG_SETTINGS = dataclasses.replace(SETTINGS, ping_interval=25.0, ping_timeout=2
 
 async def anybody(handshake: Handshake) -> Identity:
     """Let everybody in, as somebody new."""
-    return Identity(user_id=UserId(secrets.token_hex(8)))
+    return Identity(user_id=secrets.token_hex(8))
 
 
 class EchoGateway(SocketIOGateway):

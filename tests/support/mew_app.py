@@ -10,8 +10,7 @@ import httpx
 import socketio
 from fastapi import Depends, FastAPI
 
-from asgi_realtime import Broadcaster, Settings, get_broadcaster
-from asgi_realtime.auth.create_token import create_token
+from asgi_realtime import Broadcaster, Settings, create_token, get_broadcaster
 from examples.fastapi_app.app import create_app
 
 Heard: TypeAlias = tuple[str, Any]

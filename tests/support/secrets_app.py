@@ -21,13 +21,13 @@ from asgi_realtime import (
     InfraGateway,
     JobsGateway,
     MewGateway,
+    Mountable,
     RealtimeMiddleware,
     Settings,
     SocketIOServer,
     UserRooms,
     WebSocketGateway,
 )
-from asgi_realtime.startup.mounting import Mountable
 from tests.support.chat_app import Service as ChatService
 from tests.support.servers import WEBSOCKETS, Implementation
 from tests.support.target_app import TargetGateway, TargetPath

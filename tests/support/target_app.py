@@ -25,6 +25,8 @@ from asgi_realtime import (
     Identity,
     InfraGateway,
     Limits,
+    Mountable,
+    Realtime,
     RealtimeMiddleware,
     Settings,
     SocketIOGateway,
@@ -33,9 +35,6 @@ from asgi_realtime import (
     get_broadcaster,
     on,
 )
-from asgi_realtime.realtime import Realtime
-from asgi_realtime.startup.mounting import Mountable
-from asgi_realtime.values.ids import UserId
 from asgi_realtime.values.json import Json
 from tests.support.waiting import nobody_online
 
@@ -48,7 +47,7 @@ async def by_name(handshake: Handshake) -> Identity:
     name = handshake.auth.get("name") if isinstance(handshake.auth, dict) else None
     if not isinstance(name, str) or not name:
         raise Unauthorized
-    return Identity(user_id=UserId(name))
+    return Identity(user_id=name)
 
 
 class TargetGateway(SocketIOGateway):

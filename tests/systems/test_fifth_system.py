@@ -15,8 +15,15 @@ from a2wsgi import WSGIMiddleware
 from fastapi import Depends, FastAPI
 from flask import Flask, request
 
-from asgi_realtime import ConfigurationError, EventsGateway, Identity, RealtimeMiddleware, Receipt, Settings
-from asgi_realtime.auth.create_token import create_token
+from asgi_realtime import (
+    ConfigurationError,
+    EventsGateway,
+    Identity,
+    RealtimeMiddleware,
+    Receipt,
+    Settings,
+    create_token,
+)
 from tests.support import polls
 from tests.support.paths import ROOT
 from tests.support.polls import (

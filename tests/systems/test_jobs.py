@@ -25,8 +25,8 @@ from asgi_realtime import (
     RealtimeMiddleware,
     Refusal,
     Settings,
+    create_token,
 )
-from asgi_realtime.auth.create_token import create_token
 from asgi_realtime.systems.jobs import JobsService
 from asgi_realtime.testing import ConnectionRefused, RealtimeTestClient
 

@@ -23,12 +23,12 @@ from asgi_realtime import (
     MessageCreate,
     MewBroadcaster,
     MewGateway,
+    Realtime,
     RealtimeMiddleware,
     Settings,
     UserRooms,
+    create_token,
 )
-from asgi_realtime.auth.create_token import create_token
-from asgi_realtime.realtime import Realtime
 from asgi_realtime.values.ids import RoomName
 from tests.support.raw_engineio import RawWebSocketClient, raw_client
 from tests.support.servers import LiveServer, Serve

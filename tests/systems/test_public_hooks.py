@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from starlette.applications import Starlette
 
-from asgi_realtime import Connection, RealtimeMiddleware, Settings, SocketIOGateway, WebSocketGateway, on
-from asgi_realtime.auth.create_token import create_token
+from asgi_realtime import Connection, RealtimeMiddleware, Settings, SocketIOGateway, WebSocketGateway, create_token, on
 from asgi_realtime.cli.gateways import packaged_gateways
 from asgi_realtime.gateways.reserved_names import reserved_names
 from tests.support.paths import PACKAGE

@@ -17,18 +17,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from asgi_realtime import (
     Broadcaster,
+    ConfigurationError,
     Connection,
     Forbidden,
     Handshake,
     RealtimeMiddleware,
     Settings,
     SocketIOGateway,
+    SocketIOServer,
     WebSocketGateway,
     get_broadcaster,
     on,
 )
-from asgi_realtime.errors import ConfigurationError
-from asgi_realtime.socketio.server import SocketIOServer
 from asgi_realtime.testing import ConnectionRefused, RealtimeTestClient
 from asgi_realtime.testing.wire import Transport
 

@@ -19,8 +19,7 @@ from starlette.applications import Starlette
 from websockets.asyncio.client import connect
 from websockets.typing import Origin
 
-from asgi_realtime import RealtimeMiddleware, Settings, SocketIOGateway, WebSocketGateway
-from asgi_realtime.auth.create_token import create_token
+from asgi_realtime import RealtimeMiddleware, Settings, SocketIOGateway, WebSocketGateway, create_token
 from tests.support.node_client import Node
 from tests.support.paths import ROOT
 from tests.support.servers import IMPLEMENTATIONS, Implementation, LiveServer, Serve

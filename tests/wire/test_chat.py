@@ -18,8 +18,7 @@ import websockets
 from starlette.applications import Starlette
 from websockets.asyncio.client import ClientConnection
 
-from asgi_realtime import ChatGateway, Limits, RealtimeMiddleware
-from asgi_realtime.auth.create_token import create_token
+from asgi_realtime import ChatGateway, Limits, RealtimeMiddleware, create_token
 from tests.support.chat_app import OTHER_DEVICE, SETTINGS, Service
 from tests.support.paths import ROOT
 from tests.support.servers import Serve

@@ -20,7 +20,6 @@ from asgi_realtime import (
     Unauthorized,
     WebSocketGateway,
 )
-from asgi_realtime.values.ids import UserId
 from tests.support.paths import WIRE
 from tests.support.servers import Serve
 
@@ -30,7 +29,7 @@ PROGRAM = WIRE.joinpath("cookie_page.mjs")
 async def by_cookie(handshake: Handshake) -> Identity:
     if "session" not in handshake.cookies:
         raise Unauthorized(log_reason="no cookie")
-    return Identity(user_id=UserId(handshake.cookies["session"]))
+    return Identity(user_id=handshake.cookies["session"])
 
 
 async def page(request: Request) -> Response:

@@ -14,9 +14,17 @@ from typing import Any, TypeAlias
 import pytest
 from starlette.applications import Starlette
 
-from asgi_realtime import Connection, Disconnect, Limits, RealtimeMiddleware, Settings, SocketIOGateway, on
-from asgi_realtime.auth.create_token import create_token
-from asgi_realtime.realtime import Realtime
+from asgi_realtime import (
+    Connection,
+    Disconnect,
+    Limits,
+    Realtime,
+    RealtimeMiddleware,
+    Settings,
+    SocketIOGateway,
+    create_token,
+    on,
+)
 from asgi_realtime.transports.engineio import State
 from tests.support.node_client import Node
 from tests.support.python_client import PythonClient

@@ -24,14 +24,13 @@ from asgi_realtime import (
     Handshake,
     Identity,
     Limits,
+    Realtime,
     RealtimeMiddleware,
     Settings,
     SocketIOGateway,
     Unauthorized,
+    create_token,
 )
-from asgi_realtime.auth.create_token import create_token
-from asgi_realtime.realtime import Realtime
-from asgi_realtime.values.ids import UserId
 from asgi_realtime.values.json import Json
 from tests.support.node_client import ConnectRefused, Node, Received
 from tests.support.raw_engineio import TRANSPORTS, TransportName, raw_client
@@ -57,7 +56,7 @@ async def only_cookies(handshake: Handshake) -> Identity:
     """Trust the cookie: what a page of a foreign origin would abuse."""
     if "user" not in handshake.cookies:
         raise Unauthorized
-    return Identity(user_id=UserId(handshake.cookies["user"]))
+    return Identity(user_id=handshake.cookies["user"])
 
 
 @asynccontextmanager

@@ -16,8 +16,7 @@ import pytest
 import websockets
 from websockets.asyncio.client import ClientConnection
 
-from asgi_realtime import RealtimeMiddleware, Settings
-from asgi_realtime.auth.create_token import create_token
+from asgi_realtime import RealtimeMiddleware, Settings, create_token
 from asgi_realtime.systems.chat.events import CHAT_EVENTS
 from asgi_realtime.systems.jobs.events import JOBS_EVENTS
 from asgi_realtime.testing import RealtimeTestClient

@@ -33,13 +33,13 @@ from asgi_realtime import (
     RealtimeMiddleware,
     Settings,
     UserRooms,
+    create_token,
     get_broadcaster,
     get_chat_broadcaster,
     get_events_broadcaster,
     get_jobs_broadcaster,
     get_mew_broadcaster,
 )
-from asgi_realtime.auth.create_token import create_token
 from tests.support import chat_app as chat
 from tests.support.node_client import Node, NodeClient
 from tests.support.servers import Serve

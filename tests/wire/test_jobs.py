@@ -14,10 +14,18 @@ import websockets
 from starlette.applications import Starlette
 from websockets.asyncio.client import ClientConnection
 
-from asgi_realtime import Identity, JobsBroadcaster, JobsGateway, JobStatus, Limits, RealtimeMiddleware, Settings
-from asgi_realtime.auth.create_token import create_token
+from asgi_realtime import (
+    Identity,
+    JobsBroadcaster,
+    JobsGateway,
+    JobStatus,
+    Limits,
+    Realtime,
+    RealtimeMiddleware,
+    Settings,
+    create_token,
+)
 from asgi_realtime.hub.rooms import Rooms
-from asgi_realtime.realtime import Realtime
 from asgi_realtime.values.ids import RoomName
 from tests.support.client_frames import TEXT, frame
 from tests.support.raw_websocket import open_websocket

@@ -15,9 +15,17 @@ import websockets
 from starlette.applications import Starlette
 from websockets.asyncio.client import ClientConnection
 
-from asgi_realtime import Connection, Disconnect, Limits, RealtimeMiddleware, Settings, WebSocketGateway, on
-from asgi_realtime.auth.create_token import create_token
-from asgi_realtime.realtime import Realtime
+from asgi_realtime import (
+    Connection,
+    Disconnect,
+    Limits,
+    Realtime,
+    RealtimeMiddleware,
+    Settings,
+    WebSocketGateway,
+    create_token,
+    on,
+)
 from tests.support.servers import IMPLEMENTATIONS, Implementation, Serve
 from tests.support.waiting import until
 

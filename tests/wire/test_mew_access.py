@@ -13,7 +13,7 @@ import jwt
 import pytest
 import websockets
 
-from asgi_realtime.auth.create_token import create_token
+from asgi_realtime import create_token
 from tests.support.mew_app import SETTINGS, make_app
 from tests.support.node_client import ConnectRefused
 from tests.support.raw_engineio import TRANSPORTS, TransportName, raw_client

@@ -20,8 +20,8 @@ from asgi_realtime import (
     Settings,
     SocketIOGateway,
     WebSocketGateway,
+    create_token,
 )
-from asgi_realtime.auth.create_token import create_token
 from asgi_realtime.socketio import SocketIOServer
 from asgi_realtime.systems.events import EventsBroadcaster
 from asgi_realtime.testing import RealtimeTestClient

@@ -30,7 +30,6 @@ from asgi_realtime import (
 )
 from asgi_realtime.socketio.exceptions import ConnectionRefusedError as SocketIORefused
 from asgi_realtime.testing import ConnectionRefused, RealtimeTestClient
-from asgi_realtime.values.ids import UserId
 from tests.support.node_client import ConnectRefused, Node
 from tests.support.servers import IMPLEMENTATIONS, Implementation, Serve
 from tests.support.stock_client import CLIENT_KINDS, ClientKind, connect_stock
@@ -99,7 +98,7 @@ async def at_the_door(handshake: Handshake) -> Identity:
     credentials = handshake.auth if isinstance(handshake.auth, dict) else dict(handshake.query)
     if credentials.get("where") == "authenticator":
         await WAYS[credentials["way"]][0](None)  # type: ignore[arg-type]
-    return Identity(user_id=UserId(credentials["way"]))
+    return Identity(user_id=credentials["way"])
 
 
 class Door(SocketIOGateway):

@@ -11,8 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from asgi_realtime import Limits, Settings
-from asgi_realtime.startup.mounting import Mountable
+from asgi_realtime import Limits, Mountable, Settings
 from tests.support.echo_app import EchoApp, echo_gateways, echo_server
 from tests.support.raw_engineio import (
     TRANSPORTS,

@@ -20,7 +20,7 @@ from asgi_realtime.systems.chat.messages import checked_message, is_id, missing_
 from asgi_realtime.systems.chat.offline_delivery import OfflineDelivery
 from asgi_realtime.systems.chat.service import ChatService, SavedMessage
 from asgi_realtime.values.identity import Identity
-from asgi_realtime.values.ids import RoomName, ids_from_host
+from asgi_realtime.values.ids import ids_from_host
 from asgi_realtime.values.json import Json
 from asgi_realtime.values.publications import Publication
 
@@ -100,10 +100,10 @@ class ChatGateway(WebSocketGateway):
         if self._one_device:
             await self.broadcaster.take_over(connection, "kick", Kick(OTHER_DEVICE), reason="another device")
 
-    async def rooms_of(self, identity: Identity) -> Mapping[RoomName, RoomName | None]:
+    async def rooms_of(self, identity: Identity) -> Mapping[str, str | None]:
         """Return the user's groups."""
         groups = await self._groups_of(identity)
-        return dict.fromkeys(map(RoomName, ids_from_host(groups, "groups_of")))
+        return dict.fromkeys(ids_from_host(groups, "groups_of"))
 
     def connection_opened(self, connection: Connection) -> None:
         """Report the messages that were sent in `on_connect`, and send the rest."""

@@ -12,7 +12,6 @@ from asgi_realtime.auth.token_sources import token_from_auth, token_from_query
 from asgi_realtime.connection.connection import Connection
 from asgi_realtime.errors import Forbidden, Refusal
 from asgi_realtime.gateways.connection_lifecycle import returned_false
-from asgi_realtime.gateways.context import GatewayContext
 from asgi_realtime.gateways.dispatcher import Acknowledge
 from asgi_realtime.gateways.replies import Success
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
@@ -94,9 +93,9 @@ class EventsGateway(SocketIOGateway):
     def _optional_call(self, function: Callable[..., Any] | None, name: str, *takes: str) -> HostCall | None:
         return None if function is None else self.host_call(function, name, *takes)
 
-    def default_authenticator(self, context: GatewayContext) -> Authenticator:
+    def default_authenticator(self, settings: Settings) -> Authenticator:
         """A JWT in `auth.token`, else in the query `token`. Logs do not show the query."""
-        return JWTAuthenticator(context.require_verifier(), [token_from_auth("token"), token_from_query("token")])
+        return JWTAuthenticator(self.jwt_verifier, [token_from_auth("token"), token_from_query("token")])
 
     def extra_origins(self, settings: Settings) -> Collection[str]:
         """The origin of `CORS_ORIGIN`, which no other gateway accepts."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hmac
 import secrets
 
+from asgi_realtime.auth.jwt_verifier import JWTVerifier
 from asgi_realtime.auth.token_sources import token_from_auth, token_from_bearer, token_from_query
 from asgi_realtime.errors import ConfigurationError, Unauthorized
-from asgi_realtime.gateways.context import GatewayContext
+from asgi_realtime.settings import Settings
 from asgi_realtime.values.handshake import Handshake
 from asgi_realtime.values.identity import Identity
-from asgi_realtime.values.ids import UserId
 
 DEMO_TOKEN = "demo-token"
 
@@ -25,8 +25,7 @@ class JobsAuthenticator:
         ConfigurationError: if none of the three is configured.
     """
 
-    def __init__(self, context: GatewayContext) -> None:
-        settings = context.settings
+    def __init__(self, settings: Settings, verifier: JWTVerifier | None) -> None:
         self._shared: dict[str, bytes] = {}
         if settings.ws_auth_token:
             self._shared["WS_AUTH_TOKEN"] = settings.ws_auth_token.encode()
@@ -38,7 +37,7 @@ class JobsAuthenticator:
                 "such as MEW_JWT_SECRET, or for a demonstration WS_ALLOW_DEMO_TOKEN=true"
             )
         self._sources = (token_from_auth("token"), token_from_query("token"), token_from_bearer())
-        self._verifier = context.verifier
+        self._verifier = verifier
 
     async def __call__(self, handshake: Handshake) -> Identity:
         """Authenticate a handshake.
@@ -53,7 +52,7 @@ class JobsAuthenticator:
         # Every comparison is made, so that the time does not show which one failed.
         matching = [name for name, known in self._shared.items() if hmac.compare_digest(presented, known)]
         if matching:
-            return Identity(user_id=UserId(f"client:{secrets.token_urlsafe(12)}"), claims={"token": matching[0]})
+            return Identity(user_id=f"client:{secrets.token_urlsafe(12)}", claims={"token": matching[0]})
         if self._verifier is None:
             raise Unauthorized(log_reason="the token is not the one of WS_AUTH_TOKEN, and no key for JWTs is set")
         return await self._verifier.verify(token)

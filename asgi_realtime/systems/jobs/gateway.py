@@ -8,12 +8,12 @@ import logging
 from asgi_realtime.auth.authenticators import Authenticator
 from asgi_realtime.connection.connection import Connection
 from asgi_realtime.errors import Refusal, Unauthorized
-from asgi_realtime.gateways.context import GatewayContext
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.handlers.event_handlers import on
 from asgi_realtime.limits import Limits
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.protocols.json_dialect import FlatJSONDialect
+from asgi_realtime.settings import Settings
 from asgi_realtime.systems.jobs.authenticator import JobsAuthenticator
 from asgi_realtime.systems.jobs.events import (
     CODES,
@@ -68,9 +68,9 @@ class JobsGateway(WebSocketGateway):
 
     # Connecting
 
-    def default_authenticator(self, context: GatewayContext) -> Authenticator:
+    def default_authenticator(self, settings: Settings) -> Authenticator:
         """One of the three tokens, as configured."""
-        return JobsAuthenticator(context)
+        return JobsAuthenticator(settings, self.jwt_verifier if settings.has_jwt_key else None)
 
     def accepted_frame(self, connection: Connection) -> Frame:
         """`connection_established`, with the client's id and the ping interval."""

@@ -9,11 +9,11 @@ from asgi_realtime.auth.authenticators import Authenticator, JWTAuthenticator
 from asgi_realtime.auth.token_sources import token_from_auth, token_from_bearer, token_from_cookie
 from asgi_realtime.connection.connection import Connection
 from asgi_realtime.errors import Refusal
-from asgi_realtime.gateways.context import GatewayContext
 from asgi_realtime.gateways.dispatcher import Acknowledge
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.handlers.event_handlers import on
 from asgi_realtime.limits import Limits
+from asgi_realtime.settings import Settings
 from asgi_realtime.systems.mew.broadcaster import MewBroadcaster
 from asgi_realtime.systems.mew.events import (
     MEW_EVENTS,
@@ -22,7 +22,7 @@ from asgi_realtime.systems.mew.events import (
 )
 from asgi_realtime.systems.mew.service import MessageCreate, MewService, UserRooms
 from asgi_realtime.values.identity import Identity
-from asgi_realtime.values.ids import RoomName, UserId, id_from_host, ids_from_host
+from asgi_realtime.values.ids import id_from_host, ids_from_host
 from asgi_realtime.values.json import Json
 
 
@@ -43,10 +43,10 @@ class MewGateway(SocketIOGateway):
         self._rooms_of = self.service_call(service, "rooms_of", "identity")
         self._create_message = self.service_call(service, "create_message", "identity", "message", "broadcaster")
 
-    def default_authenticator(self, context: GatewayContext) -> Authenticator:
+    def default_authenticator(self, settings: Settings) -> Authenticator:
         """A JWT from the three places, in that order. The query is not read."""
         sources = [token_from_auth("token"), token_from_cookie("mew_access_token"), token_from_bearer()]
-        return JWTAuthenticator(context.require_verifier(), sources)
+        return JWTAuthenticator(self.jwt_verifier, sources)
 
     async def on_connect(self, connection: Connection) -> None:
         """Enter the user's rooms, then send `PRESENCE_INITIAL_STATE`, then `ready`."""
@@ -55,28 +55,28 @@ class MewGateway(SocketIOGateway):
         await connection.send("PRESENCE_INITIAL_STATE", sorted(online | {connection.identity.user_id}))
         await connection.send("ready")
 
-    async def rooms_of(self, identity: Identity) -> Mapping[RoomName, RoomName | None]:
+    async def rooms_of(self, identity: Identity) -> Mapping[str, str | None]:
         """Return the rooms of the user's servers, of their channels below them, and of the direct-message channels."""
         rooms = await self._rooms_of(identity)
         if not isinstance(rooms, UserRooms):
             raise TypeError(f"MewService.rooms_of must return UserRooms, not {type(rooms).__qualname__}")
-        found: dict[RoomName, RoomName | None] = dict.fromkeys(map(RoomName, ids_from_host(rooms.dms, "UserRooms.dms")))
+        found: dict[str, str | None] = dict.fromkeys(ids_from_host(rooms.dms, "UserRooms.dms"))
         for server, channels in rooms.servers.items():
-            above = RoomName(id_from_host(server, "a server of UserRooms.servers"))
+            above = id_from_host(server, "a server of UserRooms.servers")
             found[above] = None
-            found.update((RoomName(each), above) for each in ids_from_host(channels, "UserRooms.servers"))
+            found.update((each, above) for each in ids_from_host(channels, "UserRooms.servers"))
         return found
 
     async def on_online(self, connection: Connection) -> None:
         """Send `PRESENCE_UPDATE` to all other clients."""
         await self._presence(connection.identity.user_id, "online", except_=connection.id)
 
-    async def on_offline(self, user_id: UserId) -> None:
+    async def on_offline(self, user_id: str) -> None:
         """Send `PRESENCE_UPDATE` to all clients."""
         await self._presence(user_id, "offline")
 
     async def _presence(
-        self, user_id: UserId, status: Literal["online", "offline"], *, except_: str | tuple[str, ...] = ()
+        self, user_id: str, status: Literal["online", "offline"], *, except_: str | tuple[str, ...] = ()
     ) -> None:
         await self.broadcaster.broadcast_to_all("PRESENCE_UPDATE", PresenceUpdate(user_id, status), except_=except_)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from asgi_realtime.auth.admin_secret import AdminSecretAuthenticator
 from asgi_realtime.auth.authenticators import Authenticator
 from asgi_realtime.connection.connection import Connection
-from asgi_realtime.gateways.context import GatewayContext
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.limits import Limits
+from asgi_realtime.settings import Settings
 from asgi_realtime.systems.mew.events import INFRA_EVENTS
 
 
@@ -24,9 +24,9 @@ class InfraGateway(SocketIOGateway):
     ) -> None:
         super().__init__(namespace, authenticator=authenticator, limits=limits)
 
-    def default_authenticator(self, context: GatewayContext) -> Authenticator:
+    def default_authenticator(self, settings: Settings) -> Authenticator:
         """The admin secret, in a header or in `auth.adminSecret`. One in the query is refused."""
-        return AdminSecretAuthenticator(context.settings.admin_secret)
+        return AdminSecretAuthenticator(settings.admin_secret)
 
     async def on_connect(self, connection: Connection) -> None:
         """Join the room of the service's type."""

@@ -9,7 +9,6 @@ from flask import Blueprint, abort, current_app, request
 from flask.typing import ResponseReturnValue
 
 from asgi_realtime import get_sync_jobs_broadcaster
-from asgi_realtime.payloads.plain_values import to_builtins
 from examples.flask_adapter.models import Job
 from examples.flask_adapter.requests import DEMO_USER, body, database, user_or_demo
 from examples.flask_adapter.services import status_of
@@ -52,5 +51,5 @@ def look(job_id: str) -> ResponseReturnValue:
         job = session.get(Job, job_id)
         if job is None or asking not in (DEMO_USER, job.owner_id):
             abort(404, "no such job")
-        status: dict[str, object] = to_builtins(status_of(job))
+        status: dict[str, object] = msgspec.to_builtins(status_of(job))
         return status

@@ -9,7 +9,6 @@ from flask import Blueprint, abort, request
 from flask.typing import ResponseReturnValue
 
 from asgi_realtime import ChatMessage, Refusal
-from asgi_realtime.payloads.plain_values import to_builtins
 from examples.flask_adapter import messages
 from examples.flask_adapter.models import Read, new_id, now
 from examples.flask_adapter.realtime import tell
@@ -40,7 +39,7 @@ def send() -> ResponseReturnValue:
     except Refusal as refusal:
         abort(403, refusal.message)
     tell(lambda chat: chat.message(saved.message, owed=saved.owed))
-    return to_builtins(saved.message), 201
+    return msgspec.to_builtins(saved.message), 201
 
 
 @routes.get("/chats/<chat_id>/messages")
@@ -48,7 +47,8 @@ def missed(chat_id: str) -> ResponseReturnValue:
     """A page of a chat's messages, oldest first, from after `?after=` (ms since the epoch)."""
     after = request.args.get("after", 0, type=int)
     with database().session() as session:
-        return [to_builtins(each) for each in messages.of_chat(session, user_id(), chat_id, after=after, limit=PAGE)]
+        page = messages.of_chat(session, user_id(), chat_id, after=after, limit=PAGE)
+        return [msgspec.to_builtins(each) for each in page]
 
 
 @routes.post("/chats/<chat_id>/read")
