@@ -39,6 +39,12 @@ class ChatBroadcaster(TypedBroadcaster):
         return SyncChatBroadcaster(self)
 
     @sync_too
+    async def kick(self, user_id: Id, reason: str = OTHER_DEVICE) -> None:
+        """Send `kick` to every connection of a user, and close them."""
+        await self._broadcaster.broadcast_to_user(user_id, "kick", Kick(reason))
+        await self._broadcaster.disconnect_user(user_id, code=1008, reason="kicked", gateway=self._broadcaster.gateway)
+
+    @sync_too
     async def message(
         self, message: ChatMessage, *, owed: Collection[Id] | None = None, except_: Id | tuple[Id, ...] = ()
     ) -> Receipt:
@@ -61,22 +67,6 @@ class ChatBroadcaster(TypedBroadcaster):
         return await self._broadcaster.broadcast_to_users(sides, "message", message, except_=except_, key=key)
 
     @sync_too
-    async def message_revoked(self, message_id: Id, *, from_id: Id, to_id: Id, chat_type: ChatType) -> Receipt:
-        """`message_revoked` to both sides, or to the group."""
-        event = MessageRevoked(
-            id_text(message_id, "message_id"), id_text(from_id, "from_id"), id_text(to_id, "to_id"), chat_type
-        )
-        if chat_type == "group":
-            return await self._broadcaster.broadcast_to_room(event.to_id, "message_revoked", event)
-        return await self._broadcaster.broadcast_to_users((event.to_id, event.from_id), "message_revoked", event)
-
-    @sync_too
-    async def kick(self, user_id: Id, reason: str = OTHER_DEVICE) -> None:
-        """Send `kick` to every connection of a user, and close them."""
-        await self._broadcaster.broadcast_to_user(user_id, "kick", Kick(reason))
-        await self._broadcaster.disconnect_user(user_id, code=1008, reason="kicked", gateway=self._broadcaster.gateway)
-
-    @sync_too
     async def friend_request(
         self, user_id: Id, *, request_id: Id, from_id: Id, from_name: str, create_time: int
     ) -> Receipt:
@@ -92,11 +82,14 @@ class ChatBroadcaster(TypedBroadcaster):
         )
 
     @sync_too
-    async def group_invite(self, user_id: Id, *, group_id: Id, group_name: str, inviter_name: str) -> Receipt:
-        """`group_invite` to the invitee."""
-        return await self._broadcaster.broadcast_to_user(
-            user_id, "group_invite", GroupInvite(id_text(group_id, "group_id"), group_name, inviter_name)
+    async def message_revoked(self, message_id: Id, *, from_id: Id, to_id: Id, chat_type: ChatType) -> Receipt:
+        """`message_revoked` to both sides, or to the group."""
+        event = MessageRevoked(
+            id_text(message_id, "message_id"), id_text(from_id, "from_id"), id_text(to_id, "to_id"), chat_type
         )
+        if chat_type == "group":
+            return await self._broadcaster.broadcast_to_room(event.to_id, "message_revoked", event)
+        return await self._broadcaster.broadcast_to_users((event.to_id, event.from_id), "message_revoked", event)
 
     @sync_too
     async def group_member_join(self, group_id: Id, user_id: Id) -> None:
@@ -110,15 +103,6 @@ class ChatBroadcaster(TypedBroadcaster):
         group, user = _ids(group_id, user_id)
         await self._broadcaster.remove_user_from_room(user, group)
         return await self._broadcaster.broadcast_to_room(group, "group_member_quit", GroupMember(group, user))
-
-    @sync_too
-    async def group_member_kick(self, group_id: Id, user_id: Id) -> Receipt:
-        """Remove a member, send the user `group_member_kick`, and the remaining members `group_member_quit`."""
-        group, user = _ids(group_id, user_id)
-        await self._broadcaster.remove_user_from_room(user, group)
-        receipt = await self._broadcaster.broadcast_to_user(user, "group_member_kick", GroupMemberKick(group, user))
-        await self._broadcaster.broadcast_to_room(group, "group_member_quit", GroupMember(group, user))
-        return receipt
 
     @sync_too
     async def group_dissolved(self, group_id: Id) -> Receipt:
@@ -143,10 +127,26 @@ class ChatBroadcaster(TypedBroadcaster):
         )
 
     @sync_too
+    async def group_member_kick(self, group_id: Id, user_id: Id) -> Receipt:
+        """Remove a member, send the user `group_member_kick`, and the remaining members `group_member_quit`."""
+        group, user = _ids(group_id, user_id)
+        await self._broadcaster.remove_user_from_room(user, group)
+        receipt = await self._broadcaster.broadcast_to_user(user, "group_member_kick", GroupMemberKick(group, user))
+        await self._broadcaster.broadcast_to_room(group, "group_member_quit", GroupMember(group, user))
+        return receipt
+
+    @sync_too
     async def group_announcement(self, group_id: Id, announcement: str) -> Receipt:
         """`group_announcement` to the group."""
         event = GroupAnnouncement(id_text(group_id, "group_id"), announcement)
         return await self._broadcaster.broadcast_to_room(event.group_id, "group_announcement", event)
+
+    @sync_too
+    async def group_invite(self, user_id: Id, *, group_id: Id, group_name: str, inviter_name: str) -> Receipt:
+        """`group_invite` to the invitee."""
+        return await self._broadcaster.broadcast_to_user(
+            user_id, "group_invite", GroupInvite(id_text(group_id, "group_id"), group_name, inviter_name)
+        )
 
 
 class SyncChatBroadcaster(SyncTypedBroadcaster, ChatBroadcaster):
