@@ -10,8 +10,8 @@ from starlette.types import Send
 from asgi_realtime.outbound.frame_writer import FLUSH_SECONDS, DrainWait, FrameWriting
 from asgi_realtime.outbound.frames_extension import FrameTransport
 from asgi_realtime.outbound.outbox import WRITE_BYTES, Outbox
-from asgi_realtime.outbound.stock import hypercorn
-from asgi_realtime.outbound.stock.uvicorn import StockTransport, recognise
+from asgi_realtime.outbound.stock.hypercorn import hypercorn_stream
+from asgi_realtime.outbound.stock.uvicorn import StockTransport, uvicorn_transport
 from asgi_realtime.protocols.rfc6455.frames import shorten
 from asgi_realtime.runtime.tasks import Tasks
 
@@ -63,7 +63,7 @@ class Writer:
     def start(self) -> None:
         """Write what waits, and whatever is pushed from now on."""
         if self._fast_writes:
-            self._stock = recognise(self._send)
+            self._stock = uvicorn_transport(self._send)
         if self._stock is not None:
             self._frame_writing = FrameWriting(self._outbox, self._stock)
             self._frame_writing.start()
@@ -128,7 +128,7 @@ class Writer:
         """
         transport = (
             self._frames
-            or hypercorn.recognise(self._send)
+            or hypercorn_stream(self._send)
             or getattr(getattr(self._send, "__self__", None), "transport", None)
         )
         abort = getattr(transport, "abort", None)

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 
 from starlette.types import Send
 
-from asgi_realtime.outbound.stock.hypercorn import recognise
+from asgi_realtime.outbound.stock.hypercorn import hypercorn_stream
 
 logger: Final = logging.getLogger("asgi_realtime")
 
@@ -97,7 +97,7 @@ class ShutdownSignals:
 
     def listen(self, send: Send) -> None:
         """Hear of the server's end through the ASGI `send` of a request, where the server is hypercorn."""
-        if self._watch is None and (stream := recognise(send)) is not None and stream.stopping is not None:
+        if self._watch is None and (stream := hypercorn_stream(send)) is not None and stream.stopping is not None:
             self._watch = asyncio.create_task(self._until(stream.stopping), name="wait for the server's end")
 
     async def _until(self, stopping: Callable[[], Awaitable[None]]) -> None:

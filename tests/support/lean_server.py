@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from asgi_realtime.uvicorn import WebSocketProtocol
+from tests.support.servers import UvicornServer
 
 PATIENCE = 10.0
 """Seconds anything may take that a test waits for."""
@@ -27,27 +28,10 @@ class Quick(WebSocketProtocol):
     shutdown_timeout = 0.1
 
 
-class LeanServer(uvicorn.Server):
-    """A server that leaves signals to pytest, and stops when it is told to."""
+class LeanServer(UvicornServer):
+    """A server on a port of its own."""
 
     port: int
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.listening = asyncio.Event()
-        self.stopping = asyncio.Event()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.listening.set()
-
-    async def main_loop(self) -> None:
-        await self.on_tick(0)
-        await self.stopping.wait()
 
 
 @contextlib.asynccontextmanager

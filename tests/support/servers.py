@@ -103,7 +103,7 @@ WEBSOCKETS: dict[Implementation, Any] = {
 }
 
 
-class _Uvicorn(uvicorn.Server):
+class UvicornServer(uvicorn.Server):
     """A server that leaves signals to pytest and says when it listens or has given up."""
 
     def __init__(self, config: uvicorn.Config) -> None:
@@ -131,7 +131,7 @@ class _Uvicorn(uvicorn.Server):
 async def _uvicorn(
     app: ASGIApp, listener: socket.socket, implementation: Implementation, root_path: str
 ) -> Callable[[], Awaitable[None]]:
-    server = _Uvicorn(
+    server = UvicornServer(
         uvicorn.Config(
             cast("Any", app),
             ws=WEBSOCKETS[implementation],

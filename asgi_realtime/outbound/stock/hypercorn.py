@@ -13,7 +13,7 @@ from starlette.types import Send
 _STREAMS: Final = frozenset({"hypercorn.protocol.http_stream", "hypercorn.protocol.ws_stream"})
 
 
-def recognise(send: Send) -> StockStream | None:
+def hypercorn_stream(send: Send) -> StockStream | None:
     """The stream object behind an ASGI `send`; None: another server, or a middleware of the host wraps `send`."""
     stream = getattr(send, "__self__", None)
     return StockStream(stream) if type(stream).__module__ in _STREAMS else None

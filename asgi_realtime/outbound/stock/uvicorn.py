@@ -24,7 +24,7 @@ _PROTOCOLS = (
 """Those that have written the 101 when `send(accept)` returns. The deprecated `websockets` one has not."""
 
 
-def recognise(send: Send) -> StockTransport | None:
+def uvicorn_transport(send: Send) -> StockTransport | None:
     """The transport of the protocol object behind an ASGI `send`, once its WebSocket is accepted; None: none we know.
 
     None also where a middleware of the host wraps `send`: then it has something to say about frames.

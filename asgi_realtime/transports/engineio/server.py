@@ -15,13 +15,13 @@ from starlette.types import Receive, Scope, Send
 from asgi_realtime.auth.origins import Headers, OriginPolicy
 from asgi_realtime.auth.refusal_log import FOREIGN_ORIGIN, RefusalLog
 from asgi_realtime.metrics import Metrics
-from asgi_realtime.outbound.frame_writer import FLUSH_SECONDS, offered
-from asgi_realtime.outbound.stock.hypercorn import recognise
+from asgi_realtime.outbound.frame_writer import FLUSH_SECONDS
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.runtime.budgets import Budgets
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.runtime.timers import TimerWheel, WeakOwner
 from asgi_realtime.settings import Settings
+from asgi_realtime.transports.accept import accept_websocket
 from asgi_realtime.transports.engineio import responses
 from asgi_realtime.transports.engineio.application import Application
 from asgi_realtime.transports.engineio.lifecycle import State
@@ -181,17 +181,14 @@ class EngineIO:
             self._log(request, refusal)
             await refuse_websocket(scope, send, refusal)
             return
-        frames = offered(
-            scope,
-            compression=self._settings.compression,
-            message_bytes=self._settings.limits.message_bytes,
-            control=self._budgets.control,
-        )
-        hypercorn = recognise(send)
-        if hypercorn is not None:
-            hypercorn.decline_compression()
         try:
-            await send({"type": "websocket.accept"})
+            frames = await accept_websocket(
+                scope,
+                send,
+                compression=self._settings.compression,
+                message_bytes=self._settings.limits.message_bytes,
+                control=self._budgets.control,
+            )
         except OSError:
             return
         new = session is None

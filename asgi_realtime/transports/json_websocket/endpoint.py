@@ -11,9 +11,8 @@ from starlette.types import Receive, Scope, Send
 
 from asgi_realtime.gateways.context import GatewayContext
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
-from asgi_realtime.outbound.frame_writer import offered
-from asgi_realtime.outbound.stock.hypercorn import recognise
 from asgi_realtime.runtime.budgets import Budgets
+from asgi_realtime.transports.accept import accept_websocket
 from asgi_realtime.transports.json_websocket.auth_deadlines import AuthDeadlines
 from asgi_realtime.transports.json_websocket.peer import JSONPeer
 from asgi_realtime.transports.request import Request
@@ -52,17 +51,14 @@ class WebSocketEndpoint:
         if not self._may_enter(request):
             await send({"type": "websocket.close", "code": 1008, "reason": "origin not allowed"})
             return
-        frames = offered(
-            scope,
-            compression=self.context.settings.compression,
-            message_bytes=self.limits.message_bytes,
-            control=self.budgets.control,
-        )
-        hypercorn = recognise(send)
-        if hypercorn is not None:
-            hypercorn.decline_compression()
         try:
-            await send({"type": "websocket.accept"})
+            frames = await accept_websocket(
+                scope,
+                send,
+                compression=self.context.settings.compression,
+                message_bytes=self.limits.message_bytes,
+                control=self.budgets.control,
+            )
             # Accepted first: a browser is shown the code of a close, but nothing of a refused handshake.
             if self._stopping:
                 self.context.refusals.refused(self.gateway.name, "the server is stopping")

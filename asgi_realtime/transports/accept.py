@@ -1,0 +1,26 @@
+"""Accepting a WebSocket, with what the server offers for it."""
+
+from __future__ import annotations
+
+from starlette.types import Scope, Send
+
+from asgi_realtime.outbound.frame_writer import offered
+from asgi_realtime.outbound.frames_extension import FrameTransport
+from asgi_realtime.outbound.stock.hypercorn import hypercorn_stream
+from asgi_realtime.runtime.budgets import Budget
+
+
+async def accept_websocket(
+    scope: Scope, send: Send, *, compression: bool, message_bytes: int, control: Budget
+) -> FrameTransport | None:
+    """Accept a WebSocket. For the arguments and the result see `offered`.
+
+    Raises:
+        OSError: if the client has disconnected.
+    """
+    frames = offered(scope, compression=compression, message_bytes=message_bytes, control=control)
+    hypercorn = hypercorn_stream(send)
+    if hypercorn is not None:
+        hypercorn.decline_compression()
+    await send({"type": "websocket.accept"})
+    return frames
