@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asgi_realtime.outbound.outbox import Outbox
@@ -71,6 +71,7 @@ def test_behind_means_over_half() -> None:
     assert outbox.behind
 
 
+@settings(deadline=None)
 @given(
     limit=st.integers(1, 200),
     steps=st.lists(st.tuples(st.integers(0, 80), st.none() | st.integers(0, 300)), max_size=40),
