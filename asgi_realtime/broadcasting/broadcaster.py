@@ -10,7 +10,7 @@ from msgspec import UNSET
 
 from asgi_realtime.broadcasting.gateway_registry import GatewayRegistry
 from asgi_realtime.broadcasting.publisher import Publisher
-from asgi_realtime.connection.connection import Connection
+from asgi_realtime.connection.contracts import AnyConnection
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.limits import room_text
 from asgi_realtime.payloads.encoding import encode
@@ -199,7 +199,7 @@ class Broadcaster:
         await self._publisher.command(DisconnectUser(name, _user(user_id), code, reason))
 
     async def take_over(
-        self, connection: Connection, event: str, data: Any = UNSET, *, code: int = 1008, reason: str = "replaced"
+        self, connection: AnyConnection, event: str, data: Any = UNSET, *, code: int = 1008, reason: str = "replaced"
     ) -> None:
         """Make a connection its user's only one: those that took over before, anywhere, get `event` and are closed.
 

@@ -8,7 +8,8 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 from asgi_realtime.outbound.outbox import Outbox
 from asgi_realtime.protocols.dialect import Dialect
 from asgi_realtime.runtime.budgets import Budget
-from asgi_realtime.values.ids import GatewayName, Id
+from asgi_realtime.values.identity import Identity
+from asgi_realtime.values.ids import ConnectionId, GatewayName, Id
 from asgi_realtime.values.json import Json
 
 C = TypeVar("C")
@@ -17,6 +18,22 @@ C_contra = TypeVar("C_contra", contravariant=True)
 
 Question: TypeAlias = Callable[[], Awaitable[Any] | Any]
 """Asks the host something. A plain function runs in a thread."""
+
+
+class AnyConnection(Protocol):
+    """A `Connection`, or its form for threads: which client it is."""
+
+    @property
+    def id(self) -> ConnectionId:
+        """The id of the connection."""
+
+    @property
+    def identity(self) -> Identity:
+        """Who it belongs to."""
+
+    @property
+    def gateway(self) -> GatewayName:
+        """The namespace or path."""
 
 
 class Transport(Protocol):

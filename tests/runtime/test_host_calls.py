@@ -563,6 +563,20 @@ async def test_a_sync_connection_equals_its_connection() -> None:
         await asyncio.to_thread(first.send, "after the end")
 
 
+async def test_a_plain_hook_makes_a_connection_its_users_only_one() -> None:
+    class OneDevice(SocketIOGateway):
+        def on_connect(self, connection: SyncConnection) -> None:  # type: ignore[override]
+            self.broadcaster.sync.take_over(connection, "replaced", code=1008)
+
+    async with client_of(OneDevice("/")) as client:
+        async with client.connect("/", token=client.token("ann")) as first:
+            async with client.connect("/", token=client.token("ann")) as second:
+                await first.expect("replaced")
+                await first.expect_closed()
+                await client.broadcaster.broadcast_to_user("ann", "still here")
+                await second.expect("still here")
+
+
 # Refused at start-up
 
 
