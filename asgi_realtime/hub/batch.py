@@ -15,17 +15,17 @@ Soon: TypeAlias = Callable[[Callable[[], None]], object]
 
 
 class Batch:
-    """What was broadcast and is not written yet: frames to one set of recipients, the latest.
+    """Frames that were broadcast and are not written yet, all to the same recipients.
 
-    A quiet room pays nothing: the batch is written at the end of the loop's tick. In a busy room
-    the kernel's part, which is most of the cost of a delivery, is paid once for all frames of a tick.
-    Whatever else is written to a connection flushes first, so every client sees one order.
+    They are written at the end of the loop's tick. If a room gets several broadcasts in one tick, each client gets
+    them in one write: the system call, which is most of the cost of a delivery, is made once. Anything else that is
+    written to a connection flushes the batch first, so that every client sees one order.
     """
 
     __slots__ = ("_frames", "_recipients", "_room", "_size", "_soon", "_ticking")
 
     def __init__(self, soon: Soon | None = None) -> None:
-        """`soon` calls a function at the end of the tick: the running loop's `call_soon`, unless named."""
+        """`soon` calls a function at the end of the tick. Default: the running loop's `call_soon`."""
         self._soon = soon
         self._frames: list[Frame] = []
         self._recipients = NO_RECIPIENTS
@@ -34,8 +34,8 @@ class Batch:
         self._ticking = False
 
     def add(self, recipients: Recipients, frame: Frame, room: RoomName) -> None:
-        """Have a frame written to these recipients, after everything added before."""
-        # A room's recipients are the very same snapshot until somebody joins or leaves.
+        """Write a frame to these recipients, after everything added before."""
+        # A room's recipients are the same object until a member joins or leaves.
         if recipients is not self._recipients:
             self.flush()
             self._recipients = recipients
@@ -54,11 +54,11 @@ class Batch:
         self.flush()
 
     def flush(self) -> None:
-        """Write what was added. Called before anything else is written to any connection."""
+        """Write what was added. Called before anything else is written to a connection."""
         if self._frames:
             frame = Frame.joined(self._frames)
             recipients = self._recipients
-            # Emptied first: a recipient that is too slow is ended from within its push, which flushes.
+            # Emptied before writing, because ending a recipient that is too slow flushes again.
             self._frames = []
             self._size = 0
             self._recipients = NO_RECIPIENTS

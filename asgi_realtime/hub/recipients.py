@@ -1,4 +1,4 @@
-"""Whom a broadcast goes to."""
+"""The connections that a broadcast goes to, ready for the fan-out."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from asgi_realtime.values.ids import RoomName
 
 
 class Recipients:
-    """Connections in a flat snapshot, sorted by the way to them.
+    """A fixed list of connections, sorted by how frames are written to them.
 
-    Most are written to directly, in the loop of `Sinks`, which looks at no object of theirs.
+    Connections with a sink are written to by `Sinks`. The others get each frame by `push`. They are sorted before the
+    first write, and again after a `sink_changed`.
     """
 
     __slots__ = ("_deflating", "_others", "_sinks", "connections")
@@ -34,11 +35,11 @@ class Recipients:
         """Write a frame to each of them. `room` is where it was broadcast; see `InternalConnection.push`."""
         sinks = self._sort() if self._sinks is None else self._sinks
         deflating, others = self._deflating, self._others
-        # A write may find that the kernel has no room, which concerns that client's next frame only.
+        # If the kernel has no room for a client, only that client's next frame is written in another way.
         sinks.write(frame.wire)
         if deflating is not None:
             deflating.write(frame.deflated)
-        # A push may end a client that is too slow, and with it others: for those, `push` does nothing.
+        # A push may end a client that is too slow, and other connections with it. For those, `push` does nothing.
         for connection in others:
             connection.push(frame, room)
 

@@ -1,4 +1,4 @@
-"""Who is in which room of one gateway: sets and indexes, no I/O."""
+"""The rooms, users and connections of one gateway in this process. No I/O."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from asgi_realtime.values.publications import Target, ToAll, ToRoom, ToUsers
 
 
 class Watcher(Protocol):
-    """What is told of the first and the last member of each room, personal room and of the gateway (`ToAll`)."""
+    """Is called at the first and the last member of each room, of each personal room, and of the gateway (`ToAll`)."""
 
     def occupied(self, target: Target) -> None:
-        """The first member is there."""
+        """There is a first member."""
 
     def emptied(self, target: Target) -> None:
-        """The last member has gone."""
+        """The last member has left."""
 
 
 class Room:
-    """A set of connections that keeps the order of joining, and a flat snapshot of it for the fan-out."""
+    """Connections in the order in which they joined, and a snapshot of them for the fan-out."""
 
     __slots__ = ("_recipients", "members")
 
@@ -31,17 +31,17 @@ class Room:
         self._recipients: Recipients | None = None
 
     def add(self, connection: InternalConnection) -> None:
-        """Let a connection in."""
+        """Add a connection."""
         self.members[connection] = None
         self._change()
 
     def discard(self, connection: InternalConnection) -> None:
-        """Let a connection go, if it is here."""
+        """Remove a connection, if it is a member."""
         if self.members.pop(connection, False) is None:
             self._change()
 
     def _change(self) -> None:
-        # A batch may still hold the snapshot, and the next `sink_changed` does not reach it: it sorts when delivered.
+        # A batch may still hold the snapshot, which later signals do not reach. It sorts again before it is delivered.
         self.sink_changed()
         self._recipients = None
 
@@ -61,19 +61,18 @@ class Room:
 class Rooms:
     """All rooms, users and connections of one gateway in this process.
 
-    Invariants: a room exists exactly while it has members; a connection's `rooms` and the rooms'
-    `members` mirror each other; personal rooms are the index by user, so no room name reaches them.
+    A room exists while it has members. A connection's rooms and the rooms' members are always consistent.
+    Personal rooms are the index by user, so no room name leads to them.
 
-    A room may lie below another. Leaving the upper one means leaving those below: whoever is taken
-    out of a server's room is out of its channels' rooms in the same step. No room lies below
-    itself: a link that would make it so is not made.
+    A room may lie below another. A connection that leaves the upper room leaves those below in the same call: a
+    client that loses a server loses its channels. A link that would put a room below itself is not made.
     """
 
     def __init__(self, watcher: Watcher | None = None) -> None:
         self._watcher = watcher
-        self._everybody: Recipients | None = None  # a snapshot, as rooms have
+        self._everybody: Recipients | None = None  # as `Room._recipients`
         self._rooms: dict[RoomName, Room] = {}
-        # Nearly every user has one connection, and a room for one would be the largest part of it.
+        # Most users have one connection. A dict for each user would take more memory than the rest of this index.
         self._users: dict[UserId, InternalConnection | dict[InternalConnection, None]] = {}
         self._by_id: dict[ConnectionId, InternalConnection] = {}
         self._parents: dict[RoomName, RoomName] = {}
@@ -123,7 +122,7 @@ class Rooms:
         return self._all().connections
 
     def recipients(self, target: Target) -> Recipients:
-        """The connections a target means, each once."""
+        """The connections that a target addresses, each once."""
         if type(target) is ToRoom:
             return _recipients(self._rooms.get(target.room))
         if type(target) is ToUsers:
@@ -166,7 +165,7 @@ class Rooms:
             self._watcher.occupied(ToAll())
 
     def remove(self, connection: InternalConnection) -> None:
-        """Forget a connection and its memberships, which `connection.rooms` still lists. Harmless if it is not here."""
+        """Forget a connection. `connection.rooms` still lists its rooms. Does nothing if it is not here."""
         if connection not in self:
             return
         del self._by_id[connection.id]
@@ -185,7 +184,7 @@ class Rooms:
             self._watcher.emptied(ToAll())
 
     def join(self, connection: InternalConnection, room: RoomName, parent: RoomName | None = None) -> None:
-        """Put a connection into a room, below `parent` if one is named. Nothing for one that is gone already."""
+        """Put a connection into a room, below `parent` if one is given. Does nothing if it is not here."""
         if connection not in self:
             return
         members = self._rooms.get(room)
@@ -203,7 +202,7 @@ class Rooms:
                 self._let_go(earlier, room)
 
     def leave(self, connection: InternalConnection, room: RoomName) -> None:
-        """Take a connection out of a room and of the rooms below it. Nothing for one that is gone already."""
+        """Take a connection out of a room and of the rooms below it. Does nothing if it is not here."""
         if connection not in self:
             return
         rooms = connection.room_set
@@ -252,7 +251,7 @@ class Rooms:
         self._below[parent].discard(room)
         if not self._below[parent]:
             del self._below[parent]
-            if parent not in self._rooms:  # its own place was kept for the rooms below it
+            if parent not in self._rooms:  # it had no members, and was kept for the rooms below it
                 self._unlink(parent)
 
 

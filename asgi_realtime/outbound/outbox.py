@@ -1,4 +1,4 @@
-"""What waits to be written to one client: bounded in bytes, pushed to without waiting."""
+"""Frames that wait to be written to one client, bounded in bytes."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ class OutboxOwner(Protocol):
 class Outbox:
     """Frames for one client, first in, first out.
 
-    `push` never waits and never raises: it is called once per recipient in the middle of a
-    fan-out. When more than `limit` bytes wait, the client is too slow: the outbox closes, forgets
-    what it holds, and tells its owner. A frame larger than the limit passes while nothing
-    else waits, so that the limit bounds the backlog and not the size of a single broadcast.
+    `push` never waits and never raises, because the fan-out calls it for each recipient without a sink.
+    When more than `limit` bytes wait, the client reads too slowly. Then the outbox closes, drops its frames, and
+    calls `overflowed`. A frame larger than the limit is accepted while nothing else waits: the limit bounds the
+    backlog, not the size of one broadcast.
     """
 
     __slots__ = ("_frames", "_limit", "_owner", "closed", "sink", "sink_listener", "size", "wake")
 
     def __init__(self, limit: int, owner: OutboxOwner) -> None:
-        self._frames: deque[Frame] | None = None  # made when something has to wait: a deque is not small
+        self._frames: deque[Frame] | None = None  # made when a frame has to wait: a deque takes 760 bytes
         self._limit = limit
         self._owner: OutboxOwner | None = owner
         self.size = 0
@@ -49,7 +49,7 @@ class Outbox:
         return 0 if self._frames is None else len(self._frames)
 
     def push(self, frame: Frame) -> None:
-        """Append a frame, or close as too slow. After closing: forgets the frame."""
+        """Write a frame to the sink, or append it, or close because the client is too slow. Closed: drops the frame."""
         if self.sink is not None:
             self.sink.write(frame.wire)
             return
@@ -76,7 +76,7 @@ class Outbox:
             self.sink_listener.sink_changed()
 
     def take(self, limit: int | None = None) -> list[Frame]:
-        """Remove and return the frames in front: all, or at least one and at most `limit` bytes."""
+        """Remove and return the first frames: all, or at least one and at most `limit` bytes."""
         waiting = self._frames
         if waiting is None:
             return []
@@ -95,16 +95,16 @@ class Outbox:
 
     @property
     def behind(self) -> bool:
-        """Whether so much waits that volatile events are better dropped: half of the limit."""
+        """Whether more than half of the limit waits, so that volatile events should be dropped."""
         return self.size * 2 > self._limit
 
     def seal(self) -> None:
-        """Take nothing more. What waits can still be taken out."""
+        """Accept nothing more. What waits can still be taken."""
         self.closed = True
         self.set_sink(None)
 
     def close(self) -> None:
-        """Take nothing more, and forget what waits."""
+        """Accept nothing more, and drop what waits."""
         self.seal()
         self._owner = self.sink_listener = None  # they refer to this outbox: no reference cycle stays behind
         self._frames, self.size = None, 0

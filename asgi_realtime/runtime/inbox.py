@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from asyncio import _enter_task, _leave_task, current_task
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
@@ -58,36 +57,22 @@ class Inbox:
             await asyncio.shield(self._room)
 
     def begin(self, work: Callable[..., Pending], *arguments: Any) -> bool:
-        """Do this at once, as far as it goes without waiting; or after everything before it. True: now it is full.
+        """Run work until its first wait, or after everything before it. True: the inbox is full now.
 
-        It finds itself in a task, which is the one that goes on with it if it has to wait.
+        It runs as a task, which goes on with it if it has to wait. See `standby_task`.
         """
         if self._busy:
             return self._put(functools.partial(work, *arguments))
-        tasks = self._tasks
-        standby = tasks.standby()
-        loop = standby.loop  # to ask for the running loop costs a call of the kernel
-        outer = current_task(loop)
-        if outer is not None:
-            _leave_task(loop, outer)
-        _enter_task(loop, standby.task)
-        context, rest = copy_context(), None
         self._busy = True
+        begun = False
         try:
-            rest = context.run(work, *arguments)
-        except asyncio.CancelledError:
-            pass  # it cancelled its own task: this was all that there was to cancel
-        except Exception:
-            logger.exception("work of a connection failed")
+            begun = self._tasks.standby.begin(self, work, arguments)
         finally:
-            _leave_task(loop, standby.task)
-            if outer is not None:
-                _enter_task(loop, outer)
-            if rest is None and self._queue is None:
-                self._busy = False
-                tasks.spare.append(standby)
-            else:
-                tasks.engage(standby, self._serve(rest, context))
+            if not begun:
+                if self._queue is None:
+                    self._busy = False
+                else:
+                    self._start()
         return False
 
     def submit(self, work: Callable[[], Pending]) -> bool:
@@ -112,10 +97,10 @@ class Inbox:
 
     def _start(self) -> None:
         self._busy = True
-        self._tasks.engage(self._tasks.standby(), self._serve(None, None))
+        self._tasks.standby.start(self.serve(None, None))
 
-    async def _serve(self, rest: Pending, context: Context | None) -> None:
-        """Go on with what has begun, and do what waits behind it."""
+    async def serve(self, rest: Pending, context: Context | None) -> None:
+        """Await what is left of work that has begun, then do what waits behind it. For the standby task."""
         try:
             while True:
                 if rest is not None and context is not None:
@@ -133,7 +118,7 @@ class Inbox:
         finally:
             self._busy = False
             if self._queue and not self._tasks.closing:
-                self._start()  # somebody cancelled one of them, and not the others
+                self._start()  # one of them was cancelled, and not those behind it
             else:
                 self._queue = None
             if not self.full:

@@ -7,19 +7,19 @@ import logging
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from asgi_realtime.runtime.standby_task import StandbyTask
+from asgi_realtime.runtime.standby_task import StandbyTasks
 
 logger = logging.getLogger("asgi_realtime")
 T = TypeVar("T")
 
 
 class Tasks:
-    """Owns tasks: an exception nobody awaited is logged once, and `aclose` cancels what is left."""
+    """Owns tasks: an exception that no code awaits is logged once, and `aclose` cancels what is left."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
-        self.spare: list[StandbyTask] = []
-        """Tasks that stand by. Each is for one piece of work that has to wait; others bring it back here."""
+        self.standby = StandbyTasks(self._own)
+        """Runs work at once, as a task that goes on with it if it has to wait."""
         self.closing = False
         """Whether `aclose` is at work."""
 
@@ -29,7 +29,7 @@ class Tasks:
     def start(self) -> None:
         """Begin on the running event loop. Tasks of a loop that ended without `aclose` are forgotten."""
         self._tasks = set()
-        self.spare.clear()
+        self.standby.clear()
         self.closing = False
 
     def spawn(self, work: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
@@ -37,19 +37,6 @@ class Tasks:
         task = asyncio.create_task(work, name=name)
         self._own(task)
         return task
-
-    def standby(self) -> StandbyTask:
-        """Take a task in whose name work can be begun. Then either `engage` it or put it back among the `spare`."""
-        while self.spare:
-            standby = self.spare.pop()
-            if not standby.task.cancelling() and standby.loop.is_running():
-                return standby
-        return StandbyTask("work of a connection")
-
-    def engage(self, standby: StandbyTask, work: Coroutine[Any, Any, None]) -> None:
-        """Have the task do this, and own it like any other."""
-        standby.run(work)
-        self._own(standby.task)
 
     def _own(self, task: asyncio.Task[Any]) -> None:
         self._tasks.add(task)
@@ -81,6 +68,4 @@ class Tasks:
             self.closing = False
 
     def _all(self) -> set[asyncio.Task[Any]]:
-        waiting = {standby.task for standby in self.spare}
-        self.spare.clear()
-        return self._tasks | waiting
+        return self._tasks | self.standby.clear()

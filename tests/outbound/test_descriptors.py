@@ -18,7 +18,7 @@ from fastapi import FastAPI
 
 from asgi_realtime import Connection, Handshake, Identity, RealtimeMiddleware, Settings, WebSocketGateway
 from asgi_realtime.outbound.descriptors import Sinks, descriptor_of
-from asgi_realtime.outbound.gil_backoff import LOST, GilBackoff
+from asgi_realtime.outbound.gil_backoff import CONTENDED_SECONDS, GilBackoff
 from asgi_realtime.outbound.sink import NO_DESCRIPTOR
 from asgi_realtime.uvicorn import WebSocketProtocol
 from asgi_realtime.values.ids import UserId
@@ -202,7 +202,7 @@ class Slow:
     def write(self, data: bytes) -> None:
         self.written.append(data)
         begun = time.monotonic()
-        while time.monotonic() - begun <= LOST:
+        while time.monotonic() - begun <= CONTENDED_SECONDS:
             pass
 
 
@@ -242,11 +242,11 @@ def test_a_small_fan_out_that_goes_well_proves_nothing() -> None:
 
         gil_backoff = GilBackoff()
         for _ in range(2):
-            gil_backoff.noticed(0.0)  # long ago
+            gil_backoff.contended(0.0)  # long ago
         Sinks([Few()] * 10, gil_backoff).write(b"a")
         assert theirs.recv(100) == b"a" * 10
-        gil_backoff.noticed(0.0)
-        assert gil_backoff.lasts(3.9), "the third pause is the third"
+        gil_backoff.contended(0.0)
+        assert gil_backoff.active(3.9), "the third pause is the third"
 
 
 @pytest.mark.parametrize("loop", LOOPS)

@@ -9,9 +9,9 @@ def test_each_time_it_is_noticed_again_the_pause_is_longer_up_to_a_minute() -> N
     gil_backoff = GilBackoff()
     now, pauses = 100.0, []
     for _ in range(9):
-        gil_backoff.noticed(now)
+        gil_backoff.contended(now)
         pause = 0.0
-        while gil_backoff.lasts(now + pause):
+        while gil_backoff.active(now + pause):
             pause += 0.5
         pauses.append(pause)
         now += pause
@@ -21,8 +21,8 @@ def test_each_time_it_is_noticed_again_the_pause_is_longer_up_to_a_minute() -> N
 def test_one_fan_out_without_makes_the_next_pause_short_again() -> None:
     gil_backoff = GilBackoff()
     for now in (100.0, 200.0, 300.0):
-        gil_backoff.noticed(now)
-    gil_backoff.gone()
-    assert gil_backoff.lasts(303.9) and not gil_backoff.lasts(304.0)
-    gil_backoff.noticed(400.0)
-    assert gil_backoff.lasts(400.9) and not gil_backoff.lasts(401.0)
+        gil_backoff.contended(now)
+    gil_backoff.undisturbed()
+    assert gil_backoff.active(303.9) and not gil_backoff.active(304.0)
+    gil_backoff.contended(400.0)
+    assert gil_backoff.active(400.9) and not gil_backoff.active(401.0)
