@@ -18,7 +18,6 @@ from asgi_realtime.connection.contracts import MountedGateway, Question, Transpo
 from asgi_realtime.connection.held_frames import HeldFrames
 from asgi_realtime.connection.refresh import Refresh
 from asgi_realtime.connection.room_set import NO_ROOMS, RoomSet, as_set, with_room, without_rooms
-from asgi_realtime.outbound.sink import Sink
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.runtime.inbox import Inbox
 from asgi_realtime.values.close_codes import TOO_SLOW, check_close
@@ -83,7 +82,7 @@ class Connection:
     @property
     def closed(self) -> bool:
         """Whether it has ended."""
-        return self._internal.ended is not None
+        return self._internal.closed
 
     @property
     def behind(self) -> bool:
@@ -182,8 +181,7 @@ class InternalConnection:
     """A connection, as the hub, the gateways and the transports use it. Its methods never wait."""
 
     __slots__ = (
-        "_held",
-        "ended",
+        "_blocked",
         "granted",
         "handshake",
         "id",
@@ -193,6 +191,7 @@ class InternalConnection:
         "public",
         "refresh",
         "room_set",
+        "sink",
         "state",
         "took_over",
         "transport",
@@ -225,9 +224,10 @@ class InternalConnection:
         """The question to the host about this connection's rooms that is under way."""
         self.took_over = False
         """Whether it has become its user's only connection; see `TakeOver`."""
-        self.ended: tuple[int, str] | None = None
-        """The code and reason with which it has ended (1006: not by a call of `end`). None: it is open."""
-        self._held: HeldFrames | None = None
+        self._blocked: HeldFrames | tuple[int, str] | None = None
+        """Why frames are not written. They are held; or it has ended, with a code and a reason. None: they are."""
+        self.sink = transport.outbox.sink
+        """Where broadcasts are written past `push`, in their wire form. None: frames must be pushed."""
 
     def __repr__(self) -> str:
         return f"<Connection {self.id} of {self.identity.user_id!r} on {self.gateway}>"
@@ -237,19 +237,24 @@ class InternalConnection:
         """The namespace or path."""
         return self.mounted.name
 
+    # Its end
+
     @property
     def closed(self) -> bool:
         """Whether it has ended."""
-        return self.ended is not None
+        return isinstance(self._blocked, tuple)
 
-    # Its end
+    @property
+    def ended(self) -> tuple[int, str] | None:
+        """The code and reason with which it has ended (1006: not by a call of `end`). None: it is open."""
+        return self._blocked if isinstance(self._blocked, tuple) else None
 
     def end(self, code: int, reason: str, last: Frame | None = None) -> None:
         """Close the connection. `last` is written before the close. A second call does nothing."""
-        if self.ended is None:
+        if not self.closed:
             self.flush()
-        if self.ended is None:  # flushing ends a client that is too slow
-            self.ended = code, reason
+        if not self.closed:  # flushing ends a client that is too slow
+            self._blocked = code, reason
             self.shut()
             if last is not None:
                 self.transport.outbox.push(last)
@@ -257,8 +262,8 @@ class InternalConnection:
 
     def shut(self) -> None:
         """Write nothing more: it has ended, here or at the client."""
-        self.ended = self.ended or _NOT_ENDED_HERE
-        self._held = None
+        if not self.closed:
+            self._blocked = _NOT_ENDED_HERE
         self.sink_changed()
 
     def forget_public(self) -> None:
@@ -282,13 +287,9 @@ class InternalConnection:
 
     # What is written to it
 
-    @property
-    def sink(self) -> Sink | None:
-        """Where broadcasts are written past `push`, in their wire form. None: frames must be pushed."""
-        return self.transport.outbox.sink if self.ended is None and self._held is None else None
-
     def sink_changed(self) -> None:
-        """`sink` has changed: tell the hub, which keeps copies. See `outbound.sink`."""
+        """The outbox's sink has changed, or whether frames are held: tell the hub. See `outbound.sink`."""
+        self.sink = self.transport.outbox.sink if self._blocked is None else None
         self.mounted.hub.sink_changed(self)
 
     @property
@@ -307,11 +308,10 @@ class InternalConnection:
         """
         if room is None:
             self.mounted.hub.flush()
-        held = self._held
-        if held is None:
-            if self.ended is None:
-                self.transport.outbox.push(frame)
-        elif held.add(frame, room) > self.mounted.held_bytes:
+        blocked = self._blocked
+        if blocked is None:
+            self.transport.outbox.push(frame)
+        elif isinstance(blocked, HeldFrames) and blocked.add(frame, room) > self.mounted.held_bytes:
             self.end(1013, TOO_SLOW)
 
     def hold(self) -> int:
@@ -320,30 +320,31 @@ class InternalConnection:
         Returns how many are kept back already.
         """
         self.flush()
-        if self._held is not None:
-            self._held.holds += 1
-            return len(self._held)
-        if self.ended is None:
-            self._held = HeldFrames()
+        blocked = self._blocked
+        if isinstance(blocked, HeldFrames):
+            blocked.holds += 1
+            return len(blocked)
+        if blocked is None:
+            self._blocked = HeldFrames()
             self.sink_changed()
         return 0
 
     def insert(self, frame: Frame, mark: int) -> None:
         """Put a frame before those that were kept back since `hold` returned `mark`, unless it is one of them."""
         self.flush()
-        if self._held is not None:
-            self._held.insert(frame, mark)
+        if isinstance(self._blocked, HeldFrames):
+            self._blocked.insert(frame, mark)
 
     def release(self) -> None:
         """End a `hold`. The last one writes what was kept, but nothing of a room left since."""
         self.flush()  # what waits for the end of the tick was broadcast while the connection was held
-        held = self._held
-        if held is None:
+        held = self._blocked
+        if not isinstance(held, HeldFrames):
             return
         held.holds -= 1
         if held.holds:
             return
-        self._held = None
+        self._blocked = None
         for room, frame in held.frames:
             if not room or room in self.room_set:
                 self.transport.outbox.push(frame)
@@ -352,8 +353,8 @@ class InternalConnection:
     def open(self, answer: Frame | None) -> None:
         """End the first `hold`: write the answer to CONNECT, then what `on_connect` sent, then broadcasts."""
         self.flush()  # as in `release`; before the answer, which a client that is cut here has no use for
-        held = self._held
-        if held is not None:
+        held = self._blocked
+        if isinstance(held, HeldFrames):
             if answer is not None:
                 self.transport.outbox.push(answer)
             for frame in held.take_own():

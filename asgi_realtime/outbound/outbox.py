@@ -29,21 +29,25 @@ class Outbox:
     backlog, not the size of one broadcast.
     """
 
-    __slots__ = ("_frames", "_limit", "_owner", "closed", "sink", "sink_listener", "size", "wake")
+    __slots__ = ("_frames", "_limit", "_owner", "sink", "sink_listener", "size", "wake")
 
     def __init__(self, limit: int, owner: OutboxOwner) -> None:
         self._frames: deque[Frame] | None = None  # made when a frame has to wait: a deque takes 760 bytes
-        self._limit = limit
+        self._limit = limit  # -1 once it is closed: one value says both
         self._owner: OutboxOwner | None = owner
         self.size = 0
         """Bytes waiting."""
-        self.closed = False
         self.sink: Sink | None = None
         """Where wire bytes may be written at once: nothing waits here. Changed by `set_sink` alone."""
         self.sink_listener: SinkListener | None = None
         """Called each time `sink` has changed. See `outbound.sink`."""
         self.wake: Callable[[], None] | None = None
         """Called after each push while a transport waits for frames; the transport sets and clears it."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether it accepts nothing more."""
+        return self._limit < 0
 
     def __len__(self) -> int:
         return 0 if self._frames is None else len(self._frames)
@@ -53,7 +57,7 @@ class Outbox:
         if self.sink is not None:
             self.sink.write(frame.wire)
             return
-        if self.closed:
+        if self._limit < 0:
             return
         size = self.size + frame.size
         if size > self._limit and self._frames:
@@ -96,11 +100,11 @@ class Outbox:
     @property
     def behind(self) -> bool:
         """Whether more than half of the limit waits, so that volatile events should be dropped."""
-        return self.size * 2 > self._limit
+        return self.size * 2 > self._limit >= 0
 
     def seal(self) -> None:
         """Accept nothing more. What waits can still be taken."""
-        self.closed = True
+        self._limit = -1
         self.set_sink(None)
 
     def close(self) -> None:

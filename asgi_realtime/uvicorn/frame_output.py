@@ -12,13 +12,15 @@ from asgi_realtime.outbound.frames_extension import WriteListener
 class FrameOutput(asyncio.Protocol):
     """Writes frames to the transport, and calls the listener when the kernel stops and starts taking them."""
 
-    __slots__ = ("_lost", "descriptor", "is_open", "listener", "transport")
+    __slots__ = ("_lost", "deflate", "descriptor", "is_open", "listener", "transport")
 
     transport: asyncio.Transport
     descriptor: int
 
     def __init__(self) -> None:
         self.listener: WriteListener | None = None
+        self.deflate = False
+        """Before the acceptance: whether to agree to compression. After it: whether messages may be compressed."""
         self.is_open = False
         """Whether frames may be written: from the acceptance to the first close of either side."""
         self._lost = False

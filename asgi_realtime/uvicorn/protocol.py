@@ -147,6 +147,8 @@ class WebSocketProtocol(FrameOutput):
     def accept(self, response: bytes) -> None:
         """Write the answer that opens the WebSocket."""
         self.transport.write(response)
+        if self._parser is not None:
+            self._parser.deflate = self.deflate
         self.is_open = True
         self._deadline = math.inf
         if self._server.ping_interval is not None:
@@ -182,16 +184,6 @@ class WebSocketProtocol(FrameOutput):
     def max_message_bytes(self, limit: int) -> None:
         if self._parser is not None:
             self._parser.limit = limit
-
-    @property
-    def deflate(self) -> bool:
-        """Whether messages may be compressed."""
-        return self._parser is not None and self._parser.deflate
-
-    @deflate.setter
-    def deflate(self, wanted: bool) -> None:
-        if self._parser is not None:
-            self._parser.deflate = wanted
 
     def detach(self, reader: Reader) -> None:
         """Give every message to a reader from now on, beginning with those not read yet."""

@@ -185,8 +185,7 @@ class NamespaceTransport:
 
     def _acknowledger(self, connection: InternalConnection, ack_id: int) -> Acknowledge:
         def acknowledge(values: Sequence[Json]) -> None:
-            if connection.ended is None:
-                connection.push(self.dialect.ack(ack_id, values))
+            connection.push(self.dialect.ack(ack_id, values))
 
         return acknowledge
 
