@@ -1,0 +1,150 @@
+"""An app as a host writes it, for type checkers: only what `asgi_realtime` exports, and `str` for every id."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from typing import Annotated
+
+from fastapi import Depends, FastAPI
+
+from asgi_realtime import (
+    Broadcaster,
+    Connection,
+    Forbidden,
+    Handshake,
+    Identity,
+    JobsBroadcaster,
+    JobsGateway,
+    JobStatus,
+    JWTAuthenticator,
+    JWTVerifier,
+    Limits,
+    RealtimeMiddleware,
+    Receipt,
+    Settings,
+    SocketIOGateway,
+    SyncConnection,
+    Unauthorized,
+    create_token,
+    get_broadcaster,
+    get_jobs_broadcaster,
+    on,
+    token_from_auth,
+    token_from_bearer,
+)
+from asgi_realtime.testing import ConnectionRefused, RealtimeTestClient
+
+settings = Settings(jwt_secret="a secret of at least thirty-two bytes", presence_grace=0, limits=Limits(event_rate=50))
+by_token = JWTAuthenticator(JWTVerifier(settings), [token_from_auth("token"), token_from_bearer()])
+
+
+async def authenticate(handshake: Handshake) -> Identity:
+    """Let printers in by their keys, and users by their tokens."""
+    key = handshake.headers.get("x-printer-key")
+    if key is None:
+        return await by_token(handshake)
+    if key != "3f1c":
+        raise Unauthorized(log_reason="no such printer")
+    return Identity(user_id="printer-7", claims={"kind": "printer"})
+
+
+class CountedMetrics:
+    """Counts in this process."""
+
+    def __init__(self) -> None:
+        self.totals: Counter[str] = Counter()
+        self.gauges: dict[str, float] = {}
+
+    def count(self, name: str, amount: int = 1, **labels: str) -> None:
+        self.totals[name] += amount
+
+    def gauge(self, name: str, value: float, **labels: str) -> None:
+        self.gauges[name] = value
+
+
+class PrintQueue:
+    """A `JobsService`: one method is async, the other plain."""
+
+    async def may_join(self, identity: Identity, job_id: str) -> bool:
+        return job_id.startswith(identity.user_id)
+
+    def last_status(self, job_id: str) -> JobStatus | None:
+        return JobStatus(job_id=job_id, status="queued")
+
+
+class Office(SocketIOGateway):
+    async def on_connect(self, connection: Connection) -> None:
+        await connection.join("all")
+        connection.state = {"pages": 0}
+
+    async def on_offline(self, user_id: str) -> None:
+        await self.broadcaster.broadcast_to_room("all", "left", user_id)
+
+    @on("print")
+    async def print_pages(self, pages: int, connection: Connection, identity: Identity) -> Mapping[str, int]:
+        if pages > 100:
+            raise Forbidden("too many pages")
+        receipt = await self.broadcaster.broadcast_to_room("all", "printed", {"by": identity.user_id, "pages": pages})
+        return {"told": receipt.delivered_locally}
+
+    @on("leave")
+    def leave(self, room: str, connection: SyncConnection) -> int:
+        connection.leave(room)
+        return len(connection.rooms)
+
+
+metrics = CountedMetrics()
+app = FastAPI()
+app.add_middleware(
+    RealtimeMiddleware,
+    gateways=[Office(authenticator=authenticate), JobsGateway(service=PrintQueue())],
+    settings=settings,
+    metrics=metrics,
+)
+
+
+@app.post("/news")
+async def news(text: str, broadcaster: Annotated[Broadcaster, Depends(get_broadcaster)]) -> str | None:
+    receipt: Receipt = await broadcaster.broadcast_to_room("all", "news", text, except_=["one", "two"], key="1")
+    return receipt.position
+
+
+@app.post("/jobs/{job_id}/done")
+async def done(job_id: str, jobs: Annotated[JobsBroadcaster, Depends(get_jobs_broadcaster)]) -> bool:
+    receipt = await jobs.status(job_id, "done", completed_stages=["print"])
+    return receipt.replicated
+
+
+@app.post("/jobs/{job_id}/failed")
+def failed(job_id: str, jobs: Annotated[JobsBroadcaster, Depends(get_jobs_broadcaster)]) -> int:
+    return jobs.sync.error(job_id, "paper jam").delivered_locally
+
+
+async def try_out() -> None:
+    """What a host's test does."""
+    async with RealtimeTestClient(app) as client, client.connect("/", token=create_token("ann", settings)) as ann:
+        assert await ann.call("print", 2) == {"told": 1}
+        assert (await ann.expect("printed")).data == {"by": "ann", "pages": 2}
+        await client.http.post("/news", params={"text": "hello"})
+        assert (await ann.expect("news")).data == "hello"
+        async with client.connect("/ws", token=client.token("ann")) as follower:
+            await follower.send("join_job", jobId="ann-1")
+            await follower.expect("job_status", where=lambda status: status["status"] == "queued")
+            await client.http.post("/jobs/ann-1/failed")
+            await follower.expect("job_error")
+        assert await ann.call("leave", "all") == 0
+        try:
+            async with client.connect("/", headers={"x-printer-key": "stolen"}):
+                raise AssertionError("a stolen key")
+        except ConnectionRefused as refused:
+            assert refused.message == "invalid credentials"
+        async with client.connect("/", headers={"x-printer-key": "3f1c"}, transport="polling"):
+            assert await client.broadcaster.of("/").is_online("printer-7")
+    assert metrics.totals["refused_connections_total"] == 1
+    assert metrics.gauges["connections"] == 0
+
+
+if __name__ == "__main__":
+    asyncio.run(try_out())

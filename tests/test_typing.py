@@ -1,0 +1,195 @@
+"""Type checkers accept a host's app against the installed wheel, as strictly as they can, and refuse its mistakes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+import venv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+
+from tests.support.paths import ROOT, WIRE
+
+PROGRAM = ROOT / "tests" / "support" / "host_app.py"
+MISTAKES = """
+from fastapi import FastAPI
+
+from asgi_realtime import (
+    Broadcaster,
+    Connection,
+    Handshake,
+    Identity,
+    JobsBroadcaster,
+    JobsGateway,
+    JWTAuthenticator,
+    JWTVerifier,
+    Limits,
+    RealtimeMiddleware,
+    Receipt,
+    Settings,
+    SocketIOGateway,
+    create_token,
+    find_gateway,
+    on,
+)
+from asgi_realtime.testing import RealtimeTestClient
+from asgi_realtime.wsgi import get_broadcaster
+
+
+class CountsOnly:
+    def count(self, name: str, amount: int = 1, **labels: str) -> None: ...
+
+
+class HalfOfJobs:
+    def may_join(self, identity: Identity, job_id: str) -> bool:
+        return True
+
+
+class Office(SocketIOGateway):
+    async def on_connect(self, connection: str) -> None: ...  # refused
+
+    async def on_offline(self, user_id: int) -> None: ...  # refused
+
+    @on("print")
+    async def print_pages(self, pages: int, connection: Conection) -> None: ...  # refused
+
+    @on(print)  # refused
+    async def other(self) -> None: ...
+
+
+def by_name(handshake: Handshake) -> str:
+    return handshake.headers["x-name"]
+
+
+async def sends(broadcaster: Broadcaster, jobs: JobsBroadcaster) -> None:
+    await broadcaster.broadcast_to_room(None, "news")  # refused
+    await broadcaster.broadcast_to_room("all", "news", gatway="/")  # refused
+    await broadcaster.broadcast_to_users("ann", 5)  # refused
+    await broadcaster.disconnect_user("ann", code="1008")  # refused
+    place: int = await broadcaster.position("all")  # refused
+    text: str = await broadcaster.broadcast_to_all("news")  # refused
+    broadcaster.sync.broadcast_to_room("all", "news", volatile="yes")  # refused
+    await broadcaster.sync.is_online("ann")  # refused
+    await jobs.status("1")  # refused
+    await jobs.sync.status("1", "done")  # refused
+    jobs.sync.status("1", "done", completed=["print"])  # refused
+    print(place, text)
+
+
+async def handles(connection: Connection) -> None:
+    await connection.sned("news")  # refused
+    await connection.call("news", timeout="5")  # refused
+    await connection.join("all", allowed=True)  # refused
+    connection.rooms.add("all")  # refused
+    connection.identity = Identity(user_id="bob")  # refused
+
+
+async def mounts(app: FastAPI, settings: Settings) -> None:
+    Identity(user_id=None)  # refused
+    Handshake(headers=None)  # refused
+    Receipt(position=7, delivered_locally=1, replicated=False)  # refused
+    Settings(ping_intervall=5)  # refused
+    Limits(event_rate="50")  # refused
+    create_token("ann", {"jwt_secret": "x"})  # refused
+    JWTAuthenticator(JWTVerifier(settings), ["token"])  # refused
+    SocketIOGateway("/names", authenticator=by_name)  # refused
+    JobsGateway(service=HalfOfJobs())  # refused
+    RealtimeMiddleware(app, gateways=SocketIOGateway())  # refused
+    app.add_middleware(RealtimeMiddleware, metrics=CountsOnly())  # refused
+    get_broadcaster({}).broadcast_to_all("news")  # refused
+    find_gateway({}, Office).broadcaster  # refused
+    async with RealtimeTestClient(app) as client, client.connect("/", transport="carrier pigeon"):  # refused
+        pass
+"""
+"""Each line that ends so has a mistake, and no other line has one."""
+
+Problems: TypeAlias = Mapping[int, str]
+"""What a checker says, by the number of the line."""
+
+
+class Host:
+    """A virtual environment in which the package is installed from its wheel, beside what the tests have installed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.python = folder / "venv" / "bin" / "python"
+
+    def install(self) -> None:
+        """Build the wheel and install it. Nothing is downloaded."""
+        pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
+        wheels = self.folder / "wheels"
+        options = ("--no-index", "--no-deps")
+        self.run(*pip, "wheel", *options, "--no-build-isolation", "--wheel-dir", str(wheels), str(ROOT))
+        venv.create(self.folder / "venv")
+        version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+        packages = self.folder / "venv" / "lib" / version / "site-packages"
+        self.run(*pip, "install", *options, "--target", str(packages), *map(str, wheels.glob("*.whl")))
+        (packages / "environment.pth").write_text(f"{sysconfig.get_path('purelib')}\n", encoding="utf-8")
+
+    def run(self, *command: str, status: int = 0) -> str:
+        """Run a command that does not see this source tree, and return what it prints."""
+        environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "MYPYPATH")}
+        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == status, done.stdout + done.stderr
+        return done.stdout
+
+    def mypy(self, program: Path, *, status: int) -> Problems:
+        """Check a program with `mypy --strict`."""
+        command = (sys.executable, "-m", "mypy", "--strict", "--no-pretty", "--no-error-summary")
+        where = ("--python-executable", str(self.python), "--cache-dir", str(self.folder / "mypy_cache"))
+        lines = self.run(*command, *where, str(program), status=status).splitlines()
+        found = [re.fullmatch(r".+?:(\d+): error: (.+)", line) for line in lines]
+        return {int(match[1]): match[2] for match in found if match is not None}
+
+    def pyright(self, program: Path, *, status: int) -> Problems:
+        """Check a program with Pyright's mode `strict`."""
+        settings = self.folder / f"{program.stem}.json"
+        settings.write_text(json.dumps({"typeCheckingMode": "strict", "include": [program.name]}), encoding="utf-8")
+        command = ("node", str(WIRE / "node_modules" / "pyright" / "index.js"), "--outputjson")
+        where = ("--pythonpath", str(self.python), "--project", str(settings))
+        said = json.loads(self.run(*command, *where, status=status))
+        assert said["summary"]["filesAnalyzed"] == 1
+        return {each["range"]["start"]["line"] + 1: each["message"] for each in said["generalDiagnostics"]}
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Host:
+    host = Host(tmp_path_factory.mktemp("host"))
+    host.install()
+    (host.folder / PROGRAM.name).write_bytes(PROGRAM.read_bytes())
+    (host.folder / "mistakes.py").write_text(MISTAKES, encoding="utf-8")
+    return host
+
+
+def test_the_app_runs_on_the_installed_package(host: Host) -> None:
+    where = host.run(str(host.python), "-c", "import asgi_realtime; print(asgi_realtime.__file__)")
+    assert host.folder in Path(where).parents
+    host.run(str(host.python), PROGRAM.name)
+
+
+def test_mypy_accepts_the_app(host: Host) -> None:
+    assert host.mypy(host.folder / PROGRAM.name, status=0) == {}
+
+
+def test_pyright_accepts_the_app(host: Host) -> None:
+    assert host.pyright(host.folder / PROGRAM.name, status=0) == {}
+
+
+WRONG = {number for number, line in enumerate(MISTAKES.splitlines(), 1) if line.endswith("# refused")}
+
+
+def test_mypy_refuses_the_mistakes(host: Host) -> None:
+    problems = host.mypy(host.folder / "mistakes.py", status=1)
+    assert problems.keys() == WRONG, problems
+
+
+def test_pyright_refuses_the_mistakes(host: Host) -> None:
+    problems = host.pyright(host.folder / "mistakes.py", status=1)
+    assert problems.keys() == WRONG, problems
