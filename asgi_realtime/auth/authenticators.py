@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from asgi_realtime.auth.jwt_verifier import JWTVerifier
 from asgi_realtime.auth.token_sources import TokenSource
 from asgi_realtime.errors import Unauthorized
+from asgi_realtime.runtime.host_calls import MaybeAwaitable
 from asgi_realtime.values.handshake import Handshake
 from asgi_realtime.values.identity import Identity
 
-Authenticator: TypeAlias = Callable[[Handshake], Awaitable[Identity] | Identity]
+Authenticator: TypeAlias = Callable[[Handshake], MaybeAwaitable[Identity]]
 """Says who a handshake comes from, or raises `Unauthorized`. A plain function runs in a thread."""
 
 

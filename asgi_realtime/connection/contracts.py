@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from asgi_realtime.outbound.outbox import Outbox
 from asgi_realtime.protocols.dialect import Dialect
 from asgi_realtime.runtime.budgets import Budget
+from asgi_realtime.runtime.host_calls import MaybeAwaitable
 from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.ids import ConnectionId, GatewayName, Id
 from asgi_realtime.values.json import Json
@@ -16,7 +17,7 @@ C = TypeVar("C")
 """The class of the hub's connections: `InternalConnection`. A parameter, because its module imports this one."""
 C_contra = TypeVar("C_contra", contravariant=True)
 
-Question: TypeAlias = Callable[[], Awaitable[Any] | Any]
+Question: TypeAlias = Callable[[], MaybeAwaitable[Any]]
 """Asks the host something. A plain function runs in a thread."""
 
 

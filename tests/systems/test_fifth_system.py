@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from a2wsgi import WSGIMiddleware
 from fastapi import Depends, FastAPI
 from flask import Flask, request
 
+import asgi_realtime
 from asgi_realtime import (
     ConfigurationError,
     EventsGateway,
@@ -110,6 +112,14 @@ async def test_a_request_names_what_is_missing() -> None:
             async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app") as http:
                 with pytest.raises(ConfigurationError, match=message):
                     await http.post("/result")
+
+
+def test_it_is_made_of_what_the_package_exports() -> None:
+    for path in Path(polls.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module is not None and node.module.startswith("asgi_realtime"):
+                assert node.module == "asgi_realtime", path
+                assert {alias.name for alias in node.names} <= set(asgi_realtime.__all__), path
 
 
 def test_the_command_makes_its_types(tmp_path: Path) -> None:
