@@ -22,17 +22,17 @@ def main() -> None:
     "--output",
     type=click.Path(path_type=Path),
     metavar="DIRECTORY|FILE.ts",
-    help="Write one file per gateway into the directory, or a single gateway to the file. Default: print.",
+    help="Directory for one file per gateway, or the file for a single gateway. Default: print.",
 )
 def types(gateways: tuple[str, ...], output: Path | None) -> None:
-    """Make TypeScript types of the events of gateways.
+    """Write TypeScript types of the events of gateways.
 
-    MODULE:GATEWAY names a gateway, class or instance. Default: every gateway that comes with the package.
+    MODULE:GATEWAY is a gateway class or instance. Default: all gateways of the package.
     """
     found = [gateway_named(name) for name in gateways] or packaged_gateways()
     to_file = output is not None and output.suffix == ".ts"
     if to_file and len(found) > 1:
-        raise click.BadParameter("several gateways do not go into one file: name a directory")
+        raise click.BadParameter("one file cannot hold several gateways: give a directory")
     for gateway in found:
         name = file_name(gateway)
         try:

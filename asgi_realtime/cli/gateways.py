@@ -1,4 +1,4 @@
-"""The gateways that a command is about: those that its arguments name, or all that come with the package."""
+"""The gateways of a command: those that its arguments name, or all gateways of the package."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from asgi_realtime.schema.typescript.files import AnyGateway
 
 
 def packaged_gateways() -> list[type[Gateway]]:
-    """The classes of gateways that the systems of this package export, system by system."""
+    """The gateway classes that the systems of this package export."""
     modules = [importlib.import_module(each.name) for each in pkgutil.iter_modules(systems.__path__, _PREFIX)]
     return [kind for module in modules for kind in _exported_gateways(module)]
 
@@ -30,7 +30,7 @@ def _exported_gateways(module: ModuleType) -> list[type[Gateway]]:
 def gateway_named(name: str) -> AnyGateway:
     """The gateway that an argument names as MODULE:GATEWAY, class or instance.
 
-    What its module raises while it is imported is shown with its traceback.
+    An exception while the module is imported is shown with its traceback.
 
     Raises:
         click.BadParameter: if there is no such gateway.
@@ -44,7 +44,7 @@ def gateway_named(name: str) -> AnyGateway:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise
         raise click.BadParameter(
-            f"{name}: there is no module {error.name}; run this in the directory that holds it"
+            f"{name}: there is no module {error.name}; run this in the directory that contains it"
         ) from None
     if not hasattr(imported, attribute):
         there = [each for each, value in vars(imported).items() if _is_gateway(value)]
@@ -52,7 +52,7 @@ def gateway_named(name: str) -> AnyGateway:
     found = getattr(imported, attribute)
     if not _is_gateway(found):
         kind = f"the class {found.__name__}" if isinstance(found, type) else f"a {type(found).__name__}"
-        raise click.BadParameter(f"{name} is no gateway but {kind}; name a gateway, class or instance")
+        raise click.BadParameter(f"{name} is {kind}, not a gateway; give a gateway class or instance")
     if isinstance(found, Gateway) and "_name" not in vars(found):
         raise click.BadParameter(f"{name}: {type(found).__name__}.__init__ does not call super().__init__(...)")
     gateway: AnyGateway = found

@@ -244,8 +244,8 @@ def test_an_adapter_that_hides_the_broadcaster_is_warned_of(caplog: pytest.LogCa
         ("app/gateways.py:Board", "write MODULE:GATEWAY"),
         ("nowhere.at_all:Board", "there is no module nowhere"),
         ("mine:Nothing", "mine has no Nothing; its gateways are: SocketIOGateway, Board, board, forgot"),
-        ("mine:app", "is no gateway but a dict"),
-        ("mine:Other", "is no gateway but the class Other"),
+        ("mine:app", "is a dict, not a gateway"),
+        ("mine:Other", "is the class Other, not a gateway"),
         ("mine:forgot", "Forgot.__init__ does not call super()"),
     ],
 )
