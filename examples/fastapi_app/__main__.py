@@ -1,4 +1,4 @@
-"""`python -m examples.fastapi_app`: the app on port 3000, or `$PORT`, of this machine, or of `$HOST`."""
+"""`python -m examples.fastapi_app`: the app on port 3000 of this machine, or on `$HOST` and `$PORT`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What one user may do in one server or channel: the rows that `permissions.py` needs, and the refusals.
+"""What a user may do in a server or channel. Loads the rows for `permissions.py`, and raises the refusals.
 
-What a user may not see does not exist for that user: `NotFound`, never `Forbidden`.
+For a user who may not see something, it does not exist: `NotFound`, not `Forbidden`.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ MEMBERSHIP: tuple[ORMOption, ...] = (
     joinedload(models.Member.server).selectinload(models.Server.roles),
     selectinload(models.Member.member_roles),
 )
-"""The rows below a `Member` that a `Membership` looks at."""
+"""The rows below a `Member` that a `Membership` reads."""
 MESSAGE: tuple[ORMOption, ...] = (
     joinedload(models.Message.author),
     joinedload(models.Message.channel),
     selectinload(models.Message.reaction_rows),
 )
-"""The rows below a `Message` that clients get to see."""
+"""The rows below a `Message` that clients receive."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Membership:
-    """A user's standing in a server. `member` was loaded with `MEMBERSHIP`."""
+    """A user's membership of a server. `member` was loaded with `MEMBERSHIP`."""
 
     member: models.Member
 
@@ -50,7 +50,7 @@ class Membership:
 
     @property
     def permissions(self) -> Permission:
-        """What the user may do in the server as a whole."""
+        """The user's permissions in the server."""
         if self.is_owner:
             return ALL
         return permissions.union(
@@ -58,7 +58,7 @@ class Membership:
         )
 
     def in_channel(self, channel: models.Channel) -> Permission:
-        """What the user may do in one of the server's channels."""
+        """The user's permissions in one of the server's channels."""
         if self.is_owner:
             return ALL
         return permissions.in_channel(
@@ -70,11 +70,11 @@ class Membership:
         )
 
     def require(self, needed: Permission) -> None:
-        """Refuse who has not all of these permissions."""
+        """Raise `Forbidden` unless the user has all of these permissions."""
         _require(self.permissions, needed)
 
     def require_above(self, other: Membership) -> None:
-        """Refuse acting on the owner, or on somebody who may do more."""
+        """Raise `Forbidden` if the other user is the owner or has more permissions."""
         if other.is_owner or other.permissions & ~self.permissions:
             raise Forbidden("this member may do more than you")
 
@@ -88,26 +88,26 @@ class ChannelAccess:
     permissions: Permission
 
     def require(self, needed: Permission) -> None:
-        """Refuse who has not all of these permissions here."""
+        """Raise `Forbidden` unless the user has all of these permissions in the channel."""
         _require(self.permissions, needed)
 
     def in_server(self) -> Membership:
-        """The user's standing in the channel's server; a DM has none and is not found by who needs one."""
+        """The user's membership of the channel's server. A DM has no server: `NotFound`."""
         if self.membership is None:
             raise NotFound("no such channel")
         return self.membership
 
     @property
     def recipients(self) -> list[str] | None:
-        """Whom the channel's events concern: a DM's users, or None for everybody in the channel's room."""
+        """The recipients of the channel's events: the users of a DM, or None for the channel's room."""
         return [user.id for user in self.channel.recipients] if self.channel.server_id is None else None
 
 
 async def membership_of(session: AsyncSession, server_id: str, user_id: str) -> Membership:
-    """The user's standing in the server.
+    """The user's membership of the server.
 
     Raises:
-        NotFound: for a server that is not there or that the user is not in.
+        NotFound: if the server does not exist, or the user is not a member.
     """
     member = await _member(session, server_id, user_id)
     if member is None:
@@ -116,10 +116,10 @@ async def membership_of(session: AsyncSession, server_id: str, user_id: str) -> 
 
 
 async def other_member(session: AsyncSession, server_id: str, user_id: str) -> Membership:
-    """The standing of somebody else, for who is in the server.
+    """The membership of another user. The caller must be a member of the server.
 
     Raises:
-        NotFound: for a user who is not in it.
+        NotFound: if the other user is not a member.
     """
     member = await _member(session, server_id, user_id)
     if member is None:
@@ -132,10 +132,10 @@ async def _member(session: AsyncSession, server_id: str, user_id: str) -> models
 
 
 async def channel_access(session: AsyncSession, channel_id: str, user_id: str) -> ChannelAccess:
-    """The channel, and what the user may do in it.
+    """The channel, and the user's permissions in it.
 
     Raises:
-        NotFound: for a channel that is not there or that the user may not view.
+        NotFound: if the channel does not exist, or the user may not view it.
     """
     channel = await session.get(models.Channel, channel_id, populate_existing=True)
     if channel is not None and channel.server_id is None:
@@ -155,7 +155,7 @@ async def message_access(session: AsyncSession, message_id: str, user_id: str) -
     """A message in a channel that the user may view, and the access to it.
 
     Raises:
-        NotFound: for a message that is not there or that the user may not see.
+        NotFound: if the message does not exist, or the user may not see it.
     """
     message = await load_message(session, message_id)
     if message is None:
@@ -167,7 +167,7 @@ async def message_access(session: AsyncSession, message_id: str, user_id: str) -
 
 
 async def load_message(session: AsyncSession, message_id: str) -> models.Message | None:
-    """A message with all that clients get to see of it, as the database has it now."""
+    """A message with everything that clients receive of it, read from the database again."""
     return await session.get(models.Message, message_id, options=MESSAGE, populate_existing=True)
 
 

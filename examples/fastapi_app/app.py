@@ -1,4 +1,4 @@
-"""The app, put together: settings, database, routes, and the realtime gateways beside them."""
+"""The app: settings, database, routes, and the realtime gateways beside them."""
 
 from __future__ import annotations
 
@@ -56,10 +56,10 @@ def create_app(settings: Settings | None = None, database_url: str | None = None
     """Make the app.
 
     `settings` default to the `MEW_*` variables, `database_url` to `DATABASE_URL` and then to a
-    SQLite file in `.demo/`. In development an empty database is filled with something to look at.
+    SQLite file in `.demo/`. In development, an empty database is filled with sample data.
 
     Raises:
-        ConfigurationError: naming the variable that is missing or wrong.
+        ConfigurationError: a variable is missing or wrong. The message names it.
     """
     settings = settings or Settings.from_env()
     database = Database(database_url or os.environ.get("DATABASE_URL") or DEFAULT_URL)

@@ -34,7 +34,7 @@ class Database:
             event.listen(self.engine.sync_engine, "connect", _configure_sqlite)
 
     async def start(self) -> None:
-        """Make the tables that are missing (a real product would migrate)."""
+        """Create missing tables. A real product would use migrations."""
         if self.engine.dialect.name == "sqlite" and self.url.database:
             Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
         async with self.engine.begin() as connection:
@@ -55,14 +55,14 @@ def _configure_sqlite(connection: Any, record: Any) -> None:
 
 
 async def get_session(request: Request) -> AsyncIterator[AsyncSession]:
-    """One session for one request; what was not committed is rolled back."""
+    """One session per request. What was not committed is rolled back."""
     database: Database = request.app.state.database
     async with database.sessions() as session:
         yield session
 
 
 async def insert_if_absent(session: AsyncSession, model: type[Base], **values: object) -> bool:
-    """Insert a row unless its key exists, also when two requests try at once. Returns whether it was inserted."""
+    """Insert a row unless its key exists, also if two requests do so at once. Returns whether it was inserted."""
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     result = await session.execute(
         insert(model).values(**values).on_conflict_do_nothing().returning(*model.__table__.primary_key)

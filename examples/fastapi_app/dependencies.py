@@ -1,4 +1,4 @@
-"""What routes ask for by annotation: the session, the user, the broadcaster, and the way to a server or channel."""
+"""The dependencies of routes: the session, the user, the broadcaster, and access to a server or channel."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Events = Annotated[EventsBroadcaster, Depends(get_events_broadcaster)]
 
 
 async def current_user(request: Request, session: Session) -> models.User:
-    """Whoever the token names, by the same rules as on the sockets. A new name gets an account."""
+    """The user of the token, by the same rules as on the sockets. A new user gets an account."""
     authenticator: JWTAuthenticator = request.app.state.authenticator
     origins: OriginPolicy = request.app.state.origins
     origin, host, scheme = request.headers.get("origin"), request.headers.get("host"), request.url.scheme
@@ -38,7 +38,7 @@ async def current_user(request: Request, session: Session) -> models.User:
         raise Forbidden("this page may not write here")
     presented = Handshake(headers=dict(request.headers), cookies=request.cookies)
     if not origins.trusts(origin, host=host, scheme=scheme):
-        # A browser sends the cookie along with what any page makes it send.
+        # A browser sends the cookie with requests of any page.
         presented = presented.without_browser_credentials()
     identity = await authenticator(presented)
     return await ensure_user(session, identity.user_id)
@@ -48,12 +48,12 @@ CurrentUser = Annotated[models.User, Depends(current_user)]
 
 
 async def in_server(server_id: str, user: CurrentUser, session: Session) -> Membership:
-    """The user's standing in the server of the path."""
+    """The user's membership of the server in the path."""
     return await access.membership_of(session, server_id, user.id)
 
 
 async def in_channel(channel_id: str, user: CurrentUser, session: Session) -> ChannelAccess:
-    """The user's access to the channel of the path."""
+    """The user's access to the channel in the path."""
     return await access.channel_access(session, channel_id, user.id)
 
 

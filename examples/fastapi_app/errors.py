@@ -1,4 +1,4 @@
-"""What can go wrong with a request, for REST and the socket alike, and how HTTP says it.
+"""The errors of REST and of the socket, and their HTTP responses.
 
 `Forbidden`, `InvalidMessage` and `Unauthorized` come from the package; the app adds two of its own.
 The gateway answers any of them with its `error` event.
@@ -16,13 +16,13 @@ from asgi_realtime import Forbidden, InvalidMessage, Refusal, Unauthorized
 
 
 class NotFound(Refusal):
-    """It is not there, or not for the eyes of who asks: the answer is the same."""
+    """It does not exist, or the user may not see it. Both get the same answer."""
 
     code = "NOT_FOUND"
 
 
 class Conflict(Refusal):
-    """It cannot be done in the state things are in."""
+    """The request conflicts with the current state."""
 
     code = "CONFLICT"
 
@@ -45,14 +45,14 @@ async def _refused(request: Request, error: Exception) -> JSONResponse:
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    # Without the input: it may be a megabyte, or hold what JSON cannot.
+    # Without the input: it may be large, or contain what JSON cannot represent.
     return JSONResponse(
         {"detail": [{key: item[key] for key in ("loc", "msg", "type")} for item in error.errors()]}, 422
     )
 
 
 async def _conflicting(request: Request, error: Exception) -> JSONResponse:
-    # Two requests at once, and the database let one through: something just appeared or went away.
+    # Of two concurrent requests, the database accepted one.
     return JSONResponse({"detail": "this has just been changed by somebody else"}, 409)
 
 

@@ -1,4 +1,4 @@
-"""The kinds of values that requests hold, each with its bounds."""
+"""The types of values in requests, with their limits."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ JSON_BYTES = 16_384
 
 
 def _no_nul(text: str) -> str:
-    if "\0" in text:  # PostgreSQL keeps none
+    if "\0" in text:  # PostgreSQL cannot store one
         raise ValueError("must not contain NUL")
     return text
 
@@ -37,7 +37,7 @@ def _one_line(text: str) -> str:
 
 def _small(value: Any) -> Any:
     try:
-        size = len(msgspec.json.encode(value))  # as clients are sent it: no half character
+        size = len(msgspec.json.encode(value))  # as clients receive it: without half surrogate pairs
         json.dumps(value, allow_nan=False)
     except (TypeError, ValueError, OverflowError, RecursionError):
         raise ValueError("must be JSON") from None
@@ -47,7 +47,7 @@ def _small(value: Any) -> Any:
 
 
 def _not_me(user_id: str) -> str:
-    if user_id == "me" or "/" in user_id:  # /users/me is somebody already
+    if user_id == "me" or "/" in user_id:  # /users/me has a meaning of its own
         raise ValueError('must not be "me" nor contain "/"')
     return user_id
 
@@ -69,7 +69,7 @@ Topic = Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000)
 Content = Annotated[str, StringConstraints(max_length=4000), AfterValidator(_no_nul)]
 Emoji = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^\S+$"), Line]
 ImageURL = Annotated[str, StringConstraints(max_length=4000, pattern=r"^(https?://|/|data:image/)"), Line]
-"""Where a picture is. No other scheme: a page may put it into a link."""
+"""The URL of a picture. No other scheme is allowed, since a page may put it into a link."""
 Type = Annotated[str, StringConstraints(min_length=1, max_length=64), Line]
 Place = Annotated[int, Field(ge=0, le=10_000)]
 JsonList = Annotated[list[JsonValue], Field(max_length=10), BeforeValidator(_small)]

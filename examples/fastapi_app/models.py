@@ -16,7 +16,7 @@ from examples.fastapi_app.permissions import EVERYONE, NOTHING, Override, Permis
 
 
 def new_id() -> str:
-    """A new id. Ids sort by the time they were made, which is what `?before=` pages by."""
+    """A new id. Ids sort by creation time, which `?before=` uses."""
     return f"{time.time_ns():016x}{secrets.token_hex(4)}"
 
 
@@ -25,7 +25,7 @@ def now() -> datetime:
 
 
 class Moment(TypeDecorator[datetime]):
-    """A time in UTC. SQLite keeps no zone, so it is put back on reading."""
+    """A time in UTC. SQLite stores no zone, so it is added on reading."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -81,7 +81,7 @@ class Server(Base):
 
 
 class Role(Base):
-    """A named set of permissions. The default role, which everybody has, bears its server's id."""
+    """A named set of permissions. All members have the default role, whose id is the server's."""
 
     __tablename__ = "roles"
 
@@ -132,7 +132,7 @@ class Category(Base):
 
 
 class Channel(Base):
-    """A channel of a server, or a DM, which has recipients instead."""
+    """A channel of a server, or a DM. A DM has recipients instead of a server."""
 
     __tablename__ = "channels"
 
@@ -144,7 +144,7 @@ class Channel(Base):
     position: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime] = mapped_column(default=now)
     dm_key: Mapped[str | None] = mapped_column(String(300), unique=True)
-    """Of a DM: its two recipients, so that there is one channel for each pair."""
+    """For a DM: its two recipients, so that each pair has one channel."""
 
     overrides: Mapped[list[ChannelOverride]] = relationship(passive_deletes=True, lazy="selectin")
     recipients: Mapped[list[User]] = relationship(secondary="dm_recipients", order_by="User.id", lazy="selectin")
@@ -155,7 +155,7 @@ class Channel(Base):
 
     @property
     def private(self) -> bool:
-        """Whether it is hidden from the default role."""
+        """Whether the channel is hidden from the default role."""
         return any(
             override.target_id == self.server_id and Permission.VIEW_CHANNEL in override.deny
             for override in self.overrides
@@ -171,7 +171,7 @@ class DMRecipient(Base):
 
 
 class ChannelOverride(Base):
-    """What a channel changes for a role or one user. No foreign key: the target is of two kinds."""
+    """What a channel changes for a role or one user. No foreign key: the target is a role or a user."""
 
     __tablename__ = "channel_overrides"
 
@@ -198,14 +198,14 @@ class Sticker(Base):
 
 
 class ReactionGroup(NamedTuple):
-    """One emoji under a message, and who chose it."""
+    """One emoji under a message, and the users who chose it."""
 
     emoji: str
     user_ids: list[str]
 
 
 class Message(Base):
-    """A message. Deleting one retracts it: the row stays, emptied, so that replies keep their place."""
+    """A message. Deleting it empties the row, which stays, so that replies still refer to it."""
 
     __tablename__ = "messages"
     __table_args__ = (Index("messages_by_channel", "channel_id", "id"),)
@@ -229,7 +229,7 @@ class Message(Base):
 
     @property
     def reactions(self) -> list[ReactionGroup]:
-        """Who reacted with what; the oldest emoji first."""
+        """The reactions with their users, oldest emoji first."""
         users: dict[str, list[str]] = {}
         for row in self.reaction_rows:
             users.setdefault(row.emoji, []).append(row.user_id)

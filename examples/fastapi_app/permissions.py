@@ -1,4 +1,4 @@
-"""Who may do what: pure rules. Bits in, bits out; `access.py` fetches what they need."""
+"""The rules of permissions: pure functions on bits. `access.py` loads their input."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 
 class Permission(IntFlag):
-    """One right in a server, or in one of its channels. On the wire: a list of names."""
+    """A permission in a server or a channel. On the wire, permissions are a list of names."""
 
     VIEW_CHANNEL = auto()
     SEND_MESSAGES = auto()
@@ -26,7 +26,7 @@ NOTHING = Permission(0)
 ALL = ~NOTHING
 IN_A_DM = Permission.VIEW_CHANNEL | Permission.SEND_MESSAGES | Permission.ADD_REACTIONS
 EVERYONE = IN_A_DM
-"""What the default role of a new server allows."""
+"""The permissions of the default role of a new server."""
 
 
 class Override(NamedTuple):
@@ -47,7 +47,7 @@ def parse(wanted: Collection[str]) -> Permission:
     """The permissions of these names.
 
     Raises:
-        ValueError: for a name that is none.
+        ValueError: if a name is unknown.
     """
     permissions = NOTHING
     for name in wanted:
@@ -58,7 +58,7 @@ def parse(wanted: Collection[str]) -> Permission:
 
 
 def union(permissions: Iterable[Permission]) -> Permission:
-    """What several roles allow together."""
+    """The permissions of several roles together."""
     result = NOTHING
     for permission in permissions:
         result |= permission
@@ -73,11 +73,11 @@ def in_channel(
     role_ids: Collection[str],
     user_id: str,
 ) -> Permission:
-    """What a member may do in a channel, given what the member may do in its server.
+    """A member's permissions in a channel, from the permissions in its server.
 
-    From the general to the particular: the default role's override, then those of the member's
-    roles together (an allow beats a deny), then the member's own. Who may not view a channel may do
-    nothing in it.
+    Overrides apply in this order: the default role's, then those of the member's roles together (an
+    allow beats a deny), then the member's own. A member who may not view a channel has no permission in
+    it.
     """
     default, own = (NOTHING, NOTHING), (NOTHING, NOTHING)
     roles_allow, roles_deny = NOTHING, NOTHING

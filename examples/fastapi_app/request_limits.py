@@ -1,4 +1,4 @@
-"""Bounds on what a request may bring, before anything else looks at it."""
+"""Limits on requests, checked before anything else."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class RequestLimits:
-    """Answers 413 to a body of more than `body_bytes`, however it is sent, and 400 to a NUL in the URL."""
+    """Answers 413 if the body exceeds `body_bytes`, also if it is chunked, and 400 if the URL contains a NUL."""
 
     def __init__(self, app: ASGIApp, *, body_bytes: int) -> None:
         self.app = app
@@ -19,7 +19,7 @@ class RequestLimits:
             return await self.app(scope, receive, send)
         if (
             "\0" in scope["path"] or b"%00" in scope["query_string"]
-        ):  # no id or search has one, and PostgreSQL takes none
+        ):  # no id or search contains one, and PostgreSQL rejects it
             return await JSONResponse({"detail": "a URL holds no NUL"}, 400)(scope, receive, send)
         received = 0
 

@@ -1,4 +1,4 @@
-"""What goes in and out as JSON. What comes out is what clients get by event, too."""
+"""The JSON of requests and responses. Events contain the same JSON as responses."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Schema(BaseModel):
 
 
 class Change(Schema):
-    """The body of a PATCH. A field left out is left alone; its default here only stands for that."""
+    """The body of a PATCH. A field that is left out does not change. The defaults here mean “left out”."""
 
     def apply(self, row: object) -> None:
         """Write the fields that were sent to a row."""
@@ -265,7 +265,7 @@ class Message(Schema):
 
 
 class NewMessage(Schema):
-    """A message to write: text, attachments, or a type of its own."""
+    """A message to write: text, attachments, or another type."""
 
     content: Content = ""
     attachments: JsonList = []

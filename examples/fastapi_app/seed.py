@@ -1,4 +1,4 @@
-"""Something to look at: four people, a server, and what they said. Made once, in an empty database."""
+"""Sample data: four users, a server, and messages. Created once, in an empty database."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STICKERS = ("Hello", "Love", "Laugh", "Sleep", "Wow", "Tea")
 
 
 async def seed(session: AsyncSession) -> None:
-    """Fill an empty database; leave any other alone."""
+    """Fill the database if it is empty."""
     if await session.scalar(select(models.Server.id).limit(1)) is not None:
         return
     for user_id, name in PEOPLE.items():

@@ -1,6 +1,6 @@
 """The app's side of the Mew gateway: which rooms a user is in, and how a message is written.
 
-REST writes messages by the same function, so both paths check, save and tell alike.
+REST routes use the same function to write messages, so both check, save and broadcast alike.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class MewDatabaseService:
             )
 
     async def create_message(self, identity: Identity, message: MessageCreate, broadcaster: MewBroadcaster) -> None:
-        """Write a message that came by socket. Whatever is raised, the gateway answers with `error`."""
+        """Write a message from a socket. The gateway answers any exception with `error`."""
         try:
             new = schemas.NewMessage.model_validate(msgspec.structs.asdict(message))
         except ValidationError as error:
@@ -58,7 +58,7 @@ class MewDatabaseService:
 
 
 class ServerRooms:
-    """Who may join which room of Events: a server's members the room that has the server's id."""
+    """Decides who may join a room of Events: members of a server may join the room with the server's id."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -76,11 +76,11 @@ async def post_message(
     author_id: str,
     new: schemas.NewMessage,
 ) -> schemas.Message:
-    """Save a message, then tell the clients that may read it.
+    """Save a message, then send it to the clients that may read it.
 
     Raises:
         Forbidden: the author may not write here.
-        InvalidMessage: it answers a message that is not in this channel.
+        InvalidMessage: it replies to a message that is not in this channel.
     """
     channel.require(Permission.SEND_MESSAGES)
     if new.referenced_message_id is not None:
@@ -96,24 +96,24 @@ async def post_message(
 
 
 async def message_as_stored(session: AsyncSession, message_id: str) -> schemas.Message:
-    """What clients get to see of a message, read anew so that it is what the database says.
+    """The message as clients receive it, read from the database again.
 
     Raises:
-        NotFound: its channel has just been deleted.
+        NotFound: the channel has just been deleted.
     """
     row = await access.load_message(session, message_id)
     if row is None:
         raise NotFound("no such message")
     message = schemas.Message.model_validate(row)
-    await session.commit()  # gives the connection back: whoever broadcasts holds none meanwhile
+    await session.commit()  # releases the database connection, so that none is held during the broadcast
     return message
 
 
 async def ensure_user(session: AsyncSession, user_id: str) -> models.User:
-    """The user of a verified token. Whom the identity provider knows and we do not gets an account here.
+    """The user of a verified token. A user who is new to this app gets an account.
 
     Raises:
-        Forbidden: for an id that this app cannot keep.
+        Forbidden: if this app cannot store the id.
     """
     user = await session.get(models.User, user_id)
     if user is None:

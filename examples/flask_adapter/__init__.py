@@ -1,1 +1,1 @@
-"""An existing Flask app, synchronous throughout, with a chat and a workflow beside it on WebSockets."""
+"""An existing Flask app, all of it synchronous, with chat and workflow status on WebSockets."""

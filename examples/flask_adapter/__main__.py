@@ -1,4 +1,4 @@
-"""`python -m examples.flask_adapter`: the app on port 3001, or `$PORT`, of this machine, or of `$HOST`."""
+"""`python -m examples.flask_adapter`: the app on port 3001 of this machine, or on `$HOST` and `$PORT`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WHAT_TO_TRY = """
 
     curl -s {url}/jobs -H 'authorization: Bearer demo-token' -d '{{}}'
 
-  Chat: take a token, connect to {websocket_url}/chat?token=..., and make Bob your friend:
+  Chat: get a token, connect to {websocket_url}/chat?token=..., and send Bob a friend request:
 
     TOKEN=$(curl -s {url}/dev/token -d '{{"userId": "alice"}}' | cut -d '"' -f 4)
     curl -s {url}/friends/requests -H "authorization: Bearer $TOKEN" -d '{{"toId": "bob"}}'

@@ -1,4 +1,4 @@
-"""The Flask app as it was before there were WebSockets, and the gateways beside it."""
+"""The Flask app, unchanged, and the gateways beside it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from examples.flask_adapter.workflow import Work, Workflow, pretend
 
 BODY_BYTES = 262_144
 THREADS = 20
-"""In which a2wsgi runs requests."""
+"""Threads in which a2wsgi runs requests."""
 
 
 def create_flask(settings: Settings, database: Database, work: Work = pretend) -> Flask:
-    """Make the Flask app. Any WSGI server runs it, too; then nobody is told of anything."""
+    """Make the Flask app. It also runs on any WSGI server, without events to clients."""
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES
     app.extensions["settings"] = settings
@@ -42,12 +42,12 @@ def create_flask(settings: Settings, database: Database, work: Work = pretend) -
 def create_app(
     settings: Settings | None = None, database: Path = DEFAULT_PATH, work: Work = pretend
 ) -> RealtimeMiddleware:
-    """Make the whole: the gateways, and Flask behind them for everything else.
+    """Make the whole app: the gateways, and Flask for all other requests.
 
-    `settings` default to the environment; `work` is what the stages of jobs do.
+    `settings` default to the environment. `work` runs one stage of a job.
 
     Raises:
-        ConfigurationError: naming the variable that is missing or wrong.
+        ConfigurationError: a variable is missing or wrong. The message names it.
     """
     settings = settings or Settings.from_env()
     settings.require_jwt_key()
@@ -66,5 +66,5 @@ def _as_json(error: HTTPException) -> ResponseReturnValue:
 
 
 def _conflict(error: IntegrityError) -> ResponseReturnValue:
-    """Two requests that each made what can be there once."""
-    return {"message": "somebody else was quicker"}, 409
+    """Two concurrent requests have created the same row."""
+    return {"message": "another request has just changed this"}, 409

@@ -25,7 +25,7 @@ class Database:
         Base.metadata.create_all(self._engine)
 
     def add_people(self) -> None:
-        """For the demonstration: somebody to be."""
+        """Add the users of the demo."""
         with self.session.begin() as session:
             known = set(session.scalars(select(User.id)))
             for user_id, name in PEOPLE.items():

@@ -1,4 +1,4 @@
-"""Saving and finding messages: the same for what comes by the socket and by REST."""
+"""Saving and finding messages, for messages from the socket and from REST."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from examples.flask_adapter.models import Block, Member, Message, Owed, User
 
 
 def save(session: Session, message: ChatMessage) -> SavedMessage:
-    """Save a message and commit; for one that was saved before, say what was saved, and who has not got it yet.
+    """Save a message and commit. If it was saved before, return what was saved and who has not received it yet.
 
     Raises:
-        Refusal: it may not be sent.
+        Refusal: the message may not be sent.
     """
     saved = find(session, message.from_id, message.id)
     if saved is None:
@@ -36,7 +36,7 @@ def save(session: Session, message: ChatMessage) -> SavedMessage:
         session.add_all([Owed(user_id=user_id, from_id=message.from_id, id=message.id) for user_id in receivers])
         try:
             session.commit()
-        except IntegrityError:  # the same message on another connection, a moment ago
+        except IntegrityError:  # another connection has just saved the same message
             session.rollback()
             saved = find(session, message.from_id, message.id)
             if saved is None:
@@ -68,7 +68,7 @@ def _receivers(session: Session, message: ChatMessage) -> list[str]:
 
 
 def as_sent(session: Session, row: Message) -> ChatMessage:
-    """A row as clients see it: in groups with its sender's name and avatar."""
+    """A row as clients receive it. In groups it contains the sender's name and avatar."""
     sender = session.get(User, row.from_id) if row.chat_type == "group" else None
     named = {} if sender is None else {"from_name": sender.name, "from_avatar": sender.avatar}
     return ChatMessage(
@@ -86,7 +86,7 @@ def as_sent(session: Session, row: Message) -> ChatMessage:
 
 
 def pending(session: Session, user_id: str, limit: int) -> list[ChatMessage]:
-    """The oldest messages that a user has not got."""
+    """The oldest messages that a user has not received."""
     rows = session.scalars(
         select(Message)
         .join(Owed, and_(Owed.from_id == Message.from_id, Owed.id == Message.id))
@@ -98,7 +98,7 @@ def pending(session: Session, user_id: str, limit: int) -> list[ChatMessage]:
 
 
 def delivered(session: Session, deliveries: Sequence[Delivery]) -> None:
-    """Nobody is owed these any more."""
+    """Delete the entries of messages that were delivered."""
     done = [(each.user_id, each.from_id, each.message_id) for each in deliveries]
     for start in range(0, len(done), 300):  # SQLite takes about a thousand parameters
         keys = done[start : start + 300]
@@ -107,7 +107,7 @@ def delivered(session: Session, deliveries: Sequence[Delivery]) -> None:
 
 
 def of_chat(session: Session, user_id: str, chat_id: str, *, after: int, limit: int) -> list[ChatMessage]:
-    """The messages of a chat, oldest first, from after a time: what a client asks for that has been away."""
+    """The messages of a chat after a time, oldest first, for a client that was offline."""
     group = session.get(Member, (chat_id, user_id)) is not None
     mine = and_(Message.from_id == user_id, Message.to_id == chat_id)
     theirs = and_(Message.from_id == chat_id, Message.to_id == user_id)

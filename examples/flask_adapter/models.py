@@ -33,7 +33,7 @@ class User(Base):
 
 
 class FriendRequest(Base):
-    """Friends are those between whom a request was accepted."""
+    """Two users are friends if a request between them was accepted."""
 
     __tablename__ = "friend_requests"
 
@@ -78,7 +78,7 @@ class Invitation(Base):
 
 
 class Message(Base):
-    """`from_id` and `id`, which its sender chose, name a message. `number` is the order in which they came."""
+    """A message is identified by `from_id` and the `id` that its sender chose. `number` is the order of arrival."""
 
     __tablename__ = "messages"
 
@@ -101,7 +101,7 @@ class Message(Base):
 
 
 class Owed(Base):
-    """Who has not got a message yet."""
+    """A user who has not received a message yet."""
 
     __tablename__ = "owed"
 
@@ -111,7 +111,7 @@ class Owed(Base):
 
 
 class Read(Base):
-    """How far a user has read a chat: with another user, or of a group."""
+    """The time up to which a user has read a chat with another user or a group."""
 
     __tablename__ = "reads"
 

@@ -1,4 +1,4 @@
-"""Telling clients, from views and workers. The gateway is optional: without one nobody is told, and all else works."""
+"""Sends events to clients from views and workers. Without a gateway nothing is sent, and everything else works."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ logger = logging.getLogger(__name__)
 
 
 def tell(event: Callable[[SyncChatBroadcaster], object]) -> None:
-    """Send an event of Chat, where there is a gateway. Call it after the commit.
+    """Send an event of Chat if there is a gateway. Call it after the commit.
 
-    A broker that is down costs the event, not the request: what happened is in the database.
+    If the broker is down, the event is lost but the request succeeds: the data is in the database.
     """
     chat = get_sync_chat_broadcaster(request.environ)
     if chat is not None:
         try:
             event(chat)
         except BrokerUnavailable:
-            logger.exception("the broker is away: clients will see this when they ask for it")
+            logger.exception("the broker is not available: clients see this change when they load it")

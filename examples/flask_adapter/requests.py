@@ -1,4 +1,4 @@
-"""What views read from a request: who asks, and what for."""
+"""What views read from a request: the user and the body."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def database() -> Database:
 
 
 def user_id() -> str:
-    """The user who asks, by the bearer token; 401 without a good one."""
+    """The user of the bearer token. 401 if the token is not valid."""
     settings: Settings = current_app.extensions["settings"]
     token = _bearer()
     try:
@@ -35,13 +35,13 @@ def user_id() -> str:
 
 
 def user_or_demo() -> str:
-    """As `user_id`, but where it is allowed, `demo-token` is somebody too."""
+    """Like `user_id`, but accepts `demo-token` if the settings allow it."""
     settings: Settings = current_app.extensions["settings"]
     return DEMO_USER if settings.ws_allow_demo_token and _bearer() == DEMO_TOKEN else user_id()
 
 
 def body(kind: type[T]) -> T:
-    """The JSON body, as `kind`; 400 if it is none."""
+    """The JSON body as `kind`. 400 if it is not valid."""
     try:
         return msgspec.json.decode(request.get_data(), type=kind)
     except (msgspec.DecodeError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""What the gateways ask of this app, on its database. Synchronous: they are called in threads."""
+"""The services of the gateways, on the app's database. They are synchronous, so they are called in threads."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class JobsDatabaseService:
         self._database = database
 
     def may_join(self, identity: Identity, job_id: str) -> bool:
-        """Whoever came with a shared token may see every job; a user only the own ones."""
+        """A client with a shared token may see every job, a user only the user's own."""
         with self._database.session() as session:
             job = session.get(Job, job_id)
             return job is not None and ("token" in identity.claims or job.owner_id == identity.user_id)
@@ -58,7 +58,7 @@ class JobsDatabaseService:
 
 
 def status_of(job: Job) -> JobStatus:
-    """Where a job stands."""
+    """The status of a job."""
     return JobStatus(
         job_id=job.id,
         status=job.status,

@@ -1,4 +1,4 @@
-"""Jobs: each runs its stages in a thread of its own, and tells those who follow it."""
+"""Jobs: each runs its stages in its own thread and sends its status to the clients that follow it."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ MAX_RUNNING = 50
 
 
 Work: TypeAlias = Callable[[Job, str], object]
-"""Does one stage of a job, in a thread; what it raises fails the job."""
+"""Runs one stage of a job in a thread. If it raises, the job fails."""
 
 
 class StageFailed(Exception):
-    """A stage that cannot be done."""
+    """A stage has failed."""
 
 
 def pretend(job: Job, stage: str) -> None:
-    """What a stage does in this example: it takes its time, and fails where it was told to."""
+    """A stage of this example: waits, and fails if it is the stage `fail_at`."""
     time.sleep(job.stage_seconds)
     if stage == job.fail_at:
         raise StageFailed("Stage execution failed")
@@ -42,14 +42,14 @@ class Workflow:
         self._database = database
         self._work = work
         self._places = threading.BoundedSemaphore(MAX_RUNNING)
-        with database.session.begin() as session:  # whatever ran when an earlier process ended runs no more
+        with database.session.begin() as session:  # jobs of an earlier process do not run any more
             session.execute(update(Job).where(Job.status.in_(("PENDING", "RUNNING"))).values(status="FAILED"))
 
     def start(self, job: Job, jobs: SyncJobsBroadcaster | None) -> bool:
-        """Begin a job that is in the database. `jobs` None: nobody is told. False: too many run already."""
+        """Start a job of the database. If `jobs` is None, no events are sent. Returns False if too many jobs run."""
         if not self._places.acquire(blocking=False):
             return False
-        # A daemon: a server that stops does not wait for it.
+        # A daemon thread: a server that stops does not wait for it.
         threading.Thread(target=self._run, args=(job.id, jobs), name=f"job {job.id}", daemon=True).start()
         return True
 
@@ -89,7 +89,7 @@ class _Run:
         self._change(status="COMPLETED", current_stage=None)
 
     def _change(self, *, announce: bool = True, **values: object) -> None:
-        """Save, and then tell the status as it is now."""
+        """Save, then send the new status."""
         with self._database.session.begin() as session:
             job = session.get_one(Job, self._id)
             for name, value in values.items():

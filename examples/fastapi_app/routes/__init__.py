@@ -1,1 +1,1 @@
-"""One file per resource. A route checks, writes, commits, and only then tells the clients concerned."""
+"""One file per resource. A route checks, writes, commits, and then broadcasts to the clients concerned."""

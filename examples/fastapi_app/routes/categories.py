@@ -1,4 +1,4 @@
-"""Categories: headings that a server's channels stand under."""
+"""Categories: headings for the channels of a server."""
 
 from __future__ import annotations
 

@@ -63,14 +63,14 @@ async def delete_override(
 async def _changeable(
     kind: Kind, target_id: str, new: schemas.NewOverride, access: ChannelAccess, session: Session
 ) -> models.ChannelOverride:
-    """The override as it is (or an empty one), if this user may change it to `new`."""
+    """The current override, or an empty one. Raises `Forbidden` if this user may not change it to `new`."""
     access.in_server()
     access.require(Permission.MANAGE_ROLES)
     key = {"channel_id": access.channel.id, "target_type": kind.removesuffix("s"), "target_id": target_id}
     row = await session.get(models.ChannelOverride, tuple(key.values()))
     if row is None:
         row = models.ChannelOverride(**key, allow=NOTHING, deny=NOTHING)
-    # Whatever changes hands, allowed or denied, must be one's own to give.
+    # A user may only allow or deny permissions that the user has.
     access.require((row.allow ^ new.allow) | (row.deny ^ new.deny))
     return row
 

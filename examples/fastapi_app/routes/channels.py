@@ -1,4 +1,4 @@
-"""Channels of a server. Who may not view one never learns of it by REST."""
+"""Channels of a server. REST never shows a channel to a user who may not view it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def create_channel(new: schemas.NewChannel, membership: InServer, session:
         id=models.new_id(), server_id=membership.server.id, overrides=[], **new.model_dump(exclude={"private"})
     )
     if new.private:
-        # From its first moment: hidden from everyone, open to who made it.
+        # From the start it is hidden from all users but its creator.
         row.overrides = [
             models.ChannelOverride(target_type="role", target_id=membership.server.id, deny=Permission.VIEW_CHANNEL),
             models.ChannelOverride(target_type="user", target_id=membership.user_id, allow=Permission.VIEW_CHANNEL),
@@ -39,7 +39,7 @@ async def create_channel(new: schemas.NewChannel, membership: InServer, session:
     session.add(row)
     await session.commit()
     channel = schemas.Channel.model_validate(row)
-    # There is no event for a new channel: those who may view it enter its room, then hear what it is.
+    # There is no event for a new channel: the users who may view it join its room, then receive an update of it.
     await mew.permissions_update(membership.server.id, channel_id=row.id)
     await mew.channel_update(membership.server.id, channel)
     return channel

@@ -1,4 +1,4 @@
-"""Logging in as anybody: for trying the app out. The router is mounted under `MEW_DEV=true` alone."""
+"""Login as any user, for development. The router is only mounted if `MEW_DEV=true`."""
 
 from __future__ import annotations
 

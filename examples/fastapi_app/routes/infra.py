@@ -1,4 +1,4 @@
-"""What bots are configured by. Their services hear of a change on the gateway `/infra`."""
+"""The configuration of bots. Their services receive changes on the gateway `/infra`."""
 
 from __future__ import annotations
 

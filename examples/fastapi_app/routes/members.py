@@ -45,7 +45,7 @@ async def join_or_invite(
     response: Response,
     new: schemas.NewMember | None = None,
 ) -> schemas.Member:
-    """Join, or with the `userId` of somebody else bring that user in."""
+    """Join, or add the user of `userId`."""
     user_id = new.user_id if new is not None and new.user_id is not None else user.id
     if user_id != user.id:
         inviter = await access.membership_of(session, server_id, user.id)
@@ -66,7 +66,7 @@ async def join_or_invite(
 async def leave_or_kick(
     user_id: str, membership: InServer, session: Session, mew: Mew, events: Events
 ) -> schemas.MemberGone:
-    """Leave, or with the id of somebody else kick that user."""
+    """Leave, or kick another user."""
     server_id = membership.server.id
     leaving = user_id == membership.user_id
     if leaving and membership.is_owner:
@@ -79,7 +79,7 @@ async def leave_or_kick(
     )
     channels = select(models.Channel.id).where(models.Channel.server_id == server_id)
     await session.execute(
-        # Who comes back starts anew.
+        # A user who joins again must not have the overrides of before.
         delete(models.ChannelOverride).where(
             models.ChannelOverride.target_type == "user",
             models.ChannelOverride.target_id == user_id,

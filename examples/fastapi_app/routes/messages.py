@@ -72,7 +72,7 @@ async def edit_message(
 
 @router.delete("/messages/{message_id}")
 async def retract_message(message_id: str, user: CurrentUser, session: Session, mew: Mew) -> schemas.Message:
-    """Empty the message. Clients hear of it as an update, so that it can leave a trace."""
+    """Empty the message. Clients receive an update, so that they can show that a message was deleted."""
     message, access = await access_to.message_access(session, message_id, user.id)
     if message.author_id != user.id:
         access.require(Permission.MANAGE_MESSAGES)

@@ -1,4 +1,4 @@
-"""Reactions: one emoji of one user under a message. Clients are told when something changed."""
+"""Reactions: one emoji of one user under a message. Changes are sent to clients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Roles: named sets of permissions. Nobody gives or takes what they have not got themselves."""
+"""Roles: named sets of permissions. A user may only give or take permissions that the user has."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ async def find_role(session: Session, server_id: str, role_id: str) -> models.Ro
     """A role of this server.
 
     Raises:
-        NotFound: it has none of this id.
+        NotFound: the server has no such role.
     """
     role = await session.scalar(
         select(models.Role).where(models.Role.id == role_id, models.Role.server_id == server_id)

@@ -1,4 +1,4 @@
-"""Servers: what members, channels, roles and stickers belong to."""
+"""Servers: they contain members, channels, roles and stickers."""
 
 from __future__ import annotations
 

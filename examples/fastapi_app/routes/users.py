@@ -79,10 +79,10 @@ async def open_dm(user_id: str, user: CurrentUser, session: Session, mew: Mew, r
 
 
 async def find_user(session: Session, user_id: str) -> models.User:
-    """The user of the path.
+    """The user in the path.
 
     Raises:
-        NotFound: there is none.
+        NotFound: there is no such user.
     """
     user = await session.get(models.User, user_id)
     if user is None:

@@ -1,1 +1,1 @@
-"""The routes, a module for each resource."""
+"""The routes: one module per resource."""

@@ -1,4 +1,4 @@
-"""Only with `MEW_DEV=true`: a token for anybody."""
+"""A token for any user. Only with `MEW_DEV=true`."""
 
 from __future__ import annotations
 

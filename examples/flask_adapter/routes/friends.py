@@ -1,4 +1,4 @@
-"""Friends, and whom one does not want to hear from."""
+"""Friends and blocked users."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def requests() -> ResponseReturnValue:
 
 @routes.post("/friends/requests")
 def ask() -> ResponseReturnValue:
-    """`friend_request` to the other; asking again changes nothing."""
+    """Sends `friend_request` to the other user. A second request changes nothing."""
     me = user_id()
     to_id = body(NewRequest).to_id
     with database().session() as session:
@@ -79,7 +79,7 @@ def ask() -> ResponseReturnValue:
 
 @routes.post("/friends/requests/<request_id>/accept")
 def accept(request_id: str) -> ResponseReturnValue:
-    """`friend_accepted` to who had asked."""
+    """Sends `friend_accepted` to the requester."""
     me = user_id()
     with database().session() as session:
         request = session.get(FriendRequest, request_id)
@@ -96,7 +96,7 @@ def accept(request_id: str) -> ResponseReturnValue:
 
 @routes.put("/blocks/<blocked_id>")
 def block(blocked_id: str) -> ResponseReturnValue:
-    """From now on what the other writes is refused. Nobody is told."""
+    """Refuse messages of the other user from now on. No event is sent."""
     me = user_id()
     with database().session.begin() as session:
         if session.get(User, blocked_id) is None:

@@ -1,4 +1,4 @@
-"""Groups, and who is in them."""
+"""Groups and their members."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def groups() -> ResponseReturnValue:
 
 @routes.post("")
 def create() -> ResponseReturnValue:
-    """Who makes a group owns it, and is in it."""
+    """Create a group. The creator is its owner and a member."""
     me = user_id()
     with database().session() as session:
         group = Group(name=body(NewGroup).name, owner_id=me)
@@ -60,7 +60,7 @@ def create() -> ResponseReturnValue:
 
 @routes.delete("/<group_id>")
 def dissolve(group_id: str) -> ResponseReturnValue:
-    """`group_dissolved` to the group, which is then emptied."""
+    """Sends `group_dissolved` to the group, which is then emptied."""
     with database().session() as session:
         session.delete(_owned(session, group_id, user_id()))
         session.commit()
@@ -70,7 +70,7 @@ def dissolve(group_id: str) -> ResponseReturnValue:
 
 @routes.put("/<group_id>/owner")
 def transfer(group_id: str) -> ResponseReturnValue:
-    """`group_transfer` to the group."""
+    """Sends `group_transfer` to the group."""
     with database().session() as session:
         group = _owned(session, group_id, user_id())
         group.owner_id = _member(session, group_id, body(Someone).user_id).user_id
@@ -82,7 +82,7 @@ def transfer(group_id: str) -> ResponseReturnValue:
 
 @routes.put("/<group_id>/announcement")
 def announce(group_id: str) -> ResponseReturnValue:
-    """`group_announcement` to the group."""
+    """Sends `group_announcement` to the group."""
     with database().session() as session:
         group = _owned(session, group_id, user_id())
         group.announcement = body(Announcement).announcement
@@ -94,7 +94,7 @@ def announce(group_id: str) -> ResponseReturnValue:
 
 @routes.post("/<group_id>/invitations")
 def invite(group_id: str) -> ResponseReturnValue:
-    """`group_invite` to the invitee, by any member."""
+    """Sends `group_invite` to the invited user. Any member may invite."""
     me = user_id()
     invitee = body(Someone).user_id
     with database().session() as session:
@@ -112,7 +112,7 @@ def invite(group_id: str) -> ResponseReturnValue:
 
 @routes.post("/<group_id>/members")
 def join(group_id: str) -> ResponseReturnValue:
-    """Accept an invitation, and hear the group from now on."""
+    """Accept an invitation. From now on the user receives the group's events."""
     me = user_id()
     with database().session() as session:
         invitation = session.get(Invitation, (group_id, me))
@@ -128,7 +128,7 @@ def join(group_id: str) -> ResponseReturnValue:
 
 @routes.delete("/<group_id>/members/<member_id>")
 def leave(group_id: str, member_id: str) -> ResponseReturnValue:
-    """Oneself: `group_member_quit` to the rest. By the owner: `group_member_kick` to the user put out as well."""
+    """Sends `group_member_quit` to the group. If the owner removes a member, that user gets `group_member_kick`."""
     me = user_id()
     with database().session() as session:
         member = _member(session, group_id, member_id)
@@ -147,7 +147,7 @@ def leave(group_id: str, member_id: str) -> ResponseReturnValue:
 
 @routes.put("/<group_id>/members/<member_id>/mute")
 def mute(group_id: str, member_id: str) -> ResponseReturnValue:
-    """`group_member_mute` to the group."""
+    """Sends `group_member_mute` to the group."""
     muted = body(Mute).muted
     with database().session() as session:
         _owned(session, group_id, user_id())
@@ -162,7 +162,7 @@ def _member(session: Session, group_id: str, member_id: str) -> Member:
 
 
 def _owned(session: Session, group_id: str, owner_id: str) -> Group:
-    """A group that somebody owns. Who is not in it learns nothing of it."""
+    """The group, if the user owns it. 404 for users who are not members."""
     _member(session, group_id, owner_id)
     group = session.get_one(Group, group_id)
     return group if group.owner_id == owner_id else abort(403, "only the owner may")

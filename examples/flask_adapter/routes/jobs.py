@@ -1,4 +1,4 @@
-"""Jobs: submit one, and look at it. How it goes is told on the WebSocket."""
+"""Jobs: submit one, and read its status. Progress is sent on the WebSocket."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Stages = Annotated[list[Stage], msgspec.Meta(min_length=1, max_length=20)]
 
 
 class NewJob(msgspec.Struct, rename="camel"):
-    """`fail_at` is the stage that fails, if one is to."""
+    """`fail_at`: the stage that fails, or None."""
 
     stages: Stages = msgspec.field(default_factory=STAGES.copy)
     fail_at: Stage | None = None
@@ -30,13 +30,13 @@ class NewJob(msgspec.Struct, rename="camel"):
 
 @routes.post("")
 def submit() -> ResponseReturnValue:
-    """Begin a job in a thread of its own, which sends `job_status`, `stage_completed` and `job_error`."""
+    """Start a job in its own thread, which sends `job_status`, `stage_completed` and `job_error`."""
     owner, new = user_or_demo(), body(NewJob)
     with database().session.begin() as session:
         job = Job(owner_id=owner, stages=new.stages, fail_at=new.fail_at, stage_seconds=new.stage_seconds)
         session.add(job)
     workflow: Workflow = current_app.extensions["workflow"]
-    # Kept by the thread: there is no request any more when it sends.
+    # The thread keeps the broadcaster: when it sends, the request has ended.
     if not workflow.start(job, get_sync_jobs_broadcaster(request.environ)):
         with database().session.begin() as session:
             session.delete(session.get_one(Job, job.id))

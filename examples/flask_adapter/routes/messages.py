@@ -1,4 +1,4 @@
-"""Messages by REST: to send, to read what one missed, to take back; and one's devices."""
+"""Messages by REST: send, read missed ones, revoke. Also signs out all devices."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class NewMessage(msgspec.Struct, rename="camel"):
 
 @routes.post("/messages")
 def send() -> ResponseReturnValue:
-    """`message`, as if it had come by the socket. The same id again sends nothing."""
+    """Sends `message`, as for a message from the socket. The same id again sends nothing."""
     me, new = user_id(), body(NewMessage)
     message = ChatMessage(
         id=new.id, from_id=me, to_id=new.to_id, chat_type=new.chat_type, content=new.content, timestamp=now()
@@ -60,7 +60,7 @@ def read(chat_id: str) -> ResponseReturnValue:
 
 @routes.delete("/messages/<message_id>")
 def revoke(message_id: str) -> ResponseReturnValue:
-    """`message_revoked` to both sides, or to the group: by who sent it."""
+    """Sends `message_revoked` to both sides, or to the group. Only the sender may revoke."""
     me = user_id()
     with database().session() as session:
         message = messages.find(session, me, message_id)
@@ -77,7 +77,7 @@ def revoke(message_id: str) -> ResponseReturnValue:
 
 @routes.delete("/devices")
 def sign_out() -> ResponseReturnValue:
-    """`kick` to every device of one's own: signed out everywhere."""
+    """Sends `kick` to all devices of the user, to sign out everywhere."""
     me = user_id()
     tell(lambda chat: chat.kick(me, "您已在所有设备退出登录"))
     return "", 204

@@ -1,4 +1,4 @@
-"""The pages: what is here, and the interactive test page, which is built from TypeScript."""
+"""The pages: an overview, and the interactive test page, which is built from TypeScript."""
 
 from __future__ import annotations
 
