@@ -259,9 +259,12 @@ class Hub:
         if room not in connection.rooms and len(connection.rooms) >= mount.limits.rooms_per_connection:
             raise InvalidMessage(f"a connection is in at most {mount.limits.rooms_per_connection} rooms")
         answer = asked_at = None
-        subscriptions, subscription = self._subscriptions, Subscription(connection.gateway, ToRoom(room))
-        waits = subscriptions is not None and not subscriptions.stands(subscription)
-        if allowed is not None or known is not None or waits:
+        subscriptions = self._subscriptions
+        if (
+            allowed is not None
+            or known is not None
+            or (subscriptions is not None and not subscriptions.stands(Subscription(connection.gateway, ToRoom(room))))
+        ):
             with self._pending_joins.asking(connection, room, parent) as entry:
                 if allowed is not None and not await call_host(allowed):
                     raise Forbidden(NO_ENTRY)
@@ -269,7 +272,7 @@ class Hub:
                     asked_at = await self._answer(self._broker.position(connection.gateway))
                     answer = await call_host(known)
                 # Last: once it stands, the room is entered in the same step, so that no event falls in between.
-                standing = None if subscriptions is None else subscriptions.standing((subscription,))
+                standing = self._standing(connection, (room,))
                 if standing is not None:
                     await standing
             if entry.withdrawn:
@@ -321,7 +324,8 @@ class Hub:
         """Take a connection out of a room and of the rooms below it, those included that it is about to enter."""
         name = RoomName(id_text(room, "room"))
         self._mounts[connection.gateway].rooms.leave(connection, name)
-        self._pending_joins.leave(connection, name)
+        if self._pending_joins:
+            self._pending_joins.leave(connection, name)
 
     # Commands of the cluster
 

@@ -30,6 +30,9 @@ class PendingJoins:
     def __init__(self) -> None:
         self._pending_joins: set[PendingJoin] = set()
 
+    def __len__(self) -> int:
+        return len(self._pending_joins)
+
     @contextmanager
     def asking(self, connection: InternalConnection, room: RoomName, parent: RoomName | None) -> Iterator[PendingJoin]:
         """Ask the host, and the broker, in this block."""
