@@ -108,7 +108,7 @@ class Settings:
     presence_grace: float = 5.0
     """`MEW_PRESENCE_GRACE`: seconds a user stays online after the user's last connection ended."""
     publish_timeout: float = 1.0
-    """`MEW_PUBLISH_TIMEOUT`: seconds a broadcast may take to reach the broker. Over: `BrokerUnavailable`."""
+    """`MEW_PUBLISH_TIMEOUT`: seconds the broker may take to accept a broadcast or answer. Over: `BrokerUnavailable`."""
     host_threads: int = 40
     """`MEW_HOST_THREADS`: threads for your synchronous services, handlers and hooks. When all are busy, calls wait for
     one, at most `MEW_HANDLER_TIMEOUT`."""

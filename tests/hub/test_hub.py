@@ -320,3 +320,21 @@ async def test_a_gateway_without_a_service_has_nothing_to_refresh() -> None:
     assert world.hub.apply(RefreshRooms(GATEWAY, ToAll())) is None
     with pytest.raises(RuntimeError):
         world.hub.refresh(connection)
+
+
+async def test_a_client_that_leaves_while_the_host_is_asked_does_not_enter() -> None:
+    world = World()
+    connection, _ = world.admit()
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def allowed() -> bool:
+        asked.set()
+        await answer.wait()
+        return True
+
+    joining = asyncio.create_task(connection.public.join("room", parent="above", allowed=allowed))
+    await asked.wait()
+    await connection.public.leave("above")
+    answer.set()
+    await joining
+    assert connection.public.rooms == set()
