@@ -32,7 +32,7 @@ def types(gateways: tuple[str, ...], output: Path | None) -> None:
     found = [gateway_named(name) for name in gateways] or packaged_gateways()
     to_file = output is not None and output.suffix == ".ts"
     if to_file and len(found) > 1:
-        raise click.BadParameter("one file cannot hold several gateways: give a directory")
+        raise click.BadParameter("one file cannot hold several gateways: name a directory")
     for gateway in found:
         name = file_name(gateway)
         try:
