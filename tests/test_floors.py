@@ -114,3 +114,31 @@ def test_the_environment_is_read_in_one_place(module: str) -> None:
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "os"
     }
     assert not names & {"environ", "getenv", "environb"} or module == "settings"
+
+
+DOORS = {
+    "_enter_task": {"runtime.standby_task"},
+    "StandbyTask": {"runtime.standby_task"},
+    "StandbyTasks": {"runtime.standby_task", "runtime.tasks"},
+    "GilBackoff": {"outbound.gil_backoff", "outbound.descriptors"},
+    "Sinks": {"outbound.descriptors", "hub.recipients"},
+    "RoomSet": {"connection.room_set", "connection.connection"},
+    "os.write": {"outbound.descriptors"},
+}
+"""What performance tricks are made of, and the modules that may use it: the one that explains it, and its user."""
+
+
+def names(module: str) -> Iterator[str]:
+    """The names that a module uses, defines or imports, and attributes with the name before them."""
+    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            yield f"{node.value.id}.{node.attr}"
+        elif isinstance(node, ast.ClassDef | ast.alias):
+            yield node.name
+
+
+@pytest.mark.parametrize("name", DOORS)
+def test_a_performance_trick_is_known_to_one_module_and_its_user(name: str) -> None:
+    assert {module for module in MODULES if name in names(module)} == DOORS[name]

@@ -275,8 +275,8 @@ class ConnectionLifecycle(Dispatcher):
             Unauthorized: if the token is not valid, or is not this user's.
             Disconnect: if the client has sent more tokens than it may (see `Limits.attempt_rate`).
         """
-        behind = internal(connection)
-        if not behind.transport.attempted(self._attempts):
+        found = internal(connection)
+        if not found.transport.attempted(self._attempts):
             raise Disconnect(1008, TOO_MANY_ATTEMPTS)
         handshake = msgspec.structs.replace(connection.handshake, auth={"token": token})
         try:
@@ -286,8 +286,8 @@ class ConnectionLifecycle(Dispatcher):
         except Refusal as refusal:
             self._log_refusal(refusal, handshake)
             raise
-        behind.identity = identity
-        self._watch_expiry(behind)
+        found.identity = identity
+        self._watch_expiry(found)
 
     def _watch_expiry(self, connection: InternalConnection) -> None:
         if connection.identity.expires_at is not None:

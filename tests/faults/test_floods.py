@@ -34,6 +34,9 @@ class SlowGateway(SocketIOGateway):
         self.at_work = self.most_at_work = 0
         self.waiting = asyncio.Event()
         self.resume = asyncio.Event()
+
+    async def on_start(self) -> None:
+        """Count what the transports hand over."""
         take = self.receive
 
         def counted(
