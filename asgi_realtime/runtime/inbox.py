@@ -17,13 +17,13 @@ from asgi_realtime.runtime.tasks import Tasks
 logger = logging.getLogger("asgi_realtime")
 
 Pending: TypeAlias = Coroutine[Any, Any, None] | None
-"""What has to be waited for, if anything."""
+"""What is left of the work, to be awaited. None: it has ended."""
 
 
 class Inbox:
-    """Runs work in the order it came, each in a context of its own. An idle inbox owns no task and no queue.
+    """Runs a client's work in order, each piece in a context of its own. An idle inbox owns no task and no queue.
 
-    Work is a function. It does what there is to do, and returns what has to be waited for.
+    A piece of work is a function. It runs until it has to wait, and returns what is left to be awaited.
     """
 
     __slots__ = ("_busy", "_limits", "_queue", "_room", "_tasks", "due")
@@ -45,7 +45,7 @@ class Inbox:
 
     @property
     def waiting(self) -> int:
-        """How many pieces of work have not begun."""
+        """How many pieces of work wait to begin."""
         queue = self._queue
         return 0 if queue is None else len(queue)
 
@@ -76,14 +76,14 @@ class Inbox:
         return False
 
     def submit(self, work: Callable[[], Pending]) -> bool:
-        """Do this soon, after everything before it: never within this call. True: now it is full."""
+        """Run work after everything before it, never within this call. True: the inbox is full now."""
         full = self._put(work)
         if not self._busy:
             self._start()
         return full
 
     def clear(self) -> None:
-        """Forget what has not begun."""
+        """Drop the work that has not begun."""
         if self._queue is not None:
             self._queue.clear()
         self.wake()
