@@ -128,6 +128,15 @@ async def test_frames_below_messages_over_the_budget_close_the_transport(
 
 
 @pytest.mark.parametrize("implementation", [*IMPLEMENTATIONS, "plain"])
+async def test_pings_before_authentication_close_a_json_websocket(serve: Serve, implementation: Implementation) -> None:
+    server = await serve(Target(limits=LIMITS).app, implementation)
+    async with open_websocket(server.port, "/json") as client:
+        await client.send(frame(PING) * (N + 1))
+        rest = [answer[:2] for opcode, answer in await client.rest() if opcode != PONG]
+        assert rest == [(1008).to_bytes(2)]
+
+
+@pytest.mark.parametrize("implementation", [*IMPLEMENTATIONS, "plain"])
 async def test_a_large_message_in_fragments_is_one_message(serve: Serve, implementation: Implementation) -> None:
     target = Target(limits=LIMITS)
     server = await serve(target.app, implementation)
