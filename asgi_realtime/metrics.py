@@ -1,4 +1,4 @@
-"""What is counted. Null by default; a host passes its own `Metrics` to see the numbers."""
+"""Counters and gauges of a process. By default nothing is counted."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from typing import Protocol
 
 
 class Metrics(Protocol):
-    """A sink for counters. Both methods are called on the event loop and must not block."""
+    """What `metrics=` takes. Both methods are called on the event loop: they must return at once and must not raise.
+
+    The names, their labels and their meaning are in `docs/metrics.md`.
+    """
 
     def count(self, name: str, amount: int = 1, **labels: str) -> None:
-        """Add to a counter, such as `closed_total` with `code="1013"`."""
+        """Add to a counter, such as `closed_total` with `gateway="/"` and `reason="ping timeout"`."""
 
     def gauge(self, name: str, value: float, **labels: str) -> None:
         """Set a gauge, such as `connections` with `gateway="/"`."""
@@ -19,7 +22,7 @@ class NullMetrics:
     """Counts nothing."""
 
     def count(self, name: str, amount: int = 1, **labels: str) -> None:
-        """Forget it."""
+        """Do nothing."""
 
     def gauge(self, name: str, value: float, **labels: str) -> None:
-        """Forget it."""
+        """Do nothing."""

@@ -129,6 +129,7 @@ class ConnectionLifecycle(Dispatcher):
         except (Exception, asyncio.CancelledError) as error:
             if ends_this_task(error):
                 raise
+            context.metrics.count("refused_connections_total", gateway=self.name)
             logger.error("%s: connecting failed: %r", self.name, error, exc_info=not isinstance(error, TimeoutError))
             raise Refusal("internal error", code="INTERNAL") from None
         self.connection_opened(connection.public)
