@@ -14,6 +14,7 @@ from asgi_realtime.connection.connection import NO_ROOM, InternalConnection
 from asgi_realtime.connection.contracts import Question
 from asgi_realtime.errors import BrokerUnavailable, Forbidden, InvalidMessage, RateLimited, Unauthorized
 from asgi_realtime.hub.batch import Batch, Soon
+from asgi_realtime.hub.commands import cut_off, move, take_over
 from asgi_realtime.hub.mounts import Mount, Mounts, RecipientFilter
 from asgi_realtime.hub.pending_joins import PendingJoins
 from asgi_realtime.hub.recipients import Recipients
@@ -336,13 +337,13 @@ class Hub:
         """
         self._batch.flush()
         if isinstance(command, RevokeToken | RevokeUser | DisconnectUser):
-            self._cut_off(command)
+            cut_off(command, self._mounts, self._revocations)
             return None
         mount = self._mounts.get(command.gateway)
         if mount is None:
             return None
         if isinstance(command, TakeOver):
-            self._take_over(mount, command)
+            take_over(command, mount)
             return None
         if isinstance(command, RefreshRooms):
             connections = mount.rooms.recipients(command.target).connections
@@ -353,51 +354,17 @@ class Hub:
         if isinstance(command, CloseRoom):
             mount.rooms.close(command.room)
             self._pending_joins.withdraw(command)
-            self._refresher.missed(mount.rooms.everybody, functools.partial(self._move, mount.rooms, command))
+            self._refresher.missed(mount.rooms.everybody, functools.partial(move, command, mount.rooms))
         else:
             connections = mount.rooms.of_user(command.user_id)
             for connection in connections:
-                self._move(mount.rooms, command, connection)
+                move(command, mount.rooms, connection)
             if isinstance(command, RemoveFromRoom):
                 self._pending_joins.withdraw(command)
-            self._refresher.missed(connections, functools.partial(self._move, mount.rooms, command))
+            self._refresher.missed(connections, functools.partial(move, command, mount.rooms))
             if isinstance(command, AddToRoom) and self._subscriptions is not None:
                 return self._subscriptions.catch_up(Subscription(command.gateway, ToRoom(command.room)), position)
         return None
-
-    @staticmethod
-    def _move(rooms: Rooms, command: AddToRoom | RemoveFromRoom | CloseRoom, connection: InternalConnection) -> None:
-        if isinstance(command, AddToRoom):
-            rooms.join(connection, command.room, command.parent)
-        else:
-            rooms.leave(connection, command.room)
-
-    @staticmethod
-    def _take_over(mount: Mount, command: TakeOver) -> None:
-        last = mount.dialect.event(command.event, command.payload)
-        for connection in mount.rooms.of_user(command.user_id):
-            if connection.id == command.connection_id:
-                connection.took_over = True
-            elif connection.took_over:
-                connection.end(command.code, command.reason, last)
-
-    def _cut_off(self, command: RevokeToken | RevokeUser | DisconnectUser) -> None:
-        if isinstance(command, RevokeToken):
-            self._revocations.revoke_token(command.jti)
-        elif isinstance(command, RevokeUser):
-            self._revocations.revoke_user(command.user_id, command.issued_before)
-        for name, mount in self._mounts.items():
-            if isinstance(command, DisconnectUser):
-                if command.gateway in (None, name):
-                    for connection in mount.rooms.of_user(command.user_id):
-                        connection.end(command.code, command.reason)
-                continue
-            everybody = (
-                mount.rooms.everybody if isinstance(command, RevokeToken) else mount.rooms.of_user(command.user_id)
-            )
-            for connection in everybody:
-                if self._revocations.is_revoked(connection.identity):
-                    connection.end(1008, "credentials revoked")
 
     async def enter(self, connection: InternalConnection) -> None:
         """Ask the host for the rooms of a connection that is being let in, and put it there.
