@@ -17,7 +17,7 @@ FLUSH_SECONDS = 0.5
 
 
 class Writable(Sink, Protocol):
-    """What writing takes of a `FrameTransport`. Some servers offer that much without knowing it (`stock_uvicorn`)."""
+    """What writing takes of a `FrameTransport`. See `stock.uvicorn` for a server without the extension."""
 
     listener: WriteListener | None
     """See `FrameTransport`, here and below."""

@@ -48,7 +48,7 @@ def protocol_behind(method: Send | Receive) -> Any:
 
 
 class StockTransport:
-    """What a recognised protocol object has to write frames with: see `frame_writing.Writable`.
+    """What a recognised protocol object has to write frames with: see `frame_writer.Writable`.
 
     To hear when the kernel has no room, it listens where the transport tells the protocol.
     """
