@@ -93,7 +93,7 @@ from asgi_realtime.systems.mew import (
 from asgi_realtime.values.handshake import Handshake
 from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.ids import Id
-from asgi_realtime.values.publications import Receipt
+from asgi_realtime.values.publications import Publication, Receipt, ToAll, ToRoom, ToUsers
 
 if TYPE_CHECKING:
     from asgi_realtime.socketio.server import SocketIOServer
@@ -140,6 +140,10 @@ __all__ = [
     "FlatJSONDialect",
     "Frame",
     "Acknowledge",
+    "Publication",
+    "ToRoom",
+    "ToUsers",
+    "ToAll",
     "TypedBroadcaster",
     "SyncTypedBroadcaster",
     "sync_too",
