@@ -6,6 +6,8 @@ import ast
 import importlib
 import pkgutil
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,6 +76,16 @@ def test_the_package_exports_what_a_system_exports_as_a_group(path: str) -> None
         if f"Also in `{path}`." in group
     ]
     assert re.findall(r"^\| `(\w+)` \|", group, re.MULTILINE) == system.__all__
+
+
+def test_the_frames_extension_is_imported_without_uvicorn() -> None:
+    code = (
+        "import sys; sys.modules['uvicorn'] = None\n"
+        "from asgi_realtime import uvicorn\n"
+        "print([name for name in uvicorn.__all__ if name.endswith('Protocol') or getattr(uvicorn, name) is None])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "['WebSocketProtocol', 'HTTPProtocol']\n"
 
 
 def imported(code: str) -> Iterator[str]:

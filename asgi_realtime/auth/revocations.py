@@ -1,4 +1,4 @@
-"""Tokens and users whose credentials count no longer, though their signature is good and their time not up."""
+"""Revoked tokens and users: refused although the token's signature is good and it has not expired."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ K = TypeVar("K")
 
 
 class Revocations:
-    """What this process has been told to refuse. Bounded: forgets after `ttl` seconds, and the oldest over `capacity`.
+    """The tokens and users that this process refuses.
 
-    `ttl` must be longer than any token is good for: an expired token needs no revocation. `clock`
-    is in seconds since the epoch, like the times inside tokens.
+    Each is forgotten after `ttl` seconds. Over `capacity` the oldest is forgotten.
+
+    `ttl` must be longer than any token is valid: an expired token needs no revocation. `clock` returns seconds since
+    the epoch, like the times in tokens.
     """
 
     def __init__(self, *, ttl: float, capacity: int = 100_000, clock: Callable[[], float] = time.time) -> None:
@@ -36,12 +38,12 @@ class Revocations:
         self._users.put(user_id, issued_before if earlier is None else max(earlier, issued_before))
 
     def is_revoked(self, identity: Identity) -> bool:
-        """Whether this identity may connect no longer, or must be cut off.
+        """Whether this identity must not connect, or must be disconnected.
 
         A token that does not say when it was issued (`iat`) counts as issued before every
         revocation of its user.
         """
-        if self._tokens:  # claims are decoded at each access: not for nothing
+        if self._tokens:  # the claims are decoded on every access
             jti = identity.claims.get("jti")
             if jti is not None and self._tokens.get(str(jti)) is not None:
                 return True
@@ -59,23 +61,23 @@ class _Aging(Generic[K]):
         self._ttl = ttl
         self._capacity = capacity
         self._clock = clock
-        self._pending_joins: dict[K, tuple[float, float]] = {}  # key: (expires, value), oldest first
+        self._entries: dict[K, tuple[float, float]] = {}  # key: (expires, value), oldest first
 
     def __bool__(self) -> bool:
-        return bool(self._pending_joins)
+        return bool(self._entries)
 
     def put(self, key: K, value: float) -> None:
         now = self._clock()
-        self._pending_joins.pop(key, None)
-        self._pending_joins[key] = (now + self._ttl, value)
-        while (oldest := next(iter(self._pending_joins))) != key:
-            expired = self._pending_joins[oldest][0] <= now
-            if not expired and len(self._pending_joins) <= self._capacity:
+        self._entries.pop(key, None)
+        self._entries[key] = (now + self._ttl, value)
+        while (oldest := next(iter(self._entries))) != key:
+            expired = self._entries[oldest][0] <= now
+            if not expired and len(self._entries) <= self._capacity:
                 break
             if not expired:
                 logger.warning("more than %d revocations at once: the oldest is forgotten", self._capacity)
-            del self._pending_joins[oldest]
+            del self._entries[oldest]
 
     def get(self, key: K) -> float | None:
-        entry = self._pending_joins.get(key)
+        entry = self._entries.get(key)
         return None if entry is None or entry[0] <= self._clock() else entry[1]
