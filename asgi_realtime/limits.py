@@ -82,7 +82,7 @@ class Limits:
     """Events of one connection that may wait for their handler. Over: reading from the client pauses."""
     events_behind_call: int = 1_000
     """Further events that may wait while the server awaits an acknowledgement of the client, of `MEW_MESSAGE_BYTES`
-    together. Reading goes on during that time, so that the acknowledgement is found. Over: `RATE_LIMITED`."""
+    together. Reading continues during that time, so that the acknowledgement is found. Over: `RATE_LIMITED`."""
     handler_timeout: float = 30.0
     """Seconds a handler or service call may take. Over: cancelled and answered as a failure."""
     connect_timeout: float = 20.0

@@ -27,7 +27,7 @@ _PREFLIGHT_SECONDS = 600
 
 
 class _Standing(enum.IntEnum):
-    """What the configuration says of an origin that is not the own one."""
+    """What the configuration says of an origin that is not the same origin."""
 
     FOREIGN = 0
     """Nothing: it is refused."""
@@ -38,7 +38,7 @@ class _Standing(enum.IntEnum):
 
 
 class OriginPolicy:
-    """The origins that may use REST and realtime: the own one always, others as listed, any by `*`.
+    """The origins that may use REST and realtime: always the same origin, others as listed, any by `*`.
 
     The own origin is the one the request was addressed to (`Host`). Where the server was reached
     without TLS the page may have come by HTTPS all the same, through a proxy that ends TLS; a page
@@ -87,7 +87,7 @@ class OriginPolicy:
 
     @property
     def cross_origin(self) -> bool:
-        """Whether any origin but the own one is allowed at all."""
+        """Whether any origin except the same origin is allowed."""
         return bool(self._texts) or self._regex is not None
 
     def allows(self, origin: str | None, *, host: str | None, scheme: str = "http") -> bool:

@@ -87,7 +87,7 @@ class RefusalLog:
                 logging.WARNING,
                 cause,
                 door,
-                f"the origin {shown_origin(origin)} is neither named by MEW_CORS_ORIGINS nor the own one "
+                f"the origin {shown_origin(origin)} is neither in MEW_CORS_ORIGINS nor the same origin "
                 f"(Host: {str(own).removeprefix('http://') if own else 'none that can be read'})",
             )
 

@@ -46,7 +46,7 @@ class Manager:
         return self._find(sid, namespace) is not None
 
     def is_sid_room(self, namespace: str, room: str) -> bool:
-        """Whether a room is the own one of a client."""
+        """Whether a room is a client's own room."""
         return self.is_connected(room, namespace)
 
     def eio_sid_from_sid(self, sid: str, namespace: str) -> str | None:

@@ -115,8 +115,8 @@ def test_an_origin_is_shown_only_if_it_is_one(
 def test_the_own_host_is_shown(log: RefusalLog, caplog: pytest.LogCaptureFixture) -> None:
     log.origin("/socket.io", "http://localhost:8080", "localhost")
     assert caplog.messages == [
-        "/socket.io refused a client: the origin http://localhost:8080 is neither named by MEW_CORS_ORIGINS "
-        "nor the own one (Host: localhost)"
+        "/socket.io refused a client: the origin http://localhost:8080 is neither in MEW_CORS_ORIGINS "
+        "nor the same origin (Host: localhost)"
     ]
 
 

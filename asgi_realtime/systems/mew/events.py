@@ -107,7 +107,7 @@ MEW_EVENTS: tuple[EventDeclaration, ...] = (
         to="the server's room, or the personal room of the one user it concerns",
     ),
     down("PRESENCE_INITIAL_STATE", list[str], to=_SOCKET),
-    down("PRESENCE_UPDATE", PresenceUpdate, to="everybody"),
+    down("PRESENCE_UPDATE", PresenceUpdate, to="all other users"),
     down("ready", to=_SOCKET),
     down("error", ErrorMessage, to="the socket concerned"),
 )

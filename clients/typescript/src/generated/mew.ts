@@ -135,7 +135,7 @@ export interface ServerToClientEvents<Host extends HostTypes = HostTypes> {
   PERMISSIONS_UPDATE: (payload: PermissionsUpdate) => void;
   /** To the new socket. */
   PRESENCE_INITIAL_STATE: (payload: readonly string[]) => void;
-  /** To everybody. */
+  /** To all other users. */
   PRESENCE_UPDATE: (payload: PresenceUpdate) => void;
   /** To the new socket. */
   ready: () => void;
