@@ -1,8 +1,8 @@
-// The command-line twin of the page /websocket-test: starts a job on the Flask example, or follows some, and shows every frame.
+// The page /websocket-test for the command line: starts a job on the Flask example, or follows jobs, and shows every frame.
 //
 //   node websocket-test.mjs [--url http://localhost:3001] [--token demo-token] [--seconds 1.5] [--fail-at STAGE] [JOB...]
 //
-// Ends with 0 when all its jobs have completed, and with 1 when one failed or the connection was given up.
+// Exits with 0 if all jobs have completed, and with 1 if one failed or the connection was lost for good.
 import { parseArgs } from "node:util";
 
 let WebSocketClient;

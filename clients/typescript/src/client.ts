@@ -5,40 +5,40 @@ import { Link, type WebSocketConstructor } from "./link.js";
 import { Listeners } from "./listeners.js";
 
 /**
- * Where a client stands.
+ * The state of a client's connection.
  *
- * - `connecting`: an attempt is under way.
- * - `connected`: the server has let the client in.
- * - `disconnected`: not connected. An attempt follows where `reconnectAttempts` is not 0.
- * - `error`: refused, or given up after the last attempt. Nothing happens until `connect()`.
+ * - `connecting`: an attempt is in progress.
+ * - `connected`: the server has accepted the client.
+ * - `disconnected`: not connected. An attempt follows if `reconnectAttempts` is not 0.
+ * - `error`: refused, or the last attempt has failed. Call `connect()` to try again.
  */
 export type ConnectionStatus = "connecting" | "connected" | "disconnected" | "error";
 
 export interface WebSocketClientOptions {
   /** The endpoint: ws, wss, http or https. Default: `/ws` on the page's own server. */
   readonly url?: string | URL | undefined;
-  /** What `?token=` says, or a function that is asked before each attempt. Default: `demo-token`. */
+  /** The value of `?token=`, or a function that returns it and is called before each attempt. Default: `demo-token`. */
   readonly token?: string | (() => string | Promise<string>) | undefined;
-  /** Milliseconds between losing the connection, or failing to make one, and the next attempt. Default: 3000. */
+  /** Milliseconds from a lost connection or a failed attempt to the next attempt. Default: 3000. */
   readonly reconnectInterval?: number | undefined;
   /** Attempts in a row that may fail before the client gives up. Default: 5. */
   readonly maxReconnectAttempts?: number | undefined;
-  /** Milliseconds that an attempt may take, from asking for the token to being let in. Default: 10 000. */
+  /** Milliseconds that an attempt may take, from calling `token` until the server accepts. Default: 10 000. */
   readonly connectTimeout?: number | undefined;
-  /** The constructor of WebSockets. Default: the global one, which Node has since version 22. */
+  /** The WebSocket constructor. Default: the global one, which Node has since version 22. */
   readonly WebSocket?: WebSocketConstructor | undefined;
 }
 
-/** What a client can be asked to tell, by the names that `on` takes. */
+/** The events of a client, by the names that `on` takes. */
 export interface WebSocketClientEvents {
   status: { readonly status: ConnectionStatus; readonly reconnectAttempts: number };
   job_status: JobStatus;
   stage_completed: StageCompleted;
   job_error: JobError;
   error: WebSocketError;
-  /** Every frame that comes in. */
+  /** Every frame received. */
   received: ServerFrame;
-  /** Every frame that goes out. */
+  /** Every frame sent. */
   sent: ClientFrame;
 }
 
@@ -51,7 +51,7 @@ const surroundings: {
   readonly location?: { readonly href: string } | undefined;
 } = globalThis;
 
-/** Follows jobs over one WebSocket, which is made anew when it is lost. */
+/** Follows jobs over one WebSocket, and reconnects when it is lost. */
 export class WebSocketClient {
   readonly #options: WebSocketClientOptions;
   readonly #listeners = new Listeners<WebSocketClientEvents>();
@@ -61,31 +61,31 @@ export class WebSocketClient {
   #reconnectAttempts = 0;
   #told: WebSocketClientEvents["status"] = { status: "disconnected", reconnectAttempts: 0 };
   #link: Link | undefined;
-  /** The only timer besides the heartbeat: of the next attempt, or of the attempt under way. */
+  /** The only timer besides the heartbeat: for the next attempt, or for the current one. */
   #timer: ReturnType<typeof setTimeout> | undefined;
-  /** Counts attempts, so that one that was given up is recognised when it ends. */
+  /** Counts attempts, so that the end of an abandoned one is recognised. */
   #attempt = 0;
 
   constructor(options: WebSocketClientOptions = {}) {
     this.#options = options;
   }
 
-  /** Where the client stands. */
+  /** The state of the connection. */
   get status(): ConnectionStatus {
     return this.#status;
   }
 
-  /** How many attempts there were, or are about to be, since the client was last connected. */
+  /** The number of attempts since the client was last connected, including the next one if it is scheduled. */
   get reconnectAttempts(): number {
     return this.#reconnectAttempts;
   }
 
-  /** The jobs that are joined whenever the client is connected. */
+  /** The jobs that the client joins whenever it connects. */
   get jobs(): readonly string[] {
     return [...this.#jobs.keys()];
   }
 
-  /** Call a function with each such event, until the function that this returns is called. */
+  /** Call a function with each event of this name. Returns a function that stops this. */
   on<Name extends keyof WebSocketClientEvents>(
     name: Name,
     listener: (event: WebSocketClientEvents[Name]) => void,
@@ -93,7 +93,7 @@ export class WebSocketClient {
     return this.#listeners.add(name, listener);
   }
 
-  /** Connect now, with all attempts still to come. Does nothing while connecting or connected. */
+  /** Connect now. The count of attempts starts again. Does nothing while connecting or connected. */
   connect(): void {
     if (this.#status !== "connecting" && this.#status !== "connected") {
       this.#reconnectAttempts = 0;
@@ -101,14 +101,14 @@ export class WebSocketClient {
     }
   }
 
-  /** Close the connection, or stop trying. Jobs stay joined for the next `connect()`. */
+  /** Close the connection, or stop trying. The next `connect()` joins the same jobs. */
   disconnect(): void {
     this.#stop();
     this.#reconnectAttempts = 0;
     this.#become("disconnected");
   }
 
-  /** Follow a job, now or as soon as the client is connected, and after every reconnection. */
+  /** Follow a job from now on, or as soon as the client is connected, and after every reconnection. */
   join(jobId: string): void {
     const times = this.#jobs.get(jobId) ?? 0;
     this.#jobs.set(jobId, times + 1);
@@ -117,7 +117,7 @@ export class WebSocketClient {
     }
   }
 
-  /** Follow a job no longer, once it has been left as often as it was joined: by all who share the client. */
+  /** Stop following a job. If components share the client, it stops when all that joined the job have left it. */
   leave(jobId: string): void {
     const times = this.#jobs.get(jobId) ?? 0;
     if (times > 1) {
@@ -141,7 +141,7 @@ export class WebSocketClient {
     void this.#open(attempt);
   }
 
-  /** End whatever is under way. */
+  /** End the current attempt or connection. */
   #stop(): void {
     this.#attempt += 1;
     clearTimeout(this.#timer);
@@ -152,7 +152,7 @@ export class WebSocketClient {
   async #open(attempt: number): Promise<void> {
     try {
       const { token = "demo-token" } = this.#options;
-      // Always a moment later: who disconnects at once, as React's StrictMode does, never reaches the server.
+      // Always in a later task: a `disconnect()` at once, as in React's StrictMode, then never reaches the server.
       const value = await (typeof token === "function" ? token() : token);
       if (attempt === this.#attempt) {
         this.#link = this.#dial(value);
@@ -209,7 +209,7 @@ export class WebSocketClient {
   }
 
   #established(heartbeatInterval: number): void {
-    // Also the answer to a new token, when the client is connected already.
+    // Also the answer to a new token while the client is connected.
     if (this.#status !== "connecting") {
       return;
     }
@@ -235,7 +235,7 @@ export class WebSocketClient {
     const wasConnected = this.#status === "connected";
     this.#stop();
     const left = (this.#options.maxReconnectAttempts ?? 5) - this.#reconnectAttempts;
-    // Trying again with the same token would be refused again; a function may know a newer one.
+    // The same token would be refused again. A function may return a newer one.
     const refused = code === POLICY_VIOLATION && !(wasConnected && typeof this.#options.token === "function");
     if (refused || left <= 0) {
       this.#become("error");

@@ -1,15 +1,15 @@
 import type { ErrorMessage } from "./generated/jobs.js";
 
 /**
- * Why something went wrong: a code of the server's, or one of the client's own.
+ * The cause of an error: a code of the server, or one of these codes of the client.
  *
- * - `CONNECTION_FAILED`: an attempt to connect came to nothing; another one may follow.
- * - `GAVE_UP`: the last attempt came to nothing. `connect()` starts anew.
- * - `INVALID_FRAME`: the server sent something that is no frame. It is ignored.
+ * - `CONNECTION_FAILED`: an attempt to connect failed. Another one may follow.
+ * - `GAVE_UP`: the last attempt failed. `connect()` starts again.
+ * - `INVALID_FRAME`: the server sent something that is not a frame. It is ignored.
  */
 export type ErrorCode = ErrorMessage["code"] | "CONNECTION_FAILED" | "GAVE_UP" | "INVALID_FRAME";
 
-/** What `error` listeners get. The message is for people, the code for programs. */
+/** The argument of `error` listeners. The message is for people, the code for programs. */
 export class WebSocketError extends Error {
   override readonly name = "WebSocketError";
   readonly code: ErrorCode;

@@ -1,7 +1,7 @@
 import { debug } from "./debug.js";
 import type { ClientFrame, ServerFrame } from "./generated/jobs.js";
 
-/** What is used of a WebSocket: the browser's, Node's, and that of the npm package `ws` all fit. */
+/** The members of a WebSocket that are used. Browsers, Node and the npm package `ws` have them. */
 export interface WebSocketLike {
   readonly readyState: number;
   send(data: string): void;
@@ -15,9 +15,9 @@ export type WebSocketConstructor = new (url: string) => WebSocketLike;
 
 export interface LinkListener {
   received(frame: ServerFrame): void;
-  /** Something arrived that is no frame. */
+  /** A message that is not a frame was received. */
   unreadable(): void;
-  /** The WebSocket has ended, whoever ended it, except by `close`. Called once, and nothing after it. */
+  /** The WebSocket has ended, but not by `close`. Called once, as the last call. */
   ended(code: number, reason: string): void;
 }
 
@@ -43,11 +43,11 @@ export class Link {
     socket.addEventListener("close", ({ code, reason }) => {
       this.#end(code, reason);
     });
-    // Says nothing that `close`, which follows, does not say.
+    // Contains no more than the `close` event, which follows.
     socket.addEventListener("error", () => undefined);
   }
 
-  /** Send a frame. Returns whether it went out: a WebSocket that is about to end takes none. */
+  /** Send a frame. Returns whether it was sent: a WebSocket that is closing sends nothing. */
   send(frame: ClientFrame): boolean {
     if (this.#over || this.#socket.readyState !== OPEN) {
       return false;
@@ -57,7 +57,7 @@ export class Link {
     return true;
   }
 
-  /** Ping at this interval, in milliseconds. A server that has said nothing since the last ping is gone. */
+  /** Ping at this interval, in milliseconds. If the server has sent nothing since the last ping, the connection is lost. */
   keepAlive(interval: number, ping: () => void): void {
     clearInterval(this.#heartbeat);
     const bounded = Math.min(Math.max(interval, SHORTEST_HEARTBEAT), LONGEST_HEARTBEAT);
@@ -71,12 +71,12 @@ export class Link {
     }, bounded);
   }
 
-  /** Close it for good, and hear no more of it. */
+  /** Close it. No callback is called any more. */
   close(): void {
     this.#finish();
   }
 
-  /** Take it for lost, without waiting for the other side. */
+  /** Treat it as lost, without waiting for the server. */
   drop(reason: string): void {
     this.#end(ABNORMAL, reason);
   }
@@ -118,7 +118,7 @@ function parse(text: string): ServerFrame | undefined {
   } catch {
     return undefined;
   }
-  // The server's word is taken for the rest: both sides' types have one source.
+  // The rest is not checked: the types of both sides are made from the same declarations.
   return typeof value === "object" && value !== null && "type" in value && typeof value.type === "string"
     ? (value as ServerFrame)
     : undefined;

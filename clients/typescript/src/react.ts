@@ -5,15 +5,15 @@ import type { WebSocketError } from "./errors.js";
 import type { JobError, JobStatus, StageCompleted } from "./generated/jobs.js";
 
 export interface UseWebSocketOptions extends Pick<WebSocketClientOptions, "url" | "token" | "WebSocket"> {
-  /** The job to follow. Another one leaves this and joins that, on the same connection; none: only connects. */
+  /** The job to follow. If it changes, the old job is left and the new one joined on the same connection. None: only connects. */
   readonly jobId?: string | null | undefined;
   readonly onJobStatusUpdate?: ((status: JobStatus) => void) | undefined;
   readonly onStageCompleted?: ((stage: StageCompleted) => void) | undefined;
   readonly onJobError?: ((error: JobError) => void) | undefined;
-  /** The connection has been made, or has ended. */
+  /** The connection is open, or has ended. */
   readonly onConnectionChange?: ((connected: boolean) => void) | undefined;
   readonly onError?: ((error: WebSocketError) => void) | undefined;
-  /** A client that components share, so that they follow many jobs on one connection. It outlives them. */
+  /** A client shared by components, to follow many jobs on one connection. It stays when they unmount. */
   readonly client?: WebSocketClient | undefined;
 }
 
@@ -21,16 +21,16 @@ export interface UseWebSocketResult {
   readonly connectionStatus: WebSocketClientEvents["status"]["status"];
   /** Attempts since the connection was lost, at most 5, 3000 ms apart. */
   readonly reconnectAttempts: number;
-  /** Connect after `disconnect()`, or after the client gave up. Always the same function. */
+  /** Connect after `disconnect()`, or after the last attempt failed. Always the same function. */
   readonly connect: () => void;
-  /** Close the connection until `connect()`. Always the same function. */
+  /** Close the connection until `connect()` is called. Always the same function. */
   readonly disconnect: () => void;
 }
 
 /**
  * Follow a job while the component is mounted.
  *
- * Connects when mounted. Callbacks may be new ones with every render. A new `url`, `token` (a
+ * Connects when mounted. Callbacks may change with every render. A new `url`, `token` (a
  * function counts as always the same) or `WebSocket` makes a new connection.
  */
 export function useWebSocket(options: UseWebSocketOptions): UseWebSocketResult {
@@ -40,7 +40,7 @@ export function useWebSocket(options: UseWebSocketOptions): UseWebSocketResult {
   const current = useRef<WebSocketClient>(undefined);
   const connected = useRef(false);
 
-  // The first effect: those below find the callbacks of this render.
+  // This effect is first, so that the effects below use the callbacks of this render.
   useEffect(() => {
     latest.current = options;
   });
@@ -58,7 +58,7 @@ export function useWebSocket(options: UseWebSocketOptions): UseWebSocketResult {
         latest.current.onConnectionChange?.(connected.current);
       }
     };
-    // Of other jobs, because a client may be shared, and because what was on its way still comes after leaving.
+    // Events of other jobs arrive too: a client may be shared, and events may still arrive after a job was left.
     const own = (event: { readonly jobId: string }): boolean => event.jobId === latest.current.jobId;
     const listening = [
       client.on("status", tell),
@@ -80,7 +80,7 @@ export function useWebSocket(options: UseWebSocketOptions): UseWebSocketResult {
     };
   }, [shared, href, asks, fixedToken, WebSocket]);
 
-  // After the client's: a new client is told of the job, too.
+  // After the client's effect, so that a new client also joins the job.
   useEffect(() => {
     const client = current.current;
     if (client === undefined || jobId === undefined || jobId === null || jobId === "") {

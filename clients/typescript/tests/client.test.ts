@@ -63,7 +63,7 @@ async function connected(options: WebSocketClientOptions = {}): Promise<WebSocke
   return client;
 }
 
-/** Join a job and wait until the server has heard of it. */
+/** Join a job and wait until the server has handled it. */
 async function join(client: WebSocketClient, jobId: string): Promise<void> {
   client.join(jobId);
   await until(async () => (await server.broadcast(jobId, "stage")) > 0);

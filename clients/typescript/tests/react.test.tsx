@@ -13,7 +13,7 @@ let server: Server;
 let network: Network;
 let root: Root;
 let hook: UseWebSocketResult | undefined;
-/** What the hook said of its connection, one after the other. */
+/** The states of the connection that the hook returned, in order. */
 let said: string[];
 
 beforeAll(async () => {
@@ -53,7 +53,7 @@ function render(options: UseWebSocketOptions): void {
 
 const status = (wanted: string): Promise<boolean> => until(() => hook?.connectionStatus === wanted);
 
-/** Have an event sent, as soon as there is who hears it. */
+/** Have an event sent as soon as a client is in the room. */
 const broadcast = (jobId: string, event: "status" | "stage" | "error"): Promise<boolean> =>
   until(async () => (await server.broadcast(jobId, event)) > 0);
 
@@ -159,7 +159,7 @@ test("another token makes another connection; a token that is refused is an erro
 test("reconnects five times, gives up, and connects again when told to", async () => {
   render({ jobId: "y" });
   await status("connected");
-  // Only the client's waits: the sockets, the server and React's own scheduling are real.
+  // Only the client's timers: the sockets, the server and React's scheduling are real.
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval"] });
   network.down = true;
   network.cut();

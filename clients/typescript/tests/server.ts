@@ -7,7 +7,7 @@ import { join } from "node:path";
 const ROOT = join(import.meta.dirname, "..", "..", "..");
 const PYTHON = process.env["PYTHON"] ?? join(ROOT, ".venv", "bin", "python");
 
-/** A server of ours in a process of its own. */
+/** A server of the Python package in its own process. */
 export class Server {
   readonly port: number;
   readonly #process: ChildProcess;
@@ -31,9 +31,9 @@ export class Server {
     return new Server(process, Number(first.toString()));
   }
 
-  /** Have an event sent. Returns to how many clients. */
+  /** Have an event sent. Returns the number of recipients. */
   async broadcast(jobId: string, event: "status" | "stage" | "error"): Promise<number> {
-    // Not fetch: happy-dom's asks the server's leave, as a browser's would.
+    // Not fetch: happy-dom's sends a CORS preflight, as a browser does.
     const asked = request({ port: this.port, path: `/jobs/${jobId}/${event}`, method: "POST" });
     asked.end();
     const [response] = (await once(asked, "response")) as [AsyncIterable<Buffer>];
@@ -50,16 +50,16 @@ export class Server {
   }
 }
 
-/** A network between a client and a server, which can be cut, be down, or swallow everything. */
+/** A network between a client and a server, which can be cut, be down, or drop everything. */
 export class Network {
   readonly port: number;
   readonly #server: ReturnType<typeof createServer>;
   readonly #sockets = new Set<Socket>();
-  /** Connections there ever were. */
+  /** All connections so far. */
   connections = 0;
   /** Whether new connections are refused. */
   down = false;
-  /** Whether what clients send is swallowed from now on, and they get nothing. */
+  /** Whether everything in both directions is dropped from now on. */
   frozen = false;
 
   private constructor(server: ReturnType<typeof createServer>) {
@@ -82,12 +82,12 @@ export class Network {
     return `ws://127.0.0.1:${this.port}/ws`;
   }
 
-  /** Connections there are. */
+  /** The open connections. */
   get open(): number {
     return this.#sockets.size;
   }
 
-  /** End every connection without a word. */
+  /** End every connection without a close. */
   cut(): void {
     for (const socket of this.#sockets) {
       socket.destroy();

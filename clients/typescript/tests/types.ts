@@ -1,4 +1,4 @@
-// Compiled, never run: what TypeScript makes of the generated types.
+// Compiled, never run: the generated types as TypeScript sees them.
 import type { Socket } from "socket.io-client";
 
 import type { ClientToServerEvents, HostTypes, ServerToClientEvents } from "../src/generated/mew.js";
