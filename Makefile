@@ -1,7 +1,7 @@
 # Two commands do everything on a machine with Python 3.11, Node 20, npm and git:
 #   make demo    the example app on http://localhost:3000 (PORT=… for another port)
-#   make demo-flask    the other one, a Flask app, on http://localhost:3001
-#   make test    the whole suite; installs what it needs, or says which command does
+#   make demo-flask    the Flask example on http://localhost:3001
+#   make test    the whole suite. Installs its dependencies, or names the command that does
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
@@ -22,11 +22,11 @@ setup: $(VENV)/dev.stamp $(WIRE)/node_modules/.stamp websocket-test
 demo: $(VENV)/example.stamp
 	@MEW_DEV=$${MEW_DEV:-true} exec $(BIN)/python -m examples.fastapi_app
 
-# Without Node there is no test page, and all the rest.
+# Without Node there is no test page. Everything else works.
 demo-flask: $(VENV)/example.stamp $(if $(shell command -v npm),websocket-test)
 	@MEW_DEV=$${MEW_DEV:-true} WS_ALLOW_DEMO_TOKEN=$${WS_ALLOW_DEMO_TOKEN:-true} exec $(BIN)/python -m examples.flask_adapter
 
-# The Flask example's test page, and the client that its command-line twin runs on.
+# The Flask example's test page, and the client that the command-line version uses.
 websocket-test: $(PAGE)/index.html $(CLIENT)/dist/index.js
 
 test: setup
@@ -34,7 +34,7 @@ test: setup
 	npm test --prefix $(CLIENT)
 	$(BIN)/pytest --numprocesses auto --dist worksteal
 
-# The tests that need a server on two other ways of writing to it: our protocol class, and nothing but ASGI's `send`.
+# The tests that need a server, with two other ways of writing: the package's protocol class, and only ASGI's `send`.
 WRITER_TESTS ?= tests
 test-writers: setup
 	for server in lean plain; do \

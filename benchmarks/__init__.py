@@ -1,1 +1,1 @@
-"""Programs that measure us and our peers in one run, and print ratios."""
+"""Programs that measure asgi_realtime and other packages in one session."""

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.abuse`: what one transport that sends what it should not costs the other clients.
+"""`python -m benchmarks.abuse`: how one hostile transport slows down the other clients.
 
-For each server and attack: the round trip of a neighbour's `echo` without and with the attack, by
-turns, how long the attacker's transport lived, and the processor time that the server spent.
+For each server and attack: the round trip of another client's `echo` without and with the attack in
+turn, how long the attacker's transport lived, and the processor time of the server.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from benchmarks.systems.own import settings
 _PIECE = 65_536
 """Bytes that an attacker writes at a time."""
 _PAUSE = 0.01
-"""Seconds between two round trips of the neighbour."""
+"""Seconds between two round trips of the other client."""
 _PATIENCE = 30.0
-"""Seconds after which a neighbour gives up."""
+"""Seconds after which the other client stops waiting."""
 _POLICY_VIOLATION = (1008).to_bytes(2)
 _KEY = b"\0\0\0\0"
 _SOCKETIO = "/socket.io/?EIO=4&transport=websocket"
@@ -58,7 +58,7 @@ def _text(message: str) -> bytes:
 
 
 class Attack(NamedTuple):
-    """What is sent on one transport, again and again."""
+    """The bytes that are sent on one transport, repeatedly."""
 
     path: str
     unit: bytes
@@ -102,7 +102,7 @@ class _Closed(Exception):
 
 
 class _WebSocket:
-    """A client that reads just enough."""
+    """A minimal WebSocket client."""
 
     def __init__(self, port: int, path: str) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port))
@@ -124,7 +124,7 @@ class _WebSocket:
         self._buffer += data
 
     def next(self) -> bytes:
-        """The payload of the next message; pings are answered."""
+        """The payload of the next message. Answers pings."""
         while True:
             while len(self._buffer) < 4 or len(self._buffer) < self._size():
                 self._read()
@@ -145,14 +145,14 @@ class _WebSocket:
         return 4 + int.from_bytes(self._buffer[2:4]) if second == 126 else 2 + second
 
     def enter(self, path: str) -> None:
-        """Authenticate, and read until that is answered."""
+        """Authenticate, and read until the answer."""
         self.socket.sendall(_text(_ENTER[path]))
         while b'"sid"' not in (answer := self.next()) and b"auth_success" not in answer or answer[:1] == b"0":
             pass
 
 
 def _flood(port: int, attack: Attack, stop: Synchronized[int], lived: Synchronized[float], again: bool) -> None:
-    """Send an attack until told to stop; note how long the first transport lived."""
+    """Send an attack until it is stopped. Records how long the first transport lived."""
     while not stop.value:
         begun = time.monotonic()
         try:
@@ -213,7 +213,7 @@ def _length(head: bytes) -> int:
 
 
 def _round_trips(port: int, path: str, seconds: float) -> list[float]:
-    """How long a neighbour waits for each echo, in ms."""
+    """How long the other client waits for each echo, in ms."""
     client = _WebSocket(port, path)
     client.socket.settimeout(_PATIENCE)
     try:
@@ -229,7 +229,7 @@ def _round_trips(port: int, path: str, seconds: float) -> list[float]:
             while not client.next().endswith((b"[1]", b'"data":1}')):
                 pass
         except TimeoutError:
-            deadline = 0.0  # it would not be answered any more
+            deadline = 0.0  # the server would not answer it any more
         found.append((time.monotonic() - begun) * 1000)
         time.sleep(_PAUSE)
     client.socket.close()

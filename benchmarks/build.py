@@ -1,4 +1,4 @@
-"""The programs in C, compiled when their sources are newer."""
+"""Compiles the programs in C if their sources are newer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LOAD = BUILD / "load"
 
 
 def build() -> None:
-    """Compile what is not up to date.
+    """Compile the programs that are not up to date.
 
     Raises:
         SystemExit: without a compiler.

@@ -1,7 +1,7 @@
 """`python -m benchmarks.calls`: the calls between a client's bytes and the handler of their event.
 
-A real server, warmed up, gets one event. Counted is what the interpreter calls from the server's `data_received` up
-to the handler: Python functions (a coroutine that goes on counts as a call), and functions written in C.
+A real server, warmed up, receives one event. The program counts the calls of the interpreter from `data_received` of
+the server to the handler: Python functions (resuming a coroutine counts as a call), and functions written in C.
 `--list` names them.
 """
 
@@ -32,13 +32,13 @@ from asgi_realtime.uvicorn import WebSocketProtocol
 from benchmarks.messages import WebSocket
 
 _WARM_UP = 50
-"""Events in front of the one that is counted."""
+"""Events before the one that is counted."""
 _SERVERS = {"lean": WebSocketProtocol, "stock": "websockets-sansio"}
 _EVENTS = {"Socket.IO": '42["move",{"x":1,"y":2}]', "JSON": '{"type":"move","data":{"x":1,"y":2}}'}
 
 
 class Calls(NamedTuple):
-    """What was called for one event."""
+    """The calls for one event."""
 
     python: list[str]
     c: list[str]
@@ -51,10 +51,10 @@ class Recorder:
         self._recording = False
         self._calls = Calls([], [])
         self.handled = Calls([], [])
-        """Those for the event that was handled last."""
+        """The calls for the last event handled."""
 
     def profile(self, frame: FrameType, kind: str, what: Any) -> None:
-        """Take an event of `sys.setprofile`."""
+        """Record an event of `sys.setprofile`."""
         if kind == "call" and frame.f_back is not None and frame.f_back.f_code.co_name == "_read_ready__data_received":
             self._recording, self._calls = True, Calls([], [])
         if not self._recording:
@@ -70,7 +70,7 @@ class Recorder:
 
 
 class Server(uvicorn.Server):
-    """Says when it listens."""
+    """Reports when it listens."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -83,7 +83,7 @@ class Server(uvicorn.Server):
 
 
 async def anybody(handshake: Handshake) -> Identity:
-    """Let everybody in."""
+    """Accept every client."""
     return Identity(user_id="ann")
 
 
@@ -106,11 +106,11 @@ class Path(WebSocketGateway):
 
 
 async def host(scope: Scope, receive: Receive, send: Send) -> None:
-    """The application around which the middleware lies. Nothing asks it."""
+    """The application that the middleware wraps. It receives no request."""
 
 
 def talk(port: int, kind: str) -> None:
-    """Connect, and send events one after the other was answered. Blocks."""
+    """Connect, and send each event after the previous one was answered. Blocks."""
     if kind == "Socket.IO":
         client = WebSocket(port, "/socket.io/?EIO=4&transport=websocket")
         client.until("0")
@@ -126,7 +126,7 @@ def talk(port: int, kind: str) -> None:
 
 
 async def count(server_kind: str, kind: str) -> Calls:
-    """Serve a client and say what one of its events costs."""
+    """Serve a client and return the calls for one of its events."""
     app = RealtimeMiddleware(
         host,
         gateways=[Namespace("/", authenticator=anybody), Path("/json", authenticator=anybody)],
@@ -149,7 +149,7 @@ async def count(server_kind: str, kind: str) -> Calls:
 
 
 def lines(*, names: bool) -> Iterator[str]:
-    """Count on both servers, for both wires."""
+    """Count on both servers, for both dialects."""
     yield "| server | wire | Python calls | C calls |\n|---|---|---|---|"
     for server in _SERVERS:
         for kind in _EVENTS:

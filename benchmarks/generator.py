@@ -1,4 +1,4 @@
-"""The load generator, as Python sees it. What the commands mean is said in `load/main.c`."""
+"""The Python side of the load generator. `load/main.c` describes the commands."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ T = TypeVar("T")
 
 
 class _Void(msgspec.Struct):
-    """Why everything measured is void, if it is."""
+    """The reason if the measurement is not valid."""
 
     error: str = ""
 
 
 class Entered(msgspec.Struct):
-    """Clients that were let in."""
+    """Clients that were accepted."""
 
     connected: int
     seconds: float
 
 
 class Delivered(msgspec.Struct):
-    """Broadcasts that all clients received; how long after they were asked for, in milliseconds."""
+    """Broadcasts that all clients received, and the latency from the request, in milliseconds."""
 
     messages: int
     deliveries: int
@@ -49,14 +49,14 @@ class Counted(msgspec.Struct):
 
 
 class Mixed(msgspec.Struct):
-    """Broadcasts that reached everybody who was in the room, while some left and entered."""
+    """Broadcasts that reached all clients in the room, while some left and joined."""
 
     messages: int
     moves: int
 
 
 class Stalled(msgspec.Struct):
-    """Clients that did not read; how many the server cut off, and the code that was still heard, if any."""
+    """Clients that did not read, how many of them were disconnected, and the close code that arrived, if any."""
 
     stalled: int
     cut: int = 0
@@ -64,7 +64,7 @@ class Stalled(msgspec.Struct):
 
 
 class Generator:
-    """A crowd of clients of one server. Use it with `with`.
+    """The clients of one server. Use it with `with`.
 
     Raises:
         BrokenRun: from every method, if a client lost a message, had one twice or out of order, or was refused.
@@ -86,7 +86,7 @@ class Generator:
         self._process.communicate()
 
     def ask(self, command: str) -> None:
-        """Give a command; its answer is taken by `answer`."""
+        """Send a command. `answer` returns its answer."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(command + "\n")
@@ -95,7 +95,7 @@ class Generator:
             raise BrokenRun("the load generator has ended") from None
 
     def answer(self, kind: type[T]) -> T:
-        """Wait for the answer to the command given last."""
+        """Wait for the answer to the last command."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
@@ -106,7 +106,7 @@ class Generator:
         return msgspec.json.decode(line, type=kind)
 
     def answers_within(self, seconds: float) -> bool:
-        """Whether the answer to the command given last has come, or comes within some seconds."""
+        """Whether the answer to the last command arrives within this many seconds."""
         assert self._process.stdout is not None
         return bool(select.select([self._process.stdout], [], [], seconds)[0])
 
@@ -115,33 +115,33 @@ class Generator:
         return self.answer(kind)
 
     def connect(self, clients: int) -> Entered:
-        """Have this many clients in the room."""
+        """Connect or disconnect clients until this many are in the room."""
         return self._do(f"connect {clients}", Entered)
 
     def broadcast(self, width: int, seconds: float, size: int) -> Delivered:
-        """So many broadcasts at a time, again when every client has every one."""
+        """Send this many broadcasts at a time, and again when every client has received them."""
         return self._do(f"broadcast {width} {seconds} {size}", Delivered)
 
     def pace(self, rate: float, seconds: float, size: int) -> Delivered:
-        """So many broadcasts a second."""
+        """Send this many broadcasts per second."""
         return self._do(f"pace {rate} {seconds} {size}", Delivered)
 
     def inbound(self, burst: int, seconds: float, clients: int) -> Counted:
-        """Clients that each send a burst of events, again when they were counted."""
+        """Clients each send a burst of events, and again when the server has counted them."""
         return self._do(f"inbound {burst} {seconds} {clients}", Counted)
 
     def mixed(self, seconds: float, size: int) -> Mixed:
-        """Sixteen broadcasts at a time among joins, leaves, answers to single clients and slow readers."""
+        """Send sixteen broadcasts at a time while clients join, leave, get answers and read slowly."""
         return self._do(f"mixed {seconds} {size}", Mixed)
 
     def stall(self, clients: int) -> Stalled:
-        """So many more clients, which do not read."""
+        """Connect this many more clients, which do not read."""
         return self._do(f"stall {clients}", Stalled)
 
     def wake_stalled(self) -> Stalled:
-        """Let those read what there is, and learn who was cut off."""
+        """Let these clients read, and return how many were disconnected."""
         return self._do("stalled", Stalled)
 
     def disconnect(self) -> None:
-        """Everybody leaves."""
+        """Disconnect all clients."""
         self._do("disconnect", dict[str, int])

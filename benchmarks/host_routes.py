@@ -73,7 +73,7 @@ def _by_hand(port: int, seconds: float) -> Asked:
         begun = time.monotonic()
         while time.monotonic() - begun < seconds:
             for key, _ in selector.select(1):
-                # An answer is small, and written at once.
+                # An answer is small, and arrives in one piece.
                 if not key.data.recv(4096).startswith(b"HTTP/1.1 200 "):
                     raise SystemExit("a request was not answered")
                 answered += 1

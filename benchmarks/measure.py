@@ -1,4 +1,4 @@
-"""One system measured once: every figure of a round."""
+"""Measures one system in one round."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Round:
         self._log = BUILD / "server.log"
 
     def measure(self, parts: Collection[Part]) -> Iterator[Figures]:
-        """Take every figure of these parts, each part with a process of its own.
+        """Measure these parts, each with its own process.
 
         Raises:
             BrokenRun: if one of them cannot be trusted.
@@ -51,7 +51,7 @@ class Round:
             "handshake total": used.total / entered.connected * 1e6,
             "handshakes/s": entered.connected / entered.seconds,
         }
-        load.broadcast(16, 0.2, TEXT_BYTES)  # sockets and caches find their size
+        load.broadcast(16, 0.2, TEXT_BYTES)  # sockets and caches reach their size
         for _ in range(plan.windows):
             yield self._window(server, load)
         if self._system.own:
@@ -59,7 +59,7 @@ class Round:
             yield {"mixed messages": mixed.messages, "mixed moves": mixed.moves}
 
     def _window(self, server: Server, load: Generator) -> Figures:
-        """What is done in the room, one after the other."""
+        """One window of each measurement in the room."""
         plan = self._plan
         figures = self._one_at_a_time(server, load, "W1", plan.seconds)
         many, used = _accounted(server, lambda: load.broadcast(16, plan.seconds, TEXT_BYTES))
@@ -72,7 +72,7 @@ class Round:
         return figures
 
     def _levels(self, server: Server, load: Generator) -> Iterator[Figures]:
-        """The room as it grows: what its connections hold, and what a delivery costs."""
+        """Rooms of other sizes: memory of the connections, and cost of a delivery."""
         figures = Figures()
         empty = server.settled_memory()
         for level in sorted(self._plan.levels):
@@ -110,12 +110,12 @@ def _accounted(server: Server, work: Callable[[], Delivered]) -> tuple[Delivered
 
 
 def _per(name: str, used: CPU, count: int) -> Figures:
-    """Microseconds of the server's processor for each of `count`."""
+    """Microseconds of the server's processor time per item."""
     return {f"{name} total": used.total / count * 1e6, f"{name} user": used.user / count * 1e6}
 
 
 def measure(system: System, plan: Plan, where: Processors, tokens: Path, parts: Collection[Part]) -> list[Figures]:
-    """Take every figure of these parts of one system in one round, window by window.
+    """Measure these parts of one system in one round, window by window.
 
     Raises:
         BrokenRun: if one of them cannot be trusted.

@@ -142,7 +142,7 @@ class WebSocket:
         """The next text.
 
         Raises:
-            ConnectionError: it was closed.
+            ConnectionError: the connection was closed.
         """
         while True:
             while len(self._buffer) < 2:
@@ -162,7 +162,7 @@ class WebSocket:
                 return payload.decode()
 
     def until(self, prefix: str) -> str:
-        """The next text that begins like this."""
+        """The next text with this prefix."""
         while not (text := self.receive()).startswith(prefix):
             if text == "2":
                 self.send("3")
@@ -202,7 +202,7 @@ class JSONClient:
 
 
 class FlatClient(JSONClient):
-    """The same with its fields beside the type."""
+    """The same, with the fields beside the type."""
 
     path = "/flat"
 
@@ -235,7 +235,7 @@ class SocketIOPeer:
 
 
 class BinaryClient(SocketIOPeer):
-    """The same with an attachment, whose place has to be found."""
+    """The same with an attachment, whose placeholder must be found."""
 
     def send(self, event: str, payload: str) -> None:
         """Send a message and wait until it was refused, or was handled."""
@@ -258,7 +258,7 @@ class PollingClient:
                 pass
 
     def send(self, event: str, payload: str) -> None:
-        """Send a message and wait until it was taken."""
+        """Send a message and wait until the POST was answered."""
         self._request(f'42["{event}",{payload}]'.encode())
 
     def _request(self, body: bytes | None = None) -> str:
@@ -270,7 +270,7 @@ class PollingClient:
             raise ConnectionError(f"closed {error.code}") from None
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: no connection is open."""
 
 
 CLIENTS: Mapping[str, type[JSONClient] | type[SocketIOPeer] | type[PollingClient]] = {
@@ -296,7 +296,7 @@ def _figures(port: int) -> dict[str, float]:
 
 
 def _measure(port: int, client: str, event: str, payload: str, messages: int) -> Figure:
-    """Send messages of one kind; each from a new client, after the first was refused."""
+    """Send messages of one kind. If the first is refused, each comes from a new client."""
     costs, longest, memory, answer = [], 0.0, 0.0, "handled"
     kind = CLIENTS[client]
     enter = event != "before"

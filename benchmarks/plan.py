@@ -56,7 +56,7 @@ class Plan:
         )
 
     def joined(self, other: Plan) -> Plan:
-        """What two sessions of one kind have measured together."""
+        """The plan of two joined sessions."""
         return replace(
             self,
             rounds=max(self.rounds, other.rounds),

@@ -1,4 +1,4 @@
-"""The plot: what one delivery costs with each system, as SVG. On a logarithmic scale: they are far apart."""
+"""The plot, as SVG: the cost of one delivery with each system, on a logarithmic scale."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Processes on a processor of their own, and what the operating system knows about them."""
+"""Pins processes to processors, and reads their figures from the operating system."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ _PAGE_KB = os.sysconf("SC_PAGE_SIZE") / 1024
 
 
 class Processors(NamedTuple):
-    """Which processor serves and which generates load. None: there is but one, nothing is pinned."""
+    """The processors of the server and of the load generator. None: there is only one, and nothing is pinned."""
 
     server: int | None
     load: int | None
 
 
 def processors() -> Processors:
-    """Choose two processors of those this process may use."""
+    """Choose two of the processors that this process may use."""
     usable = sorted(os.sched_getaffinity(0))
     return Processors(usable[0], usable[1]) if len(usable) > 1 else Processors(None, None)
 
 
 @contextlib.contextmanager
 def pinned(processor: int | None) -> Iterator[None]:
-    """Run what is started in here on one processor: children inherit it."""
+    """Run processes that are started within this block on one processor."""
     before = os.sched_getaffinity(0)
     if processor is not None:
         os.sched_setaffinity(0, {processor})
@@ -39,7 +39,7 @@ def pinned(processor: int | None) -> Iterator[None]:
 
 
 def raise_file_limit() -> int:
-    """Allow this process and its children as many open files as the system does. Returns how many."""
+    """Raise the limit of open files, also for children, to the system's maximum. Returns it."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard
@@ -52,12 +52,12 @@ class CPU(NamedTuple):
     total: float
 
     def since(self, before: CPU) -> CPU:
-        """What was used between two readings."""
+        """The time used between two readings."""
         return CPU(self.user - before.user, self.total - before.total)
 
 
 def family(pid: int) -> list[int]:
-    """A process and all below it: some servers work in a child."""
+    """A process and its descendants: some servers work in a child."""
     found = [pid]
     for process in found:
         for children in Path(f"/proc/{process}/task").glob("*/children"):
@@ -66,7 +66,7 @@ def family(pid: int) -> list[int]:
 
 
 def cpu(pid: int) -> CPU:
-    """Read the time used by a process and those below it.
+    """Read the time used by a process and its descendants.
 
     The total is the scheduler's, to the nanosecond; the user part is in ticks of 10 ms, which a
     second's measurement makes one per cent.
@@ -81,7 +81,7 @@ def cpu(pid: int) -> CPU:
 
 
 def memory(pid: int) -> float:
-    """KB that a process and those below it hold: shared pages by share where the kernel tells, else resident."""
+    """Memory of a process and its descendants in KB: proportional if the kernel reports it, else resident."""
     return sum(_proportional(process) for process in family(pid))
 
 
@@ -94,6 +94,6 @@ def _proportional(pid: int) -> float:
 
 
 def unsent(port: int) -> int:
-    """Bytes that wait in the kernel for the other end, on that connection from this port which has most."""
+    """Bytes that wait in the kernel to be sent, on the connection of this port with the most."""
     rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
     return max((int(row[4].partition(":")[0], 16) for row in rows if row[1].endswith(f":{port:04X}")), default=0)

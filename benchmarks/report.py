@@ -11,7 +11,7 @@ from benchmarks.targets import first_measured, targets
 
 
 def markdown(results: Results) -> str:
-    """Write every table, the conditions first."""
+    """Write all tables, after the conditions."""
     plan = results.plan
     windows = f"medians of {results.count} windows in {plan.rounds} rounds (lowest to highest)"
     heading = f"{plan.clients} clients in one room, {windows if results.count > 1 else 'one window'}"
@@ -44,7 +44,7 @@ def _conditions(results: Results) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Markdown."""
+    """A table in Markdown."""
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 

@@ -1,4 +1,4 @@
-"""What a session found, as it is kept in JSON."""
+"""The results of a session, stored as JSON."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Spread(msgspec.Struct, frozen=True):
 
 
 class Results(msgspec.Struct, kw_only=True):
-    """Every figure of every round, and under what conditions they were taken.
+    """All figures of a session, and the conditions.
 
-    `rounds` has for each system what was measured at one go: a room, a room that grows, or a window
-    with a client that does not read. `missing` are the systems that cannot run here, `broken` those
-    with a round that failed; both with the reason.
+    `rounds` has the figures of each window of each system: one room, rooms of other sizes, or a client
+    that does not read. `missing` are the systems that cannot run here, `broken` those with a round
+    that failed, both with the reason.
     """
 
     machine: dict[str, str]
@@ -40,11 +40,11 @@ class Results(msgspec.Struct, kw_only=True):
 
     @property
     def count(self) -> int:
-        """How many rounds of the room every system was measured in, at least."""
+        """The smallest number of windows in which a system was measured."""
         return min((self.times(system, "W1 total") for system in self.rounds), default=0)
 
     def times(self, system: str, figure: str) -> int:
-        """How often a figure of a system was measured."""
+        """The number of measurements of a figure."""
         return sum(figure in figures for figures in self.rounds.get(system, ()))
 
     def spread(self, system: str, figure: str) -> Spread | None:
@@ -53,12 +53,12 @@ class Results(msgspec.Struct, kw_only=True):
         return Spread(statistics.median(values), min(values), max(values)) if values else None
 
     def median(self, system: str, figure: str) -> float | None:
-        """The middle of a figure over all rounds; None if it was not measured."""
+        """The median of a figure over all rounds. None if it was not measured."""
         spread = self.spread(system, figure)
         return None if spread is None else spread.median
 
     def joined(self, later: Results) -> Results:
-        """This session with a later one of the same machine; what fails in either has failed."""
+        """This session joined with a later one of the same machine. A failure in either is kept."""
         rounds = {name: list(found) for name, found in self.rounds.items()}
         for name, found in later.rounds.items():
             rounds.setdefault(name, []).extend(found)
@@ -71,17 +71,17 @@ class Results(msgspec.Struct, kw_only=True):
         )
 
     def write(self, file: Path) -> None:
-        """Keep it."""
+        """Store the session."""
         file.write_bytes(msgspec.json.format(msgspec.json.encode(self)) + b"\n")
 
 
 def read(file: Path) -> Results:
-    """A session as it was kept."""
+    """Read a stored session."""
     return msgspec.json.decode(file.read_bytes(), type=Results)
 
 
 def describe_machine() -> dict[str, str]:
-    """What the figures depend on: processor, kernel, versions, and how busy the machine is with other work."""
+    """The conditions: processor, kernel, versions, and the load of the machine."""
     versions = {name: _version(name) for name in ("python-socketio", *_PACKAGES)}
     return {
         "processor": _processor(),

@@ -17,11 +17,11 @@ _START_SECONDS = 30
 
 
 class BrokenRun(Exception):
-    """A measurement that cannot be trusted: a message lost, a server that died, an answer that did not come."""
+    """A measurement that cannot be trusted: a message was lost, a server died, or an answer did not arrive."""
 
 
 class Server:
-    """One system, serving on a free port and on a processor of its own. Use it with `with`."""
+    """One system on a free port and its own processor. Use it with `with`."""
 
     def __init__(self, system: System, processor: int | None, log: Path) -> None:
         with socket.socket() as free:
@@ -62,15 +62,15 @@ class Server:
         return processes.cpu(self._process.pid)
 
     def memory(self) -> float:
-        """KB held now."""
+        """Memory in KB."""
         return processes.memory(self._process.pid)
 
     def unsent(self) -> int:
-        """Bytes that the kernel holds for the client that has read least of what it was sent."""
+        """Bytes that the kernel buffers for the client that has read least."""
         return processes.unsent(self.port)
 
     def settled_memory(self, seconds: float = 3.0) -> float:
-        """KB held once that has stopped to change, or after some seconds."""
+        """Memory in KB when it no longer changes, or after some seconds."""
         readings = [self.memory()]
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

@@ -26,7 +26,7 @@ _LOOK_SECONDS = 0.2
 class _Window(NamedTuple):
     delivered: Delivered
     memory: float
-    """KB at the most."""
+    """The maximum in KB."""
 
 
 def beside_stalled(system: System, plan: Plan, server: Server, load: Generator) -> Iterator[Figures]:

@@ -1,4 +1,4 @@
-"""Credentials for the load generator's clients: everybody is a user of their own."""
+"""Credentials for the load generator's clients: each client is a different user."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _EXPIRES_SECONDS = 86_400
 
 
 def write_tokens(count: int) -> Path:
-    """Write a JWT a line, good for a day."""
+    """Write one JWT per line, valid for a day."""
     path = BUILD / "tokens"
     tokens = (create_token(f"user{number}", settings, expires_in=_EXPIRES_SECONDS) for number in range(count))
     path.write_text("".join(f"{token}\n" for token in tokens))

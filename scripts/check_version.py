@@ -1,4 +1,4 @@
-"""Fail unless the package's version, the npm package's and the newest one in CHANGELOG.md are the same."""
+"""Fail unless the versions of the package, of the npm package and at the top of CHANGELOG.md are equal."""
 
 from __future__ import annotations
 

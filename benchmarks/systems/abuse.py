@@ -15,13 +15,13 @@ plain = WebSocketGateway("/json")
 
 @socketio.on("echo")
 async def echo(value: int) -> int:
-    """Acknowledge what came."""
+    """Acknowledge with the payload."""
     return value
 
 
 @plain.on("echo")
 async def echo_json(value: int, connection: Connection) -> None:
-    """Send back what came."""
+    """Send the payload back."""
     await connection.send("echo", value)
 
 

@@ -1,4 +1,4 @@
-"""What every ASGI system has in common: the payload, and the route that asks for broadcasts."""
+"""Shared by all ASGI systems: the payload, and the route that requests broadcasts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ROOM = "room"
 
 
 class Payload(TypedDict):
-    """A message or an event: its number, by which loss and order are checked, and filling."""
+    """A message or an event: its number, to check loss and order, and filler text."""
 
     number: int
     text: str
@@ -22,7 +22,7 @@ Broadcast: TypeAlias = Callable[[Payload], Awaitable[object]]
 
 
 def control(broadcast: Broadcast) -> ASGIApp:
-    """Make the host app. No framework, so that asking costs little beside what is asked for."""
+    """Make the host app. It uses no framework, so that a request costs little compared to the broadcast."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

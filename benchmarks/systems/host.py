@@ -1,4 +1,4 @@
-"""A host app with a route of its own: alone, and with this package's middleware around it."""
+"""A host app with one route, without and with this package's middleware."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What the gateways of this package under test share: their settings, and the app behind the middleware.
+"""Shared by the gateways of this package under test: the settings, and the app behind the middleware.
 
-The tokens of the clients are verified: that is part of what a handshake costs here, and only here.
+The tokens of the clients are verified. Only here, this is part of the cost of a handshake.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ SECRET = "no secret at all: everybody is let in"
 
 settings = Settings(
     jwt_secret=SECRET,
-    # Kept all the same, but so short that it has stopped to grow when memory is looked at.
+    # There is a history, but so short that it no longer grows when memory is measured.
     history_size=32,
-    # All clients come from one address and say more than people do. The limits are checked all the same.
+    # All clients have one address and send more than people do. The limits are checked nevertheless.
     limits=Limits(
         sessions_per_address=100_000,
         event_rate=1e9,
@@ -27,7 +27,7 @@ settings = Settings(
 
 
 published = 0
-"""The number of the message that comes next."""
+"""The number of the next message."""
 
 
 async def enter(connection: Connection) -> None:
@@ -37,13 +37,13 @@ async def enter(connection: Connection) -> None:
 
 
 async def join(connection: Connection) -> dict[str, int]:
-    """Put a connection into the room again, and say which message it gets next."""
+    """Put a connection into the room again, and send it the number of the next message."""
     await connection.join(ROOM)
     return {"number": published}
 
 
 async def leave(connection: Connection) -> dict[str, int]:
-    """Take a connection out of the room, and say which message is the first that it does not get."""
+    """Remove a connection from the room, and send it the number of the first message that it will not receive."""
     await connection.leave(ROOM)
     return {"number": published}
 

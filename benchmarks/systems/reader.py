@@ -1,4 +1,4 @@
-"""An app that takes any message, and says what that cost: processor time, memory, and how long others had to wait."""
+"""An app that accepts any message and reports its cost: processor time, memory, and how long others waited."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ _INTERVAL = 0.002
 
 
 class _Probe:
-    """Looks in all the time: the processor time since the last look is how long the loop was held.
+    """Runs repeatedly. The processor time between two runs is the time for which the loop was blocked.
 
-    Not the time of day: another process that has the processor holds nothing up here.
+    Wall-clock time is not used: time of other processes does not count.
     """
 
     def __init__(self) -> None:
@@ -56,16 +56,16 @@ class _Probe:
 class _Taking(Gateway):
     @on("take")
     async def take(self, value: Any) -> None:
-        """Do nothing with it."""
+        """Ignore the message."""
 
     @on("echo")
     async def echo(self, value: Any, connection: Connection) -> None:
-        """Send it back."""
+        """Send the message back."""
         await connection.send("echo", value)
 
     @on("numbers")
     async def numbers(self, value: list[Any]) -> None:
-        """Have it validated."""
+        """Validate the message."""
 
 
 class _SocketIO(_Taking, SocketIOGateway):
@@ -90,7 +90,7 @@ def _figures(request: Request) -> JSONResponse:
         "now": int(status["VmRSS"].split()[0]),
     }
     probe.longest = 0.0
-    Path("/proc/self/clear_refs").write_text("5")  # the peak is from now on
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
     return JSONResponse(figures)
 
 

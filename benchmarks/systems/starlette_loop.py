@@ -1,4 +1,4 @@
-"""What people write by hand: a set of Starlette WebSockets and a loop of `send_text`."""
+"""The usual hand-written loop: a set of Starlette WebSockets, and `send_text` for each."""
 
 from __future__ import annotations
 
