@@ -1,4 +1,4 @@
-"""Writing past ASGI `send`: whole frames to the server's transport, at once, in order with its own."""
+"""Writes whole frames to the server's transport, past ASGI `send` and in order with the server's own frames."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from asgi_realtime.outbound.sink import Sink
 from asgi_realtime.runtime.budgets import Budget
 
 FLUSH_SECONDS = 0.5
-"""How long a client may take to read what is queued for it when its connection is closed."""
+"""Seconds a client may take to read what is queued for it when its connection is closed."""
 
 
 class Writable(Sink, Protocol):
-    """What writing takes of a `FrameTransport`. See `stock.uvicorn` for a server without the extension."""
+    """The part of a `FrameTransport` that writing needs. A stock uvicorn has it too (see `stock.uvicorn`)."""
 
     listener: WriteListener | None
     """See `FrameTransport`, here and below."""
@@ -32,10 +32,10 @@ class Writable(Sink, Protocol):
 
 
 def offered(scope: Scope, *, compression: bool, message_bytes: int, control: Budget) -> FrameTransport | None:
-    """What the server offers for this WebSocket, not accepted yet, if it has the extension `asgi_realtime.frames`.
+    """The server's `FrameTransport` of a WebSocket that is not accepted yet. None: it lacks the extension.
 
-    `compression`: whether to agree to it; then no message is inflated, or read, beyond `message_bytes`. Without it
-    up to twice as much is read, so that a client that sends a little too much is told so in its dialect.
+    `compression`: whether to agree to it. If so, no message is read or inflated beyond `message_bytes`. If not, up to
+    twice as much is read, so that a client that sends a little too much gets an answer in its dialect.
     `control`: how many frames without a message the client may send.
     """
     transport: FrameTransport | None = (scope.get("extensions") or {}).get(EXTENSION)
@@ -49,10 +49,10 @@ def offered(scope: Scope, *, compression: bool, message_bytes: int, control: Bud
 
 
 class FrameWriting:
-    """Lets an outbox write straight to a transport, as long as the kernel takes it all.
+    """Lets an outbox write straight to a transport, as long as the kernel takes everything.
 
-    What the kernel does not take waits in the outbox, under its limit, until the server says that
-    there is room again. Nothing runs meanwhile.
+    Frames that the kernel does not take wait in the outbox, under its limit, until the server calls
+    `resume_writing`. No task runs until then.
     """
 
     __slots__ = ("_outbox", "transport")
@@ -88,7 +88,7 @@ class FrameWriting:
 
 
 class DrainWait:
-    """A wait until the kernel has everything. Who else listens hears of it when the wait is over."""
+    """Waits until the kernel has everything. The transport's own listener is called when the wait is over."""
 
     __slots__ = ("_drained", "_listener", "_transport")
 
@@ -99,7 +99,7 @@ class DrainWait:
         transport.listener = self
 
     def pause_writing(self) -> None:
-        """Somebody writes, or it is the end: the other's matter."""
+        """Pass the call on to the transport's own listener."""
         if self._listener is not None:
             self._listener.pause_writing()
 
@@ -119,7 +119,7 @@ class DrainWait:
 
 
 class FrameWriter(FrameWriting):
-    """The writer of a WebSocket whose server has the extension: no `send`, no task."""
+    """The writer of a WebSocket whose server has the extension. It needs no `send` and no task."""
 
     __slots__ = ("_wait", "gone")
 
@@ -129,16 +129,16 @@ class FrameWriter(FrameWriting):
         super().__init__(outbox, frames)
         self._wait: DrainWait | None = None
         self.gone = False
-        """Whether there is nobody to write to any more; see `lose`."""
+        """Whether the client is gone. Set by `lose`."""
 
     def lose(self) -> None:
-        """The client is gone: nobody is to wait for it."""
+        """The client is gone: end every wait for it."""
         self.gone = True
         if self._wait is not None:
             self._wait.end()
 
     async def finish(self, code: int, reason: str, *, flush: bool) -> None:
-        """End the WebSocket: write what is queued (if `flush`), then the close; cut a client that does not read."""
+        """Write what is queued (if `flush`), then the close. A client that does not read it in time is cut."""
         if flush and not await self._emptied():
             self.transport.abort()
             return
@@ -146,7 +146,7 @@ class FrameWriter(FrameWriting):
         await self.close(code, reason)
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
-        """Write the close, for which a client has a moment; then its connection is cut."""
+        """Write the close. A client that does not read it within `FLUSH_SECONDS` is cut."""
         self.transport.close(code, reason)
         if not await self._emptied():
             self.transport.abort()

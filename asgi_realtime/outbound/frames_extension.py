@@ -34,27 +34,27 @@ class FrameTransport(Protocol):
     """One accepted WebSocket, below ASGI's `receive` and `send`. All of it is for the event loop's thread."""
 
     is_open: bool
-    """Whether frames may be written: from the acceptance to the first close, whoever sends it."""
+    """Whether frames may be written: from the acceptance to the first close of either side."""
     descriptor: int
-    """The socket's, or -1 where bytes written to it would not go out as they are (TLS) or its end is not known.
+    """The socket's descriptor. -1: bytes would not go out as they are (TLS), or the event loop is not known.
 
-    For `os.write` while the WebSocket is open and nothing is buffered, of which the listener is told the
-    end: after that it may be another connection's. What the kernel does not take goes to `write`.
+    `os.write` may be called with it while the WebSocket is open and nothing is buffered. After the listener's
+    `pause_writing` it may belong to another connection. What the kernel does not take goes to `write`.
     """
     listener: WriteListener | None
-    """Who hears of what is buffered. Set by whoever writes."""
+    """Called when writing must pause and may resume. Set by the code that writes."""
     control: Budget
-    """How many frames without a message the client may send: pings, pongs it was not asked for, small fragments.
+    """How many frames without a message the client may send: pings, unsolicited pongs, small fragments.
 
     Over: closed with 1008.
     """
     max_message_bytes: int
-    """Largest message the client may send; over: closed with 1009 before it is in memory."""
+    """Largest message the client may send. Over: closed with 1009 before it is in memory."""
 
     deflate: bool
-    """Set before the acceptance: whether to agree to permessage-deflate, if the client offers it without context.
+    """Before the acceptance: set it to agree to permessage-deflate, if the client offers it without context.
 
-    From then on: whether that was agreed, and compressed frames may be written (`rfc6455.deflate` makes them).
+    After the acceptance: whether it was agreed, so that compressed frames may be written (see `rfc6455.deflate`).
     """
 
     @property
@@ -64,30 +64,30 @@ class FrameTransport(Protocol):
     def write(self, frames: bytes) -> None:
         """Write whole RFC 6455 frames, in order with what `send` writes.
 
-        Never waits and never raises, however much is buffered. Forgotten before the WebSocket was
+        Never waits and never raises, however much is buffered. Does nothing before the WebSocket was
         accepted and after its end.
         """
 
     def detach(self, reader: Reader) -> None:
-        """Take the accepted WebSocket over: the ASGI coroutine may return, and the connection lives on.
+        """Read the accepted WebSocket by callbacks. The ASGI coroutine may return, and the connection stays open.
 
-        From now on messages come to the reader's `received`, in order. Its `closed(code, reason)`
-        is called once, after the last message: at once when the client or the server ends the
-        connection (1006: it vanished), and after a `close` or `abort` of ours when nothing is left
-        of it. That is not called from within this method.
+        From now on the reader's `received` gets each message, in order. Its `closed(code, reason)` is called once,
+        after the last message: at once when the client or the server ends the connection (1006: the client vanished).
+        After the application's own `close` or `abort` it is called when nothing is left of the connection. It is not
+        called within this method.
 
         Raises:
             RuntimeError: before `websocket.accept`, or a second time.
         """
 
     def pause(self) -> None:
-        """Hand over no message until `resume`, nor the end that comes after unread messages."""
+        """Deliver no message until `resume`, and not the end that comes after unread messages."""
 
     def resume(self) -> None:
-        """Go on reading. What was held back may be handed over before this returns."""
+        """Go on reading. Messages that have come may be delivered before this returns."""
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Close after what is written. A client that does not answer in time is cut."""
 
     def abort(self) -> None:
-        """Cut the connection at once; what is buffered is lost."""
+        """Cut the connection at once. What is buffered is lost."""

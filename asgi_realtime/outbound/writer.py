@@ -1,4 +1,4 @@
-"""The way from an outbox to a client: through ASGI `send`, by a task that lives while frames wait."""
+"""Writes an outbox through ASGI `send`, by a task that exists while frames wait."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from asgi_realtime.runtime.tasks import Tasks
 class Writer:
     """Writes one client's outbox to its accepted WebSocket.
 
-    `lost` is called when the client turns out to be gone. Nothing here runs while nothing waits.
+    `lost` is called when `send` shows that the client is gone. No task runs while nothing waits.
     `fast_writes` allows writing past `send` where the server is known (see `stock.uvicorn`). A server
     with the extension has a writer of its own (see `frame_writer`), unless that is turned off. Then
     `frames` tells whether a client has read its close.
@@ -58,7 +58,7 @@ class Writer:
         self._stock: StockTransport | None = None
         self._frame_writing: FrameWriting | None = None
         self.gone = False
-        """Whether there is nobody to write to any more. The reader sets it too."""
+        """Whether the client is gone. Set by the reader, too."""
 
     def start(self) -> None:
         """Write what waits, and whatever is pushed from now on."""
@@ -86,7 +86,7 @@ class Writer:
             self._stock.release()
 
     async def finish(self, code: int, reason: str, *, flush: bool) -> None:
-        """End the WebSocket: write what is queued (if `flush`), then the close; cut a client that does not read."""
+        """Write what is queued (if `flush`), then the close. A client that does not read it in time is cut."""
         # What waits goes through `send` from here on, in order behind what was written.
         self._stop_frame_writing()
         try:
@@ -105,7 +105,7 @@ class Writer:
             await self.close(code, reason)
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
-        """Write the close, for which a client has a moment; then its connection is cut."""
+        """Write the close. A client that does not read it within `FLUSH_SECONDS` is cut."""
         try:
             async with asyncio.timeout(FLUSH_SECONDS):
                 await self._send({"type": "websocket.close", "code": code, "reason": shorten(reason)})
@@ -113,7 +113,7 @@ class Writer:
                     await _drained(self._frames)
         except TimeoutError:
             self._cut()
-        except Exception:  # each server has its own way to say that the client has gone
+        except Exception:  # each server raises errors of its own when the client is gone
             self.gone = True
 
     def _run(self) -> None:
@@ -123,8 +123,8 @@ class Writer:
     def _cut(self) -> None:
         """Abort the connection of a client that does not read.
 
-        A server closes it in good order, which waits until the client has read what is buffered.
-        The server's transport, where it can be reached, knows a quicker way.
+        ASGI's close waits until the client has read what is buffered. So the server's transport is
+        aborted, on the servers where it can be reached.
         """
         transport = (
             self._frames
@@ -153,7 +153,7 @@ class Writer:
 
 
 async def _drained(frames: FrameTransport) -> None:
-    """Wait until the kernel has everything: `send` returned as soon as little enough was left."""
+    """Wait until the kernel has everything: `send` returns while some bytes are still buffered."""
     if frames.buffered:
         wait = DrainWait(frames)
         try:

@@ -22,14 +22,14 @@ from asgi_realtime.transports.engineio.session import Session
 logger = logging.getLogger("asgi_realtime")
 
 _NOOP_SECONDS = 0.1
-"""How long a GET waits that comes in the middle of an upgrade: it may have overtaken the upgrade packet."""
+"""Seconds that a GET waits during an upgrade: it may have overtaken the upgrade packet."""
 
 
 async def answer_poll(session: Session, receive: Receive) -> str:
     """Wait until there is something to answer a GET with, and return it. Costs no task.
 
     Raises:
-        Refused: if another GET of the session waits, which ends the session; or if the session is upgraded meanwhile.
+        HTTPRefusal: if another GET of the session waits, which ends the session, or if the session is upgraded.
         ClientGone: if the client went away, which ends the session: an answer may have been lost with it.
     """
     woken = Interrupt()
@@ -66,7 +66,7 @@ async def take_payload(session: Session, receive: Receive, limits: Limits) -> No
     """Take the packets of a POST, each when the application is ready for it.
 
     Raises:
-        Refused: for anything that ended the session: bad packets, two POSTs at once, a body that is
+        HTTPRefusal: for anything that ended the session: bad packets, two POSTs at once, a body that is
             too large or comes too slowly.
         ClientGone: if the client went away, which ends the session too.
     """
@@ -76,7 +76,7 @@ async def take_payload(session: Session, receive: Receive, limits: Limits) -> No
         logger.info("%r ended: %s", session, error)
         raise bad_request() from None
     try:
-        # A pong may be in this body, or wait for its turn behind it.
+        # A pong may be in this body, or wait behind it.
         session.reading = False
         try:
             body = await read_body(receive, limits, session.post_bytes)

@@ -41,11 +41,11 @@ _SESSION_ID_BYTES = 15
 class EngineIO:
     """An Engine.IO v4 server: an ASGI application for the requests below its path, of both kinds.
 
-    `open` is called once per session with the session on which to build; what it returns receives
-    the messages. It may push frames at once. Raising from it refuses the client.
+    `open` is called once per session, and returns the application that receives its messages. It may push frames at
+    once. If it raises an exception, the client is refused.
 
-    `guests` are more origins than those of the policy: such a page may open a session, of which the
-    application knows the origin, and use sessions that it opened itself, but nobody else's.
+    `guests` are origins beside those of the policy. A page of a guest may open sessions, and use those that it opened
+    itself, but no session of another page. The application sees the origin in the session's handshake.
     """
 
     def __init__(
@@ -215,10 +215,10 @@ class EngineIO:
             self._refusals.refused(self._settings.socketio_path, refusal.reason)
 
     def _find(self, request: Request, transport: str) -> Session | None:
-        """The session a request names; None for one that opens a session.
+        """The session that a request names. None: it opens one.
 
         Raises:
-            Refused: if the request is none we serve.
+            HTTPRefusal: if the request is not one that is served.
         """
         if not self._origins.allows(request.origin, host=request.host, scheme=request.scheme):
             raise responses.forbidden(FOREIGN_ORIGIN)
@@ -240,7 +240,7 @@ class EngineIO:
         return session
 
     def _may_use(self, request: Request, session: Session) -> bool:
-        # Behind another page's session there may be namespaces that a guest must not talk to.
+        # A session of another page may have namespaces that a guest must not use.
         return request.origin == session.handshake.origin or self._everywhere.allows(
             request.origin, host=request.host, scheme=request.scheme
         )

@@ -29,7 +29,7 @@ _FRAMING_BYTES = 16
 
 
 class SessionOwner(Protocol):
-    """Where a session is kept while it lives."""
+    """Keeps the sessions of a server until they end."""
 
     def closing(self, session: Session) -> None:
         """The session has begun to end. A polling client now has a limited time to fetch what is queued."""
@@ -41,8 +41,8 @@ class SessionOwner(Protocol):
 class Session(SessionLifecycle):
     """A client, known by its session id, over long-polling or a WebSocket.
 
-    The transports tell it what came in and ask it what to write; every call that depends on time
-    gets the time (seconds, monotonic). The application pushes frames and may end the session.
+    The transports give it what came in, and ask it what to write. Each call that depends on time has the time as an
+    argument (seconds, monotonic). The application pushes frames and may end the session.
     """
 
     __slots__ = (
@@ -80,9 +80,9 @@ class Session(SessionLifecycle):
         self.id = id
         self.handshake = handshake
         self.reading = True
-        """Set by the transports: False while packets of the client may lie unread because we are busy."""
+        """Set by the transports: False while packets of the client may wait unread because this server is busy."""
         self.probed = False
-        """Whether a WebSocket of this session was probed: its client is waiting for polls to end."""
+        """Whether a WebSocket of this session was probed. Its client then waits for its polls to end."""
         self._settings = settings
         self._budgets = budgets
         self._attempts_due = self._control_due = 0.0
@@ -93,7 +93,7 @@ class Session(SessionLifecycle):
         self._heartbeat = Heartbeat(settings.ping_interval, settings.ping_timeout, now)
 
     def __repr__(self) -> str:
-        # The id is what a client proves itself with: it stays out of logs.
+        # The id authenticates the client, so it stays out of logs.
         return f"<Engine.IO session of {self.handshake.client_address} over {self.transport}, {self._state.value}>"
 
     @property
@@ -131,7 +131,7 @@ class Session(SessionLifecycle):
     # For the transports
 
     def receive(self, packet: str | bytes, now: float) -> bool:
-        """Take one packet from the transport in charge. After the end: counts it, and forgets it.
+        """Take one packet from the transport that carries the session. After the end it is counted and discarded.
 
         True: no more is to be taken before `ready` returns.
 
@@ -181,7 +181,7 @@ class Session(SessionLifecycle):
             self.abort("transport error")
 
     async def ready(self) -> None:
-        """Return once the application can take more. Meanwhile no heartbeat is missed: the pong may lie unread."""
+        """Return once the application can take more. No heartbeat is missed until then: the pong may wait unread."""
         if self._application is not None:
             self.reading = False
             try:
@@ -190,7 +190,7 @@ class Session(SessionLifecycle):
                 self.reading = True
 
     def due(self, now: float) -> float | None:
-        """Do what time demands: send a ping, or end the session for want of a pong. Returns when to ask again."""
+        """Send a ping if it is due, or end the session if its pong is overdue. Returns when to call again."""
         if self._state is not State.OPEN:
             return None
         beat = self._heartbeat.check(now, reading=self.reading)
@@ -202,7 +202,7 @@ class Session(SessionLifecycle):
         return self._heartbeat.next_check(now)
 
     def expire(self, now: float) -> None:
-        """End the session if its pong is overdue, without waiting for the timer's turn."""
+        """End the session if its pong is overdue, without waiting for the timer."""
         if self._heartbeat.overdue(now) and self.reading:
             self.abort("ping timeout")
 
@@ -221,7 +221,7 @@ class Session(SessionLifecycle):
         self.outbox.wake = wake
 
     def poll(self) -> str | None:
-        """What there is to answer the GET that began with; None: nothing.
+        """The answer to the GET that waits. None: there is nothing to answer yet.
 
         To be called by the GET of a session that is still polling.
         """
@@ -257,10 +257,10 @@ class Session(SessionLifecycle):
         """The POST is over."""
         self._posting = False
 
-    # Upgrade. Until it is complete polling stays in charge, so that giving it up loses nothing.
+    # Upgrade. Polling carries the session until it is complete, so nothing is lost if it fails.
 
     def begin_upgrade(self) -> bool:
-        """A WebSocket was opened for this session. False when it may not have one."""
+        """A WebSocket was opened for this session. False: it may not carry it."""
         if self._websocket or self._upgrading or self._state is State.CLOSED:
             return False
         self._upgrading = True
@@ -273,7 +273,7 @@ class Session(SessionLifecycle):
             self.outbox.wake()
 
     def complete_upgrade(self) -> bool:
-        """The client has stopped polling: the WebSocket is in charge. False when the session ended meanwhile."""
+        """The client has stopped polling: the WebSocket carries the session. False if the session has ended."""
         self.abandon_upgrade()
         if self._state is State.CLOSED:
             return False
@@ -284,7 +284,7 @@ class Session(SessionLifecycle):
         return True
 
     def abandon_upgrade(self) -> None:
-        """The WebSocket came to nothing; polling goes on."""
+        """The upgrade has failed. Polling goes on."""
         self._upgrading = self.probed = False
 
     # For the lifecycle
