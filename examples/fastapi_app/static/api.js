@@ -1,4 +1,4 @@
-/** The REST side: every change a person makes goes up here, and comes back down to everybody as an event. */
+/** The REST client. Every change that a user makes is sent here, and all clients receive it as an event. */
 
 export class ApiError extends Error {
   constructor(status, message) {
@@ -39,7 +39,7 @@ export class Api {
   }
 }
 
-/** A path of the application as a URL, also where the application is mounted below a prefix. */
+/** A path of the application as a URL, also if the application is mounted below a prefix. */
 export function address(path) {
   return new URL(path.replace(/^\//, ""), document.baseURI).href;
 }
@@ -49,7 +49,7 @@ export function at(path, ...values) {
   return path.replaceAll("{}", () => encodeURIComponent(values.shift()));
 }
 
-/** What FastAPI says went wrong: a text, or a list of fields. */
+/** FastAPI's description of an error: a text, or a list of fields. */
 function reason(answer) {
   const detail = answer?.detail;
   if (Array.isArray(detail)) return detail.map(({ loc, msg }) => `${loc?.at(-1) ?? "Input"}: ${msg}`).join("; ");

@@ -1,4 +1,4 @@
-/** Everything drawn: avatars, icons, the mark, and reactions (so that they look the same where no emoji font is). */
+/** All drawings: avatars, icons, the logo, and reactions (so that they look the same without an emoji font). */
 
 import { address } from "./api.js";
 import { h, svg } from "./dom.js";
@@ -25,7 +25,7 @@ const ICONS = {
   boot: "M8 9.5a2.8 2.8 0 1 0 0-5.6 2.8 2.8 0 0 0 0 5.6ZM3 16c.3-2.8 2.3-4.3 5-4.3 1.3 0 2.5.4 3.4 1.1M13 13l4 4M17 13l-4 4",
 };
 
-/** A line icon; its button carries the words. */
+/** A line icon. Its button has the label. */
 export function icon(name) {
   return svg("svg.icon", { viewBox: "0 0 20 20", "aria-hidden": "true" }, svg("path", { d: ICONS[name] }));
 }
@@ -33,7 +33,7 @@ export function icon(name) {
 const HEAD =
   "M8 9.2c0-2.9 2.9-3.9 4.8-2.3l5 4.2c2-.6 4-.9 6.2-.9s4.2.3 6.2.9l5-4.2c1.9-1.6 4.8-.6 4.8 2.3l1.1 15.3C41.8 35.6 33.8 42 24 42S6.2 35.6 6.9 24.5Z";
 
-/** The mark: a cat, awake or asleep. */
+/** The logo: a cat, awake or asleep. */
 export function cat({ asleep = false } = {}) {
   const eyes = asleep
     ? [svg("path", { d: "M13.5 25.5c1.3 1.7 3.7 1.7 5 0M29.5 25.5c1.3 1.7 3.7 1.7 5 0" })]
@@ -42,7 +42,7 @@ export function cat({ asleep = false } = {}) {
   return svg("svg.cat", { viewBox: "0 0 48 48", "aria-hidden": "true" }, svg("path.head", { d: HEAD }), ...eyes, mouth);
 }
 
-/** A person, or a server with `square`: their picture, or their initials on a colour of their own. */
+/** A user, or a server with `square`: the picture, or the initials on a colour that depends on the id. */
 export function avatar({ id, name, picture }, { square = false } = {}) {
   const frame = h(
     square ? "span.avatar.square" : "span.avatar",
@@ -54,7 +54,7 @@ export function avatar({ id, name, picture }, { square = false } = {}) {
   return frame;
 }
 
-/** The avatar of a User, with a dot where it matters whether they are here. */
+/** The avatar of a User, with a dot for online or offline where it is shown. */
 export function face(user, online) {
   const dot =
     online === undefined ? null : h(online ? "span.dot.online" : "span.dot", { title: online ? "Online" : "Offline" });
@@ -75,9 +75,9 @@ function initials(name) {
   );
 }
 
-/** A hue of their own, the same in every window. */
+/** The hue of an id, the same in every window. */
 export function hue(id) {
-  let hash = 0x811c9dc5; // FNV-1a; the golden angle then keeps near hashes apart
+  let hash = 0x811c9dc5; // FNV-1a. The golden angle then separates similar hashes
   for (const character of id) hash = Math.imul(hash ^ character.codePointAt(0), 0x01000193) >>> 0;
   return Math.round(((hash % 1000) * 137.508) % 360);
 }
@@ -93,7 +93,7 @@ const line = (d) =>
     "stroke-linejoin": "round",
   });
 const dot = (cx, cy, r = 1.1) => svg("circle", { cx, cy, r, fill: "#5b3a12" });
-// No prototype: a reaction may be any text, "constructor" too.
+// No prototype: a reaction may be any text, including "constructor".
 const DRAWN = {
   __proto__: null,
   "👍": () => [
@@ -164,7 +164,7 @@ const DRAWN = {
   ],
 };
 
-/** What the picker offers. */
+/** The emoji of the picker. */
 export const REACTIONS = {
   __proto__: null,
   "👍": "Thumbs up",
@@ -177,7 +177,7 @@ export const REACTIONS = {
   "🔥": "Fire",
 };
 
-/** An emoji: drawn where we have a drawing, else as text. `spoken` in running text; on a button its label speaks. */
+/** An emoji: a drawing if there is one, else text. `spoken` is for emoji in text; a button has a label. */
 export function emoji(character, { spoken = false } = {}) {
   const draw = DRAWN[character];
   if (!draw) return h("span.emoji", {}, character);

@@ -1,4 +1,4 @@
-/** What people do with channels and categories. */
+/** Actions on channels and categories. */
 
 import { at } from "./api.js";
 import { ask, menu, nameField, names } from "./dialogs.js";
@@ -61,7 +61,7 @@ async function deleteChannel(session, channel) {
   if (sure) await session.attempt((api) => api.delete(at("/channels/{}", channel.id)));
 }
 
-/** Let people see a channel or not: for each a tick; only the ticks that changed are sent. */
+/** Choose who may see a channel, with a checkbox per user. Only changed ones are sent. */
 async function audience(session, channel) {
   const { state } = session;
   const server = state.servers.get(channel.serverId);

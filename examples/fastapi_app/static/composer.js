@@ -1,4 +1,4 @@
-/** Where messages are written: new ones, replies, edits, stickers. */
+/** The composer: new messages, replies, edits, stickers. */
 
 import { address, at } from "./api.js";
 import { icon } from "./art.js";
@@ -8,7 +8,7 @@ import { stickerMenu } from "./sticker-actions.js";
 export function composer(session) {
   const { state } = session;
   const root = document.getElementById("composer");
-  const texts = new Map(); // channel id → what is half written there
+  const texts = new Map(); // channel id → the unsent text
   const strip = h(".strip", { hidden: true, role: "group", "aria-label": "Stickers" });
   const context = h(".context");
   const text = h("textarea", {
@@ -81,7 +81,7 @@ export function composer(session) {
     );
     if (sent) session.sent(sent);
     else if (target === channelId && !text.value)
-      write(content); // nothing written is lost
+      write(content); // keep the text
     else texts.set(target, content);
   }
 

@@ -1,4 +1,4 @@
-/** The middle column: its head, the state of the connection, and the messages. */
+/** The middle column: header, state of the connection, and messages. */
 
 import { cat, icon } from "./art.js";
 import { h, show } from "./dom.js";
@@ -6,8 +6,8 @@ import { messageView } from "./message.js";
 import { newDirect } from "./people-actions.js";
 import { discover } from "./server-actions.js";
 
-const NEAR = 90; // pixels from the end that still count as reading along
-const TOGETHER = 5 * 60_000; // milliseconds between messages of one author that share a head
+const NEAR = 90; // pixels from the end within which new messages are followed
+const TOGETHER = 5 * 60_000; // milliseconds between messages of one author that share a header
 
 export function conversation(session, { drawer }) {
   const { state } = session;
@@ -23,8 +23,8 @@ export function conversation(session, { drawer }) {
   scroller.after(latest);
   const draw = messageView(session);
   let [shown, newest, oldest, loading] = [null, null, null, false];
-  let following = true; // the reader is at the end, and stays there when something is added
-  let [told, countdown] = [null, null]; // the connection the banner tells of, and its timer
+  let following = true; // the view is at the end, and stays there when a message is added
+  let [told, countdown] = [null, null]; // the connection state that the banner shows, and its timer
 
   const nearEnd = () => scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR;
   const toEnd = (behavior = "instant") => scroller.scrollTo({ top: scroller.scrollHeight, behavior });
@@ -34,7 +34,7 @@ export function conversation(session, { drawer }) {
     if (following) latest.hidden = true;
     if (scroller.scrollTop < 60) earlier();
   });
-  // The composer growing, or a phone's keyboard, must not hide the last message.
+  // A growing composer or a phone's keyboard must not hide the last message.
   new ResizeObserver(() => following && toEnd()).observe(scroller);
   scroller.addEventListener("keydown", walk);
 
@@ -216,7 +216,7 @@ export function conversation(session, { drawer }) {
     return h(".empty", {}, cat({ asleep: Boolean(state.servers.size) }), h("h3", {}, title), h("p", {}, text), next);
   }
 
-  /** Arrow keys walk the messages; Tab then reaches what can be done with the one in focus. */
+  /** Arrow keys move between messages. Tab then moves to the actions of the focused one. */
   function walk(event) {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (!step || !event.target.matches("article")) return;

@@ -1,11 +1,11 @@
-/** What stands above the page: questions, menus, notices that pass. */
+/** Dialogs, menus and notices. */
 
 import { icon } from "./art.js";
 import { h } from "./dom.js";
 
 /**
- * Ask for something in a dialog. Each field is {name, label, value?, type?, options?, required?, max?}.
- * Resolves with {name: value}, or null when the person thinks better of it.
+ * Show a dialog with fields. Each field is {name, label, value?, type?, options?, required?, max?}.
+ * Resolves with {name: value}, or null if the user cancels.
  */
 export function ask({ title, text, fields = [], action = "Save", danger = false }) {
   return new Promise((resolve) => {
@@ -37,10 +37,10 @@ export function ask({ title, text, fields = [], action = "Save", danger = false 
   });
 }
 
-/** The field most dialogs ask for. */
+/** The field that most dialogs have. */
 export const nameField = (label, value) => ({ name: "name", label, value });
 
-/** Things with names as the options of a field. */
+/** Objects with names as the options of a field. */
 export const names = (things) => [...things.values()].map(({ id, name }) => [id, name]);
 
 function field({ name, label, value = "", type = "text", options, required = true, max = 100 }) {
@@ -59,7 +59,7 @@ function values(form, fields) {
   );
 }
 
-/** A menu at a button. Items are {text, icon?, run, danger?}, or false for one that does not apply. */
+/** A menu at a button. Items are {text, icon?, run, danger?}, or false to leave one out. */
 export function menu(anchor, items) {
   const list = h(
     ".menu",
@@ -78,7 +78,7 @@ export function menu(anchor, items) {
   raise(list, anchor);
 }
 
-/** Show `popover` at `anchor`; Escape or a click elsewhere takes it away. */
+/** Show `popover` at `anchor`. Escape or a click elsewhere closes it. */
 export function raise(popover, anchor) {
   document.body.append(popover);
   popover.showPopover();
@@ -99,13 +99,13 @@ export function raise(popover, anchor) {
     if (newState !== "closed") return;
     popover.remove();
     if (document.activeElement !== document.body) return;
-    // What the popover stood at may have been drawn again meanwhile, or hide without focus: go by its name.
+    // The anchor may have been drawn again since, or is hidden without focus: find it by its name.
     const mark = anchor.closest("[data-focus]")?.dataset.focus;
     (mark ? document.querySelector(`[data-focus="${CSS.escape(mark)}"]`) : anchor)?.focus();
   });
 }
 
-/** Say something in passing; `stays` keeps it until it is closed. */
+/** Show a notice. `stays` keeps it until it is closed. */
 export function notice(text, { bad = false, stays = false } = {}) {
   const toast = h(
     bad ? ".toast.bad" : ".toast",

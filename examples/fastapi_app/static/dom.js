@@ -1,8 +1,8 @@
-/** Building elements. Text always becomes a text node: nothing a person typed is ever read as HTML. */
+/** Creates elements. Text always becomes a text node: the input of users is never parsed as HTML. */
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** `h("button.icon", {onclick, "aria-label": "Reply"}, child, …)`; children that are null or false are left out. */
+/** `h("button.icon", {onclick, "aria-label": "Reply"}, child, …)`; null and false children are left out. */
 export function h(selector, attributes = {}, ...children) {
   const [tag, ...classes] = selector.split(".");
   return fill(document.createElement(tag || "div"), classes, attributes, children);
@@ -29,10 +29,10 @@ function fill(element, classes, attributes, children) {
 const drawn = new WeakMap(); // parent → Map(key → [fingerprint, node])
 
 /**
- * Make `parent` show `items` in order, drawing again only those that changed.
+ * Show `items` in `parent` in order, and draw only changed ones again.
  *
- * What did not change keeps its element, and with it focus, hover and selection. `key(item)` names an item;
- * `fingerprint(item)` is a string that changes whenever the drawing would.
+ * Unchanged items keep their elements with focus, hover and selection. `key(item)` identifies an item.
+ * `fingerprint(item)` is a string that changes if the drawing changes.
  */
 export function show(parent, items, { key, fingerprint, draw }) {
   const before = drawn.get(parent) ?? new Map();

@@ -1,9 +1,9 @@
-/** What the server tells, event by event, and what each changes. */
+/** The events of the server, and what each changes. */
 
 import { at } from "./api.js";
 import { load, loadMembers, loadServer } from "./loading.js";
 
-/** Handlers by event. A handler that returns a promise holds up the events behind it. */
+/** Handlers by event. Later events wait for a handler that returns a promise. */
 export function events(session) {
   const { api, state } = session;
 
@@ -35,7 +35,7 @@ export function events(session) {
     MESSAGE_REACTION_ADD: (message) => state.put(message),
     MESSAGE_REACTION_REMOVE: (message) => state.put(message),
 
-    // The whole server hears of a hidden channel too. It is shown to those who were let in, as PERMISSIONS_UPDATE told.
+    // All members receive updates of a hidden channel too. It is shown only after PERMISSIONS_UPDATE made it visible.
     CHANNEL_UPDATE: (channel) => state.find(channel.id) && state.putIn("channels", channel),
     CHANNEL_DELETE: ({ channelId }) => session.vanished(channelId, "was deleted"),
     DM_CHANNEL_CREATE: (channel) => state.putDm(channel),

@@ -1,11 +1,11 @@
-/** What is asked for over REST. Each runs in the session's queue, so no event is applied in the middle of one. */
+/** Loads data over REST. Each load runs in the session's queue, so no event is applied during one. */
 
 import { at } from "./api.js";
 import { byId } from "./state.js";
 
 const PAGE = 50; // messages
 
-/** Everything, after a connection that cannot tell what we missed. */
+/** Load everything, after a connection that cannot replay what was missed. */
 export async function load(session) {
   const { api, state } = session;
   const [servers, dms] = await Promise.all([api.get("/servers"), api.get("/dms")]);
@@ -19,12 +19,12 @@ export async function load(session) {
   for (const id of [...state.unread.keys(), ...state.newest.keys()]) if (!state.find(id)) state.forgetChannel(id);
   await Promise.all([...state.newest.keys()].map((id) => countMissed(session, id)));
   const { serverId, channelId, notice } = state.place;
-  if (notice) return; // the person has not read it yet
+  if (notice) return; // the user has not read it yet
   if (serverId === undefined) session.open(state.servers.keys().next().value ?? null);
   else session.open(state.servers.has(serverId) ? serverId : null, channelId);
 }
 
-/** Count what was said in a channel since we last heard of it. */
+/** Count the messages in a channel since the last one known. */
 async function countMissed({ api, state }, channelId) {
   const latest = await api.get(`${at("/channels/{}/messages", channelId)}?limit=${PAGE}`);
   const missed = latest.filter(({ id, authorId }) => id > state.newest.get(channelId) && authorId !== state.me.id);
@@ -32,7 +32,7 @@ async function countMissed({ api, state }, channelId) {
   state.newest.set(channelId, latest.at(-1)?.id ?? "");
 }
 
-/** One server, with all there is to see in it for us. Channels that closed meanwhile are left. */
+/** Load one server with everything that the user may see. Leaves channels that are no longer visible. */
 export async function loadServer(session, serverId) {
   const { api, state } = session;
   const path = at("/servers/{}", serverId);
@@ -53,13 +53,13 @@ export async function loadServer(session, serverId) {
   });
 }
 
-/** Who is in a server. */
+/** Load the members of a server. */
 export async function loadMembers(session, serverId) {
   const members = await session.api.get(at("/servers/{}/members", serverId));
   session.state.servers.get(serverId).members = seen(session.state, members);
 }
 
-/** The newest messages of a channel, or those before one of them. */
+/** Load the newest messages of a channel, or those before one of them. */
 export async function loadHistory({ api, state }, channelId, before) {
   const query = `?limit=${PAGE}${before ? at("&before={}", before) : ""}`;
   const older = await api.get(at("/channels/{}/messages", channelId) + query);
@@ -70,7 +70,7 @@ export async function loadHistory({ api, state }, channelId, before) {
   if (older.length < PAGE) state.complete.add(channelId);
 }
 
-/** What is not there any more needs no word: the event that tells of it is on its way. */
+/** No error if something no longer exists: an event about it will arrive. */
 export function unlessGone(error) {
   if (error.status !== 404) throw error;
 }

@@ -1,4 +1,4 @@
-/** Who are you? One click on a demo user, or a name; without the development routes, an access token. */
+/** The login: click a demo user or enter a name. Without the development routes, enter an access token. */
 
 import { Api } from "./api.js";
 import { cat, face, icon } from "./art.js";

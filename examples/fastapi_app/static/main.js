@@ -1,4 +1,4 @@
-/** Puts the page together: log in, start a session, draw the columns whenever something changed. */
+/** The page: log in, start a session, draw the columns after each change. */
 
 import { Api } from "./api.js";
 import { composer } from "./composer.js";
@@ -9,7 +9,7 @@ import { people } from "./people.js";
 import { Session } from "./session.js";
 import { sidebar } from "./sidebar.js";
 
-const TOKEN = "mew:token"; // in sessionStorage, which belongs to one window: two windows can be two people
+const TOKEN = "mew:token"; // in sessionStorage, which belongs to one window: two windows can have two users
 const FAREWELL = "mew:farewell";
 
 start();
@@ -44,7 +44,7 @@ function enter(api, user) {
   session.changed();
 }
 
-/** Back to the log-in, with every listener of this session gone. */
+/** Back to the login, with all listeners of this session removed. */
 function leave(why = "") {
   sessionStorage.removeItem(TOKEN);
   sessionStorage.setItem(FAREWELL, why);

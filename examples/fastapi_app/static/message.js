@@ -1,4 +1,4 @@
-/** One message, and what can be done with it. */
+/** One message and its actions. */
 
 import { emoji, face, icon, REACTIONS } from "./art.js";
 import { address, at } from "./api.js";
@@ -173,10 +173,10 @@ export function messageView(session) {
   return { element, fingerprint };
 }
 
-/** Text with its links made to lead somewhere, and its emoji drawn. */
+/** Text with links and drawn emoji. */
 function lively(text) {
   return text.split(SPECIAL).map((part, index) => {
-    if (index % 2 === 0) return part; // what stands between the special parts
+    if (index % 2 === 0) return part; // text between the special parts
     if (part in REACTIONS) return emoji(part, { spoken: true });
     return h("a", { href: part, target: "_blank", rel: "noopener noreferrer" }, part);
   });

@@ -1,4 +1,4 @@
-/** The right column: who is in this server (or this conversation), and who of them is here. */
+/** The right column: the members of the server or conversation, and who is online. */
 
 import { cat, face, icon } from "./art.js";
 import { h, show } from "./dom.js";

@@ -1,4 +1,4 @@
-/** What people do with servers. Each ends in a REST call; what it changed arrives as an event. */
+/** Actions on servers. Each is a REST call, and its change arrives as an event. */
 
 import { at } from "./api.js";
 import { newCategory, newChannel } from "./channel-actions.js";

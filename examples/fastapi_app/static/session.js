@@ -1,4 +1,4 @@
-/** One person's session: the socket, the queue in which events and loads reach the state, and where the person is. */
+/** A user's session: the socket, the queue of events and loads, and the channel shown. */
 
 import { address, Api, at } from "./api.js";
 import { events } from "./events.js";
@@ -9,17 +9,17 @@ import { State } from "./state.js";
 export class Session {
   state = new State();
   #socket;
-  #queue = Promise.resolve(); // events and loads run one after another: none overtakes, none is half done
+  #queue = Promise.resolve(); // events and loads run one after another, in order
   #recovered = false; // the server replays what this connection missed
-  #loaded = false; // and what it adds to is there
+  #loaded = false; // and the state that it adds to is loaded
   #drawing = false;
   #renewable = true;
-  #lastChannel = new Map(); // server id or null → the channel looked at last
+  #lastChannel = new Map(); // server id or null → the channel shown last
 
   /**
-   * @param {Api} api      with the person's token
-   * @param {object} user  the person
-   * @param hooks          onChange: draw again; onNotice: say something; onRenewed: a new token; onEnd: over, and why
+   * @param {Api} api      with the user's token
+   * @param {object} user  the user
+   * @param hooks          onChange: draw again; onNotice: show; onRenewed: a new token; onEnd: ended, with a reason
    */
   constructor(api, user, hooks) {
     this.api = api;
@@ -44,9 +44,9 @@ export class Session {
 
   close = () => this.#socket.close();
 
-  // --- where the person is
+  // --- what is shown
 
-  /** Show a channel; without one, the last looked at of the server (or of the DMs: null). */
+  /** Show a channel. Without one, show the last one of the server, or of the DMs (null). */
   open(serverId, channelId = this.#lastChannel.get(serverId)) {
     const { state } = this;
     const channels = state.channelsOf(serverId);
@@ -68,7 +68,7 @@ export class Session {
     });
   }
 
-  /** Talk to somebody directly. */
+  /** Open a direct conversation. */
   async direct(userId) {
     const channel = await this.attempt((api) => api.post(at("/users/{}/dm", userId)));
     if (!channel) return;
@@ -76,14 +76,14 @@ export class Session {
     this.open(null, channel.id);
   }
 
-  /** Load what came before the oldest message shown. */
+  /** Load messages before the oldest one shown. */
   earlier(channelId) {
     return this.#enqueue(() => loadHistory(this, channelId, this.state.messages.get(channelId)?.[0]?.id));
   }
 
-  // --- what the person does
+  // --- actions of the user
 
-  /** Do something over REST; a failure is told, not thrown. Resolves with the answer, or null. */
+  /** Call REST. A failure is shown, not thrown. Resolves with the answer, or null. */
   async attempt(action) {
     try {
       return await action(this.api);
@@ -93,21 +93,21 @@ export class Session {
     }
   }
 
-  /** Send a message over the socket instead: no answer, but the event that everybody gets. False: not connected. */
+  /** Send a message over the socket. The answer is the event that all clients receive. False: not connected. */
   say(message) {
     return this.#socket.emit("message/create", message);
   }
 
-  /** Show a message this window sent without waiting for its event, which is late while we are reconnecting. */
+  /** Show a message that this window sent without waiting for its event, which is late during a reconnection. */
   sent(message) {
     const known = this.state.messages.get(message.channelId)?.some(({ id }) => id === message.id);
     if (!known) this.state.put(message, { create: true });
     this.changed();
   }
 
-  // --- what happens to the person
+  // --- changes by others
 
-  /** The server has put us into our rooms: load, unless it goes on where it was interrupted. */
+  /** The server has joined the rooms: load, unless the connection was recovered. */
   async ready(load) {
     if (this.#recovered && this.#loaded) return;
     this.#loaded = false;
@@ -115,7 +115,7 @@ export class Session {
     this.#loaded = true;
   }
 
-  /** A server is gone for us: "kicked", "deleted", "gone" (found so after an absence), or "left" by ourselves. */
+  /** The user is no longer in a server: "kicked", "deleted", "gone" (noticed after a reconnection), or "left". */
   left(serverId, why) {
     const server = this.state.servers.get(serverId);
     if (!server) return;
@@ -128,7 +128,7 @@ export class Session {
     this.changed();
   }
 
-  /** A channel is gone for us; who was looking at it is told why. */
+  /** A channel is no longer visible. If it is shown, a notice gives the reason. */
   vanished(channelId, why) {
     const channel = this.state.find(channelId);
     if (!channel) return;
@@ -138,7 +138,7 @@ export class Session {
     this.open(channel.serverId);
   }
 
-  /** Have the page drawn, once for all the changes of this moment. */
+  /** Draw the page, once for all current changes. */
   changed() {
     if (this.#drawing) return;
     this.#drawing = true;
@@ -173,8 +173,8 @@ export class Session {
   }
 
   /**
-   * The server no longer takes our token. A development server that was restarted has a new secret, so a new token
-   * is asked for, once; but who was cut off while connected was meant to be.
+   * The server no longer accepts the token. A development server has a new secret after a restart, so a new token
+   * is requested once. A disconnect while connected was intended, so then none is requested.
    */
   async #refused({ message, data }, cutOff) {
     const renewable = this.#renewable && !cutOff && data?.code === "UNAUTHORIZED";
@@ -188,7 +188,7 @@ export class Session {
   }
 }
 
-// What a reload of this window should find again. sessionStorage is per window, so two windows can be two people.
+// Kept for a reload of this window. sessionStorage is per window, so two windows can have two users.
 function keep({ me, unread, newest, place: { serverId, channelId } }) {
   const kept = { unread: [...unread], newest: [...newest], place: { serverId, channelId } };
   sessionStorage.setItem(`mew:${me.id}`, JSON.stringify(kept));

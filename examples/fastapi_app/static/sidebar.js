@@ -1,4 +1,4 @@
-/** The left column: servers, the channels of one (or the DMs), and who I am. */
+/** The left column: servers, the channels of one server or the DMs, and the current user. */
 
 import { avatar, cat, face, icon } from "./art.js";
 import { categoryMenu, channelMenu } from "./channel-actions.js";

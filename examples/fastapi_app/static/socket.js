@@ -1,13 +1,13 @@
 /**
- * A Socket.IO client on nothing but WebSocket: enough for this page, and a reading of the wire format.
+ * A small Socket.IO client over WebSocket. It is enough for this page, and shows the wire format.
  *
  *   Engine.IO packet   one digit, then its data:  0 open {JSON}   1 close   2 ping   3 pong   4 message
  *   Socket.IO packet   the data of a message:     0 CONNECT       1 DISCONNECT       2 EVENT  3 ACK   4 CONNECT_ERROR
  *                      then [namespace ","] [ack id] [JSON]
  *
- * So an event reads `42["MESSAGE_CREATE",{…},"position"]`. The trailing position is the server's offer of recovery:
- * whoever comes back with the last one it saw is sent what it missed. Left out because this page has no use for
- * them: polling, acks, binary attachments. The npm package socket.io-client has all three and works here unchanged.
+ * An event looks like `42["MESSAGE_CREATE",{…},"position"]`. A server may append the position for connection state
+ * recovery: a client that reconnects with it receives what it missed. Polling, acknowledgements and binary attachments
+ * are left out. The npm package socket.io-client has all three and works here unchanged.
  */
 
 const OPEN = "0",
@@ -28,18 +28,18 @@ export class Socket {
   #auth;
   #onState;
   #handlers = new Map();
-  #transport = null; // the WebSocket in charge; an older one that still speaks is not listened to
-  #patience = 0; // milliseconds of silence after which the connection counts as dead
-  #silence; // timer of that
+  #transport = null; // the current WebSocket; events of an older one are ignored
+  #patience = 0; // milliseconds of silence after which the connection is treated as lost
+  #silence; // its timer
   #retry; // timer of the next attempt
   #attempts = 0;
-  #recovery = null; // {pid, offset}: what the server needs to replay what we miss
+  #recovery = null; // {pid, offset}: what the server needs for a replay
 
   state = "closed"; // connecting | live | waiting | refused | closed
 
   /**
    * @param {string} url         of the Engine.IO endpoint, as http(s) or ws(s)
-   * @param {() => object} auth  asked at every attempt, so that a renewed token is used
+   * @param {() => object} auth  called at every attempt, so that a renewed token is used
    * @param {(state: string, detail: object) => void} onState
    *        the new state, with {recovered} of live, {retryAt, attempts} of waiting, {message, data} of refused
    */
@@ -66,7 +66,7 @@ export class Socket {
     return true;
   }
 
-  /** Connect now, also when an attempt is planned for later. */
+  /** Connect now, also if an attempt is planned for later. */
   connect() {
     this.#drop();
     this.#become("connecting");
@@ -78,7 +78,7 @@ export class Socket {
     this.#heard();
   }
 
-  /** Disconnect, and stay so until `connect()`. */
+  /** Disconnect until `connect()` is called. */
   close() {
     this.#drop();
     this.#recovery = null;
@@ -98,7 +98,7 @@ export class Socket {
   }
 
   #message(packet) {
-    // Namespace and ack id are optional; the page asks for neither, so both are stepped over.
+    // Namespace and ack id are optional. The page uses neither, so both are skipped.
     const [, type, data] = /^([0-4])(?:\/[^,]*,)?\d*(.*)$/s.exec(packet) ?? [];
     const value = data ? JSON.parse(data) : undefined;
     if (type === CONNECT) {
@@ -111,7 +111,7 @@ export class Socket {
       if (this.#recovery && typeof args.at(-1) === "string") this.#recovery.offset = args.at(-1);
       this.#handlers.get(event)?.(...args);
     } else if (type === CONNECT_ERROR || type === DISCONNECT) {
-      // The server said no. Coming back with the same token would only be told the same again.
+      // The server refused the client. It would refuse the same token again.
       this.#drop();
       this.#recovery = null;
       this.#become("refused", value ?? { message: "disconnected by the server" });
@@ -122,7 +122,7 @@ export class Socket {
     this.#transport.send(MESSAGE + type + this.#namespace + JSON.stringify(value));
   }
 
-  /** The server was heard. Its pings make sure that it is, so a longer silence is a connection lost unnoticed. */
+  /** Called for each packet. The server sends pings, so a longer silence means that the connection is lost. */
   #heard() {
     clearTimeout(this.#silence);
     if (this.#transport) this.#silence = setTimeout(() => this.#lost(), this.#patience);
@@ -130,7 +130,7 @@ export class Socket {
 
   #lost() {
     this.#drop();
-    // Doubling, and never two clients in step: a restarted server is not met by all of them at once.
+    // Doubling with jitter, so that clients do not all reconnect to a restarted server at once.
     const delay = Math.min(LONGEST_DELAY, 500 * 2 ** this.#attempts++) * (0.6 + 0.4 * Math.random());
     this.#retry = setTimeout(() => this.connect(), delay);
     this.#become("waiting", { retryAt: Date.now() + delay, attempts: this.#attempts });

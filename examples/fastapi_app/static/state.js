@@ -1,40 +1,40 @@
-/** What this window knows, and how each event changes it. No I/O: the session feeds it, the views read it. */
+/** The state of this window, and how each event changes it. No I/O: the session writes it, the views read it. */
 
 export class State {
   me = null;
   connection = { state: "connecting", detail: {}, again: false }; // again: it was live before
   users = new Map(); // id → User
   online = new Set(); // user ids
-  servers = new Map(); // id → Server with its channels, categories, stickers, members, and what I may do
+  servers = new Map(); // id → Server with its channels, categories, stickers, members, and the user's permissions
   dms = new Map(); // id → Channel with recipients
-  messages = new Map(); // channel id → its messages in order; only channels that were opened have any
+  messages = new Map(); // channel id → its messages in order, only for channels that were opened
   complete = new Set(); // channel ids whose first message is loaded
   unread = new Map(); // channel id → {count, since: id of the first}
-  newest = new Map(); // channel id → id of the newest message heard of
+  newest = new Map(); // channel id → id of the newest message known
   touched = new Map(); // channel id → time of its newest message: the order of DMs
-  /** What is on the screen. A `serverId` of null stands for the DMs, undefined for nothing chosen yet. */
+  /** What is shown. A `serverId` of null means the DMs, undefined nothing yet. */
   place = { serverId: undefined, channelId: undefined, notice: null };
-  newSince = null; // id of the message the "New" line stands above
-  draft = { replyTo: null, editing: null }; // message ids the composer refers to
+  newSince = null; // id of the message below the "New" line
+  draft = { replyTo: null, editing: null }; // message ids that the composer refers to
 
-  /** The channel on the screen, or undefined. */
+  /** The channel shown, or undefined. */
   get channel() {
     return this.find(this.place.channelId);
   }
 
-  /** The server on the screen, or undefined. */
+  /** The server shown, or undefined. */
   get server() {
     return this.servers.get(this.place.serverId);
   }
 
-  /** A channel by id, wherever it is. */
+  /** A channel by id, in any server or DM. */
   find(channelId) {
     if (this.dms.has(channelId)) return this.dms.get(channelId);
     const server = [...this.servers.values()].find(({ channels }) => channels.has(channelId));
     return server?.channels.get(channelId);
   }
 
-  /** May I do this in the server or, with a channel, there? In a DM everybody may talk, and moderate nothing. */
+  /** Whether the user has a permission in the server or a channel. In a DM, users may write but not moderate. */
   may(permission, serverId, channelId) {
     if (!serverId) return permission === "SEND_MESSAGES" || permission === "ADD_REACTIONS";
     const server = this.servers.get(serverId);
@@ -49,7 +49,7 @@ export class State {
     for (const user of users) if (user) this.users.set(user.id, user);
   }
 
-  /** The other people of a DM. */
+  /** The other users of a DM. */
   others(channel) {
     return channel.recipients.filter(({ id }) => id !== this.me.id);
   }
@@ -60,7 +60,7 @@ export class State {
     return names.join(", ") || "Notes to self";
   }
 
-  /** Put a message in its place, or replace what was there. Unknown older ones are left to the history. */
+  /** Insert or replace a message. Unknown older ones are loaded with the history. */
   put(message, { create = false } = {}) {
     this.meet([message.author]);
     const list = this.messages.get(message.channelId);
@@ -73,7 +73,7 @@ export class State {
     }
   }
 
-  /** Count a message nobody has looked at. */
+  /** Count an unread message. */
   count(message) {
     const known = this.unread.get(message.channelId) ?? { count: 0, since: message.id };
     this.unread.set(message.channelId, { ...known, count: known.count + 1 });
@@ -83,7 +83,7 @@ export class State {
     return this.#unread([...this.unread.keys()]);
   }
 
-  /** Unread messages of a server, or (null) of the DMs. */
+  /** Unread messages of a server, or of the DMs (null). */
   unreadIn(serverId) {
     return this.#unread([...(serverId ? this.servers.get(serverId).channels : this.dms).keys()]);
   }
@@ -92,7 +92,7 @@ export class State {
     return channelIds.reduce((sum, id) => sum + (this.unread.get(id)?.count ?? 0), 0);
   }
 
-  /** Put a channel, category or sticker in its server's place, or replace what was there. */
+  /** Insert or replace a channel, category or sticker of a server. */
   putIn(kind, thing) {
     this.servers.get(thing.serverId)?.[kind].set(thing.id, thing);
   }
@@ -116,7 +116,7 @@ export class State {
     this.servers.delete(serverId);
   }
 
-  /** A server's channels as the sidebar shows them: [category or null, its channels]. */
+  /** The channels of a server for the sidebar: [category or null, its channels]. */
   shelves(server) {
     const byPosition = (one, other) => one.position - other.position || one.name.localeCompare(other.name);
     const channels = [...server.channels.values()].sort(byPosition);
@@ -127,7 +127,7 @@ export class State {
     ]);
   }
 
-  /** The channels of a server (null: the DMs, the liveliest first) from top to bottom. */
+  /** The channels of a server from top to bottom (null: the DMs, the most recent first). */
   channelsOf(serverId) {
     if (serverId) return this.shelves(this.servers.get(serverId)).flatMap(([, channels]) => channels);
     const latest = ({ id, createdAt }) => this.touched.get(id) ?? createdAt;

@@ -1,4 +1,4 @@
-/** What people do with stickers. */
+/** Actions on stickers. */
 
 import { at } from "./api.js";
 import { ask, menu, nameField, names } from "./dialogs.js";
