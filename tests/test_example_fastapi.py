@@ -96,7 +96,7 @@ async def test_an_empty_database_is_filled_once(tmp_path: Path) -> None:
         {"cookie": "mew_access_token=nonsense"},
     ],
 )
-async def test_without_a_good_token_nothing_is_told(http: httpx.AsyncClient, headers: dict[str, str]) -> None:
+async def test_without_a_valid_token_no_data_is_returned(http: httpx.AsyncClient, headers: dict[str, str]) -> None:
     response = await http.get("/servers", headers=headers)
     assert (response.status_code, response.json()) == (401, {"detail": "invalid credentials"})
 
@@ -221,7 +221,7 @@ async def test_only_the_author_edits_and_retracts(mew: Mew) -> None:
     assert await mew.bob.status("PUT", f"{path}/reactions/x") == 409
 
 
-async def test_who_manages_messages_retracts_those_of_others(mew: Mew) -> None:
+async def test_a_moderator_can_retract_messages_of_others(mew: Mew) -> None:
     message = await mew.bob.post(f"/channels/{mew.general}/messages", {"content": "Wuff"})
     await _give_role(mew, "carol", ["MANAGE_MESSAGES"])
     assert (await mew.carol.delete(f"/messages/{message['id']}"))["retracted"]
@@ -291,7 +291,7 @@ async def test_members_may_be_silenced_in_a_channel(mew: Mew) -> None:
     await mew.bob.post(f"/channels/{mew.general}/messages", {"content": "Purr"})
 
 
-async def test_nobody_gives_what_they_have_not_got(mew: Mew) -> None:
+async def test_a_user_cannot_grant_rights_it_does_not_have(mew: Mew) -> None:
     role = await _give_role(mew, "bob", ["MANAGE_ROLES"])
     strong = await mew.alice.post(f"/servers/{mew.server}/roles", {"name": "Strong", "permissions": ["KICK_MEMBERS"]})
     roles = f"/servers/{mew.server}/roles"
@@ -306,7 +306,7 @@ async def test_nobody_gives_what_they_have_not_got(mew: Mew) -> None:
     assert await mew.bob.status("PUT", override, {"deny": ["SEND_MESSAGES", "MANAGE_CHANNELS"]}) == 200
 
 
-async def test_nobody_kicks_those_above(mew: Mew) -> None:
+async def test_a_user_cannot_kick_a_higher_role(mew: Mew) -> None:
     await _give_role(mew, "bob", ["KICK_MEMBERS"])
     await _give_role(mew, "carol", ["KICK_MEMBERS", "MANAGE_SERVER"])
     members = f"/servers/{mew.server}/members"
@@ -316,7 +316,7 @@ async def test_nobody_kicks_those_above(mew: Mew) -> None:
     assert await mew.carol.delete(f"{members}/bob") == {"serverId": mew.server, "userId": "bob"}
 
 
-async def test_who_comes_back_starts_anew(mew: Mew) -> None:
+async def test_a_returning_member_starts_without_roles(mew: Mew) -> None:
     await _give_role(mew, "bob", ["KICK_MEMBERS"])
     members = f"/servers/{mew.server}/members"
     await mew.bob.delete(f"{members}/bob")
@@ -328,7 +328,7 @@ async def test_the_owner_stays(mew: Mew) -> None:
     assert await mew.alice.status("DELETE", f"/servers/{mew.server}/members/alice") == 409
 
 
-async def test_joining_and_bringing_somebody(mew: Mew) -> None:
+async def test_joining_and_adding_another_user(mew: Mew) -> None:
     members = f"/servers/{mew.server}/members"
     assert mew.server in [server["id"] for server in await mew.dave.get("/servers/discover")]
     assert await mew.dave.status("POST", members, {"userId": "alice"}) == 404

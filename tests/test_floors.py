@@ -83,7 +83,7 @@ def test_protocols_know_nothing_but_values(module: str) -> None:
     ("user", "used"),
     [("transports.json_websocket", "transports.engineio"), ("values", "protocols"), ("hub", "transports")],
 )
-def test_these_know_nothing_of_each_other(user: str, used: str) -> None:
+def test_these_import_nothing_of_each_other(user: str, used: str) -> None:
     users = [module for module in MODULES if module == user or module.startswith(f"{user}.")]
     assert users
     assert not {other for module in users for other in IMPORTS[module] if f"{other}.".startswith(f"{used}.")}

@@ -30,7 +30,7 @@ def test_a_room_name_a_host_may_mean(room: str) -> None:
 
 
 @pytest.mark.parametrize("room", ["", "x" * 201, "é" * 101, "a\nb", "\0", "a\x1b[0m", "\x85", "\ud800"])
-def test_a_room_name_nobody_means_is_refused(room: str) -> None:
+def test_an_unusable_room_name_is_refused(room: str) -> None:
     with pytest.raises(InvalidMessage, match="a room name"):
         check_room_name(room, LIMITS)
 

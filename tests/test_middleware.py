@@ -362,7 +362,7 @@ def run_uvicorn_to_its_end(folder: Path, app: str, **environment: str) -> tuple[
 
 
 @pytest.mark.parametrize("app", ["app", "wrapped", "bare"])
-def test_without_configuration_the_server_does_not_start_and_says_why(app: str, tmp_path: Path) -> None:
+def test_without_configuration_the_server_does_not_start_and_prints_the_reason(app: str, tmp_path: Path) -> None:
     code, output = run_uvicorn_to_its_end(tmp_path, app)
     assert code == 3
     assert "MEW_JWT_SECRET" in output

@@ -108,7 +108,7 @@ def test_one_object_runs_on_many_event_loops() -> None:
     assert [asyncio.run(run()) for _ in range(3)] == [1, 1, 1]
 
 
-def test_what_is_missing_is_said_when_it_is_put_together() -> None:
+def test_missing_configuration_is_reported_at_construction() -> None:
     for gateway in (SocketIOGateway("/"), WebSocketGateway("/chat"), MewGateway(service=Service(Starlette()))):
         with pytest.raises(ConfigurationError, match="MEW_JWT_SECRET"):
             Realtime(gateways=[gateway], settings=Settings())

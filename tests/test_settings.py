@@ -136,7 +136,7 @@ def test_secrets_are_in_no_repr() -> None:
     assert "hunter2" not in repr(settings)
 
 
-def test_text_is_trimmed_but_a_secret_is_taken_to_the_letter() -> None:
+def test_text_is_trimmed_but_a_secret_is_kept_exactly() -> None:
     environ = {
         "MEW_JWT_SECRET": f" {SECRET}\n",
         "MEW_ADMIN_SECRET": " x ",
@@ -226,7 +226,7 @@ def test_a_missing_key_is_reported_with_the_variables_to_set() -> None:
         settings.require_jwt_key()
 
 
-def test_what_opens_jobs_to_anybody_is_warned_about(caplog: pytest.LogCaptureFixture) -> None:
+def test_settings_that_open_jobs_to_every_client_log_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     Settings.from_env({"WS_AUTH_TOKEN": "hunter2", "WS_ALLOW_DEMO_TOKEN": "true"})
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
     assert "WS_AUTH_TOKEN has fewer than 16 bytes" in caplog.text

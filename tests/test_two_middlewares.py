@@ -135,7 +135,7 @@ async def test_what_cannot_work_ends_the_start_up(
 
 
 @pytest.mark.parametrize("case", REFUSED)
-async def test_without_a_lifespan_the_first_request_says_so(case: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_without_a_lifespan_the_first_request_logs_it(case: str, caplog: pytest.LogCaptureFixture) -> None:
     make, message = REFUSED[case]
     app = make(routes())
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as http:

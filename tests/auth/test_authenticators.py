@@ -111,7 +111,7 @@ async def test_no_algorithm_is_no_signature(settings: Settings, alg: Json) -> No
 
 
 @pytest.mark.parametrize("text", [pem(RSA), pem(RSA).strip(), pem(RSA).replace("\n", "\\n")])
-async def test_a_public_key_is_never_taken_for_a_secret(text: str) -> None:
+async def test_a_public_key_is_never_used_as_a_secret(text: str) -> None:
     # By hand: PyJWT refuses to sign with a key it recognises.
     for secret in (text.encode(), pem(RSA).strip().encode(), pem(RSA).encode()):
         signed = segment({"alg": "HS256", "typ": "JWT"}) + "." + segment({"sub": "ann"})
@@ -181,7 +181,7 @@ async def test_audience_and_issuer_are_not_looked_at_unless_configured() -> None
 
 
 @pytest.mark.parametrize("claim", [None, "", 1.5, True, False, [], ["ann"], {"id": "ann"}, "\ud800"])
-async def test_a_user_claim_that_names_nobody_is_refused(claim: Json) -> None:
+async def test_a_user_claim_that_names_no_user_is_refused(claim: Json) -> None:
     settings = Settings(jwt_secret=SECRET, jwt_user_claim="uid")
     assert await refused(JWTVerifier(settings), token(uid=claim))
 
@@ -240,7 +240,7 @@ async def test_what_is_wrong_is_for_the_log_by_its_kind_alone(caplog: pytest.Log
     assert not [record for record in caplog.records if record.name.startswith("asgi_realtime")]
 
 
-def test_a_verifier_without_a_key_says_which_variable_to_set() -> None:
+def test_a_verifier_without_a_key_names_the_variable_to_set() -> None:
     with pytest.raises(ConfigurationError, match="MEW_JWT_SECRET"):
         JWTVerifier(Settings())
 
@@ -282,7 +282,7 @@ async def test_a_storm_of_unknown_keys_is_one_fetch() -> None:
         assert server.fetches == 1
 
 
-async def test_what_could_not_be_accepted_anyway_costs_no_fetch() -> None:
+async def test_an_unacceptable_token_causes_no_fetch() -> None:
     with JWKSServer([jwk(P256, "one")]) as server:
         verifier = JWTVerifier(Settings(jwks_url=server.url, jwks_cooldown=0))
         for text in ("", "a.b.c", token(), segment({"alg": "none", "kid": "one"}) + ".e30.", "x" * 20_000):
@@ -291,7 +291,7 @@ async def test_what_could_not_be_accepted_anyway_costs_no_fetch() -> None:
         assert server.fetches == 0
 
 
-async def test_while_the_endpoint_is_down_everybody_is_refused_and_nobody_asks_again() -> None:
+async def test_while_the_endpoint_is_down_every_token_is_refused_without_another_fetch() -> None:
     with JWKSServer() as server:
         server.status = 500
         verifier = JWTVerifier(Settings(jwks_url=server.url, jwks_cooldown=3600))
@@ -352,7 +352,7 @@ def mew() -> JWTAuthenticator:
     return JWTAuthenticator(JWTVerifier(HMAC_SETTINGS), MEW)
 
 
-async def test_the_sources_are_asked_in_their_order() -> None:
+async def test_the_sources_are_read_in_order() -> None:
     ann, bob, cid = (create_token(name, HMAC_SETTINGS) for name in ("ann", "bob", "cid"))
     parts: dict[str, Any] = {"headers": {"authorization": f"Bearer {cid}"}}
     assert (await mew()(handshake(**parts))).user_id == "cid"
@@ -369,13 +369,13 @@ async def test_a_bad_token_is_not_made_good_by_another() -> None:
             await mew()(handshake(auth={"token": bad}, cookies={"mew_access_token": good}))
 
 
-async def test_without_a_token_nobody_connects() -> None:
+async def test_without_a_token_no_client_connects() -> None:
     for parts in ({}, {"query": {"token": create_token("ann", HMAC_SETTINGS)}}, {"auth": "ann"}):
         with pytest.raises(Unauthorized):
             await mew()(handshake(**parts))
 
 
-async def test_a_revoked_token_is_told_from_another() -> None:
+async def test_a_revoked_token_is_distinguished_from_another() -> None:
     revocations = Revocations(ttl=60)
     verifier = JWTVerifier(HMAC_SETTINGS)
     revoked = await verifier.verify(create_token("ann", HMAC_SETTINGS, jti="j1"))
@@ -399,7 +399,7 @@ async def test_a_revoked_user_needs_a_newer_token() -> None:
 # Tokens made here
 
 
-async def test_a_made_token_carries_what_the_settings_ask_for() -> None:
+async def test_a_created_token_has_the_claims_that_the_settings_require() -> None:
     settings = Settings(
         jwt_secret=SECRET, jwt_audience="mew", jwt_issuer="us", jwt_user_claim="uid", jwt_algorithms=("HS512",)
     )
@@ -493,7 +493,7 @@ async def test_without_a_secret_of_its_own_the_gateway_is_closed(secret: str | N
         await AdminSecretAuthenticator(secret)(handshake(auth=auth))
 
 
-async def test_a_user_token_opens_nothing_here() -> None:
+async def test_a_user_token_is_refused() -> None:
     user = create_token("ann", HMAC_SETTINGS)
     with pytest.raises(Unauthorized):
         await AdminSecretAuthenticator(ADMIN)(

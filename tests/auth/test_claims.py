@@ -37,7 +37,7 @@ def test_a_claim_that_was_not_made_is_missing() -> None:
         claims["role"]
 
 
-def test_nobody_changes_what_the_token_said() -> None:
+def test_the_claims_of_a_token_are_read_only() -> None:
     claims = Claims({"roles": ["reader"]})
     claims["roles"].append("admin")
     assert claims["roles"] == ["reader"]

@@ -161,7 +161,7 @@ async def test_old_keys_stay_good_while_the_endpoint_is_down(
     assert len(caplog.records) == 1
 
 
-async def test_an_endpoint_that_is_down_at_first_is_asked_again_after_the_cool_down(
+async def test_an_endpoint_that_is_down_at_first_is_fetched_again_after_the_cool_down(
     server: JWKSServer, jwks: JWKS, clock: Clock
 ) -> None:
     server.status = 503
@@ -230,7 +230,7 @@ async def test_a_slow_endpoint_is_waited_for_only_so_long(server: JWKSServer, cl
     assert server.fetches == 1
 
 
-async def test_one_who_leaves_does_not_end_the_fetch_of_the_others(server: JWKSServer, jwks: JWKS) -> None:
+async def test_a_cancelled_waiter_does_not_end_the_fetch_of_the_others(server: JWKSServer, jwks: JWKS) -> None:
     server.open.clear()
     first = asyncio.create_task(jwks.find("one"))
     second = asyncio.create_task(jwks.find("one"))
@@ -244,7 +244,7 @@ async def test_one_who_leaves_does_not_end_the_fetch_of_the_others(server: JWKSS
     assert server.fetches == 1
 
 
-async def test_a_fetch_that_nobody_waited_for_still_counts(server: JWKSServer, jwks: JWKS) -> None:
+async def test_a_fetch_without_a_waiter_still_counts(server: JWKSServer, jwks: JWKS) -> None:
     server.open.clear()
     only = asyncio.create_task(jwks.find("one"))
     await asyncio.to_thread(server.requested.wait)

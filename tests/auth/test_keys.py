@@ -75,7 +75,7 @@ def test_what_is_no_usable_public_key_is_refused(text: str, message: str) -> Non
         load_public_key(text)
 
 
-def test_a_short_rsa_key_is_told() -> None:
+def test_a_short_rsa_key_is_reported() -> None:
     assert is_too_short(rsa.generate_private_key(65537, 1024).public_key())
     assert not is_too_short(RSA.public_key())
     assert not is_too_short(ed25519.Ed25519PrivateKey.generate().public_key())

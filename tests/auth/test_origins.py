@@ -35,7 +35,7 @@ HOST = "api.example.com"
         ("http://127.0.0.1:8000", "127.0.0.1:8000", "ws"),
     ],
 )
-def test_the_own_origin_is_always_allowed(origin: str, host: str, scheme: str) -> None:
+def test_the_same_origin_is_always_allowed(origin: str, host: str, scheme: str) -> None:
     assert OriginPolicy().allows(origin, host=host, scheme=scheme)
     assert OriginPolicy([APP]).allows(origin, host=host, scheme=scheme)
 
@@ -151,7 +151,7 @@ def test_the_star_allows_nothing_that_is_no_origin(origin: str) -> None:
         ([APP, "null", "file://"], [APP]),
     ],
 )
-def test_who_may_bring_cookies(listed: list[str], trusted: list[str]) -> None:
+def test_which_origins_may_send_cookies(listed: list[str], trusted: list[str]) -> None:
     policy = OriginPolicy(listed)
     own = f"https://{HOST}"
     for origin in (APP, "https://app.example.org", "null", "file://"):
@@ -288,7 +288,7 @@ def test_responses_without_an_origin_vary_too() -> None:
     assert OriginPolicy().headers(None, host=HOST) == []
 
 
-def test_the_own_origin_needs_no_grant() -> None:
+def test_the_same_origin_needs_no_grant() -> None:
     assert OriginPolicy([APP]).headers(f"https://{HOST}", host=HOST) == [(b"vary", b"Origin")]
 
 
@@ -299,7 +299,7 @@ def test_an_extra_origin_changes_only_the_new_policy() -> None:
     assert not policy.allows("http://localhost:5173", host=HOST)
 
 
-def test_a_preflight_grants_what_was_asked_for() -> None:
+def test_a_preflight_grants_the_requested_method_and_headers() -> None:
     answer = OriginPolicy([APP]).preflight(APP, "PATCH", "authorization, X-Request-Id", host=HOST)
     assert answer == [
         (b"access-control-allow-origin", APP.encode()),
@@ -311,7 +311,7 @@ def test_a_preflight_grants_what_was_asked_for() -> None:
     ]
 
 
-def test_a_preflight_of_the_own_origin_needs_no_grant() -> None:
+def test_a_same_origin_preflight_needs_no_grant() -> None:
     answer = OriginPolicy([APP]).preflight(f"https://{HOST}", "PATCH", None, host=HOST)
     assert answer is not None
     assert [name for name, _ in answer] == [b"vary"]

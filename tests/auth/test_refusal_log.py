@@ -45,7 +45,7 @@ def test_a_cause_has_one_line_a_minute_with_the_number_of_the_others(
     assert caplog.messages[2:] == ["/ refused a client: no token"]
 
 
-def test_each_door_and_each_reason_is_a_cause(log: RefusalLog, caplog: pytest.LogCaptureFixture) -> None:
+def test_each_entry_point_and_each_reason_is_a_cause(log: RefusalLog, caplog: pytest.LogCaptureFixture) -> None:
     for door in ("/", "/chat"):
         for reason in ("no token", "the token has expired"):
             for _ in range(3):
@@ -112,7 +112,7 @@ def test_an_origin_is_shown_only_if_it_is_one(
     assert "MEW_CORS_ORIGINS" in line
 
 
-def test_the_own_host_is_shown(log: RefusalLog, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_servers_host_is_shown(log: RefusalLog, caplog: pytest.LogCaptureFixture) -> None:
     log.origin("/socket.io", "http://localhost:8080", "localhost")
     assert caplog.messages == [
         "/socket.io refused a client: the origin http://localhost:8080 is neither in MEW_CORS_ORIGINS "

@@ -80,7 +80,7 @@ def test_revocations_are_forgotten_after_their_time() -> None:
     assert not revocations.is_revoked(identity(iat=1000))
 
 
-def test_over_its_capacity_the_oldest_is_forgotten_and_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_over_its_capacity_the_oldest_is_forgotten_and_logged(caplog: pytest.LogCaptureFixture) -> None:
     revocations = Revocations(ttl=60, capacity=2)
     for jti in ("j1", "j2", "j1", "j3"):
         revocations.revoke_token(jti)

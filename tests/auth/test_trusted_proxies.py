@@ -125,7 +125,7 @@ FORWARDED = {"X-Forwarded-Host": "app.example", "X-Forwarded-Port": "8443", "X-F
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 @pytest.mark.parametrize("replaced", [{}, {"X-Forwarded-For": "198.51.100.7"}], ids=["direct", "replaced"])
 @pytest.mark.parametrize("trusted", [("127.0.0.0/8",), ("*",), (), ("10.0.0.5",)])
-async def test_who_chooses_the_own_origin(
+async def test_which_headers_decide_the_same_origin(
     serve: Serve, implementation: Implementation, replaced: dict[str, str], trusted: tuple[str, ...]
 ) -> None:
     settings = Settings(

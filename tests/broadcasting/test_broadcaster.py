@@ -98,7 +98,7 @@ async def test_events_go_to_the_first_gateway_unless_another_is_named() -> None:
                 await broadcaster.broadcast_to_all("x", gateway=wrong)
 
 
-async def test_without_a_gateway_there_is_nowhere_to_send() -> None:
+async def test_a_broadcast_without_a_gateway_raises() -> None:
     async with Realtime(gateways=[], settings=Settings(jwt_secret=SECRET)) as realtime:
         with pytest.raises(ConfigurationError, match="gateways="):
             await realtime.broadcaster.broadcast_to_all("x")
@@ -123,7 +123,7 @@ async def test_except_volatile_and_receipts() -> None:
         assert to_bob.written == ['42["a"]']
 
 
-async def test_one_user_is_not_taken_for_a_list_of_letters() -> None:
+async def test_one_user_id_is_not_read_as_a_list_of_letters() -> None:
     async with running() as realtime:
         with pytest.raises(TypeError, match="user_ids must be several ids"):
             await realtime.broadcaster.broadcast_to_users("ann", "x")
@@ -296,7 +296,7 @@ def test_both_classes_have_the_same_methods_and_signatures() -> None:
     assert public[1] - public[0] == {"run"}
 
 
-async def test_a_mistake_in_the_arguments_is_raised_in_the_thread() -> None:
+async def test_an_argument_error_is_raised_in_the_thread() -> None:
     async with running() as realtime:
         mistakes: list[dict[str, Any]] = [{"excpet": "x"}, {"gateway": "/none"}]
         for wrong in mistakes:

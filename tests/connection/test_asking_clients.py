@@ -276,7 +276,7 @@ async def test_reading_pauses_again_after_a_question_in_vain(
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_other_clients_are_served_while_one_is_asked(serve: Serve, transport: TransportName) -> None:
+async def test_other_clients_are_served_during_a_call(serve: Serve, transport: TransportName) -> None:
     board = Board()
     server = await serve(RealtimeMiddleware(Starlette(), gateways=[board], settings=Settings(limits=LIMITS)))
     async with raw_client(server, transport) as asked, raw_client(server, transport) as another:
@@ -293,7 +293,7 @@ async def test_other_clients_are_served_while_one_is_asked(serve: Serve, transpo
         assert await receive_json(asked, "37") == ["yes"]
 
 
-async def test_a_client_that_is_not_there_is_not_asked(serve: Serve) -> None:
+async def test_a_call_to_an_unconnected_client_sends_nothing(serve: Serve) -> None:
     caught: dict[str, str] = {}
 
     class Early(Board):
@@ -319,7 +319,7 @@ async def _asked(connection: Connection) -> str:
 
 @pytest.mark.parametrize("event", ["ask", "ask in a thread"])
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_a_client_that_goes_while_it_is_asked_is_no_failure(
+async def test_a_client_that_disconnects_during_a_call_is_not_an_error(
     transport: TransportName, event: str, serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "asgi_realtime")

@@ -382,7 +382,7 @@ class Eager(Awaitable[T]):
 
 
 @on_every_broker
-async def test_a_receiver_that_raises_loses_nothing_but_its_own_delivery(
+async def test_a_receiver_that_raises_loses_only_its_own_delivery(
     make_bench: type[Bench], caplog: pytest.LogCaptureFixture
 ) -> None:
     broker = make_bench().broker()

@@ -177,7 +177,7 @@ async def test_gateways_and_users_are_counted_apart(make_bench: type[Bench]) -> 
 
 
 @on_every_presence
-async def test_the_set_of_users_online_is_the_callers_own(make_bench: type[Bench]) -> None:
+async def test_the_set_of_users_online_is_a_copy(make_bench: type[Bench]) -> None:
     presence = make_bench().presence()
     await presence.start(Announcements().offline)
     await presence.join(MEW, ADA, TAB)
@@ -187,7 +187,7 @@ async def test_the_set_of_users_online_is_the_callers_own(make_bench: type[Bench
 
 
 @on_every_presence
-async def test_stopping_announces_nobody(make_bench: type[Bench]) -> None:
+async def test_stopping_announces_no_user_offline(make_bench: type[Bench]) -> None:
     bench, announced = make_bench(), Announcements()
     presence = bench.presence()
     await presence.start(announced.offline)

@@ -129,7 +129,7 @@ ADDED = (
         ({"cors_origins": (APP,)}, "own", True),
     ],
 )
-async def test_whose_cookies_count(
+async def test_which_requests_may_use_cookies(
     serve: Serve, transport: TransportName, settings: dict[str, Any], origin: str | None, trusted: bool
 ) -> None:
     server = await serve(app(**settings))
@@ -203,7 +203,7 @@ async def test_no_response_allows_credentials_to_any_page(
         ({}, None),
     ],
 )
-def test_start_up_says_once_that_any_page_may_connect(
+def test_start_up_logs_once_that_any_page_may_connect(
     settings: dict[str, Any], named: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     app(**settings).realtime  # noqa: B018

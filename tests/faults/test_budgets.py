@@ -210,7 +210,7 @@ async def _still_echoes(client: RawWebSocket) -> None:
     assert await client.next() == (1, b'437["here"]')
 
 
-async def test_acks_that_come_late_are_none_that_nobody_asked_for(serve: Serve) -> None:
+async def test_late_acks_do_not_count_as_unrequested(serve: Serve) -> None:
     """The server gives up the oldest of many questions; a client that answers all of them does nothing wrong."""
     target = Target(limits=Limits(pending_acks=1, control_rate=0.001, control_burst=1))
     server = await serve(target.app)

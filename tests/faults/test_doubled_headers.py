@@ -58,7 +58,7 @@ def target(*origins: str) -> Target:
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 @pytest.mark.parametrize("door", DOORS)
-async def test_it_is_refused_at_every_door(serve: Serve, implementation: Implementation, door: str) -> None:
+async def test_it_is_refused_at_every_entry_point(serve: Serve, implementation: Implementation, door: str) -> None:
     method, path, lines = DOORS[door]
     for origins in ((GOOD,), ("*",), (GOOD, "*")):
         served = target(*origins)

@@ -120,7 +120,7 @@ async def test_what_waits_for_a_slow_handler_is_capped(serve: Serve, implementat
     await target.emptied()
 
 
-async def test_a_client_that_goes_on_after_its_rate_is_put_out(serve: Serve) -> None:
+async def test_a_client_that_keeps_sending_over_its_rate_is_disconnected(serve: Serve) -> None:
     target = Target(limits=Limits(event_rate=0.001, event_burst=50, attempt_rate=0.001, attempt_burst=50))
     server = await serve(target.app)
     async with entered(server, "flood") as client:
@@ -133,7 +133,7 @@ async def test_a_client_that_goes_on_after_its_rate_is_put_out(serve: Serve) -> 
     assert target.gateway.left == [("flood", "server disconnect")]
 
 
-async def test_sessions_that_nobody_uses_end_by_themselves(serve: Serve) -> None:
+async def test_unused_sessions_end_by_themselves(serve: Serve) -> None:
     target = Target(limits=Limits(connect_timeout=0.2), ping_interval=0.3, ping_timeout=0.2)
     server = await serve(target.app)
     async with httpx.AsyncClient(timeout=30) as http:
@@ -144,7 +144,7 @@ async def test_sessions_that_nobody_uses_end_by_themselves(serve: Serve) -> None
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_who_opens_and_never_connects_is_told_to_go(serve: Serve, transport: TransportName) -> None:
+async def test_a_session_that_never_connects_to_a_namespace_is_closed(serve: Serve, transport: TransportName) -> None:
     target = Target(limits=Limits(connect_timeout=0.2))
     server = await serve(target.app)
     async with entered(server, "another") as another:

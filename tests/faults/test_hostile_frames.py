@@ -126,7 +126,7 @@ async def test_text_that_is_not_utf8_ends_its_session(
     assert worth_a_line(caplog) == []
 
 
-async def test_no_handler_hears_a_forged_event(serve: Serve) -> None:
+async def test_no_handler_receives_a_forged_event(serve: Serve) -> None:
     heard = []
 
     class Eager(SocketIOGateway):

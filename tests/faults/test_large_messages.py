@@ -77,7 +77,7 @@ async def test_a_chunked_post_without_a_length_is_refused_as_it_comes_in(
     assert target.gateway.left == [("polling", "transport error")]
 
 
-async def test_chunked_posts_cost_no_memory(tmp_path: Path) -> None:
+async def test_chunked_posts_use_no_memory(tmp_path: Path) -> None:
     async with target_process(tmp_path) as process:
         before = process.forget_peak()
         for _ in range(3):
@@ -169,7 +169,7 @@ async def test_attachments_that_cannot_be_end_the_session(serve: Serve, transpor
     assert target.gateway.heard == []
 
 
-async def test_attachments_announced_and_never_sent_cost_nothing(serve: Serve) -> None:
+async def test_announced_attachments_that_never_arrive_leave_nothing_behind(serve: Serve) -> None:
     target = Target()
     server = await serve(target.app)
     async with entered(server, "hostile") as client:

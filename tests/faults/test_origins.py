@@ -108,7 +108,7 @@ async def test_an_allowed_origin_is_served_with_each_header_once(
         pass
 
 
-async def test_without_configuration_only_the_own_origin_is_served(serve: Serve) -> None:
+async def test_without_configuration_only_the_same_origin_is_served(serve: Serve) -> None:
     target = Target()
     server = await serve(target.app)
     async with httpx.AsyncClient(timeout=10) as http, entered(server, "victim", "polling") as victim:

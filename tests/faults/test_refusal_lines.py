@@ -337,7 +337,7 @@ async def test_capacity_of_a_json_gateway(
     assert line.startswith("/json refused a client: as many connections")
 
 
-async def test_a_client_that_never_says_who_it_is(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_client_that_never_authenticates(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "asgi_realtime")
     server = await serve(site(connect_timeout=0.1))
     for _ in range(TIMES):
@@ -349,7 +349,7 @@ async def test_a_client_that_never_says_who_it_is(serve: Serve, caplog: pytest.L
     ]
 
 
-async def test_who_is_served_leaves_no_line(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_served_request_logs_no_line(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "asgi_realtime")
     server = await serve(site())
     async with raw_client(server, "polling", headers={"Origin": server.url}) as client:

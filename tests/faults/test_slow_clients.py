@@ -29,7 +29,7 @@ KINDS: tuple[Kind, ...] = ("Socket.IO", "JSON")
 
 
 @pytest.mark.parametrize("implementation", ["websockets-sansio", "wsproto", "asgi_realtime.uvicorn:WebSocketProtocol"])
-async def test_one_that_never_reads_is_closed_at_its_limit_and_the_others_hear_everything(
+async def test_a_client_that_never_reads_is_closed_at_its_limit_and_the_others_receive_everything(
     tmp_path: Path, implementation: str
 ) -> None:
     async with (
@@ -144,7 +144,7 @@ async def test_stopping_the_server_does_not_wait_for_one_that_stalls(serve: Serv
     assert not any(target.state().values())
 
 
-async def test_a_host_that_broadcasts_in_a_loop_cuts_off_nobody_who_reads(serve: Serve) -> None:
+async def test_a_host_that_broadcasts_in_a_loop_disconnects_no_client_that_reads(serve: Serve) -> None:
     target = Target()
     server = await serve(target.app)
     async with entered(server, "reader") as reader:

@@ -68,7 +68,7 @@ async def until(event: asyncio.Event) -> None:
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_nobody_waits_for_a_slow_connect_and_no_broadcast_comes_before_its_end(
+async def test_a_slow_connect_delays_no_other_client_and_no_broadcast_precedes_its_end(
     server: LiveServer, target: Target, hooks: HookGateway, transport: TransportName
 ) -> None:
     broadcaster = target.realtime.broadcaster.of("/hooks")
@@ -92,7 +92,7 @@ async def test_nobody_waits_for_a_slow_connect_and_no_broadcast_comes_before_its
         await target.emptied()
 
 
-async def test_a_client_that_leaves_during_a_slow_connect_was_never_there(
+async def test_a_client_that_leaves_during_a_slow_connect_is_never_a_member(
     server: LiveServer, target: Target, hooks: HookGateway
 ) -> None:
     async with raw_client(server, "websocket") as slow:
@@ -102,7 +102,7 @@ async def test_a_client_that_leaves_during_a_slow_connect_was_never_there(
     assert hooks.left == []
 
 
-async def test_a_client_put_out_during_a_slow_connect_is_never_let_in(
+async def test_a_client_removed_during_a_slow_connect_is_never_admitted(
     server: LiveServer, target: Target, hooks: HookGateway
 ) -> None:
     async with raw_client(server, "websocket") as slow:
@@ -141,7 +141,7 @@ async def test_a_connect_that_hangs_is_given_up(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("name", ["slow", "raises"])
-async def test_a_disconnect_that_hangs_or_raises_keeps_nobody_in_a_room(
+async def test_a_disconnect_hook_that_hangs_or_raises_keeps_no_member_in_a_room(
     serve: Serve, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     hooks = LateGateway()

@@ -102,7 +102,7 @@ def lines_after(process: Process, start: int) -> list[str]:
 
 @pytest.mark.parametrize("number", SIGNALS, ids=[number.name for number in SIGNALS])
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-async def test_every_client_is_told_and_nothing_fails(
+async def test_every_client_gets_a_close_and_nothing_fails(
     tmp_path: Path, implementation: Implementation, number: signal.Signals
 ) -> None:
     async with served_process(tmp_path, implementation, app="busy") as process, Crowd.on(process.server) as crowd:

@@ -177,7 +177,7 @@ def _signed_with(secret: bytes) -> str:
     return f"{signed.decode()}.{signature.decode()}"
 
 
-async def test_unknown_keys_and_a_dead_key_server_refuse_without_a_storm(serve: Serve) -> None:
+async def test_unknown_keys_and_an_unreachable_key_server_refuse_with_few_fetches(serve: Serve) -> None:
     key = rsa.generate_private_key(65537, 2048)
     with JWKSServer([jwk(key, "known")]) as keys:
         target = TokenTarget(Settings(jwks_url=keys.url, presence_grace=0.0))
@@ -195,7 +195,7 @@ async def test_unknown_keys_and_a_dead_key_server_refuse_without_a_storm(serve: 
         await target.emptied()
 
 
-async def test_a_key_server_that_was_never_up_refuses_everybody_at_once(serve: Serve) -> None:
+async def test_with_an_unreachable_key_server_every_token_is_refused_at_once(serve: Serve) -> None:
     key = rsa.generate_private_key(65537, 2048)
     with JWKSServer() as keys:
         keys.down()

@@ -96,7 +96,7 @@ async def _over_a_websocket(
 
 
 @pytest.mark.parametrize(("count", "work", "most"), [(EVENTS, 0.0, MESSAGES_A_TURN), (20, 2 * SECONDS_A_TURN, 2)])
-async def test_others_have_their_turn_while_a_post_is_taken(serve: Serve, count: int, work: float, most: int) -> None:
+async def test_other_clients_are_served_while_a_post_is_read(serve: Serve, count: int, work: float, most: int) -> None:
     counting = Counting(SocketIOGateway("/count", authenticator=by_name), work)
     server = await serve(Target(counting.gateway, limits=LIMITS).app)
     async with raw_client(server, "polling") as client:

@@ -70,7 +70,7 @@ def test_handlers_declare_what_clients_send() -> None:
     assert events["auth/refresh"].acknowledgement is Success
 
 
-def test_what_is_inherited_comes_last_and_is_declared_anew_by_name() -> None:
+def test_inherited_handlers_come_last_and_are_replaced_by_name() -> None:
     assert [event.name for event in declarations(BoardGateway) if event.direction == "down"] == ["drawn", "error"]
     assert by_name(BoardGateway, "down")["error"].payload is replies.ErrorMessage
     assert by_name(MewGateway, "down")["error"].payload is ErrorMessage

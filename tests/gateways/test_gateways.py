@@ -217,7 +217,9 @@ async def test_a_failing_host_leaves_nothing_behind(
 
 @pytest.mark.parametrize("where", ["authenticator", "on_connect"])
 @pytest.mark.parametrize("how", ["vanishes", "leaves", "ends"])
-async def test_a_client_that_goes_in_the_middle_leaves_nothing_behind(where: str, how: str, serve: Serve) -> None:
+async def test_a_client_that_disconnects_in_the_middle_leaves_nothing_behind(
+    where: str, how: str, serve: Serve
+) -> None:
     gate = Gate()
 
     async def authenticate(handshake: Handshake) -> Identity:
@@ -243,7 +245,7 @@ async def test_a_client_that_goes_in_the_middle_leaves_nothing_behind(where: str
         assert gateway.log == []
 
 
-async def test_a_host_that_swallows_its_cancellation_lets_nobody_in(serve: Serve) -> None:
+async def test_a_host_that_swallows_its_cancellation_admits_no_client(serve: Serve) -> None:
     gate = Gate()
 
     async def stubborn(connection: Connection) -> None:
@@ -315,7 +317,7 @@ async def test_what_was_broadcast_to_a_refused_client_is_forgotten(serve: Serve)
         await nothing_left(gateway, realtime)
 
 
-async def test_who_never_connects_is_closed(serve: Serve) -> None:
+async def test_a_session_that_never_connects_is_closed(serve: Serve) -> None:
     settings = Settings(jwt_secret=SECRET, limits=Limits(connect_timeout=0.1))
     async with site(serve, settings=settings) as (gateway, realtime, server):
         async with raw_client(server, "websocket") as client:
@@ -399,7 +401,7 @@ async def test_answers_and_failures(serve: Serve) -> None:
         assert "disconnect server disconnect ['lobby']" in gateway.log
 
 
-async def test_a_sleeping_handler_delays_no_heartbeat_and_nobody_else(serve: Serve) -> None:
+async def test_a_sleeping_handler_delays_no_heartbeat_and_no_other_client(serve: Serve) -> None:
     settings = Settings(jwt_secret=SECRET, ping_interval=0.3, ping_timeout=0.2)
     async with (
         site(serve, settings=settings) as (gateway, _, server),
@@ -624,7 +626,7 @@ async def test_a_stalled_reader_is_closed_and_others_receive_everything(serve: S
 # Without a transport of its own
 
 
-async def test_accepting_a_client_that_has_gone_undoes_everything() -> None:
+async def test_accepting_a_disconnected_client_undoes_everything() -> None:
     gateway = Site()
     async with Realtime(gateways=[gateway], settings=SETTINGS) as realtime:
         with pytest.raises(Refusal):

@@ -287,7 +287,7 @@ async def test_names_that_handlers_need_are_free(base: type[SocketIOGateway | We
     assert not client.connections("ann", gateway="/feed")
 
 
-def test_hooks_and_what_clients_are_told_may_be_overridden() -> None:
+def test_hooks_and_messages_to_clients_may_be_overridden() -> None:
     for name in OVERRIDABLE:
         for base in (SocketIOGateway, WebSocketGateway):
             if hasattr(base, name):
@@ -372,7 +372,7 @@ async def test_a_second_handler_of_an_event_is_refused(base: type) -> None:
             gateway.on("jump")(handler)
 
 
-async def test_a_handler_of_the_packages_own_may_be_replaced() -> None:
+async def test_a_handler_of_the_package_may_be_replaced() -> None:
     gateway = SocketIOGateway("/")
     gateway.on("auth/refresh")(handler)
     async with started(gateway):

@@ -162,7 +162,7 @@ def test_injection_however_it_is_annotated() -> None:
     assert arguments(function, "sent") == [CONNECTION, CONNECTION.identity, BROADCASTER, CONNECTION, "sent"]
 
 
-def test_an_identity_of_the_hosts_own_is_injected_and_never_taken_from_the_client() -> None:
+def test_an_identity_class_of_the_host_is_injected_and_never_read_from_the_client() -> None:
     def function(member: Member, text: str) -> None: ...
 
     member = Member(user_id=CONNECTION.identity.user_id, role="owner")
@@ -506,7 +506,7 @@ async def test_sync_code_runs_in_a_thread_and_async_code_does_not() -> None:
     assert await call_host(Callable_()) == here
 
 
-async def test_a_thread_is_left_alone_when_nobody_waits_for_it_any_more() -> None:
+async def test_an_abandoned_thread_is_not_interrupted() -> None:
     release, ended = threading.Event(), threading.Event()
 
     def slow() -> None:

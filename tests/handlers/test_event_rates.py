@@ -111,7 +111,7 @@ def test_what_one_limit_refuses_does_not_count_for_the_other() -> None:
     assert rates.admits(second, BEN, 100.0), "the connection has one left"
 
 
-def test_users_who_say_nothing_are_forgotten() -> None:
+def test_silent_users_are_forgotten() -> None:
     rates = of_users(10.0, 100)
     for number in range(1_000):
         rates.admits(Sender(), UserId(str(number)), 50.0)

@@ -114,7 +114,7 @@ async def test_the_latest_event_comes_once_and_in_order_with_what_follows(
         (AddToRoom(GATEWAY, BOB, RoomName("room")), True),
     ],
 )
-async def test_who_is_taken_out_while_the_host_is_asked_does_not_get_in(command: Command, gets_in: bool) -> None:
+async def test_a_member_removed_during_the_host_call_is_not_admitted(command: Command, gets_in: bool) -> None:
     world = World()
     connection, _ = world.admit("ann")
     asked, answer = asyncio.Event(), asyncio.Event()
@@ -167,7 +167,7 @@ async def test_targets() -> None:
     assert to_bob.events == ["room", "users", "all"]
 
 
-async def test_volatile_events_pass_over_who_is_behind() -> None:
+async def test_volatile_events_skip_clients_that_are_behind() -> None:
     world = World()
     _, quick = world.admit()
     _, slow = world.admit()
@@ -217,7 +217,7 @@ async def test_connections_per_user() -> None:
     assert len(world.rooms.of_user("ann")) == 2
 
 
-async def test_who_was_revoked_while_authenticating_does_not_get_in() -> None:
+async def test_a_user_revoked_while_authenticating_is_refused() -> None:
     world = World()
     connection, _ = world.connection("ann", jti="1", iat=time.time())
     world.hub.apply(RevokeToken("1"))

@@ -123,7 +123,7 @@ async def test_a_join_is_acknowledged_when_the_subscription_stands_and_misses_no
         assert here.hub.subscriptions == 3
 
 
-async def test_only_first_members_cost_a_subscription_and_those_of_a_tick_are_made_together() -> None:
+async def test_only_first_members_subscribe_and_one_call_makes_all_subscriptions_of_a_tick() -> None:
     async with node() as here:
         connections = [(await here.admit())[0] for _ in range(3)]
         assert len(here.broker.called("subscribe")) == 1
@@ -136,7 +136,7 @@ async def test_only_first_members_cost_a_subscription_and_those_of_a_tick_are_ma
 
 
 @pytest.mark.parametrize("how", ["joins", "is added", "by its host", "by a refresh"])
-async def test_whatever_puts_the_first_member_there(how: str) -> None:
+async def test_every_way_to_add_a_first_member_subscribes(how: str) -> None:
     async with node() as here:
         here.world.host.rooms["ann"] = {}
         connection, transport = await here.admit()
@@ -199,7 +199,7 @@ async def test_whatever_takes_the_last_member_away_ends_the_subscription_after_t
         assert here.hub.subscriptions == len(here.broker.standing)
 
 
-async def test_a_reload_within_the_delay_costs_the_broker_nothing() -> None:
+async def test_a_reload_within_the_delay_makes_no_broker_call() -> None:
     async with node() as here:
         connection, _ = await here.admit()
         await connection.public.join(ROOM)
@@ -217,7 +217,7 @@ async def test_a_reload_within_the_delay_costs_the_broker_nothing() -> None:
 
 
 @pytest.mark.parametrize("room", [ROOM, RoomName("above")])
-async def test_a_client_that_leaves_while_it_is_subscribing_is_not_there(room: RoomName) -> None:
+async def test_a_client_that_leaves_while_it_is_subscribing_is_not_a_member(room: RoomName) -> None:
     async with node() as here:
         connection, _ = await here.admit()
         here.broker.subscribing.pause()
@@ -283,7 +283,7 @@ async def test_a_subscription_that_fails_refuses_every_join_that_waits_for_it(fa
         assert await publish(here.broker, "news") == 1
 
 
-async def test_a_user_whose_subscription_fails_is_refused_and_the_next_connection_asks_again() -> None:
+async def test_a_user_whose_subscription_fails_is_refused_and_the_next_connection_subscribes_again() -> None:
     async with node() as here:
         here.broker.failing.add("subscribe")
         (first, _), (second, _) = [here.world.admit("ann") for _ in range(2)]

@@ -206,7 +206,7 @@ class Slow:
             pass
 
 
-def test_when_somebody_else_has_the_interpreter_transports_write() -> None:
+def test_while_another_thread_holds_the_gil_transports_write() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         theirs.setblocking(False)
@@ -229,7 +229,7 @@ def test_when_somebody_else_has_the_interpreter_transports_write() -> None:
         assert through_transports[-200:] == [b"c"] * 200, "and is taken to last for a while"
 
 
-def test_a_small_fan_out_that_goes_well_proves_nothing() -> None:
+def test_a_successful_small_fan_out_does_not_reset_the_backoff() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
 
@@ -319,7 +319,7 @@ class Successors:
 
 @pytest.mark.parametrize("implementation", ["lean", "uvicorn", "uvicorn-wsproto"])
 @pytest.mark.parametrize("how", ["vanishes", "vanishes unread", "closes", "is ended", "leaves first"])
-async def test_whoever_gets_a_descriptor_next_gets_nothing_of_the_one_before(
+async def test_a_reused_descriptor_gets_no_bytes_of_its_previous_connection(
     serve: Serve, implementation: Implementation, how: str
 ) -> None:
     gateway = Room()

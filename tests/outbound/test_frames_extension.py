@@ -150,7 +150,7 @@ async def test_nothing_of_the_handshake_is_kept() -> None:
         (None, (1006, "")),
     ],
 )
-async def test_the_end_is_told_once(
+async def test_the_end_is_reported_once(
     server: LeanServer, app: Detaching, last: bytes | None, end: tuple[int, str]
 ) -> None:
     async with open_websocket(server.port) as client:
@@ -166,7 +166,7 @@ async def test_the_end_is_told_once(
     assert (reader.messages, reader.ends) == (["a"], [end])
 
 
-async def test_an_abort_is_told_too(server: LeanServer, app: Detaching) -> None:
+async def test_an_abort_is_reported_too(server: LeanServer, app: Detaching) -> None:
     async with open_websocket(server.port) as client:
         reader = await app.reader()
         reader.transport.abort()
@@ -176,7 +176,7 @@ async def test_an_abort_is_told_too(server: LeanServer, app: Detaching) -> None:
     assert reader.ends == [(1006, "")]
 
 
-async def test_the_end_of_the_server_is_told(app: Detaching) -> None:
+async def test_the_stop_of_the_server_is_announced(app: Detaching) -> None:
     async with lean(app, lifespan="off") as server, open_websocket(server.port) as client:
         reader = await app.reader()
         server.stopping.set()
@@ -252,7 +252,7 @@ async def test_the_extension_reaches_through_middleware() -> None:
 # Reading
 
 
-async def test_what_came_before_is_handed_over_when_detaching() -> None:
+async def test_received_data_is_handed_over_when_detaching() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
         await send({"type": "websocket.accept"})
@@ -277,7 +277,7 @@ async def test_what_came_before_is_handed_over_when_detaching() -> None:
             assert (reader.messages, reader.ends) == (messages, [(4000, "")])
 
 
-async def test_an_end_before_detaching_is_told() -> None:
+async def test_an_end_before_detaching_is_reported() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
         await send({"type": "websocket.accept"})
@@ -347,7 +347,7 @@ async def test_a_paused_client_is_held_back(server: LeanServer, app: Detaching) 
         await until(lambda: len(reader.messages) == written)
 
 
-async def test_closing_while_paused_hears_the_answer(app: Detaching) -> None:
+async def test_closing_while_paused_receives_the_answer(app: Detaching) -> None:
     # With ten seconds for an answer that is not heard: nobody waits so long here.
     async with lean(app, lifespan="off", protocol=WebSocketProtocol) as server:
         async with open_websocket(server.port) as client:
@@ -413,7 +413,9 @@ async def test_the_limit_of_a_message_can_be_lowered(server: LeanServer, app: De
 
 
 @pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
-async def test_what_is_buffered_is_seen_and_told_when_it_is_gone(app: Detaching, secure: bool, tmp_path: Path) -> None:
+async def test_buffered_bytes_are_counted_and_their_end_is_reported(
+    app: Detaching, secure: bool, tmp_path: Path
+) -> None:
     contexts: tuple[ssl.SSLContext | None, ssl.SSLContext | None] = tls_contexts(tmp_path) if secure else (None, None)
     async with lean(app, lifespan="off", tls=contexts[0]) as server:
         async with open_websocket(server.port, tls=contexts[1]) as client:

@@ -33,7 +33,7 @@ def test_order_and_size() -> None:
     assert (outbox.take(), outbox.take(5), outbox.size) == ([], [], 0)
 
 
-def test_overflow_is_told_once_and_forgets_everything() -> None:
+def test_overflow_is_reported_once_and_clears_the_outbox() -> None:
     owner = Owner()
     outbox = Outbox(100, owner)
     outbox.push(frame(60))

@@ -101,7 +101,7 @@ async def test_a_client_that_does_not_read_is_cut() -> None:
         assert client.received == []
 
 
-async def test_a_client_that_has_gone_is_noticed_once() -> None:
+async def test_a_disconnected_client_is_reported_once() -> None:
     client = Client()
     client.writer.start()
     client.error = OSError("gone")

@@ -97,7 +97,7 @@ async def test_plain_handlers_use_the_connection(base: Any) -> None:
         assert (await ann.expect_closed()) is not None
 
 
-async def test_a_plain_handler_asks_its_client() -> None:
+async def test_a_plain_handler_calls_its_client() -> None:
     gateway = SocketIOGateway("/")
 
     @gateway.on("delete")

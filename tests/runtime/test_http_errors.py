@@ -81,7 +81,7 @@ def test_a_status_that_is_no_refusal_is_a_failure(status: int) -> None:
 
 @pytest.mark.parametrize(("status", "phrase"), [(404, "Not Found"), (499, "refused")])
 @pytest.mark.parametrize("detail", [{"secret": 1}, ["a"], 5, "", None])
-def test_a_detail_that_is_no_text_is_not_told(status: int, phrase: str, detail: Any) -> None:
+def test_a_detail_that_is_not_text_is_not_sent(status: int, phrase: str, detail: Any) -> None:
     error = HTTPException(status, "")
     error.detail = detail
     meant = refusal_of(error)
@@ -228,7 +228,7 @@ async def test_a_client_is_not_let_in(
 
 @pytest.mark.parametrize("kind", HOSTS)
 @pytest.mark.parametrize("where", ["authenticator", "on_connect", "async", "join"])
-async def test_a_server_error_is_a_failure_that_tells_nothing(
+async def test_a_server_error_is_a_failure_without_details(
     kind: type[Any], where: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     host = kind()
@@ -362,7 +362,7 @@ async def test_services_that_are_asked_while_a_client_connects(where: str, caplo
         (HTTPException(500, "db-7 is down"), (1011, "rooms unavailable")),
     ],
 )
-async def test_a_service_that_is_asked_again_about_rooms(error: Exception, closed: tuple[int, str]) -> None:
+async def test_rooms_are_read_from_the_service_again(error: Exception, closed: tuple[int, str]) -> None:
     service = Service(error, "nowhere")
     async with running(ChatGateway(service=service)) as client:
         async with client.connect("/chat", token=client.token("ann")) as ann:

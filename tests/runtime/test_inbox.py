@@ -286,7 +286,7 @@ async def test_work_that_fails_is_logged_and_ends_nothing_else(tasks: Tasks, cap
     assert log == ["after"]
 
 
-async def test_who_cancels_one_event_does_not_take_the_next(tasks: Tasks) -> None:
+async def test_cancelling_one_event_does_not_cancel_the_next(tasks: Tasks) -> None:
     work, log = inbox(tasks), list[str]()
     task = list[asyncio.Task[None]]()
 

@@ -34,7 +34,7 @@ async def test_a_cancelled_wait_stays_cancelled() -> None:
         await task
 
 
-async def test_a_timeout_of_what_is_awaited_is_its_own() -> None:
+async def test_a_timeout_inside_the_awaited_work_is_kept_apart() -> None:
     async def impatient() -> None:
         raise TimeoutError
 

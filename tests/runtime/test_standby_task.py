@@ -117,7 +117,7 @@ def test_the_task_is_the_same_before_and_after(loop: Loop, inside: bool, fresh: 
 
 @any_loop
 @from_where
-def test_those_who_wait_have_different_tasks(loop: Loop, inside: bool) -> None:
+def test_waiting_handlers_have_different_tasks(loop: Loop, inside: bool) -> None:
     async def scenario(scene: Scene) -> None:
         async def handler() -> None:
             scene.log.append(asyncio.current_task())
@@ -263,7 +263,7 @@ def test_anyio_cancels_in_the_first_step_too(loop: Loop, fresh: bool) -> None:
 @any_loop
 @how_old
 @pytest.mark.parametrize("how", ["and ends", "and fails", "and waits", "and takes it back"])
-def test_who_cancels_its_own_task_cancels_no_other(loop: Loop, fresh: bool, how: str) -> None:
+def test_a_handler_that_cancels_its_task_cancels_no_other(loop: Loop, fresh: bool, how: str) -> None:
     async def scenario(scene: Scene) -> None:
         async def handler() -> None:
             task = asyncio.current_task()
@@ -304,7 +304,7 @@ def test_who_cancels_its_own_task_cancels_no_other(loop: Loop, fresh: bool, how:
 
 @any_loop
 @how_old
-def test_whoever_cancels_all_tasks_there_are_takes_no_later_work(loop: Loop, fresh: bool) -> None:
+def test_cancelling_every_task_cancels_no_later_work(loop: Loop, fresh: bool) -> None:
     async def scenario(scene: Scene) -> None:
         async def handler() -> None:
             await asyncio.sleep(0)

@@ -216,7 +216,7 @@ def test_an_owner_that_fails_harms_no_other(caplog: pytest.LogCaptureFixture) ->
     assert [record.getMessage() for record in caplog.records] == ["a timer failed"]
 
 
-def test_a_closed_wheel_calls_nobody() -> None:
+def test_a_closed_wheel_calls_nothing() -> None:
     calls: list[float] = []
 
     def scenario(loop: VirtualLoop) -> None:

@@ -114,7 +114,7 @@ def test_what_has_a_default_may_be_left_out_by_clients() -> None:
     assert "/** ISO 8601. */\n  readonly at: string;\n  readonly tags?: readonly string[];" in interface(Plain, "up")
 
 
-def test_what_cannot_be_said_is_refused() -> None:
+def test_types_without_a_typescript_form_are_refused() -> None:
     for annotation in (Annotated[str, fastapi.Depends(file_name)], type("Nothing", (), {}), fastapi.Request):
         for direction in _DIRECTIONS:
             with pytest.raises(TypeError, match=r"Depends|Nothing|Request"):
@@ -347,7 +347,7 @@ def test_the_committed_files_are_those_of_the_declarations() -> None:
     assert committed == {file_name(gateway): typescript(gateway) for gateway in packaged_gateways()}, again
 
 
-def test_the_command_writes_files_and_takes_gateways_of_ones_own(tmp_path: Path) -> None:
+def test_the_command_writes_files_and_accepts_gateways_of_the_user(tmp_path: Path) -> None:
     name = f"{__name__}:BoardGateway"
     done = CliRunner().invoke(main, ["types", name, f"{__name__}:StreamGateway", "--output", str(tmp_path / "new")])
     assert done.exit_code == 0, done.output
@@ -358,7 +358,7 @@ def test_the_command_writes_files_and_takes_gateways_of_ones_own(tmp_path: Path)
     assert (tmp_path / "web" / "mine.ts").read_text(encoding="utf-8") == typescript(BoardGateway)
 
 
-def test_what_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
+def test_an_unwritable_type_prints_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
     done = CliRunner().invoke(main, ["types", "--output", str(tmp_path / "taken")])
     assert done.exit_code == 1
@@ -369,13 +369,13 @@ def test_what_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["no.such.module:X", f"{__name__}:Nobody", f"{__name__}:Colour", "", ":"])
-def test_what_is_no_gateway_is_a_sentence(name: str) -> None:
+def test_a_name_that_is_not_a_gateway_prints_one_sentence(name: str) -> None:
     done = CliRunner().invoke(main, ["types", name])
     assert done.exit_code == 2
     assert "Invalid value" in done.output
 
 
-def test_without_click_a_sentence_says_what_to_install() -> None:
+def test_without_click_a_message_names_the_package_to_install() -> None:
     code = "import runpy, sys; sys.modules['click'] = None; runpy.run_module('asgi_realtime', run_name='__main__')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
     assert done.returncode == 1

@@ -46,7 +46,7 @@ async def until(client: NodeClient, event: str, about: str) -> list[Json]:
             return received.args
 
 
-async def test_only_administrators_come_in(serve: Serve, node: Node) -> None:
+async def test_only_administrators_are_accepted(serve: Serve, node: Node) -> None:
     _, app = made()
     url = (await serve(app)).url
     for wrong in (None, {}, {"username": "admin"}, LOGIN | {"password": "x"}, LOGIN | {"x": "y"}, {"sessionId": "x"}):
@@ -122,7 +122,7 @@ async def test_sockets_are_shown_without_their_credentials(serve: Serve, node: N
     assert "hush" not in str(shown)
 
 
-async def test_an_administrator_is_not_drowned(serve: Serve, node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_administrator_is_not_flooded(serve: Serve, node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("asgi_realtime.socketio.admin._MOST_SOCKETS", 2)
     sio, app = made()
     url = (await serve(app)).url
@@ -136,7 +136,7 @@ async def test_an_administrator_is_not_drowned(serve: Serve, node: Node, monkeyp
     assert admin.event_names.count("event_sent") == 2
 
 
-async def test_what_happens_is_told(serve: Serve, node: Node) -> None:
+async def test_events_are_reported_to_administrators(serve: Serve, node: Node) -> None:
     sio, app = made()
     url = (await serve(app)).url
     admin = await administrator(node, url)
@@ -208,7 +208,7 @@ async def test_commands(serve: Serve, node: Node) -> None:
         ("_disconnect", ["/", False, [2]], "room must be text"),
     ],
 )
-async def test_a_wrong_command_costs_one_line(
+async def test_a_wrong_command_logs_one_line(
     serve: Serve, node: Node, caplog: pytest.LogCaptureFixture, command: str, args: list[Json], reason: str
 ) -> None:
     sio, app = made()
@@ -253,7 +253,7 @@ async def test_reporting_ends_with_the_last_administrator(serve: Serve, node: No
     await ui.shutdown()
 
 
-async def test_who_may_come_in() -> None:
+async def test_which_administrators_are_accepted() -> None:
     other = {"username": "b", "password": "b"}
     assert await AdminAuthenticator([LOGIN, other]).authenticate(other)
     assert not await AdminAuthenticator([LOGIN, other]).authenticate(LOGIN | {"password": 1})

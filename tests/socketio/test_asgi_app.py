@@ -64,7 +64,7 @@ def test_static_files(site: Path) -> None:
         assert files.find(path) is None
 
 
-def test_static_files_with_an_index_of_their_own(site: Path) -> None:
+def test_static_files_with_a_separate_index(site: Path) -> None:
     files = StaticFiles({"/": f"{site}/public/", "": {"filename": "css/style.css", "content_type": "text/plain"}})
     assert files.find("/") == (f"{site}/public/css/style.css", "text/plain")
     assert files.find("/index.html") == (f"{site}/public/index.html", "text/html")
@@ -183,7 +183,7 @@ async def test_origins(serve: Serve, node: Node) -> None:
             await node.connect(server.url, **origin("http://evil.example"))
 
 
-def test_an_empty_list_of_origins_does_not_open_the_door(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_empty_list_of_origins_allows_no_foreign_origin(caplog: pytest.LogCaptureFixture) -> None:
     server = SocketIOServer(cors_allowed_origins=[])
     assert "does not turn the origin check off" in caplog.text
     assert settings_with(Settings(), server.options, None).cors_origins == ()
@@ -234,7 +234,7 @@ def test_options_become_settings() -> None:
         {"cors_allowed_origins": lambda origin: True},
     ],
 )
-def test_options_that_cannot_be_honoured(options: dict[str, Any]) -> None:
+def test_options_that_are_not_supported(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(options))):
         SocketIOServer(**options)
 
@@ -259,7 +259,7 @@ def test_loggers(caplog: pytest.LogCaptureFixture) -> None:
         logger.handlers.clear()
 
 
-async def test_before_it_is_mounted_nobody_is_there() -> None:
+async def test_before_mounting_there_are_no_clients() -> None:
     sio = SocketIOServer()
     await sio.emit("x", 1)
     assert sio.rooms("x") == [] and sio.get_environ("x") is None
@@ -271,7 +271,7 @@ async def test_before_it_is_mounted_nobody_is_there() -> None:
     assert task.cancelled()
 
 
-async def test_mounted_but_not_started_nobody_is_there(caplog: pytest.LogCaptureFixture) -> None:
+async def test_mounted_but_not_started_there_are_no_clients(caplog: pytest.LogCaptureFixture) -> None:
     # As under a Starlette Mount, which passes no lifespan on: the first request starts the server.
     sio = SocketIOServer()
     socketio.ASGIApp(sio)

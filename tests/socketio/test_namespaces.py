@@ -159,7 +159,7 @@ async def test_beside_another_gateway(serve: Serve, node: Node) -> None:
     assert (await gateway.expect("news")).data == 2
 
 
-async def test_a_namespace_of_another_gateway_stays_its_own(
+async def test_a_namespace_of_another_gateway_stays_separate(
     serve: Serve, node: Node, caplog: pytest.LogCaptureFixture
 ) -> None:
     sio = SocketIOServer(ping_interval=3)
@@ -205,7 +205,7 @@ class Thread(socketio.Namespace):
 
 
 @pytest.mark.parametrize("namespace", ["/functions", "/loop", "/thread"])
-async def test_the_wrong_number_of_values_costs_one_line(
+async def test_the_wrong_number_of_values_logs_one_line(
     serve: Serve, node: Node, caplog: pytest.LogCaptureFixture, namespace: str
 ) -> None:
     sio = SocketIOServer()

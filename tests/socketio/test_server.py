@@ -129,7 +129,7 @@ async def test_refused(serve: Serve, node: Node, outcome: Any, message: str, dat
     assert len(rooms) == 0 and not rooms.names and not ended
 
 
-async def test_nobody_hears_a_broadcast_before_connect_has_let_them_in(serve: Serve, node: Node) -> None:
+async def test_a_client_gets_no_broadcast_before_connect_has_accepted_it(serve: Serve, node: Node) -> None:
     sio, app = made()
     entered, let_in = asyncio.Event(), asyncio.Event()
 
@@ -237,9 +237,7 @@ async def test_calls_and_callbacks(serve: Serve, node: Node) -> None:
         await sio.call("ask")
 
 
-async def test_a_callback_that_fails_costs_nobody_anything(
-    serve: Serve, node: Node, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_failing_callback_affects_no_client(serve: Serve, node: Node, caplog: pytest.LogCaptureFixture) -> None:
     sio, app = made()
     called = asyncio.Event()
 
@@ -254,7 +252,7 @@ async def test_a_callback_that_fails_costs_nobody_anything(
     assert "callback fails failed" in caplog.text and not called.is_set()
 
 
-async def test_every_recipient_of_a_room_is_asked(serve: Serve, node: Node) -> None:
+async def test_every_recipient_of_a_room_is_called(serve: Serve, node: Node) -> None:
     sio, app = made()
     url = (await serve(app)).url
     answers: asyncio.Queue[Json] = asyncio.Queue()
@@ -395,7 +393,7 @@ async def test_a_client_that_breaks_off_while_connecting_leaves_nothing(serve: S
     assert len(rooms) == 0 and not rooms.names
 
 
-async def test_handlers_that_fail_and_events_nobody_handles(serve: Serve, node: Node) -> None:
+async def test_failing_handlers_and_events_without_a_handler(serve: Serve, node: Node) -> None:
     sio, app = made()
 
     @sio.event

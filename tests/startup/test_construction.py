@@ -148,7 +148,7 @@ MISTAKES: dict[str, tuple[Callable[[], object], str]] = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_named(mistake: str) -> None:
+def test_a_configuration_error_is_named(mistake: str) -> None:
     make, message = MISTAKES[mistake]
     with pytest.raises(ConfigurationError) as raised:
         make()
@@ -156,7 +156,7 @@ def test_a_mistake_is_named(mistake: str) -> None:
     assert SECRET not in str(raised.value)
 
 
-def test_what_is_right_is_taken() -> None:
+def test_valid_arguments_are_accepted() -> None:
     assert Settings(cors_origins=untyped(["https://a.example"])).cors_origins == ("https://a.example",)
     assert Settings(ping_interval=25).ping_interval == 25
     assert Settings(jwt_audience=None).jwt_audience is None

@@ -294,7 +294,7 @@ def test_handlers_of_signals_do_not_pile_up() -> None:
         signal.signal(signal.SIGINT, before)
 
 
-def test_a_thread_that_waits_for_a_loop_that_is_closed_is_let_go() -> None:
+def test_a_thread_that_waits_for_a_closed_loop_is_released() -> None:
     realtime = Realtime(gateways=[Room()], settings=SETTINGS)
 
     async def until_a_thread_waits() -> concurrent.futures.Future[None]:
@@ -391,7 +391,7 @@ def test_every_method_is_tried_elsewhere() -> None:
 
 
 @pytest.mark.parametrize("method", BROADCASTER)
-async def test_what_is_awaited_on_another_loop_says_so_and_does_nothing(method: str, app: App) -> None:
+async def test_methods_awaited_on_another_loop_raise_and_do_nothing(method: str, app: App) -> None:
     async with (
         RealtimeTestClient(app.app) as client,
         client.connect("/", token=client.token("ann")) as socket,
@@ -405,7 +405,7 @@ async def test_what_is_awaited_on_another_loop_says_so_and_does_nothing(method: 
 
 
 @pytest.mark.parametrize("method", SERVER)
-async def test_a_socketio_server_awaited_on_another_loop_says_so_and_does_nothing(method: str, app: App) -> None:
+async def test_a_socketio_server_awaited_on_another_loop_raises_and_does_nothing(method: str, app: App) -> None:
     async with RealtimeTestClient(app.app) as client, client.connect("/sio") as socket:
         (sid,) = socket.rooms
         with pytest.raises(RuntimeError, match=r"broadcaster\.sync"):

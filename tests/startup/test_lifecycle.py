@@ -333,7 +333,7 @@ async def test_a_caller_that_comes_while_a_start_is_undone_starts_again() -> Non
     assert starts == 2 and lifecycle.loop is asyncio.get_running_loop()
 
 
-async def test_a_caller_that_is_cancelled_before_the_first_step_strands_nobody() -> None:
+async def test_a_caller_cancelled_before_the_first_step_blocks_no_other_caller() -> None:
     gate = Gate()
     gate.go.set()
     caller = asyncio.create_task(gate.lifecycle.start())

@@ -62,7 +62,7 @@ def host(
     return app
 
 
-async def test_we_start_first_and_stop_last() -> None:
+async def test_the_package_starts_first_and_stops_last() -> None:
     servers: list[Server] = []
     servers.append(server := Server(host(servers)))
     await server.ask("startup")
@@ -94,7 +94,7 @@ async def test_a_host_that_does_not_stop_says_so_itself(raises: bool) -> None:
     assert server.log[-2:] == ["our stop", "shutdown.failed"]
 
 
-async def test_our_own_failure_does_not_start_the_host() -> None:
+async def test_a_failing_start_of_the_package_does_not_start_the_host() -> None:
     servers: list[Server] = []
     servers.append(server := Server(host(servers), start_fails=True))
     assert "MEW_SOMETHING" in await server.ask("startup")

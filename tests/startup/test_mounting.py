@@ -198,7 +198,7 @@ async def refusal(
 
 @each_host
 @pytest.mark.parametrize("mistake", MISTAKES)
-async def test_a_mistake_ends_the_start_up(
+async def test_a_configuration_error_ends_the_start_up(
     mistake: str, mount: Callable[..., ASGIApp], serve: Serve, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options, message = MISTAKES[mistake]
@@ -228,7 +228,7 @@ async def test_an_exception_of_the_host_is_shown_with_its_traceback(
 
 @each_server
 @pytest.mark.parametrize("mistake", ["a class in the list", "misspelt: gateway", "settings: a dict"])
-async def test_servers_say_the_same(
+async def test_servers_show_the_same_error(
     mistake: str, implementation: Implementation, serve: Serve, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options, message = MISTAKES[mistake]
@@ -274,7 +274,7 @@ async def test_what_is_put_in_the_wrong_place(
     assert message in await refusal(make(fastapi()), implementation, serve, capsys)
 
 
-def test_a_wsgi_server_is_told_too() -> None:
+def test_a_wsgi_server_gets_the_error_too() -> None:
     flask = Flask("x")
     middleware = RealtimeMiddleware(flask.wsgi_app, settings=SETTINGS)  # type: ignore[arg-type]
     flask.wsgi_app = middleware  # type: ignore[method-assign, assignment]

@@ -105,9 +105,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-async def test_what_handled_the_signal_before_handles_it_after_the_clients_were_told(
-    server: Server, number: int
-) -> None:
+async def test_the_previous_signal_handler_runs_after_the_clients_are_notified(server: Server, number: int) -> None:
     send(number)
     await until(lambda: server.heard == ["told"])
     server.told.set()
@@ -185,7 +183,9 @@ def test_a_signal_while_no_event_loop_runs_is_passed_on_at_once() -> None:
         signal.signal(signal.SIGTERM, before)
 
 
-async def test_a_tell_that_fails_does_not_keep_the_signal(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_failing_notification_does_not_hold_the_signal(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
     server.error = RuntimeError("no client can be told")
     send(signal.SIGTERM)
     await until(lambda: "handled" in server.heard)

@@ -181,7 +181,7 @@ WRONG: list[tuple[Any, str]] = [
 ]
 
 
-async def test_what_is_refused_before_the_host_is_asked(chat: Chat) -> None:
+async def test_refusals_before_the_host_is_called(chat: Chat) -> None:
     running = await chat()
     ann, bob = await running.enter("ann"), await running.enter("bob")
     for data, text in WRONG:
@@ -261,7 +261,7 @@ async def test_a_message_that_was_saved_and_not_delivered_is_delivered_when_it_i
     assert running.service.rows("SELECT * FROM owed") == []
 
 
-async def test_a_broker_that_is_down_costs_the_ack_and_not_the_message(chat: Chat) -> None:
+async def test_with_the_broker_down_the_message_is_saved_and_not_acknowledged(chat: Chat) -> None:
     running = await chat()
     ann, bob = await running.enter("ann"), await running.enter("bob")
     realtime = running.client._running
@@ -275,7 +275,7 @@ async def test_a_broker_that_is_down_costs_the_ack_and_not_the_message(chat: Cha
     assert [data["id"] for _, data in (await heard(bob))[0]] == ["m1"]
 
 
-async def test_a_host_that_cannot_take_in_deliveries_keeps_nobody_else_out(chat: Chat, tmp_path: Path) -> None:
+async def test_a_host_that_hangs_in_a_delivery_report_blocks_no_other_client(chat: Chat, tmp_path: Path) -> None:
     class Forgetful(Service):
         def messages_delivered(self, deliveries: Sequence[Delivery]) -> None:
             reporting.set()
@@ -418,7 +418,7 @@ async def test_of_many_logins_at_the_same_time_one_remains(chat: Chat, tmp_path:
             assert socket.events[-1].data == {"reason": OTHER_DEVICE}
 
 
-async def test_who_does_not_get_in_kicks_nobody(chat: Chat, tmp_path: Path) -> None:
+async def test_a_refused_connection_replaces_no_other(chat: Chat, tmp_path: Path) -> None:
     service = GatedService(tmp_path / "chat.db")
     running = await chat(service)
     ann = await running.enter("ann")
@@ -476,7 +476,7 @@ async def test_reading_and_what_there_is_no_handler_for(chat: Chat) -> None:
     assert (await ann.expect_closed()).code == 1008
 
 
-async def test_a_slow_host_is_waited_for_by_nobody_else(chat: Chat, tmp_path: Path) -> None:
+async def test_a_slow_host_delays_no_other_client(chat: Chat, tmp_path: Path) -> None:
     service = GatedService(tmp_path / "chat.db")
     running = await chat(service, limits=Limits(handler_timeout=0.3))
     ann, bob = await running.enter("ann"), await running.enter("bob")
@@ -549,7 +549,7 @@ async def test_every_event_reaches_those_it_is_for(chat: Chat) -> None:
     ]
 
 
-async def test_who_leaves_a_group_hears_it_no_more(chat: Chat) -> None:
+async def test_a_member_that_leaves_a_group_receives_nothing_more(chat: Chat) -> None:
     running = await chat()
     running.service.group("g", *ALL)
     people = [await running.enter(name) for name in ALL]

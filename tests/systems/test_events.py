@@ -74,7 +74,7 @@ async def events(gateway: EventsGateway | None = None) -> AsyncIterator[Running]
 # Rooms
 
 
-async def test_joining_is_told_to_the_others_once() -> None:
+async def test_joining_is_announced_to_the_others_once() -> None:
     async with events() as running:
         ada, bob = await running.enter("ada"), await running.enter("bob")
         for _ in range(2):
@@ -86,7 +86,7 @@ async def test_joining_is_told_to_the_others_once() -> None:
         assert ada.rooms == bob.rooms == {"r"}
 
 
-async def test_leaving_is_told_to_those_who_stay() -> None:
+async def test_leaving_is_announced_to_the_remaining_members() -> None:
     async with events() as running:
         ada, bob = await running.enter_room("r", "ada", "bob")
         for _ in range(2):
@@ -114,7 +114,7 @@ async def test_disconnecting_leaves_every_room(how: str) -> None:
         await ada.expect_nothing()
 
 
-async def test_who_goes_while_the_host_decides_has_never_been_there() -> None:
+async def test_a_client_that_leaves_while_the_host_decides_is_never_a_member() -> None:
     asked, answer = asyncio.Event(), asyncio.Event()
 
     async def may_join(identity: Identity, room: str) -> bool:
@@ -133,7 +133,7 @@ async def test_who_goes_while_the_host_decides_has_never_been_there() -> None:
         await ada.expect_nothing()
 
 
-async def test_who_is_put_out_while_the_host_decides_stays_out() -> None:
+async def test_a_client_removed_while_the_host_decides_stays_removed() -> None:
     asked, answer = asyncio.Event(), asyncio.Event()
 
     async def may_join(identity: Identity, room: str) -> bool:
@@ -254,7 +254,7 @@ async def test_the_host_decides_who_joins(may_join: Any) -> None:
         await ada.expect_nothing()
 
 
-async def test_the_host_filters_what_is_said() -> None:
+async def test_the_host_filters_messages() -> None:
     def content_filter(identity: Identity, content: str) -> bool:
         return "damn" not in content or identity.user_id == "sailor"
 
@@ -283,7 +283,7 @@ async def test_a_host_that_fails_is_no_verdict(caplog: pytest.LogCaptureFixture)
         assert not ada.rooms
 
 
-async def test_nobody_waits_for_another_ones_verdict() -> None:
+async def test_no_client_waits_for_another_clients_authorization() -> None:
     asked = {"join": asyncio.Event(), "message": asyncio.Event()}
 
     async def slow(what: str, identity: Identity) -> bool:
@@ -414,7 +414,7 @@ async def test_the_origin_of_events_opens_nothing_else() -> None:
 # The broadcaster
 
 
-async def test_the_broadcaster_knows_where_events_go() -> None:
+async def test_the_typed_broadcaster_routes_each_event() -> None:
     async with events() as running:
         ada, bob = await running.enter_room("r", "ada", "bob")
         eve = await running.enter("eve")

@@ -138,7 +138,7 @@ async def test_a_key_sends_once() -> None:
         await socket.expect_nothing("job_status")
 
 
-async def test_who_comes_late_is_told_the_last_status_once_and_then_what_follows() -> None:
+async def test_a_late_client_gets_the_last_status_once_and_then_later_ones() -> None:
     async with running() as (client, jobs):
         await jobs.status("7", "RUNNING", current_stage="A")
         await jobs.status("7", "COMPLETED", completed_stages=["A"])
@@ -154,7 +154,7 @@ async def test_who_comes_late_is_told_the_last_status_once_and_then_what_follows
             await late.expect_nothing("job_status")
 
 
-async def test_the_service_knows_the_last_status_unless_a_newer_one_was_sent_meanwhile() -> None:
+async def test_the_service_gives_the_last_status_unless_a_newer_one_was_sent() -> None:
     service = Service()
     service.statuses["7"] = service.statuses["8"] = JobStatus(job_id="7", status="SAVED")
     async with running(service) as (client, jobs), client.connect("/ws", token=SHARED) as socket:
@@ -272,7 +272,7 @@ async def test_three_tokens(settings: Settings, token: str, accepted: bool) -> N
             assert refused.value.closed.code == 1008
 
 
-async def test_who_shares_a_token_is_nobody_else() -> None:
+async def test_clients_with_a_shared_token_are_different_users() -> None:
     settings = Settings(ws_auth_token=SHARED, limits=Limits(connections_per_user=1))
     async with (
         running(settings=settings) as (client, _),
@@ -296,7 +296,7 @@ async def test_a_jwt_is_replaced() -> None:
         assert (await socket.expect("error")).data["code"] == "UNAUTHORIZED"
 
 
-def test_what_lets_nobody_in_does_not_start() -> None:
+def test_a_gateway_that_no_client_can_enter_does_not_start() -> None:
     with pytest.raises(ConfigurationError, match="WS_AUTH_TOKEN"):
         _ = RealtimeMiddleware(Starlette(), gateways=[JobsGateway()], settings=Settings()).realtime
     with pytest.raises(ConfigurationError, match="WS_ALLOW_DEMO_TOKEN"):
@@ -347,7 +347,7 @@ async def test_from_threads() -> None:
         await jobs.status("7", "RUNNING")
 
 
-async def test_a_thread_that_waits_is_let_go_when_the_gateway_stops() -> None:
+async def test_a_waiting_thread_is_released_when_the_gateway_stops() -> None:
     async with running() as (client, _):
         entered = asyncio.Event()
 

@@ -268,7 +268,7 @@ async def test_settling_waits_for_handlers_however_long_they_take() -> None:
 
 
 @both_transports
-async def test_a_refusal_is_raised_with_what_the_client_was_told(transport: Transport) -> None:
+async def test_a_refusal_is_raised_with_the_code_and_reason_sent(transport: Transport) -> None:
     async with RealtimeTestClient(make_app()) as client:
         for token in [None, "forged", client.token("ada", expires_in=-1)]:
             with pytest.raises(ConnectionRefused) as refused:
@@ -338,7 +338,7 @@ async def test_being_put_out(transport: Transport) -> None:
             await bob.expect_closed()
 
 
-async def test_clients_still_connected_at_the_end_are_told() -> None:
+async def test_clients_still_connected_at_the_end_get_a_close() -> None:
     async with AsyncExitStack() as stack:
         async with RealtimeTestClient(make_app()) as client:
             ada = await stack.enter_async_context(client.connect(token=client.token("ada")))
@@ -454,7 +454,7 @@ async def test_what_the_application_raises_reaches_the_test(transport: Transport
                 await ada.send("explode")
 
 
-async def test_an_application_that_does_not_let_go_of_a_connection() -> None:
+async def test_an_application_that_keeps_a_reference_to_a_connection() -> None:
     async with RealtimeTestClient(Fragile(make_app()), timeout=0.2) as client:
         with pytest.raises(AssertionError, match="held on to a closed connection for 0.2 s"):
             async with client.connect("/board", token=client.token("ada"), query={"hang": "1"}):

@@ -200,7 +200,7 @@ async def test_what_cannot_be_received(server: LiveServer, app: App, message: st
     await until(lambda: "ended" in reader.calls)
 
 
-async def test_too_many_pings_end_it_where_they_can_be_counted(app: App, serve: Serve) -> None:
+async def test_too_many_pings_end_it_if_the_server_counts_them(app: App, serve: Serve) -> None:
     for implementation in IMPLEMENTATIONS:
         server = await serve(app, implementation)
         async with connect(server.websocket_url) as client:

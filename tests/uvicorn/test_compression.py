@@ -110,7 +110,7 @@ async def test_windows(server: LeanServer, bits: int) -> None:
             assert (b"permessage-deflate" in raw.head) is agreed
 
 
-async def test_only_where_it_was_asked_for_and_offered(server: LeanServer) -> None:
+async def test_only_if_requested_and_offered(server: LeanServer) -> None:
     for path, headers in (("/never", OFFER), ("/", "")):
         async with open_websocket(server.port, path, headers) as raw:
             assert b"sec-websocket-extensions" not in raw.head.lower()

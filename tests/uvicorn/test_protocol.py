@@ -84,7 +84,7 @@ def disconnect(code: int, reason: str = "") -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("http", ["h11", "httptools"])
-async def test_the_scope_is_as_uvicorns_own(http: str) -> None:
+async def test_the_scope_equals_that_of_uvicorn(http: str) -> None:
     app = Application(until_disconnect)
     async with serving(app, http=http, root_path="/api") as server:
         headers = "Cookie: a=b\r\nX-Name: hé\r\nSec-WebSocket-Protocol: v2, v1\r\n"
@@ -136,7 +136,7 @@ async def test_the_answer_carries_the_applications_headers_and_the_servers() -> 
         ((b"\r\n\r\n", b"\r\nX-A: " + b"a" * 66_000 + b"\r\n\r\n"), 431),
     ],
 )
-async def test_a_request_that_opens_nothing_is_told_why(change: tuple[bytes, bytes], status: int) -> None:
+async def test_a_request_that_opens_no_session_gets_the_reason(change: tuple[bytes, bytes], status: int) -> None:
     app = Application(until_disconnect)
     async with serving(app, http="httptools") as server:
         async with connect(server.port) as client:
@@ -569,7 +569,7 @@ async def test_a_stalled_client_is_cut_too_when_its_websocket_is_closed() -> Non
         await until(lambda: not server.server_state.connections)
 
 
-async def test_a_client_that_breaks_the_protocol_is_told_though_it_goes_on_sending() -> None:
+async def test_a_client_that_breaks_the_protocol_gets_the_close_while_it_keeps_sending() -> None:
     app = Application(until_disconnect)
     async with serving(app, ws_max_size=1000, protocol=Quick) as server, open_websocket(server.port) as client:
         await client.send(frame(BINARY, b"x" * 200_000))
@@ -579,7 +579,7 @@ async def test_a_client_that_breaks_the_protocol_is_told_though_it_goes_on_sendi
 
 
 @pytest.mark.parametrize("answers", [True, False])
-async def test_a_server_that_stops_says_so(answers: bool) -> None:
+async def test_a_stopping_server_sends_its_close_code(answers: bool) -> None:
     app = Application(until_disconnect)
     async with serving(app) as server, open_websocket(server.port) as client:
         await client.reached()
@@ -591,7 +591,7 @@ async def test_a_server_that_stops_says_so(answers: bool) -> None:
         assert await app.outcome() == [disconnect(1012)]
 
 
-async def test_a_server_that_stops_accepts_nobody() -> None:
+async def test_a_stopping_server_accepts_no_client() -> None:
     async def wait(scope: Scope, receive: Receive, send: Send) -> Any:
         event = await receive()
         with pytest.raises(RuntimeError):

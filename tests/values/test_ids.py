@@ -88,7 +88,7 @@ def test_what_is_none(value: Any) -> None:
         id_texts(["ann", value], "user_ids")
 
 
-def test_an_object_with_an_id_is_told_to_give_it() -> None:
+def test_an_object_with_an_id_gets_an_error_that_names_its_id() -> None:
     with pytest.raises(TypeError, match=r"not Row; pass its id$"):
         id_text(Row(), "user_id")
 
@@ -231,7 +231,7 @@ async def test_the_same_key_in_two_forms_is_the_same() -> None:
 
 
 @pytest.mark.parametrize("sent", [5.5, None, True, ["a"], {"a": 1}, ""], ids=repr)
-async def test_a_client_that_sends_no_id_for_a_room_is_told_so(sent: Any, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_client_that_sends_no_id_for_a_room_gets_an_error(sent: Any, caplog: pytest.LogCaptureFixture) -> None:
     async with running(Tea("/tea")) as client, client.connect("/tea", token=client.token(5)) as socket:
         await socket.send("join", 5)
         await socket.send("join", sent)
@@ -416,7 +416,7 @@ async def test_rooms_that_a_service_returns_as_numbers_are_reached() -> None:
     ],
     ids=str,
 )
-async def test_rooms_that_are_none_let_nobody_in_and_say_why(
+async def test_invalid_rooms_refuse_the_client_and_are_logged(
     rooms: Any, complaint: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Host(Everything):
@@ -458,7 +458,7 @@ async def test_rooms_of_a_gateway_follow_the_rule(
 
 
 @pytest.mark.parametrize("groups", ["12", [1.5], None, 5], ids=repr)
-async def test_groups_that_are_none_let_nobody_in(groups: Any, caplog: pytest.LogCaptureFixture) -> None:
+async def test_invalid_groups_refuse_the_client(groups: Any, caplog: pytest.LogCaptureFixture) -> None:
     class Host(Everything):
         async def groups_of(self, identity: Identity) -> list[int]:
             answer: list[int] = groups
@@ -472,7 +472,9 @@ async def test_groups_that_are_none_let_nobody_in(groups: Any, caplog: pytest.Lo
 
 
 @pytest.mark.parametrize("saved", [None, {"id": "m"}, True], ids=repr)
-async def test_a_message_that_was_not_saved_says_what_is_expected(saved: Any, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_message_that_was_not_saved_gets_an_error_that_names_the_expected_fields(
+    saved: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     class Host(Everything):
         async def save_message(self, identity: Identity, message: ChatMessage) -> SavedMessage:
             answer: SavedMessage = saved

@@ -114,7 +114,7 @@ async def statuses(port: int, origin: str) -> list[int]:
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-async def test_the_own_origin_connects(serve: Serve, implementation: Implementation, tmp_path: Path) -> None:
+async def test_the_same_origin_connects(serve: Serve, implementation: Implementation, tmp_path: Path) -> None:
     server = await serve(app(), implementation)
     async with nginx(tmp_path, server, documented_location()) as port:
         assert await statuses(port, f"http://127.0.0.1:{port}") == [200, 101, 101]
@@ -148,7 +148,7 @@ async def test_a_proxy_that_has_its_own_host(serve: Serve, implementation: Imple
             assert await statuses(port, "http://internal.example") == ([403] * 3 if trusted else [200, 101, 101])
 
 
-async def test_a_proxy_that_counts_serves_the_own_origin(serve: Serve, tmp_path: Path) -> None:
+async def test_a_trusted_proxy_serves_the_same_origin(serve: Serve, tmp_path: Path) -> None:
     location, counting = documented()
     inner = location.partition("{")[2].rpartition("}")[0]
     remark = '# also the lines of "Behind a proxy"'

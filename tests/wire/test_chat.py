@@ -108,7 +108,7 @@ async def test_the_ack_comes_after_the_row(serve: Serve, tmp_path: Path) -> None
         assert (kind, data["id"]) == ("message", "m1")
 
 
-async def test_who_gets_a_message(serve: Serve, tmp_path: Path) -> None:
+async def test_the_recipients_of_a_message(serve: Serve, tmp_path: Path) -> None:
     service = Service(tmp_path / "chat.db")
     service.group("g", "ann", "bob")
     url = await start(serve, service, one_device=False)
@@ -133,7 +133,7 @@ async def test_who_gets_a_message(serve: Serve, tmp_path: Path) -> None:
             await client.hears_nothing()
 
 
-async def test_what_came_while_nobody_was_there(serve: Serve, tmp_path: Path) -> None:
+async def test_messages_sent_while_no_client_was_connected(serve: Serve, tmp_path: Path) -> None:
     url = await start(serve, Service(tmp_path / "chat.db"))
     async with entered(url, "ann") as ann:
         for id in ("m1", "m2"):

@@ -46,7 +46,9 @@ async def page(request: Request) -> Response:
         ("https://other.example", False, {"frame": "refused", "include": "blocked", "omit": "blocked"}),
     ],
 )
-async def test_whose_cookies_count(serve: Serve, listed: str, own: bool, expected: dict[str, object]) -> None:
+async def test_which_requests_may_use_cookies(
+    serve: Serve, listed: str, own: bool, expected: dict[str, object]
+) -> None:
     app = RealtimeMiddleware(
         Starlette(routes=[Route("/", page)]),
         gateways=[SocketIOGateway("/"), WebSocketGateway("/json", authenticator=by_cookie, auth_frame=False)],

@@ -247,7 +247,7 @@ async def test_a_client_that_connects_to_no_namespace_is_closed(transport: Trans
 
 
 @pytest.mark.parametrize("kind", CLIENT_KINDS)
-async def test_a_client_that_goes_on_with_too_many_events_is_put_out(
+async def test_a_client_that_keeps_sending_too_many_events_is_disconnected(
     kind: ClientKind, serve: Serve, node: Node
 ) -> None:
     limits = Limits(event_rate=1.0, event_burst=5, attempt_rate=1.0, attempt_burst=5)

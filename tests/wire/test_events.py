@@ -225,7 +225,7 @@ async def test_a_user_has_one_limit_for_all_connections(serve: Serve, connect: C
         assert await ask(await enter(connect, running, "ann"), "join", {"room": "r"}) == no("消息发送过于频繁")
 
 
-async def test_nobody_waits_for_the_host_to_decide_about_another(serve: Serve, connect: Connect) -> None:
+async def test_no_client_waits_for_the_hosts_decision_about_another(serve: Serve, connect: Connect) -> None:
     asked, answer = asyncio.Semaphore(0), asyncio.Event()
 
     async def decide(identity: Identity, text: str) -> bool:

@@ -39,7 +39,7 @@ def to(*people: str, heard: list[Heard]) -> dict[str, list[Heard]]:
 MEMBERS = ("alice", "bob", "carol")
 
 
-async def test_what_make_demo_says_to_try(serve: Serve, tmp_path: Path) -> None:
+async def test_the_commands_that_make_demo_prints(serve: Serve, tmp_path: Path) -> None:
     server = await serve(make_app(f"sqlite:///{tmp_path}/mew.db"))
     commands = [line for line in BY_CURL.format(url=server.url).splitlines() if line.startswith("    ")]
     assert len(commands) == 9

@@ -216,7 +216,7 @@ async def test_every_event_of_chat(world: World) -> None:
     assert world.names | {"ack", "error", "kick"} == {event.name for event in CHAT_EVENTS}
 
 
-async def test_who_was_away_gets_messages_on_coming_back(world: World) -> None:
+async def test_a_returning_client_gets_the_messages_it_missed(world: World) -> None:
     bob = world.people.pop("bob")
     await bob.socket.close()
     alice = world.people["alice"]

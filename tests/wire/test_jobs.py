@@ -136,7 +136,9 @@ async def test_the_demo_token_is_accepted_where_it_is_allowed(serve: Serve) -> N
 
 
 @both_servers
-async def test_a_bad_token_is_told_so_and_closed(implementation: Implementation, serve: Serve) -> None:
+async def test_a_client_with_a_bad_token_gets_an_error_and_is_closed(
+    implementation: Implementation, serve: Serve
+) -> None:
     async with jobs_on(serve, implementation) as world:
         for token in (None, "", "demo-token", SHARED + "x", create_token("ann", SETTINGS, expires_in=-1)):
             async with world.connect(token) as websocket:
@@ -180,7 +182,7 @@ async def test_a_job_is_joined_followed_and_left(implementation: Implementation,
 
 
 @pytest.mark.parametrize("known_by", ["service", "history"])
-async def test_who_joins_a_finished_job_is_told_its_last_status_once(
+async def test_joining_a_finished_job_sends_its_last_status_once(
     known_by: Literal["service", "history"], serve: Serve
 ) -> None:
     async with jobs_on(serve) as world, world.client() as websocket:
@@ -195,7 +197,7 @@ async def test_who_joins_a_finished_job_is_told_its_last_status_once(
 
 
 async def test_every_code_of_an_error(serve: Serve) -> None:
-    # UNAUTHORIZED: see `test_a_bad_token_is_told_so_and_closed`; TOO_LARGE: `test_hostile_frames`.
+    # UNAUTHORIZED: see `test_a_client_with_a_bad_token_gets_an_error_and_is_closed`; TOO_LARGE: `test_hostile_frames`.
     async with (
         jobs_on(serve, limits=Limits(event_burst=3, event_rate=0.001, attempt_burst=3)) as world,
         world.client() as websocket,
@@ -241,7 +243,7 @@ async def test_a_silent_client_is_closed_with_1000(implementation: Implementatio
 
 
 @both_servers
-async def test_a_peer_that_vanished_without_a_word_is_noticed(implementation: Implementation, serve: Serve) -> None:
+async def test_a_peer_that_vanished_without_a_close_is_detected(implementation: Implementation, serve: Serve) -> None:
     async with jobs_on(serve, implementation, idle_timeout=0.5) as world:
         async with open_websocket(world.server.port, f"/ws?token={SHARED}") as peer:
             await peer.send(frame(TEXT, b'{"type":"join_job","jobId":"7"}'))
@@ -252,21 +254,21 @@ async def test_a_peer_that_vanished_without_a_word_is_noticed(implementation: Im
 
 
 @both_servers
-async def test_a_restart_is_told_with_1012(implementation: Implementation, serve: Serve) -> None:
+async def test_a_restart_closes_clients_with_1012(implementation: Implementation, serve: Serve) -> None:
     async with jobs_on(serve, implementation) as world, world.client() as websocket:
         await world.realtime.stop()
         assert (await close_of(websocket))[1] == 1012
 
 
 @both_servers
-async def test_one_too_many_is_told_to_come_later_with_1013(implementation: Implementation, serve: Serve) -> None:
+async def test_a_connection_over_the_limit_is_closed_with_1013(implementation: Implementation, serve: Serve) -> None:
     async with jobs_on(serve, implementation, limits=Limits(sessions=1)) as world:
         async with world.client(), world.connect() as one_more:
             assert await close_of(one_more) == ([], 1013, "too many connections")
 
 
 @both_servers
-async def test_who_reads_too_slowly_sees_1013_and_nobody_waits_for_it(
+async def test_a_slow_reader_is_closed_with_1013_and_delays_no_other_client(
     implementation: Implementation, serve: Serve
 ) -> None:
     async with jobs_on(serve, implementation, limits=Limits(outbox_bytes=200_000)) as world:

@@ -95,7 +95,7 @@ async def test_no_token_helps_a_foreign_origin(server: LiveServer, connect: Conn
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_a_foreign_origin_cannot_use_a_session_it_knows(server: LiveServer, transport: TransportName) -> None:
+async def test_a_foreign_origin_cannot_use_a_known_session_id(server: LiveServer, transport: TransportName) -> None:
     async with (
         raw_client(server, transport, headers={"Origin": ALLOWED}) as victim,
         httpx.AsyncClient(verify=False, headers={"Origin": FOREIGN}) as http,

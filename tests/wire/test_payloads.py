@@ -186,7 +186,7 @@ async def test_bytes_in_models_arrive_as_bytes(connect: Connect, serve: Serve) -
     ]
 
 
-async def test_what_cannot_be_encoded_is_told_to_the_sender_alone(serve: Serve) -> None:
+async def test_only_the_sender_gets_the_error_of_an_unencodable_payload(serve: Serve) -> None:
     app = App()
     told: list[str] = []
 

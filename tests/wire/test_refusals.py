@@ -206,7 +206,7 @@ class JSONReturns(WebSocketGateway):
     ],
     ids=["Socket.IO", "a thread", "JSON", "connected= of Events"],
 )
-async def test_a_hook_that_returns_false_lets_nobody_in(
+async def test_a_hook_that_returns_false_refuses_the_client(
     gateway: Callable[[], Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     async with RealtimeTestClient(RealtimeMiddleware(Starlette(), gateways=[gateway()], settings=SETTINGS)) as client:

@@ -116,7 +116,7 @@ class TestDisconnect:
             await client.send("1/custom,")
             await still_answers(client)
 
-    async def test_is_the_end_of_events_there(self, server: LiveServer, transport: TransportName) -> None:
+    async def test_is_the_end_of_events(self, server: LiveServer, transport: TransportName) -> None:
         async with raw_client(server, transport) as client:
             await enter(client)
             await enter(client, "/custom")
@@ -173,7 +173,7 @@ class TestEvents:
             await client.send(*[f'2["message",{number}]' for number in range(40)])
             assert [await client.receive() for _ in range(40)] == [f'2["message-back",{n}]' for n in range(40)]
 
-    async def test_answers_to_nothing_asked_are_ignored(self, server: LiveServer, transport: TransportName) -> None:
+    async def test_unrequested_answers_are_ignored(self, server: LiveServer, transport: TransportName) -> None:
         async with raw_client(server, transport) as client:
             await enter(client)
             await client.send('3123["late"]')
@@ -231,9 +231,7 @@ class TestMalformed:
             await client.send(message)
             assert await closing(client) == []
 
-    async def test_binary_that_nobody_announced_ends_the_session(
-        self, server: LiveServer, transport: TransportName
-    ) -> None:
+    async def test_unannounced_binary_ends_the_session(self, server: LiveServer, transport: TransportName) -> None:
         async with raw_client(server, transport) as client:
             await enter(client)
             await client.send(b"\1\2\3")

@@ -51,7 +51,7 @@ def test_a_silent_client_is_given_up_in_time(interval: float, timeout: float, ti
 
 
 @given(timeout=seconds, steps=st.lists(st.floats(0, 200)))
-def test_nobody_is_given_up_while_nothing_is_read(timeout: float, steps: list[float]) -> None:
+def test_no_client_is_closed_while_the_server_reads_nothing(timeout: float, steps: list[float]) -> None:
     heartbeat = Heartbeat(1, timeout, 0.0)
     now = 1.0
     heartbeat.check(now, reading=True)

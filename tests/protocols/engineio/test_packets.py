@@ -51,6 +51,6 @@ def test_bytes_that_look_like_payloads_decode_or_raise_a_protocol_error(pieces: 
 
 
 @given(st.lists(texts | st.binary(), min_size=1))
-def test_what_we_send_decodes_to_what_was_sent(messages: list[str | bytes]) -> None:
+def test_sent_packets_decode_to_the_original(messages: list[str | bytes]) -> None:
     payload = join_payload(Frame(message).polling for message in messages)
     assert list(decode_payload(payload.encode())) == messages

@@ -55,7 +55,7 @@ def test_what_is_agreed_to(offer: bytes, answer: bytes | None) -> None:
 
 
 @given(st.text(min_size=COMPRESSED_FROM // 4) | st.binary(min_size=COMPRESSED_FROM - 10), st.integers(1, 30))
-def test_what_is_deflated_is_what_was_said(message: str | bytes, times: int) -> None:
+def test_inflating_gives_the_original_message(message: str | bytes, times: int) -> None:
     parser = Parser(LIMIT)
     parser.deflate = True
     message *= times

@@ -53,7 +53,7 @@ def test_what_opens_a_websocket(head: bytes) -> None:
     assert parse(head).accept
 
 
-def test_values_lose_the_space_around_them() -> None:
+def test_values_are_trimmed() -> None:
     assert (b"x-tab", b"a\tb") in parse(request(extra="X-Tab:\t a\tb \t\r\n")).headers
 
 

@@ -149,7 +149,7 @@ def test_what_is_not_asked_for_stays_bytes() -> None:
     assert parser.waiting == 0
 
 
-def test_fragments_are_told_and_which_are_small() -> None:
+def test_fragments_are_returned_and_small_ones_are_marked() -> None:
     parser = Parser(LIMIT)
     sizes = (63, 64, 16_384, 0, 63, 1)
     parser.feed(fragments(BINARY, *(b"x" * size for size in sizes)))

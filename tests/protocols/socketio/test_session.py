@@ -60,7 +60,7 @@ def test_a_second_connect() -> None:
         opened("/").receive("0")
 
 
-def test_packets_on_their_way_to_a_namespace_we_closed_are_ignored() -> None:
+def test_packets_sent_to_a_closed_namespace_are_ignored() -> None:
     session = opened("/", "/custom")
     session.disconnected("/custom")
     assert session.receive('2/custom,["foo"]') is None
@@ -78,7 +78,7 @@ def test_packets_after_the_clients_own_disconnect_are_ignored() -> None:
     assert session.receive("3/custom,1[]") is None
 
 
-def test_a_refused_namespace_may_be_asked_for_again() -> None:
+def test_a_refused_namespace_may_be_requested_again() -> None:
     session = SocketIOSession(LIMITS)
     for _ in range(3):
         assert session.receive("0/custom") == Connect("/custom")

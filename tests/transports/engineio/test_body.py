@@ -84,7 +84,7 @@ async def test_a_body_that_is_too_large(clock: Clock, sizes: list[int]) -> None:
     assert (refused.value.status, refused.value.hang_up) == (413, True)
 
 
-async def test_a_client_that_goes() -> None:
+async def test_a_client_that_disconnects() -> None:
     async def receive() -> Message:
         return {"type": "http.disconnect"}
 

@@ -266,7 +266,7 @@ async def test_a_missing_pong_answers_the_waiting_poll_and_ends_the_session(serv
         assert server.echo.reasons == ["ping timeout"]
 
 
-async def test_a_busy_application_does_not_cost_the_client_its_session(serve: Serve) -> None:
+async def test_a_busy_application_does_not_end_the_session(serve: Serve) -> None:
     async with echo_server(serve, ping_interval=0.1, ping_timeout=0.5) as server:
         sid = await server.open()
         server.echo.gate.clear()

@@ -89,7 +89,7 @@ class Carrier:
 # Opening and messages
 
 
-def test_the_open_packet_says_how_the_session_is_run() -> None:
+def test_the_open_packet_holds_the_session_settings() -> None:
     session, _, _ = opened()
     assert session.open_packet[0] == "0"
     assert json.loads(session.open_packet[1:]) == {
@@ -230,7 +230,7 @@ def test_the_client_closes(websocket: bool) -> None:
     assert recorder.received == []
 
 
-def test_close_tells_the_application_at_once_and_the_client_after_what_is_queued() -> None:
+def test_close_notifies_the_application_at_once_and_the_client_after_queued_messages() -> None:
     session, recorder, ends = opened()
     session.push(Frame("4last"))
     session.close(4000, "bye")
@@ -297,7 +297,7 @@ def test_a_fault_with_nothing_queued_ends_the_session_at_once() -> None:
     assert session.close_code == (1009, "transport error")
 
 
-def test_abort_after_close_is_told_to_nobody_twice() -> None:
+def test_abort_after_close_is_reported_once() -> None:
     session, recorder, ends = opened()
     session.close(1008, "policy")
     session.abort("transport close")
@@ -327,7 +327,7 @@ def test_a_polling_client_that_was_too_slow_still_gets_the_close_packet() -> Non
     assert ends.reasons == ["too slow"]
 
 
-def test_an_application_that_fails_to_close_disturbs_nobody(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_application_that_fails_to_close_affects_no_other(caplog: pytest.LogCaptureFixture) -> None:
     class Failing(Recorder):
         def closed(self, reason: str) -> None:
             raise RuntimeError("a bug")
@@ -339,7 +339,7 @@ def test_an_application_that_fails_to_close_disturbs_nobody(caplog: pytest.LogCa
     assert len(caplog.records) == 1
 
 
-def test_a_session_that_ended_while_its_application_was_made_tells_it() -> None:
+def test_a_session_that_ended_while_its_application_was_made_notifies_it() -> None:
     session, _, _ = opened()
     session.close()
     recorder = Recorder()

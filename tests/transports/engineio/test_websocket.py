@@ -171,7 +171,7 @@ async def test_an_application_that_fails_to_open(serve: Serve, caplog: pytest.Lo
 
 
 @every_server
-async def test_the_client_goes_away(serve: Serve, implementation: Implementation) -> None:
+async def test_the_client_disconnects(serve: Serve, implementation: Implementation) -> None:
     async with echo_server(serve, implementation) as server:
         async with server.connect() as websocket:
             await websocket.recv()
@@ -202,7 +202,7 @@ async def test_a_reason_too_long_for_a_close_frame_is_cut(server: EchoServer) ->
         assert (websocket.close_code, websocket.close_reason) == (4000, "ä" * 61)
 
 
-async def test_stopping_says_that_coming_back_makes_sense(server: EchoServer) -> None:
+async def test_stopping_tells_clients_to_reconnect(server: EchoServer) -> None:
     async with server.connect() as websocket:
         await websocket.recv()
         await server.engine.aclose()
@@ -232,7 +232,7 @@ async def test_a_missing_pong_ends_the_session(serve: Serve) -> None:
         assert server.echo.reasons == ["ping timeout"]
 
 
-async def test_a_busy_application_does_not_cost_the_client_its_session(serve: Serve) -> None:
+async def test_a_busy_application_does_not_end_the_session(serve: Serve) -> None:
     async with echo_server(serve, ping_interval=0.05, ping_timeout=0.05) as server, server.connect() as websocket:
         await websocket.recv()
         server.echo.gate.clear()
@@ -434,7 +434,7 @@ async def test_a_client_that_does_not_read_can_be_closed(serve: Serve, implement
             await read_to_the_end(client)
 
 
-async def test_a_healthy_client_over_the_limit_is_told_why(serve: Serve) -> None:
+async def test_a_healthy_client_over_the_limit_gets_the_reason(serve: Serve) -> None:
     # Through `send`, where everything pushed in one tick waits for the writer's turn.
     async with echo_server(serve, fast_writes=False) as server, server.connect() as websocket:
         await websocket.recv()

@@ -17,7 +17,7 @@ class AwaitingAuth:
         self.told += 1
 
 
-async def test_whose_time_is_over_is_told_once_and_nobody_else() -> None:
+async def test_only_the_expired_connection_is_notified_and_once() -> None:
     auth_deadlines = AuthDeadlines(TimerWheel(tick=1), 10)
     now = asyncio.get_running_loop().time()
     early, sent, late = AwaitingAuth(), AwaitingAuth(), AwaitingAuth()
@@ -34,7 +34,7 @@ async def test_whose_time_is_over_is_told_once_and_nobody_else() -> None:
     assert (early.told, sent.told, late.told) == (1, 0, 1)
 
 
-async def test_who_comes_after_all_were_told_is_told_too() -> None:
+async def test_a_client_that_connects_after_the_notification_is_notified_too() -> None:
     wheel = TimerWheel(tick=0.01)
     auth_deadlines = AuthDeadlines(wheel, 0.01)
     for _ in range(3):

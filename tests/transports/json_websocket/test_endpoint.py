@@ -197,7 +197,7 @@ async def test_before_authentication_there_is_nothing_but_pong(serve: Serve) -> 
         ]
 
 
-async def test_who_sends_on_and_on_before_authentication_is_put_out(serve: Serve) -> None:
+async def test_a_client_that_keeps_sending_before_authentication_is_closed(serve: Serve) -> None:
     async with chat(serve, Chat(limits=Limits(attempt_burst=3))) as (_, _, url), connect(url) as websocket:
         for _ in range(5):
             await send(websocket, "ping")
@@ -214,14 +214,14 @@ async def test_one_connection_too_many_of_a_user(serve: Serve) -> None:
             assert await close_of(one_more) == ([("auth_error", {"message": "too many connections"})], 1013)
 
 
-async def test_who_does_not_authenticate_in_time(serve: Serve) -> None:
+async def test_a_client_that_does_not_authenticate_in_time(serve: Serve) -> None:
     async with chat(serve, Chat(limits=Limits(connect_timeout=0.1))) as (gateway, realtime, url):
         async with connect(url) as websocket:
             assert await close_of(websocket) == ([("auth_error", {"message": "authentication timed out"})], 1008)
         await nothing_left(gateway, realtime)
 
 
-async def test_who_vanishes_while_connecting(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_vanishes_while_connecting(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     # pytest keeps every log record, and with it the error, its traceback and all that was on the stack.
     monkeypatch.setattr(logging.getLogger("asgi_realtime"), "filters", [lambda record: False])
     gateway = Chat(limits=Limits(handler_timeout=0.3))
@@ -327,7 +327,7 @@ async def test_closes_by_the_server(serve: Serve) -> None:
         assert gateway.log == ["forced close"] * 3
 
 
-async def test_a_restart_is_told(serve: Serve) -> None:
+async def test_clients_get_the_close_of_a_restart(serve: Serve) -> None:
     gateway = Chat()
     middleware = RealtimeMiddleware(Starlette(), gateways=[gateway], settings=SETTINGS)
     server = await serve(middleware)
