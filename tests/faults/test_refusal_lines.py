@@ -185,7 +185,7 @@ def namespace(
 
 
 POLLING, WEBSOCKET = "/socket.io/?EIO=4&transport=polling", "/socket.io/?EIO=4&transport=websocket"
-ORIGIN = f"the origin {EVIL} is neither named"
+ORIGIN = f"the origin {EVIL} is neither in MEW_CORS_ORIGINS"
 DOORS: dict[str, tuple[Attempt, str]] = {
     "polling, origin": (get(POLLING, Origin=EVIL), f"/socket.io refused a client: {ORIGIN}"),
     "preflight, origin": (
