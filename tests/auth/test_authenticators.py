@@ -1,4 +1,4 @@
-"""Authentication: every credential that must not open anything, and those that must."""
+"""Authentication: credentials that must be refused, and credentials that must be accepted."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def pem(key: KeyPair | ed448.Ed448PrivateKey) -> str:
 
 
 def token(key: Any = SECRET, algorithm: str = "HS256", **claims: Json) -> str:
-    """A token that is good but for what the test says; a claim of None is left out."""
+    """A valid token except for the test's changes. A claim of None is left out."""
     claims = {"sub": "ann", "exp": time.time() + 60} | claims
     return jwt.encode({name: value for name, value in claims.items() if value is not None}, key, algorithm)
 
@@ -60,7 +60,7 @@ async def accepted(verifier: JWTVerifier, text: str) -> bool:
 async def refused(verifier: JWTVerifier, text: str) -> bool:
     with pytest.raises(Unauthorized) as caught:
         await verifier.verify(text)
-    # The client is told nothing, and a log of the error shows nothing.
+    # Neither the client's error nor a log of the exception shows the token.
     assert str(caught.value) == "invalid credentials"
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
     return True

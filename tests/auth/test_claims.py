@@ -1,4 +1,4 @@
-"""Claims say what the token said, however odd."""
+"""Claims equal those of the token, also with unusual values."""
 
 from __future__ import annotations
 

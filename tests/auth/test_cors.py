@@ -21,7 +21,7 @@ async def answer(
     asked: tuple[tuple[bytes, bytes], ...] = (),
     status: int = 200,
 ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-    """What a browser gets from a host that answers with these headers."""
+    """The headers that a browser gets if the host responds with these."""
 
     async def host(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": status, "headers": headers})

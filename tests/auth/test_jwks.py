@@ -1,4 +1,4 @@
-"""Published keys, against a real endpoint: what is fetched, how often, and what happens when it fails."""
+"""JWKS against a real endpoint: what is fetched, how often, and how failures are handled."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RSA = rsa.generate_private_key(65537, 2048)
 
 
 class Clock:
-    """A clock that is moved by hand."""
+    """A clock that the test moves."""
 
     def __init__(self) -> None:
         self.now = 1000.0

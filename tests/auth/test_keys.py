@@ -1,4 +1,4 @@
-"""Public keys: what is read, what is refused, and which algorithms each can stand for."""
+"""Public keys: what is read, what is refused, and which algorithms each key allows."""
 
 from __future__ import annotations
 

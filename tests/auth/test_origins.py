@@ -1,4 +1,4 @@
-"""The origin policy: who may talk to us, and what the responses say about it."""
+"""The origin policy: which origins are allowed, and the CORS headers of responses."""
 
 from __future__ import annotations
 

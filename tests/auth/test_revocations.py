@@ -15,7 +15,7 @@ ANN, BOB = UserId("ann"), UserId("bob")
 
 
 class Clock:
-    """A clock that is moved by hand."""
+    """A clock that the test moves."""
 
     def __init__(self) -> None:
         self.now = 1000.0

@@ -1,4 +1,4 @@
-"""Whose word counts about where a browser sent its request."""
+"""Trusted proxies: which forwarded headers decide where a browser sent its request."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ async def test_which_headers_decide_the_same_origin(
     )
     app = RealtimeMiddleware(Starlette(routes=[Route("/seen", seen)]), settings=settings)
     server = await serve(app, implementation)
-    # Uvicorn replaces the address of a peer on 127.0.0.1, whom it trusts by its own configuration.
+    # By default uvicorn trusts a peer on 127.0.0.1 and replaces its address.
     believed = trusted in (("127.0.0.0/8",), ("*",)) or bool(trusted and replaced and implementation != "hypercorn")
     async with httpx.AsyncClient(base_url=server.url, headers=FORWARDED | replaced) as http:
         for method, asked in (("GET", {}), ("OPTIONS", {"Access-Control-Request-Method": "POST"})):

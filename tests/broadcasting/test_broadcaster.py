@@ -1,4 +1,4 @@
-"""What host code holds: routing, options, errors, and the class for threads."""
+"""The broadcaster: routing, options, errors, and the class for threads."""
 
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ async def test_membership_and_presence() -> None:
 
 
 class StuckBroker:
-    """Answers nothing, as one behind a dead network."""
+    """Never answers, as if the network were down."""
 
     async def publish(self, *_: Any, **__: Any) -> Any:
         await asyncio.Event().wait()
@@ -351,7 +351,7 @@ async def test_order_of_what_one_coroutine_awaits() -> None:
 
 async def test_a_broadcaster_without_a_hub_obeys_the_limits_of_each_gateway() -> None:
     class Published:
-        """Hears everything that is published."""
+        """Receives everything that is published."""
 
         def __init__(self) -> None:
             self.events: list[str] = []

@@ -1,4 +1,4 @@
-"""What every broker promises: one body, run over each implementation."""
+"""The contract of a broker: one set of tests, run with each implementation."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ NOBODY = UserId("")
 
 
 class Bench(Protocol):
-    """What the bodies below need of an implementation: brokers, and time that passes when told to."""
+    """What the tests need from an implementation: brokers, and a clock that the test moves."""
 
     def broker(
         self, *, history_size: int = 1_000, history_ttl: float = 300.0, history_bytes: int = 1_000_000, keys: int = 100
@@ -309,7 +309,7 @@ async def test_a_publication_expires(make_bench: type[Bench]) -> None:
     assert await events_since(broker, first, LOBBY) == ["new"]
     await bench.pass_time(60.0)
     with pytest.raises(PositionLost):
-        await events_since(broker, first, LOBBY)  # the room is forgotten by now; that it was not empty is not
+        await events_since(broker, first, LOBBY)  # the room is forgotten by now, but not that it had history
     assert await events_since(broker, await broker.position(MEW), LOBBY) == []
     await broker.publish(to_lobby("reborn"))
     await broker.publish(Publication(gateway=MEW, target=ToAll(), event="to all"))
@@ -486,7 +486,7 @@ async def test_nothing_can_be_published_before_the_start_or_after_the_stop(make_
     with pytest.raises(BrokerUnavailable):
         await broker.publish(to_lobby(), key="k")
     await run(broker, listener)
-    await broker.publish(to_lobby(), key="k")  # the refused one did not use the key up
+    await broker.publish(to_lobby(), key="k")  # the refused publication did not use the key
     await broker.stop()
     with pytest.raises(BrokerUnavailable):
         await broker.publish(to_lobby())

@@ -1,4 +1,4 @@
-"""What every presence promises: one body, run over each implementation."""
+"""The contract of presence: one set of tests, run with each implementation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PHONE = ConnectionId("phone")
 
 
 class Bench(Protocol):
-    """What the bodies below need of an implementation: presences, and time that passes when told to."""
+    """What the tests need from an implementation: presences, and timers that the test moves."""
 
     def presence(self, *, grace: float = 5.0) -> Presence: ...
 
@@ -86,7 +86,7 @@ on_every_presence = pytest.mark.parametrize("make_bench", [MemoryBench, DistantB
 
 
 class Announcements(list[tuple[GatewayName, UserId]]):
-    """Who was announced offline, in order."""
+    """The users announced offline, in order."""
 
     def offline(self, gateway: GatewayName, user_id: UserId) -> None:
         self.append((gateway, user_id))
@@ -151,7 +151,7 @@ async def test_joining_and_leaving_twice_count_once(make_bench: type[Bench]) -> 
     assert announced == []
     await presence.leave(MEW, ADA, TAB)
     await bench.pass_time(4.0)
-    await presence.leave(MEW, ADA, TAB)  # does not begin the grace anew
+    await presence.leave(MEW, ADA, TAB)  # does not restart the grace period
     await bench.pass_time(2.0)
     assert announced == [(MEW, ADA)]
     await presence.leave(MEW, ADA, TAB)
@@ -195,7 +195,7 @@ async def test_stopping_announces_no_user_offline(make_bench: type[Bench]) -> No
     await presence.join(MEW, BOB, TAB)
     await presence.leave(MEW, ADA, TAB)
     await presence.stop()
-    await presence.leave(MEW, BOB, TAB)  # closed by the stop, a moment later
+    await presence.leave(MEW, BOB, TAB)  # closed by the stop, slightly later
     await bench.pass_time(60.0)
     assert announced == []
 
@@ -226,7 +226,7 @@ async def test_transitions_alternate_and_agree_with_who_is_online(
     bench, announced = make_bench(), Announcements()
     presence = bench.presence(grace=5.0)
     await presence.start(announced.offline)
-    online: set[UserId] = set()  # as somebody sees it who only hears the announcements
+    online: set[UserId] = set()  # as seen from the announcements alone
     connected: dict[UserId, set[ConnectionId]] = {ADA: set(), BOB: set()}
     for step in story:
         match step:

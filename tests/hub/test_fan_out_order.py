@@ -267,7 +267,7 @@ class Seat:
         self.user = user
         self.connection: InternalConnection
         self.ended = False
-        """By somebody, and not for being slow."""
+        """Closed by a caller, not for reading slowly."""
         self.closes: list[int] = []
         self.leave_hub: Callable[[], None]
         self.rooms: set[RoomName] = set()
@@ -532,7 +532,7 @@ class FanOut:
     def read(self, room: int | None) -> None:
         self.at.client.read(room)
 
-    # What must be so
+    # Invariants
 
     def agrees(self) -> None:
         for seat in list(self.here):

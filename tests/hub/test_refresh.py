@@ -1,4 +1,4 @@
-"""Asking the host for rooms while the world goes on: nothing leaks, whatever comes in between."""
+"""Refreshing rooms from the host while other changes happen: no event leaks in any interleaving."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ async def test_the_answer_to_the_last_question_counts_even_over_what_was_given_b
     first = refresh(world)
     await gate.asked.acquire()
     world.hub.apply(AddToRoom(GATEWAY, ANN, RoomName("channel")))
-    world.host.rooms["ann"] = {"server": None}  # and then every channel was taken away
+    world.host.rooms["ann"] = {"server": None}  # then the user loses every channel
     second = refresh(world)
     gate.open()
     await gate.asked.acquire()
@@ -251,7 +251,7 @@ async def test_no_interleaving_leaks(seed: int) -> None:
         await work
     await world.tasks.idle()
     leaked = forbidden & set(transport.events)
-    # A room lost and given back before the host answers is open again: what was said in between was held.
+    # A room lost and given back before the host answers is open again: events sent in between were held.
     regained = {event for event in leaked if event[0] in database}
     assert leaked == regained
     assert connection.rooms == set(database)

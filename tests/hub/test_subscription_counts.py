@@ -1,4 +1,4 @@
-"""What stands at the broker beside a model that looks at each connection alone: whatever happens, in whatever order."""
+"""Subscriptions at the broker equal a model that counts each connection alone, for any order of operations."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ pauses = st.integers(0, 12)
 
 
 class SubscriptionsMachine(RuleBasedStateMachine):
-    """Each rule begins something and lets some turns of the event loop pass, so that several are under way at once."""
+    """Each rule starts an operation and runs some iterations of the event loop, so that several operations overlap."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class SubscriptionsMachine(RuleBasedStateMachine):
         self.loop.run_until_complete(self.broker.start(self.world.hub))
 
     def begin(self, work: Awaitable[Any], pause: int) -> None:
-        """Begin something that may be refused, and go on after so many turns of the loop."""
+        """Start an operation that may be refused, and continue after this number of loop iterations."""
 
         async def attempt() -> None:
             try:
@@ -147,7 +147,7 @@ class SubscriptionsMachine(RuleBasedStateMachine):
         self.begin(asyncio.sleep(0), pause)
 
     def settle(self) -> None:
-        """Let everything end that is under way."""
+        """Finish all pending operations."""
 
         async def quiet() -> None:
             lines = (self.broker.requests, self.broker.subscribing, self.broker.receiving)
@@ -207,7 +207,7 @@ class SubscriptionsMachine(RuleBasedStateMachine):
         return self.loop.run_until_complete(work)
 
     def teardown(self) -> None:
-        """Whatever has happened, nothing is left of it when the last connection has gone."""
+        """After the last connection has closed, nothing is left, for any history of operations."""
         try:
             self.settle()
             for connection in self.connections:
@@ -222,7 +222,7 @@ class SubscriptionsMachine(RuleBasedStateMachine):
             self.loop.close()
 
     def check_calls(self) -> None:
-        """No unsubscription of what nobody had asked for, and each between two requests."""
+        """Each unsubscription follows a subscription to the same target."""
         asked: set[Subscription] = set()
         for name, subscriptions in self.broker.calls:
             if name == "unsubscribe":

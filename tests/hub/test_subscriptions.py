@@ -1,4 +1,4 @@
-"""Rooms, users and gateways with connections here are subscribed to at the broker, and no others."""
+"""The node subscribes to exactly the rooms, users and gateways that have connections on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Payloads on their way out."""
+"""Encoding of outbound payloads."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Colour(enum.Enum):
 
 
 class Text(str):
-    """As a template engine's safe text."""
+    """A `str` subclass, such as the safe text of a template engine."""
 
 
 NOON = datetime.datetime(2026, 1, 2, 12, tzinfo=datetime.UTC)

@@ -1,4 +1,4 @@
-"""Half a surrogate pair, as JavaScript makes by cutting a text in the middle of an emoji: one answer everywhere.
+"""A lone surrogate, which JavaScript makes by cutting a string inside an emoji: handled the same everywhere.
 
 In what is sent and received it becomes U+FFFD. In ids it is refused, because two of them must not become one.
 """
@@ -60,7 +60,7 @@ def token(user_id: str = "ann") -> str:
 
 
 class Words(str):
-    """A template engine's safe text, say."""
+    """A `str` subclass, such as the safe text of a template engine."""
 
 
 class Mood(enum.Enum):
@@ -103,7 +103,7 @@ PAYLOADS: dict[str, tuple[Any, Any]] = {
 
 
 class Host(Gateway):
-    """Says what it got, and sends what it should not have."""
+    """Echoes what it received, and sends text with lone surrogates."""
 
     async def on_connect(self, connection: Connection) -> None:
         if connection.identity.user_id == "refused":
@@ -190,7 +190,7 @@ def application() -> RealtimeMiddleware:
     return RealtimeMiddleware(Starlette(), gateways=gateways, settings=SETTINGS)
 
 
-# Out: by every method
+# Outbound: by every method
 
 
 Send: TypeAlias = Callable[[RealtimeTestClient, Socket, Any], Awaitable[Any]]

@@ -1,4 +1,4 @@
-"""JSON's `null` is a payload like any other, and no payload is something else: in every dialect, both ways."""
+"""JSON's `null` is a payload, and differs from no payload: in every dialect, inbound and outbound."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SETTINGS = Settings(jwt_secret="a secret for tests that is long enough")
 
 
 class Heard(Gateway):
-    """Tells a client what its handlers got."""
+    """Sends a client the arguments that its handlers received."""
 
     async def on_connect(self, connection: Connection) -> None:
         await connection.join("room")

@@ -1,4 +1,4 @@
-"""Payloads on their way out say what a FastAPI response says of the same values."""
+"""Outbound payloads have the same JSON as a FastAPI response with the same values."""
 
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ PLAIN: dict[str, tuple[Any, Any]] = {
     "a tuple": ((1, "a"), tuple[int, str]),
     "a dataclass": (Data("a", [1, None]), Data),
 }
-"""What a route says with or without an annotation."""
+"""The response of a route with and without an annotation."""
 
 BY_ANNOTATION: dict[str, tuple[Any, Any]] = {
     "a datetime in UTC": (NOON, datetime.datetime),
@@ -239,14 +239,14 @@ BY_ANNOTATION: dict[str, tuple[Any, Any]] = {
         )
     },
 }
-"""What a route says with the annotation. Without it: `+00:00` for `Z`, a float for a decimal, seconds."""
+"""The response of a route with an annotation. Without one: `+00:00` for `Z`, a float for a decimal, seconds."""
 
 
 ALL = MODELS | PLAIN | BY_ANNOTATION
 
 
 async def response(value: Any, annotation: Any) -> Any:
-    """What a FastAPI route answers that returns a value, and is annotated with its type. Ellipsis: that is not."""
+    """The response of a FastAPI route that returns a value. Its annotation is the type, or none for an ellipsis."""
     app = fastapi.FastAPI()
 
     def route() -> Any:
@@ -469,7 +469,7 @@ def test_bytes_that_a_model_says_are_text_are_text() -> None:
     assert to_builtins(Hexadecimal()) == {"data": "ff"}
 
 
-# What cannot be sent is told to the sender
+# The sender gets the error for what cannot be sent
 
 
 class Opaque:

@@ -364,7 +364,7 @@ async def test_a_json_body_of_fastapi_means_the_same(name: str) -> None:
 
 
 class Sent(BaseModel):
-    """What JSON says by text, or by a number."""
+    """Types that JSON carries as a string or a number."""
 
     at: datetime.datetime
     day: datetime.date
@@ -545,7 +545,7 @@ def test_what_neither_enforces_is_refused_by_name(annotation: Any, named: str) -
         validator(annotation)
 
 
-# What errors say
+# Error messages
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def depth(value: Any) -> int:
 
 
 def mended(value: Any) -> Any:
-    """The value with every text and key repaired, by another way than the package's."""
+    """The value with every string and key repaired, by an independent implementation."""
     if isinstance(value, str):
         return repaired(value)
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Budgets of a transport: so many at once, then so many a second; the next one is over, and stays over."""
+"""Budgets of a transport: a burst, then a rate per second. After the first excess the budget stays exhausted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from asgi_realtime.runtime.budgets import Budget, Budgets
 
 
 class Counts:
-    """Metrics that keep what was counted."""
+    """Metrics that record what was counted."""
 
     def __init__(self) -> None:
         self.counted: list[tuple[str, dict[str, str]]] = []

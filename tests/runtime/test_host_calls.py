@@ -1,4 +1,4 @@
-"""Plain functions (`def`) as handlers, hooks, authenticators and questions: they run in threads, and can answer."""
+"""Plain functions (`def`) as handlers, hooks, authenticators and service methods: they run in threads and can reply."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Threads for synchronous host code: bounded, apart from the host's own, and no obstacle to stopping."""
+"""Threads for synchronous host code: bounded, separate from the host's threads, and never blocking the stop."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHARED = "a token that clients share"
 
 
 class HungService:
-    """Answers about the job `quick`, and about others when it is let."""
+    """Answers for the job `quick` at once, and for other jobs once the test allows it."""
 
     def __init__(self) -> None:
         self.go = threading.Event()

@@ -1,4 +1,4 @@
-"""HTTP errors of services that REST routes share: each is the refusal it means, wherever host code raises it."""
+"""HTTP errors raised by services that REST routes share: each becomes its refusal, in every kind of host code."""
 
 from __future__ import annotations
 
@@ -127,11 +127,11 @@ def test_other_errors_are_failures(error: BaseException) -> None:
     assert refusal_of(error) is None
 
 
-# Wherever host code runs
+# Every place that runs host code
 
 
 class Host:
-    """A gateway whose methods raise what a test says, where it says."""
+    """A gateway whose methods raise the exception that a test sets, in the method that it sets."""
 
     failure: Exception = RuntimeError("a test names one")
     where = "nowhere"
@@ -260,7 +260,7 @@ async def test_a_handler_ends_the_connection(kind: type[Any]) -> None:
 
 
 class Service:
-    """The host's side of all four. Any method raises what a test says."""
+    """The services of all four systems. Any method raises the exception that a test sets."""
 
     def __init__(self, error: Exception, where: str) -> None:
         self._error = error

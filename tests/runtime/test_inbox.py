@@ -32,7 +32,7 @@ async def tasks() -> AsyncIterator[Tasks]:
 
 
 def begun(function: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Pending]:
-    """Work that is run to where it first waits, as a handler is."""
+    """Runs the work until its first await, as for a handler."""
 
     def begin(*arguments: Any) -> Pending:
         coroutine = function(*arguments)
@@ -171,7 +171,7 @@ async def test_nothing_is_remembered_of_work_that_is_done(tasks: Tasks) -> None:
     assert reference() is None
 
 
-# At once
+# Work that runs immediately
 
 
 async def test_what_does_not_wait_is_done_at_once_and_by_no_task(tasks: Tasks) -> None:
@@ -209,7 +209,7 @@ async def test_behind_what_waits_everything_keeps_its_order(tasks: Tasks) -> Non
 
 
 async def test_what_is_begun_while_something_runs_comes_after_it(tasks: Tasks) -> None:
-    """A handler that closes its connection, say, by which more is to be done."""
+    """A handler that submits more work, for example by closing its connection."""
     work, other, log = inbox(tasks), inbox(tasks), list[str]()
     inside = list[object]()
 

@@ -1,4 +1,4 @@
-"""Work that is begun outside of a task, in a task's name: whoever looks finds nothing unusual."""
+"""Standby tasks: a handler's first step runs as the task that resumes it, and sees an ordinary task."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Scene:
         self.inbox = Inbox(self.tasks, Limits())
 
     def begin(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Begin a coroutine as an event's handler is begun."""
+        """Start a coroutine as the inbox starts an event handler."""
 
         def work() -> Pending:
             coroutine = function()
@@ -71,7 +71,7 @@ class Scene:
         assert await called is None
 
     async def warm(self) -> None:
-        """Have a task stand by that has been made some time ago."""
+        """Keep a standby task that was created earlier."""
         self.inbox.begin(lambda: None)
         await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -135,7 +135,7 @@ def test_waiting_handlers_have_different_tasks(loop: Loop, inside: bool) -> None
 @any_loop
 @how_old
 def test_cancelled_right_after_its_first_step(loop: Loop, fresh: bool) -> None:
-    """What it waits for is cancelled, as when any task is; it may clean up, and wait for that."""
+    """Cancelling the task cancels what it awaits. The handler may clean up, and may await during that."""
 
     async def scenario(scene: Scene) -> None:
         forever = asyncio.get_running_loop().create_future()

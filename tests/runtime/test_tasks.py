@@ -279,7 +279,7 @@ def test_a_weak_owner_is_called_while_its_object_exists_and_does_not_keep_it() -
     owners=st.lists(st.lists(st.floats(0, 30), min_size=1, max_size=5), max_size=12),
 )
 def test_every_owner_is_called_for_every_deadline(tick: float, owners: list[list[float]]) -> None:
-    """Each owner has a list of waits: from each call to the next deadline."""
+    """Each owner has a list of delays, each from one call to the next deadline."""
     late: list[float] = []
     finished: list[int] = []
 

@@ -1,4 +1,4 @@
-"""Close codes and reasons are checked where the host gives them, by the name of the argument."""
+"""Close codes and reasons are checked when the host passes them. Errors name the argument."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which texts name a gateway, and which of them a Socket.IO namespace."""
+"""Which strings are valid names of a gateway, and which of a Socket.IO namespace."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One rule for every id that enters: numbers and UUIDs become text, anything else is refused by name."""
+"""One rule for every inbound id: numbers and UUIDs become text, any other type is refused and named in the error."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_one_id_is_not_several(value: Any) -> None:
 
 
 class Tea(WebSocketGateway):
-    """Its clients are in the room `7`, and are told what they send."""
+    """Puts its clients in the room `7` and echoes what they send."""
 
     async def on_connect(self, connection: Connection) -> None:
         await connection.join(7)
@@ -287,7 +287,7 @@ SYSTEMS: list[tuple[type[TypedBroadcaster], str]] = [
 ROOMS: Mapping[str, set[str]] = {
     **{"/": {"1", "10", "11", "12"}, "/events": {"1", "10"}, "/chat": {"2", "3"}, "/ws": {"1", "10"}},
 }
-"""What the user 5 is in before each call."""
+"""The rooms of user 5 before each call."""
 METHODS = [
     (kind, gateway, name)
     for kind, gateway in SYSTEMS
@@ -325,7 +325,7 @@ async def everything() -> AsyncIterator[RealtimeTestClient]:
 
 
 async def effect(kind: type[TypedBroadcaster], gateway: str, name: str, form: Callable[[Any], Any]) -> Any:
-    """What the user 5 hears of a call, and the rooms it is in afterwards."""
+    """What user 5 receives from a call, and its rooms afterwards."""
     async with everything() as client, client.connect(gateway, token=client.token(5)) as socket:
         for room in (1, 10):
             if gateway in ("/events", "/ws"):

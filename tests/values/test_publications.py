@@ -1,4 +1,4 @@
-"""The shared values: what frames cost and encode to, and what does not show."""
+"""The shared values: the size and encoding of frames, and what their `repr` hides."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""permessage-deflate without I/O: what is agreed to, what is compressed, and how far a bomb gets."""
+"""permessage-deflate without I/O: negotiation, compression, and the limit on inflated size."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LIMIT = 1_000_000
         ),
         (b"permessage-deflate; server_max_window_bits=15", AGREED + b"; server_max_window_bits=15"),
         (b'permessage-deflate; server_max_window_bits="15"', AGREED + b"; server_max_window_bits=15"),
-        # Ours is one window for all: the next offer is looked at, if there is one.
+        # The server uses one window for all connections: it tries the next offer, if there is one.
         (b"permessage-deflate; server_max_window_bits=10", None),
         (b"permessage-deflate; server_max_window_bits=10, permessage-deflate", AGREED),
         (b"x-webkit-deflate-frame, permessage-deflate; server_no_context_takeover", AGREED),
@@ -96,7 +96,7 @@ def test_any_bytes_are_read_or_refused(payload: bytes) -> None:
 
 
 def received(stream: bytes, limit: int = LIMIT) -> list[object]:
-    """What a parser makes of a client's stream; last the code of its error, if it was one."""
+    """What a parser returns for a client's stream. The last item is the code of its error, if any."""
     parser = Parser(limit)
     parser.deflate = True
     parser.feed(stream)

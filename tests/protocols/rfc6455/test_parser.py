@@ -14,7 +14,7 @@ LIMIT = 1_000_000
 
 
 def decode(*pieces: bytes, limit: int = LIMIT) -> tuple[list[Received], int | None]:
-    """Everything in the pieces, and the code of the error that ended them."""
+    """Everything parsed from the pieces, and the code of the error that ended parsing."""
     parser = Parser(limit)
     received: list[Received] = []
     try:
@@ -185,7 +185,7 @@ KEYS = st.binary(min_size=4, max_size=4)
 
 @st.composite
 def streams(draw: st.DrawFn) -> tuple[bytes, list[Received]]:
-    """What a client may write, and what it means."""
+    """Valid client frames, and the messages they carry."""
     stream, meaning = b"", list[Received]()
     for message in draw(st.lists(MESSAGES, max_size=6)):
         payload = message.encode() if isinstance(message, str) else message

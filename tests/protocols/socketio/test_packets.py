@@ -31,12 +31,12 @@ LIMITS = Limits()
 
 
 def decode(text: str, limits: Limits) -> InboundPacket | PartialPacket:
-    """Read a message as a session does that allows its packet."""
+    """Parse a message as a session that accepts its packet."""
     return packets.decode(text, read_header(text, limits), limits)
 
 
 def decode_frame(frame: Frame, limits: Limits = LIMITS) -> InboundPacket:
-    """Decode what one of our own frames says, as the other side would."""
+    """Decode one of the package's frames as a client would."""
     text, *attachments = frame.messages
     assert isinstance(text, str) and text[0] == "4"
     packet = decode(text[1:], limits)

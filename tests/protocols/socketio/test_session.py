@@ -144,7 +144,7 @@ answers = st.sampled_from(["connected", "disconnected", "nothing"])
 
 @given(st.lists(st.tuples(messages, answers, st.sampled_from(["/", "/a"]))))
 def test_any_sequence_is_taken_or_refused(steps: list[tuple[str | bytes, str, str]]) -> None:
-    """No handler ever sees a packet of a namespace that is not open, whatever a client sends."""
+    """No handler receives a packet of a namespace that is not open, for any client input."""
     session = SocketIOSession(LIMITS)
     asked: set[str] = set()
     opened: set[str] = set()
