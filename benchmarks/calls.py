@@ -82,7 +82,7 @@ class Server(uvicorn.Server):
         self.listening.set()
 
 
-async def anybody(handshake: Handshake) -> Identity:
+async def accept_all(handshake: Handshake) -> Identity:
     """Accept every client."""
     return Identity(user_id="ann")
 
@@ -129,7 +129,7 @@ async def count(server_kind: str, kind: str) -> Calls:
     """Serve a client and return the calls for one of its events."""
     app = RealtimeMiddleware(
         host,
-        gateways=[Namespace("/", authenticator=anybody), Path("/json", authenticator=anybody)],
+        gateways=[Namespace("/", authenticator=accept_all), Path("/json", authenticator=accept_all)],
         settings=Settings(jwt_secret="a secret for measurements, long enough"),
     )
     config = uvicorn.Config(app, port=0, log_level="warning", ws=_SERVERS[server_kind])  # type: ignore[arg-type]

@@ -197,7 +197,7 @@ class JSONClient:
         self._websocket.until('{"type":"pong"')
 
     def close(self) -> None:
-        """Leave."""
+        """Disconnect."""
         self._websocket.close()
 
 
@@ -230,7 +230,7 @@ class SocketIOPeer:
         self._websocket.until("430")
 
     def close(self) -> None:
-        """Leave."""
+        """Disconnect."""
         self._websocket.close()
 
 

@@ -13,8 +13,8 @@ from starlette.types import Receive, Scope, Send
 from asgi_realtime import Connection, Handshake, Identity, RealtimeMiddleware, Settings, SocketIOGateway, on
 from asgi_realtime.uvicorn import WebSocketProtocol
 from tests.support.client_frames import text
-from tests.support.lean_server import lean
 from tests.support.paths import DOCS, PACKAGE
+from tests.support.protocol_server import protocol_server
 from tests.support.raw_websocket import open_websocket
 
 PAGE = (DOCS / "architecture.md").read_text(encoding="utf-8")
@@ -69,7 +69,7 @@ async def record(first: str, last: str) -> list[str]:
         settings=Settings(jwt_secret="a secret for tests, long enough"),
     )
     calls = Calls(first, last)
-    async with lean(app, protocol=WebSocketProtocol) as server:
+    async with protocol_server(app, protocol=WebSocketProtocol) as server:
         async with open_websocket(server.port, "/socket.io/?EIO=4&transport=websocket") as client:
             await client.next()
             await client.send(text("40"))

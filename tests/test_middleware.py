@@ -263,7 +263,7 @@ def test_cors_origins_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> N
 # Prefixes
 
 
-async def anybody(handshake: Any) -> Any:
+async def accept_all(handshake: Any) -> Any:
     raise AssertionError("not reached")
 
 

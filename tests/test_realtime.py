@@ -32,7 +32,7 @@ from asgi_realtime.values.identity import Identity
 from tests.support.raw_engineio import SessionClosed, raw_client
 from tests.support.recording import RecordingTransport
 from tests.support.servers import Serve
-from tests.support.waiting import nobody_online, until
+from tests.support.waiting import no_user_online, until
 
 SETTINGS = Settings(jwt_secret="a secret for tests that is long enough", presence_grace=0.0, drain_timeout=0.5)
 
@@ -184,4 +184,4 @@ async def test_whatever_happens_at_once_nothing_is_left(seed: int, serve: Serve)
     assert not rooms._users
     assert not rooms._parents
     assert not rooms._below
-    await nobody_online(realtime)
+    await no_user_online(realtime)

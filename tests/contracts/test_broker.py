@@ -36,7 +36,7 @@ ATTIC = RoomName("attic")
 NOBODY = UserId("")
 
 
-class Bench(Protocol):
+class Environment(Protocol):
     """What the tests need from an implementation: brokers, and a clock that the test moves."""
 
     def broker(
@@ -46,7 +46,7 @@ class Bench(Protocol):
     async def pass_time(self, seconds: float) -> None: ...
 
 
-class MemoryBench:
+class MemoryEnvironment:
     """The broker of one process, on a clock that the test moves."""
 
     def __init__(self) -> None:
@@ -67,8 +67,8 @@ class MemoryBench:
         self.now += seconds
 
 
-class DistantBench(MemoryBench):
-    """The broker that is a network away."""
+class DistantEnvironment(MemoryEnvironment):
+    """The broker behind a simulated network."""
 
     def broker(
         self, *, history_size: int = 1_000, history_ttl: float = 300.0, history_bytes: int = 1_000_000, keys: int = 100
@@ -83,7 +83,7 @@ class DistantBench(MemoryBench):
         return DistantBroker(Server(memory))
 
 
-on_every_broker = pytest.mark.parametrize("make_bench", [MemoryBench, DistantBench])
+on_every_broker = pytest.mark.parametrize("make_environment", [MemoryEnvironment, DistantEnvironment])
 
 
 class Listener:
@@ -133,8 +133,8 @@ async def events_since(
 
 
 @on_every_broker
-async def test_publish_delivers_and_says_to_how_many(make_bench: type[Bench]) -> None:
-    broker = make_bench().broker()
+async def test_publish_delivers_and_says_to_how_many(make_environment: type[Environment]) -> None:
+    broker = make_environment().broker()
     listener = Listener(connections=3)
     await run(broker, listener)
 
@@ -150,8 +150,10 @@ async def test_publish_delivers_and_says_to_how_many(make_bench: type[Bench]) ->
 
 
 @on_every_broker
-async def test_history_holds_what_a_client_was_entitled_to_and_nothing_else(make_bench: type[Bench]) -> None:
-    broker = make_bench().broker()
+async def test_history_holds_what_a_client_was_entitled_to_and_nothing_else(
+    make_environment: type[Environment],
+) -> None:
+    broker = make_environment().broker()
     await run(broker, Listener())
     await broker.publish(to_lobby("before"))
     start = await broker.position(MEW)
@@ -181,9 +183,9 @@ async def test_history_holds_what_a_client_was_entitled_to_and_nothing_else(make
 
 
 @on_every_broker
-async def test_the_latest_of_an_event_in_a_room(make_bench: type[Bench]) -> None:
-    bench = make_bench()
-    broker = bench.broker(history_ttl=60.0)
+async def test_the_latest_of_an_event_in_a_room(make_environment: type[Environment]) -> None:
+    environment = make_environment()
+    broker = environment.broker(history_ttl=60.0)
     await run(broker, Listener())
     assert await broker.latest(MEW, LOBBY, "news") is None
     for payload in (b"1", b"2"):
@@ -202,14 +204,14 @@ async def test_the_latest_of_an_event_in_a_room(make_bench: type[Bench]) -> None
     found = await broker.latest(MEW, LOBBY, "news", since=second)
     assert found is not None
     assert found.payload == b"3"
-    await bench.pass_time(61.0)
+    await environment.pass_time(61.0)
     assert await broker.latest(MEW, LOBBY, "news") is None
     await broker.stop()
 
 
 @on_every_broker
-async def test_a_volatile_publication_is_delivered_and_not_kept(make_bench: type[Bench]) -> None:
-    broker = make_bench().broker()
+async def test_a_volatile_publication_is_delivered_and_not_kept(make_environment: type[Environment]) -> None:
+    broker = make_environment().broker()
     listener = Listener()
     await run(broker, listener)
     start = await broker.position(MEW)
@@ -224,9 +226,9 @@ async def test_a_volatile_publication_is_delivered_and_not_kept(make_bench: type
 
 
 @on_every_broker
-async def test_the_same_key_delivers_once(make_bench: type[Bench]) -> None:
-    bench = make_bench()
-    broker = bench.broker(history_ttl=60.0)
+async def test_the_same_key_delivers_once(make_environment: type[Environment]) -> None:
+    environment = make_environment()
+    broker = environment.broker(history_ttl=60.0)
     listener = Listener()
     await run(broker, listener)
 
@@ -236,15 +238,15 @@ async def test_the_same_key_delivers_once(make_bench: type[Bench]) -> None:
 
     assert again == first != other
     assert listener.events == ["first", "other gateway"]
-    await bench.pass_time(61.0)
+    await environment.pass_time(61.0)
     await broker.publish(to_lobby("later"), key="k")
     assert listener.events == ["first", "other gateway", "later"]
     await broker.stop()
 
 
 @on_every_broker
-async def test_remembered_keys_are_bounded_and_the_oldest_goes_first(make_bench: type[Bench]) -> None:
-    broker = make_bench().broker(keys=2)
+async def test_remembered_keys_are_bounded_and_the_oldest_goes_first(make_environment: type[Environment]) -> None:
+    broker = make_environment().broker(keys=2)
     listener = Listener()
     await run(broker, listener)
     for key in ["a", "b", "c", "c", "b", "a"]:
@@ -256,23 +258,27 @@ async def test_remembered_keys_are_bounded_and_the_oldest_goes_first(make_bench:
 @on_every_broker
 @pytest.mark.parametrize("place", ["", "-", "x-1", "0-0", "{epoch}", "{epoch}-", "{epoch}--1", "{epoch}-1.0"])
 @pytest.mark.parametrize("suffix", ["", "²", "9" * 5_000, "\x00"])
-async def test_a_position_of_another_history_is_lost(make_bench: type[Bench], place: str, suffix: str) -> None:
-    broker = make_bench().broker()
+async def test_a_position_of_another_history_is_lost(
+    make_environment: type[Environment], place: str, suffix: str
+) -> None:
+    broker = make_environment().broker()
     await run(broker, Listener())
     await broker.publish(to_lobby())
     epoch = (await broker.position(MEW)).partition("-")[0]
     with pytest.raises(PositionLost):
         await events_since(broker, Position(place.format(epoch=epoch) + suffix), LOBBY)
     with pytest.raises(PositionLost):
-        await events_since(broker, await make_bench().broker().position(MEW), LOBBY)
+        await events_since(broker, await make_environment().broker().position(MEW), LOBBY)
     with pytest.raises(PositionLost):
         await events_since(broker, Position(f"{epoch}-2"), LOBBY)  # not reached yet
     await broker.stop()
 
 
 @on_every_broker
-async def test_a_room_over_its_count_loses_its_oldest_and_no_other_room_does(make_bench: type[Bench]) -> None:
-    broker = make_bench().broker(history_size=2)
+async def test_a_room_over_its_count_loses_its_oldest_and_no_other_room_does(
+    make_environment: type[Environment],
+) -> None:
+    broker = make_environment().broker(history_size=2)
     await run(broker, Listener())
     start = await broker.position(MEW)
     await broker.publish(Publication(gateway=MEW, target=ToRoom(ATTIC), event="quiet"))
@@ -291,23 +297,23 @@ async def test_a_room_over_its_count_loses_its_oldest_and_no_other_room_does(mak
 
 
 @on_every_broker
-async def test_a_publication_expires(make_bench: type[Bench]) -> None:
-    bench = make_bench()
-    broker = bench.broker(history_ttl=60.0)
+async def test_a_publication_expires(make_environment: type[Environment]) -> None:
+    environment = make_environment()
+    broker = environment.broker(history_ttl=60.0)
     await run(broker, Listener())
     start = await broker.position(MEW)
     first = (await broker.publish(to_lobby("old"))).position
     assert first is not None
-    await bench.pass_time(40.0)
+    await environment.pass_time(40.0)
     await broker.publish(to_lobby("new"))
     assert await events_since(broker, start, LOBBY) == ["old", "new"]
 
-    await bench.pass_time(30.0)
+    await environment.pass_time(30.0)
 
     with pytest.raises(PositionLost):
         await events_since(broker, start, LOBBY)
     assert await events_since(broker, first, LOBBY) == ["new"]
-    await bench.pass_time(60.0)
+    await environment.pass_time(60.0)
     with pytest.raises(PositionLost):
         await events_since(broker, first, LOBBY)  # the room is forgotten by now, but not that it had history
     assert await events_since(broker, await broker.position(MEW), LOBBY) == []
@@ -320,8 +326,8 @@ async def test_a_publication_expires(make_bench: type[Bench]) -> None:
 
 
 @on_every_broker
-async def test_history_as_a_whole_is_bounded_in_bytes(make_bench: type[Bench]) -> None:
-    broker = make_bench().broker(history_bytes=100_000)
+async def test_history_as_a_whole_is_bounded_in_bytes(make_environment: type[Environment]) -> None:
+    broker = make_environment().broker(history_bytes=100_000)
     listener = Listener()
     await run(broker, listener)
     start = await broker.position(MEW)
@@ -345,8 +351,8 @@ async def test_history_as_a_whole_is_bounded_in_bytes(make_bench: type[Bench]) -
 
 
 @on_every_broker
-async def test_publishing_while_delivering_keeps_the_order(make_bench: type[Bench]) -> None:
-    broker = make_bench().broker()
+async def test_publishing_while_delivering_keeps_the_order(make_environment: type[Environment]) -> None:
+    broker = make_environment().broker()
     listener = Listener()
     nested: list[Eager[Receipt]] = []
 
@@ -383,9 +389,9 @@ class Eager(Awaitable[T]):
 
 @on_every_broker
 async def test_a_receiver_that_raises_loses_only_its_own_delivery(
-    make_bench: type[Bench], caplog: pytest.LogCaptureFixture
+    make_environment: type[Environment], caplog: pytest.LogCaptureFixture
 ) -> None:
-    broker = make_bench().broker()
+    broker = make_environment().broker()
     listener = Listener()
 
     def fail(publication: Publication) -> None:
@@ -408,8 +414,10 @@ async def test_a_receiver_that_raises_loses_only_its_own_delivery(
 
 
 @on_every_broker
-async def test_commands_keep_their_place_among_publications_and_are_waited_for(make_bench: type[Bench]) -> None:
-    broker = make_bench().broker()
+async def test_commands_keep_their_place_among_publications_and_are_waited_for(
+    make_environment: type[Environment],
+) -> None:
+    broker = make_environment().broker()
     listener = Listener()
     asked = asyncio.Event()
     answered = asyncio.Event()
@@ -432,8 +440,8 @@ async def test_commands_keep_their_place_among_publications_and_are_waited_for(m
 
 
 @on_every_broker
-async def test_a_command_goes_on_when_its_caller_is_cancelled(make_bench: type[Bench]) -> None:
-    broker = make_bench().broker()
+async def test_a_command_goes_on_when_its_caller_is_cancelled(make_environment: type[Environment]) -> None:
+    broker = make_environment().broker()
     listener = Listener()
     asked = asyncio.Event()
     answered = asyncio.Event()
@@ -457,8 +465,8 @@ async def test_a_command_goes_on_when_its_caller_is_cancelled(make_bench: type[B
 
 
 @on_every_broker
-async def test_what_a_command_raises_reaches_its_caller(make_bench: type[Bench]) -> None:
-    broker = make_bench().broker()
+async def test_what_a_command_raises_reaches_its_caller(make_environment: type[Environment]) -> None:
+    broker = make_environment().broker()
     listener = Listener()
 
     def refuse(command: Command) -> None:
@@ -480,8 +488,8 @@ async def test_what_a_command_raises_reaches_its_caller(make_bench: type[Bench])
 
 
 @on_every_broker
-async def test_nothing_can_be_published_before_the_start_or_after_the_stop(make_bench: type[Bench]) -> None:
-    broker = make_bench().broker()
+async def test_nothing_can_be_published_before_the_start_or_after_the_stop(make_environment: type[Environment]) -> None:
+    broker = make_environment().broker()
     listener = Listener()
     with pytest.raises(BrokerUnavailable):
         await broker.publish(to_lobby(), key="k")
@@ -528,9 +536,9 @@ def entitled(publication: Publication, rooms: Sequence[RoomName], user_id: UserI
     rooms=st.lists(st.sampled_from([LOBBY, ATTIC, RoomName("ada")]), unique=True),
 )
 async def test_history_from_any_cut_is_the_uninterrupted_stream(
-    make_bench: type[Bench], stream: list[Publication], cut: int, rooms: list[RoomName]
+    make_environment: type[Environment], stream: list[Publication], cut: int, rooms: list[RoomName]
 ) -> None:
-    broker = make_bench().broker()
+    broker = make_environment().broker()
     listener = Listener()
     await run(broker, listener)
     place = await broker.position(MEW)
@@ -559,16 +567,20 @@ async def test_history_from_any_cut_is_the_uninterrupted_stream(
     rooms=st.lists(st.sampled_from([LOBBY, ATTIC]), unique=True),
 )
 async def test_history_is_whole_or_refused_but_never_has_a_gap(
-    make_bench: type[Bench], stream: list[tuple[Publication, float]], size: int, limit: int, rooms: list[RoomName]
+    make_environment: type[Environment],
+    stream: list[tuple[Publication, float]],
+    size: int,
+    limit: int,
+    rooms: list[RoomName],
 ) -> None:
-    bench = make_bench()
-    broker = bench.broker(history_size=size, history_ttl=60.0, history_bytes=limit)
+    environment = make_environment()
+    broker = environment.broker(history_size=size, history_ttl=60.0, history_bytes=limit)
     listener = Listener()
     await run(broker, listener)
     places = [(0, await broker.position(MEW))]
     for publication, pause in stream:
         await broker.publish(publication)
-        await bench.pass_time(pause)
+        await environment.pass_time(pause)
         places.append((len(listener.seen), await broker.position(MEW)))
 
     for seen, place in places:
@@ -585,8 +597,8 @@ async def test_history_is_whole_or_refused_but_never_has_a_gap(
 
 
 @on_every_broker
-async def test_nothing_published_after_a_subscription_stands_is_missed(make_bench: type[Bench]) -> None:
-    broker, listener = make_bench().broker(), Listener()
+async def test_nothing_published_after_a_subscription_stands_is_missed(make_environment: type[Environment]) -> None:
+    broker, listener = make_environment().broker(), Listener()
     await broker.start(listener)
     await broker.publish(to_lobby("before"))
     publications = [
@@ -609,8 +621,10 @@ async def test_nothing_published_after_a_subscription_stands_is_missed(make_benc
 
 
 @on_every_broker
-async def test_subscribing_and_unsubscribing_take_effect_in_the_order_of_the_calls(make_bench: type[Bench]) -> None:
-    broker, listener = make_bench().broker(), Listener()
+async def test_subscribing_and_unsubscribing_take_effect_in_the_order_of_the_calls(
+    make_environment: type[Environment],
+) -> None:
+    broker, listener = make_environment().broker(), Listener()
     await broker.start(listener)
     lobby, attic = [Subscription(MEW, ToRoom(LOBBY))], [Subscription(MEW, ToRoom(ATTIC))]
     await asyncio.gather(
@@ -631,8 +645,8 @@ async def test_subscribing_and_unsubscribing_take_effect_in_the_order_of_the_cal
 
 
 @on_every_broker
-async def test_a_subscription_that_was_given_up_does_not_stand(make_bench: type[Bench]) -> None:
-    broker, listener = make_bench().broker(), Listener()
+async def test_a_subscription_that_was_given_up_does_not_stand(make_environment: type[Environment]) -> None:
+    broker, listener = make_environment().broker(), Listener()
     await broker.start(listener)
     subscribing = asyncio.create_task(broker.subscribe([Subscription(MEW, ToRoom(LOBBY))]))
     await asyncio.sleep(0)
@@ -649,8 +663,8 @@ async def test_a_subscription_that_was_given_up_does_not_stand(make_bench: type[
 
 
 @on_every_broker
-async def test_a_command_comes_with_its_place_in_history(make_bench: type[Bench]) -> None:
-    broker, listener = make_bench().broker(), Listener()
+async def test_a_command_comes_with_its_place_in_history(make_environment: type[Environment]) -> None:
+    broker, listener = make_environment().broker(), Listener()
     places: list[Position | None] = []
 
     class Placing(Listener):
@@ -669,8 +683,8 @@ async def test_a_command_comes_with_its_place_in_history(make_bench: type[Bench]
 
 
 @on_every_broker
-async def test_an_answer_is_never_ahead_of_what_was_delivered(make_bench: type[Bench]) -> None:
-    broker, listener = make_bench().broker(), Listener()
+async def test_an_answer_is_never_ahead_of_what_was_delivered(make_environment: type[Environment]) -> None:
+    broker, listener = make_environment().broker(), Listener()
     await run(broker, listener)
     begin = await broker.position(MEW)
     sending, places = [], []

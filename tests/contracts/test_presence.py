@@ -23,7 +23,7 @@ TAB = ConnectionId("tab")
 PHONE = ConnectionId("phone")
 
 
-class Bench(Protocol):
+class Environment(Protocol):
     """What the tests need from an implementation: presences, and timers that the test moves."""
 
     def presence(self, *, grace: float = 5.0) -> Presence: ...
@@ -41,7 +41,7 @@ class Alarm:
         self.cancelled = True
 
 
-class MemoryBench:
+class MemoryEnvironment:
     """The presence of one process, on timers that the test moves."""
 
     def __init__(self) -> None:
@@ -65,8 +65,8 @@ class MemoryBench:
                 alarm.ring()
 
 
-class DistantBench(MemoryBench):
-    """A presence that is a network away, on the same timers."""
+class DistantEnvironment(MemoryEnvironment):
+    """A presence behind a simulated network, on the same timers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class DistantBench(MemoryBench):
             await presence.receiving.passed()
 
 
-on_every_presence = pytest.mark.parametrize("make_bench", [MemoryBench, DistantBench])
+on_every_presence = pytest.mark.parametrize("make_environment", [MemoryEnvironment, DistantEnvironment])
 
 
 class Announcements(list[tuple[GatewayName, UserId]]):
@@ -94,82 +94,82 @@ class Announcements(list[tuple[GatewayName, UserId]]):
 
 @on_every_presence
 async def test_the_first_connection_comes_online_and_the_last_goes_offline_after_the_grace(
-    make_bench: type[Bench],
+    make_environment: type[Environment],
 ) -> None:
-    bench, announced = make_bench(), Announcements()
-    presence = bench.presence()
+    environment, announced = make_environment(), Announcements()
+    presence = environment.presence()
     await presence.start(announced.offline)
 
     assert await presence.join(MEW, ADA, TAB)
     assert not await presence.join(MEW, ADA, PHONE)
     await presence.leave(MEW, ADA, TAB)
-    await bench.pass_time(60.0)
+    await environment.pass_time(60.0)
     assert announced == []
     assert await presence.is_online(MEW, ADA)
     await presence.leave(MEW, ADA, PHONE)
-    await bench.pass_time(4.0)
+    await environment.pass_time(4.0)
     assert announced == []
     assert await presence.online(MEW) == {ADA}
-    await bench.pass_time(2.0)
+    await environment.pass_time(2.0)
     assert announced == [(MEW, ADA)]
     assert await presence.online(MEW) == set()
     assert not await presence.is_online(MEW, ADA)
-    await bench.pass_time(60.0)
+    await environment.pass_time(60.0)
     assert announced == [(MEW, ADA)]
     assert await presence.join(MEW, ADA, TAB)
     await presence.stop()
 
 
 @on_every_presence
-async def test_a_reload_does_not_flap(make_bench: type[Bench]) -> None:
-    bench, announced = make_bench(), Announcements()
-    presence = bench.presence()
+async def test_a_reload_does_not_flap(make_environment: type[Environment]) -> None:
+    environment, announced = make_environment(), Announcements()
+    presence = environment.presence()
     await presence.start(announced.offline)
     await presence.join(MEW, ADA, TAB)
     for number in range(3):
         await presence.leave(MEW, ADA, ConnectionId(f"tab{number or ''}"))
-        await bench.pass_time(4.0)
+        await environment.pass_time(4.0)
         assert not await presence.join(MEW, ADA, ConnectionId(f"tab{number + 1}"))
-    await bench.pass_time(60.0)
+    await environment.pass_time(60.0)
     assert announced == []
     await presence.leave(MEW, ADA, ConnectionId("tab3"))
-    await bench.pass_time(6.0)
+    await environment.pass_time(6.0)
     assert announced == [(MEW, ADA)]
     await presence.stop()
 
 
 @on_every_presence
-async def test_joining_and_leaving_twice_count_once(make_bench: type[Bench]) -> None:
-    bench, announced = make_bench(), Announcements()
-    presence = bench.presence()
+async def test_joining_and_leaving_twice_count_once(make_environment: type[Environment]) -> None:
+    environment, announced = make_environment(), Announcements()
+    presence = environment.presence()
     await presence.start(announced.offline)
     await presence.leave(MEW, ADA, TAB)
     assert await presence.join(MEW, ADA, TAB)
     assert not await presence.join(MEW, ADA, TAB)
     await presence.leave(MEW, ADA, PHONE)  # never joined
-    await bench.pass_time(6.0)
+    await environment.pass_time(6.0)
     assert announced == []
     await presence.leave(MEW, ADA, TAB)
-    await bench.pass_time(4.0)
+    await environment.pass_time(4.0)
     await presence.leave(MEW, ADA, TAB)  # does not restart the grace period
-    await bench.pass_time(2.0)
+    await environment.pass_time(2.0)
     assert announced == [(MEW, ADA)]
     await presence.leave(MEW, ADA, TAB)
-    await bench.pass_time(6.0)
+    await environment.pass_time(6.0)
     assert announced == [(MEW, ADA)]
     await presence.stop()
 
 
 @on_every_presence
-async def test_gateways_and_users_are_counted_apart(make_bench: type[Bench]) -> None:
-    bench, announced = make_bench(), Announcements()
-    presence = bench.presence()
+async def test_gateways_and_users_are_counted_apart(make_environment: type[Environment]) -> None:
+    environment, announced = make_environment(), Announcements()
+    presence = environment.presence()
     await presence.start(announced.offline)
     assert await presence.join(MEW, ADA, TAB)
     assert await presence.join(INFRA, ADA, TAB)
     assert await presence.join(MEW, BOB, TAB)
     await presence.leave(MEW, ADA, TAB)
-    await bench.pass_time(6.0)
+    await environment.pass_time(6.0)
     assert announced == [(MEW, ADA)]
     assert await presence.online(MEW) == {BOB}
     assert await presence.online(INFRA) == {ADA}
@@ -177,8 +177,8 @@ async def test_gateways_and_users_are_counted_apart(make_bench: type[Bench]) -> 
 
 
 @on_every_presence
-async def test_the_set_of_users_online_is_a_copy(make_bench: type[Bench]) -> None:
-    presence = make_bench().presence()
+async def test_the_set_of_users_online_is_a_copy(make_environment: type[Environment]) -> None:
+    presence = make_environment().presence()
     await presence.start(Announcements().offline)
     await presence.join(MEW, ADA, TAB)
     (await presence.online(MEW)).clear()
@@ -187,16 +187,16 @@ async def test_the_set_of_users_online_is_a_copy(make_bench: type[Bench]) -> Non
 
 
 @on_every_presence
-async def test_stopping_announces_no_user_offline(make_bench: type[Bench]) -> None:
-    bench, announced = make_bench(), Announcements()
-    presence = bench.presence()
+async def test_stopping_announces_no_user_offline(make_environment: type[Environment]) -> None:
+    environment, announced = make_environment(), Announcements()
+    presence = environment.presence()
     await presence.start(announced.offline)
     await presence.join(MEW, ADA, TAB)
     await presence.join(MEW, BOB, TAB)
     await presence.leave(MEW, ADA, TAB)
     await presence.stop()
     await presence.leave(MEW, BOB, TAB)  # closed by the stop, slightly later
-    await bench.pass_time(60.0)
+    await environment.pass_time(60.0)
     assert announced == []
 
 
@@ -221,10 +221,10 @@ steps = st.one_of(
 @settings(deadline=None)
 @given(story=st.lists(steps, max_size=40))
 async def test_transitions_alternate_and_agree_with_who_is_online(
-    make_bench: type[Bench], story: list[tuple[str, UserId, ConnectionId] | float]
+    make_environment: type[Environment], story: list[tuple[str, UserId, ConnectionId] | float]
 ) -> None:
-    bench, announced = make_bench(), Announcements()
-    presence = bench.presence(grace=5.0)
+    environment, announced = make_environment(), Announcements()
+    presence = environment.presence(grace=5.0)
     await presence.start(announced.offline)
     online: set[UserId] = set()  # as seen from the announcements alone
     connected: dict[UserId, set[ConnectionId]] = {ADA: set(), BOB: set()}
@@ -239,13 +239,13 @@ async def test_transitions_alternate_and_agree_with_who_is_online(
                 await presence.leave(MEW, user_id, connection_id)
                 connected[user_id].discard(connection_id)
             case seconds:
-                await bench.pass_time(seconds)
+                await environment.pass_time(seconds)
         for _, user_id in announced:
             online.remove(user_id)
             assert not connected[user_id]
         announced.clear()
         assert await presence.online(MEW) == online
         assert all(user_id in online for user_id in connected if connected[user_id])
-    await bench.pass_time(6.0)
+    await environment.pass_time(6.0)
     assert await presence.online(MEW) == {user_id for user_id in connected if connected[user_id]}
     await presence.stop()

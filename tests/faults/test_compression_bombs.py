@@ -12,8 +12,8 @@ import pytest
 from tests.support.attackers import entered, still_answers
 from tests.support.client_frames import CLOSE, TEXT, frame
 from tests.support.raw_websocket import open_websocket
-from tests.support.served_target import served_process
 from tests.support.servers import Implementation
+from tests.support.target_command import served_process
 from tests.support.target_process import Process
 
 OFFER: Final = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"

@@ -18,9 +18,9 @@ from websockets.exceptions import ConnectionClosed
 from tests.support.attackers import entered
 from tests.support.raw_engineio import RawClient, SessionClosed
 from tests.support.raw_websocket import RawWebSocket, open_websocket
-from tests.support.served_target import served_process
 from tests.support.servers import IMPLEMENTATIONS, Implementation, LiveServer
 from tests.support.stalled_clients import Kind, stalled_client
+from tests.support.target_command import served_process
 from tests.support.target_process import Process
 from tests.support.waiting import until
 

@@ -45,7 +45,7 @@ from asgi_realtime.values.ids import UserId
 from tests.support.raw_engineio import raw_client
 from tests.support.recording import RecordingTransport
 from tests.support.servers import Serve
-from tests.support.waiting import forgotten, nobody_online, until
+from tests.support.waiting import forgotten, no_user_online, until
 
 SECRET = "a secret for tests that is long enough"
 SETTINGS = Settings(jwt_secret=SECRET, presence_grace=0.0)
@@ -157,7 +157,7 @@ async def nothing_left(gateway: Site, realtime: Realtime) -> None:
     assert not len(rooms)
     assert not rooms.names
     assert not rooms.everybody
-    await nobody_online(realtime)
+    await no_user_online(realtime)
     await forgotten(gateway.seen)
 
 
@@ -437,7 +437,7 @@ async def test_reading_pauses_when_too_much_is_in_flight_without_a_ping_timeout(
         reading = asyncio.create_task(client.next())
         await asyncio.sleep(1.5)
         (connection,) = realtime.hub.rooms(gateway.name).everybody
-        assert len(connection.inbox._queue) == 4
+        assert connection.inbox.waiting == 4
         assert client.pings >= 1
         gateway.gate.go.set()
         answers = [await reading] + [await client.next() for _ in range(99)]

@@ -39,7 +39,7 @@ def publication(
 
 
 class SlowHistory(MemoryBroker):
-    """A broker that is a network away: history is read before or after the wait, or not at all."""
+    """A broker behind a simulated network: history is read before or after the wait, or not at all."""
 
     def __init__(self, when: str) -> None:
         super().__init__()

@@ -273,9 +273,9 @@ class Room(WebSocketGateway):
     """Everybody is in the room."""
 
     def __init__(self) -> None:
-        super().__init__("/room", authenticator=self.anybody)
+        super().__init__("/room", authenticator=self.accept_all)
 
-    async def anybody(self, handshake: Handshake) -> Identity:
+    async def accept_all(self, handshake: Handshake) -> Identity:
         return Identity(user_id=UserId(handshake.query["token"]))
 
     async def on_connect(self, connection: Connection) -> None:

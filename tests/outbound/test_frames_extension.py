@@ -23,7 +23,7 @@ from asgi_realtime.protocols.rfc6455 import encode
 from asgi_realtime.uvicorn import WebSocketProtocol
 from tests.support.certificates import tls_contexts
 from tests.support.client_frames import BINARY, CLOSE, PONG, TEXT, close, frame, text
-from tests.support.lean_server import LeanServer, lean
+from tests.support.protocol_server import ProtocolServer, protocol_server
 from tests.support.raw_websocket import open_websocket
 from tests.support.waiting import until
 
@@ -94,12 +94,12 @@ def app() -> Detaching:
 
 
 @pytest.fixture
-async def server(app: Detaching) -> AsyncIterator[LeanServer]:
-    async with lean(app, lifespan="off") as server:
+async def server(app: Detaching) -> AsyncIterator[ProtocolServer]:
+    async with protocol_server(app, lifespan="off") as server:
         yield server
 
 
-async def test_a_detached_websocket_outlives_its_coroutine(server: LeanServer, app: Detaching) -> None:
+async def test_a_detached_websocket_outlives_its_coroutine(server: ProtocolServer, app: Detaching) -> None:
     async with open_websocket(server.port) as client:
         reader = await app.reader()
         await until(lambda: not server.server_state.tasks)
@@ -132,7 +132,7 @@ async def test_nothing_of_the_handshake_is_kept() -> None:
     gc.collect()
     gc.disable()
     try:
-        async with lean(app, lifespan="off") as server, open_websocket(server.port) as client:
+        async with protocol_server(app, lifespan="off") as server, open_websocket(server.port) as client:
             await client.reached()
             await until(lambda: not server.server_state.tasks)
             await until(lambda: references[0]() is None)
@@ -151,7 +151,7 @@ async def test_nothing_of_the_handshake_is_kept() -> None:
     ],
 )
 async def test_the_end_is_reported_once(
-    server: LeanServer, app: Detaching, last: bytes | None, end: tuple[int, str]
+    server: ProtocolServer, app: Detaching, last: bytes | None, end: tuple[int, str]
 ) -> None:
     async with open_websocket(server.port) as client:
         reader = await app.reader()
@@ -166,7 +166,7 @@ async def test_the_end_is_reported_once(
     assert (reader.messages, reader.ends) == (["a"], [end])
 
 
-async def test_an_abort_is_reported_too(server: LeanServer, app: Detaching) -> None:
+async def test_an_abort_is_reported_too(server: ProtocolServer, app: Detaching) -> None:
     async with open_websocket(server.port) as client:
         reader = await app.reader()
         reader.transport.abort()
@@ -177,14 +177,14 @@ async def test_an_abort_is_reported_too(server: LeanServer, app: Detaching) -> N
 
 
 async def test_the_stop_of_the_server_is_announced(app: Detaching) -> None:
-    async with lean(app, lifespan="off") as server, open_websocket(server.port) as client:
+    async with protocol_server(app, lifespan="off") as server, open_websocket(server.port) as client:
         reader = await app.reader()
         server.stopping.set()
         assert await client.rest() == [(CLOSE, (1012).to_bytes(2))]
         assert reader.ends == [(1012, "")]
 
 
-async def test_writing_never_raises(server: LeanServer, app: Detaching) -> None:
+async def test_writing_never_raises(server: ProtocolServer, app: Detaching) -> None:
     async with open_websocket(server.port) as client:
         reader = await app.reader()
         client.vanish()
@@ -217,7 +217,7 @@ async def test_writing_before_the_acceptance_is_forgotten_and_detaching_an_error
         transport.write(encode("done"))
         transport.close(1000)
 
-    async with lean(app, lifespan="off") as server, open_websocket(server.port) as client:
+    async with protocol_server(app, lifespan="off") as server, open_websocket(server.port) as client:
         assert await client.rest() == [(TEXT, b"done"), (CLOSE, (1000).to_bytes(2))]
 
 
@@ -231,7 +231,7 @@ async def test_frames_and_sends_keep_their_order() -> None:
             transport.write(encode(str(number + 1)) + encode(str(number + 2)))
         await send({"type": "websocket.close"})
 
-    async with lean(app, lifespan="off") as server, open_websocket(server.port) as client:
+    async with protocol_server(app, lifespan="off") as server, open_websocket(server.port) as client:
         expected = [(TEXT, str(number).encode()) for number in range(300)]
         assert await client.rest() == [*expected, (CLOSE, (1000).to_bytes(2))]
 
@@ -244,7 +244,7 @@ async def test_the_extension_reaches_through_middleware() -> None:
         reader.detach()
 
     app = Starlette(routes=[WebSocketRoute("/", endpoint)], middleware=[Middleware(CORSMiddleware, allow_origins="*")])
-    async with lean(app) as server, open_websocket(server.port) as client:
+    async with protocol_server(app) as server, open_websocket(server.port) as client:
         await client.send(text("a") + close(1000))
         assert await client.rest() == [(TEXT, b"a"), (CLOSE, (1000).to_bytes(2))]
 
@@ -265,7 +265,7 @@ async def test_received_data_is_handed_over_when_detaching() -> None:
 
     proceed = asyncio.Event()
     readers: list[Reader] = []
-    async with lean(app, lifespan="off") as server:
+    async with protocol_server(app, lifespan="off") as server:
         for path, messages in (("/", ["a", "b", "c"]), ("/read", ["b", "c"])):
             async with open_websocket(server.port, path) as client:
                 await client.send(text("a") + text("b") + text("c") + close(4000))
@@ -287,13 +287,15 @@ async def test_an_end_before_detaching_is_reported() -> None:
         readers.append(reader)
 
     readers: list[Reader] = []
-    async with lean(app, lifespan="off") as server, open_websocket(server.port) as client:
+    async with protocol_server(app, lifespan="off") as server, open_websocket(server.port) as client:
         await client.send(close(4000))
         await until(lambda: readers and readers[0].ends)
     assert readers[0].ends == [(4000, "")]
 
 
-async def test_a_paused_reader_gets_nothing_and_then_everything_in_order(server: LeanServer, app: Detaching) -> None:
+async def test_a_paused_reader_gets_nothing_and_then_everything_in_order(
+    server: ProtocolServer, app: Detaching
+) -> None:
     async with open_websocket(server.port) as client:
         reader = await app.reader()
         reader.on_message = lambda message: reader.transport.pause()
@@ -312,7 +314,9 @@ async def test_a_paused_reader_gets_nothing_and_then_everything_in_order(server:
     assert (reader.messages, reader.ends) == (expected, [(4000, "")])
 
 
-async def test_a_client_that_vanishes_meanwhile_has_still_said_what_it_said(server: LeanServer, app: Detaching) -> None:
+async def test_a_client_that_vanishes_meanwhile_has_still_said_what_it_said(
+    server: ProtocolServer, app: Detaching
+) -> None:
     async with open_websocket(server.port) as client:
         reader = await app.reader()
         reader.on_message = lambda message: reader.transport.pause()
@@ -327,7 +331,7 @@ async def test_a_client_that_vanishes_meanwhile_has_still_said_what_it_said(serv
         assert reader.ends == [(1006, "")]
 
 
-async def test_a_paused_client_is_held_back(server: LeanServer, app: Detaching) -> None:
+async def test_a_paused_client_is_held_back(server: ProtocolServer, app: Detaching) -> None:
     async with open_websocket(server.port) as client:
         reader = await app.reader()
         reader.transport.pause()
@@ -349,7 +353,7 @@ async def test_a_paused_client_is_held_back(server: LeanServer, app: Detaching) 
 
 async def test_closing_while_paused_receives_the_answer(app: Detaching) -> None:
     # With ten seconds for an answer that is not heard: nobody waits so long here.
-    async with lean(app, lifespan="off", protocol=WebSocketProtocol) as server:
+    async with protocol_server(app, lifespan="off", protocol=WebSocketProtocol) as server:
         async with open_websocket(server.port) as client:
             reader = await app.reader()
             reader.on_message = lambda message: reader.transport.pause()
@@ -362,14 +366,14 @@ async def test_closing_while_paused_receives_the_answer(app: Detaching) -> None:
             assert (reader.messages, reader.ends) == (["a"], [(4000, "")])
 
 
-async def test_pings_are_answered_while_messages_come(server: LeanServer) -> None:
+async def test_pings_are_answered_while_messages_come(server: ProtocolServer) -> None:
     async with open_websocket(server.port) as client:
         await client.send(text("a") + frame(9, b"1") + text("b") + frame(9, b"2"))
         assert [await client.next(), await client.next()] == [(PONG, b"1"), (PONG, b"2")]
 
 
 async def test_a_reader_that_raises_ends_its_websocket(
-    server: LeanServer, app: Detaching, caplog: pytest.LogCaptureFixture
+    server: ProtocolServer, app: Detaching, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with open_websocket(server.port) as client:
         reader = await app.reader()
@@ -393,12 +397,12 @@ async def test_an_application_that_fails_after_detaching_ends_its_websocket() ->
         raise ValueError("a bug")
 
     readers: list[Reader] = []
-    async with lean(app, lifespan="off") as server, open_websocket(server.port) as client:
+    async with protocol_server(app, lifespan="off") as server, open_websocket(server.port) as client:
         assert await client.rest() == [(CLOSE, (1011).to_bytes(2))]
         await until(lambda: readers[0].ends)
 
 
-async def test_the_limit_of_a_message_can_be_lowered(server: LeanServer, app: Detaching) -> None:
+async def test_the_limit_of_a_message_can_be_lowered(server: ProtocolServer, app: Detaching) -> None:
     async with open_websocket(server.port) as client:
         reader = await app.reader()
         reader.transport.max_message_bytes = 100
@@ -417,7 +421,7 @@ async def test_buffered_bytes_are_counted_and_their_end_is_reported(
     app: Detaching, secure: bool, tmp_path: Path
 ) -> None:
     contexts: tuple[ssl.SSLContext | None, ssl.SSLContext | None] = tls_contexts(tmp_path) if secure else (None, None)
-    async with lean(app, lifespan="off", tls=contexts[0]) as server:
+    async with protocol_server(app, lifespan="off", tls=contexts[0]) as server:
         async with open_websocket(server.port, tls=contexts[1]) as client:
             reader = await app.reader()
             listener = reader.transport.listener = WriteListener()
@@ -435,7 +439,7 @@ async def test_buffered_bytes_are_counted_and_their_end_is_reported(
             assert reader.transport.buffered == 0
 
 
-async def test_a_stalled_client_is_cut_at_once(server: LeanServer, app: Detaching) -> None:
+async def test_a_stalled_client_is_cut_at_once(server: ProtocolServer, app: Detaching) -> None:
     async with open_websocket(server.port):
         reader = await app.reader()
         while reader.transport.buffered < 1_000_000:

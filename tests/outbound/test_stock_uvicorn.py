@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from asgi_realtime import Connection, Handshake, Identity, RealtimeMiddleware, Settings, SocketIOGateway, on
 from tests.support.certificates import tls_contexts
 from tests.support.client_frames import text
-from tests.support.lean_server import lean
+from tests.support.protocol_server import protocol_server
 from tests.support.raw_engineio import RawWebSocketClient, raw_client
 from tests.support.raw_websocket import open_websocket
 from tests.support.servers import IMPLEMENTATIONS, Implementation, Serve
@@ -24,9 +24,9 @@ SETTINGS = Settings()
 
 class Room(SocketIOGateway):
     def __init__(self) -> None:
-        super().__init__(authenticator=self.anybody)
+        super().__init__(authenticator=self.accept_all)
 
-    async def anybody(self, handshake: Handshake) -> Identity:
+    async def accept_all(self, handshake: Handshake) -> Identity:
         return Identity(user_id=handshake.auth["user"])
 
     async def on_connect(self, connection: Connection) -> None:
@@ -147,7 +147,7 @@ async def test_under_tls_too_each_frame_is_written_at_once(tmp_path: Path) -> No
     middleware = RealtimeMiddleware(FastAPI(), gateways=[Room()], settings=SETTINGS)
     at_server, at_client = tls_contexts(tmp_path)
     path = "/socket.io/?EIO=4&transport=websocket"
-    async with lean(middleware, protocol=cast("Any", "websockets-sansio"), tls=at_server) as server:
+    async with protocol_server(middleware, protocol=cast("Any", "websockets-sansio"), tls=at_server) as server:
         async with open_websocket(server.port, path, tls=at_client) as client:
             await client.send(text('40{"user":"ann"}'))
             for opening in (b"0", b"40"):

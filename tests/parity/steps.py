@@ -1,4 +1,4 @@
-"""What apps do with python-socketio's server: each step returns what can be seen of it."""
+"""What apps do with python-socketio's server. Each step returns what the app and its clients observe."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import gc
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from tests.parity.bench import Bench, Client
+from tests.parity.scenario import Client, Scenario
 from tests.support.waiting import until
 
-Step = Callable[[Bench], Awaitable[Any]]
+Step = Callable[[Scenario], Awaitable[Any]]
 STEPS: dict[str, Step] = {}
 ANSWERS: list[Any] = [
     None,
@@ -42,7 +42,7 @@ def step(function: Step) -> Step:
 
 
 @step
-async def rooms_of_a_client(it: Bench) -> Any:
+async def rooms_of_a_client(it: Scenario) -> Any:
     sid, sio = (await it.client()).sid, it.sio
     seen = [sorted(it.named(sio.rooms(sid)))]
     for room in ("a", "a", "b"):
@@ -57,7 +57,7 @@ async def rooms_of_a_client(it: Bench) -> Any:
 
 
 @step
-async def rooms_of_nobody(it: Bench) -> Any:
+async def rooms_of_nobody(it: Scenario) -> Any:
     sio = it.sio
     return [
         await it.outcome(lambda: sio.rooms("x")),
@@ -71,7 +71,7 @@ async def rooms_of_nobody(it: Bench) -> Any:
 
 
 @step
-async def leaving_ones_own_room(it: Bench) -> Any:
+async def leaving_ones_own_room(it: Scenario) -> Any:
     client = await it.client()
     await it.sio.leave_room(client.sid, client.sid)
     await it.sio.emit("lost", to=client.sid)
@@ -80,7 +80,7 @@ async def leaving_ones_own_room(it: Bench) -> Any:
 
 
 @step
-async def the_room_of_another_client(it: Bench) -> Any:
+async def the_room_of_another_client(it: Scenario) -> Any:
     one, other = await it.client(), await it.client()
     seen = [
         await it.outcome(lambda: it.sio.enter_room(one.sid, other.sid)),
@@ -96,7 +96,7 @@ async def the_room_of_another_client(it: Bench) -> Any:
 
 
 @step
-async def emit_to_whom(it: Bench) -> Any:
+async def emit_to_whom(it: Scenario) -> Any:
     one, other, sio = await it.client(), await it.client(), it.sio
     await sio.enter_room(one.sid, "r")
     await sio.enter_room(other.sid, "q")
@@ -121,7 +121,7 @@ async def emit_to_whom(it: Bench) -> Any:
 
 
 @step
-async def odd_names_of_events(it: Bench) -> Any:
+async def odd_names_of_events(it: Scenario) -> Any:
     client = await it.client()
     for name in ("", " ", "a b", "é", "message", "error", "ping", "*", "__proto__"):
         await it.sio.emit(name, name)
@@ -130,7 +130,7 @@ async def odd_names_of_events(it: Bench) -> Any:
 
 
 @step
-async def callbacks(it: Bench) -> Any:
+async def callbacks(it: Scenario) -> Any:
     client = await it.client()
     answers: asyncio.Queue[Any] = asyncio.Queue()
 
@@ -146,7 +146,7 @@ async def callbacks(it: Bench) -> Any:
 
 
 @step
-async def a_callback_for_a_room(it: Bench) -> Any:
+async def a_callback_for_a_room(it: Scenario) -> Any:
     one, other = await it.client(), await it.client()
     answers: asyncio.Queue[Any] = asyncio.Queue()
     one.answer, other.answer = 1, 2
@@ -157,7 +157,7 @@ async def a_callback_for_a_room(it: Bench) -> Any:
 
 
 @step
-async def calls(it: Bench) -> Any:
+async def calls(it: Scenario) -> Any:
     client, sio, seen = await it.client(), it.sio, []
     for client.answer in ANSWERS:
         seen.append(await it.outcome(lambda: sio.call("question", {"x": 1}, to=client.sid, timeout=5)))
@@ -168,7 +168,7 @@ async def calls(it: Bench) -> Any:
 
 
 @step
-async def a_call_in_a_handler(it: Bench) -> Any:
+async def a_call_in_a_handler(it: Scenario) -> Any:
     async def ask(sid: str) -> Any:
         return await it.outcome(lambda: it.sio.call("question", to=sid, timeout=5))
 
@@ -179,7 +179,7 @@ async def a_call_in_a_handler(it: Bench) -> Any:
 
 
 @step
-async def emit_and_more_in_the_connect_handler(it: Bench) -> Any:
+async def emit_and_more_in_the_connect_handler(it: Scenario) -> Any:
     async def connect(sid: str, environ: Any) -> None:
         await it.sio.emit("hello", 1, to=sid)
         await it.sio.enter_room(sid, "r")
@@ -195,7 +195,7 @@ async def emit_and_more_in_the_connect_handler(it: Bench) -> Any:
 
 
 @step
-async def what_clients_send(it: Bench) -> Any:
+async def what_clients_send(it: Scenario) -> Any:
     got: list[Any] = []
     it.sio.on("e", lambda sid, *args: got.append(args))
     client = await it.client()
@@ -206,7 +206,7 @@ async def what_clients_send(it: Bench) -> Any:
 
 
 @step
-async def acknowledgements(it: Bench) -> Any:
+async def acknowledgements(it: Scenario) -> Any:
     values = iter(ANSWERS)
     it.sio.on("e", lambda sid: next(values))
     client = await it.client()
@@ -214,7 +214,7 @@ async def acknowledgements(it: Bench) -> Any:
 
 
 @step
-async def handlers_that_fail(it: Bench) -> Any:
+async def handlers_that_fail(it: Scenario) -> Any:
     async def bad(sid: str) -> None:
         raise ValueError("bad")
 
@@ -235,7 +235,7 @@ async def handlers_that_fail(it: Bench) -> Any:
 
 
 @step
-async def catch_all_handlers(it: Bench) -> Any:
+async def catch_all_handlers(it: Scenario) -> Any:
     got: list[Any] = []
     it.sio.on("*", lambda event, sid, *args: got.append((event, args)))
     it.sio.on("own", lambda sid, *args: got.append(("own handler", args)))
@@ -251,7 +251,7 @@ async def catch_all_handlers(it: Bench) -> Any:
 
 
 @step
-async def a_class_of_handlers(it: Bench) -> Any:
+async def a_class_of_handlers(it: Scenario) -> Any:
     got: list[Any] = []
 
     class Handlers(it.module.AsyncNamespace):  # type: ignore[misc, name-defined]
@@ -285,7 +285,7 @@ async def a_class_of_handlers(it: Bench) -> Any:
 
 
 @step
-async def registering(it: Bench) -> Any:
+async def registering(it: Scenario) -> Any:
     sio = it.sio
     seen = [await it.outcome(lambda: sio.on("x", lambda sid: 1)), await it.outcome(lambda: sio.register_namespace(1))]
 
@@ -306,7 +306,7 @@ async def registering(it: Bench) -> Any:
 
 
 @step
-async def long_polling(it: Bench) -> Any:
+async def long_polling(it: Scenario) -> Any:
     got: list[Any] = []
     it.sio.on("e", lambda sid, *args: got.append(args))
     client = await it.client(transport="polling")
@@ -322,7 +322,7 @@ async def long_polling(it: Bench) -> Any:
 
 
 @step
-async def sessions(it: Bench) -> Any:
+async def sessions(it: Scenario) -> Any:
     sio, sid = it.sio, (await it.client()).sid
     seen: list[Any] = [dict(await sio.get_session(sid))]
     (await sio.get_session(sid))["a"] = 1
@@ -346,7 +346,7 @@ async def sessions(it: Bench) -> Any:
 
 
 @step
-async def sessions_of_nobody(it: Bench) -> Any:
+async def sessions_of_nobody(it: Scenario) -> Any:
     sio, sid = it.sio, (await it.client()).sid
 
     async def block() -> None:
@@ -363,7 +363,7 @@ async def sessions_of_nobody(it: Bench) -> Any:
 
 
 @step
-async def a_session_is_the_very_object_that_was_saved(it: Bench) -> Any:
+async def a_session_is_the_very_object_that_was_saved(it: Scenario) -> Any:
     sio, sid = it.sio, (await it.client()).sid
     mine = {"a": 1}
     await sio.save_session(sid, mine)
@@ -373,7 +373,7 @@ async def a_session_is_the_very_object_that_was_saved(it: Bench) -> Any:
 
 
 @step
-async def each_namespace_has_a_session(it: Bench) -> Any:
+async def each_namespace_has_a_session(it: Scenario) -> Any:
     sio, one, other = it.sio, await it.client(), await it.client("/chat")
     await sio.save_session(one.sid, {"of": "/"})
     await sio.save_session(other.sid, {"of": "/chat"}, namespace="/chat")
@@ -385,7 +385,7 @@ async def each_namespace_has_a_session(it: Bench) -> Any:
 
 
 @step
-async def two_namespaces_of_one_transport(it: Bench) -> Any:
+async def two_namespaces_of_one_transport(it: Scenario) -> Any:
     sio, manager = it.sio, it.sio.manager
     client = await it.client()
     await client.socket.disconnect()
@@ -407,7 +407,7 @@ async def two_namespaces_of_one_transport(it: Bench) -> Any:
 
 
 @step
-async def in_the_disconnect_handler(it: Bench) -> Any:
+async def in_the_disconnect_handler(it: Scenario) -> Any:
     sio, seen = it.sio, []
 
     async def gone(sid: str, reason: str) -> None:
@@ -434,11 +434,11 @@ async def in_the_disconnect_handler(it: Bench) -> Any:
     return [seen, await it.outcome(lambda: sio.get_session(sid)), sio.rooms(sid)]
 
 
-# Coming and going
+# Connecting and disconnecting
 
 
 @step
-async def disconnects(it: Bench) -> Any:
+async def disconnects(it: Scenario) -> Any:
     sio, reasons = it.sio, []
     sio.on("disconnect", lambda sid, reason: reasons.append((it.named(sid), reason)))
     one, two, three = await it.client(), await it.client(), await it.client()
@@ -457,7 +457,7 @@ async def disconnects(it: Bench) -> Any:
 
 
 @step
-async def last_words(it: Bench) -> Any:
+async def last_words(it: Scenario) -> Any:
     client = await it.client()
     sid = client.sid
     await it.sio.emit("bye", to=sid)
@@ -468,7 +468,7 @@ async def last_words(it: Bench) -> Any:
 
 
 @step
-async def refusals(it: Bench) -> Any:
+async def refusals(it: Scenario) -> Any:
     refused = it.module.exceptions.ConnectionRefusedError
     seen: list[Any] = []
     for outcome in (
@@ -492,7 +492,7 @@ async def refusals(it: Bench) -> Any:
 
 
 @step
-async def signatures_of_connect_and_disconnect(it: Bench) -> Any:
+async def signatures_of_connect_and_disconnect(it: Scenario) -> Any:
     seen: list[Any] = []
 
     async def legacy(sid: str, environ: Any) -> None:
@@ -514,7 +514,7 @@ def _has(seen: list[Any], count: int) -> bool:
 
 
 @step
-async def what_auth_is(it: Bench) -> Any:
+async def what_auth_is(it: Scenario) -> Any:
     seen: list[Any] = []
     it.sio.on("connect", lambda sid, environ, auth: seen.append(auth))
     for auth in (None, {}, {"token": 1}, {"a": {"b": [None]}}):
@@ -523,7 +523,7 @@ async def what_auth_is(it: Bench) -> Any:
 
 
 @step
-async def a_namespace_that_is_not_there(it: Bench) -> Any:
+async def a_namespace_that_is_not_there(it: Scenario) -> Any:
     seen: list[Any] = []
     for namespace in ("/none", "/chat", "/chat/x"):
         try:
@@ -534,10 +534,10 @@ async def a_namespace_that_is_not_there(it: Bench) -> Any:
     return seen
 
 
-# Looking things up
+# Lookups
 
 
-async def three(it: Bench) -> tuple[Client, Client, Client]:
+async def three(it: Scenario) -> tuple[Client, Client, Client]:
     one, two, three = await it.client(), await it.client(), await it.client("/chat")
     for client in (one, two):
         await it.sio.enter_room(client.sid, "r")
@@ -545,7 +545,7 @@ async def three(it: Bench) -> tuple[Client, Client, Client]:
 
 
 @step
-async def who_is_where(it: Bench) -> Any:
+async def who_is_where(it: Scenario) -> Any:
     (one, _, _), manager = await three(it), it.sio.manager
 
     def sids(namespace: str, room: Any) -> list[str]:
@@ -563,7 +563,7 @@ async def who_is_where(it: Bench) -> Any:
 
 
 @step
-async def ids_of_transports(it: Bench) -> Any:
+async def ids_of_transports(it: Scenario) -> Any:
     (one, _, _), manager = await three(it), it.sio.manager
     transport = manager.eio_sid_from_sid(one.sid, "/")
     return [
@@ -575,7 +575,7 @@ async def ids_of_transports(it: Bench) -> Any:
 
 
 @step
-async def the_mapping_of_rooms(it: Bench) -> Any:
+async def the_mapping_of_rooms(it: Scenario) -> Any:
     (one, _, _), rooms = await three(it), it.sio.manager.rooms
     transport = it.sio.manager.eio_sid_from_sid(one.sid, "/")
     seen = [
@@ -596,7 +596,7 @@ async def the_mapping_of_rooms(it: Bench) -> Any:
 
 
 @step
-async def attributes(it: Bench) -> Any:
+async def attributes(it: Scenario) -> Any:
     client, sio = await it.client(), it.sio
     environ = sio.get_environ(client.sid)
     return [
@@ -612,7 +612,7 @@ async def attributes(it: Bench) -> Any:
 
 
 @step
-async def background_tasks(it: Bench) -> Any:
+async def background_tasks(it: Scenario) -> Any:
     got = []
 
     async def work(a: int, b: int = 0) -> int:

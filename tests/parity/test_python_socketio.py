@@ -1,4 +1,4 @@
-"""The real python-socketio and ours, step by step: what can be seen of each is the same, but for what the page says."""
+"""python-socketio and this package, step by step: both behave the same, except for the differences on the page."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.parity.bench import MODULES, bench
+from tests.parity.scenario import MODULES, scenario
 from tests.parity.steps import STEPS
 from tests.support.servers import Serve
 
 
 @pytest.mark.parametrize("name", STEPS)
 async def test_a_step_looks_the_same(name: str, serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.CRITICAL)  # both log what handlers raise, theirs also through asyncio
+    caplog.set_level(logging.CRITICAL)  # both log what handlers raise, python-socketio also through asyncio
     seen = []
     for module in MODULES:
-        async with bench(module, serve) as it:
+        async with scenario(module, serve) as it:
             seen.append(await STEPS[name](it))
     theirs, ours = seen
     assert repr(ours) == repr(theirs)
@@ -68,8 +68,8 @@ DIFFERENT: dict[str, tuple[Any, Any]] = {
 
 
 async def carried(module: Any, serve: Serve, payload: Any) -> list[Any]:
-    """What a client hears of a payload: sent to it, broadcast, asked for, and as an acknowledgement."""
-    async with bench(module, serve) as it:
+    """What a client receives for a payload: sent to it, broadcast, in a call, and as an acknowledgement."""
+    async with scenario(module, serve) as it:
         it.sio.on("ask", lambda sid: payload)
         client = await it.client()
         await it.sio.emit("one", payload, to=client.sid)

@@ -135,7 +135,7 @@ class Hello(SocketIOGateway):
         return "hello " + connection.identity.user_id
 
 
-async def anybody(handshake: Handshake) -> Identity:
+async def accept_all(handshake: Handshake) -> Identity:
     return Identity(user_id=UserId("ann"))
 
 
@@ -146,7 +146,7 @@ async def test_beside_another_gateway(serve: Serve, node: Node) -> None:
     def hello(sid: str) -> str:
         return "hello from the server"
 
-    app = RealtimeMiddleware(nothing, gateways=[sio, Hello("/hello", authenticator=anybody)], settings=Settings())
+    app = RealtimeMiddleware(nothing, gateways=[sio, Hello("/hello", authenticator=accept_all)], settings=Settings())
     server = await serve(app)
     client = await node.connect(server.url)
     gateway = await client.share("/hello")
@@ -167,7 +167,7 @@ async def test_a_namespace_of_another_gateway_stays_separate(
     @sio.on("x", namespace="/chat")
     def x(sid: str) -> None: ...
 
-    root = Hello("/", authenticator=anybody)
+    root = Hello("/", authenticator=accept_all)
     app = RealtimeMiddleware(nothing, gateways=[sio, root], settings=Settings())
     assert "the Settings of RealtimeMiddleware are in force" in caplog.text
     client = await node.connect((await serve(app)).url)

@@ -84,7 +84,7 @@ class Never:
         raise AssertionError("an hour has passed")
 
 
-async def anybody(handshake: Handshake) -> Identity:
+async def accept_all(handshake: Handshake) -> Identity:
     return Identity(user_id=UserId("ann"))
 
 
@@ -92,7 +92,7 @@ class First(SocketIOGateway):
     """Its hook does each kind of thing that may be left behind."""
 
     def __init__(self, plan: Plan) -> None:
-        super().__init__("/", authenticator=anybody)
+        super().__init__("/", authenticator=accept_all)
         self._plan = plan
 
     async def on_start(self) -> None:
@@ -106,7 +106,7 @@ class Second(SocketIOGateway):
     """Its hook runs in a thread."""
 
     def __init__(self, plan: Plan) -> None:
-        super().__init__("/second", authenticator=anybody)
+        super().__init__("/second", authenticator=accept_all)
         self._plan = plan
 
     def on_start(self) -> None:  # type: ignore[override]
@@ -372,7 +372,7 @@ async def caught(lifecycle: Lifecycle) -> BaseException | None:
 
 class Slow(SocketIOGateway):
     def __init__(self) -> None:
-        super().__init__("/", authenticator=anybody)
+        super().__init__("/", authenticator=accept_all)
         self.starts = 0
         self.entered = asyncio.Event()
         self.go = asyncio.Event()

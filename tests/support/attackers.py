@@ -1,4 +1,4 @@
-"""What tests of this folder say to a `Target` through a raw client."""
+"""What tests send to a `Target` through a raw client."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.servers import LiveServer
 async def entered(
     server: LiveServer, name: str, transport: TransportName = "websocket", *, headers: dict[str, str] | None = None
 ) -> AsyncIterator[RawClient]:
-    """Connect to `/` as somebody."""
+    """Connect to `/` as a named user."""
     async with raw_client(server, transport, headers=headers) as client:
         await enter(client, {"name": name})
         yield client
@@ -28,7 +28,7 @@ async def enter(client: RawClient, auth: Json) -> str:
 
 
 async def still_answers(client: RawClient) -> None:
-    """Fail unless the next thing heard is the answer to an event."""
+    """Fail unless the next message is the answer to an event."""
     await client.send('27["echo","still here"]')
     assert await client.receive() == '37["still here"]'
 

@@ -1,4 +1,4 @@
-"""A host of Chat on SQLite, in this process or in one of its own that can be made to die at the worst moment.
+"""A host of Chat on SQLite, in this process or in a separate one that can be killed right after a commit.
 
 `python -m tests.support.chat_app DATABASE [--die saved|delivered]` serves it on a free port.
 """
@@ -48,7 +48,7 @@ COLUMNS = "id, from_id, to_id, chat_type, content, timestamp, content_type, repl
 
 
 class Service:
-    """Keeps messages, and to whom each is still owed. Synchronous: it is called in threads."""
+    """Stores messages and their pending recipients. Synchronous: it is called in threads."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

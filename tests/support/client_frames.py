@@ -1,4 +1,4 @@
-"""Frames as a WebSocket client writes them, and as none should."""
+"""Valid and invalid WebSocket frames of a client."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def frame(
     length: int | None = None,
     width: int | None = None,
 ) -> bytes:
-    """One frame. `length` is what its header says, if not the truth; `width` how many bytes say it (0, 2 or 8)."""
+    """One frame. `length` replaces the length in its header; `width` is the size of that field in bytes (0, 2, 8)."""
     length = len(payload) if length is None else length
     if width is None:
         width = 0 if length < 126 else 2 if length < 65_536 else 8

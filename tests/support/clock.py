@@ -1,4 +1,4 @@
-"""The event loop's clock, put forward."""
+"""A way to move the event loop's clock forward."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A broker that is a network away: calls take their time, and only what was subscribed to is delivered."""
+"""A broker behind a simulated network: calls are delayed, and only subscribed targets are delivered."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from asgi_realtime.values.publications import Position, Publication, Receipt, Su
 T = TypeVar("T")
 
 _MOST_TURNS = 6
-"""So many turns of the event loop are the longest way in one direction."""
+"""The longest delay in one direction, in iterations of the event loop."""
 
 
 class Line:
@@ -35,7 +35,7 @@ class Line:
         self._paused = False
 
     def put(self, step: Callable[[], None]) -> None:
-        """Have a step done at the other end."""
+        """Run a step at the other end."""
         self._steps.append(step)
         self._schedule()
 
@@ -46,7 +46,7 @@ class Line:
         await out
 
     def pause(self) -> None:
-        """Let nothing come out until `resume`."""
+        """Deliver nothing until `resume`."""
         self._paused = True
 
     def resume(self) -> None:
@@ -55,7 +55,7 @@ class Line:
         self._schedule()
 
     def cut(self) -> None:
-        """Lose what is on its way."""
+        """Drop what is in transit."""
         self._steps.clear()
 
     def _schedule(self) -> None:

@@ -1,4 +1,4 @@
-"""A presence that is a network away: calls take their time, and so do announcements."""
+"""A presence behind a simulated network: calls and announcements are delayed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.distant_broker import Line
 
 
 class DistantPresence:
-    """A `Presence` that keeps its counts in a `MemoryPresence` at the other end of a line.
+    """A `Presence` that keeps its counts in a `MemoryPresence` behind a simulated network.
 
     Calls take effect in the order in which they were made, after turns of the event loop that come from `seed`.
     """

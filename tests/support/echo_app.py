@@ -37,16 +37,16 @@ from asgi_realtime.values.json import Json
 SETTINGS = Settings(ping_interval=0.3, ping_timeout=0.2, limits=Limits(connect_timeout=1.0), cors_origins=("*",))
 """The heartbeat that the suites expect."""
 LONG_SETTINGS = dataclasses.replace(SETTINGS, ping_interval=25.0, ping_timeout=20.0)
-"""With these a close that a suite waits for cannot be a heartbeat's."""
+"""With these values, a close that a suite waits for cannot come from a heartbeat."""
 
 
-async def anybody(handshake: Handshake) -> Identity:
-    """Let everybody in, as somebody new."""
+async def accept_all(handshake: Handshake) -> Identity:
+    """Accept every client, each as a new user."""
     return Identity(user_id=secrets.token_hex(8))
 
 
 class EchoGateway(SocketIOGateway):
-    """Tells a client the auth it sent, sends messages back, and acknowledges with what it got."""
+    """Sends a client the auth that it sent, echoes messages, and acknowledges with the arguments."""
 
     async def on_connect(self, connection: Connection) -> None:
         await connection.send("auth", connection.handshake.auth or {})
@@ -62,7 +62,7 @@ class EchoGateway(SocketIOGateway):
 
 def echo_gateways() -> list[Mountable]:
     """The echo, made of gateways."""
-    return [EchoGateway(name, authenticator=anybody) for name in ("/", "/custom")]
+    return [EchoGateway(name, authenticator=accept_all) for name in ("/", "/custom")]
 
 
 def echo_server() -> list[Mountable]:

@@ -1,4 +1,4 @@
-"""An Engine.IO server whose application echoes, for the tests to talk to and to look into."""
+"""An Engine.IO server whose application echoes, with access to its sessions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ POLLING = {"EIO": "4", "transport": "polling"}
 
 
 class Echo:
-    """Sends back what it receives; `gate` keeps it from being ready."""
+    """Echoes what it receives. While `gate` is closed it is not ready for more."""
 
     authenticated = True
 
@@ -83,7 +83,7 @@ class EchoServer:
         self.idle = asyncio.Event()
         """Set while no request and no WebSocket is being served."""
         self.waiting = asyncio.Event()
-        """Set when the engine waits for a client to say something, or to go away."""
+        """Set when the engine waits for a message or a disconnect of a client."""
         self.live: LiveServer
         self.http: httpx.AsyncClient
 
@@ -129,7 +129,7 @@ class EchoServer:
         return await self.http.get(self.url, params=POLLING | {"sid": sid})
 
     async def start_poll(self, sid: str) -> asyncio.Task[httpx.Response]:
-        """A poll of which the server knows already."""
+        """A poll that the server has already received."""
         self.waiting.clear()
         poll = asyncio.create_task(self.poll(sid))
         await self.waiting.wait()
@@ -148,7 +148,7 @@ class EchoServer:
         return client.connect(f"{self.live.websocket_url}/engine.io/{query}", **options)
 
     async def probe(self, sid: str) -> client.ClientConnection:
-        """Open a WebSocket for a session and probe it: all of an upgrade but its end."""
+        """Open a WebSocket for a session and probe it: an upgrade without its last packet."""
         websocket = await self.connect(sid)
         await websocket.send("2probe")
         assert await websocket.recv() == "3probe"
@@ -156,7 +156,7 @@ class EchoServer:
 
 
 def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """What we logged, and not how slow asyncio's debug mode found the machine."""
+    """The package's log records, without asyncio's warnings about slow callbacks."""
     return [record.message for record in caplog.records if record.name == "asgi_realtime"]
 
 
@@ -164,7 +164,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
 async def echo_server(
     serve: Serve, implementation: Implementation | None = None, **options: Any
 ) -> AsyncIterator[EchoServer]:
-    """Serve an echo; when the block ends every session does, and nothing may be left of any."""
+    """Serve an echo. At the end of the block all sessions end, and the test fails if any resource is left."""
     server = EchoServer(**options)
     server.live = await serve(server, implementation)
     async with httpx.AsyncClient(timeout=20) as server.http:

@@ -1,4 +1,4 @@
-"""A real JWKS endpoint on loopback that counts fetches, and fails in the ways endpoints fail."""
+"""A real JWKS endpoint on loopback. It counts fetches and can fail as real endpoints do."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def sign(key: KeyPair, algorithm: str, claims: Mapping[str, Any], kid: str | Non
 
 
 class HangingServer:
-    """A provider that sends something and then hangs: `with HangingServer(b"HTTP/1.1 100") as server:`.
+    """A provider that sends some bytes and then hangs: `with HangingServer(b"HTTP/1.1 100") as server:`.
 
     It sends `first`, then one byte of `drip` after the other, a few a second, without an end.
     """
@@ -50,7 +50,7 @@ class HangingServer:
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self.answer: bytes | None = None
-        """A whole body to answer with from now on: the provider is well again."""
+        """The complete body of later responses: the provider has recovered."""
         self.cut = threading.Event()
         """Set when a client has closed its end."""
 

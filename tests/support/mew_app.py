@@ -1,4 +1,4 @@
-"""The example Mew as its people see it: each with a token for REST and, once connected, a socket."""
+"""The Mew example with its users. Each has a token for REST and, once connected, a socket."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def make_app(database_url: str, settings: Settings = SETTINGS) -> FastAPI:
 
 
 class Person:
-    """One user: REST by `get`, `post`, …, each of which fails unless it is answered with success."""
+    """One user. `get`, `post`, … send REST requests and fail unless the response is a success."""
 
     def __init__(self, user_id: str, http: httpx.AsyncClient) -> None:
         self.id = user_id
@@ -53,12 +53,12 @@ class Person:
         self._heard: asyncio.Queue[Heard] = asyncio.Queue()
 
     async def request(self, method: str, path: str, body: object = None) -> httpx.Response:
-        """Send a request and take whatever comes."""
+        """Send a request and return any response."""
         headers = {"authorization": f"Bearer {self.token}"}
         return await self._http.request(method, path, json=body, headers=headers)
 
     async def status(self, method: str, path: str, body: object = None) -> int:
-        """The status of an answer, which is JSON whatever it is."""
+        """The status of a response, which must be JSON for every status."""
         response = await self.request(method, path, body)
         response.json()
         return response.status_code
@@ -102,7 +102,7 @@ class Person:
             return await self._heard.get()
 
     async def heard_until(self, event: str) -> list[Heard]:
-        """Everything heard before the next `event`, which is taken too but not returned."""
+        """Everything received before the next `event`, which is taken too but not returned."""
         events: list[Heard] = []
         while (heard := await self.hear())[0] != event:
             events.append(heard)
@@ -149,13 +149,13 @@ class Mew:
         await self.alice.put(f"/channels/{self.private}/permissions/users/bob", {"allow": ["VIEW_CHANNEL"]})
 
     async def connect_all(self) -> None:
-        """Open a socket for everybody, and forget what was heard meanwhile."""
+        """Open a socket for each user, and drop the events received so far."""
         for person in self.people.values():
             await person.connect(self.url)
         await self.heard()
 
     async def heard(self) -> Mapping[str, list[Heard]]:
-        """What each connected person has heard since the last time; all that was sent has arrived."""
+        """What each connected user has received since the last call. Everything sent has arrived."""
         await self.http.post("/test/mark")
         return {person.id: await person.heard_until("MARK") for person in self.people.values() if person.connected}
 

@@ -1,4 +1,4 @@
-"""npm's stock socket.io-client from Python: one Node process, any number of sockets."""
+"""npm's stock socket.io-client, driven from Python: one Node process with any number of sockets."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tests.support.paths import WIRE
 
 PROGRAM = WIRE.joinpath("client.mjs")
 PATIENCE = 5.0
-"""Seconds anything may take that a test waits for."""
+"""The longest time that a test waits for anything, in seconds."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Received:
-    """One event as the client's handlers saw it; `bytes` where it was binary."""
+    """One event as the client's handlers received it; `bytes` where it was binary."""
 
     event: str
     args: list[Json]
@@ -39,7 +39,7 @@ class Disconnected:
 
     reason: str
     active: bool
-    """Whether the client will come back by itself."""
+    """Whether the client reconnects by itself."""
     seen: tuple[str, ...]
     """The events received before, by name."""
 
@@ -73,7 +73,7 @@ class NodeClient:
         self.connected = False
         self.disconnect_reason: str | None = None
         self.disconnects: list[Disconnected] = []
-        """Every `disconnect` it ever saw, in order."""
+        """Every `disconnect` it received, in order."""
         self.refusal: ConnectRefused | None = None
 
     @property
@@ -139,11 +139,11 @@ class NodeClient:
         return self.disconnect_reason
 
     async def disconnect(self) -> None:
-        """Leave as a client that means to."""
+        """Disconnect on purpose."""
         await self._do("disconnect")
 
     async def drop(self) -> None:
-        """Lose the transport under the socket, without a Socket.IO goodbye."""
+        """Close the transport without a Socket.IO DISCONNECT packet."""
         await self._do("drop")
 
     async def reconnect(self, *, auth: Json = None) -> None:

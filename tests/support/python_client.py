@@ -20,7 +20,7 @@ class PythonClient:
         self.events: list[Received] = []
         self.unread: list[Received] = []
         self.disconnects: list[Disconnected] = []
-        """Every `disconnect` it ever saw, in order."""
+        """Every `disconnect` it received, in order."""
         self._namespace = "/"
         self._refusal: Json = None
 
@@ -88,7 +88,7 @@ class PythonClient:
         return self.disconnects[-1].reason
 
     async def disconnect(self) -> None:
-        """Leave as a client that means to."""
+        """Disconnect on purpose."""
         engine = self._socket.eio
         await self._socket.disconnect()
         for task in (engine.read_loop_task, engine.write_loop_task):

@@ -1,4 +1,4 @@
-"""Engine.IO sessions by hand, over either transport: for what a well-behaved client library never sends."""
+"""Raw Engine.IO sessions over both transports, for packets that client libraries never send."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from asgi_realtime.values.json import Json
 from tests.support.servers import LiveServer
 
 PATIENCE = 10.0
-"""Seconds anything may take that a test waits for."""
+"""The longest time that a test waits for anything, in seconds."""
 
 TransportName: TypeAlias = Literal["polling", "websocket"]
 TRANSPORTS: tuple[TransportName, ...] = ("polling", "websocket")
@@ -39,7 +39,7 @@ class RawClient(abc.ABC):
 
     def __init__(self, handshake: dict[str, Json]) -> None:
         self.handshake = handshake
-        """What the server said when it opened the session: `sid`, `pingInterval` ..."""
+        """The content of the server's open packet: `sid`, `pingInterval` ..."""
         self.pings = 0
         """Heartbeats that were answered."""
 
@@ -116,7 +116,7 @@ async def receive_json(client: RawClient, prefix: str) -> Json:
 
 
 async def closing(client: RawClient) -> list[str | bytes]:
-    """Wait until the server ends the session; what it sent before."""
+    """Wait until the server ends the session, and return what it sent before."""
     messages = []
     with contextlib.suppress(SessionClosed):
         while True:
@@ -208,7 +208,7 @@ class RawWebSocketClient(RawClient):
         return packets, self.websocket.close_code
 
     def vanish(self) -> None:
-        """Be gone without a word."""
+        """Drop the connection without a close."""
         self.websocket.transport.abort()
 
 
@@ -226,7 +226,7 @@ class _Polling(RawClient):
         await self._post(packet if isinstance(packet, str) else "b" + base64.b64encode(packet).decode())
 
     async def _post(self, *packets: str) -> None:
-        # A session that the server has closed answers 400: the next `receive` tells.
+        # A session that the server has closed answers 400: the next `receive` raises.
         await self._http.post(self._url, content="\x1e".join(packets))
 
     async def receive_packet(self) -> str | bytes:

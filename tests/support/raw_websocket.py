@@ -1,4 +1,4 @@
-"""A WebSocket client that writes whatever bytes it is given, and shows every frame it gets."""
+"""A WebSocket client that writes arbitrary bytes and returns every frame it receives."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TypeAlias
 from tests.support.client_frames import CLOSE, PING, frame
 
 PATIENCE = 10.0
-"""Seconds anything may take that a test waits for."""
+"""The longest time that a test waits for anything, in seconds."""
 
 Frame: TypeAlias = tuple[int, bytes]
 """A whole frame's opcode and payload."""
@@ -78,7 +78,7 @@ class RawWebSocket:
             pass
 
     def vanish(self) -> None:
-        """Be gone without a word."""
+        """Drop the connection without a close."""
         self.writer.transport.abort()
 
 

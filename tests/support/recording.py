@@ -1,4 +1,4 @@
-"""The smallest real client's side of a connection: a transport that remembers what was written to it."""
+"""A transport that records what was written to it: the client's side of a connection."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _FILLING = Frame(" " * (Limits().outbox_bytes // 2 + 1))
 
 
 class RecordingTransport:
-    """Keeps every frame's text, and how it was closed. `gateway` is told of the close, as a real transport does.
+    """Records the text of each frame and the close. Notifies `gateway` of the close, as a real transport does.
 
     Its client reads everything at once, until `stall`.
     """
@@ -106,7 +106,7 @@ def _texts(wire: bytes) -> list[str]:
 
 
 class Host:
-    """Answers which rooms a user may see, when the test lets it."""
+    """A host that returns a user's rooms once the test allows it."""
 
     def __init__(self) -> None:
         self.rooms: dict[str, dict[str, str | None]] = {}

@@ -1,4 +1,4 @@
-"""All gateways on one server that logs all it can: `python -m tests.support.secrets_app --server lean`."""
+"""All gateways on one server with every log enabled: `python -m tests.support.secrets_app --server lean`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ADMINISTRATOR = {"username": "admin", "password": "password-of-the-administrator
 
 
 class MewService:
-    """Refuses every message by an error of its own, which says nothing of the client's."""
+    """Refuses every message with an error that contains nothing from the client."""
 
     async def rooms_of(self, identity: Identity) -> UserRooms:
         return UserRooms({"server": ["channel"]})
@@ -98,7 +98,7 @@ async def serve(server: Implementation, level: str) -> None:
 
 
 def main() -> None:
-    """Log everything of everybody, but the server at the level it is given."""
+    """Enable all log records, and set the server's own logger to its level."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--server", required=True)
     parser.add_argument("--log-level", default="info")

@@ -1,4 +1,4 @@
-"""Real ASGI servers for tests, on the test's own event loop so that a leak anywhere is seen."""
+"""Real ASGI servers on the test's event loop, so that leaks in the server process are detected."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from asgi_realtime.uvicorn import WebSocketProtocol
 
 Implementation: TypeAlias = Literal["uvicorn", "uvicorn-wsproto", "lean", "hypercorn", "plain"]
-"""`uvicorn` is its default: h11 or httptools with the sans-I/O WebSocket implementation; `lean` is ours on uvicorn.
+"""`uvicorn`: h11 or httptools with its sans-I/O WebSocket implementation. `lean`: uvicorn with this package's class.
 
 `plain` is the first again, but with nothing to be had but ASGI's `send`: as on a server that nobody knows, with
 uvicorn's manners.
@@ -83,7 +83,7 @@ async def running(
 
 
 class _PlainSend:
-    """Hides the server behind a `send` of its own."""
+    """An app that wraps `send`, and so hides the server's own."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

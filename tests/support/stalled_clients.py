@@ -1,4 +1,4 @@
-"""A client that connects to a namespace and then never reads again."""
+"""Clients that connect and then stop reading."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ class StalledClient:
     async def cut_off(self) -> None:
         """Wait, without reading, until the server has dropped the connection: what is sent to it then is reset."""
         poll = select.poll()
-        poll.register(self._socket, 0)  # errors alone, which are always told
+        poll.register(self._socket, 0)  # errors only, which poll always reports
         with contextlib.suppress(ConnectionError):
             async with asyncio.timeout(PATIENCE):
                 while not await asyncio.to_thread(poll.poll, 50):
                     await self.send("3")
 
     async def read_to_the_end(self) -> bytes:
-        """Read what is left, until the server ends the connection, by whatever way."""
+        """Read what is left, until the server ends the connection in any way."""
         received = b""
         with contextlib.suppress(ConnectionError):
             async with asyncio.timeout(PATIENCE):
@@ -67,7 +67,7 @@ class StalledClient:
 
 @contextlib.asynccontextmanager
 async def stalled_client(server: LiveServer, name: str, kind: Kind = "Socket.IO") -> AsyncIterator[StalledClient]:
-    """Connect to `/` (or `/json`) as somebody; from then on nothing is read."""
+    """Connect to `/` (or `/json`) as a named user, then stop reading."""
     connection = socket.socket()
     try:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

@@ -1,4 +1,4 @@
-"""The stock clients that everything a user does must work with."""
+"""The stock Socket.IO clients, behind one interface."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TRANSPORTS = {"polling": ["polling"], "websocket": ["websocket"], "upgrade": ["
 
 
 class StockClient(Protocol):
-    """What both clients can do."""
+    """The interface of both stock clients."""
 
     events: list[Received]
     """Everything received, in order."""
@@ -44,10 +44,10 @@ class StockClient(Protocol):
         """Wait for an event of this name, and take it."""
 
     async def disconnection(self) -> str:
-        """Wait until it is disconnected; why."""
+        """Wait until it is disconnected, and return the reason."""
 
     async def disconnect(self) -> None:
-        """Leave."""
+        """Disconnect."""
 
 
 class Connect(Protocol):

@@ -1,4 +1,4 @@
-"""The app under attack: one gateway that anybody may enter by name, in this process or in one of its own.
+"""The app under attack: one gateway that accepts clients by name, in this process or in a separate one.
 
 `python -m tests.support.target_app` serves it, on a free port, with the settings of the environment.
 """
@@ -36,14 +36,14 @@ from asgi_realtime import (
     on,
 )
 from asgi_realtime.values.json import Json
-from tests.support.waiting import nobody_online
+from tests.support.waiting import no_user_online
 
 PATIENCE = 5.0
-"""Seconds anything may take that a test waits for."""
+"""The longest time that a test waits for anything, in seconds."""
 
 
 async def by_name(handshake: Handshake) -> Identity:
-    """Let in whoever says who they are."""
+    """Accept each client that sends a name."""
     name = handshake.auth.get("name") if isinstance(handshake.auth, dict) else None
     if not isinstance(name, str) or not name:
         raise Unauthorized
@@ -51,7 +51,7 @@ async def by_name(handshake: Handshake) -> Identity:
 
 
 class TargetGateway(SocketIOGateway):
-    """Everybody is in the room `everybody`; `echo` acknowledges what it got; `join` enters any room."""
+    """Puts each client in the room `everybody`. `echo` acknowledges with its arguments; `join` enters any room."""
 
     def __init__(self, namespace: str = "/", *, limits: Limits | None = None) -> None:
         super().__init__(namespace, authenticator=by_name, limits=limits)
@@ -98,7 +98,7 @@ class TargetPath(WebSocketGateway):
 
 
 class Changes:
-    """Metrics that only tell that something happened."""
+    """Metrics that only signal that something happened."""
 
     def __init__(self) -> None:
         self.happened = asyncio.Event()
@@ -111,7 +111,7 @@ class Changes:
 
 
 class Target:
-    """The app, to be served by the `serve` fixture, with its parts to look at."""
+    """The app for the `serve` fixture, and its parts."""
 
     def __init__(
         self,
@@ -126,7 +126,7 @@ class Target:
         self.app = RealtimeMiddleware(
             Starlette(routes=[Route("/broadcast", _broadcast, methods=["POST"]), Route("/state", self._state)]),
             gateways=[self.gateway, self.path, *gateways],
-            # Nobody lingers after the last connection: what is left then is a leak.
+            # No presence grace after the last connection: what is left then is a leak.
             settings=replace(settings or Settings(limits=limits or Limits(), **values), presence_grace=0.0),
             metrics=self._changes,
         )
@@ -147,7 +147,7 @@ class Target:
         }
 
     async def settled(self) -> dict[str, int]:
-        """The state once no task is at work any more."""
+        """The state once no task runs."""
         async with asyncio.timeout(PATIENCE):
             await self.realtime.tasks.idle()
         return self.state()
@@ -162,14 +162,14 @@ class Target:
                     if any(self.state().values()):
                         await self._changes.happened.wait()
         assert not any(self.state().values()), self.state()
-        await nobody_online(self.realtime)  # a grace of no length is a timer all the same
+        await no_user_online(self.realtime)  # a grace of no length is a timer all the same
 
     async def _state(self, request: Request) -> Response:
         return JSONResponse(self.state() | {"left": self.gateway.left})
 
 
 async def _broadcast(request: Request) -> Response:
-    """Broadcast `count` events of `bytes` bytes to everybody: each as one request of a host's would."""
+    """Broadcast `count` events of `bytes` bytes to all clients, each as one request of a host."""
     wanted = await request.json()
     broadcaster = await get_broadcaster(request)
     data = "x" * wanted["bytes"]

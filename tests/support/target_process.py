@@ -1,4 +1,4 @@
-"""A server in a process of its own: for what can only be measured from outside, memory and logs."""
+"""A server in a separate process, to measure its memory and read its output."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Process:
             return await self._process.wait()
 
     async def stop(self) -> None:
-        """Stop it in good order, and fail if it does not end so."""
+        """Stop it gracefully, and fail unless it exits cleanly."""
         if self._process.returncode is None:
             self._process.terminate()
             async with asyncio.timeout(START_SECONDS):

@@ -1,4 +1,4 @@
-"""A synchronous host beside Jobs: WSGI routes in threads, and a worker thread of its own, all of which broadcast.
+"""A synchronous host beside Jobs: WSGI routes in threads and a worker thread, all of which broadcast.
 
 `python -m tests.support.threads_app` serves it on a free port, with the settings of the environment.
 """
@@ -17,7 +17,7 @@ from asgi_realtime import JobsBroadcaster, JobsGateway, RealtimeMiddleware
 
 
 class Host:
-    """Answers each request with how many clients its broadcast was written to."""
+    """Answers each request with the number of clients that its broadcast reached."""
 
     def __init__(self) -> None:
         host = WSGIMiddleware(cast("Any", self.wsgi), workers=8)

@@ -1,4 +1,4 @@
-"""Waiting for what nobody announces."""
+"""Waiting for conditions that no event announces."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ async def until(condition: Callable[[], object], *, seconds: float = 5.0) -> Non
             await asyncio.sleep(0.005)
 
 
-async def nobody_online(realtime: Realtime, *, seconds: float = 5.0) -> None:
+async def no_user_online(realtime: Realtime, *, seconds: float = 5.0) -> None:
     """Return as soon as no user is online on any gateway.
 
     Raises:
-        TimeoutError: if somebody still is after `seconds`.
+        TimeoutError: if a user is still online after `seconds`.
     """
     async with asyncio.timeout(seconds):
         while True:
@@ -38,7 +38,7 @@ async def nobody_online(realtime: Realtime, *, seconds: float = 5.0) -> None:
 
 
 async def forgotten(references: Sequence[weakref.ref[Any]]) -> None:
-    """Wait until nothing keeps these objects any more."""
+    """Wait until these objects have been freed."""
 
     def gone() -> bool:
         gc.collect()

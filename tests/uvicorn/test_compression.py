@@ -33,7 +33,7 @@ from asgi_realtime.outbound.frames_extension import EXTENSION
 from asgi_realtime.protocols.rfc6455.deflate import inflate
 from asgi_realtime.values.ids import UserId
 from tests.support.client_frames import BINARY, CLOSE, TEXT, close, deflated, frame, text
-from tests.support.lean_server import PATIENCE, LeanServer, lean
+from tests.support.protocol_server import PATIENCE, ProtocolServer, protocol_server
 from tests.support.raw_websocket import RawWebSocket, open_websocket
 
 OFFER = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
@@ -50,12 +50,12 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[LeanServer]:
-    async with lean(echo, ws_max_size=MAX_SIZE, lifespan="off") as server:
+async def server() -> AsyncIterator[ProtocolServer]:
+    async with protocol_server(echo, ws_max_size=MAX_SIZE, lifespan="off") as server:
         yield server
 
 
-def client(server: LeanServer, *offers: ClientPerMessageDeflateFactory) -> Any:
+def client(server: ProtocolServer, *offers: ClientPerMessageDeflateFactory) -> Any:
     return websockets.connect(
         f"ws://127.0.0.1:{server.port}/",
         compression=None,
@@ -64,7 +64,7 @@ def client(server: LeanServer, *offers: ClientPerMessageDeflateFactory) -> Any:
     )
 
 
-async def test_every_size_comes_back(server: LeanServer) -> None:
+async def test_every_size_comes_back(server: ProtocolServer) -> None:
     words = json.dumps([{"id": number, "name": f"user {number}"} for number in range(30_000)])
     for alone in (False, True):
         offer = ClientPerMessageDeflateFactory(server_no_context_takeover=alone, client_no_context_takeover=alone)
@@ -79,7 +79,7 @@ async def test_every_size_comes_back(server: LeanServer) -> None:
             assert await socket.recv() == words[:80_000]
 
 
-async def test_a_thousand_in_a_row(server: LeanServer) -> None:
+async def test_a_thousand_in_a_row(server: ProtocolServer) -> None:
     async with client(server) as socket, asyncio.timeout(PATIENCE * 3):
         for size in (16, 1024, 8192):
             messages = [f"{number} " * size for number in range(300)]
@@ -95,7 +95,7 @@ async def send_all(socket: Any, messages: Sequence[str]) -> None:
 
 
 @pytest.mark.parametrize("bits", [8, 9, 12, 15])
-async def test_windows(server: LeanServer, bits: int) -> None:
+async def test_windows(server: ProtocolServer, bits: int) -> None:
     message = "abc" * 20_000
     # The client's window may be as small as it likes.
     headers = f"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits={bits}\r\n"
@@ -110,7 +110,7 @@ async def test_windows(server: LeanServer, bits: int) -> None:
             assert (b"permessage-deflate" in raw.head) is agreed
 
 
-async def test_only_if_requested_and_offered(server: LeanServer) -> None:
+async def test_only_if_requested_and_offered(server: ProtocolServer) -> None:
     for path, headers in (("/never", OFFER), ("/", "")):
         async with open_websocket(server.port, path, headers) as raw:
             assert b"sec-websocket-extensions" not in raw.head.lower()
@@ -129,7 +129,7 @@ async def test_only_if_requested_and_offered(server: LeanServer) -> None:
         (deflated(BINARY, b"\x00" * 100 * MAX_SIZE), 1009),
     ],
 )
-async def test_what_is_refused(server: LeanServer, sent: bytes, code: int) -> None:
+async def test_what_is_refused(server: ProtocolServer, sent: bytes, code: int) -> None:
     async with open_websocket(server.port, headers=OFFER) as raw:
         await raw.send(deflated(TEXT, b"good") + sent)
         got = [(opcode, payload[:2]) for opcode, payload in await raw.rest()]
@@ -168,7 +168,7 @@ async def test_a_large_broadcast_is_compressed_once_beside_clients_that_do_not_w
     middleware = RealtimeMiddleware(Starlette(), gateways=[gateway], settings=Settings(compression=True))
     path = "/room" if kind == "JSON" else "/socket.io/?EIO=4&transport=websocket"
     async with (
-        lean(middleware) as server,
+        protocol_server(middleware) as server,
         open_websocket(server.port, path, OFFER) as one,
         open_websocket(server.port, path, OFFER) as two,
         open_websocket(server.port, path) as plain,

@@ -34,7 +34,7 @@ from asgi_realtime.outbound.frames_extension import EXTENSION, FrameTransport
 from asgi_realtime.protocols.rfc6455 import encode
 from asgi_realtime.uvicorn import WebSocketProtocol
 from tests.support.client_frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close, fragments, frame, text
-from tests.support.lean_server import LeanServer, lean
+from tests.support.protocol_server import ProtocolServer, protocol_server
 from tests.support.raw_websocket import Frame, open_websocket
 
 LIMIT = 20_000_000
@@ -71,8 +71,8 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[LeanServer]:
-    async with lean(echo, protocol=WebSocketProtocol, ws_max_size=LIMIT, lifespan="off") as server:
+async def server() -> AsyncIterator[ProtocolServer]:
+    async with protocol_server(echo, protocol=WebSocketProtocol, ws_max_size=LIMIT, lifespan="off") as server:
         yield server
 
 
@@ -240,7 +240,7 @@ SECTIONS = {
 
 @pytest.mark.parametrize("section", SECTIONS)
 @pytest.mark.parametrize("path", ["/", "/detached"])
-async def test_conformance(server: LeanServer, section: str, path: str) -> None:
+async def test_conformance(server: ProtocolServer, section: str, path: str) -> None:
     for case in SECTIONS[section]():
         async with open_websocket(server.port, path) as client:
             await client.send(case.sent, piece=case.piece)

@@ -17,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from asgi_realtime.uvicorn import HTTPProtocol
 from asgi_realtime.uvicorn.http import HeaderDeadline
 from tests.support.client_frames import text
-from tests.support.lean_server import lean
+from tests.support.protocol_server import protocol_server
 from tests.support.raw_websocket import PATIENCE, RawWebSocket, connect, request
 
 WHOLE = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -73,14 +73,14 @@ def test_it_is_uvicorns_own_class() -> None:
 @pytest.mark.parametrize("http", CLASSES)
 @pytest.mark.parametrize("sent", [b"", b"G", HALF, request()[:-2]])
 async def test_a_connection_without_a_whole_header_is_closed(http: Any, sent: bytes) -> None:
-    async with lean(app, http=http) as server, connect(server.port) as client:
+    async with protocol_server(app, http=http) as server, connect(server.port) as client:
         await client.send(sent)
         assert await closed(client) == b""
 
 
 @pytest.mark.parametrize("http", CLASSES)
 async def test_a_header_that_drips_is_closed(http: Any) -> None:
-    async with lean(app, http=http) as server, connect(server.port) as client:
+    async with protocol_server(app, http=http) as server, connect(server.port) as client:
         await client.send(HALF)
         ended = asyncio.create_task(closed(client))
         while not ended.done():
@@ -91,7 +91,10 @@ async def test_a_header_that_drips_is_closed(http: Any) -> None:
 
 @pytest.mark.parametrize("http", CLASSES)
 async def test_the_header_of_a_later_request_has_the_same_time(http: Any) -> None:
-    async with lean(app, http=http, timeout_keep_alive=PATIENCE * 2) as server, connect(server.port) as client:
+    async with (
+        protocol_server(app, http=http, timeout_keep_alive=PATIENCE * 2) as server,
+        connect(server.port) as client,
+    ):
         await client.send(WHOLE)
         assert (await client.read_head()).startswith(b"HTTP/1.1 200 ")
         assert await client.reader.readexactly(1) == b"0"
@@ -105,7 +108,7 @@ async def test_what_comes_after_the_header_has_other_limits(http: Any, monkeypat
     loop = asyncio.get_running_loop()
     real, passed = loop.time, 0.0
     monkeypatch.setattr(loop, "time", lambda: real() + passed)
-    async with lean(app, http=http, timeout_keep_alive=10_000) as server:
+    async with protocol_server(app, http=http, timeout_keep_alive=10_000) as server:
         async with connect(server.port) as client, connect(server.port) as socket, connect(server.port) as silent:
             await socket.send(request())
             assert (await socket.read_head()).startswith(b"HTTP/1.1 101 ")

@@ -24,7 +24,7 @@ from asgi_realtime.protocols.rfc6455 import encode
 from asgi_realtime.uvicorn import WebSocketProtocol
 from tests.support.certificates import tls_contexts
 from tests.support.client_frames import BINARY, CLOSE, PING, PONG, TEXT, close, frame, text
-from tests.support.lean_server import PATIENCE, LeanServer, Quick, lean
+from tests.support.protocol_server import PATIENCE, ProtocolServer, ShortTimeouts, protocol_server
 from tests.support.raw_websocket import connect, open_websocket, request
 from tests.support.waiting import until
 
@@ -62,7 +62,7 @@ class Application:
 
 
 def serving(app: Any, **options: Any) -> Any:
-    return lean(app, lifespan="off", **options)
+    return protocol_server(app, lifespan="off", **options)
 
 
 async def until_disconnect(scope: Scope, receive: Receive, send: Send) -> list[Any]:
@@ -157,7 +157,7 @@ async def test_plain_requests_are_uvicorns_business() -> None:
             await websocket.send_json({"echo": message, "q": websocket.query_params["q"]})
 
     app = Starlette(routes=[Route("/page", page), WebSocketRoute("/ws", websocket)])
-    async with lean(app) as server:
+    async with protocol_server(app) as server:
         async with connect(server.port) as client:
             await client.send(b"GET /page HTTP/1.1\r\nHost: a\r\n\r\n")
             assert b" 200 OK" in await client.read_head()
@@ -186,7 +186,7 @@ async def test_the_lifespans_state_is_shared_and_its_copy_is_not() -> None:
 
     states: list[dict[str, Any]] = []
     pool = object()
-    async with lean(app) as server:
+    async with protocol_server(app) as server:
         for _ in range(2):
             async with connect(server.port) as client:
                 await client.send(request())
@@ -218,9 +218,9 @@ async def test_a_websocket_over_tls(tmp_path: Path) -> None:
 
 async def test_a_slow_request_is_cut() -> None:
     # uvicorn hands over whole requests only; alone, the class has to read them itself.
-    config = uvicorn.Config(Application(until_disconnect), ws=Quick, log_config=None)
+    config = uvicorn.Config(Application(until_disconnect), ws=ShortTimeouts, log_config=None)
     state = ServerState()
-    listener = await asyncio.get_running_loop().create_server(lambda: Quick(config, state, {}), "127.0.0.1", 0)
+    listener = await asyncio.get_running_loop().create_server(lambda: ShortTimeouts(config, state, {}), "127.0.0.1", 0)
     async with listener:
         port = listener.sockets[0].getsockname()[1]
         async with connect(port) as client:
@@ -238,8 +238,8 @@ async def test_a_slow_request_is_cut() -> None:
 async def test_a_frame_right_behind_the_request_waits_for_the_acceptance() -> None:
     app = Application(until_disconnect)
     state = ServerState()
-    config = uvicorn.Config(app, ws=Quick, log_config=None)
-    listener = await asyncio.get_running_loop().create_server(lambda: Quick(config, state, {}), "127.0.0.1", 0)
+    config = uvicorn.Config(app, ws=ShortTimeouts, log_config=None)
+    listener = await asyncio.get_running_loop().create_server(lambda: ShortTimeouts(config, state, {}), "127.0.0.1", 0)
     async with listener, connect(listener.sockets[0].getsockname()[1]) as client:
         await client.send(request() + text("a") + text("b") + close(4000, b"bye"))
         assert await app.outcome() == [received("a"), received("b"), disconnect(4000, "bye")]
@@ -426,7 +426,7 @@ async def test_starlette_sees_the_disconnect_it_knows() -> None:
             seen.append((error.code, error.reason))
 
     seen: list[tuple[int, str | None]] = []
-    async with lean(Starlette(routes=[WebSocketRoute("/", websocket)])) as server:
+    async with protocol_server(Starlette(routes=[WebSocketRoute("/", websocket)])) as server:
         async with open_websocket(server.port) as client:
             await client.send(close(3001, b"why"))
             await client.rest()
@@ -571,7 +571,7 @@ async def test_a_stalled_client_is_cut_too_when_its_websocket_is_closed() -> Non
 
 async def test_a_client_that_breaks_the_protocol_gets_the_close_while_it_keeps_sending() -> None:
     app = Application(until_disconnect)
-    async with serving(app, ws_max_size=1000, protocol=Quick) as server, open_websocket(server.port) as client:
+    async with serving(app, ws_max_size=1000, protocol=ShortTimeouts) as server, open_websocket(server.port) as client:
         await client.send(frame(BINARY, b"x" * 200_000))
         opcode, payload = await client.next()
         assert (opcode, payload[:2]) == (CLOSE, (1009).to_bytes(2))
@@ -680,12 +680,12 @@ async def test_the_log_is_uvicorns_and_shows_the_query_as_the_application_left_i
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[LeanServer]:
+async def server() -> AsyncIterator[ProtocolServer]:
     async with serving(Application(until_disconnect)) as server:
         yield server
 
 
-async def test_the_websockets_client_agrees(server: LeanServer) -> None:
+async def test_the_websockets_client_agrees(server: ProtocolServer) -> None:
     async with websockets.connect(f"ws://127.0.0.1:{server.port}/") as client:
         assert client.response is not None
         assert client.response.headers.get("Sec-WebSocket-Extensions") is None

@@ -22,7 +22,7 @@ class PollsBroadcaster(TypedBroadcaster):
 
     @sync_too
     async def closed(self, poll_id: str) -> Receipt:
-        """`poll:closed`. Nobody follows the poll afterwards."""
+        """`poll:closed`. No client follows the poll afterwards."""
         receipt = await self._broadcaster.broadcast_to_room(poll_id, "poll:closed", PollReference(poll_id))
         await self._broadcaster.close_room(poll_id)
         return receipt

@@ -1,4 +1,4 @@
-"""What Polls asks of its host."""
+"""The service that Polls needs from its host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One app with python-socketio's API, and its clients: for steps that are taken on the real package and on ours."""
+"""One app with python-socketio's API, and its clients. The same steps run on python-socketio and on this package."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PATIENCE = 5.0
 
 
 class Client:
-    """A client of python-socketio's, which notes what it hears and acknowledges with `answer`."""
+    """A python-socketio client that records the events it receives and acknowledges with `answer`."""
 
     def __init__(self, namespace: str) -> None:
         self.socket = theirs.AsyncClient(reconnection=False)
@@ -46,7 +46,7 @@ class Client:
         return await self.socket.call(event, data, namespace=self.namespace, timeout=timeout)
 
     async def end(self) -> None:
-        """Leave. On long-polling the client would wait half a minute for itself."""
+        """Disconnect. On long-polling the client's own disconnect would take half a minute."""
         engine = self.socket.eio
         loops = [task for task in (engine.read_loop_task, engine.write_loop_task) if task is not None]
         await engine.disconnect(abort=True)
@@ -56,15 +56,15 @@ class Client:
         await asyncio.gather(*loops, return_exceptions=True)
 
     async def until(self, event: str) -> None:
-        """Wait until it has heard an event."""
+        """Wait until it has received an event."""
         async with asyncio.timeout(_PATIENCE):
             while event not in [name for name, *_ in self.heard]:
                 self._news.clear()
                 await self._news.wait()
 
 
-class Bench:
-    """The server, and what a step does with it. Session ids are named in the order of their clients."""
+class Scenario:
+    """The server and the operations of a step. Session ids are named in the order of their clients."""
 
     def __init__(self, module: Any, sio: Any, url: str) -> None:
         self.module = module
@@ -113,14 +113,14 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(module: Any, serve: Serve) -> AsyncIterator[Bench]:
+async def scenario(module: Any, serve: Serve) -> AsyncIterator[Scenario]:
     # Its tasks end with its heartbeats, which are to come soon.
     sio = module.AsyncServer(async_mode="asgi", ping_interval=0.3)
     for namespace in ("/", "/chat"):
         sio.on("settle", lambda sid: None, namespace=namespace)
         sio.on("connect", lambda sid, environ: None, namespace=namespace)
     server = await serve(module.ASGIApp(sio, on_shutdown=sio.shutdown))
-    here = Bench(module, sio, server.url)
+    here = Scenario(module, sio, server.url)
     try:
         yield here
     finally:

@@ -37,7 +37,7 @@ MOVES = 300
 LIMITS = Limits(event_burst=100_000, user_event_burst=100_000, events_behind_call=10_000)
 
 
-async def anybody(handshake: Handshake) -> Identity:
+async def accept_all(handshake: Handshake) -> Identity:
     return Identity(user_id=UserId("ann"))
 
 
@@ -45,7 +45,7 @@ class Board(SocketIOGateway):
     """Asks before it deletes; moves wait behind the question."""
 
     def __init__(self, namespace: str = "/") -> None:
-        super().__init__(namespace, authenticator=anybody)
+        super().__init__(namespace, authenticator=accept_all)
         self.moved: list[Json] = []
         self.answers: list[Json] = []
         self.held = asyncio.Event()

@@ -1,4 +1,4 @@
-"""The target as servers run it by their command line, such as `python -m uvicorn tests.support.served_target:app`."""
+"""The target app, started by a server's command line: `python -m uvicorn tests.support.target_command:app`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ARGUMENTS: Final[dict[Implementation, tuple[str, ...]]] = {
 
 
 class WorkGateway(SocketIOGateway):
-    """Its one handler takes as long as it is told, and prints how it went."""
+    """Its one handler sleeps for the seconds in the event, and prints whether it ended or was cancelled."""
 
     def __init__(self) -> None:
         super().__init__("/work", authenticator=by_name)
@@ -44,7 +44,7 @@ app: ASGIApp = _target.app
 
 
 async def busy(scope: Scope, receive: Receive, send: Send) -> None:
-    """The app, which broadcasts to everybody as long as it runs."""
+    """The app, which broadcasts to every client while it runs."""
     broadcasts = asyncio.create_task(_broadcast()) if scope["type"] == "lifespan" else None
     await app(scope, receive, send)
     if broadcasts is not None:

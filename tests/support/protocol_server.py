@@ -1,4 +1,4 @@
-"""uvicorn with the protocol class of ours, on the test's own event loop."""
+"""uvicorn with the package's WebSocket protocol class, on the test's event loop."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from asgi_realtime.uvicorn import WebSocketProtocol
 from tests.support.servers import UvicornServer
 
 PATIENCE = 10.0
-"""Seconds anything may take that a test waits for."""
+"""The longest time that a test waits for anything, in seconds."""
 
 
-class Quick(WebSocketProtocol):
-    """With time limits that a test can wait for."""
+class ShortTimeouts(WebSocketProtocol):
+    """The protocol class with time limits of 0.1 s."""
 
     __slots__ = ()
     handshake_timeout = 0.1
@@ -28,27 +28,27 @@ class Quick(WebSocketProtocol):
     shutdown_timeout = 0.1
 
 
-class LeanServer(UvicornServer):
-    """A server on a port of its own."""
+class ProtocolServer(UvicornServer):
+    """A uvicorn server on a free port."""
 
     port: int
 
 
 @contextlib.asynccontextmanager
-async def lean(
+async def protocol_server(
     app: ASGIApp,
     *,
-    protocol: type[WebSocketProtocol] = Quick,
+    protocol: type[WebSocketProtocol] = ShortTimeouts,
     http: str = "h11",
     tls: ssl.SSLContext | None = None,
     **options: Any,
-) -> AsyncIterator[LeanServer]:
-    """Run an app; the options are uvicorn's."""
+) -> AsyncIterator[ProtocolServer]:
+    """Run an app until the block ends. The options are those of `uvicorn.Config`."""
     options = {"ws_ping_interval": None, "log_config": None, "timeout_graceful_shutdown": 2, **options}
     config = uvicorn.Config(cast("Any", app), ws=protocol, http=cast("Any", http), **options)
     config.load()
     config.ssl = tls
-    server = LeanServer(config)
+    server = ProtocolServer(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server.port = int(listener.getsockname()[1])
         serving = asyncio.create_task(server.serve([listener]), name="uvicorn")

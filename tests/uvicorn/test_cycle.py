@@ -29,7 +29,7 @@ both_dialects = pytest.mark.parametrize("dialect", ["json", "socketio"])
 LIMITS = Limits(events_in_flight=4)
 
 
-async def anybody(handshake: Handshake) -> Identity:
+async def accept_all(handshake: Handshake) -> Identity:
     return Identity(user_id=UserId("ann"))
 
 
@@ -54,7 +54,7 @@ class Handlers:
 
 class JSONRoom(WebSocketGateway):
     def __init__(self, handlers: Handlers) -> None:
-        super().__init__("/room", authenticator=anybody, limits=LIMITS)
+        super().__init__("/room", authenticator=accept_all, limits=LIMITS)
         self.on("count")(handlers.count)
         self.handlers = handlers
 
@@ -64,7 +64,7 @@ class JSONRoom(WebSocketGateway):
 
 class SocketIORoom(SocketIOGateway):
     def __init__(self, handlers: Handlers) -> None:
-        super().__init__("/", authenticator=anybody, limits=LIMITS)
+        super().__init__("/", authenticator=accept_all, limits=LIMITS)
         self.on("count")(handlers.count)
         self.handlers = handlers
 
