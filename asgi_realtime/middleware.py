@@ -172,7 +172,7 @@ class RealtimeMiddleware:
                 scope, logged = dict(scope), scope
                 redact_query(logged)
             scope[SCOPE_KEY] = ((realtime, root), *outer)
-            if kind == "http" and self._cors.concerns(scope):
+            if kind == "http" and self._cors.applies_to(scope):
                 await self._cors(scope, receive, send)
             else:
                 await self._app(scope, receive, send)

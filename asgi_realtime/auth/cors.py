@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from asgi_realtime.auth.origins import Headers, OriginPolicy
 from asgi_realtime.auth.refusal_log import RefusalLog
 from asgi_realtime.auth.trusted_proxies import TrustedProxies
-from asgi_realtime.runtime.asgi_scope import doubled_header
+from asgi_realtime.runtime.asgi_scope import duplicate_header
 
 _ALLOW_ORIGIN = b"access-control-allow-origin"
 
@@ -42,7 +42,7 @@ class SharedCORS:
         self._proxies = proxies or TrustedProxies(())
         self._refusals = refusals or RefusalLog()
 
-    def concerns(self, scope: Scope) -> bool:
+    def applies_to(self, scope: Scope) -> bool:
         """Whether the request needs any of this: there is a policy, and a browser asks from some origin."""
         return self._policy.cross_origin and any(key == b"origin" for key, _ in scope["headers"])
 
@@ -50,32 +50,32 @@ class SharedCORS:
         """Serve a request that it concerns."""
         host, scheme = self._proxies.address(scope)
         # Of two origins none is granted anything: a cache or a proxy may have looked at the other one.
-        doubled = doubled_header(scope)
-        origin = None if doubled else header(scope, b"origin")
+        duplicate = duplicate_header(scope)
+        origin = None if duplicate else header(scope, b"origin")
 
-        def withheld() -> None:
-            if doubled is not None:
-                self._refusals.refused("CORS", f"two {doubled.title()} headers")
+        def on_withheld() -> None:
+            if duplicate is not None:
+                self._refusals.refused("CORS", f"two {duplicate.title()} headers")
             elif not self._policy.allows(origin, host=host, scheme=scheme):
                 self._refusals.origin("CORS", origin, host)
 
         method = header(scope, b"access-control-request-method")
         if scope["method"] == "OPTIONS" and method is not None:
             requested = header(scope, b"access-control-request-headers")
-            granted = None if doubled else self._policy.preflight(origin, method, requested, host=host, scheme=scheme)
-            await self._app(scope, receive, _Preflight(send, granted, withheld))
+            granted = None if duplicate else self._policy.preflight(origin, method, requested, host=host, scheme=scheme)
+            await self._app(scope, receive, _Preflight(send, granted, on_withheld))
         else:
             added = self._policy.headers(origin, host=host, scheme=scheme)
-            await self._app(scope, receive, _Completed(send, added, withheld))
+            await self._app(scope, receive, _WithHeaders(send, added, on_withheld))
 
 
-class _Completed:
-    """Adds headers to a response that has no CORS headers yet. `withheld` is called if none of them is a grant."""
+class _WithHeaders:
+    """Adds headers to a response that has no CORS headers yet. `on_withheld` is called if none of them is a grant."""
 
-    def __init__(self, send: Send, added: Headers, withheld: Callable[[], None]) -> None:
+    def __init__(self, send: Send, added: Headers, on_withheld: Callable[[], None]) -> None:
         self._send = send
         self._added = added
-        self._withheld = withheld
+        self._on_withheld = on_withheld
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -83,17 +83,19 @@ class _Completed:
             if not any(key.lower() == _ALLOW_ORIGIN for key, _ in headers):
                 message = {**message, "headers": _merge(headers, self._added)}
                 if self._added[0][0] != _ALLOW_ORIGIN:
-                    self._withheld()
+                    self._on_withheld()
         await self._send(message)
 
 
 class _Preflight:
-    """Replaces the host's answer to a preflight when it knows nothing of CORS. `withheld` is called if nothing does."""
+    """Replaces the host's answer to a preflight if it has no CORS headers and the origin is allowed.
 
-    def __init__(self, send: Send, granted: Headers | None, withheld: Callable[[], None]) -> None:
+    `on_withheld` is called if the origin is refused here and the host's answer has no CORS headers."""
+
+    def __init__(self, send: Send, granted: Headers | None, on_withheld: Callable[[], None]) -> None:
         self._send = send
         self._granted = granted
-        self._withheld = withheld
+        self._on_withheld = on_withheld
         self._replaced = False
 
     async def __call__(self, message: Message) -> None:
@@ -101,7 +103,7 @@ class _Preflight:
             answered = any(key.lower() == _ALLOW_ORIGIN for key, _ in message.get("headers", ()))
             if self._granted is None:
                 if not answered:
-                    self._withheld()
+                    self._on_withheld()
             elif not answered:
                 self._replaced = True
                 await self._send(

@@ -49,7 +49,7 @@ class Fetch:
         self._url = url
         self._timeout = timeout
         self._connections: list[http.client.HTTPConnection] = []
-        self._late = False
+        self._timed_out = False
 
     def start(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[Keys | None]:
         """Begin. The result is the keys, or None with a line in the log when there are none to be had."""
@@ -70,7 +70,7 @@ class Fetch:
         return result
 
     def _give_up(self, result: asyncio.Future[Keys | None]) -> None:
-        self._late = True
+        self._timed_out = True
         _warn(f"no whole answer within {self._timeout} s")
         for connection in self._connections:
             if connection.sock is not None:
@@ -86,13 +86,15 @@ class Fetch:
             if not keys:
                 raise ValueError("no key that signatures can be verified with")
         except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
-            if not self._late:
+            if not self._timed_out:
                 _warn(f"{type(error).__name__}: {str(error)[:_LONGEST_REASON]}")
             return None
         return keys
 
     def _download(self) -> bytes:
-        opener = urllib.request.build_opener(_RefuseRedirects, _Plain(self._made), _Secure(self._made))
+        opener = urllib.request.build_opener(
+            _RefuseRedirects, _HTTPHandler(self._on_connection), _HTTPSHandler(self._on_connection)
+        )
         deadline = time.monotonic() + self._timeout
         body = bytearray()
         try:
@@ -108,7 +110,7 @@ class Fetch:
             raise
         return bytes(body)
 
-    def _made(self, connection: http.client.HTTPConnection) -> None:
+    def _on_connection(self, connection: http.client.HTTPConnection) -> None:
         self._connections.append(connection)
 
 
@@ -140,15 +142,15 @@ def _parse(document: Any) -> dict[str | None, PublishedKey]:
     return keys
 
 
-_Made: TypeAlias = Callable[[http.client.HTTPConnection], None]
+_OnConnection: TypeAlias = Callable[[http.client.HTTPConnection], None]
 
 
-class _Plain(urllib.request.HTTPHandler):
+class _HTTPHandler(urllib.request.HTTPHandler):
     """Tells of each connection, so that it can be cut."""
 
-    def __init__(self, made: _Made) -> None:
+    def __init__(self, on_connection: _OnConnection) -> None:
         super().__init__()
-        self._made = made
+        self._on_connection = on_connection
 
     def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
         """Open an `http` address."""
@@ -156,16 +158,16 @@ class _Plain(urllib.request.HTTPHandler):
 
     def _connect(self, host: str, **options: Any) -> http.client.HTTPConnection:
         connection = http.client.HTTPConnection(host, **options)
-        self._made(connection)
+        self._on_connection(connection)
         return connection
 
 
-class _Secure(urllib.request.HTTPSHandler):
+class _HTTPSHandler(urllib.request.HTTPSHandler):
     """The same under TLS."""
 
-    def __init__(self, made: _Made) -> None:
+    def __init__(self, on_connection: _OnConnection) -> None:
         super().__init__()
-        self._made = made
+        self._on_connection = on_connection
 
     def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
         """Open an `https` address."""
@@ -173,7 +175,7 @@ class _Secure(urllib.request.HTTPSHandler):
 
     def _connect(self, host: str, **options: Any) -> http.client.HTTPSConnection:
         connection = http.client.HTTPSConnection(host, **options)
-        self._made(connection)
+        self._on_connection(connection)
         return connection
 
 

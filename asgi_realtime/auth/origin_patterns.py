@@ -122,7 +122,7 @@ def _is_address(host: str) -> bool:
 _LONGEST_MATCH: Final = 0.01
 """Seconds of processor time that matching one origin may take."""
 _REPEATED: Final = ("a", "1", "a.", "a-", "aa.", "a1-")
-_STRANGER: Final = "kq7xw2"
+_UNRELATED: Final = "kq7xw2"
 """A name that no expression has but one that takes any."""
 
 
@@ -171,8 +171,8 @@ def is_broad(pattern: re.Pattern[str]) -> bool:
     """Whether an expression matches what anybody can have: any host, or one that ends in the same letters."""
     end = re.search(r"\.([a-z]+)\)?\$?$", pattern.pattern)
     ends = ("com", "net", "example", "co.uk", end[1] if end else "org")
-    strangers = [f"https://{_STRANGER}.{end}" for end in ends]
+    unrelated = [f"https://{_UNRELATED}.{end}" for end in ends]
     tail = re.search(r"([a-z0-9-]+)\\?\.([a-z]+)\)?\$?$", pattern.pattern)
     if tail is not None:
-        strangers += [f"https://{_STRANGER}{tail[1]}.{tail[2]}", f"https://{_STRANGER}-{tail[1]}.{tail[2]}"]
-    return any(pattern.fullmatch(stranger) for stranger in (*strangers, strangers[0].replace("https", "http")))
+        unrelated += [f"https://{_UNRELATED}{tail[1]}.{tail[2]}", f"https://{_UNRELATED}-{tail[1]}.{tail[2]}"]
+    return any(pattern.fullmatch(each) for each in (*unrelated, unrelated[0].replace("https", "http")))

@@ -26,14 +26,14 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _PREFLIGHT_SECONDS = 600
 
 
-class _Standing(enum.IntEnum):
+class _Trust(enum.IntEnum):
     """What the configuration says of an origin that is not the same origin."""
 
-    FOREIGN = 0
+    REFUSED = 0
     """Nothing: it is refused."""
-    ANYBODY = 1
+    ALLOWED = 1
     """It may talk to us, as any page may. Credentials that a browser sends by itself say nothing there."""
-    NAMED = 2
+    TRUSTED = 2
     """The host trusts it."""
 
 
@@ -72,7 +72,7 @@ class OriginPolicy:
         self._regex_is_broad = self._regex is not None and is_broad(self._regex)
         self.is_open = self._any or self._regex_is_broad or any(pattern.is_broad for pattern in self._patterns)
         """Whether pages of any origin are let in."""
-        self.admits_strangers = self.is_open or any(map(self._standing, ("null", "file://")))
+        self.allows_untrusted = self.is_open or any(map(self._trust_of, ("null", "file://")))
         """Whether there are pages that are let in and not trusted."""
 
     def _add(self, found: Origin | OriginPattern) -> None:
@@ -97,12 +97,12 @@ class OriginPolicy:
         header, `scheme` the one of the ASGI scope (`ws` and `wss` are understood).
         """
         return (
-            origin is None or origin in self._as_sent or is_same(origin, host, scheme) or bool(self._standing(origin))
+            origin is None or origin in self._as_sent or is_same(origin, host, scheme) or bool(self._trust_of(origin))
         )
 
     def trusts(self, origin: str | None, *, host: str | None, scheme: str = "http") -> bool:
         """Whether credentials count that a browser adds to such a request by itself: cookies, HTTP authentication."""
-        return origin is None or is_same(origin, host, scheme) or self._standing(origin) is _Standing.NAMED
+        return origin is None or is_same(origin, host, scheme) or self._trust_of(origin) is _Trust.TRUSTED
 
     def headers(self, origin: str | None, *, host: str | None, scheme: str = "http") -> Headers:
         """The CORS headers of a response to this request: none at all under a same-origin policy.
@@ -142,27 +142,27 @@ class OriginPolicy:
         headers.append((b"vary", b"Origin, Access-Control-Request-Method, Access-Control-Request-Headers"))
         return headers
 
-    def _standing(self, text: str) -> _Standing:
+    def _trust_of(self, text: str) -> _Trust:
         origin = Origin.parse(text)
         if origin is None:
             null = text == "null"
-            return _Standing(null and (self._any or self._null or self._matches(text)))
+            return _Trust(null and (self._any or self._null or self._matches(text)))
         if origin in self._listed or any(p.matches(origin) for p in self._patterns if not p.is_broad):
-            return _Standing.NAMED if origin.names_one_app else _Standing.ANYBODY
+            return _Trust.TRUSTED if origin.names_one_app else _Trust.ALLOWED
         if self._matches(str(origin)):
             named = not self._regex_is_broad and origin.names_one_app
-            return _Standing.NAMED if named else _Standing.ANYBODY
-        return _Standing(self._any or any(pattern.matches(origin) for pattern in self._patterns))
+            return _Trust.TRUSTED if named else _Trust.ALLOWED
+        return _Trust(self._any or any(pattern.matches(origin) for pattern in self._patterns))
 
     def _matches(self, text: str) -> bool:
         return self._regex is not None and self._regex.fullmatch(text) is not None
 
     def _grant(self, origin: str | None) -> Headers:
-        standing = _Standing.FOREIGN if origin is None else self._standing(origin)
-        if origin is None or standing is _Standing.FOREIGN:
+        trust = _Trust.REFUSED if origin is None else self._trust_of(origin)
+        if origin is None or trust is _Trust.REFUSED:
             return []
         echoed = (b"access-control-allow-origin", origin.encode("latin-1", "replace"))
-        if standing is _Standing.NAMED:
+        if trust is _Trust.TRUSTED:
             return [echoed, (b"access-control-allow-credentials", b"true")]
         return [(b"access-control-allow-origin", b"*") if self._any else echoed]
 

@@ -41,7 +41,7 @@ _NAME = re.compile(r"[a-z_/-]{1,30}")
 
 
 class _Cause:
-    """One cause at one door, in the current interval."""
+    """One cause at one endpoint, in the current interval."""
 
     __slots__ = ("details", "until", "unwritten")
 
@@ -52,10 +52,10 @@ class _Cause:
 
 
 class RefusalLog:
-    """Writes why a client was refused: once a minute for each door, reason and detail, with the number of the others.
+    """Logs why clients are refused: once a minute for each endpoint, reason and detail. A line has the number of others.
 
-    A refusal that is not written costs a look into a dictionary and nothing else, and what is remembered is bounded:
-    an attacker cannot fill the log or the memory.
+    A refusal without a line costs only a dictionary access, and the memory used is bounded. So an attacker can fill
+    neither the log nor the memory.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -63,40 +63,40 @@ class RefusalLog:
         self._causes: dict[tuple[str, str], _Cause] = {}
         self._swept = 0.0
 
-    def refused(self, door: str, reason: str, name: str = "") -> None:
+    def refused(self, endpoint: str, reason: str, name: str = "") -> None:
         """Note a refusal.
 
         Args:
-            door: what refused: a gateway, or a path of the server's own.
+            endpoint: what refused: a gateway, or a path of the server's own.
             reason: why, in words of the server's own.
             name: what the client asked for, such as a namespace. Shown only if it looks like a name.
         """
-        cause = self._due(door, reason, name[:64])
+        cause = self._cause_to_log(endpoint, reason, name[:64])
         if cause is not None:
             shown = name.partition("?")[0]
             about = f" ({shown if _NAME.fullmatch(shown) else 'an unreadable name'})" if name else ""
             level = logging.INFO if reason in _EXPECTED else logging.WARNING
-            self._write(level, cause, door, reason + about)
+            self._write(level, cause, endpoint, reason + about)
 
-    def origin(self, door: str, origin: str | None, host: str | None) -> None:
+    def origin(self, endpoint: str, origin: str | None, host: str | None) -> None:
         """Note that a page was refused for its origin."""
-        cause = self._due(door, FOREIGN_ORIGIN, (origin or "")[:300])
+        cause = self._cause_to_log(endpoint, FOREIGN_ORIGIN, (origin or "")[:300])
         if cause is not None:
             own = Origin.parse(f"http://{host}") if host else None
             self._write(
                 logging.WARNING,
                 cause,
-                door,
+                endpoint,
                 f"the origin {shown_origin(origin)} is neither in MEW_CORS_ORIGINS nor the same origin "
                 f"(Host: {str(own).removeprefix('http://') if own else 'none that can be read'})",
             )
 
-    def _due(self, door: str, reason: str, detail: str) -> _Cause | None:
+    def _cause_to_log(self, endpoint: str, reason: str, detail: str) -> _Cause | None:
         """The cause, if a line is to be written."""
         now = self._clock()
-        cause = self._causes.get((door, reason))
+        cause = self._causes.get((endpoint, reason))
         if cause is None:
-            cause = self._remember(door, reason, now)
+            cause = self._remember(endpoint, reason, now)
         if now >= cause.until:
             cause.until = now + INTERVAL
             cause.details.clear()
@@ -106,16 +106,18 @@ class RefusalLog:
         cause.details.add(detail)
         return cause
 
-    def _remember(self, door: str, reason: str, now: float) -> _Cause:
+    def _remember(self, endpoint: str, reason: str, now: float) -> _Cause:
         if len(self._causes) >= MOST_CAUSES and now >= self._swept + INTERVAL:
             self._swept = now
             self._causes = {key: cause for key, cause in self._causes.items() if now < cause.until}
-        key = (door, reason) if len(self._causes) < MOST_CAUSES else ("", "")
+        key = (endpoint, reason) if len(self._causes) < MOST_CAUSES else ("", "")
         return self._causes.setdefault(key, _Cause())
 
-    def _write(self, level: int, cause: _Cause, door: str, text: str) -> None:
+    def _write(self, level: int, cause: _Cause, endpoint: str, text: str) -> None:
         more, cause.unwritten = cause.unwritten, 0
-        logger.log(level, "%s refused a client: %s%s", door, text, f"; {more} more since the last line" if more else "")
+        logger.log(
+            level, "%s refused a client: %s%s", endpoint, text, f"; {more} more since the last line" if more else ""
+        )
 
 
 def shown_origin(origin: str | None) -> str:

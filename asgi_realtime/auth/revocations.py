@@ -12,7 +12,7 @@ from asgi_realtime.values.ids import UserId
 
 logger = logging.getLogger("asgi_realtime")
 
-K = TypeVar("K")
+KeyT = TypeVar("KeyT")
 
 
 class Revocations:
@@ -25,8 +25,8 @@ class Revocations:
     """
 
     def __init__(self, *, ttl: float, capacity: int = 100_000, clock: Callable[[], float] = time.time) -> None:
-        self._tokens: _Aging[str] = _Aging(ttl, capacity, clock)
-        self._users: _Aging[UserId] = _Aging(ttl, capacity, clock)
+        self._tokens: _ExpiringMap[str] = _ExpiringMap(ttl, capacity, clock)
+        self._users: _ExpiringMap[UserId] = _ExpiringMap(ttl, capacity, clock)
 
     def revoke_token(self, jti: str) -> None:
         """Refuse the token with this id (`jti`) from now on."""
@@ -54,19 +54,19 @@ class Revocations:
         return not isinstance(issued_at, int | float) or not issued_at > issued_before
 
 
-class _Aging(Generic[K]):
+class _ExpiringMap(Generic[KeyT]):
     """A mapping that forgets: the oldest entries first, by age and by number."""
 
     def __init__(self, ttl: float, capacity: int, clock: Callable[[], float]) -> None:
         self._ttl = ttl
         self._capacity = capacity
         self._clock = clock
-        self._entries: dict[K, tuple[float, float]] = {}  # key: (expires, value), oldest first
+        self._entries: dict[KeyT, tuple[float, float]] = {}  # key: (expires, value), oldest first
 
     def __bool__(self) -> bool:
         return bool(self._entries)
 
-    def put(self, key: K, value: float) -> None:
+    def put(self, key: KeyT, value: float) -> None:
         now = self._clock()
         self._entries.pop(key, None)
         self._entries[key] = (now + self._ttl, value)
@@ -78,6 +78,6 @@ class _Aging(Generic[K]):
                 logger.warning("more than %d revocations at once: the oldest is forgotten", self._capacity)
             del self._entries[oldest]
 
-    def get(self, key: K) -> float | None:
+    def get(self, key: KeyT) -> float | None:
         entry = self._entries.get(key)
         return None if entry is None or entry[0] <= self._clock() else entry[1]

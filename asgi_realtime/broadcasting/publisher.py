@@ -10,7 +10,7 @@ from asgi_realtime.broadcasting.gateway_registry import GatewayRegistry
 from asgi_realtime.broker.base import Broker
 from asgi_realtime.errors import BrokerUnavailable, PayloadTooLarge
 from asgi_realtime.payloads.encoding import encode
-from asgi_realtime.runtime.coroutines import in_time
+from asgi_realtime.runtime.coroutines import run_with_timeout
 from asgi_realtime.runtime.loop_bridge import LoopBridge
 from asgi_realtime.values.commands import Command
 from asgi_realtime.values.ids import ConnectionId, GatewayName, Id, id_text, id_texts
@@ -73,7 +73,7 @@ class Publisher:
                 f"{event}: {size} bytes are over MEW_PUBLICATION_BYTES ({limits.publication_bytes}); send a link"
             )
         try:
-            receipt = await in_time(self._timeout, self._broker.publish(publication, key=key))
+            receipt = await run_with_timeout(self._timeout, self._broker.publish(publication, key=key))
         except TimeoutError:
             raise BrokerUnavailable(
                 f"{event}: the broker did not answer within MEW_PUBLISH_TIMEOUT ({self._timeout} s)"
@@ -101,7 +101,7 @@ class Publisher:
         """The newest place in a gateway's history. See `Broadcaster.position`."""
         self._loop_bridge.check()
         try:
-            return await in_time(self._timeout, self._broker.position(gateway))
+            return await run_with_timeout(self._timeout, self._broker.position(gateway))
         except TimeoutError:
             raise self._unanswered() from None
 

@@ -50,7 +50,7 @@ class History:
         self._bytes = 0
         self._logs: dict[Subscription, _Log] = {}
         # Age and the byte limit both take the oldest of all: this is their order.
-        self._pending_joins: OrderedDict[int, _Entry] = OrderedDict()
+        self._entries: OrderedDict[int, _Entry] = OrderedDict()
         self._forgotten = 0
 
     @property
@@ -65,7 +65,7 @@ class History:
 
     def __len__(self) -> int:
         """Publications kept."""
-        return len(self._pending_joins)
+        return len(self._entries)
 
     def _position(self, sequence: int) -> Position:
         return Position(f"{self._epoch}-{sequence}")
@@ -82,7 +82,7 @@ class History:
         return publication
 
     def _keep(self, entry: _Entry) -> None:
-        self._pending_joins[entry.sequence] = entry
+        self._entries[entry.sequence] = entry
         self._bytes += entry.size
         for key in tuple(entry.logs):
             log = self._logs.get(key)
@@ -128,8 +128,8 @@ class History:
 
     def trim(self, now: float) -> None:
         """Let go of what is too old, and of the oldest while the total is over its limit."""
-        while self._pending_joins:
-            oldest = next(iter(self._pending_joins.values()))
+        while self._entries:
+            oldest = next(iter(self._entries.values()))
             if oldest.expires > now and self._bytes <= self._limit:
                 break
             for key in tuple(oldest.logs):
@@ -144,7 +144,7 @@ class History:
             self._forgotten = max(self._forgotten, log.trimmed)
         entry.logs.remove(key)
         if not entry.logs:
-            del self._pending_joins[entry.sequence]
+            del self._entries[entry.sequence]
             self._bytes -= entry.size
 
     def _parse(self, position: Position) -> int:

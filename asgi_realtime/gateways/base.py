@@ -25,7 +25,7 @@ from asgi_realtime.handlers.event_handlers import check_event, check_free
 from asgi_realtime.limits import Limits
 from asgi_realtime.protocols.dialect import Dialect
 from asgi_realtime.runtime.budgets import Budget
-from asgi_realtime.runtime.host_calls import HostCall, check_super, check_waits, host_call, method_call
+from asgi_realtime.runtime.host_calls import HostCall, check_plain_overrides, check_super_call, host_call, method_call
 from asgi_realtime.settings import Settings
 from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.publications import Publication
@@ -59,7 +59,7 @@ class Gateway(ConnectionLifecycle):
         """Refuse a subclass that replaces what the gateway needs, or has coroutines where plain functions belong."""
         super().__init_subclass__(**options)
         check_names(cls)
-        check_waits(cls, _HOOKS)
+        check_plain_overrides(cls, _HOOKS)
 
     def __init__(self, name: str, *, authenticator: Authenticator | None = None, limits: Limits | None = None) -> None:
         super().__init__(name)
@@ -89,7 +89,7 @@ class Gateway(ConnectionLifecycle):
 
         return register
 
-    def host_call(self, function: Callable[..., Any], name: str, *takes: str) -> HostCall:
+    def host_call(self, function: Callable[..., Any], name: str, *parameters: str) -> HostCall:
         """Make an async function of one that the host wrote, whether that is async or plain.
 
         A plain one runs in a thread. It gets a `SyncConnection` for a `Connection`, and a `SyncBroadcaster` for a
@@ -98,20 +98,20 @@ class Gateway(ConnectionLifecycle):
         Args:
             function: the host's function.
             name: what it is for, in error messages.
-            takes: the names of the arguments that it is called with.
+            parameters: the names of the arguments that it is called with.
 
         Raises:
             ConfigurationError: if it cannot be called with these arguments.
         """
-        return host_call(function, f"{type(self).__name__}: {name}", takes, self._to_sync)
+        return host_call(function, f"{type(self).__name__}: {name}", parameters, self._to_sync)
 
-    def service_call(self, service: object, method: str, *takes: str) -> HostCall:
+    def service_call(self, service: object, method: str, *parameters: str) -> HostCall:
         """Make an async function of a method of the host's service. See `host_call`.
 
         Raises:
             ConfigurationError: also if the service has no such method.
         """
-        return method_call(service, method, takes, self._to_sync)
+        return method_call(service, method, parameters, self._to_sync)
 
     def extra_origins(self, settings: Settings) -> Collection[str]:
         """Origins whose pages may connect to this gateway, but not to others, beside those of `MEW_CORS_ORIGINS`."""
@@ -228,10 +228,10 @@ class Gateway(ConnectionLifecycle):
 
     def _read_hooks(self) -> Mapping[str, HostCall]:
         hooks: dict[str, HostCall] = {}
-        for name, takes in _HOOKS.items():
+        for name, parameters in _HOOKS.items():
             hook = getattr(self, name)
-            check_super(hook, name, type(self))
-            hooks[name] = host_call(hook, f"{type(self).__name__}.{name}", takes, self._to_sync)
+            check_super_call(hook, name, type(self))
+            hooks[name] = host_call(hook, f"{type(self).__name__}.{name}", parameters, self._to_sync)
         return hooks
 
     async def call_on_start(self) -> None:

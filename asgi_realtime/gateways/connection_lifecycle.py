@@ -177,7 +177,7 @@ class ConnectionLifecycle(Dispatcher):
         host = handshake.headers.get("host")
         if not origins.allows(origin, host=host, scheme=handshake.scheme):
             raise Forbidden("origin not allowed", log_reason=FOREIGN_ORIGIN)
-        if not origins.admits_strangers or origins.trusts(origin, host=host, scheme=handshake.scheme):
+        if not origins.allows_untrusted or origins.trusts(origin, host=host, scheme=handshake.scheme):
             return handshake
         return handshake.without_browser_credentials()
 

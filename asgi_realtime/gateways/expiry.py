@@ -25,7 +25,7 @@ class Expiry(weakref.ref[Connection]):
         expiry._identity = connection.identity
         return expiry
 
-    def due(self, now: float) -> float | None:
+    def on_deadline(self, now: float) -> float | None:
         """Look, and say when to look again."""
         connection = self()
         if connection is None or connection.closed or connection.identity is not self._identity:

@@ -13,7 +13,7 @@ from asgi_realtime.connection.connection import Connection
 from asgi_realtime.errors import ConfigurationError, InvalidMessage
 from asgi_realtime.handlers.parameters import Parameter, injected, payload_type, read
 from asgi_realtime.payloads.validation import Validate
-from asgi_realtime.runtime.host_calls import ToSync, host_call, is_plain, written
+from asgi_realtime.runtime.host_calls import ToSync, host_call, is_plain, unwrap
 from asgi_realtime.values.event_names import RESERVED
 from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.json import Json
@@ -74,8 +74,8 @@ def check_free(event: str, functions: Mapping[str, Callable[..., Any]], owner: s
         ConfigurationError: naming the first.
     """
     known = functions.get(event)
-    if known is not None and not written(known).__module__.startswith(_PACKAGE):
-        name = getattr(written(known), "__qualname__", repr(known))
+    if known is not None and not unwrap(known).__module__.startswith(_PACKAGE):
+        name = getattr(unwrap(known), "__qualname__", repr(known))
         raise ConfigurationError(f"{owner}: {event!r} has a handler already, {name}; an event has one handler")
 
 
@@ -119,7 +119,7 @@ def payload_types(event: str, function: Callable[..., Any]) -> tuple[list[Any], 
 
 def _hints(function: Callable[..., Any], where: str) -> dict[str, Any]:
     try:
-        return typing.get_type_hints(written(function), include_extras=True)
+        return typing.get_type_hints(unwrap(function), include_extras=True)
     except NameError as error:
         raise ConfigurationError(
             f"{where}: the annotation {error.name!r} cannot be resolved; define it at module level"

@@ -7,14 +7,14 @@ from typing import Protocol
 from asgi_realtime.limits import Limits
 from asgi_realtime.values.ids import UserId
 
-_HAIR = 1e-3
+_ROUNDING = 1e-3
 """Of an event: sums of fractions are not exact, and nobody is to be refused for that."""
 
 
 class Sender(Protocol):
     """What is kept for a connection."""
 
-    due: float
+    refilled_at: float
     """When all that it has sent will be paid for, at its rate. 0: it has sent nothing."""
 
 
@@ -28,13 +28,22 @@ class EventRates:
     is searched, no timer is needed, and who leaves and comes back finds everything as it was.
     """
 
-    __slots__ = ("_ahead", "_earlier", "_generation", "_interval", "_recent", "_until", "_user_ahead", "_user_interval")
+    __slots__ = (
+        "_tolerance",
+        "_earlier",
+        "_generation",
+        "_interval",
+        "_recent",
+        "_until",
+        "_user_tolerance",
+        "_user_interval",
+    )
 
     def __init__(self, limits: Limits) -> None:
         self._interval = 1.0 / limits.event_rate
-        self._ahead = (limits.event_burst - 1 + _HAIR) * self._interval
+        self._tolerance = (limits.event_burst - 1 + _ROUNDING) * self._interval
         self._user_interval = 1.0 / limits.user_event_rate
-        self._user_ahead = (limits.user_event_burst - 1 + _HAIR) * self._user_interval
+        self._user_tolerance = (limits.user_event_burst - 1 + _ROUNDING) * self._user_interval
         self._generation = limits.user_event_burst * self._user_interval
         self._until = 0.0
         self._recent: dict[UserId, float] = {}
@@ -46,24 +55,24 @@ class EventRates:
 
     def admits(self, sender: Sender, user_id: UserId, now: float) -> bool:
         """Whether one more event is within both rates. If so, it is counted."""
-        due = sender.due
-        if due < now:
-            due = now
-        elif due - now > self._ahead:
+        refilled_at = sender.refilled_at
+        if refilled_at < now:
+            refilled_at = now
+        elif refilled_at - now > self._tolerance:
             return False
         if now >= self._until:
             self._turn(now)
         users = self._recent
-        user_due = users.get(user_id)
-        if user_due is None:
-            user_due = self._earlier.pop(user_id, now)
-        if user_due < now:
-            user_due = now
-        elif user_due - now > self._user_ahead:
-            users[user_id] = user_due
+        user_refilled_at = users.get(user_id)
+        if user_refilled_at is None:
+            user_refilled_at = self._earlier.pop(user_id, now)
+        if user_refilled_at < now:
+            user_refilled_at = now
+        elif user_refilled_at - now > self._user_tolerance:
+            users[user_id] = user_refilled_at
             return False
-        users[user_id] = user_due + self._user_interval
-        sender.due = due + self._interval
+        users[user_id] = user_refilled_at + self._user_interval
+        sender.refilled_at = refilled_at + self._interval
         return True
 
     def _turn(self, now: float) -> None:

@@ -19,8 +19,8 @@ from asgi_realtime.broadcasting.broadcaster import Broadcaster, SyncBroadcaster
 from asgi_realtime.connection.connection import Connection
 from asgi_realtime.errors import ConfigurationError, InvalidMessage
 from asgi_realtime.handlers.sync_connection import SyncConnection
-from asgi_realtime.payloads.annotation_metadata import fastapi_marker, instead_of, is_field, metadata_of
-from asgi_realtime.payloads.annotations import parts, types_in
+from asgi_realtime.payloads.annotation_metadata import fastapi_advice, fastapi_marker, is_field, metadata_of
+from asgi_realtime.payloads.annotations import requirements, types_in
 from asgi_realtime.payloads.plain_values import to_builtins
 from asgi_realtime.payloads.validation import Validate, validator
 from asgi_realtime.values.handshake import Handshake
@@ -88,7 +88,7 @@ def injected(annotation: Any, *, plain: bool = True) -> type | None:
     if own is not None and not plain:
         raise TypeError(f"{kind.__name__} is for plain functions: annotate {own.__name__}, or write `def`")
     if own is not None or kind in _INJECTED or (isinstance(kind, type) and issubclass(kind, Identity)):
-        for _ in parts(annotation):  # raises for `Depends` and its like
+        for _ in requirements(annotation):  # raises for `Depends` and its like
             pass
         return own or typing.cast("type", kind)
     for kind in types_in(annotation):
@@ -103,7 +103,7 @@ def injected(annotation: Any, *, plain: bool = True) -> type | None:
 def _read(parameter: inspect.Parameter, annotation: Any, plain: bool) -> Parameter:
     marker = fastapi_marker(parameter.default)
     if marker is not None:
-        raise TypeError(instead_of(marker))
+        raise TypeError(fastapi_advice(marker))
     kind = injected(annotation, plain=plain)
     if kind is not None:
         return Parameter(kind, None, None)

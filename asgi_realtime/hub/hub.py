@@ -25,7 +25,7 @@ from asgi_realtime.limits import Limits, room_text
 from asgi_realtime.metrics import Metrics
 from asgi_realtime.protocols.dialect import Dialect
 from asgi_realtime.protocols.frame import Frame
-from asgi_realtime.runtime.coroutines import in_time
+from asgi_realtime.runtime.coroutines import run_with_timeout
 from asgi_realtime.runtime.host_calls import call_host
 from asgi_realtime.runtime.loop_bridge import ELSEWHERE
 from asgi_realtime.runtime.tasks import Tasks
@@ -317,7 +317,7 @@ class Hub:
     async def _answer(self, question: Coroutine[Any, Any, T]) -> T:
         """What the broker answers in time."""
         try:
-            return await in_time(self._broker_timeout, question)
+            return await run_with_timeout(self._broker_timeout, question)
         except TimeoutError:
             raise BrokerUnavailable(f"the broker did not answer within {self._broker_timeout} s") from None
 

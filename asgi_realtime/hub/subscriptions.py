@@ -22,7 +22,7 @@ from asgi_realtime.broker.base import Broker
 from asgi_realtime.broker.delivery import deliver
 from asgi_realtime.errors import BrokerUnavailable, PositionLost
 from asgi_realtime.metrics import Metrics
-from asgi_realtime.runtime.coroutines import in_time
+from asgi_realtime.runtime.coroutines import run_with_timeout
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.values.ids import GatewayName
 from asgi_realtime.values.publications import Position, Publication, Subscription, Target
@@ -208,7 +208,7 @@ class Subscriptions:
 
     async def _subscribe(self, batch: Sequence[Subscription]) -> None:
         try:
-            await in_time(self._timeout, self._broker.subscribe(batch))
+            await run_with_timeout(self._timeout, self._broker.subscribe(batch))
         except BaseException as error:
             for subscription in batch:
                 self._fail(subscription, error)
@@ -228,7 +228,7 @@ class Subscriptions:
         assert asked.since is not None
         history = self._broker.history(subscription.gateway, asked.since, [subscription.target])
         try:
-            missed = await in_time(self._timeout, history)
+            missed = await run_with_timeout(self._timeout, history)
             if asked.kept_bytes > KEPT_BYTES:
                 raise BrokerUnavailable("too much was published while history was read")
         except BaseException as error:
@@ -293,7 +293,7 @@ class Subscriptions:
 
     async def _unsubscribe(self, subscriptions: Collection[Subscription]) -> None:
         try:
-            await in_time(self._timeout, self._broker.unsubscribe(subscriptions))
+            await run_with_timeout(self._timeout, self._broker.unsubscribe(subscriptions))
         except TimeoutError:
             logger.warning("the broker did not answer when this process unsubscribed from %d rooms", len(subscriptions))
 

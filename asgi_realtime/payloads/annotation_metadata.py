@@ -30,7 +30,7 @@ _OF_MODELS = (
 """What `Field()` says of a model's field, and what pydantic ignores elsewhere."""
 
 
-class Found(NamedTuple):
+class Requirement(NamedTuple):
     """A part of an annotation that one library alone understands."""
 
     package: str
@@ -56,7 +56,7 @@ def fastapi_marker(value: object) -> str | None:
     return kind.__name__ if is_from(kind, "fastapi") else None
 
 
-def instead_of(name: str, where: str = "") -> str:
+def fastapi_advice(name: str, where: str = "") -> str:
     """Say what to do instead of a marker of FastAPI."""
     if name in ("Depends", "Security"):
         return (
@@ -69,24 +69,24 @@ def instead_of(name: str, where: str = "") -> str:
     )
 
 
-def demands(metadata: object, where: str) -> Iterator[Found]:
+def metadata_requirements(metadata: object, where: str) -> Iterator[Requirement]:
     """What a piece of `Annotated` metadata, or what stands in a default's place, demands."""
     kind = type(metadata)
     name = f"{kind.__name__}(…){where}"
     marker = fastapi_marker(metadata)
     if marker is not None:
-        raise TypeError(instead_of(marker, where))
+        raise TypeError(fastapi_advice(marker, where))
     if metadata is None or isinstance(metadata, str) or (kind.__module__, kind.__name__) in _COMMENTS:
         return  # None: `conint()` and its like leave it in the places of constraints that were not given
     if isinstance(metadata, msgspec.Meta):
-        yield Found(MSGSPEC, f"msgspec.{name}")
+        yield Requirement(MSGSPEC, f"msgspec.{name}")
     elif hasattr(metadata, "__get_pydantic_core_schema__") or is_from(kind, *PYDANTIC_PACKAGES):
-        yield Found(PYDANTIC, f"pydantic's {name}")
+        yield Requirement(PYDANTIC, f"pydantic's {name}")
     elif kind.__module__ == "annotated_types" and kind.__name__ in _CONSTRAINTS:
-        yield Found(PYDANTIC, f"annotated_types' {name}")
+        yield Requirement(PYDANTIC, f"annotated_types' {name}")
     elif any(base.__module__ == "annotated_types" and base.__name__ == "GroupedMetadata" for base in kind.__mro__):
         for one in typing.cast("typing.Iterable[object]", metadata):
-            yield from demands(one, where)
+            yield from metadata_requirements(one, where)
     else:
         raise TypeError(
             f"neither pydantic nor msgspec understands the metadata {_shown(metadata)}{where}: "

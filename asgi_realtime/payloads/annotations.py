@@ -17,15 +17,15 @@ from asgi_realtime.payloads.annotation_metadata import (
     MSGSPEC,
     PYDANTIC,
     PYDANTIC_PACKAGES,
-    Found,
+    Requirement,
     check_applies,
     check_no_field,
-    demands,
+    fastapi_advice,
     fastapi_marker,
-    instead_of,
     is_field,
     is_from,
     metadata_of,
+    metadata_requirements,
 )
 
 _SERVERS = ("starlette", "fastapi")
@@ -34,13 +34,13 @@ _QUALIFIERS = (typing.Required, typing.NotRequired, typing.Final, typing.ClassVa
 _Seen: TypeAlias = set[int]
 
 
-def parts(annotation: Any) -> Iterator[Found]:
+def requirements(annotation: Any) -> Iterator[Requirement]:
     """Find the parts of an annotation that pydantic alone, or msgspec alone, understands, at any depth.
 
     Raises:
         TypeError: for a part that neither understands, such as a marker of FastAPI or metadata of another library.
     """
-    return _parts(annotation, "", set())
+    return _requirements(annotation, "", set())
 
 
 def types_in(annotation: Any) -> Iterator[type]:
@@ -51,44 +51,44 @@ def types_in(annotation: Any) -> Iterator[type]:
         yield from types_in(argument)
 
 
-def _parts(annotation: Any, where: str, seen: _Seen) -> Iterator[Found]:
+def _requirements(annotation: Any, where: str, seen: _Seen) -> Iterator[Requirement]:
     if isinstance(annotation, typing.TypeVar):
         for bound in (annotation.__bound__, *annotation.__constraints__):
-            yield from _parts(bound, where, seen)
+            yield from _requirements(bound, where, seen)
         return
     if hasattr(annotation, "__supertype__"):  # a NewType
-        yield from _parts(annotation.__supertype__, where, seen)
+        yield from _requirements(annotation.__supertype__, where, seen)
         return
     if type(annotation).__name__ == "TypeAliasType":
         if id(annotation) not in seen:
             seen.add(id(annotation))
-            yield Found(PYDANTIC, f"the type alias {annotation.__name__}{where}")
-            yield from _parts(annotation.__value__, where, seen)
+            yield Requirement(PYDANTIC, f"the type alias {annotation.__name__}{where}")
+            yield from _requirements(annotation.__value__, where, seen)
         return
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Annotated:
-        yield from _parts(arguments[0], where, seen)
+        yield from _requirements(arguments[0], where, seen)
         for metadata in arguments[1:]:
             check_applies(metadata, arguments[0], where)
-            yield from demands(metadata, where)
+            yield from metadata_requirements(metadata, where)
         return
     if origin is typing.Literal:
         return
     if origin in (collections.abc.Callable, type) or annotation in (collections.abc.Callable, type):
         raise TypeError(f"no JSON value is a function or a class: {annotation!r}{where} cannot be filled")
     if origin is not None:
-        yield from _parts(origin, where, seen)
+        yield from _requirements(origin, where, seen)
         for argument in arguments:
             if origin not in _QUALIFIERS:
                 check_no_field(argument, where)
                 if any(is_field(one) and not one.is_required() for one in metadata_of(argument)):
                     raise TypeError(f"the default in Field(…){where} means nothing inside of {annotation!r}")
-            yield from _parts(argument, where, seen)
+            yield from _requirements(argument, where, seen)
     elif isinstance(annotation, type):
         yield from _class(annotation, where, seen)
 
 
-def _class(cls: type, where: str, seen: _Seen) -> Iterator[Found]:
+def _class(cls: type, where: str, seen: _Seen) -> Iterator[Requirement]:
     if id(cls) in seen:
         return
     seen.add(id(cls))
@@ -102,29 +102,29 @@ def _class(cls: type, where: str, seen: _Seen) -> Iterator[Found]:
         raise TypeError(f"BaseModel{where} has no fields: annotate a model that extends it")
     if _is_pydantic(cls):
         kind = "type" if cls.__module__.partition(".")[0] in PYDANTIC_PACKAGES else "model"
-        yield Found(PYDANTIC, f"the pydantic {kind} {name}{where}")
+        yield Requirement(PYDANTIC, f"the pydantic {kind} {name}{where}")
         return
     if issubclass(cls, msgspec.Struct) or cls.__module__.partition(".")[0] == "msgspec":
-        yield Found(MSGSPEC, f"the Struct {name}{where}" if issubclass(cls, msgspec.Struct) else f"{name}{where}")
+        yield Requirement(MSGSPEC, f"the Struct {name}{where}" if issubclass(cls, msgspec.Struct) else f"{name}{where}")
     if hasattr(cls, "__attrs_attrs__"):
-        yield Found(MSGSPEC, f"the attrs class {name}{where}")
+        yield Requirement(MSGSPEC, f"the attrs class {name}{where}")
     if not _has_fields(cls):
         return
     inside = f" of {name}{where}"
     for field, default in _defaults(cls):
         marker = fastapi_marker(default)
         if marker is not None:
-            raise TypeError(instead_of(marker, f" as the default of {field}{inside}"))
+            raise TypeError(fastapi_advice(marker, f" as the default of {field}{inside}"))
         if is_field(default):
-            yield Found(PYDANTIC, f"pydantic's Field(…) as the default of {field}{inside}")
+            yield Requirement(PYDANTIC, f"pydantic's Field(…) as the default of {field}{inside}")
     for base in cls.__mro__:
         for member, value in vars(base).items():
             if is_from(type(value), "pydantic._internal._decorators"):
-                yield Found(PYDANTIC, f"pydantic's decorator on {member}{inside}")
+                yield Requirement(PYDANTIC, f"pydantic's decorator on {member}{inside}")
     if hasattr(cls, "__pydantic_config__"):
-        yield Found(PYDANTIC, f"__pydantic_config__{inside}")
+        yield Requirement(PYDANTIC, f"__pydantic_config__{inside}")
     for field, hint in _fields(cls).items():
-        yield from _parts(hint, f" at the field {field}{inside}", seen)
+        yield from _requirements(hint, f" at the field {field}{inside}", seen)
 
 
 def _is_pydantic(cls: type) -> bool:

@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from asgi_realtime.payloads.annotation_metadata import PYDANTIC
-from asgi_realtime.payloads.annotations import parts
+from asgi_realtime.payloads.annotations import requirements
 from asgi_realtime.payloads.model_dumps import dumper
 from asgi_realtime.values.json import Json
 
@@ -178,7 +178,7 @@ def _dataclass_reducer(kind: Any) -> _Reduce:
 def _has_serializers(kind: type) -> bool:
     """Whether a dataclass itself says to pydantic how it is written: by `Field(…)` or decorators."""
     try:
-        return any(part.package == PYDANTIC and "the pydantic" not in part.what for part in parts(kind))
+        return any(part.package == PYDANTIC and "the pydantic" not in part.what for part in requirements(kind))
     except TypeError:
         return False
 

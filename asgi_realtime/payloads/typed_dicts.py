@@ -8,24 +8,24 @@ import typing
 from typing import Annotated, Any, Union, cast
 
 
-def readable(annotation: Any) -> Any:
+def with_readable_typed_dicts(annotation: Any) -> Any:
     """Return the annotation with every TypedDict in it as pydantic reads it.
 
     Those below a dataclass's field stay: pydantic then says what to import.
     """
-    return annotation if sys.version_info >= (3, 12) else _readable(annotation, {})
+    return annotation if sys.version_info >= (3, 12) else _convert(annotation, {})
 
 
-def _readable(annotation: Any, twins: dict[type, type]) -> Any:
+def _convert(annotation: Any, copies: dict[type, type]) -> Any:
     if typing.is_typeddict(annotation) and type(annotation).__module__ == "typing":
-        return twins.get(annotation) or _twin(annotation, twins)
+        return copies.get(annotation) or _copy(annotation, copies)
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Annotated:
-        inner = _readable(arguments[0], twins)
+        inner = _convert(arguments[0], copies)
         return annotation if inner is arguments[0] else Annotated.__class_getitem__((inner, *arguments[1:]))
     if origin is None or origin is typing.Literal:
         return annotation
-    inside = tuple(_readable(argument, twins) for argument in arguments)
+    inside = tuple(_convert(argument, copies) for argument in arguments)
     if all(new is old for new, old in zip(inside, arguments, strict=True)):
         return annotation
     if origin in (Union, types.UnionType):
@@ -33,15 +33,15 @@ def _readable(annotation: Any, twins: dict[type, type]) -> Any:
     return annotation.copy_with(inside) if hasattr(annotation, "copy_with") else origin[inside]
 
 
-def _twin(annotation: Any, twins: dict[type, type]) -> type:
+def _copy(annotation: Any, copies: dict[type, type]) -> type:
     import typing_extensions  # pydantic depends on it
 
-    twin = cast("Any", typing_extensions.TypedDict)(annotation.__name__, {})
-    twins[annotation] = twin  # it may mention itself
+    copy = cast("Any", typing_extensions.TypedDict)(annotation.__name__, {})
+    copies[annotation] = copy  # it may mention itself
     for name in ("__module__", "__qualname__", "__doc__", "__required_keys__", "__optional_keys__"):
-        setattr(twin, name, getattr(annotation, name))
+        setattr(copy, name, getattr(annotation, name))
     if hasattr(annotation, "__pydantic_config__"):
-        twin.__pydantic_config__ = annotation.__pydantic_config__
+        copy.__pydantic_config__ = annotation.__pydantic_config__
     hints = typing.get_type_hints(annotation, include_extras=True)
-    twin.__annotations__ = {name: _readable(hint, twins) for name, hint in hints.items()}
-    return cast("type", twin)
+    copy.__annotations__ = {name: _convert(hint, copies) for name, hint in hints.items()}
+    return cast("type", copy)

@@ -12,9 +12,9 @@ from msgspec import inspect as kinds
 
 from asgi_realtime.errors import InvalidMessage
 from asgi_realtime.payloads.annotation_metadata import MSGSPEC, PYDANTIC, check_no_field
-from asgi_realtime.payloads.annotations import parts
+from asgi_realtime.payloads.annotations import requirements
 from asgi_realtime.payloads.fail_fast import fail_fast
-from asgi_realtime.payloads.typed_dicts import readable
+from asgi_realtime.payloads.typed_dicts import with_readable_typed_dicts
 from asgi_realtime.payloads.validation_errors import msgspec_error, pydantic_error
 from asgi_realtime.values.json import Json
 
@@ -68,7 +68,7 @@ def decide(annotation: Any) -> str:
     if isinstance(annotation, dict | list | tuple | set):
         raise TypeError(f"{annotation!r} is no payload type but a value: write list[…], a dataclass or a TypedDict")
     check_no_field(annotation)
-    found = {part.package: part.what for part in reversed(list(parts(annotation)))}
+    found = {part.package: part.what for part in reversed(list(requirements(annotation)))}
     if PYDANTIC in found and MSGSPEC in found:
         raise TypeError(
             f"{found[MSGSPEC]} is read by msgspec alone and {found[PYDANTIC]} by pydantic alone: "
@@ -92,7 +92,7 @@ def check_sent(annotation: Any) -> None:
     Raises:
         TypeError: for a part that neither library understands. The message names it.
     """
-    found = {part.package for part in parts(annotation)}
+    found = {part.package for part in requirements(annotation)}
     if not {PYDANTIC, MSGSPEC} <= found:
         decide(annotation)
 
@@ -116,7 +116,7 @@ def adapter(annotation: Any, what: str = "a pydantic annotation") -> TypeAdapter
         if ignored is not None:
             warnings.simplefilter("error", ignored)
         try:
-            found = pydantic.TypeAdapter(readable(annotation))
+            found = pydantic.TypeAdapter(with_readable_typed_dicts(annotation))
             found.rebuild()
         except pydantic.errors.PydanticSchemaGenerationError:
             raise TypeError(f"{annotation!r} is no payload type: {_USE}") from None

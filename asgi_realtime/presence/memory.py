@@ -54,7 +54,7 @@ class MemoryPresence:
         """Count a connection; see `Presence.join`."""
         users = self._users.setdefault(gateway, {})
         comes_online = user_id not in users
-        earlier = _each(users.get(user_id, ()))
+        earlier = _as_tuple(users.get(user_id, ()))
         users[user_id] = (*earlier, connection_id) if earlier else connection_id
         timer = self._timers.pop((gateway, user_id), None)
         if timer is not None:
@@ -63,7 +63,7 @@ class MemoryPresence:
 
     async def leave(self, gateway: GatewayName, user_id: UserId, connection_id: ConnectionId) -> None:
         """Count a connection no more; see `Presence.leave`."""
-        connections = _each(self._users.get(gateway, {}).get(user_id, ()))
+        connections = _as_tuple(self._users.get(gateway, {}).get(user_id, ()))
         if not connections:
             return  # nobody, or within the grace already: its timer runs on
         left = tuple(each for each in connections if each != connection_id)
@@ -90,5 +90,5 @@ class MemoryPresence:
             self._offline(gateway, user_id)
 
 
-def _each(connections: ConnectionId | tuple[ConnectionId, ...]) -> tuple[ConnectionId, ...]:
+def _as_tuple(connections: ConnectionId | tuple[ConnectionId, ...]) -> tuple[ConnectionId, ...]:
     return connections if isinstance(connections, tuple) else (connections,)

@@ -1,1 +1,1 @@
-"""The event loop's tools: tasks, timers, threads of the host, calls from threads, budgets and turns."""
+"""Tools for the event loop: tasks, timers, threads for host code, calls from threads, budgets and turns."""

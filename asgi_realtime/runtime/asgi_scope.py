@@ -1,4 +1,4 @@
-"""Query and headers of an ASGI scope, read once and redacted."""
+"""Reads the query and headers of an ASGI scope, and redacts secrets in the query."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _PUBLIC = {
     b"b64": re.compile(rb"[01]"),
     b"j": re.compile(rb"\d{1,6}"),
 }
-"""Query parameters with values that say nothing about who asks. Any other may hold a token, or is one, as `sid` is."""
+"""Query parameters whose values are never secret. Any other may contain a token. `sid` is one itself."""
 _NAME = re.compile(rb"[A-Za-z_-]{1,24}")
-"""What a name of another parameter looks like. A longer one, or one with digits, may be a token itself."""
+"""Names of other parameters that may be logged. A longer name, or one with digits, may be a token itself."""
 
 _USUAL_HEADERS = {
     name.encode(): name
@@ -27,7 +27,7 @@ _USUAL_HEADERS = {
         x-forwarded-for x-forwarded-host x-forwarded-port x-forwarded-proto x-real-ip
     """.split()
 }
-"""Names that the headers of most sessions have, kept once for all of them."""
+"""Common header names. Each string exists once, however many sessions use it."""
 _USUAL_VALUES = {
     value.encode(): value
     for value in (
@@ -41,19 +41,19 @@ _USUAL_QUERY = {text: text for text in ("EIO", "4", "transport", "websocket", "p
 
 
 def query_parameters(scope: Scope) -> dict[str, str]:
-    """The query of an ASGI scope; of a repeated name the last wins."""
+    """The query of an ASGI scope. If a name is repeated, the last value is used."""
     usual = _USUAL_QUERY.get
     query: bytes = scope["query_string"]
     text = query.decode("latin-1")
     if b"%" in query or b"+" in query:
         pairs = parse_qsl(text, keep_blank_values=True)
-    else:  # nothing is escaped: the usual case, and a fraction of the work
+    else:  # nothing is escaped, which is the usual case and much cheaper to parse
         pairs = [(name, value) for name, _, value in [part.partition("=") for part in text.split("&") if part]]
     return {usual(name, name): usual(value, value) for name, value in pairs}
 
 
 def request_headers(scope: Scope) -> dict[str, str]:
-    """The headers of an ASGI scope; of a repeated name the last wins, but cookies (HTTP/2 splits them) are joined."""
+    """The headers of an ASGI scope. Of a repeated header the last is used. Cookies, which HTTP/2 splits, are joined."""
     headers: dict[str, str] = {}
     for raw_name, raw_value in scope["headers"]:
         name = _USUAL_HEADERS.get(raw_name) or raw_name.decode("latin-1").lower()
@@ -62,10 +62,10 @@ def request_headers(scope: Scope) -> dict[str, str]:
     return headers
 
 
-def doubled_header(scope: Scope) -> str | None:
-    """The name of a header that is there twice, of those that decide who may do what; None: there is none.
+def duplicate_header(scope: Scope) -> str | None:
+    """The name of a security-relevant header that occurs twice. None: there is none.
 
-    One reader takes the first of two values and another the last: a proxy may have checked the other one.
+    Such a request is unsafe: a proxy may have checked one value, and this process would use the other.
     """
     single = [name for name, _ in scope["headers"] if name in _SINGLE]
     if len(single) == len(set(single)):
@@ -75,10 +75,10 @@ def doubled_header(scope: Scope) -> str | None:
 
 
 def redact_query(scope: Scope) -> None:
-    """Replace in the scope's query string what may be a secret.
+    """Replace possible secrets in the scope's query string.
 
-    Servers read this very dictionary when they write their access log, which is after the
-    application has had it.
+    Servers write their access log after the application has returned, from the same dictionary. So the log does not
+    contain the secrets.
     """
     query: bytes = scope["query_string"]
     if query:
@@ -90,6 +90,6 @@ def _redact(parameter: bytes) -> bytes:
     public = _PUBLIC.get(name)
     if public is not None and public.fullmatch(value):
         return parameter
-    # A name without a value may itself be the secret; so may one before the padding of base64.
+    # A name without a value may be a secret itself, also if only base64 padding (`=`) follows it.
     named = value.strip(b"=") and (public is not None or _NAME.fullmatch(name))
     return name + b"=redacted" if named else b"redacted"

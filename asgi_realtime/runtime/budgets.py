@@ -1,4 +1,4 @@
-"""What one transport may cost beside its events: refused attempts, and frames that carry no event."""
+"""Token buckets for one transport: for attempts, and for frames that carry no event."""
 
 from __future__ import annotations
 
@@ -9,44 +9,44 @@ from asgi_realtime.limits import Limits
 from asgi_realtime.metrics import Metrics, NullMetrics
 
 _ROUNDING: Final = 1e-3
-"""Of one unit. Sums of fractions are not exact; a client at its rate must not be refused for that."""
+"""Tolerance, in units. Sums of floats are not exact, and a client at exactly its rate must not be refused."""
 
 
 class Budget:
-    """A token bucket that many transports share as a rule. Each transport keeps one float: its `due`.
+    """The parameters of a token bucket that many transports use. The state of each transport is one float.
 
-    `due` is the time when everything drawn so far is paid for. 0.0 means that nothing was drawn, so
-    that a transport which draws nothing holds a constant. `math.inf` means that the budget was
-    exceeded once: the transport is about to be closed, and every further draw says the same.
+    That float, `refilled_at`, is the time when the transport's bucket is full again. 0.0 means that nothing was
+    consumed. `math.inf` means that the budget was exceeded: the transport is about to be closed, and every further
+    call returns `math.inf` too.
     """
 
-    __slots__ = ("_ahead", "_interval", "_kind", "_metrics")
+    __slots__ = ("_tolerance", "_interval", "_kind", "_metrics")
 
     def __init__(
         self, kind: Literal["attempts", "control"], rate: float, burst: float, metrics: Metrics | None = None
     ) -> None:
-        """Make a rule: `burst` units at once, then `rate` units a second. `kind` is the label in the metrics."""
+        """Allow `burst` units at once, and `rate` units per second on average. `kind` is the label in the metrics."""
         self._interval = 1.0 / rate
-        self._ahead = (burst - 1 + _ROUNDING) * self._interval
+        self._tolerance = (burst - 1 + _ROUNDING) * self._interval
         self._kind = kind
         self._metrics = NullMetrics() if metrics is None else metrics
 
-    def draw(self, due: float, now: float) -> float:
-        """Draw one unit at the time `now` (seconds, monotonic). Returns the new `due`.
+    def consume(self, refilled_at: float, now: float) -> float:
+        """Consume one unit at the time `now` (seconds, monotonic). Returns the new `refilled_at`.
 
-        `math.inf`: over the budget. The first time, that is counted as `over_budget_total`.
+        `math.inf`: the budget is exceeded. The first time, `over_budget_total` is counted.
         """
-        if due < now:
-            due = now
-        elif due - now > self._ahead:
-            if due != math.inf:
+        if refilled_at < now:
+            refilled_at = now
+        elif refilled_at - now > self._tolerance:
+            if refilled_at != math.inf:
                 self._metrics.count("over_budget_total", budget=self._kind)
             return math.inf
-        return due + self._interval
+        return refilled_at + self._interval
 
 
 class Budgets:
-    """The two rules that every transport under the same limits has."""
+    """The two budgets of every transport that has the same limits."""
 
     __slots__ = ("attempts", "control")
 

@@ -1,4 +1,4 @@
-"""Coroutines that run until their first wait at once, and are awaited from there."""
+"""Runs a coroutine at once until its first wait, and awaits the rest."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ def _run(step: Callable[[Any], Any], value: Any) -> Any:
 
 @types.coroutine
 def resume(work: Coroutine[Any, Any, T], waiting: Any, run: Callable[..., Any] = _run) -> Generator[Any, Any, T]:
-    """Await what is left of a coroutine that was begun by `send(None)`, which returned `waiting`.
+    """Await the rest of a coroutine. It was started by `send(None)`, which returned `waiting`.
 
-    `run` calls each step of it: in another context, say.
+    `run` calls each step, for example in another context.
     """
     while True:
         try:
             try:
                 sent = yield waiting
-            except BaseException as error:  # a cancellation: the coroutine's to deal with
+            except BaseException as error:  # such as a cancellation: the coroutine handles it
                 waiting = run(work.throw, error)
             else:
                 waiting = run(work.send, sent)
@@ -34,8 +34,8 @@ def resume(work: Coroutine[Any, Any, T], waiting: Any, run: Callable[..., Any] =
             return result
 
 
-async def within(context: Context, work: Coroutine[Any, Any, T]) -> T:
-    """Await a coroutine, each step of it in this context."""
+async def run_in_context(context: Context, work: Coroutine[Any, Any, T]) -> T:
+    """Await a coroutine. Each of its steps runs in this context."""
     try:
         waiting = context.run(work.send, None)
     except StopIteration as done:
@@ -44,11 +44,11 @@ async def within(context: Context, work: Coroutine[Any, Any, T]) -> T:
     return await resume(work, waiting, context.run)
 
 
-async def in_time(seconds: float, work: Coroutine[Any, Any, T]) -> T:
-    """Await a coroutine for at most so long. One that ends without waiting costs no timer.
+async def run_with_timeout(seconds: float, work: Coroutine[Any, Any, T]) -> T:
+    """Await a coroutine for at most `seconds`. If it ends without waiting, no timer is made.
 
     Raises:
-        TimeoutError: it took longer, and has been cancelled.
+        TimeoutError: it took longer, and was cancelled.
     """
     try:
         waiting = work.send(None)

@@ -1,4 +1,4 @@
-"""Calls of functions that the host wrote: coroutine functions are awaited, plain functions run in a thread."""
+"""Calls functions of the host: coroutine functions are awaited, plain functions run in a thread."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from asgi_realtime.runtime.host_threads import run_in_thread
 T = TypeVar("T")
 
 MaybeAwaitable: TypeAlias = Awaitable[T] | T
-"""What a function of the host returns: it is a coroutine function, or a plain function that runs in a thread."""
+"""The result of a host function, which may be a coroutine function or a plain one that runs in a thread."""
 HostCall: TypeAlias = Callable[..., Coroutine[Any, Any, Any]]
-"""Calls a function of the host, whichever kind it is. Made once, by `host_call`."""
+"""Calls a function of the host, coroutine function or plain. Made once, by `host_call`."""
 _PACKAGE = f"{__name__.partition('.')[0]}."
 
 ToSync: TypeAlias = Callable[[Any], Any]
-"""Returns an argument in its form for threads. What has no such form it returns as it is."""
+"""Converts an argument to its form for threads. An argument without such a form is returned unchanged."""
 
 
 def is_coroutine_function(function: Callable[..., Any]) -> bool:
@@ -30,8 +30,8 @@ def is_coroutine_function(function: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(_call_of(function))
 
 
-def written(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function as it stands in the host's source: below partials, decorators, methods and callable objects."""
+def unwrap(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function that the host wrote, without partials, decorators, methods and callable objects around it."""
     below: Callable[..., Any] | None = function
     while below is not None:
         function = below
@@ -53,40 +53,40 @@ def _call_of(function: Callable[..., Any]) -> Callable[..., Any] | None:
 
 
 def is_plain(function: Callable[..., Any]) -> bool:
-    """Whether a function was written to be called without `await`.
+    """Whether a function is plain, that is, called without `await`.
 
-    A lambda was not: it may evaluate to a coroutine, which is awaited then.
+    A lambda does not count as plain: it may return a coroutine, which is then awaited.
     """
-    found = written(function)
+    found = unwrap(function)
     return not inspect.iscoroutinefunction(found) and getattr(found, "__name__", "") != "<lambda>"
 
 
 def host_call(
-    function: Callable[..., Any], where: str, takes: Sequence[str] | None = None, to_sync: ToSync | None = None
+    function: Callable[..., Any], where: str, parameters: Sequence[str] | None = None, to_sync: ToSync | None = None
 ) -> HostCall:
-    """Make what calls a function of the host.
+    """Return a coroutine function that calls a function of the host.
 
-    A coroutine function is called as it is. Any other runs in a thread, and what it returns is awaited
-    where it can be. `to_sync` is applied to each argument of a plain function.
+    A coroutine function is called directly. Any other function runs in a thread; if it returns an awaitable, that is
+    awaited. `to_sync` is applied to each argument of a plain function.
 
     Args:
         function: any callable.
-        where: what it is for, in messages.
-        takes: the names of the arguments that it will be called with. None: they are checked elsewhere.
-        to_sync: returns what a plain function gets instead of an argument.
+        where: what the function is for, in error messages.
+        parameters: the names of the arguments of each call. None: they are checked elsewhere.
+        to_sync: converts the arguments of a plain function.
 
     Raises:
-        ConfigurationError: if it cannot be called, does not take these arguments, or is a generator.
+        ConfigurationError: if it is not callable, does not accept these arguments, or is a generator function.
     """
-    check(function, where, takes)
+    check_callable(function, where, parameters)
     converted = to_sync if is_plain(function) else None
     if is_coroutine_function(function):
         return function if converted is None else functools.partial(_call_converted, function, converted)
     return functools.partial(_call_in_thread, function, converted)
 
 
-def method_call(service: object, name: str, takes: Sequence[str], to_sync: ToSync | None = None) -> HostCall:
-    """Make what calls a method of a service of the host. See `host_call`.
+def method_call(service: object, name: str, parameters: Sequence[str], to_sync: ToSync | None = None) -> HostCall:
+    """Return a coroutine function that calls a method of a host's service. See `host_call`.
 
     Raises:
         ConfigurationError: also if the service has no such method.
@@ -96,12 +96,12 @@ def method_call(service: object, name: str, takes: Sequence[str], to_sync: ToSyn
     where = f"{type(service).__name__}.{name}"
     method = getattr(service, name, None)
     if method is None:
-        raise ConfigurationError(f"{where} is missing: the gateway calls it with ({', '.join(takes)})")
-    return host_call(method, where, takes, to_sync)
+        raise ConfigurationError(f"{where} is missing: the gateway calls it with ({', '.join(parameters)})")
+    return host_call(method, where, parameters, to_sync)
 
 
 async def call_host(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function of the host that is called once: a question asked on joining a room, say."""
+    """Call a function of the host that is called only once, such as the `allowed` of `Connection.join`."""
     if is_coroutine_function(function):
         return await function(*arguments)
     return await _call_in_thread(function, None, *arguments)
@@ -113,15 +113,15 @@ async def _call_in_thread(function: Callable[..., Any], to_sync: ToSync | None, 
 
 
 async def _call_converted(function: Callable[..., Any], to_sync: ToSync, *arguments: Any) -> Any:
-    # A decorator that is `async`, around a plain function that it runs in a thread of its own.
+    # An async decorator around a plain function, which the decorator runs in a thread.
     return await function(*map(to_sync, arguments))
 
 
-def check(function: Callable[..., Any], where: str, takes: Sequence[str] | None = None) -> None:
-    """Refuse what cannot be called. See `host_call`.
+def check_callable(function: Callable[..., Any], where: str, parameters: Sequence[str] | None = None) -> None:
+    """Raise if `host_call` cannot call a function.
 
     Raises:
-        ConfigurationError: it says why.
+        ConfigurationError: the message gives the reason.
     """
     if isinstance(function, type):
         raise ConfigurationError(
@@ -135,25 +135,25 @@ def check(function: Callable[..., Any], where: str, takes: Sequence[str] | None 
     for part in (called, _call_of(called)):
         if inspect.isgeneratorfunction(part) or inspect.isasyncgenfunction(part):
             raise ConfigurationError(f"{where} is a generator: return a value instead of using `yield`")
-    if takes is None:
+    if parameters is None:
         return
     try:
         signature = inspect.signature(function)
-    except (ValueError, TypeError):  # of some functions written in C
+    except (ValueError, TypeError):  # some functions written in C have no signature
         return
     try:
-        signature.bind(*takes)
+        signature.bind(*parameters)
     except TypeError as error:
-        raise ConfigurationError(f"{where} is called with ({', '.join(takes)}): {error}") from None
+        raise ConfigurationError(f"{where} is called with ({', '.join(parameters)}): {error}") from None
 
 
-def check_super(function: Callable[..., Any], name: str, owner: type) -> None:
-    """Refuse a plain method that calls the coroutine it overrides: without `await` that call does nothing.
+def check_super_call(function: Callable[..., Any], name: str, owner: type) -> None:
+    """Raise for a plain method that calls the coroutine method it overrides: without `await` that does nothing.
 
     Raises:
-        ConfigurationError: it says what to write.
+        ConfigurationError: the message says what to write.
     """
-    found = written(function)
+    found = unwrap(function)
     if not is_plain(function) or not isinstance(found, types.FunctionType) or "super" not in found.__code__.co_names:
         return
     kinds = [kind for kind in owner.__mro__ if name in vars(kind)]
@@ -164,15 +164,15 @@ def check_super(function: Callable[..., Any], name: str, owner: type) -> None:
         )
 
 
-def check_waits(owner: type, either: Container[str]) -> None:
-    """Refuse coroutine functions that override a plain method of this package, which is called where nothing may wait.
+def check_plain_overrides(owner: type, either: Container[str]) -> None:
+    """Raise for a coroutine function that overrides a plain method of this package. Its caller cannot await it.
 
     Args:
         owner: the class of the host.
-        either: names that may be coroutine functions or plain ones.
+        either: the names of methods that may be coroutine functions or plain functions.
 
     Raises:
-        ConfigurationError: it names the method.
+        ConfigurationError: the message names the method.
     """
     for name, found in vars(owner).items():
         if name in either or not inspect.iscoroutinefunction(found) or found.__module__.startswith(_PACKAGE):

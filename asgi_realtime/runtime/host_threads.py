@@ -1,4 +1,4 @@
-"""Threads for synchronous code of the host: a bounded number for each event loop, whatever hangs in them."""
+"""A bounded number of threads for synchronous code of the host, for each event loop."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from anyio.lowlevel import RunVar
 T = TypeVar("T")
 
 _executor: RunVar[ThreadPoolExecutor | None] = RunVar("asgi_realtime.runtime.host_threads", None)
-"""The running event loop's; None: asyncio's own."""
+"""The executor of the running event loop. None: asyncio's default executor."""
 
 
 class HostThreads:
-    """Gives the running event loop's calls of `run_in_thread` these threads, from `start` to `stop`."""
+    """The threads that `run_in_thread` uses on an event loop, from `start` to `stop`."""
 
     def __init__(self, count: int) -> None:
         self._count = count
         self._executor: ThreadPoolExecutor | None = None
 
     def start(self) -> None:
-        """Have threads made when they are needed. Those of a loop that ended without `stop` finish their calls."""
+        """Begin. Threads are made on demand. Those of a loop that ended without `stop` finish their calls."""
         if self._executor is not None:
             self._executor.shutdown(wait=False)
         self._executor = ThreadPoolExecutor(self._count, thread_name_prefix="asgi_realtime host")
         _executor.set(self._executor)
 
     def stop(self) -> None:
-        """Begin nothing more. What runs is not waited for: it may hang."""
+        """Start no more calls. Calls that are running are not awaited, because they may hang."""
         if self._executor is not None:
             if _executor.get() is self._executor:
                 _executor.set(None)
@@ -43,9 +43,9 @@ class HostThreads:
 async def run_in_thread(function: Callable[..., T], *arguments: Any) -> T:
     """Call a function in a thread, with this task's context variables, and return what it returns.
 
-    Whoever is cancelled waits no more. A call that has not begun then never does; one that has keeps
-    its thread until it ends: a thread cannot be stopped, and so many calls that hang are not
-    followed by ever more threads.
+    If the caller is cancelled, it stops waiting. A call that has not started is then never started. A call that is
+    running keeps its thread until it returns, because a thread cannot be stopped. Calls that hang still count, so the
+    number of threads stays bounded.
     """
     call = functools.partial(contextvars.copy_context().run, function, *arguments)
     return await asyncio.get_running_loop().run_in_executor(_executor.get(), call)

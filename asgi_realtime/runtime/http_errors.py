@@ -1,6 +1,6 @@
-"""What an HTTP framework's exceptions mean to a realtime client: services are shared with REST routes, and raise them.
+"""Converts exceptions of HTTP frameworks to refusals. Services that REST routes use too raise such exceptions.
 
-Frameworks other than Starlette need not be installed: their exceptions are known by name.
+Frameworks other than Starlette need not be installed, because their exceptions are recognised by name.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ CODES: Mapping[int, str] = {
     422: "INVALID_MESSAGE",
     429: "RATE_LIMITED",
 }
-"""The code of a refusal by the HTTP status. Another status from 400 to 499 is `REFUSED`."""
+"""HTTP status to the code of the refusal. Any other status from 400 to 499: `REFUSED`."""
 
 
 def refusal_of(error: BaseException) -> Refusal | Disconnect | None:
-    """What to tell the client for an exception of host code. None: it is a failure, to be logged.
+    """The reply to the client for an exception of host code. None: the exception is a failure, and must be logged.
 
-    A `Refusal` or `Disconnect` means itself, a `WebSocketException` a `Disconnect`. An HTTP error with a
-    status from 400 to 499 is the refusal of that code; its detail is the message if it is text, else the
-    status's own phrase is. A status of 500 or more is a failure: its detail may be about our insides.
+    A `Refusal` or `Disconnect` is returned unchanged. A `WebSocketException` becomes a `Disconnect`. An HTTP error with
+    a status from 400 to 499 becomes a refusal with the code of that status. Its message is the detail if that is text,
+    else the phrase of the status. A status of 500 or more is a failure: its detail may reveal internals.
     """
     if isinstance(error, Refusal | Disconnect):
         return error
@@ -40,7 +40,7 @@ def refusal_of(error: BaseException) -> Refusal | Disconnect | None:
         try:
             return Disconnect(error.code, error.reason)
         except (TypeError, ValueError):
-            return None  # a code that must not be on the wire
+            return None  # a code that must not be sent
     for kind in type(error).__mro__:
         read = _KNOWN.get(f"{kind.__module__}.{kind.__qualname__}")
         if read is not None:
@@ -76,7 +76,7 @@ def _fixed(status: int) -> Callable[[Any], tuple[Any, Any]]:
 _KNOWN: Mapping[str, Callable[[Any], tuple[Any, Any]]] = {
     f"{HTTPException.__module__}.{HTTPException.__qualname__}": _starlette,  # FastAPI's is a subclass
     "werkzeug.exceptions.HTTPException": _werkzeug,
-    # These answer with a fixed text over HTTP too: their own may name internals.
+    # The text of these may reveal internals. Their frameworks do not send it over HTTP either.
     "fastapi.exceptions.RequestValidationError": _fixed(422),
     "django.core.exceptions.PermissionDenied": _fixed(403),
     "django.core.exceptions.SuspiciousOperation": _fixed(400),

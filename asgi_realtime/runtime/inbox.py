@@ -1,4 +1,4 @@
-"""One client's events: in order, one at a time, a bounded number waiting."""
+"""Runs the work for one client in order, one piece at a time. The number that waits is bounded."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from contextvars import Context, copy_context
 from typing import Any, TypeAlias
 
 from asgi_realtime.limits import Limits
-from asgi_realtime.runtime.coroutines import within
+from asgi_realtime.runtime.coroutines import run_in_context
 from asgi_realtime.runtime.tasks import Tasks
 
 logger = logging.getLogger("asgi_realtime")
 
 Pending: TypeAlias = Coroutine[Any, Any, None] | None
-"""What is left of the work, to be awaited. None: it has ended."""
+"""The rest of the work, to be awaited. None: the work has ended."""
 
 
 class Inbox:
-    """Runs a client's work in order, each piece in a context of its own. An idle inbox owns no task and no queue.
+    """Runs a client's work in order, each piece in its own context. An idle inbox has no task and no queue.
 
-    A piece of work is a function. It runs until it has to wait, and returns what is left to be awaited.
+    A piece of work is a function. It runs until it must wait, and returns the rest to be awaited.
     """
 
-    __slots__ = ("_busy", "_limits", "_queue", "_room", "_tasks", "due")
+    __slots__ = ("_busy", "_limits", "_queue", "_room", "_tasks", "refilled_at")
 
     def __init__(self, tasks: Tasks, limits: Limits) -> None:
         self._tasks = tasks
@@ -34,8 +34,8 @@ class Inbox:
         self._busy = False
         self._queue: deque[tuple[Callable[[], Pending], Context]] | None = None
         self._room: asyncio.Future[None] | None = None
-        self.due = 0.0
-        """For the gateway's `EventRates`."""
+        self.refilled_at = 0.0
+        """The state of this client's token bucket. See `EventRates`."""
 
     @property
     def full(self) -> bool:
@@ -45,7 +45,7 @@ class Inbox:
 
     @property
     def waiting(self) -> int:
-        """How many pieces of work wait to begin."""
+        """How many pieces of work have not begun."""
         queue = self._queue
         return 0 if queue is None else len(queue)
 
@@ -57,9 +57,9 @@ class Inbox:
             await asyncio.shield(self._room)
 
     def begin(self, work: Callable[..., Pending], *arguments: Any) -> bool:
-        """Run work until its first wait, or after everything before it. True: the inbox is full now.
+        """Run work now until its first wait, or queue it behind earlier work. Returns True if the inbox is now full.
 
-        It runs as a task, which goes on with it if it has to wait. See `standby_task`.
+        The work runs as a standby task, which resumes it if it must wait. See `standby_task`.
         """
         if self._busy:
             return self._put(functools.partial(work, *arguments))
@@ -76,7 +76,7 @@ class Inbox:
         return False
 
     def submit(self, work: Callable[[], Pending]) -> bool:
-        """Run work after everything before it, never within this call. True: the inbox is full now."""
+        """Queue work behind earlier work. It never runs within this call. Returns True if the inbox is now full."""
         full = self._put(work)
         if not self._busy:
             self._start()
@@ -100,11 +100,11 @@ class Inbox:
         self._tasks.standby.start(self.serve(None, None))
 
     async def serve(self, rest: Pending, context: Context | None) -> None:
-        """Await what is left of work that has begun, then do what waits behind it. For the standby task."""
+        """Await the rest of work that has begun, then do the queued work. Runs in a standby task."""
         try:
             while True:
                 if rest is not None and context is not None:
-                    await within(context, rest)
+                    await run_in_context(context, rest)
                 if not self._queue:
                     return
                 work, context = self._queue.popleft()
@@ -118,7 +118,7 @@ class Inbox:
         finally:
             self._busy = False
             if self._queue and not self._tasks.closing:
-                self._start()  # one of them was cancelled, and not those behind it
+                self._start()  # one piece of work was cancelled; the later ones were not
             else:
                 self._queue = None
             if not self.full:

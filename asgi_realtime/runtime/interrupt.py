@@ -1,4 +1,4 @@
-"""A wait that somebody else can end, at the price of no task."""
+"""A wait that other code can end. It needs no extra task."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class Interrupt:
-    """Calling it ends the wait of `run` that is under way, and every later one."""
+    """Calling an instance ends the current wait in `run`, and every later one."""
 
     __slots__ = ("_called", "_timeout")
 
@@ -26,7 +26,7 @@ class Interrupt:
                 self._timeout.reschedule(0)
 
     async def run(self, waiting: Awaitable[T]) -> T | None:
-        """Wait; None if it was interrupted. What is awaited must stand being cancelled, as an ASGI `receive` does."""
+        """Await `waiting`. Returns None if interrupted. `waiting` must allow cancellation, like an ASGI `receive`."""
         try:
             async with asyncio.timeout(0 if self._called else None) as self._timeout:
                 return await waiting

@@ -32,21 +32,21 @@ _LOOK_SECONDS = 1.0
 
 
 class LoopBridge:
-    """The one way from a thread to the event loop: runs a coroutine there while the thread waits.
+    """Runs a coroutine on the event loop while the calling thread waits. All calls from threads use it.
 
-    Each call is refused on the loop's own thread, where it would wait for itself; before start-up; and after
-    shutdown, which also ends the calls that are waiting.
+    A call is refused on the loop's own thread, where it would deadlock, before start-up, and after shutdown. Shutdown
+    also ends the calls that are waiting.
     """
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self.thread: int | None = None
-        """The thread that `bind` was called in, which is the loop's. None: there is no loop."""
+        """The id of the event loop's thread, in which `bind` was called. None: no loop is bound."""
         self._lock = threading.Lock()
         self._waited_for: set[concurrent.futures.Future[Any]] = set()
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Take calls for this loop from now on: the one that is running in this thread."""
+        """Accept calls for this loop, which runs in the current thread."""
         with self._lock:
             self._loop = loop
             self.thread = threading.get_ident()
@@ -61,16 +61,16 @@ class LoopBridge:
 
     @property
     def running(self) -> bool:
-        """Whether there is a loop, and it runs."""
+        """Whether a loop is bound and running."""
         return self._loop is not None and self._loop.is_running()
 
     def check(self) -> None:
-        """Refuse a coroutine that is awaited elsewhere than on the loop. Without a loop there is nothing to refuse.
+        """Raise if the caller is not on the bound loop. Does nothing if no loop is bound.
 
         Raises:
             RuntimeError: on another thread or event loop.
         """
-        # Two loops that run are in two threads, and to ask for the thread costs less than to ask for the loop.
+        # Two running loops are in two threads. Getting the thread's id costs less than getting the running loop.
         loop = self._loop
         if loop is not None and not (self.thread == threading.get_ident() and loop.is_running()):
             raise RuntimeError(ELSEWHERE if loop.is_running() else _LOOP_ENDED)
@@ -91,7 +91,7 @@ class LoopBridge:
         try:
             while not future.done() and not loop.is_closed():
                 waiting.wait(_LOOK_SECONDS)
-            # A loop that is stopping may never come to a call that it has taken: `unbind` cancels the future.
+            # A loop that is stopping may never run a call that was submitted. `unbind` cancels its future.
             if not future.done() or future.cancelled():
                 raise RuntimeError("the gateway stopped before the call was done")
             return future.result()
@@ -108,7 +108,7 @@ class LoopBridge:
         else:
             try:
                 return loop, asyncio.run_coroutine_threadsafe(work, loop)
-            except RuntimeError:  # its thread has closed it just now
+            except RuntimeError:  # the loop was closed after the check above
                 error = _NOT_RUNNING
         work.close()
         raise RuntimeError(error)

@@ -1,4 +1,4 @@
-"""Work that runs at once, in the call that brings it, and becomes a task only if it has to wait.
+"""Runs work at once in the caller's call. The work becomes a task only if it must wait.
 
 Most event handlers never wait: they compute, send, and return. A task for each event would cost more than such a
 handler: the task object, a pass through the event loop, and a context switch in both directions. So the first step of
@@ -13,7 +13,7 @@ the work, up to its first `await` that waits, runs in the caller. Two things mus
   work. A cancellation in that time is kept, and raised in the work where it waits next, as in any other task.
 
 A standby task that was cancelled, or whose loop has stopped, is not used again. Standby tasks run in an empty context,
-and the work in a copy of the caller's, so that no context variables of the client that is served now stay behind.
+and the work in a copy of the caller's context. So no context variable of one client is left for the next.
 
 Everything about standby tasks is in this module. `Tasks` owns the pool, and `Inbox` runs work through `StandbyTasks`.
 """
@@ -37,30 +37,30 @@ class WorkQueue(Protocol):
     """The owner of the work."""
 
     def serve(self, rest: Coroutine[Any, Any, None] | None, context: Context | None) -> Coroutine[Any, Any, None]:
-        """Await what is left of work that has begun, in its context, and then do what waits behind it."""
+        """Await the rest of work that has begun, in its context, and then do the queued work."""
 
 
 class StandbyTasks:
-    """The standby tasks of one event loop. It makes one when all are in use."""
+    """The pool of standby tasks of one event loop. A new one is made if none is idle."""
 
-    __slots__ = ("_own", "_spare")
+    __slots__ = ("_own", "_idle")
 
     def __init__(self, own: Callable[[asyncio.Task[Any]], None]) -> None:
         """`own` is called with each task that gets work."""
         self._own = own
-        self._spare: list[StandbyTask] = []
+        self._idle: list[StandbyTask] = []
 
     def begin(self, queue: WorkQueue, work: Callable[..., Any], arguments: tuple[Any, ...]) -> bool:
-        """Call `work` in a copy of the context, as a standby task. It returns a coroutine if there is more to wait for.
+        """Call `work` in a copy of the context, as a standby task. `work` returns a coroutine if it must wait.
 
         Returns:
-            True: the standby task goes on with `queue.serve`. False: the work has ended. An exception was logged.
+            True: the standby task runs `queue.serve`. False: the work has ended. If it raised, that was logged.
         """
-        spare = self._spare
-        standby = spare.pop() if spare else None
+        idle = self._idle
+        standby = idle.pop() if idle else None
         if standby is None or standby.task.cancelling() or not standby.loop.is_running():
             standby = self._take()
-        loop = standby.loop  # asking for the running loop costs a system call
+        loop = standby.loop  # getting the running loop costs a system call
         outer = current_task(loop)
         if outer is not None:
             _leave_task(loop, outer)
@@ -77,7 +77,7 @@ class StandbyTasks:
             if outer is not None:
                 _enter_task(loop, outer)
             if rest is None:
-                spare.append(standby)
+                idle.append(standby)
         if rest is None:
             return False
         standby.run(queue.serve(rest, context))
@@ -91,27 +91,27 @@ class StandbyTasks:
         self._own(standby.task)
 
     def _take(self) -> StandbyTask:
-        while self._spare:
-            standby = self._spare.pop()
+        while self._idle:
+            standby = self._idle.pop()
             if not standby.task.cancelling() and standby.loop.is_running():
                 return standby
         return StandbyTask()
 
     def clear(self) -> set[asyncio.Task[Any]]:
-        """Forget all standby tasks and return them, to be cancelled."""
-        tasks = {standby.task for standby in self._spare}
-        self._spare.clear()
+        """Remove all idle standby tasks and return them, so that the caller can cancel them."""
+        tasks = {standby.task for standby in self._idle}
+        self._idle.clear()
         return tasks
 
 
 class StandbyTask:
-    """A task that waits for a coroutine, and runs it, once."""
+    """A task that waits for a coroutine, and runs it. It is used once."""
 
-    __slots__ = ("_wanted", "_work", "loop", "task")
+    __slots__ = ("_work_given", "_work", "loop", "task")
 
     def __init__(self) -> None:
         self.loop = loop = asyncio.get_running_loop()
-        self._wanted: asyncio.Future[None] = loop.create_future()
+        self._work_given: asyncio.Future[None] = loop.create_future()
         self._work: Coroutine[Any, Any, None] | None = None
         run = self._run()
         run.send(None)  # a task that is cancelled before its first step would never run the work
@@ -119,10 +119,10 @@ class StandbyTask:
         self.task = contextvars.Context().run(create)
 
     def run(self, work: Coroutine[Any, Any, None]) -> None:
-        """Have the task run this, soon. For the first and only time."""
+        """Let the task run this coroutine in the next turn of the loop. May be called once."""
         self._work = work
-        if not self._wanted.done():
-            self._wanted.set_result(None)
+        if not self._work_given.done():
+            self._work_given.set_result(None)
 
     async def _run(self) -> None:
         await self._wait()
@@ -131,20 +131,20 @@ class StandbyTask:
         await work
 
     async def _wait(self) -> None:
-        """Wait for the work. A cancellation before it ends this task. One after it is raised in the work."""
+        """Wait for the work. A cancellation before that ends this task. A later one is raised in the work."""
         beginning = True
         while self._work is None or beginning:
             try:
                 if beginning:
                     beginning = False
-                    await _once()
-                await self._wanted
+                    await _yield_to_loop()
+                await self._work_given
             except asyncio.CancelledError as error:
                 cancelled = self.task.cancelling()  # 0: the cancellation was taken back by `uncancel`
                 if self._work is None:
                     if cancelled:
                         raise
-                    self._wanted = self.loop.create_future()
+                    self._work_given = self.loop.create_future()
                 elif cancelled:
                     # As with any task that is cancelled while it runs: the next wait is cancelled.
                     self.task.uncancel()
@@ -152,5 +152,5 @@ class StandbyTask:
 
 
 @types.coroutine
-def _once() -> Generator[None, None, None]:
+def _yield_to_loop() -> Generator[None, None, None]:
     yield

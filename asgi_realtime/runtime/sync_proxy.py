@@ -1,4 +1,4 @@
-"""Classes for threads: the methods of an object that lives on the event loop, without `await`."""
+"""Base of classes for threads: they have the methods of an object on the event loop, without `await`."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ T = TypeVar("T")
 class SyncProxy(Generic[A]):
     """The base of a class for threads. Its methods are made by `sync_method`.
 
-    Each waits until the event loop has done the work. It raises `RuntimeError` on the event loop's own thread, where
-    it would wait for itself; before start-up; and after shutdown, which also ends the calls that are waiting.
+    Each method waits until the event loop has done the work. It raises `RuntimeError` on the event loop's own thread,
+    where it would deadlock, before start-up, and after shutdown. Shutdown also ends the calls that are waiting.
     """
 
     __slots__ = ("_loop_bridge", "_target")
@@ -34,13 +34,13 @@ class SyncProxy(Generic[A]):
 def sync_method(
     method: Callable[Concatenate[A, P], Coroutine[Any, Any, T]],
 ) -> Callable[Concatenate[SyncProxy[A], P], T]:
-    """Make the method of a `SyncProxy` that runs a coroutine method of its target: with its signature and docstring."""
+    """Make a `SyncProxy` method from a coroutine method of its target. Signature and docstring are the same."""
 
     def call(self: SyncProxy[A], /, *args: P.args, **kwargs: P.kwargs) -> T:
         return self._run(method(self._target, *args, **kwargs))
 
     functools.update_wrapper(call, method)
-    del call.__wrapped__  # type: ignore[attr-defined]  # whoever follows it takes `call` for a coroutine function
+    del call.__wrapped__  # type: ignore[attr-defined]  # else tools that follow it report a coroutine function
     call.__qualname__ = f"Sync{method.__qualname__}"
     call.__signature__ = inspect.signature(method)  # type: ignore[attr-defined]
     return call

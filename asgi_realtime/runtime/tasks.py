@@ -1,4 +1,4 @@
-"""Tasks with an owner, which logs their errors and cancels them at the end."""
+"""Owns tasks: it logs their errors, and cancels them at shutdown."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Tasks:
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
         self.standby = StandbyTasks(self._own)
-        """Runs work at once, as a task that goes on with it if it has to wait."""
+        """Runs work at once, as a task that resumes it if it must wait."""
         self.closing = False
-        """Whether `aclose` is at work."""
+        """Whether `aclose` is running."""
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -48,14 +48,14 @@ class Tasks:
             logger.error("%s failed", task.get_name(), exc_info=error)
 
     async def idle(self) -> None:
-        """Return once no task is left, those included that they start."""
+        """Return when no task is left. Tasks that are started while waiting are awaited too."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 
     async def aclose(self) -> None:
-        """Cancel every task and wait until all have ended, those included that they start while ending.
+        """Cancel every task and wait until all have ended, including tasks that are started while waiting.
 
-        An owned task may call this too; it is left out.
+        If an owned task calls this, that task is not cancelled.
         """
         current = asyncio.current_task()
         self.closing = True

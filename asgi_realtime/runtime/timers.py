@@ -1,4 +1,4 @@
-"""Deadlines for any number of owners on one timer of the event loop."""
+"""A timer wheel: deadlines for any number of owners on one timer of the event loop."""
 
 from __future__ import annotations
 
@@ -13,59 +13,58 @@ from asgi_realtime.runtime.tasks import logger
 OwnerT = TypeVar("OwnerT")
 
 
-class Due(Protocol):
+class DeadlineOwner(Protocol):
     """The owner of a deadline."""
 
-    def due(self, now: float) -> float | None:
-        """Called once the deadline has passed. `now` is the loop's clock. Returns the next deadline; None: no more."""
+    def on_deadline(self, now: float) -> float | None:
+        """Called when the deadline has passed. `now` is the loop's time. Returns the next deadline, or None."""
 
 
 class WeakOwner(weakref.ref[OwnerT]):
     """A deadline of an object that the wheel must not keep alive.
 
-    `due` is called with the object and the loop's clock, as long as the object exists:
-    `wheel.schedule(deadline, WeakOwner(session, Session.due))`.
+    `on_deadline` is called with the object and the loop's time, if the object still exists:
+    `wheel.schedule(deadline, WeakOwner(session, Session.on_deadline))`.
     """
 
-    __slots__ = ("_due",)
+    __slots__ = ("_on_deadline",)
 
-    _due: Callable[[OwnerT, float], float | None]
+    _on_deadline: Callable[[OwnerT, float], float | None]
 
-    def __new__(cls, owner: OwnerT, due: Callable[[OwnerT, float], float | None]) -> WeakOwner[OwnerT]:
-        """Refer to an object. `due` is a plain function or an unbound method, since a bound one holds the object."""
+    def __new__(cls, owner: OwnerT, on_deadline: Callable[[OwnerT, float], float | None]) -> WeakOwner[OwnerT]:
+        """Refer to an object. `on_deadline` is a plain function or an unbound method: a bound one keeps the object."""
         deadline = super().__new__(cls, owner)
-        deadline._due = due
+        deadline._on_deadline = on_deadline
         return deadline
 
-    def due(self, now: float) -> float | None:
-        """Call the object's function. See `Due.due`."""
+    def on_deadline(self, now: float) -> float | None:
+        """Call the object's function. See `DeadlineOwner.on_deadline`."""
         owner = self()
-        return None if owner is None else self._due(owner, now)
+        return None if owner is None else self._on_deadline(owner, now)
 
 
 class TimerWheel:
-    """Deadlines for any number of owners on one event-loop timer, `tick` seconds coarse.
+    """Deadlines for any number of owners on one event-loop timer. Its resolution is `tick` seconds.
 
-    An owner is called at most one tick late and never early. Scheduling is a dictionary insert. A
-    deadline is never taken back, so nothing is ever searched: the owner's `due` finds nothing to do
-    and returns its next deadline, or None. An owner is kept alive until its deadline; a `WeakOwner`
-    keeps the object behind it from that.
+    An owner is called at most one tick late and never early. Scheduling is one dictionary access. A deadline cannot
+    be cancelled, so no search is needed: an owner that has nothing to do at its deadline returns its next deadline or
+    None. The wheel keeps an owner alive until its deadline. Use a `WeakOwner` to avoid that.
     """
 
     def __init__(self, *, tick: float) -> None:
         self.tick = tick
-        self._slots: dict[int, list[Due]] = {}
+        self._slots: dict[int, list[DeadlineOwner]] = {}
         self._order: list[int] = []  # a heap of the slots' numbers
         self._handle: asyncio.TimerHandle | None = None
         self._armed = 0
         self._passed = 0
         self._closed = False
 
-    def schedule(self, deadline: float, owner: Due) -> None:
-        """Call the owner's `due` once `deadline` (the loop's clock, seconds) has passed."""
+    def schedule(self, deadline: float, owner: DeadlineOwner) -> None:
+        """Call the owner's `on_deadline` once `deadline` (the loop's clock, seconds) has passed."""
         if self._closed:
             return
-        # Never into a slot that is being emptied: an owner that is always due gets one call a tick.
+        # Never the slot that is being emptied now, so that an owner is called at most once per tick.
         slot = max(int(deadline / self.tick), self._passed) + 1
         owners = self._slots.get(slot)
         if owners is not None:
@@ -83,14 +82,14 @@ class TimerWheel:
         self._handle = asyncio.get_running_loop().call_at(slot * self.tick, self._turn)
 
     def _turn(self) -> None:
-        # The loop may call a hair early, by its clock's resolution; owners are told the time they were promised.
+        # The loop may call slightly early, because of its clock's resolution. `now` is never before the deadline.
         now = max(asyncio.get_running_loop().time(), self._armed * self.tick)
-        # The spent handle stays until the end, so that nothing is armed for each owner that goes on.
+        # `_handle` is cleared only at the end, so that the calls of `schedule` below do not set a timer each.
         self._passed = max(int(now / self.tick), self._armed)
         while self._order and self._order[0] <= self._passed:
             for owner in self._slots.pop(heapq.heappop(self._order)):
                 try:
-                    deadline = owner.due(now)
+                    deadline = owner.on_deadline(now)
                 except Exception:
                     logger.exception("a timer failed")
                     continue
@@ -101,7 +100,7 @@ class TimerWheel:
             self._arm(self._order[0])
 
     def open(self) -> None:
-        """Take deadlines on the running event loop, whose clock may be another. Earlier ones are forgotten."""
+        """Accept deadlines on the running event loop. Earlier ones are dropped: another loop may have another clock."""
         self._slots.clear()
         self._order.clear()
         self._handle = None
@@ -109,7 +108,7 @@ class TimerWheel:
         self._passed = 0
 
     def close(self) -> None:
-        """Forget every deadline, and take no more until `open`."""
+        """Drop all deadlines, and ignore new ones until `open`."""
         self._closed = True
         self._slots.clear()
         self._order.clear()

@@ -1,4 +1,4 @@
-"""A thread that waits for a call to the event loop, and runs functions for that call while it waits."""
+"""Lets a thread that waits for the event loop run functions for it during the wait."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ T = TypeVar("T")
 class WaitingThread(concurrent.futures.Executor):
     """Runs submitted functions in the thread that calls `wait`.
 
-    The plain callbacks of a plain handler (`connection.join(allowed=...)`) run in the handler's own thread. If they
-    took another of `MEW_HOST_THREADS`, and every thread waited for another one, none would ever be free.
+    The plain callbacks of a plain handler (`connection.join(allowed=...)`) run in the handler's own thread. If each
+    needed a second thread of `MEW_HOST_THREADS`, all threads could wait for a free one: a deadlock.
     """
 
     def __init__(self) -> None:
         self._submitted: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
 
     def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> concurrent.futures.Future[T]:
-        """Have the thread call a function. After the end of the wait it never does."""
+        """Let the waiting thread call a function. After the end of the wait the function is not called."""
         future: concurrent.futures.Future[T] = concurrent.futures.Future()
 
         def call() -> None:
@@ -36,11 +36,11 @@ class WaitingThread(concurrent.futures.Executor):
         return future
 
     def wake(self, _: object) -> None:
-        """End the `wait` that is under way, or the next one. Called in any thread."""
+        """End the current `wait`, or the next one. May be called in any thread."""
         self._submitted.put(None)
 
     def wait(self, seconds: float) -> None:
-        """Run what is submitted until `wake` is called, but not longer than this."""
+        """Run submitted functions until `wake` is called. Returns when none came for `seconds`, too."""
         try:
             while (call := self._submitted.get(timeout=seconds)) is not None:
                 call()

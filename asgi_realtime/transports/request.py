@@ -5,8 +5,8 @@ from __future__ import annotations
 from starlette.requests import cookie_parser
 from starlette.types import Scope
 
-from asgi_realtime.runtime.asgi_scope import doubled_header, query_parameters, redact_query, request_headers
-from asgi_realtime.values.handshake import NOTHING, Handshake
+from asgi_realtime.runtime.asgi_scope import duplicate_header, query_parameters, redact_query, request_headers
+from asgi_realtime.values.handshake import EMPTY, Handshake
 
 
 class Request:
@@ -20,7 +20,7 @@ class Request:
         self._path: str = scope["path"]
         self._headers = request_headers(scope)
         # Where no name is repeated, none of those is.
-        self.doubled = None if len(self._headers) == len(scope["headers"]) else doubled_header(scope)
+        self.duplicate_header = None if len(self._headers) == len(scope["headers"]) else duplicate_header(scope)
         """A header that must be there once and is not: the request is to be refused."""
         self.method: str = scope.get("method", "GET")
         self.origin = self._headers.get("origin")
@@ -39,7 +39,7 @@ class Request:
             path=self._path,
             headers=self._headers,
             query=self.query,
-            cookies=cookie_parser(self._headers["cookie"]) if "cookie" in self._headers else NOTHING,
+            cookies=cookie_parser(self._headers["cookie"]) if "cookie" in self._headers else EMPTY,
             client_address=self.address,
             scheme=self.scheme,
         )

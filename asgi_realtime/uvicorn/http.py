@@ -61,9 +61,9 @@ class HeaderDeadline(asyncio.Protocol):
         self._header_by = self.loop.time() + self.header_timeout
         if not self._scheduled:
             self._scheduled = True
-            self._wheel.schedule(self._header_by, WeakOwner(self, HeaderDeadline.header_due))
+            self._wheel.schedule(self._header_by, WeakOwner(self, HeaderDeadline.on_header_deadline))
 
-    def header_due(self, now: float) -> float | None:
+    def on_header_deadline(self, now: float) -> float | None:
         """Close the connection if its header is late. Returns when to look again."""
         self._scheduled = now < self._header_by < math.inf and self.transport.get_protocol() is self
         if self._scheduled:

@@ -36,7 +36,7 @@ class WebSocketProtocol(FrameOutput):
     __slots__ = (
         "_active",
         "_awaiting_pong",
-        "_control_due",
+        "_control_refilled_at",
         "_cycle",
         "_deadline",
         "_ended",
@@ -78,14 +78,14 @@ class WebSocketProtocol(FrameOutput):
         self._parser: Parser | None = None  # none until the request has been read
         self.control: Budget = self._server.control
         """How many frames without a message the client may send."""
-        self._control_due = 0.0
+        self._control_refilled_at = 0.0
         self._ended: tuple[int, str] | None = None  # code and reason of the first close
         self._paused = True  # nothing is read before the acceptance
         self._yielding = False  # paused until the loop's next turn
         self._transport_paused = False  # only once data came while paused
         self._active = False  # whether the client has sent anything since the last keepalive check
         self._awaiting_pong = False
-        self._deadline = math.inf  # when `due` has something to do
+        self._deadline = math.inf  # when `on_deadline` has something to do
 
     # For the transport
 
@@ -318,8 +318,8 @@ class WebSocketProtocol(FrameOutput):
         Raises:
             FrameError: it was one too many. Nothing more is decoded.
         """
-        self._control_due = self.control.draw(self._control_due, monotonic())
-        if self._control_due == math.inf:
+        self._control_refilled_at = self.control.consume(self._control_refilled_at, monotonic())
+        if self._control_refilled_at == math.inf:
             assert self._parser is not None
             raise self._parser.refused(1008, "too many frames without a message")
 
@@ -354,7 +354,7 @@ class WebSocketProtocol(FrameOutput):
         self._deadline = asyncio.get_running_loop().time() + seconds
         self._server.wheel.schedule(self._deadline, self)
 
-    def due(self, now: float) -> float | None:
+    def on_deadline(self, now: float) -> float | None:
         """Ping, or cut a connection whose time is over. Returns when to call again."""
         if self._lost or self._deadline == math.inf:
             return None

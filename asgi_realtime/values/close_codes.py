@@ -1,27 +1,27 @@
-"""What a host may say when it closes a connection: a WebSocket close code and a reason."""
+"""The close codes and reasons that host code may use when it closes a connection."""
 
 from __future__ import annotations
 
 from typing import Final
 
 TOO_SLOW: Final = "too slow"
-"""The reason of a client that does not read, beside code 1013."""
+"""The reason, with code 1013, for a client that reads too slowly."""
 STAY_AWAY: Final = frozenset({1000, 1008})
-"""Codes after which a client should not come back by itself. After any other it may."""
+"""Codes after which a client should not reconnect automatically. After any other code it may."""
 
 
 def may_be_sent(code: int) -> bool:
-    """Whether a code may be in a close frame (RFC 6455, section 7.4): registered, a library's or an application's."""
+    """Whether a close frame may carry this code (RFC 6455, section 7.4)."""
     return 3000 <= code <= 4999 or 1000 <= code <= 1003 or 1007 <= code <= 1014
 
 
 def check_close(call: str, code: object, reason: object) -> None:
-    """Refuse what a close frame cannot carry, in the name of the call that was given it.
+    """Raise if a close frame cannot carry this code and reason. `call` names the caller in the error.
 
-    A reason of over 123 bytes of UTF-8 is not refused: it is cut at a character when it is written.
+    A reason of more than 123 bytes of UTF-8 is accepted. It is cut at a character when it is written.
 
     Raises:
-        ValueError: for a code that must not be on the wire (RFC 6455, section 7.4).
+        ValueError: for a code that must not be sent (RFC 6455, section 7.4).
         TypeError: for a code that is not an int, or a reason that is not a str.
     """
     if not isinstance(code, int) or isinstance(code, bool):

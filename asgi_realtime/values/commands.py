@@ -1,4 +1,4 @@
-"""Commands: changes of membership and ends of connections that each process applies in order with publications."""
+"""Commands: changes of rooms and ends of connections. Each process applies them in order with publications."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from asgi_realtime.values.publications import Target
 
 
 class AddToRoom(msgspec.Struct, frozen=True, tag="add"):
-    """Put every connection of a user into a room (below `parent`, which takes it along when left)."""
+    """Put every connection of a user into a room. A connection that leaves `parent` later leaves this room too."""
 
     gateway: GatewayName
     user_id: UserId
@@ -35,14 +35,14 @@ class CloseRoom(msgspec.Struct, frozen=True, tag="close_room"):
 
 
 class RefreshRooms(msgspec.Struct, frozen=True, tag="refresh"):
-    """Ask the host again which rooms these users may see; nothing reaches them in between."""
+    """Ask the host again which rooms these users may see. Until it answers, events for these users are held back."""
 
     gateway: GatewayName
     target: Target
 
 
 class DisconnectUser(msgspec.Struct, frozen=True, tag="disconnect"):
-    """Close every connection of a user, transports included."""
+    """Close every connection of a user, and its transport. `gateway` None: on every gateway."""
 
     gateway: GatewayName | None
     user_id: UserId
@@ -51,10 +51,11 @@ class DisconnectUser(msgspec.Struct, frozen=True, tag="disconnect"):
 
 
 class TakeOver(msgspec.Struct, frozen=True, tag="take_over", kw_only=True):
-    """Make a connection its user's only one on the gateway: the earlier ones get a last event and are closed.
+    """Make a connection its user's only one on the gateway. The earlier ones get a last event and are closed.
 
-    Earlier are those that took over before, in the order of commands. So of several at the same time,
-    on whatever processes, the last one stays; one whose own command is still to come is left alone.
+    A connection is earlier if its own TakeOver was applied before this one. All processes apply commands in the
+    same order. So if several clients connect at the same time, on any processes, the last command wins. A connection
+    whose own command has not been applied yet is not closed.
     """
 
     gateway: GatewayName
@@ -67,13 +68,13 @@ class TakeOver(msgspec.Struct, frozen=True, tag="take_over", kw_only=True):
 
 
 class RevokeToken(msgspec.Struct, frozen=True, tag="revoke_token"):
-    """Refuse a token from now on, and cut the connections that were opened with it."""
+    """Refuse a token from now on, and close the connections that were opened with it."""
 
     jti: str
 
 
 class RevokeUser(msgspec.Struct, frozen=True, tag="revoke_user"):
-    """Refuse every token of a user issued up to now (seconds since the epoch), and cut the user off."""
+    """Refuse every token of a user issued before a time (seconds since the epoch), and close its connections."""
 
     user_id: UserId
     issued_before: float

@@ -1,4 +1,4 @@
-"""Which names an event may have."""
+"""The rules for names of events."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Final
 RESERVED: Final = frozenset(
     {"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"}
 )
-"""Names that Socket.IO's clients and servers use for events of their own. They may not travel."""
+"""Names of Socket.IO's own events. An application may not send or receive events with these names."""
 
 
 def event_text(event: object) -> str:
-    """The name of an event as plain `str`: a member of a string enumeration is one, too.
+    """The name of an event as plain `str`. A member of a string enumeration is accepted.
 
     Raises:
-        TypeError: for anything but text.
+        TypeError: if it is not a string.
     """
     if type(event) is str:
         return event
@@ -24,12 +24,12 @@ def event_text(event: object) -> str:
 
 
 def check_not_reserved(event: str) -> None:
-    """Refuse to send an event that a Socket.IO client would take for one of its own.
+    """Raise if an event has a reserved name.
 
-    The stock JavaScript client closes its connection when it gets one.
+    The JavaScript client closes its connection when it receives such an event.
 
     Raises:
-        ValueError: naming the event.
+        ValueError: the name is reserved. The message contains it.
     """
     if event in RESERVED:
         raise ValueError(f"{event!r} is reserved by Socket.IO and cannot be sent; choose another event name")

@@ -1,4 +1,4 @@
-"""Whether the fields of a configuration object have the types that they are annotated with."""
+"""Checks that the fields of a configuration object have their annotated types."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _EXPECTED = {
 
 
 def check_fields(owner: Any, variable: Callable[[str], str]) -> None:
-    """Check the fields of a frozen dataclass whose annotations are text; a list of texts becomes a tuple.
+    """Check the fields of a frozen dataclass, whose annotations must be strings. A list or set becomes a tuple.
 
-    `variable` gives the environment variable of a field.
+    `variable` returns the name of the environment variable of a field.
 
     Raises:
-        ConfigurationError: naming the field and what it takes. The value is not shown: it may be a secret.
+        ConfigurationError: the message names the field and the expected type. It does not show the value, which may be a secret.
     """
     for field in dataclasses.fields(owner):
         value = getattr(owner, field.name)
@@ -41,7 +41,7 @@ def check_fields(owner: Any, variable: Callable[[str], str]) -> None:
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    """Whether it is an int or a float, which a bool is not."""
+    """Whether a value is an int or a float. A bool is not a number here."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

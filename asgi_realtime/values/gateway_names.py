@@ -4,13 +4,14 @@ from __future__ import annotations
 
 
 def is_gateway_name(name: str) -> bool:
-    """Whether the text may name a gateway: it begins with a slash, and every character is printable."""
+    """Whether a text is a valid gateway name: it begins with a slash, and every character is printable."""
     return name.startswith("/") and name.isprintable()  # half a surrogate pair is not printable
 
 
 def is_namespace(name: str) -> bool:
-    """Whether the text may name a Socket.IO namespace.
+    """Whether a text is a valid Socket.IO namespace.
 
-    In packets a comma ends a namespace. Old clients put the query of their URL behind a question mark.
+    A comma is not allowed because it ends a namespace in a packet. A question mark is not allowed because old clients
+    append the query of their URL to the namespace.
     """
     return is_gateway_name(name) and "," not in name and "?" not in name

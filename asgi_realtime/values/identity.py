@@ -1,4 +1,4 @@
-"""Who a connection belongs to."""
+"""The identity of a user: what an authenticator returns."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from asgi_realtime.values.json import Json
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
-    """Who a connection belongs to: what an authenticator returns.
+    """The user that a connection belongs to. Authenticators return it.
 
-    `claims` are the verified claims of the token; `expires_at` is in seconds since the epoch, or
-    None for a credential that does not expire.
+    `claims` are the verified claims of the token. `expires_at` is in seconds since the epoch. None: the credential
+    does not expire.
     """
 
     user_id: UserId
-    """As text: a number or a UUID that was given is turned into it."""
+    """Always text. A number or a UUID is converted."""
     claims: Mapping[str, Json] = {}
     expires_at: float | None = None
 
@@ -44,7 +44,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _is_time(value: object) -> bool:
-    """Whether a clock can be compared with it: not with NaN, or with an int that no float can hold."""
+    """Whether a value is a usable time: a number, but not NaN, and not an int that is too large for a float."""
     try:
         return is_number(value) and not math.isnan(value)
     except OverflowError:

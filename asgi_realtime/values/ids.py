@@ -1,7 +1,7 @@
-"""One rule for every id that enters: text stays, a number or a UUID becomes its text, anything else is an error.
+"""The one rule for ids: a str is kept, an int or a UUID becomes its text, anything else is an error.
 
-An id is the name of a user, a room, a connection, a gateway, a token, a message, a job. On the wire and in
-the indexes ids are text, so `5` and `"5"` are the same id.
+An id names a user, a room, a connection, a gateway, a token, a message or a job. Ids are text on the wire and in
+all indexes, so `5` and `"5"` are the same id.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from asgi_realtime.errors import InvalidId
 from asgi_realtime.values.text import is_whole
 
 Id: TypeAlias = str | int | UUID
-"""What is accepted where an id is asked for: the forms that databases have ids in."""
+"""The types accepted as an id: those that databases use."""
 
 
 def id_text(value: object, argument: str) -> str:
-    """The text of an id. `argument` is the name that an error says.
+    """The text of an id. `argument` names it in the error.
 
     Raises:
-        InvalidId: for anything but a str, an int or a UUID (a bool is none of them), for an empty text, or one with
-            half a surrogate pair. It is a `TypeError`; and a client that sent the value is told `INVALID_MESSAGE`.
+        InvalidId: for any type but str, int and UUID (a bool is refused too), for an empty text, or for one with half
+            a surrogate pair. It is a `TypeError`. If a client sent the value, its reply has the code `INVALID_MESSAGE`.
     """
     if type(value) is str:
         text = value
     elif isinstance(value, str):
-        text = str.__str__(value)  # not what an enumeration makes of it
+        text = str.__str__(value)  # an enumeration may override `__str__`
     elif isinstance(value, int) and not isinstance(value, bool):
         text = int.__repr__(value)
     elif isinstance(value, UUID):
@@ -44,10 +44,10 @@ def id_text(value: object, argument: str) -> str:
 
 
 def id_from_host(value: object, argument: str) -> str:
-    """The text of an id that the host's own code has made: a service or an authenticator.
+    """The text of an id that host code returned, such as a service or an authenticator.
 
     Raises:
-        TypeError: as `id_text` does, but never as the fault of a client.
+        TypeError: in the same cases as `id_text`. It is not an `InvalidId`, because the client did nothing wrong.
     """
     try:
         return id_text(value, argument)
@@ -56,10 +56,10 @@ def id_from_host(value: object, argument: str) -> str:
 
 
 def ids_from_host(values: Iterable[Id], argument: str) -> tuple[str, ...]:
-    """The texts of several ids that the host's own code has made, each once, in the order given.
+    """The texts of several ids that host code returned, without duplicates, in the order given.
 
     Raises:
-        TypeError: for a single id, or an item that is none.
+        TypeError: for a single id instead of several, or an item that is not an id.
     """
     try:
         return id_texts(values, argument)
@@ -68,10 +68,10 @@ def ids_from_host(values: Iterable[Id], argument: str) -> tuple[str, ...]:
 
 
 def id_texts(values: Iterable[Id], argument: str) -> tuple[str, ...]:
-    """The texts of several ids, each once, in the order given.
+    """The texts of several ids, without duplicates, in the order given.
 
     Raises:
-        InvalidId: for a single id, or an item that is none.
+        InvalidId: for a single id instead of several, or an item that is not an id.
     """
     if isinstance(values, str | bytes | int | UUID) or not isinstance(values, Iterable):
         raise InvalidId(f"{argument} must be several ids, such as a list, not {type(values).__qualname__}")
@@ -80,10 +80,10 @@ def id_texts(values: Iterable[Id], argument: str) -> tuple[str, ...]:
 
 
 def put_texts(struct: msgspec.Struct, *fields: str) -> None:
-    """Turn the ids in some fields of a struct that the host has made into text. For its `__post_init__`.
+    """Replace the ids in these fields of a struct by their text. Called in `__post_init__` of structs that hosts make.
 
     Raises:
-        TypeError: for a field that holds no id.
+        TypeError: if a field does not hold an id.
     """
     for field in fields:
         value = getattr(struct, field)
@@ -99,4 +99,4 @@ UserId = NewType("UserId", str)
 RoomName = NewType("RoomName", str)
 ConnectionId = NewType("ConnectionId", str)
 GatewayName = NewType("GatewayName", str)
-"""A Socket.IO namespace (`/infra`) or a WebSocket path (`/chat`): what a gateway is mounted as."""
+"""The name of a mounted gateway: a Socket.IO namespace (`/infra`) or a WebSocket path (`/chat`)."""

@@ -5,4 +5,4 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 Json: TypeAlias = Any
-"""A decoded JSON value, with `bytes` where a Socket.IO attachment was. It must be validated before use."""
+"""A decoded JSON value. It contains `bytes` in the places of Socket.IO attachments. Validate it before use."""

@@ -1,4 +1,4 @@
-"""Publications: events on their way to recipients, and what became of them."""
+"""Publications: events that are sent to recipients, and the receipts for them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ Position = NewType("Position", str)
 
 
 class ToRoom(msgspec.Struct, frozen=True, tag="room"):
-    """Everybody in a room of the gateway."""
+    """Every connection in a room of the gateway."""
 
     room: RoomName
 
 
 class ToUsers(msgspec.Struct, frozen=True, tag="users"):
-    """Every connection of some users: their personal rooms, a key space no client can name."""
+    """Every connection of some users: their personal rooms. No client can name a personal room."""
 
     user_ids: tuple[UserId, ...]
 
@@ -34,7 +34,7 @@ Target: TypeAlias = ToRoom | ToUsers | ToAll
 class Subscription(msgspec.Struct, frozen=True):
     """What a process subscribes to at the broker: a room, one user's personal room, or all of a gateway.
 
-    `target` names no more than one user. The three kinds are key spaces that cannot meet.
+    `target` names at most one user. The keys of the three kinds never collide.
     """
 
     gateway: GatewayName
@@ -42,12 +42,11 @@ class Subscription(msgspec.Struct, frozen=True):
 
 
 class Publication(msgspec.Struct, frozen=True, kw_only=True):
-    """One event on its way to its recipients. The payload was encoded once, by the publisher.
+    """One event for its recipients. The publisher has encoded the payload once.
 
-    `payload` is JSON (empty: the event has no payload). Where the payload held `bytes`,
-    `attachments` has them and the JSON has Socket.IO placeholders in their places. `except_` names
-    connections that are left out. A volatile publication skips history and may be dropped for a
-    client that is behind.
+    `payload` is JSON (empty: the event has no payload). If the payload contained `bytes`, they are in `attachments`,
+    and the JSON has Socket.IO placeholders in their places. Connections in `except_` do not receive the event. A
+    volatile publication is not kept in history, and may be dropped for a client that reads slowly.
     """
 
     gateway: GatewayName
@@ -60,7 +59,7 @@ class Publication(msgspec.Struct, frozen=True, kw_only=True):
     position: Position | None = None
 
     def subscriptions(self) -> list[Subscription]:
-        """Where it goes: a process that has subscribed to any of these receives it, once."""
+        """A process that has any of these subscriptions receives the publication once."""
         target = self.target
         if type(target) is ToUsers and len(target.user_ids) != 1:
             users = dict.fromkeys(target.user_ids)
@@ -69,10 +68,10 @@ class Publication(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a broadcast.
+    """The result of a broadcast.
 
-    `position` is its place in history (None for a volatile one), `delivered_locally` the number of
-    this process's connections it was written to, `replicated` whether other processes have it too.
+    `position` is its position in history (None for a volatile broadcast). `delivered_locally` is the number of
+    connections of this process that it was written to. `replicated` says whether other processes have it too.
     """
 
     position: Position | None

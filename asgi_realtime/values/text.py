@@ -1,4 +1,4 @@
-"""Text that may hold half a surrogate pair.
+"""Text that may contain half a surrogate pair.
 
 JavaScript cuts strings between UTF-16 code units. A string that is cut in the middle of an emoji ends with half a
 surrogate pair, which UTF-8 cannot carry. In text that is sent or received the half becomes U+FFFD, the replacement
@@ -9,12 +9,12 @@ from __future__ import annotations
 
 
 def repair(text: str) -> str:
-    """Replace each half of a surrogate pair by U+FFFD, and join two that belong together."""
+    """Replace each unpaired half of a surrogate pair by U+FFFD, and join two halves that are a pair."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def repaired(text: str) -> str:
-    """The text itself if UTF-8 can carry it, else with `repair`."""
+    """The text itself if UTF-8 can encode it, else the result of `repair`."""
     return text if is_whole(text) else repair(text)
 
 
@@ -28,7 +28,7 @@ def is_longer(text: str, limit: int) -> bool:
 
 
 def is_whole(text: str) -> bool:
-    """Whether UTF-8 can carry the text."""
+    """Whether UTF-8 can encode the text."""
     if text.isascii():
         return True
     try:

@@ -38,7 +38,7 @@ async def answer(
 
     cors = SharedCORS(host, OriginPolicy([ORIGIN.decode()]))
     scope = {"type": "http", "method": method, "scheme": "https", "headers": [(b"origin", origin), *asked]}
-    assert cors.concerns(scope)
+    assert cors.applies_to(scope)
     await cors(scope, receive, send)
     assert [message["type"] for message in sent].count("http.response.start") == 1
     assert not sent[-1].get("more_body")
@@ -96,5 +96,5 @@ async def test_preflights() -> None:
 def test_what_does_not_concern_it() -> None:
     async def host(scope: Scope, receive: Receive, send: Send) -> None: ...
 
-    assert not SharedCORS(host, OriginPolicy([])).concerns({"headers": [(b"origin", ORIGIN)]})
-    assert not SharedCORS(host, OriginPolicy(["*"])).concerns({"headers": []})
+    assert not SharedCORS(host, OriginPolicy([])).applies_to({"headers": [(b"origin", ORIGIN)]})
+    assert not SharedCORS(host, OriginPolicy(["*"])).applies_to({"headers": []})

@@ -19,7 +19,7 @@ class Sender:
     """What is kept for a connection."""
 
     def __init__(self) -> None:
-        self.due = 0.0
+        self.refilled_at = 0.0
 
 
 class Bucket:

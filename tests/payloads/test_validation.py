@@ -40,7 +40,7 @@ import typing_extensions
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, RootModel, field_validator, model_validator
 
 from asgi_realtime.errors import InvalidMessage
-from asgi_realtime.payloads.typed_dicts import readable
+from asgi_realtime.payloads.typed_dicts import with_readable_typed_dicts
 from asgi_realtime.payloads.validation import decide, validator
 
 T = TypeVar("T")
@@ -355,7 +355,7 @@ async def test_a_json_body_of_fastapi_means_the_same(name: str) -> None:
         taken.append(value)
 
     # FastAPI reads only those of typing_extensions on Python 3.11.
-    route.__annotations__ = {"value": Annotated[readable(annotation), fastapi.Body()]}
+    route.__annotations__ = {"value": Annotated[with_readable_typed_dicts(annotation), fastapi.Body()]}
     app.post("/")(route)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
         assert (await client.post("/", json=good)).status_code == 200

@@ -28,11 +28,11 @@ class Counts:
 @pytest.mark.parametrize("now", [0.0, 1.5, 86_400.0 * 365])
 @pytest.mark.parametrize(("rate", "burst"), [(20.0, 200), (100.0, 1_000), (0.001, 1), (3.0, 7)])
 def test_a_burst_is_exact_and_the_next_one_is_over(rate: float, burst: int, now: float) -> None:
-    budget, due = Budget("attempts", rate, burst), 0.0
+    budget, refilled_at = Budget("attempts", rate, burst), 0.0
     for _ in range(burst):
-        due = budget.draw(due, now)
-        assert due != math.inf
-    assert budget.draw(due, now) == math.inf
+        refilled_at = budget.consume(refilled_at, now)
+        assert refilled_at != math.inf
+    assert budget.consume(refilled_at, now) == math.inf
 
 
 @given(
@@ -41,14 +41,14 @@ def test_a_burst_is_exact_and_the_next_one_is_over(rate: float, burst: int, now:
     waits=st.lists(st.floats(0, 2), max_size=200),
 )
 def test_no_transport_draws_more_than_its_rate(rate: float, burst: int, waits: list[float]) -> None:
-    budget, due, now = Budget("control", rate, burst), 0.0, 100.0
+    budget, refilled_at, now = Budget("control", rate, burst), 0.0, 100.0
     drawn: list[float] = []
     for wait in waits:
         now += wait
-        after = budget.draw(due, now)
+        after = budget.consume(refilled_at, now)
         if after == math.inf:
             continue  # as if it had not been closed: then it must wait
-        due = after
+        refilled_at = after
         drawn.append(now)
         for first in range(len(drawn)):
             assert len(drawn) - first <= burst + rate * (now - drawn[first]) + 0.01
@@ -56,18 +56,18 @@ def test_no_transport_draws_more_than_its_rate(rate: float, burst: int, waits: l
 
 @given(rate=st.floats(0.1, 1000), burst=st.integers(1, 50), count=st.integers(1, 200))
 def test_a_transport_at_its_rate_is_never_over(rate: float, burst: int, count: int) -> None:
-    budget, due = Budget("control", rate, burst), 0.0
+    budget, refilled_at = Budget("control", rate, burst), 0.0
     for number in range(count):
-        due = budget.draw(due, 100.0 + number / rate)
-        assert due != math.inf
+        refilled_at = budget.consume(refilled_at, 100.0 + number / rate)
+        assert refilled_at != math.inf
 
 
 def test_over_once_is_over_for_good_and_counted_once() -> None:
     counts = Counts()
     budgets = Budgets(Limits(attempt_burst=1, control_burst=1), counts)
     for budget, kind in ((budgets.attempts, "attempts"), (budgets.control, "control")):
-        due = budget.draw(budget.draw(0.0, 1.0), 1.0)
-        assert due == math.inf
-        assert budget.draw(due, 1e9) == math.inf
+        refilled_at = budget.consume(budget.consume(0.0, 1.0), 1.0)
+        assert refilled_at == math.inf
+        assert budget.consume(refilled_at, 1e9) == math.inf
         assert counts.counted == [("over_budget_total", {"budget": kind})]
         counts.counted.clear()

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asgi_realtime.runtime.coroutines import in_time, resume
+from asgi_realtime.runtime.coroutines import resume, run_with_timeout
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.runtime.timers import TimerWheel, WeakOwner
 from tests.support.waiting import until
@@ -134,8 +134,8 @@ def in_virtual_time(scenario: Callable[[VirtualLoop], None], seconds: float) -> 
 
 
 class Owner:
-    def __init__(self, due: Callable[[float], float | None]) -> None:
-        self.due = due
+    def __init__(self, on_deadline: Callable[[float], float | None]) -> None:
+        self.on_deadline = on_deadline
 
 
 def test_deadlines_are_met_in_time_and_never_early() -> None:
@@ -189,11 +189,11 @@ def test_an_owner_that_is_always_due_gets_one_call_a_tick() -> None:
     def scenario(loop: VirtualLoop) -> None:
         wheel = TimerWheel(tick=0.1)
 
-        def due(now: float) -> float | None:
+        def on_deadline(now: float) -> float | None:
             calls.append(now)
             return 0.0 if len(calls) < 50 else None
 
-        wheel.schedule(1000.0, Owner(due))
+        wheel.schedule(1000.0, Owner(on_deadline))
 
     in_virtual_time(scenario, 10)
     assert len(calls) == 50
@@ -255,7 +255,7 @@ def test_a_weak_owner_is_called_while_its_object_exists_and_does_not_keep_it() -
         def __init__(self, name: str) -> None:
             self.name = name
 
-        def due(self, now: float) -> float | None:
+        def on_deadline(self, now: float) -> float | None:
             calls.append((self.name, now - 1000))
             return now + 1
 
@@ -264,8 +264,8 @@ def test_a_weak_owner_is_called_while_its_object_exists_and_does_not_keep_it() -
 
     def scenario(loop: VirtualLoop) -> None:
         wheel = TimerWheel(tick=0.5)
-        wheel.schedule(1001.0, WeakOwner(staying, Client.due))
-        wheel.schedule(1001.0, WeakOwner(leaving[0], Client.due))
+        wheel.schedule(1001.0, WeakOwner(staying, Client.on_deadline))
+        wheel.schedule(1001.0, WeakOwner(leaving[0], Client.on_deadline))
         loop.call_at(1002.0, leaving.clear)
 
     in_virtual_time(scenario, 3)
@@ -291,7 +291,7 @@ def test_every_owner_is_called_for_every_deadline(tick: float, owners: list[list
     def own(wheel: TimerWheel, now: float, remaining: Iterator[float]) -> None:
         deadline = now + next(remaining)
 
-        def due(now: float) -> float | None:
+        def on_deadline(now: float) -> float | None:
             nonlocal deadline
             late.append(now - deadline)
             wait = next(remaining, None)
@@ -301,7 +301,7 @@ def test_every_owner_is_called_for_every_deadline(tick: float, owners: list[list
             deadline = now + wait
             return deadline
 
-        wheel.schedule(deadline, Owner(due))
+        wheel.schedule(deadline, Owner(on_deadline))
 
     in_virtual_time(scenario, 5 * (30 + 2 * tick) + 1)
     assert len(finished) == len(owners)
@@ -357,8 +357,8 @@ async def test_a_coroutine_that_takes_too_long_is_cancelled_and_one_that_does_no
             raise
         return times
 
-    assert await in_time(60.0, work(0)) == 0
-    assert await in_time(60.0, work(1)) == 1
+    assert await run_with_timeout(60.0, work(0)) == 0
+    assert await run_with_timeout(60.0, work(1)) == 1
     with pytest.raises(TimeoutError):
-        await in_time(0.001, work(2))
+        await run_with_timeout(0.001, work(2))
     assert cancelled.is_set()

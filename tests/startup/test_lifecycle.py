@@ -80,7 +80,7 @@ class Plan:
 class Never:
     """A deadline in an hour."""
 
-    def due(self, now: float) -> float | None:
+    def on_deadline(self, now: float) -> float | None:
         raise AssertionError("an hour has passed")
 
 

@@ -54,11 +54,11 @@ def guard(receive: Receive, send: Send, budget: Budget, over: Over) -> Guard | N
 class Guard:
     """What counts for one WebSocket."""
 
-    __slots__ = ("_budget", "_due", "_left", "_over")
+    __slots__ = ("_budget", "_refilled_at", "_left", "_over")
 
     def __init__(self, budget: Budget, over: Over) -> None:
         self._budget = budget
-        self._due = 0.0
+        self._refilled_at = 0.0
         self._over: Over | None = over
         self._left = math.inf  # bytes that are still parsed
 
@@ -68,8 +68,8 @@ class Guard:
         self._left = min(self._left, _AFTER_END)
 
     def _count(self) -> None:
-        self._due = self._budget.draw(self._due, time.monotonic())
-        if self._due == math.inf:
+        self._refilled_at = self._budget.consume(self._refilled_at, time.monotonic())
+        if self._refilled_at == math.inf:
             self._left = 0
             over, self._over = self._over, None
             if over is not None:
@@ -138,7 +138,7 @@ class _UvicornGuard(Guard):
             self._protocol.__dict__.pop("data_received", None)
             for name in ("events_received", "events"):
                 self._connection.__dict__.pop(name, None)
-        elif self._due == math.inf:
+        elif self._refilled_at == math.inf:
             if self._transport.can_write_eof():
                 self._transport.write_eof()
             else:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import enum
 
 
-class Beat(enum.Enum):
+class HeartbeatAction(enum.Enum):
     """What a check of the heartbeat found."""
 
-    NOTHING = "nothing"
+    NONE = "none"
     PING = "ping"
     """A ping is to be sent."""
     EXPIRED = "expired"
@@ -18,16 +18,16 @@ class Beat(enum.Enum):
 class Heartbeat:
     """The server pings `interval` seconds after the last pong, and wants the next one within `timeout` seconds."""
 
-    __slots__ = ("_interval", "_looked", "_ping_at", "_pong_by", "_timeout")
+    __slots__ = ("_interval", "_expired_once", "_ping_at", "_pong_by", "_timeout")
 
     def __init__(self, interval: float, timeout: float, now: float) -> None:
         self._interval = interval
         self._timeout = timeout
         self._ping_at = now + interval
         self._pong_by: float | None = None
-        self._looked = False
+        self._expired_once = False
 
-    def check(self, now: float, *, reading: bool) -> Beat:
+    def check(self, now: float, *, reading: bool) -> HeartbeatAction:
         """What time demands now.
 
         While the client is not being read its pong may lie unread: the deadline moves on. A
@@ -36,18 +36,18 @@ class Heartbeat:
         """
         if self._pong_by is None:
             if now < self._ping_at:
-                return Beat.NOTHING
+                return HeartbeatAction.NONE
             # Counted from when the ping was due, unless we are so late that the client would pay for it.
             self._pong_by = max(self._ping_at, now - self._timeout / 4) + self._timeout
-            self._looked = False
-            return Beat.PING
+            self._expired_once = False
+            return HeartbeatAction.PING
         if not reading:
             self._pong_by = max(self._pong_by, now + self._timeout)
         elif now >= self._pong_by:
-            if self._looked:
-                return Beat.EXPIRED
-            self._looked = True
-        return Beat.NOTHING
+            if self._expired_once:
+                return HeartbeatAction.EXPIRED
+            self._expired_once = True
+        return HeartbeatAction.NONE
 
     def next_check(self, now: float) -> float:
         """When to check again."""

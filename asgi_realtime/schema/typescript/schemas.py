@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, TypeAlias
 
 from asgi_realtime.payloads.annotation_metadata import MSGSPEC, PYDANTIC
-from asgi_realtime.payloads.annotations import parts
+from asgi_realtime.payloads.annotations import requirements
 from asgi_realtime.payloads.validation import adapter
 from asgi_realtime.schema.typescript.comments import comment, sentence
 
@@ -33,7 +33,7 @@ def is_pydantics(annotation: Any, understood: Callable[[Any], object]) -> bool:
     Raises:
         TypeError: for a part that neither library understands.
     """
-    libraries = {part.package for part in parts(annotation)}
+    libraries = {part.package for part in requirements(annotation)}
     if libraries:
         return PYDANTIC in libraries and MSGSPEC not in libraries
     try:

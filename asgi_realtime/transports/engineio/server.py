@@ -114,7 +114,7 @@ class EngineIO:
     # Long-polling
 
     async def _serve_http(self, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
-        origin = None if request.doubled else request.origin
+        origin = None if request.duplicate_header else request.origin
         headers = self._origins.headers(origin, host=request.host, scheme=request.scheme)
         try:
             self._check_headers(request)
@@ -204,9 +204,9 @@ class EngineIO:
     # Sessions
 
     def _check_headers(self, request: Request) -> None:
-        if request.doubled is not None:
-            reason = f"two {request.doubled.title()} headers"
-            raise responses.forbidden(reason) if request.doubled == "origin" else responses.bad_request(reason)
+        if request.duplicate_header is not None:
+            reason = f"two {request.duplicate_header.title()} headers"
+            raise responses.forbidden(reason) if request.duplicate_header == "origin" else responses.bad_request(reason)
 
     def _log(self, request: Request, refusal: HTTPRefusal) -> None:
         if refusal.reason == FOREIGN_ORIGIN:
@@ -275,13 +275,13 @@ class EngineIO:
             logger.exception("an application failed to open")
             session.abort("transport error")
         else:
-            self._wheel.schedule(self._now() + self._settings.ping_interval, WeakOwner(session, Session.due))
+            self._wheel.schedule(self._now() + self._settings.ping_interval, WeakOwner(session, Session.on_deadline))
         return session
 
     def closing(self, session: Session) -> None:
         """Give a polling client `ping_timeout` to fetch what is queued and the close packet."""
         if session.transport == "polling":
-            self._wheel.schedule(self._now() + self._settings.ping_timeout, WeakOwner(session, _last_polls_due))
+            self._wheel.schedule(self._now() + self._settings.ping_timeout, WeakOwner(session, _on_last_polls_deadline))
 
     def closed(self, session: Session, reason: str) -> None:
         """Forget a session that has ended."""
@@ -300,7 +300,7 @@ class EngineIO:
         return asyncio.get_running_loop().time()
 
 
-def _last_polls_due(session: Session, now: float) -> None:
+def _on_last_polls_deadline(session: Session, now: float) -> None:
     """A polling client has had its time to fetch what was queued."""
     if session.state is State.CLOSING:
         session.abort("transport close")

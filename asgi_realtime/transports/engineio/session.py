@@ -13,7 +13,7 @@ import msgspec
 from asgi_realtime.errors import ProtocolError
 from asgi_realtime.limits import TOO_MUCH_CONTROL
 from asgi_realtime.protocols.engineio import packets
-from asgi_realtime.protocols.engineio.heartbeat import Beat, Heartbeat
+from asgi_realtime.protocols.engineio.heartbeat import Heartbeat, HeartbeatAction
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.runtime.budgets import Budgets
 from asgi_realtime.settings import Settings
@@ -47,9 +47,9 @@ class Session(SessionLifecycle):
 
     __slots__ = (
         "__weakref__",
-        "_attempts_due",
+        "_attempts_refilled_at",
         "_budgets",
-        "_control_due",
+        "_control_refilled_at",
         "_heartbeat",
         "_owner",
         "_polling",
@@ -85,7 +85,7 @@ class Session(SessionLifecycle):
         """Whether a WebSocket of this session was probed. Its client then waits for its polls to end."""
         self._settings = settings
         self._budgets = budgets
-        self._attempts_due = self._control_due = 0.0
+        self._attempts_refilled_at = self._control_refilled_at = 0.0
         self._owner = owner
         self._upgrading = False
         self._polling = False
@@ -163,13 +163,13 @@ class Session(SessionLifecycle):
 
     def attempted(self) -> bool:
         """Count an attempt (see `Limits.attempt_rate`). False: it was one too many, and the caller ends the client."""
-        self._attempts_due = self._budgets.attempts.draw(self._attempts_due, time.monotonic())
-        return self._attempts_due != math.inf
+        self._attempts_refilled_at = self._budgets.attempts.consume(self._attempts_refilled_at, time.monotonic())
+        return self._attempts_refilled_at != math.inf
 
     def without_event(self) -> None:
         """Count a frame that carries no event (see `Limits.control_rate`). One too many closes the session."""
-        self._control_due = self._budgets.control.draw(self._control_due, time.monotonic())
-        if self._control_due == math.inf:
+        self._control_refilled_at = self._budgets.control.consume(self._control_refilled_at, time.monotonic())
+        if self._control_refilled_at == math.inf:
             self.too_much()
 
     def too_much(self) -> None:
@@ -189,15 +189,15 @@ class Session(SessionLifecycle):
             finally:
                 self.reading = True
 
-    def due(self, now: float) -> float | None:
+    def on_deadline(self, now: float) -> float | None:
         """Send a ping if it is due, or end the session if its pong is overdue. Returns when to call again."""
         if self._state is not State.OPEN:
             return None
-        beat = self._heartbeat.check(now, reading=self.reading)
-        if beat is Beat.EXPIRED:
+        action = self._heartbeat.check(now, reading=self.reading)
+        if action is HeartbeatAction.EXPIRED:
             self.abort("ping timeout")
             return None
-        if beat is Beat.PING:
+        if action is HeartbeatAction.PING:
             self.push(_PING)
         return self._heartbeat.next_check(now)
 

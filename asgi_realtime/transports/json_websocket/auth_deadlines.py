@@ -11,7 +11,7 @@ from asgi_realtime.runtime.timers import TimerWheel
 class AwaitingAuth(Protocol):
     """A client that has not sent its token."""
 
-    def token_due(self) -> None:
+    def on_token_deadline(self) -> None:
         """The time for the first `auth` frame is over."""
 
 
@@ -42,13 +42,13 @@ class AuthDeadlines:
         """The client has sent its token, or is gone."""
         self._deadlines.pop(client, None)
 
-    def due(self, now: float) -> float | None:
-        """Call `token_due` of each client whose time is over. Returns when the next one is due."""
+    def on_deadline(self, now: float) -> float | None:
+        """Call `on_token_deadline` of each client whose time is over. Returns when the next one is due."""
         while self._deadlines:
             client, deadline = next(iter(self._deadlines.items()))
             if deadline > now:
                 return deadline
             del self._deadlines[client]
-            client.token_due()
+            client.on_token_deadline()
         self._scheduled = False
         return None

@@ -82,8 +82,8 @@ class WebSocketEndpoint:
 
     def _may_enter(self, request: Request) -> bool:
         refusals, gateway = self.context.refusals, self.gateway
-        if request.doubled is not None:
-            refusals.refused(gateway.name, f"two {request.doubled.title()} headers")
+        if request.duplicate_header is not None:
+            refusals.refused(gateway.name, f"two {request.duplicate_header.title()} headers")
             return False
         if not gateway.origins.allows(request.origin, host=request.host, scheme=request.scheme):
             refusals.origin(gateway.name, request.origin, request.host)

@@ -31,7 +31,7 @@ class IdleTimeout:
         self._client = client
         self._seconds = seconds
         self._since: float | None = now  # None while nothing is read
-        wheel.schedule(self._next_check(now), WeakOwner(self, IdleTimeout.due))
+        wheel.schedule(self._next_check(now), WeakOwner(self, IdleTimeout.on_deadline))
 
     def restart(self) -> None:
         """The client has sent a message, or is read again: its time starts over."""
@@ -41,7 +41,7 @@ class IdleTimeout:
         """Nothing is read from the client, until `restart`."""
         self._since = None
 
-    def due(self, now: float) -> float | None:
+    def on_deadline(self, now: float) -> float | None:
         """End the client if it was silent for too long. Returns when to look again."""
         check = self._next_check(now)
         if check > now:

@@ -68,7 +68,7 @@ class JSONPeer:
     """
 
     __slots__ = (
-        "_attempts_due",
+        "_attempts_refilled_at",
         "_authentication",
         "_carrier",
         "_connection",
@@ -86,7 +86,7 @@ class JSONPeer:
         self.address = handshake.client_address
         self.outbox = Outbox(owner.limits.outbox_bytes, self)
         self._owner = owner
-        self._attempts_due = 0.0
+        self._attempts_refilled_at = 0.0
         self._authentication: Authentication | None = Authentication(owner.gateway, handshake)
         self._connection: InternalConnection | None = None
         self._idle_timeout: IdleTimeout | None = None
@@ -117,8 +117,8 @@ class JSONPeer:
 
     def attempted(self, budget: Budget) -> bool:
         """Count an attempt. False: it was one too many."""
-        self._attempts_due = budget.draw(self._attempts_due, time.monotonic())
-        return self._attempts_due != math.inf
+        self._attempts_refilled_at = budget.consume(self._attempts_refilled_at, time.monotonic())
+        return self._attempts_refilled_at != math.inf
 
     async def call(self, event: str, data: Any, timeout: float) -> Json:
         """JSON frames have no acknowledgements."""
@@ -241,7 +241,7 @@ class JSONPeer:
 
     # How it ends
 
-    def token_due(self) -> None:
+    def on_token_deadline(self) -> None:
         """The time for the first `auth` frame is over."""
         if self._authentication is not None and not self._authentication.has_token and self._end is None:
             self._owner.context.refusals.refused(self._owner.gateway.name, "no auth frame in time")

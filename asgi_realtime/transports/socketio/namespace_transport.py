@@ -46,11 +46,11 @@ class Peer(Protocol):
 class NamespaceTransport:
     """What a `Connection` on a Socket.IO namespace writes through, and what its events come through."""
 
-    __slots__ = ("_acks", "_attempts_due", "_peer", "connection", "dialect", "gateway", "opening", "outbox")
+    __slots__ = ("_acks", "_attempts_refilled_at", "_peer", "connection", "dialect", "gateway", "opening", "outbox")
 
     def __init__(self, peer: Peer, gateway: SocketIOGateway) -> None:
         self._peer = peer
-        self._attempts_due = 0.0
+        self._attempts_refilled_at = 0.0
         self._acks: PendingAcks | None = None  # until the first event that asks for an acknowledgement
         self.gateway = gateway
         self.outbox = peer.session.outbox
@@ -84,13 +84,13 @@ class NamespaceTransport:
 
     def attempted(self, budget: Budget) -> bool:
         """Count an attempt. False: it was one too many."""
-        self._attempts_due = budget.draw(self._attempts_due, time.monotonic())
+        self._attempts_refilled_at = budget.consume(self._attempts_refilled_at, time.monotonic())
         return not self.exhausted
 
     @property
     def exhausted(self) -> bool:
         """Whether there was one attempt too many."""
-        return self._attempts_due == math.inf
+        return self._attempts_refilled_at == math.inf
 
     async def call(self, event: str, data: Any, timeout: float) -> Json:
         """Send an event and wait for its acknowledgement. See `Connection.call`."""

@@ -207,9 +207,9 @@ class SocketIOPeer:
         if not self._watched:
             self._watched = True
             deadline = asyncio.get_running_loop().time() + self._context.settings.limits.connect_timeout
-            self._context.wheel.schedule(deadline, WeakOwner(self, SocketIOPeer.connect_due))
+            self._context.wheel.schedule(deadline, WeakOwner(self, SocketIOPeer.on_connect_deadline))
 
-    def connect_due(self, now: float) -> None:
+    def on_connect_deadline(self, now: float) -> None:
         """The time to connect is over."""
         self._watched = False
         if not self.authenticated:

@@ -3,19 +3,19 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asgi_realtime.protocols.engineio.heartbeat import Beat, Heartbeat
+from asgi_realtime.protocols.engineio.heartbeat import Heartbeat, HeartbeatAction
 
 seconds = st.floats(0.05, 60)
 
 
 def test_a_ping_is_due_an_interval_after_the_start_and_after_each_pong() -> None:
     heartbeat = Heartbeat(25, 20, 0.0)
-    assert heartbeat.check(24.9, reading=True) is Beat.NOTHING
+    assert heartbeat.check(24.9, reading=True) is HeartbeatAction.NONE
     assert heartbeat.next_check(24.9) == 25.0
-    assert heartbeat.check(25.0, reading=True) is Beat.PING
+    assert heartbeat.check(25.0, reading=True) is HeartbeatAction.PING
     heartbeat.pong(30.0)
-    assert heartbeat.check(54.9, reading=True) is Beat.NOTHING
-    assert heartbeat.check(55.0, reading=True) is Beat.PING
+    assert heartbeat.check(54.9, reading=True) is HeartbeatAction.NONE
+    assert heartbeat.check(55.0, reading=True) is HeartbeatAction.PING
 
 
 @given(interval=seconds, timeout=seconds, delays=st.lists(st.floats(0, 1, exclude_max=True), max_size=20))
@@ -23,15 +23,15 @@ def test_a_client_that_answers_in_time_is_never_given_up(interval: float, timeou
     heartbeat = Heartbeat(interval, timeout, 0.0)
     now = 0.0
     for delay in delays:
-        beat = Beat.NOTHING
-        while beat is Beat.NOTHING:
+        action = HeartbeatAction.NONE
+        while action is HeartbeatAction.NONE:
             now = heartbeat.next_check(now)
-            beat = heartbeat.check(now, reading=True)
-        assert beat is Beat.PING
+            action = heartbeat.check(now, reading=True)
+        assert action is HeartbeatAction.PING
         answer = now + delay * timeout
         while (look := heartbeat.next_check(now)) < answer:
             now = look
-            assert heartbeat.check(now, reading=True) is Beat.NOTHING
+            assert heartbeat.check(now, reading=True) is HeartbeatAction.NONE
         now = max(now, answer)
         heartbeat.pong(now)
 
@@ -42,9 +42,9 @@ def test_a_silent_client_is_given_up_in_time(interval: float, timeout: float, ti
     now, pings = 0.0, 0
     while True:
         now = heartbeat.next_check(now) + tick  # as late as a timer wheel may be
-        beat = heartbeat.check(now, reading=True)
-        pings += beat is Beat.PING
-        if beat is Beat.EXPIRED:
+        action = heartbeat.check(now, reading=True)
+        pings += action is HeartbeatAction.PING
+        if action is HeartbeatAction.EXPIRED:
             break
     assert pings == 1
     assert interval + timeout <= now <= interval + timeout + 3 * tick + 1e-6
@@ -57,5 +57,5 @@ def test_no_client_is_closed_while_the_server_reads_nothing(timeout: float, step
     heartbeat.check(now, reading=True)
     for step in steps:
         now += step
-        assert heartbeat.check(now, reading=False) is Beat.NOTHING
+        assert heartbeat.check(now, reading=False) is HeartbeatAction.NONE
         assert heartbeat.next_check(now) >= now

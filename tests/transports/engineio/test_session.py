@@ -136,49 +136,49 @@ def test_any_packet_is_taken_or_a_protocol_error(packet: str | bytes) -> None:
 
 def test_pings_follow_pongs_by_the_interval() -> None:
     session, recorder, _ = opened()
-    assert session.due(24.9) == 25.0
+    assert session.on_deadline(24.9) == 25.0
     assert waiting(session) == []
-    session.due(25.0)
+    session.on_deadline(25.0)
     assert waiting(session) == ["2"]
     session.receive("3", 30.0)
-    assert session.due(45.0) == 55.0
-    session.due(55.0)
+    assert session.on_deadline(45.0) == 55.0
+    session.on_deadline(55.0)
     assert waiting(session) == ["2"]
     assert recorder.reasons == []
 
 
 def test_a_missing_pong_ends_the_session_at_the_second_look() -> None:
     session, recorder, ends = opened()
-    assert session.due(25.0) == 45.0
-    assert session.due(45.0) == 45.0  # after a stall of the loop the pong may lie in the socket's buffer
+    assert session.on_deadline(25.0) == 45.0
+    assert session.on_deadline(45.0) == 45.0  # after a stall of the loop the pong may lie in the socket's buffer
     assert recorder.reasons == []
-    assert session.due(45.1) is None
+    assert session.on_deadline(45.1) is None
     assert recorder.reasons == ends.reasons == ["ping timeout"]
-    assert session.due(46.0) is None
+    assert session.on_deadline(46.0) is None
     assert ends.reasons == ["ping timeout"]
 
 
 def test_a_pong_that_was_read_after_a_stall_saves_the_session() -> None:
     session, recorder, _ = opened()
-    session.due(25.0)
-    session.due(99.0)
+    session.on_deadline(25.0)
+    session.on_deadline(99.0)
     session.receive("3", 99.0)
-    assert session.due(99.1) == 124.0
+    assert session.on_deadline(99.1) == 124.0
     assert recorder.reasons == []
 
 
 def test_the_next_ping_is_not_late_where_the_interval_is_shorter_than_the_timeout() -> None:
     session, _, _ = opened(settings=Settings(ping_interval=5, ping_timeout=20))
-    assert session.due(5.0) == 10.0
+    assert session.on_deadline(5.0) == 10.0
     session.receive("3", 5.1)
-    assert session.due(10.0) == 10.1
+    assert session.on_deadline(10.0) == 10.1
 
 
 def test_a_late_timer_does_not_shorten_the_clients_time() -> None:
     session, _, _ = opened()
-    assert session.due(26.0) == 45.0  # a little late: counted from when the ping was due
+    assert session.on_deadline(26.0) == 45.0  # a little late: counted from when the ping was due
     session, recorder, _ = opened()
-    session.due(100.0)
+    session.on_deadline(100.0)
     session.expire(114.9)
     assert recorder.reasons == []
     session.expire(115.0)
@@ -188,7 +188,7 @@ def test_a_late_timer_does_not_shorten_the_clients_time() -> None:
 def test_a_poll_finds_the_session_expired_without_waiting_for_the_timer() -> None:
     session, recorder, _ = opened()
     session.expire(25.0)
-    session.due(25.0)
+    session.on_deadline(25.0)
     session.expire(44.9)
     assert recorder.reasons == []
     session.expire(45.0)
@@ -197,24 +197,24 @@ def test_a_poll_finds_the_session_expired_without_waiting_for_the_timer() -> Non
 
 def test_the_timeout_does_not_run_while_nothing_is_read() -> None:
     session, recorder, _ = opened()
-    session.due(25.0)
+    session.on_deadline(25.0)
     session.reading = False
     session.expire(50.0)
-    session.due(50.0)
-    session.due(60.0)
+    session.on_deadline(50.0)
+    session.on_deadline(60.0)
     session.reading = True
     session.expire(79.0)
-    assert session.due(79.0) == 80.0
+    assert session.on_deadline(79.0) == 80.0
     assert recorder.reasons == []
-    session.due(80.0)
-    session.due(80.1)
+    session.on_deadline(80.0)
+    session.on_deadline(80.1)
     assert recorder.reasons == ["ping timeout"]
 
 
 def test_an_unasked_pong_changes_nothing() -> None:
     session, _, _ = opened()
     session.receive("3", 24.0)
-    assert session.due(24.0) == 25.0
+    assert session.on_deadline(24.0) == 25.0
 
 
 # The end
@@ -273,7 +273,7 @@ def test_a_client_that_closes_while_it_is_closed_is_waited_for_no_more() -> None
 def test_no_heartbeat_runs_while_the_session_closes() -> None:
     session, _, ends = opened()
     session.close()
-    assert session.due(25.0) is None
+    assert session.on_deadline(25.0) is None
     assert waiting(session) == []
     assert ends.reasons == []
 

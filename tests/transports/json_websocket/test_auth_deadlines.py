@@ -13,7 +13,7 @@ class AwaitingAuth:
     def __init__(self) -> None:
         self.told = 0
 
-    def token_due(self) -> None:
+    def on_token_deadline(self) -> None:
         self.told += 1
 
 
@@ -24,13 +24,13 @@ async def test_only_the_expired_connection_is_notified_and_once() -> None:
     auth_deadlines.add(early)
     auth_deadlines.add(sent)
     auth_deadlines.discard(sent)
-    deadline = auth_deadlines.due(now)
+    deadline = auth_deadlines.on_deadline(now)
     assert deadline is not None and now + 10 <= deadline < now + 20
     assert early.told == 0
-    assert auth_deadlines.due(deadline + 1) is None
+    assert auth_deadlines.on_deadline(deadline + 1) is None
     auth_deadlines.add(late)
     assert (early.told, sent.told, late.told) == (1, 0, 0)
-    assert auth_deadlines.due(deadline + 100) is None
+    assert auth_deadlines.on_deadline(deadline + 100) is None
     assert (early.told, sent.told, late.told) == (1, 0, 1)
 
 
