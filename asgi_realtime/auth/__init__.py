@@ -1,1 +1,1 @@
-"""Who may connect: origins, CORS, tokens, keys and revocations."""
+"""Authentication: origins, CORS, tokens, keys and revocations."""

@@ -1,4 +1,4 @@
-"""Authentication of the host's services by the admin secret."""
+"""Authenticates services of the host by the admin secret."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from asgi_realtime.values.json import Json
 
 
 class AdminSecretAuthenticator:
-    """An authenticator for services of the host: the admin secret, and a service type.
+    """An authenticator for services of the host, which present the admin secret and a service type.
 
-    The user id is `service:` and the type, which no user's is.
+    The user id is `service:` followed by the service type. No user of the host has such an id.
 
-    The secret comes in the header `X-Mew-Admin-Secret` or in `auth.adminSecret` (the header decides
-    when there are both), the service type in `auth.serviceType` or the query. Without a secret of
-    its own it refuses everybody.
+    The client sends the secret in the header `X-Mew-Admin-Secret` or in `auth.adminSecret`. If both are there, the
+    header is used. It sends the service type in `auth.serviceType` or in the query. Without a configured secret, every
+    client is refused.
     """
 
     def __init__(self, secret: str | None) -> None:
@@ -28,13 +28,13 @@ class AdminSecretAuthenticator:
         """Authenticate a handshake.
 
         Raises:
-            Unauthorized: wrong or no secret, a secret in the query even when it is right (queries
-                are logged on their way), no service type, or the reserved one, `sdk`.
+            Unauthorized: a wrong secret or none, a secret in the query, even a right one (proxies log queries), no
+                service type, or the reserved type `sdk`.
         """
         auth: dict[str, Json] = handshake.auth if isinstance(handshake.auth, dict) else {}
         if self._is_in_query(handshake):
             raise Unauthorized(log_reason="credentials in the query, which proxies log")
-        # Headers reach us as latin-1, which gives the bytes that were sent.
+        # ASGI headers were decoded as latin-1. Encoding them again restores the bytes that were sent.
         header = handshake.headers.get("x-mew-admin-secret")
         presented = _encode(auth.get("adminSecret")) if header is None else header.encode("latin-1", "replace")
         if not self._is_secret(presented):
@@ -45,7 +45,7 @@ class AdminSecretAuthenticator:
         service_type = auth.get("serviceType", handshake.query.get("serviceType"))
         if not isinstance(service_type, str) or service_type.strip().lower() in ("", "sdk"):
             raise Unauthorized(log_reason="no service type, or the reserved one")
-        # Not the bare type: whoever disconnects or revokes a user of that name does not mean a service.
+        # The prefix keeps services apart from users: a revocation of a user must not affect a service.
         return Identity(user_id=f"service:{service_type}", claims={"serviceType": service_type})
 
     def _is_secret(self, presented: bytes | None) -> bool:

@@ -13,14 +13,14 @@ from asgi_realtime.values.handshake import Handshake
 from asgi_realtime.values.identity import Identity
 
 Authenticator: TypeAlias = Callable[[Handshake], MaybeAwaitable[Identity]]
-"""Says who a handshake comes from, or raises `Unauthorized`. A plain function runs in a thread."""
+"""Returns the identity for a handshake, or raises `Unauthorized`. A plain function runs in a thread."""
 
 
 class JWTAuthenticator:
     """An authenticator for JWTs: `SocketIOGateway(authenticator=JWTAuthenticator(...))`.
 
-    The sources are tried in order. The first one that finds a token decides: if that token is invalid, the client is
-    refused, whatever the other sources would find. A gateway also refuses revoked tokens. If you call the
+    The sources are tried in order. The first source that finds a token decides: if that token is invalid, the client
+    is refused, even if another source has a valid token. A gateway also refuses revoked tokens. If you call the
     authenticator yourself, for a REST route, revocations are not checked.
     """
 

@@ -1,4 +1,4 @@
-"""The claims of a token, kept small."""
+"""The claims of a token, in a form that takes little memory."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Claims(Mapping[str, Json]):
-    """What a verified token says. Read only.
+    """The claims of a verified token, as a read-only mapping.
 
-    Every connection keeps its claims, and few are ever asked for them: so they are kept as JSON, in a
-    third of the memory, and decoded each time. Whoever needs many of them often makes a `dict` of it.
+    Every connection keeps its claims, but few are ever read. So they are kept as JSON, which takes a third of the
+    memory, and decoded on every access. Convert them to a `dict` if you read several claims.
     """
 
     __slots__ = ("_json",)

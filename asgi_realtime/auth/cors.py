@@ -1,4 +1,4 @@
-"""The shared CORS policy on the host's own HTTP responses: added where it is missing, never twice."""
+"""Adds the CORS headers of the shared policy to the host's HTTP responses that have none."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ALLOW_ORIGIN = b"access-control-allow-origin"
 
 
 def header(scope: Scope, name: bytes) -> str | None:
-    """A header of an ASGI scope by its lower-cased name; the last, if repeated."""
+    """A header of an ASGI scope by its lower-case name. If it is repeated, the last value. None: it is missing."""
     found = None
     for key, value in scope["headers"]:
         if key == name:
@@ -24,10 +24,10 @@ def header(scope: Scope, name: bytes) -> str | None:
 
 
 class SharedCORS:
-    """Calls the host and completes what it answers to a page of another origin.
+    """Calls the host app, and adds CORS headers to its responses.
 
-    A host with a `CORSMiddleware` of its own has answered already: then nothing is added. A
-    preflight that the host has no answer to is answered here.
+    If a response has CORS headers already, from a `CORSMiddleware` of the host, nothing is added. A preflight that the
+    host does not handle is answered here.
     """
 
     def __init__(
@@ -43,13 +43,13 @@ class SharedCORS:
         self._refusals = refusals or RefusalLog()
 
     def applies_to(self, scope: Scope) -> bool:
-        """Whether the request needs any of this: there is a policy, and a browser asks from some origin."""
+        """Whether a request needs CORS headers: other origins are allowed, and the request has an `Origin`."""
         return self._policy.cross_origin and any(key == b"origin" for key, _ in scope["headers"])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request that it concerns."""
+        """Serve a request for which `applies_to` is true."""
         host, scheme = self._proxies.address(scope)
-        # Of two origins none is granted anything: a cache or a proxy may have looked at the other one.
+        # With two Origin headers none is allowed: a cache or a proxy may have used the other one.
         duplicate = duplicate_header(scope)
         origin = None if duplicate else header(scope, b"origin")
 
@@ -70,7 +70,7 @@ class SharedCORS:
 
 
 class _WithHeaders:
-    """Adds headers to a response that has no CORS headers yet. `on_withheld` is called if none of them is a grant."""
+    """Adds headers to a response that has no CORS headers yet. `on_withheld` is called if none allows the origin."""
 
     def __init__(self, send: Send, added: Headers, on_withheld: Callable[[], None]) -> None:
         self._send = send
@@ -90,7 +90,8 @@ class _WithHeaders:
 class _Preflight:
     """Replaces the host's answer to a preflight if it has no CORS headers and the origin is allowed.
 
-    `on_withheld` is called if the origin is refused here and the host's answer has no CORS headers."""
+    `on_withheld` is called if the origin is refused here and the host's answer has no CORS headers.
+    """
 
     def __init__(self, send: Send, granted: Headers | None, on_withheld: Callable[[], None]) -> None:
         self._send = send
@@ -119,7 +120,7 @@ class _Preflight:
 
 
 def _merge(headers: Headers, added: Headers) -> Headers:
-    """Put headers where there are none of the name; `Vary` is joined with the one that is there."""
+    """Add headers, or replace those of the same name. `Vary` is joined with an existing `Vary`."""
     merged = list(headers)
     for name, value in added:
         at = next((i for i, (key, _) in enumerate(merged) if key.lower() == name), None)

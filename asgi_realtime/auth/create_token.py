@@ -14,17 +14,17 @@ from asgi_realtime.values.ids import Id, id_text
 
 
 def create_token(user_id: Id, settings: Settings, *, expires_in: float | None = 3600, **claims: Any) -> str:
-    """Make a token that a `JWTVerifier` with the same settings accepts: for development logins and tests.
+    """Make a token that a `JWTVerifier` with the same settings accepts. For development logins and tests.
 
-    It expires after `expires_in` seconds (None: never). Further claims are added, and replace those
-    made here.
+    It expires after `expires_in` seconds (None: never). Further claims are added. They replace claims of the same name
+    that are made here.
 
     Raises:
-        ConfigurationError: when there is no shared secret to sign with.
+        ConfigurationError: if the settings have no shared secret to sign with.
     """
     if not settings.jwt_secret:
-        raise ConfigurationError("tokens can be made with MEW_JWT_SECRET only; set it, or MEW_DEV=true")
-    # With its fraction: a token made after a revocation, in the same second, must be told apart.
+        raise ConfigurationError("tokens can be made only with MEW_JWT_SECRET; set it, or MEW_DEV=true")
+    # A float: a token that is made after a revocation in the same second must be newer than it.
     now = time.time()
     made: dict[str, Any] = {
         "iat": now,

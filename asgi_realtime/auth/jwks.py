@@ -1,4 +1,4 @@
-"""The keys an identity provider publishes at a URL: fetched when needed, kept, and never fetched in a storm."""
+"""The keys that an identity provider publishes at a URL. They are fetched on demand, at a limited rate, and kept."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from collections.abc import Callable
 from asgi_realtime.auth.jwks_fetch import Fetch, Keys, PublishedKey
 
 _STALE_SECONDS = 24 * 3600.0
-"""A key that is older than `ttl` by less than this serves at once, and the set is fetched behind it."""
+"""For so long after `ttl`, a known key is still used at once, while the set is fetched in the background."""
 
 
 class JWKS:
-    """A JSON Web Key Set (RFC 7517) behind a URL, as one process sees it.
+    """A JSON Web Key Set (RFC 7517) at a URL, cached by one process.
 
-    At most one fetch is under way, and all that need it wait for that one; the next begins
-    `cooldown` seconds after the last began, whatever came of it. A fetch ends within `timeout`
-    seconds, also where the provider sends its answer byte by byte. One that fails leaves the old
-    keys in force. A known key never waits: if it is older than `ttl`, the set is fetched behind it.
+    At most one fetch runs at a time, and all callers wait for the same one. The next fetch begins at the earliest
+    `cooldown` seconds after the last began, also if that failed. A fetch ends within `timeout` seconds, even if the
+    provider sends its answer byte by byte. If a fetch fails, the old keys stay valid. If a known key is older than
+    `ttl`, it is used at once, and the set is fetched in the background.
     """
 
     def __init__(
@@ -35,10 +35,10 @@ class JWKS:
         self._fetch: asyncio.Future[Keys | None] | None = None
 
     async def find(self, kid: str | None) -> PublishedKey | None:
-        """The key of this id, or None. A token without an id means the only key there is.
+        """The key with this id, or None. `kid` None stands for the only key, if there is exactly one.
 
-        Waits for a fetch, at most `timeout` seconds, when the key is unknown (or is a day older
-        than `ttl`) and the cool-down permits a fetch.
+        Waits for a fetch, at most `timeout` seconds, if the key is unknown (or a day older than `ttl`) and the
+        cool-down allows a fetch.
         """
         found = self._lookup(kid)
         age = self._clock() - self._fresh_until
@@ -46,7 +46,7 @@ class JWKS:
             return found
         fetch = self._begin()
         if fetch is not None and (found is None or age >= _STALE_SECONDS):
-            # `wait` leaves the fetch alone when one of those who wait for it is cancelled.
+            # `wait` does not cancel the fetch if one of its callers is cancelled.
             await asyncio.wait({fetch})
             found = self._lookup(kid)
         return found
@@ -57,12 +57,12 @@ class JWKS:
         return None if kid is None else self._keys.get(kid)
 
     def _begin(self) -> asyncio.Future[Keys | None] | None:
-        """The fetch that is under way, begun now if the cool-down permits; None: there is none."""
+        """The running fetch. One is started if the cool-down allows it. None: there is none."""
         loop = asyncio.get_running_loop()
         if self._fetch is not None:
             if self._fetch.get_loop() is loop:
                 return self._fetch
-            # Its event loop has stopped (tests have a loop each): what it fetched arrives nowhere.
+            # Its event loop has stopped (tests use several loops), so its result will never arrive.
             self._fetch, self._next_fetch = None, float("-inf")
         now = self._clock()
         if now < self._next_fetch:

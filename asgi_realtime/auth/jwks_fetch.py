@@ -1,4 +1,4 @@
-"""One fetch of published keys, which ends in time whatever the other side does."""
+"""One fetch of published keys. It ends within its timeout, whatever the provider does."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ logger = logging.getLogger("asgi_realtime")
 
 _LARGEST_ANSWER = 1_000_000
 _LONGEST_REASON = 200
-"""Characters of an error that get into the log: it may quote what the provider sent."""
+"""Most characters of an error that are logged. An error may quote what the provider sent."""
 
 
 class PublishedKey(NamedTuple):
-    """A key and the algorithms it may be used with: what its `alg` says, else all that fit it."""
+    """A key and its algorithms: the one in its `alg`, else all that this kind of key supports."""
 
     key: PublicKey
     algorithms: tuple[str, ...]
@@ -37,12 +37,12 @@ Keys: TypeAlias = dict[str | None, PublishedKey]
 
 
 class Fetch:
-    """Fetches a key set in a thread of its own, because the standard library's client blocks.
+    """Fetches a key set in its own thread, because the standard library's client blocks.
 
-    The socket's time-out counts for each read. So a server that sends its header byte by byte, or
-    `100 Continue` for ever, would be read for ever: after `timeout` seconds the connection is cut,
-    and the result is None at that time even if the thread is held elsewhere, such as in a look-up
-    of the host's name. The thread is a daemon: it never keeps the process from ending.
+    A socket's timeout applies to each read. So a server that sends its headers byte by byte, or `100 Continue` again
+    and again, would never time out. Therefore the connection is closed after `timeout` seconds. The result is None at
+    that time, even if the thread is blocked elsewhere, such as in a DNS lookup. The thread is a daemon, so it does not
+    keep the process from ending.
     """
 
     def __init__(self, url: str, timeout: float) -> None:
@@ -52,7 +52,7 @@ class Fetch:
         self._timed_out = False
 
     def start(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[Keys | None]:
-        """Begin. The result is the keys, or None with a line in the log when there are none to be had."""
+        """Begin. The future's result is the keys. None: the fetch failed, and the reason was logged."""
         result: asyncio.Future[Keys | None] = loop.create_future()
         deadline = loop.call_later(self._timeout, self._give_up, result)
 
@@ -71,7 +71,7 @@ class Fetch:
 
     def _give_up(self, result: asyncio.Future[Keys | None]) -> None:
         self._timed_out = True
-        _warn(f"no whole answer within {self._timeout} s")
+        _warn(f"no complete answer within {self._timeout} s")
         for connection in self._connections:
             if connection.sock is not None:
                 with contextlib.suppress(OSError):
@@ -84,7 +84,7 @@ class Fetch:
         try:
             keys = _parse(json.loads(self._download()))
             if not keys:
-                raise ValueError("no key that signatures can be verified with")
+                raise ValueError("it has no key that can verify signatures")
         except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
             if not self._timed_out:
                 _warn(f"{type(error).__name__}: {str(error)[:_LONGEST_REASON]}")
@@ -115,11 +115,11 @@ class Fetch:
 
 
 def _warn(why: str) -> None:
-    logger.warning("fetching MEW_JWKS_URL failed, the keys stay as they were: %s", why)
+    logger.warning("fetching MEW_JWKS_URL failed, the old keys are kept: %s", why)
 
 
 def _parse(document: Any) -> dict[str | None, PublishedKey]:
-    """The usable keys of a set by their ids. What is of another kind or use is left out (RFC 7517 section 5)."""
+    """The usable keys of a set by their ids. Keys of another kind or use are ignored (RFC 7517, section 5)."""
     if not isinstance(document, dict) or not isinstance(document.get("keys"), list):
         raise ValueError("the answer is not a JSON Web Key Set")
     keys: dict[str | None, PublishedKey] = {}
@@ -131,7 +131,7 @@ def _parse(document: Any) -> dict[str | None, PublishedKey]:
             key = jwt.PyJWK(entry).key
         except (jwt.PyJWTError, ValueError, TypeError):
             continue
-        # A symmetric key ("oct") that is published is no secret: only public keys count.
+        # A published symmetric key ("oct") is not secret, so only public keys are accepted.
         if not isinstance(key, PublicKey) or is_too_short(key) or not (kid is None or isinstance(kid, str)):
             continue
         fitting = algorithms_of(key)
@@ -146,7 +146,7 @@ _OnConnection: TypeAlias = Callable[[http.client.HTTPConnection], None]
 
 
 class _HTTPHandler(urllib.request.HTTPHandler):
-    """Tells of each connection, so that it can be cut."""
+    """Reports each HTTP connection, so that it can be closed from outside."""
 
     def __init__(self, on_connection: _OnConnection) -> None:
         super().__init__()
@@ -163,7 +163,7 @@ class _HTTPHandler(urllib.request.HTTPHandler):
 
 
 class _HTTPSHandler(urllib.request.HTTPSHandler):
-    """The same under TLS."""
+    """The same for HTTPS."""
 
     def __init__(self, on_connection: _OnConnection) -> None:
         super().__init__()
@@ -180,7 +180,7 @@ class _HTTPSHandler(urllib.request.HTTPSHandler):
 
 
 class _RefuseRedirects(urllib.request.HTTPRedirectHandler):
-    """Keys come from the configured address or not at all."""
+    """Refuses redirects: keys are accepted only from the configured URL."""
 
     def redirect_request(self, *_: Any) -> None:
-        """Follow nothing: the redirect is raised as the HTTP error it then is."""
+        """Do not follow. urllib then raises the redirect as an HTTP error."""

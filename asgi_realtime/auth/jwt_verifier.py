@@ -1,6 +1,6 @@
 """Verification of JSON Web Tokens.
 
-The client is told the same whatever is wrong with its token, and no part of a token gets into a log.
+The client gets the same answer whatever is wrong with its token. No part of a token is logged.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from jwt.types import Options
 
 
-# What PyJWT (TypeError: some releases of it), and the JSON and base64 readers below it, raise on what is no token.
+# The errors that PyJWT and its JSON and base64 decoders raise for an invalid token (TypeError: some releases).
 _NOT_A_TOKEN = (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError)
 
 
 class JWTVerifier:
-    """Turns a JSON Web Token into an identity: by a shared secret, a public key, or published keys.
+    """Verifies a JSON Web Token by a shared secret, a public key or published keys, and returns its identity.
 
     Raises:
-        ConfigurationError: when the settings name no key.
+        ConfigurationError: if the settings have no key.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -40,7 +40,7 @@ class JWTVerifier:
         self._options: Options = {
             "verify_aud": settings.jwt_audience is not None,
             "verify_iss": settings.jwt_issuer is not None,
-            # Not asked for by PROTOCOLS.md: `iat` ahead of our clock, numbers as `sub` and `jti`.
+            # PROTOCOLS.md does not require these checks: `iat` in the future, numbers as `sub` and `jti`.
             **{"verify_iat": False, "verify_sub": False, "verify_jti": False},
         }
         self._algorithms = settings.algorithms
@@ -57,13 +57,12 @@ class JWTVerifier:
             )
 
     async def verify(self, token: str) -> Identity:
-        """Check signature, `exp`, `nbf`, and `aud` and `iss` where configured. Waits only for published keys.
+        """Check signature, `exp` and `nbf`, and `aud` and `iss` if configured. Waits only for published keys.
 
-        The identity's user id is the configured claim (a number is written out), its expiry `exp`
-        with the leeway.
+        The identity's user id is the configured claim (a number becomes text). Its expiry is `exp` plus the leeway.
 
         Raises:
-            Unauthorized: for whatever reason. The kind of it is its `log_reason`.
+            Unauthorized: the token is not valid. `log_reason` says why.
         """
         try:
             if len(token) > self._longest:
@@ -93,7 +92,7 @@ class JWTVerifier:
 
     async def _published_key(self, published: JWKS, token: str) -> tuple[str | PublicKey, Sequence[str]]:
         header = jwt.get_unverified_header(token)
-        # Before anything is fetched: a token that could not be accepted anyway costs nobody a fetch.
+        # Checked before a fetch: a token that cannot be accepted must not cause one.
         if header.get("alg") not in self._algorithms:
             raise jwt.InvalidAlgorithmError
         found = await published.find(header.get("kid"))
@@ -115,11 +114,11 @@ _REASONS: Mapping[type[Exception], str] = {
 
 
 class _NoUserId(ValueError):
-    """The claim with the user id is missing, or of another kind."""
+    """The claim with the user id is missing, or has the wrong type."""
 
 
 def _reason(error: Exception) -> str:
-    """What is wrong with a token, in words without anything of it."""
+    """What is wrong with a token. The text contains no part of the token."""
     if isinstance(error, _NoUserId):
         return "the token has no user id (MEW_JWT_USER_CLAIM)"
     return next((text for kind, text in _REASONS.items() if isinstance(error, kind)), "the token is no JWT")
@@ -130,7 +129,7 @@ def _user_id(claim: Json) -> str:
         claim = str(claim)
     if not isinstance(claim, str) or not claim:
         raise _NoUserId("the user claim must be a non-empty string")
-    claim.encode()  # half a character (a lone surrogate) could never be sent to anybody
+    claim.encode()  # raises for half a surrogate pair, which UTF-8 cannot encode
     return claim
 
 

@@ -1,4 +1,4 @@
-"""Public keys that tokens are verified with, and the algorithms that each of them can stand for."""
+"""Public keys that verify tokens, and the algorithms that each key supports."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ RSA_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 KEY_PAIR_ALGORITHMS = (*RSA_ALGORITHMS, "ES256", "ES384", "ES512", "EdDSA")
 
 MINIMUM_SECRET_BYTES = 32
-"""Shortest HMAC secret: as long as what HS256 puts out (RFC 7518 section 3.2)."""
+"""Shortest HMAC secret: the output length of HS256 (RFC 7518, section 3.2)."""
 MINIMUM_RSA_BITS = 2048
-"""Shortest RSA key (RFC 7518 section 3.3)."""
+"""Shortest RSA key (RFC 7518, section 3.3)."""
 
 _ALGORITHM_OF_CURVE = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 
@@ -33,23 +33,23 @@ def read_pem(text_or_path: str) -> str:
     In an environment variable the lines may be separated by `\n`, written as two characters.
 
     Raises:
-        ValueError: there is no such file, or it holds no text. The message is safe to show.
+        ValueError: there is no such file, or it is not a text file. The message contains no secret.
     """
     text = text_or_path
     if "-----BEGIN" not in text:
         try:
             text = Path(text).expanduser().read_text("ascii")
         except (OSError, ValueError, RuntimeError):
-            # Neither the value nor the cause is shown: this may be a secret in the wrong variable.
+            # Neither the value nor the cause is shown: the value may be a secret in the wrong variable.
             raise ValueError("is neither a PEM text nor the path of a file that can be read") from None
     return "\n".join(line.strip() for line in text.replace("\\n", "\n").strip().splitlines())
 
 
 def load_public_key(pem: str) -> PublicKey:
-    """The public key in a PEM text: of the key itself, or of a certificate.
+    """The public key in a PEM text, which is a public key or a certificate.
 
     Raises:
-        ValueError: it is none, or none that any algorithm of ours can use. The message is safe to show.
+        ValueError: it is not a key, or no accepted algorithm can use it. The message contains no secret.
     """
     if "PRIVATE KEY-----" in pem:
         raise ValueError("holds a private key; verifying takes only the public one")
@@ -67,7 +67,7 @@ def load_public_key(pem: str) -> PublicKey:
 
 
 def algorithms_of(key: PublicKey) -> tuple[str, ...]:
-    """The algorithms whose signatures this key verifies; none for a curve without one."""
+    """The algorithms whose signatures this key can verify. Empty for a curve that no algorithm uses."""
     if isinstance(key, RSAPublicKey):
         return RSA_ALGORITHMS
     if isinstance(key, EllipticCurvePublicKey):
@@ -77,5 +77,5 @@ def algorithms_of(key: PublicKey) -> tuple[str, ...]:
 
 
 def is_too_short(key: PublicKey) -> bool:
-    """Whether a key is short enough to be broken."""
+    """Whether a key is too short to be secure."""
     return isinstance(key, RSAPublicKey) and key.key_size < MINIMUM_RSA_BITS

@@ -1,4 +1,4 @@
-"""Origins (RFC 6454), and how the configuration names them: outright, by pattern, or by regular expression."""
+"""Origins (RFC 6454), and the three ways to configure them: exactly, by pattern, or by regular expression."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import time
 from typing import Final, NamedTuple
 
 MAX_CHARACTERS: Final = 300
-"""A longer `Origin` is none: a host name has at most 253 characters. So regular expressions see no long text."""
+"""A longer `Origin` is invalid: a host name has at most 253 characters. This bounds the cost of regular expressions."""
 
 WEB_PORTS: Final = {"http": 80, "https": 443}
 """The schemes of web pages, and their default ports."""
 
 SPECIAL_ORIGINS: Final = frozenset({"*", "null"})
-"""What the configuration may name beside origins and patterns: any origin, and the origin of sandboxed pages."""
+"""Values that are allowed beside origins and patterns: `*`, any origin, and `null`, the origin of sandboxed pages."""
 
 _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://(\[[0-9a-f:.]+\]|[^\x00-\x20\x7f\s/\\?#@:,*\[\]]*)(?::([0-9]{0,5}))?")
 _IPV4 = re.compile(r"[0-9.]+")
@@ -22,7 +22,7 @@ _ANY_HOST = ""
 
 
 class Origin(NamedTuple):
-    """An origin as RFC 6454 compares it: lower case, an explicit port, the shortest IPv6 form."""
+    """An origin in the form in which RFC 6454 compares it: lower case, explicit port, shortest IPv6 form."""
 
     scheme: str
     host: str
@@ -30,9 +30,9 @@ class Origin(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Origin | None:
-        """Read a serialised origin. None for `null`, and for anything that has more or less than an origin has.
+        """Parse a serialised origin. Returns None for `null` and for any text that is not exactly an origin.
 
-        Origins of apps may lack a host: `file://`, `app://`.
+        Origins of apps may have no host: `file://`, `app://`.
         """
         match = _ORIGIN.fullmatch(text.lower()) if len(text) <= MAX_CHARACTERS else None
         if match is None:
@@ -59,7 +59,7 @@ class Origin(NamedTuple):
 
     @property
     def names_one_app(self) -> bool:
-        """Whether it tells one application from others. `file://` is the origin of any file that a user opens."""
+        """Whether it identifies one application. `file://` does not: it is the origin of any file that a user opens."""
         return self.scheme != "file"
 
 
@@ -68,12 +68,12 @@ class OriginPattern(NamedTuple):
 
     scheme: str
     host: str
-    """What the host is, or with a leading dot what it ends with; empty: any host."""
+    """The host. With a leading dot: the end of the host. Empty: any host."""
     port: int | None
     any_port: bool
 
     def matches(self, origin: Origin) -> bool:
-        """Whether it names this origin."""
+        """Whether this origin matches."""
         if origin.scheme != self.scheme or not (self.any_port or origin.port == self.port):
             return False
         if self.host.startswith("."):
@@ -82,17 +82,17 @@ class OriginPattern(NamedTuple):
 
     @property
     def is_broad(self) -> bool:
-        """Whether anybody can have such an origin: `https://*`, or every host of a top-level domain, `https://*.com`."""
+        """Whether anyone can own such an origin: `https://*`, or any host of a top-level domain, `https://*.com`."""
         if self.host.startswith("."):
             return "." not in self.host[1:] and self.host != ".localhost"
         return not self.host
 
 
 def read_origin(text: str) -> Origin | OriginPattern:
-    """Read an origin or a pattern, as the configuration has it. `null` and `*` are neither.
+    """Parse an origin or a pattern of the configuration. `null` and `*` are not accepted.
 
     Raises:
-        ValueError: saying what to write.
+        ValueError: the message says what to write.
     """
     scheme, _, rest = text.lower().partition("://")
     rest = rest.removesuffix("/")
@@ -102,7 +102,7 @@ def read_origin(text: str) -> Origin | OriginPattern:
     below = rest.startswith("*.")
     origin = Origin.parse(f"{scheme}://{'any' + rest[1:] if any_host else rest.removeprefix('*.')}")
     if origin is None or "://" not in text or (below and (not origin.host or _is_address(origin.host))):
-        hint = "; for any other pattern there is MEW_CORS_ORIGIN_REGEX" if "*" in text else ""
+        hint = "; for other patterns use MEW_CORS_ORIGIN_REGEX" if "*" in text else ""
         raise ValueError(
             f"{text!r} is not an origin; write scheme and host, such as https://app.example.com, "
             f"https://*.example.com or http://localhost:*{hint}"
@@ -123,14 +123,14 @@ _LONGEST_MATCH: Final = 0.01
 """Seconds of processor time that matching one origin may take."""
 _REPEATED: Final = ("a", "1", "a.", "a-", "aa.", "a1-")
 _UNRELATED: Final = "kq7xw2"
-"""A name that no expression has but one that takes any."""
+"""A host name that matches only expressions that accept any name."""
 
 
 def read_regex(text: str) -> re.Pattern[str]:
-    """Compile an expression that is to match whole origins.
+    """Compile a regular expression that is matched against whole origins.
 
     Raises:
-        ValueError: it is no expression, or one that backtracks for so long that a client could stop the server.
+        ValueError: it is not valid, or it may backtrack for so long that a client could stop the server.
     """
     try:
         pattern = re.compile(text)
@@ -145,7 +145,7 @@ def read_regex(text: str) -> re.Pattern[str]:
 
 
 def _hard_samples(text: str) -> list[str]:
-    """Origins that such an expression almost matches, the short ones first: a longer one may take for ever."""
+    """Origins that an expression almost matches, short ones first: a long one might never return."""
     literal = re.match(r"\^?((?:[\w:/-]|\\\W)*)", text)
     beginnings = dict.fromkeys(["https://", "http://", literal[1].replace("\\", "") if literal else ""])
     lengths = (*range(8, 33, 2), 64, 128, MAX_CHARACTERS - 20)
@@ -158,7 +158,7 @@ def _hard_samples(text: str) -> list[str]:
 
 
 def _takes_long(pattern: re.Pattern[str], sample: str) -> bool:
-    # The shortest of three: something else may run in between.
+    # Three tries: other work may have slowed down one of them.
     for _ in range(3):
         before = time.thread_time()
         pattern.fullmatch(sample)
@@ -168,7 +168,7 @@ def _takes_long(pattern: re.Pattern[str], sample: str) -> bool:
 
 
 def is_broad(pattern: re.Pattern[str]) -> bool:
-    """Whether an expression matches what anybody can have: any host, or one that ends in the same letters."""
+    """Whether an expression matches origins that anyone can own: any host, or any host with the same ending."""
     end = re.search(r"\.([a-z]+)\)?\$?$", pattern.pattern)
     ends = ("com", "net", "example", "co.uk", end[1] if end else "org")
     unrelated = [f"https://{_UNRELATED}.{end}" for end in ends]

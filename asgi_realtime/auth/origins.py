@@ -1,6 +1,6 @@
-"""One origin policy for REST and realtime: which pages may talk to us, and the CORS headers that say so.
+"""The origin policy for REST and realtime: which origins are allowed, and the CORS headers for them.
 
-Values in, values out: the transports and the middleware ask, and write what they are told.
+It does no I/O. The transports and the middleware send what it returns.
 """
 
 from __future__ import annotations
@@ -27,32 +27,32 @@ _PREFLIGHT_SECONDS = 600
 
 
 class _Trust(enum.IntEnum):
-    """What the configuration says of an origin that is not the same origin."""
+    """How far an origin other than the same origin is trusted."""
 
     REFUSED = 0
-    """Nothing: it is refused."""
+    """The configuration does not allow it."""
     ALLOWED = 1
-    """It may talk to us, as any page may. Credentials that a browser sends by itself say nothing there."""
+    """It may connect, as any page may. Credentials that a browser adds automatically are ignored."""
     TRUSTED = 2
-    """The host trusts it."""
+    """The configuration names it. Cookies are accepted."""
 
 
 class OriginPolicy:
-    """The origins that may use REST and realtime: always the same origin, others as listed, any by `*`.
+    """The origins that may use REST and realtime: the same origin always, others if they are configured, all with `*`.
 
-    The own origin is the one the request was addressed to (`Host`). Where the server was reached
-    without TLS the page may have come by HTTPS all the same, through a proxy that ends TLS; a page
-    that came without TLS is never the same origin as a server reached with it.
+    The same origin is the one that the request was sent to (`Host`). If the server was reached without TLS, the page
+    may still have used HTTPS, through a proxy that ends TLS. A page without TLS is never the same origin as a server
+    that was reached with TLS.
 
-    Cookies count from the own origin and from origins that are named, outright or by a pattern. A page
-    that is let in because anybody is (`*`, `https://*`, `null`, `file://`) cannot use its visitor's.
+    Cookies are accepted from the same origin and from origins that are named exactly or by a pattern. They are ignored
+    for a page that is allowed only because any page is (`*`, `https://*`, `null`, `file://`).
     """
 
     def __init__(self, origins: Collection[str] = (), *, regex: str | None = None) -> None:
-        """Make a policy of origins, patterns (see `OriginPattern`), `null` and `*`, and an expression for more.
+        """`origins` are origins, patterns (see `OriginPattern`), `null` or `*`. `regex` matches further origins.
 
         Raises:
-            ConfigurationError: for a text that is none of these.
+            ConfigurationError: for any other text.
         """
         self._texts = tuple(origins)
         self._expression = regex
@@ -68,12 +68,12 @@ class OriginPolicy:
         except ValueError as error:
             raise ConfigurationError(f"MEW_CORS_ORIGINS, CORS_ORIGIN or extra_origins: {error}") from None
         self._as_sent = frozenset(map(str, self._listed))
-        """The listed origins as browsers write them, which are found without being parsed."""
+        """The listed origins as browsers write them. They are recognised without parsing."""
         self._regex_is_broad = self._regex is not None and is_broad(self._regex)
         self.is_open = self._any or self._regex_is_broad or any(pattern.is_broad for pattern in self._patterns)
-        """Whether pages of any origin are let in."""
+        """Whether pages of any origin are allowed."""
         self.allows_untrusted = self.is_open or any(map(self._trust_of, ("null", "file://")))
-        """Whether there are pages that are let in and not trusted."""
+        """Whether some pages are allowed whose cookies are ignored."""
 
     def _add(self, found: Origin | OriginPattern) -> None:
         if isinstance(found, Origin):
@@ -91,24 +91,24 @@ class OriginPolicy:
         return bool(self._texts) or self._regex is not None
 
     def allows(self, origin: str | None, *, host: str | None, scheme: str = "http") -> bool:
-        """Whether a request with this `Origin` header may go on to authentication.
+        """Whether a request with this `Origin` header is allowed to authenticate.
 
-        None, the absence of the header, may: it is not a browser's. `host` is the request's `Host`
-        header, `scheme` the one of the ASGI scope (`ws` and `wss` are understood).
+        None, no such header, is allowed: the client is not a browser. `host` is the request's `Host` header. `scheme`
+        is the scheme of the ASGI scope: `http`, `https`, `ws` or `wss`.
         """
         return (
             origin is None or origin in self._as_sent or is_same(origin, host, scheme) or bool(self._trust_of(origin))
         )
 
     def trusts(self, origin: str | None, *, host: str | None, scheme: str = "http") -> bool:
-        """Whether credentials count that a browser adds to such a request by itself: cookies, HTTP authentication."""
+        """Whether credentials that a browser adds to such a request automatically are accepted, such as cookies."""
         return origin is None or is_same(origin, host, scheme) or self._trust_of(origin) is _Trust.TRUSTED
 
     def headers(self, origin: str | None, *, host: str | None, scheme: str = "http") -> Headers:
-        """The CORS headers of a response to this request: none at all under a same-origin policy.
+        """The CORS headers of a response to this request. Empty if only the same origin is allowed.
 
-        An origin that is named is echoed, because browsers take no `*` together with credentials. `Vary` keeps
-        caches from handing one origin's response to another, so it is there without an origin too.
+        A named origin is echoed, because browsers do not accept `*` together with credentials. `Vary` keeps caches
+        from giving the response for one origin to another, so it is added even if the request has no origin.
         """
         if not self.cross_origin:
             return []
@@ -123,10 +123,10 @@ class OriginPolicy:
         host: str | None,
         scheme: str = "http",
     ) -> Headers | None:
-        """The headers that answer a CORS preflight, or None when the origin is refused (HTTP 403).
+        """The headers that answer a CORS preflight. None: the origin is refused (HTTP 403).
 
-        Whatever method and headers the page asks for are granted: what they may do is for the
-        application and its authentication to say.
+        All requested methods and headers are allowed. The application and its authentication decide what a request
+        may do.
         """
         if not self.allows(origin, host=host, scheme=scheme):
             return None
@@ -168,11 +168,11 @@ class OriginPolicy:
 
 
 def is_same(origin: str, host: str | None, scheme: str) -> bool:
-    """Whether an origin is the one that a request was addressed to."""
+    """Whether an origin is the one that a request was sent to."""
     page = Origin.parse(origin)
     if page is None or host is None or page.scheme not in WEB_PORTS:
         return False
     if scheme in ("https", "wss") and page.scheme != "https":
         return False
-    # A Host without a port means the default port of the scheme the browser used: the page's own.
+    # A Host without a port means the default port of the scheme that the browser used, which is that of the page.
     return page == Origin.parse(f"{page.scheme}://{host}")

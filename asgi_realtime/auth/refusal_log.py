@@ -1,6 +1,6 @@
-"""Why clients are refused, in the log: a line for each cause, and no more lines than a person can read.
+"""Logs why clients are refused: one line for each cause, at a limited rate.
 
-Whatever a client presented is shown only in a form that can hold no secret and no control character.
+A value that a client sent is shown only in a form that cannot contain a secret or a control character.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from asgi_realtime.auth.origin_patterns import Origin
 logger = logging.getLogger("asgi_realtime")
 
 FOREIGN_ORIGIN: Final = "foreign origin"
-"""The reason of a refusal whose line is written by `origin`."""
+"""The reason of refusals that are logged by `origin`."""
 
 INTERVAL: Final = 60.0
 """Seconds in which a cause is logged once for each detail."""
 MOST_DETAILS: Final = 5
-"""Lines of one cause in an interval, such as of one origin each."""
+"""Most lines of one cause in an interval, for example one for each origin."""
 MOST_CAUSES: Final = 500
-"""Causes remembered. The others share one."""
+"""Most causes that are remembered. Further ones share one entry."""
 
 _EXPECTED: Final = frozenset(
     {
@@ -35,9 +35,9 @@ _EXPECTED: Final = frozenset(
         "no auth frame in time",
     }
 )
-"""What happens every day where nothing is wrong."""
+"""Reasons that occur in normal operation. They are logged at level INFO."""
 _NAME = re.compile(r"[a-z_/-]{1,30}")
-"""A name that can be shown. Tokens have digits and capitals, or are longer."""
+"""Names that may be shown. A token has digits or capitals, or is longer."""
 
 
 class _Cause:
@@ -52,7 +52,7 @@ class _Cause:
 
 
 class RefusalLog:
-    """Logs why clients are refused: once a minute for each endpoint, reason and detail. A line has the number of others.
+    """Logs why clients are refused: once a minute for each endpoint, reason and detail, with the number of the others.
 
     A refusal without a line costs only a dictionary access, and the memory used is bounded. So an attacker can fill
     neither the log nor the memory.
@@ -64,12 +64,12 @@ class RefusalLog:
         self._swept = 0.0
 
     def refused(self, endpoint: str, reason: str, name: str = "") -> None:
-        """Note a refusal.
+        """Count a refusal, and log it unless it was logged recently.
 
         Args:
-            endpoint: what refused: a gateway, or a path of the server's own.
-            reason: why, in words of the server's own.
-            name: what the client asked for, such as a namespace. Shown only if it looks like a name.
+            endpoint: where the client was refused: a gateway, or another path.
+            reason: why. It must not contain text from the client.
+            name: what the client asked for, such as a namespace. It is shown only if it looks like a name.
         """
         cause = self._cause_to_log(endpoint, reason, name[:64])
         if cause is not None:
@@ -79,7 +79,7 @@ class RefusalLog:
             self._write(level, cause, endpoint, reason + about)
 
     def origin(self, endpoint: str, origin: str | None, host: str | None) -> None:
-        """Note that a page was refused for its origin."""
+        """The same for a page that was refused because of its origin."""
         cause = self._cause_to_log(endpoint, FOREIGN_ORIGIN, (origin or "")[:300])
         if cause is not None:
             own = Origin.parse(f"http://{host}") if host else None
@@ -92,7 +92,7 @@ class RefusalLog:
             )
 
     def _cause_to_log(self, endpoint: str, reason: str, detail: str) -> _Cause | None:
-        """The cause, if a line is to be written."""
+        """The cause, if a line must be written. None: not now."""
         now = self._clock()
         cause = self._causes.get((endpoint, reason))
         if cause is None:
@@ -121,7 +121,7 @@ class RefusalLog:
 
 
 def shown_origin(origin: str | None) -> str:
-    """An `Origin` header as it may stand in a log."""
+    """An `Origin` header in a form that is safe to log."""
     if origin == "null":
         return "null"
     found = None if origin is None else Origin.parse(origin)

@@ -1,4 +1,4 @@
-"""Revoked tokens and users: refused although the token's signature is good and it has not expired."""
+"""Revoked tokens and users. They are refused although their tokens are valid otherwise."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KeyT = TypeVar("KeyT")
 class Revocations:
     """The tokens and users that this process refuses.
 
-    Each is forgotten after `ttl` seconds. Over `capacity` the oldest is forgotten.
+    Each revocation is forgotten after `ttl` seconds. If there are more than `capacity`, the oldest is forgotten.
 
     `ttl` must be longer than any token is valid: an expired token needs no revocation. `clock` returns seconds since
     the epoch, like the times in tokens.
@@ -33,15 +33,14 @@ class Revocations:
         self._tokens.put(jti, 0.0)
 
     def revoke_user(self, user_id: UserId, issued_before: float) -> None:
-        """Refuse the user's tokens issued up to this time (seconds since the epoch). The latest call counts."""
+        """Refuse the user's tokens issued up to this time (seconds since the epoch). The latest time wins."""
         earlier = self._users.get(user_id)
         self._users.put(user_id, issued_before if earlier is None else max(earlier, issued_before))
 
     def is_revoked(self, identity: Identity) -> bool:
         """Whether this identity must not connect, or must be disconnected.
 
-        A token that does not say when it was issued (`iat`) counts as issued before every
-        revocation of its user.
+        A token without `iat` counts as issued before every revocation of its user.
         """
         if self._tokens:  # the claims are decoded on every access
             jti = identity.claims.get("jti")
@@ -55,7 +54,7 @@ class Revocations:
 
 
 class _ExpiringMap(Generic[KeyT]):
-    """A mapping that forgets: the oldest entries first, by age and by number."""
+    """A mapping bounded by age and by number of entries. The oldest entries are removed first."""
 
     def __init__(self, ttl: float, capacity: int, clock: Callable[[], float]) -> None:
         self._ttl = ttl
@@ -75,7 +74,7 @@ class _ExpiringMap(Generic[KeyT]):
             if not expired and len(self._entries) <= self._capacity:
                 break
             if not expired:
-                logger.warning("more than %d revocations at once: the oldest is forgotten", self._capacity)
+                logger.warning("more than %d revocations at once: the oldest one is forgotten", self._capacity)
             del self._entries[oldest]
 
     def get(self, key: KeyT) -> float | None:

@@ -1,4 +1,4 @@
-"""Where tokens are found in a handshake."""
+"""Token sources: functions that find the token in a handshake."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from asgi_realtime.errors import Unauthorized
 from asgi_realtime.values.handshake import Handshake
 
 TokenSource: TypeAlias = Callable[[Handshake], str | None]
-"""Finds the token in a handshake; None when it carries none there. May raise `Unauthorized`."""
+"""Returns the token in a handshake, or None if it has none in this place. May raise `Unauthorized`."""
 
 
 def token_from_auth(name: str) -> TokenSource:
@@ -30,7 +30,7 @@ def token_from_cookie(name: str) -> TokenSource:
 
 
 def token_from_query(name: str) -> TokenSource:
-    """The token in the query. Proxies log queries: for clients only that can send nothing else."""
+    """The token in the query. Proxies log queries, so use it only for clients that can send the token no other way."""
     return lambda handshake: handshake.query.get(name) or None
 
 

@@ -1,4 +1,4 @@
-"""Where a browser sent its request, when a proxy in front changed `Host`: `X-Forwarded-Host`, `-Port` and `-Proto`."""
+"""Finds the address that a browser used, if a proxy changed `Host`: `X-Forwarded-Host`, `-Port` and `-Proto`."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 
 
 def read_network(text: str) -> Network:
-    """Read an address or a network.
+    """Parse an address or a network.
 
     Raises:
-        ValueError: saying what to write.
+        ValueError: the message says what to write.
     """
     try:
         return ipaddress.ip_network(text, strict=False)
     except ValueError:
         raise ValueError(
-            f"{text!r} is no address and no network; write such as 10.0.0.5 or 10.0.0.0/8, or * for any"
+            f"{text!r} is neither an address nor a network; write for example 10.0.0.5 or 10.0.0.0/8, or * for any"
         ) from None
 
 
 class Address(NamedTuple):
-    """Where a request was sent."""
+    """The address that a browser sent a request to."""
 
     host: str | None
     """The `Host` header."""
     scheme: str
-    """As in the ASGI scope."""
+    """As in the ASGI scope: `http`, `https`, `ws` or `wss`."""
 
 
 class TrustedProxies:
@@ -58,7 +58,7 @@ class TrustedProxies:
         self._networks = tuple(read_network(peer) for peer in peers if peer != "*")
 
     def address(self, scope: Scope) -> Address:
-        """Where the browser sent the request of a scope."""
+        """The address that the browser sent a request to."""
         host, scheme = _only(scope, b"host"), scope.get("scheme", "http")
         if not self._trusts(scope):
             return Address(host, scheme)
@@ -68,7 +68,7 @@ class TrustedProxies:
         port = _last(scope, b"x-forwarded-port")
         if port is not None and _PORT.fullmatch(port) and host is not None:
             named = _HOST.fullmatch(host)
-            if named is not None and named[2] is None:  # else the port is the one that the browser wrote
+            if named is not None and named[2] is None:  # else `host` has the port that the browser used
                 host = f"{host}:{port}"
         proto = _SCHEMES.get((_last(scope, b"x-forwarded-proto") or "").lower())
         if proto is not None:
@@ -76,7 +76,7 @@ class TrustedProxies:
         return Address(host, scheme)
 
     def rewrite(self, scope: Scope) -> None:
-        """Put that address into the scope of a gateway's request. Two `Host` headers stay, to be refused."""
+        """Put that address into a request's scope. Does nothing for two `Host` headers: they are refused later."""
         headers = scope["headers"]
         if sum(name == b"host" for name, _ in headers) > 1:
             return
@@ -111,7 +111,7 @@ def _only(scope: Scope, name: bytes) -> str | None:
 
 
 def _last(scope: Scope, name: bytes) -> str | None:
-    """The last of the values of a header, which may be several lines and lists."""
+    """The last value of a header, which may be repeated and may contain lists."""
     found: bytes | None = None
     for key, value in scope["headers"]:
         if key == name:

@@ -1,1 +1,1 @@
-"""Payloads: host values to JSON and `bytes`, and decoded JSON to the types of handlers."""
+"""Payloads: encodes values of the host as JSON and `bytes`, and converts decoded JSON to the types of handlers."""

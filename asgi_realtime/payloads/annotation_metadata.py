@@ -1,6 +1,6 @@
-"""Metadata of annotations: what a piece of it demands of the library that validates, and what no library understands.
+"""Metadata of annotations: which library must validate it, and which metadata no library understands.
 
-The same objects stand in the places of defaults, where people write them by habit.
+The same objects may also be parameter defaults, as in FastAPI.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MSGSPEC: typing.Final = "msgspec"
 
 PYDANTIC_PACKAGES = ("pydantic", "pydantic_core", "pydantic_extra_types")
 _COMMENTS = {("typing_extensions", "Doc"), ("annotated_doc", "Doc"), ("annotated_types", "DocInfo")}
-# What pydantic knows of annotated_types. It ignores the rest, `Timezone` and `Unit` say.
+# What pydantic supports of annotated_types. It ignores the rest, such as `Timezone` and `Unit`.
 _CONSTRAINTS = {"Gt", "Ge", "Lt", "Le", "Interval", "MultipleOf", "MinLen", "MaxLen", "Len", "Predicate", "Not"}
 _LIMITS = ("gt", "ge", "lt", "le", "multiple_of")
 _LENGTHS = ("min_length", "max_length")
@@ -27,15 +27,15 @@ _OF_MODELS = (
     *("alias", "validation_alias", "serialization_alias", "validate_default"),
     *("exclude", "init", "init_var", "kw_only", "frozen"),
 )
-"""What `Field()` says of a model's field, and what pydantic ignores elsewhere."""
+"""Arguments of `Field()` that apply only to fields of models. Pydantic ignores them elsewhere."""
 
 
 class Requirement(NamedTuple):
-    """A part of an annotation that one library alone understands."""
+    """A part of an annotation that only one library understands."""
 
     package: str
     what: str
-    """What it is and where, in words."""
+    """Describes the part and its place, for error messages."""
 
 
 def is_field(value: object) -> bool:
@@ -44,20 +44,20 @@ def is_field(value: object) -> bool:
 
 
 def metadata_of(annotation: Any) -> tuple[Any, ...]:
-    """The metadata of an `Annotated`, outermost last."""
+    """The metadata of an `Annotated`, the outermost last."""
     return annotation.__metadata__ if typing.get_origin(annotation) is Annotated else ()
 
 
 def fastapi_marker(value: object) -> str | None:
-    """The name of FastAPI's marker (`Depends`, `Query`, …) that a default or a piece of metadata is, if it is one."""
+    """The name of a FastAPI marker (`Depends`, `Query`, …). None: the default or metadata is no such marker."""
     kind = value if isinstance(value, type) else type(value)
-    if isinstance(value, types.FunctionType):  # `Depends`, not called
+    if isinstance(value, types.FunctionType):  # `Depends` without parentheses
         return value.__name__ if value.__module__.partition(".")[0] == "fastapi" else None
     return kind.__name__ if is_from(kind, "fastapi") else None
 
 
 def fastapi_advice(name: str, where: str = "") -> str:
-    """Say what to do instead of a marker of FastAPI."""
+    """The error text that says what to write instead of a FastAPI marker."""
     if name in ("Depends", "Security"):
         return (
             f"{name}(…){where} is FastAPI's and cannot be filled here: Connection, Identity and Broadcaster are "
@@ -70,14 +70,18 @@ def fastapi_advice(name: str, where: str = "") -> str:
 
 
 def metadata_requirements(metadata: object, where: str) -> Iterator[Requirement]:
-    """What a piece of `Annotated` metadata, or what stands in a default's place, demands."""
+    """The requirements of one piece of `Annotated` metadata, or of a default.
+
+    Raises:
+        TypeError: for a FastAPI marker, or metadata that neither library understands.
+    """
     kind = type(metadata)
     name = f"{kind.__name__}(…){where}"
     marker = fastapi_marker(metadata)
     if marker is not None:
         raise TypeError(fastapi_advice(marker, where))
     if metadata is None or isinstance(metadata, str) or (kind.__module__, kind.__name__) in _COMMENTS:
-        return  # None: `conint()` and its like leave it in the places of constraints that were not given
+        return  # None: `conint()` and similar functions put it in place of constraints that were not given
     if isinstance(metadata, msgspec.Meta):
         yield Requirement(MSGSPEC, f"msgspec.{name}")
     elif hasattr(metadata, "__get_pydantic_core_schema__") or is_from(kind, *PYDANTIC_PACKAGES):
@@ -95,31 +99,35 @@ def metadata_requirements(metadata: object, where: str) -> Iterator[Requirement]
 
 
 def check_no_field(annotation: Any, where: str = "") -> None:
-    """Refuse what `Field()` says of fields alone, where the annotation is no field's.
+    """Raise for arguments of `Field()` that apply only to fields, if the annotation is not one of a field.
 
     Raises:
-        TypeError: for an alias, say.
+        TypeError: for such an argument, such as an alias.
     """
     for metadata in metadata_of(annotation):
         for name in _OF_MODELS if is_field(metadata) else ():
             if getattr(metadata, name, None) is not None:
-                raise TypeError(f"Field({name}=…){where} means something for a field of a class alone; remove it")
+                raise TypeError(f"Field({name}=…){where} applies only to fields of a class; remove it")
 
 
 def check_applies(metadata: Any, kind: Any, where: str) -> None:
-    """Refuse a limit on numbers for a text, or on a length for a number: pydantic fails with each value."""
+    """Raise for a numeric limit on a text, or a length limit on a number: pydantic would fail for every value.
+
+    Raises:
+        TypeError: for such a limit.
+    """
     origin = typing.get_origin(kind) or kind
     for constraint in metadata.metadata if is_field(metadata) else (metadata,):
         name = type(constraint).__name__
         limits = [getattr(constraint, limit, None) for limit in _LIMITS]
         if origin in _SIZED and any(isinstance(limit, int | float) for limit in limits):
-            raise TypeError(f"{name}(…){where} limits numbers, and {kind!r} is none")
+            raise TypeError(f"{name}(…){where} limits numbers, but {kind!r} is not a number")
         if origin in _NUMBERS and any(getattr(constraint, limit, None) is not None for limit in _LENGTHS):
-            raise TypeError(f"{name}(…){where} limits a length, and {kind!r} has none")
+            raise TypeError(f"{name}(…){where} limits a length, but {kind!r} has no length")
 
 
 def is_from(cls: type, *packages: str) -> bool:
-    """Whether a class, or one of those it extends, is from one of these packages."""
+    """Whether a class, or one of its base classes, is from one of these packages."""
     return any(f"{base.__module__}.".startswith(f"{package}.") for base in cls.__mro__ for package in packages)
 
 

@@ -1,6 +1,6 @@
-"""What an annotation is made of: which library must understand it, and what neither does.
+"""Finds out which library must validate an annotation, and which parts neither library understands.
 
-Read once, at start-up. The parts of pydantic's own classes are pydantic's business and not looked at.
+Annotations are read once, at start-up. The fields of pydantic models are not read, because pydantic checks them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _Seen: TypeAlias = set[int]
 
 
 def requirements(annotation: Any) -> Iterator[Requirement]:
-    """Find the parts of an annotation that pydantic alone, or msgspec alone, understands, at any depth.
+    """Find the parts of an annotation that only pydantic or only msgspec understands, at any depth.
 
     Raises:
         TypeError: for a part that neither understands, such as a marker of FastAPI or metadata of another library.
@@ -44,7 +44,7 @@ def requirements(annotation: Any) -> Iterator[Requirement]:
 
 
 def types_in(annotation: Any) -> Iterator[type]:
-    """Every class that an annotation names outside of other classes' fields."""
+    """Every class in an annotation. The fields of these classes are not read."""
     if isinstance(annotation, type) and typing.get_origin(annotation) is None:
         yield annotation
     for argument in typing.get_args(annotation):
@@ -75,14 +75,14 @@ def _requirements(annotation: Any, where: str, seen: _Seen) -> Iterator[Requirem
     if origin is typing.Literal:
         return
     if origin in (collections.abc.Callable, type) or annotation in (collections.abc.Callable, type):
-        raise TypeError(f"no JSON value is a function or a class: {annotation!r}{where} cannot be filled")
+        raise TypeError(f"JSON has no functions and no classes: {annotation!r}{where} cannot be filled")
     if origin is not None:
         yield from _requirements(origin, where, seen)
         for argument in arguments:
             if origin not in _QUALIFIERS:
                 check_no_field(argument, where)
                 if any(is_field(one) and not one.is_required() for one in metadata_of(argument)):
-                    raise TypeError(f"the default in Field(…){where} means nothing inside of {annotation!r}")
+                    raise TypeError(f"the default in Field(…){where} has no effect inside {annotation!r}; remove it")
             yield from _requirements(argument, where, seen)
     elif isinstance(annotation, type):
         yield from _class(annotation, where, seen)
@@ -96,7 +96,7 @@ def _class(cls: type, where: str, seen: _Seen) -> Iterator[Requirement]:
     if is_from(cls, *_SERVERS) and not hasattr(cls, "__pydantic_validator__"):
         raise TypeError(
             f"{name}{where} belongs to an HTTP request or response, and an event has none: "
-            "take `connection: Connection`; connection.handshake says how the client came"
+            "take `connection: Connection` and use connection.handshake"
         )
     if (cls.__module__, name) == ("pydantic.main", "BaseModel"):
         raise TypeError(f"BaseModel{where} has no fields: annotate a model that extends it")
@@ -128,7 +128,7 @@ def _class(cls: type, where: str, seen: _Seen) -> Iterator[Requirement]:
 
 
 def _is_pydantic(cls: type) -> bool:
-    """Models, pydantic's dataclasses and types, and whatever says to pydantic how it is validated."""
+    """Models, pydantic dataclasses and types, and classes that define how pydantic validates them."""
     return (
         hasattr(cls, "__get_pydantic_core_schema__")
         or hasattr(cls, "__pydantic_validator__")

@@ -1,4 +1,4 @@
-"""Payloads to JSON, once for all recipients."""
+"""Encodes a payload as JSON, once for all recipients."""
 
 from __future__ import annotations
 
@@ -15,21 +15,20 @@ _NESTED = frozenset({dict, list, tuple, *BINARY})
 
 
 def encode(data: Any) -> tuple[bytes, tuple[bytes, ...]]:
-    """Encode a payload: JSON, and the `bytes` inside it as attachments with placeholders in their places.
+    """Encode a payload as JSON and attachments. Each `bytes` becomes an attachment, with a placeholder in its place.
 
-    Takes what `encodable` takes. None is JSON's `null`; `msgspec.UNSET` is no payload: `(b"", ())`.
-
-    In texts and keys, half a surrogate pair becomes U+FFFD.
+    The payload may be anything that `encodable` accepts. None is JSON's `null`. `msgspec.UNSET` means no payload and
+    gives `(b"", ())`. In texts and keys, half a surrogate pair becomes U+FFFD.
 
     Raises:
-        TypeError: for anything else, naming the type.
+        TypeError: for any other type. The message names it.
     """
     if data is msgspec.UNSET:
         return b"", ()
     plain = encodable(data)
     attachments: list[bytes] = []
     try:
-        if _holds_bytes(plain):  # most payloads hold none, and need no copy
+        if _holds_bytes(plain):  # most payloads have none and need no copy
             plain = replace_bytes(plain, attachments)
     except RecursionError:
         raise TypeError(TOO_DEEP) from None
@@ -37,10 +36,10 @@ def encode(data: Any) -> tuple[bytes, tuple[bytes, ...]]:
 
 
 def encode_json(data: Any) -> bytes:
-    """Encode a value for a place that has no attachments: as `encode`, but `bytes` become base64 text.
+    """Encode a value as JSON without attachments: as `encode`, but `bytes` become base64 text.
 
     Raises:
-        TypeError: as `encode`.
+        TypeError: in the same cases as `encode`.
     """
     return _encode_plain(encodable(data))
 
@@ -49,7 +48,7 @@ def _encode_plain(plain: Json) -> bytes:
     try:
         try:
             return _encoder.encode(plain)
-        except UnicodeEncodeError:  # nearly no text has half a surrogate pair, and only one that has is looked through
+        except UnicodeEncodeError:  # half a surrogate pair is rare, so texts are searched only after an error
             return _encoder.encode(_with_repaired_texts(msgspec.to_builtins(plain, builtin_types=BINARY)))
     except RecursionError:
         raise TypeError(TOO_DEEP) from None
@@ -69,7 +68,7 @@ def _with_repaired_texts(value: Json) -> Json:
 
 
 def _holds_bytes(value: Json) -> bool:
-    """Whether there are `bytes` in a payload."""
+    """Whether a payload contains `bytes`."""
     kind = type(value)
     if kind is dict:
         values = value.values()
@@ -77,14 +76,14 @@ def _holds_bytes(value: Json) -> bool:
         values = value
     else:
         return kind in BINARY
-    # A container of numbers and texts is seen in one go, however large it is.
+    # One C call is enough for a container of numbers and texts, however large it is.
     if _NESTED.isdisjoint(map(type, values)):
         return False
     return any(_holds_bytes(item) for item in values if type(item) in _NESTED)
 
 
 def replace_bytes(value: Json, attachments: list[bytes]) -> Json:
-    """Move every `bytes` below `value` to `attachments`, depth first, and put Socket.IO placeholders there."""
+    """Return a copy of `value` in which Socket.IO placeholders replace `bytes`, which go to `attachments`."""
     kind = type(value)
     if kind is dict:
         return {key: replace_bytes(item, attachments) for key, item in value.items()}

@@ -1,4 +1,4 @@
-"""Validation by pydantic that ends at the first wrong item of a list: nothing is said of the others, and each costs."""
+"""Lets pydantic stop at the first wrong item of a list. Only the first error is reported, and each one costs time."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ _INNER: Final = frozenset(
         *("json_schema", "python_schema", "fields", "choices", "steps", "definitions"),
     }
 )
-"""Keys of a core schema below which there are others. Whatever else is in it, defaults say, stays as it is."""
+"""Keys of a core schema that contain other schemas. All other keys, such as defaults, are copied unchanged."""
 
 
 def fail_fast(adapter: TypeAdapter[Any]) -> SchemaValidator | PluggableSchemaValidator:
-    """The validator of an adapter, made to stop at the first error of each list, set and tuple.
+    """A validator like the adapter's, but it stops at the first error of each list, set and tuple.
 
-    Where this version of pydantic cannot do so, the adapter's own.
+    If this version of pydantic cannot do that, the adapter's own validator is returned.
     """
     from pydantic_core import SchemaError, SchemaValidator
 
     original = adapter.validator
-    if not isinstance(original, SchemaValidator):  # but what a plug-in of pydantic has made
+    if not isinstance(original, SchemaValidator):  # a pydantic plug-in made it
         return original
     try:
-        # Without what the models inside have compiled for themselves.
+        # `_use_prebuilt=False`: else the validators that inner models have compiled are used.
         return SchemaValidator(_with_fail_fast(adapter.core_schema), _use_prebuilt=False)
     except (SchemaError, TypeError):
         return original
 
 
 def _with_fail_fast(schema: Any) -> Any:
-    """A copy of a core schema, or of a collection of them."""
+    """A copy of a core schema, or of a collection of core schemas, with `fail_fast` set."""
     if isinstance(schema, list | tuple):
         return type(schema)([_with_fail_fast(item) for item in schema])
     if not isinstance(schema, Mapping):

@@ -1,9 +1,10 @@
-"""Pydantic models and dataclasses as JSON: what FastAPI answers with, but `bytes` in them stay `bytes`.
+"""Dumps pydantic models and dataclasses as FastAPI does in responses, but keeps `bytes` as `bytes`.
 
-In JSON mode pydantic writes `bytes` as UTF-8 text and fails where they are none; a Socket.IO client gets attachments.
-So a class with `bytes` in its schema is dumped by a serializer of the same schema in which `bytes` become a mark, a
-text that no payload holds by chance, and the marks are exchanged afterwards. So are values that are typed `Any`, which
-may hold `bytes` or what pydantic does not know, a msgspec Struct say.
+In JSON mode pydantic writes `bytes` as UTF-8 text, and fails if they are not UTF-8. A Socket.IO client must get them as
+attachments. So a class with `bytes` in its schema gets a serializer of its own. It writes a marker, a random text that
+no payload contains by chance, in place of each `bytes`. After the dump the markers are replaced by the `bytes`. Values
+typed `Any` are treated in the same way, because they may contain `bytes` or types that pydantic does not support, such
+as a msgspec Struct.
 """
 
 from __future__ import annotations
@@ -27,16 +28,16 @@ _MARK = f"\0bytes {secrets.token_hex(8)} "
 _ANY = frozenset({"any", "is-instance"})
 _ITEMS = {"list": "items_schema", "set": "items_schema", "frozenset": "items_schema", "dict": "values_schema"}
 _OPAQUE = frozenset({"cls", "config", "metadata", "function", "serialization"})
-"""Entries of a schema that are no schemas, or that the class itself decides with."""
+"""Entries of a schema that are not schemas, or that belong to the class itself."""
 
 
 def dumper(cls: type, reduce: Reduce) -> Reduce:
-    """Make what dumps the objects of a class that pydantic made, or can describe.
+    """Make a function that dumps the objects of a class that pydantic supports.
 
-    `reduce` is for values that pydantic does not know.
+    `reduce` is called for values that pydantic does not support.
 
     Raises:
-        TypeError: if pydantic cannot describe it.
+        TypeError: if pydantic cannot make a schema of the class.
     """
     found = adapter(cls)
     rewrite = _Rewrite(reduce)
@@ -46,9 +47,9 @@ def dumper(cls: type, reduce: Reduce) -> Reduce:
     def dumped(value: Any) -> Json:
         found: list[bytes] = []
         try:
-            # `warnings`: a field that holds what it is not annotated with is sent as it is, and is no news.
+            # `warnings`: a field whose value does not fit its annotation is sent as it is, without a warning.
             plain = dump(value, mode="json", by_alias=True, warnings=False, fallback=reduce, context=found)
-        except ValueError as error:  # pydantic's errors, one of which is for objects that contain themselves
+        except ValueError as error:  # pydantic's errors, one of them for objects that contain themselves
             raise TypeError(f"pydantic cannot encode {cls.__qualname__}: {error}") from error
         return _with_bytes(plain, found) if found else plain
 
@@ -59,21 +60,21 @@ def _own_serializer(schema: Any) -> SchemaSerializer:
     from pydantic_core import SchemaSerializer
 
     try:
-        # Else the models inside are dumped by serializers of their own, which know no marks.
+        # Else inner models are dumped by their own serializers, which write no markers.
         return SchemaSerializer(schema, None, False)
-    except TypeError:  # before pydantic 2.11 there is no such argument, and no such use
+    except TypeError:  # pydantic before 2.11 has no such argument, and no such behaviour
         return SchemaSerializer(schema)
 
 
 class _Rewrite:
-    """Rewrites a schema, and remembers whether there was anything to change."""
+    """Rewrites a schema, and remembers whether anything changed."""
 
     def __init__(self, reduce: Reduce) -> None:
         self.changed = False
         self._reduce = reduce
 
     def schema(self, schema: Any, *, as_text: bool = False) -> Any:
-        """A schema in which `bytes` are marked, unless its class says how they become text (`ser_json_bytes`)."""
+        """A schema in which `bytes` become markers, unless the class configures a text form (`ser_json_bytes`)."""
         if isinstance(schema, list | tuple):
             return type(schema)(self.schema(one, as_text=as_text) for one in schema)
         if not isinstance(schema, Mapping):
@@ -99,7 +100,7 @@ class _Rewrite:
 
     def _mark(self, value: Any, info: SerializationInfo) -> Json:
         if not isinstance(value, bytes | bytearray | memoryview):
-            return self._any(value, info)  # the field holds what it is not annotated with
+            return self._any(value, info)  # the value does not fit the annotation of its field
         found: list[bytes] = info.context  # type: ignore[assignment]
         found.append(bytes(value))
         return f"{_MARK}{len(found) - 1}"
@@ -118,7 +119,7 @@ class _Rewrite:
 
 
 def _with_bytes(value: Json, found: list[bytes]) -> Json:
-    """The dump with the `bytes` in the places of their marks."""
+    """The dump, with markers replaced by their `bytes`."""
     if isinstance(value, dict):
         return {key: _with_bytes(item, found) for key, item in value.items()}
     if isinstance(value, list):

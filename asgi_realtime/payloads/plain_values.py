@@ -1,4 +1,4 @@
-"""Any payload as JSON types and `bytes`: what FastAPI would answer with for the same value."""
+"""Converts any payload to JSON types and `bytes`, as FastAPI converts the same value in a response."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ BINARY = (bytes, bytearray, memoryview)
 _TEXT = frozenset({str})
 _DATES = (datetime.datetime, datetime.date, datetime.time)
 _VALUES = frozenset({str, int, float, bool, types.NoneType, *_DATES, uuid.UUID, decimal.Decimal})
-"""What msgspec's encoder writes, as pydantic does."""
+"""Types that msgspec's encoder writes in the same form as pydantic."""
 _LEAVES = _VALUES | set(BINARY)
 _FIELDS = _VALUES | {msgspec.UnsetType}
-"""A Struct of these is written by msgspec's encoder as it is."""
+"""If all fields of a Struct have these types, msgspec's encoder can write it unchanged."""
 _PLAIN: tuple[type[Any], ...] = (str, int, float, *BINARY)
 _TEXTS = (
     *(uuid.UUID, decimal.Decimal, pathlib.PurePath, ipaddress.IPv4Address, ipaddress.IPv4Interface),
@@ -47,14 +47,14 @@ TOO_DEEP = "this payload nests too deeply (or contains itself)"
 
 
 def encodable(data: Any) -> Any:
-    """Reduce any payload to what msgspec's encoder writes as it should be, and `bytes`.
+    """Reduce any payload to types that msgspec's encoder writes in the right form, and `bytes`.
 
-    Takes JSON types, `bytes`, dataclasses, msgspec Structs, attrs, pydantic models and dataclasses, any mapping,
-    sequence, set and generator, and the values that FastAPI takes: enums, dates, UUIDs, decimals, paths, IP
-    addresses, patterns, URLs. In the result they are JSON types, dates, UUIDs, decimals and Structs of such.
+    Accepts JSON types, `bytes`, dataclasses, msgspec Structs, attrs classes, pydantic models and dataclasses, any
+    mapping, sequence, set and generator, and the types that FastAPI accepts: enums, dates, UUIDs, decimals, paths, IP
+    addresses, patterns, URLs. The result consists of JSON types, `bytes`, dates, UUIDs, decimals, and Structs of these.
 
     Raises:
-        TypeError: for any other type, with its name and where it is, and for what nests too deeply.
+        TypeError: for any other type, and for a payload that nests too deeply. The message has the type and its place.
     """
     try:
         return _reduce(data)
@@ -69,7 +69,7 @@ def to_builtins(data: Any) -> Json:
     """Reduce any payload to JSON types and `bytes`. See `encodable`.
 
     Raises:
-        TypeError: as `encodable`.
+        TypeError: in the same cases as `encodable`.
     """
     try:
         return msgspec.to_builtins(encodable(data), builtin_types=BINARY)
@@ -101,7 +101,7 @@ def _key(key: Any) -> str:
 
 @functools.lru_cache(maxsize=1024)
 def _reducer(kind: type) -> _Reduce:
-    """What reduces the values of a type. Found once."""
+    """The function that reduces the values of a type. Cached."""
     if issubclass(kind, enum.Enum):
         return lambda value: _reduce(value.value)
     if hasattr(kind, "__pydantic_serializer__") or hasattr(kind, "__get_pydantic_core_schema__"):
@@ -113,7 +113,7 @@ def _reducer(kind: type) -> _Reduce:
     if hasattr(kind, "__attrs_attrs__"):
         return _fields_reducer([field.name for field in kind.__attrs_attrs__ if not field.name.startswith("_")])
     for plain in _PLAIN:
-        if issubclass(kind, plain):  # such as a template engine's safe text
+        if issubclass(kind, plain):  # a subclass, such as the safe text of a template engine
             return plain
     if issubclass(kind, _DATES):
         return _moment
@@ -129,7 +129,7 @@ def _other_reducer(kind: type) -> _Reduce:
         return lambda value: _reduce(value.pattern)
     if issubclass(kind, Mapping):  # such as the claims of a token
         return lambda value: _reduce(dict(value))
-    if hasattr(kind, "keys") and hasattr(kind, "__getitem__"):  # rows of a database: asyncpg's, sqlite3's
+    if hasattr(kind, "keys") and hasattr(kind, "__getitem__"):  # database rows of asyncpg and sqlite3
         return lambda value: _reduce({key: value[key] for key in value.keys()})
     if issubclass(kind, _LISTS):
         return lambda value: _reduce(list(value))
@@ -162,7 +162,7 @@ def _struct_reducer(kind: type[msgspec.Struct]) -> _Reduce:
 
 
 def _is_default(value: msgspec.Struct, field: msgspec.structs.FieldInfo) -> bool:
-    """Whether msgspec leaves a field out: it holds the default itself, or is as empty as it was made."""
+    """Whether msgspec omits a field: its value is the default, or an empty list, dict or set made by its factory."""
     item = getattr(value, field.name)
     return item is field.default or (
         field.default_factory in (list, dict, set) and type(item) is field.default_factory and not item
@@ -176,7 +176,7 @@ def _dataclass_reducer(kind: Any) -> _Reduce:
 
 
 def _has_serializers(kind: type) -> bool:
-    """Whether a dataclass itself says to pydantic how it is written: by `Field(…)` or decorators."""
+    """Whether a dataclass configures its serialization for pydantic, by `Field(…)` or decorators."""
     try:
         return any(part.package == PYDANTIC and "the pydantic" not in part.what for part in requirements(kind))
     except TypeError:
@@ -184,7 +184,7 @@ def _has_serializers(kind: type) -> bool:
 
 
 def _fields_reducer(names: Sequence[str]) -> _Reduce:
-    """What makes a dict of these attributes."""
+    """A function that makes a dict of these attributes."""
 
     def reduce(value: object) -> Json:
         items = {name: getattr(value, name) for name in names}
@@ -215,7 +215,7 @@ def _duration(value: datetime.timedelta) -> str:
 
 
 def _where(value: Any) -> str:
-    """The path of what cannot be reduced."""
+    """The path of the value that cannot be reduced."""
     for name, item in _inside(value):
         try:
             _reduce(item)

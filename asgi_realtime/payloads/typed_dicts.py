@@ -1,4 +1,4 @@
-"""`typing.TypedDict` for pydantic on Python 3.11, where it reads only those of typing_extensions."""
+"""Makes `typing.TypedDict` usable for pydantic on Python 3.11, where pydantic needs that of typing_extensions."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Annotated, Any, Union, cast
 
 
 def with_readable_typed_dicts(annotation: Any) -> Any:
-    """Return the annotation with every TypedDict in it as pydantic reads it.
+    """Return the annotation with every TypedDict replaced by one that pydantic can read.
 
-    Those below a dataclass's field stay: pydantic then says what to import.
+    A TypedDict in a field of a dataclass is not replaced. Pydantic's error then says what to import.
     """
     return annotation if sys.version_info >= (3, 12) else _convert(annotation, {})
 
@@ -37,7 +37,7 @@ def _copy(annotation: Any, copies: dict[type, type]) -> type:
     import typing_extensions  # pydantic depends on it
 
     copy = cast("Any", typing_extensions.TypedDict)(annotation.__name__, {})
-    copies[annotation] = copy  # it may mention itself
+    copies[annotation] = copy  # it may refer to itself
     for name in ("__module__", "__qualname__", "__doc__", "__required_keys__", "__optional_keys__"):
         setattr(copy, name, getattr(annotation, name))
     if hasattr(annotation, "__pydantic_config__"):

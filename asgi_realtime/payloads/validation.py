@@ -1,4 +1,4 @@
-"""How decoded JSON becomes a handler's type: by pydantic where it is needed, else by msgspec. Decided at start-up."""
+"""Converts decoded JSON to a handler's types, by pydantic where needed, else by msgspec. Decided at start-up."""
 
 from __future__ import annotations
 
@@ -28,27 +28,26 @@ _USE = "use a dataclass, a Struct, a TypedDict, a pydantic model or JSON types"
 
 
 def validator(annotation: Any) -> Validate:
-    """Return the function that turns decoded JSON into `annotation`.
+    """Return a function that converts decoded JSON to the type `annotation`.
 
-    An annotation with anything of pydantic in it (a model, `Field`, `HttpUrl`, a constraint of
-    annotated_types) is validated by pydantic, as FastAPI validates a JSON body. Anything else that
-    msgspec understands is validated by msgspec, which converts no text into numbers. The rest (an IP
-    address, a union of dataclasses) is validated by pydantic, if it is installed. Unknown fields are
-    ignored, unless the type forbids them.
+    An annotation that uses pydantic (a model, `Field`, `HttpUrl`, a constraint of annotated_types) is validated by
+    pydantic, as FastAPI validates a JSON body. Any other annotation that msgspec supports is validated by msgspec,
+    which does not convert text to numbers. All others (an IP address, a union of dataclasses) are validated by pydantic, if
+    it is installed. Unknown fields are ignored, unless the type forbids them.
 
-    The function raises `InvalidMessage` with the path of the wrong field, never with its value.
+    The returned function raises `InvalidMessage` with the path of the wrong field, but not its value.
 
     Raises:
-        TypeError: now, for a part of the annotation that neither library enforces. The message names it.
+        TypeError: if a part of the annotation is enforced by neither library. The message names it.
     """
     if annotation is Any or annotation is object:
         return _as_decoded
     by = decide(annotation)
     if by == PYDANTIC:
         return _pydantic(annotation)
-    # msgspec reads an annotation at each conversion, which costs more than to convert; a Struct's fields it keeps.
+    # msgspec reads an annotation on every call, which costs more than the conversion. It caches the fields of a Struct.
     payload = msgspec.defstruct("_Payload", [("value", annotation)], array_like=True)
-    # To say these costs more than to convert.
+    # Each of these options costs more than the conversion, so they are passed only if needed.
     options: dict[str, Any] = {}
     if "base64" in str(msgspec.json.schema(annotation)):
         options["builtin_types"] = (bytes,)  # `bytes` are an attachment, never base64 text
@@ -58,7 +57,7 @@ def validator(annotation: Any) -> Validate:
 
 
 def decide(annotation: Any) -> str:
-    """Say which library validates an annotation, `pydantic` or `msgspec`. See `validator`.
+    """Return which library validates an annotation, `pydantic` or `msgspec`. See `validator`.
 
     Raises:
         TypeError: for a part of the annotation that neither library enforces. The message names it.
@@ -66,12 +65,12 @@ def decide(annotation: Any) -> str:
     if annotation is Any or annotation is object:
         return MSGSPEC
     if isinstance(annotation, dict | list | tuple | set):
-        raise TypeError(f"{annotation!r} is no payload type but a value: write list[…], a dataclass or a TypedDict")
+        raise TypeError(f"{annotation!r} is a value, not a payload type: write list[…], a dataclass or a TypedDict")
     check_no_field(annotation)
     found = {part.package: part.what for part in reversed(list(requirements(annotation)))}
     if PYDANTIC in found and MSGSPEC in found:
         raise TypeError(
-            f"{found[MSGSPEC]} is read by msgspec alone and {found[PYDANTIC]} by pydantic alone: "
+            f"only msgspec reads {found[MSGSPEC]}, and only pydantic reads {found[PYDANTIC]}: "
             "write both for the same library"
         )
     if PYDANTIC not in found:
@@ -87,7 +86,7 @@ def decide(annotation: Any) -> str:
 
 
 def check_sent(annotation: Any) -> None:
-    """Check the annotation of what a server sends, where a Struct may have models inside.
+    """Check the annotation of a payload that the server sends. There, a Struct may contain pydantic models.
 
     Raises:
         TypeError: for a part that neither library understands. The message names it.
@@ -98,7 +97,7 @@ def check_sent(annotation: Any) -> None:
 
 
 def adapter(annotation: Any, what: str = "a pydantic annotation") -> TypeAdapter[Any]:
-    """Compile an annotation with pydantic. `what` says in an error why pydantic is needed.
+    """Compile an annotation with pydantic. `what` names the part that needs pydantic, for the error.
 
     Raises:
         TypeError: if pydantic is not installed, or does not understand the annotation.
@@ -107,11 +106,11 @@ def adapter(annotation: Any, what: str = "a pydantic annotation") -> TypeAdapter
         import pydantic
     except ImportError:
         raise TypeError(
-            f"{what} is nothing that msgspec understands, and pydantic is not installed: "
+            f"msgspec does not understand {what}, and pydantic is not installed: "
             "use a dataclass, a Struct, a TypedDict, JSON types or msgspec.Meta, or install pydantic"
         ) from None
     with warnings.catch_warnings():
-        # For an alias that pydantic ignores. Older versions have no such warning.
+        # Raised for an alias that pydantic ignores. Older versions have no such warning.
         ignored = getattr(pydantic.warnings, "UnsupportedFieldAttributeWarning", None)
         if ignored is not None:
             warnings.simplefilter("error", ignored)
@@ -138,7 +137,7 @@ def _first_line(error: BaseException) -> str:
 
 
 def _has_numbers_for_keys(kind: Any, seen: set[int]) -> bool:
-    """Whether a type has a dict whose keys are no text, below it. JSON's keys always are."""
+    """Whether a type contains a dict whose keys are not text. In JSON, keys are always text."""
     if id(kind) in seen or not isinstance(kind, kinds.Type):
         return False
     seen.add(id(kind))
@@ -151,7 +150,7 @@ def _has_numbers_for_keys(kind: Any, seen: set[int]) -> bool:
 
 
 def _is_lazy(schema: Any) -> bool:
-    """Whether pydantic would hand over a part unvalidated, as a generator that raises in the handler."""
+    """Whether pydantic would pass on a part unvalidated, as a generator that raises later in the handler."""
     if isinstance(schema, Mapping):
         return schema.get("type") == "generator" or any(map(_is_lazy, schema.values()))
     return isinstance(schema, list | tuple) and any(map(_is_lazy, schema))

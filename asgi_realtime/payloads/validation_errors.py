@@ -1,4 +1,4 @@
-"""What a client is told about a payload that does not fit: what is wrong and where, never the value."""
+"""Error messages for clients about invalid payloads: what is wrong and where, but never the value."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
 
 _LONGEST = 300
-"""Characters of a message. Names in it may be the client's own, and long."""
+"""Most characters of a message. It may contain names that the client chose, which may be long."""
 _LONGEST_NAME = 64
 _MOST_NAMES = 20
 _MOST_LEAVES = 1_000
@@ -26,13 +26,13 @@ _WITHOUT_VALUE = {
     "union_tag_invalid": "The tag is none of those expected",
     "uuid_parsing": "Input should be a valid UUID",
 }
-"""What pydantic says with a piece of the value in it."""
+"""Replaces messages of pydantic that contain a part of the value."""
 
 
 def msgspec_error(error: msgspec.ValidationError, sent: Json) -> str:
-    """Describe what msgspec refused in `sent`, which stood in a list of its own."""
+    """Describe what msgspec refused in `sent`. (It was wrapped in a list, which is removed from the path.)"""
     text, _, path = str(error).rpartition(" - at `")  # it may be "key` in `$[0].x`"
-    if error.__cause__ is not None:  # what a `__post_init__` or a validator of attrs said
+    if error.__cause__ is not None:  # raised by a `__post_init__` or a validator of attrs
         text = _safe(text, sent)
     else:
         text = re.sub(r"^(Invalid (?:enum )?value) .*", r"\1", text, flags=re.DOTALL)
@@ -41,7 +41,7 @@ def msgspec_error(error: msgspec.ValidationError, sent: Json) -> str:
 
 def pydantic_error(error: ValidationError, sent: Json) -> str:
     """Describe the first thing that pydantic refused in `sent`."""
-    if error.error_count() > _MOST_ERRORS:  # pydantic lists them all or none, and all can take half a second
+    if error.error_count() > _MOST_ERRORS:  # pydantic lists all or none, and listing all can take half a second
         return _with_path(f"More than {_MOST_ERRORS} values do not fit", "$")
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     kind, text = first["type"], first["msg"]
@@ -67,7 +67,7 @@ def _with_path(text: str, path: str) -> str:
 
 
 def _safe(text: str, sent: Json) -> str:
-    """What the application's own check said, unless it repeats something of what was sent."""
+    """The message of the application's own check, unless it repeats a part of the sent value."""
     return "Invalid value" if _repeats(text, sent) else text
 
 

@@ -12,7 +12,7 @@ from asgi_realtime.values.handshake import EMPTY, Handshake
 class Request:
     """A request of a client. Making one takes secrets out of the scope's query string (see `redact_query`)."""
 
-    __slots__ = ("_headers", "_path", "address", "doubled", "host", "method", "origin", "query", "scheme")
+    __slots__ = ("_headers", "_path", "address", "duplicate_header", "host", "method", "origin", "query", "scheme")
 
     def __init__(self, scope: Scope) -> None:
         self.query: dict[str, str] = query_parameters(scope)

@@ -23,7 +23,7 @@ def check_fields(owner: Any, variable: Callable[[str], str]) -> None:
     `variable` returns the name of the environment variable of a field.
 
     Raises:
-        ConfigurationError: the message names the field and the expected type. It does not show the value, which may be a secret.
+        ConfigurationError: the message names the field and the type. The value is not shown: it may be a secret.
     """
     for field in dataclasses.fields(owner):
         value = getattr(owner, field.name)
