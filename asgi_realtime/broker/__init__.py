@@ -1,4 +1,4 @@
-"""Brokers: what carries publications and commands between processes, and keeps history."""
+"""Brokers carry publications and commands between processes, and keep history."""
 
 from asgi_realtime.broker.base import Broker, BrokerReceiver
 from asgi_realtime.broker.memory import MemoryBroker

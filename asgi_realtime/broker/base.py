@@ -1,4 +1,4 @@
-"""What carries publications and commands between processes, and keeps history: the contract."""
+"""The contract of brokers, which carry publications and commands between processes, and keep history."""
 
 from __future__ import annotations
 
@@ -11,94 +11,94 @@ from asgi_realtime.values.publications import Position, Publication, Receipt, Su
 
 
 class BrokerReceiver(Protocol):
-    """This process's side: what a broker hands things to, in order, on the event loop."""
+    """Receives publications and commands from the broker in this process, in order, on the event loop."""
 
     def deliver(self, publication: Publication) -> int:
-        """Write a publication to its recipients in this process; how many connections that were."""
+        """Write a publication to its recipients in this process. Returns the number of connections."""
 
     def apply(self, command: Command, position: Position | None) -> Awaitable[object] | None:
-        """Begin a command at once. What is returned, if anything, ends when it has been carried out.
+        """Begin a command at once. Returns an awaitable that ends when it is carried out. None: it is already.
 
-        `position` is the command's place in the history of its gateway. None: it concerns no single gateway.
+        `position` is the command's position in the history of its gateway. None: it is not for a single gateway.
         """
 
 
 class Broker(Protocol):
-    """Numbers publications, keeps them, and gives every process the same ones in the same order.
+    """Numbers publications, keeps them, and delivers them to every process in the same order.
 
-    An answer about history (`position`, `history`, `latest`) is never ahead of what was delivered: whatever it covers
-    and is subscribed to has been handed to the receiver when the answer is there.
+    An answer about history (`position`, `history`, `latest`) is never ahead of delivery: when it returns, the receiver
+    has got every publication that the answer covers and this process has subscribed to.
 
-    Every method is called on the event loop. An error of the receiver never reaches a publisher:
-    the publication is in history by then, and publishing it again would double it.
+    Every method is called on the event loop. An error of the receiver never reaches the publisher, because the
+    publication is in history by then, and a second attempt would duplicate it.
     """
 
     @property
     def needs_subscriptions(self) -> bool:
-        """Whether only what was subscribed to is delivered. False: everything is, without `subscribe`."""
+        """Whether only subscribed publications are delivered. False: all are, without `subscribe`."""
 
     async def start(self, receiver: BrokerReceiver) -> None:
-        """Begin to deliver to `receiver`, commands at once and publications as soon as they are subscribed to."""
+        """Begin to deliver to `receiver`: all commands, and the publications that are subscribed to."""
 
     async def stop(self) -> None:
-        """Deliver nothing more, and forget every subscription. Publishing then raises `BrokerUnavailable`."""
+        """Stop delivery, and forget every subscription. `publish` then raises `BrokerUnavailable`."""
 
     async def publish(self, publication: Publication, *, key: str | None = None) -> Receipt:
         """Number, keep (unless volatile) and deliver a publication, as one step.
 
-        A `key` already used on this gateway within the history's time returns the first receipt and
-        delivers nothing.
+        If `key` was used on this gateway within the time that history is kept, the first receipt is returned and
+        nothing is delivered.
 
         Raises:
-            BrokerUnavailable: it is not known who received it.
+            BrokerUnavailable: the broker did not confirm. Some recipients may have received it.
         """
 
     async def command(self, command: Command) -> None:
-        """Have every process carry out a command, in order with publications.
+        """Let every process carry out a command, in order with publications.
 
-        Returns when this process has; raises what its receiver raised.
+        Returns when this process has carried it out. Raises what its receiver raised.
         """
 
     async def subscribe(self, subscriptions: Collection[Subscription]) -> None:
-        """Returns once all of them stand: what is published there from now on is delivered.
+        """Subscribe. After the return, everything published to these targets is delivered.
 
-        Calls of `subscribe` and `unsubscribe` take effect in the order in which they were made. One
-        that stands already changes nothing. If this raises, or is cancelled, none of them stands.
+        Calls of `subscribe` and `unsubscribe` take effect in the order of the calls. An existing subscription is not
+        changed. If this raises or is cancelled, no new subscription exists.
 
         Raises:
             BrokerUnavailable: at least one of them could not be made.
         """
 
     async def unsubscribe(self, subscriptions: Collection[Subscription]) -> None:
-        """Have nothing more delivered of what is published there. One that does not stand changes nothing.
+        """Stop the delivery of what is published to these targets. Subscriptions that do not exist are ignored.
 
-        Never raises `BrokerUnavailable`: a broker that is away has nothing to deliver, and when it is back
-        these are not subscribed to again.
+        Never raises `BrokerUnavailable`: a broker that is unavailable delivers nothing, and after it returns, these
+        subscriptions are not made again.
         """
 
     async def position(self, gateway: GatewayName) -> Position:
-        """The newest place in the history of a gateway.
+        """The newest position in the history of a gateway.
 
         Raises:
             BrokerUnavailable: the broker did not answer.
         """
 
     async def history(self, gateway: GatewayName, since: Position, targets: Collection[Target]) -> list[Publication]:
-        """Everything after `since` to any of these targets, in order, each once and without a gap.
+        """All publications after `since` to any of these targets, in order, without duplicates or gaps.
 
-        Connections that a publication was kept from (`except_`) are for the caller to leave out.
+        The caller must leave out the connections in `except_` of each publication.
 
         Raises:
-            PositionLost: something of it may be gone, or `since` names a place in another history.
+            PositionLost: some of them may be gone, or `since` is a position in another history.
             BrokerUnavailable: the broker did not answer.
         """
 
     async def latest(
         self, gateway: GatewayName, room: RoomName, event: str, *, since: Position | None = None
     ) -> Publication | None:
-        """The newest publication of an event to a room that is still kept; with `since`, only if it is newer than that.
+        """The newest publication of an event to a room, if history has one. With `since`: only if it is newer.
 
-        Everything is newer than a place in another history.
+        Every publication counts as newer than a position in another history.
 
         Raises:
             BrokerUnavailable: the broker did not answer.

@@ -1,4 +1,4 @@
-"""Handing a publication to this process: for every broker the same."""
+"""Delivers a publication to the receiver in this process. All brokers use it."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ logger = logging.getLogger("asgi_realtime")
 
 
 class PublicationReceiver(Protocol):
-    """What takes publications: a `BrokerReceiver`."""
+    """The part of `BrokerReceiver` that takes publications."""
 
     def deliver(self, publication: Publication) -> int:
-        """Write a publication to its recipients; how many connections that were."""
+        """Write a publication to its recipients. Returns the number of connections."""
 
 
 def deliver(receiver: PublicationReceiver, publication: Publication) -> int:
-    """Hand a publication to the receiver. Returns to how many connections it was written.
+    """Deliver a publication to the receiver. Returns the number of connections it was written to.
 
-    An error of the receiver is logged and counts as none: it must not reach the publisher, nor stop the broker.
+    An error of the receiver is logged, and 0 is returned. It must not reach the publisher or stop the broker.
     """
     try:
         return receiver.deliver(publication)

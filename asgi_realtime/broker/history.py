@@ -1,4 +1,4 @@
-"""The publications of the last minutes, by target: what a returning client is given. Pure; the clock comes in."""
+"""The publications of the last minutes by target, for clients that reconnect. No I/O: callers pass the time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from asgi_realtime.errors import PositionLost
 from asgi_realtime.values.publications import Position, Publication, Subscription
 
 ENTRY_BYTES = 1_000
-"""What a kept publication costs beside its payload, roughly; so that empty ones are bounded too."""
+"""About what a kept publication costs beside its payload. It bounds the number of empty ones too."""
 
 
 class _Entry(msgspec.Struct):
@@ -26,19 +26,18 @@ class _Entry(msgspec.Struct):
 
 @dataclasses.dataclass(slots=True)
 class _Log:
-    """One target's publications, oldest first; `trimmed` is the newest that is gone from it (or may be)."""
+    """The publications of one target, oldest first. `trimmed` is the highest number that may have been removed."""
 
     trimmed: int
     entries: deque[_Entry] = dataclasses.field(default_factory=deque)
 
 
 class History:
-    """Bounded three ways: `size` publications per target, `ttl` seconds, and `limit` bytes altogether.
+    """History with three limits: `size` publications for each target, `ttl` seconds, and `limit` bytes in total.
 
-    A position is `epoch-sequence`. The epoch is random, so that a position from before a restart is
-    known for what it is. Whatever is trimmed is remembered by its number alone: per target while the
-    target has entries, and as one number for all targets that have been forgotten. So a request that
-    could miss something is refused, never answered with a gap.
+    A position is `epoch-sequence`. The epoch is random, so that a position from before a restart is recognised. Of
+    removed publications only the highest number is kept: one for each target that has entries, and one for all other
+    targets. So a request that might miss a publication is refused, and never answered with a gap.
     """
 
     def __init__(self, *, size: int, ttl: float, limit: int) -> None:
@@ -49,33 +48,33 @@ class History:
         self._sequence = 0
         self._bytes = 0
         self._logs: dict[Subscription, _Log] = {}
-        # Age and the byte limit both take the oldest of all: this is their order.
+        # In order of age, because age and the byte limit both remove the oldest of all targets.
         self._entries: OrderedDict[int, _Entry] = OrderedDict()
         self._forgotten = 0
 
     @property
     def position(self) -> Position:
-        """The newest place."""
+        """The newest position."""
         return self._position(self._sequence)
 
     @property
     def kept_bytes(self) -> int:
-        """What is kept, in bytes: payloads, attachments, and `ENTRY_BYTES` each."""
+        """Bytes that are kept: payloads, attachments, and `ENTRY_BYTES` for each publication."""
         return self._bytes
 
     def __len__(self) -> int:
-        """Publications kept."""
+        """The number of publications that are kept."""
         return len(self._entries)
 
     def _position(self, sequence: int) -> Position:
         return Position(f"{self._epoch}-{sequence}")
 
     def append(self, publication: Publication, now: float) -> Publication:
-        """Number and keep a publication; what is returned carries its position."""
+        """Number and keep a publication. Returns it with its position."""
         self._sequence += 1
         publication = msgspec.structs.replace(publication, position=self._position(self._sequence))
         keys = publication.subscriptions()
-        if keys:  # an event to no users has a number, and nobody who could ask for it
+        if keys:  # an event to no users gets a number, but no client can request it
             size = ENTRY_BYTES + len(publication.payload) + sum(map(len, publication.attachments))
             self._keep(_Entry(self._sequence, publication, size, now + self._ttl, keys))
         self.trim(now)
@@ -93,10 +92,10 @@ class History:
                 self._drop_oldest_of(key)
 
     def since(self, position: Position, keys: Iterable[Subscription], now: float) -> list[Publication]:
-        """Everything after `position` in these logs, in order, each publication once.
+        """All publications after `position` in these logs, in order, without duplicates.
 
         Raises:
-            PositionLost: something of it may have been trimmed, or the position is not of this history.
+            PositionLost: some of them may have been removed, or the position is not of this history.
         """
         start = self._parse(position)
         self.trim(now)
@@ -112,7 +111,7 @@ class History:
         return [found[sequence] for sequence in sorted(found)]
 
     def latest(self, key: Subscription, event: str, since: Position | None, now: float) -> Publication | None:
-        """The newest publication of an event in a log, if it is newer than `since`; None: there is none (any more)."""
+        """The newest publication of an event in a log, if it is newer than `since`. None: history has none."""
         self.trim(now)
         try:
             start = 0 if since is None else self._parse(since)
@@ -127,7 +126,7 @@ class History:
         return None
 
     def trim(self, now: float) -> None:
-        """Let go of what is too old, and of the oldest while the total is over its limit."""
+        """Remove publications that are too old, and the oldest while the total exceeds its limit."""
         while self._entries:
             oldest = next(iter(self._entries.values()))
             if oldest.expires > now and self._bytes <= self._limit:
@@ -149,7 +148,7 @@ class History:
 
     def _parse(self, position: Position) -> int:
         epoch, _, text = position.partition("-")
-        # isdecimal alone would let other scripts' digits and any length through to int().
+        # `isdecimal` alone would accept digits of other scripts, and numbers of any length.
         if epoch == self._epoch and text.isascii() and text.isdecimal() and len(text) < 20:
             sequence = int(text)
             if sequence <= self._sequence:

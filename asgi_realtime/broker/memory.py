@@ -1,4 +1,4 @@
-"""The broker of one process: nothing leaves it, so nothing can be lost on the way."""
+"""The broker of an application with one process. It keeps everything in memory."""
 
 from __future__ import annotations
 
@@ -17,16 +17,15 @@ from asgi_realtime.values.publications import Position, Publication, Receipt, Su
 
 
 class MemoryBroker:
-    """A `Broker` for one process. History begins anew, with a new epoch, when the process does.
+    """A `Broker` for one process. History starts empty, with a new epoch, when the process starts.
 
     Args:
-        history_size: publications kept for each room, each user and all.
-        history_ttl: seconds a publication, or an idempotency key, is kept.
-        history_bytes: what all of history may hold, in bytes; over it the oldest goes first.
-            Default 64 MiB. A client that returns from before then starts afresh.
-        keys: idempotency keys remembered; the oldest is forgotten first, and a repetition of its
-            broadcast would be delivered.
-        clock: seconds, monotonic.
+        history_size: publications kept for each room, for each user, and for broadcasts to all.
+        history_ttl: seconds that a publication or an idempotency key is kept.
+        history_bytes: most bytes of history. Over: the oldest publications are removed, and a client whose position is
+            older cannot recover. Default: 64 MiB.
+        keys: most idempotency keys. Over: the oldest is forgotten, and a repetition of its broadcast is delivered.
+        clock: returns seconds, monotonic.
     """
 
     needs_subscriptions = False
@@ -52,7 +51,7 @@ class MemoryBroker:
         self._receiver = receiver
 
     async def stop(self) -> None:
-        """Deliver nothing more."""
+        """Stop delivery."""
         self._receiver = None
 
     async def publish(self, publication: Publication, *, key: str | None = None) -> Receipt:
@@ -73,13 +72,13 @@ class MemoryBroker:
             done.set_result(Receipt(position=publication.position, delivered_locally=delivered, replicated=False))
 
         self._in_order(step)
-        # Done already, unless this is a receiver that publishes while it is delivering.
+        # Done already, unless the receiver has called this while it delivers another publication.
         return done.result() if done.done() else await asyncio.shield(done)
 
     async def command(self, command: Command) -> None:
         """Carry out a command, in order with publications; see `Broker.command`.
 
-        A command that has begun goes on when its caller is cancelled.
+        A command that has begun continues if its caller is cancelled.
         """
         receiver = self._running()
         position = self._history.position
@@ -97,17 +96,17 @@ class MemoryBroker:
             await asyncio.shield(work)
 
     async def subscribe(self, subscriptions: Collection[Subscription]) -> None:
-        """Nothing to do: everything is delivered here."""
+        """Does nothing: all publications are delivered."""
 
     async def unsubscribe(self, subscriptions: Collection[Subscription]) -> None:
-        """Nothing to do."""
+        """Does nothing."""
 
     async def position(self, gateway: GatewayName) -> Position:
-        """The newest place in history, which all gateways share."""
+        """The newest position in history, which all gateways share."""
         return self._history.position
 
     async def history(self, gateway: GatewayName, since: Position, targets: Collection[Target]) -> list[Publication]:
-        """Everything after `since`, in order; see `Broker.history`."""
+        """All publications after `since`, in order; see `Broker.history`."""
         return self._history.since(since, [Subscription(gateway, target) for target in targets], self._clock())
 
     async def latest(
@@ -124,8 +123,8 @@ class MemoryBroker:
     def _in_order(self, step: Callable[[], None]) -> None:
         """Run a step, after those before it.
 
-        A receiver that publishes while it is delivering (an eagerly started task does) must not
-        overtake itself: its step waits here until the one below it on the stack has ended.
+        A receiver may publish while it delivers, for example from an eagerly started task. To keep the order, that
+        step is queued until the current one, which is below it on the stack, has ended.
         """
         self._steps.append(step)
         if self._stepping:
@@ -139,7 +138,7 @@ class MemoryBroker:
 
 
 class _Receipts:
-    """What became of broadcasts that carried an idempotency key, for a while."""
+    """The receipts of recent broadcasts with an idempotency key."""
 
     def __init__(self, *, limit: int, ttl: float) -> None:
         self._limit = limit

@@ -30,7 +30,7 @@ _WITHOUT_VALUE = {
 
 
 def msgspec_error(error: msgspec.ValidationError, sent: Json) -> str:
-    """Describe what msgspec refused in `sent`. (It was wrapped in a list, which is removed from the path.)"""
+    """Describe what msgspec refused in `sent`. It was wrapped in a list, which is removed from the path."""
     text, _, path = str(error).rpartition(" - at `")  # it may be "key` in `$[0].x`"
     if error.__cause__ is not None:  # raised by a `__post_init__` or a validator of attrs
         text = _safe(text, sent)

@@ -1,4 +1,4 @@
-"""Presence: who is online."""
+"""Presence: which users are online."""
 
 from asgi_realtime.presence.base import Presence
 from asgi_realtime.presence.memory import MemoryPresence

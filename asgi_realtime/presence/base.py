@@ -1,4 +1,4 @@
-"""Who is online, over every process: the contract."""
+"""The contract of presence: which users are online, across all processes."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from asgi_realtime.values.ids import ConnectionId, GatewayName, UserId
 
 
 class Presence(Protocol):
-    """Counts the connections of users; each change between none and some is announced exactly once.
+    """Counts the connections of users. Each change between none and some is announced exactly once.
 
-    A user who is back within the grace never left: neither change is announced.
+    If a user reconnects within the grace period, neither change is announced.
     """
 
     async def start(self, offline: Callable[[GatewayName, UserId], None]) -> None:
-        """Begin. `offline` is called on the event loop, by one process, when a user's grace has ended."""
+        """Begin. `offline` is called on the event loop, by one process, when a user's grace period has ended."""
 
     async def stop(self) -> None:
-        """End this process's part. Nobody is announced offline for it."""
+        """Stop presence in this process. No user is announced as offline because of it."""
 
     async def join(self, gateway: GatewayName, user_id: UserId, connection_id: ConnectionId) -> bool:
-        """Count a connection. True: the user has come online, and the caller announces it.
+        """Add a connection. Returns True if the user came online, which the caller must announce.
 
-        Counting the same connection again changes nothing.
+        A connection that was added before is ignored.
         """
 
     async def leave(self, gateway: GatewayName, user_id: UserId, connection_id: ConnectionId) -> None:
-        """Count a connection no more. A connection that is not counted changes nothing."""
+        """Remove a connection. One that was not added is ignored."""
 
     async def online(self, gateway: GatewayName) -> set[UserId]:
-        """The users online, those within their grace included. The set is the caller's own."""
+        """The users who are online, including those within their grace period. Returns a new set."""
 
     async def is_online(self, gateway: GatewayName, user_id: UserId) -> bool:
-        """Whether a user is online (or within the grace)."""
+        """Whether a user is online, or within the grace period."""

@@ -1,4 +1,4 @@
-"""The presence of one process."""
+"""Presence of an application with one process."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from asgi_realtime.values.ids import ConnectionId, GatewayName, UserId
 
 
 class Timer(Protocol):
-    """A call that has not happened yet."""
+    """A scheduled call."""
 
     def cancel(self) -> None:
-        """Make sure it will not."""
+        """Cancel the call."""
 
 
 CallLater = Callable[[float, Callable[[], None]], Timer]
-"""Seconds and a function to call after them, as the event loop's `call_later`."""
+"""Calls a function after some seconds, like the event loop's `call_later`."""
 
 
 class MemoryPresence:
@@ -32,18 +32,18 @@ class MemoryPresence:
         self._grace = grace
         self._call_later = call_later
         self._offline: Callable[[GatewayName, UserId], None] | None = None
-        # A user without connections here is within the grace, and has a timer. Nearly every other one has one.
+        # A user with no connections is within the grace period, and has a timer. Most users have one connection.
         self._users: dict[GatewayName, dict[UserId, ConnectionId | tuple[ConnectionId, ...]]] = {}
         self._timers: dict[tuple[GatewayName, UserId], Timer] = {}
 
     async def start(self, offline: Callable[[GatewayName, UserId], None]) -> None:
-        """Begin with nobody online."""
+        """Begin with no user online."""
         self._timers.clear()
         self._users.clear()
         self._offline = offline
 
     async def stop(self) -> None:
-        """Forget everybody, and announce nobody."""
+        """Forget all users, and announce nothing."""
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
@@ -51,7 +51,7 @@ class MemoryPresence:
         self._offline = None
 
     async def join(self, gateway: GatewayName, user_id: UserId, connection_id: ConnectionId) -> bool:
-        """Count a connection; see `Presence.join`."""
+        """Add a connection; see `Presence.join`."""
         users = self._users.setdefault(gateway, {})
         comes_online = user_id not in users
         earlier = _as_tuple(users.get(user_id, ()))
@@ -62,10 +62,10 @@ class MemoryPresence:
         return comes_online
 
     async def leave(self, gateway: GatewayName, user_id: UserId, connection_id: ConnectionId) -> None:
-        """Count a connection no more; see `Presence.leave`."""
+        """Remove a connection; see `Presence.leave`."""
         connections = _as_tuple(self._users.get(gateway, {}).get(user_id, ()))
         if not connections:
-            return  # nobody, or within the grace already: its timer runs on
+            return  # not online, or already within the grace period, whose timer continues
         left = tuple(each for each in connections if each != connection_id)
         self._users[gateway][user_id] = left[0] if len(left) == 1 else left
         if not left:
@@ -73,7 +73,7 @@ class MemoryPresence:
             self._timers[gateway, user_id] = call_later(self._grace, lambda: self._grace_ended(gateway, user_id))
 
     async def online(self, gateway: GatewayName) -> set[UserId]:
-        """The users online."""
+        """The users who are online."""
         return set(self._users.get(gateway, ()))
 
     async def is_online(self, gateway: GatewayName, user_id: UserId) -> bool:

@@ -1,1 +1,1 @@
-"""Wire protocols without I/O: bytes or text in, values out, and back."""
+"""Wire protocols without I/O: they decode bytes or text to values, and encode values."""

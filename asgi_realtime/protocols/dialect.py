@@ -1,4 +1,4 @@
-"""The contract of a wire form."""
+"""The contract of a dialect: how events are encoded for one wire protocol."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from asgi_realtime.values.publications import Position
 
 
 class Dialect(Protocol):
-    """One wire form: how an event looks on it. Pure."""
+    """Encodes events for one wire protocol. Does no I/O."""
 
     @property
     def binary(self) -> bool:
-        """Whether a payload may have `bytes` in it."""
+        """Whether a payload may contain `bytes`."""
 
     def event_name(self, event: str) -> str:
-        """The name of an event that is about to be sent, as plain `str`. `event_args` checks it, `event` does not.
+        """Check an event's name before sending, and return it as plain `str`. `event_args` calls this, `event` does not.
 
         Raises:
-            TypeError: it is not text.
-            ValueError: it is reserved.
+            TypeError: the name is not a string.
+            ValueError: the name is reserved.
         """
 
     def event(
@@ -31,7 +31,7 @@ class Dialect(Protocol):
         attachments: Sequence[bytes] = (),
         position: Position | None = None,
     ) -> Frame:
-        """Wrap a payload that is already JSON (empty: none)."""
+        """Make the frame of an event whose payload is JSON already (empty: no payload)."""
 
     def event_args(self, event: str, args: Sequence[Any]) -> Frame:
-        """Encode an event with any number of values, where the wire form has room for them."""
+        """Encode an event with any number of values, if the protocol allows more than one."""

@@ -1,4 +1,4 @@
-"""One message to clients, encoded once for each wire form and shared by all recipients."""
+"""One message to clients. It is encoded once for each form, and all recipients share the result."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from asgi_realtime.protocols.rfc6455.frames import encode
 
 
 class Frame:
-    """What is written to a client: transport messages encoded once and shared by all recipients.
+    """One or more transport messages for clients, encoded once and shared by all recipients.
 
-    `messages` are WebSocket messages in order: text as `str`, binary as `bytes`. A Socket.IO event
-    with attachments is one frame of several messages, so that nothing can come between them.
-    `size` is in bytes, and is what outboxes count.
+    `messages` are WebSocket messages in order: text as `str`, binary as `bytes`. A Socket.IO event with attachments is
+    one frame of several messages, so that no other message can be written between them. `size` is in bytes. Outboxes
+    count it.
     """
 
     __slots__ = ("_asgi", "_deflated", "_polling", "_wire", "messages", "size")
@@ -30,26 +30,26 @@ class Frame:
 
     @classmethod
     def joined(cls, frames: Sequence[Frame]) -> Frame:
-        """Several frames as one, to be written at once."""
+        """Join several frames into one, to be written at once."""
         return frames[0] if len(frames) == 1 else cls(*[message for frame in frames for message in frame.messages])
 
     @property
     def wire(self) -> bytes:
-        """The frame as a server's WebSocket frames (RFC 6455, section 5.2), made at the first use and then shared."""
+        """The frame as a server's WebSocket frames (RFC 6455, section 5.2). Made once, on first use."""
         if self._wire is None:
             self._wire = b"".join(map(encode, self.messages))
         return self._wire
 
     @property
     def deflated(self) -> bytes:
-        """`wire` with each large message compressed, made at the first use and then shared."""
+        """Like `wire`, but large messages are compressed. Made once, on first use."""
         if self._deflated is None:
             self._deflated = self.wire if self.size < COMPRESSED_FROM else b"".join(map(deflate, self.messages))
         return self._deflated
 
     @property
     def asgi(self) -> tuple[dict[str, Any], ...]:
-        """The frame as ASGI `websocket.send` events, made at the first use and then shared."""
+        """The frame as ASGI `websocket.send` events. Made once, on first use."""
         if self._asgi is None:
             self._asgi = tuple(
                 {"type": "websocket.send", "text": m} if isinstance(m, str) else {"type": "websocket.send", "bytes": m}
@@ -59,7 +59,7 @@ class Frame:
 
     @property
     def polling(self) -> str:
-        """The frame as part of an Engine.IO polling payload, made at the first use and then shared."""
+        """The frame as part of an Engine.IO polling payload. Made once, on first use."""
         if self._polling is None:
             self._polling = "\x1e".join(
                 m if isinstance(m, str) else "b" + base64.b64encode(m).decode("ascii") for m in self.messages

@@ -1,4 +1,4 @@
-"""The frames of JSON WebSockets: `{"type", "data"}`, and their flat relatives. Pure."""
+"""The dialects of JSON WebSockets: frames `{"type", "data"}`, and frames with flat fields. No I/O."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ class _Envelope(msgspec.Struct):
 
 
 class JSONDialect:
-    """Frames `{"type", "data"}`, both ways. Binary has no place in them."""
+    """Frames `{"type", "data"}` in both directions. They cannot contain `bytes`."""
 
     binary = False
     _reader = JSONReader(_Envelope)
     _is_flat = False
 
     def event_name(self, event: str) -> str:
-        """The name of an event that is about to be sent. No name is reserved. See `Dialect.event_name`."""
+        """Check the name of an event to be sent. No name is reserved. See `Dialect.event_name`."""
         return event_text(event)
 
     def event(
         self, event: str, payload: bytes = b"", attachments: Sequence[bytes] = (), position: Position | None = None
     ) -> Frame:
-        """Wrap a payload that is JSON already (empty: none).
+        """Make the frame of an event whose payload is JSON already (empty: no payload).
 
         Raises:
-            TypeError: for a payload with `bytes` in it.
+            TypeError: if the payload contains `bytes`.
         """
         if attachments:
-            raise TypeError(f"{event}: a JSON WebSocket carries no bytes; encode them, as base64 text say")
+            raise TypeError(f"{event}: a JSON WebSocket carries no bytes; encode them, for example as base64 text")
         parts = [b'{"type":', encode_json(event)]
         if payload:
             parts += [b',"data":', payload]
@@ -55,10 +55,10 @@ class JSONDialect:
         return Frame(b"".join((*parts, b"}")).decode())
 
     def event_args(self, event: str, args: Sequence[Any]) -> Frame:
-        """Wrap the only value, if any.
+        """Encode an event with one value or none.
 
         Raises:
-            TypeError: for several values, or an event name that is no text.
+            TypeError: for several values, or an event name that is not a string.
         """
         event = self.event_name(event)
         if len(args) > 1:
@@ -66,23 +66,23 @@ class JSONDialect:
         return self.event(event, *encode(args[0] if args else UNSET))
 
     def flat(self, event: str, payload: Any = UNSET) -> Frame:
-        """A frame whose payload's fields (a mapping's, or an object's) stand beside the type instead of under `data`.
+        """Make a frame in which the payload's fields are beside `type`, not under `data`.
 
         Raises:
-            TypeError: for a payload that has no fields, has one called `type`, or cannot be encoded.
+            TypeError: if the payload has no fields, has a field named `type`, or cannot be encoded.
         """
         fields = {} if payload is UNSET else to_builtins(payload)
         if not isinstance(fields, dict):
-            raise TypeError(f"{event}: {type(payload).__qualname__} has no fields to stand beside the type")
+            raise TypeError(f"{event}: {type(payload).__qualname__} has no fields to put beside the type")
         if "type" in fields:
             raise TypeError(f"{event}: a field called 'type' would replace the name of the event")
         return Frame(encode_json({"type": event, **fields}).decode())
 
     def read(self, text: str, limits: Limits) -> tuple[str, Json]:
-        """Read a client's frame: its type, and its payload (`msgspec.UNSET`: it has none).
+        """Decode a client's frame. Returns its type and its payload (`msgspec.UNSET`: no payload).
 
         Raises:
-            ProtocolError: if it is no such frame; the text is fit for the client's eyes.
+            ProtocolError: if it is not a valid frame. The text may be sent to the client.
         """
         reader = self._reader
         try:
@@ -95,7 +95,7 @@ class JSONDialect:
             kind, data = frame.pop("type", None), frame
         else:
             kind, data = frame.type, frame.data
-        # Code points: a name of other letters is longer in bytes, by a factor that is no danger.
+        # Counts code points, which is cheap. In bytes, a name may be up to four times as long, which is harmless.
         if type(kind) is not str or len(kind) > limits.event_name_bytes:
             raise ProtocolError(_NO_FRAME)
         return kind, data
@@ -108,7 +108,7 @@ class JSONDialect:
 
 
 class FlatJSONDialect(JSONDialect):
-    """As `JSONDialect`, but a client's fields stand beside the type: `{"type": "join_job", "jobId": "7"}`."""
+    """As `JSONDialect`, but in frames of clients the fields are beside `type`: `{"type": "join_job", "jobId": "7"}`."""
 
     _reader = JSONReader(dict[str, Any])
     _is_flat = True

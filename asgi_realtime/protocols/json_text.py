@@ -1,8 +1,8 @@
-"""JSON as clients send it: its structure is bounded before it is decoded, and half a surrogate pair is repaired.
+"""Decodes JSON of clients. Limits are checked before decoding, and half a surrogate pair is repaired.
 
-Some JSON costs far more to read than its size says: lists and objects by the hundred thousand, numbers with
-exponents, integers of thousands of digits. `Structure` counts them in a few passes of C code, outside of strings, so
-that brackets in a text count for nothing. Cost by the megabyte: see `python -m benchmarks.messages`.
+Some JSON is far more expensive to decode than its size suggests: hundreds of thousands of lists and objects, numbers
+with exponents, integers of thousands of digits. `Structure` counts these in a few passes of C code. Text inside of
+strings is not counted. `python -m benchmarks.messages` measures the cost per megabyte.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from asgi_realtime.errors import ProtocolError
 from asgi_realtime.limits import Limits
 
 MAX_NESTING: Final = 64
-"""Deepest payload accepted, in lists and objects, so that code which recurses over one cannot fail."""
+"""Deepest nesting of lists and objects that is accepted, so that recursive code cannot fail."""
 
 SHORT: Final = 2 * MAX_NESTING
-"""Characters that cannot be nested too deeply: for so few `JSONReader.decode` is enough."""
+"""A text of up to so many characters cannot be nested too deeply. `JSONReader.decode` is enough for it."""
 _LARGE: Final = 4096
-"""Characters from which floats are read by msgspec: it is much faster for most of them, and much slower for some."""
+"""From so many characters on, msgspec decodes floats: it is much faster for most, and much slower for some."""
 _HARD_EXPONENTS: Final = 1_000
-"""Numbers with an exponent that msgspec may read: each may take it 8 µs."""
+"""Most numbers with an exponent that msgspec decodes: each may take 8 µs."""
 _COLLECTED: Final = 16_384
-"""Characters from which the garbage collector waits until the message is decoded."""
+"""From so many characters on, the garbage collector is paused while a message is decoded."""
 
 _LONG_NUMBER: Final = 1_000
 _LONG_NUMBER_PARTS: Final = 100
 _INEXACT: Final = b"0" * 16 + b"."
-"""A number with a point that may lie between two floats: as slow as one with an exponent."""
+"""A number with so many digits before its point is as slow to decode as one with an exponent."""
 
 _MARKS: Final = b'[]{}"eE.#'
 _OTHERS: Final = bytes(set(range(256)) - set(_MARKS))
@@ -45,18 +45,18 @@ _PASSES: Final = 8
 
 
 class MalformedJSON(ProtocolError):
-    """A text is no JSON, or not of the type that it is decoded to."""
+    """A text is not JSON, or not of the expected type."""
 
 
 class Structure:
-    """What there is of a JSON text outside of its strings.
+    """Counts parts of a JSON text, outside of its strings.
 
     Attributes:
-        containers: lists and objects.
-        exponents: numbers with an exponent, or 16 digits in front of a point; with them up to 1,000 literals
-            `true` and `false`.
-        fractions: numbers with a point.
-        long_numbers: how often there are a thousand digits in a row.
+        containers: the number of lists and objects.
+        exponents: the number of numbers that have an exponent, or 16 digits before a point. It may include up to
+            1,000 literals `true` and `false`.
+        fractions: the number of numbers with a point.
+        long_numbers: the number of sequences of a thousand digits.
     """
 
     __slots__ = ("_brackets", "containers", "exponents", "fractions", "long_numbers")
@@ -64,7 +64,7 @@ class Structure:
     def __init__(self, text: str) -> None:
         data = text.encode("utf-8", "surrogatepass")
         marks = _marks(data)
-        if marks.count(b"e") > _HARD_EXPONENTS:  # which may be those of literals
+        if marks.count(b"e") > _HARD_EXPONENTS:  # some may be from `true` and `false`
             marks = _marks(data.replace(b"true", b"").replace(b"false", b""))
         self.exponents = marks.count(b"e") + marks.count(b"E")
         self.fractions = marks.count(b".")
@@ -74,32 +74,32 @@ class Structure:
 
     @property
     def parts(self) -> int:
-        """What counts towards `Limits.message_parts`."""
+        """The number that `Limits.message_parts` bounds."""
         floats = 2 * (self.exponents + self.fractions) if self.exponents > _HARD_EXPONENTS else 0
         return self.containers + floats + self.long_numbers * _LONG_NUMBER_PARTS
 
     def is_deeper_than(self, levels: int) -> bool:
         """Whether lists and objects are nested more deeply than this."""
         brackets = self._brackets
-        for _ in range(min(levels, _PASSES)):  # each takes the innermost level away; few texts have more
+        for _ in range(min(levels, _PASSES)):  # each pass removes the innermost level; few texts have more levels
             brackets = brackets.replace(b"[]", b"")
             levels -= 1
         return max(itertools.accumulate(array("b", brackets.translate(_STEPS))), default=0) > levels
 
 
 def _marks(data: bytes) -> bytes:
-    """Brackets, the letter e, points, and `#` for each long number: those outside of strings."""
+    """Brackets, letters e, points, and a `#` for each long number, outside of strings, in order."""
     if b"\\" in data:
         data = data.replace(b"\\\\", b"").replace(b'\\"', b"")
     data = data.translate(_DIGITS).replace(b"0" * _LONG_NUMBER, b"#").replace(_INEXACT, b"E.")
     data = data.translate(None, _OTHERS)
-    # Two quotes side by side end one string and begin another, or begin and end one: what is outside stays outside.
-    # The quotes that are left have something of what is counted between them, so there are not many more of them.
+    # Two adjacent quotes are an empty string, or the end of one string and the beginning of the next. Without them,
+    # each text is still on the same side of the quotes, and few quotes are left.
     return b"".join(data.replace(b'""', b"").split(b'"')[::2])
 
 
 NOT_JSON: Final = (msgspec.DecodeError, ValueError, RecursionError)
-"""What `JSONReader.decode` raises."""
+"""The errors that `JSONReader.decode` raises."""
 
 
 class JSONReader:
@@ -113,17 +113,17 @@ class JSONReader:
 
     def __init__(self, kind: Any = Any) -> None:
         self.decode: Callable[[str], Any] = msgspec.json.Decoder(kind, float_hook=_finite).decode
-        """Decodes a text of up to `SHORT` characters, or raises one of `NOT_JSON`: then `read` has the last word.
+        """Decodes a text of up to `SHORT` characters. If it raises one of `NOT_JSON`, call `read`.
 
-        Most messages are as short. For them a caller saves a call of Python for each."""
+        Most messages are that short, and a direct call of `decode` saves one Python call for each."""
         self._decode_large = msgspec.json.Decoder(kind).decode
 
     def read(self, text: str, limits: Limits) -> Any:
         """Decode a text.
 
         Raises:
-            MalformedJSON: if it is no JSON of this kind.
-            ProtocolError: if it is nested too deeply, or over `Limits.message_parts`.
+            MalformedJSON: if it is not JSON of this type.
+            ProtocolError: if it is nested too deeply, or exceeds `Limits.message_parts`.
         """
         size = len(text)
         if size > _LARGE:
@@ -139,7 +139,7 @@ class JSONReader:
         structure = Structure(text)
         _check(structure, limits)
         decode = self.decode if structure.exponents > _HARD_EXPONENTS else self._decode_large
-        # Each of the collector's passes would look at what has been decoded so far: for nothing.
+        # Each collection would visit all objects decoded so far, and free none.
         wait = len(text) > _COLLECTED and gc.isenabled()
         if wait:
             gc.disable()
@@ -153,7 +153,7 @@ class JSONReader:
 
     @staticmethod
     def _read_repaired(text: str, limits: Limits, decode: Callable[[str], Any]) -> Any:
-        """Decode what failed, perhaps for half a surrogate pair: the user who typed it did nothing wrong."""
+        """Decode a text again, with half surrogate pairs replaced. A user who types an emoji may cause one."""
         repaired = _repair_escapes(text, limits)
         if repaired != text:
             try:
@@ -182,15 +182,15 @@ _HALF = re.compile(
     rf"\\u[dD](?:[89abAB][0-9a-fA-F]{{2}}(?!{_LOW})"
     r"|(?<!\\u[dD][89abAB][0-9a-fA-F][0-9a-fA-F]\\u[dD])[c-fC-F][0-9a-fA-F]{2})"
 )
-"""Half a surrogate pair as an escape, where no backslash is itself escaped."""
+"""Half a surrogate pair as an escape, in a text without escaped backslashes."""
 
 
 def _repair_escapes(text: str, limits: Limits) -> str:
-    """Replace the escapes of half surrogate pairs by the one of U+FFFD."""
+    """Replace escapes of half a surrogate pair by the escape of U+FFFD."""
     halves = text.count("\\ud") + text.count("\\uD")
     if not halves or "\x00" in text:
         return text
     if halves + text.count("\\\\") > limits.message_parts:
         raise ProtocolError("too many escapes around half a surrogate pair")
-    # No raw control character is left in JSON, so two of them can stand for an escaped backslash.
+    # Valid JSON has no raw control characters, so two of them can replace an escaped backslash for a moment.
     return _HALF.sub(r"\\ufffd", text.replace("\\\\", "\x00\x00")).replace("\x00\x00", "\\\\")

@@ -1,4 +1,4 @@
-"""When to ping a client, and when to give it up. Pure: the clock comes in with each call."""
+"""When to send a heartbeat to a client, and when its answer is too late. No I/O: callers pass the time."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import enum
 
 
 class HeartbeatAction(enum.Enum):
-    """What a check of the heartbeat found."""
+    """What to do after a check of the heartbeat."""
 
     NONE = "none"
     PING = "ping"
-    """A ping is to be sent."""
+    """Send a ping."""
     EXPIRED = "expired"
-    """The pong did not come."""
+    """End the session: the pong did not come in time."""
 
 
 class Heartbeat:
-    """The server pings `interval` seconds after the last pong, and wants the next one within `timeout` seconds."""
+    """A ping is sent `interval` seconds after the last pong. Its pong must come within `timeout` seconds."""
 
     __slots__ = ("_interval", "_expired_once", "_ping_at", "_pong_by", "_timeout")
 
@@ -28,16 +28,16 @@ class Heartbeat:
         self._expired_once = False
 
     def check(self, now: float, *, reading: bool) -> HeartbeatAction:
-        """What time demands now.
+        """Return what to do at the time `now`.
 
-        While the client is not being read its pong may lie unread: the deadline moves on. A
-        deadline found passed is looked at once more, because after a stall of the event loop the
-        pong may be waiting in the socket's buffer.
+        While reading from the client is paused (`reading` False), its pong may be unread, so the deadline is extended.
+        A session expires only at the second check after its deadline: after a stall of the event loop, the pong may
+        still be in the socket's buffer.
         """
         if self._pong_by is None:
             if now < self._ping_at:
                 return HeartbeatAction.NONE
-            # Counted from when the ping was due, unless we are so late that the client would pay for it.
+            # Counted from when the ping was due. If this check is very late, the client still gets most of the timeout.
             self._pong_by = max(self._ping_at, now - self._timeout / 4) + self._timeout
             self._expired_once = False
             return HeartbeatAction.PING
@@ -50,14 +50,14 @@ class Heartbeat:
         return HeartbeatAction.NONE
 
     def next_check(self, now: float) -> float:
-        """When to check again."""
+        """The time of the next check."""
         if self._pong_by is None:
             return self._ping_at
-        # Not later than the next ping can be due, once the pong has come.
+        # If the pong comes, the next ping may be due after one interval, so the next check is not later than that.
         return max(now, min(self._pong_by, now + self._interval))
 
     def pong(self, now: float) -> bool:
-        """The pong came. False: no ping was sent for it, and nothing changes."""
+        """A pong came. Returns False, and changes nothing, if no ping was sent."""
         if self._pong_by is None:
             return False
         self._pong_by = None
@@ -65,5 +65,5 @@ class Heartbeat:
         return True
 
     def overdue(self, now: float) -> bool:
-        """Whether a pong should have come by now."""
+        """Whether a pong is overdue."""
         return self._pong_by is not None and now >= self._pong_by

@@ -1,7 +1,7 @@
 """Engine.IO v4 packets, and the payloads that carry several of them over HTTP long-polling.
 
-A packet is handled in the form it has on a WebSocket: text as `str`, its first character the
-type; binary as `bytes`, which is always a message.
+Packets have the form that they have on a WebSocket. A text packet is a `str` whose first character is its type. A
+binary packet is `bytes`, and is always a message.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _BINARY = "b"
 
 
 def decode_payload(body: bytes | bytearray) -> Iterator[str | bytes]:
-    """Yield the packets of a POST, one at a time, so that none is decoded before those in front were handled.
+    """Yield the packets of a POST, one at a time. A packet is decoded after the earlier ones were handled.
 
-    A packet's type is not looked at: that depends on the state of the session.
+    The type of a packet is not checked, because the allowed types depend on the state of the session.
 
     Raises:
-        ProtocolError: at the first packet that is empty or not base64, or for a body that is not UTF-8.
+        ProtocolError: at the first packet that is empty or not valid base64, or if the body is not UTF-8.
     """
     try:
         text = body.decode("utf-8")
@@ -57,5 +57,5 @@ def _decode(packet: str) -> str | bytes:
 
 
 def join_payload(packets: Iterable[str]) -> str:
-    """Make a payload of packets in their polling form (`Frame.polling`)."""
+    """Join packets in their polling form (`Frame.polling`) to a payload."""
     return _SEPARATOR.join(packets)

@@ -1,7 +1,7 @@
-"""RFC 6455, the server's side, without I/O: bytes in, values out.
+"""RFC 6455 (WebSocket), the server's side, without I/O.
 
-`handshake` reads the request that asks for a WebSocket and writes the answers, `parser` decodes
-what a client sends, `frames` encodes what it is sent.
+`handshake` parses the opening request and makes the responses. `parser` decodes the frames of a client. `frames`
+encodes the frames of the server.
 """
 
 from asgi_realtime.protocols.rfc6455.frames import encode

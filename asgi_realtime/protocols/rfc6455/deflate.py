@@ -1,4 +1,4 @@
-"""permessage-deflate (RFC 7692) without context takeover: what is compressed once is good for every client."""
+"""permessage-deflate (RFC 7692) without context takeover, so that one compressed message serves all clients."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from typing import Final
 from asgi_realtime.protocols.rfc6455.frames import encode, encode_compressed
 
 COMPRESSED_FROM: Final = 1024
-"""Bytes of a message from which it is compressed: of less, hardly anything is saved."""
+"""Messages of at least so many bytes are compressed. For smaller ones compression saves almost nothing."""
 _AGREED: Final = b"permessage-deflate; server_no_context_takeover; client_no_context_takeover"
 _LEVEL: Final = 1
-"""Of zlib: the next ones save a tenth more, and take up to four times as long, in which nothing else is done."""
+"""zlib's level. Higher ones save a tenth more, but block the event loop for up to four times as long."""
 _WINDOW_BITS: Final = 15
 _TAIL: Final = b"\x00\x00\xff\xff"
-"""The end of each compressed message, which is not sent (section 7.2.1)."""
+"""The last bytes of each compressed message. They are not sent (section 7.2.1)."""
 
 
 class DeflateError(Exception):
-    """What a client sent is no compressed message."""
+    """A client sent an invalid compressed message."""
 
 
 def agree(offers: Iterable[bytes]) -> bytes | None:
-    """The answer to a client's `Sec-WebSocket-Extensions`: the first offer that can be kept; None: there is none.
+    """The answer to a client's `Sec-WebSocket-Extensions`: it accepts the first usable offer. None: there is none.
 
-    A client that wants a smaller window than others cannot be written what is written to others.
+    An offer with a smaller server window is not usable, because all clients get the same compressed bytes.
     """
     for offer in b",".join(offers).split(b","):
         name, *parameters = (part.strip(b" \t") for part in offer.split(b";"))
@@ -37,7 +37,7 @@ def agree(offers: Iterable[bytes]) -> bytes | None:
 
 
 def _more(parameters: list[bytes]) -> bytes | None:
-    """What an answer to these parameters has besides; None if they are not valid, or cannot be kept."""
+    """Further parameters of the answer to an offer. None: the offer is invalid or not usable."""
     found: dict[bytes, bytes | None] = {}
     for parameter in parameters:
         name, equals, value = parameter.partition(b"=")
@@ -48,7 +48,7 @@ def _more(parameters: list[bytes]) -> bytes | None:
     for name in (b"server_no_context_takeover", b"client_no_context_takeover"):
         if found.pop(name, None) is not None:
             return None
-    # The client's window may be of any size: ours is the largest.
+    # The client's window may have any size, because the decompressor here uses the largest.
     bits = found.pop(b"client_max_window_bits", None)
     if bits is not None and bits not in (b"8", b"9", *(b"%d" % number for number in range(10, 16))):
         return None
@@ -61,10 +61,10 @@ def _more(parameters: list[bytes]) -> bytes | None:
 
 
 def deflate(message: str | bytes) -> bytes:
-    """Frame a message for clients that agreed to compression: compressed, where that saves anything.
+    """Make the frame of a message for clients with compression. It is compressed if that makes it smaller.
 
     Raises:
-        UnicodeEncodeError: as `encode` does.
+        UnicodeEncodeError: in the same cases as `encode`.
     """
     data = message.encode() if isinstance(message, str) else message
     if len(data) < COMPRESSED_FROM:
@@ -75,10 +75,10 @@ def deflate(message: str | bytes) -> bytes:
 
 
 def inflate(payload: bytes, limit: int) -> bytes | None:
-    """The message in a payload; None if it has more than `limit` bytes, of which no more are made.
+    """Decompress a payload. Returns None if the message has more than `limit` bytes; no more are decompressed.
 
     Raises:
-        DeflateError: it is not compressed like this.
+        DeflateError: the payload is not valid.
     """
     decompressor = zlib.decompressobj(wbits=-_WINDOW_BITS)
     try:
@@ -87,7 +87,7 @@ def inflate(payload: bytes, limit: int) -> bytes | None:
         raise DeflateError(str(error)) from None
     if len(message) > limit:
         return None
-    # A message may end in a final block (section 7.2.3.4). Another stream behind it would be another message.
+    # A message may end with a final block (section 7.2.3.4). More data after that is an error.
     if decompressor.eof and decompressor.unused_data not in (_TAIL, b"\x00" + _TAIL):
         raise DeflateError("data after the final block")
     return message

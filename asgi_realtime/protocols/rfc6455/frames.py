@@ -1,4 +1,4 @@
-"""What a server writes: whole frames, unmasked, never fragmented (RFC 6455, section 5.2)."""
+"""Encodes the frames of a server: whole, unmasked and never fragmented (RFC 6455, section 5.2)."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ PONG: Final = 0xA
 
 FIN: Final = 0x80
 COMPRESSED: Final = 0x40
-"""The reserved bit that permessage-deflate takes (RFC 7692, section 6)."""
+"""The reserved bit that permessage-deflate uses (RFC 7692, section 6)."""
 NO_STATUS: Final = 1005
-"""Stands for a close without a code. Never on the wire."""
+"""Stands for a close without a code. It is never sent."""
 ABNORMAL: Final = 1006
-"""Stands for a connection that ended without a close. Never on the wire."""
+"""Stands for a connection that ended without a close frame. It is never sent."""
 MAX_CONTROL_BYTES: Final = 125
 _MAX_REASON_BYTES = MAX_CONTROL_BYTES - 2
 
@@ -29,10 +29,10 @@ _large = struct.Struct("!BBQ").pack
 
 
 def encode(message: str | bytes) -> bytes:
-    """Frame a message: `str` as text, `bytes` as binary. The result may be written to any number of clients.
+    """Make the frame of a message: `str` as text, `bytes` as binary. It may be written to any number of clients.
 
     Raises:
-        UnicodeEncodeError: for text with half a surrogate pair in it, which UTF-8 has no form for.
+        UnicodeEncodeError: for text with half a surrogate pair, which UTF-8 cannot encode.
     """
     if isinstance(message, str):
         return _frame(FIN | TEXT, message.encode())
@@ -40,12 +40,12 @@ def encode(message: str | bytes) -> bytes:
 
 
 def encode_compressed(message: str | bytes, payload: bytes) -> bytes:
-    """Frame a message whose compressed form is `payload`."""
+    """Make the frame of a message whose compressed form is `payload`."""
     return _frame(FIN | COMPRESSED | (TEXT if isinstance(message, str) else BINARY), payload)
 
 
 def ping(payload: bytes = b"") -> bytes:
-    """A heartbeat, of at most 125 bytes."""
+    """A ping with a payload of at most 125 bytes."""
     return _control(PING, payload)
 
 
@@ -55,15 +55,15 @@ def pong(payload: bytes = b"") -> bytes:
 
 
 def close(code: int = 1000, reason: str = "") -> bytes:
-    """The end. `NO_STATUS` makes a close without a code; a reason of over 123 bytes is cut at a character.
+    """A close frame. `NO_STATUS` makes one without a code. A reason of more than 123 bytes is cut at a character.
 
     Raises:
-        ValueError: for a code that must not be on the wire.
+        ValueError: for a code that must not be sent.
     """
     if code == NO_STATUS:
         return _control(CLOSE, b"")
     if not may_be_sent(code):
-        raise ValueError(f"{code} is no code for a close frame")
+        raise ValueError(f"{code} is not a code for a close frame")
     return _control(CLOSE, code.to_bytes(2) + shorten(reason).encode())
 
 

@@ -1,4 +1,4 @@
-"""The HTTP request that opens a WebSocket, and the answers to it (RFC 6455, section 4.2)."""
+"""The HTTP request that opens a WebSocket, and the responses to it (RFC 6455, section 4.2)."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from http import HTTPStatus
 from typing import Final, TypeAlias
 
 Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
-"""Names, in lower case where they were read, and values."""
+"""Names and values. The names of a parsed request are in lower case."""
 
 MAX_HEAD_BYTES: Final = 65_536
-"""A request line and headers of more are refused with 431."""
+"""Most bytes of request line and headers. More: refused with 431."""
 MAX_HEADERS: Final = 128
-"""More headers are refused with 431."""
+"""Most headers of a request. More: refused with 431."""
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
@@ -28,7 +28,7 @@ _UNSAFE = re.compile(rb"[\x00\r\n]")
 
 
 class HandshakeError(Exception):
-    """The request opens no WebSocket. `status` is the HTTP answer; the text says why, and may be shown."""
+    """The request does not open a WebSocket. `status` is the HTTP status to answer. The text may be sent."""
 
     def __init__(self, status: HTTPStatus, reason: str, headers: Headers = ()) -> None:
         super().__init__(reason)
@@ -41,24 +41,24 @@ class Upgrade:
     """A valid request for a WebSocket."""
 
     target: bytes
-    """Path and query, as they were on the request line."""
+    """Path and query, as in the request line."""
     headers: list[tuple[bytes, bytes]]
     accept: bytes
-    """The value of `Sec-WebSocket-Accept`, which proves that the request was understood."""
+    """The value of the response header `Sec-WebSocket-Accept`."""
     subprotocols: list[str]
-    """What the client would speak, the most welcome first."""
+    """The subprotocols that the client offers, in its order of preference."""
 
     @property
     def extensions(self) -> list[bytes]:
-        """The values of `Sec-WebSocket-Extensions`: what the client offers."""
+        """The values of `Sec-WebSocket-Extensions`: the extensions that the client offers."""
         return _values(self.headers, b"sec-websocket-extensions")
 
 
 def parse(head: bytes) -> Upgrade:
-    """Read a request, from its first line to the empty line (left out or not).
+    """Parse a request, from its first line to the headers' end. The empty line after them may be missing.
 
     Raises:
-        HandshakeError: it is no valid request for a WebSocket of version 13.
+        HandshakeError: it is not a valid request for a WebSocket of version 13.
     """
     if len(head) > MAX_HEAD_BYTES:
         raise HandshakeError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the headers are too large")
@@ -131,10 +131,10 @@ def accepted(
     subprotocol: str | None = None,
     extensions: bytes | None = None,
 ) -> bytes:
-    """The answer that opens the WebSocket.
+    """The response that opens the WebSocket.
 
     Raises:
-        ValueError: for a header or subprotocol that would break the answer's lines.
+        ValueError: for a header or subprotocol with line breaks or other invalid characters.
     """
     lines = [(b"upgrade", b"websocket"), (b"connection", b"Upgrade"), (b"sec-websocket-accept", upgrade.accept)]
     if subprotocol:
@@ -145,10 +145,10 @@ def accepted(
 
 
 def response(status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes = b"") -> bytes:
-    """An HTTP answer, or its beginning.
+    """An HTTP response, or its beginning.
 
     Raises:
-        ValueError: for a header that would break the answer's lines.
+        ValueError: for a header with line breaks or other invalid characters.
     """
     try:
         phrase = HTTPStatus(status).phrase

@@ -1,4 +1,4 @@
-"""What a client writes: bytes in, messages and control frames out, as they become whole."""
+"""Decodes the bytes of a client to messages and control frames."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ INVALID_DATA: Final = 1007
 TOO_BIG: Final = 1009
 
 SMALL_FRAGMENT: Final = 64
-"""Bytes. What fragments for a reason takes more: browsers and proxies 1 to 64 KiB."""
+"""Fragments of fewer bytes are small. Browsers and proxies use fragments of 1 to 64 KiB."""
 
 _WHOLE_TEXT: Final = 0x81
 _MASKED: Final = 0x80
@@ -35,7 +35,7 @@ _SHORT_HEADER: Final = 6
 
 
 class FrameError(ProtocolError):
-    """A client broke RFC 6455. `code` is what its connection is closed with."""
+    """A client broke RFC 6455. `code` is the code to close its connection with."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
@@ -44,21 +44,21 @@ class FrameError(ProtocolError):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Ping:
-    """To be answered with a pong of the same payload."""
+    """A ping. It must be answered with a pong of the same payload."""
 
     payload: bytes
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Pong:
-    """The answer to a ping, or a heartbeat nobody asked for."""
+    """A pong: the answer to a ping, or an unsolicited one."""
 
     payload: bytes
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Fragment:
-    """A fragment that is not the last of its message, which keeps it. Told because it costs as much as a message."""
+    """A fragment that is not the last of its message. It is reported because it costs as much as a message."""
 
     small: bool
     """Whether it has less than `SMALL_FRAGMENT` bytes."""
@@ -66,7 +66,7 @@ class Fragment:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Close:
-    """The client's last frame. `code` is 1005 where it said none."""
+    """The client's last frame. `code` is 1005 if it has no code."""
 
     code: int
     reason: str
@@ -79,36 +79,36 @@ _LARGE: Final = Fragment(small=False)
 
 
 class Parser:
-    """Decodes one client's bytes: `feed` takes them, `next` takes out what they hold, one at a time.
+    """Decodes the bytes of one client. `feed` adds bytes, and `next` returns messages and frames, one at a time.
 
-    Nothing is decoded before it is asked for, so a reader that stops asking holds bytes, not
-    messages. A message over `limit` bytes is refused by its header, before its payload is here.
-    After a `Close` or an error, nothing more comes and further bytes are forgotten.
+    A message is decoded only when `next` is called, so a reader that pauses keeps bytes, not messages. A message of
+    more than `limit` bytes is refused at its header, before its payload has arrived. After a `Close` or an error,
+    `next` returns None and further bytes are ignored.
     """
 
     __slots__ = ("_at", "_buffer", "_compressed", "_ended", "_message", "_need", "_text", "_valid", "deflate", "limit")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        """Largest message, in bytes; of a compressed one, both before and after. It may be changed at any time."""
+        """Largest message in bytes, both before and after decompression. It may be changed at any time."""
         self.deflate = False
         """Whether messages may be compressed."""
         self._buffer: bytes | bytearray = b""
-        self._at = 0  # where the next frame begins
-        self._need = 2  # bytes from there without which nothing can be said
+        self._at = 0  # the start of the next frame in `_buffer`
+        self._need = 2  # bytes that must follow `_at` before decoding can continue
         self._ended = False
-        self._message: bytearray | None = None  # what the fragments so far hold
-        self._text = False  # whether they are of a text
-        self._compressed = False  # and compressed
-        self._valid = 0  # how much of that text has been checked
+        self._message: bytearray | None = None  # the fragments so far
+        self._text = False  # whether the fragments are a text
+        self._compressed = False  # whether they are compressed
+        self._valid = 0  # bytes of that text that are checked
 
     @property
     def waiting(self) -> int:
-        """Bytes that have been fed and not decoded yet."""
+        """Bytes that are not decoded yet."""
         return len(self._buffer) - self._at
 
     def feed(self, data: bytes) -> None:
-        """Take bytes as they came from the network."""
+        """Add bytes that came from the network."""
         if self._ended:
             return
         if not self._buffer:
@@ -118,7 +118,7 @@ class Parser:
             self._buffer += data
 
     def next(self) -> Received | None:
-        """Take out the next message, control frame or fragment; None until there are more bytes.
+        """Return the next message, control frame or fragment. None: more bytes are needed.
 
         Raises:
             FrameError: the client broke the protocol.
@@ -126,7 +126,7 @@ class Parser:
         buffer, at = self._buffer, self._at
         if not buffer:
             return None
-        # Nearly all that clients send is a short text in one frame, so that comes first and without a call.
+        # Most client messages are a short text in one frame. This fast path needs no further call.
         if buffer[at] == _WHOLE_TEXT and self._message is None and len(buffer) - at >= _SHORT_HEADER:
             length = buffer[at + 1] - _MASKED
             start = at + _SHORT_HEADER
@@ -154,7 +154,7 @@ class Parser:
         return None
 
     def _frame(self) -> Received | None:
-        """Read the frame in front. None: more bytes are needed, as it is not whole."""
+        """Decode the next frame. None: it is incomplete, and more bytes are needed."""
         buffer, at = self._buffer, self._at
         first, second = buffer[at], buffer[at + 1]
         opcode, final, length = first & 0x0F, first >= 0x80, second & 0x7F
@@ -215,7 +215,7 @@ class Parser:
             return self._decode(whole) if self._text else whole
         if self._text:
             try:
-                # A character may be cut anywhere: what is whole so far is checked now, the rest with the next fragment.
+                # A fragment may end within a character. Complete characters are checked now, the rest later.
                 self._valid += codecs.utf_8_decode(message[self._valid :], "strict", final)[1]
             except UnicodeDecodeError:
                 raise self.refused(INVALID_DATA, "text that is not UTF-8") from None
@@ -261,7 +261,7 @@ class Parser:
         self._need = 2
 
     def _keep_rest(self) -> None:
-        """Make what has not been read the whole of the buffer, so that more can be put behind it."""
+        """Remove the decoded bytes from the buffer, so that more bytes can be appended."""
         if isinstance(self._buffer, bytes):
             self._buffer = bytearray(self._buffer[self._at :])
         else:
@@ -269,7 +269,7 @@ class Parser:
         self._at = 0
 
     def refused(self, code: int, reason: str) -> FrameError:
-        """Make an error of the reader's own, which ends the stream as one found here does."""
+        """Return an error with this code, and end the stream as after any other error."""
         self._end()
         return FrameError(code, reason)
 

@@ -1,4 +1,4 @@
-"""What a gateway says in Socket.IO: events, acks and answers to CONNECT, each encoded once."""
+"""Encodes what a gateway sends in Socket.IO: events, acks and answers to CONNECT."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class SocketIODialect:
     """The frames of one namespace.
 
     Raises:
-        ValueError: for a namespace that cannot be written on the wire.
+        ValueError: for an invalid namespace.
     """
 
     binary = True
@@ -28,7 +28,7 @@ class SocketIODialect:
         self.namespace = namespace
 
     def event_name(self, event: str) -> str:
-        """The name of an event that is about to be sent. See `Dialect.event_name`."""
+        """Check the name of an event to be sent. See `Dialect.event_name`."""
         event = event_text(event)
         check_not_reserved(event)
         return event
@@ -36,10 +36,10 @@ class SocketIODialect:
     def event(
         self, event: str, payload: bytes = b"", attachments: Sequence[bytes] = (), position: str | None = None
     ) -> Frame:
-        """Wrap an event of at most one argument that is encoded already: the form of a broadcast.
+        """Make the frame of an event with at most one argument, which is encoded already. Used for broadcasts.
 
-        `payload` is JSON, with placeholders for the attachments; empty is no argument at all.
-        `position` travels as one more argument, last: a client that recovers sends it back.
+        `payload` is JSON, with placeholders for the attachments. Empty: no argument. `position` is added as the last
+        argument. A client sends it back for recovery.
         """
         parts = [_quote(event)]
         if payload:
@@ -52,14 +52,14 @@ class SocketIODialect:
         """Encode an event of any number of arguments; `bytes` inside become attachments.
 
         Raises:
-            TypeError: for an argument that cannot be encoded, or an event name that is no text.
+            TypeError: for an argument that cannot be encoded, or an event name that is not a string.
             ValueError: for an event name that is reserved.
         """
         payload, attachments = encoding.encode([self.event_name(event), *args])
         return encode(PacketType.EVENT, self.namespace, payload.decode(), attachments=attachments, ack_id=ack_id)
 
     def ack(self, ack_id: int, args: Sequence[Any]) -> Frame:
-        """Answer the client's event of that id.
+        """Make the acknowledgement of the client's event with this id.
 
         Raises:
             TypeError: for an argument that cannot be encoded.
@@ -68,15 +68,15 @@ class SocketIODialect:
         return encode(PacketType.ACK, self.namespace, payload.decode(), attachments=attachments, ack_id=ack_id)
 
     def connect(self, data: Json) -> Frame:
-        """Let the client in. `data` is an object with its `sid`, and a `pid` where it may recover."""
+        """Accept a CONNECT. `data` is an object with the client's `sid`, and a `pid` if recovery is possible."""
         return encode(PacketType.CONNECT, self.namespace, encoding.encode_json(data).decode())
 
     def connect_error(self, data: Json) -> Frame:
-        """Refuse the client. `data` is an object with a `message`, and optionally `data` for programs."""
+        """Refuse a CONNECT. `data` is an object with a `message`, and optionally `data` for programs."""
         return encode(PacketType.CONNECT_ERROR, self.namespace, encoding.encode_json(data).decode())
 
     def disconnect(self) -> Frame:
-        """Put the client out of the namespace; the transport may stay."""
+        """Disconnect the client from the namespace. The transport may stay open."""
         return encode(PacketType.DISCONNECT, self.namespace)
 
 

@@ -1,8 +1,7 @@
-"""Socket.IO v5 packets: one message (and its attachments) to a value, and back. No I/O.
+"""Decodes and encodes Socket.IO v5 packets: a message and its attachments. No I/O.
 
-What comes in is a client's and is taken apart strictly: it becomes one of four values, or it raises
-`ProtocolError` and nothing else. Messages are those of Engine.IO, without its leading "4"; what
-goes out is a `Frame`, which carries it.
+Packets of clients are decoded strictly: the result is one of four values, or `ProtocolError` is raised. Inbound
+messages are Engine.IO messages without the leading "4". Outbound packets are frames, with the "4".
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from asgi_realtime.values.text import is_longer
 
 
 class PacketType(enum.IntEnum):
-    """The packet types of revision 5. With attachments EVENT and ACK have types of their own, 3 higher."""
+    """The packet types of revision 5. The types of EVENT and ACK with attachments are higher by 3."""
 
     CONNECT = 0
     DISCONNECT = 1
@@ -37,7 +36,7 @@ class PacketType(enum.IntEnum):
 
 
 class Connect(msgspec.Struct, frozen=True):
-    """The client asks to enter a namespace. `auth` is an object, or None when it sent none."""
+    """The client connects to a namespace. `auth` is an object, or None if the client sent none."""
 
     namespace: str
     auth: Json = None
@@ -50,7 +49,7 @@ class Disconnect(msgspec.Struct, frozen=True):
 
 
 class Event(msgspec.Struct, frozen=True):
-    """The client emits an event. With an `ack_id` it wants an answer."""
+    """The client emits an event. If there is an `ack_id`, it expects an acknowledgement."""
 
     namespace: str
     name: str
@@ -59,7 +58,7 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class Ack(msgspec.Struct, frozen=True):
-    """The client answers an event of ours."""
+    """The client acknowledges an event of the server."""
 
     namespace: str
     ack_id: int
@@ -70,20 +69,20 @@ InboundPacket: TypeAlias = Connect | Disconnect | Event | Ack
 
 
 class PartialPacket:
-    """An event or ack some of whose attachments have not arrived yet. They follow it in order."""
+    """An event or ack that still lacks attachments. They arrive directly after it, in order."""
 
     __slots__ = ("_packet", "_places", "_room", "missing")
 
     def __init__(self, packet: Event | Ack | None, places: list[tuple[Any, Any]], room: int) -> None:
-        """`room` is what is left for attachments, in bytes: a packet is one message to its receiver."""
+        """`room` is the number of bytes that the attachments may have: they count towards `Limits.message_bytes`."""
         self._packet = packet
         self._places = places
         self._room = room
         self.missing = len(places)
-        """Attachments that have yet to come."""
+        """How many attachments have not arrived."""
 
     def add(self, attachment: bytes) -> Event | Ack | None:
-        """Put the next attachment into its place. Returns the packet once it is whole; None too for one to ignore.
+        """Put the next attachment into its place. Returns the packet if it is complete and not ignored, else None.
 
         Raises:
             ProtocolError: if the packet, with its attachments, is over `Limits.message_bytes`.
@@ -98,29 +97,29 @@ class PartialPacket:
 
 
 class Header(msgspec.Struct, frozen=True, gc=False):
-    """What a packet is, and for which namespace: enough to refuse it before its payload is looked at."""
+    """The type and namespace of a packet. They are enough to refuse it before its payload is decoded."""
 
     kind: str
     namespace: str
     attachments: int | None
-    """None: the packet's type has none."""
+    """None: packets of this type have no attachments."""
     ack_id: int | None
     start: int
     """Where the payload begins."""
 
 
-# <type>[<attachments>-][<namespace>,][<ack id>]<payload>; a namespace may end the packet. JavaScript
-# counts to 2**53, which has 16 digits: a longer ack id runs into the payload and fails there.
+# <type>[<attachments>-][<namespace>,][<ack id>]<payload>. The packet may end after the namespace. JavaScript
+# counts to 2**53, which has 16 digits. The rest of a longer ack id is decoded as payload, and fails.
 _HEADER = re.compile(r"([0-6])(?:([0-9]{1,9})-)?(?:(/[^,]*),?)?([0-9]{0,16})")
 _payload = JSONReader()
 _CONTAINERS = frozenset({dict, list})
 
 
 def read_header(text: str, limits: Limits) -> Header:
-    """Read the part of a text message in front of its payload.
+    """Decode the part of a text message before its payload.
 
     Raises:
-        ProtocolError: if it is none of a packet that a client may send, or is over a limit.
+        ProtocolError: if a client may not send such a packet, or it exceeds a limit.
     """
     found = _HEADER.match(text)
     if found is None:
@@ -142,10 +141,10 @@ def read_header(text: str, limits: Limits) -> Header:
 
 
 def decode(text: str, header: Header, limits: Limits) -> InboundPacket | PartialPacket:
-    """Decode one text message of a client, whose header has been read.
+    """Decode one text message of a client, whose header was decoded before.
 
     Raises:
-        ProtocolError: for everything that is not a packet a client may send, or is over a limit.
+        ProtocolError: if a client may not send such a packet, or it exceeds a limit.
     """
     kind, namespace, count = header.kind, header.namespace, header.attachments
     body = text[header.start :]
@@ -166,7 +165,7 @@ def decode(text: str, header: Header, limits: Limits) -> InboundPacket | Partial
 
 
 def ignore(text: str, header: Header, limits: Limits) -> PartialPacket | None:
-    """What stands for a packet that is not to be decoded, while its attachments come. None: it has none."""
+    """A `PartialPacket` that receives the attachments of an ignored packet. None: it has no attachments."""
     if not header.attachments:
         return None
     places: list[tuple[Any, Any]] = [({}, number) for number in range(header.attachments)]
@@ -174,7 +173,7 @@ def ignore(text: str, header: Header, limits: Limits) -> PartialPacket | None:
 
 
 def _check_namespace(namespace: str, limits: Limits) -> str:
-    # Old clients put the query of their URL here ("/admin?token=x"). It is not part of the name.
+    # Old clients append the query of their URL ("/admin?token=x"). It is not part of the name.
     namespace = namespace.partition("?")[0]
     if is_longer(namespace, limits.event_name_bytes) or not is_namespace(namespace):
         raise ProtocolError("a namespace that is too long or has control characters")
@@ -193,10 +192,10 @@ def _decode_connect(namespace: str, body: str, limits: Limits) -> Connect:
 
 
 def decode_event(namespace: str, ack_id: int | None, body: str, limits: Limits) -> Event:
-    """Decode the payload of an EVENT without attachments, or with places for them.
+    """Decode the payload of an EVENT. It may contain placeholders for attachments.
 
     Raises:
-        ProtocolError: as `decode`.
+        ProtocolError: in the same cases as `decode`.
     """
     try:
         args = _payload.decode(body) if len(body) <= SHORT else _payload.read(body, limits)
@@ -216,14 +215,14 @@ def _decode_ack(namespace: str, ack_id: int | None, body: str, limits: Limits) -
     args = _payload.read(body, limits)
     if type(args) is not list:
         raise ProtocolError("an ACK payload that is not an array")
-    assert ack_id is not None  # or `read_header` would have refused it
+    assert ack_id is not None  # `read_header` refuses an ACK without an id
     return Ack(namespace, ack_id, args)
 
 
 def _find_places(args: list[Json], count: int) -> list[tuple[Any, Any]]:
-    """The (container, key) each attachment belongs to, in the order in which attachments arrive.
+    """The places (container, key) of the attachments, in the order in which attachments arrive.
 
-    Stricter than Node, which takes one attachment for several places, or for none: no client sends that.
+    Node also accepts an attachment for several places or for none. No client sends that, so it is refused here.
     """
     places: dict[int, tuple[Any, Any]] = {}
     containers: list[Any] = [args]
@@ -231,7 +230,7 @@ def _find_places(args: list[Json], count: int) -> list[tuple[Any, Any]]:
         container = containers.pop()
         is_object = type(container) is dict
         if _CONTAINERS.isdisjoint(map(type, container.values() if is_object else container)):
-            continue  # the usual case, and cheap to see however many values there are
+            continue  # the usual case; one C call, however many values there are
         for key, value in container.items() if is_object else enumerate(container):
             kind = type(value)
             if kind is not dict and kind is not list:
@@ -256,7 +255,7 @@ def encode(
     attachments: Sequence[bytes] = (),
     ack_id: int | None = None,
 ) -> Frame:
-    """Make the frame of one packet. `payload` is JSON in which the attachments have their placeholders."""
+    """Make the frame of one packet. `payload` is JSON with placeholders for the attachments."""
     address = "" if namespace == "/" else namespace + ","
     number = "" if ack_id is None else str(ack_id)
     if attachments:

@@ -1,4 +1,4 @@
-"""The Socket.IO session of one transport, without I/O: messages in, packets out, namespaces watched."""
+"""The Socket.IO session of one transport, without I/O: it decodes messages, and checks them against its namespaces."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class _State(enum.Enum):
 
 
 class SocketIOSession:
-    """Decodes what one client sends, and refuses what its namespaces do not allow.
+    """Decodes the messages of one client, and refuses packets that the state of their namespace does not allow.
 
-    A namespace is asked for (the client sent CONNECT), open (we called `connected`), or closed (the
-    client sent DISCONNECT, or we called `disconnected` to refuse it or put it out). Whoever uses a
-    session decides; the session only keeps score.
+    A namespace is asked for (the client sent CONNECT), open (`connected` was called), or closed (the client sent
+    DISCONNECT, or `disconnected` was called). The caller decides which clients are accepted. The session only
+    records the states.
     """
 
     __slots__ = ("_closed", "_limits", "_partial", "_states")
@@ -37,29 +37,29 @@ class SocketIOSession:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._states: dict[str, _State] = {}
-        # Closed namespaces, oldest first, if any. Packets already on their way to one are no offence.
+        # Closed namespaces, oldest first, if any. Packets that the client sent before it knew are ignored.
         self._closed: dict[str, None] | None = None
         self._partial: PartialPacket | None = None
 
     @property
     def namespaces(self) -> Collection[str]:
-        """The namespaces that are open or asked for. `Limits.namespaces_per_session` is the user's to enforce."""
+        """The namespaces that are open or asked for. The caller enforces `Limits.namespaces_per_session`."""
         return self._states.keys()
 
     @property
     def incomplete(self) -> bool:
-        """Whether attachments of the packet that came last have yet to come."""
+        """Whether the last packet still lacks attachments."""
         return self._partial is not None
 
     def receive(self, message: str | bytes) -> InboundPacket | None:
-        """Take one Engine.IO message. None: the packet is not whole yet, or is for a closed namespace.
+        """Decode one Engine.IO message. Returns None if the packet is incomplete, or is for a closed namespace.
 
-        The first packet of a namespace is a `Connect`; events and acks come while it is open only; a
-        `Disconnect` is the last one, and has closed the namespace already. A payload is decoded only if its
-        packet is allowed: before authentication that is a `Connect`, which has a limit of its own.
+        The first packet of a namespace is a `Connect`. Events and acks come only while it is open. A `Disconnect` is
+        the last packet, and has closed the namespace already. A payload is decoded only if its packet is allowed.
+        Before authentication only a `Connect` is allowed, which has its own limit.
 
         Raises:
-            ProtocolError: the session is of no more use; its transport is to be closed.
+            ProtocolError: the session cannot continue. The caller must close the transport.
         """
         if isinstance(message, str):
             if self._partial is not None:
@@ -81,11 +81,11 @@ class SocketIOSession:
         whole = partial.add(message)
         if not partial.missing:
             self._partial = None
-        # In the meantime the namespace may have been closed.
+        # The namespace may have been closed since the packet began.
         return whole if whole is not None and whole.namespace in self._states else None
 
     def _allows(self, kind: str, namespace: str) -> bool:
-        """Whether a packet may be taken. False: it is to be ignored.
+        """Whether a packet is accepted. False: it must be ignored.
 
         Raises:
             ProtocolError: the client breaks the rules of its namespaces.
@@ -103,7 +103,7 @@ class SocketIOSession:
         return True
 
     def _admitted(self, packet: InboundPacket) -> InboundPacket:
-        """Note what a packet does to its namespace."""
+        """Update the state of the packet's namespace."""
         if type(packet) is Connect:
             if self._closed is not None:
                 self._closed.pop(packet.namespace, None)
@@ -113,12 +113,12 @@ class SocketIOSession:
         return packet
 
     def connected(self, namespace: str) -> None:
-        """Open a namespace that was asked for. Does nothing if the client has left it meanwhile."""
+        """Open a namespace that was asked for. Does nothing if the client has left it since."""
         if namespace in self._states:
             self._states[namespace] = _State.OPEN
 
     def disconnected(self, namespace: str) -> None:
-        """Close a namespace from our side: refused, or put out. Packets still coming for it are ignored."""
+        """Close a namespace: the client was refused or disconnected. Later packets for it are ignored."""
         if self._states.pop(namespace, None) is None:
             return
         if self._closed is None:
