@@ -32,8 +32,8 @@ def validator(annotation: Any) -> Validate:
 
     An annotation that uses pydantic (a model, `Field`, `HttpUrl`, a constraint of annotated_types) is validated by
     pydantic, as FastAPI validates a JSON body. Any other annotation that msgspec supports is validated by msgspec,
-    which does not convert text to numbers. All others (an IP address, a union of dataclasses) are validated by pydantic, if it
-    is installed. Unknown fields are ignored, unless the type forbids them.
+    which does not convert text to numbers. All others (an IP address, a union of dataclasses) are validated by
+    pydantic, if it is installed. Unknown fields are ignored, unless the type forbids them.
 
     The returned function raises `InvalidMessage` with the path of the wrong field, but not its value.
 

@@ -17,7 +17,7 @@ class Dialect(Protocol):
         """Whether a payload may contain `bytes`."""
 
     def event_name(self, event: str) -> str:
-        """Check an event's name before sending, and return it as plain `str`. `event_args` calls this, `event` does not.
+        """Check an event's name before sending, and return it as `str`. `event_args` calls this, `event` does not.
 
         Raises:
             TypeError: the name is not a string.
