@@ -1,4 +1,4 @@
-"""How every test runs: on asyncio in debug mode, and leaving no task behind."""
+"""Every test runs on asyncio in debug mode and must leave no task behind."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.servers import Implementation, LiveServer, Serve, running
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Leave out what asyncio's debug mode says of slow callbacks: on a busy machine any callback is slow."""
+    """Drop asyncio's debug messages about slow callbacks: on a busy machine any callback is slow."""
     logging.getLogger("asyncio").addFilter(lambda record: not str(record.msg).startswith("Executing "))
 
 
@@ -75,7 +75,7 @@ def _leaves_the_server_open(item: pytest.Function) -> bool:
 
 @pytest.fixture
 async def serve(pytestconfig: pytest.Config) -> AsyncIterator[Serve]:
-    """Run ASGI apps in real servers on ports of their own; all are stopped when the test ends.
+    """Run ASGI apps in real servers on free ports. All are stopped when the test ends.
 
     `server = await serve(app)`, then `server.url`. See `tests.support.servers.Serve` for the options.
     """

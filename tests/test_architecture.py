@@ -1,4 +1,4 @@
-"""The page on the architecture is true: the calls it lists are the calls that are made, and its links lead to code."""
+"""docs/architecture.md lists the calls that are made, and its links point to code."""
 
 from __future__ import annotations
 

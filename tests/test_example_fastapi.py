@@ -1,4 +1,4 @@
-"""The example's REST: what it answers, who may do what, what it refuses."""
+"""The example's REST API: responses, permissions, refusals."""
 
 from __future__ import annotations
 

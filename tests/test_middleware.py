@@ -1,4 +1,4 @@
-"""In front of a host: what is the host's stays the host's, on real servers."""
+"""The middleware in front of a host: the host's routes work unchanged, on real servers."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def assert_never_twice(response: httpx.Response) -> None:
 
 
 def make_fastapi() -> FastAPI:
-    """A host with everything a host has."""
+    """A FastAPI host with a lifespan, routes, errors and streams."""
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""docs/protocols.md keeps its word: every row names tests, the tests exist, and no event of a system is missing."""
+"""docs/protocols.md: every row names tests, the tests exist, and no event of a system is missing."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SYSTEMS: list[tuple[str, type[Gateway]]] = [
     ("Chat", ChatGateway),
     ("Jobs", JobsGateway),
 ]
-"""The section of each gateway. What every Socket.IO or JSON gateway has is not each one's to repeat."""
+"""The section of each gateway. Events that every Socket.IO or JSON gateway has are not repeated."""
 INHERITED = {"auth/refresh"}
 
 

@@ -1,4 +1,4 @@
-"""The README is true: its table equals the settings, and its client talks to its server."""
+"""The README: its table equals the settings, and its client works with its server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parts put together: starting, stopping, starting again; and much at once."""
+"""The composition root: starting, stopping, starting again, and many operations at once."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SETTINGS = Settings(jwt_secret="a secret for tests that is long enough", presenc
 
 
 class Slow(SocketIOGateway):
-    """A host that takes its time."""
+    """A slow host."""
 
     def __init__(self) -> None:
         super().__init__("/")
@@ -118,7 +118,7 @@ def test_missing_configuration_is_reported_at_construction() -> None:
 
 
 class Service:
-    """A host whose rooms change all the time, and which sometimes fails or dawdles."""
+    """A host whose rooms change all the time, and which is sometimes slow or fails."""
 
     def __init__(self, seed: Any) -> None:
         self.chance = random.Random(str(seed))
@@ -135,7 +135,7 @@ class Service:
 
 @pytest.mark.parametrize("seed", range(5))
 async def test_whatever_happens_at_once_nothing_is_left(seed: int, serve: Serve) -> None:
-    """Clients come, go and vanish, users are refreshed, kicked and revoked, while everything is broadcast."""
+    """Clients connect, disconnect and vanish; users are refreshed, kicked and revoked, during broadcasts."""
     chance = random.Random(seed)
     gateway = MewGateway(service=Service(seed))
     middleware = RealtimeMiddleware(Starlette(), gateways=[gateway], settings=SETTINGS)

@@ -1,4 +1,4 @@
-"""Several `RealtimeMiddleware`, gateways and apps: what may stand side by side, and what is refused at start-up."""
+"""Several `RealtimeMiddleware`, gateways and apps: which combinations work, and which are refused at start-up."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-// What every Node system has in common: a port, the route that asks for broadcasts, the payload.
+// Shared by all Node systems: a port, the route that requests broadcasts, the payload.
 
 import { createServer } from "node:http";
 
 const EVENT = "MESSAGE_CREATE";
 
-/** An HTTP server on `process.argv[2]`; `broadcast(event, payload)` is called for each message asked for. */
+/** An HTTP server on `process.argv[2]`; `broadcast(event, payload)` is called for each requested message. */
 export function serve(broadcast) {
   const server = createServer((request, response) => {
     const [, route, first, count, size] = request.url.split("/");

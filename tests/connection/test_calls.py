@@ -1,4 +1,4 @@
-"""A handler that waits for its client's acknowledgement gets it, however many of the client's events wait."""
+"""A handler that awaits its client's acknowledgement gets it, for any number of queued events of that client."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def accept_all(handshake: Handshake) -> Identity:
 
 
 class Board(SocketIOGateway):
-    """Asks before it deletes; moves wait behind the question."""
+    """Calls the client before it deletes. Later moves are queued during the call."""
 
     def __init__(self, namespace: str = "/") -> None:
         super().__init__(namespace, authenticator=accept_all)
@@ -124,7 +124,7 @@ def moves(count: int = MOVES, namespace: str = "") -> list[str]:
 
 
 async def question(client: RawClient, namespace: str = "") -> str:
-    """The id of the next question."""
+    """The ack id of the next call."""
     text = str(await client.receive())
     assert text.startswith(f"2{namespace}") and text.endswith('["sure?"]'), text
     return text[1 + len(namespace) : -len('["sure?"]')]
@@ -224,7 +224,7 @@ async def test_so_many_events_wait_behind_a_question(
         assert await receive_json(client, "37") == ["yes"]
         assert [await client.receive() for _ in range(12)] == [f"3{100 + early}[]" for early in range(12)]
         assert board.moved == list(range(12))
-        # And again: what was taken before does not count any more.
+        # Again: events taken before no longer count.
         await client.send('28["ask"]', *events[:12])
         await client.send(f'3{await question(client)}["yes"]')
         assert await receive_json(client, "38") == ["yes"]

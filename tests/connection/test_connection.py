@@ -1,4 +1,4 @@
-"""One client: what is written to it, when, and what is not."""
+"""`Connection`: what is written to a client, when, and what is not."""
 
 from __future__ import annotations
 

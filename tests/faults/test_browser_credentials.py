@@ -1,4 +1,4 @@
-"""What a browser adds by itself, cookies and HTTP authentication, says nothing of a page that any page could be."""
+"""Cookies and HTTP authentication, which browsers add by themselves, do not authenticate pages of foreign origins."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ async def test_which_requests_may_use_cookies(
         assert await admitted(server, transport, "/own", page | added) == trusted
         assert await json_admitted(server, "/json", page | added) == trusted
     assert await admitted(server, transport, "/", page | ADDED[0]) == trusted
-    # What only a script can send that knows it counts from everywhere.
+    # Credentials that only a script that knows them can send are accepted from every origin.
     assert await admitted(server, transport, "/", page | {"Authorization": f"Bearer {TOKEN}"})
     assert await admitted(server, transport, "/", page, {"token": TOKEN})
     assert await admitted(server, transport, "/own", page | {"Authorization": f"Bearer {TOKEN}"})

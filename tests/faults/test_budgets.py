@@ -1,4 +1,4 @@
-"""Attempts and frames without an event: a transport may make some, one too many closes it and nothing else."""
+"""Connect attempts and frames without an event: each transport has a budget, and exceeding it closes only it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.target_app import Target, TargetGateway
 
 SOCKETIO = "/socket.io/?EIO=4&transport=websocket"
 N = 20
-"""What a transport may do at once in these tests. It gets none of it back while they run."""
+"""The burst of a transport in these tests. The rate is so low that nothing is regained."""
 LIMITS = Limits(
     attempt_rate=0.001,
     attempt_burst=N,
@@ -50,7 +50,7 @@ ATTEMPTS = {"unknown namespace": unknown_namespace, "bad token": bad_token, "chu
 
 
 async def over(client: RawClient, *messages: str) -> list[str | bytes]:
-    """Send what is too much, and wait for the end."""
+    """Exceed the budget, and wait for the close."""
     with contextlib.suppress(OSError):
         await client.send(*messages)
     return await closing(client)
@@ -119,7 +119,7 @@ async def test_frames_below_messages_over_the_budget_close_the_transport(
                 assert [await client.next() for _ in range(N)] == [(PONG, b"")] * N
             assert target.state()["connections"] == 2
             await client.send(unit)
-            # The lean class closes by itself: nothing above it has a last word.
+            # The protocol class closes by itself, without the layers above.
             told = [] if path == "/json" or implementation == "lean" else [b"41"]
             rest = [answer[:2] for opcode, answer in await client.rest() if opcode != PONG]
             assert rest == [*told, (1008).to_bytes(2)]
@@ -211,7 +211,7 @@ async def _still_echoes(client: RawWebSocket) -> None:
 
 
 async def test_late_acks_do_not_count_as_unrequested(serve: Serve) -> None:
-    """The server gives up the oldest of many questions; a client that answers all of them does nothing wrong."""
+    """The server drops the oldest of many calls. A client that answers all of them breaks no rule."""
     target = Target(limits=Limits(pending_acks=1, control_rate=0.001, control_burst=1))
     server = await serve(target.app)
     async with entered(server, "slow") as client:
@@ -325,7 +325,7 @@ async def test_each_closing_is_one_line_of_the_log(serve: Serve, caplog: pytest.
             await client.rest()
             await target.emptied()
     messages = [record.getMessage() for record in caplog.records]
-    lines = [message for message in messages if "not mounted" not in message]  # that one is told once, too
+    lines = [message for message in messages if "not mounted" not in message]  # which is logged once, too
     assert len(lines) == 1, lines
     assert "too many" in lines[0] or "authenticate first" in lines[0]
 

@@ -79,7 +79,7 @@ async def test_start_up_warns_of_a_server_that_inflates_without_a_limit(
     tmp_path: Path, implementation: Implementation
 ) -> None:
     async with served_process(tmp_path, implementation) as process:
-        assert process.output.count(WARNING) == 1  # it has started, and served nobody yet
+        assert process.output.count(WARNING) == 1  # it has started, and has served no client yet
         async with entered(process.server, "one") as one:
             await still_answers(one)
     assert process.output.count(WARNING) == 1

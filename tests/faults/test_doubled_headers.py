@@ -1,4 +1,4 @@
-"""A request with two values where one decides who may do what is refused: a proxy may have read the other one."""
+"""A request with two values of a security header is refused: a proxy may have read the other value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Too much of anything: events, transports, handshakes, connections. Each has its bound, and its end."""
+"""Floods of events, transports, handshakes and connections. Each has a limit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ POLLING = "/socket.io/?EIO=4&transport=polling"
 
 
 class SlowGateway(SocketIOGateway):
-    """Handles one event after the other, each once it may; counts how many are at work at once."""
+    """Handles events one by one, each once the test allows it, and counts concurrent handlers."""
 
     def __init__(self, name: str = "/slow") -> None:
         super().__init__(name, authenticator=by_name)
@@ -60,7 +60,7 @@ class SlowGateway(SocketIOGateway):
 
 
 class SlowConnect(SocketIOGateway):
-    """Lets nobody in until it is told to."""
+    """Accepts no client until the test allows it."""
 
     def __init__(self) -> None:
         super().__init__("/slow", authenticator=by_name)
@@ -227,7 +227,7 @@ async def test_connections_of_a_user_are_capped_and_counted_exactly(
 
 
 async def test_a_crowd_that_connects_at_once_is_capped_exactly(serve: Serve) -> None:
-    """Between the check and the count nothing may happen, however slow the host's hook is."""
+    """The check and the count are one step, even with a slow host hook."""
     slow = SlowConnect()
     target = Target(slow, limits=Limits(connections_per_user=3))
     server = await serve(target.app)

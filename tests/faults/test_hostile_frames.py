@@ -1,4 +1,4 @@
-"""Frames that no client library sends: the session ends, the log stays quiet, and nothing is left of it."""
+"""Frames that no client library sends: the session ends, few lines are logged, and nothing is left of it."""
 
 from __future__ import annotations
 
@@ -73,13 +73,13 @@ HOSTILE = [
 
 
 def worth_a_line(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """What a production log would show of ours."""
+    """What a production log would show from the package."""
     return [
         record.getMessage()
         for record in caplog.records
         if record.name.startswith("asgi_realtime")
         and record.levelno >= logging.WARNING
-        and "inflates compressed" not in record.getMessage()  # which is said of some servers, once
+        and "inflates compressed" not in record.getMessage()  # which is logged once for some servers
     ]
 
 
@@ -261,7 +261,7 @@ class Fuzz:
 
 
 class FuzzedWebSocket:
-    """One WebSocket as an ASGI server presents it: says what it is told to, then goes away."""
+    """One WebSocket as an ASGI server presents it: sends the given messages, then disconnects."""
 
     def __init__(self, target: Target, frames: Iterator[str | bytes], path: str = "/socket.io/") -> None:
         self._target = target
@@ -295,7 +295,7 @@ class FuzzedWebSocket:
 
 
 class Lines(logging.Filter):
-    """Counts lines by level, and keeps them from everybody else: pytest would remember their arguments."""
+    """Counts records by level and stops their propagation: pytest would keep their arguments."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -308,7 +308,7 @@ class Lines(logging.Filter):
 
 @pytest.fixture
 def lines() -> Iterator[Lines]:
-    """Every line of ours from INFO on."""
+    """Every log line of the package from INFO up."""
     lines = Lines()
     logger = logging.getLogger("asgi_realtime")
     logger.addFilter(lines)
@@ -319,7 +319,7 @@ def lines() -> Iterator[Lines]:
 
 
 def held() -> dict[str, int]:
-    """Objects of ours that belong to one client, and are in memory."""
+    """Objects of the package in memory that belong to one client."""
     gc.collect()
     kinds = (Session, SocketIOPeer, Connection, InternalConnection, Outbox, WebSocketCarrier, JSONPeer, Writer, Inbox)
     return dict(Counter(type(thing).__name__ for thing in gc.get_objects() if isinstance(thing, kinds)))

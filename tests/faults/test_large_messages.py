@@ -1,4 +1,4 @@
-"""What is too large is refused where it is made or as it comes in, and never held."""
+"""Oversized messages are refused when they are created or while they arrive, and never buffered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A page of a foreign origin gets nothing, by whatever way it comes, and whatever CORS the host has of its own."""
+"""A page of a foreign origin gets nothing, over each transport and with each CORS configuration of the host."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ HostCORS = Literal["no", "inner", "outer"]
 
 
 def with_host_cors(target: Target, host_cors: HostCORS) -> ASGIApp:
-    """The app, and the most generous CORSMiddleware that hosts have, inside or outside of ours."""
+    """The app with the most permissive CORSMiddleware of a host, inside or outside the package's middleware."""
     options = {"allow_origins": ["*"], "allow_credentials": True, "allow_methods": ["*"], "allow_headers": ["*"]}
     if host_cors == "inner":
         target.app._app = CORSMiddleware(target.app._app, **options)  # type: ignore[arg-type]
@@ -78,7 +78,7 @@ async def _refused(http: httpx.AsyncClient, server: LiveServer, sid: str, origin
     ):
         assert response.status_code == 403
         single(response)
-        if host_cors != "outer":  # the outermost has the last word on headers, though not on the status
+        if host_cors != "outer":  # the outermost middleware decides the headers, but not the status
             assert "access-control-allow-origin" not in response.headers
     for path in (websocket, f"{websocket}&sid={sid}", "/chat"):
         assert await websocket_status(server.websocket_url + path, origin) == 403

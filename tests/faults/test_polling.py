@@ -1,4 +1,4 @@
-"""Long-polling loses nothing: many events at once, and upgrades that come to nothing."""
+"""Long-polling loses nothing: many events at once, and upgrades that fail."""
 
 from __future__ import annotations
 

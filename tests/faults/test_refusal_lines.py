@@ -1,4 +1,4 @@
-"""Every refusal at a door is one line of the log with its reason, however often it is tried, and shows no secret."""
+"""Every refusal is one log line with its reason, for any number of attempts, and shows no secret."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Room names no host means are refused, and names that look alike are different rooms."""
+"""Unusable room names are refused, and names that look alike are different rooms."""
 
 from __future__ import annotations
 

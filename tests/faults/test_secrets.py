@@ -48,7 +48,7 @@ NAMESPACES: Final = ("/", "/infra", "/events", "/chat", "/target", "/python", "/
 PATHS: Final = ("/ws", "/jwt", "/json")
 EVIL: Final = "https://evil.example"
 PIECE: Final = 8
-"""Characters of a secret that may not be found in a row."""
+"""The number of consecutive characters of a secret that must not appear."""
 _SESSION_ID: Final = re.compile(r'"(?:sid|sessionId|pid)":"([^"]+)"')
 
 
@@ -78,7 +78,7 @@ class Secrets:
 
 
 def packets(namespace: str, auth: object, token: str) -> Iterator[str]:
-    """A client of a namespace: it connects, and says its token in events of every kind."""
+    """A client of a namespace: it connects, and sends its token in events of every kind."""
     prefix = "" if namespace == "/" else f"{namespace},"
     yield f"40{prefix}{json.dumps(auth)}"
     for number, sent in enumerate(
@@ -106,7 +106,7 @@ def payloads(token: str) -> Iterator[object]:
 
 
 def hostile(token: str) -> Iterator[str | bytes]:
-    """What no client should say, each of which may end its session."""
+    """Invalid messages, each of which may end the session."""
     yield from (
         token,
         f"4{token}",
@@ -140,7 +140,7 @@ async def say(
     headers: Any = None,
     page: Any = None,
 ) -> None:
-    """Open a WebSocket, say all, and read until the server has nothing more to say or has ended it."""
+    """Open a WebSocket, send all messages, and read until the server sends nothing more or has closed it."""
     with contextlib.suppress(InvalidHandshake, ConnectionClosed):
         url, origin = server.websocket_url + path, None if page is None else Origin(page)
         async with connect(url, additional_headers=headers, origin=origin, compression=None) as client:

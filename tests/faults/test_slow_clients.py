@@ -1,4 +1,4 @@
-"""A client that does not read costs its limit, and nobody else anything."""
+"""A client that does not read uses at most its limit, and affects no other client."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from tests.support.target_process import target_process
 MEBIBYTE = 1 << 20
 EVENTS = 10_000
 AT_ONCE = 250
-"""So many are sent before the readers, who share one process here, have their turn."""
+"""The number of events sent before the readers, which share this process, run again."""
 STALLED = 4
 LOOP = 2_000
-"""So many events of a kilobyte do not fit into an outbox."""
+"""This number of events of 1 kB does not fit into an outbox."""
 KINDS: tuple[Kind, ...] = ("Socket.IO", "JSON")
 
 
@@ -100,7 +100,7 @@ async def ended(stalled: StalledClient, implementation: Implementation) -> None:
 
 
 async def _comes_back(stalled: StalledClient) -> None:
-    """Ask to be let in again, on the same transport."""
+    """Connect again on the same transport."""
     with contextlib.suppress(ConnectionError):
         await stalled.send('40{"name":"stalled"}', '{"type":"auth","data":{"name":"somebody else"}}')
 

@@ -1,4 +1,4 @@
-"""A host whose connect or disconnect code hangs or raises: it concerns one client, and leaves nothing behind."""
+"""Connect or disconnect hooks that hang or raise affect one client, and leave nothing behind."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.target_app import PATIENCE, Target, by_name
 
 
 class HookGateway(SocketIOGateway):
-    """Clients called `slow` wait in the hooks until told to go on; those called `raises` fail there."""
+    """The hooks wait for clients named `slow` until the test continues, and raise for clients named `raises`."""
 
     def __init__(self) -> None:
         super().__init__("/hooks", authenticator=by_name)
@@ -41,7 +41,7 @@ class HookGateway(SocketIOGateway):
 
 
 class LateGateway(HookGateway):
-    """Lets everybody in, and fails or hangs when they leave."""
+    """Accepts all clients, and fails or hangs when they disconnect."""
 
     async def on_connect(self, connection: Connection) -> None:
         await connection.join("everybody")
@@ -81,7 +81,7 @@ async def test_a_slow_connect_delays_no_other_client_and_no_broadcast_precedes_i
         await broadcaster.broadcast_to_room("everybody", "news", 1)
         await broadcaster.broadcast_to_user("slow", "for you", 2)
         assert await quick.receive() == '2/hooks,["news",1]'
-        # The same transport is served meanwhile, in its other namespaces.
+        # The other namespaces of the same transport are still served.
         await enter(slow, {"name": "slow"})
         await still_answers(slow)
         hooks.resume.set()

@@ -1,4 +1,4 @@
-"""A server that is told to stop, under its own command line and in the middle of a fan-out."""
+"""Stopping a server that runs from its command line, also in the middle of a fan-out."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from tests.support.waiting import until
 CLIENTS: Final = 4
 """Of each kind."""
 STOP_SECONDS: Final = 10.0
-"""How long a server may take to stop, with much room for a busy machine."""
+"""How long a server may take to stop, in seconds, with a margin for a busy machine."""
 ANSWER_SECONDS: Final = 3.0
 """The same, in less than the 3 s that the protocol class and hypercorn have for clients that do not read."""
 GONE: Final = {"ConnectError", "ReadError", "RemoteProtocolError", "WriteError"}
-"""What httpx says of a server that is no longer there."""
+"""The errors of httpx for a server that has stopped."""
 SIGNALS: Final = [signal.SIGTERM, signal.SIGINT]
 IO: Final = "/socket.io/?EIO=4&transport=websocket"
 

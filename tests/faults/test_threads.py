@@ -1,4 +1,4 @@
-"""Threads of a synchronous host broadcast to many clients, and nothing of them is left when the server stops."""
+"""Threads of a synchronous host broadcast to many clients, and all of them end when the server stops."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ async def test_threads_broadcast_to_five_hundred_clients_and_end_with_the_server
 
 
 async def requests(http: httpx.AsyncClient) -> str:
-    """Have the host broadcast again and again; how the first request failed."""
+    """Make the host broadcast repeatedly, and return how the first request failed."""
     try:
         while (answer := await http.post("/8/again")).status_code == 200:
             pass

@@ -1,4 +1,4 @@
-"""Credentials that end while their connection lives, and credentials that never were any."""
+"""Credentials that expire or are revoked during a connection, and invalid credentials."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ async def refused(server: LiveServer, *auths: Json) -> None:
 
 @contextlib.asynccontextmanager
 async def chat(server: LiveServer, token: str) -> AsyncIterator[list[str]]:
-    """Connect to `/chat`, and hear everything until the end: it is in the list when the block ends."""
+    """Connect to `/chat` and receive everything until the close. The list is complete when the block ends."""
     heard: list[str] = []
     async with connect(f"{server.websocket_url}/chat?token={token}") as socket:
         assert json.loads(await socket.recv())["type"] == "auth_success"

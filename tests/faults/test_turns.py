@@ -1,4 +1,4 @@
-"""Events are handled as they are read: a client that sends many at once is not the only one for long."""
+"""Events are handled as they are read: a client that sends many at once does not delay others for long."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LIMITS = Limits(event_burst=EVENTS, events_in_flight=EVENTS)
 
 
 class Counting:
-    """Handles events without waiting, and notes how many came before anything else had its turn."""
+    """Handles events without an await, and records how many ran before the loop's next iteration."""
 
     def __init__(self, gateway: Gateway, work: float = 0.0) -> None:
         """`work`: seconds that each event keeps the loop busy."""
@@ -118,7 +118,7 @@ async def test_other_clients_are_served_while_a_post_is_read(serve: Serve, count
 async def test_stock_servers_parse_in_slices(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, implementation: Implementation, owner: type, name: str
 ) -> None:
-    """They parse all that has come before anything else runs: here 1 KiB of it, if that takes long."""
+    """These servers parse everything received before other code runs: here up to 1 KiB if parsing is slow."""
     pings = 5_000
     seen = most = 0
     original = getattr(owner, name)

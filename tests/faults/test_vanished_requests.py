@@ -1,4 +1,4 @@
-"""Clients that go away in the middle of a request, below middlewares that insist on a response."""
+"""Clients that disconnect during a request, below middlewares that require a response."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ async def test_a_request_that_is_cut_leaves_no_line_in_the_log(
         for record in caplog.records
         if record.levelno >= logging.WARNING
         and record.name != "asyncio"
-        and "inflates compressed" not in record.getMessage()  # which is said of some servers, once
+        and "inflates compressed" not in record.getMessage()  # which is logged once for some servers
     ]
 
 

@@ -1,4 +1,4 @@
-"""What events a gateway says it has, and that nobody has to say it twice."""
+"""The declarations of a gateway's events: each event is declared once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A client is let in when its subscriptions stand: gateways whose broker and presence are a network away."""
+"""Gateways behind a simulated network: a client is accepted once its subscriptions are active."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def by_auth(handshake: Handshake) -> Identity:
 
 
 class Site(SocketIOGateway):
-    """Its host has rooms for a user; handlers join others."""
+    """A gateway whose host gives a user rooms, and whose handlers join others."""
 
     rooms: Mapping[str, str | None] = {f"room {number}": None for number in range(100)}
 

@@ -1,4 +1,4 @@
-"""Gateways on a real server: who gets in, what happens with events, what is left when they are gone."""
+"""Gateways on a real server: authentication, events, and what is left after a disconnect."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ SETTINGS = Settings(jwt_secret=SECRET, presence_grace=0.0)
 
 
 OWN = JWTAuthenticator(JWTVerifier(SETTINGS), [token_from_auth("token")])
-"""Made by the host, without anything of a gateway."""
+"""An authenticator made by the host, not by a gateway."""
 
 
 def token(user_id: str = "ann", **options: Any) -> dict[str, str]:
@@ -60,7 +60,7 @@ def token(user_id: str = "ann", **options: Any) -> dict[str, str]:
 
 
 class Gate:
-    """Where host code waits until the test lets it go."""
+    """A gate at which host code waits until the test opens it."""
 
     def __init__(self) -> None:
         self.reached = asyncio.Event()
@@ -72,7 +72,7 @@ class Gate:
 
 
 class Site(SocketIOGateway):
-    """A host whose hooks do what a test says."""
+    """A host whose hooks do what a test sets."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__("/", **options)
@@ -161,7 +161,7 @@ async def nothing_left(gateway: Site, realtime: Realtime) -> None:
     await forgotten(gateway.seen)
 
 
-# Getting in
+# Authentication and connect
 
 
 async def bug(*_: Any) -> Any:
@@ -169,7 +169,7 @@ async def bug(*_: Any) -> Any:
 
 
 async def cancelled(*_: Any) -> Any:
-    # As host code does that awaits a task which somebody else has cancelled.
+    # As in host code that awaits a task which other code has cancelled.
     raise asyncio.CancelledError
 
 
@@ -385,7 +385,7 @@ async def test_answers_and_failures(serve: Serve) -> None:
         ]:
             await client.emit("fail", how, ack="1")
             assert json.loads((await client.next())[3:]) == [{"success": False, "code": code, "message": message}]
-            if how != "nonsense":  # without an ack nobody wants the result
+            if how != "nonsense":  # without an ack the result is not sent
                 await client.emit("fail", how)
                 assert json.loads((await client.next())[2:]) == ["error", {"code": code, "message": message}]
         await client.emit("unknown", ack="2")
@@ -472,7 +472,7 @@ async def test_asking_a_client(serve: Serve) -> None:
                 assert question.endswith('["question",{"n":1}]')
                 ack_id = question[2 : question.index("[")]
                 await client.send_packet(f"43{ack_id}{answer}")
-                await client.send_packet(f"43{ack_id}{answer}")  # twice, and for nobody
+                await client.send_packet(f"43{ack_id}{answer}")  # twice, and without a waiter
                 await client.send_packet(f"43999{answer}")
             await client.emit("ask")
             question = await client.next()
@@ -514,7 +514,7 @@ async def test_an_answer_in_the_very_moment_of_its_time_out() -> None:
 
 
 class RecordingConnection:
-    """Takes what is pushed."""
+    """Records what is pushed."""
 
     closed = False
 
@@ -623,7 +623,7 @@ async def test_a_stalled_reader_is_closed_and_others_receive_everything(serve: S
             stalled.vanish()
 
 
-# Without a transport of its own
+# Without a separate transport
 
 
 async def test_accepting_a_disconnected_client_undoes_everything() -> None:

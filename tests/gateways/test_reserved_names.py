@@ -1,4 +1,4 @@
-"""Names that belong to Socket.IO's clients are not sent, and names of the gateway's own are not replaced."""
+"""Event names reserved by Socket.IO's clients are not sent, and attributes of the gateway class are not replaced."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ JSON = [WebSocketGateway, ChatGateway, JobsGateway]
 
 
 class Room(SocketIOGateway):
-    """Everybody is in the room `tea`; `try` sends an event in one of the ways a handler has."""
+    """Puts each client in the room `tea`. `try` sends an event in one of the ways that a handler has."""
 
     def __init__(self) -> None:
         super().__init__("/")
@@ -216,7 +216,7 @@ async def test_a_stock_client_stays_connected_when_a_host_tries(serve: Serve, no
     assert (await client.next()).event == "news"
 
 
-# Names of the gateway's own
+# Attributes of the gateway class
 
 
 def named(base: type, name: str, member: Any = None) -> type:
@@ -406,6 +406,6 @@ def test_a_handler_of_half_a_surrogate_pair_is_refused() -> None:
 
 @asynccontextmanager
 async def started(gateway: Any) -> AsyncIterator[RealtimeTestClient]:
-    """A client of an app with this gateway alone."""
+    """A client of an app with only this gateway."""
     async with RealtimeTestClient(RealtimeMiddleware(Starlette(), gateways=[gateway], settings=SETTINGS)) as client:
         yield client

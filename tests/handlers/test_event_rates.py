@@ -1,4 +1,4 @@
-"""Rates: as strict as token buckets that are never forgotten, and forgotten all the same."""
+"""Event rates: as strict as permanent token buckets, although idle buckets are dropped."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ NO_LIMIT, NO_BURST = 1e6, 10**6
 
 
 class Sender:
-    """What is kept for a connection."""
+    """The object that rates keep for a connection."""
 
     def __init__(self) -> None:
         self.refilled_at = 0.0
 
 
 class Bucket:
-    """A token bucket as the books have it."""
+    """A textbook token bucket."""
 
     def __init__(self, rate: float, burst: int, now: float) -> None:
         self.rate, self.burst, self.tokens, self.updated = rate, burst, float(burst), now
@@ -38,7 +38,7 @@ class Bucket:
 
 
 class OneConnection:
-    """A connection of its own, whose user may send what he likes."""
+    """A separate connection, whose user has no rate limit."""
 
     def __init__(self, rate: float, burst: int) -> None:
         limits = Limits(event_rate=rate, event_burst=burst, user_event_rate=NO_LIMIT, user_event_burst=NO_BURST)
@@ -84,7 +84,7 @@ def test_a_connection_is_never_over_its_rate(rate: float, burst: int, waits: lis
 @given(rate=st.floats(0.01, 1000), burst=st.integers(1, 50), count=st.integers(1, 100))
 def test_a_client_that_keeps_to_the_rate_is_never_refused(rate: float, burst: int, count: int) -> None:
     one = OneConnection(rate, burst)
-    # A hair slower than the rate: sums of fractions are not exact.
+    # Slightly slower than the rate: sums of fractions are not exact.
     assert all(one.admits(number * 1.000001 / rate) for number in range(count))
 
 

@@ -1,4 +1,4 @@
-"""What threads get instead of a connection."""
+"""`SyncConnection`, which handlers in threads get instead of a connection."""
 
 from __future__ import annotations
 

@@ -337,7 +337,7 @@ def at_once(work: Awaitable[None]) -> None:
 
 
 class FanOut:
-    """A hub and the model of it. Each public method is a step; it is told which by whatever numbers and names.
+    """A hub and the model of it. Each public method is a step. Its numbers and names select the client, room or event.
 
     Most of what happens concerns the connection and the room looked at, or what is left to chance would
     hardly ever happen to one of them twice.

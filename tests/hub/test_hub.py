@@ -276,7 +276,7 @@ async def test_of_connections_that_take_over_the_last_in_order_stays() -> None:
     world.hub.apply(taking_over(second))
     assert to_first.events == ["news", "kick"]
     assert to_first.closes == [(1008, "another device")]
-    # From another process, where it is: nobody here is that connection.
+    # A command from another process, about a connection of that process.
     elsewhere, _ = world.connection("ann")
     world.hub.apply(taking_over(elsewhere))
     assert to_second.events == ["news", "kick"]

@@ -1,4 +1,4 @@
-"""The fan-out by descriptors: nothing lost when the kernel takes a part, and never a byte to another connection."""
+"""The fan-out by descriptors: no loss on partial writes, and no byte to another connection."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Server(asyncio.Protocol):
 
 @contextlib.asynccontextmanager
 async def connected(count: int) -> Any:
-    """Some connections: our ends, and the clients' sockets."""
+    """Some connections: the server's ends, and the clients' sockets."""
     made: list[Server] = []
     loop = asyncio.get_running_loop()
 
@@ -191,7 +191,7 @@ def test_one_that_fails_concerns_no_other(loop: Callable[[], asyncio.AbstractEve
 
 
 class Slow:
-    """A sink that keeps the loop from its work for as long as a busy thread keeps the interpreter's lock."""
+    """A sink that blocks the loop for as long as a busy thread holds the GIL."""
 
     deflate = False
 
@@ -270,7 +270,7 @@ def test_bytes_that_are_to_be_encrypted_have_no_descriptor(
 
 
 class Room(WebSocketGateway):
-    """Everybody is in the room."""
+    """Puts each client in the room."""
 
     def __init__(self) -> None:
         super().__init__("/room", authenticator=self.accept_all)
@@ -283,7 +283,7 @@ class Room(WebSocketGateway):
 
 
 class Successors:
-    """Takes a descriptor as soon as it is free, and looks what is written to it."""
+    """Reuses a descriptor as soon as it is free, and checks what is written to it."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -305,7 +305,7 @@ class Successors:
 
     @property
     def heard(self) -> bytes:
-        """What was written to it since it is another's."""
+        """What was written to it since it was reused."""
         assert self.found is not None
         with contextlib.suppress(BlockingIOError):
             return self.found.recv(65_536)

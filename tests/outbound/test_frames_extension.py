@@ -1,4 +1,4 @@
-"""The scope extension of the uvicorn protocol class: frames written and read below ASGI."""
+"""The scope extension of the uvicorn protocol class: frames written and read without ASGI events."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
 
 
 class Reader:
-    """Takes a WebSocket over and keeps what comes."""
+    """Takes over a WebSocket and records what arrives."""
 
     def __init__(self, transport: FrameTransport) -> None:
         self.transport = transport
@@ -55,7 +55,7 @@ class Reader:
 
 
 class WriteListener:
-    """Keeps what it hears."""
+    """Records its notifications."""
 
     def __init__(self) -> None:
         self.heard: list[str] = []
@@ -352,7 +352,7 @@ async def test_a_paused_client_is_held_back(server: ProtocolServer, app: Detachi
 
 
 async def test_closing_while_paused_receives_the_answer(app: Detaching) -> None:
-    # With ten seconds for an answer that is not heard: nobody waits so long here.
+    # The timeout for the missing answer is ten seconds; this test must not wait for it.
     async with protocol_server(app, lifespan="off", protocol=WebSocketProtocol) as server:
         async with open_websocket(server.port) as client:
             reader = await app.reader()

@@ -1,4 +1,4 @@
-"""When others fight for the interpreter's lock: how long descriptors are let alone."""
+"""How long the fan-out avoids descriptors after contention for the GIL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What waits for one client."""
+"""The outbox: frames that wait for one client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writing past `send` on a stock uvicorn: where it is done, that order holds, and what happens when a client stalls."""
+"""Writing without `send` on a stock uvicorn: when it is done, the order of frames, and clients that stall."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Room(SocketIOGateway):
 
 
 class Wrapped:
-    """A middleware of a host that has something to say about what is sent."""
+    """A middleware of a host that wraps `send`."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

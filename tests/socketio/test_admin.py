@@ -1,4 +1,4 @@
-"""The Admin UI: what an administrator sees and may do, spoken by npm's client as the page speaks it."""
+"""The Admin UI: what an administrator sees and may do, through npm's client with the page's messages."""
 
 from __future__ import annotations
 

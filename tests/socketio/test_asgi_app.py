@@ -1,4 +1,4 @@
-"""ASGIApp: the server as an application, its files, its neighbour, its lifespan; and the options."""
+"""ASGIApp: the server as an application, static files, the other app, the lifespan, and the options."""
 
 from __future__ import annotations
 

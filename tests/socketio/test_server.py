@@ -1,4 +1,4 @@
-"""python-socketio's API on our sessions, driven by npm's stock client through a real server."""
+"""python-socketio's API, driven by npm's stock client through a real server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Namespaces in the blocking style: what their threads may call, and what ends their waits."""
+"""Synchronous namespaces: what their threads may call, and what ends their waits."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Blocking(socketio.Namespace):
                 raise LookupError("of the block")
 
     def on_leave(self, sid: str, raises: bool) -> None:
-        """The client has gone when the block ends."""
+        """The client disconnects before the block ends."""
         self._note(self._leave, sid, raises)
 
     def _leave(self, sid: str, raises: bool) -> None:
@@ -48,7 +48,7 @@ class Blocking(socketio.Namespace):
                 raise LookupError("of the block")
 
     def on_ask(self, sid: str) -> None:
-        """A question that the client never answers."""
+        """A call that the client never acknowledges."""
         self.begun.set()
         self._note(lambda: self.call("who", sid=sid, timeout=3600))
 

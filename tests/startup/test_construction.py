@@ -1,4 +1,4 @@
-"""Mistakes that are reported where they are made: in the constructor of a gateway, of settings, of a server."""
+"""Configuration errors reported by constructors: of a gateway, of settings, of a server."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def untyped(value: object) -> Any:
 
 
 class Service:
-    """Answers all that any system asks."""
+    """A service with the methods of every system."""
 
     async def rooms_of(self, identity: Identity) -> Any: ...
     async def create_message(self, identity: Identity, message: Any, broadcaster: Any) -> Any: ...

@@ -1,4 +1,4 @@
-"""One app on many event loops, one after the other or at the same time: what works, and what says what to write."""
+"""One app on several event loops, in sequence or at the same time: what works, and the errors for the rest."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def test_websockets_of_a_test_client_with_a_lifespan(path: str, app: App) -> Non
 
 
 def test_websockets_of_a_test_client_without_a_lifespan(app: App, caplog: pytest.LogCaptureFixture) -> None:
-    """Each request has a loop of its own, beside that of the WebSocket: threads reach it, coroutines are told."""
+    """Each request runs on a separate loop beside the WebSocket's: threads work, coroutines get an error."""
     client = TestClient(app.app)
     for _ in range(2):
         with connect(client) as socket:
@@ -226,7 +226,7 @@ def test_a_loop_that_is_closed_without_a_stop_leaves_nothing_behind() -> None:
 
 
 class Offline:
-    """Has a message for each user, and hangs when it is told that one was delivered."""
+    """Has a message for each user, and hangs in the report of a delivery."""
 
     def __init__(self) -> None:
         self.reports = 0
@@ -267,14 +267,14 @@ def test_deliveries_of_a_loop_that_has_ended_hold_up_no_others() -> None:
     loops = [asyncio.new_event_loop() for _ in range(2)]
     for number, loop in enumerate(loops, 1):
         loop.run_until_complete(asyncio.wait_for(session(number), 20))
-    for loop in loops:  # the first one stood still meanwhile, and was given up for ended
+    for loop in loops:  # the first one did not run for a while, and was treated as ended
         loop.run_until_complete(give_up())
         loop.close()
     assert service.reports == 2
 
 
 def test_handlers_of_signals_do_not_pile_up() -> None:
-    """Each test has an app and a loop of its own, in the main thread, and most frameworks' clients run no lifespan."""
+    """Each test has a separate app and loop in the main thread. The clients of most frameworks run no lifespan."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     apps = [Realtime(gateways=[Room()], settings=SETTINGS) for _ in range(4)]
     loop = asyncio.new_event_loop()
@@ -332,7 +332,7 @@ async def test_another_loop_while_the_first_one_runs() -> None:
     assert room.starts == 1
 
 
-# Awaited elsewhere
+# Awaited on another loop
 
 BROADCASTER: dict[str, Callable[[Broadcaster, Connection], Coroutine[Any, Any, object]]] = {
     "broadcast_to_room": lambda broadcaster, _: broadcaster.broadcast_to_room("tea", "x"),

@@ -1,4 +1,4 @@
-"""Start and stop: once for all who ask, undone in reverse order when a part fails, and nothing left behind."""
+"""Start and stop: once for all callers, undone in reverse order when a part fails, and nothing left behind."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SETTINGS = Settings(jwt_secret="a secret for tests that is long enough", drain_t
 
 
 class OutOfOrder(Exception):
-    """What a part raises that cannot start, or cannot stop."""
+    """The error of a part that cannot start or stop."""
 
 
 class Plan:
@@ -89,7 +89,7 @@ async def accept_all(handshake: Handshake) -> Identity:
 
 
 class First(SocketIOGateway):
-    """Its hook does each kind of thing that may be left behind."""
+    """Its hook creates each kind of resource that could be left behind."""
 
     def __init__(self, plan: Plan) -> None:
         super().__init__("/", authenticator=accept_all)

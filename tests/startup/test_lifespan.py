@@ -1,4 +1,4 @@
-"""The host's lifespan inside ours: order, failures, hosts without one."""
+"""The host's lifespan inside the package's: order, failures, hosts without one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mistakes in mounting: each ends the start-up with one message, on every server and with every kind of host."""
+"""Mounting errors: each ends the start-up with one message, on every server and with every kind of host."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ each_server = pytest.mark.parametrize("implementation", SERVERS)
 async def refusal(
     app: ASGIApp, implementation: Implementation, serve: Serve, capsys: pytest.CaptureFixture[str]
 ) -> str:
-    """What a server says that does not start."""
+    """The output of a server that fails to start."""
     capsys.readouterr()
     with pytest.raises(RuntimeError, match="did not start") as raised:
         await serve(app, implementation)
@@ -387,7 +387,7 @@ COMMANDS = {
     [("gateway=[Board()]", "write gateways="), ("gateways=[NeedsVariable()]", "KeyError: 'DATABASE_URL'")],
 )
 def test_a_server_with_and_without_a_lifespan(mistake: str, message: str, command: str, tmp_path: Path) -> None:
-    """A server that starts all the same answers each request with an error, and its log has the reason once."""
+    """A server that starts despite the error answers each request with an error, and logs the reason once."""
     (tmp_path / "served.py").write_text(SERVED.replace("MISTAKE", mistake))
     log = tmp_path / "log"
     environment = {**os.environ, "MEW_JWT_SECRET": SECRET, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}

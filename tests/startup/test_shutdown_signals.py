@@ -1,4 +1,4 @@
-"""A server that is told to stop does so at once, although a long-poll waits for us and it waits for the long-poll."""
+"""A server stops at once on SIGTERM, although it waits for a long-poll and the long-poll waits for an event."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def test_a_server_with_a_client_that_polls_stops_at_once(
         await client.post(f"{address}&sid={session}", content=f"40{json.dumps({'token': token})}")
         assert (await client.get(f"{address}&sid={session}")).text.startswith("40{")
         waiting = asyncio.create_task(client.get(f"{address}&sid={session}"))
-        # A request of ours on another connection is answered after the server has begun the other one.
+        # A request on another connection is answered after the server has begun the poll.
         await client.get(address)
         server.send_signal(signal.SIGTERM)
         async with asyncio.timeout(10):  # the heartbeat would end the poll after 25 s
@@ -62,7 +62,7 @@ async def test_a_server_with_a_client_that_polls_stops_at_once(
 
 
 class Server:
-    """Stands for a server: handles SIGTERM by noting it, while the clients are told."""
+    """Acts as the server: records SIGTERM while the clients are notified."""
 
     def __init__(self) -> None:
         self.heard: list[str] = []

@@ -1,4 +1,4 @@
-"""Chat in this process, against a host on SQLite: what is checked, who hears what, what is handed over."""
+"""Chat in this process with a host on SQLite: validation, recipients, and delivery of pending messages."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ ALL = ("ann", "bob", "eve")
 
 
 def message(id: Any = "m1", **changes: Any) -> dict[str, Any]:
-    """A message of Ann's to Bob, but for the changes; a change to `...` leaves the field out."""
+    """A message from Ann to Bob with these changes. A change to `...` leaves the field out."""
     full = {"id": id, "fromId": "ann", "toId": "bob", "chatType": "single", "content": "hello"} | changes
     return {name: value for name, value in full.items() if value is not ...}
 
 
 class GatedService(Service):
-    """One that answers when a test lets it, and can be told to fail."""
+    """A service that answers once the test opens its gate, and can fail."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -48,7 +48,7 @@ class GatedService(Service):
         self.fails = False
 
     def open(self) -> None:
-        """Let whoever asks from now on pass."""
+        """Let later calls pass."""
         self.go = threading.Event()
         self.go.set()
 
@@ -77,7 +77,7 @@ class GatedService(Service):
 
 
 class Running:
-    """A Chat that runs, and its people."""
+    """A running Chat and its clients."""
 
     def __init__(self, service: Service, client: RealtimeTestClient, stack: AsyncExitStack) -> None:
         self.service = service
@@ -174,7 +174,7 @@ WRONG: list[tuple[Any, str]] = [
     (message(content="字" * 10_001), TOO_LONG),
     (message(contentType="image", imageUrl="x" * 10_001), TOO_LONG),
     (message(fromId="bob"), IMPOSTOR),
-    # Of several faults the first of the table is told.
+    # With several faults the client gets the first of the table.
     (message(fromId="bob", content="a" * 10_001), TOO_LONG),
     (message(fromId="bob", content="a" * 10_001, toId=...), MISSING),
     (message(fromId="bob", toId="g", chatType="group"), IMPOSTOR),
@@ -229,7 +229,7 @@ async def test_the_same_id_again_is_acknowledged_again_and_delivered_once(chat: 
             await ann.send("message", message())
             await ann.expect("ack", where=lambda data: data == {"id": "m1", "status": "success"})
     assert [data["id"] for _, data in (await heard(bob))[0]] == ["m1"]
-    # Whatever came in between: it was saved then, and what was saved counts.
+    # Later changes have no effect: the saved message is what counts.
     running.service.put("INSERT INTO blocks VALUES ('bob', 'ann')")
     await ann.send("message", message(content="something else"))
     await ann.expect("ack")
@@ -257,7 +257,7 @@ async def test_a_message_that_was_saved_and_not_delivered_is_delivered_when_it_i
         ("m1", "as saved", 1),
         ("m2", "as saved", 2),
     ]
-    assert to_eve == []  # had got it, says the host
+    assert to_eve == []  # already delivered, according to the host
     assert running.service.rows("SELECT * FROM owed") == []
 
 
@@ -585,7 +585,7 @@ async def test_the_host_kicks_and_sends_from_threads(chat: Chat) -> None:
 
 
 class SmallService:
-    """The least a host can offer, on no database at all."""
+    """The smallest service, without a database."""
 
     def __init__(self) -> None:
         self.saved: list[ChatMessage] = []

@@ -43,7 +43,7 @@ def no(message: str) -> dict[str, Json]:
 
 
 class Running:
-    """An app with Events that runs, and its clients."""
+    """A running app with Events, and its clients."""
 
     def __init__(self, client: RealtimeTestClient, stack: AsyncExitStack) -> None:
         self.client = client
@@ -55,7 +55,7 @@ class Running:
         return await self._stack.enter_async_context(self.client.connect("/events", token=token, **options))
 
     async def enter_room(self, room: str, *user_ids: str) -> list[Socket]:
-        """Clients that are in a room, and have forgotten how the others came."""
+        """Clients in a room, with the join events of the others already taken."""
         sockets = [await self.enter(user_id) for user_id in user_ids]
         for number, socket in enumerate(sockets):
             assert await socket.call("join", {"room": room}) == {"success": True, "room": room}
@@ -139,7 +139,7 @@ async def test_a_client_removed_while_the_host_decides_stays_removed() -> None:
     async def may_join(identity: Identity, room: str) -> bool:
         if identity.user_id == "bob":
             asked.set()
-            await answer.wait()  # with what was read before
+            await answer.wait()  # returns what was read before
         return True
 
     async with events(EventsGateway(may_join=may_join)) as running:

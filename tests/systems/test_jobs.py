@@ -1,4 +1,4 @@
-"""Jobs against a host in memory, in-process: who gets in, who may follow what, and what a late client is told."""
+"""Jobs in this process with a host in memory: authentication, authorization, and the last status for late clients."""
 
 from __future__ import annotations
 
@@ -212,7 +212,7 @@ async def test_refusals_are_flat_errors_with_codes() -> None:
                 assert list(error) == ["message"]
                 assert error["message"]
             assert bob.rooms == set()
-            # A service that does not answer costs the one who asked, and nobody else.
+            # A service that does not answer affects only the client that asked.
             service.go.clear()
             await bob.send("join_job", jobId="slow")
             await service.asked.wait()

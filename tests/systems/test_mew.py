@@ -1,4 +1,4 @@
-"""Mew and Infra against a host in memory: who hears what, and what nobody may hear."""
+"""Mew and Infra with a host in memory: the recipients of each event, and no others."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Gate = Callable[[], Awaitable[None]]
 
 
 class Service:
-    """The host's database: who may see what. Answers when `gate` lets it, with what it read before."""
+    """The host's database of permissions. It answers once `gate` is open, with what it read before."""
 
     def __init__(self) -> None:
         self.users: dict[str, dict[str, set[str]]] = {}
@@ -83,7 +83,7 @@ class SyncService:
 
 
 class Running:
-    """A Mew that runs, and its clients."""
+    """A running Mew and its clients."""
 
     def __init__(self, realtime: Realtime, server: LiveServer, service: Service, stack: AsyncExitStack) -> None:
         self.realtime = realtime
@@ -104,7 +104,7 @@ class Running:
         return client
 
     async def heard(self, client: RawWebSocketClient) -> list[Any]:
-        """Every event but those of presence, up to a mark that is sent now."""
+        """Every event except presence, up to a marker that is sent now."""
         mark = f"MARK {next(self._marks)}"
         await self.realtime.broadcaster.broadcast_to_all(mark)
         events = [json.loads(packet[2:]) for packet in await client.until(mark)]
@@ -348,7 +348,7 @@ async def test_a_lost_channel_does_not_leak_into_broadcasts_under_way(serve: Ser
         talking = [asyncio.create_task(talk(start)) for start in (1, 2)]
         for _ in range(50):
             await asyncio.sleep(0)
-        # The database commits and the update is asked for in one step: from here on nothing may be heard.
+        # The database commits and the refresh is requested in one step: from here on no event may arrive.
         running.service.may("ann", "s", "c")
         revoked = True
         await running.to.permissions_update("s", channel_id="secret", user_id="ann")

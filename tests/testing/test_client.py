@@ -1,4 +1,4 @@
-"""The in-process test client, driven as a host's own tests drive it."""
+"""The in-process test client, used as in a host's tests."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Words(TypedDict):
 
 
 class Lobby(SocketIOGateway):
-    """A room for everybody, and a handler for each thing a test client can do."""
+    """A gateway with one room for all clients, and a handler for each feature of the test client."""
 
     def __init__(self, namespace: str = "/") -> None:
         super().__init__(namespace)
@@ -417,7 +417,7 @@ async def test_hostile_input_can_be_sent() -> None:
 
 
 class Fragile:
-    """A middleware of the host's, with a bug."""
+    """A middleware of the host, with a bug."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

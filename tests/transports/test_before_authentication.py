@@ -1,4 +1,4 @@
-"""What a client may make the server read before it has shown who it is: next to nothing."""
+"""How much a client can make the server read before authentication: a few small messages."""
 
 from __future__ import annotations
 

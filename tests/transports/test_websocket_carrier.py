@@ -28,7 +28,7 @@ LIMITS = Limits(message_bytes=1_000, handshake_bytes=1_000)
 
 
 class Reader:
-    """Answers each message, and writes down what the carrier calls."""
+    """Answers each message, and records the carrier's calls."""
 
     message_bytes = LIMITS.message_bytes
 

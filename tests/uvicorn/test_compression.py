@@ -1,4 +1,4 @@
-"""Compression on the protocol class, as Autobahn's sections 12 and 13 ask for it, and a broadcast that is shared.
+"""Compression in the protocol class, as in sections 12 and 13 of Autobahn, and broadcasts compressed once.
 
 | section | about | tests |
 |---|---|---|
@@ -41,7 +41,7 @@ MAX_SIZE = 2_000_000
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
-    """Agree to compression, and send everything back; below `/never` without it."""
+    """Echo with compression if it is offered; below `/never` without compression."""
     await receive()
     scope["extensions"][EXTENSION].deflate = scope["path"] != "/never"
     await send({"type": "websocket.accept"})
@@ -103,7 +103,7 @@ async def test_windows(server: ProtocolServer, bits: int) -> None:
         assert b"permessage-deflate" in raw.head
         await raw.send(deflated(TEXT, message.encode(), bits=max(bits, 9)) + close(1000))
         assert await raw.rest() == [(TEXT, message.encode()), (CLOSE, (1000).to_bytes(2))]
-    # Ours is one for all: who insists on another is served without, or by the next offer.
+    # The server has one window size: a client that requires another gets no compression, or its next offer.
     smaller = f"permessage-deflate; server_max_window_bits={bits}"
     for offers, agreed in ((smaller, bits == 15), (f"{smaller}, permessage-deflate", True)):
         async with open_websocket(server.port, headers=f"Sec-WebSocket-Extensions: {offers}\r\n") as raw:

@@ -46,7 +46,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
 
 
 class Echo:
-    """Sends everything back through the frame transport."""
+    """Echoes every message through the frame transport."""
 
     def __init__(self, transport: FrameTransport) -> None:
         self.transport = transport
@@ -59,7 +59,7 @@ class Echo:
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
-    """Send everything back: through ASGI, or below `/detached` through the frame transport."""
+    """Echo every message: through ASGI, or below `/detached` through the frame transport."""
     await receive()
     await send({"type": "websocket.accept"})
     if scope["path"] == "/detached":

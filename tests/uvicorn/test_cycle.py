@@ -1,4 +1,4 @@
-"""Connections on the lean protocol class: no coroutine waits for them, and nothing else is different."""
+"""Connections on the protocol class: no coroutine runs for an idle connection, and behaviour is otherwise the same."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class SocketIORoom(SocketIOGateway):
 
 
 class App:
-    """The middleware; knows how many of its coroutines run."""
+    """The middleware, with a count of its running coroutines."""
 
     def __init__(self, dialect: str) -> None:
         self.handlers = Handlers()
@@ -95,7 +95,7 @@ class App:
             self.running -= counted
 
     async def enter(self, url: str) -> ClientConnection:
-        """A client that has been let in."""
+        """An accepted client."""
         path = "/room" if self.dialect == "json" else "/socket.io/?EIO=4&transport=websocket"
         client = await connect(url + path)
         await client.send('{"type":"auth","data":{}}' if self.dialect == "json" else "40{}")

@@ -1,4 +1,4 @@
-"""The HTTP class for uvicorn: silence and half a header have an end, and nothing else is cut short."""
+"""The HTTP class for uvicorn: idle connections and incomplete headers time out, nothing else does."""
 
 from __future__ import annotations
 

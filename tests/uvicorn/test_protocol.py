@@ -1,4 +1,4 @@
-"""The protocol class under uvicorn: what an ASGI application sees, and what a client does."""
+"""The protocol class under uvicorn, from the side of the ASGI application and of the client."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
 
 
 class Application:
-    """An ASGI application whose WebSockets do what a test says; it keeps what happened to them."""
+    """An ASGI application whose WebSockets run a test's function, and which records the outcomes."""
 
     def __init__(self, serve: Callable[[Scope, Receive, Send], Awaitable[Any]], *, accept: bool = True) -> None:
         self._serve = serve

@@ -1,8 +1,8 @@
-// npm's @socket.io/admin-ui on a SocketIOServer: log in, look around, put a client into a room, then out.
+// npm's @socket.io/admin-ui on a SocketIOServer: log in, open each page, add a client to a room, remove it.
 //
 //   node admin_page.mjs <address of the server> <folder for screenshots> <width>x<height> <sid of a client>
 //
-// The server has the page at /admin/. Exits with 1 at the first thing that is not as it should be.
+// The server has the page at /admin/. Exits with 1 at the first failure.
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
@@ -18,7 +18,7 @@ const page = await browser.newPage({ viewport: { width, height } });
 page.setDefaultTimeout(15_000);
 const complaints = [];
 page.on("pageerror", (error) => complaints.push(error.message));
-// Its icon font lies on another host, which a test does not ask.
+// Its icon font is on another host, which tests do not load.
 await page.route((url) => !url.href.startsWith(address), (route) => route.abort());
 
 try {
@@ -46,7 +46,7 @@ try {
   await page.getByText("another-room").locator("visible=true").first().waitFor();
   await shot("rooms");
 
-  await page.reload(); // the session lets us in again
+  await page.reload(); // the session logs in again
   await visit("sockets");
   await page.getByText(sid).waitFor();
   await page.locator("tbody tr", { hasText: sid }).locator("button").first().click();

@@ -1,8 +1,8 @@
-// The chat page as people use it: two windows on a desk, and a phone.
+// The chat page as users see it: two desktop windows and a phone.
 //
 //   node chat_page.mjs <address of the example> <folder for screenshots>
 //
-// Exits with 1 at the first thing that is not as it should be, saying which step it was.
+// Exits with 1 at the first failure, and prints the step.
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
@@ -17,7 +17,7 @@ const browser = await chromium.launch({
   args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
 });
 const complaints = [];
-const run = Date.now().toString(36); // names of this run: the story can be told again to the same server
+const run = Date.now().toString(36); // names of this run, so that the script can run again on the same server
 let step = "start";
 
 try {
@@ -325,7 +325,7 @@ function settled(page, selector) {
     .evaluate((element) => Promise.all(element.getAnimations().map(({ finished }) => finished)));
 }
 
-/** Ask until the answer is the expected one, for as long as a page may take. */
+/** Poll until the answer is the expected one, within a page's time limit. */
 async function equal(ask, expected, deadline = Date.now() + 10_000) {
   for (;;) {
     const answer = await ask();

@@ -1,5 +1,5 @@
-// Stock socket.io-client sockets, driven by JSON lines: commands on stdin, replies and whatever
-// happens to the sockets on stdout. node_client.py is the other end and documents the commands.
+// Stock socket.io-client sockets, driven by JSON lines: commands on stdin, replies and all events
+// of the sockets on stdout. node_client.py is the other end and documents the commands.
 import { createInterface } from "node:readline";
 import { Manager } from "socket.io-client";
 

@@ -1,4 +1,4 @@
-"""Behind a real nginx with the lines of docs/running.md, on a port of its own."""
+"""Behind a real nginx with the configuration of docs/running.md."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ http {{
 
 
 def documented() -> tuple[str, str]:
-    """The page's own lines: the location, and the server that counts connections."""
+    """The page's configuration: the location, and the server that limits connections."""
     location, counting = re.findall(r"```nginx\n(.*?)```", RUNNING.read_text(encoding="utf-8"), re.DOTALL)
     return location, counting
 

@@ -1,4 +1,4 @@
-"""Chat through real sockets, against a real SQLite; and what is left of a message when the process is killed."""
+"""Chat through real sockets with a real SQLite, and messages after the process is killed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _BAD_TOKEN = {"message": "令牌无效或已过期"}
 
 
 class Client:
-    """Somebody's socket."""
+    """A user's socket."""
 
     def __init__(self, websocket: ClientConnection) -> None:
         self._websocket = websocket
@@ -96,7 +96,7 @@ async def test_the_ack_comes_after_the_row(serve: Serve, tmp_path: Path) -> None
     url = await start(serve, service)
     other = sqlite3.connect(tmp_path / "chat.db", isolation_level=None)
     async with entered(url, "ann") as ann, entered(url, "bob") as bob:
-        other.execute("BEGIN EXCLUSIVE")  # now nobody can save anything
+        other.execute("BEGIN EXCLUSIVE")  # now every write to the database fails
         await ann.send("message", message("m1"))
         await ann.hears_nothing()
         await bob.hears_nothing()
@@ -239,7 +239,7 @@ async def host(database: Path, *arguments: str) -> AsyncIterator[Host]:
 
 @pytest.mark.parametrize("moment", ["saved", "delivered"])
 async def test_a_process_killed_between_save_and_ack(moment: str, tmp_path: Path) -> None:
-    """Killed right after a commit: of the message, which nobody has got; or of its delivery."""
+    """Killed right after a commit: of the message, before its delivery; or of its delivery."""
     database = tmp_path / "chat.db"
     seen: list[str] = []
 

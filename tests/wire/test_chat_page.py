@@ -1,4 +1,4 @@
-"""The example's chat page in Chromium: two windows on a desk, and a phone, told by `chat_page.mjs`."""
+"""The example's chat page in Chromium: two desktop windows and a phone, driven by `chat_page.mjs`."""
 
 from __future__ import annotations
 

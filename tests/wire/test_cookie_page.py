@@ -1,4 +1,4 @@
-"""Whose cookies count, in Chromium: a page on another port of the host, to which the browser sends the same cookies."""
+"""Cookies in Chromium: the browser also sends them for a page on another port of the host."""
 
 from __future__ import annotations
 

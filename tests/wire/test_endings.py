@@ -1,4 +1,4 @@
-"""How a connection ends that the server ends: what was sent arrives, then one `disconnect` with the right reason.
+"""Connections ended by the server: everything sent arrives, then one `disconnect` with the right reason.
 
 The rows of the table on docs/concepts.md, as stock clients of Socket.IO see them over every transport.
 """
@@ -109,11 +109,11 @@ WAYS: dict[str, tuple[Way, bool, str]] = {
     "revoke_token()": (revoking_the_token, False, "server disconnect"),
     "revoke_user()": (revoking_the_user, False, "server disconnect"),
 }
-"""Each way, whether the client may come back by itself, and the reason that `on_disconnect` is given."""
+"""Each way, whether the client may reconnect by itself, and the reason passed to `on_disconnect`."""
 
 
 class Ending(SocketIOGateway):
-    """Ends a connection as it is asked to, after it sent its last words."""
+    """Ends a connection in the requested way, after some last events."""
 
     def __init__(self) -> None:
         super().__init__("/")
@@ -162,7 +162,7 @@ def token(user_id: str) -> dict[str, Any]:
 
 
 def right_reason(kind: ClientKind, *, comes_back: bool) -> tuple[str, bool]:
-    """What the client's own handler is told, and whether it will come back by itself."""
+    """The reason that the client's handler gets, and whether the client reconnects by itself."""
     if kind.startswith("node"):
         return ("transport close", True) if comes_back else ("io server disconnect", False)
     # python-socketio's client takes the close packet of long-polling for the end, whatever comes with it.
@@ -199,7 +199,7 @@ async def test_what_was_sent_arrives_and_then_one_disconnect(
         assert gateway.handled == []
 
 
-# Ways that no handler has a part in
+# Ways without a handler
 
 
 async def expiring(gateway: Ending, realtime: Realtime) -> None:
@@ -265,7 +265,7 @@ async def test_a_client_that_keeps_sending_too_many_events_is_disconnected(
 
 
 class Welcoming(SocketIOGateway):
-    """Closes each client as soon as it is in, after a word."""
+    """Closes each client right after it connected and received one event."""
 
     def __init__(self) -> None:
         super().__init__("/")
@@ -308,7 +308,7 @@ async def test_disconnect_raised_in_on_online(
 async def test_a_client_put_out_of_one_namespace_stays_in_the_others(
     transport: TransportName, way: str, serve: Serve, node: Node
 ) -> None:
-    """But for a user or a token that is cut off everywhere: then each namespace gets its own DISCONNECT."""
+    """Only a revoked or disconnected user ends every namespace, each with a DISCONNECT."""
     async with running(serve, "uvicorn") as (gateway, realtime, server):
         first = await node.connect(server.url, "/", auth=token("ann"), transports=[transport])
         other = await first.share("/other", auth=token("ann"))
@@ -349,7 +349,7 @@ async def test_a_client_that_may_come_back_comes_back_to_every_namespace(
 
 @pytest.mark.parametrize("way", ["close()", "close(1012)"])
 async def test_a_client_that_is_about_to_upgrade(way: str, serve: Serve, node: Node) -> None:
-    """The close finds the client at any stage of its upgrade: each time a few milliseconds later."""
+    """The close reaches the client at each stage of its upgrade: a few milliseconds later in each run."""
     _, comes_back, _ = WAYS[way]
     async with running(serve, "uvicorn") as (_, realtime, server):
         for delay in range(15):

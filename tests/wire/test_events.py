@@ -83,7 +83,7 @@ def no(message: str) -> dict[str, Json]:
 
 
 async def heard(running: Running, *clients: StockClient) -> list[list[Received]]:
-    """What each client has heard since the last time; all that was sent has arrived."""
+    """What each client has received since the last call. Everything sent has arrived."""
     await running.to.broadcast_to_all("MARK")
     found = []
     for client in clients:
@@ -125,7 +125,7 @@ async def test_rooms(serve: Serve, connect: Connect) -> None:
         assert await ask(ben, "leave", {"room": "猫"}) == {"success": True, "room": "猫"}
         assert await heard(running, ann, ben, eve) == [[left], [], []]
 
-        # Without an ack the same, and nothing is answered. Whoever disconnects leaves every room.
+        # The same without an ack, and without an answer. A client that disconnects leaves every room.
         for room in ("猫", "狗"):
             await ask(ann, "join", {"room": room})
             await ben.emit("join", {"room": room})

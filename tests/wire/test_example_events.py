@@ -1,4 +1,4 @@
-"""Every server event of PROTOCOLS.md, section 1: the route that emits it, and who hears it and who does not."""
+"""Every server event of PROTOCOLS.md, section 1: the route that emits it, and its recipients."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def mew(tmp_path: Path, serve: Serve) -> AsyncIterator[Mew]:
 
 
 def to(*people: str, heard: list[Heard]) -> dict[str, list[Heard]]:
-    """The same for these people, silence for the rest."""
+    """The same events for these users, and none for the others."""
     return {user_id: heard if user_id in people else [] for user_id in ("alice", "bob", "carol", "dave")}
 
 
@@ -57,7 +57,7 @@ async def test_the_commands_that_make_demo_prints(serve: Serve, tmp_path: Path) 
 
 
 async def test_the_room_of_a_server_on_events(mew: Mew) -> None:
-    """Its members may join it, and are out of it as soon as they are out of the server."""
+    """Members may join it, and leave it as soon as they leave the server."""
 
     async def events(person: Person) -> StockClient:
         client = PythonClient()

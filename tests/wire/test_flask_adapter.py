@@ -1,4 +1,4 @@
-"""The Flask example: every route, every event of Chat and Jobs that it sends, and what everybody heard of it."""
+"""The Flask example: every route, every event of Chat and Jobs that it sends, and the recipients."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Heard: TypeAlias = tuple[str, Any]
 
 
 class Person:
-    """Somebody with a token for REST, and a socket."""
+    """A user with a token for REST, and a socket."""
 
     def __init__(self, user_id: str, http: httpx.AsyncClient, socket: ClientConnection) -> None:
         self.id = user_id
@@ -41,7 +41,7 @@ class Person:
         self._headers = {"Authorization": f"Bearer {create_token(user_id, SETTINGS)}"}
 
     async def __call__(self, method: str, path: str, data: Any = None, *, status: int | None = None) -> Any:
-        """Ask by REST. Fails unless the answer is a good one, or has the status named."""
+        """Send a REST request. Fails unless the response is a success, or has the given status."""
         response = await self._http.request(method, path, json=data, headers=self._headers)
         assert response.status_code == status if status else response.is_success, response.text
         return response.json() if response.content else None
@@ -67,7 +67,7 @@ class Gate:
 
 
 class World:
-    """The app, and its people."""
+    """The app and its users."""
 
     def __init__(
         self, app: RealtimeMiddleware, url: str, http: httpx.AsyncClient, stack: AsyncExitStack, gate: Gate
@@ -93,7 +93,7 @@ class World:
         return person
 
     async def heard(self, **expected: list[Heard]) -> None:
-        """Compare what everybody has heard since the last time with what is named; who is not named heard nothing."""
+        """Compare the events since the last call with the expected ones. A user that is not named must have none."""
         mark = f"MARK {next(self._marks)}"
         await self.app.broadcaster.of("/chat").broadcast_to_all(mark)
         for user_id, person in self.people.items():
@@ -130,7 +130,7 @@ async def test_every_event_of_chat(world: World) -> None:
     await world.heard(alice=[("friend_accepted", {"friendId": "bob", "friendName": "Bob"})])
     assert [friend["id"] for friend in await alice("GET", "/friends")] == ["bob"]
 
-    # A group, and who comes in
+    # A group and its invitations
     group = (await alice("POST", "/groups", {"name": "Tea"}))["id"]
     await bob("POST", f"/groups/{group}/members", status=403)
     for invitee in (bob, carol):
@@ -161,7 +161,7 @@ async def test_every_event_of_chat(world: World) -> None:
     await world.heard(alice=[revoked], bob=[revoked], carol=[revoked])
     assert await alice("GET", f"/chats/{group}/messages") == []
 
-    # What its owner does
+    # Actions of the owner
     for method, path, data in [
         ("PUT", f"/groups/{group}/members/carol/mute", {"muted": True}),
         ("PUT", f"/groups/{group}/announcement", {"announcement": "At five"}),
@@ -195,7 +195,7 @@ async def test_every_event_of_chat(world: World) -> None:
     assert (await bob.next())[1]["id"] == "m3"
     await world.heard()
 
-    # Who goes
+    # Leaving the group
     await bob("DELETE", f"/groups/{group}/members/bob", status=409)
     await bob("DELETE", f"/groups/{group}/members/carol")
     quit = ("group_member_quit", {"groupId": group, "userId": "carol"})
@@ -273,7 +273,7 @@ async def test_every_event_of_jobs(world: World) -> None:
         ("job_status", "FAILED", "OUTLINE", ["PLAN"]),
         ("job_error", "Stage execution failed", "OUTLINE"),
     ]
-    # Who comes late is told at once; whose job it is not, nothing.
+    # A late client gets the status at once; a user without access to the job gets none.
     _, late = await follow(world, job_id)
     assert (late["type"], late["data"]["status"]) == ("job_status", "COMPLETED")
     _, refused = await follow(world, job_id, create_token("bob", SETTINGS))

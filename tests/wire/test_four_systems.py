@@ -1,4 +1,4 @@
-"""All four systems in one app, driven at once by stock clients: nobody hears anything of another system.
+"""All four systems in one app, driven at once by stock clients: no client receives an event of another system.
 
 On purpose everything is called the same: the users, the channel, the room, the group and the job.
 """
@@ -158,7 +158,7 @@ def _system(data: Any) -> str:
 
 
 class Person:
-    """Somebody who is everywhere."""
+    """A user with a client on each gateway."""
 
     def __init__(self, mew: SocketIO, events: SocketIO, chat: JSON, jobs: JSON) -> None:
         self.mew, self.events, self.chat, self.jobs = mew, events, chat, jobs
@@ -176,7 +176,7 @@ class Person:
         assert await self.jobs.next() == ("job_status", "jobs")
 
     async def speak(self, number: int) -> None:
-        """Say something wherever a client can."""
+        """Send an event on each gateway that accepts one."""
         message = {"id": f"{number}", "fromId": "ann", "toId": GENERAL, "chatType": "group", "content": "chat"}
         await asyncio.gather(
             self.mew.client.emit("message/create", {"channelId": GENERAL, "content": "mew"}),
@@ -208,7 +208,7 @@ async def test_four_systems_at_once(serve: Serve, node: Node, tmp_path: Path) ->
             return Person(mew, events, await path("/chat", token), await path("/ws", token))
 
         async def heard(expected: dict[SocketIO | JSON, dict[Heard, int]]) -> None:
-            """Wait until everybody has heard as much as is named, and fail if it is anything else, or more."""
+            """Wait until each client has received the expected events, and fail on any other event."""
             found = {}
             for client, events in expected.items():
                 found[client] = Counter([await client.next() for _ in range(sum(events.values()))])
@@ -216,7 +216,7 @@ async def test_four_systems_at_once(serve: Serve, node: Node, tmp_path: Path) ->
             assert [await client.next() for client in expected] == [("MARK", "")] * len(expected)
             assert found == {client: Counter(expected[client]) for client in expected}
 
-        await post("/all")  # nobody is here yet, but history has a last status for who joins the job
+        await post("/all")  # no client is connected yet, but history keeps a last status for clients that join the job
         ann, bob = await person("ann"), await person("bob")
         infra = await socketio("/infra", adminSecret="an admin secret for tests", serviceType=GENERAL)
         await ann.come_in()
@@ -236,7 +236,7 @@ async def test_four_systems_at_once(serve: Serve, node: Node, tmp_path: Path) ->
             }
         )
 
-        # Whoever is revoked is out of all of them; nobody else notices more than that.
+        # A revoked user is disconnected from all systems. Other users only get the resulting events.
         await post("/revoke/ann")
         for client in ann.clients:
             await client.end()

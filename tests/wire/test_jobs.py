@@ -41,7 +41,7 @@ both_servers = pytest.mark.parametrize("implementation", ["uvicorn", "lean"])
 
 
 class Service:
-    """The host: one job is secret, one fails, one is over."""
+    """The host: one job is secret, one fails, one has ended."""
 
     async def may_join(self, identity: Identity, job_id: str) -> bool:
         if job_id == "broken":
@@ -68,7 +68,7 @@ class World:
 
     @asynccontextmanager
     async def client(self, token: str = SHARED, **options: Any) -> AsyncIterator[ClientConnection]:
-        """A client that has been let in."""
+        """An accepted client."""
         async with self.connect(token, **options) as websocket:
             assert (await receive(websocket))["type"] == "connection_established"
             yield websocket
@@ -248,7 +248,7 @@ async def test_a_peer_that_vanished_without_a_close_is_detected(implementation: 
         async with open_websocket(world.server.port, f"/ws?token={SHARED}") as peer:
             await peer.send(frame(TEXT, b'{"type":"join_job","jobId":"7"}'))
             await until(lambda: world.connections == 1)
-            # From here on it answers nothing, not even a close; and no FIN tells that.
+            # From here on it answers nothing, not even a close, and sends no FIN.
             await until(lambda: world.connections == 0)
             await until(lambda: not world.realtime.websockets["/ws"].peers)
 

@@ -1,4 +1,4 @@
-"""How a JSON WebSocket ends that the server ends: what was sent arrives, then the close code and reason."""
+"""JSON WebSockets ended by the server: everything sent arrives, then the close code and reason."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ WAYS: dict[str, tuple[Way, tuple[int, str]]] = {
 
 
 class Ending(WebSocketGateway):
-    """Ends a connection as it is asked to, after it sent its last words."""
+    """Ends a connection in the requested way, after some last events."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__("/ending", **options)

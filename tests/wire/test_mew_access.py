@@ -1,4 +1,4 @@
-"""Who gets into Mew and Infra, and who does not: stock clients, every transport."""
+"""Authentication of Mew and Infra: stock clients, every transport."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ async def test_nothing_else_does(server: LiveServer, connect: Connect) -> None:
         await connect(f"{server.url}?token={GOOD}")
     async with refused():
         await connect(server.url, auth={"token": "no"}, headers={"Cookie": f"mew_access_token={GOOD}"})
-    # None of them was there: the next to come finds nobody but herself.
+    # None of them was admitted: the next client is the only one online.
     client = await connect(server.url, auth={"token": create_token("eve", SETTINGS)})
     assert (await client.expect("PRESENCE_INITIAL_STATE")).data == ["eve"]
 

@@ -1,4 +1,4 @@
-"""An afternoon on Mew (PROTOCOLS.md, section 1), as stock clients hear it: the example app, its REST and its sockets.
+"""A long scenario on Mew (PROTOCOLS.md, section 1) with stock clients: the example app, its REST and its sockets.
 
 At the end everything that each client ever heard is compared, in order, so that a doubled, lost or
 leaked event anywhere in the story fails it.
@@ -23,21 +23,21 @@ async def server(serve: Serve, tmp_path: Path) -> LiveServer:
 
 
 class Teller:
-    """Keeps what should be heard beside what is."""
+    """Records the expected events beside the received ones."""
 
     def __init__(self, **clients: StockClient) -> None:
         self._clients = clients
         self._told: dict[str, list[tuple[str, Any]]] = {name: [] for name in clients}
 
     async def hear(self, event: str, data: Any, *names: str) -> None:
-        """Wait until these clients have heard an event; the others should not."""
+        """Wait until these clients have received an event. The others must not receive it."""
         for name in names:
             self._told[name].append((event, data))
             received = await self._clients[name].expect(event)
             assert received.args == ([] if data is None else [data])
 
     async def hear_alike(self, event: str, *names: str) -> Any:
-        """Wait until these clients have heard an event whose payload is not known yet; it is the same for all."""
+        """Wait until these clients have received an event with an unknown payload, the same for all."""
         payloads = [(await self._clients[name].expect(event)).data for name in names]
         assert all(payload == payloads[0] for payload in payloads)
         for name in names:
@@ -45,7 +45,7 @@ class Teller:
         return payloads[0]
 
     def check(self) -> None:
-        """Compare all that was heard with all that should have been."""
+        """Compare all received events with all expected ones."""
         for name, client in self._clients.items():
             assert [(received.event, received.data) for received in client.events] == self._told[name]
 
@@ -93,7 +93,7 @@ async def test_an_afternoon_on_mew(server: LiveServer, connect: Connect, client_
         unreacted = await ann.delete(f"/messages/{message['id']}/reactions/%F0%9F%98%BB")
         await teller.hear("MESSAGE_REACTION_REMOVE", unreacted, *both)
 
-        # A direct message is in a room they share and in their own: it comes once.
+        # A direct message goes to a shared room and to personal rooms: it arrives once.
         direct = await ann.post("/users/ben/dm")
         await teller.hear("DM_CHANNEL_CREATE", direct, *both)
         whisper = await ann.post(f"/channels/{direct['id']}/messages", {"content": "Between us"})
@@ -102,7 +102,7 @@ async def test_an_afternoon_on_mew(server: LiveServer, connect: Connect, client_
         answer = await teller.hear_alike("MESSAGE_CREATE", *both)
         assert (answer["authorId"], answer["content"]) == ("ben", "Of course")
 
-        # Ann hides the channel from Ben, speaks, and lets him in again.
+        # Ann hides the channel from Ben, sends a message, and shows the channel again.
         for_ben = f"/channels/{general['id']}/permissions/users/ben"
         changed = {"serverId": cats, "channelId": general["id"], "userId": "ben"}
         await ann.put(for_ben, {"deny": ["VIEW_CHANNEL"]})
@@ -112,7 +112,7 @@ async def test_an_afternoon_on_mew(server: LiveServer, connect: Connect, client_
         await teller.hear("PERMISSIONS_UPDATE", changed, "ben")
         await teller.hear("MESSAGE_CREATE", await ann.post(in_general, {"content": "Hello, Ben"}), *both)
 
-        # Ben is kicked, and hears nothing more of the server; only what is for him.
+        # Ben is kicked. He receives nothing more of the server, only personal events.
         await ann.delete(f"/servers/{cats}/members/ben")
         await teller.hear("SERVER_KICK", {"serverId": cats}, "ben")
         await teller.hear("MEMBER_LEAVE", {"serverId": cats, "userId": "ben"}, "ann")
@@ -121,7 +121,7 @@ async def test_an_afternoon_on_mew(server: LiveServer, connect: Connect, client_
         apology = await ann.post(f"/channels/{direct['id']}/messages", {"content": "Sorry"})
         await teller.hear("MESSAGE_CREATE", apology, *both)
 
-        # He comes back; the channel is deleted, then the server.
+        # Ben joins again; the channel is deleted, then the server.
         await ann.post(f"/servers/{cats}/members", {"userId": "ben"})
         await teller.hear("MEMBER_JOIN", {"serverId": cats, "userId": "ben"}, *both)
         await teller.hear("MESSAGE_CREATE", await ann.post(in_general, {"content": "Back"}), *both)
@@ -130,7 +130,7 @@ async def test_an_afternoon_on_mew(server: LiveServer, connect: Connect, client_
         await ann.delete(f"/servers/{cats}")
         await teller.hear("SERVER_DELETE", {"serverId": cats}, *both)
 
-        # Ben has a second tab. Closing the first changes nothing for anybody; closing both does.
+        # Ben has a second tab. Closing the first changes nothing; closing both takes him offline.
         second_tab = await connect(server.url, auth={"token": ben.token})
         await second_tab.expect("ready")
         assert [received.event for received in second_tab.events] == ["PRESENCE_INITIAL_STATE", "ready"]

@@ -1,4 +1,4 @@
-"""Payloads between a real server and stock clients: what each way of sending says, and what each handler takes."""
+"""Payloads between a real server and stock clients: each way to send, and each annotation of a handler."""
 
 from __future__ import annotations
 
@@ -246,7 +246,7 @@ async def test_a_refusals_data_may_be_a_model(serve: Serve) -> None:
 
 
 def handlers(gateway: SocketIOGateway | WebSocketGateway) -> None:
-    """A handler for every kind of annotation. Each says that it was called."""
+    """A handler for every kind of annotation. Each reports that it was called."""
     for name, (annotation, _, _) in KINDS.items():
 
         async def handler(value: Any, connection: Connection) -> str:

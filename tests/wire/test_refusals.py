@@ -1,4 +1,4 @@
-"""A client refused before it is let in gets the host's code and reason, in each dialect, and nothing before them."""
+"""A client refused on connect gets the host's code and reason first, in each dialect."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ async def test_a_json_client_gets_the_frame_the_close_code_and_the_reason(
 
 
 class Careless(WebSocketGateway):
-    """Answers with whatever close code it is told to."""
+    """Closes with the requested close code."""
 
     code: Any = 1005
 

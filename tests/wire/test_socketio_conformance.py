@@ -1,4 +1,4 @@
-"""What the Socket.IO v5 protocol demands, packet by packet, of both our APIs and over both transports.
+"""Conformance with the Socket.IO v5 protocol, packet by packet, of both APIs and over both transports.
 
 Heartbeats and the time to connect are long here unless a test is about them, so a session that
 ends was ended because of what was sent.
@@ -45,7 +45,7 @@ async def server(gateways: list[Mountable], serve: Serve) -> LiveServer:
 
 
 async def enter(client: RawClient, namespace: str = "/") -> None:
-    """Connect to a namespace and take what the server says to that."""
+    """Connect to a namespace and take the server's answer."""
     prefix = "" if namespace == "/" else namespace + ","
     await client.send("0" + prefix)
     await receive_json(client, "0" + prefix)
@@ -213,7 +213,7 @@ MALFORMED = {
 class TestMalformed:
     @pytest.fixture
     def gateways(self) -> list[Mountable]:
-        """One API is enough: packets are judged before either is asked."""
+        """One API is enough: packets are checked before either API is called."""
         return echo_gateways()
 
     @pytest.mark.parametrize("message", MALFORMED.values(), ids=MALFORMED.keys())

@@ -1,4 +1,4 @@
-"""The Flask example's `/websocket-test` in Chromium, told by `websocket_test_page.mjs`, and its command-line twin."""
+"""The Flask example's `/websocket-test` in Chromium, by `websocket_test_page.mjs`, and the command-line version."""
 
 from __future__ import annotations
 

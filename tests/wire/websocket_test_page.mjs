@@ -1,8 +1,8 @@
-// The page /websocket-test of the Flask example, on a desk and on a phone, while its server runs, restarts and refuses.
+// The page /websocket-test of the Flask example, on desktop and phone, while its server runs, restarts and refuses.
 //
 //   node websocket_test_page.mjs <python> <folder for its database and screenshots>
 //
-// Starts and stops the server itself. Exits with 1 at the first thing that is not as it should be, saying which step it was.
+// Starts and stops the server itself. Exits with 1 at the first failure, and prints the step.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync } from "node:fs";
@@ -86,7 +86,7 @@ async function story() {
   server = await serve();
   for (const page of [desk, phone]) {
     await state(page, "Connected");
-    await job(page, runningId).getByText("FAILED", { exact: true }).waitFor(); // as the new process found it
+    await job(page, runningId).getByText("FAILED", { exact: true }).waitFor(); // as the new process set it
   }
 
   begin("disconnect, and connect with a token that is refused, and with one that is not");
@@ -134,7 +134,7 @@ async function open(options) {
   const page = await context.newPage();
   page.on("pageerror", (error) => complaints.push(error.message));
   page.on("console", (message) => {
-    // The server is away, or refuses, where the story wants it so.
+    // The server is stopped or refuses in these steps on purpose.
     if (message.type() === "error" && !/WebSocket|Failed to load resource/.test(message.text())) {
       complaints.push(message.text());
     }
@@ -192,7 +192,7 @@ async function serve() {
   while (program.exitCode === null) {
     const answer = await fetch(`${address}/healthz`).catch(() => undefined);
     if (answer?.ok) return program;
-    await new Promise((later) => setTimeout(later, 50)); // nothing tells that it listens
+    await new Promise((later) => setTimeout(later, 50)); // the server gives no signal that it listens
   }
   throw new Error(`the server ended with ${program.exitCode}`);
 }

@@ -1,4 +1,4 @@
-"""The body of a POST: it may be slow, but not stop, nor drip; the clock is moved by the tests."""
+"""The time limits on the body of a POST. The tests move the clock."""
 
 from __future__ import annotations
 

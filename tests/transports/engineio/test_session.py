@@ -37,7 +37,7 @@ class Recorder:
 
 
 class Ends:
-    """What the server hears: how many sessions began to end, and the reasons of those that are over."""
+    """What the server is notified of: how many sessions began to close, and the reasons of the closed ones."""
 
     def __init__(self) -> None:
         self.begun = 0

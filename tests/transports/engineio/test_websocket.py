@@ -326,7 +326,7 @@ async def test_an_upgrade_that_takes_too_long_is_given_up(serve: Serve) -> None:
 async def test_a_session_that_is_closed_in_the_middle_of_an_upgrade(
     serve: Serve, implementation: Implementation
 ) -> None:
-    """The client has been told that its probe was good: it polls no more, and is reached by the WebSocket alone."""
+    """After the answer to its probe the client stops polling. Only the WebSocket reaches it."""
     async with echo_server(serve, implementation) as server:
         sid = await server.open()
         async with await server.probe(sid) as websocket:

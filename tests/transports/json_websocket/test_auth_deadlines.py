@@ -1,4 +1,4 @@
-"""Clients that have yet to say who they are, on a wheel that is turned by hand."""
+"""Deadlines for authentication, on a timer wheel that the test advances."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON WebSockets on a real server: getting in, frames, limits, closes."""
+"""JSON WebSockets on a real server: authentication, frames, limits, closes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def token(user_id: str = "ann", **options: Any) -> str:
 
 
 class Chat(WebSocketGateway):
-    """A host that writes down what it is told."""
+    """A host that records the calls of its hooks."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__("/chat", **options)
