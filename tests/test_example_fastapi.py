@@ -186,7 +186,7 @@ async def test_a_message_as_stored(mew: Mew) -> None:
     assert await mew.bob.get(f"/channels/{mew.general}/messages") == [first, message]
 
 
-async def test_messages_come_in_pages(mew: Mew) -> None:
+async def test_messages_are_paginated(mew: Mew) -> None:
     path = f"/channels/{mew.general}/messages"
     ids = [(await mew.bob.post(path, {"content": str(number)}))["id"] for number in range(5)]
 

@@ -25,7 +25,7 @@ def test_a_bound_is_a_finite_number_above_zero(field: str, value: Any) -> None:
 @pytest.mark.parametrize(
     "room", ["general", "42", "a room", "频道", "👩‍👩‍👧", "می‌خواهم", "a/b:c#d", "x" * 200, "é" * 100]
 )
-def test_a_room_name_a_host_may_mean(room: str) -> None:
+def test_valid_room_names(room: str) -> None:
     check_room_name(room, LIMITS)
 
 

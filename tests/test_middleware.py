@@ -304,7 +304,7 @@ async def test_below_a_mount(serve: Serve) -> None:
 # Configuration
 
 
-def test_mistakes_in_gateways() -> None:
+def test_errors_in_gateways() -> None:
     for gateways in (
         [SocketIOGateway("/"), SocketIOGateway("/")],
         [WebSocketGateway("/a"), WebSocketGateway("/a")],

@@ -62,7 +62,7 @@ async def enter(gateway: Slow) -> Connection:
     return await gateway.open(Handshake(gateway=gateway.name, auth={"token": create_token("ann", SETTINGS)}), transport)
 
 
-async def test_what_has_begun_is_finished_when_stopping(serve: Serve) -> None:
+async def test_started_work_is_finished_when_stopping(serve: Serve) -> None:
     gateway = Slow()
     middleware = RealtimeMiddleware(Starlette(), gateways=[gateway], settings=SETTINGS)
     server = await serve(middleware)

@@ -123,7 +123,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("implementation", ["uvicorn", "hypercorn"])
 @pytest.mark.parametrize("case", REFUSED)
-async def test_what_cannot_work_ends_the_start_up(
+async def test_configurations_that_cannot_work_end_the_start_up(
     case: str, implementation: Implementation, serve: Serve, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make, message = REFUSED[case]
@@ -161,7 +161,7 @@ async def test_two_on_different_paths(implementation: Implementation, serve: Ser
         assert await said(server) == ["/library", 1]
 
 
-async def test_a_json_gateway_leaves_the_path_of_socketio_to_another(serve: Serve) -> None:
+async def test_a_json_gateway_does_not_serve_the_path_of_socketio(serve: Serve) -> None:
     inner = RealtimeMiddleware(routes(), gateways=[Room("/")], settings=SETTINGS)
     server = await serve(RealtimeMiddleware(inner, gateways=[Follow("/follow")], settings=SETTINGS))
     async with httpx.AsyncClient() as http:

@@ -148,7 +148,7 @@ async def test_a_fetch_has_an_end_and_the_next_one_succeeds(
         assert await jwks.find("one")
 
 
-async def test_old_keys_stay_good_while_the_endpoint_is_down(
+async def test_old_keys_stay_valid_while_the_endpoint_is_down(
     server: JWKSServer, jwks: JWKS, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert await jwks.find("one")

@@ -70,7 +70,7 @@ def test_the_key_of_a_certificate_is_read() -> None:
     ],
     ids=["empty", "wrong body", "cut off", "certificate", "PKCS8", "PKCS1", "DSA", "curve"],
 )
-def test_what_is_no_usable_public_key_is_refused(text: str, message: str) -> None:
+def test_an_unusable_public_key_is_refused(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         load_public_key(text)
 
@@ -91,7 +91,7 @@ def test_a_pem_is_taken_as_text_with_escapes_or_from_a_file(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("value", ["missing.pem", "", "\0", "x" * 10_000, "~nobody-of-this-name/key.pem"])
-def test_what_names_no_file_is_refused_without_being_shown(value: str, tmp_path: Path) -> None:
+def test_a_value_that_names_no_file_is_refused_without_being_shown(value: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="neither a PEM text nor the path") as caught:
         read_pem(value if value != "missing.pem" else str(tmp_path / value))
     assert "missing.pem" not in str(caught.value)

@@ -315,7 +315,7 @@ async def test_from_another_event_loops_thread() -> None:
         assert client.written == ['42["a"]']
 
 
-async def test_a_sync_broadcaster_says_where_it_cannot_work() -> None:
+async def test_a_sync_broadcaster_raises_where_it_cannot_work() -> None:
     realtime = make()
     sync = realtime.broadcaster.sync
     narrowed = sync.of("/second")

@@ -141,7 +141,7 @@ everywhere = pytest.mark.parametrize(("implementation", "transport"), SERVED)
 
 @pytest.mark.parametrize("way", ["ask", "ask in a thread", "ask twice", "sio.call", "sio.emit"])
 @everywhere
-async def test_the_answer_comes_behind_many_events(
+async def test_the_answer_arrives_after_many_events(
     serve: Serve, implementation: Implementation, transport: TransportName, way: str
 ) -> None:
     async with playing(serve, implementation, transport) as (board, _, client):
@@ -210,7 +210,7 @@ async def test_the_stock_client_answers(serve: Serve, node: Node, transports: li
 
 
 @everywhere
-async def test_so_many_events_wait_behind_a_question(
+async def test_the_events_queued_during_a_call_are_bounded(
     serve: Serve, implementation: Implementation, transport: TransportName
 ) -> None:
     limits = Limits(events_in_flight=4, events_behind_call=8)
@@ -233,7 +233,7 @@ async def test_so_many_events_wait_behind_a_question(
 
 @pytest.mark.parametrize("binary", [False, True])
 @everywhere
-async def test_so_many_bytes_wait_behind_a_question(
+async def test_the_bytes_queued_during_a_call_are_bounded(
     serve: Serve, implementation: Implementation, transport: TransportName, binary: bool
 ) -> None:
     limits = Limits(events_in_flight=2, message_bytes=10_000)

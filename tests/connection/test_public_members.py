@@ -37,7 +37,7 @@ def test_completion_lists_what_the_reference_documents_and_nothing_else() -> Non
     assert sorted(documented) == MEMBERS
 
 
-def test_what_belongs_to_the_package_cannot_be_replaced() -> None:
+def test_reserved_attributes_cannot_be_replaced() -> None:
     connection = World().connection()[0].public
     for name in ("id", "identity", "gateway", "handshake", "rooms", "closed", "behind"):
         with pytest.raises(AttributeError):

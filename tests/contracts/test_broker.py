@@ -133,7 +133,7 @@ async def events_since(
 
 
 @on_every_broker
-async def test_publish_delivers_and_says_to_how_many(make_environment: type[Environment]) -> None:
+async def test_publish_delivers_and_returns_the_number_of_recipients(make_environment: type[Environment]) -> None:
     broker = make_environment().broker()
     listener = Listener(connections=3)
     await run(broker, listener)
@@ -465,7 +465,7 @@ async def test_a_command_goes_on_when_its_caller_is_cancelled(make_environment: 
 
 
 @on_every_broker
-async def test_what_a_command_raises_reaches_its_caller(make_environment: type[Environment]) -> None:
+async def test_an_error_of_a_command_reaches_its_caller(make_environment: type[Environment]) -> None:
     broker = make_environment().broker()
     listener = Listener()
 
@@ -645,7 +645,7 @@ async def test_subscribing_and_unsubscribing_take_effect_in_the_order_of_the_cal
 
 
 @on_every_broker
-async def test_a_subscription_that_was_given_up_does_not_stand(make_environment: type[Environment]) -> None:
+async def test_an_abandoned_subscription_is_not_active(make_environment: type[Environment]) -> None:
     broker, listener = make_environment().broker(), Listener()
     await broker.start(listener)
     subscribing = asyncio.create_task(broker.subscribe([Subscription(MEW, ToRoom(LOBBY))]))
@@ -663,7 +663,7 @@ async def test_a_subscription_that_was_given_up_does_not_stand(make_environment:
 
 
 @on_every_broker
-async def test_a_command_comes_with_its_place_in_history(make_environment: type[Environment]) -> None:
+async def test_a_command_carries_its_position_in_history(make_environment: type[Environment]) -> None:
     broker, listener = make_environment().broker(), Listener()
     places: list[Position | None] = []
 

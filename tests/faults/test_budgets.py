@@ -164,7 +164,7 @@ async def test_refused_events_over_the_budget_end_the_client(serve: Serve, trans
     assert target.gateway.left == [("flood", "server disconnect")]
 
 
-async def test_events_that_no_handler_sees_are_attempts_and_what_a_handler_refuses_is_none(serve: Serve) -> None:
+async def test_events_without_a_handler_count_as_attempts_but_refused_ones_do_not(serve: Serve) -> None:
     target = Target(limits=Limits(attempt_rate=0.001, attempt_burst=N))
     server = await serve(target.app)
     async with entered(server, "lost") as client:
@@ -277,7 +277,7 @@ async def test_namespaces_left_and_joined_again_at_a_human_pace_are_no_offence(s
     await target.emptied()
 
 
-async def test_a_polling_client_that_goes_on_after_its_close_has_no_session_any_more(serve: Serve) -> None:
+async def test_a_polling_client_has_no_session_after_its_close(serve: Serve) -> None:
     target = Target(limits=LIMITS)
     server = await serve(target.app)
     async with httpx.AsyncClient() as http:

@@ -102,7 +102,7 @@ async def test_connect_is_answered_when_all_subscriptions_stand_and_they_are_ask
 
 
 @pytest.mark.parametrize("gateway", [Site("/", authenticator=by_auth), WebSocketGateway("/ws", authenticator=by_auth)])
-async def test_a_broker_that_is_away_refuses_clients_with_one_line_and_leaves_nothing(
+async def test_with_the_broker_down_clients_are_refused_with_one_log_line(
     gateway: Gateway, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)

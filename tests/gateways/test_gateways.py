@@ -568,7 +568,7 @@ async def test_revocations_and_disconnect_user(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("authenticator", [None, OWN], ids=["default", "own"])
-async def test_a_connection_takes_no_revoked_token(serve: Serve, authenticator: Authenticator | None) -> None:
+async def test_a_connection_accepts_no_revoked_token(serve: Serve, authenticator: Authenticator | None) -> None:
     async with (
         site(serve, Site(authenticator=authenticator)) as (_, realtime, server),
         raw_client(server, "websocket") as client,
@@ -660,6 +660,6 @@ async def test_polling_is_a_transport_like_any(serve: Serve) -> None:
     await nothing_left(gateway, middleware.realtime)
 
 
-def test_a_gateway_that_is_not_mounted_says_so() -> None:
+def test_a_gateway_that_is_not_mounted_raises() -> None:
     with pytest.raises(RuntimeError, match="not mounted"):
         Site().context  # noqa: B018

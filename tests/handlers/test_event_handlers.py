@@ -217,7 +217,7 @@ def test_markers_of_http_are_refused(make: Callable[..., Any]) -> None:
                 beginning("event", function, BROADCASTER)
 
 
-def test_what_cannot_be_injected_is_refused_by_name() -> None:
+def test_unknown_injected_parameters_are_refused_by_name() -> None:
     def own(connection: OurConnection) -> None: ...
     def one_of(connection: Connection | str) -> None: ...
     def several(connections: list[Connection]) -> None: ...
@@ -269,7 +269,7 @@ def test_fields_of_pydantic_in_a_defaults_place() -> None:
     assert arguments(factory, 9) == [9]
 
 
-def test_fields_of_pydantic_that_mean_nothing_for_a_parameter() -> None:
+def test_pydantic_fields_without_effect_on_a_parameter() -> None:
     def alias(text: str = Field(alias="t")) -> None: ...
     def validation_alias(text: Annotated[str, Field(validation_alias="t")]) -> None: ...
     def excluded(text: str = Field("", exclude=True)) -> None: ...
@@ -460,7 +460,7 @@ def test_a_partial_method_with_its_own_event_leaves_the_other_to_its_function() 
     assert isinstance(found["partial"], functools.partial)
 
 
-def test_what_is_no_handler_is_refused() -> None:
+def test_an_object_that_is_not_a_handler_is_refused() -> None:
     with pytest.raises(ConfigurationError, match=r'@on\("message"\)'):
 
         @on  # type: ignore[arg-type]

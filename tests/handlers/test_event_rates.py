@@ -102,7 +102,7 @@ def test_forgetting_users_changes_nothing(steps: list[tuple[UserId, float]], bur
         assert rates.admits(Sender(), user_id, now) == kept[user_id].take(now)
 
 
-def test_what_one_limit_refuses_does_not_count_for_the_other() -> None:
+def test_an_event_refused_by_one_limit_does_not_count_for_the_other() -> None:
     rates = EventRates(Limits(event_rate=1.0, event_burst=2, user_event_rate=1.0, user_event_burst=3))
     first, second = Sender(), Sender()
     assert [rates.admits(first, ANN, 100.0) for _ in range(9)] == [True, True, *[False] * 7]

@@ -226,7 +226,7 @@ async def test_a_user_revoked_while_authenticating_is_refused() -> None:
     assert not world.rooms.everybody
 
 
-async def test_revocations_cut_those_they_mean() -> None:
+async def test_revocations_disconnect_the_matching_clients() -> None:
     world = World()
     now = time.time()
     tokens = {jti: world.admit("ann", jti=jti, iat=now - 10)[1] for jti in ("1", "2")}
@@ -264,7 +264,7 @@ def taking_over(connection: InternalConnection, gateway: GatewayName = GATEWAY) 
     )
 
 
-async def test_of_connections_that_take_over_the_last_in_order_stays() -> None:
+async def test_the_newest_connection_of_a_user_stays() -> None:
     world = World()
     (first, to_first), (second, to_second), (third, to_third) = [world.admit("ann") for _ in range(3)]
     bob, to_bob = world.admit("bob")
@@ -322,7 +322,7 @@ async def test_a_gateway_without_a_service_has_nothing_to_refresh() -> None:
         world.hub.refresh(connection)
 
 
-async def test_a_client_that_leaves_while_the_host_is_asked_does_not_enter() -> None:
+async def test_a_client_that_leaves_during_the_host_call_does_not_join() -> None:
     world = World()
     connection, _ = world.admit()
     asked, answer = asyncio.Event(), asyncio.Event()

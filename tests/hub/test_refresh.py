@@ -53,7 +53,7 @@ async def member(world: World) -> tuple[InternalConnection, list[str]]:
     return connection, transport.written
 
 
-async def test_a_lost_room_is_silent_from_the_moment_of_asking() -> None:
+async def test_a_lost_room_delivers_nothing_once_the_refresh_is_requested() -> None:
     world = World()
     connection, written = await member(world)
     gate = Gate(world)
@@ -112,7 +112,7 @@ async def test_a_room_given_while_the_host_is_slow_is_kept() -> None:
     assert "dm" in connection.rooms
 
 
-async def test_the_answer_to_the_last_question_counts_even_over_what_was_given_before_it() -> None:
+async def test_the_answer_to_the_last_refresh_overrides_rooms_given_before_it() -> None:
     world = World()
     connection, written = await member(world)
     gate = Gate(world)
@@ -166,7 +166,7 @@ async def test_a_failing_host_costs_the_connection(failure: str, caplog: pytest.
     await world.tasks.idle()
 
 
-async def test_a_connection_that_ends_takes_its_question_along() -> None:
+async def test_a_closed_connection_ends_its_pending_call() -> None:
     world = World()
     connection, transport = world.admit("ann")
     Gate(world)

@@ -125,7 +125,7 @@ RoomsMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=
 TestRooms = RoomsMachine.TestCase
 
 
-def test_a_server_takes_its_channels_along_at_every_depth() -> None:
+def test_leaving_a_server_leaves_its_channels_at_every_depth() -> None:
     world, rooms = World(), Rooms()
     connection, _ = world.connection()
     rooms.add(connection)
@@ -164,7 +164,7 @@ def test_a_user_id_opens_no_room_of_the_same_name() -> None:
     assert rooms.recipients(ToRoom(_room("ann"))).connections == (bob,)
 
 
-def test_what_comes_too_late_changes_nothing() -> None:
+def test_operations_on_a_removed_connection_change_nothing() -> None:
     world, rooms = World(), Rooms()
     connection, _ = world.connection()
     rooms.add(connection)

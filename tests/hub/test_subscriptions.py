@@ -232,7 +232,7 @@ async def test_a_client_that_leaves_while_it_is_subscribing_is_not_a_member(room
 
 
 @pytest.mark.parametrize("command", [RemoveFromRoom(GATEWAY, ANN, ROOM), CloseRoom(GATEWAY, ROOM)])
-async def test_a_client_that_is_put_out_while_it_is_subscribing_does_not_get_in(command: Command) -> None:
+async def test_a_client_disconnected_while_it_is_subscribing_is_not_admitted(command: Command) -> None:
     async with node() as here:
         connection, _ = await here.admit()
         here.broker.subscribing.pause()
@@ -345,7 +345,7 @@ async def test_what_follows_a_command_that_adds_the_first_member_is_neither_lost
         assert here.seen(transport)[-1] == "after"
 
 
-async def test_a_user_who_is_removed_while_history_is_read_sees_nothing_of_it() -> None:
+async def test_a_user_removed_while_history_is_read_receives_none_of_it() -> None:
     async with node() as here:
         connection, transport = await here.admit()
         here.broker.subscribing.pause()

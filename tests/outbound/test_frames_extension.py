@@ -314,9 +314,7 @@ async def test_a_paused_reader_gets_nothing_and_then_everything_in_order(
     assert (reader.messages, reader.ends) == (expected, [(4000, "")])
 
 
-async def test_a_client_that_vanishes_meanwhile_has_still_said_what_it_said(
-    server: ProtocolServer, app: Detaching
-) -> None:
+async def test_messages_of_a_client_that_vanishes_are_still_handled(server: ProtocolServer, app: Detaching) -> None:
     async with open_websocket(server.port) as client:
         reader = await app.reader()
         reader.on_message = lambda message: reader.transport.pause()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from asgi_realtime.outbound.gil_backoff import GilBackoff
 
 
-def test_each_time_it_is_noticed_again_the_pause_is_longer_up_to_a_minute() -> None:
+def test_each_new_contention_lengthens_the_pause_up_to_a_minute() -> None:
     gil_backoff = GilBackoff()
     now, pauses = 100.0, []
     for _ in range(9):

@@ -85,7 +85,7 @@ async def test_a_payload_that_json_dumps_takes_arrives_the_same(name: str, serve
 
 
 @pytest.mark.parametrize("name", DIFFERENT)
-async def test_what_json_has_no_form_for(name: str, serve: Serve) -> None:
+async def test_values_that_json_cannot_express(name: str, serve: Serve) -> None:
     payload, arrives = DIFFERENT[name]
     for value, expected in ((payload, arrives), ({"a": [payload]}, {"a": [arrives]})):
         theirs, ours = [await carried(module, serve, value) for module in MODULES]

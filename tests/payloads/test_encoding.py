@@ -132,7 +132,7 @@ _itself.append(_itself)
     "payload",
     [object(), lambda: None, 1j, Struct, {(1, 2): 3}, {b"a": 1}, _itself, [object()]],
 )
-def test_what_is_not_json_is_a_type_error(payload: Any) -> None:
+def test_values_that_are_not_json_raise_type_error(payload: Any) -> None:
     with pytest.raises(TypeError):
         encode(payload)
 

@@ -152,7 +152,7 @@ async def test_what_the_events_broadcaster_sends(method: str, form: Callable[[Ev
 
 
 @pytest.mark.parametrize("data", [[], [None]])
-async def test_the_last_event_of_who_is_replaced(data: list[Any]) -> None:
+async def test_the_last_event_of_a_replaced_connection(data: list[Any]) -> None:
     async with RealtimeTestClient(application()) as client:
         token = client.token("ann", last=["last", *data])
         async with client.connect("/path", token=token) as older, client.connect("/path", token=token):

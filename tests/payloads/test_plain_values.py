@@ -507,7 +507,7 @@ _itself["self"] = Holder(value=_itself)
         (_itself, "."),
     ],
 )
-def test_what_cannot_be_encoded_is_named(value: Any, told: str) -> None:
+def test_unencodable_values_are_named(value: Any, told: str) -> None:
     with pytest.raises(TypeError, match=told):
         encode(value)
 

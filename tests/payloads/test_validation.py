@@ -335,7 +335,7 @@ KINDS = {**BY_PYDANTIC, **BY_MSGSPEC}
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_what_fits_is_taken_and_what_does_not_is_refused(name: str) -> None:
+def test_valid_values_are_accepted_and_others_refused(name: str) -> None:
     annotation, good, bad = KINDS[name]
     assert decide(annotation) == ("pydantic" if name in BY_PYDANTIC else "msgspec")
     validate = validator(annotation)
@@ -540,7 +540,7 @@ def depends() -> str:
         (Annotated[object, Field(max_length=3)] | complex | StructWithModel, "StructWithModel"),
     ],
 )
-def test_what_neither_enforces_is_refused_by_name(annotation: Any, named: str) -> None:
+def test_constraints_that_neither_library_enforces_are_refused_by_name(annotation: Any, named: str) -> None:
     with pytest.raises(TypeError, match=named):
         validator(annotation)
 

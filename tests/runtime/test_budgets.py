@@ -62,7 +62,7 @@ def test_a_transport_at_its_rate_is_never_over(rate: float, burst: int, count: i
         assert refilled_at != math.inf
 
 
-def test_over_once_is_over_for_good_and_counted_once() -> None:
+def test_an_exhausted_budget_stays_exhausted_and_counts_once() -> None:
     counts = Counts()
     budgets = Budgets(Limits(attempt_burst=1, control_burst=1), counts)
     for budget, kind in ((budgets.attempts, "attempts"), (budgets.control, "control")):

@@ -313,7 +313,7 @@ async def test_a_plain_on_start_stops_the_server() -> None:
             pass
 
 
-async def test_rooms_may_be_asked_for_by_a_plain_method() -> None:
+async def test_a_plain_method_may_return_rooms() -> None:
     class Rooms(SocketIOGateway):
         def rooms_of(self, identity: Identity) -> dict[str, None]:  # type: ignore[override]
             assert in_a_thread()
@@ -520,7 +520,7 @@ async def test_a_question_that_hangs_frees_its_thread() -> None:
                 pass
 
 
-async def test_a_client_that_leaves_frees_the_thread_that_asks_it() -> None:
+async def test_a_client_that_disconnects_releases_the_thread_that_calls_it() -> None:
     gateway = SocketIOGateway("/")
     ended = threading.Event()
 
@@ -649,6 +649,6 @@ async def yields(self: Any, connection: Connection) -> Any:
         (lambda: JobsGateway(service=Nothing()), "Nothing.may_join is missing"),  # type: ignore[arg-type]
     ],
 )
-def test_what_cannot_work_is_refused_at_start_up(make: Callable[[], Any], named: str) -> None:
+def test_handlers_that_cannot_work_are_refused_at_start_up(make: Callable[[], Any], named: str) -> None:
     with pytest.raises(ConfigurationError, match=named):
         Realtime(gateways=[make()], settings=SETTINGS)

@@ -209,7 +209,7 @@ async def test_an_event_is_refused_and_the_client_stays(
     ("status", "close_code"), [(401, 1008), (403, 1008), (404, 1008), (413, 1009), (422, 1008), (429, 1013)]
 )
 @pytest.mark.parametrize("where", ["authenticator", "on_connect"])
-async def test_a_client_is_not_let_in(
+async def test_a_client_is_not_accepted(
     kind: type[Any], status: int, close_code: int, where: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     host = kind()
@@ -339,7 +339,7 @@ async def test_services_of_the_four_systems(
 
 
 @pytest.mark.parametrize("where", ["rooms_of", "groups_of", "connected"])
-async def test_services_that_are_asked_while_a_client_connects(where: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_services_called_while_a_client_connects(where: str, caplog: pytest.LogCaptureFixture) -> None:
     service = Service(HTTPException(403, "not you"), where)
     gateways: dict[str, Gateway] = {
         "rooms_of": MewGateway(service=service),

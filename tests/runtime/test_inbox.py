@@ -74,7 +74,7 @@ async def test_in_order_one_at_a_time_in_one_task(tasks: Tasks) -> None:
     assert len(tasks) == 0, "an idle inbox owns no task"
 
 
-async def test_what_is_submitted_by_the_last_step_is_done_too(tasks: Tasks) -> None:
+async def test_work_submitted_by_the_last_step_runs_too(tasks: Tasks) -> None:
     log = list[int]()
     work = inbox(tasks)
 
@@ -109,7 +109,7 @@ async def test_full_until_one_has_begun(tasks: Tasks) -> None:
     await tasks.idle()
 
 
-async def test_clear_forgets_what_has_not_begun_and_wakes_the_reader(tasks: Tasks) -> None:
+async def test_clear_drops_waiting_work_and_wakes_the_reader(tasks: Tasks) -> None:
     gate, log = asyncio.Event(), list[str]()
     work = inbox(tasks, events_in_flight=1)
 
@@ -232,7 +232,7 @@ async def test_what_is_begun_while_something_runs_comes_after_it(tasks: Tasks) -
     assert log[2:] == ["begun", "submitted"]
 
 
-async def test_what_is_submitted_never_runs_within_the_call(tasks: Tasks) -> None:
+async def test_submitted_work_never_runs_within_the_call(tasks: Tasks) -> None:
     work, log = inbox(tasks), list[str]()
     work.submit(lambda: log.append("later"))
     work.begin(log.append, "behind it")
@@ -304,7 +304,7 @@ async def test_cancelling_one_event_does_not_cancel_the_next(tasks: Tasks) -> No
     assert log == ["cancelled", "next"]
 
 
-async def test_closing_cancels_what_waits_and_forgets_what_is_behind_it() -> None:
+async def test_closing_cancels_the_running_handler_and_drops_queued_events() -> None:
     tasks, log = Tasks(), list[str]()
     work = inbox(tasks)
 

@@ -200,7 +200,7 @@ def test_an_owner_that_is_always_due_gets_one_call_a_tick() -> None:
     assert all(0.09 < later - earlier < 0.11 for earlier, later in zip(calls, calls[1:], strict=False))
 
 
-def test_an_owner_that_fails_harms_no_other(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_owner_that_fails_affects_no_other(caplog: pytest.LogCaptureFixture) -> None:
     calls: list[float] = []
 
     def broken(now: float) -> float | None:
@@ -343,7 +343,7 @@ async def test_a_coroutine_that_was_begun_and_fails() -> None:
         await resume(coroutine, coroutine.send(None))
 
 
-async def test_a_coroutine_that_takes_too_long_is_cancelled_and_one_that_does_not_is_not() -> None:
+async def test_only_a_coroutine_over_its_time_limit_is_cancelled() -> None:
     cancelled = asyncio.Event()
 
     async def work(times: int) -> int:

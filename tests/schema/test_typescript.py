@@ -109,7 +109,7 @@ export interface Node {
     assert 'readonly kind: "t";\n  readonly n?: number;' in interface(Tagged, "down")
 
 
-def test_what_has_a_default_may_be_left_out_by_clients() -> None:
+def test_fields_with_a_default_are_optional_for_clients() -> None:
     assert "readonly children?: readonly Node[];" in interface(Node, "up")
     assert "/** ISO 8601. */\n  readonly at: string;\n  readonly tags?: readonly string[];" in interface(Plain, "up")
 

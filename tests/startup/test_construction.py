@@ -249,7 +249,7 @@ def test_an_adapter_that_hides_the_broadcaster_is_warned_of(caplog: pytest.LogCa
         ("mine:forgot", "Forgot.__init__ does not call super()"),
     ],
 )
-def test_the_command_line_names_mistakes(
+def test_the_command_line_names_errors(
     name: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "mine.py").write_text(

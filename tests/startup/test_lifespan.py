@@ -76,7 +76,7 @@ async def test_the_package_starts_first_and_stops_last() -> None:
 
 
 @pytest.mark.parametrize("raises", [True, False])
-async def test_a_host_that_does_not_start_says_so_itself(raises: bool) -> None:
+async def test_a_host_that_does_not_start_reports_its_own_error(raises: bool) -> None:
     servers: list[Server] = []
     servers.append(server := Server(host(servers, startup="failed", raises=raises)))
     assert await server.ask("startup") == "the host's own"
@@ -85,7 +85,7 @@ async def test_a_host_that_does_not_start_says_so_itself(raises: bool) -> None:
 
 
 @pytest.mark.parametrize("raises", [True, False])
-async def test_a_host_that_does_not_stop_says_so_itself(raises: bool) -> None:
+async def test_a_host_that_does_not_stop_reports_its_own_error(raises: bool) -> None:
     servers: list[Server] = []
     servers.append(server := Server(host(servers, shutdown="failed", raises=raises)))
     await server.ask("startup")
@@ -141,7 +141,7 @@ async def test_a_host_that_dies_after_its_start() -> None:
     assert server.log == ["our start", "startup.complete", "our stop", "shutdown.complete"]
 
 
-async def test_a_host_that_answers_without_asking() -> None:
+async def test_a_host_that_sends_lifespan_replies_without_receiving() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "lifespan.startup.complete"})
         await send({"type": "lifespan.shutdown.complete"})
@@ -153,7 +153,7 @@ async def test_a_host_that_answers_without_asking() -> None:
     assert server.log == ["our start", "startup.complete", "our stop", "shutdown.complete"]
 
 
-async def test_a_server_that_cancels_the_lifespan_leaves_no_host_behind() -> None:
+async def test_a_server_that_cancels_the_lifespan_ends_the_hosts_lifespan() -> None:
     ended = asyncio.Event()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

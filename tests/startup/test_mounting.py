@@ -267,7 +267,7 @@ WRONG_APPS: dict[str, tuple[Callable[[Any], Any], str]] = {
 
 @each_server
 @pytest.mark.parametrize("mistake", WRONG_APPS)
-async def test_what_is_put_in_the_wrong_place(
+async def test_arguments_in_the_wrong_place(
     mistake: str, implementation: Implementation, serve: Serve, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make, message = WRONG_APPS[mistake]
@@ -350,7 +350,7 @@ async def test_test_clients_raise_what_ends_the_start_up(app: ASGIApp, error: ty
     await anyio.to_thread.run_sync(blocking)
 
 
-def test_type_checkers_see_the_mistakes() -> None:
+def test_type_checkers_report_the_errors() -> None:
     app = fastapi()
     app.add_middleware(RealtimeMiddleware, gateway=[Board()])  # type: ignore[call-arg]
     RealtimeMiddleware(app, setting=SETTINGS)  # type: ignore[call-arg]

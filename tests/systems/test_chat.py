@@ -348,9 +348,7 @@ async def test_pending_messages_that_cannot_be_found_stay_pending(chat: Chat, tm
 
 
 @pytest.mark.parametrize("first", ["question", "delivery"])
-async def test_a_message_that_is_pending_and_on_its_way_at_once_arrives_once(
-    first: str, chat: Chat, tmp_path: Path
-) -> None:
+async def test_a_message_both_pending_and_in_delivery_arrives_once(first: str, chat: Chat, tmp_path: Path) -> None:
     service = GatedService(tmp_path / "chat.db")
     running = await chat(service)
     ann = await running.enter("ann")
@@ -520,7 +518,7 @@ async def test_over_the_rate_of_a_user_on_two_devices(chat: Chat) -> None:
     await bob.expect("ack")
 
 
-async def test_every_event_reaches_those_it_is_for(chat: Chat) -> None:
+async def test_every_event_reaches_its_recipients(chat: Chat) -> None:
     running = await chat()
     running.service.group("g", *ALL)
     people = [await running.enter(name) for name in ALL]

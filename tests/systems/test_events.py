@@ -202,7 +202,7 @@ MALFORMED_EVENTS: list[tuple[str, list[Json]]] = [
 ]
 
 
-async def test_what_is_malformed_is_refused_in_the_words_of_the_contract() -> None:
+async def test_malformed_input_is_refused_with_the_messages_of_the_contract() -> None:
     async with events() as running:
         ada, bob = await running.enter_room("r", "ada", "bob")
         for event, args in MALFORMED_EVENTS:
@@ -390,7 +390,7 @@ async def test_more_connections_do_not_make_more_events() -> None:
 # Origins
 
 
-async def test_the_origin_of_events_opens_nothing_else() -> None:
+async def test_the_origin_of_events_is_refused_elsewhere() -> None:
     class Service:
         async def rooms_of(self, identity: Identity) -> UserRooms:
             return UserRooms()

@@ -233,7 +233,7 @@ async def test_a_failing_service_leaves_nothing_behind(
         await forgotten(seen)
 
 
-async def test_every_event_goes_where_the_contract_says(serve: Serve) -> None:
+async def test_every_event_reaches_the_recipients_of_the_contract(serve: Serve) -> None:
     async with mew(serve) as running:
         service, to = running.service, running.to
         service.may("ann", "s", "c", "secret")

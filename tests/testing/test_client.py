@@ -240,7 +240,7 @@ async def test_what_is_still_on_its_way_is_not_nothing(transport: Transport) -> 
             await bob.expect_nothing("said")
 
 
-async def test_a_failed_expectation_says_what_came_instead() -> None:
+async def test_a_failed_expectation_shows_the_received_events() -> None:
     async with RealtimeTestClient(make_app()) as client, client.connect(token=client.token("ada")) as ada:
         with pytest.raises(AssertionError) as failure:
             await ada.expect("said", timeout=0.01)
@@ -324,7 +324,7 @@ async def test_leaving_and_losing_the_network_look_different(transport: Transpor
 
 
 @both_transports
-async def test_being_put_out(transport: Transport) -> None:
+async def test_being_disconnected_by_the_server(transport: Transport) -> None:
     async with RealtimeTestClient(make_app()) as client:
         async with client.connect(token=client.token("ada"), transport=transport) as ada:
             await ada.send("leave me alone")

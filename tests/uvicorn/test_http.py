@@ -72,7 +72,7 @@ def test_it_is_uvicorns_own_class() -> None:
 
 @pytest.mark.parametrize("http", CLASSES)
 @pytest.mark.parametrize("sent", [b"", b"G", HALF, request()[:-2]])
-async def test_a_connection_without_a_whole_header_is_closed(http: Any, sent: bytes) -> None:
+async def test_a_connection_with_an_incomplete_header_is_closed(http: Any, sent: bytes) -> None:
     async with protocol_server(app, http=http) as server, connect(server.port) as client:
         await client.send(sent)
         assert await closed(client) == b""

@@ -235,7 +235,7 @@ async def test_a_slow_request_is_cut() -> None:
     await until(lambda: not state.connections and not state.tasks)
 
 
-async def test_a_frame_right_behind_the_request_waits_for_the_acceptance() -> None:
+async def test_a_frame_right_after_the_request_waits_for_the_acceptance() -> None:
     app = Application(until_disconnect)
     state = ServerState()
     config = uvicorn.Config(app, ws=ShortTimeouts, log_config=None)

@@ -193,7 +193,7 @@ async def test_a_room_of_any_form_means_the_room(call: str) -> None:
 
 
 @pytest.mark.parametrize("argument", ["user_id", "room", *OTHERS])
-async def test_what_is_no_id_is_refused_by_the_name_of_its_argument(argument: str) -> None:
+async def test_an_invalid_id_is_refused_with_the_name_of_its_argument(argument: str) -> None:
     calls = {"user_id": BY_USER, "room": BY_ROOM}.get(argument) or {argument: OTHERS[argument]}
     values: list[Any] = [1.5, True, b"ann", object()] if argument in OTHERS else NO_IDS
     async with running(Tea("/tea")) as client:

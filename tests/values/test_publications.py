@@ -107,7 +107,7 @@ def test_values_are_frozen() -> None:
 
 
 @pytest.mark.parametrize("target", [ToRoom(RoomName("general")), ToUsers((UserId("u1"), UserId("u2"))), ToAll()])
-def test_a_publication_survives_the_way_to_another_process(target: Target) -> None:
+def test_a_publication_survives_serialization(target: Target) -> None:
     publication = Publication(
         gateway=GATEWAY,
         target=target,
@@ -133,7 +133,7 @@ def test_a_publication_survives_the_way_to_another_process(target: Target) -> No
         RevokeUser(UserId("u1"), 1.5),
     ],
 )
-def test_a_command_survives_the_way_to_another_process(command: Command) -> None:
+def test_a_command_survives_serialization(command: Command) -> None:
     packed = msgspec.msgpack.encode(command)
     decoded: Command = msgspec.msgpack.decode(packed, type=Command)
     assert decoded == command

@@ -305,7 +305,7 @@ async def test_disconnect_raised_in_on_online(
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("way", [name for name, (_, comes_back, _) in WAYS.items() if not comes_back])
-async def test_a_client_put_out_of_one_namespace_stays_in_the_others(
+async def test_a_client_disconnected_from_one_namespace_stays_in_the_others(
     transport: TransportName, way: str, serve: Serve, node: Node
 ) -> None:
     """Only a revoked or disconnected user ends every namespace, each with a DISCONNECT."""
@@ -329,7 +329,7 @@ async def test_a_client_put_out_of_one_namespace_stays_in_the_others(
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_a_client_that_may_come_back_comes_back_to_every_namespace(
+async def test_a_client_that_may_reconnect_reconnects_to_every_namespace(
     transport: TransportName, serve: Serve, node: Node
 ) -> None:
     async with running(serve, "uvicorn") as (gateway, _, server):
@@ -368,7 +368,7 @@ async def test_a_client_that_is_about_to_upgrade(way: str, serve: Serve, node: N
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_what_a_handler_returns_after_it_closed_the_connection_is_not_sent(
+async def test_a_result_returned_after_closing_the_connection_is_not_sent(
     transport: TransportName, serve: Serve, node: Node
 ) -> None:
     async with running(serve, "uvicorn") as (_, _, server):

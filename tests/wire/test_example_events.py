@@ -167,7 +167,7 @@ async def test_message_reactions(mew: Mew) -> None:
     assert await mew.heard() == to("alice", "bob", heard=[("MESSAGE_REACTION_REMOVE", removed)])
 
 
-async def test_direct_messages_come_once(mew: Mew) -> None:
+async def test_direct_messages_arrive_once(mew: Mew) -> None:
     channel = await mew.alice.post("/users/dave/dm")
     assert [user["id"] for user in channel["recipients"]] == ["alice", "dave"]
     assert await mew.heard() == to("alice", "dave", heard=[("DM_CHANNEL_CREATE", channel)])

@@ -250,9 +250,7 @@ async def test_four_systems_at_once(serve: Serve, node: Node, tmp_path: Path) ->
         )
 
 
-async def test_what_is_done_to_a_user_in_one_system_is_done_in_no_other(
-    serve: Serve, node: Node, tmp_path: Path
-) -> None:
+async def test_an_action_on_a_user_affects_one_system_only(serve: Serve, node: Node, tmp_path: Path) -> None:
     """Bob's two namespaces share a transport, and so do Ann's and the service's."""
     server = await serve(make_app(tmp_path / "chat.db"))
     async with AsyncExitStack() as stack:

@@ -136,6 +136,6 @@ async def test_infra_opens_to_its_secret_alone(server: LiveServer, connect: Conn
             await connect(f"{server.url}?{name}={secret}", "/infra", auth=by_auth)
 
 
-async def test_an_admin_secret_opens_nothing_else(server: LiveServer, connect: Connect) -> None:
+async def test_an_admin_secret_is_refused_elsewhere(server: LiveServer, connect: Connect) -> None:
     async with refused():
         await connect(server.url, auth={"adminSecret": SETTINGS.admin_secret, "serviceType": "weather"})

@@ -20,7 +20,7 @@ def test_a_payload_of_text_and_binary_packets() -> None:
 @pytest.mark.parametrize(
     "body", [b"", b"\x1e", b"4a\x1e", b"\x1e4a", b"4a\x1e\x1e4b", b"bA", b"bA===", b"b\xc3\xa4", b"\xff"]
 )
-def test_what_is_not_a_payload_is_refused(body: bytes) -> None:
+def test_an_object_that_is_not_a_payload_is_refused(body: bytes) -> None:
     with pytest.raises(ProtocolError):
         list(decode_payload(body))
 

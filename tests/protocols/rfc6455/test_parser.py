@@ -94,7 +94,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_what_breaks_the_protocol_has_a_code(name: str) -> None:
+def test_protocol_errors_have_a_close_code(name: str) -> None:
     stream, code = BROKEN[name]
     assert decode(text("before") + stream + text("after")) == (["before"], code)
     assert decode(*(bytes((byte,)) for byte in stream)) == ([], code)

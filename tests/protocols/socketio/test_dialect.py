@@ -49,7 +49,7 @@ def test_arguments_may_be_models() -> None:
     assert frame.messages == ('461-3[{"name":"p","data":{"_placeholder":true,"num":0}}]', b"png")
 
 
-def test_what_cannot_be_encoded_is_a_type_error() -> None:
+def test_unencodable_values_raise_type_error() -> None:
     with pytest.raises(TypeError):
         ROOT.event_args("foo", [object()])
     with pytest.raises(TypeError):

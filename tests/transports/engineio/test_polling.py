@@ -103,7 +103,7 @@ async def test_no_more_sessions_than_allowed(serve: Serve) -> None:
 
 
 @every_server
-async def test_packets_go_and_come(serve: Serve, implementation: Implementation) -> None:
+async def test_packets_are_sent_and_received(serve: Serve, implementation: Implementation) -> None:
     async with echo_server(serve, implementation) as server:
         sid = await server.open()
         payload = "4hello\x1ebAQIDBA==\x1e4wörld"
@@ -335,7 +335,7 @@ async def test_a_client_that_leaves_while_it_is_closed_is_not_waited_for(server:
     assert not server.engine.sessions
 
 
-async def test_a_client_that_does_not_fetch_its_last_words_is_forgotten(serve: Serve) -> None:
+async def test_a_client_that_does_not_fetch_its_last_packets_is_forgotten(serve: Serve) -> None:
     async with echo_server(serve, ping_interval=600, ping_timeout=0.1) as server:
         await server.open()
         server.echo.send("last")

@@ -211,7 +211,7 @@ def test_the_timeout_does_not_run_while_nothing_is_read() -> None:
     assert recorder.reasons == ["ping timeout"]
 
 
-def test_an_unasked_pong_changes_nothing() -> None:
+def test_an_unsolicited_pong_changes_nothing() -> None:
     session, _, _ = opened()
     session.receive("3", 24.0)
     assert session.on_deadline(24.0) == 25.0
@@ -412,7 +412,7 @@ def test_a_poll_is_answered_when_the_client_closes() -> None:
 # Upgrade
 
 
-def test_an_upgrade_hands_over_what_waits() -> None:
+def test_an_upgrade_hands_over_queued_packets() -> None:
     session, _, _ = opened()
     wakes = Wakes()
     session.begin_poll(wakes)
@@ -458,7 +458,7 @@ def test_a_session_that_ends_ends_the_websocket_that_probes_it() -> None:
     assert not session.begin_upgrade()
 
 
-def test_an_upgrade_under_way_when_the_session_closes_brings_the_last_words() -> None:
+def test_an_upgrade_in_progress_at_the_close_delivers_the_last_packets() -> None:
     session, recorder, ends = opened()
     session.begin_poll(Wakes())
     session.begin_upgrade()

@@ -26,7 +26,7 @@ async def server(serve: Serve) -> AsyncIterator[EchoServer]:
 
 
 @every_server
-async def test_a_session_opens_and_messages_go_and_come(serve: Serve, implementation: Implementation) -> None:
+async def test_a_session_opens_and_carries_messages_both_ways(serve: Serve, implementation: Implementation) -> None:
     async with echo_server(serve, implementation) as server, server.connect() as websocket:
         opening = json.loads(str(await websocket.recv()).removeprefix("0"))
         assert opening["sid"] in server.engine.sessions
@@ -37,7 +37,7 @@ async def test_a_session_opens_and_messages_go_and_come(serve: Serve, implementa
         assert await websocket.recv() == b"\x01\x02\x03\x04"
 
 
-async def test_what_is_pushed_arrives_in_order(server: EchoServer) -> None:
+async def test_pushed_frames_arrive_in_order(server: EchoServer) -> None:
     async with server.connect() as websocket:
         await websocket.recv()
         for number in range(500):
