@@ -115,7 +115,7 @@ class StructOfModel(msgspec.Struct):
         (down("x", Constrained, to=""), "field text of Constrained"),
         (up("x", int, acknowledgement=list[Constrained], effect=""), "field text of Constrained"),
         (up("x", StructOfModel, effect=""), "field model of StructOfModel"),
-        (up("x", {"text": str}, effect=""), "no payload type"),
+        (up("x", {"text": str}, effect=""), "not a payload type"),
         (down("x", "Message", to=""), "no payload type"),
         (down("x", fastapi.Request, to=""), "Request"),
     ],

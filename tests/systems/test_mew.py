@@ -142,7 +142,7 @@ async def test_connecting_in_the_order_of_the_contract(serve: Serve) -> None:
     async with mew(serve) as running:
         running.service.may("ann", "s", "c")
         first = await running.enter("ann")
-        (connection,) = running.realtime.hub.rooms(running.realtime.broadcaster._named(None)).everybody
+        (connection,) = running.realtime.hub.rooms(running.realtime.one(MewGateway).name).everybody
         assert connection.rooms == {"s", "c"}
         client = await running.open()
         assert (await client.connect({"token": create_token("bob", SETTINGS)})).startswith("40")
@@ -215,7 +215,7 @@ async def test_a_failing_service_leaves_nothing_behind(
         await client.send_packet("40" + json.dumps({"token": create_token("ann", SETTINGS)}))
         if failure != "raises":
             await asked.acquire()
-            rooms = running.realtime.hub.rooms(running.realtime.broadcaster._named(None))
+            rooms = running.realtime.hub.rooms(running.realtime.one(MewGateway).name)
             seen += [weakref.ref(c.public) for c in rooms.everybody if c.identity.user_id == "ann"]
             assert seen
             await running.realtime.broadcaster.broadcast_to_all("LEAK")
@@ -389,7 +389,7 @@ async def test_a_channel_with_the_servers_own_id_and_a_user_id(serve: Serve) -> 
         assert await running.heard(ann) == [["MESSAGE_CREATE", "in a channel"]]
         running.service.users.clear()
         await running.to.server_kick("1", "ann")
-        (connection,) = running.realtime.hub.rooms(running.realtime.broadcaster._named(None)).of_user(
+        (connection,) = running.realtime.hub.rooms(running.realtime.one(MewGateway).name).of_user(
             Identity(user_id="ann").user_id
         )
         assert connection.rooms == set()
@@ -425,7 +425,7 @@ async def test_infra(serve: Serve) -> None:
         sent = '42/infra,["SYSTEM_BOT_CONFIG_UPDATE",{"serviceType":"%s","botId":"%s"}]'
         assert await service.next() == sent % ("bots", "2")
         assert await other.next() == sent % ("mail", "1")
-        rooms = running.realtime.hub.rooms(running.realtime.broadcaster.of("/infra")._named(None))
+        rooms = running.realtime.hub.rooms(running.realtime.one(InfraGateway).name)
         assert {name for c in rooms.everybody for name in c.rooms} == {RoomName("bots"), RoomName("mail")}
 
 

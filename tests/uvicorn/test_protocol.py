@@ -521,11 +521,11 @@ async def test_a_flood_of_pings_from_a_client_that_does_not_read_is_not_kept() -
     async with serving(app) as server, open_websocket(server.port) as client:
         transport = app.scopes[0]["extensions"]["asgi_realtime.frames"]
         flood = frame(PING, b"x" * 125) * 2000
-        client.reader._transport.pause_reading()  # type: ignore[attr-defined]
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
         for _ in range(100):
             await client.send(flood)
             assert transport.buffered < 1_000_000
-        client.reader._transport.resume_reading()  # type: ignore[attr-defined]
+        client.writer.transport.resume_reading()  # type: ignore[attr-defined]
         assert (await client.next())[0] == PONG
 
 
