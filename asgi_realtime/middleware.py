@@ -25,7 +25,7 @@ from asgi_realtime.startup.lifecycle import OtherLoop
 from asgi_realtime.startup.lifespan import Lifespan
 from asgi_realtime.startup.mounting import Mountable, check_app, refuse_arguments, warn_of_adapter
 
-Passed: TypeAlias = tuple[tuple[Realtime, str], ...]
+ScopeEntries: TypeAlias = tuple[tuple[Realtime, str], ...]
 """What a scope holds below `SCOPE_KEY`: what each middleware serves and its `root_path`, the innermost first."""
 
 _ARGUMENTS = ("gateways", "settings", "metrics")
@@ -134,7 +134,7 @@ class RealtimeMiddleware:
             await self._failed(scope, receive, send)
             return
         kind = scope["type"]
-        outer: Passed = scope.get(SCOPE_KEY, ())
+        outer: ScopeEntries = scope.get(SCOPE_KEY, ())
         root: str = scope.get("root_path", "")
         if outer and (conflict := self._conflict(realtime, outer, root)) is not None:
             await conflict(scope, receive, send)
@@ -197,21 +197,21 @@ class RealtimeMiddleware:
                 self._failed = self._failed_on = None
         return self._failed
 
-    def _conflict(self, realtime: Realtime, outer: Passed, root: str) -> FailedStart | None:
+    def _conflict(self, realtime: Realtime, outer: ScopeEntries, root: str) -> FailedStart | None:
         """The answer if an outer middleware serves a path of this one. None: there is no such path."""
-        if self._failed is not None and isinstance(self._failed.error, TakenPath):
+        if self._failed is not None and isinstance(self._failed.error, PathConflict):
             return self._failed
         for other, other_root in outer:
-            taken = [
+            conflicts = [
                 path for path in realtime.paths if root.rstrip("/") == other_root.rstrip("/") and other.serves(path)
             ]
-            if taken:
-                self._failed = FailedStart(TakenPath(taken[0]))
+            if conflicts:
+                self._failed = FailedStart(PathConflict(conflicts[0]))
                 return self._failed
         return None
 
 
-class TakenPath(ConfigurationError):
+class PathConflict(ConfigurationError):
     """Two middlewares of one app serve the same path."""
 
     def __init__(self, path: str) -> None:

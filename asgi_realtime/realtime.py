@@ -61,7 +61,7 @@ _TICK = 0.25
 
 
 class Realtime:
-    """What serves the gateways in one process. `RealtimeMiddleware` puts it in front of an app.
+    """Serves the gateways of one process. `RealtimeMiddleware` uses one in front of an app.
 
     Use it without an app as `async with`, or call `start` and `stop`.
 
@@ -70,7 +70,7 @@ class Realtime:
     """
 
     def __new__(cls, *app: Never, **options: object) -> Self:
-        """Make one; or, where a framework takes it for a middleware, an app that says what to write instead."""
+        """If a framework uses this class as a middleware, return an app that says what to write instead."""
         return cast(Self, FailedStart(not_an_app())) if app else super().__new__(cls)
 
     def __init__(
@@ -118,7 +118,7 @@ class Realtime:
         self.engineio = EngineIO(
             settings=self.settings,
             origins=self.origins,
-            guests=[
+            extra_origins=[
                 origin
                 for mounted in self.gateways
                 if isinstance(mounted, SocketIOGateway)
@@ -236,9 +236,9 @@ class Realtime:
         await self.lifecycle.start()
 
     async def stop(self) -> None:
-        """Tell the clients, let what is queued reach them and handlers finish, then end every task.
+        """Close the clients, send what is queued, let handlers finish, and then end every task.
 
-        The first two take at most `MEW_DRAIN_TIMEOUT` together. Call it on the event loop of `start`.
+        All but the last take at most `MEW_DRAIN_TIMEOUT` together. Call it on the event loop of `start`.
         """
         await self.lifecycle.stop()
 

@@ -183,5 +183,5 @@ async def test_whatever_happens_at_once_nothing_is_left(seed: int, serve: Serve)
     assert not rooms.names
     assert not rooms._users
     assert not rooms._parents
-    assert not rooms._below
+    assert not rooms._children
     await no_user_online(realtime)

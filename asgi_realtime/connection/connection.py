@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from msgspec import UNSET
 
-from asgi_realtime.connection.contracts import MountedGateway, Question, Transport
+from asgi_realtime.connection.contracts import HostCallback, MountedGateway, Transport
 from asgi_realtime.connection.held_frames import HeldFrames
 from asgi_realtime.connection.refresh import Refresh
 from asgi_realtime.connection.room_set import NO_ROOMS, RoomSet, as_set, with_room, without_rooms
@@ -128,9 +128,9 @@ class Connection:
         room: Id,
         *,
         parent: Id | None = None,
-        allowed: Question | None = None,
+        allowed: HostCallback | None = None,
         latest: str | None = None,
-        known: Question | None = None,
+        known: HostCallback | None = None,
     ) -> None:
         """Enter a room.
 
@@ -329,11 +329,11 @@ class InternalConnection:
             self.sink_changed()
         return 0
 
-    def insert(self, frame: Frame, mark: int) -> None:
-        """Put a frame before those that were kept back since `hold` returned `mark`, unless it is one of them."""
+    def insert(self, frame: Frame, position: int) -> None:
+        """Put a frame before those that were kept back since `hold` returned `position`, unless it is one of them."""
         self.flush()
         if isinstance(self._blocked, HeldFrames):
-            self._blocked.insert(frame, mark)
+            self._blocked.insert(frame, position)
 
     def release(self) -> None:
         """End a `hold`. The last one writes what was kept, but nothing of a room left since."""

@@ -17,7 +17,7 @@ C = TypeVar("C")
 """The class of the hub's connections: `InternalConnection`. A parameter, because its module imports this one."""
 C_contra = TypeVar("C_contra", contravariant=True)
 
-Question: TypeAlias = Callable[[], MaybeAwaitable[Any]]
+HostCallback: TypeAlias = Callable[[], MaybeAwaitable[Any]]
 """Asks the host something. A plain function runs in a thread."""
 
 
@@ -66,9 +66,9 @@ class Membership(Protocol[C_contra]):
         room: Id,
         parent: Id | None,
         *,
-        allowed: Question | None = None,
+        allowed: HostCallback | None = None,
         latest: str | None = None,
-        known: Question | None = None,
+        known: HostCallback | None = None,
     ) -> None:
         """Put the connection into a room; it receives the room's events from now on. See `Connection.join`."""
 

@@ -29,11 +29,11 @@ class HeldFrames:
         self._bytes += frame.size
         return self._bytes
 
-    def insert(self, frame: Frame, mark: int) -> None:
-        """Put a frame at the position `mark`, unless one of the frames from there on has the same messages."""
-        since = {message for _, held in self._frames[mark:] for message in held.messages}
+    def insert(self, frame: Frame, position: int) -> None:
+        """Put a frame at the position `position`, unless one of the frames from there on has the same messages."""
+        since = {message for _, held in self._frames[position:] for message in held.messages}
         if not since.issuperset(frame.messages):
-            self._frames.insert(mark, (None, frame))
+            self._frames.insert(position, (None, frame))
 
     def take_own(self) -> list[Frame]:
         """Remove and return the frames that were sent to this client alone."""

@@ -9,12 +9,12 @@ from collections.abc import Callable
 class Refresh:
     """The state of the question."""
 
-    __slots__ = ("again", "done", "entering", "error", "missed", "task")
+    __slots__ = ("ask_again", "done", "entering", "error", "changes", "task")
 
     def __init__(self) -> None:
-        self.missed: list[Callable[[], None]] = []
+        self.changes: list[Callable[[], None]] = []
         """Changes made since the question. The answer may be older than they are, so they are repeated after it."""
-        self.again = False
+        self.ask_again = False
         """Whether the host must be asked once more: another refresh was requested before the answer."""
         self.entering = False
         """Whether the connection is being let in. Then `error` is raised there, instead of ending the connection."""

@@ -1,4 +1,4 @@
-"""The connecting half of a gateway: authentication, opening and closing of connections."""
+"""Opens and closes the connections of a gateway: origin check, authentication and hooks."""
 
 from __future__ import annotations
 
@@ -101,12 +101,12 @@ class ConnectionLifecycle(Dispatcher):
     # Entry points of the transports
 
     async def open(self, handshake: Handshake, transport: ClientTransport) -> Connection:
-        """Authenticate a client, let the host prepare it, and let it in.
+        """Authenticate a client, call `on_connect`, and open the connection.
 
-        Nothing is written to the client before; whatever fails leaves no trace.
+        Nothing is written to the client before that. If a step fails, everything is undone.
 
         Raises:
-            Refusal: to be told to the client.
+            Refusal: the reply to send to the client.
         """
         context = self.context
         try:
@@ -165,11 +165,11 @@ class ConnectionLifecycle(Dispatcher):
         refusals = self.context.refusals
         if refusal.log_reason == FOREIGN_ORIGIN:
             refusals.origin(self.name, handshake.origin, handshake.headers.get("host"))
-        elif refusal.reply_code != "INTERNAL":  # that was logged as the failure it is
+        elif refusal.reply_code != "INTERNAL":  # an internal failure was logged already
             refusals.refused(self.name, refusal.log_reason or f"the application refused it ({refusal.reply_code})")
 
     def _check_origin(self, handshake: Handshake) -> Handshake:
-        """The handshake, without what the browser added by itself if the page is one that is not trusted."""
+        """Check the origin. Returns the handshake, without cookies if the page is not trusted."""
         # A Socket.IO transport may have been opened by a page that only another gateway lets in.
         origin, origins = handshake.origin, self._origins
         if origin is None:  # no browser's
@@ -197,9 +197,9 @@ class ConnectionLifecycle(Dispatcher):
         context.hub.add(connection)
         counted = False
         try:
-            standing = context.hub.standing(connection)
-            if standing is not None:
-                await standing
+            subscribing = context.hub.until_subscribed(connection)
+            if subscribing is not None:
+                await subscribing
                 if connection.ended is not None:
                     raise self._refusal_of_ended(connection, connection.ended)
             if await self._hooks["on_connect"](connection.public) is False:

@@ -10,7 +10,7 @@ from typing import Any
 
 from asgi_realtime.broadcasting.broadcaster import Broadcaster
 from asgi_realtime.connection.connection import Connection
-from asgi_realtime.connection.contracts import Question
+from asgi_realtime.connection.contracts import HostCallback
 from asgi_realtime.runtime.host_calls import ToSync, is_coroutine_function
 from asgi_realtime.runtime.loop_bridge import LoopBridge
 from asgi_realtime.runtime.sync_proxy import SyncProxy, sync_method
@@ -26,14 +26,14 @@ class SyncConnection(SyncProxy[Connection]):
     Plain handlers and hooks (`def`, not `async def`) get it, whether they annotate `Connection` or
     `SyncConnection`. It is equal to the `Connection` that it stands for, and has the same hash.
 
-    Calls from the event loop's own thread would wait for themselves; they raise `RuntimeError`, and so do calls
-    after the gateway has stopped.
+    Calls on the event loop's own thread would deadlock, so they raise `RuntimeError`. So do calls after the gateway
+    has stopped.
     """
 
     __slots__ = ("_timeout",)
 
     def __init__(self, connection: Connection, loop_bridge: LoopBridge, timeout: float) -> None:
-        """`timeout` is the most that `join` may wait, in seconds: a thread cannot be cancelled as a coroutine can."""
+        """`timeout` is the longest time that `join` waits, in seconds, because a thread cannot be cancelled."""
         super().__init__(connection, loop_bridge)
         self._timeout = timeout
 
@@ -100,9 +100,9 @@ class SyncConnection(SyncProxy[Connection]):
         room: Id,
         *,
         parent: Id | None = None,
-        allowed: Question | None = None,
+        allowed: HostCallback | None = None,
         latest: str | None = None,
-        known: Question | None = None,
+        known: HostCallback | None = None,
     ) -> None:
         """See `Connection.join`. Plain functions as `allowed` and `known` are called in this thread.
 
@@ -124,7 +124,7 @@ class SyncConnection(SyncProxy[Connection]):
         self._loop_bridge.run(join(), thread)
 
 
-def _asked_in(thread: WaitingThread, question: Question | None) -> Callable[[], Awaitable[Any]] | None:
+def _asked_in(thread: WaitingThread, question: HostCallback | None) -> Callable[[], Awaitable[Any]] | None:
     """The question as a coroutine function, which asks a plain one in the thread."""
     if question is None or is_coroutine_function(question):
         return question
@@ -137,7 +137,7 @@ def _asked_in(thread: WaitingThread, question: Question | None) -> Callable[[], 
 
 
 def sync_converter(broadcaster: Broadcaster, loop_bridge: LoopBridge, timeout: float) -> ToSync:
-    """Make what gives plain functions a gateway's connections and its broadcaster in their form for threads."""
+    """Make a function that converts a gateway's connections and broadcaster to their form for threads."""
     sync = broadcaster.sync
 
     def to_sync(argument: Any) -> Any:

@@ -11,22 +11,22 @@ from asgi_realtime.outbound.outbox import WRITE_BYTES
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.values.ids import RoomName
 
-Soon: TypeAlias = Callable[[Callable[[], None]], object]
+CallSoon: TypeAlias = Callable[[Callable[[], None]], object]
 
 
 class Batch:
-    """Frames that were broadcast and are not written yet, all to the same recipients.
+    """Frames that were broadcast but not written yet, all for the same recipients.
 
     They are written at the end of the loop's tick. If a room gets several broadcasts in one tick, each client gets
     them in one write: the system call, which is most of the cost of a delivery, is made once. Anything else that is
     written to a connection flushes the batch first, so that every client sees one order.
     """
 
-    __slots__ = ("_frames", "_recipients", "_room", "_size", "_soon", "_ticking")
+    __slots__ = ("_frames", "_recipients", "_room", "_size", "_call_soon", "_ticking")
 
-    def __init__(self, soon: Soon | None = None) -> None:
-        """`soon` calls a function at the end of the tick. Default: the running loop's `call_soon`."""
-        self._soon = soon
+    def __init__(self, call_soon: CallSoon | None = None) -> None:
+        """`call_soon` calls a function at the end of the tick. Default: the running loop's `call_soon`."""
+        self._call_soon = call_soon
         self._frames: list[Frame] = []
         self._recipients = NO_RECIPIENTS
         self._room = RoomName("")
@@ -47,7 +47,7 @@ class Batch:
             return
         if not self._ticking:
             self._ticking = True
-            (self._soon or asyncio.get_running_loop().call_soon)(self._tick)
+            (self._call_soon or asyncio.get_running_loop().call_soon)(self._tick)
 
     def _tick(self) -> None:
         self._ticking = False

@@ -38,7 +38,7 @@ def take_over(command: TakeOver, mount: Mount) -> None:
             connection.end(command.code, command.reason, last)
 
 
-def cut_off(
+def end_connections(
     command: RevokeToken | RevokeUser | DisconnectUser, mounts: Mapping[GatewayName, Mount], revocations: Revocations
 ) -> None:
     """End the connections of a user, or those whose credentials are revoked from now on."""

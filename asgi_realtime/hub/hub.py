@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 from asgi_realtime.auth.revocations import Revocations
 from asgi_realtime.broker.base import Broker
 from asgi_realtime.connection.connection import NO_ROOM, InternalConnection
-from asgi_realtime.connection.contracts import Question
+from asgi_realtime.connection.contracts import HostCallback
 from asgi_realtime.errors import BrokerUnavailable, Forbidden, InvalidMessage, RateLimited, Unauthorized
-from asgi_realtime.hub.batch import Batch, Soon
-from asgi_realtime.hub.commands import cut_off, move, take_over
+from asgi_realtime.hub.batch import Batch, CallSoon
+from asgi_realtime.hub.commands import end_connections, move, take_over
 from asgi_realtime.hub.mounts import Mount, Mounts, RecipientFilter
 from asgi_realtime.hub.pending_joins import PendingJoins
 from asgi_realtime.hub.recipients import Recipients
@@ -49,9 +49,9 @@ NO_ENTRY = "you may not enter this room"
 
 
 class Hub:
-    """The receiving end of the broker, and the one place that knows who is in which room.
+    """Receives publications and commands from the broker, and owns the connections and rooms of this process.
 
-    Everything that changes membership goes through here, for every dialect.
+    All changes of membership go through the hub, for every dialect.
     """
 
     def __init__(
@@ -62,17 +62,17 @@ class Hub:
         tasks: Tasks,
         metrics: Metrics,
         broker_timeout: float,
-        soon: Soon | None = None,
+        call_soon: CallSoon | None = None,
     ) -> None:
         """Make the hub of a process.
 
         Args:
-            broker: where it subscribes, and what history is read from.
-            revocations: the credentials that are refused.
-            tasks: own what waits for the host or the broker.
-            metrics: what is counted.
+            broker: the hub subscribes there, and reads history from it.
+            revocations: the revoked credentials.
+            tasks: owns the tasks that wait for the host or the broker.
+            metrics: counters and gauges.
             broker_timeout: seconds the broker may take to answer. Then `BrokerUnavailable`.
-            soon: calls a function at the end of the tick. Default: the running loop's `call_soon`.
+            call_soon: calls a function at the end of the tick. Default: the running loop's `call_soon`.
         """
         self._broker = broker
         self._broker_timeout = broker_timeout
@@ -80,16 +80,16 @@ class Hub:
         self._metrics = metrics
         self._mounts = Mounts(self.deliver)
         self._tasks = tasks
-        self._soon = soon
+        self._call_soon = call_soon
         self.thread: int | None = None
-        """The thread of the event loop it runs on; None: it has not started."""
-        self._batch = Batch(soon)
-        self._refresher = Refresher(tasks, self._standing)
+        """The id of the event loop's thread. None: the hub has not started."""
+        self._batch = Batch(call_soon)
+        self._refresher = Refresher(tasks, self._until_subscribed)
         self._pending_joins = PendingJoins()
         self._subscriptions = self._new_subscriptions()
 
     def _new_subscriptions(self) -> Subscriptions | None:
-        """None: the broker delivers everything anyway."""
+        """The subscriptions of this process. None: the broker needs none."""
         if not self._broker.needs_subscriptions:
             return None
         return Subscriptions(
@@ -105,7 +105,7 @@ class Hub:
         return Rooms() if subscriptions is None else Rooms(GatewaySubscriptions(subscriptions, gateway))
 
     def start(self) -> None:
-        """Begin on the running event loop. Connections of a loop that ended before they did are forgotten."""
+        """Begin on the running event loop. Connections of an earlier loop are forgotten."""
         self.thread = get_ident()
         self._subscriptions = self._new_subscriptions()
         for name, mount in self._mounts.items():
@@ -114,19 +114,19 @@ class Hub:
             mount.rooms = self._new_rooms(name)
             self._metrics.gauge("connections", 0, gateway=name)
         self._pending_joins = PendingJoins()
-        self._batch = Batch(self._soon)
-        self._refresher = Refresher(self._tasks, self._standing)
+        self._batch = Batch(self._call_soon)
+        self._refresher = Refresher(self._tasks, self._until_subscribed)
 
     def stop(self) -> None:
-        """Unsubscribe from nothing more: the broker is about to stop."""
+        """Stop unsubscribing: the broker is about to stop."""
         if self._subscriptions is not None:
             self._subscriptions.stop()
 
     def check_thread(self) -> None:
-        """Refuse a call from another thread than that of the event loop: connections are not safe there.
+        """Raise if the caller is not on the event loop's thread: connections are not thread-safe.
 
         Raises:
-            RuntimeError: with what to call there.
+            RuntimeError: the message says what to call instead.
         """
         if self.thread is not None and get_ident() != self.thread:
             raise RuntimeError(ELSEWHERE)
@@ -139,41 +139,41 @@ class Hub:
         rooms_of: RoomsOf | None = None,
         recipient_filter: RecipientFilter | None = None,
     ) -> None:
-        """Make a gateway known.
+        """Register a gateway.
 
-        `rooms_of` asks the host for an identity's rooms, where there is such a host; `recipient_filter`
-        decides who gets a publication, where a gateway wants that.
+        `rooms_of` asks the host for the rooms of an identity. `recipient_filter` decides which connections get a
+        publication. None: the gateway has none.
         """
         self._mounts[gateway] = Mount(dialect, limits, self._new_rooms(gateway), rooms_of, recipient_filter)
 
     def rooms(self, gateway: GatewayName) -> Rooms:
-        """The rooms of a mounted gateway, to look at."""
+        """The rooms of a mounted gateway. Callers must not change them."""
         return self._mounts[gateway].rooms
 
     @property
     def subscriptions(self) -> int:
-        """How many subscriptions of this process stand at the broker; 0 where the broker needs none.
+        """How many subscriptions this process has at the broker. 0 if the broker needs none.
 
         One for each room with members here, for each user and for each gateway with connections, and for those that
-        had some until a moment ago (see `UNSUBSCRIBE_DELAY`).
+        had some recently (see `UNSUBSCRIBE_DELAY`).
         """
         return 0 if self._subscriptions is None else len(self._subscriptions)
 
-    def _standing(self, connection: InternalConnection, rooms: Iterable[RoomName]) -> Awaitable[None] | None:
-        """What to await until the subscriptions to rooms stand. None: they do."""
+    def _until_subscribed(self, connection: InternalConnection, rooms: Iterable[RoomName]) -> Awaitable[None] | None:
+        """An awaitable that ends when rooms are subscribed. None: they are already."""
         if self._subscriptions is None:
             return None
-        return self._subscriptions.standing([Subscription(connection.gateway, ToRoom(room)) for room in rooms])
+        return self._subscriptions.until_subscribed([Subscription(connection.gateway, ToRoom(room)) for room in rooms])
 
     # Fan-out
 
     def deliver(self, publication: Publication) -> int:
-        """Write a publication to its recipients here. Returns how many there were.
+        """Write a publication to its recipients in this process. Returns their number.
 
-        Encoded and framed once; then one write per recipient, at the end of the tick (see `Batch`).
+        It is encoded once. Then there is one write per recipient, at the end of the tick (see `Batch`).
         """
         mount = self._mounts.get(publication.gateway)
-        if mount is None or (self._subscriptions is not None and self._subscriptions.keeps(publication)):
+        if mount is None or (self._subscriptions is not None and self._subscriptions.defer(publication)):
             return 0
         target = publication.target
         recipients = mount.rooms.recipients(target)
@@ -188,7 +188,7 @@ class Hub:
             takes = mount.recipient_filter(publication)
             if takes is not None:
                 some = [connection for connection in chosen if takes(connection.public)]
-                chosen = some if len(some) < len(chosen) else chosen  # else the snapshot, which is sorted already
+                chosen = some if len(some) < len(chosen) else chosen  # else keep the snapshot, which is sorted already
         if not chosen:
             return 0
         if chosen is not recipients.connections:
@@ -203,13 +203,13 @@ class Hub:
         self._mounts[connection.gateway].rooms.sink_changed(connection)
 
     def flush(self) -> None:
-        """Write every broadcast that waits for the end of the tick: something else is about to be written."""
+        """Write the broadcasts that wait for the end of the tick. Called before anything else is written."""
         self._batch.flush()
 
     # Membership
 
     def add(self, connection: InternalConnection) -> None:
-        """Admit an authenticated connection. Await `standing` before the client is let in.
+        """Add an authenticated connection. Await `until_subscribed` before the client is accepted.
 
         Raises:
             RateLimited: if the user has as many connections as the limit allows.
@@ -223,16 +223,15 @@ class Hub:
         mount.rooms.add(connection)
         self._metrics.gauge("connections", len(mount.rooms), gateway=connection.gateway)
 
-    def standing(self, connection: InternalConnection) -> Awaitable[None] | None:
-        """What to await until everything for a connection's user, and for all, is delivered here. None: it is.
+    def until_subscribed(self, connection: InternalConnection) -> Awaitable[None] | None:
+        """An awaitable that ends when publications to the connection's user and to all are delivered. None: they are.
 
-        Raises:
-            BrokerUnavailable: from the awaitable: the broker did not take the subscriptions.
+        The awaitable raises `BrokerUnavailable` if the broker did not accept the subscriptions.
         """
         if self._subscriptions is None:
             return None
         targets = (ToUsers((connection.identity.user_id,)), ToAll())
-        return self._subscriptions.standing([Subscription(connection.gateway, target) for target in targets])
+        return self._subscriptions.until_subscribed([Subscription(connection.gateway, target) for target in targets])
 
     def remove(self, connection: InternalConnection) -> None:
         """Forget a connection and its memberships."""
@@ -247,9 +246,9 @@ class Hub:
         room: Id,
         parent: Id | None,
         *,
-        allowed: Question | None = None,
+        allowed: HostCallback | None = None,
         latest: str | None = None,
-        known: Question | None = None,
+        known: HostCallback | None = None,
     ) -> None:
         """Put a connection into a room; it receives the room's events from now on. See `Connection.join`."""
         mount = self._mounts[connection.gateway]
@@ -264,7 +263,10 @@ class Hub:
         if (
             allowed is not None
             or known is not None
-            or (subscriptions is not None and not subscriptions.stands(Subscription(connection.gateway, ToRoom(room))))
+            or (
+                subscriptions is not None
+                and not subscriptions.is_subscribed(Subscription(connection.gateway, ToRoom(room)))
+            )
         ):
             with self._pending_joins.asking(connection, room, parent) as entry:
                 if allowed is not None and not await call_host(allowed):
@@ -272,10 +274,10 @@ class Hub:
                 if known is not None:
                     asked_at = await self._answer(self._broker.position(connection.gateway))
                     answer = await call_host(known)
-                # Last: once it stands, the room is entered in the same step, so that no event falls in between.
-                standing = self._standing(connection, (room,))
-                if standing is not None:
-                    await standing
+                # Last: the room is entered in the step in which this ends, so that no event is missed.
+                subscribing = self._until_subscribed(connection, (room,))
+                if subscribing is not None:
+                    await subscribing
             if entry.withdrawn:
                 raise Forbidden(NO_ENTRY)
             if entry.left:
@@ -298,15 +300,15 @@ class Hub:
         """Put a connection into a room and write the newest `event`, or `first` if none is newer than `since`."""
         mount = self._mounts[connection.gateway]
         was_there = room in connection.rooms
-        # Held from before the room is entered: what is published until history has been read may be in both.
-        mark = connection.hold()
+        # Frames are held before the room is entered: what is published until then may be in history too.
+        position = connection.hold()
         try:
             await self.join(connection, room, parent)
             publication = await self._answer(self._broker.latest(connection.gateway, room, event, since=since))
             if publication is not None and connection.id not in publication.except_:
                 first = mount.frame(publication)
             if first is not None and room in connection.rooms:
-                connection.insert(first, mark)
+                connection.insert(first, position)
         except BaseException:
             if not was_there:
                 mount.rooms.leave(connection, room)
@@ -315,14 +317,14 @@ class Hub:
             connection.release()
 
     async def _answer(self, question: Coroutine[Any, Any, T]) -> T:
-        """What the broker answers in time."""
+        """Await an answer of the broker. Raises `BrokerUnavailable` after the timeout."""
         try:
             return await run_with_timeout(self._broker_timeout, question)
         except TimeoutError:
             raise BrokerUnavailable(f"the broker did not answer within {self._broker_timeout} s") from None
 
     async def leave(self, connection: InternalConnection, room: Id) -> None:
-        """Take a connection out of a room and of the rooms below it, those included that it is about to enter."""
+        """Take a connection out of a room and the rooms below it. Joins of these rooms that are pending end too."""
         name = RoomName(id_text(room, "room"))
         self._mounts[connection.gateway].rooms.leave(connection, name)
         if self._pending_joins:
@@ -331,13 +333,13 @@ class Hub:
     # Commands of the cluster
 
     def apply(self, command: Command, position: Position | None = None) -> Awaitable[object] | None:
-        """Carry out a command here. Returns what to await, if it waits for the host or the broker.
+        """Carry out a command in this process. Returns an awaitable if it must wait for the host or the broker.
 
-        `position` is the command's place in history: what was published after it is not missed.
+        `position` is the command's position in history. Publications after it are not missed.
         """
         self._batch.flush()
         if isinstance(command, RevokeToken | RevokeUser | DisconnectUser):
-            cut_off(command, self._mounts, self._revocations)
+            end_connections(command, self._mounts, self._revocations)
             return None
         mount = self._mounts.get(command.gateway)
         if mount is None:
@@ -349,34 +351,34 @@ class Hub:
             connections = mount.rooms.recipients(command.target).connections
             if mount.rooms_of is None or not connections:
                 return None
-            # Asked now, in this call: whatever is published next finds these connections held.
+            # The refreshes begin in this call, so that these connections are held before the next publication.
             return asyncio.gather(*[self.refresh(connection) for connection in connections])
         if isinstance(command, CloseRoom):
             mount.rooms.close(command.room)
             self._pending_joins.withdraw(command)
-            self._refresher.missed(mount.rooms.everybody, functools.partial(move, command, mount.rooms))
+            self._refresher.repeat(mount.rooms.everybody, functools.partial(move, command, mount.rooms))
         else:
             connections = mount.rooms.of_user(command.user_id)
             for connection in connections:
                 move(command, mount.rooms, connection)
             if isinstance(command, RemoveFromRoom):
                 self._pending_joins.withdraw(command)
-            self._refresher.missed(connections, functools.partial(move, command, mount.rooms))
+            self._refresher.repeat(connections, functools.partial(move, command, mount.rooms))
             if isinstance(command, AddToRoom) and self._subscriptions is not None:
                 return self._subscriptions.catch_up(Subscription(command.gateway, ToRoom(command.room)), position)
         return None
 
     async def enter(self, connection: InternalConnection) -> None:
-        """Ask the host for the rooms of a connection that is being let in, and put it there.
+        """Ask the host for the rooms of a new connection, and put it into them.
 
-        Raises whatever the host raised.
+        Raises what the host raised.
         """
         await self._refresher.enter(*self._question(connection))
 
     def refresh(self, connection: InternalConnection) -> Awaitable[None]:
-        """Ask the host for a connection's rooms and put it there; the connection is held until then.
+        """Ask the host for a connection's rooms, and put it into them. The connection is held until then.
 
-        If the host fails, the connection is ended: what it may see is not known.
+        If the host fails, the connection is closed, because its rooms are not known.
         """
         return self._refresher.start(*self._question(connection))
 

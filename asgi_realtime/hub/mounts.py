@@ -16,11 +16,11 @@ from asgi_realtime.values.ids import GatewayName
 from asgi_realtime.values.publications import Publication, Subscription, ToRoom
 
 RecipientFilter: TypeAlias = Callable[[Publication], Callable[[Connection], bool] | None]
-"""Returns, for a publication that is being delivered, whether a connection gets it. None: each recipient does."""
+"""Returns a function that says which connections get a publication. None: all recipients get it."""
 
 
 class Mount:
-    """A gateway, its rooms, and what it has a say in."""
+    """A gateway as the hub uses it: its dialect, limits, rooms and callbacks."""
 
     __slots__ = ("dialect", "limits", "recipient_filter", "rooms", "rooms_of")
 
@@ -39,12 +39,12 @@ class Mount:
         self.recipient_filter = recipient_filter
 
     def frame(self, publication: Publication) -> Frame:
-        """A publication as its recipients read it."""
+        """The frame of a publication in the dialect of this gateway."""
         return self.dialect.event(publication.event, publication.payload, publication.attachments)
 
 
 class Mounts(dict[GatewayName, Mount]):
-    """The mounted gateways by name; for `Subscriptions`, the members of all their rooms."""
+    """The mounted gateways by name. `Subscriptions` uses it to reach the members of their rooms."""
 
     def __init__(self, deliver: Callable[[Publication], int]) -> None:
         super().__init__()
@@ -58,8 +58,8 @@ class Mounts(dict[GatewayName, Mount]):
         """How many rooms, users and gateways have connections here."""
         return sum(mount.rooms.occupied for mount in self.values())
 
-    def lose(self, subscription: Subscription) -> None:
-        """End the members of a room: what is published there does not reach this process, and they would not know."""
+    def end_members(self, subscription: Subscription) -> None:
+        """Close the members of a room whose subscription failed: they would miss its events without notice."""
         target = subscription.target
         if type(target) is ToRoom:
             rooms = self[subscription.gateway].rooms

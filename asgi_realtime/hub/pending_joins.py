@@ -1,4 +1,4 @@
-"""Connections about to enter a room, while the host is asked whether they may, or the broker to deliver its events."""
+"""Joins that wait for the host's permission, or for the broker's subscription."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from asgi_realtime.values.ids import RoomName
 
 
 class PendingJoin:
-    """One connection on its way into one room."""
+    """One pending join of one connection."""
 
     __slots__ = ("connection", "left", "rooms", "withdrawn")
 
@@ -19,13 +19,13 @@ class PendingJoin:
         self.connection = connection
         self.rooms = (room, parent)
         self.withdrawn = False
-        """Whether a command has taken it out of the room meanwhile: the host's answer may be older than that."""
+        """Whether a command has removed the user from the room since. The host's answer may be older."""
         self.left = False
-        """Whether it has left the room meanwhile."""
+        """Whether the connection has left the room since."""
 
 
 class PendingJoins:
-    """All that are under way in this process: at most one for each event that a handler is at work on."""
+    """All pending joins of this process: at most one for each running handler."""
 
     def __init__(self) -> None:
         self._pending_joins: set[PendingJoin] = set()
@@ -35,7 +35,7 @@ class PendingJoins:
 
     @contextmanager
     def asking(self, connection: InternalConnection, room: RoomName, parent: RoomName | None) -> Iterator[PendingJoin]:
-        """Ask the host, and the broker, in this block."""
+        """Register a pending join for the duration of this block."""
         entry = PendingJoin(connection, room, parent)
         self._pending_joins.add(entry)
         try:
@@ -44,7 +44,7 @@ class PendingJoins:
             self._pending_joins.discard(entry)
 
     def withdraw(self, command: RemoveFromRoom | CloseRoom) -> None:
-        """Have those who would enter the room not get in."""
+        """Cancel the pending joins that a command affects."""
         for entry in self._pending_joins:
             if (
                 entry.connection.gateway == command.gateway
@@ -54,7 +54,7 @@ class PendingJoins:
                 entry.withdrawn = True
 
     def leave(self, connection: InternalConnection, room: RoomName) -> None:
-        """Have a connection not enter a room that it leaves, nor a room below it."""
+        """Cancel a connection's pending joins of a room and of rooms below it."""
         for entry in self._pending_joins:
             if entry.connection is connection and room in entry.rooms:
                 entry.left = True

@@ -1,4 +1,4 @@
-"""Asking the host which rooms a connection may see, while the world goes on."""
+"""Asks the host which rooms a connection may see, and moves it into them."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ from asgi_realtime.values.ids import RoomName, id_from_host
 logger = logging.getLogger("asgi_realtime")
 
 RoomsOf = Callable[[Identity], Awaitable[Mapping[RoomName, RoomName | None]]]
-"""Asks the host which rooms an identity may see: room to the room it lies below, or None."""
+"""Asks the host which rooms an identity may see. Returns a mapping of each room to its parent, or None."""
 
-Standing = Callable[[InternalConnection, Iterable[RoomName]], Awaitable[None] | None]
-"""What to await until everything published to these rooms is delivered here. None: it is."""
+UntilSubscribed = Callable[[InternalConnection, Iterable[RoomName]], Awaitable[None] | None]
+"""Returns an awaitable that ends when these rooms are subscribed. None: they are already."""
 
 _QUESTIONS = 16
-"""Questions put to the host at once: its database has other work too."""
+"""Most refreshes that ask the host at the same time, to limit the load on its database."""
 
 
 class Refresher:
-    """Puts the questions, a bounded number at a time, and carries out the answers.
+    """Asks the host for rooms, a bounded number of times at once, and applies the answers.
 
-    From `start` until the answer nothing is written to the connection: broadcasts are held, and
-    those to rooms it turns out to have lost are dropped. A host that fails or is too slow costs the
-    connection, never the secrecy of a room: it is not let in, or is ended.
+    From `start` until the answer, nothing is written to the connection. Broadcasts are held, and those to rooms that
+    the connection has lost are dropped. If the host fails or is too slow, the connection is refused or closed, so that
+    it never receives events of a room that it may not see.
     """
 
-    def __init__(self, tasks: Tasks, standing: Standing) -> None:
+    def __init__(self, tasks: Tasks, until_subscribed: UntilSubscribed) -> None:
         self._tasks = tasks
-        self._standing = standing
+        self._until_subscribed = until_subscribed
         self._questions = asyncio.Semaphore(_QUESTIONS)
 
     def start(self, connection: InternalConnection, rooms: Rooms, rooms_of: RoomsOf, timeout: float) -> Awaitable[None]:
-        """Begin in this call; the result is awaitable by any number of waiters and never raises."""
+        """Begin in this call. The result may be awaited by any number of callers, and never raises."""
         refresh = connection.refresh
         if refresh is not None:
-            refresh.again = True
+            refresh.ask_again = True
         else:
             refresh = connection.refresh = Refresh()
             connection.hold()
@@ -55,7 +55,7 @@ class Refresher:
         return asyncio.shield(refresh.done)
 
     async def enter(self, connection: InternalConnection, rooms: Rooms, rooms_of: RoomsOf, timeout: float) -> None:
-        """`start` for a connection that is being let in. Raises what the host raised."""
+        """`start` for a new connection. Raises what the host raised."""
         done = self.start(connection, rooms, rooms_of, timeout)
         refresh = connection.refresh
         assert refresh is not None
@@ -65,17 +65,17 @@ class Refresher:
             raise refresh.error
 
     def cancel(self, connection: InternalConnection) -> None:
-        """Forget the question about a connection that is gone. Those who wait for it go on."""
+        """Cancel the refresh of a connection that has ended. Callers that await it continue."""
         refresh, connection.refresh = connection.refresh, None
         if refresh is not None and refresh.task is not None:
             refresh.task.cancel()
             refresh.done.set_result(None)
 
-    def missed(self, connections: Iterable[InternalConnection], change: Callable[[InternalConnection], None]) -> None:
-        """Have a change made once more to those connections whose question is under way."""
+    def repeat(self, connections: Iterable[InternalConnection], change: Callable[[InternalConnection], None]) -> None:
+        """Repeat a change after the answer, for those connections whose refresh is running."""
         for connection in connections:
             if connection.refresh is not None:
-                connection.refresh.missed.append(functools.partial(change, connection))
+                connection.refresh.changes.append(functools.partial(change, connection))
 
     async def _run(
         self, connection: InternalConnection, refresh: Refresh, rooms: Rooms, rooms_of: RoomsOf, timeout: float
@@ -87,7 +87,7 @@ class Refresher:
             for room, parent in granted.items():
                 rooms.join(connection, room, parent)
             connection.granted = frozenset(granted)
-            for change in refresh.missed:
+            for change in refresh.changes:
                 change()
         except (Exception, asyncio.CancelledError) as error:
             if refresh.entering:
@@ -104,19 +104,19 @@ class Refresher:
         self, connection: InternalConnection, refresh: Refresh, rooms_of: RoomsOf, timeout: float
     ) -> Mapping[RoomName, RoomName | None]:
         while True:
-            refresh.again = False
+            refresh.ask_again = False
             async with self._questions, asyncio.timeout(timeout):
                 granted = _as_text(await rooms_of(connection.identity))
-            waiting = self._standing(connection, granted)
+            waiting = self._until_subscribed(connection, granted)
             if waiting is not None:
                 await waiting
-            if not refresh.again or connection.closed:
+            if not refresh.ask_again or connection.closed:
                 return granted
-            refresh.missed.clear()  # the host had made these changes before the next question
+            refresh.changes.clear()  # the next answer of the host includes these changes
 
 
 def _end(connection: InternalConnection, error: BaseException) -> None:
-    """End a connection whose rooms are not known: the host refused it, or failed."""
+    """Close a connection whose rooms are not known, because the host refused it or failed."""
     meant = refusal_of(error)
     if isinstance(error, BrokerUnavailable):
         connection.end(*UNAVAILABLE)
@@ -130,7 +130,7 @@ def _end(connection: InternalConnection, error: BaseException) -> None:
 
 
 def _as_text(rooms: object) -> Mapping[RoomName, RoomName | None]:
-    """What the host answered, with each id as its text: a room that is a number is one that broadcasts reach.
+    """The host's answer, with each id converted to text, as in broadcasts.
 
     Raises:
         TypeError: for an answer of another form.

@@ -11,11 +11,11 @@ from asgi_realtime.values.ids import ConnectionId, RoomName, UserId
 from asgi_realtime.values.publications import Target, ToAll, ToRoom, ToUsers
 
 
-class Watcher(Protocol):
-    """Is called at the first and the last member of each room, of each personal room, and of the gateway (`ToAll`)."""
+class MembershipListener(Protocol):
+    """Is called for the first and the last member of each room, each personal room, and the gateway (`ToAll`)."""
 
     def occupied(self, target: Target) -> None:
-        """There is a first member."""
+        """The first member was added."""
 
     def emptied(self, target: Target) -> None:
         """The last member has left."""
@@ -41,7 +41,7 @@ class Room:
             self._change()
 
     def _change(self) -> None:
-        # A batch may still hold the snapshot, which later signals do not reach. It sorts again before it is delivered.
+        # A batch may still have the snapshot, which gets no later signals. It is sorted again before it is delivered.
         self.sink_changed()
         self._recipients = None
 
@@ -62,21 +62,21 @@ class Rooms:
     """All rooms, users and connections of one gateway in this process.
 
     A room exists while it has members. A connection's rooms and the rooms' members are always consistent.
-    Personal rooms are the index by user, so no room name leads to them.
+    Personal rooms are the index by user, so no room name can address them.
 
-    A room may lie below another. A connection that leaves the upper room leaves those below in the same call: a
-    client that loses a server loses its channels. A link that would put a room below itself is not made.
+    A room may be below a parent room. A connection that leaves the parent leaves the rooms below it in the same call:
+    a client that loses a server loses its channels. A link that would put a room below itself is ignored.
     """
 
-    def __init__(self, watcher: Watcher | None = None) -> None:
-        self._watcher = watcher
+    def __init__(self, listener: MembershipListener | None = None) -> None:
+        self._listener = listener
         self._everybody: Recipients | None = None  # as `Room._recipients`
         self._rooms: dict[RoomName, Room] = {}
         # Most users have one connection. A dict for each user would take more memory than the rest of this index.
         self._users: dict[UserId, InternalConnection | dict[InternalConnection, None]] = {}
         self._by_id: dict[ConnectionId, InternalConnection] = {}
         self._parents: dict[RoomName, RoomName] = {}
-        self._below: dict[RoomName, set[RoomName]] = {}
+        self._children: dict[RoomName, set[RoomName]] = {}
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -108,8 +108,8 @@ class Rooms:
 
     def of_user(self, user_id: UserId) -> tuple[InternalConnection, ...]:
         """A user's connections."""
-        mine = self._users.get(user_id)
-        return () if mine is None else tuple(mine) if isinstance(mine, dict) else (mine,)
+        connections = self._users.get(user_id)
+        return () if connections is None else tuple(connections) if isinstance(connections, dict) else (connections,)
 
     def of_room(self, room: RoomName) -> tuple[InternalConnection, ...]:
         """A room's members."""
@@ -150,19 +150,19 @@ class Rooms:
                 self._rooms[room].sink_changed()
 
     def add(self, connection: InternalConnection) -> None:
-        """Admit a connection: from now on it is in its user's personal room and in `everybody`."""
+        """Add a connection. It is then in its user's personal room and in `everybody`."""
         self._by_id[connection.id] = connection
         self._changed()
         user_id = connection.identity.user_id
-        mine = self._users.setdefault(user_id, connection)
-        if isinstance(mine, dict):
-            mine[connection] = None
-        elif mine is not connection:
-            self._users[user_id] = {mine: None, connection: None}
-        elif self._watcher is not None:
-            self._watcher.occupied(ToUsers((user_id,)))
-        if self._watcher is not None and len(self._by_id) == 1:
-            self._watcher.occupied(ToAll())
+        connections = self._users.setdefault(user_id, connection)
+        if isinstance(connections, dict):
+            connections[connection] = None
+        elif connections is not connection:
+            self._users[user_id] = {connections: None, connection: None}
+        elif self._listener is not None:
+            self._listener.occupied(ToUsers((user_id,)))
+        if self._listener is not None and len(self._by_id) == 1:
+            self._listener.occupied(ToAll())
 
     def remove(self, connection: InternalConnection) -> None:
         """Forget a connection. `connection.rooms` still lists its rooms. Does nothing if it is not here."""
@@ -171,17 +171,17 @@ class Rooms:
         del self._by_id[connection.id]
         self._changed()
         user_id = connection.identity.user_id
-        mine = self._users[user_id]
-        if isinstance(mine, dict) and len(mine) > 1:
-            del mine[connection]
+        connections = self._users[user_id]
+        if isinstance(connections, dict) and len(connections) > 1:
+            del connections[connection]
         else:
             del self._users[user_id]
-            if self._watcher is not None:
-                self._watcher.emptied(ToUsers((user_id,)))
+            if self._listener is not None:
+                self._listener.emptied(ToUsers((user_id,)))
         for room in connection.room_set:
-            self._let_out(connection, room)
-        if self._watcher is not None and not self._by_id:
-            self._watcher.emptied(ToAll())
+            self._remove_member(connection, room)
+        if self._listener is not None and not self._by_id:
+            self._listener.emptied(ToAll())
 
     def join(self, connection: InternalConnection, room: RoomName, parent: RoomName | None = None) -> None:
         """Put a connection into a room, below `parent` if one is given. Does nothing if it is not here."""
@@ -190,68 +190,68 @@ class Rooms:
         members = self._rooms.get(room)
         if members is None:
             members = self._rooms[room] = Room()
-            if self._watcher is not None:
-                self._watcher.occupied(ToRoom(room))
+            if self._listener is not None:
+                self._listener.occupied(ToRoom(room))
         members.add(connection)
         connection.entered(room)
-        if parent is not None and self._parents.get(room) != parent and room not in self._with_those_above(parent):
+        if parent is not None and self._parents.get(room) != parent and room not in self._with_ancestors(parent):
             earlier = self._parents.get(room)
             self._parents[room] = parent
-            self._below.setdefault(parent, set()).add(room)
+            self._children.setdefault(parent, set()).add(room)
             if earlier is not None:
-                self._let_go(earlier, room)
+                self._drop_child(earlier, room)
 
     def leave(self, connection: InternalConnection, room: RoomName) -> None:
         """Take a connection out of a room and of the rooms below it. Does nothing if it is not here."""
         if connection not in self:
             return
         rooms = connection.room_set
-        left = [name for name in self._with_those_below(room) if name in rooms]
+        left = [name for name in self._with_descendants(room) if name in rooms]
         connection.left(left)
         for name in left:
-            self._let_out(connection, name)
+            self._remove_member(connection, name)
 
     def close(self, room: RoomName) -> None:
         """Empty a room and the rooms below it."""
-        for name in self._with_those_below(room):
+        for name in self._with_descendants(room):
             for connection in self.of_room(name):
                 connection.left((name,))
-                self._let_out(connection, name)
+                self._remove_member(connection, name)
 
-    def _with_those_below(self, room: RoomName) -> list[RoomName]:
+    def _with_descendants(self, room: RoomName) -> list[RoomName]:
         found = [room]
         waiting = [room]
         while waiting:
-            below = self._below.get(waiting.pop(), ())
+            below = self._children.get(waiting.pop(), ())
             found.extend(below)
             waiting.extend(below)
         return found
 
-    def _with_those_above(self, room: RoomName | None) -> Iterator[RoomName]:
+    def _with_ancestors(self, room: RoomName | None) -> Iterator[RoomName]:
         while room is not None:
             yield room
             room = self._parents.get(room)
 
-    def _let_out(self, connection: InternalConnection, room: RoomName) -> None:
+    def _remove_member(self, connection: InternalConnection, room: RoomName) -> None:
         found = self._rooms[room]
         found.discard(connection)
         if not found.members:
             del self._rooms[room]
-            if self._watcher is not None:
-                self._watcher.emptied(ToRoom(room))
-            if room not in self._below:
+            if self._listener is not None:
+                self._listener.emptied(ToRoom(room))
+            if room not in self._children:
                 self._unlink(room)
 
     def _unlink(self, room: RoomName) -> None:
         parent = self._parents.pop(room, None)
         if parent is not None:
-            self._let_go(parent, room)
+            self._drop_child(parent, room)
 
-    def _let_go(self, parent: RoomName, room: RoomName) -> None:
-        self._below[parent].discard(room)
-        if not self._below[parent]:
-            del self._below[parent]
-            if parent not in self._rooms:  # it had no members, and was kept for the rooms below it
+    def _drop_child(self, parent: RoomName, room: RoomName) -> None:
+        self._children[parent].discard(room)
+        if not self._children[parent]:
+            del self._children[parent]
+            if parent not in self._rooms:  # it has no members, and was kept only for the rooms below it
                 self._unlink(parent)
 
 

@@ -1,14 +1,14 @@
-"""What this process has subscribed to at the broker: rooms, users and gateways that have connections here.
+"""The subscriptions of this process at the broker: rooms, users and gateways that have connections here.
 
-A subscription goes through these states:
+A subscription has one of these states:
 
-- asked: the first member has come, or is about to. It is asked for at the end of the loop's tick, together with the
-  others of that tick.
-- standing, with members.
-- standing without members, for `UNSUBSCRIBE_DELAY`. Then the process unsubscribes.
+- pending: the first member was added, or is about to be. The request is sent at the end of the loop's tick, together
+  with the others of that tick.
+- subscribed, with members.
+- subscribed without members, for `UNSUBSCRIBE_DELAY`. Then the process unsubscribes.
 
-Only the first and the last state are stored here. Standing subscriptions with members are as many as there are rooms
-and users, so the members themselves say which those are (`Members.has`).
+Only the first and the last state are stored here. Subscriptions with members are not stored, because there are as many
+as rooms and users. `Members.has` tells which those are.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ logger = logging.getLogger("asgi_realtime")
 UNSUBSCRIBE_DELAY = 10.0
 """Seconds from a room's last member to unsubscribing. A client that comes back within that time, because it reloads its
 page, costs the broker nothing. With a longer delay the broker delivers more events that no client here receives."""
-KEPT_BYTES = 1_048_576
-"""Bytes of payload that are kept for one room while its history is read. Over: as if the broker had not answered."""
+DEFERRED_BYTES = 1_048_576
+"""Most bytes of payload that are deferred for one room while its history is read. Over: `BrokerUnavailable`."""
 
 
 UNAVAILABLE: Final = (1013, "rooms unavailable")
@@ -41,33 +41,33 @@ UNAVAILABLE: Final = (1013, "rooms unavailable")
 
 
 class Members(Protocol):
-    """The members on this process, and what is to be done to them."""
+    """The members of rooms in this process."""
 
     def has(self, subscription: Subscription) -> bool:
-        """Whether there are any."""
+        """Whether a target has members."""
 
     def count(self) -> int:
-        """For how many subscriptions there are any."""
+        """How many targets have members."""
 
     def deliver(self, publication: Publication) -> int:
-        """Write a publication to its recipients; how many connections that were."""
+        """Write a publication to its recipients. Returns the number of connections."""
 
-    def lose(self, subscription: Subscription) -> None:
-        """Put out of the room all that a command has put there: their subscription could not be made."""
+    def end_members(self, subscription: Subscription) -> None:
+        """Close the members of a room whose subscription failed."""
 
 
-class _Asked:
-    """A subscription that does not stand yet, or has failed while it still has members."""
+class _PendingSubscription:
+    """A subscription that is requested, or has failed while it still has members."""
 
-    __slots__ = ("done", "kept", "kept_bytes", "since")
+    __slots__ = ("done", "deferred", "deferred_bytes", "since")
 
     def __init__(self) -> None:
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.since: Position | None = None
-        """From where history is read before it stands. None: it need not be."""
-        self.kept: list[Publication] = []
-        """What is delivered after that history."""
-        self.kept_bytes = 0
+        """History after this position is delivered first. None: no history is read."""
+        self.deferred: list[Publication] = []
+        """Publications that are delivered after that history."""
+        self.deferred_bytes = 0
 
     @property
     def has_failed(self) -> bool:
@@ -75,7 +75,7 @@ class _Asked:
 
 
 class GatewaySubscriptions:
-    """What the rooms of one gateway report their first and last members to."""
+    """Receives the first and last members of the rooms of one gateway."""
 
     __slots__ = ("_gateway", "_subscriptions")
 
@@ -93,7 +93,7 @@ class GatewaySubscriptions:
 
 
 class Subscriptions:
-    """Asks the broker for what has members here, and no longer for what has none.
+    """Subscribes to targets that have members in this process, and unsubscribes from those without.
 
     Only for a broker that needs subscriptions.
 
@@ -118,89 +118,89 @@ class Subscriptions:
         self._metrics = metrics
         self._timeout = timeout
         self._delay = delay
-        self._asked: dict[Subscription, _Asked] = {}
+        self._pending: dict[Subscription, _PendingSubscription] = {}
         self._batch: list[Subscription] = []
-        self._catching_up: dict[Subscription, _Asked] = {}
-        self._left: dict[Subscription, float] = {}  # in the order of time: the delay is the same for all
+        self._catching_up: dict[Subscription, _PendingSubscription] = {}
+        self._unsubscribe_at: dict[Subscription, float] = {}  # in the order of time: the delay is the same for all
         self._timer: asyncio.TimerHandle | None = None
         self._stopped = False
 
     def __len__(self) -> int:
-        """How many subscriptions stand at the broker."""
-        pending = sum(map(self._members.has, self._asked))
-        return self._members.count() - pending + len(self._left)
+        """How many subscriptions this process has at the broker."""
+        pending = sum(map(self._members.has, self._pending))
+        return self._members.count() - pending + len(self._unsubscribe_at)
 
-    def stands(self, subscription: Subscription) -> bool:
-        """Whether everything published there is delivered here."""
-        if subscription in self._asked:
+    def is_subscribed(self, subscription: Subscription) -> bool:
+        """Whether everything published to a target is delivered to this process."""
+        if subscription in self._pending:
             return False
-        return subscription in self._left or self._members.has(subscription)
+        return subscription in self._unsubscribe_at or self._members.has(subscription)
 
-    def standing(self, subscriptions: Collection[Subscription]) -> Awaitable[None] | None:
-        """None if all of them stand; else what to await until they do."""
-        return None if all(map(self.stands, subscriptions)) else self._wait(subscriptions)
+    def until_subscribed(self, subscriptions: Collection[Subscription]) -> Awaitable[None] | None:
+        """An awaitable that ends when all are subscribed. None: they are already."""
+        return None if all(map(self.is_subscribed, subscriptions)) else self._wait(subscriptions)
 
     async def _wait(self, subscriptions: Collection[Subscription]) -> None:
-        """Return when all of them stand.
+        """Return when all are subscribed.
 
         Raises:
-            BrokerUnavailable: one of them could not be made.
+            BrokerUnavailable: the broker did not accept one of them.
         """
-        while missing := [self._ask(each) for each in subscriptions if not self.stands(each)]:
-            await asyncio.wait([asked.done for asked in missing])
-            for asked in missing:
-                asked.done.result()
+        while missing := [self._request(each) for each in subscriptions if not self.is_subscribed(each)]:
+            await asyncio.wait([pending.done for pending in missing])
+            for pending in missing:
+                pending.done.result()
 
     def catch_up(self, subscription: Subscription, since: Position | None) -> Awaitable[None] | None:
         """A command has put members there. What was published after it is read from history, if it could be missed.
 
         `since` is the command's position. Returns what to await until the subscription stands; None: it does.
         """
-        asked = self._asked.get(subscription)
-        if asked is None:
+        pending = self._pending.get(subscription)
+        if pending is None:
             return None
-        if asked.since is None and since is not None:
-            asked.since = since
-            self._catching_up[subscription] = asked
-        return asyncio.shield(asked.done)
+        if pending.since is None and since is not None:
+            pending.since = since
+            self._catching_up[subscription] = pending
+        return asyncio.shield(pending.done)
 
-    def keeps(self, publication: Publication) -> bool:
-        """Whether a publication is delivered later: history before it is still to be read."""
+    def defer(self, publication: Publication) -> bool:
+        """Defer a publication if history before it must be delivered first. Returns whether it was deferred."""
         if not self._catching_up:
             return False
-        asked = self._catching_up.get(Subscription(publication.gateway, publication.target))
-        if asked is None:
+        pending = self._catching_up.get(Subscription(publication.gateway, publication.target))
+        if pending is None:
             return False
-        asked.kept_bytes += len(publication.payload) + sum(map(len, publication.attachments))
-        if asked.kept_bytes <= KEPT_BYTES:
-            asked.kept.append(publication)
+        pending.deferred_bytes += len(publication.payload) + sum(map(len, publication.attachments))
+        if pending.deferred_bytes <= DEFERRED_BYTES:
+            pending.deferred.append(publication)
         return True
 
     # What the rooms report
 
     def occupied(self, subscription: Subscription) -> None:
         """The first member is there."""
-        if self._left.pop(subscription, None) is None and subscription not in self._asked:
-            self._ask(subscription)
+        if self._unsubscribe_at.pop(subscription, None) is None and subscription not in self._pending:
+            self._request(subscription)
 
     def emptied(self, subscription: Subscription) -> None:
         """The last member has gone."""
-        asked = self._asked.get(subscription)
-        if asked is None:
-            self._leave_later(subscription)
-        elif asked.has_failed:
-            del self._asked[subscription]
+        pending = self._pending.get(subscription)
+        if pending is None:
+            self._unsubscribe_later(subscription)
+        elif pending.has_failed:
+            del self._pending[subscription]
 
     # Subscribing
 
-    def _ask(self, subscription: Subscription) -> _Asked:
-        asked = self._asked.get(subscription)
-        if asked is None or asked.has_failed:
-            asked = self._asked[subscription] = _Asked()
+    def _request(self, subscription: Subscription) -> _PendingSubscription:
+        pending = self._pending.get(subscription)
+        if pending is None or pending.has_failed:
+            pending = self._pending[subscription] = _PendingSubscription()
             self._batch.append(subscription)
             if len(self._batch) == 1:
                 asyncio.get_running_loop().call_soon(self._send)
-        return asked
+        return pending
 
     def _send(self) -> None:
         batch, self._batch = self._batch, []
@@ -218,18 +218,18 @@ class Subscriptions:
         behind = [subscription for subscription in batch if subscription in self._catching_up]
         for subscription in batch:
             if subscription not in self._catching_up:
-                self._stand(subscription)
+                self._set_subscribed(subscription)
         await asyncio.gather(*map(self._read, behind))
         self._metrics.gauge("subscriptions", len(self))
 
     async def _read(self, subscription: Subscription) -> None:
         """Deliver what was published since the command that brought the members, up to now."""
-        asked = self._asked[subscription]
-        assert asked.since is not None
-        history = self._broker.history(subscription.gateway, asked.since, [subscription.target])
+        pending = self._pending[subscription]
+        assert pending.since is not None
+        history = self._broker.history(subscription.gateway, pending.since, [subscription.target])
         try:
             missed = await run_with_timeout(self._timeout, history)
-            if asked.kept_bytes > KEPT_BYTES:
+            if pending.deferred_bytes > DEFERRED_BYTES:
                 raise BrokerUnavailable("too much was published while history was read")
         except BaseException as error:
             self._tasks.spawn(self._unsubscribe([subscription]), name="unsubscribing")
@@ -239,57 +239,60 @@ class Subscriptions:
             return
         del self._catching_up[subscription]
         read = {publication.position for publication in missed}
-        for publication in [*missed, *(each for each in asked.kept if each.volatile or each.position not in read)]:
+        for publication in [
+            *missed,
+            *(each for each in pending.deferred if each.volatile or each.position not in read),
+        ]:
             deliver(self._members, publication)
-        self._stand(subscription)
+        self._set_subscribed(subscription)
 
-    def _stand(self, subscription: Subscription) -> None:
-        asked = self._asked.pop(subscription)
+    def _set_subscribed(self, subscription: Subscription) -> None:
+        pending = self._pending.pop(subscription)
         if not self._members.has(subscription):
-            self._leave_later(subscription)
-        asked.done.set_result(None)
+            self._unsubscribe_later(subscription)
+        pending.done.set_result(None)
 
     def _fail(self, subscription: Subscription, error: BaseException) -> None:
-        asked = self._asked[subscription]
+        pending = self._pending[subscription]
         self._catching_up.pop(subscription, None)
         if not isinstance(error, BrokerUnavailable):
             told = BrokerUnavailable(f"the broker did not subscribe this process to a room: {error!r}")
             told.__cause__ = error
             error = told
         self._metrics.count("subscription_failures_total")
-        asked.done.set_exception(error)
-        asked.done.exception()  # there may be nobody who waits for it
-        # From here until its last member has gone it is known as one that has failed.
-        self._members.lose(subscription)
-        if self._asked.get(subscription) is asked and not self._members.has(subscription):
-            del self._asked[subscription]
+        pending.done.set_exception(error)
+        pending.done.exception()  # avoids asyncio's warning if no caller awaits it
+        # It stays in `_pending` as failed until its last member has left.
+        self._members.end_members(subscription)
+        if self._pending.get(subscription) is pending and not self._members.has(subscription):
+            del self._pending[subscription]
 
     # Unsubscribing
 
-    def _leave_later(self, subscription: Subscription) -> None:
+    def _unsubscribe_later(self, subscription: Subscription) -> None:
         if self._stopped:
             return
         loop = asyncio.get_running_loop()
-        self._left[subscription] = loop.time() + self._delay
+        self._unsubscribe_at[subscription] = loop.time() + self._delay
         if self._timer is None:
-            self._timer = loop.call_later(self._delay, self._leave)
+            self._timer = loop.call_later(self._delay, self._unsubscribe_expired)
 
-    def _leave(self) -> None:
+    def _unsubscribe_expired(self) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()
-        due = []
-        for subscription, at in self._left.items():
+        expired = []
+        for subscription, at in self._unsubscribe_at.items():
             if at > now:
-                self._timer = loop.call_at(at, self._leave)
+                self._timer = loop.call_at(at, self._unsubscribe_expired)
                 break
-            due.append(subscription)
+            expired.append(subscription)
         else:
             self._timer = None
-        for subscription in due:
-            del self._left[subscription]
-        if due:
+        for subscription in expired:
+            del self._unsubscribe_at[subscription]
+        if expired:
             self._metrics.gauge("subscriptions", len(self))
-            self._tasks.spawn(self._unsubscribe(due), name="unsubscribing")
+            self._tasks.spawn(self._unsubscribe(expired), name="unsubscribing")
 
     async def _unsubscribe(self, subscriptions: Collection[Subscription]) -> None:
         try:
@@ -303,4 +306,4 @@ class Subscriptions:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._left.clear()
+        self._unsubscribe_at.clear()

@@ -129,9 +129,9 @@ class FrameWriter(FrameWriting):
         super().__init__(outbox, frames)
         self._wait: DrainWait | None = None
         self.gone = False
-        """Whether the client is gone. Set by `lose`."""
+        """Whether the client is gone. Set by `client_lost`."""
 
-    def lose(self) -> None:
+    def client_lost(self) -> None:
         """The client is gone: end every wait for it."""
         self.gone = True
         if self._wait is not None:

@@ -209,7 +209,7 @@ class WebSocketCarrier:
     def closed(self, code: int, reason: str) -> None:
         """The server has closed the WebSocket, or lost the client."""
         assert isinstance(self._writer, FrameWriter)
-        self._writer.lose()
+        self._writer.client_lost()
         if not self._ending:  # else `_conclude` does it
             self._release()
 

@@ -114,7 +114,7 @@ class RoomsMachine(RuleBasedStateMachine):
         both = self.rooms.recipients(ToUsers((*USERS, *USERS))).connections
         assert self.unordered(both) == self.unordered(self.here)
         assert self.rooms._parents == self.parents
-        assert set(self.rooms._below) == set(self.parents.values())
+        assert set(self.rooms._children) == set(self.parents.values())
 
     @staticmethod
     def unordered(connections: Collection[InternalConnection]) -> list[str]:
@@ -150,7 +150,7 @@ def test_a_room_that_names_itself_its_parent() -> None:
     rooms.leave(connection, _room("1"))
     assert not connection.rooms
     assert not rooms._parents
-    assert not rooms._below
+    assert not rooms._children
 
 
 def test_a_user_id_opens_no_room_of_the_same_name() -> None:

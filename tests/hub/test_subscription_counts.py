@@ -80,7 +80,7 @@ class SubscriptionsMachine(RuleBasedStateMachine):
             connection, _ = self.world.admit(user)
             self.connections.append(connection.public)
             try:
-                standing = self.world.hub.standing(connection)
+                standing = self.world.hub.until_subscribed(connection)
                 if standing is not None:
                     await standing
                 await self.world.hub.enter(connection)

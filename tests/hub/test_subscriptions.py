@@ -11,7 +11,7 @@ import pytest
 
 from asgi_realtime.connection.connection import InternalConnection
 from asgi_realtime.errors import BrokerUnavailable, Forbidden
-from asgi_realtime.hub.subscriptions import KEPT_BYTES, UNSUBSCRIBE_DELAY
+from asgi_realtime.hub.subscriptions import DEFERRED_BYTES, UNSUBSCRIBE_DELAY
 from asgi_realtime.values.commands import (
     AddToRoom,
     CloseRoom,
@@ -53,7 +53,7 @@ class Node:
     async def admit(self, user_id: str = "ann") -> tuple[InternalConnection, RecordingTransport]:
         """A connection whose subscriptions stand."""
         connection, transport = self.world.admit(user_id)
-        standing = self.hub.standing(connection)
+        standing = self.hub.until_subscribed(connection)
         if standing is not None:
             await standing
         return connection, transport
@@ -287,7 +287,7 @@ async def test_a_user_whose_subscription_fails_is_refused_and_the_next_connectio
     async with node() as here:
         here.broker.failing.add("subscribe")
         (first, _), (second, _) = [here.world.admit("ann") for _ in range(2)]
-        waits = [here.hub.standing(connection) for connection in (first, second)]
+        waits = [here.hub.until_subscribed(connection) for connection in (first, second)]
         for waiting in waits:
             assert waiting is not None
             with pytest.raises(BrokerUnavailable):
@@ -374,7 +374,9 @@ async def test_a_member_by_command_whose_room_cannot_be_subscribed_to_is_closed(
         if failure == "too much":
             for _ in range(2):
                 here.broker.server.deliver(
-                    Publication(gateway=GATEWAY, target=ToRoom(ROOM), event="x", payload=b"1" * (KEPT_BYTES // 2 + 1))
+                    Publication(
+                        gateway=GATEWAY, target=ToRoom(ROOM), event="x", payload=b"1" * (DEFERRED_BYTES // 2 + 1)
+                    )
                 )
             await here.broker.receiving.passed()
         here.broker.requests.resume()

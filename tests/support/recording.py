@@ -144,7 +144,7 @@ class World:
             tasks=self.tasks,
             metrics=NullMetrics(),
             broker_timeout=broker_timeout,
-            soon=self.ticks.append,
+            call_soon=self.ticks.append,
         )
         self.hub.mount(GATEWAY, JSONDialect(), self.limits, self.host.rooms_of if with_host else None)
         self._mounted = MountedGateway(

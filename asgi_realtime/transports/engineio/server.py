@@ -44,8 +44,8 @@ class EngineIO:
     `open` is called once per session, and returns the application that receives its messages. It may push frames at
     once. If it raises an exception, the client is refused.
 
-    `guests` are origins beside those of the policy. A page of a guest may open sessions, and use those that it opened
-    itself, but no session of another page. The application sees the origin in the session's handshake.
+    `extra_origins` are allowed beside those of the policy. A page of these may open sessions and use its own
+    sessions, but no session of another page. The application sees the origin in the session's handshake.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class EngineIO:
         *,
         settings: Settings,
         origins: OriginPolicy,
-        guests: Collection[str] = (),
+        extra_origins: Collection[str] = (),
         open: Callable[[Session], Application],
         wheel: TimerWheel,
         tasks: Tasks,
@@ -62,7 +62,7 @@ class EngineIO:
     ) -> None:
         self._settings = settings
         self._refusals = refusals or RefusalLog()
-        self._origins = origins.with_extra(*guests)
+        self._origins = origins.with_extra(*extra_origins)
         self._everywhere = origins
         self._application = open
         self._wheel = wheel
