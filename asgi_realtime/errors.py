@@ -12,7 +12,7 @@ from asgi_realtime.values.close_codes import check_close
 
 
 class RealtimeError(Exception):
-    """The root of every error this package raises on purpose."""
+    """The base class of this package's errors."""
 
 
 class ConfigurationError(RealtimeError):
@@ -27,7 +27,7 @@ class BrokerUnavailable(RealtimeError):
 
 
 class PayloadTooLarge(RealtimeError):
-    """A broadcast is larger than `Limits.publication_bytes`; it was sent to nobody."""
+    """A broadcast is larger than `Limits.publication_bytes`. It was not sent."""
 
 
 class PositionLost(RealtimeError):
@@ -79,7 +79,7 @@ class Unauthorized(Refusal):
 
 
 class Forbidden(Refusal):
-    """A valid credential that does not open this."""
+    """The credential is valid, but does not permit this."""
 
     code = "FORBIDDEN"
 
@@ -101,7 +101,7 @@ class RateLimited(Refusal):
 
 
 class TooLarge(Refusal):
-    """A message over the limit on its size. Whoever sent it is closed with 1009."""
+    """A message is larger than its limit. Its sender is closed with 1009."""
 
     code = "TOO_LARGE"
 
@@ -114,7 +114,7 @@ class Disconnect(RealtimeError):
     """End this connection. `code` is a WebSocket close code; a `reason` of over 123 bytes is cut at a character.
 
     Codes a client sees: 1000 normal, 1008 policy (authentication, limits), 1009 too large,
-    1011 a failure of ours, 1012 restart (come back), 1013 overloaded or too slow (come back later).
+    1011 an internal failure, 1012 restart (come back), 1013 overloaded or too slow (come back later).
 
     Raises:
         ValueError: for a code that must not be on the wire, such as 1005, 1006 or 99.

@@ -178,7 +178,7 @@ class Settings:
             self._check_public_key(self.jwt_public_key)
         if self.jwks_url:
             _check_url("MEW_JWKS_URL", self.jwks_url)
-        # A public key taken for an HMAC secret would let anybody sign: the two families never mix.
+        # A public key used as an HMAC secret would let anyone sign tokens, so the two families are never mixed.
         allowed = self._fitting_algorithms()
         wrong = [name for name in self.jwt_algorithms if name not in allowed]
         if wrong:
@@ -189,7 +189,7 @@ class Settings:
         if "-----BEGIN" in secret:
             raise ConfigurationError("MEW_JWT_SECRET holds a PEM key; a public key belongs into MEW_JWT_PUBLIC_KEY")
         if len(secret.encode()) < MINIMUM_SECRET_BYTES and not self.dev:
-            # Not refused: it is the host's secret, and its tokens are out there already.
+            # Not refused, because tokens signed with this secret may be in use already.
             logger.warning(
                 "MEW_JWT_SECRET has fewer than %d bytes and can be guessed from one token; "
                 'make one with: python -c "import secrets; print(secrets.token_urlsafe(48))"',
@@ -333,7 +333,7 @@ def _read(config: Config, kind: type[Settings] | type[Limits]) -> dict[str, Any]
 
 
 def _cast(field: dataclasses.Field[Any]) -> tuple[Callable[[str], Any], str]:
-    """How a field is read, and what to tell whoever wrote something else."""
+    """How a field is parsed, and what an error says about the expected value."""
     annotation = str(field.type)
     if annotation == "bool":
         return _boolean, "true or false"

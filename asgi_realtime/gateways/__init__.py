@@ -1,1 +1,1 @@
-"""Gateways: the two kinds to write one's own, and those of the systems that come with the package."""
+"""The framework for gateways: `SocketIOGateway` and `WebSocketGateway`, and their common base."""

@@ -118,7 +118,7 @@ class Gateway(ConnectionLifecycle):
         return ()
 
     async def on_start(self) -> None:
-        """The server has started, and nobody is connected yet. Raise to stop it again."""
+        """The server has started, and no client is connected yet. Raise an exception to stop it."""
 
     async def on_connect(self, connection: Connection) -> None:
         """An authenticated client is about to be let in. Join rooms, send first events, or raise to refuse.
@@ -129,13 +129,13 @@ class Gateway(ConnectionLifecycle):
         """
 
     async def on_disconnect(self, connection: Connection, reason: str) -> None:
-        """A client that was let in is gone. Its rooms are still listed in `connection.rooms`, but empty of it."""
+        """A client has disconnected. `connection.rooms` still lists its rooms, but it is no longer a member."""
 
     async def on_online(self, connection: Connection) -> None:
         """This connection was its user's first anywhere. It has been let in. Raise `Disconnect` to close it."""
 
     async def on_offline(self, user_id: str) -> None:
-        """A user's last connection anywhere ended, and the grace passed."""
+        """The user's last connection on any process has ended, and the grace period has passed."""
 
     @property
     def broadcaster(self) -> Broadcaster:
@@ -183,7 +183,7 @@ class Gateway(ConnectionLifecycle):
     async def enter_rooms(self, connection: Connection) -> None:
         """Put a connection into the rooms that `rooms_of` returns for it. Called in `on_connect`.
 
-        Raises whatever `rooms_of` raised.
+        Raises what `rooms_of` raised.
         """
         await self.context.hub.enter(internal(connection))
 

@@ -1,4 +1,4 @@
-"""The receiving half of a gateway: what happens with the events of its clients."""
+"""Dispatches the events of clients to the handlers of a gateway."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ Acknowledge: TypeAlias = Callable[[Sequence[Json]], None]
 
 
 class Dispatcher:
-    """Has handlers, and calls them: for each connection in order, one at a time, no more than its rate allows.
+    """Calls the handlers of events: for each connection in order, one at a time, within its rate limit.
 
-    An event is handled within the call of the transport that brings it, as far as its handler runs
-    without waiting; what comes behind one that waits is queued.
+    A handler runs within the transport's call until its first wait. While a handler awaits, later events of that
+    connection are queued.
     """
 
     def __init__(self, name: str) -> None:
@@ -79,14 +79,14 @@ class Dispatcher:
 
     @property
     def dialect(self) -> Dialect:
-        """What it speaks, once it is mounted."""
+        """The dialect of the gateway. Available after mounting."""
         try:
             return self._dialect
         except AttributeError:
             raise self._not_there() from None
 
     def _not_there(self) -> RuntimeError:
-        """Why a part of the gateway is not there yet.
+        """The error about a part of the gateway that is not available yet.
 
         A `__getattr__` would say it for all parts at once, but Python reads every attribute of such a class more
         slowly, also those that are there: 8 % of an event.
@@ -145,7 +145,7 @@ class Dispatcher:
         refusal: Refusal,
         acknowledge: Acknowledge | None,
     ) -> None:
-        """Tell a client no: by its acknowledgement where it waits for one, else by the event `error`."""
+        """Send a refusal to a client: as the acknowledgement if it expects one, else as the event `error`."""
         if acknowledge is not None:
             acknowledge([Failure(code=refusal.reply_code, message=refusal.message)])
         else:
@@ -166,7 +166,7 @@ class Dispatcher:
     ) -> bool:
         """Take one event of a client. Handled after the client's earlier events, never concurrently with them.
 
-        True: no more is to be taken before `connection.inbox.ready` returns.
+        Returns True if the transport must stop reading until `connection.inbox.ready` returns.
         """
         inbox = connection.inbox
         if self._rates.admits(inbox, connection.identity.user_id, monotonic()):
@@ -196,7 +196,7 @@ class Dispatcher:
         refusal: Refusal,
         acknowledge: Acknowledge | None,
     ) -> None:
-        """Refuse an event that no handler has seen: a client may try that only so often."""
+        """Refuse an event before any handler is called. It counts as an attempt (see `Limits.attempt_rate`)."""
         if connection.transport.attempted(self._attempts):
             self.send_refusal(connection.public, event, sent, refusal, acknowledge)
         else:
@@ -297,6 +297,6 @@ def _traceback(error: BaseException) -> BaseException | None:
 
 
 def ends_this_task(error: BaseException) -> bool:
-    """Whether we are being cancelled. Host code that awaits what somebody else cancelled has merely failed."""
+    """Whether an error is the cancellation of the current task. If not, host code awaited a cancelled future."""
     task = asyncio.current_task()
     return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0

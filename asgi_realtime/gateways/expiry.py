@@ -1,4 +1,4 @@
-"""The end of a connection whose token has expired."""
+"""Closes connections whose token has expired."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Expiry(weakref.ref[Connection]):
         return expiry
 
     def on_deadline(self, now: float) -> float | None:
-        """Look, and say when to look again."""
+        """Check the token. Returns the time of the next check, or None for none."""
         connection = self()
         if connection is None or connection.closed or connection.identity is not self._identity:
             return None

@@ -1,4 +1,4 @@
-"""The check of the name that a gateway is to be mounted as."""
+"""Checks the name of a gateway to be mounted."""
 
 from __future__ import annotations
 

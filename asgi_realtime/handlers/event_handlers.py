@@ -1,4 +1,4 @@
-"""Event handlers: how they are declared, what is injected into them, how host code is called."""
+"""Event handlers: their declaration with `on`, and the functions that call them with injected arguments."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def declared(owner: object) -> dict[str, Callable[..., Any]]:
 def events_of(member: object) -> tuple[str, ...]:
     """The events that a function was marked for with `on`, also below `@staticmethod` and the like.
 
-    A `partialmethod` with marks of its own has no others: those of its function are for the function.
+    If a `partialmethod` was marked itself, the marks of its function do not apply to it.
     """
     events: tuple[str, ...] = getattr(member, _EVENTS, ())
     if isinstance(member, staticmethod | classmethod):
@@ -127,12 +127,12 @@ def _hints(function: Callable[..., Any], where: str) -> dict[str, Any]:
 
 
 def _bound(function: Callable[..., Any]) -> Mapping[str, Any]:
-    """The arguments that `functools.partial` has given by name already."""
+    """The keyword arguments of a `functools.partial`."""
     return function.keywords if isinstance(function, functools.partial) else {}
 
 
 BoundHandler: TypeAlias = Callable[[Connection, Sequence[Json]], Coroutine[Any, Any, Any]]
-"""Calls a handler, for a client, with what it sent. The coroutine has not begun.
+"""Returns the coroutine of a handler, for a connection and the arguments it sent. It has not begun.
 
 Raises:
     InvalidMessage: if what the client sent does not fit the declaration.
@@ -142,9 +142,9 @@ Raises:
 def beginning(
     event: str, function: Callable[..., Any], broadcaster: Broadcaster, to_sync: ToSync | None = None
 ) -> BoundHandler:
-    """Read the signature of an event's handler, once, and make what calls it.
+    """Read the signature of an event's handler once, and return a function that calls it.
 
-    `to_sync` gives a plain handler what is injected in its form for threads.
+    `to_sync` converts injected arguments to their form for threads, for a plain handler.
 
     Raises:
         ConfigurationError: for a parameter that nothing can be injected into.
@@ -204,7 +204,7 @@ def _call(
 
 
 def _identity(connection: Connection, kind: type) -> Identity:
-    """The identity, where a handler asks for the host's own subclass."""
+    """The identity, for a handler whose annotation is a subclass of `Identity`."""
     if not isinstance(connection.identity, kind):
         raise TypeError(f"the authenticator returned an {type(connection.identity).__name__}, and no {kind.__name__}")
     return connection.identity
@@ -214,7 +214,7 @@ def _missing() -> InvalidMessage:
     return InvalidMessage("a payload is missing")
 
 
-# What most handlers look like needs no loop, each time, to find out what goes where.
+# The usual signatures have functions of their own, which need no loop over the parameters for each event.
 
 
 def _connection(call: Callable[..., Coroutine[Any, Any, Any]]) -> BoundHandler:

@@ -1,4 +1,4 @@
-"""How much a connection sends, and how much each user sends on all connections together."""
+"""Rate limits for the events of one connection, and of one user on all connections."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from asgi_realtime.limits import Limits
 from asgi_realtime.values.ids import UserId
 
 _ROUNDING = 1e-3
-"""Of an event: sums of fractions are not exact, and nobody is to be refused for that."""
+"""Tolerance, in events. Sums of floats are not exact, and a client at exactly its rate must not be refused."""
 
 
 class Sender(Protocol):
-    """What is kept for a connection."""
+    """The state of a connection's token bucket."""
 
     refilled_at: float
-    """When all that it has sent will be paid for, at its rate. 0: it has sent nothing."""
+    """The time when its bucket is full again (seconds, monotonic). 0: it has sent nothing."""
 
 
 class EventRates:
-    """So many events per second on average, and so many at once: a token bucket, kept as the time when it is full.
+    """Token buckets for connections and users. The state of each is one float: the time when it is full again.
 
-    The clock comes in with each call (seconds, monotonic), so that it costs no timer and tests can move it.
+    Callers pass the time (seconds, monotonic), so no timer is needed, and tests can choose the time.
 
-    A user whose time has passed is as good as a new one. So users wait in two generations, each as
-    long as it takes to pay for all that may be sent at once, and the older is dropped whole: nothing
-    is searched, no timer is needed, and who leaves and comes back finds everything as it was.
+    A user whose bucket is full needs no entry. So users are kept in two generations. Each lasts as long as an empty
+    bucket needs to fill, and the older one is dropped as a whole. So no search and no timer is needed, and a user who
+    reconnects keeps the same bucket.
     """
 
     __slots__ = (
@@ -50,7 +50,7 @@ class EventRates:
         self._earlier: dict[UserId, float] = {}
 
     def __len__(self) -> int:
-        """How many users are remembered."""
+        """The number of users that have an entry."""
         return len(self._recent) + len(self._earlier)
 
     def admits(self, sender: Sender, user_id: UserId, now: float) -> bool:

@@ -1,4 +1,4 @@
-"""What a handler's parameter gets: something injected, or an argument of the event, validated; and its default."""
+"""Reads the parameters of handlers: injected objects, validated arguments of the event, and defaults."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from asgi_realtime.values.identity import Identity
 
 _INJECTED = (Connection, Identity, Broadcaster)
 _FOR_THREADS: Mapping[type, type] = {SyncConnection: Connection, SyncBroadcaster: Broadcaster}
-"""What plain handlers get instead of what."""
+"""The class for threads that a plain handler gets, and the class that it replaces."""
 _HABITS = {
     **dict.fromkeys(("connection", "conn", "sid", "socket", "websocket", "ws", "request"), "connection: Connection"),
     "identity": "identity: Identity",
     "broadcaster": "broadcaster: Broadcaster",
 }
-"""Names that mean something injected to those who write them. Without an annotation the client would fill them."""
+"""Usual names of injected parameters. Without an annotation, such a parameter would get a client's argument."""
 _MUTABLE = (list, dict, set, bytearray, deque, msgspec.Struct)
 
 _DECLARATIONS = {
@@ -49,7 +49,7 @@ class Parameter(NamedTuple):
     injected: type | None
     """`Connection`, `Broadcaster`, `Identity` or a subclass of it; None: the event's next argument."""
     validate: Validate | None
-    """What makes the parameter's value of that argument; of `*rest`, the values of a list of all that are left."""
+    """Converts the argument. For `*rest`: converts the list of all remaining arguments."""
     default: Callable[[], Any] | None
     """Makes the default. None: the argument is required."""
 
@@ -112,7 +112,7 @@ def _read(parameter: inspect.Parameter, annotation: Any, plain: bool) -> Paramet
     annotation = payload_type(parameter, annotation)
     fields = [metadata for metadata in metadata_of(annotation) if is_field(metadata)]
     if parameter.kind is parameter.VAR_POSITIONAL:
-        # All in one go: there may be hundreds of thousands.
+        # One call for all of them: there may be hundreds of thousands.
         return Parameter(None, validator(annotation if annotation is Any else list[annotation]), None)
     return Parameter(None, validator(annotation), _default(parameter, annotation, fields))
 
@@ -146,7 +146,7 @@ def _default(parameter: inspect.Parameter, annotation: Any, fields: Sequence[Any
 
 
 def _maker(default: Any, annotation: Any) -> Callable[[], Any]:
-    """A function that returns the default; of what a handler could change, a copy for each call."""
+    """A function that returns the default. A mutable default is copied for each call."""
     if not _fits(default, _bare(annotation)):
         raise TypeError(f"its default, of type {type(default).__name__}, does not fit its annotation")
     if isinstance(default, _MUTABLE) or hasattr(default, "__dict__") or dataclasses.is_dataclass(default):

@@ -1,1 +1,1 @@
-"""From a host's arguments to a running gateway: what may be mounted, lifespan, signals, failures."""
+"""Start-up and shutdown: checks of arguments, lifespan, signals and failures."""

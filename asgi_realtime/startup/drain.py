@@ -1,4 +1,4 @@
-"""What comes first when the app stops: the clients are told, and handlers finish."""
+"""The first step of shutdown: clients are closed, and handlers finish."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Drain:
         self._metrics = metrics
 
     async def tell_clients(self) -> None:
-        """Close the clients before the server does it in its own way: after a signal, while the app still runs."""
+        """Close the clients after a signal, while the app still runs, before the server would cut them."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(min(FLUSH_SECONDS, self._timeout)):
                 await self._close_clients()

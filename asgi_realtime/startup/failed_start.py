@@ -1,4 +1,4 @@
-"""What takes the place of an app that cannot start."""
+"""An ASGI app that replaces an app that cannot start."""
 
 from __future__ import annotations
 

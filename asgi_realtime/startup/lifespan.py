@@ -1,4 +1,4 @@
-"""The host's lifespan, wrapped: we start before it and stop after it."""
+"""Wraps the host's lifespan: the gateways start before the host, and stop after it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from asgi_realtime.startup.failed_start import FailedStart, ends_start
 
 _LAST_SECONDS = 1.0
-"""How long a host may go on after its last answer."""
+"""Seconds a host's lifespan may continue after its last answer."""
 
 
 class Lifespan:
     """Runs one lifespan scope.
 
-    A host without a lifespan (a bare callable, a WSGI adapter) works; a host whose start-up fails
-    is reported by its own message, after ours has been undone.
+    A host without a lifespan (a bare callable, a WSGI adapter) works too. If the host's start-up fails, the gateways
+    are stopped, and the host's message is passed on.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Lifespan:
         await self._app(scope, self._events.get, self._answers.put)
 
     async def _ask(self, host: asyncio.Task[None], event: Message) -> Message | None:
-        """Hand the host an event and wait for its answer; None when it has no lifespan, or has ended quietly."""
+        """Send the host an event and wait for its answer. None: it has no lifespan, or has ended without an answer."""
         self._events.put_nowait(event)
         answer = asyncio.create_task(self._answers.get(), name="answer of the host")
         await asyncio.wait({host, answer}, return_when=asyncio.FIRST_COMPLETED)

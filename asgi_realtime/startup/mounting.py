@@ -1,4 +1,4 @@
-"""What may be mounted, and the mistakes in mounting it: each is named, with what to write instead."""
+"""Checks the arguments for mounting gateways. Each error says what to write instead."""
 
 from __future__ import annotations
 

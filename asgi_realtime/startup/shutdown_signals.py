@@ -1,4 +1,4 @@
-"""Hearing that the server is about to stop, before it does."""
+"""Notices that the server is about to stop, so that clients can be closed first."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _Handler: TypeAlias = Callable[[int, FrameType | None], Any]
 
 
 class ShutdownSignals:
-    """Has clients told when the process is told to stop, and then calls the handler that was there before.
+    """Closes clients when the process gets a signal to stop, and then calls the earlier signal handler.
 
     Servers end the lifespan after every request has been answered and every WebSocket has been
     closed in the server's own way. A long-poll is a request that waits for us, and some servers
@@ -31,7 +31,7 @@ class ShutdownSignals:
     not, because a supervisor sends it when Ctrl-C has reached both. A signal without a
     Python handler is not touched. Outside the main thread no signal is.
 
-    Hypercorn's worker processes get no signal: `listen` hears of their end.
+    Hypercorn's worker processes get no signal. `listen` notices their end.
     """
 
     def __init__(self, tell: Callable[[], Awaitable[None]]) -> None:

@@ -72,12 +72,12 @@ class Mailbox:
         self.wake()
 
     def fail(self, error: BaseException) -> None:
-        """Have this raised in the test, by the next thing it does here."""
+        """Raise this error in the test, at its next call."""
         self._error = error
         self.wake()
 
     def wake(self) -> None:
-        """Have whoever waits look again."""
+        """Let waiting callers check again."""
         self._news.set()
 
     def find(self, event: str | None, where: Where | None) -> Event | None:

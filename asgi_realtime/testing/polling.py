@@ -75,7 +75,7 @@ class PollingWire:
             while not self._gone.is_set():
                 status, body = await self._request("GET")
                 if status != 200:
-                    # Whoever has left is answered once more, and then refused.
+                    # A client that has left gets one more answer, and is then refused.
                     closed = Closed(NO_STATUS if self._left else ABNORMAL)
                     break
                 if self._take(body):

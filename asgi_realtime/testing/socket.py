@@ -139,11 +139,11 @@ class Socket(abc.ABC):
         return set() if connection is None else set(connection.rooms)
 
     async def close(self) -> None:
-        """Leave, as a client does that is closed. Returns when the application is done with the transport."""
+        """Disconnect as a client normally does. Returns when the application has ended the transport."""
         await self._end(1000)
 
     async def drop(self) -> None:
-        """End without a word, as when the network is lost."""
+        """End without a close, as if the network was lost."""
         await self._end(ABNORMAL)
 
     # What the client and the wire call

@@ -1,4 +1,4 @@
-"""What a client in a test is connected by: the contract."""
+"""The contract of the wire between a test's client and the application."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class WireRefused(Exception):
 
 
 class WireListener(Protocol):
-    """Who is told what happens on a wire."""
+    """Receives what happens on a wire."""
 
     def received(self, message: str | bytes) -> None:
         """A message came."""
