@@ -1,7 +1,7 @@
-"""The error tree. Two kinds concern a client: a reply it can act on, and the end of its connection.
+"""The exceptions of this package. Two kinds are for clients: a reply, and the end of the connection.
 
 A `Refusal` is answered in the client's dialect and the connection is kept; a `Disconnect` ends the
-connection with a code that says whether coming back makes sense. The rest concern the host.
+connection with a code that says whether to reconnect. The others are for the host.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Refusal(RealtimeError):
         super().__init__(message)
         self.message = message
         self.log_reason = log_reason
-        """Why a client was not let in, for the log: the client is not told. Keep secrets out of it."""
+        """Why a client was refused, for the log. It is not sent to the client. It must not contain secrets."""
         self.reply_code = code or self.code
         self.data: object = {"code": self.reply_code}
         """What a refused Socket.IO CONNECT carries beside the message; None: nothing."""
@@ -59,7 +59,7 @@ class Refusal(RealtimeError):
 
     @classmethod
     def ended(cls, code: int, reason: str) -> Refusal:
-        """Refuse a client whose connection the host closed before it was let in."""
+        """The refusal of a client whose connection the host closed before it was accepted."""
         refusal = cls(reason or "refused")
         refusal.data = {"code": code}
         refusal.ending = code, reason

@@ -200,12 +200,12 @@ class Settings:
         token = self.ws_auth_token
         if token == "demo-token":
             raise ConfigurationError(
-                "WS_AUTH_TOKEN is demo-token, which anybody knows; for a demonstration set WS_ALLOW_DEMO_TOKEN=true"
+                "WS_AUTH_TOKEN is demo-token, which is public; for a demonstration set WS_ALLOW_DEMO_TOKEN=true"
             )
         if token and len(token.encode()) < MINIMUM_TOKEN_BYTES and not self.dev:
             logger.warning("WS_AUTH_TOKEN has fewer than %d bytes and can be guessed", MINIMUM_TOKEN_BYTES)
         if self.ws_allow_demo_token and not self.dev:
-            logger.warning("WS_ALLOW_DEMO_TOKEN is on: anybody gets into the Jobs gateway with demo-token")
+            logger.warning("WS_ALLOW_DEMO_TOKEN is on: anyone can connect to the Jobs gateway with demo-token")
 
     def _check_public_key(self, text_or_path: str) -> None:
         try:

@@ -121,18 +121,18 @@ class Gateway(ConnectionLifecycle):
         """The server has started, and no client is connected yet. Raise an exception to stop it."""
 
     async def on_connect(self, connection: Connection) -> None:
-        """An authenticated client is about to be let in. Join rooms, send first events, or raise to refuse.
+        """An authenticated client is about to be accepted. Join rooms, send first events, or raise to refuse it.
 
         What is sent here arrives right after the answer to CONNECT. A client that is refused, by a
         `Refusal`, a `Disconnect` or `connection.close`, gets the refusal alone. Returning False is an
-        error, and the client is not let in.
+        error, and the client is refused.
         """
 
     async def on_disconnect(self, connection: Connection, reason: str) -> None:
         """A client has disconnected. `connection.rooms` still lists its rooms, but it is no longer a member."""
 
     async def on_online(self, connection: Connection) -> None:
-        """This connection was its user's first anywhere. It has been let in. Raise `Disconnect` to close it."""
+        """The user has come online with this connection, which is open. Raise `Disconnect` to close it."""
 
     async def on_offline(self, user_id: str) -> None:
         """The user's last connection on any process has ended, and the grace period has passed."""

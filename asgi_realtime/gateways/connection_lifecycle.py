@@ -42,7 +42,7 @@ class ClientTransport(Transport, Protocol):
 
 
 def returned_false(hook: str) -> TypeError:
-    """The error about a hook that returned False, which refuses a client in other libraries. It is not let in."""
+    """The error about a hook that returned False, as other libraries do to refuse a client."""
     return TypeError(f"{hook} returned False; to refuse a client, raise Forbidden() or another Refusal")
 
 
@@ -233,7 +233,7 @@ class ConnectionLifecycle(Dispatcher):
         return Refusal.ended(*ended)
 
     def closed(self, connection: InternalConnection, reason: str) -> None:
-        """A connection that was let in has ended. It leaves all rooms in this call."""
+        """An open connection has ended. It leaves all rooms in this call."""
         ended_here = connection.closed
         connection.shut()
         if ended_here:

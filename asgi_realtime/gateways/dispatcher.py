@@ -177,7 +177,7 @@ class Dispatcher:
     def admits(
         self, connection: InternalConnection, event: str, sent: Sequence[Json], acknowledge: Acknowledge | None
     ) -> bool:
-        """Whether one more event is within the rate. If not, the client has been told, or put out."""
+        """Whether one more event is within the rate. If not, it was refused, or the client was closed."""
         if self._rates.admits(connection.inbox, connection.identity.user_id, monotonic()):
             return True
         self._refuse_more(connection, event, sent, acknowledge)

@@ -14,14 +14,14 @@ OVERRIDABLE = frozenset(
         # What the gateway asks of its subclass
         *("extra_origins", "rooms_of", "default_authenticator", "dispatch", "recipient_filter"),
         "connection_opened",
-        # What clients are told
+        # What clients receive
         *("send_refusal", "accepted_frame", "rejected_frame", "early_frame", "pong_frame", "error_frame"),
         *("close_code", "has_credential"),
         # Declarations
         *("events", "omitted", "failure", "wire"),
     }
 )
-"""What a subclass may define under a name of the gateway's own, as long as it is no event handler."""
+"""Names of the gateway that a subclass may override, but not use for an event handler."""
 
 _PACKAGE = __name__.partition(".")[0] + "."
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _HOST = "testserver"
 _MARK = "x-realtime-test-socket"
 _QUIET_TURNS = 10
-"""Turns of the event loop without anything beginning, after which an application counts as settled."""
+"""Turns of the event loop without new work, after which an application counts as settled."""
 
 
 class RealtimeTestClient:
@@ -41,7 +41,7 @@ class RealtimeTestClient:
 
     Args:
         app: the application, with its `RealtimeMiddleware`.
-        timeout: seconds that anything may take before the test fails. Nothing waits that long that succeeds.
+        timeout: seconds that any step may take before the test fails.
     """
 
     def __init__(self, app: ASGIApp, *, timeout: float = 5.0) -> None:
@@ -57,7 +57,7 @@ class RealtimeTestClient:
         """Start the application. Raises what it raises."""
         await self._lifespan.start()
         try:
-            # Only now: frameworks put their layers together when they start.
+            # After the start, because frameworks build their middleware stack then.
             self._realtime = _find_middleware(self._host).realtime
         except BaseException:
             await self._lifespan.stop()
@@ -67,7 +67,7 @@ class RealtimeTestClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Stop the application. Clients that are still connected are told, as by a server that restarts."""
+        """Stop the application. Clients that are still connected are closed, as by a server that restarts."""
         if self._http is not None:
             await self._http.aclose()
         await self._lifespan.stop()
@@ -93,7 +93,7 @@ class RealtimeTestClient:
         """A token that the application accepts, signed with its own `MEW_JWT_SECRET`.
 
         Raises:
-            ConfigurationError: it has no secret; bring a token of your identity provider's.
+            ConfigurationError: it has no secret. Use a token of your identity provider.
         """
         return create_token(user_id, self._running.settings, expires_in=expires_in, **claims)
 
@@ -127,7 +127,7 @@ class RealtimeTestClient:
         `headers` names one. The client leaves at the end of the block.
 
         Raises:
-            ConnectionRefused: with what the client was told.
+            ConnectionRefused: with the answer that the client got.
         """
         is_json = gateway in self._running.websockets
         mark = str(next(self._marks))
@@ -152,10 +152,9 @@ class RealtimeTestClient:
                 self._sockets.discard(socket)
 
     async def settle(self, *, timeout: float | None = None) -> None:
-        """Return when the application has handled all it was sent, and all it sent has arrived.
+        """Return when the application has handled everything that was sent, and its answers have arrived.
 
-        What host code does in tasks of its own, or later by a timer (the grace of presence), is not
-        waited for.
+        Tasks that host code started, and timers (the grace period of presence), are not awaited.
 
         Raises:
             AssertionError: a handler is still at work after `timeout` seconds.

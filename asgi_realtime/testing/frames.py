@@ -18,7 +18,7 @@ class JSONSocket(Socket):
     """
 
     async def _enter(self, auth: Json) -> None:
-        """Authenticate, if there is something to do it with, and wait until the application has decided."""
+        """Send `auth` if it is given, and wait until the application has accepted or refused the client."""
         if auth is not None:
             await self.send("auth", auth)
         await self._settle()
@@ -34,8 +34,8 @@ class JSONSocket(Socket):
         await self.send_raw(json.dumps(to_builtins({"type": event, **data, **fields})))
 
     async def call(self, event: str, *args: Any, timeout: float | None = None) -> Json:
-        """Not here: a JSON frame has no acknowledgement."""
-        raise TypeError("a JSON gateway acknowledges nothing: send, then expect what comes back")
+        """Not supported: JSON frames have no acknowledgements."""
+        raise TypeError("JSON frames have no acknowledgements: use send, then expect the answer")
 
     def _receive(self, message: str | bytes) -> None:
         frame = json.loads(message)

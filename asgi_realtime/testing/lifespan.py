@@ -1,4 +1,4 @@
-"""The start and the end of an application, as a server does them."""
+"""Starts and stops an application as a server does."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class LifespanRunner:
 
         Raises:
             Exception: what the application raised.
-            RuntimeError: it said that it failed, and raised nothing.
+            RuntimeError: it reported a failure, but raised nothing.
         """
         self._task = asyncio.create_task(self._run(), name="lifespan of the application under test")
         await self._ask("lifespan.startup")
@@ -47,7 +47,7 @@ class LifespanRunner:
         answer = await self._answers.get()
         if answer["type"] == f"{what}.complete":
             return
-        # It failed, or ended without a word, which is how an application says that it has no lifespan.
+        # It failed, or it ended without an answer, because it has no lifespan.
         await self._task
         if answer["type"] == f"{what}.failed":
             raise RuntimeError(f"{what} failed: {answer.get('message', '')}")

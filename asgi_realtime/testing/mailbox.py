@@ -1,4 +1,4 @@
-"""What a client in a test has received, and waiting for more of it."""
+"""The events that a client in a test has received, and waits for more."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from asgi_realtime.values.json import Json
 
 T = TypeVar("T")
 Where: TypeAlias = Callable[[Any], bool]
-"""Whether an event's data is what a test means."""
+"""Returns whether an event's data is the expected one."""
 
 _SHOWN = 300
 """Characters of an event that a failure shows."""
@@ -67,7 +67,7 @@ class Mailbox:
         self.wake()
 
     def end(self, closed: Closed) -> None:
-        """Nothing comes any more."""
+        """The connection has ended."""
         self.closed = closed
         self.wake()
 

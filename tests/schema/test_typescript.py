@@ -127,7 +127,7 @@ def test_types_without_a_typescript_form_are_refused() -> None:
     with pytest.raises(ValueError, match="two payload types are named Plain"):
         interfaces.type_of(namesake, "down")
     interfaces.type_of(Plain, "up")
-    with pytest.raises(ValueError, match="Plain goes both ways"):
+    with pytest.raises(ValueError, match="Plain is sent in both directions"):
         interfaces.lines()
 
 

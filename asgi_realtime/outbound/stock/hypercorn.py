@@ -1,4 +1,4 @@
-"""What hypercorn tells no application and lets none decide: that it stops, compression, and cutting a connection.
+"""Access to features of hypercorn that ASGI does not offer: its shutdown, compression, and aborting a connection.
 
 They are reached through the stream object behind an ASGI `send`, which is recognised by its type.
 """
@@ -28,7 +28,7 @@ class StockStream:
         self._stream = stream
 
     def decline_compression(self) -> None:
-        """Agree to no extension of this WebSocket. To be called before it is accepted.
+        """Decline all extensions of this WebSocket. Must be called before it is accepted.
 
         Hypercorn offers permessage-deflate to every client, inflates a whole frame before it counts
         the bytes, and has no option for either.
@@ -39,13 +39,13 @@ class StockStream:
 
     @property
     def stopping(self) -> Callable[[], Awaitable[None]] | None:
-        """A coroutine function that returns when the server begins to stop; None: this release has none."""
+        """A coroutine function that returns when the server begins to stop. None: this release has none."""
         terminated = getattr(getattr(self._stream, "context", None), "terminated", None)
         wait: Callable[[], Awaitable[None]] | None = getattr(terminated, "wait", None)
         return wait
 
     def abort(self) -> None:
-        """Cut the connection at once. Over HTTP/2 it carries other streams, and is left alone.
+        """Abort the connection. Does nothing over HTTP/2, because the connection carries other streams too.
 
         Hypercorn itself waits until the client has read everything, also when it stops.
         """

@@ -1,9 +1,9 @@
-"""Reading on stock servers: what a client sends is parsed in slices, and frames below messages are counted.
+"""Limits reading on stock servers: bytes of clients are parsed in slices, and frames without a message are counted.
 
-uvicorn parses all that one read of the socket brought, up to 256 KiB, before anything else runs:
-tens of thousands of empty frames. hypercorn does so with 64 KiB at a time, and reads on while more
-is there. Neither tells an application of pings, pongs and fragments. The server's object is found
-behind ASGI's `receive` or `send` by its type; where it is not, reading stays as the server does it.
+uvicorn parses everything that one read of the socket returned, up to 256 KiB, before other code runs. That may be tens
+of thousands of empty frames. hypercorn parses up to 64 KiB at a time, and continues while more bytes are there. Neither
+reports pings, pongs and fragments to the application. The server's object is found behind ASGI's `receive` or `send`
+by its type. On other servers, reading is not changed.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from asgi_realtime.runtime.budgets import Budget
 from asgi_realtime.runtime.turns import SECONDS_A_TURN
 
 _SLICE: Final = 1024
-"""Bytes that are parsed between two looks at the clock: at most 170 frames."""
+"""Bytes that are parsed between two readings of the clock: at most 170 frames."""
 _LARGEST_SLICE: Final = 65_536
-"""Slices grow up to this while they are parsed quickly: then they are parts of large messages."""
+"""Largest slice. Slices grow while they are parsed quickly, as parts of large messages are."""
 _QUICK: Final = SECONDS_A_TURN / 8
 _AFTER_END: Final = 262_144
-"""Bytes that are still parsed after the end, to find the client's close. Then the rest is thrown away."""
+"""Bytes that are still parsed after the end, to find the client's close. The rest is dropped."""
 
 Over: TypeAlias = Callable[[], None]
 
 
 def guard(receive: Receive, send: Send, budget: Budget, over: Over) -> Guard | None:
-    """Count the frames below messages of an accepted WebSocket, and have it parsed in slices; None: unknown server.
+    """Count frames without a message on an accepted WebSocket, and parse it in slices. None: unknown server.
 
-    `over` is called once, when the client has sent more of them than the budget allows. Nothing
-    that it sends is parsed any more then.
+    `over` is called once, when the client has sent more of these frames than the budget allows. After that, its bytes
+    are no longer parsed.
     """
     protocol = protocol_behind(receive)
     if protocol is not None:
@@ -106,10 +106,10 @@ class _Slices:
 
 
 class _UvicornGuard(Guard):
-    """Stands before the `data_received` of a protocol object, and behind its parser.
+    """Wraps the `data_received` of a protocol object, and its parser.
 
-    While a rest waits for its turn the transport is paused. uvicorn pauses it too, while its queue of
-    messages is not empty, and resumes it then: `read_paused` is kept so that only one of both does.
+    The transport is paused while bytes wait for the next turn. uvicorn pauses and resumes it too, while its queue of
+    messages is not empty. `read_paused` is set so that only one of both resumes it.
     """
 
     __slots__ = ("_connection", "_feed", "_held", "_parsed", "_protocol", "_transport")
@@ -131,7 +131,7 @@ class _UvicornGuard(Guard):
         self._transport.set_protocol(protocol)  # uvloop keeps the method that it found there
 
     def end(self) -> None:
-        """See `Guard`. A client that was over its budget is told by the end of the stream that nothing is read."""
+        """See `Guard`. For a client that exceeded its budget, the stream is ended, because no more is read."""
         super().end()
         if self._transport.is_closing():
             # Nothing comes any more: without these, both objects can be forgotten at once.

@@ -1,4 +1,4 @@
-"""Writing past ASGI `send` on a stock uvicorn: whole frames to the transport or its socket, in order with its own.
+"""Writes whole frames past ASGI `send` on a stock uvicorn, in order with the server's own frames.
 
 A WebSocket frame is atomic on the wire, so one may be written beside the server's state machine
 between any two of its own, also where permessage-deflate was negotiated (with RSV1 clear a frame is
@@ -21,20 +21,20 @@ _PROTOCOLS = (
     ("uvicorn.protocols.websockets.websockets_sansio_impl", "WebSocketsSansIOProtocol"),
     ("uvicorn.protocols.websockets.wsproto_impl", "WSProtocol"),
 )
-"""Those that have written the 101 when `send(accept)` returns. The deprecated `websockets` one has not."""
+"""Implementations that have written the 101 response when `send(accept)` returns. The deprecated one has not."""
 
 
 def uvicorn_transport(send: Send) -> StockTransport | None:
-    """The transport of the protocol object behind an ASGI `send`, once its WebSocket is accepted; None: none we know.
+    """The transport behind the ASGI `send` of an accepted WebSocket. None: the server is not known.
 
-    None also where a middleware of the host wraps `send`: then it has something to say about frames.
+    Also None if a middleware of the host wraps `send`, because it may change what is sent.
     """
     protocol = protocol_behind(send)
     return None if protocol is None else StockTransport(protocol)
 
 
 def protocol_behind(method: Send | Receive) -> Any:
-    """The protocol object that a `send` or `receive` of an accepted, open WebSocket is a method of, if it is known."""
+    """The protocol object behind a `send` or `receive` of an accepted, open WebSocket. None: it is not known."""
     protocol = getattr(method, "__self__", None)
     if protocol is None:
         return None
@@ -48,15 +48,15 @@ def protocol_behind(method: Send | Receive) -> Any:
 
 
 class StockTransport:
-    """What a recognised protocol object has to write frames with: see `frame_writer.Writable`.
+    """The transport of a known protocol object, as a `frame_writer.Writable`.
 
-    To hear when the kernel has no room, it listens where the transport tells the protocol.
+    It replaces the protocol's flow-control callbacks to notice when the kernel's buffer is full.
     """
 
     __slots__ = ("_protocol", "_transport", "_was", "descriptor", "listener")
 
     deflate = False
-    """The context that its own compressed frames have is unknown here."""
+    """No compressed frames: the compression context of the server's own frames is not known here."""
 
     def __init__(self, protocol: Any) -> None:
         self.listener: WriteListener | None = None

@@ -1,4 +1,4 @@
-"""Doc comments."""
+"""Makes TypeScript doc comments."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _WIDTH = 100
 
 
 def comment(*sentences: str, indent: str = "") -> list[str]:
-    """The lines of a doc comment; none for no text."""
+    """The lines of a doc comment. Empty if there is no text."""
     text = re.sub(r"\s+", " ", " ".join(sentence.strip() for sentence in sentences if sentence.strip()))
     text = text.replace("*/", "*\\/")
     if not text:

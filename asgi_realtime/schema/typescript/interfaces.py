@@ -1,4 +1,4 @@
-"""Python's types as TypeScript's: every class becomes an interface of the same name."""
+"""Converts Python types to TypeScript. Every class becomes an interface of the same name."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _FORMATS: dict[type[kinds.Type], str] = {
 
 
 class Interfaces:
-    """The interfaces of one TypeScript file, each written once, and the host's own types it mentions."""
+    """The interfaces of one TypeScript file, each written once, and the names of the host's types in it."""
 
     def __init__(self) -> None:
         self.host_types: set[str] = set()
@@ -60,7 +60,7 @@ class Interfaces:
         self._written: dict[tuple[str, Direction], list[str]] = {}
 
     def lines(self) -> list[str]:
-        """The interfaces in the order they were first needed.
+        """The interfaces, in the order of their first use.
 
         Raises:
             ValueError: for a class whose two directions differ.
@@ -69,12 +69,14 @@ class Interfaces:
         for name in self._classes:
             up, down = self._written.get((name, "up")), self._written.get((name, "down"))
             if up and down and up != down:
-                raise ValueError(f"{name} goes both ways and has fields with defaults: use a class for each direction")
+                raise ValueError(
+                    f"{name} is sent in both directions and has fields with defaults: use a class for each direction"
+                )
             lines += [*(up or down or ()), ""]
         return lines
 
     def type_of(self, annotation: Any, direction: Direction) -> str:
-        """A type that a value has on the wire. A field with a default may be left out on the way up only.
+        """The TypeScript type of an annotation. A field with a default is optional only for direction `up`.
 
         Raises:
             TypeError: for a type that has no form in TypeScript.
@@ -128,7 +130,7 @@ class Interfaces:
         if self._classes.setdefault(name, kind.cls) not in (kind.cls, None):
             raise ValueError(f"two payload types are named {name}: rename one")
         if (name, direction) not in self._written:
-            self._written[name, direction] = []  # it may mention itself
+            self._written[name, direction] = []  # it may refer to itself
             self._written[name, direction] = self._interface(kind, direction)
         return name
 
@@ -173,7 +175,7 @@ def _documentation(cls: type) -> str:
 
 
 def _notes(kind: kinds.Type) -> list[str]:
-    """What a field's type says beyond its form in TypeScript."""
+    """Comments on a field: what TypeScript cannot express of its type."""
     if isinstance(kind, kinds.Metadata):
         described = (kind.extra_json_schema or {}).get("description", "")
         return [sentence(described), *_notes(kind.type)]

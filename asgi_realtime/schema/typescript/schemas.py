@@ -1,4 +1,4 @@
-"""What pydantic says of a type, a JSON schema, as TypeScript."""
+"""Converts the JSON schemas of pydantic to TypeScript."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _FORMATS = {
     "uuid": "A UUID.",
 }
 BYTES = "ArrayBuffer | Uint8Array"
-"""Sent from either, received as the first in browsers and as the second in Node."""
+"""Either may be sent. Browsers receive the first, and Node the second."""
 
 
 def is_pydantics(annotation: Any, understood: Callable[[Any], object]) -> bool:
-    """Whether pydantic says what a type is on the wire. `understood` is msgspec's reading, which raises TypeError.
+    """Whether pydantic defines the JSON form of a type. `understood` is msgspec's function, which raises TypeError.
 
     Raises:
         TypeError: for a part that neither library understands.
@@ -44,10 +44,10 @@ def is_pydantics(annotation: Any, understood: Callable[[Any], object]) -> bool:
 
 
 def schemas_of(annotation: Any, direction: Direction) -> tuple[Schema, dict[str, Schema]]:
-    """The schema of a type, and those that it refers to, by name.
+    """The JSON schema of a type, and by name the schemas that it refers to.
 
     Raises:
-        TypeError: if there is none.
+        TypeError: if pydantic cannot make a schema.
     """
     found = adapter(annotation, f"{annotation!r} has no form in TypeScript: it")
     from pydantic import PydanticInvalidForJsonSchema
@@ -55,7 +55,7 @@ def schemas_of(annotation: Any, direction: Direction) -> tuple[Schema, dict[str,
 
     class Generator(GenerateJsonSchema):
         def field_is_required(self, field: Any, total: bool) -> bool:
-            # What has a default may be left out by clients, but is always there on the way down.
+            # Clients may leave out a field with a default. The server always sends it.
             sent = self.mode == "serialization" and field["type"] != "typed-dict-field"
             return sent or super().field_is_required(field, total)
 
@@ -76,7 +76,7 @@ def name_of(reference: str) -> str:
 
 
 def type_of(schema: Any) -> str:
-    """A schema's type. What it refers to is an interface."""
+    """The TypeScript type of a schema. A reference becomes the name of an interface."""
     if not isinstance(schema, Mapping):
         return "unknown"
     if "$ref" in schema:
@@ -115,7 +115,7 @@ def _object(schema: Schema) -> str:
 
 
 def declaration(reference: str, schema: Schema) -> list[str]:
-    """The lines of an interface, or of a type where it is no object with fields."""
+    """The lines of an interface, or of a type alias if the schema is not an object with fields."""
     name = name_of(reference)
     head = comment(str(schema.get("description", "")).partition("\n\n")[0])
     if "properties" not in schema:
@@ -136,7 +136,7 @@ def _fields(schema: Schema) -> Iterator[tuple[str, Schema]]:
 
 
 def _notes(schema: Schema) -> list[str]:
-    """What a field's schema says beyond its form in TypeScript."""
+    """Comments on a field: what TypeScript cannot express of its schema."""
     notes = [sentence(str(schema.get("description", "")))]
     for one in (schema, *schema.get("anyOf", ())):
         if one.get("format") in _FORMATS:
