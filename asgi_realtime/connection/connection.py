@@ -255,13 +255,13 @@ class InternalConnection:
             self.flush()
         if not self.closed:  # flushing ends a client that is too slow
             self._blocked = code, reason
-            self.shut()
+            self.set_closed()
             if last is not None:
                 self.transport.outbox.push(last)
             self.transport.close(code, reason)
 
-    def shut(self) -> None:
-        """Write nothing more: it has ended, here or at the client."""
+    def set_closed(self) -> None:
+        """Mark the connection as closed, and write no more to it."""
         if not self.closed:
             self._blocked = _NOT_ENDED_HERE
         self.sink_changed()

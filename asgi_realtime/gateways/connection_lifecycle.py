@@ -212,7 +212,7 @@ class ConnectionLifecycle(Dispatcher):
                 raise self._refusal_of_ended(connection, connection.ended)
             answer = transport.accept(connection)
         except BaseException:
-            connection.shut()
+            connection.set_closed()
             context.hub.remove(connection)
             if counted:
                 await context.presence.leave(self._name, connection.identity.user_id, connection.id)
@@ -235,7 +235,7 @@ class ConnectionLifecycle(Dispatcher):
     def closed(self, connection: InternalConnection, reason: str) -> None:
         """An open connection has ended. It leaves all rooms in this call."""
         ended_here = connection.closed
-        connection.shut()
+        connection.set_closed()
         if ended_here:
             # The server has ended it: events that wait are dropped. Those of a client that left are still handled.
             connection.inbox.clear()

@@ -110,7 +110,7 @@ class Hub:
         self._subscriptions = self._new_subscriptions()
         for name, mount in self._mounts.items():
             for connection in mount.rooms.everybody:
-                connection.shut()
+                connection.set_closed()
             mount.rooms = self._new_rooms(name)
             self._metrics.gauge("connections", 0, gateway=name)
         self._pending_joins = PendingJoins()

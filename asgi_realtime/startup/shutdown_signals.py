@@ -24,30 +24,29 @@ _Handler: TypeAlias = Callable[[int, FrameType | None], Any]
 class ShutdownSignals:
     """Closes clients when the process gets a signal to stop, and then calls the earlier signal handler.
 
-    Servers end the lifespan after every request has been answered and every WebSocket has been
-    closed in the server's own way. A long-poll is a request that waits for us, and some servers
-    close WebSockets without a code. So `tell` runs first, on the event loop; it must end soon. A
-    second signal forces: it is passed on at once, and cuts a drain short. SIGTERM after SIGINT does
-    not, because a supervisor sends it when Ctrl-C has reached both. A signal without a
-    Python handler is not touched. Outside the main thread no signal is.
+    Servers end the lifespan only after they have answered every request and closed every WebSocket. But a long-poll is
+    a request that waits for the gateway, and some servers close WebSockets without a code. So `close_clients` runs
+    first, on the event loop. It must end soon. A second signal forces the shutdown: it is passed on at once, and ends
+    the drain. SIGTERM after SIGINT does not force, because a supervisor sends it when Ctrl-C has reached both. Signals
+    without a Python handler are not changed. Outside the main thread, no signal is handled.
 
     Hypercorn's worker processes get no signal. `listen` notices their end.
     """
 
-    def __init__(self, tell: Callable[[], Awaitable[None]]) -> None:
-        self._tell = tell
+    def __init__(self, close_clients: Callable[[], Awaitable[None]]) -> None:
+        self._close_clients = close_clients
         self._before: dict[int, _Handler] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._first: int | None = None
         self._held: list[tuple[int, FrameType | None]] = []
-        self._hurry: Callable[[], None] | None = None
+        self._force: Callable[[], None] | None = None
         self._forced = False
-        self._telling: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
         self._watch: asyncio.Task[None] | None = None
 
     def install(self) -> None:
         """Listen, on the running event loop."""
-        self._loop = self._telling = self._watch = self._first = self._hurry = None
+        self._loop = self._closing = self._watch = self._first = self._force = None
         self._forced = False
         self._held.clear()
         if threading.current_thread() is not threading.main_thread():
@@ -69,30 +68,30 @@ class ShutdownSignals:
     def _listens(self, other: ShutdownSignals) -> bool:
         return self is not other and self._loop is not None and self._loop.is_running()
 
-    def drain(self, hurry: Callable[[], None]) -> None:
-        """Tell no client any more, because all are being closed. A signal that is held is passed on.
+    def drain(self, force: Callable[[], None]) -> None:
+        """The drain begins: stop closing clients here, and pass on a signal that is held.
 
-        `hurry` is called, on the event loop, for a signal that forces: at once, if there was one already.
+        `force` is called on the event loop for a signal that forces. If there was one already, it is called now.
         """
-        self._end_telling()
-        self._hurry = hurry
+        self._cancel_closing()
+        self._force = force
         if self._forced:
-            hurry()
+            force()
 
     def remove(self) -> None:
         """Restore each earlier handler, unless ours has been replaced since. A signal that is held is passed on."""
-        self._end_telling()
+        self._cancel_closing()
         for number, before in self._before.items():
             if signal.getsignal(number) == self._heard:
                 signal.signal(number, before)
         self._before.clear()
-        self._loop = self._hurry = None
+        self._loop = self._force = None
 
-    def _end_telling(self) -> None:
-        for task in (self._telling, self._watch):
+    def _cancel_closing(self) -> None:
+        for task in (self._closing, self._watch):
             if task is not None:
                 task.cancel()
-        self._telling = self._watch = None
+        self._closing = self._watch = None
         self._pass_on()
 
     def listen(self, send: Send) -> None:
@@ -109,27 +108,27 @@ class ShutdownSignals:
         self._first = first or number
         self._held.append((number, frame))
         running = loop is not None and loop.is_running()
-        if loop is not None and running and first is None and self._hurry is None:
+        if loop is not None and running and first is None and self._force is None:
             loop.call_soon_threadsafe(self._begin)
             return
         forces = first is not None and (number == first or number == signal.SIGINT)
         self._forced |= forces
-        if loop is not None and running and forces and self._hurry is not None:
-            loop.call_soon_threadsafe(self._hurry)
+        if loop is not None and running and forces and self._force is not None:
+            loop.call_soon_threadsafe(self._force)
         if forces or not running or len(self._held) == 1:  # not beside one that is held
             self._pass_on()
 
     def _begin(self) -> None:
-        if self._held and self._telling is None:
-            self._telling = asyncio.create_task(self._run(), name="end of the clients")
+        if self._held and self._closing is None:
+            self._closing = asyncio.create_task(self._run(), name="end of the clients")
 
     async def _run(self) -> None:
         try:
-            await self._tell()
+            await self._close_clients()
         except Exception:
             logger.exception("clients could not be told that the server stops")
         finally:
-            self._telling = None
+            self._closing = None
             self._pass_on()
 
     def _pass_on(self) -> None:

@@ -86,7 +86,7 @@ class SubscriptionsMachine(RuleBasedStateMachine):
                 await self.world.hub.enter(connection)
             except BrokerUnavailable:
                 self.world.hub.remove(connection)
-                connection.shut()
+                connection.set_closed()
             except asyncio.CancelledError:
                 assert connection.closed, "the question about its rooms ends with the connection alone"
 
