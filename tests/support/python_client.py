@@ -44,7 +44,12 @@ class PythonClient:
         self._socket.on("disconnect", self._disconnected, namespace=namespace)
         try:
             await self._socket.connect(
-                url, namespaces=[namespace], auth=auth, transports=list(transports), headers=dict(headers or {})
+                url,
+                namespaces=[namespace],
+                auth=auth,
+                transports=list(transports),
+                headers=dict(headers or {}),
+                wait_timeout=10,  # its default of 1 s is too short on a busy machine
             )
         except socketio.exceptions.ConnectionError as error:
             refusal = self._refusal if isinstance(self._refusal, dict) else {"message": str(error)}
