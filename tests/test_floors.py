@@ -120,10 +120,10 @@ DOORS = {
     "_enter_task": {"runtime.standby_task"},
     "StandbyTask": {"runtime.standby_task"},
     "StandbyTasks": {"runtime.standby_task", "runtime.tasks"},
-    "GilBackoff": {"outbound.gil_backoff", "outbound.descriptors"},
-    "Sinks": {"outbound.descriptors", "hub.recipients"},
+    "GilBackoff": {"outbound.gil_backoff", "outbound.fan_out"},
+    "Sinks": {"outbound.fan_out", "hub.recipients"},
     "RoomSet": {"connection.room_set", "connection.connection"},
-    "os.write": {"outbound.descriptors"},
+    "os.write": {"outbound.fan_out"},
 }
 """What performance tricks are made of, and the modules that may use it: the one that explains it, and its user."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asgi_realtime.connection.connection import InternalConnection
-from asgi_realtime.outbound.descriptors import Sinks
+from asgi_realtime.outbound.fan_out import Sinks
 from asgi_realtime.outbound.sink import Sink
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.values.ids import RoomName

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from asgi_realtime.connection.connection import InternalConnection
-from asgi_realtime.connection.refresh import Refresh
+from asgi_realtime.connection.rooms_refresh import Refresh
 from asgi_realtime.errors import BrokerUnavailable, Disconnect
 from asgi_realtime.hub.rooms import Rooms
 from asgi_realtime.hub.subscriptions import UNAVAILABLE

@@ -1,1 +1,1 @@
-"""The way of frames to a client: outbox, writers, and writes to sockets' descriptors."""
+"""The way of frames to clients: outboxes, their writers, and the fan-out to sockets."""

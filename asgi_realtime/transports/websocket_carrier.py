@@ -12,10 +12,10 @@ from starlette.types import Receive, Send
 
 from asgi_realtime.errors import ProtocolError
 from asgi_realtime.limits import Limits
+from asgi_realtime.outbound.asgi_writer import Writer
 from asgi_realtime.outbound.frame_writer import FrameWriter
 from asgi_realtime.outbound.frames_extension import FrameTransport
 from asgi_realtime.outbound.stock.reading import guard
-from asgi_realtime.outbound.writer import Writer
 from asgi_realtime.runtime.budgets import Budget
 from asgi_realtime.runtime.interrupt import Interrupt
 from asgi_realtime.runtime.tasks import Tasks

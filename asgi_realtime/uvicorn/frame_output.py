@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
-from asgi_realtime.outbound.descriptors import descriptor_of
+from asgi_realtime.outbound.fan_out import descriptor_of
 from asgi_realtime.outbound.frames_extension import WriteListener
 
 

@@ -22,8 +22,8 @@ from websockets.exceptions import ConnectionClosed
 
 from asgi_realtime import Connection, SocketIOGateway
 from asgi_realtime.connection.connection import InternalConnection
+from asgi_realtime.outbound.asgi_writer import Writer
 from asgi_realtime.outbound.outbox import Outbox
-from asgi_realtime.outbound.writer import Writer
 from asgi_realtime.runtime.inbox import Inbox
 from asgi_realtime.transports.engineio import Session
 from asgi_realtime.transports.json_websocket.peer import JSONPeer

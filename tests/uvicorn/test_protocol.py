@@ -549,7 +549,7 @@ async def test_a_close_waits_for_a_client_that_does_not_read() -> None:
             async with asyncio.timeout(0.05):
                 await send({"type": "websocket.close"})
         except TimeoutError:
-            send.__self__.transport.abort()  # type: ignore[attr-defined] # as `asgi_realtime.outbound.writer` does it
+            send.__self__.transport.abort()  # type: ignore[attr-defined] # as `asgi_realtime.outbound.asgi_writer` does it
             return "cut"
         return "closed"
 

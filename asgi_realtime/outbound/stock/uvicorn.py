@@ -14,7 +14,7 @@ from typing import Any
 
 from starlette.types import Receive, Send
 
-from asgi_realtime.outbound.descriptors import descriptor_of
+from asgi_realtime.outbound.fan_out import descriptor_of
 from asgi_realtime.outbound.frames_extension import WriteListener
 
 _PROTOCOLS = (

@@ -7,8 +7,8 @@ from typing import Any
 
 from starlette.types import Message
 
+from asgi_realtime.outbound.asgi_writer import Writer
 from asgi_realtime.outbound.outbox import Outbox
-from asgi_realtime.outbound.writer import Writer
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.runtime.tasks import Tasks
 

@@ -17,7 +17,7 @@ import uvloop
 from fastapi import FastAPI
 
 from asgi_realtime import Connection, Handshake, Identity, RealtimeMiddleware, Settings, WebSocketGateway
-from asgi_realtime.outbound.descriptors import Sinks, descriptor_of
+from asgi_realtime.outbound.fan_out import Sinks, descriptor_of
 from asgi_realtime.outbound.gil_backoff import CONTENDED_SECONDS, GilBackoff
 from asgi_realtime.outbound.sink import NO_DESCRIPTOR
 from asgi_realtime.uvicorn import WebSocketProtocol
