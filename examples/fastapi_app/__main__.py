@@ -25,7 +25,7 @@ BY_CURL = """
     curl -s {url}/channels/$CHANNEL/messages -H "authorization: Bearer $TOKEN" \\
          -H 'content-type: application/json' -d '{{"content": "Hello from curl"}}'
 
-  Or join the server's room on /events, a gateway of its own, and talk to whoever is there:
+  Or join the server's room on /events, a gateway of its own, and send its members a message:
 
     IO="{url}/socket.io/?EIO=4&transport=polling"; IO="$IO&sid=$(curl -s "$IO" | cut -d '"' -f 4)"
     curl -s "$IO" -d '40/events,{{"token":"'$TOKEN'"}}'; curl -s "$IO"

@@ -33,7 +33,7 @@ ADA = UserId("ada")
 BOB = UserId("bob")
 LOBBY = RoomName("lobby")
 ATTIC = RoomName("attic")
-NOBODY = UserId("")
+NO_USER = UserId("")
 
 
 class Environment(Protocol):
@@ -122,12 +122,12 @@ async def run(broker: Broker, receiver: BrokerReceiver) -> None:
     """Start a process that has subscribed to whatever the tests publish to."""
     await broker.start(receiver)
     rooms = [LOBBY, ATTIC, RoomName("ada"), *[RoomName(f"room {number}") for number in range(30)]]
-    targets: list[Target] = [ToAll(), *map(ToRoom, rooms), *[ToUsers((user_id,)) for user_id in (ADA, BOB, NOBODY)]]
+    targets: list[Target] = [ToAll(), *map(ToRoom, rooms), *[ToUsers((user_id,)) for user_id in (ADA, BOB, NO_USER)]]
     await broker.subscribe([Subscription(gateway, target) for gateway in (MEW, INFRA) for target in targets])
 
 
 async def events_since(
-    broker: Broker, since: Position, *rooms: RoomName, user_id: UserId = NOBODY, gateway: GatewayName = MEW
+    broker: Broker, since: Position, *rooms: RoomName, user_id: UserId = NO_USER, gateway: GatewayName = MEW
 ) -> list[str]:
     return [each.event for each in await broker.history(gateway, since, seen_by(user_id, rooms))]
 
@@ -319,7 +319,7 @@ async def test_a_publication_expires(make_environment: type[Environment]) -> Non
     assert await events_since(broker, await broker.position(MEW), LOBBY) == []
     await broker.publish(to_lobby("reborn"))
     await broker.publish(Publication(gateway=MEW, target=ToAll(), event="to all"))
-    await broker.publish(Publication(gateway=MEW, target=ToUsers((NOBODY,)), event="personal"))
+    await broker.publish(Publication(gateway=MEW, target=ToUsers((NO_USER,)), event="personal"))
     with pytest.raises(PositionLost):
         await events_since(broker, first, LOBBY)
     await broker.stop()

@@ -128,7 +128,7 @@ test("comes back 3000 ms after the connection was lost, to the same jobs", async
   expect(await stage).toMatchObject({ jobId: "lasting" });
 });
 
-test("gives up after five attempts; connect() starts anew", async () => {
+test("gives up after five attempts; connect() starts again", async () => {
   network.down = true;
   const client = make();
   const codes: string[] = [];
