@@ -39,6 +39,7 @@ from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.handlers.event_declarations import EventDeclaration, down, up
 from asgi_realtime.handlers.event_handlers import on
 from asgi_realtime.handlers.sync_connection import SyncConnection
+from asgi_realtime.lifecycle.mounting import Mountable
 from asgi_realtime.limits import Limits
 from asgi_realtime.metrics import Metrics
 from asgi_realtime.middleware import RealtimeMiddleware, get_broadcaster
@@ -47,7 +48,6 @@ from asgi_realtime.protocols.json_dialect import FlatJSONDialect, JSONDialect
 from asgi_realtime.realtime import Realtime
 from asgi_realtime.runtime.host_calls import MaybeAwaitable
 from asgi_realtime.settings import Settings
-from asgi_realtime.startup.mounting import Mountable
 from asgi_realtime.systems.chat import (
     Blocked,
     ChatBroadcaster,

@@ -24,17 +24,10 @@ from asgi_realtime.gateways.context import GatewayContext
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.hub.hub import Hub
-from asgi_realtime.metrics import Metrics
-from asgi_realtime.protocols.socketio.dialect import SocketIODialect
-from asgi_realtime.runtime.host_threads import HostThreads
-from asgi_realtime.runtime.loop_bridge import LoopBridge
-from asgi_realtime.runtime.tasks import Tasks
-from asgi_realtime.runtime.timers import TimerWheel
-from asgi_realtime.settings import Settings
-from asgi_realtime.startup.drain import Drain
-from asgi_realtime.startup.failed_start import FailedStart
-from asgi_realtime.startup.lifecycle import Lifecycle
-from asgi_realtime.startup.mounting import (
+from asgi_realtime.lifecycle.drain import Drain
+from asgi_realtime.lifecycle.failed_start import FailedStart
+from asgi_realtime.lifecycle.lifecycle import Lifecycle
+from asgi_realtime.lifecycle.mounting import (
     Mountable,
     check_paths,
     check_unmounted,
@@ -47,7 +40,14 @@ from asgi_realtime.startup.mounting import (
     settings_from,
     warn_of_open_origins,
 )
-from asgi_realtime.startup.shutdown_signals import ShutdownSignals
+from asgi_realtime.lifecycle.shutdown_signals import ShutdownSignals
+from asgi_realtime.metrics import Metrics
+from asgi_realtime.protocols.socketio.dialect import SocketIODialect
+from asgi_realtime.runtime.host_threads import HostThreads
+from asgi_realtime.runtime.loop_bridge import LoopBridge
+from asgi_realtime.runtime.tasks import Tasks
+from asgi_realtime.runtime.timers import TimerWheel
+from asgi_realtime.settings import Settings
 from asgi_realtime.transports.engineio.server import EngineIO
 from asgi_realtime.transports.engineio.session import Session
 from asgi_realtime.transports.json_websocket.endpoint import WebSocketEndpoint

@@ -12,7 +12,7 @@ import pytest
 
 from asgi_realtime.connection.contracts import AnyConnection
 from asgi_realtime.gateways.base import Gateway
-from asgi_realtime.startup.mounting import NamespaceFamily
+from asgi_realtime.lifecycle.mounting import NamespaceFamily
 from asgi_realtime.values.publications import Position
 from tests.test_exports import PUBLIC
 

@@ -30,8 +30,8 @@ from asgi_realtime import (
     get_mew_broadcaster,
 )
 from asgi_realtime.auth.create_token import create_token
+from asgi_realtime.lifecycle.mounting import Mountable
 from asgi_realtime.socketio import ASGIApp as SocketIOApp
-from asgi_realtime.startup.mounting import Mountable
 from asgi_realtime.testing import RealtimeTestClient
 from tests.support.raw_engineio import raw_client
 from tests.support.servers import IMPLEMENTATIONS, Implementation, LiveServer, Serve

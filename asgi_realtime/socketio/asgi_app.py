@@ -12,13 +12,13 @@ from starlette.responses import FileResponse, PlainTextResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from asgi_realtime.errors import ConfigurationError
+from asgi_realtime.lifecycle.mounting import check_app
 from asgi_realtime.middleware import RealtimeMiddleware
 from asgi_realtime.runtime.asgi_scope import redact_query
 from asgi_realtime.settings import Settings
 from asgi_realtime.socketio.options import settings_with
 from asgi_realtime.socketio.server import SocketIOServer
 from asgi_realtime.socketio.static_files import StaticFileRule, StaticFiles
-from asgi_realtime.startup.mounting import check_app
 
 LifespanHook: TypeAlias = Callable[[], Any]
 """A function or coroutine function that is called at start-up or shutdown."""

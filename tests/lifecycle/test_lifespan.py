@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from asgi_realtime.startup.lifespan import Lifespan
+from asgi_realtime.lifecycle.lifespan import Lifespan
 
 
 class Server:

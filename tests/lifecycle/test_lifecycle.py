@@ -18,7 +18,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from asgi_realtime import Handshake, Identity, Realtime, RealtimeMiddleware, Settings, SocketIOGateway
-from asgi_realtime.startup.lifecycle import Lifecycle
+from asgi_realtime.lifecycle.lifecycle import Lifecycle
 from asgi_realtime.values.ids import UserId
 from tests.support.servers import IMPLEMENTATIONS, Implementation, Serve
 from tests.support.waiting import forgotten, until

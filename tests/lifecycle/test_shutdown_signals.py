@@ -16,7 +16,7 @@ import pytest
 
 from asgi_realtime import Settings
 from asgi_realtime.auth.create_token import create_token
-from asgi_realtime.startup.shutdown_signals import ShutdownSignals
+from asgi_realtime.lifecycle.shutdown_signals import ShutdownSignals
 from tests.support.waiting import until
 
 SECRET = "a secret that is long enough for a test"

@@ -45,8 +45,8 @@ from asgi_realtime import (
     on,
 )
 from asgi_realtime.auth.create_token import create_token
+from asgi_realtime.lifecycle.mounting import Mountable
 from asgi_realtime.realtime import Realtime
-from asgi_realtime.startup.mounting import Mountable
 from asgi_realtime.testing import RealtimeTestClient
 from tests.support.recording import RecordingTransport
 from tests.support.servers import IMPLEMENTATIONS, Implementation, Serve

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from asgi_realtime.startup.failed_start import FailedStart, ends_start
+from asgi_realtime.lifecycle.failed_start import FailedStart, ends_start
 
 _LAST_SECONDS = 1.0
 """Seconds a host's lifespan may continue after its last answer."""

@@ -7,10 +7,10 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from asgi_realtime.lifecycle.shutdown_signals import ShutdownSignals
 from asgi_realtime.metrics import Metrics
 from asgi_realtime.outbound.frame_writer import FLUSH_SECONDS
 from asgi_realtime.runtime.tasks import Tasks
-from asgi_realtime.startup.shutdown_signals import ShutdownSignals
 
 
 class Drain:
