@@ -13,8 +13,8 @@ from asgi_realtime.broker.base import Broker
 from asgi_realtime.connection.connection import NO_ROOM, InternalConnection
 from asgi_realtime.connection.contracts import HostCallback
 from asgi_realtime.errors import BrokerUnavailable, Forbidden, InvalidMessage, RateLimited, Unauthorized
+from asgi_realtime.hub.apply_commands import end_connections, move, take_over
 from asgi_realtime.hub.batch import Batch, CallSoon
-from asgi_realtime.hub.commands import end_connections, move, take_over
 from asgi_realtime.hub.mounts import Mount, Mounts, RecipientFilter
 from asgi_realtime.hub.pending_joins import PendingJoins
 from asgi_realtime.hub.recipients import Recipients
