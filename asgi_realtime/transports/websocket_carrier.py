@@ -17,9 +17,9 @@ from asgi_realtime.outbound.frame_writer import FrameWriter
 from asgi_realtime.outbound.frames_extension import FrameTransport
 from asgi_realtime.outbound.stock.reading import guard
 from asgi_realtime.runtime.budgets import Budget
+from asgi_realtime.runtime.fair_turns import Turn
 from asgi_realtime.runtime.interrupt import Interrupt
 from asgi_realtime.runtime.tasks import Tasks
-from asgi_realtime.runtime.turns import Turn
 from asgi_realtime.transports.websocket_reader import WebSocketReader
 from asgi_realtime.values.text import is_longer
 

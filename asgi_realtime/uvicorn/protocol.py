@@ -14,7 +14,7 @@ from asgi_realtime.outbound.frames_extension import Reader
 from asgi_realtime.protocols.rfc6455.frames import ABNORMAL, close, ping, pong
 from asgi_realtime.protocols.rfc6455.parser import Close, Fragment, FrameError, Parser, Ping, Pong
 from asgi_realtime.runtime.budgets import Budget
-from asgi_realtime.runtime.turns import MESSAGES_A_TURN, SECONDS_A_TURN
+from asgi_realtime.runtime.fair_turns import MESSAGES_A_TURN, SECONDS_A_TURN
 from asgi_realtime.uvicorn.cycle import WebSocketCycle
 from asgi_realtime.uvicorn.discarding_reader import DISCARDING_READER
 from asgi_realtime.uvicorn.frame_output import FrameOutput

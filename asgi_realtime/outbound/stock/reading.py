@@ -22,7 +22,7 @@ from asgi_realtime.outbound.stock.uvicorn import protocol_behind
 from asgi_realtime.protocols.rfc6455.frames import BINARY, CLOSE
 from asgi_realtime.protocols.rfc6455.parser import SMALL_FRAGMENT
 from asgi_realtime.runtime.budgets import Budget
-from asgi_realtime.runtime.turns import SECONDS_A_TURN
+from asgi_realtime.runtime.fair_turns import SECONDS_A_TURN
 
 _SLICE: Final = 1024
 """Bytes that are parsed between two readings of the clock: at most 170 frames."""

@@ -12,8 +12,8 @@ from asgi_realtime.errors import ProtocolError
 from asgi_realtime.limits import Limits
 from asgi_realtime.protocols.engineio import packets
 from asgi_realtime.protocols.engineio.packets import decode_payload
+from asgi_realtime.runtime.fair_turns import Turn
 from asgi_realtime.runtime.interrupt import Interrupt
-from asgi_realtime.runtime.turns import Turn
 from asgi_realtime.transports.engineio.body import read_body
 from asgi_realtime.transports.engineio.lifecycle import State
 from asgi_realtime.transports.engineio.responses import ClientGone, HTTPRefusal, bad_request, too_slow

@@ -11,7 +11,7 @@ from wsproto.events import Ping
 
 from asgi_realtime import Limits, SocketIOGateway, WebSocketGateway
 from asgi_realtime.gateways.base import Gateway
-from asgi_realtime.runtime.turns import MESSAGES_A_TURN, SECONDS_A_TURN
+from asgi_realtime.runtime.fair_turns import MESSAGES_A_TURN, SECONDS_A_TURN
 from tests.support.client_frames import PING, PONG, frame, text
 from tests.support.raw_engineio import raw_client, receive_json
 from tests.support.raw_websocket import RawWebSocket, open_websocket
