@@ -20,7 +20,7 @@ from asgi_realtime.broadcasting.gateway_registry import GatewayRegistry
 from asgi_realtime.broadcasting.publisher import Publisher
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.gateways.base import Gateway
-from asgi_realtime.gateways.context import GatewayContext
+from asgi_realtime.gateways.gateway_context import GatewayContext
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.hub.hub import Hub

@@ -17,7 +17,7 @@ from asgi_realtime.connection.connection import Connection, internal
 from asgi_realtime.connection.contracts import MountedGateway
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.gateways.connection_lifecycle import ConnectionLifecycle
-from asgi_realtime.gateways.context import GatewayContext
+from asgi_realtime.gateways.gateway_context import GatewayContext
 from asgi_realtime.gateways.replies import ErrorMessage, Failure
 from asgi_realtime.gateways.reserved_names import check_attributes, check_names
 from asgi_realtime.handlers.event_declarations import EventDeclaration, check_payloads, down

@@ -16,9 +16,9 @@ from asgi_realtime.auth.refusal_log import FOREIGN_ORIGIN
 from asgi_realtime.connection.connection import Connection, InternalConnection, internal
 from asgi_realtime.connection.contracts import MountedGateway, Transport
 from asgi_realtime.errors import BrokerUnavailable, Disconnect, Forbidden, Refusal, Unauthorized
-from asgi_realtime.gateways.context import GatewayContext
 from asgi_realtime.gateways.dispatcher import Dispatcher, ends_this_task
 from asgi_realtime.gateways.expiry import Expiry
+from asgi_realtime.gateways.gateway_context import GatewayContext
 from asgi_realtime.limits import TOO_MANY_ATTEMPTS, Limits
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.runtime.host_calls import HostCall

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeAlias
 from asgi_realtime.auth.origins import OriginPolicy
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.gateways.base import Gateway
-from asgi_realtime.gateways.context import GatewayContext
+from asgi_realtime.gateways.gateway_context import GatewayContext
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.metrics import Metrics, NullMetrics

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Literal, TypeVar, Unpack, overload
 
 from asgi_realtime.connection.connection import Connection
-from asgi_realtime.gateways.context import GatewayContext
+from asgi_realtime.gateways.gateway_context import GatewayContext
 from asgi_realtime.protocols.socketio.dialect import SocketIODialect
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.socketio.client_state import ClientState

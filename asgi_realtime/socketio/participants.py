@@ -9,7 +9,7 @@ from typing import Any
 
 from asgi_realtime.connection.connection import Connection
 from asgi_realtime.errors import BrokerUnavailable
-from asgi_realtime.gateways.context import GatewayContext
+from asgi_realtime.gateways.gateway_context import GatewayContext
 from asgi_realtime.payloads.encoding import encode
 from asgi_realtime.protocols.socketio.dialect import SocketIODialect
 from asgi_realtime.socketio.client_state import ClientState

@@ -9,7 +9,7 @@ from collections.abc import Collection
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from asgi_realtime.gateways.context import GatewayContext
+from asgi_realtime.gateways.gateway_context import GatewayContext
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.runtime.budgets import Budgets
 from asgi_realtime.transports.accept import accept_websocket

@@ -13,7 +13,7 @@ from starlette.types import Receive, Send
 
 from asgi_realtime.connection.connection import InternalConnection
 from asgi_realtime.errors import InvalidMessage, ProtocolError, Refusal, TooLarge, Unauthorized
-from asgi_realtime.gateways.context import GatewayContext
+from asgi_realtime.gateways.gateway_context import GatewayContext
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.limits import TOO_MUCH_CONTROL, Limits
 from asgi_realtime.outbound.frames_extension import FrameTransport
