@@ -15,7 +15,7 @@ from asgi_realtime.limits import Limits
 from asgi_realtime.outbound.asgi_writer import Writer
 from asgi_realtime.outbound.frame_writer import FrameWriter
 from asgi_realtime.outbound.frames_extension import FrameTransport
-from asgi_realtime.outbound.stock.reading import guard
+from asgi_realtime.outbound.stock.read_guard import guard_reading
 from asgi_realtime.runtime.budgets import Budget
 from asgi_realtime.runtime.fair_turns import Turn
 from asgi_realtime.runtime.interrupt import Interrupt
@@ -55,7 +55,7 @@ class WebSocketCarrier:
     is authenticated. On other servers a loop reads it in the server's own task. Both hand each message to `received`.
     """
 
-    __slots__ = ("_ending", "_guard", "_interrupt", "_options", "_reader", "_receive", "_writer")
+    __slots__ = ("_ending", "_read_guard", "_interrupt", "_options", "_reader", "_receive", "_writer")
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class WebSocketCarrier:
                 frames=frames,
             )
         )
-        self._guard = guard(receive, send, options.control, reader.too_much) if frames is None else None
+        self._read_guard = guard_reading(receive, send, options.control, reader.too_much) if frames is None else None
 
     # Before it is served
 
@@ -120,8 +120,8 @@ class WebSocketCarrier:
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close a WebSocket that is not going to be served."""
         await self._writer.close(code, reason)
-        if self._guard is not None:
-            self._guard.end()
+        if self._read_guard is not None:
+            self._read_guard.end()
 
     # Reading
 
@@ -223,8 +223,8 @@ class WebSocketCarrier:
 
     def _release(self) -> None:
         self._ending = True
-        if self._guard is not None:
-            self._guard.end()
+        if self._read_guard is not None:
+            self._read_guard.end()
         self._writer.stop()
         self._reader.ended()
 

@@ -35,7 +35,7 @@ _AFTER_END: Final = 262_144
 Over: TypeAlias = Callable[[], None]
 
 
-def guard(receive: Receive, send: Send, budget: Budget, over: Over) -> Guard | None:
+def guard_reading(receive: Receive, send: Send, budget: Budget, over: Over) -> ReadGuard | None:
     """Count frames without a message on an accepted WebSocket, and parse it in slices. None: unknown server.
 
     `over` is called once, when the client has sent more of these frames than the budget allows. After that, its bytes
@@ -43,15 +43,15 @@ def guard(receive: Receive, send: Send, budget: Budget, over: Over) -> Guard | N
     """
     protocol = protocol_behind(receive)
     if protocol is not None:
-        return _UvicornGuard(protocol, budget, over)
+        return _UvicornReadGuard(protocol, budget, over)
     module = sys.modules.get("hypercorn.protocol.ws_stream")
     stream = getattr(send, "__self__", None)
     if module is not None and type(stream) is module.WSStream:
-        return _HypercornGuard(stream, budget, over)
+        return _HypercornReadGuard(stream, budget, over)
     return None
 
 
-class Guard:
+class ReadGuard:
     """What counts for one WebSocket."""
 
     __slots__ = ("_budget", "_refilled_at", "_left", "_over")
@@ -105,7 +105,7 @@ class _Slices:
         return now >= self._until
 
 
-class _UvicornGuard(Guard):
+class _UvicornReadGuard(ReadGuard):
     """Wraps the `data_received` of a protocol object, and its parser.
 
     The transport is paused while bytes wait for the next turn. uvicorn pauses and resumes it too, while its queue of
@@ -131,7 +131,7 @@ class _UvicornGuard(Guard):
         self._transport.set_protocol(protocol)  # uvloop keeps the method that it found there
 
     def end(self) -> None:
-        """See `Guard`. For a client that exceeded its budget, the stream is ended, because no more is read."""
+        """See `ReadGuard`. For a client that exceeded its budget, the stream is ended, because no more is read."""
         super().end()
         if self._transport.is_closing():
             # Nothing comes any more: without these, both objects can be forgotten at once.
@@ -200,7 +200,7 @@ class _UvicornGuard(Guard):
             self._transport.resume_reading()
 
 
-class _HypercornGuard(Guard):
+class _HypercornReadGuard(ReadGuard):
     """Stands before the `handle` of a WebSocket's stream, and counts the events of its connection."""
 
     __slots__ = ("_connection", "_stream")
