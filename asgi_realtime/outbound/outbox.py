@@ -17,14 +17,14 @@ class OutboxOwner(Protocol):
     """The client's session. It ends a client that reads too slowly."""
 
     def overflowed(self) -> None:
-        """The client is too slow: the outbox has closed."""
+        """The client is too slow: the outbox is sealed."""
 
 
 class Outbox:
     """Frames for one client, first in, first out.
 
     `push` never waits and never raises, because the fan-out calls it for each recipient without a sink.
-    When more than `limit` bytes wait, the client reads too slowly. Then the outbox closes, drops its frames, and
+    When more than `limit` bytes wait, the client reads too slowly. Then the outbox is sealed, drops its frames, and
     calls `overflowed`. A frame larger than the limit is accepted while nothing else waits: the limit bounds the
     backlog, not the size of one broadcast.
     """
@@ -33,7 +33,7 @@ class Outbox:
 
     def __init__(self, limit: int, owner: OutboxOwner) -> None:
         self._frames: deque[Frame] | None = None  # made when a frame has to wait: a deque takes 760 bytes
-        self._limit = limit  # -1 once it is closed: one value says both
+        self._limit = limit  # -1 once it is sealed: one value says both
         self._owner: OutboxOwner | None = owner
         self.size = 0
         """Bytes waiting."""
@@ -45,7 +45,7 @@ class Outbox:
         """Called after each push while a transport waits for frames; the transport sets and clears it."""
 
     @property
-    def closed(self) -> bool:
+    def sealed(self) -> bool:
         """Whether it accepts nothing more."""
         return self._limit < 0
 
@@ -53,7 +53,7 @@ class Outbox:
         return 0 if self._frames is None else len(self._frames)
 
     def push(self, frame: Frame) -> None:
-        """Write a frame to the sink, or append it, or close because the client is too slow. Closed: drops the frame."""
+        """Write a frame to the sink, or append it, or close because the client is too slow. Sealed: drops the frame."""
         if self.sink is not None:
             self.sink.write(frame.wire)
             return
@@ -75,7 +75,7 @@ class Outbox:
 
     def set_sink(self, sink: Sink | None) -> None:
         """Write frames to `sink` from now on, or keep them here (None). Called by the writer, while nothing waits."""
-        self.sink = None if self.closed else sink
+        self.sink = None if self.sealed else sink
         if self.sink_listener is not None:
             self.sink_listener.sink_changed()
 

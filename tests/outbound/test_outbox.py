@@ -39,7 +39,7 @@ def test_overflow_is_reported_once_and_clears_the_outbox() -> None:
     outbox.push(frame(60))
     outbox.push(frame(60))
     outbox.push(frame(1))
-    assert (owner.overflows, outbox.closed) == (1, True)
+    assert (owner.overflows, outbox.sealed) == (1, True)
     assert (outbox.take(), outbox.size) == ([], 0)
 
 

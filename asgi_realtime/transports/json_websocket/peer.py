@@ -226,8 +226,8 @@ class JSONPeer:
         """Take the connection out, and say how to close."""
         self._leave()
         end = self._end or _End(1000, "", _GONE)
-        # An outbox that overflowed has closed, and its client is not waited for.
-        return Ending(end.code, end.reason, flush=not self.outbox.closed)
+        # An outbox that overflowed is sealed and empty, and nothing waits for its client.
+        return Ending(end.code, end.reason, flush=not self.outbox.sealed)
 
     def ended(self) -> None:
         """Forget the client."""
