@@ -26,7 +26,18 @@ EXPORTED = {
 } | {"WebSocketProtocol": PUBLIC["asgi_realtime.uvicorn"].WebSocketProtocol}
 
 NOT_MADE_BY_HOSTS = {"Broadcaster", "SyncBroadcaster", "Connection", "SyncConnection", "Socket", "WebSocketProtocol"}
-OF_GATEWAYS = {"admits", "bind", "closed", "context", "dialect", "mounted", "offline", "open", "prepare", "receive"}
+OF_GATEWAYS = {
+    "admits",
+    "bind",
+    "context",
+    "dialect",
+    "disconnected",
+    "mounted",
+    "offline",
+    "open",
+    "prepare",
+    "receive",
+}
 """Members of a gateway that the transports, the hub and the composition root use."""
 NOT_CALLED_BY_HOSTS = {
     # For what is encoded already.

@@ -45,7 +45,7 @@ class Transport(Protocol):
         """Where frames for the client are pushed. Its `sink_listener` leads to the connection, once it is let in."""
 
     def close(self, code: int, reason: str) -> None:
-        """End the connection, after what was pushed; then call the gateway's `closed`."""
+        """End the connection, after what was pushed; then call the gateway's `disconnected`."""
 
     def attempted(self, budget: Budget) -> bool:
         """Count an attempt (see `Limits.attempt_rate`). False: it is one too many, and the caller ends the client.

@@ -1,7 +1,7 @@
 """The base class of gateways: the hooks that host code overrides, and mounting.
 
 Host code overrides hooks, such as `on_connect` and `on_disconnect`, and declares handlers with `on`. A transport calls
-three entry points: `open` and `closed` (see `ConnectionLifecycle`) and `receive` (see `Dispatcher`).
+three entry points: `open` and `disconnected` (see `ConnectionLifecycle`) and `receive` (see `Dispatcher`).
 """
 
 from __future__ import annotations

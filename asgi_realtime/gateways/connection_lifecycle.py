@@ -47,7 +47,7 @@ def returned_false(hook: str) -> TypeError:
 
 
 class ConnectionLifecycle(Dispatcher):
-    """Opens and closes connections. Transports call `open` and `closed`.
+    """Opens and closes connections. Transports call `open` and `disconnected`.
 
     It calls the authenticator and the hooks of the host, which `Gateway.bind` sets.
     """
@@ -232,7 +232,7 @@ class ConnectionLifecycle(Dispatcher):
             return Unauthorized(log_reason="the token is revoked")
         return Refusal.ended(*ended)
 
-    def closed(self, connection: InternalConnection, reason: str) -> None:
+    def disconnected(self, connection: InternalConnection, reason: str) -> None:
         """An open connection has ended. It leaves all rooms in this call."""
         ended_here = connection.closed
         connection.set_closed()

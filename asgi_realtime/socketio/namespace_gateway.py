@@ -72,10 +72,10 @@ class NamespaceGateway(SocketIOGateway):
         for call in postponed:
             call()
 
-    def closed(self, connection: InternalConnection, reason: str) -> None:
+    def disconnected(self, connection: InternalConnection, reason: str) -> None:
         """Keep a client that is gone until its disconnect handler has returned."""
         self.participants.keep(connection.public)
-        super().closed(connection, reason)
+        super().disconnected(connection, reason)
 
     async def on_disconnect(self, connection: Connection, reason: str) -> None:
         """Call the disconnect handler, then forget the client."""

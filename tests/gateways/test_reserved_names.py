@@ -231,7 +231,7 @@ def named(base: type, name: str, member: Any = None) -> type:
 @pytest.mark.parametrize("base", [*SOCKETIO, *JSON])
 def test_every_reserved_name_is_refused_for_a_handler_when_the_class_is_made(base: type) -> None:
     names = [*reserved_names(base), *(name for name in OVERRIDABLE if hasattr(base, name))]
-    assert {"open", "closed", "receive", "bind", "limits", "context", "name", "broadcaster"} <= set(names)
+    assert {"open", "disconnected", "receive", "bind", "limits", "context", "name", "broadcaster"} <= set(names)
     for name in names:
         with pytest.raises(ConfigurationError, match=f"'{name}' would replace a part of the gateway") as raised:
             named(base, name)
@@ -241,7 +241,7 @@ def test_every_reserved_name_is_refused_for_a_handler_when_the_class_is_made(bas
 @pytest.mark.parametrize("member", [lambda self: None, 5, property(lambda self: 5), None], ids=["def", "5", "@", "on"])
 @pytest.mark.parametrize("base", [SocketIOGateway, WebSocketGateway])
 def test_a_helper_or_a_value_cannot_replace_one_either(base: type, member: Any) -> None:
-    for name in ("closed", "limits", "name", "_guard", "_open" if hasattr(base, "_open") else "_prepare"):
+    for name in ("disconnected", "limits", "name", "_guard", "_open" if hasattr(base, "_open") else "_prepare"):
         with pytest.raises(ConfigurationError, match=name):
             named(base, name, member)
 
@@ -250,9 +250,9 @@ def test_a_helper_or_a_value_cannot_replace_one_either(base: type, member: Any) 
 def test_a_mixin_counts_as_part_of_the_class(before: bool) -> None:
     class Mixin:
         @on("said")
-        async def closed(self, text: str) -> None: ...
+        async def disconnected(self, text: str) -> None: ...
 
-    with pytest.raises(ConfigurationError, match="'closed'"):
+    with pytest.raises(ConfigurationError, match="'disconnected'"):
         type("Mixed", (Mixin, SocketIOGateway) if before else (SocketIOGateway, Mixin), {"__module__": __name__})
 
 
@@ -333,7 +333,7 @@ def test_an_attribute_set_on_an_instance_replaces_nothing(name: str) -> None:
         Careless()
 
 
-@pytest.mark.parametrize("name", ["closed", "open", "receive", "_handle", "check_arrives"])
+@pytest.mark.parametrize("name", ["disconnected", "open", "receive", "_handle", "check_arrives"])
 @pytest.mark.parametrize("base", [SocketIOGateway, WebSocketGateway])
 async def test_an_attribute_in_the_place_of_a_method_ends_start_up(base: type, name: str) -> None:
     gateway = base("/careless")

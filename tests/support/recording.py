@@ -75,7 +75,7 @@ class RecordingTransport:
         if self.on_close is not None:
             self.on_close()
         if self._gateway is not None and self.connection is not None:
-            self._gateway.closed(self.connection, "server disconnect")
+            self._gateway.disconnected(self.connection, "server disconnect")
 
     def attempted(self, budget: Budget) -> bool:
         return True

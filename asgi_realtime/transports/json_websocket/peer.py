@@ -40,7 +40,7 @@ class _End(NamedTuple):
     code: int
     reason: str
     ended_by: str
-    """What the gateway is told; see `Gateway.closed`."""
+    """What the gateway is told; see `ConnectionLifecycle.disconnected`."""
 
 
 _GONE: Final = "transport close"
@@ -297,4 +297,4 @@ class JSONPeer:
     def _leave(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            self._owner.gateway.closed(connection, _GONE if self._end is None else self._end.ended_by)
+            self._owner.gateway.disconnected(connection, _GONE if self._end is None else self._end.ended_by)

@@ -216,7 +216,7 @@ class NamespaceTransport:
         if self._acks is not None:
             self._acks.fail()
         if self.connection is not None:
-            self.gateway.closed(self.connection, reason)
+            self.gateway.disconnected(self.connection, reason)
 
 
 def transport_of(connection: Connection) -> NamespaceTransport:
