@@ -103,7 +103,7 @@ class EngineEcho:
     async def ready(self) -> None:
         return
 
-    def closed(self, reason: str) -> None:
+    def session_ended(self, reason: str) -> None:
         pass
 
 

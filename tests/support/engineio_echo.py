@@ -47,7 +47,7 @@ class Echo:
     async def ready(self) -> None:
         await self.gate.wait()
 
-    def closed(self, reason: str) -> None:
+    def session_ended(self, reason: str) -> None:
         self.reasons.append(reason)
         self.ended.set()
         self.gate.set()

@@ -25,8 +25,8 @@ class Application(Protocol):
         It may be cancelled, and must return when the session has ended.
         """
 
-    def closed(self, reason: str) -> None:
-        """Hear that the session is over: exactly once, from within whatever call ended it.
+    def session_ended(self, reason: str) -> None:
+        """The session has ended. Called exactly once, within the call that ended it.
 
         While the session is `State.CLOSING`, frames pushed in this call still reach the client.
 

@@ -94,13 +94,13 @@ class SessionLifecycle:
     def fail(self, reason: str, code: int | None = None) -> None:
         """End the session after what is queued, for what the client did or what failed here.
 
-        See `Application.closed` for the reasons. With nothing queued the session ends at once.
+        See `Application.session_ended` for the reasons. With nothing queued the session ends at once.
         """
         if self._state is State.OPEN:
             self._begin_to_end(reason, _close_code(reason, code), reason, wait=False)
 
     def abort(self, reason: str, code: int | None = None) -> None:
-        """End the session at once; what is queued is lost. See `Application.closed` for the reasons."""
+        """End the session at once; what is queued is lost. See `Application.session_ended` for the reasons."""
         if self._state is State.CLOSED:
             return
         if self._state is State.OPEN:
@@ -151,10 +151,10 @@ class SessionLifecycle:
 
     # For subclasses
 
-    def on_closing(self) -> None:
+    def on_ending(self) -> None:
         """The session has begun to end, and the client has still to get what is queued."""
 
-    def on_closed(self, reason: str) -> None:
+    def on_ended(self, reason: str) -> None:
         """The session has ended. Called exactly once."""
 
     def _begin_to_end(self, reason: str, code: int, text: str, *, wait: bool) -> None:
@@ -167,7 +167,7 @@ class SessionLifecycle:
             return
         if wait or self.outbox:
             self.outbox.seal()
-            self.on_closing()
+            self.on_ending()
         else:
             self._end()
         self._signal()
@@ -175,7 +175,7 @@ class SessionLifecycle:
     def _end(self) -> None:
         self._state = State.CLOSED
         self.outbox.close()
-        self.on_closed(self._reason)
+        self.on_ended(self._reason)
 
     def _signal(self) -> None:
         if self.outbox.wake is not None:
@@ -190,7 +190,7 @@ class SessionLifecycle:
         if application is None:
             return
         try:
-            application.closed(self._reason)
+            application.session_ended(self._reason)
         except Exception:
             # Often this is in the middle of a fan-out, which the failure does not concern.
             logger.exception("an application failed to close")

@@ -278,12 +278,12 @@ class EngineIO:
             self._wheel.schedule(self._now() + self._settings.ping_interval, WeakOwner(session, Session.on_deadline))
         return session
 
-    def closing(self, session: Session) -> None:
+    def session_ending(self, session: Session) -> None:
         """Give a polling client `ping_timeout` to fetch what is queued and the close packet."""
         if session.transport == "polling":
             self._wheel.schedule(self._now() + self._settings.ping_timeout, WeakOwner(session, _on_last_polls_deadline))
 
-    def closed(self, session: Session, reason: str) -> None:
+    def session_ended(self, session: Session, reason: str) -> None:
         """Forget a session that has ended."""
         if self._sessions.pop(session.id, None) is None:
             return  # of an event loop that has ended

@@ -31,10 +31,10 @@ _FRAMING_BYTES = 16
 class SessionOwner(Protocol):
     """Keeps the sessions of a server until they end."""
 
-    def closing(self, session: Session) -> None:
+    def session_ending(self, session: Session) -> None:
         """The session has begun to end. A polling client now has a limited time to fetch what is queued."""
 
-    def closed(self, session: Session, reason: str) -> None:
+    def session_ended(self, session: Session, reason: str) -> None:
         """The session has ended. Called exactly once."""
 
 
@@ -289,10 +289,10 @@ class Session(SessionLifecycle):
 
     # For the lifecycle
 
-    def on_closing(self) -> None:
+    def on_ending(self) -> None:
         """See `SessionLifecycle`."""
-        self._owner.closing(self)
+        self._owner.session_ending(self)
 
-    def on_closed(self, reason: str) -> None:
+    def on_ended(self, reason: str) -> None:
         """See `SessionLifecycle`."""
-        self._owner.closed(self, reason)
+        self._owner.session_ended(self, reason)

@@ -208,7 +208,7 @@ class NamespaceTransport:
             return True
         return not acks.exceeded
 
-    def closed(self, reason: str) -> None:
+    def disconnected(self, reason: str) -> None:
         """The client is disconnected from this namespace."""
         if self.opening is not None:
             self.opening.cancel()

@@ -74,7 +74,7 @@ class SocketIOPeer:
             case Connect(namespace=namespace, auth=auth):
                 self._connect(namespace, auth)
             case Disconnect(namespace=namespace):
-                self._namespaces.pop(namespace).closed("client disconnect")
+                self._namespaces.pop(namespace).disconnected("client disconnect")
                 self._watch()
             case None if not self._packets.incomplete:
                 self.session.without_event()  # for a namespace that is closed
@@ -141,14 +141,14 @@ class SocketIOPeer:
         self._packets.disconnected(namespace)
         if code in STAY_AWAY:
             self.session.push(transport.dialect.disconnect())
-        transport.closed(TOO_SLOW if (code, reason) == (1013, TOO_SLOW) else "server disconnect")
+        transport.disconnected(TOO_SLOW if (code, reason) == (1013, TOO_SLOW) else "server disconnect")
         if code not in STAY_AWAY or not self._namespaces or transport.exhausted:
             self.session.close(code, reason)
 
     # For the session and the outbox
 
-    def closed(self, reason: str) -> None:
-        """The session has ended, and with it every namespace. See `Application.closed`.
+    def session_ended(self, reason: str) -> None:
+        """The session has ended, and with it every namespace. See `Application.session_ended`.
 
         A client that should not reconnect gets a DISCONNECT for each namespace.
         """
@@ -160,7 +160,7 @@ class SocketIOPeer:
                 transport.connection.flush()
                 if stay_away:
                     self.session.push(transport.dialect.disconnect())
-            transport.closed(reason)
+            transport.disconnected(reason)
 
     def sink_changed(self) -> None:
         """The sink of the outbox has changed: tell the connections that share it. See `outbound.sink`."""

@@ -32,7 +32,7 @@ class Recorder:
     async def ready(self) -> None:
         return
 
-    def closed(self, reason: str) -> None:
+    def session_ended(self, reason: str) -> None:
         self.reasons.append(reason)
 
 
@@ -43,10 +43,10 @@ class Ends:
         self.begun = 0
         self.reasons: list[str] = []
 
-    def closing(self, session: Session) -> None:
+    def session_ending(self, session: Session) -> None:
         self.begun += 1
 
-    def closed(self, session: Session, reason: str) -> None:
+    def session_ended(self, session: Session, reason: str) -> None:
         self.reasons.append(reason)
 
 
@@ -329,7 +329,7 @@ def test_a_polling_client_that_was_too_slow_still_gets_the_close_packet() -> Non
 
 def test_an_application_that_fails_to_close_affects_no_other(caplog: pytest.LogCaptureFixture) -> None:
     class Failing(Recorder):
-        def closed(self, reason: str) -> None:
+        def session_ended(self, reason: str) -> None:
             raise RuntimeError("a bug")
 
     session, _, ends = opened()
