@@ -26,8 +26,8 @@ class Reader(Protocol):
     def received(self, message: str | bytes, /) -> object:
         """Take the next message. What it returns does not matter."""
 
-    def closed(self, code: int, reason: str, /) -> None:
-        """Called once, when the WebSocket has ended."""
+    def websocket_closed(self, code: int, reason: str, /) -> None:
+        """The WebSocket has ended. Called once."""
 
 
 class FrameTransport(Protocol):
@@ -71,10 +71,10 @@ class FrameTransport(Protocol):
     def detach(self, reader: Reader) -> None:
         """Read the accepted WebSocket by callbacks. The ASGI coroutine may return, and the connection stays open.
 
-        From now on the reader's `received` gets each message, in order. Its `closed(code, reason)` is called once,
-        after the last message: at once when the client or the server ends the connection (1006: the client vanished).
-        After the application's own `close` or `abort` it is called when nothing is left of the connection. It is not
-        called within this method.
+        From now on the reader's `received` gets each message, in order. Its `websocket_closed(code, reason)` is called
+        once, after the last message: at once if the client or the server ends the connection (1006: the client's
+        connection is lost). After the application's own `close` or `abort` it is called when nothing is left of the
+        connection. It is not called within this method.
 
         Raises:
             RuntimeError: before `websocket.accept`, or a second time.

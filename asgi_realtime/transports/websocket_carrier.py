@@ -159,7 +159,7 @@ class WebSocketCarrier:
                 await asyncio.sleep(0)  # a server that has more messages does not wait by itself
 
     def _detach(self) -> bool:
-        """Leave the server's task, if it can: from then on the server calls `received` and `closed`."""
+        """Leave the server's task, if it can: from then on the server calls `received` and `websocket_closed`."""
         writer = self._writer
         if not isinstance(writer, FrameWriter) or self._ending or self._reader.authenticating:
             return False
@@ -206,7 +206,7 @@ class WebSocketCarrier:
             else:
                 self._options.tasks.spawn(self._conclude(), name="end of a WebSocket")
 
-    def closed(self, code: int, reason: str) -> None:
+    def websocket_closed(self, code: int, reason: str) -> None:
         """The server has closed the WebSocket, or lost the client."""
         assert isinstance(self._writer, FrameWriter)
         self._writer.client_lost()

@@ -114,7 +114,7 @@ class WebSocketCycle:
         self._protocol.pause()
         self._wakeup.set()
 
-    def closed(self, code: int, reason: str) -> None:
+    def websocket_closed(self, code: int, reason: str) -> None:
         """The WebSocket has ended: `receive` returns `websocket.disconnect` from now on."""
         if self._disconnected is None:
             self._disconnected = code, reason
@@ -137,7 +137,7 @@ class WebSocketCycle:
         if self._stage is _Stage.CONNECTING:
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
             self._stage = _Stage.ENDED
-            self.closed(1012, "")
+            self.websocket_closed(1012, "")
 
     # For the application
 
@@ -227,7 +227,7 @@ class WebSocketCycle:
             code, reason = event.get("code", 1000), event.get("reason") or ""
             self._protocol.close(code, reason)
             self._stage = _Stage.ENDED
-            self.closed(code, reason)
+            self.websocket_closed(code, reason)
             await self._drain()  # `send` returns when it is sent, within `close_timeout`
         elif self._stage is _Stage.CONNECTING:
             if self._protocol.lost:
@@ -264,7 +264,7 @@ class WebSocketCycle:
             self._log("403")
             self._stage = _Stage.ENDED
             self._refuse(HTTPStatus.FORBIDDEN)
-            self.closed(ABNORMAL, "")
+            self.websocket_closed(ABNORMAL, "")
         elif kind == "websocket.http.response.start":
             status = event["status"]
             if not 200 <= status < 600:
@@ -286,7 +286,7 @@ class WebSocketCycle:
         self._protocol.refuse(body, more=more)
         if not more:
             self._stage = _Stage.ENDED
-            self.closed(ABNORMAL, "")
+            self.websocket_closed(ABNORMAL, "")
 
     def _refuse(self, status: HTTPStatus, headers: handshake.Headers = (), body: bytes = b"") -> None:
         plain = [*headers, (b"content-type", b"text/plain; charset=utf-8")]

@@ -13,7 +13,7 @@ class DiscardingReader:
     def received(self, message: str | bytes) -> None:
         """Discard a message."""
 
-    def closed(self, code: int, reason: str) -> None:
+    def websocket_closed(self, code: int, reason: str) -> None:
         """Do nothing: the end was known before."""
 
 

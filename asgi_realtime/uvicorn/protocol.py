@@ -74,7 +74,7 @@ class WebSocketProtocol(FrameOutput):
         cycle = WebSocketCycle(self, config, server_state, app_state)
         self._cycle: WebSocketCycle | None = cycle
         self._reader: Reader = cycle
-        self._unclosed_reader: Reader | None = cycle  # until its `closed` was called
+        self._unclosed_reader: Reader | None = cycle  # until its `websocket_closed` was called
         self._parser: Parser | None = None  # none until the request has been read
         self.control: Budget = self._server.control
         """How many frames without a message the client may send."""
@@ -326,7 +326,7 @@ class WebSocketProtocol(FrameOutput):
     # The end
 
     def _fail(self, code: int, reason: str, seconds: float) -> None:
-        """Close for a reason that the reader does not know yet, and call its `closed`."""
+        """Close for a reason that the reader does not know yet, and call its `websocket_closed`."""
         if self.is_open:
             self._write_close(code, reason, seconds)
             self._ended = code, reason
@@ -340,11 +340,11 @@ class WebSocketProtocol(FrameOutput):
         self._schedule(seconds)
 
     def _end(self) -> None:
-        """Call the reader's `closed`, once."""
+        """Call the reader's `websocket_closed`, once."""
         reader, self._unclosed_reader, self._reader = self._unclosed_reader, None, DISCARDING_READER
         if reader is not None:
             try:
-                reader.closed(*(self._ended or (ABNORMAL, "")))
+                reader.websocket_closed(*(self._ended or (ABNORMAL, "")))
             except Exception:
                 logger.exception("Exception in the reader of a WebSocket\n")
 

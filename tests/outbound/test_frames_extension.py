@@ -50,7 +50,7 @@ class Reader:
         self.messages.append(message)
         self.on_message(message)
 
-    def closed(self, code: int, reason: str) -> None:
+    def websocket_closed(self, code: int, reason: str) -> None:
         self.ends.append((code, reason))
 
 

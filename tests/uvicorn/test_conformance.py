@@ -54,7 +54,7 @@ class Echo:
     def received(self, message: str | bytes) -> None:
         self.transport.write(encode(message))
 
-    def closed(self, code: int, reason: str) -> None:
+    def websocket_closed(self, code: int, reason: str) -> None:
         pass
 
 
