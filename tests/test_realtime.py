@@ -72,7 +72,7 @@ async def test_started_work_is_finished_when_stopping(serve: Serve) -> None:
         await gateway.begun.wait()
         await middleware.realtime.stop()
         assert gateway.log == ["saved", "left"]
-        assert (await client.closed())[1] == 1012
+        assert (await client.until_closed())[1] == 1012
 
 
 async def test_stopping_takes_no_longer_than_it_may() -> None:

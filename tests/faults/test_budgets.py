@@ -14,7 +14,7 @@ import websockets
 from asgi_realtime import Limits
 from tests.support.attackers import enter, entered, still_answers
 from tests.support.client_frames import CONTINUATION, PING, PONG, TEXT, fragments, frame, text
-from tests.support.raw_engineio import TRANSPORTS, RawClient, TransportName, closing, raw_client, receive_json
+from tests.support.raw_engineio import TRANSPORTS, RawClient, TransportName, raw_client, read_until_closed, receive_json
 from tests.support.raw_websocket import RawWebSocket, open_websocket
 from tests.support.servers import IMPLEMENTATIONS, Implementation, Serve
 from tests.support.target_app import Target, TargetGateway
@@ -53,7 +53,7 @@ async def over(client: RawClient, *messages: str) -> list[str | bytes]:
     """Exceed the budget, and wait for the close."""
     with contextlib.suppress(OSError):
         await client.send(*messages)
-    return await closing(client)
+    return await read_until_closed(client)
 
 
 @pytest.mark.parametrize("implementation", [*IMPLEMENTATIONS, "plain"])
@@ -299,7 +299,7 @@ async def test_what_was_under_way_when_the_server_closed_is_no_offence(serve: Se
         await connection.public.send("last", "words")
         await connection.public.close(1008, "kicked")
         await client.send(*(f'2["echo",{number}]' for number in range(N)))
-        assert await closing(client) == ['2["last","words"]', "1"]
+        assert await read_until_closed(client) == ['2["last","words"]', "1"]
     await target.emptied()
 
 

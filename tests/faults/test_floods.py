@@ -16,7 +16,7 @@ from asgi_realtime.connection.connection import InternalConnection
 from asgi_realtime.values.ids import UserId
 from asgi_realtime.values.json import Json
 from tests.support.attackers import enter, entered, still_answers
-from tests.support.raw_engineio import TRANSPORTS, TransportName, closing, raw_client, receive_json
+from tests.support.raw_engineio import TRANSPORTS, TransportName, raw_client, read_until_closed, receive_json
 from tests.support.servers import IMPLEMENTATIONS, Implementation, LiveServer, Serve
 from tests.support.target_app import PATIENCE, Target, by_name
 
@@ -126,7 +126,7 @@ async def test_a_client_that_keeps_sending_over_its_rate_is_disconnected(serve: 
     async with entered(server, "flood") as client:
         with contextlib.suppress(OSError):
             await client.send(*(f'2["echo",{n}]' for n in range(200)))
-        heard = await closing(client)
+        heard = await read_until_closed(client)
     assert ["RATE_LIMITED" in str(message) for message in heard] == [True] * 50 + [False]
     await target.emptied()
     assert target.gateway.heard == list(range(len(target.gateway.heard)))
@@ -150,7 +150,7 @@ async def test_a_session_that_never_connects_to_a_namespace_is_closed(serve: Ser
     async with entered(server, "another") as another:
         async with contextlib.AsyncExitStack() as stack:
             idle = [await stack.enter_async_context(raw_client(server, transport)) for _ in range(20)]
-            assert await asyncio.gather(*map(closing, idle)) == [[]] * 20
+            assert await asyncio.gather(*map(read_until_closed, idle)) == [[]] * 20
         await still_answers(another)
         await target.settled()
         assert target.state() == {"sessions": 1, "connections": 1, "rooms": 1, "tasks": 0}

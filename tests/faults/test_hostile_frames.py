@@ -31,7 +31,7 @@ from asgi_realtime.transports.socketio.peer import SocketIOPeer
 from asgi_realtime.transports.websocket_carrier import WebSocketCarrier
 from asgi_realtime.values.json import Json
 from tests.support.attackers import entered, still_answers
-from tests.support.raw_engineio import TRANSPORTS, TransportName, closing, raw_client
+from tests.support.raw_engineio import TRANSPORTS, TransportName, raw_client, read_until_closed
 from tests.support.servers import IMPLEMENTATIONS, Implementation, Serve
 from tests.support.target_app import Target, by_name
 
@@ -96,7 +96,7 @@ async def test_a_hostile_message_ends_its_session(
             async with entered(server, "hostile", transport) as hostile:
                 with contextlib.suppress(ConnectionClosed):
                     await hostile.send(message, '2["echo","after"]')
-                assert await closing(hostile) == [], message[:30]
+                assert await read_until_closed(hostile) == [], message[:30]
             assert (await target.settled())["connections"] == 1
             assert target.gateway.left.pop() == ("hostile", "parse error"), message[:30]
             # The next poll of a session that has ended is refused, which is said once a minute.
@@ -149,7 +149,7 @@ async def test_no_handler_receives_a_forged_event(serve: Serve) -> None:
             await client.send('0/eager,{"name":"forger"}')
             await client.receive()
             await client.send(f'2/eager,["{event}",{{"name":"admin"}}]')
-            assert await closing(client) == []
+            assert await read_until_closed(client) == []
         await target.emptied()
     assert heard == ["connected", "parse error"] * len(RESERVED)
 
@@ -268,7 +268,7 @@ class FuzzedWebSocket:
         self._frames = frames
         self._path = path
         self._first: list[Message] = [{"type": "websocket.connect"}]
-        self.closed = False
+        self.close_sent = False
 
     async def run(self) -> None:
         scope = {
@@ -284,14 +284,14 @@ class FuzzedWebSocket:
         if self._first:
             return self._first.pop()
         await asyncio.sleep(0)
-        frame = None if self.closed else next(self._frames, None)
+        frame = None if self.close_sent else next(self._frames, None)
         if frame is None:
             return {"type": "websocket.disconnect", "code": 1006}
         return {"type": "websocket.receive"} | ({"text": frame} if isinstance(frame, str) else {"bytes": frame})
 
     async def _send(self, message: Message) -> None:
         if message["type"] == "websocket.close":
-            self.closed = True
+            self.close_sent = True
 
 
 class Lines(logging.Filter):

@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 
 from asgi_realtime import Limits, PayloadTooLarge
 from tests.support.attackers import entered, still_answers
-from tests.support.raw_engineio import TRANSPORTS, TransportName, closing
+from tests.support.raw_engineio import TRANSPORTS, TransportName, read_until_closed
 from tests.support.servers import IMPLEMENTATIONS, Implementation, LiveServer, Serve
 from tests.support.target_app import Target
 from tests.support.target_process import target_process
@@ -163,7 +163,7 @@ async def test_attachments_that_cannot_be_end_the_session(serve: Serve, transpor
         async with entered(server, "hostile", transport) as client:
             with contextlib.suppress(ConnectionClosed):
                 await client.send(packet, b"attachment", '2["echo",1]')
-            assert await closing(client) == [], packet
+            assert await read_until_closed(client) == [], packet
         await target.emptied()
         assert target.gateway.left.pop() == ("hostile", "parse error"), packet
     assert target.gateway.heard == []
@@ -176,6 +176,6 @@ async def test_announced_attachments_that_never_arrive_leave_nothing_behind(serv
         await client.send('510-["echo",' + ",".join(f'{{"_placeholder":true,"num":{n}}}' for n in range(10)) + "]")
         await client.send(b"one")
         await client.send('2["echo",1]')
-        assert await closing(client) == []
+        assert await read_until_closed(client) == []
     async with asyncio.timeout(1):
         await target.emptied()

@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed
 
 from asgi_realtime.gateways.base import Gateway
 from tests.support.attackers import entered, numbers, still_answers
-from tests.support.raw_engineio import TRANSPORTS, TransportName, closing
+from tests.support.raw_engineio import TRANSPORTS, TransportName, read_until_closed
 from tests.support.servers import IMPLEMENTATIONS, Implementation, Serve
 from tests.support.stalled_clients import Kind, StalledClient, stalled_client
 from tests.support.target_app import Target, TargetGateway, TargetPath
@@ -127,7 +127,7 @@ async def test_a_kicked_transport_cannot_connect_again(serve: Serve, transport: 
         await target.realtime.broadcaster.disconnect_user("kicked")
         with contextlib.suppress(ConnectionClosed):
             await kicked.send('0{"name":"kicked"}', '0{"name":"somebody else"}')
-        assert await closing(kicked) == ["1"]
+        assert await read_until_closed(kicked) == ["1"]
         assert target.state()["connections"] == 1
         await still_answers(another)
     await target.emptied()

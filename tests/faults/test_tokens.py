@@ -21,7 +21,7 @@ from asgi_realtime import Settings, SocketIOGateway, WebSocketGateway, create_to
 from asgi_realtime.values.json import Json
 from tests.support.attackers import enter
 from tests.support.jwks_server import JWKSServer, jwk, sign
-from tests.support.raw_engineio import TRANSPORTS, RawClient, TransportName, closing, raw_client, receive_json
+from tests.support.raw_engineio import TRANSPORTS, RawClient, TransportName, raw_client, read_until_closed, receive_json
 from tests.support.servers import IMPLEMENTATIONS, Implementation, LiveServer, Serve
 from tests.support.target_app import PATIENCE, Target
 
@@ -82,8 +82,8 @@ async def test_a_token_that_expires_ends_its_connection_unless_it_is_refreshed(
                 token = create_token(owner, SETTINGS)
                 await client.send("2/users,1" + json.dumps(["auth/refresh", {"token": token}]))
                 assert (await receive_json(client, "3/users,1"))[0]["success"] is answer
-            assert await closing(cheats) == ["1/users,"]
-        assert await closing(ends) == ["1/users,"]
+            assert await read_until_closed(cheats) == ["1/users,"]
+        assert await read_until_closed(ends) == ["1/users,"]
         await target.realtime.broadcaster.broadcast_to_user("short", "news", gateway="/users")
         assert await refreshes.receive() == '2/users,["news"]'
         await refused(server, {"token": short})
@@ -115,7 +115,7 @@ async def test_a_revocation_cuts_every_connection_within_a_second(
     ):
         async with asyncio.timeout(1):
             await (broadcaster.revoke_user("victim") if what == "user" else broadcaster.revoke_token("the one"))
-            assert await closing(websocket) == await closing(polling) == ["1/users,"]
+            assert await read_until_closed(websocket) == await read_until_closed(polling) == ["1/users,"]
         await refused(server, {"token": token})
         await broadcaster.broadcast_to_all("news", gateway="/users")
         assert await another.receive() == '2/users,["news"]'

@@ -313,7 +313,7 @@ async def test_what_was_broadcast_to_a_refused_client_is_forgotten(serve: Serve)
             gate.go.set()
             assert await client.next() == '44{"message":"refused","data":{"code":1000}}'
             await client.send_packet("1")
-            assert (await client.closed())[0] == []
+            assert (await client.until_closed())[0] == []
         await nothing_left(gateway, realtime)
 
 
@@ -322,7 +322,7 @@ async def test_a_session_that_never_connects_is_closed(serve: Serve) -> None:
     async with site(serve, settings=settings) as (gateway, realtime, server):
         async with raw_client(server, "websocket") as client:
             assert (await client.connect(token("x", exp=1))).startswith("44")
-            assert await client.closed() == ([], 1008)
+            assert await client.until_closed() == ([], 1008)
         await nothing_left(gateway, realtime)
 
 
@@ -365,7 +365,7 @@ async def test_the_protocols_own_names_never_reach_a_handler(serve: Serve) -> No
             async with raw_client(server, "websocket") as client:
                 await client.connect(token())
                 await client.emit(name, {}, {})
-                packets, _ = await client.closed()
+                packets, _ = await client.until_closed()
                 assert packets == []
         await nothing_left(gateway, realtime)
         assert {entry for entry in gateway.log if not entry.startswith("o")} == {"disconnect parse error ['lobby']"}
@@ -396,7 +396,7 @@ async def test_answers_and_failures(serve: Serve) -> None:
         assert await client.next() == '461-4[1,{"_placeholder":true,"num":0}]'
         assert await client.next() == "bytes b'2'"
         await client.emit("fail", "disconnect")
-        assert await client.closed() == (["41"], 1008)
+        assert await client.until_closed() == (["41"], 1008)
         await realtime.tasks.idle()
         assert "disconnect server disconnect ['lobby']" in gateway.log
 
@@ -455,7 +455,7 @@ async def test_rate_limit(serve: Serve) -> None:
         assert "RATE_LIMITED" in answers[3]
         for _ in range(10):
             await client.emit("note", "x")
-        packets, code = await client.closed()
+        packets, code = await client.until_closed()
         assert code == 1008
         assert len(packets) <= 4
         await realtime.tasks.idle()
@@ -537,7 +537,7 @@ async def test_expiry_closes_and_refresh_keeps(serve: Serve) -> None:
             assert "INVALID_MESSAGE" in await kept.next()
             await kept.emit("auth/refresh", token(expires_in=60), ack="4")
             assert await kept.next() == '434[{"success":true}]'
-            assert await expiring.closed() == (["41"], 1008)
+            assert await expiring.until_closed() == (["41"], 1008)
             await kept.emit("note", "still here", ack="5")
             assert await kept.next() == '435["still here"]'
         await nothing_left(gateway, realtime)
@@ -556,14 +556,14 @@ async def test_revocations_and_disconnect_user(serve: Serve) -> None:
             for client, auth in ((a, first), (b, second), (c, third)):
                 assert (await client.connect(auth)).startswith("40")
             await broadcaster.revoke_token("one")
-            assert await a.closed() == (["41"], 1008)
+            assert await a.until_closed() == (["41"], 1008)
             assert "UNAUTHORIZED" in await d.connect(first)
             await broadcaster.revoke_user("ann")
-            assert await b.closed() == (["41"], 1008)
+            assert await b.until_closed() == (["41"], 1008)
             assert "UNAUTHORIZED" in await d.connect(second)
             assert (await d.connect(token())).startswith("40"), "a newer token opens"
             await broadcaster.disconnect_user("bob", reason="é" * 100)
-            assert await c.closed() == (["41"], 1008)
+            assert await c.until_closed() == (["41"], 1008)
         await nothing_left(gateway, realtime)
 
 

@@ -17,7 +17,7 @@ from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.ids import UserId
 from asgi_realtime.values.json import Json
 from tests.support.node_client import Node
-from tests.support.raw_engineio import TRANSPORTS, TransportName, closing, raw_client, receive_json
+from tests.support.raw_engineio import TRANSPORTS, TransportName, raw_client, read_until_closed, receive_json
 from tests.support.servers import Serve
 
 
@@ -242,6 +242,6 @@ async def test_wrong_numbers_of_values_without_an_end_close_the_client(
         await client.send("0/loop,")
         await receive_json(client, "0/loop,")
         await client.send(*['2/loop,["one"]'] * 30)
-        assert "1/loop," in await closing(client)
+        assert "1/loop," in await read_until_closed(client)
     lines = [line for line in caplog.messages if "does not take these values" in line]
     assert len(lines) <= 11

@@ -11,7 +11,7 @@ from asgi_realtime import socketio
 from asgi_realtime.socketio.server import SocketIOServer
 from asgi_realtime.values.json import Json
 from tests.support.node_client import ConnectRefused, Node
-from tests.support.raw_engineio import closing, raw_client
+from tests.support.raw_engineio import raw_client, read_until_closed
 from tests.support.servers import Serve
 
 WEBSOCKET = ["websocket"]
@@ -367,7 +367,7 @@ async def test_connect_and_disconnect_cannot_be_forged(serve: Serve, event: str)
         await client.send("0")
         await client.receive()
         await client.send(f'2["{event}","forged",{{}}]')
-        assert await closing(client) == []
+        assert await read_until_closed(client) == []
     assert [await calls.get(), await calls.get()] == ["connected", sio.reason.TRANSPORT_ERROR]
     assert calls.empty()
 

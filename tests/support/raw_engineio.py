@@ -115,7 +115,7 @@ async def receive_json(client: RawClient, prefix: str) -> Json:
     return json.loads(message[len(prefix) :])
 
 
-async def closing(client: RawClient) -> list[str | bytes]:
+async def read_until_closed(client: RawClient) -> list[str | bytes]:
     """Wait until the server ends the session, and return what it sent before."""
     messages = []
     with contextlib.suppress(SessionClosed):
@@ -199,7 +199,7 @@ class RawWebSocketClient(RawClient):
         except websockets.ConnectionClosed as error:
             raise SessionClosed from error
 
-    async def closed(self) -> tuple[list[str], int | None]:
+    async def until_closed(self) -> tuple[list[str], int | None]:
         """The packets that are still written, and the code of the close."""
         packets: list[str] = []
         with contextlib.suppress(SessionClosed):

@@ -227,7 +227,7 @@ async def test_a_failing_service_leaves_nothing_behind(
         else:
             assert await client.next() == '44{"message":"internal error","data":{"code":"INTERNAL"}}'
             await client.send_packet("1")
-            assert (await client.closed())[0] == []
+            assert (await client.until_closed())[0] == []
         running.service.gate = None
         assert await running.realtime.broadcaster.online_users() == {"watcher"}
         await forgotten(seen)
@@ -377,7 +377,7 @@ async def test_a_service_that_fails_later_costs_the_connection(serve: Serve) -> 
         running.service.gate = fail
         await running.to.permissions_update("s", user_id="ann")
         await running.to.message_create("c", "LEAK", recipients=None)
-        assert await ann.closed() == ([], 1011)
+        assert await ann.until_closed() == ([], 1011)
 
 
 async def test_a_channel_with_the_servers_own_id_and_a_user_id(serve: Serve) -> None:
@@ -435,6 +435,6 @@ async def test_a_user_with_the_name_of_a_service(serve: Serve) -> None:
         service = await running.open()
         await service.connect({"adminSecret": ADMIN, "serviceType": "bots"}, "/infra,")
         await running.realtime.broadcaster.revoke_user("bots")
-        assert (await user.closed())[1] == 1008
+        assert (await user.until_closed())[1] == 1008
         await running.to.system_bot_config_update("bots", "1")
         assert "SYSTEM_BOT_CONFIG_UPDATE" in await service.next()

@@ -117,7 +117,7 @@ async def test_a_large_first_message(packet: str | bytes, implementation: Implem
     server = await serve(application(), implementation)
     async with raw_client(server, "websocket") as client:
         await client.send_packet(packet)
-        assert await client.closed() == ([], 1009 if len(packet) > 2_216 else 1002)
+        assert await client.until_closed() == ([], 1009 if len(packet) > 2_216 else 1002)
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
@@ -129,7 +129,7 @@ async def test_once_connected_messages_may_be_large(implementation: Implementati
         assert await client.next() == "431[90000]"
         await client.send_packet("41")
         await client.send_packet("421" + json.dumps(["size", "x" * 90_000]))
-        assert await client.closed() == ([], 1009)
+        assert await client.until_closed() == ([], 1009)
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)

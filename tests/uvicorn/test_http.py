@@ -57,7 +57,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await Starlette(routes=[Route("/", answer, methods=["GET", "POST"])])(scope, receive, send)
 
 
-async def closed(client: RawWebSocket) -> bytes:
+async def read_until_closed(client: RawWebSocket) -> bytes:
     """Wait for the end of the connection; what came before."""
     async with asyncio.timeout(PATIENCE):
         try:
@@ -75,14 +75,14 @@ def test_it_is_uvicorns_own_class() -> None:
 async def test_a_connection_with_an_incomplete_header_is_closed(http: Any, sent: bytes) -> None:
     async with protocol_server(app, http=http) as server, connect(server.port) as client:
         await client.send(sent)
-        assert await closed(client) == b""
+        assert await read_until_closed(client) == b""
 
 
 @pytest.mark.parametrize("http", CLASSES)
 async def test_a_header_that_drips_is_closed(http: Any) -> None:
     async with protocol_server(app, http=http) as server, connect(server.port) as client:
         await client.send(HALF)
-        ended = asyncio.create_task(closed(client))
+        ended = asyncio.create_task(read_until_closed(client))
         while not ended.done():
             client.writer.write(b"x")
             await asyncio.sleep(0.01)
@@ -99,7 +99,7 @@ async def test_the_header_of_a_later_request_has_the_same_time(http: Any) -> Non
         assert (await client.read_head()).startswith(b"HTTP/1.1 200 ")
         assert await client.reader.readexactly(1) == b"0"
         await client.send(HALF)
-        assert await closed(client) == b""
+        assert await read_until_closed(client) == b""
 
 
 @pytest.mark.parametrize("http", [PatientH11, PatientHttpTools])
@@ -114,14 +114,14 @@ async def test_what_comes_after_the_header_has_other_limits(http: Any, monkeypat
             assert (await socket.read_head()).startswith(b"HTTP/1.1 101 ")
             await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n12")
             passed = 100.0
-            assert await closed(silent) == b"", "the time has passed"
+            assert await read_until_closed(silent) == b"", "the time has passed"
             await client.send(b"34")
             assert (await client.read_head()).startswith(b"HTTP/1.1 200 ")
             assert await client.reader.readexactly(1) == b"4"
             async with connect(server.port) as silent_too:
                 await silent_too.send(HALF)
                 passed = 200.0
-                assert await closed(silent_too) == b"", "and again"
+                assert await read_until_closed(silent_too) == b"", "and again"
             await client.send(WHOLE)
             assert (await client.read_head()).startswith(b"HTTP/1.1 200 ")
             await socket.send(text("still here"))

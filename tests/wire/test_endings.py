@@ -28,8 +28,7 @@ from asgi_realtime import (
 from asgi_realtime.transports.engineio import State
 from tests.support.node_client import Node
 from tests.support.python_client import PythonClient
-from tests.support.raw_engineio import TRANSPORTS, TransportName, raw_client
-from tests.support.raw_engineio import closing as closed
+from tests.support.raw_engineio import TRANSPORTS, TransportName, raw_client, read_until_closed
 from tests.support.servers import Implementation, LiveServer, Serve
 from tests.support.stock_client import CLIENT_KINDS, ClientKind, connect_stock
 from tests.support.waiting import until
@@ -242,7 +241,7 @@ async def test_ends_that_come_from_elsewhere(
 async def test_a_client_that_connects_to_no_namespace_is_closed(transport: TransportName, serve: Serve) -> None:
     async with running(serve, "uvicorn", limits=Limits(connect_timeout=0.3)) as (_, realtime, server):
         async with raw_client(server, transport) as client:
-            assert await closed(client) == []
+            assert await read_until_closed(client) == []
         await until(lambda: not realtime.engineio.sessions)
 
 

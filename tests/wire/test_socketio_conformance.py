@@ -18,8 +18,8 @@ from tests.support.raw_engineio import (
     RawClient,
     SessionClosed,
     TransportName,
-    closing,
     raw_client,
+    read_until_closed,
     receive_json,
 )
 from tests.support.servers import IMPLEMENTATIONS, Implementation, LiveServer, Serve
@@ -98,7 +98,7 @@ class TestConnect:
         settings = dataclasses.replace(SLOW, limits=Limits(connect_timeout=0.2))
         server = await serve(EchoApp(gateways, settings))
         async with raw_client(server, transport) as client:
-            assert await closing(client) == []
+            assert await read_until_closed(client) == []
 
 
 class TestDisconnect:
@@ -221,7 +221,7 @@ class TestMalformed:
         async with raw_client(server, transport) as client:
             await enter(client)
             await client.send(message)
-            assert await closing(client) == []
+            assert await read_until_closed(client) == []
 
     @pytest.mark.parametrize("message", ["abc", "2{}", '2["message",1]', '0{"token":', "0[]", "1", '3["x"]'])
     async def test_packets_before_connect_end_the_session(
@@ -229,13 +229,13 @@ class TestMalformed:
     ) -> None:
         async with raw_client(server, transport) as client:
             await client.send(message)
-            assert await closing(client) == []
+            assert await read_until_closed(client) == []
 
     async def test_unannounced_binary_ends_the_session(self, server: LiveServer, transport: TransportName) -> None:
         async with raw_client(server, transport) as client:
             await enter(client)
             await client.send(b"\1\2\3")
-            assert await closing(client) == []
+            assert await read_until_closed(client) == []
 
     async def test_text_in_the_place_of_binary_ends_the_session(
         self, server: LiveServer, transport: TransportName
@@ -243,7 +243,7 @@ class TestMalformed:
         async with raw_client(server, transport) as client:
             await enter(client)
             await client.send('51-["message",{"_placeholder":true,"num":0}]', '2["message",1]')
-            assert await closing(client) == []
+            assert await read_until_closed(client) == []
 
     @pytest.mark.parametrize("number", ["1", "-1", '"0"', "null", "0.5", "1e400"])
     async def test_placeholders_that_name_no_attachment_end_the_session(
@@ -252,7 +252,7 @@ class TestMalformed:
         async with raw_client(server, transport) as client:
             await enter(client)
             await client.send(f'51-["message",{{"_placeholder":true,"num":{number}}}]', b"\1")
-            assert await closing(client) == []
+            assert await read_until_closed(client) == []
 
     async def test_packets_of_one_client_do_not_concern_another(
         self, server: LiveServer, transport: TransportName
@@ -261,7 +261,7 @@ class TestMalformed:
             await enter(well_behaved)
             await enter(hostile)
             await hostile.send("abc")
-            await closing(hostile)
+            await read_until_closed(hostile)
             await still_answers(well_behaved)
 
 
