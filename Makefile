@@ -37,7 +37,7 @@ test: setup
 # The tests that need a server, with two other ways of writing: the package's protocol class, and only ASGI's `send`.
 WRITER_TESTS ?= tests
 test-writers: setup
-	for server in lean plain; do \
+	for server in WebSocketProtocol plain; do \
 	  $(BIN)/pytest --numprocesses auto --dist worksteal --server $$server $(WRITER_TESTS); \
 	done
 

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from asgi_realtime import create_token
 from benchmarks import processes
-from benchmarks.catalogue import BUILD, LEAN_PROTOCOL, System
+from benchmarks.catalogue import BUILD, WEBSOCKET_PROTOCOL, System
 from benchmarks.server import Server
 from benchmarks.systems.own import settings
 
@@ -41,7 +41,7 @@ _ECHO = {_SOCKETIO: '421["echo",1]', _JSON: '{"type":"echo","data":1}'}
 _SERVERS = {
     "uvicorn": ("-m", "uvicorn", "--ws", "websockets-sansio", "--port", "{port}", "--log-level", "critical"),
     "wsproto": ("-m", "uvicorn", "--ws", "wsproto", "--port", "{port}", "--log-level", "critical"),
-    "lean": ("-m", "uvicorn", "--ws", LEAN_PROTOCOL, "--port", "{port}", "--log-level", "critical"),
+    "WebSocketProtocol": ("-m", "uvicorn", "--ws", WEBSOCKET_PROTOCOL, "--port", "{port}", "--log-level", "critical"),
     "hypercorn": ("-m", "hypercorn", "--bind", "127.0.0.1:{port}", "--log-level", "critical"),
 }
 

@@ -33,7 +33,7 @@ from benchmarks.messages import WebSocket
 
 _WARM_UP = 50
 """Events before the one that is counted."""
-_SERVERS = {"lean": WebSocketProtocol, "stock": "websockets-sansio"}
+_SERVERS = {"WebSocketProtocol": WebSocketProtocol, "stock": "websockets-sansio"}
 _EVENTS = {"Socket.IO": '42["move",{"x":1,"y":2}]', "JSON": '{"type":"move","data":{"x":1,"y":2}}'}
 
 

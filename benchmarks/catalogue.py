@@ -11,7 +11,7 @@ from typing import Literal
 
 HERE = Path(__file__).parent
 BUILD = HERE / "results" / "build"
-LEAN_PROTOCOL = "asgi_realtime.uvicorn:WebSocketProtocol"
+WEBSOCKET_PROTOCOL = "asgi_realtime.uvicorn:WebSocketProtocol"
 
 Dialect = Literal["json", "socketio"]
 
@@ -85,7 +85,7 @@ def _own(dialect: Dialect, label: str, command: tuple[str, ...], *modules: str, 
     )
 
 
-_LEAN = ("--ws", LEAN_PROTOCOL)
+_WEBSOCKET_PROTOCOL = ("--ws", WEBSOCKET_PROTOCOL)
 _OWN: tuple[tuple[Dialect, str, str], ...] = (
     ("socketio", "Socket.IO", "own_socketio"),
     ("json", "JSON", "own_json"),
@@ -96,9 +96,9 @@ LIMIT_JOINED = "C, frames joined into one send()"
 NODE = "Node socket.io"
 NODE_WS = "Node ws, pre-framed"
 PYTHON_SOCKETIO = "python-socketio, uvicorn"
-OWN_SOCKETIO = ("asgi_realtime Socket.IO, lean, uvloop", "asgi_realtime Socket.IO, uvicorn, uvloop")
-OWN_JSON = ("asgi_realtime JSON, lean, uvloop", "asgi_realtime JSON, uvicorn, uvloop")
-"""With and without the lean protocol class. The first one that was measured is compared with the others."""
+OWN_SOCKETIO = ("asgi_realtime Socket.IO, WebSocketProtocol, uvloop", "asgi_realtime Socket.IO, uvicorn, uvloop")
+OWN_JSON = ("asgi_realtime JSON, WebSocketProtocol, uvloop", "asgi_realtime JSON, uvicorn, uvloop")
+"""With and without `asgi_realtime.uvicorn:WebSocketProtocol`. The first measured one is compared with the others."""
 
 SYSTEMS: tuple[System, ...] = (
     System(
@@ -149,8 +149,18 @@ SYSTEMS: tuple[System, ...] = (
         _own(dialect, f"{label}, {server}", command, *modules, quick=quick)
         for dialect, label, module in _OWN
         for server, command, modules, quick in (
-            ("lean, uvloop", _uvicorn(module, "uvloop", *_LEAN), (*_UVICORN, LEAN_PROTOCOL), True),
-            ("lean, asyncio", _uvicorn(module, "asyncio", *_LEAN), (*_UVICORN, LEAN_PROTOCOL), dialect == "socketio"),
+            (
+                "WebSocketProtocol, uvloop",
+                _uvicorn(module, "uvloop", *_WEBSOCKET_PROTOCOL),
+                (*_UVICORN, WEBSOCKET_PROTOCOL),
+                True,
+            ),
+            (
+                "WebSocketProtocol, asyncio",
+                _uvicorn(module, "asyncio", *_WEBSOCKET_PROTOCOL),
+                (*_UVICORN, WEBSOCKET_PROTOCOL),
+                dialect == "socketio",
+            ),
             ("uvicorn, uvloop", _uvicorn(module, "uvloop"), _UVICORN, True),
             ("uvicorn, asyncio", _uvicorn(module, "asyncio"), _UVICORN, False),
             ("granian", _granian(module), ("granian", "uvloop"), dialect == "socketio"),

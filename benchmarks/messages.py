@@ -24,7 +24,7 @@ from typing import NamedTuple
 import jwt
 
 from benchmarks import processes
-from benchmarks.catalogue import BUILD, LEAN_PROTOCOL, System
+from benchmarks.catalogue import BUILD, WEBSOCKET_PROTOCOL, System
 from benchmarks.server import Server
 
 _SIZE = 999_000
@@ -280,7 +280,7 @@ CLIENTS: Mapping[str, type[JSONClient] | type[SocketIOPeer] | type[PollingClient
     "binary": BinaryClient,
     "polling": PollingClient,
 }
-SERVERS = {"lean": LEAN_PROTOCOL, "uvicorn": "websockets-sansio", "wsproto": "wsproto"}
+SERVERS = {"WebSocketProtocol": WEBSOCKET_PROTOCOL, "uvicorn": "websockets-sansio", "wsproto": "wsproto"}
 
 
 def _system(name: str) -> System:
@@ -331,7 +331,7 @@ def _serving(server: str) -> Iterator[int]:
 def main() -> None:
     """Measure, and print a table for each transport."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.messages", description=__doc__.partition("\n")[0])
-    parser.add_argument("--servers", nargs="+", choices=SERVERS, default=["lean", "uvicorn"])
+    parser.add_argument("--servers", nargs="+", choices=SERVERS, default=["WebSocketProtocol", "uvicorn"])
     parser.add_argument("--clients", nargs="+", choices=CLIENTS, default=list(CLIENTS))
     parser.add_argument("--events", nargs="+", choices=("before", "take", "echo"), default=["before", "take"])
     parser.add_argument("--kinds", nargs="+", metavar="TEXT", help="only kinds with one of these in their names")

@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 from benchmarks.catalogue import SYSTEMS
 from benchmarks.results import Results
 
-_WIDTH, _LEFT, _RIGHT, _TOP, _ROW = 920, 330, 90, 74, 24
+_WIDTH, _LEFT, _RIGHT, _TOP, _ROW = 940, 350, 90, 74, 24
 _LOW, _HIGH = 0.2, 1000.0
 _STYLE = (
     "text{font:13px system-ui,sans-serif;fill:#1f2328}.small{font-size:11px;fill:#59636e}"

@@ -45,7 +45,7 @@ SAFE: Final[list[tuple[Implementation, tuple[str, ...], int]]] = [
     ("uvicorn", ("--ws-max-size", "1000000"), 16 * MEBIBYTE),
     ("uvicorn", ("--ws-per-message-deflate", "false"), 16 * MEBIBYTE),
     ("uvicorn-wsproto", ("--ws-per-message-deflate", "false"), 16 * MEBIBYTE),
-    ("lean", (), 16 * MEBIBYTE),
+    ("WebSocketProtocol", (), 16 * MEBIBYTE),
     ("hypercorn", ("--workers", "0"), 16 * MEBIBYTE),
 ]
 

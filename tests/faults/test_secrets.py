@@ -236,7 +236,7 @@ async def use_secrets_everywhere(process: Process, secrets: Secrets) -> None:
 
 @pytest.mark.parametrize(
     ("implementation", "level", "steps"),
-    [*((implementation, "info", False) for implementation in IMPLEMENTATIONS), ("lean", "debug", True)],
+    [*((implementation, "info", False) for implementation in IMPLEMENTATIONS), ("WebSocketProtocol", "debug", True)],
 )
 async def test_no_line_of_a_server_shows_a_secret(
     tmp_path: Path, implementation: Implementation, level: str, steps: bool

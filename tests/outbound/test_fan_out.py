@@ -317,7 +317,7 @@ class Successors:
                 end.close()
 
 
-@pytest.mark.parametrize("implementation", ["lean", "uvicorn", "uvicorn-wsproto"])
+@pytest.mark.parametrize("implementation", ["WebSocketProtocol", "uvicorn", "uvicorn-wsproto"])
 @pytest.mark.parametrize("how", ["vanishes", "vanishes unread", "closes", "is ended", "leaves first"])
 async def test_a_reused_descriptor_gets_no_bytes_of_its_previous_connection(
     serve: Serve, implementation: Implementation, how: str

@@ -1,4 +1,4 @@
-"""All gateways on one server with every log enabled: `python -m tests.support.secrets_app --server lean`."""
+"""All gateways on one server with every log enabled: `python -m tests.support.secrets_app --server uvicorn`."""
 
 from __future__ import annotations
 

@@ -16,13 +16,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from asgi_realtime.uvicorn import WebSocketProtocol
 
-Implementation: TypeAlias = Literal["uvicorn", "uvicorn-wsproto", "lean", "hypercorn", "plain"]
-"""`uvicorn`: h11 or httptools with its sans-I/O WebSocket implementation. `lean`: uvicorn with this package's class.
+Implementation: TypeAlias = Literal["uvicorn", "uvicorn-wsproto", "WebSocketProtocol", "hypercorn", "plain"]
+"""The server that a test runs on.
 
-`plain` is the first again, but with nothing to be had but ASGI's `send`: as on a server that nobody knows, with
-uvicorn's manners.
+- `uvicorn`: with h11 or httptools, and its sans-I/O WebSocket implementation.
+- `uvicorn-wsproto`: uvicorn with wsproto.
+- `WebSocketProtocol`: uvicorn with `--ws asgi_realtime.uvicorn:WebSocketProtocol`.
+- `plain`: like `uvicorn`, but only ASGI's `send` is available, as on a server that the package does not recognise.
 """
-IMPLEMENTATIONS: tuple[Implementation, ...] = ("uvicorn", "uvicorn-wsproto", "lean", "hypercorn")
+IMPLEMENTATIONS: tuple[Implementation, ...] = ("uvicorn", "uvicorn-wsproto", "WebSocketProtocol", "hypercorn")
 """For `@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)`."""
 
 STOP_TIMEOUT = 10.0
@@ -99,7 +101,7 @@ WEBSOCKETS: dict[Implementation, Any] = {
     "uvicorn": "websockets-sansio",
     "plain": "websockets-sansio",
     "uvicorn-wsproto": "wsproto",
-    "lean": WebSocketProtocol,
+    "WebSocketProtocol": WebSocketProtocol,
 }
 
 

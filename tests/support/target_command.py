@@ -17,7 +17,7 @@ from tests.support.target_process import Process, target_process
 _ARGUMENTS: Final[dict[Implementation, tuple[str, ...]]] = {
     "uvicorn": ("--port", "0", "--ws", "auto"),
     "uvicorn-wsproto": ("--port", "0", "--ws", "wsproto"),
-    "lean": ("--port", "0", "--ws", "asgi_realtime.uvicorn:WebSocketProtocol"),
+    "WebSocketProtocol": ("--port", "0", "--ws", "asgi_realtime.uvicorn:WebSocketProtocol"),
     "hypercorn": ("--bind", "127.0.0.1:0"),
 }
 

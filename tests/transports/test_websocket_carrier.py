@@ -213,7 +213,7 @@ async def test_too_many_pings_end_it_if_the_server_counts_them(app: App, serve: 
 
 async def test_callbacks_take_over_once_the_client_is_authenticated(app: App, serve: Serve) -> None:
     app.authenticating = True
-    server = await serve(app, "lean")
+    server = await serve(app, "WebSocketProtocol")
     async with connect(server.websocket_url) as client:
         await client.send("early")
         await said(client, 1)

@@ -115,7 +115,7 @@ class App:
 @both_dialects
 async def test_an_idle_connection_owns_no_coroutine_and_no_task(serve: Serve, dialect: str) -> None:
     app = App(dialect)
-    server = await serve(app, "lean")
+    server = await serve(app, "WebSocketProtocol")
     async with await app.enter(server.websocket_url) as client:
         await until(lambda: app.running == 0)
         await client.send(app.event(1))
@@ -131,7 +131,7 @@ async def test_an_idle_connection_owns_no_coroutine_and_no_task(serve: Serve, di
 @both_dialects
 async def test_no_more_is_read_than_may_be_in_flight(serve: Serve, dialect: str) -> None:
     app = App(dialect)
-    server = await serve(app, "lean")
+    server = await serve(app, "WebSocketProtocol")
     async with await app.enter(server.websocket_url) as client:
         app.handlers.gate.clear()
         for number in range(100):
@@ -146,7 +146,7 @@ async def test_no_more_is_read_than_may_be_in_flight(serve: Serve, dialect: str)
 @both_dialects
 async def test_a_close_comes_after_what_was_sent(serve: Serve, dialect: str) -> None:
     app = App(dialect)
-    server = await serve(app, "lean")
+    server = await serve(app, "WebSocketProtocol")
     async with await app.enter(server.websocket_url) as client:
         for _ in range(50):
             await app.connection.send("event", "x" * 10_000)
@@ -163,7 +163,7 @@ async def test_a_close_comes_after_what_was_sent(serve: Serve, dialect: str) -> 
 @both_dialects
 async def test_a_client_that_vanishes_while_it_is_held_back(serve: Serve, dialect: str) -> None:
     app = App(dialect)
-    server = await serve(app, "lean")
+    server = await serve(app, "WebSocketProtocol")
     client = await app.enter(server.websocket_url)
     app.handlers.gate.clear()
     for number in range(10):

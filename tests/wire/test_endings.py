@@ -51,7 +51,7 @@ KINDS_AND_SERVERS: list[tuple[ClientKind, Implementation]] = [
     *((kind, "uvicorn") for kind in CLIENT_KINDS),
     *(
         (kind, implementation)
-        for implementation in ("uvicorn-wsproto", "lean", "hypercorn", "plain")
+        for implementation in ("uvicorn-wsproto", "WebSocketProtocol", "hypercorn", "plain")
         for kind in ("node-polling", "node-websocket")
     ),
 ]

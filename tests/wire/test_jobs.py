@@ -37,7 +37,7 @@ SETTINGS = Settings(
     jwt_secret="a secret for tests that is long enough", ws_auth_token=SHARED, cors_origins=("https://ours.example",)
 )
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
-both_servers = pytest.mark.parametrize("implementation", ["uvicorn", "lean"])
+both_servers = pytest.mark.parametrize("implementation", ["uvicorn", "WebSocketProtocol"])
 
 
 class Service:
