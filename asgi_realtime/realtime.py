@@ -135,7 +135,7 @@ class Realtime:
         self.drain = Drain(
             self._close_clients, tasks=self.tasks, timeout=self.settings.drain_timeout, metrics=self.metrics
         )
-        self.signals = ShutdownSignals(self.drain.tell_clients)
+        self.signals = ShutdownSignals(self.drain.close_clients)
         self.lifecycle = Lifecycle(self._start_parts)
         self._mount()
 

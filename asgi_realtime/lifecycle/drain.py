@@ -25,7 +25,7 @@ class Drain:
         self._timeout = timeout
         self._metrics = metrics
 
-    async def tell_clients(self) -> None:
+    async def close_clients(self) -> None:
         """Close the clients after a signal, while the app still runs, before the server would cut them."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(min(FLUSH_SECONDS, self._timeout)):

@@ -126,7 +126,7 @@ class ShutdownSignals:
         try:
             await self._close_clients()
         except Exception:
-            logger.exception("clients could not be told that the server stops")
+            logger.exception("clients could not be closed before the server stops")
         finally:
             self._closing = None
             self._pass_on()

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     import httpx
 
 _HOST = "testserver"
-_MARK = "x-realtime-test-socket"
+_SOCKET_NUMBER = "x-realtime-test-socket"
+"""The query parameter with the number by which the connection of a socket is found."""
 _QUIET_TURNS = 10
 """Turns of the event loop without new work, after which an application counts as settled."""
 
@@ -51,7 +52,7 @@ class RealtimeTestClient:
         self._realtime: Realtime | None = None
         self._http: httpx.AsyncClient | None = None
         self._sockets: set[Socket] = set()
-        self._marks = itertools.count(1)
+        self._socket_numbers = itertools.count(1)
 
     async def __aenter__(self) -> RealtimeTestClient:
         """Start the application. Raises what it raises."""
@@ -130,16 +131,16 @@ class RealtimeTestClient:
             ConnectionRefused: with the answer that the client got.
         """
         is_json = gateway in self._running.websockets
-        mark = str(next(self._marks))
+        number = str(next(self._socket_numbers))
         asked = dict(query or {})
         if token is not None and is_json:
             asked["token"] = token
         elif token is not None:
             auth = {"token": token, **(auth or {})}
-        asked[_MARK] = mark
+        asked[_SOCKET_NUMBER] = number
         scope = self._scope(gateway if is_json else None, transport, asked, dict(headers or {}), cookies)
         kind = JSONSocket if is_json else SocketIOSocket
-        socket = kind(gateway, timeout=self._timeout, settle=self.settle, find=lambda: self._find(gateway, mark))
+        socket = kind(gateway, timeout=self._timeout, settle=self.settle, find=lambda: self._find(gateway, number))
         socket.wire = (PollingWire if transport == "polling" else WebSocketWire)(self._app, scope, socket)
         self._sockets.add(socket)
         try:
@@ -183,10 +184,10 @@ class RealtimeTestClient:
         """The application, with the state that its lifespan shares."""
         await self._host({**scope, "state": self._lifespan.state.copy()}, receive, send)
 
-    def _find(self, gateway: str, mark: str) -> Connection | None:
-        """The connection of a socket, by a mark in its query."""
+    def _find(self, gateway: str, number: str) -> Connection | None:
+        """The connection of a socket, by the number in its query."""
         for connection in self._running.hub.rooms(GatewayName(gateway)).everybody:
-            if connection.handshake.query.get(_MARK) == mark:
+            if connection.handshake.query.get(_SOCKET_NUMBER) == number:
                 return connection.public
         return None
 

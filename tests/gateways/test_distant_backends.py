@@ -93,7 +93,7 @@ async def test_connect_is_answered_when_all_subscriptions_stand_and_they_are_ask
         transport.read()
         assert transport.events == ["ACCEPTED"]
         assert [len(call) for call in broker.called("subscribe") if isinstance(call, tuple)] == [2, 100]
-        assert len(broker.standing) == realtime.hub.subscriptions == 102
+        assert len(broker.active_subscriptions) == realtime.hub.subscriptions == 102
         for room in ("room 0", "room 99"):
             receipt = await realtime.broadcaster.broadcast_to_room(room, "news")
             assert receipt.delivered_locally == 1
@@ -117,7 +117,7 @@ async def test_with_the_broker_down_clients_are_refused_with_one_log_line(
         assert len(realtime.hub.rooms(gateway.name)) == 0
         assert await realtime.broadcaster.online_users() == set()
         assert realtime.hub.subscriptions == 0
-        assert broker.standing == set()
+        assert broker.active_subscriptions == set()
         assert [record.message for record in caplog.records if "broker" in record.message] == [
             f"{gateway.name} refused a client: the broker is unavailable"
         ]

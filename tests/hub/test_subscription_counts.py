@@ -80,9 +80,9 @@ class SubscriptionsMachine(RuleBasedStateMachine):
             connection, _ = self.world.admit(user)
             self.connections.append(connection.public)
             try:
-                standing = self.world.hub.until_subscribed(connection)
-                if standing is not None:
-                    await standing
+                subscribing = self.world.hub.until_subscribed(connection)
+                if subscribing is not None:
+                    await subscribing
                 await self.world.hub.enter(connection)
             except BrokerUnavailable:
                 self.world.hub.remove(connection)
@@ -184,8 +184,8 @@ class SubscriptionsMachine(RuleBasedStateMachine):
         self.settle()
         members = self.members()
         wanted = {Subscription(GATEWAY, target) for target in members}
-        assert wanted <= self.broker.standing
-        assert self.world.hub.subscriptions == len(self.broker.standing)
+        assert wanted <= self.broker.active_subscriptions
+        assert self.world.hub.subscriptions == len(self.broker.active_subscriptions)
         self.deliver(members)
 
     @rule()
@@ -193,8 +193,8 @@ class SubscriptionsMachine(RuleBasedStateMachine):
         self.pass_time(UNSUBSCRIBE_DELAY + 1, 0)
         self.settle()
         members = self.members()
-        assert self.broker.standing == {Subscription(GATEWAY, target) for target in members}
-        assert self.world.hub.subscriptions == len(self.broker.standing)
+        assert self.broker.active_subscriptions == {Subscription(GATEWAY, target) for target in members}
+        assert self.world.hub.subscriptions == len(self.broker.active_subscriptions)
         self.deliver(members)
 
     def deliver(self, members: dict[Target, int]) -> None:
@@ -214,7 +214,7 @@ class SubscriptionsMachine(RuleBasedStateMachine):
                 self.begin(connection.close(), 0)
             self.broker.failing.clear()
             self.agrees_after_the_delay()
-            assert self.broker.standing == set()
+            assert self.broker.active_subscriptions == set()
             self.check_calls()
         finally:
             self.world.hub.stop()

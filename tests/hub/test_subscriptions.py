@@ -53,9 +53,9 @@ class Node:
     async def admit(self, user_id: str = "ann") -> tuple[InternalConnection, RecordingTransport]:
         """A connection whose subscriptions stand."""
         connection, transport = self.world.admit(user_id)
-        standing = self.hub.until_subscribed(connection)
-        if standing is not None:
-            await standing
+        subscribing = self.hub.until_subscribed(connection)
+        if subscribing is not None:
+            await subscribing
         return connection, transport
 
     async def command(self, command: Command) -> None:
@@ -119,7 +119,7 @@ async def test_a_join_is_acknowledged_when_the_subscription_stands_and_misses_no
         await joining
         assert await publish(here.broker, "after") == 1
         assert here.seen(transport) == ["after"]
-        assert here.broker.standing == {OF_ALL, OF_ANN, IN_ROOM}
+        assert here.broker.active_subscriptions == {OF_ALL, OF_ANN, IN_ROOM}
         assert here.hub.subscriptions == 3
 
 
@@ -151,7 +151,7 @@ async def test_every_way_to_add_a_first_member_subscribes(how: str) -> None:
                 await here.hub.enter(connection)
             else:
                 await here.command(RefreshRooms(GATEWAY, ToUsers((ANN,))))
-        assert IN_ROOM in here.broker.standing
+        assert IN_ROOM in here.broker.active_subscriptions
         assert await publish(here.broker, "news") == 1
         assert here.seen(transport) == ["news"]
 
@@ -188,15 +188,15 @@ async def test_whatever_takes_the_last_member_away_ends_the_subscription_after_t
         await connection.public.join(ROOM, parent="above")
         await connection.public.join("above")
         here.world.host.rooms["ann"] = {}
-        standing = set(here.broker.standing)
+        before = set(here.broker.active_subscriptions)
         await OUT[how](here, connection)
         await here.pass_time(UNSUBSCRIBE_DELAY - 1)
-        assert here.broker.standing == standing
+        assert here.broker.active_subscriptions == before
         assert here.broker.called("unsubscribe") == []
         await here.pass_time(2)
         rooms = {subscription(ToRoom(room)) for room in connection.rooms - {ROOM}}
-        assert here.broker.standing == (set() if connection.closed else {OF_ALL, OF_ANN, *rooms})
-        assert here.hub.subscriptions == len(here.broker.standing)
+        assert here.broker.active_subscriptions == (set() if connection.closed else {OF_ALL, OF_ANN, *rooms})
+        assert here.hub.subscriptions == len(here.broker.active_subscriptions)
 
 
 async def test_a_reload_within_the_delay_makes_no_broker_call() -> None:
@@ -228,7 +228,7 @@ async def test_a_client_that_leaves_while_it_is_subscribing_is_not_a_member(room
         await joining
         assert connection.rooms == set()
         await here.pass_time(UNSUBSCRIBE_DELAY + 1)
-        assert here.broker.standing == {OF_ALL, OF_ANN}
+        assert here.broker.active_subscriptions == {OF_ALL, OF_ANN}
 
 
 @pytest.mark.parametrize("command", [RemoveFromRoom(GATEWAY, ANN, ROOM), CloseRoom(GATEWAY, ROOM)])
@@ -244,7 +244,7 @@ async def test_a_client_disconnected_while_it_is_subscribing_is_not_admitted(com
             await joining
         assert connection.rooms == set()
         await here.pass_time(UNSUBSCRIBE_DELAY + 1)
-        assert here.broker.standing == {OF_ALL, OF_ANN}
+        assert here.broker.active_subscriptions == {OF_ALL, OF_ANN}
 
 
 async def test_a_connection_that_ends_while_it_is_subscribing_leaves_nothing_behind() -> None:
@@ -258,7 +258,7 @@ async def test_a_connection_that_ends_while_it_is_subscribing_leaves_nothing_beh
         await joining
         assert not here.world.rooms.names
         await here.pass_time(UNSUBSCRIBE_DELAY + 1)
-        assert here.broker.standing == set()
+        assert here.broker.active_subscriptions == set()
         assert here.hub.subscriptions == 0
 
 
@@ -266,7 +266,7 @@ async def test_a_connection_that_ends_while_it_is_subscribing_leaves_nothing_beh
 async def test_a_subscription_that_fails_refuses_every_join_that_waits_for_it(failure: str) -> None:
     async with node(broker_timeout=0.05) as here:
         connections = [(await here.admit(user_id))[0] for user_id in ("ann", "bob")]
-        standing = set(here.broker.standing)
+        before = set(here.broker.active_subscriptions)
         here.broker.failing.add("subscribe")
         if failure == "no answer":
             here.broker.subscribing.pause()
@@ -275,8 +275,8 @@ async def test_a_subscription_that_fails_refuses_every_join_that_waits_for_it(fa
             with pytest.raises(BrokerUnavailable):
                 await joining
         assert [connection.rooms for connection in connections] == [set(), set()]
-        assert here.broker.standing == standing
-        assert here.hub.subscriptions == len(standing)
+        assert here.broker.active_subscriptions == before
+        assert here.hub.subscriptions == len(before)
         here.broker.failing.clear()
         here.broker.subscribing.resume()
         await connections[0].public.join(ROOM)
@@ -298,10 +298,10 @@ async def test_a_user_whose_subscription_fails_is_refused_and_the_next_connectio
             here.hub.remove(connection)
         assert await publish(here.broker, "news", ToUsers((ANN,))) == 1
         assert here.seen(transport) == ["news"]
-        assert here.hub.subscriptions == len(here.broker.standing) == 2
+        assert here.hub.subscriptions == len(here.broker.active_subscriptions) == 2
         third.end(1000, "")
         await here.pass_time(UNSUBSCRIBE_DELAY + 1)
-        assert here.hub.subscriptions == len(here.broker.standing) == 0
+        assert here.hub.subscriptions == len(here.broker.active_subscriptions) == 0
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -387,7 +387,7 @@ async def test_a_member_by_command_whose_room_cannot_be_subscribed_to_is_closed(
         assert to_bob.closes == []
         assert not here.world.rooms.names
         await here.settled()
-        assert IN_ROOM not in here.broker.standing
+        assert IN_ROOM not in here.broker.active_subscriptions
         here.broker.failing.clear()
         await bob.public.join(ROOM)
         assert await publish(here.broker, "news") == 1

@@ -183,9 +183,9 @@ def test_websockets_of_a_test_client_without_a_lifespan(app: App, caplog: pytest
             assert socket.receive_json() == {"type": "news", "data": 1}
             assert socket.receive_json() == {"type": "pong"}
     assert client.post("/async").json() == 0
-    told = [record.message for record in caplog.records if "another event loop" in record.message]
-    assert len(told) == 2, "once for each loop that had it"
-    assert all("with TestClient(app) as client" in message for message in told)
+    errors = [record.message for record in caplog.records if "another event loop" in record.message]
+    assert len(errors) == 2, "once for each loop that had it"
+    assert all("with TestClient(app) as client" in message for message in errors)
 
 
 async def test_a_polling_session_of_a_loop_that_has_ended_is_gone(app: App) -> None:

@@ -62,25 +62,25 @@ async def test_a_server_with_a_client_that_polls_stops_at_once(
 
 
 class Server:
-    """Acts as the server: records SIGTERM while the clients are notified."""
+    """Acts as the server: records SIGTERM while the clients are closed."""
 
     def __init__(self) -> None:
-        self.heard: list[str] = []
-        self.told = asyncio.Event()
+        self.calls: list[str] = []
+        self.clients_closed = asyncio.Event()
         self.error: Exception | None = None
-        self.signals = ShutdownSignals(self._tell)
+        self.signals = ShutdownSignals(self._close_clients)
 
-    async def _tell(self) -> None:
-        self.heard.append("told")
+    async def _close_clients(self) -> None:
+        self.calls.append("closing")
         if self.error is not None:
             raise self.error
-        await self.told.wait()
+        await self.clients_closed.wait()
 
     def handle(self, number: int, frame: object) -> None:
-        self.heard.append("handled")
+        self.calls.append("handled")
 
-    def hurry(self) -> None:
-        self.heard.append("hurried")
+    def force(self) -> None:
+        self.calls.append("forced")
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ async def server() -> AsyncIterator[Server]:
     try:
         yield server
     finally:
-        server.signals.drain(server.hurry)
+        server.signals.drain(server.force)
         server.signals.remove()
         for number, handler in before.items():
             assert signal.signal(number, handler) == server.handle
@@ -105,11 +105,11 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-async def test_the_previous_signal_handler_runs_after_the_clients_are_notified(server: Server, number: int) -> None:
+async def test_the_previous_signal_handler_runs_after_the_clients_are_closed(server: Server, number: int) -> None:
     send(number)
-    await until(lambda: server.heard == ["told"])
-    server.told.set()
-    await until(lambda: server.heard == ["told", "handled"])
+    await until(lambda: server.calls == ["closing"])
+    server.clients_closed.set()
+    await until(lambda: server.calls == ["closing", "handled"])
 
 
 @pytest.mark.parametrize("numbers", [(one, other) for one in SIGNALS for other in SIGNALS])
@@ -117,53 +117,53 @@ async def test_a_second_signal_is_passed_on_at_once_but_not_a_supervisors(
     server: Server, numbers: tuple[int, int]
 ) -> None:
     send(numbers[0])
-    await until(lambda: server.heard == ["told"])
+    await until(lambda: server.calls == ["closing"])
     send(numbers[1])
     forces = numbers != (signal.SIGINT, signal.SIGTERM)
-    assert server.heard == (["told", "handled", "handled"] if forces else ["told"])
-    server.told.set()
-    await until(lambda: server.heard == ["told", "handled", "handled"])
+    assert server.calls == (["closing", "handled", "handled"] if forces else ["closing"])
+    server.clients_closed.set()
+    await until(lambda: server.calls == ["closing", "handled", "handled"])
     send(signal.SIGINT)
-    assert server.heard == ["told", "handled", "handled", "handled"]
+    assert server.calls == ["closing", "handled", "handled", "handled"]
 
 
 @pytest.mark.parametrize("numbers", [(one, other) for one in SIGNALS for other in SIGNALS])
 async def test_a_second_signal_cuts_the_drain_short(server: Server, numbers: tuple[int, int]) -> None:
     send(numbers[0])
-    await until(lambda: server.heard == ["told"])
-    server.signals.drain(server.hurry)
-    assert server.heard == ["told", "handled"]  # the one that was held
+    await until(lambda: server.calls == ["closing"])
+    server.signals.drain(server.force)
+    assert server.calls == ["closing", "handled"]  # the one that was held
     send(numbers[1])
-    assert server.heard == ["told", "handled", "handled"]
+    assert server.calls == ["closing", "handled", "handled"]
     if numbers != (signal.SIGINT, signal.SIGTERM):
-        await until(lambda: server.heard == ["told", "handled", "handled", "hurried"])
+        await until(lambda: server.calls == ["closing", "handled", "handled", "forced"])
 
 
 async def test_a_second_signal_before_the_drain_cuts_it_short_too(server: Server) -> None:
     send(signal.SIGTERM)
     send(signal.SIGTERM)
-    assert server.heard == ["handled", "handled"]
-    server.signals.drain(server.hurry)
-    assert server.heard == ["handled", "handled", "hurried"]
+    assert server.calls == ["handled", "handled"]
+    server.signals.drain(server.force)
+    assert server.calls == ["handled", "handled", "forced"]
 
 
-@pytest.mark.parametrize("told", [True, False])
-async def test_a_signal_that_is_held_when_a_start_fails_is_passed_on(server: Server, told: bool) -> None:
+@pytest.mark.parametrize("closing", [True, False])
+async def test_a_signal_that_is_held_when_a_start_fails_is_passed_on(server: Server, closing: bool) -> None:
     send(signal.SIGTERM)
-    if told:
-        await until(lambda: server.heard == ["told"])
+    if closing:
+        await until(lambda: server.calls == ["closing"])
     server.signals.remove()
-    assert server.heard[-1:] == ["handled"]
+    assert server.calls[-1:] == ["handled"]
     await asyncio.sleep(0)
-    assert len(server.heard) == 1 + told
+    assert len(server.calls) == 1 + closing
 
 
 async def test_the_first_signal_during_a_drain_does_not_cut_it_short(server: Server) -> None:
-    server.signals.drain(server.hurry)
+    server.signals.drain(server.force)
     send(signal.SIGTERM)
-    assert server.heard == ["handled"]
+    assert server.calls == ["handled"]
     send(signal.SIGTERM)
-    await until(lambda: server.heard == ["handled", "handled", "hurried"])
+    await until(lambda: server.calls == ["handled", "handled", "forced"])
 
 
 def test_a_signal_while_no_event_loop_runs_is_passed_on_at_once() -> None:
@@ -183,10 +183,10 @@ def test_a_signal_while_no_event_loop_runs_is_passed_on_at_once() -> None:
         signal.signal(signal.SIGTERM, before)
 
 
-async def test_a_failing_notification_does_not_hold_the_signal(
+async def test_a_failure_to_close_clients_does_not_hold_the_signal(
     server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server.error = RuntimeError("no client can be told")
+    server.error = RuntimeError("clients cannot be closed")
     send(signal.SIGTERM)
-    await until(lambda: "handled" in server.heard)
-    assert "no client can be told" in caplog.text
+    await until(lambda: "handled" in server.calls)
+    assert "clients cannot be closed" in caplog.text

@@ -113,7 +113,7 @@ class DistantBroker:
         self.requests = Line(chance)
         self.subscribing = Line(chance)
         self.receiving = Line(chance)
-        self.standing: set[Subscription] = set()
+        self.active_subscriptions: set[Subscription] = set()
         """What the server delivers here."""
         self._receiver: BrokerReceiver | None = None
         self._results: dict[int, asyncio.Future[object]] = {}
@@ -131,7 +131,7 @@ class DistantBroker:
         self._receiver = None
         if self in self.server.nodes:
             self.server.nodes.remove(self)
-        self.standing.clear()
+        self.active_subscriptions.clear()
         self.receiving.cut()
 
     async def publish(self, publication: Publication, *, key: str | None = None) -> Receipt:
@@ -152,17 +152,17 @@ class DistantBroker:
         try:
             await self.subscribing.passed()
             self._check("subscribe")
-            made = set(subscriptions) - self.standing
-            self.standing |= made
+            made = set(subscriptions) - self.active_subscriptions
+            self.active_subscriptions |= made
             await self.receiving.passed()  # the answer comes on the way of what is delivered
         except BaseException:
-            self.standing -= made
+            self.active_subscriptions -= made
             raise
 
     async def unsubscribe(self, subscriptions: Collection[Subscription]) -> None:
         self._call("unsubscribe", tuple(subscriptions))
         await self.subscribing.passed()
-        self.standing -= set(subscriptions)
+        self.active_subscriptions -= set(subscriptions)
         await self.receiving.passed()
 
     async def position(self, gateway: GatewayName) -> Position:
@@ -202,7 +202,7 @@ class DistantBroker:
     def send(self, number: int, publication: Publication) -> None:
         """Called by the server, for each publication."""
         result = self._expect(number)
-        if self.standing.isdisjoint(publication.subscriptions()):
+        if self.active_subscriptions.isdisjoint(publication.subscriptions()):
             result.set_result(0)
         else:
             self.receiving.put(lambda: result.set_result(self._deliver(publication)))

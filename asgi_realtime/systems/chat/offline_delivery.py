@@ -22,20 +22,20 @@ from asgi_realtime.values.publications import Publication
 _METHODS = ("pending_messages", "messages_delivered")
 """The methods of `OfflineMessages`."""
 _BATCH = 200
-"""Maximum number of pending messages that the service is asked for at once."""
+"""Maximum number of pending messages in one call of the service."""
 _PACE = 0.05
 """Seconds between two checks whether a slow client has read enough to get more."""
 
-Mark: TypeAlias = tuple[str, str]
+MessageKey: TypeAlias = tuple[str, str]
 """Identifies a message: its sender and its id."""
 
 
-class _Marked(msgspec.Struct, rename="camel"):
+class _MessageHeader(msgspec.Struct, rename="camel"):
     id: str
     from_id: str
 
 
-_marks = msgspec.json.Decoder(_Marked)
+_headers = msgspec.json.Decoder(_MessageHeader)
 
 
 class Handover:
@@ -48,8 +48,8 @@ class Handover:
     __slots__ = ("ends_at", "more", "received", "unreported")
 
     def __init__(self) -> None:
-        self.received: set[Mark] = set()
-        self.unreported: list[Mark] | None = []
+        self.received: set[MessageKey] = set()
+        self.unreported: list[MessageKey] | None = []
         """Messages to report when the client is connected. Nothing is written before. None: it is connected."""
         self.more = False
         """Whether the service may have more pending messages than were sent in `on_connect`."""
@@ -103,12 +103,12 @@ class OfflineDelivery:
         batch = await self._pending(connection)
         handover.more = bool(batch)
         room = self._gateway.limits.outbox_bytes // 2
-        for mark, frame in batch:
+        for key, frame in batch:
             room -= frame.size
             if room < 0:
                 break
-            handover.received.add(mark)
-            handover.unreported.append(mark)
+            handover.received.add(key)
+            handover.unreported.append(key)
             self._gateway.push_frame(connection, frame)
 
     def connected(self, connection: Connection) -> None:
@@ -119,8 +119,8 @@ class OfflineDelivery:
         unreported, handover.unreported = handover.unreported, None
         if connection.closed:
             return
-        for mark in unreported:
-            self._report(connection, mark)
+        for key in unreported:
+            self._report(connection, key)
         if handover.more:
             self._gateway.run_later(connection, "pending_messages", self._send_rest)
         else:
@@ -130,17 +130,17 @@ class OfflineDelivery:
         """Send the rest as fast as the client reads. What it does not get stays pending."""
         try:
             while batch := await self._pending(connection):
-                for mark, frame in batch:
+                for key, frame in batch:
                     while connection.behind and not connection.closed:  # noqa: ASYNC110 (no event tells of reading)
                         await asyncio.sleep(_PACE)
                     if connection.closed:
                         return
-                    if self._gets(connection, mark):
+                    if self._gets(connection, key):
                         self._gateway.push_frame(connection, frame)
         finally:
             self._end(connection)
 
-    async def _pending(self, connection: Connection) -> list[tuple[Mark, Frame]]:
+    async def _pending(self, connection: Connection) -> list[tuple[MessageKey, Frame]]:
         """The next batch of pending messages, without those that the connection got already."""
         # The service must know first what earlier connections of the user got.
         assert self._deliveries is not None
@@ -148,9 +148,9 @@ class OfflineDelivery:
         found: Iterable[ChatMessage] = await self._pending_messages(connection.identity, _BATCH)
         handover: Handover = connection.state
         return [
-            (mark, self._gateway.wire.event("message", *encode(with_sender(message))))
+            (key, self._gateway.wire.event("message", *encode(with_sender(message))))
             for message in found
-            if (mark := (message.from_id, message.id)) not in handover.received
+            if (key := (message.from_id, message.id)) not in handover.received
         ]
 
     def _end(self, connection: Connection) -> None:
@@ -171,7 +171,7 @@ class OfflineDelivery:
         if publication.event != "message" or deliveries is None:
             return None
         try:
-            found = _marks.decode(publication.payload)
+            found = _headers.decode(publication.payload)
         except msgspec.DecodeError:
             return None  # an event of the host with the same name
         from_id, message_id = found.from_id, found.id
@@ -185,22 +185,22 @@ class OfflineDelivery:
 
         return gets
 
-    def _gets(self, connection: Connection, mark: Mark) -> bool:
+    def _gets(self, connection: Connection, key: MessageKey) -> bool:
         """Whether a connection gets a message now. Then it is reported as delivered."""
         handover: Handover | None = connection.state
         if handover is not None:
-            if mark in handover.received:
+            if key in handover.received:
                 return False
             if handover.ends_at is None:
-                handover.received.add(mark)
+                handover.received.add(key)
             elif handover.ends_at < asyncio.get_running_loop().time():
                 connection.state = None
             if handover.unreported is not None:
-                handover.unreported.append(mark)
+                handover.unreported.append(key)
                 return True
-        self._report(connection, mark)
+        self._report(connection, key)
         return True
 
-    def _report(self, connection: Connection, mark: Mark) -> None:
+    def _report(self, connection: Connection, key: MessageKey) -> None:
         if self._deliveries is not None:
-            self._deliveries.add(Delivery(connection.identity.user_id, *mark))
+            self._deliveries.add(Delivery(connection.identity.user_id, *key))
