@@ -95,6 +95,11 @@ class Mailbox:
             del self._untaken[next(i for i, each in enumerate(self._untaken) if each is found)]
         return found
 
+    def take_all(self) -> list[Event]:
+        """Take all events that have not been taken."""
+        taken, self._untaken = self._untaken, []
+        return taken
+
     async def until(self, look: Callable[[], T | None], problem: str, timeout: float) -> T:
         """Wait until `look` finds something, and return it.
 

@@ -102,6 +102,15 @@ class Socket(abc.ABC):
         if found is not None:
             raise AssertionError(f"unexpected: {found}")
 
+    async def take_all(self) -> list[Event]:
+        """Take all events that were not taken yet, and return them in the order in which they came.
+
+        First waits until the app has handled everything that it was sent; see `RealtimeTestClient.settle`.
+        """
+        await self._settle()
+        self._mailbox.raise_error()
+        return self._mailbox.take_all()
+
     async def expect_closed(self, *, timeout: float | None = None) -> Closed:
         """Wait until the application has closed the connection, and return how.
 

@@ -79,8 +79,11 @@ class GatedService(Service):
 class Running:
     """A running Chat and its clients."""
 
-    def __init__(self, service: Service, client: RealtimeTestClient, stack: AsyncExitStack) -> None:
+    def __init__(
+        self, service: Service, app: RealtimeMiddleware, client: RealtimeTestClient, stack: AsyncExitStack
+    ) -> None:
         self.service = service
+        self.app = app
         self.client = client
         self.to = ChatBroadcaster(client.broadcaster)
         self.stack = stack
@@ -103,19 +106,14 @@ async def chat(tmp_path: Path) -> AsyncIterator[Chat]:
             service = service or Service(tmp_path / "chat.db")
             app = RealtimeMiddleware(Starlette(), gateways=[ChatGateway(service=service, **options)], settings=SETTINGS)
             client = await stack.enter_async_context(RealtimeTestClient(app, timeout=10))
-            return Running(service, client, stack)
+            return Running(service, app, client, stack)
 
         yield start
 
 
 async def heard(*sockets: Socket) -> list[list[tuple[str, Any]]]:
     """Everything each client has received since the last time, handed-over messages included."""
-    found = []
-    for socket in sockets:
-        await socket._settle()
-        found.append([(event.name, event.data) for event in socket._mailbox._untaken])
-        socket._mailbox._untaken.clear()
-    return found
+    return [[(event.name, event.data) for event in await socket.take_all()] for socket in sockets]
 
 
 async def test_a_message_between_two_users(chat: Chat) -> None:
@@ -264,7 +262,7 @@ async def test_a_message_that_was_saved_and_not_delivered_is_delivered_when_it_i
 async def test_with_the_broker_down_the_message_is_saved_and_not_acknowledged(chat: Chat) -> None:
     running = await chat()
     ann, bob = await running.enter("ann"), await running.enter("bob")
-    realtime = running.client._running
+    realtime = running.app.realtime
     await realtime.broker.stop()
     await ann.send("message", message())
     assert await heard(ann, bob) == [[("error", {"message": "服务器内部错误", "messageId": "m1"})], []]

@@ -406,6 +406,20 @@ async def test_a_socketio_server(transport: Transport) -> None:
         await socket.expect_closed()
 
 
+async def test_everything_received_can_be_taken_at_once() -> None:
+    async with (
+        RealtimeTestClient(make_app()) as client,
+        client.connect("/board", token=client.token("ada")) as ada,
+    ):
+        await ada.take_all()
+        for word in ("one", "two", "three"):
+            await client.broadcaster.of("/board").broadcast_to_all(word, word)
+        await ada.expect("two")
+        assert [(event.name, event.data) for event in await ada.take_all()] == [("one", "one"), ("three", "three")]
+        assert await ada.take_all() == []
+        assert [event.name for event in ada.events][-3:] == ["one", "two", "three"]
+
+
 async def test_hostile_input_can_be_sent() -> None:
     async with RealtimeTestClient(make_app()) as client:
         async with client.connect(token=client.token("ada")) as ada:
