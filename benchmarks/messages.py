@@ -126,16 +126,16 @@ class WebSocket:
             self._more()
         self._buffer = self._buffer.partition(b"\r\n\r\n")[2]
 
-    def send(self, message: str) -> None:
-        """Send a text."""
-        data = message.encode()
+    def send(self, message: str | bytes) -> None:
+        """Send a text or a binary message."""
+        first, data = (0x81, message.encode()) if isinstance(message, str) else (0x82, message)
         length = len(data)
         if length < 126:
-            head = bytes((0x81, 0x80 | length))
+            head = bytes((first, 0x80 | length))
         elif length < 65_536:
-            head = struct.pack("!BBH", 0x81, 0x80 | 126, length)
+            head = struct.pack("!BBH", first, 0x80 | 126, length)
         else:
-            head = struct.pack("!BBQ", 0x81, 0x80 | 127, length)
+            head = struct.pack("!BBQ", first, 0x80 | 127, length)
         self._socket.sendall(head + b"\0\0\0\0" + data)
 
     def receive(self) -> str:
@@ -240,7 +240,7 @@ class BinaryClient(SocketIOPeer):
     def send(self, event: str, payload: str) -> None:
         """Send a message and wait until it was refused, or was handled."""
         self._websocket.send(f'451-["{event}",{payload},{{"_placeholder":true,"num":0}}]')
-        self._websocket._socket.sendall(bytes((0x82, 0x81, 0, 0, 0, 0, 7)))
+        self._websocket.send(b"\x07")
         self._websocket.send('420["take",0]')
         self._websocket.until("430")
 

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from asgi_realtime import sync_too
 from asgi_realtime.connection.contracts import AnyConnection
 from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.lifecycle.mounting import NamespaceFamily
@@ -59,7 +60,7 @@ def signatures() -> Iterator[tuple[str, Callable[..., Any]]]:
         elif isinstance(value, type):
             for member, found in inspect.getmembers_static(value):
                 function = getattr(found, "fget", None) or getattr(found, "__func__", None) or found
-                function = getattr(function, "_function", function)  # of `sync_too`
+                function = function.function if isinstance(function, sync_too) else function
                 made = member == "__init__" and name not in NOT_MADE_BY_HOSTS
                 public = made or not member.startswith("_")
                 inside = issubclass(value, Gateway) and member in OF_GATEWAYS

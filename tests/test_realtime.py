@@ -181,7 +181,7 @@ async def test_whatever_happens_at_once_nothing_is_left(seed: int, serve: Serve)
     rooms = realtime.hub.rooms(gateway.name)
     assert not rooms.everybody
     assert not rooms.names
-    assert not rooms._users
-    assert not rooms._parents
-    assert not rooms._children
+    assert not rooms.users
+    assert not rooms.parents
+    assert not rooms.children
     await no_user_online(realtime)

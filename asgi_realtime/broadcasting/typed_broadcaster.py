@@ -55,7 +55,8 @@ class sync_too(Generic[P, T]):
     """Marks a coroutine method of a typed broadcaster. The class for threads has it too, without `await`."""
 
     def __init__(self, function: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> None:
-        self._function = function
+        self.function = function
+        """The coroutine method."""
         self.__name__ = function.__name__
         self.__doc__ = function.__doc__
 
@@ -72,5 +73,5 @@ class sync_too(Generic[P, T]):
         if instance is None:
             return self
         if isinstance(instance, SyncTypedBroadcaster):
-            return functools.partial(instance.wait, self._function)
-        return types.MethodType(self._function, instance)
+            return functools.partial(instance.wait, self.function)
+        return types.MethodType(self.function, instance)

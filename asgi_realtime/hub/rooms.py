@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Set
+from types import MappingProxyType
 from typing import Protocol
 
 from asgi_realtime.connection.connection import InternalConnection
@@ -101,6 +102,21 @@ class Rooms:
     def names(self) -> Collection[RoomName]:
         """The rooms that have members here."""
         return self._rooms.keys()
+
+    @property
+    def users(self) -> Collection[UserId]:
+        """The users that have connections here."""
+        return self._users.keys()
+
+    @property
+    def parents(self) -> Mapping[RoomName, RoomName]:
+        """The parent of each room that is below one."""
+        return MappingProxyType(self._parents)
+
+    @property
+    def children(self) -> Mapping[RoomName, Set[RoomName]]:
+        """The rooms below each parent room. Not those below them."""
+        return MappingProxyType(self._children)
 
     def get(self, connection_id: ConnectionId) -> InternalConnection | None:
         """The connection with this id, if it is here."""

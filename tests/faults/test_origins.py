@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import httpx
 import pytest
@@ -34,10 +34,10 @@ HostCORS = Literal["no", "inner", "outer"]
 
 def with_host_cors(target: Target, host_cors: HostCORS) -> ASGIApp:
     """The app with the most permissive CORSMiddleware of a host, inside or outside the package's middleware."""
-    options = {"allow_origins": ["*"], "allow_credentials": True, "allow_methods": ["*"], "allow_headers": ["*"]}
+    options: dict[str, Any] = {"allow_origins": ["*"], "allow_methods": ["*"], "allow_headers": ["*"]}
     if host_cors == "inner":
-        target.app._app = CORSMiddleware(target.app._app, **options)  # type: ignore[arg-type]
-    return CORSMiddleware(target.app, **options) if host_cors == "outer" else target.app  # type: ignore[arg-type]
+        target.host.add_middleware(CORSMiddleware, allow_credentials=True, **options)
+    return CORSMiddleware(target.app, allow_credentials=True, **options) if host_cors == "outer" else target.app
 
 
 async def websocket_status(url: str, origin: str) -> int:

@@ -241,7 +241,7 @@ def test_every_reserved_name_is_refused_for_a_handler_when_the_class_is_made(bas
 @pytest.mark.parametrize("member", [lambda self: None, 5, property(lambda self: 5), None], ids=["def", "5", "@", "on"])
 @pytest.mark.parametrize("base", [SocketIOGateway, WebSocketGateway])
 def test_a_helper_or_a_value_cannot_replace_one_either(base: type, member: Any) -> None:
-    for name in ("disconnected", "limits", "name", "_guard", "_open" if hasattr(base, "_open") else "_prepare"):
+    for name in ("disconnected", "limits", "name", "_guard", "_prepare"):
         with pytest.raises(ConfigurationError, match=name):
             named(base, name, member)
 

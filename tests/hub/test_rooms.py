@@ -113,8 +113,12 @@ class RoomsMachine(RuleBasedStateMachine):
             assert list(self.rooms.recipients(ToUsers((user,))).connections) == mine
         both = self.rooms.recipients(ToUsers((*USERS, *USERS))).connections
         assert self.unordered(both) == self.unordered(self.here)
-        assert self.rooms._parents == self.parents
-        assert set(self.rooms._children) == set(self.parents.values())
+        children: dict[RoomName, set[RoomName]] = {}
+        for child, parent in self.parents.items():
+            children.setdefault(parent, set()).add(child)
+        assert self.rooms.parents == self.parents
+        assert self.rooms.children == children
+        assert set(self.rooms.users) == {connection.identity.user_id for connection in self.here}
 
     @staticmethod
     def unordered(connections: Collection[InternalConnection]) -> list[str]:
@@ -149,8 +153,8 @@ def test_a_room_that_names_itself_its_parent() -> None:
     rooms.join(connection, _room("2"), _room("1"))
     rooms.leave(connection, _room("1"))
     assert not connection.rooms
-    assert not rooms._parents
-    assert not rooms._children
+    assert not rooms.parents
+    assert not rooms.children
 
 
 def test_a_user_id_opens_no_room_of_the_same_name() -> None:

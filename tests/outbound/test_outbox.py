@@ -91,7 +91,9 @@ def test_never_holds_more_than_the_limit_and_loses_nothing(limit: int, steps: li
             batch = outbox.take(take)
             assert len(batch) <= 1 or sum(item.size for item in batch) <= take
             taken += batch
-        assert outbox.size == sum(item.size for item in list(outbox._frames or ()))
+        waiting = [] if owner.overflows else pushed[len(taken) :]
+        assert len(outbox) == len(waiting)
+        assert outbox.size == sum(item.size for item in waiting)
     if not owner.overflows:
         taken += outbox.take()
         assert taken == pushed

@@ -70,14 +70,14 @@ class Scenario:
         self.module = module
         self.sio = sio
         self.clients: list[Client] = []
-        self._url = url
+        self.url = url
         self._names: dict[str, str] = {}
 
     async def client(self, namespace: str = "/", *, auth: Any = None, transport: str = "websocket") -> Client:
         client = Client(namespace)
         self.clients.append(client)
         await client.socket.connect(
-            self._url, auth=auth, namespaces=[namespace], transports=[transport], wait_timeout=_PATIENCE
+            self.url, auth=auth, namespaces=[namespace], transports=[transport], wait_timeout=_PATIENCE
         )
         self._names[client.sid] = f"sid{len(self._names)}"
         return client

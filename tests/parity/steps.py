@@ -389,7 +389,7 @@ async def two_namespaces_of_one_transport(it: Scenario) -> Any:
     sio, manager = it.sio, it.sio.manager
     client = await it.client()
     await client.socket.disconnect()
-    await client.socket.connect(it._url, namespaces=["/", "/chat"], transports=["websocket"])
+    await client.socket.connect(it.url, namespaces=["/", "/chat"], transports=["websocket"])
     one, other = client.socket.get_sid("/"), client.socket.get_sid("/chat")
     await sio.save_session(one, {"n": 1})
     await sio.save_session(other, {"n": 2}, namespace="/chat")

@@ -264,10 +264,10 @@ class Service:
 
     def __init__(self, error: Exception, where: str) -> None:
         self._error = error
-        self._where = where
+        self.where = where
 
     def _do(self, name: str) -> Any:
-        if self._where == name:
+        if self.where == name:
             raise self._error
         return ()
 
@@ -366,7 +366,7 @@ async def test_rooms_are_read_from_the_service_again(error: Exception, closed: t
     service = Service(error, "nowhere")
     async with running(ChatGateway(service=service)) as client:
         async with client.connect("/chat", token=client.token("ann")) as ann:
-            service._where = "groups_of"
+            service.where = "groups_of"
             await client.broadcaster.of("/chat").refresh_rooms("ann")
             ended = await ann.expect_closed()
             assert (ended.code, ended.reason) == closed

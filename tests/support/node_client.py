@@ -62,7 +62,7 @@ class NodeClient:
 
     def __init__(self, node: Node, number: int) -> None:
         self._node = node
-        self._number = number
+        self.number = number
         self._changed = asyncio.Condition()
         self.events: list[Received] = []
         self.unread: list[Received] = []
@@ -83,7 +83,7 @@ class NodeClient:
 
     async def emit(self, event: str, *args: Json) -> None:
         """Send an event without asking for an ack."""
-        await self._do("emit", event=event, args=args)
+        await self.command("emit", event=event, args=args)
 
     async def call(self, event: str, *args: Json, timeout: float = PATIENCE) -> list[Json]:
         """Send an event and return the arguments of its ack.
@@ -92,14 +92,14 @@ class NodeClient:
             TimeoutError: no ack came in `timeout` seconds.
         """
         try:
-            reply: list[Json] = await self._do("call", event=event, args=args, timeout=timeout)
+            reply: list[Json] = await self.command("call", event=event, args=args, timeout=timeout)
         except RuntimeError as error:
             raise TimeoutError(f"no ack of {event}: {error}") from None
         return reply
 
     async def answer(self, event: str, *args: Json) -> None:
         """From now on, acknowledge this event with these arguments wherever the server asks for an ack."""
-        await self._do("answer", event=event, args=args)
+        await self.command("answer", event=event, args=args)
 
     async def expect(self, event: str, *, timeout: float = PATIENCE) -> Received:
         """Wait for an event of this name that was not taken yet, and take it. Others stay in their order."""
@@ -140,24 +140,24 @@ class NodeClient:
 
     async def disconnect(self) -> None:
         """Disconnect on purpose."""
-        await self._do("disconnect")
+        await self.command("disconnect")
 
     async def drop(self) -> None:
         """Close the transport without a Socket.IO DISCONNECT packet."""
-        await self._do("drop")
+        await self.command("drop")
 
     async def reconnect(self, *, auth: Json = None) -> None:
         """Connect the same socket again, as the application's `socket.connect()`, and wait for it."""
         self.refusal = self.disconnect_reason = None
-        await self._do("reconnect", auth=auth)
+        await self.command("reconnect", auth=auth)
         await self.connection()
 
     async def share(self, namespace: str, *, auth: Json = None) -> NodeClient:
         """Connect to another namespace on the same transport."""
-        return await self._node._add("share", of=self._number, namespace=namespace, auth=auth)
+        return await self._node.add("share", of=self.number, namespace=namespace, auth=auth)
 
-    async def _do(self, command: str, **arguments: Json) -> Json:
-        return await self._node._request(command, socket=self._number, **arguments)
+    async def command(self, command: str, **arguments: Json) -> Json:
+        return await self._node.request(command, socket=self.number, **arguments)
 
     async def _until(self, holds: Any, what: str, timeout: float) -> None:
         try:
@@ -166,7 +166,7 @@ class NodeClient:
         except TimeoutError:
             raise TimeoutError(f"{what} did not come in {timeout} s") from None
 
-    async def _told(self, line: dict[str, Json]) -> None:
+    async def signalled(self, line: dict[str, Json]) -> None:
         async with self._changed:
             match line["signal"]:
                 case "connect":
@@ -219,17 +219,17 @@ class Node:
             ConnectRefused: the server, or its gateway, said no.
         """
         options |= {"transports": transports, "extraHeaders": headers or {}, "query": query or {}}
-        return await self._add("open", wait=wait, url=url, namespace=namespace, options=options, auth=auth)
+        return await self.add("open", wait=wait, url=url, namespace=namespace, options=options, auth=auth)
 
-    async def _add(self, command: str, *, wait: bool = True, **arguments: Json) -> NodeClient:
+    async def add(self, command: str, *, wait: bool = True, **arguments: Json) -> NodeClient:
         client = NodeClient(self, next(self._numbers))
-        self._clients[client._number] = client
-        await client._do(command, **arguments)
+        self._clients[client.number] = client
+        await client.command(command, **arguments)
         if wait:
             await client.connection()
         return client
 
-    async def _request(self, command: str, **arguments: Json) -> Json:
+    async def request(self, command: str, **arguments: Json) -> Json:
         assert self._process.stdin is not None
         number = next(self._numbers)
         reply = self._requests[number] = asyncio.get_running_loop().create_future()
@@ -238,7 +238,7 @@ class Node:
         await self._process.stdin.drain()
         return _unpack(await reply)
 
-    async def _read(self) -> None:
+    async def read(self) -> None:
         assert self._process.stdout is not None
         try:
             async for text in self._process.stdout:
@@ -249,7 +249,7 @@ class Node:
 
     async def _hear(self, line: dict[str, Json]) -> None:
         if "signal" in line:
-            await self._clients[line["socket"]]._told(line)
+            await self._clients[line["socket"]].signalled(line)
         elif "error" in line:
             self._requests.pop(line["request"]).set_exception(RuntimeError(line["error"]))
         else:
@@ -263,7 +263,7 @@ async def node_process() -> AsyncIterator[Node]:
         "node", str(PROGRAM), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=1 << 26
     )
     node = Node(process)
-    reading = asyncio.create_task(node._read(), name="node-reader")
+    reading = asyncio.create_task(node.read(), name="node-reader")
     try:
         yield node
     finally:

@@ -123,8 +123,9 @@ class Target:
         self.gateway = TargetGateway()
         self.path = TargetPath()
         self._changes = Changes()
+        self.host = Starlette(routes=[Route("/broadcast", _broadcast, methods=["POST"]), Route("/state", self._state)])
         self.app = RealtimeMiddleware(
-            Starlette(routes=[Route("/broadcast", _broadcast, methods=["POST"]), Route("/state", self._state)]),
+            self.host,
             gateways=[self.gateway, self.path, *gateways],
             # No presence grace after the last connection: what is left then is a leak.
             settings=replace(settings or Settings(limits=limits or Limits(), **values), presence_grace=0.0),

@@ -315,6 +315,8 @@ async def test_a_silent_client_is_closed_after_ten_minutes(monkeypatch: pytest.M
             client.connect("/ws", token=SHARED) as silent,
             client.connect("/ws", token=SHARED) as alive,
         ):
+            users = [socket.connection.identity.user_id for socket in (silent, alive)]
+            assert all(client.connections(user, gateway="/ws") for user in users)
             passed = 590.0
             await alive.send("ping")
             await alive.expect("pong")
@@ -323,7 +325,7 @@ async def test_a_silent_client_is_closed_after_ten_minutes(monkeypatch: pytest.M
             assert alive.closed is None
             passed = 1202.0
             assert tuple(await alive.expect_closed()) == (1000, "idle")
-        assert not len(client._running.hub.rooms(client._running.one(JobsGateway).name))
+        assert not any(client.connections(user, gateway="/ws") for user in users)
 
 
 async def test_from_threads() -> None:

@@ -299,7 +299,7 @@ METHODS = [
 def arguments(kind: type[TypedBroadcaster], name: str, form: Callable[[Any], Any]) -> dict[str, Any]:
     """An argument for each parameter without a default, and for each that takes an id."""
     found: dict[str, Any] = {}
-    function = vars(kind)[name]._function
+    function = vars(kind)[name].function
     for parameter in list(inspect.signature(function).parameters.values())[1:]:
         if parameter.name in VALUES:
             found[parameter.name] = form(VALUES[parameter.name])
@@ -383,7 +383,7 @@ async def test_a_message_to_a_channel_names_it() -> None:
 
 def test_every_parameter_that_is_an_id_says_so() -> None:
     for kind, _, name in METHODS:
-        for parameter in list(inspect.signature(vars(kind)[name]._function).parameters.values())[1:]:
+        for parameter in list(inspect.signature(vars(kind)[name].function).parameters.values())[1:]:
             if parameter.name in VALUES:
                 assert "Id" in str(parameter.annotation), f"{kind.__name__}.{name}({parameter.name})"
 

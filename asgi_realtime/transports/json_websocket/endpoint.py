@@ -44,6 +44,11 @@ class WebSocketEndpoint:
         """The clients of this process, those included that are being closed."""
         return self._peers.keys()
 
+    @property
+    def addresses(self) -> Collection[str | None]:
+        """The addresses of these clients, each once."""
+        return self._addresses.keys()
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one WebSocket."""
         request = Request(scope)

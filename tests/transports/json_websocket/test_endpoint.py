@@ -362,7 +362,7 @@ async def test_sessions_are_limited(limits: Limits, serve: Serve) -> None:
             async with connect(url), connect(url) as one_more:
                 assert await close_of(one_more) == ([], 1013)
             await until(lambda: not realtime.websockets["/chat"].peers)
-        assert not realtime.websockets["/chat"]._addresses
+        assert not realtime.websockets["/chat"].addresses
 
 
 def test_frames() -> None:
