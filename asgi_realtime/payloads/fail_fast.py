@@ -5,19 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from asgi_realtime.payloads.core_schemas import copy_schema
+
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
     from pydantic.plugin._schema_validator import PluggableSchemaValidator
     from pydantic_core import SchemaValidator
 
 _SEQUENCES: Final = frozenset({"list", "set", "frozenset", "tuple"})
-_INNER: Final = frozenset(
-    {
-        *("schema", "items_schema", "keys_schema", "values_schema", "extras_schema", "lax_schema", "strict_schema"),
-        *("json_schema", "python_schema", "fields", "choices", "steps", "definitions"),
-    }
-)
-"""Keys of a core schema that contain other schemas. All other keys, such as defaults, are copied unchanged."""
 
 
 def fail_fast(adapter: TypeAdapter[Any]) -> SchemaValidator | PluggableSchemaValidator:
@@ -39,14 +34,8 @@ def fail_fast(adapter: TypeAdapter[Any]) -> SchemaValidator | PluggableSchemaVal
 
 def _with_fail_fast(schema: Any) -> Any:
     """A copy of a core schema, or of a collection of core schemas, with `fail_fast` set."""
-    if isinstance(schema, list | tuple):
-        return type(schema)([_with_fail_fast(item) for item in schema])
-    if not isinstance(schema, Mapping):
-        return schema
-    kind = schema.get("type")
-    if not isinstance(kind, str):  # fields or choices by name
-        return {name: _with_fail_fast(item) for name, item in schema.items()}
-    copy = {key: _with_fail_fast(item) if key in _INNER else item for key, item in schema.items()}
-    if kind in _SEQUENCES:
+    copy = copy_schema(schema, _with_fail_fast)
+    kind = schema.get("type") if isinstance(schema, Mapping) else None
+    if isinstance(kind, str) and kind in _SEQUENCES:
         copy["fail_fast"] = True
     return copy

@@ -9,10 +9,12 @@ as a msgspec Struct.
 
 from __future__ import annotations
 
+import functools
 import secrets
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from asgi_realtime.payloads.core_schemas import copy_schema
 from asgi_realtime.payloads.validation import adapter
 from asgi_realtime.values.json import Json
 from asgi_realtime.values.text import repaired
@@ -27,8 +29,6 @@ Reduce: TypeAlias = Callable[[Any], Json]
 _MARK = f"\0bytes {secrets.token_hex(8)} "
 _ANY = frozenset({"any", "is-instance"})
 _ITEMS = {"list": "items_schema", "set": "items_schema", "frozenset": "items_schema", "dict": "values_schema"}
-_OPAQUE = frozenset({"cls", "config", "metadata", "function", "serialization"})
-"""Entries of a schema that are not schemas, or that belong to the class itself."""
 
 
 def dumper(cls: type, reduce: Reduce) -> Reduce:
@@ -75,16 +75,14 @@ class _Rewrite:
 
     def schema(self, schema: Any, *, as_text: bool = False) -> Any:
         """A schema in which `bytes` become markers, unless the class configures a text form (`ser_json_bytes`)."""
-        if isinstance(schema, list | tuple):
-            return type(schema)(self.schema(one, as_text=as_text) for one in schema)
-        if not isinstance(schema, Mapping):
-            return schema
+        kind = schema.get("type") if isinstance(schema, Mapping) else None
+        if not isinstance(kind, str):  # several schemas, for example fields by name
+            return copy_schema(schema, functools.partial(self.schema, as_text=as_text))
         config = schema.get("config")
         if config is not None:
             as_text = config.get("ser_json_bytes", "utf8") != "utf8"
-        rewritten = {key: one if key in _OPAQUE else self.schema(one, as_text=as_text) for key, one in schema.items()}
-        kind = schema.get("type")
-        if "serialization" in schema or not isinstance(kind, str):
+        rewritten = copy_schema(schema, functools.partial(self.schema, as_text=as_text))
+        if "serialization" in schema:
             return rewritten
         if kind == "bytes" and not as_text:
             rewritten["serialization"] = self._function(self._mark)

@@ -13,6 +13,7 @@ from msgspec import inspect as kinds
 from asgi_realtime.errors import InvalidMessage
 from asgi_realtime.payloads.annotation_metadata import MSGSPEC, PYDANTIC, check_no_field
 from asgi_realtime.payloads.annotations import requirements
+from asgi_realtime.payloads.core_schemas import inner_schemas
 from asgi_realtime.payloads.fail_fast import fail_fast
 from asgi_realtime.payloads.typed_dicts import with_readable_typed_dicts
 from asgi_realtime.payloads.validation_errors import msgspec_error, pydantic_error
@@ -151,9 +152,9 @@ def _has_numbers_for_keys(kind: Any, seen: set[int]) -> bool:
 
 def _is_lazy(schema: Any) -> bool:
     """Whether pydantic would pass on a part unvalidated, as a generator that raises later in the handler."""
-    if isinstance(schema, Mapping):
-        return schema.get("type") == "generator" or any(map(_is_lazy, schema.values()))
-    return isinstance(schema, list | tuple) and any(map(_is_lazy, schema))
+    if isinstance(schema, Mapping) and schema.get("type") == "generator":
+        return True
+    return any(map(_is_lazy, inner_schemas(schema)))
 
 
 def _as_decoded(value: Json) -> Json:

@@ -455,6 +455,29 @@ def test_bytes_in_models_are_attachments() -> None:
     assert to_builtins(RootModel[bytes](b"\xff")) == b"\xff"
 
 
+@pytest.mark.parametrize("name", ["metadata", "config", "cls", "function", "serialization", "default", "type", "data"])
+def test_a_field_with_bytes_may_have_any_name(name: str) -> None:
+    model = pydantic.create_model("Model", **{name: (bytes, b"\xff")})  # type: ignore[call-overload]
+    assert to_builtins(model()) == {name: b"\xff"}
+
+
+def test_defaults_of_a_model_are_not_read_as_schemas() -> None:
+    contains_itself: dict[str, Any] = {}
+    contains_itself["me"] = contains_itself
+
+    class Defaults(BaseModel):
+        named: Named = Named(1, Money())
+        like_a_schema: dict[str, Any] = {"type": "bytes"}
+        looping: Any = contains_itself
+        data: bytes = b"\xff"
+
+    found = to_builtins(Defaults(looping=None))
+    assert found == {"named": [1, to_builtins(Money())], "like_a_schema": {"type": "bytes"}} | {
+        "looping": None,
+        "data": b"\xff",
+    }
+
+
 def test_bytes_that_a_model_says_are_text_are_text() -> None:
     assert to_builtins([Base64(), Encoded()]) == [{"data": "_w=="}, {"encoded": "YQ=="}]
     assert to_builtins(Holder(value=Base64())) == {"value": {"data": "_w=="}}

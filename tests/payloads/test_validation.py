@@ -611,6 +611,17 @@ def test_an_error_never_repeats_the_value(annotation: Any, sent: Any) -> None:
         assert error.__cause__ is None and error.__suppress_context__
 
 
+def test_the_defaults_of_a_model_are_not_read_as_its_schema() -> None:
+    contains_itself: dict[str, Any] = {}
+    contains_itself["me"] = contains_itself
+
+    class Task(BaseModel):
+        options: dict[str, Any] = {"type": "generator"}
+        looping: Any = contains_itself
+
+    assert validator(Task)({}).options == {"type": "generator"}
+
+
 def test_an_error_is_short_however_long_the_names_in_it_are() -> None:
     for annotation in (dict[str, int], dict[str, Short], dict[str, dict[str, Short]], Forbidding):
         with pytest.raises(InvalidMessage) as refused:
