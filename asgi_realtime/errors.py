@@ -35,13 +35,13 @@ class PositionLost(RealtimeError):
 
 
 class ProtocolError(RealtimeError):
-    """The peer broke the protocol. The session it came in on is closed; the text is for the log."""
+    """The peer broke the protocol. Its session is closed. The text is for the log."""
 
 
 class Refusal(RealtimeError):
     """A reply to one client: `code` is for programs, `message` for people. The connection is kept.
 
-    Raise one (or a subclass) from a handler or an authenticator to tell a client no.
+    Raise one (or a subclass) from a handler or an authenticator to refuse a client.
     """
 
     code: ClassVar[str] = "REFUSED"
@@ -107,7 +107,7 @@ class TooLarge(Refusal):
 
 
 class NoAnswer(ConnectionError):
-    """The client that was asked for an acknowledgement has gone before it answered."""
+    """The client disconnected before it sent the acknowledgement."""
 
 
 class Disconnect(RealtimeError):

@@ -276,7 +276,7 @@ class Realtime:
         await asyncio.gather(self.engineio.aclose(), *[endpoint.aclose() for endpoint in self.websockets.values()])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Tell a server that serves this, or an app that mounts it, what to serve instead."""
+        """Answer a server that serves this object, or an app that mounts it, with what to serve instead."""
         await FailedStart(not_an_app())(scope, receive, send)
 
     async def __aenter__(self) -> Realtime:

@@ -78,7 +78,7 @@ class Settings:
     revocation_ttl: float = 2_592_000.0
     """`MEW_REVOCATION_TTL`: seconds for which a revocation is remembered. Set it longer than your tokens live."""
     admin_secret: str | None = _secret()
-    """`MEW_ADMIN_SECRET`: the secret that opens the Infra gateway. Unset: the gateway refuses everyone."""
+    """`MEW_ADMIN_SECRET`: the secret of the Infra gateway. Unset: the gateway refuses everyone."""
     cors_origins: tuple[str, ...] = ()
     """`MEW_CORS_ORIGINS`: origins that may use REST and realtime, comma-separated, such as `https://app.example.com`,
     `https://*.example.com`, `http://localhost:*` or `null`; `*`: any, without cookies. Unset: same origin only."""
@@ -253,7 +253,7 @@ class Settings:
 
         An empty variable counts as unset, so that a compose file may pass on what it does not have;
         only an empty `CORS_ORIGIN` means none instead of its default. A variable `MEW_...` that is none of
-        them has no effect, and is warned of.
+        them has no effect, and a warning is logged.
 
         Raises:
             ConfigurationError: naming the variable.
@@ -303,7 +303,7 @@ def _check_url(name: str, url: str) -> None:
 
 
 def _warn_of_unknown(environ: Iterable[str]) -> None:
-    """Name the variables with our prefix that have no effect: most are misspelt."""
+    """Log the variables with the prefix `MEW_` that have no effect. Most are misspelt."""
     known = [variable(field.name) for kind in (Settings, Limits) for field in dataclasses.fields(kind)]
     known.remove("MEW_LIMITS")
     found = []
@@ -312,7 +312,7 @@ def _warn_of_unknown(environ: Iterable[str]) -> None:
             close = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.8)
             found.append(f"{name} (did you mean {close[0]}?)" if close else name)
     if found:
-        logger.warning("environment variables that asgi_realtime does not know and ignores: %s", ", ".join(found))
+        logger.warning("unknown environment variables, which asgi_realtime ignores: %s", ", ".join(found))
 
 
 def _read(config: Config, kind: type[Settings] | type[Limits]) -> dict[str, Any]:

@@ -40,14 +40,14 @@ class Address(NamedTuple):
 
 
 class TrustedProxies:
-    """The proxies whose `X-Forwarded-Host`, `X-Forwarded-Port` and `X-Forwarded-Proto` are believed.
+    """The proxies whose `X-Forwarded-Host`, `X-Forwarded-Port` and `X-Forwarded-Proto` are used.
 
-    They are believed where the peer's address is listed. A server that has replaced that address by the one in
-    `X-Forwarded-For` (uvicorn does by default for proxies on 127.0.0.1) trusts the proxy by its own
-    configuration. It leaves port 0, which no peer has, and then they are believed too.
+    They are used where the peer's address is listed. A server that trusts a proxy by its own configuration replaces
+    the peer's address by the one in `X-Forwarded-For`, and the port by 0, which no peer has. (uvicorn does that by
+    default for proxies on 127.0.0.1.) Then the headers are used too.
 
-    Of several values the last counts: the nearest proxy wrote it. `Forwarded` (RFC 7239) is not read: a proxy
-    that does not know it passes on what the client wrote.
+    Of several values the last is used, because the nearest proxy wrote it. `Forwarded` (RFC 7239) is not read,
+    because a proxy that does not support it passes on what the client wrote.
 
     Raises:
         ValueError: for a text that is neither an address nor a network nor `*`.

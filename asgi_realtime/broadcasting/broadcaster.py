@@ -162,7 +162,7 @@ class Broadcaster:
     async def add_user_to_room(
         self, user_id: Id, room: Id, *, parent: Id | None = None, gateway: str | None = None
     ) -> None:
-        """Put every connection of a user into a room. Leaving `parent` later takes this room along."""
+        """Put every connection of a user into a room. One that leaves `parent` later leaves this room too."""
         name = self._named(gateway)
         above = None if parent is None else self._room(parent, name, "parent")
         await self._publisher.command(AddToRoom(name, _user(user_id), self._room(room, name), above))
@@ -178,7 +178,7 @@ class Broadcaster:
         await self._publisher.command(CloseRoom(name, self._room(room, name)))
 
     async def refresh_rooms(self, user_id: Id, *, gateway: str | None = None) -> None:
-        """Ask the gateway's service again which rooms a user may see. Nothing reaches the user in between."""
+        """Get the user's rooms from the gateway's service again. Events for the user are held back until it answers."""
         await self._publisher.command(RefreshRooms(self._named(gateway), ToUsers((_user(user_id),))), wait=True)
 
     async def refresh_members(self, room: Id, *, gateway: str | None = None) -> None:
@@ -201,9 +201,10 @@ class Broadcaster:
     async def take_over(
         self, connection: AnyConnection, event: str, data: Any = UNSET, *, code: int = 1008, reason: str = "replaced"
     ) -> None:
-        """Make a connection its user's only one: those that took over before, anywhere, get `event` and are closed.
+        """Let a connection take over: its user's connections that did so earlier get `event` and are closed.
 
-        For gateways that allow one device at a time: each connection does it once, in `on_connect`.
+        This applies to every process. For gateways that allow one device at a time: call it once for each connection,
+        in `on_connect`.
 
         Raises:
             ValueError: for a code that must not be on the wire, such as 1005, 1006 or 99.
@@ -223,11 +224,11 @@ class Broadcaster:
         await self._publisher.command(command)
 
     async def revoke_token(self, jti: Id) -> None:
-        """Refuse the token with this `jti` from now on, and cut its connections."""
+        """Refuse the token with this `jti` from now on, and close its connections."""
         await self._publisher.command(RevokeToken(id_text(jti, "jti")))
 
     async def revoke_user(self, user_id: Id) -> None:
-        """Refuse every token of a user issued up to now, and cut the user's connections."""
+        """Refuse every token of a user issued up to now, and close the user's connections."""
         await self._publisher.command(RevokeUser(_user(user_id), time.time()))
 
     async def online_users(self, *, gateway: str | None = None) -> set[str]:

@@ -11,7 +11,7 @@ from asgi_realtime.values.ids import GatewayName
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class RegisteredGateway:
-    """What a broadcaster must know of a gateway."""
+    """The properties of a gateway that a broadcaster needs."""
 
     dialect: Dialect
     """How its events are written: which names are reserved, and whether payloads may hold `bytes`."""
@@ -22,7 +22,7 @@ class RegisteredGateway:
 class GatewayRegistry(dict[GatewayName, RegisteredGateway]):
     """The gateways by name, in the order of mounting.
 
-    It knows neither connections nor rooms: a process that only publishes has one too.
+    It has no connections and no rooms, so a process that only publishes has one too.
     """
 
     def add(self, name: GatewayName, dialect: Dialect, limits: Limits) -> None:

@@ -17,11 +17,11 @@ from asgi_realtime.values.ids import ConnectionId, GatewayName, Id, id_text, id_
 from asgi_realtime.values.publications import Position, Publication, Receipt, Target
 
 _TURN_BYTES = 65_536
-"""Bytes of payload that are broadcast before the event loop gets a turn, if nothing else gave it one."""
+"""Bytes of payload that may be published before the event loop runs other callbacks."""
 
 
 class Publisher:
-    """Gives the broker what broadcasters send. All broadcasters of an app share one."""
+    """Publishes to the broker for broadcasters. All broadcasters of an app share one."""
 
     def __init__(
         self, *, broker: Broker, gateways: GatewayRegistry, loop_bridge: LoopBridge, publish_timeout: float
@@ -82,14 +82,14 @@ class Publisher:
         return receipt
 
     async def _take_turns(self, size: int) -> None:
-        """Let the writers write: a host that broadcasts in a loop would fill the outbox of every client otherwise."""
+        """Let the writers run: otherwise a host that broadcasts in a loop would fill the outbox of every client."""
         self._unwritten += size
         if self._unwritten >= _TURN_BYTES:
             self._unwritten = 0
             await asyncio.sleep(0)
 
     async def command(self, command: Command, *, wait: bool = False) -> None:
-        """Have every process carry out a command. `wait`: for the host too, whose answers have a limit of their own."""
+        """Send a command to every process. `wait`: without a timeout here, because calls of the host have their own."""
         self._loop_bridge.check()
         try:
             async with asyncio.timeout(None if wait else self._timeout):

@@ -52,7 +52,7 @@ class Connection:
 
     @property
     def identity(self) -> Identity:
-        """Who it belongs to. A new token of the same user replaces it."""
+        """The user it belongs to. A new token of the same user replaces it."""
         return self._internal.identity
 
     @property
@@ -67,7 +67,7 @@ class Connection:
 
     @property
     def rooms(self) -> AbstractSet[RoomName]:
-        """The rooms it is in, to read. Call `join` and `leave` to change them."""
+        """The rooms it is in, read-only. Call `join` and `leave` to change them."""
         return as_set(self._internal.room_set)
 
     @property
@@ -90,7 +90,7 @@ class Connection:
         return self._internal.transport.outbox.behind
 
     async def send(self, event: str, *data: Any) -> None:
-        """Send an event to this client alone. Returns at once; the frame keeps its place in the client's order.
+        """Send an event to this client alone. Returns at once. Events arrive in the order in which they were sent.
 
         `data` is the payload, or nothing. None is a payload: JSON's `null`. A Socket.IO event may
         carry several: `send("moved", x, y)`.
@@ -107,7 +107,7 @@ class Connection:
         internal.push(mounted.dialect.event_args(event, data))
 
     async def call(self, event: str, data: Any = UNSET, *, timeout: float = 10.0) -> Json:
-        """Send an event and return what the client acknowledges it with.
+        """Send an event and return the client's acknowledgement.
 
         One value is returned as it is, several as a list, none as None. So None is `null` or no value.
         Without `data` the event has no payload; None is JSON's `null`.
@@ -136,14 +136,13 @@ class Connection:
 
         Args:
             room: its name.
-            parent: a room above it. Leaving that one later means leaving this room too.
-            allowed: a function, async or plain (then it runs in a thread), that asks the host whether the
-                client may enter. A client that is taken out of the room while it runs does not get in.
-            latest: an event whose newest broadcast to the room (as long as history keeps it) is sent
-                to this client at once, so that a late client need not poll. It arrives once, and in order
-                with those that follow.
-            known: a function, async or plain, that asks the host for the payload of that event. What it returns
-                is sent, unless it is None or the event was broadcast in the meantime. Then history's is sent.
+            parent: a room above it. A connection that leaves it later leaves this room too.
+            allowed: a function, async or plain (then it runs in a thread), that returns whether the client may
+                enter. A client that is removed from the room while the function runs does not enter.
+            latest: an event. Its newest broadcast to the room, if history has one, is sent to this client at
+                once, so that the client need not poll. It is sent once, and before later broadcasts.
+            known: a function, async or plain, that returns the payload of that event as the host has stored it.
+                If it returns None, or the event was broadcast since, the broadcast in history is sent instead.
 
         Raises:
             InvalidMessage: for a name over the limits, or more rooms than allowed.
@@ -221,11 +220,11 @@ class InternalConnection:
         self.granted: frozenset[RoomName] = _NONE
         """The rooms the host's service granted; the others were joined by handlers."""
         self.refresh: Refresh | None = None
-        """The question to the host about this connection's rooms that is under way."""
+        """The running refresh of this connection's rooms. None: none is running."""
         self.took_over = False
         """Whether it has become its user's only connection; see `TakeOver`."""
         self._blocked: HeldFrames | tuple[int, str] | None = None
-        """Why frames are not written. They are held; or it has ended, with a code and a reason. None: they are."""
+        """Why frames are not written: they are held, or it has ended (code and reason). None: they are written."""
         self.sink = transport.outbox.sink
         """Where broadcasts are written past `push`, in their wire form. None: frames must be pushed."""
 
@@ -267,7 +266,7 @@ class InternalConnection:
         self.sink_changed()
 
     def forget_public(self) -> None:
-        """Give `public` up, after the last hook: no reference cycle stays behind."""
+        """Delete the reference to `public` after the last hook, so that no reference cycle remains."""
         del self.public
 
     # Its rooms, which the hub changes
@@ -288,7 +287,7 @@ class InternalConnection:
     # What is written to it
 
     def sink_changed(self) -> None:
-        """The outbox's sink has changed, or whether frames are held: tell the hub. See `outbound.sink`."""
+        """The outbox's sink has changed, or whether frames are held. Notifies the hub. See `outbound.sink`."""
         self.sink = self.transport.outbox.sink if self._blocked is None else None
         self.mounted.hub.sink_changed(self)
 
@@ -315,9 +314,9 @@ class InternalConnection:
             self.end(1013, TOO_SLOW)
 
     def hold(self) -> int:
-        """Keep every frame back until `release`: CONNECT is not answered yet, or membership is uncertain. Nests.
+        """Hold every frame until `release`: CONNECT is not answered yet, or membership is uncertain. May be nested.
 
-        Returns how many are kept back already.
+        Returns how many frames are held already.
         """
         self.flush()
         blocked = self._blocked
@@ -330,13 +329,13 @@ class InternalConnection:
         return 0
 
     def insert(self, frame: Frame, position: int) -> None:
-        """Put a frame before those that were kept back since `hold` returned `position`, unless it is one of them."""
+        """Put a frame before those that were held since `hold` returned `position`, unless it is one of them."""
         self.flush()
         if isinstance(self._blocked, HeldFrames):
             self._blocked.insert(frame, position)
 
     def release(self) -> None:
-        """End a `hold`. The last one writes what was kept, but nothing of a room left since."""
+        """End a `hold`. The last call writes the held frames, except those of rooms that were left since."""
         self.flush()  # what waits for the end of the tick was broadcast while the connection was held
         held = self._blocked
         if not isinstance(held, HeldFrames):
@@ -352,7 +351,7 @@ class InternalConnection:
 
     def open(self, answer: Frame | None) -> None:
         """End the first `hold`: write the answer to CONNECT, then what `on_connect` sent, then broadcasts."""
-        self.flush()  # as in `release`; before the answer, which a client that is cut here has no use for
+        self.flush()  # as in `release`. It may end the client, which then gets no answer
         held = self._blocked
         if isinstance(held, HeldFrames):
             if answer is not None:
@@ -363,5 +362,5 @@ class InternalConnection:
 
 
 def internal(connection: Connection) -> InternalConnection:
-    """What is behind a connection that host code has passed back."""
+    """The internal connection of a `Connection` that host code has passed in."""
     return connection._internal

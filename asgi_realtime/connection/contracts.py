@@ -18,7 +18,7 @@ C = TypeVar("C")
 C_contra = TypeVar("C_contra", contravariant=True)
 
 HostCallback: TypeAlias = Callable[[], MaybeAwaitable[Any]]
-"""Asks the host something. A plain function runs in a thread."""
+"""A function of the host. A plain function runs in a thread."""
 
 
 class AnyConnection(Protocol):
@@ -30,7 +30,7 @@ class AnyConnection(Protocol):
 
     @property
     def identity(self) -> Identity:
-        """Who it belongs to."""
+        """The user it belongs to."""
 
     @property
     def gateway(self) -> GatewayName:
@@ -42,7 +42,7 @@ class Transport(Protocol):
 
     @property
     def outbox(self) -> Outbox:
-        """Where frames for the client are pushed. Its `sink_listener` leads to the connection, once it is let in."""
+        """Where frames for the client are pushed. Its `sink_listener` notifies the connection once it is accepted."""
 
     def close(self, code: int, reason: str) -> None:
         """End the connection, after what was pushed; then call the gateway's `disconnected`."""
@@ -83,7 +83,7 @@ class Membership(Protocol[C_contra]):
         """Refuse a call from another thread.
 
         Raises:
-            RuntimeError: with what to call there.
+            RuntimeError: the message says what to call instead.
         """
 
     def sink_changed(self, connection: C_contra) -> None:
@@ -94,12 +94,12 @@ class Membership(Protocol[C_contra]):
 
 
 class MountedGateway(Generic[C]):
-    """What all connections of one gateway share. Each refers to it, and has no copies."""
+    """What all connections of one gateway share. Each connection refers to it."""
 
     __slots__ = ("dialect", "held_bytes", "hub", "name")
 
     def __init__(self, *, name: GatewayName, dialect: Dialect, hub: Membership[C], held_bytes: int) -> None:
-        """`held_bytes` is the most that may be kept back for one connection while it is held."""
+        """`held_bytes` is the most that may wait for one connection while it is held."""
         self.name = name
         self.dialect = dialect
         self.hub = hub

@@ -1,4 +1,4 @@
-"""Frames that are kept back while a connection may not be written to."""
+"""Frames that are held while a connection may not be written to."""
 
 from __future__ import annotations
 

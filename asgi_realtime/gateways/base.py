@@ -49,7 +49,7 @@ class Gateway(ConnectionLifecycle):
     events: ClassVar[Sequence[EventDeclaration]] = (
         down("error", ErrorMessage, to="the client whose event was refused, unless an acknowledgement says it"),
     )
-    """What the gateway sends, and what no handler's signature describes. Subclasses add theirs."""
+    """Events that the gateway sends, and those that no handler's signature describes. Subclasses add theirs."""
     omitted: ClassVar[Collection[str]] = ()
     """Inherited events that it does not send."""
     failure: ClassVar[Any] = Failure
@@ -161,7 +161,7 @@ class Gateway(ConnectionLifecycle):
         raise TypeError(f"{type(self).__name__} is abstract: subclass SocketIOGateway or WebSocketGateway")
 
     async def rooms_of(self, identity: Identity) -> Mapping[str, str | None]:
-        """Ask the host which rooms an identity may see. Overridden by gateways that have such a service."""
+        """Return the rooms that an identity may see. Overridden by gateways whose service defines them."""
         return {}
 
     def recipient_filter(self, publication: Publication) -> Callable[[Connection], bool] | None:

@@ -34,7 +34,7 @@ class ClientTransport(Transport, Protocol):
     """The client's side of a connection that is about to open."""
 
     def accept(self, connection: InternalConnection) -> Frame | None:
-        """The connection opens: keep it, and return what is to be answered first, if anything.
+        """The connection opens: store it, and return the first frame to send, if there is one.
 
         Raises:
             Refusal: if the client has disconnected in the meantime.
@@ -89,7 +89,7 @@ class ConnectionLifecycle(Dispatcher):
 
     @property
     def origins(self) -> OriginPolicy:
-        """Who may connect, once it is mounted: what `MEW_CORS_ORIGINS` names, and `extra_origins`."""
+        """The origins that may connect: `MEW_CORS_ORIGINS` and `extra_origins`. Available after mounting."""
         try:
             return self._origins
         except AttributeError:
@@ -118,7 +118,7 @@ class ConnectionLifecycle(Dispatcher):
             self._log_refusal(refusal, handshake)
             raise
         except BrokerUnavailable:
-            # One line a minute, and no traceback: while the broker is away, every client comes here.
+            # One line a minute, and no traceback: while the broker is unavailable, this happens for every client.
             context.metrics.count("refused_connections_total", gateway=self.name)
             context.refusals.refused(self.name, "the broker is unavailable")
             raise Refusal("internal error", code="INTERNAL") from None
@@ -170,9 +170,9 @@ class ConnectionLifecycle(Dispatcher):
 
     def _check_origin(self, handshake: Handshake) -> Handshake:
         """Check the origin. Returns the handshake, without cookies if the page is not trusted."""
-        # A Socket.IO transport may have been opened by a page that only another gateway lets in.
+        # A Socket.IO transport may have been opened by a page that only another gateway allows.
         origin, origins = handshake.origin, self._origins
-        if origin is None:  # no browser's
+        if origin is None:  # not a browser
             return handshake
         host = handshake.headers.get("host")
         if not origins.allows(origin, host=host, scheme=handshake.scheme):
@@ -241,13 +241,13 @@ class ConnectionLifecycle(Dispatcher):
             connection.inbox.clear()
         self.context.hub.remove(connection)
         self.context.metrics.count("closed_total", gateway=self.name, reason=reason)
-        connection.inbox.submit(functools.partial(self._farewell, connection, reason))
+        connection.inbox.submit(functools.partial(self._finish_disconnect, connection, reason))
 
     def offline(self, user_id: UserId) -> None:
         """A user is offline, cluster-wide; called by one process."""
         self.context.tasks.spawn(self._guard("on_offline", self._hooks["on_offline"], user_id), name="on_offline")
 
-    async def _farewell(self, connection: InternalConnection, reason: str) -> None:
+    async def _finish_disconnect(self, connection: InternalConnection, reason: str) -> None:
         # Before the host's hook, which may be slow.
         await self.context.presence.leave(self.name, connection.identity.user_id, connection.id)
         await self._guard("on_disconnect", self._hooks["on_disconnect"], connection.public, reason)

@@ -88,8 +88,8 @@ class Dispatcher:
     def _not_there(self) -> RuntimeError:
         """The error about a part of the gateway that is not available yet.
 
-        A `__getattr__` would say it for all parts at once, but Python reads every attribute of such a class more
-        slowly, also those that are there: 8 % of an event.
+        A `__getattr__` could raise it for all parts. But in a class with `__getattr__` Python reads every attribute
+        more slowly, also existing ones: 8 % of an event.
         """
         kind = type(self).__name__
         if "_context" not in vars(self):
@@ -186,9 +186,9 @@ class Dispatcher:
     def _refuse_more(
         self, connection: InternalConnection, event: str, sent: Sequence[Json], acknowledge: Acknowledge | None
     ) -> None:
-        self._refuse_unheard(connection, event, sent, RateLimited("too many events"), acknowledge)
+        self._refuse_unhandled(connection, event, sent, RateLimited("too many events"), acknowledge)
 
-    def _refuse_unheard(
+    def _refuse_unhandled(
         self,
         connection: InternalConnection,
         event: str,
@@ -208,17 +208,17 @@ class Dispatcher:
     # Handling
 
     def dispatch(self, connection: Connection, event: str, sent: Sequence[Json]) -> Coroutine[Any, Any, Any]:
-        """Call what handles an event that has no declared handler. What it returns is what the coroutine returns.
+        """Handle an event that has no declared handler. The coroutine returns the acknowledgement.
 
         Raises:
-            InvalidMessage: if nothing does.
+            InvalidMessage: no code handles it.
         """
         raise InvalidMessage("unknown event")
 
     def _handle(
         self, connection: InternalConnection, event: str, sent: Sequence[Json], acknowledge: Acknowledge | None
     ) -> Pending:
-        """Handle an event as far as its handler runs without waiting: most end there, and need no timer."""
+        """Run the handler of an event until its first wait. Most handlers never wait, and need no timer."""
         try:
             begin = self._handlers.get(event)
             try:
@@ -226,7 +226,7 @@ class Dispatcher:
                     self.dispatch(connection.public, event, sent) if begin is None else begin(connection.public, sent)
                 )
             except InvalidMessage as error:
-                self._refuse_unheard(connection, event, sent, error, acknowledge)
+                self._refuse_unhandled(connection, event, sent, error, acknowledge)
                 return None
             try:
                 waiting = work.send(None)
@@ -263,7 +263,7 @@ class Dispatcher:
         sent: Sequence[Json],
         acknowledge: Acknowledge | None,
     ) -> None:
-        """Tell the client that its event was refused, or failed; a failure is logged."""
+        """Send the client a refusal of its event. A failure is logged."""
         meant = self._refusal_of(error)
         if isinstance(meant, Refusal):
             self.send_refusal(connection.public, event, sent, meant, acknowledge)
@@ -278,11 +278,11 @@ class Dispatcher:
             self.send_refusal(connection.public, event, sent, Refusal("internal error", code="INTERNAL"), acknowledge)
 
     def loggable(self, event: str) -> str:
-        """An event as the log may name it: here, one that the gateway declares."""
+        """An event's name for the log. Here it is one that the gateway declares. Overridden where it may be another."""
         return event
 
     def _refusal_of(self, error: BaseException) -> Refusal | Disconnect | None:
-        """What an exception of host code tells the client. None: it is a failure."""
+        """The reply to the client for an exception of host code. None: it is a failure."""
         return refusal_of(error)
 
 

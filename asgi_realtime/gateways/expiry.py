@@ -9,7 +9,7 @@ from asgi_realtime.connection.connection import Connection, internal
 from asgi_realtime.values.identity import Identity
 
 _EXPIRY_CHECK = 60.0
-"""Seconds after which an expiry is looked at again: a connection that ended is not remembered for longer."""
+"""Most seconds between two checks of an expiry. The entry of a connection that has ended is kept no longer."""
 
 
 class Expiry(weakref.ref[Connection]):

@@ -1,4 +1,4 @@
-"""What a gateway works with once it is mounted."""
+"""The parts of the app that a mounted gateway uses."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from asgi_realtime.settings import Settings
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class GatewayContext:
-    """What the composition root hands to each gateway."""
+    """The parts of the app. The composition root passes them to each gateway."""
 
     settings: Settings
     origins: OriginPolicy

@@ -11,7 +11,7 @@ HOOKS = ("on_start", "on_connect", "on_disconnect", "on_online", "on_offline")
 OVERRIDABLE = frozenset(
     {
         *HOOKS,
-        # What the gateway asks of its subclass
+        # Called by the gateway, and defined by its subclass
         *("extra_origins", "rooms_of", "default_authenticator", "dispatch", "recipient_filter"),
         "connection_opened",
         # What clients receive
@@ -29,7 +29,7 @@ _PACKAGE = __name__.partition(".")[0] + "."
 def check_names(gateway: type) -> None:
     """Refuse a class one of whose attributes would replace something that the gateway needs, or would never be called.
 
-    The package's own classes may replace what they know. A mixin counts as part of the class.
+    The package's own classes may replace any attribute. A mixin counts as part of the class.
 
     Raises:
         ConfigurationError: naming the class, the attributes and every reserved name.

@@ -1,6 +1,6 @@
 """A gateway that is a WebSocket path with JSON frames: its authentication, and every frame it answers with.
 
-`websocket.client` runs the loop and decides nothing: what a client reads comes from here.
+`transports.json_websocket` reads and writes the frames. The gateway decides which frames a client gets.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _CLOSE_CODES = {"TOO_LARGE": 1009, "INTERNAL": 1013, "RATE_LIMITED": 1013}
 _OUR_CODES = frozenset(
     {"INTERNAL", *(kind.code for kind in (Refusal, Unauthorized, Forbidden, InvalidMessage, RateLimited, TooLarge))}
 )
-"""Codes of the package's own refusals. `auth_error` leaves them out, because the close code tells the same."""
+"""Codes of the package's own refusals. `auth_error` leaves them out, because the close code has the same meaning."""
 
 
 class Authenticated(msgspec.Struct, frozen=True, rename="camel"):
@@ -89,15 +89,15 @@ class WebSocketGateway(Gateway):
 
         Args:
             path: where it is mounted, such as `/chat`.
-            authenticator: says who connects. Default: a JWT.
+            authenticator: authenticates clients. Default: a JWT.
             limits: bounds of its own. Default: those of the settings.
-            query_token: whether `?token=` authenticates. Proxies log queries; browsers have no other header.
+            query_token: whether `?token=` authenticates. Proxies log queries. Browsers cannot set headers.
             auth_frame: whether a client whose handshake carries no token may send it in a first `auth` frame.
-                If not, the handshake decides: by a cookie, say, that the `authenticator` looks at.
+                If not, the handshake must authenticate, for example by a cookie that the `authenticator` reads.
             auth_timeout: seconds until the first `auth` frame, for a client whose handshake carries no
                 credential. Default: `Limits.connect_timeout`. Then it is rejected.
             idle_timeout: seconds without a frame from the client, after which it is closed with 1000.
-                Default: never. Then only the server's own pings notice a client that vanished without a word.
+                Default: never. Then only the server's own pings detect a client whose connection is lost.
 
         Raises:
             ConfigurationError: if the path is not absolute, or a timeout is not greater than 0.
@@ -106,7 +106,7 @@ class WebSocketGateway(Gateway):
         if path.endswith("/") or set(path) & set("?#"):
             raise ConfigurationError(
                 f"WebSocketGateway({path!r}): a path looks like /chat, without slash or query at its end; "
-                "clients use it to the letter"
+                "clients must use exactly this path"
             )
         if set(path) & set("{}"):
             raise ConfigurationError(
@@ -122,7 +122,7 @@ class WebSocketGateway(Gateway):
         self._idle_timeout = idle_timeout
         self._auth_timeout = auth_timeout
 
-    # Who may enter
+    # Authentication
 
     @property
     def auth_timeout(self) -> float:
@@ -170,7 +170,7 @@ class WebSocketGateway(Gateway):
                 "override pong_frame, or give the event another name"
             )
 
-    # What a client reads. Called from the read loop: none of these may wait
+    # The frames for clients. They are made while reading, so none of these may wait
 
     def accepted_frame(self, connection: Connection) -> Frame | None:
         """The first frame after authentication. What `on_connect` sends comes right after it."""

@@ -28,7 +28,7 @@ _PACKAGE = f"{__name__.partition('.')[0]}."
 def on(event: str) -> Callable[[F], F]:
     """Mark a gateway's method as the handler of an event.
 
-    Parameters get what their annotations ask for: `Connection`, `Identity` and `Broadcaster` are
+    The annotation of a parameter decides what it gets: `Connection`, `Identity` and `Broadcaster` are
     injected; any other takes the event's next argument, converted to the annotated type (a msgspec
     Struct, dataclass, TypedDict, pydantic model or JSON type; none: as decoded). A client's `null` is
     the argument None; a parameter's default is taken where the client sent no such argument. What the

@@ -77,7 +77,7 @@ def payload_type(parameter: inspect.Parameter, annotation: Any) -> Any:
 def injected(annotation: Any, *, plain: bool = True) -> type | None:
     """The class to be injected for an annotation, which may be optional or have metadata. None: no such class.
 
-    For a class for threads that is the one it stands for: the call exchanges them.
+    For a class for threads it is the class for coroutines. Each call converts the argument.
 
     Raises:
         TypeError: for a class that cannot be injected: a subclass of `Connection`, one beside others, or one for
@@ -140,7 +140,7 @@ def _default(parameter: inspect.Parameter, annotation: Any, fields: Sequence[Any
         inspect.signature(field.default_factory).bind()
     except TypeError:
         raise TypeError("a default_factory that takes other fields means nothing for a parameter") from None
-    except ValueError:  # of some classes written in C there is no signature
+    except ValueError:  # some classes written in C have no signature
         pass
     return typing.cast("Callable[[], Any]", field.default_factory)
 
@@ -178,6 +178,6 @@ def _fits(default: object, kind: Any) -> bool:
 
 
 def _is_declaration(default: object) -> bool:
-    """Whether it says something about a value, and is none: `dataclasses.field()`, `msgspec.Meta()`, `Gt(0)`."""
+    """Whether it describes a value and is not a value itself: `dataclasses.field()`, `msgspec.Meta()`, `Gt(0)`."""
     kind = type(default)
     return isinstance(default, dataclasses.Field | msgspec.Meta) or (kind.__module__, kind.__name__) in _DECLARATIONS

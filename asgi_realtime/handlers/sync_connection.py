@@ -53,7 +53,7 @@ class SyncConnection(SyncProxy[Connection]):
 
     @property
     def identity(self) -> Identity:
-        """Who it belongs to."""
+        """The user it belongs to."""
         return self._target.identity
 
     @property
@@ -125,7 +125,7 @@ class SyncConnection(SyncProxy[Connection]):
 
 
 def _asked_in(thread: WaitingThread, question: HostCallback | None) -> Callable[[], Awaitable[Any]] | None:
-    """The question as a coroutine function, which asks a plain one in the thread."""
+    """The callback as a coroutine function, which calls a plain callback in the thread."""
     if question is None or is_coroutine_function(question):
         return question
 

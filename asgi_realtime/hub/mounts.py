@@ -1,4 +1,4 @@
-"""The gateways as the hub knows them, each with its rooms."""
+"""The mounted gateways, each with its rooms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asks the host which rooms a connection may see, and moves it into them."""
+"""Gets the rooms that a connection may see from the host, and moves the connection into them."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from asgi_realtime.values.ids import RoomName, id_from_host
 logger = logging.getLogger("asgi_realtime")
 
 RoomsOf = Callable[[Identity], Awaitable[Mapping[RoomName, RoomName | None]]]
-"""Asks the host which rooms an identity may see. Returns a mapping of each room to its parent, or None."""
+"""Returns the rooms that an identity may see, as the host says: a mapping of each room to its parent, or None."""
 
 UntilSubscribed = Callable[[InternalConnection, Iterable[RoomName]], Awaitable[None] | None]
 """Returns an awaitable that ends when these rooms are subscribed. None: they are already."""
 
 _QUESTIONS = 16
-"""Most refreshes that ask the host at the same time, to limit the load on its database."""
+"""Most refreshes that call the host at the same time, to limit the load on its database."""
 
 
 class Refresher:
-    """Asks the host for rooms, a bounded number of times at once, and applies the answers.
+    """Gets rooms from the host, with a bounded number of calls at once, and applies the answers.
 
     From `start` until the answer, nothing is written to the connection. Broadcasts are held, and those to rooms that
     the connection has lost are dropped. If the host fails or is too slow, the connection is refused or closed, so that

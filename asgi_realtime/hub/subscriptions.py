@@ -8,7 +8,7 @@ A subscription has one of these states:
 - subscribed without members, for `UNSUBSCRIBE_DELAY`. Then the process unsubscribes.
 
 Only the first and the last state are stored here. Subscriptions with members are not stored, because there are as many
-as rooms and users. `Members.has` tells which those are.
+as rooms and users. `Members.has` says which targets have members.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ class Subscriptions:
     def catch_up(self, subscription: Subscription, since: Position | None) -> Awaitable[None] | None:
         """A command has put members there. What was published after it is read from history, if it could be missed.
 
-        `since` is the command's position. Returns what to await until the subscription stands; None: it does.
+        `since` is the command's position. Returns an awaitable that ends when it is subscribed. None: it is already.
         """
         pending = self._pending.get(subscription)
         if pending is None:
@@ -256,9 +256,9 @@ class Subscriptions:
         pending = self._pending[subscription]
         self._catching_up.pop(subscription, None)
         if not isinstance(error, BrokerUnavailable):
-            told = BrokerUnavailable(f"the broker did not subscribe this process to a room: {error!r}")
-            told.__cause__ = error
-            error = told
+            failure = BrokerUnavailable(f"the broker did not subscribe this process to a room: {error!r}")
+            failure.__cause__ = error
+            error = failure
         self._metrics.count("subscription_failures_total")
         pending.done.set_exception(error)
         pending.done.exception()  # avoids asyncio's warning if no caller awaits it

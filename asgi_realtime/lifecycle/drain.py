@@ -26,7 +26,7 @@ class Drain:
         self._metrics = metrics
 
     async def close_clients(self) -> None:
-        """Close the clients after a signal, while the app still runs, before the server would cut them."""
+        """Close the clients after a signal, while the app still runs, before the server closes them itself."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(min(FLUSH_SECONDS, self._timeout)):
                 await self._close_clients()

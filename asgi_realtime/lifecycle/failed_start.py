@@ -28,7 +28,7 @@ class FailedStart:
         self._logged = False
 
     async def report(self, send: Send) -> None:
-        """Tell the server that the start-up has failed, and raise the error: test clients look for that."""
+        """Report the failed start-up to the server, and raise the error, which test clients expect."""
         await send({"type": "lifespan.startup.failed", "message": self.message})
         if isinstance(self.error, Exception):  # the others would end the event loop
             raise self.error

@@ -30,8 +30,8 @@ class OtherLoop(ConfigurationError):
 class Lifecycle:
     """Starts a service once, however many callers ask for it at the same time, and stops it.
 
-    A start that fails, or that every caller has given up, undoes what stood, in reverse order. All callers
-    that waited for it get the same error. The service may start again after that, after `stop`, and after
+    If a start fails, or every caller is cancelled, the parts that have started are stopped in reverse order. All
+    callers that waited for it get the same error. The service may start again after that, after `stop`, and after
     an event loop that ended without a `stop`: nothing of that loop is touched.
     """
 
@@ -40,17 +40,17 @@ class Lifecycle:
         self.loop: asyncio.AbstractEventLoop | None = None
         """The event loop the service runs on. None: it has not started, or has stopped."""
         self.stopping: asyncio.AbstractEventLoop | None = None
-        """The event loop on which `stop` is at work. None: none."""
+        """The event loop on which `stop` is running. None: it is not running."""
         self._owner: asyncio.AbstractEventLoop | None = None  # from the beginning of a start to the end of the stop
         self._stack = AsyncExitStack()
         self._start: _Start | None = None
         self._stopped: asyncio.Future[None] | None = None
 
     async def start(self) -> None:
-        """Start on the running event loop, or wait for the start that is under way there. Started: do nothing.
+        """Start on the running event loop, or wait for the start that is running there. Does nothing if it has started.
 
-        The start runs as a task of its own. A caller that is cancelled leaves it to the others; the last
-        one to be cancelled ends it, and waits until it is undone.
+        The start runs as a task of its own. If a caller is cancelled, the others still wait for the start. If the
+        last one is cancelled, the start is cancelled too, and the call returns when everything is undone.
 
         Raises:
             OtherLoop: if the service runs on another event loop.
@@ -108,13 +108,13 @@ class _Start:
         """What undoes the start. None: it has not ended, or has failed."""
         self._callers = 0
         self._task = asyncio.create_task(self._run(start_parts), name="start")
-        self._task.add_done_callback(lambda _: ended(self))  # before the callers hear of it
+        self._task.add_done_callback(lambda _: ended(self))  # before the callers continue
 
     async def wait(self) -> None:
         """Wait until it has ended.
 
         Raises:
-            BaseException: what a part raised. Not where all earlier callers were cancelled: then it starts again.
+            BaseException: what a part raised. Not if all earlier callers were cancelled. Then the caller starts again.
         """
         if self._task.cancelling():
             await asyncio.wait([self._task])

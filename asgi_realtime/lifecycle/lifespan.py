@@ -78,7 +78,7 @@ class Lifespan:
 
 
 async def _end_of(host: asyncio.Task[None]) -> None:
-    """Wait until a host that has given its last answer ends. Raises what it raises: test clients look for that."""
+    """Wait until a host that has given its last answer ends. Raises what it raises, which test clients expect."""
     if not host.done():  # else without a pause, in which some servers cancel this task
         await asyncio.wait({host}, timeout=_LAST_SECONDS)
     if host.done():

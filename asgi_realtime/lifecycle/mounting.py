@@ -229,7 +229,7 @@ def not_an_app() -> ConfigurationError:
 
 
 def warn_of_open_origins(origins: OriginPolicy, gateways: Iterable[Mountable]) -> None:
-    """Log that pages of any origin may connect, where the settings or a gateway allow it, and what that costs them."""
+    """Log that pages of any origin may connect, if the settings or a gateway allow it, and what they may not do."""
     opened = [gateway.name for gateway in gateways if isinstance(gateway, Gateway) and gateway.origins.is_open]
     if origins.is_open or opened:
         logger.warning(
@@ -240,7 +240,7 @@ def warn_of_open_origins(origins: OriginPolicy, gateways: Iterable[Mountable]) -
 
 
 def warn_of_adapter(app: object) -> None:
-    """Say so if views behind this adapter cannot find their broadcaster."""
+    """Log a warning if views behind this adapter cannot find their broadcaster."""
     kind = f"{type(app).__module__}.{type(app).__qualname__}"
     if kind in _BLIND_ADAPTERS:
         logger.warning(

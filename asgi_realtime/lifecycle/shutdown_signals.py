@@ -56,7 +56,7 @@ class ShutdownSignals:
             before = self._find_before(number)
             if callable(before):
                 self._before[number] = before
-                signal.signal(number, self._heard)
+                signal.signal(number, self._on_signal)
 
     def _find_before(self, number: int) -> object:
         """The handler to pass a signal on to. Those of event loops that ended without `remove` are left out."""
@@ -79,10 +79,10 @@ class ShutdownSignals:
             force()
 
     def remove(self) -> None:
-        """Restore each earlier handler, unless ours has been replaced since. A signal that is held is passed on."""
+        """Restore the earlier handlers where the current one is of this object. A signal that is held is passed on."""
         self._cancel_closing()
         for number, before in self._before.items():
-            if signal.getsignal(number) == self._heard:
+            if signal.getsignal(number) == self._on_signal:
                 signal.signal(number, before)
         self._before.clear()
         self._loop = self._force = None
@@ -95,7 +95,7 @@ class ShutdownSignals:
         self._pass_on()
 
     def listen(self, send: Send) -> None:
-        """Hear of the server's end through the ASGI `send` of a request, where the server is hypercorn."""
+        """Watch for hypercorn's shutdown through the ASGI `send` of a request. Does nothing on other servers."""
         if self._watch is None and (stream := hypercorn_stream(send)) is not None and stream.stopping is not None:
             self._watch = asyncio.create_task(self._until(stream.stopping), name="wait for the server's end")
 
@@ -103,7 +103,7 @@ class ShutdownSignals:
         await stopping()
         await self._run()
 
-    def _heard(self, number: int, frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
         first, loop = self._first, self._loop
         self._first = first or number
         self._held.append((number, frame))
@@ -115,7 +115,7 @@ class ShutdownSignals:
         self._forced |= forces
         if loop is not None and running and forces and self._force is not None:
             loop.call_soon_threadsafe(self._force)
-        if forces or not running or len(self._held) == 1:  # not beside one that is held
+        if forces or not running or len(self._held) == 1:  # no other signal is held
             self._pass_on()
 
     def _begin(self) -> None:

@@ -22,7 +22,7 @@ class Writer:
     `lost` is called when `send` shows that the client is gone. No task runs while nothing waits.
     `fast_writes` allows writing past `send` where the server is known (see `stock.uvicorn`). A server
     with the extension has a writer of its own (see `frame_writer`), unless that is turned off. Then
-    `frames` tells whether a client has read its close.
+    `frames` shows whether a client has read its close.
     """
 
     __slots__ = (

@@ -53,7 +53,7 @@ class Outbox:
         return 0 if self._frames is None else len(self._frames)
 
     def push(self, frame: Frame) -> None:
-        """Write a frame to the sink, or append it, or close because the client is too slow. Sealed: drops the frame."""
+        """Write a frame to the sink, or append it. Closes the outbox of a client that is too slow. Sealed: drops it."""
         if self.sink is not None:
             self.sink.write(frame.wire)
             return
@@ -110,5 +110,5 @@ class Outbox:
     def close(self) -> None:
         """Accept nothing more, and drop what waits."""
         self.seal()
-        self._owner = self.sink_listener = None  # they refer to this outbox: no reference cycle stays behind
+        self._owner = self.sink_listener = None  # they refer to this outbox, and no reference cycle may remain
         self._frames, self.size = None, 0

@@ -88,7 +88,7 @@ class AdminUI(Observer):
         """A client was let in."""
         self._count("rawConnection")
         if self._development:
-            self._tell("socket_connected", describe_socket(connection), _now())
+            self._notify("socket_connected", describe_socket(connection), _now())
             self._watch(connection)
 
     def disconnected(self, connection: Connection, reason: str) -> None:
@@ -96,7 +96,7 @@ class AdminUI(Observer):
         self._polling.pop(connection.id, None)
         self._count("rawDisconnection")
         if self._development:
-            self._tell("socket_disconnected", connection.gateway, connection.id, reason, _now())
+            self._notify("socket_disconnected", connection.gateway, connection.id, reason, _now())
 
     def received(self, connection: Connection, event: str, args: Sequence[Json]) -> None:
         """A client sent an event."""
@@ -104,7 +104,7 @@ class AdminUI(Observer):
             self._count("packetsIn")
             self._count("bytesIn", _size(event, args))
             if self._development:
-                self._tell("event_received", connection.gateway, connection.id, [event, *args], _now())
+                self._notify("event_received", connection.gateway, connection.id, [event, *args], _now())
 
     def sent(self, recipients: Collection[Connection], event: str, args: Sequence[Any]) -> None:
         """An event is sent to clients."""
@@ -114,17 +114,17 @@ class AdminUI(Observer):
         self._count("packetsOut", len(others))
         self._count("bytesOut", len(others) * _size(event, args))
         for connection in others[:_MOST_SOCKETS] if self._development else ():
-            self._tell("event_sent", connection.gateway, connection.id, [event, *args], _now())
+            self._notify("event_sent", connection.gateway, connection.id, [event, *args], _now())
 
     def joined(self, connection: Connection, room: str) -> None:
         """A client entered a room."""
         if self._development:
-            self._tell("room_joined", connection.gateway, room, connection.id, _now())
+            self._notify("room_joined", connection.gateway, room, connection.id, _now())
 
     def left(self, connection: Connection, room: str) -> None:
         """A client left a room."""
         if self._development:
-            self._tell("room_left", connection.gateway, room, connection.id, _now())
+            self._notify("room_left", connection.gateway, room, connection.id, _now())
 
     # What is sent to administrators
 
@@ -150,11 +150,13 @@ class AdminUI(Observer):
     async def _report(self) -> None:
         while self.active:
             await asyncio.sleep(self._interval)
-            self._tell("server_stats", self._statistics())
+            self._notify("server_stats", self._statistics())
             self._counts.clear()
             for connection in [each for each in self._polling.values() if transport_of(each).kind == "websocket"]:
                 del self._polling[connection.id]
-                self._tell("socket_updated", {"id": connection.id, "nsp": connection.gateway, "transport": "websocket"})
+                self._notify(
+                    "socket_updated", {"id": connection.id, "nsp": connection.gateway, "transport": "websocket"}
+                )
         self._counts.clear()
         self._polling.clear()
 
@@ -190,7 +192,7 @@ class AdminUI(Observer):
     def _count(self, kind: str, count: int = 1) -> None:
         self._counts[int(time.time()), kind] += count
 
-    def _tell(self, event: str, *args: Json) -> None:
+    def _notify(self, event: str, *args: Json) -> None:
         gateway = self._server.gateway_for(self._namespace)
         administrators = () if gateway is None else gateway.participants.everybody()
         if gateway is not None and administrators:

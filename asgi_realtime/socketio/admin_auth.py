@@ -35,7 +35,7 @@ class AdminAuthenticator:
         if auth is None or (auth is not False and not callable(auth) and not auth):
             raise ValueError("auth must be specified")
         if auth is False:
-            logger.warning("the Admin UI asks for no credentials: anybody may use it")
+            logger.warning("the Admin UI requires no credentials: every client may use it")
         self._auth = auth
         self._sessions: OrderedDict[str, float] = OrderedDict()
 
@@ -49,7 +49,7 @@ class AdminAuthenticator:
             valid = self._auth(presented)
             return bool(await valid if inspect.isawaitable(valid) else valid)
         known = [self._auth] if isinstance(self._auth, Mapping) else self._auth
-        # All are compared, so that the time does not tell which of them was close.
+        # All are compared, so that the time does not reveal which of them was close.
         return any([_same(credentials, presented) for credentials in known])
 
     def create_session(self) -> str:

@@ -1,4 +1,4 @@
-"""python-socketio's exceptions, under the name its users know them by."""
+"""python-socketio's exceptions, under the import path that its users expect."""
 
 from socketio.exceptions import (
     BadNamespaceError,

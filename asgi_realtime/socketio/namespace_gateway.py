@@ -130,7 +130,7 @@ class _NotHandled(Refusal):
 
 
 async def _new_identity(handshake: Handshake) -> Identity:
-    # The connect handler authenticates. The gateway layer knows each client as a user of its own.
+    # The connect handler authenticates. For the gateway each client is a user of its own.
     return Identity(user_id=secrets.token_urlsafe(15))
 
 

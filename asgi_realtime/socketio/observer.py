@@ -10,14 +10,14 @@ from asgi_realtime.values.json import Json
 
 
 class Observer:
-    """Is told what happens in a server's namespaces. Override the methods you need.
+    """Is called for events in a server's namespaces. Override the methods you need.
 
     Every method is called on the event loop and must not block.
     """
 
     @property
     def active(self) -> bool:
-        """Whether the observer wants to be told now."""
+        """Whether the observer is to be called now."""
         return True
 
     def connected(self, connection: Connection) -> None:

@@ -22,7 +22,7 @@ OneOrMany: TypeAlias = Id | Iterable[Id] | None
 
 
 _CALL_SECONDS: Final = 60
-"""How long `call` waits for an acknowledgement, unless it is told otherwise: as long as in python-socketio."""
+"""Seconds that `call` waits for an acknowledgement by default. python-socketio's default is the same."""
 
 
 class SocketIOServer(BaseServer):
@@ -229,7 +229,7 @@ class SocketIOServer(BaseServer):
         """Let the Socket.IO Admin UI connect. See `AdminUI`.
 
         Raises:
-            ValueError: without `auth`. `auth=False` lets anybody in: never use it in production.
+            ValueError: without `auth`. `auth=False` lets every client in: never use it in production.
         """
         from asgi_realtime.socketio.admin import AdminUI
 

@@ -23,5 +23,5 @@ class ServerState:
 
     @property
     def active_observers(self) -> list[Observer]:
-        """The observers that want to be told now."""
+        """The observers that are to be called now."""
         return [observer for observer in self.observers if observer.active]

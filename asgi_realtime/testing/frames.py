@@ -23,8 +23,8 @@ class JSONSocket(Socket):
             await self.send("auth", auth)
         await self._settle()
         if self.closed is not None:
-            told = self.events[-1].data if self.events else None
-            raise ConnectionRefused(self.closed.reason, data=told, closed=self.closed)
+            answer = self.events[-1].data if self.events else None
+            raise ConnectionRefused(self.closed.reason, data=answer, closed=self.closed)
 
     async def send(self, event: str, *args: Any, **fields: Any) -> None:
         """Send a frame: its type, its `data` if there is an argument, and `fields` beside it."""

@@ -22,7 +22,7 @@ class PollingWire:
         self._outgoing: list[str] = []
         self._gone = asyncio.Event()
         self._left = False
-        # A poll is at the application, which waits for something to say; or there are no more polls.
+        # A poll is at the application, which has nothing to send yet; or there are no more polls.
         self._polling = asyncio.Event()
         self._poller: asyncio.Task[None] | None = None
         self._poster: asyncio.Task[None] | None = None

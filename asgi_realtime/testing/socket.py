@@ -20,7 +20,7 @@ T = TypeVar("T")
 class ConnectionRefused(Exception):
     """The application did not let the client in.
 
-    From a gateway: the `message` and `data` that the client was told, and how a JSON WebSocket was
+    From a gateway: the `message` and `data` that the client received, and how a JSON WebSocket was
     `closed`. Where the transport itself was refused (a foreign origin, say): `status`, and the text
     of the response as the message.
     """
@@ -143,7 +143,7 @@ class Socket(abc.ABC):
 
     @property
     def rooms(self) -> set[str]:
-        """The rooms this client is in, as the application sees it. None of them once it is gone."""
+        """The rooms this client is in, as the application sees it. Empty once it is gone."""
         connection = self._find()
         return set() if connection is None else set(connection.rooms)
 
@@ -191,7 +191,7 @@ class Socket(abc.ABC):
 
     @abc.abstractmethod
     def _receive(self, message: str | bytes) -> None:
-        """Make sense of a message."""
+        """Decode a message."""
 
     async def _end(self, code: int) -> None:
         try:

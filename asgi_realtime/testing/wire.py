@@ -45,7 +45,7 @@ class Wire(Protocol):
         """Whether the application has taken everything and waits for more (or has ended)."""
 
     async def until_idle(self) -> None:
-        """Return at a time when it is idle."""
+        """Return when it is idle."""
 
     async def open(self) -> None:
         """Connect. Raises `WireRefused`, or what the application raised."""

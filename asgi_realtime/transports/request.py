@@ -19,9 +19,9 @@ class Request:
         redact_query(scope)
         self._path: str = scope["path"]
         self._headers = request_headers(scope)
-        # Where no name is repeated, none of those is.
+        # Without any repeated header there is nothing to look for.
         self.duplicate_header = None if len(self._headers) == len(scope["headers"]) else duplicate_header(scope)
-        """A header that must be there once and is not: the request is to be refused."""
+        """A header that may occur once and occurs twice. Such a request is refused."""
         self.method: str = scope.get("method", "GET")
         self.origin = self._headers.get("origin")
         self.host = self._headers.get("host")

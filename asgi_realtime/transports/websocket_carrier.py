@@ -52,7 +52,7 @@ class WebSocketCarrier:
     """One accepted WebSocket, under Engine.IO and JSON gateways alike.
 
     On a server with the extension `asgi_realtime.frames` it is read by callbacks, and costs no task once its client
-    is authenticated. On other servers a loop reads it in the server's own task. Both hand each message to `received`.
+    is authenticated. On other servers a loop reads it in the server's own task. Both pass each message to `received`.
     """
 
     __slots__ = ("_ending", "_read_guard", "_interrupt", "_options", "_reader", "_receive", "_writer")
@@ -140,7 +140,7 @@ class WebSocketCarrier:
             await self._conclude()
 
     async def _read(self) -> None:
-        """Hand on one message after the other, until the end or until the server's callbacks take over."""
+        """Pass on one message after the other, until the end or until the server's callbacks take over."""
         reader, receive, turn, full = self._reader, self._receive, Turn(), True
         assert receive is not None
         while not self._ending:

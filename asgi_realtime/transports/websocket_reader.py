@@ -58,7 +58,7 @@ class WebSocketReader(Protocol):
         """End the WebSocket: the client sends too many frames without a message. Known on some servers only."""
 
     def begin_close(self) -> Ending:
-        """Say how to close, before the close is written. Called at most once, and not if the client is gone."""
+        """Return how to close, before the close is written. Called at most once, and not if the client is gone."""
 
     def ended(self) -> None:
         """Nothing is left of the WebSocket. Called exactly once, also where the client has vanished."""

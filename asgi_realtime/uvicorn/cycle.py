@@ -42,8 +42,8 @@ class _Stage(enum.Enum):
 class WebSocketCycle:
     """One WebSocket and its ASGI coroutine, from the request to the coroutine's return.
 
-    It is to a WebSocket what uvicorn's `RequestResponseCycle` is to a request. One message may wait for `receive`.
-    Until it is fetched, nothing more is read from the client.
+    It has the same role for a WebSocket as uvicorn's `RequestResponseCycle` for a request. One message may wait for
+    `receive`. Until it is fetched, nothing more is read from the client.
     """
 
     __slots__ = (

@@ -1,4 +1,4 @@
-"""What the ASGI side of a WebSocket asks of the protocol object."""
+"""The contract of the protocol object, for the ASGI side of a WebSocket."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ class HeaderDeadline(asyncio.Protocol):
 class HTTPProtocol(HeaderDeadline, AutoHTTPProtocol):  # type: ignore[misc, valid-type]
     """uvicorn's own HTTP (httptools where it is installed, else h11), but a client that sends no header is cut off.
 
-    uvicorn waits without an end for the first byte of a connection, and for the rest of a header. Here
+    uvicorn waits without a limit for the first byte of a connection, and for the rest of a header. Here
     the first header must be whole within `header_timeout` of the connection, a later one within
     `header_timeout` of its first byte; between two requests `--timeout-keep-alive` counts.
     """

@@ -326,7 +326,7 @@ class WebSocketProtocol(FrameOutput):
     # The end
 
     def _fail(self, code: int, reason: str, seconds: float) -> None:
-        """Close for a reason that the reader does not know yet, and call its `websocket_closed`."""
+        """Close because of the client, an error or the server, and call its `websocket_closed`."""
         if self.is_open:
             self._write_close(code, reason, seconds)
             self._ended = code, reason

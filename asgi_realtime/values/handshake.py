@@ -18,7 +18,7 @@ _BROWSER_SCHEMES = frozenset({"basic", "digest", "negotiate", "ntlm"})
 
 
 class Handshake(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What a client presented when it asked to connect.
+    """What a client presented when it connected.
 
     `gateway` is the namespace or path of the gateway. It is empty if no gateway is known, for example for a request to
     one of your routes. `headers` have lower-case names. If a header is repeated, the last value is used. (A request

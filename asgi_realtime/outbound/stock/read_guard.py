@@ -52,7 +52,7 @@ def guard_reading(receive: Receive, send: Send, budget: Budget, over: Over) -> R
 
 
 class ReadGuard:
-    """What counts for one WebSocket."""
+    """Counts the frames of one WebSocket that carry no message, and bounds how many bytes are parsed."""
 
     __slots__ = ("_budget", "_refilled_at", "_left", "_over")
 
@@ -76,7 +76,7 @@ class ReadGuard:
                 over()
 
     def _count_events(self, events: Iterable[Any]) -> Iterator[Any]:
-        """Hand on what wsproto tells of a client."""
+        """Pass on the events that wsproto has parsed, and count them."""
         for event in events:
             name = type(event).__name__
             if name in ("TextMessage", "BytesMessage"):
@@ -98,7 +98,7 @@ class _Slices:
         self.size = _SLICE
 
     def used(self) -> bool:
-        """A slice was parsed. True: others have their turn now."""
+        """Count a parsed slice. Returns True if the turn is over."""
         now = time.monotonic()
         self.size = min(2 * self.size, _LARGEST_SLICE) if now - self._begun < _QUICK else _SLICE
         self._begun = now
@@ -134,7 +134,7 @@ class _UvicornReadGuard(ReadGuard):
         """See `ReadGuard`. For a client that exceeded its budget, the stream is ended, because no more is read."""
         super().end()
         if self._transport.is_closing():
-            # Nothing comes any more: without these, both objects can be forgotten at once.
+            # Nothing more comes. Without these references both objects can be freed at once.
             self._protocol.__dict__.pop("data_received", None)
             for name in ("events_received", "events"):
                 self._connection.__dict__.pop(name, None)
@@ -144,7 +144,7 @@ class _UvicornReadGuard(ReadGuard):
             else:
                 self._transport.close()
 
-    # What is called instead of the protocol's method, and the parser's
+    # Called instead of the protocol's method and the parser's
 
     def _received(self, data: bytes) -> None:
         if self._held is not None:
@@ -156,7 +156,7 @@ class _UvicornReadGuard(ReadGuard):
             self._parse(data)
 
     def _frames(self) -> Sequence[Any]:
-        """Hand on what `websockets` tells of a client: whole frames."""
+        """Pass on the frames that `websockets` has parsed, and count them."""
         frames: Sequence[Any] = self._parsed()
         for frame in frames:
             if frame.opcode > BINARY:
@@ -201,7 +201,7 @@ class _UvicornReadGuard(ReadGuard):
 
 
 class _HypercornReadGuard(ReadGuard):
-    """Stands before the `handle` of a WebSocket's stream, and counts the events of its connection."""
+    """Replaces the `handle` of a WebSocket's stream, and counts the events of its connection."""
 
     __slots__ = ("_connection", "_stream")
 

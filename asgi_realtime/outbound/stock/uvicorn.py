@@ -87,7 +87,7 @@ class StockTransport:
         self._transport.write(frames)
 
     def release(self) -> None:
-        """Listen no more; the protocol is as it was."""
+        """Restore the protocol's own callbacks."""
         for name in self._was:
             self._protocol.__dict__.pop(name, None)
 

@@ -131,7 +131,7 @@ class OfflineDelivery:
         try:
             while batch := await self._pending(connection):
                 for key, frame in batch:
-                    while connection.behind and not connection.closed:  # noqa: ASYNC110 (no event tells of reading)
+                    while connection.behind and not connection.closed:  # noqa: ASYNC110 (no event reports reading)
                         await asyncio.sleep(_PACE)
                     if connection.closed:
                         return
@@ -142,7 +142,7 @@ class OfflineDelivery:
 
     async def _pending(self, connection: Connection) -> list[tuple[MessageKey, Frame]]:
         """The next batch of pending messages, without those that the connection got already."""
-        # The service must know first what earlier connections of the user got.
+        # Deliveries to earlier connections of the user must be reported to the service first.
         assert self._deliveries is not None
         await self._deliveries.reported(connection.identity.user_id)
         found: Iterable[ChatMessage] = await self._pending_messages(connection.identity, _BATCH)

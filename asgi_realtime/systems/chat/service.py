@@ -1,4 +1,4 @@
-"""What Chat asks of its host, and the refusals that the host may raise."""
+"""The service of Chat: what the gateway calls on the host's database, and the refusals that it may raise."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Delivery(msgspec.Struct, frozen=True):
 
 
 class ChatService(Protocol):
-    """What Chat asks of its host. A method is async, or plain: then it runs in a thread.
+    """What Chat calls on the host's database. A method is async, or plain: then it runs in a thread.
 
     Any method may raise `Blocked`, `Muted`, `NotAMember` or another `Refusal`. The client gets its message. Any
     other exception is logged, and the client gets a general error.

@@ -113,7 +113,7 @@ class EventsGateway(SocketIOGateway):
         if not was_there:
             if room not in connection.rooms:  # it disconnected, or was removed, while `may_join` ran
                 raise Forbidden(NO_ACCESS)
-            await self._tell("user:joined", connection, room)
+            await self._broadcast_membership("user:joined", connection, room)
         return RoomReply(room=room)
 
     @on("leave")
@@ -121,7 +121,7 @@ class EventsGateway(SocketIOGateway):
         """Leave the room. The remaining members get `user:left`."""
         if asked.room in connection.rooms:
             await connection.leave(asked.room)
-            await self._tell("user:left", connection, asked.room)
+            await self._broadcast_membership("user:left", connection, asked.room)
         return RoomReply(room=asked.room)
 
     @on("message")
@@ -168,10 +168,10 @@ class EventsGateway(SocketIOGateway):
     async def on_disconnect(self, connection: Connection, reason: str) -> None:
         """Send `user:left` to the rooms of the client, and call `disconnected`."""
         for room in tuple(connection.rooms):
-            await self._tell("user:left", connection, room)
+            await self._broadcast_membership("user:left", connection, room)
         if self._disconnected is not None:
             await self._disconnected(connection, reason)
 
-    async def _tell(self, event: str, connection: Connection, room: str) -> None:
+    async def _broadcast_membership(self, event: str, connection: Connection, room: str) -> None:
         member = RoomMember(connection.identity.user_id, room)
         await self.broadcaster.broadcast_to_room(room, event, member, except_=connection.id)

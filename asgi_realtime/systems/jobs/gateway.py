@@ -55,10 +55,10 @@ class JobsGateway(WebSocketGateway):
 
         Args:
             path: where it is mounted.
-            service: decides who may join a job, and knows its last status.
+            service: decides whether a client may join a job, and returns the last status of the job.
             authenticator: authenticates clients. Default: one of the three tokens.
             limits: limits of this gateway. Default: those of the settings.
-            heartbeat_interval: seconds between two `ping`s of a client, which it is told on connecting.
+            heartbeat_interval: seconds between two `ping`s of a client. Sent to each client that connects.
             idle_timeout: seconds without a frame from the client, after which it is closed with 1000. None: never.
         """
         super().__init__(path, authenticator=authenticator, limits=limits, auth_frame=False, idle_timeout=idle_timeout)

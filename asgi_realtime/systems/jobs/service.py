@@ -1,4 +1,4 @@
-"""What Jobs asks of its host."""
+"""The service of Jobs: what the gateway calls on the host's database."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from asgi_realtime.values.identity import Identity
 
 
 class JobsService(Protocol):
-    """What Jobs asks of its host. A method is async, or plain: then it runs in a thread.
+    """What Jobs calls on the host's database. A method is async, or plain: then it runs in a thread.
 
     A `Refusal` is answered with its code, any other exception with the code `INTERNAL`.
     """

@@ -1,4 +1,4 @@
-"""What Mew asks of its host."""
+"""The service of Mew: what the gateway calls on the host's database."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class UserRooms(msgspec.Struct, frozen=True):
 
 
 class MewService(Protocol):
-    """What Mew asks of its host. A method is async, or plain: then it runs in a thread."""
+    """What Mew calls on the host's database. A method is async, or plain: then it runs in a thread."""
 
     def rooms_of(self, identity: Identity) -> MaybeAwaitable[UserRooms]:
         """Return the rooms that the user may see, read from the database now. An exception refuses the client."""
@@ -46,5 +46,5 @@ class MewService(Protocol):
     ) -> MaybeAwaitable[object]:
         """Check, save and broadcast a message, as the REST route does. The result is ignored.
 
-        An exception tells the client that the message was not created.
+        After an exception the client gets the error that the message was not created.
         """

@@ -1,4 +1,4 @@
-"""What a session carries messages for."""
+"""The contract of the application that receives the messages of a session."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Application(Protocol):
-    """What sits on a session: the Socket.IO session, or an echo."""
+    """Receives the messages of a session: a Socket.IO peer, for example."""
 
     def receive(self, message: str | bytes) -> bool:
         """Take one message, in the order sent. True: no more is to be taken before `ready` returns.
@@ -17,7 +17,7 @@ class Application(Protocol):
 
     @property
     def authenticated(self) -> bool:
-        """Whether the client has shown who it is. Until then it may send small messages only."""
+        """Whether the client is authenticated. Until then it may send small messages only."""
 
     async def ready(self) -> None:
         """Return once more can be taken; nothing is read from the client until then.
@@ -30,6 +30,6 @@ class Application(Protocol):
 
         While the session is `State.CLOSING`, frames pushed in this call still reach the client.
 
-        `reason` is one of "transport close" (the client went away), "client close" (it said so),
+        `reason` is one of "transport close" (the client went away), "client close" (it sent a close),
         "ping timeout", "parse error", "transport error", "too slow", "forced close" (`Session.close`).
         """

@@ -11,7 +11,7 @@ from asgi_realtime.transports.engineio.responses import ClientGone, too_large
 
 _DISCARD_FACTOR = 16
 _DISCARD_SECONDS = 5.0
-"""Of a POST over the limit, so many times the limit, and for so long, is read and thrown away.
+"""How much of a POST over the limit is read and discarded: at most this many times the limit, for this many seconds.
 
 A connection that is closed while data arrives is reset, and the client may never see its 413.
 """
@@ -33,7 +33,7 @@ async def read_body(receive: Receive, limits: Limits, largest: int) -> bytearray
         while more and len(body) <= largest:
             chunk, more = await _next(receive)
             body += chunk
-            # A body that comes at the rate is never late, and one that came faster has not earned a pause.
+            # A body that arrives at the rate never times out. One that arrived faster may not pause for longer.
             deadline.reschedule(min(loop.time(), began + len(body) / limits.body_rate) + limits.body_timeout)
     if len(body) > largest:
         body.clear()

@@ -24,7 +24,7 @@ class State(enum.Enum):
 
     OPEN = "open"
     CLOSING = "closing"
-    """The application was told and nothing more is taken. The client has not got everything that was queued."""
+    """The application was notified, and nothing more is received. Queued frames are still to be sent."""
     CLOSED = "closed"
 
 
@@ -61,7 +61,7 @@ class SessionLifecycle:
 
     @property
     def over(self) -> bool:
-        """Whether it has ended, and its client has got all that it will get."""
+        """Whether it has ended, and nothing more is sent."""
         return self._state is State.CLOSED
 
     @property
@@ -70,19 +70,19 @@ class SessionLifecycle:
         return self._close
 
     def start(self, application: Application) -> None:
-        """Connect the application. If it ended the session while it was being made, it is told now."""
+        """Connect the application. If it has ended the session while it was made, it is notified now."""
         self._application = application
         if self._state is not State.OPEN:
-            self._tell()
+            self._notify_application()
 
     # For the application
 
     def push(self, frame: Frame) -> None:
-        """Queue a frame for the client. Never waits and never raises; forgotten once the session has ended."""
+        """Queue a frame for the client. Never waits and never raises. Dropped once the session has ended."""
         self.outbox.push(frame)
 
     def close(self, code: int = 1000, reason: str = "") -> None:
-        """End the session after what is queued. The application is told now, the client as soon as it reads.
+        """End the session after what is queued. The application is notified now, the client when it reads.
 
         Code and reason are those of a WebSocket. A polling client gets what is queued by its next GET
         and a close packet by the one after it: stock clients act on a close packet before they hand
@@ -108,7 +108,7 @@ class SessionLifecycle:
             self._close = (_close_code(reason, code), reason)
         self._end()
         self._signal()
-        self._tell()
+        self._notify_application()
 
     # For the outbox
 
@@ -152,17 +152,17 @@ class SessionLifecycle:
     # For subclasses
 
     def on_ending(self) -> None:
-        """The session has begun to end, and the client has still to get what is queued."""
+        """The session has begun to end, and queued frames are still to be sent."""
 
     def on_ended(self, reason: str) -> None:
         """The session has ended. Called exactly once."""
 
     def _begin_to_end(self, reason: str, code: int, text: str, *, wait: bool) -> None:
-        """Let the application write its last frames, then nothing more. `wait`: for a client with nothing to fetch."""
+        """Let the application write its last frames, and no more. `wait`: also for a client without queued frames."""
         self._state = State.CLOSING
         self._reason = reason
         self._close = (code, repaired(text))
-        self._tell()
+        self._notify_application()
         if self.over:  # the last frames were too much for the client
             return
         if wait or self.outbox:
@@ -185,14 +185,14 @@ class SessionLifecycle:
         if self.carrier is not None and (self._websocket or self._state is State.CLOSED):
             self.carrier.end()
 
-    def _tell(self) -> None:
+    def _notify_application(self) -> None:
         application, self._application = self._application, None
         if application is None:
             return
         try:
             application.session_ended(self._reason)
         except Exception:
-            # Often this is in the middle of a fan-out, which the failure does not concern.
+            # This is often called within a fan-out, which must continue.
             logger.exception("an application failed to close")
 
 

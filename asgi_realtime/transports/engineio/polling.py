@@ -92,7 +92,7 @@ async def take_payload(session: Session, receive: Receive, limits: Limits) -> No
             if full:
                 await session.ready()
             elif turn.used(time.monotonic() - begun):
-                await asyncio.sleep(0)  # others have their turn
+                await asyncio.sleep(0)  # other clients have their turn
             begun = time.monotonic()
     except ProtocolError as error:
         session.violated(error)

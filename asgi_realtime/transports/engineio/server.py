@@ -195,7 +195,7 @@ class EngineIO:
         session = session or self._open(request, websocket=True)
         carrier = WebSocketCarrier(session, receive, send, self._carrier_options, frames)
         if not new and not session.begin_upgrade():
-            # Accepted all the same: the protocol wants a second WebSocket of a session closed, not refused.
+            # Accepted all the same: by the protocol a second WebSocket of a session is closed, not refused.
             await carrier.close()
         elif new or await upgrade(session, carrier, send, self._settings.upgrade_timeout):
             session.carried(carrier)

@@ -41,8 +41,8 @@ class SessionOwner(Protocol):
 class Session(SessionLifecycle):
     """A client, known by its session id, over long-polling or a WebSocket.
 
-    The transports give it what came in, and ask it what to write. Each call that depends on time has the time as an
-    argument (seconds, monotonic). The application pushes frames and may end the session.
+    The transports pass received packets to it, and write the packets that it returns. Each call that depends on time
+    has the time as an argument (seconds, monotonic). The application pushes frames and may end the session.
     """
 
     __slots__ = (
@@ -103,7 +103,7 @@ class Session(SessionLifecycle):
 
     @property
     def open_packet(self) -> str:
-        """What the client is told at the start: the session id, and how the session is run."""
+        """The first packet for the client: the session id, and the parameters of the session."""
         upgrades = ["websocket"] if not self._websocket and "websocket" in self._settings.transports else []
         opening = {
             "sid": self.id,
@@ -173,7 +173,7 @@ class Session(SessionLifecycle):
             self.too_much()
 
     def too_much(self) -> None:
-        """End the session: its client sends too many frames without an event. If it goes on: at once."""
+        """End the session: its client sends too many frames without an event. If it is ending already: at once."""
         if self._state is State.OPEN:
             logger.info("%r ended: %s", self, TOO_MUCH_CONTROL)
             self.close(1008, TOO_MUCH_CONTROL)

@@ -19,7 +19,7 @@ class Authentication:
     def __init__(self, gateway: WebSocketGateway, handshake: Handshake) -> None:
         self.handshake = handshake
         self.has_token = gateway.has_credential(handshake)
-        """Whether the gateway can be asked to let the client in."""
+        """Whether the client has sent its token."""
 
     def receive(self, gateway: WebSocketGateway, kind: str, data: Json) -> Frame | None:
         """Take a frame. Returns its answer; None: there is none, as for the token."""

@@ -1,4 +1,4 @@
-"""The path of a JSON gateway: who may have a WebSocket there."""
+"""The path of a JSON gateway: accepts and refuses WebSockets."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class WebSocketEndpoint:
                 message_bytes=self.limits.message_bytes,
                 control=self.budgets.control,
             )
-            # Accepted first: a browser is shown the code of a close, but nothing of a refused handshake.
+            # Accepted first: a page gets the code of a close, but no reason for a refused handshake.
             if self._stopping:
                 self.context.refusals.refused(self.gateway.name, "the server is stopping")
                 await send({"type": "websocket.close", "code": 1012, "reason": "server restart"})

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 from asgi_realtime.runtime.timers import TimerWheel, WeakOwner
 
 _CHECK_SECONDS: Final = 60.0
-"""How often the silence is looked at, at least. The wheel remembers a client that has left for no longer than this."""
+"""Most seconds between two checks. The timer wheel keeps a client that has left no longer than this."""
 
 
 class IdleClient(Protocol):

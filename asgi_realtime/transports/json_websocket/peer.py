@@ -1,4 +1,4 @@
-"""The client of a JSON gateway, from this side: a connection's transport, and the reader of a WebSocket."""
+"""The server's side of a JSON gateway's client: a connection's transport, and the reader of a WebSocket."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class _End(NamedTuple):
     code: int
     reason: str
     ended_by: str
-    """What the gateway is told; see `ConnectionLifecycle.disconnected`."""
+    """The reason for the gateway; see `ConnectionLifecycle.disconnected`."""
 
 
 _GONE: Final = "transport close"
@@ -62,7 +62,7 @@ class PeerOwner(Protocol):
 
 
 class JSONPeer:
-    """One client of a JSON gateway. What it reads and what it may send is the gateway's to say.
+    """One client of a JSON gateway. The gateway decides which frames are sent and accepted.
 
     The token comes with the handshake, or in a first `auth` frame within the gateway's `auth_timeout`.
     """
@@ -105,7 +105,7 @@ class JSONPeer:
         return self._carrier.serve()
 
     def stop(self) -> None:
-        """The server stops: tell the client to come back."""
+        """The server stops: close with 1012, so that the client reconnects."""
         self._finish(1012, "server restart", "forced close")
 
     # For the connection: see `connection.contracts.Transport`
@@ -127,7 +127,7 @@ class JSONPeer:
         )
 
     def accept(self, connection: InternalConnection) -> Frame | None:
-        """The client is in."""
+        """The client is accepted."""
         self._connection = self.outbox.sink_listener = connection
         return self._owner.gateway.accepted_frame(connection.public)
 
@@ -145,7 +145,7 @@ class JSONPeer:
         return min(limits.message_bytes, limits.handshake_bytes) if self._connection is None else limits.message_bytes
 
     def receive(self, message: str | bytes, now: float) -> bool:
-        """Take one message. True: no more before `ready` returns. After the end: forgets it.
+        """Take one message. True: no more before `ready` returns. After the end it is dropped.
 
         Raises:
             ProtocolError: if it is no frame of the gateway's dialect.
@@ -184,7 +184,7 @@ class JSONPeer:
         return authentication.has_token
 
     async def ready(self) -> None:
-        """Let the client in, if it has just shown a token; wait while as many events are in flight as may be."""
+        """Accept the client if it has just sent a token. Then wait while its inbox is full."""
         idle_timeout, authentication = self._idle_timeout, self._authentication
         if idle_timeout is not None:
             idle_timeout.pause()
@@ -223,7 +223,7 @@ class JSONPeer:
             self._finish(1008, TOO_MUCH_CONTROL, "forced close")
 
     def begin_close(self) -> Ending:
-        """Take the connection out, and say how to close."""
+        """End the connection, and return how to close."""
         self._leave()
         end = self._end or _End(1000, "", _GONE)
         # An outbox that overflowed is sealed and empty, and nothing waits for its client.
@@ -258,7 +258,7 @@ class JSONPeer:
             self._connection.end(1013, TOO_SLOW)
 
     def _reject(self, refusal: Refusal) -> None:
-        """Tell the client why it is not let in, and close."""
+        """Send the client why it is refused, and close."""
         answer = self._owner.gateway.rejected_frame(refusal)
         if answer is not None:
             self.outbox.push(answer)
@@ -278,7 +278,7 @@ class JSONPeer:
         self._finish(self._close_code(refusal), refusal.message, ended_by)
 
     def _close_code(self, refusal: Refusal) -> int:
-        """What the gateway answers; 1008, and an error in the log, where that may not be sent."""
+        """The gateway's close code. If it may not be sent: 1008, and an error in the log."""
         gateway = self._owner.gateway
         code = gateway.close_code(refusal)
         try:

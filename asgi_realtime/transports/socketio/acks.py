@@ -1,8 +1,8 @@
-"""The acknowledgements that a client owes, and reading ahead for them.
+"""The pending acknowledgements of a client, and reading ahead for them.
 
 A client's acknowledgement arrives behind the events that it sent before. While many events of a client wait for
 their handlers, its transport is not read; a handler that waits for an acknowledgement would then wait forever. So a
-transport is read on while its client owes an acknowledgement in any namespace. The events that arrive in this time
+transport is read on while an acknowledgement is pending in any namespace. The events that arrive in this time
 are limited (`Limits.events_behind_call`).
 """
 
@@ -20,7 +20,7 @@ python-socketio's `call`."""
 
 
 class PendingAcks:
-    """The acknowledgements that one client owes in one namespace. Most clients never owe one."""
+    """The pending acknowledgements of one client in one namespace. Most clients never have one."""
 
     __slots__ = ("_callbacks", "_futures", "_received", "bytes_ahead", "next_id")
 
@@ -40,7 +40,7 @@ class PendingAcks:
     def expect(self, callback: Callable[[list[Json]], None], most: int) -> None:
         """An event with the id `next_id` is sent: call `callback` with its acknowledgement.
 
-        If there are `most` pending ones, the oldest is given up.
+        If there are `most` pending ones, the oldest is dropped.
         """
         if len(self._callbacks) >= most:
             del self._callbacks[next(iter(self._callbacks))]
@@ -77,7 +77,7 @@ class PendingAcks:
         return self._received > self.next_id
 
     def fail(self) -> None:
-        """The client has disconnected: forget the callbacks, and raise `NoAnswer` in every `wait`."""
+        """The client has disconnected: drop the callbacks, and raise `NoAnswer` in every `wait`."""
         self._callbacks.clear()
         for answer in self._futures.values():
             if not answer.done():
@@ -85,7 +85,7 @@ class PendingAcks:
 
 
 class ReadAhead:
-    """The state of a transport that is read on because its client owes acknowledgements."""
+    """The state of a transport that is read on because acknowledgements are pending."""
 
     __slots__ = ("bytes_incomplete", "until")
 

@@ -120,7 +120,7 @@ class NamespaceTransport:
         """Send an event with any number of arguments. `answered` gets the values of its acknowledgement, if one comes.
 
         For so many seconds the transport is read ahead for it, however many events wait for their handlers.
-        Over `Limits.pending_acks` the oldest pending acknowledgement is given up.
+        Over `Limits.pending_acks` the oldest pending acknowledgement is dropped.
 
         Returns:
             The id of the acknowledgement.
@@ -191,7 +191,7 @@ class NamespaceTransport:
 
     @property
     def has_pending_acks(self) -> bool:
-        """Whether the client owes an acknowledgement."""
+        """Whether an acknowledgement is pending."""
         return self._acks is not None and len(self._acks) > 0
 
     def acknowledged(self, ack_id: int, values: list[Json]) -> bool:

@@ -84,7 +84,7 @@ class SocketIOPeer:
         return False
 
     def _receive_ahead(self, read_ahead: ReadAhead, event: Event, size: int) -> bool:
-        """Take an event while the client owes an acknowledgement. `size` is that of its last message in bytes."""
+        """Take an event while an acknowledgement is pending. `size` is that of its last message in bytes."""
         size, read_ahead.bytes_incomplete = read_ahead.bytes_incomplete + size, 0
         transport = self._namespaces[event.namespace]
         if asyncio.get_running_loop().time() >= read_ahead.until:
@@ -99,7 +99,7 @@ class SocketIOPeer:
         return any(transport.connection is not None for transport in self._namespaces.values())
 
     async def ready(self) -> None:
-        """Wait until no namespace has too many events in flight, or the client owes an acknowledgement."""
+        """Wait until no namespace has too many events in flight, or an acknowledgement is pending."""
         for transport in tuple(self._namespaces.values()):
             if self._read_ahead is None and transport.connection is not None:
                 await transport.connection.inbox.ready()
@@ -163,7 +163,7 @@ class SocketIOPeer:
             transport.disconnected(reason)
 
     def sink_changed(self) -> None:
-        """The sink of the outbox has changed: tell the connections that share it. See `outbound.sink`."""
+        """The sink of the outbox has changed. Notifies the connections that share it. See `outbound.sink`."""
         for transport in self._namespaces.values():
             if transport.connection is not None:
                 transport.connection.sink_changed()
