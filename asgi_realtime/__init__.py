@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from asgi_realtime.auth.admin_secret import AdminSecretAuthenticator
 from asgi_realtime.auth.authenticators import Authenticator, JWTAuthenticator
 from asgi_realtime.auth.create_token import create_token
 from asgi_realtime.auth.jwt_verifier import JWTVerifier
@@ -34,19 +35,20 @@ from asgi_realtime.errors import (
 )
 from asgi_realtime.gateways.dispatcher import Acknowledge
 from asgi_realtime.gateways.mounted import find_gateway, get_gateway
+from asgi_realtime.gateways.replies import NewToken, Success
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.handlers.event_declarations import EventDeclaration, down, up
 from asgi_realtime.handlers.event_handlers import on
 from asgi_realtime.handlers.sync_connection import SyncConnection
 from asgi_realtime.lifecycle.mounting import Mountable
-from asgi_realtime.limits import Limits
+from asgi_realtime.limits import Limits, check_room_name
 from asgi_realtime.metrics import Metrics
 from asgi_realtime.middleware import RealtimeMiddleware, get_broadcaster
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.protocols.json_dialect import FlatJSONDialect, JSONDialect
 from asgi_realtime.realtime import Realtime
-from asgi_realtime.runtime.host_calls import MaybeAwaitable
+from asgi_realtime.runtime.host_calls import HostCall, MaybeAwaitable
 from asgi_realtime.settings import Settings
 from asgi_realtime.systems.chat import (
     Blocked,
@@ -92,7 +94,8 @@ from asgi_realtime.systems.mew import (
 )
 from asgi_realtime.values.handshake import Handshake
 from asgi_realtime.values.identity import Identity
-from asgi_realtime.values.ids import Id
+from asgi_realtime.values.ids import Id, id_from_host, id_text, id_texts, ids_from_host
+from asgi_realtime.values.json import Json
 from asgi_realtime.values.publications import Publication, Receipt, ToAll, ToRoom, ToUsers
 
 if TYPE_CHECKING:
@@ -120,6 +123,7 @@ __all__ = [
     "Authenticator",
     "JWTAuthenticator",
     "JWTVerifier",
+    "AdminSecretAuthenticator",
     "TokenSource",
     "token_from_auth",
     "token_from_bearer",
@@ -150,6 +154,15 @@ __all__ = [
     "get_gateway",
     "find_gateway",
     "MaybeAwaitable",
+    "HostCall",
+    "Json",
+    "NewToken",
+    "Success",
+    "id_text",
+    "id_texts",
+    "id_from_host",
+    "ids_from_host",
+    "check_room_name",
     # Mew and Infra
     "MewGateway",
     "MewService",

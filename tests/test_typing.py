@@ -36,7 +36,9 @@ from asgi_realtime import (
     Settings,
     SocketIOGateway,
     create_token,
+    check_room_name,
     find_gateway,
+    id_text,
     on,
 )
 from asgi_realtime.testing import RealtimeTestClient
@@ -93,6 +95,8 @@ async def handles(connection: Connection) -> None:
 
 async def mounts(app: FastAPI, settings: Settings) -> None:
     Identity(user_id=None)  # refused
+    number: int = id_text(7, "poll")  # refused
+    check_room_name(str(number), settings)  # refused
     Handshake(headers=None)  # refused
     Receipt(position=7, delivered_locally=1, replicated=False)  # refused
     Settings(ping_intervall=5)  # refused

@@ -180,6 +180,13 @@ class Gateway(ConnectionLifecycle):
         """
         internal(connection).inbox.submit(functools.partial(self._guard, name, function, connection))
 
+    def run_in_background(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine as a task that belongs to no connection. Its failure is logged under `name`.
+
+        There is no time limit. Shutdown waits for it until `MEW_DRAIN_TIMEOUT` has passed, then cancels it.
+        """
+        self.context.tasks.spawn(work, name=name)
+
     async def enter_rooms(self, connection: Connection) -> None:
         """Put a connection into the rooms that `rooms_of` returns for it. Called in `on_connect`.
 

@@ -41,11 +41,6 @@ class ClientTransport(Transport, Protocol):
         """
 
 
-def returned_false(hook: str) -> TypeError:
-    """The error about a hook that returned False, as other libraries do to refuse a client."""
-    return TypeError(f"{hook} returned False; to refuse a client, raise Forbidden() or another Refusal")
-
-
 class ConnectionLifecycle(Dispatcher):
     """Opens and closes connections. Transports call `open` and `disconnected`.
 
@@ -203,7 +198,7 @@ class ConnectionLifecycle(Dispatcher):
                 if connection.ended is not None:
                     raise self._refusal_of_ended(connection, connection.ended)
             if await self._hooks["on_connect"](connection.public) is False:
-                raise returned_false("on_connect")
+                raise TypeError("on_connect returned False; to refuse a client, raise Forbidden() or another Refusal")
             if connection.ended is not None:
                 raise self._refusal_of_ended(connection, connection.ended)
             counted = True

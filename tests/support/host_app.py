@@ -4,39 +4,55 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from fastapi import Depends, FastAPI
 
 from asgi_realtime import (
+    Acknowledge,
+    AdminSecretAuthenticator,
+    Authenticator,
     Broadcaster,
     Connection,
     Forbidden,
     Handshake,
+    HostCall,
+    Id,
     Identity,
     JobsBroadcaster,
     JobsGateway,
     JobStatus,
+    Json,
     JWTAuthenticator,
     JWTVerifier,
     Limits,
     RealtimeMiddleware,
     Receipt,
+    Refusal,
     Settings,
     SocketIOGateway,
+    Success,
     SyncConnection,
     Unauthorized,
+    check_room_name,
     create_token,
     get_broadcaster,
     get_jobs_broadcaster,
+    id_text,
+    ids_from_host,
     on,
     token_from_auth,
     token_from_bearer,
 )
 from asgi_realtime.testing import ConnectionRefused, RealtimeTestClient
 
-settings = Settings(jwt_secret="a secret of at least thirty-two bytes", presence_grace=0, limits=Limits(event_rate=50))
+settings = Settings(
+    jwt_secret="a secret of at least thirty-two bytes",
+    admin_secret="a secret of the services, also long",
+    presence_grace=0,
+    limits=Limits(event_rate=50),
+)
 by_token = JWTAuthenticator(JWTVerifier(settings), [token_from_auth("token"), token_from_bearer()])
 
 
@@ -95,11 +111,56 @@ class Office(SocketIOGateway):
         return len(connection.rooms)
 
 
+class Depots:
+    """The service of `Deliveries`: the depots that a service of the host delivers to, by their numbers."""
+
+    def depots_of(self, identity: Identity) -> list[Id]:
+        return [7, "north"]
+
+
+class Deliveries(SocketIOGateway):
+    """A namespace for other services of the host."""
+
+    def __init__(self, service: Depots) -> None:
+        super().__init__("/deliveries")
+        self.depots_of: HostCall = self.service_call(service, "depots_of", "identity")
+
+    def default_authenticator(self, settings: Settings) -> Authenticator:
+        return AdminSecretAuthenticator(settings.admin_secret)
+
+    async def rooms_of(self, identity: Identity) -> Mapping[str, str | None]:
+        depots: list[Id] = await self.depots_of(identity)
+        return dict.fromkeys(ids_from_host(depots, "depots_of"))
+
+    async def on_connect(self, connection: Connection) -> None:
+        await self.enter_rooms(connection)
+
+    @on("deliver")
+    async def deliver(self, depot: str | int) -> Success:
+        room = id_text(depot, "depot")
+        check_room_name(room, self.limits)
+        self.run_in_background("telling", self.tell(room))
+        return Success()
+
+    async def tell(self, room: str) -> None:
+        await self.broadcaster.broadcast_to_room(room, "delivered")
+
+    def send_refusal(
+        self,
+        connection: Connection,
+        event: str,
+        sent: Sequence[Json],
+        refusal: Refusal,
+        acknowledge: Acknowledge | None,
+    ) -> None:
+        self.push_event(connection, "refused", [event, *sent])
+
+
 metrics = CountedMetrics()
 app = FastAPI()
 app.add_middleware(
     RealtimeMiddleware,
-    gateways=[Office(authenticator=authenticate), JobsGateway(service=PrintQueue())],
+    gateways=[Office(authenticator=authenticate), JobsGateway(service=PrintQueue()), Deliveries(Depots())],
     settings=settings,
     metrics=metrics,
 )
@@ -142,6 +203,13 @@ async def try_out() -> None:
             assert refused.message == "invalid credentials"
         async with client.connect("/", headers={"x-printer-key": "3f1c"}, transport="polling"):
             assert await client.broadcaster.of("/").is_online("printer-7")
+        services = {"adminSecret": "a secret of the services, also long", "serviceType": "vans"}
+        async with client.connect("/deliveries", auth=services) as van:
+            assert van.rooms == {"7", "north"}
+            assert await van.call("deliver", 7) == {"success": True}
+            await van.expect("delivered")
+            await van.send("deliver", "")
+            assert (await van.expect("refused")).data == ["deliver", ""]
     assert metrics.totals["refused_connections_total"] == 1
     assert metrics.gauges["connections"] == 0
 

@@ -611,3 +611,15 @@ async def test_a_host_that_offers_no_more_than_it_must(chat: Chat) -> None:
     assert (data["from_name"], data["from_avatar"]) == ("", "")
     with pytest.raises(ConfigurationError, match="needs both"):
         ChatGateway(service=HalfService())
+
+
+@pytest.mark.parametrize("field", ["id", "from_id", "to_id", "reply_to"])
+def test_a_message_of_the_host_has_whole_ids(field: str) -> None:
+    ids: dict[str, Any] = {"id": 1, "from_id": 2, "to_id": 3, "reply_to": 4}
+    for wrong in ("half \ud83d", 1.5, None, *(() if field == "reply_to" else ("",))):
+        with pytest.raises(TypeError, match=f"^{field} must"):
+            ChatMessage(**(ids | {field: wrong}), chat_type="single", content="x", timestamp=1)
+    whole = ChatMessage(**(ids | {field: "é"}), chat_type="single", content="x", timestamp=1)
+    assert [getattr(whole, each) for each in ids] == [
+        "é" if each == field else str(number) for each, number in ids.items()
+    ]

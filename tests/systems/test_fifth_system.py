@@ -89,6 +89,9 @@ async def test_clients_routes_and_views_use_it(serve: Serve, implementation: Imp
         for client, name in ((ann, "ann"), (bob, "bob")):
             await client.connect(server.url, "/polls", auth={"token": create_token(name, SETTINGS)})
             await client.call("poll:follow", {"pollId": "tea"})
+        assert await ann.call("poll:vote", {"pollId": "", "choice": "green"}) == [
+            {"success": False, "code": "INVALID_MESSAGE", "message": "a room name is a non-empty string"}
+        ]
         assert await ann.call("poll:vote", {"pollId": "tea", "choice": "green"}) == [
             {"pollId": "tea", "votes": {"green": 1}}
         ]

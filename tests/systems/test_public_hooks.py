@@ -1,20 +1,34 @@
-"""The systems of the package are gateways like those of a host: they override and read only what those may."""
+"""The systems of the package are gateways like those of a host: they use and override only what those may."""
 
 from __future__ import annotations
 
 import ast
+import asyncio
+import importlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from starlette.applications import Starlette
 
-from asgi_realtime import Connection, RealtimeMiddleware, Settings, SocketIOGateway, WebSocketGateway, create_token, on
+import asgi_realtime
+from asgi_realtime import (
+    Connection,
+    RealtimeMiddleware,
+    Settings,
+    SocketIOGateway,
+    TypedBroadcaster,
+    WebSocketGateway,
+    create_token,
+    on,
+)
 from asgi_realtime.cli.gateways import packaged_gateways
 from asgi_realtime.gateways.reserved_names import reserved_names
+from asgi_realtime.testing import RealtimeTestClient
 from tests.support.paths import PACKAGE
 from tests.support.raw_engineio import raw_client
 from tests.support.servers import Serve
+from tests.test_public_signatures import OF_GATEWAYS
 
 SYSTEMS = sorted(path for path in (PACKAGE / "systems").iterdir() if (path / "__init__.py").exists())
 
@@ -34,6 +48,47 @@ def test_a_system_uses_no_private_part_of_a_gateway(system: Path) -> None:
     own.add("_broadcaster")  # of `TypedBroadcaster`, for its subclasses
     for name, tree in trees.items():
         assert private_attributes(tree) <= own, name
+
+
+INTERNAL = {
+    # A host writes times in the form that its own clients expect. These systems have one form, PROTOCOLS.md's.
+    "asgi_realtime.values.timestamps.iso",
+}
+"""What systems import although hosts cannot, each with the reason."""
+
+
+def imports(system: Path) -> Iterator[str]:
+    """What the files of a system import from the rest of the package, such as `asgi_realtime.values.ids.Id`."""
+    for path in system.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
+            module = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+            found = [f"{module}{name}" for name in names]
+            yield from (name for name in found if name.startswith("asgi_realtime.") and f".{system.name}." not in name)
+
+
+@pytest.mark.parametrize("system", SYSTEMS, ids=lambda path: path.name)
+def test_a_system_imports_only_what_a_host_can(system: Path) -> None:
+    """The paths differ, because `asgi_realtime` itself imports the systems. The objects are the same."""
+    exported = {name: getattr(asgi_realtime, name) for name in asgi_realtime.__all__}
+    found = set(imports(system))
+    assert f"asgi_realtime.broadcasting.typed_broadcaster.{TypedBroadcaster.__name__}" in found
+    for name in found - INTERNAL:
+        module, _, last = name.rpartition(".")
+        assert last in exported, f"{name} is not exported"
+        assert getattr(importlib.import_module(module), last) is exported[last], name
+
+
+def test_every_exception_is_in_use() -> None:
+    assert {name for system in SYSTEMS for name in imports(system)} >= INTERNAL
+
+
+@pytest.mark.parametrize("system", SYSTEMS, ids=lambda path: path.name)
+def test_a_system_uses_no_member_that_is_for_the_package(system: Path) -> None:
+    for path in system.glob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+        assert not used & OF_GATEWAYS, path.name
 
 
 def private_attributes(tree: ast.AST) -> set[str]:
@@ -74,3 +129,25 @@ async def test_what_is_sent_when_a_connection_has_opened_follows_what_on_connect
         await ann.emit("said", "hello")
         packets = [await ann.next() for _ in range(4)]
     assert packets == ['42["first"]', '42["second",null]', '42["third"]', '42["fourth","hello"]']
+
+
+async def test_work_in_the_background_is_awaited_and_its_failure_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    counted = 0
+
+    async def count() -> None:
+        nonlocal counted
+        for _ in range(1_000):
+            await asyncio.sleep(0)
+            counted += 1
+        raise LookupError("no more numbers")
+
+    gateway = Greeter()
+    settings = Settings(jwt_secret="a secret for tests that is long enough")
+    app = RealtimeMiddleware(Starlette(), gateways=[gateway], settings=settings)
+    async with RealtimeTestClient(app) as client:
+        gateway.run_in_background("counting", count())
+        await client.settle()
+        assert counted == 1_000
+        assert "counting failed" in caplog.text and "no more numbers" in caplog.text
+        gateway.run_in_background("counting", count())
+    assert counted == 2_000, "shutdown waits for it"

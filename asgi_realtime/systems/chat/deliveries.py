@@ -6,8 +6,8 @@ import asyncio
 import logging
 from collections import Counter, deque
 
+from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.runtime.host_calls import HostCall
-from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.systems.chat.service import Delivery
 
 logger = logging.getLogger("asgi_realtime")
@@ -21,11 +21,10 @@ _WAITING = 100_000
 class Deliveries:
     """Reports deliveries in order, one call at a time. A call that fails is logged and not repeated."""
 
-    def __init__(self, messages_delivered: HostCall, *, tasks: Tasks, timeout: float) -> None:
-        """`messages_delivered` is the service's method. A call may take `timeout` seconds."""
+    def __init__(self, messages_delivered: HostCall, *, gateway: WebSocketGateway) -> None:
+        """`messages_delivered` is the service's method. A call may take the gateway's `handler_timeout`."""
         self._messages_delivered = messages_delivered
-        self._tasks = tasks
-        self._timeout = timeout
+        self._gateway = gateway
         self._waiting: deque[Delivery] = deque()
         self._unreported: Counter[str] = Counter()
         self._reporting = False
@@ -41,7 +40,7 @@ class Deliveries:
         self._unreported[delivery.user_id] += 1
         if not self._reporting:
             self._reporting = True
-            self._tasks.spawn(self._report(), name="deliveries")
+            self._gateway.run_in_background("deliveries", self._report())
 
     async def reported(self, user_id: str) -> None:
         """Return when every delivery to this user was reported, or its report has failed."""
@@ -55,7 +54,7 @@ class Deliveries:
             while self._waiting:
                 batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
                 try:
-                    async with asyncio.timeout(self._timeout):
+                    async with asyncio.timeout(self._gateway.limits.handler_timeout):
                         await self._messages_delivered(batch)
                 except Exception:
                     logger.exception("messages_delivered failed: %d messages will be delivered again", len(batch))

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from asgi_realtime.handlers.event_declarations import down
-from asgi_realtime.values.ids import Id, put_texts
+from asgi_realtime.values.ids import Id, id_from_host
 
 ChatType: TypeAlias = Literal["single", "group"]
 """Between two users, or in a group."""
@@ -65,9 +65,11 @@ class ChatMessage(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         ) -> None: ...
 
     def __post_init__(self) -> None:
-        put_texts(self, "id", "from_id", "to_id")
-        if self.reply_to != "":
-            put_texts(self, "reply_to")
+        for field in ("id", "from_id", "to_id", "reply_to"):
+            value = getattr(self, field)
+            is_missing = not value and field != "reply_to"
+            if type(value) is not str or not value.isascii() or is_missing:
+                msgspec.structs.force_setattr(self, field, id_from_host(value, field))
 
 
 class Read(msgspec.Struct, frozen=True, rename="camel"):

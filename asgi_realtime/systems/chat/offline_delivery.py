@@ -11,7 +11,6 @@ import msgspec
 from asgi_realtime.connection.connection import Connection
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
-from asgi_realtime.payloads.encoding import encode
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.systems.chat.deliveries import Deliveries
 from asgi_realtime.systems.chat.events import ChatMessage
@@ -89,11 +88,7 @@ class OfflineDelivery:
         """Note from now on what a connection gets. Called first in `on_connect`, before anything is awaited."""
         if self._deliveries is None or self._deliveries.loop is not asyncio.get_running_loop():
             # A report that was under way on an earlier event loop never ends.
-            self._deliveries = Deliveries(
-                self._messages_delivered,
-                tasks=self._gateway.context.tasks,
-                timeout=self._gateway.limits.handler_timeout,
-            )
+            self._deliveries = Deliveries(self._messages_delivered, gateway=self._gateway)
         connection.state = Handover()
 
     async def send_first(self, connection: Connection) -> None:
@@ -148,7 +143,7 @@ class OfflineDelivery:
         found: Iterable[ChatMessage] = await self._pending_messages(connection.identity, _BATCH)
         handover: Handover = connection.state
         return [
-            (key, self._gateway.wire.event("message", *encode(with_sender(message))))
+            (key, self._gateway.wire.event_args("message", [with_sender(message)]))
             for message in found
             if (key := (message.from_id, message.id)) not in handover.received
         ]

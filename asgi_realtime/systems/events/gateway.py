@@ -11,7 +11,6 @@ from asgi_realtime.auth.authenticators import Authenticator, JWTAuthenticator
 from asgi_realtime.auth.token_sources import token_from_auth, token_from_query
 from asgi_realtime.connection.connection import Connection
 from asgi_realtime.errors import Forbidden, Refusal
-from asgi_realtime.gateways.connection_lifecycle import returned_false
 from asgi_realtime.gateways.dispatcher import Acknowledge
 from asgi_realtime.gateways.replies import Success
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
@@ -163,7 +162,7 @@ class EventsGateway(SocketIOGateway):
     async def on_connect(self, connection: Connection) -> None:
         """Call `connected`."""
         if self._connected is not None and await self._connected(connection) is False:
-            raise returned_false("connected")
+            raise TypeError("connected returned False; to refuse a client, raise Forbidden() or another Refusal")
 
     async def on_disconnect(self, connection: Connection, reason: str) -> None:
         """Send `user:left` to the rooms of the client, and call `disconnected`."""

@@ -9,7 +9,7 @@ import msgspec
 
 from asgi_realtime.gateways.replies import NewToken
 from asgi_realtime.handlers.event_declarations import down, up
-from asgi_realtime.values.ids import Id, put_texts
+from asgi_realtime.values.ids import Id, id_from_host
 from asgi_realtime.values.timestamps import iso
 
 Code: TypeAlias = Literal["UNAUTHORIZED", "FORBIDDEN", "INVALID_MESSAGE", "RATE_LIMITED", "TOO_LARGE", "INTERNAL"]
@@ -65,7 +65,7 @@ class JobStatus(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
         ) -> None: ...
 
     def __post_init__(self) -> None:
-        put_texts(self, "job_id")
+        msgspec.structs.force_setattr(self, "job_id", id_from_host(self.job_id, "job_id"))
 
 
 class StageCompleted(msgspec.Struct, frozen=True, rename="camel", kw_only=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asgi_realtime import Receipt, SyncTypedBroadcaster, TypedBroadcaster, sync_too
+from asgi_realtime import Id, Receipt, SyncTypedBroadcaster, TypedBroadcaster, id_text, sync_too
 
 from .events import PollReference, Result
 
@@ -16,15 +16,17 @@ class PollsBroadcaster(TypedBroadcaster):
         return SyncPollsBroadcaster(self)
 
     @sync_too
-    async def result(self, poll_id: str, votes: dict[str, int]) -> Receipt:
+    async def result(self, poll_id: Id, votes: dict[str, int]) -> Receipt:
         """`poll:result`."""
-        return await self._broadcaster.broadcast_to_room(poll_id, "poll:result", Result(poll_id, votes))
+        event = Result(id_text(poll_id, "poll_id"), votes)
+        return await self._broadcaster.broadcast_to_room(event.poll_id, "poll:result", event)
 
     @sync_too
-    async def closed(self, poll_id: str) -> Receipt:
+    async def closed(self, poll_id: Id) -> Receipt:
         """`poll:closed`. No client follows the poll afterwards."""
-        receipt = await self._broadcaster.broadcast_to_room(poll_id, "poll:closed", PollReference(poll_id))
-        await self._broadcaster.close_room(poll_id)
+        event = PollReference(id_text(poll_id, "poll_id"))
+        receipt = await self._broadcaster.broadcast_to_room(event.poll_id, "poll:closed", event)
+        await self._broadcaster.close_room(event.poll_id)
         return receipt
 
 
