@@ -54,7 +54,7 @@ class Mounts(dict[GatewayName, Mount]):
         """Whether a room, a user or a gateway has connections here."""
         return self[subscription.gateway].rooms.has(subscription.target)
 
-    def count(self) -> int:
+    def target_count(self) -> int:
         """How many rooms, users and gateways have connections here."""
         return sum(mount.rooms.occupied for mount in self.values())
 

@@ -46,7 +46,7 @@ class Members(Protocol):
     def has(self, subscription: Subscription) -> bool:
         """Whether a target has members."""
 
-    def count(self) -> int:
+    def target_count(self) -> int:
         """How many targets have members."""
 
     def deliver(self, publication: Publication) -> int:
@@ -128,7 +128,7 @@ class Subscriptions:
     def __len__(self) -> int:
         """How many subscriptions this process has at the broker."""
         pending = sum(map(self._members.has, self._pending))
-        return self._members.count() - pending + len(self._unsubscribe_at)
+        return self._members.target_count() - pending + len(self._unsubscribe_at)
 
     def is_subscribed(self, subscription: Subscription) -> bool:
         """Whether everything published to a target is delivered to this process."""

@@ -37,7 +37,7 @@ class Drain:
             async with asyncio.timeout(self._timeout) as timeout:
                 signals.drain(lambda: _expire(timeout))
                 await self._close_clients()
-                await self._tasks.idle()  # `on_disconnect` of the host is among them
+                await self._tasks.until_idle()  # `on_disconnect` of the host is among them
         except TimeoutError:
             self._metrics.count("drain_timeouts_total")
 

@@ -47,7 +47,7 @@ class Tasks:
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("%s failed", task.get_name(), exc_info=error)
 
-    async def idle(self) -> None:
+    async def until_idle(self) -> None:
         """Return when no task is left. Tasks that are started while waiting are awaited too."""
         while self._tasks:
             await asyncio.wait(self._tasks)

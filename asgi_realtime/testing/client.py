@@ -167,7 +167,7 @@ class RealtimeTestClient:
                 while quiet < _QUIET_TURNS:
                     if len(self._running.tasks) or not all(socket.wire.idle for socket in self._sockets):
                         quiet = 0
-                        await self._running.tasks.idle()
+                        await self._running.tasks.until_idle()
                         await asyncio.gather(*[socket.wire.until_idle() for socket in self._sockets])
                     quiet += 1
                     await asyncio.sleep(0)

@@ -226,7 +226,7 @@ class WebSocketCarrier:
         if self._read_guard is not None:
             self._read_guard.end()
         self._writer.stop()
-        self._reader.ended()
+        self._reader.websocket_ended()
 
 
 def _is_longer(message: str | bytes, limit: int) -> bool:

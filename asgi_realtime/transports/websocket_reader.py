@@ -60,5 +60,5 @@ class WebSocketReader(Protocol):
     def begin_close(self) -> Ending:
         """Return how to close, before the close is written. Called at most once, and not if the client is gone."""
 
-    def ended(self) -> None:
-        """Nothing is left of the WebSocket. Called exactly once, also where the client has vanished."""
+    def websocket_ended(self) -> None:
+        """Nothing is left of the WebSocket. Called exactly once, also if the connection was lost."""

@@ -74,7 +74,7 @@ async def enter(realtime: Realtime, user_id: str, index: int = 0) -> tuple[Conne
 async def running(**options: Any) -> AsyncIterator[Realtime]:
     async with make(**options) as realtime:
         yield realtime
-        await realtime.tasks.idle()
+        await realtime.tasks.until_idle()
 
 
 async def test_events_go_to_the_first_gateway_unless_another_is_named() -> None:
@@ -202,7 +202,7 @@ async def test_membership_and_presence() -> None:
         await broadcaster.disconnect_user("ann", reason="bye")
         assert client.closes == [(1008, "bye")]
         assert connection.closed
-        await realtime.tasks.idle()
+        await realtime.tasks.until_idle()
         await asyncio.sleep(0.01)
         assert await broadcaster.online_users() == set()
 

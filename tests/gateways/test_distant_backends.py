@@ -151,11 +151,11 @@ async def test_a_handler_that_joins_is_acknowledged_when_the_subscription_stands
         await turns()
         assert answers == []
         broker.subscribing.resume()
-        await realtime.tasks.idle()
+        await realtime.tasks.until_idle()
         assert answers.pop() == ["joined"]
         broker.failing.add("subscribe")
         gateway.receive(internal, "join", ["attic"], answers.append)
-        await realtime.tasks.idle()
+        await realtime.tasks.until_idle()
         assert [answer.code for [answer] in answers] == ["INTERNAL"]
         assert RoomName("kitchen") in connection.rooms
         assert RoomName("attic") not in connection.rooms

@@ -397,7 +397,7 @@ async def test_answers_and_failures(serve: Serve) -> None:
         assert await client.next() == "bytes b'2'"
         await client.emit("fail", "disconnect")
         assert await client.until_closed() == (["41"], 1008)
-        await realtime.tasks.idle()
+        await realtime.tasks.until_idle()
         assert "disconnect server disconnect ['lobby']" in gateway.log
 
 
@@ -458,7 +458,7 @@ async def test_rate_limit(serve: Serve) -> None:
         packets, code = await client.until_closed()
         assert code == 1008
         assert len(packets) <= 4
-        await realtime.tasks.idle()
+        await realtime.tasks.until_idle()
         assert gateway.log.count("x") == 3
 
 

@@ -163,7 +163,7 @@ async def test_a_failing_host_costs_the_connection(failure: str, caplog: pytest.
     assert transport.written == []
     assert not world.rooms.everybody
     assert "which rooms" in caplog.text
-    await world.tasks.idle()
+    await world.tasks.until_idle()
 
 
 async def test_a_closed_connection_ends_its_pending_call() -> None:
@@ -176,7 +176,7 @@ async def test_a_closed_connection_ends_its_pending_call() -> None:
     connection.end(1000, "")
     await waiting
     await asked_by_command
-    await world.tasks.idle()
+    await world.tasks.until_idle()
     assert connection.refresh is None
     reference = weakref.ref(connection.public)
     transport.connection = transport.on_close = None
@@ -249,7 +249,7 @@ async def test_no_interleaving_leaks(seed: int) -> None:
         wait.set_result(None)
     for work in pending:
         await work
-    await world.tasks.idle()
+    await world.tasks.until_idle()
     leaked = forbidden & set(transport.events)
     # A room lost and given back before the host answers is open again: events sent in between were held.
     regained = {event for event in leaked if event[0] in database}

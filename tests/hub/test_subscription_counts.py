@@ -155,10 +155,10 @@ class SubscriptionsMachine(RuleBasedStateMachine):
                 before = len(self.broker.calls)
                 for task in self.begun:
                     await task
-                await self.world.tasks.idle()
+                await self.world.tasks.until_idle()
                 for line in lines:
                     await line.passed()
-                await self.world.tasks.idle()
+                await self.world.tasks.until_idle()
                 if len(self.broker.calls) == before:
                     return
 

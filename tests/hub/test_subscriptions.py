@@ -63,10 +63,10 @@ class Node:
 
     async def settled(self) -> None:
         """Return when nothing is under way."""
-        await self.world.tasks.idle()
+        await self.world.tasks.until_idle()
         for line in (self.broker.requests, self.broker.subscribing, self.broker.receiving):
             await line.passed()
-        await self.world.tasks.idle()
+        await self.world.tasks.until_idle()
 
     async def pass_time(self, seconds: float) -> None:
         self.clock.move(seconds)

@@ -52,12 +52,12 @@ async def test_a_task_only_while_frames_wait() -> None:
     client = Client()
     client.outbox.push(Frame("before"))
     client.writer.start()
-    await client.tasks.idle()
+    await client.tasks.until_idle()
     assert (client.texts, len(client.tasks)) == (["before"], 0)
     for number in range(3):
         client.outbox.push(Frame(str(number)))
         assert len(client.tasks) == 1
-    await client.tasks.idle()
+    await client.tasks.until_idle()
     assert client.texts == ["before", "0", "1", "2"]
 
 
@@ -66,7 +66,7 @@ async def test_messages_of_one_frame_stay_together_and_in_order() -> None:
     client.writer.start()
     client.outbox.push(Frame("51-", b"binary"))
     client.outbox.push(Frame("next"))
-    await client.tasks.idle()
+    await client.tasks.until_idle()
     assert [message.get("text", message.get("bytes")) for message in client.received] == ["51-", b"binary", "next"]
 
 
@@ -85,7 +85,7 @@ async def test_finish_flushes_or_does_not() -> None:
         assert client.received[-1]["code"] == 1001
         assert len(client.received[-1]["reason"].encode()) <= 123
         assert not client.aborted
-        await client.tasks.idle()
+        await client.tasks.until_idle()
 
 
 async def test_a_client_that_does_not_read_is_cut() -> None:
@@ -106,9 +106,9 @@ async def test_a_disconnected_client_is_reported_once() -> None:
     client.writer.start()
     client.error = OSError("gone")
     client.outbox.push(Frame("a"))
-    await client.tasks.idle()
+    await client.tasks.until_idle()
     client.outbox.push(Frame("b"))
-    await client.tasks.idle()
+    await client.tasks.until_idle()
     assert (client.lost, client.writer.gone) == (1, True)
     await client.writer.finish(1000, "", flush=True)
     assert client.received == []

@@ -66,10 +66,10 @@ async def test_in_order_one_at_a_time_in_one_task(tasks: Tasks) -> None:
     for name in "abc":
         work.submit(step(name))
     assert len(tasks) == 1
-    await tasks.idle()
+    await tasks.until_idle()
     assert log == [f"{name} {word}" for name in "abc" for word in ("begins", "ends")]
     work.submit(step("d"))
-    await tasks.idle()
+    await tasks.until_idle()
     assert log[-1] == "d ends"
     assert len(tasks) == 0, "an idle inbox owns no task"
 
@@ -84,7 +84,7 @@ async def test_work_submitted_by_the_last_step_runs_too(tasks: Tasks) -> None:
             work.submit(again)
 
     work.submit(again)
-    await tasks.idle()
+    await tasks.until_idle()
     assert log == [0, 1, 2]
 
 
@@ -106,7 +106,7 @@ async def test_full_until_one_has_begun(tasks: Tasks) -> None:
     gate.set()
     await asyncio.gather(*ready[:2])
     assert not work.full
-    await tasks.idle()
+    await tasks.until_idle()
 
 
 async def test_clear_drops_waiting_work_and_wakes_the_reader(tasks: Tasks) -> None:
@@ -128,7 +128,7 @@ async def test_clear_drops_waiting_work_and_wakes_the_reader(tasks: Tasks) -> No
     work.clear()
     await ready
     gate.set()
-    await tasks.idle()
+    await tasks.until_idle()
     assert log == ["first"]
 
 
@@ -146,7 +146,7 @@ async def test_after_a_cancelled_dispatcher_work_can_be_submitted_again(tasks: T
     await asyncio.sleep(0)
     await tasks.aclose()
     work.submit(note)
-    await tasks.idle()
+    await tasks.until_idle()
     assert log == [1]
 
 
@@ -166,7 +166,7 @@ async def test_nothing_is_remembered_of_work_that_is_done(tasks: Tasks) -> None:
 
     work.submit(make(payload))
     del payload
-    await tasks.idle()
+    await tasks.until_idle()
     gc.collect()
     assert reference() is None
 
@@ -202,7 +202,7 @@ async def test_behind_what_waits_everything_keeps_its_order(tasks: Tasks) -> Non
     assert log == ["a begins"]
     assert work.full
     gate.set()
-    await tasks.idle()
+    await tasks.until_idle()
     assert log == ["a begins", "a ends", "b", "c begins", "c ends", "d"]
     assert not work.begin(note, "e")
     assert log[-1] == "e"
@@ -228,7 +228,7 @@ async def test_what_is_begun_while_something_runs_comes_after_it(tasks: Tasks) -
     work.begin(outer)
     assert log == ["of another", "outer ends"]
     assert inside[0] is inside[2] is not inside[1]
-    await tasks.idle()
+    await tasks.until_idle()
     assert log[2:] == ["begun", "submitted"]
 
 
@@ -237,7 +237,7 @@ async def test_submitted_work_never_runs_within_the_call(tasks: Tasks) -> None:
     work.submit(lambda: log.append("later"))
     work.begin(log.append, "behind it")
     assert log == []
-    await tasks.idle()
+    await tasks.until_idle()
     assert log == ["later", "behind it"]
 
 
@@ -257,7 +257,7 @@ async def test_each_has_a_context_of_its_own(tasks: Tasks) -> None:
         SEEN.set(f"caller's, after {name}")
     assert SEEN.get() == "caller's, after d"
     gate.set()
-    await tasks.idle()
+    await tasks.until_idle()
     assert dict(log[:2]) == {"a": "caller's", "c": "caller's, after b"}
     assert sorted(log[2:]) == [
         *[("a", "a"), ("b", "b"), ("b", "caller's, after a")],
@@ -280,7 +280,7 @@ async def test_work_that_fails_is_logged_and_ends_nothing_else(tasks: Tasks, cap
     work.begin(fail)
     work.begin(log.append, "after")
     gate.set()
-    await tasks.idle()
+    await tasks.until_idle()
     await until(lambda: log)
     assert [record.getMessage() for record in caplog.records] == ["work of a connection failed"] * 3
     assert log == ["after"]

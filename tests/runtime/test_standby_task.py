@@ -108,7 +108,7 @@ def test_the_task_is_the_same_before_and_after(loop: Loop, inside: bool, fresh: 
             await scene.warm()
         await scene.begin_from(handler, inside=inside)
         assert len(scene.tasks) == 1
-        await scene.tasks.idle()
+        await scene.tasks.until_idle()
         assert len(scene.log) == 3 and len(set(scene.log)) == 1
         assert scene.log[0] not in (None, asyncio.current_task())
 
@@ -126,7 +126,7 @@ def test_waiting_handlers_have_different_tasks(loop: Loop, inside: bool) -> None
         for _ in range(3):
             scene.inbox = Inbox(scene.tasks, Limits())
             await scene.begin_from(handler, inside=inside)
-        await scene.tasks.idle()
+        await scene.tasks.until_idle()
         assert len(set(scene.log)) == 3
 
     play(loop, scenario)
@@ -209,7 +209,7 @@ def test_a_cancellation_that_is_dealt_with_ends_nothing(loop: Loop, fresh: bool)
             await scene.warm()
         scene.begin(handler)
         scene.log[0].cancel()
-        await scene.tasks.idle()
+        await scene.tasks.until_idle()
         assert scene.log[1:] == [0, "goes on"]
         assert not scene.log[0].cancelled()
 
@@ -233,7 +233,7 @@ def test_a_timeout_that_began_in_the_first_step(loop: Loop, fresh: bool, seconds
         if not fresh:
             await scene.warm()
         scene.begin(handler)
-        await scene.tasks.idle()
+        await scene.tasks.until_idle()
         assert scene.log == ["timed out", "goes on"]
 
     play(loop, scenario)
@@ -254,7 +254,7 @@ def test_anyio_cancels_in_the_first_step_too(loop: Loop, fresh: bool) -> None:
         if not fresh:
             await scene.warm()
         scene.begin(handler)
-        await scene.tasks.idle()
+        await scene.tasks.until_idle()
         assert scene.log == [True, "goes on"]
 
     play(loop, scenario)
@@ -288,14 +288,14 @@ def test_a_handler_that_cancels_its_task_cancels_no_other(loop: Loop, fresh: boo
         scene.begin(handler)
         scene.inbox = Inbox(scene.tasks, Limits())
         scene.begin(another)
-        await scene.tasks.idle()
+        await scene.tasks.until_idle()
         if not fresh:
             await scene.warm()
         scene.begin(handler)
         for _ in range(5):
             await asyncio.sleep(0)
         scene.begin(another)
-        await scene.tasks.idle()
+        await scene.tasks.until_idle()
         assert [entry for entry in scene.log if entry != "was cancelled"] == ["goes on", "goes on"]
         assert ("was cancelled" in scene.log) is (how == "and waits")
 
@@ -317,10 +317,10 @@ def test_cancelling_every_task_cancels_no_later_work(loop: Loop, fresh: bool) ->
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
             task.cancel()
         scene.begin(handler)
-        await scene.tasks.idle()
+        await scene.tasks.until_idle()
         await asyncio.sleep(0)
         scene.begin(handler)
-        await scene.tasks.idle()
+        await scene.tasks.until_idle()
         assert scene.log == ["done", "done"]
 
     play(loop, scenario)
@@ -341,7 +341,7 @@ def test_one_loop_after_the_other(loop: Loop, closes: bool) -> None:
 
         scene.inbox.begin(lambda: None)
         scene.begin(handler)
-        await scene.tasks.idle()
+        await scene.tasks.until_idle()
         scene.inbox.begin(lambda: None)
         if closes:
             await scene.tasks.aclose()

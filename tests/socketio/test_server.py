@@ -388,7 +388,7 @@ async def test_a_client_that_breaks_off_while_connecting_leaves_nothing(serve: S
         await entered.wait()
     gateway = sio.gateway_for("/")
     assert gateway is not None
-    await gateway.context.tasks.idle()
+    await gateway.context.tasks.until_idle()
     rooms = gateway.context.hub.rooms(gateway.name)
     assert len(rooms) == 0 and not rooms.names
 

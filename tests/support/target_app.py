@@ -150,7 +150,7 @@ class Target:
     async def settled(self) -> dict[str, int]:
         """The state once no task runs."""
         async with asyncio.timeout(PATIENCE):
-            await self.realtime.tasks.idle()
+            await self.realtime.tasks.until_idle()
         return self.state()
 
     async def emptied(self) -> None:
@@ -159,7 +159,7 @@ class Target:
             async with asyncio.timeout(PATIENCE):
                 while any(self.state().values()):
                     self._changes.happened.clear()
-                    await self.realtime.tasks.idle()
+                    await self.realtime.tasks.until_idle()
                     if any(self.state().values()):
                         await self._changes.happened.wait()
         assert not any(self.state().values()), self.state()

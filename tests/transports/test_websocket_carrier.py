@@ -83,7 +83,7 @@ class Reader:
         self.calls.append("begin_close")
         return self._ending
 
-    def ended(self) -> None:
+    def websocket_ended(self) -> None:
         self.calls.append("ended")
 
 
@@ -115,7 +115,7 @@ class App:
 async def app() -> AsyncIterator[App]:
     app = App()
     yield app
-    await app.tasks.idle()
+    await app.tasks.until_idle()
 
 
 @pytest.fixture(params=SERVERS)

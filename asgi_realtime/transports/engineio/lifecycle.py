@@ -144,7 +144,7 @@ class SessionLifecycle:
         """How the WebSocket is closed."""
         return Ending(*self._close, flush=self._state is State.CLOSING)
 
-    def ended(self) -> None:
+    def websocket_ended(self) -> None:
         """Nothing is left of the WebSocket, so nothing is left of the session."""
         self.carrier = None
         self.abort("transport close")

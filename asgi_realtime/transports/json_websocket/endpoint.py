@@ -95,7 +95,7 @@ class WebSocketEndpoint:
             return False
         return True
 
-    def ended(self, peer: JSONPeer) -> None:
+    def peer_ended(self, peer: JSONPeer) -> None:
         """Forget a client that is gone."""
         if peer not in self._peers:
             return  # of an event loop that has ended

@@ -14,7 +14,7 @@ _CHECK_SECONDS: Final = 60.0
 class IdleClient(Protocol):
     """A client with an idle timeout."""
 
-    def idle(self) -> None:
+    def on_idle_timeout(self) -> None:
         """It has sent nothing for too long."""
 
 
@@ -46,7 +46,7 @@ class IdleTimeout:
         check = self._next_check(now)
         if check > now:
             return check
-        self._client.idle()
+        self._client.on_idle_timeout()
         return None
 
     def _next_check(self, now: float) -> float:

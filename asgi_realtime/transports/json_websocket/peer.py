@@ -57,7 +57,7 @@ class PeerOwner(Protocol):
     auth_deadlines: AuthDeadlines
     carrier_options: CarrierOptions
 
-    def ended(self, peer: JSONPeer) -> None:
+    def peer_ended(self, peer: JSONPeer) -> None:
         """Nothing is left of a client's WebSocket. Called once for each."""
 
 
@@ -229,7 +229,7 @@ class JSONPeer:
         # An outbox that overflowed is sealed and empty, and nothing waits for its client.
         return Ending(end.code, end.reason, flush=not self.outbox.sealed)
 
-    def ended(self) -> None:
+    def websocket_ended(self) -> None:
         """Forget the client."""
         self._leave()
         if self._end is None:
@@ -237,7 +237,7 @@ class JSONPeer:
         self._owner.auth_deadlines.discard(self)
         self.outbox.close()
         self._authentication = self._carrier = self._idle_timeout = None
-        self._owner.ended(self)
+        self._owner.peer_ended(self)
 
     # How it ends
 
@@ -247,7 +247,7 @@ class JSONPeer:
             self._owner.context.refusals.refused(self._owner.gateway.name, "no auth frame in time")
             self._reject(Unauthorized("authentication timed out"))
 
-    def idle(self) -> None:
+    def on_idle_timeout(self) -> None:
         """The client was silent for too long."""
         self._finish(1000, "idle", "idle")
 

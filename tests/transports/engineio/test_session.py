@@ -302,7 +302,7 @@ def test_abort_after_close_is_reported_once() -> None:
     session.close(1008, "policy")
     session.abort("transport close")
     session.abort("transport close")
-    session.ended()
+    session.websocket_ended()
     assert recorder.reasons == ends.reasons == ["forced close"]
     assert session.close_code == (1008, "policy")
 
@@ -471,7 +471,7 @@ def test_an_upgrade_in_progress_at_the_close_delivers_the_last_packets() -> None
     assert carrier.ends == 0
     assert session.complete_upgrade()
     assert waiting(session) == ["4last"]
-    session.ended()
+    session.websocket_ended()
     assert ends.reasons == ["forced close"]
 
 
