@@ -148,7 +148,7 @@ MESSAGES = [
 ]
 
 
-async def test_messages_have_bounds(mew: Mew, http: httpx.AsyncClient) -> None:
+async def test_messages_over_a_limit_are_refused(mew: Mew, http: httpx.AsyncClient) -> None:
     headers = {"authorization": f"Bearer {mew.bob.token}", "content-type": "application/json"}
     for body, status in MESSAGES:
         response = await http.post(f"/channels/{mew.general}/messages", content=body, headers=headers)
@@ -168,7 +168,7 @@ async def test_null_does_not_clear_what_must_be_there(mew: Mew) -> None:
     assert await mew.alice.status("PATCH", f"/channels/{mew.general}", {"name": None}) == 422
 
 
-async def test_a_message_as_stored(mew: Mew) -> None:
+async def test_a_message_is_returned_as_stored(mew: Mew) -> None:
     first = await mew.bob.post(f"/channels/{mew.general}/messages", {"content": "Miaow"})
     new = {
         "content": "Look",
@@ -243,7 +243,7 @@ async def test_reactions_are_grouped_and_bounded(mew: Mew) -> None:
     assert await mew.bob.status("PUT", f"{path}/{'x' * 65}") == 422
 
 
-async def test_what_one_may_not_see_does_not_exist(mew: Mew) -> None:
+async def test_a_channel_the_user_may_not_view_is_not_found(mew: Mew) -> None:
     secret = await mew.bob.post(f"/channels/{mew.private}/messages", {"content": "psst"})
     for person in (mew.carol, mew.dave):
         assert await person.status("GET", f"/channels/{mew.private}") == 404
@@ -275,7 +275,7 @@ FOR_MANAGERS: list[tuple[str, str, object]] = [
 ]
 
 
-async def test_a_mere_member_manages_nothing(mew: Mew) -> None:
+async def test_a_member_without_rights_cannot_manage(mew: Mew) -> None:
     for method, template, body in FOR_MANAGERS:
         path = template.format(server=mew.server, general=mew.general)
         assert await mew.bob.status(method, path, body) == 403, f"{method} {template}"
@@ -324,7 +324,7 @@ async def test_a_returning_member_starts_without_roles(mew: Mew) -> None:
     assert await mew.bob.status("GET", f"/channels/{mew.private}") == 404
 
 
-async def test_the_owner_stays(mew: Mew) -> None:
+async def test_the_owner_cannot_leave_the_server(mew: Mew) -> None:
     assert await mew.alice.status("DELETE", f"/servers/{mew.server}/members/alice") == 409
 
 
@@ -392,7 +392,7 @@ async def test_the_configuration_of_a_bot(mew: Mew) -> None:
     assert (await mew.alice.get(path))["config"] == {"city": "Rome"}
 
 
-def test_overrides_go_from_the_general_to_the_particular() -> None:
+def test_specific_overrides_take_precedence_over_general_ones() -> None:
     view, send, pin = Permission.VIEW_CHANNEL, Permission.SEND_MESSAGES, Permission.MANAGE_MESSAGES
 
     def permitted(*overrides: Override) -> Permission:

@@ -75,7 +75,7 @@ def test_every_folder_has_a_floor_and_every_floor_its_folders() -> None:
 
 
 @pytest.mark.parametrize("module", sorted(module for module in MODULES if top(module) == "protocols"))
-def test_protocols_know_nothing_but_values(module: str) -> None:
+def test_protocols_import_only_values(module: str) -> None:
     assert not {other for other in IMPORTS[module] if top(other) != "protocols" and FLOOR[top(other)] > 0}
 
 
@@ -83,7 +83,7 @@ def test_protocols_know_nothing_but_values(module: str) -> None:
     ("user", "used"),
     [("transports.json_websocket", "transports.engineio"), ("values", "protocols"), ("hub", "transports")],
 )
-def test_these_import_nothing_of_each_other(user: str, used: str) -> None:
+def test_independent_folders_do_not_import_each_other(user: str, used: str) -> None:
     users = [module for module in MODULES if module == user or module.startswith(f"{user}.")]
     assert users
     assert not {other for module in users for other in IMPORTS[module] if f"{other}.".startswith(f"{used}.")}
@@ -97,7 +97,7 @@ def test_only_the_package_itself_names_a_system(module: str) -> None:
     assert module == "" or named <= {own}
 
 
-def test_imports_make_no_circle() -> None:
+def test_there_are_no_import_cycles() -> None:
     # The package itself re-exports names of modules above and below.
     graph = {module: {other for other in others if other} for module, others in IMPORTS.items()}
     try:
@@ -140,5 +140,5 @@ def names(module: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("name", DOORS)
-def test_a_performance_trick_is_known_to_one_module_and_its_user(name: str) -> None:
+def test_a_performance_trick_is_named_only_by_its_module_and_its_user(name: str) -> None:
     assert {module for module in MODULES if name in names(module)} == DOORS[name]

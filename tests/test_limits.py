@@ -17,7 +17,7 @@ LIMITS = Limits()
 
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Limits)])
 @pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf")])
-def test_a_bound_is_a_finite_number_above_zero(field: str, value: Any) -> None:
+def test_a_limit_that_is_not_a_finite_number_above_zero_is_refused(field: str, value: Any) -> None:
     with pytest.raises(ConfigurationError, match=f"MEW_{field.upper()} "):
         dataclasses.replace(LIMITS, **{field: value})
 

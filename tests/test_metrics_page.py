@@ -72,7 +72,7 @@ class Office(SocketIOGateway):
             raise LookupError("of the host")
 
 
-async def test_what_is_counted() -> None:
+async def test_every_metric_of_the_page_is_counted() -> None:
     metrics = Recorded()
     settings = Settings(jwt_secret="a secret of at least thirty-two bytes", presence_grace=0)
     gateways = [Office(), WebSocketGateway("/ticker")]

@@ -112,7 +112,7 @@ def wrap(app: FastAPI, **options: Any) -> ASGIApp:
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 @pytest.mark.parametrize("mount", [add, wrap])
-async def test_a_hosts_routes_are_as_before(mount: Any, implementation: Implementation, serve: Serve) -> None:
+async def test_the_hosts_routes_are_unchanged(mount: Any, implementation: Implementation, serve: Serve) -> None:
     plain, server = await serve(make_fastapi(), implementation), await serve(mount(make_fastapi()), implementation)
     async with httpx.AsyncClient() as http:
         for path in ("/hello", "/gone", "/broken", "/stream", "/none", "/socket.ioo", "/socket", "/own", "/docs"):
@@ -281,7 +281,7 @@ async def test_behind_a_prefix_of_the_server(implementation: Implementation, ser
         assert await websocket.recv() == '{"type":"pong"}'
 
 
-async def test_below_a_mount(serve: Serve) -> None:
+async def test_the_middleware_works_below_a_mount(serve: Serve) -> None:
     inner = RealtimeMiddleware(
         make_fastapi(), settings=SETTINGS, gateways=[SocketIOGateway("/"), WebSocketGateway("/chat")]
     )
@@ -304,7 +304,7 @@ async def test_below_a_mount(serve: Serve) -> None:
 # Configuration
 
 
-def test_errors_in_gateways() -> None:
+def test_gateways_that_conflict_are_refused() -> None:
     for gateways in (
         [SocketIOGateway("/"), SocketIOGateway("/")],
         [WebSocketGateway("/a"), WebSocketGateway("/a")],

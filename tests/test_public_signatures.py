@@ -98,7 +98,7 @@ def test_a_signature_names_only_what_is_exported(name: str) -> None:
         assert found <= {value for value in EXPORTED.values() if isinstance(value, type)}, f"{name}({argument})"
 
 
-def test_the_signatures_are_those_of_a_host() -> None:
+def test_the_checked_signatures_include_hooks_calls_and_constructors() -> None:
     hooks = {"SocketIOGateway.on_connect", "WebSocketGateway.rejected_frame", "MewGateway.recipient_filter"}
     calls = {"Broadcaster.of", "MewBroadcaster.server_kick", "create_token", "RealtimeTestClient.connect"}
     makes = {"JWTVerifier.__init__", "ChatGateway.__init__", "RealtimeTestClient.__init__"}

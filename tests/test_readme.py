@@ -69,7 +69,7 @@ def block(language: str) -> str:
     return str(found)
 
 
-async def test_the_five_minutes(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_five_minute_guide_runs(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEW_JWT_SECRET", SECRET)
     chat = ModuleType("chat")
     monkeypatch.setitem(sys.modules, "chat", chat)

@@ -62,7 +62,7 @@ async def enter(gateway: Slow) -> Connection:
     return await gateway.open(Handshake(gateway=gateway.name, auth={"token": create_token("ann", SETTINGS)}), transport)
 
 
-async def test_started_work_is_finished_when_stopping(serve: Serve) -> None:
+async def test_stopping_waits_for_running_handlers(serve: Serve) -> None:
     gateway = Slow()
     middleware = RealtimeMiddleware(Starlette(), gateways=[gateway], settings=SETTINGS)
     server = await serve(middleware)
@@ -75,7 +75,7 @@ async def test_started_work_is_finished_when_stopping(serve: Serve) -> None:
         assert (await client.until_closed())[1] == 1012
 
 
-async def test_stopping_takes_no_longer_than_it_may() -> None:
+async def test_stopping_takes_no_longer_than_the_drain_timeout() -> None:
     gateway = Slow()
     gateway.seconds = 60.0
     realtime = Realtime(gateways=[gateway], settings=SETTINGS)
@@ -134,7 +134,7 @@ class Service:
 
 
 @pytest.mark.parametrize("seed", range(5))
-async def test_whatever_happens_at_once_nothing_is_left(seed: int, serve: Serve) -> None:
+async def test_concurrent_connects_kicks_and_broadcasts_leave_nothing_behind(seed: int, serve: Serve) -> None:
     """Clients connect, disconnect and vanish; users are refreshed, kicked and revoked, during broadcasts."""
     chance = random.Random(seed)
     gateway = MewGateway(service=Service(seed))

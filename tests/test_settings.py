@@ -152,7 +152,7 @@ def test_the_path_ends_without_a_slash() -> None:
     assert Settings(socketio_path="/ws/socket.io/").socketio_path == "/ws/socket.io"
 
 
-def test_one_string_is_no_tuple_of_strings() -> None:
+def test_one_string_in_the_place_of_a_tuple_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="MEW_CORS_ORIGINS must be a tuple"):
         Settings(cors_origins="https://app.example.com")  # type: ignore[arg-type]
 
@@ -237,7 +237,7 @@ def test_settings_that_open_jobs_to_every_client_log_a_warning(caplog: pytest.Lo
     assert not caplog.records
 
 
-def test_development_makes_a_secret_and_warns(caplog: pytest.LogCaptureFixture) -> None:
+def test_development_generates_a_secret_and_warns(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "asgi_realtime"):
         settings = Settings.from_env({"MEW_DEV": "true"})
     settings.require_jwt_key()

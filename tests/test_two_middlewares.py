@@ -149,7 +149,7 @@ async def said(server: LiveServer, path: str = "/say") -> Any:
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-async def test_two_on_different_paths(implementation: Implementation, serve: Serve) -> None:
+async def test_two_middlewares_on_different_paths_work(implementation: Implementation, serve: Serve) -> None:
     """The broadcaster that is injected is that of the innermost middleware."""
     server = await serve(twice(routes(), settings=LIBRARY), implementation)
     assert await said(server) == ["/library", 0]
@@ -179,7 +179,7 @@ async def test_an_app_without_a_socketio_gateway_does_not_serve_its_path(serve: 
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-async def test_a_mounted_app_with_its_own(implementation: Implementation, serve: Serve) -> None:
+async def test_a_mounted_app_may_have_its_own_middleware(implementation: Implementation, serve: Serve) -> None:
     """The same paths, below another prefix."""
     inner = RealtimeMiddleware(routes(), gateways=[Room("/"), Follow("/follow")], settings=SETTINGS)
     middleware = [Middleware(RealtimeMiddleware, gateways=[Room("/"), Follow("/follow")], settings=SETTINGS)]
@@ -218,7 +218,9 @@ async def test_a_typed_broadcaster_is_that_of_the_middleware_which_has_its_gatew
         (["/a", "/b"], "2 gateways are a MewGateway (/a, /b); name the one you mean"),
     ],
 )
-async def test_a_typed_broadcaster_without_one_gateway_of_its_kind(gateways: list[str], message: str) -> None:
+async def test_a_typed_broadcaster_without_exactly_one_gateway_of_its_kind_raises(
+    gateways: list[str], message: str
+) -> None:
     made: list[Mountable] = [MewGateway(name, service=Service()) for name in gateways]
     app = RealtimeMiddleware(routes(), gateways=made, settings=SETTINGS)
     async with RealtimeTestClient(app) as client:
@@ -227,7 +229,7 @@ async def test_a_typed_broadcaster_without_one_gateway_of_its_kind(gateways: lis
         assert message in str(raised.value)
 
 
-async def test_a_broadcaster_without_a_middleware() -> None:
+async def test_a_broadcaster_without_a_middleware_raises() -> None:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(routes()), base_url="http://test") as http:
         for path in ("/say", "/mew"):
             with pytest.raises(ConfigurationError, match=r"app\.add_middleware\(RealtimeMiddleware\)"):
@@ -237,7 +239,7 @@ async def test_a_broadcaster_without_a_middleware() -> None:
         await get_broadcaster(wrong)
 
 
-async def test_one_gateway_in_one_app_after_the_other() -> None:
+async def test_a_gateway_may_be_mounted_in_one_app_after_another() -> None:
     """Tests make an app for each of them, of gateways that a module keeps."""
     room = Room("/")
     apps = [RealtimeMiddleware(routes(), gateways=[room], settings=SETTINGS) for _ in range(2)]

@@ -104,7 +104,7 @@ async def test_an_algorithm_outside_the_list_is_refused() -> None:
 
 @pytest.mark.parametrize("alg", ["none", "None", "NONE", "nOnE", "", None, 0, [], {}, ["HS256"], "HS256 ", "hs256"])
 @pytest.mark.parametrize("settings", [HMAC_SETTINGS, Settings(jwt_public_key=pem(RSA))], ids=["secret", "public key"])
-async def test_no_algorithm_is_no_signature(settings: Settings, alg: Json) -> None:
+async def test_a_token_without_a_signature_algorithm_is_refused(settings: Settings, alg: Json) -> None:
     unsigned = segment({"alg": alg, "typ": "JWT"}) + "." + segment({"sub": "ann"})
     for signature in ("", "AAAA", segment(hmac.digest(SECRET.encode(), unsigned.encode(), "sha256"))):
         assert await refused(JWTVerifier(settings), f"{unsigned}.{signature}")
@@ -139,7 +139,7 @@ async def test_a_token_before_or_after_its_time_is_refused(claims: dict[str, Jso
     assert await refused(JWTVerifier(HMAC_SETTINGS), token(**claims))
 
 
-async def test_the_leeway_forgives_a_clock_and_moves_the_expiry() -> None:
+async def test_the_leeway_tolerates_clock_skew_and_moves_the_expiry() -> None:
     verifier = JWTVerifier(Settings(jwt_secret=SECRET, jwt_leeway=30))
     expired = int(time.time()) - 10
     assert (await verifier.verify(token(exp=expired, nbf=time.time() + 10))).expires_at == expired + 30
@@ -176,18 +176,18 @@ async def test_a_wrong_issuer_is_refused(iss: Json) -> None:
     assert await accepted(JWTVerifier(settings), token(iss="https://id.example.com"))
 
 
-async def test_audience_and_issuer_are_not_looked_at_unless_configured() -> None:
+async def test_audience_and_issuer_are_not_checked_unless_configured() -> None:
     assert await accepted(JWTVerifier(HMAC_SETTINGS), token(aud=["anything"], iss="anyone"))
 
 
 @pytest.mark.parametrize("claim", [None, "", 1.5, True, False, [], ["ann"], {"id": "ann"}, "\ud800"])
-async def test_a_user_claim_that_names_no_user_is_refused(claim: Json) -> None:
+async def test_a_user_claim_without_a_user_id_is_refused(claim: Json) -> None:
     settings = Settings(jwt_secret=SECRET, jwt_user_claim="uid")
     assert await refused(JWTVerifier(settings), token(uid=claim))
 
 
 @pytest.mark.parametrize(("claim", "user_id"), [("ann", "ann"), (7, "7"), (0, "0"), ("频道", "频道")])
-async def test_the_user_claim_is_configurable_and_a_number_is_written_out(claim: Json, user_id: str) -> None:
+async def test_the_user_claim_is_configurable_and_a_number_becomes_text(claim: Json, user_id: str) -> None:
     assert (await JWTVerifier(Settings(jwt_secret=SECRET, jwt_user_claim="uid")).verify(token(uid=claim))).user_id == (
         user_id
     )
@@ -213,14 +213,14 @@ async def test_a_huge_token_is_refused_before_it_is_parsed(caplog: pytest.LogCap
 @example(segment({"alg": "HS256", "crit": ["x"]}) + ".e30.AAAA")
 @example(segment({"alg": "HS256", "b64": False, "crit": ["b64"]}) + "..AAAA")
 @example("\ud800.\ud800.\ud800")
-async def test_no_text_is_a_token_by_chance(text: str) -> None:
+async def test_arbitrary_text_is_refused_as_a_token(text: str) -> None:
     assert await refused(JWTVerifier(HMAC_SETTINGS), text)
     assert await refused(JWTVerifier(Settings(jwt_public_key=pem(P256))), text)
 
 
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), lambda inner: st.lists(inner)))
 @example([[]])
-async def test_a_signed_payload_that_is_no_claims_is_refused(payload: Json) -> None:
+async def test_a_signed_payload_that_is_not_a_set_of_claims_is_refused(payload: Json) -> None:
     signed = segment({"alg": "HS256"}) + "." + segment(payload)
     text = f"{signed}.{segment(hmac.digest(SECRET.encode(), signed.encode(), 'sha256'))}"
     assert await refused(JWTVerifier(HMAC_SETTINGS), text)
@@ -233,7 +233,9 @@ async def test_a_signed_payload_nested_too_deep_is_refused() -> None:
     assert await refused(JWTVerifier(roomy), text)
 
 
-async def test_what_is_wrong_is_for_the_log_by_its_kind_alone(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_refusal_carries_its_reason_for_the_log_but_not_for_the_client(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     with caplog.at_level(logging.DEBUG, "asgi_realtime"), pytest.raises(Unauthorized) as caught:
         await JWTVerifier(HMAC_SETTINGS).verify(token(exp=1))
     assert (caught.value.log_reason, caught.value.message) == ("the token has expired", "invalid credentials")
@@ -271,7 +273,7 @@ async def test_a_token_signed_by_another_than_the_key_it_names_is_refused() -> N
         assert await refused(verifier, sign(P256, "ES256", {"sub": "ann"}, None))
 
 
-async def test_a_storm_of_unknown_keys_is_one_fetch() -> None:
+async def test_a_flood_of_unknown_keys_causes_one_fetch() -> None:
     with JWKSServer([jwk(P256, "one")]) as server:
         verifier = JWTVerifier(Settings(jwks_url=server.url, jwks_cooldown=3600))
         tokens = [sign(P256, "ES256", {"sub": "ann"}, f"unknown {number}") for number in range(100)]
@@ -309,12 +311,12 @@ def handshake(**parts: Any) -> Handshake:
 
 
 @pytest.mark.parametrize("auth", [None, {}, [], "token", 7, {"token": None}, {"token": ""}, {"Token": "t"}])
-def test_no_token_in_the_payload(auth: Json) -> None:
+def test_a_payload_without_a_token_gives_none(auth: Json) -> None:
     assert token_from_auth("token")(handshake(auth=auth)) is None
 
 
 @pytest.mark.parametrize("value", [7, True, ["t"], {"t": 1}, b"t"])
-def test_a_token_that_is_no_text_is_refused(value: Json) -> None:
+def test_a_token_that_is_not_text_is_refused(value: Json) -> None:
     with pytest.raises(Unauthorized):
         token_from_auth("token")(handshake(auth={"token": value}))
 
@@ -336,7 +338,7 @@ def test_a_token_in_the_authorization_header(header: str, found: str | None) -> 
     assert token_from_bearer()(handshake(headers={"authorization": header})) == found
 
 
-def test_tokens_in_the_other_places() -> None:
+def test_a_token_is_read_from_auth_cookie_or_query() -> None:
     assert token_from_auth("token")(handshake(auth={"token": "t"})) == "t"
     assert token_from_cookie("mew_access_token")(handshake(cookies={"mew_access_token": "t"})) == "t"
     assert token_from_cookie("mew_access_token")(handshake(cookies={"mew_access_token": ""})) is None
@@ -375,7 +377,7 @@ async def test_without_a_token_no_client_connects() -> None:
             await mew()(handshake(**parts))
 
 
-async def test_a_revoked_token_is_distinguished_from_another() -> None:
+async def test_revoking_one_token_does_not_revoke_another() -> None:
     revocations = Revocations(ttl=60)
     verifier = JWTVerifier(HMAC_SETTINGS)
     revoked = await verifier.verify(create_token("ann", HMAC_SETTINGS, jti="j1"))
@@ -435,7 +437,7 @@ HEADER = {"x-mew-admin-secret": ADMIN.encode().decode("latin-1")}
         {"headers": HEADER, "auth": {"adminSecret": "ignored", "serviceType": "bots"}},
     ],
 )
-async def test_the_admin_secret_and_a_service_type_open_the_gateway(parts: dict[str, Any]) -> None:
+async def test_the_admin_secret_with_a_service_type_is_accepted(parts: dict[str, Any]) -> None:
     identity = await AdminSecretAuthenticator(ADMIN)(handshake(**parts))
     assert identity.user_id == "service:bots"
     assert identity.claims == {"serviceType": "bots"}
@@ -466,7 +468,7 @@ async def test_the_admin_secret_and_a_service_type_open_the_gateway(parts: dict[
         {"headers": HEADER, "auth": ["bots"]},
     ],
 )
-async def test_anything_else_does_not(parts: dict[str, Any]) -> None:
+async def test_a_wrong_admin_secret_or_service_type_is_refused(parts: dict[str, Any]) -> None:
     with pytest.raises(Unauthorized):
         await AdminSecretAuthenticator(ADMIN)(handshake(**parts))
 
@@ -487,7 +489,9 @@ async def test_a_wrong_secret_in_the_query_is_refused_beside_a_valid_one() -> No
 
 @pytest.mark.parametrize("secret", [None, ""])
 @pytest.mark.parametrize("presented", [None, "", "None", ADMIN])
-async def test_without_a_secret_of_its_own_the_gateway_is_closed(secret: str | None, presented: str | None) -> None:
+async def test_without_a_configured_admin_secret_every_client_is_refused(
+    secret: str | None, presented: str | None
+) -> None:
     auth = {"adminSecret": presented, "serviceType": "bots"}
     with pytest.raises(Unauthorized):
         await AdminSecretAuthenticator(secret)(handshake(auth=auth))

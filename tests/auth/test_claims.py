@@ -23,14 +23,14 @@ values = st.recursive(
 
 
 @given(st.dictionaries(st.text(max_size=10), values, max_size=5))
-def test_claims_are_those_of_the_token(said: dict[str, Any]) -> None:
+def test_claims_equal_those_of_the_token(said: dict[str, Any]) -> None:
     claims = Claims(said)
     assert claims == said and dict(claims) == said
     assert len(claims) == len(said) and repr(claims) == repr(said)
     assert all(claims[name] == value and name in claims for name, value in said.items())
 
 
-def test_a_claim_that_was_not_made_is_missing() -> None:
+def test_a_claim_absent_from_the_token_is_missing() -> None:
     claims = Claims({"sub": "ann"})
     assert claims.get("role") is None and "role" not in claims
     with pytest.raises(KeyError, match="role"):

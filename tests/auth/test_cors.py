@@ -46,26 +46,26 @@ async def answer(
     return sent[0]["status"], list(sent[0]["headers"]), body
 
 
-async def test_added_where_there_are_none() -> None:
+async def test_cors_headers_are_added_where_the_host_sends_none() -> None:
     status, headers, body = await answer((b"x-mine", b"1"), status=404)
     assert (status, body) == (404, b"onetwo")
     assert headers == [(b"x-mine", b"1"), (ALLOW, ORIGIN), (CREDENTIALS, b"true"), (VARY, b"Origin")]
 
 
 @pytest.mark.parametrize("vary", [b"Accept", b"origin", b"Accept, Origin"])
-async def test_vary_is_joined(vary: bytes) -> None:
+async def test_origin_is_added_once_to_the_hosts_vary_header(vary: bytes) -> None:
     _, headers, _ = await answer((b"Vary", vary))
     joined = [value for name, value in headers if name.lower() == VARY]
     assert len(joined) == 1
     assert b"".join(joined).lower().count(b"origin") == 1
 
 
-async def test_a_host_that_has_answered_is_left_alone() -> None:
+async def test_cors_headers_of_the_host_are_left_unchanged() -> None:
     own = ((b"Access-Control-Allow-Origin", b"*"), (b"vary", b"Accept"))
     assert (await answer(*own))[1] == list(own)
 
 
-async def test_half_an_answer_of_the_host_is_completed_and_not_doubled() -> None:
+async def test_incomplete_cors_headers_of_the_host_are_completed_without_duplicates() -> None:
     # Starlette's CORSMiddleware says this to an origin that it does not allow.
     _, headers, _ = await answer(
         (b"Access-Control-Allow-Credentials", b"true"), (b"access-control-expose-headers", b"x")
@@ -74,13 +74,13 @@ async def test_half_an_answer_of_the_host_is_completed_and_not_doubled() -> None
     assert sorted(names) == sorted([ALLOW, CREDENTIALS, VARY, b"access-control-expose-headers"])
 
 
-async def test_foreign_origins_get_nothing_but_vary() -> None:
+async def test_a_foreign_origin_gets_only_the_vary_header() -> None:
     for origin in (b"https://foreign.example", b"null", b"\xff", b""):
         _, headers, _ = await answer(origin=origin)
         assert headers == [(VARY, b"Origin")]
 
 
-async def test_preflights() -> None:
+async def test_a_preflight_is_answered_unless_the_host_answers_it_or_the_origin_is_foreign() -> None:
     asked = ((b"access-control-request-method", b"PUT"), (b"access-control-request-headers", b"x-mine"))
     status, headers, body = await answer(method="OPTIONS", asked=asked, status=405)
     assert (status, body) == (200, b"")
@@ -93,7 +93,7 @@ async def test_preflights() -> None:
     assert not any(name.startswith(b"access-control") for name, _ in headers)
 
 
-def test_what_does_not_concern_it() -> None:
+def test_shared_cors_ignores_requests_without_origin_and_empty_policies() -> None:
     async def host(scope: Scope, receive: Receive, send: Send) -> None: ...
 
     assert not SharedCORS(host, OriginPolicy([])).applies_to({"headers": [(b"origin", ORIGIN)]})

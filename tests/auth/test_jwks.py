@@ -56,7 +56,7 @@ async def test_nothing_is_fetched_before_it_is_needed(server: JWKSServer, jwks: 
     assert server.fetches == 0
 
 
-async def test_a_hundred_at_once_share_one_fetch(server: JWKSServer, jwks: JWKS) -> None:
+async def test_a_hundred_concurrent_lookups_share_one_fetch(server: JWKSServer, jwks: JWKS) -> None:
     found = await asyncio.gather(*(jwks.find("one") for _ in range(100)))
     assert all(found)
     assert server.fetches == 1
@@ -82,7 +82,9 @@ async def test_a_new_key_is_found_after_the_cool_down(server: JWKSServer, jwks: 
     assert server.fetches == 2
 
 
-async def test_a_withdrawn_key_ends_with_the_fetch_after_the_ttl(server: JWKSServer, jwks: JWKS, clock: Clock) -> None:
+async def test_a_withdrawn_key_is_dropped_by_the_fetch_after_the_ttl(
+    server: JWKSServer, jwks: JWKS, clock: Clock
+) -> None:
     assert await jwks.find("one")
     server.publish(jwk(TWO, "two"))
     clock.now += 299
@@ -95,7 +97,7 @@ async def test_a_withdrawn_key_ends_with_the_fetch_after_the_ttl(server: JWKSSer
     assert server.fetches == 2
 
 
-async def test_a_withdrawn_key_serves_for_no_more_than_a_day(server: JWKSServer, jwks: JWKS, clock: Clock) -> None:
+async def test_a_withdrawn_key_is_not_used_for_more_than_a_day(server: JWKSServer, jwks: JWKS, clock: Clock) -> None:
     assert await jwks.find("one")
     server.publish(jwk(TWO, "two"))
     clock.now += 300 + 24 * 3600
@@ -131,7 +133,7 @@ HANGING = {
 
 
 @pytest.mark.parametrize("kind", HANGING)
-async def test_a_fetch_has_an_end_and_the_next_one_succeeds(
+async def test_a_fetch_that_hangs_is_cut_and_the_next_one_succeeds(
     kind: str, server: JWKSServer, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     with HangingServer(*HANGING[kind]) as hanging:
@@ -192,7 +194,7 @@ async def test_an_endpoint_that_is_down_at_first_is_fetched_again_after_the_cool
     ],
     ids=lambda body: body[:24].decode("latin-1").strip() or str(len(body)),
 )
-async def test_garbage_changes_nothing(
+async def test_an_invalid_response_changes_no_keys(
     server: JWKSServer, jwks: JWKS, clock: Clock, body: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert await jwks.find("one")
@@ -209,7 +211,7 @@ async def test_garbage_changes_nothing(
     assert server.fetches == 3
 
 
-async def test_an_answer_without_end_is_not_read_to_it(server: JWKSServer, jwks: JWKS) -> None:
+async def test_an_oversized_response_is_not_read_to_its_end(server: JWKSServer, jwks: JWKS) -> None:
     server.body += b" " * 1_000_000
     assert await jwks.find("one") is None
 
@@ -222,7 +224,7 @@ async def test_a_redirect_is_not_followed(server: JWKSServer, clock: Clock) -> N
     assert server.fetches == 0
 
 
-async def test_a_slow_endpoint_is_waited_for_only_so_long(server: JWKSServer, clock: Clock) -> None:
+async def test_lookups_stop_waiting_for_a_slow_endpoint_after_the_timeout(server: JWKSServer, clock: Clock) -> None:
     jwks = JWKS(server.url, cooldown=30, timeout=0.1, ttl=300, clock=clock)
     server.open.clear()
     found = await asyncio.gather(*(jwks.find("one") for _ in range(100)))
@@ -244,7 +246,7 @@ async def test_a_cancelled_waiter_does_not_end_the_fetch_of_the_others(server: J
     assert server.fetches == 1
 
 
-async def test_a_fetch_without_a_waiter_still_counts(server: JWKSServer, jwks: JWKS) -> None:
+async def test_a_fetch_whose_waiter_was_cancelled_is_still_used(server: JWKSServer, jwks: JWKS) -> None:
     server.open.clear()
     only = asyncio.create_task(jwks.find("one"))
     await asyncio.to_thread(server.requested.wait)
@@ -255,9 +257,7 @@ async def test_a_fetch_without_a_waiter_still_counts(server: JWKSServer, jwks: J
     assert server.fetches == 1
 
 
-def test_a_fetch_that_a_stopped_event_loop_left_behind_is_forgotten(
-    server: JWKSServer, jwks: JWKS, clock: Clock
-) -> None:
+def test_a_fetch_left_by_a_stopped_event_loop_is_dropped(server: JWKSServer, jwks: JWKS, clock: Clock) -> None:
     async def leave() -> None:
         waiting = asyncio.create_task(jwks.find("one"))
         await asyncio.to_thread(server.requested.wait)
@@ -301,7 +301,7 @@ async def test_keys_of_other_kinds_and_uses_are_left_out(server: JWKSServer, jwk
     assert server.fetches == 1
 
 
-async def test_a_token_without_an_id_means_the_only_key(server: JWKSServer, jwks: JWKS, clock: Clock) -> None:
+async def test_a_token_without_a_key_id_uses_the_only_key(server: JWKSServer, jwks: JWKS, clock: Clock) -> None:
     found = await jwks.find(None)
     assert found is not None and found.key == ONE.public_key()
     server.publish(jwk(ONE, "one"), jwk(TWO, "two"))

@@ -119,7 +119,7 @@ def test_an_origin_that_is_not_listed_is_refused(origin: str) -> None:
 
 
 @pytest.mark.parametrize("origin", [APP, "http://anything.example:1", "null", "file://"])
-def test_the_star_allows_every_origin_and_credentials_to_none(origin: str) -> None:
+def test_the_star_allows_every_origin_without_credentials(origin: str) -> None:
     policy = OriginPolicy(["*"])
     assert policy.is_open
     assert policy.allows(origin, host=HOST)
@@ -133,7 +133,7 @@ def test_the_star_allows_every_origin_and_credentials_to_none(origin: str) -> No
 @pytest.mark.parametrize(
     "origin", ["", "app.example.com", f"{APP}, https://evil.example", f"{APP} ", "NULL", "null, null"]
 )
-def test_the_star_allows_nothing_that_is_no_origin(origin: str) -> None:
+def test_the_star_allows_only_valid_origins(origin: str) -> None:
     policy = OriginPolicy(["*"])
     assert not policy.allows(origin, host=HOST)
     assert policy.headers(origin, host=HOST) == [(b"vary", b"Origin")]
@@ -151,7 +151,7 @@ def test_the_star_allows_nothing_that_is_no_origin(origin: str) -> None:
         ([APP, "null", "file://"], [APP]),
     ],
 )
-def test_which_origins_may_send_cookies(listed: list[str], trusted: list[str]) -> None:
+def test_credentials_are_allowed_to_trusted_origins_only(listed: list[str], trusted: list[str]) -> None:
     policy = OriginPolicy(listed)
     own = f"https://{HOST}"
     for origin in (APP, "https://app.example.org", "null", "file://"):
@@ -206,7 +206,9 @@ def test_which_origins_may_send_cookies(listed: list[str], trusted: list[str]) -
     ],
 )
 @pytest.mark.parametrize("form", [str, str.upper, lambda text: text + "/"])
-def test_patterns(pattern: str, matching: list[str], foreign: list[str], form: Callable[[str], str]) -> None:
+def test_a_pattern_allows_matching_origins_and_no_others(
+    pattern: str, matching: list[str], foreign: list[str], form: Callable[[str], str]
+) -> None:
     policy = OriginPolicy([form(pattern)])
     for origin in matching:
         assert policy.allows(origin, host=HOST, scheme="https"), origin
@@ -220,7 +222,7 @@ def test_patterns(pattern: str, matching: list[str], foreign: list[str], form: C
     "origin",
     ["null", "file://", "capacitor://localhost", "ionic://localhost", "app://", "app://.", "chrome-extension://a"],
 )
-def test_origins_of_apps_are_named_outright(origin: str) -> None:
+def test_origins_of_native_apps_are_allowed_only_if_listed_exactly(origin: str) -> None:
     for policy in (OriginPolicy([origin]), OriginPolicy([origin, APP])):
         assert policy.allows(origin, host=HOST)
         assert dict(policy.headers(origin, host=HOST))[b"access-control-allow-origin"] == origin.encode()
@@ -269,26 +271,26 @@ def test_an_expression_matches_whole_origins(
         r"https://(.*)(.*)(.*)x",
     ],
 )
-def test_an_expression_that_a_client_could_stop_the_server_with(regex: str) -> None:
+def test_an_expression_with_exponential_run_time_is_refused(regex: str) -> None:
     with pytest.raises(ConfigurationError, match="exponential"):
         OriginPolicy(regex=regex)
     with pytest.raises(ConfigurationError, match="MEW_CORS_ORIGIN_REGEX: .*exponential"):
         Settings(cors_origin_regex=regex)
 
 
-def test_an_origin_of_any_length_is_no_origin() -> None:
+def test_an_oversized_origin_is_not_allowed() -> None:
     long = "https://" + "a" * 300 + ".example.com"
     for policy in (OriginPolicy(["*"]), OriginPolicy(["https://*.example.com"]), OriginPolicy(regex=".*")):
         assert not policy.allows(long, host=HOST)
         assert not policy.allows(long, host=long.removeprefix("https://"))
 
 
-def test_responses_without_an_origin_vary_too() -> None:
+def test_a_response_without_an_origin_also_varies_by_origin() -> None:
     assert OriginPolicy([APP]).headers(None, host=HOST) == [(b"vary", b"Origin")]
     assert OriginPolicy().headers(None, host=HOST) == []
 
 
-def test_the_same_origin_needs_no_grant() -> None:
+def test_the_same_origin_gets_no_cors_headers() -> None:
     assert OriginPolicy([APP]).headers(f"https://{HOST}", host=HOST) == [(b"vary", b"Origin")]
 
 
@@ -311,7 +313,7 @@ def test_a_preflight_grants_the_requested_method_and_headers() -> None:
     ]
 
 
-def test_a_same_origin_preflight_needs_no_grant() -> None:
+def test_a_same_origin_preflight_gets_no_cors_headers() -> None:
     answer = OriginPolicy([APP]).preflight(f"https://{HOST}", "PATCH", None, host=HOST)
     assert answer is not None
     assert [name for name, _ in answer] == [b"vary"]
@@ -350,7 +352,7 @@ def test_a_preflight_echoes_only_names() -> None:
         "https://a.example:x",
     ],
 )
-def test_a_configured_text_that_is_no_origin_fails_at_start_up(text: str) -> None:
+def test_a_configured_invalid_origin_fails_at_start_up(text: str) -> None:
     with pytest.raises(ConfigurationError, match="MEW_CORS_ORIGINS"):
         OriginPolicy([text])
     with pytest.raises(ConfigurationError, match="MEW_CORS_ORIGINS: .*is not an origin"):
@@ -366,7 +368,7 @@ def test_a_wrong_expression_fails_at_start_up() -> None:
 
 
 @given(st.text() | st.from_regex(r"https?://[a-z.\[\]:0-9@/]*"), st.text() | st.from_regex(r"[a-z.:0-9]*"))
-def test_no_text_is_an_error(origin: str, host: str) -> None:
+def test_arbitrary_text_raises_no_error_and_cannot_break_a_header(origin: str, host: str) -> None:
     for policy in (OriginPolicy(), OriginPolicy([APP]), OriginPolicy(["*"])):
         allowed = policy.allows(origin, host=host)
         headers = policy.headers(origin, host=host)

@@ -31,7 +31,7 @@ def log(clock: Clock, caplog: pytest.LogCaptureFixture) -> RefusalLog:
     return RefusalLog(clock=clock)
 
 
-def test_a_cause_has_one_line_a_minute_with_the_number_of_the_others(
+def test_each_cause_is_logged_once_a_minute_with_the_number_of_repeats(
     log: RefusalLog, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(100):

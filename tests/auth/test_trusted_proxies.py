@@ -50,7 +50,7 @@ NAMED = (
         (("*",), None),
     ],
 )
-def test_a_listed_peer_is_believed(peers: tuple[str, ...], client: tuple[str, int] | None) -> None:
+def test_forwarded_headers_of_a_listed_peer_are_used(peers: tuple[str, ...], client: tuple[str, int] | None) -> None:
     assert address(*NAMED, peers=peers, client=client) == ("app.example:8443", "https")
 
 
@@ -66,7 +66,9 @@ def test_a_listed_peer_is_believed(peers: tuple[str, ...], client: tuple[str, in
         (("10.0.0.0/8",), None),
     ],
 )
-def test_any_other_is_not(peers: tuple[str, ...], client: tuple[str, int] | None) -> None:
+def test_forwarded_headers_of_an_unlisted_peer_are_ignored(
+    peers: tuple[str, ...], client: tuple[str, int] | None
+) -> None:
     assert address(*NAMED, peers=peers, client=client) == ("internal:8000", "http")
 
 
@@ -95,12 +97,12 @@ def test_a_server_that_has_replaced_the_address_trusts_the_peer() -> None:
         ([(b"forwarded", b"host=evil.example;proto=https")], "internal:8000"),
     ],
 )
-def test_what_is_made_of_them(headers: list[tuple[bytes, bytes]], expected: str) -> None:
+def test_the_host_is_read_from_the_forwarded_headers(headers: list[tuple[bytes, bytes]], expected: str) -> None:
     assert address(*headers)[0] == expected
 
 
 @pytest.mark.parametrize("proto", [b"https", b"HTTPS", b"wss", b"http, https"])
-def test_the_scheme(proto: bytes) -> None:
+def test_the_scheme_is_read_from_the_forwarded_headers(proto: bytes) -> None:
     assert address((b"x-forwarded-proto", proto))[1] == "https"
     assert address((b"x-forwarded-proto", proto), kind="websocket", scheme="ws")[1] == "wss"
     assert address((b"x-forwarded-proto", b"gopher"), scheme="https")[1] == "https"

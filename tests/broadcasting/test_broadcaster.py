@@ -104,7 +104,7 @@ async def test_a_broadcast_without_a_gateway_raises() -> None:
             await realtime.broadcaster.broadcast_to_all("x")
 
 
-async def test_except_volatile_and_receipts() -> None:
+async def test_except_and_volatile_and_the_receipt_of_a_broadcast() -> None:
     async with running() as realtime:
         broadcaster = realtime.broadcaster
         (ann, to_ann), (bob, to_bob) = await enter(realtime, "ann"), await enter(realtime, "bob")
@@ -123,7 +123,7 @@ async def test_except_volatile_and_receipts() -> None:
         assert to_bob.written == ['42["a"]']
 
 
-async def test_one_user_id_is_not_read_as_a_list_of_letters() -> None:
+async def test_one_user_id_in_the_place_of_several_is_refused() -> None:
     async with running() as realtime:
         with pytest.raises(TypeError, match="user_ids must be several ids"):
             await realtime.broadcaster.broadcast_to_users("ann", "x")
@@ -141,7 +141,7 @@ async def test_a_key_makes_a_broadcast_idempotent() -> None:
         assert client.written == ['42["a"]', '42["b"]']
 
 
-async def test_payloads() -> None:
+async def test_bytes_are_sent_as_attachments_and_unencodable_payloads_raise() -> None:
     async with running() as realtime:
         _, client = await enter(realtime, "ann")
         await realtime.broadcaster.broadcast_to_all("bytes", {"file": b"\x01", "more": (b"\x02",)})
@@ -157,7 +157,7 @@ async def test_payloads() -> None:
         assert len(client.written) == 3
 
 
-async def test_bytes_for_a_json_gateway_are_the_callers_error() -> None:
+async def test_bytes_for_a_json_gateway_raise_at_the_caller() -> None:
     async with running() as realtime:
         _, client = await enter(realtime, "ann", 2)
         with pytest.raises(TypeError, match="base64"):
@@ -165,7 +165,7 @@ async def test_bytes_for_a_json_gateway_are_the_callers_error() -> None:
         assert client.written == []
 
 
-async def test_limits() -> None:
+async def test_broadcasts_over_a_limit_raise_at_the_caller() -> None:
     async with running(limits=Limits(publication_bytes=100, room_name_bytes=5)) as realtime:
         broadcaster = realtime.broadcaster
         _, client = await enter(realtime, "ann")
@@ -181,7 +181,7 @@ async def test_limits() -> None:
         assert client.written == []
 
 
-async def test_membership_and_presence() -> None:
+async def test_membership_and_presence_calls_take_effect() -> None:
     async with running(presence_grace=0.0) as realtime:
         broadcaster = realtime.broadcaster
         connection, client = await enter(realtime, "ann")
@@ -221,7 +221,7 @@ class StuckBroker:
         raise AssertionError
 
 
-async def test_a_broker_that_is_stopped_or_stuck() -> None:
+async def test_a_stopped_or_stuck_broker_raises_broker_unavailable() -> None:
     realtime = make()
     for _ in range(2):  # before start-up, and after shutdown
         with pytest.raises(BrokerUnavailable):
@@ -253,7 +253,7 @@ async def test_a_broker_that_is_stopped_or_stuck() -> None:
         await stuck.position("x")
 
 
-async def test_from_a_thread() -> None:
+async def test_the_sync_broadcaster_works_from_a_thread() -> None:
     async with running() as realtime:
         _, client = await enter(realtime, "ann")
         sync = realtime.broadcaster.sync
@@ -304,7 +304,7 @@ async def test_an_argument_error_is_raised_in_the_thread() -> None:
                 await asyncio.to_thread(functools.partial(realtime.broadcaster.sync.broadcast_to_all, "x", **wrong))
 
 
-async def test_from_another_event_loops_thread() -> None:
+async def test_the_sync_broadcaster_works_from_the_thread_of_another_event_loop() -> None:
     async with running() as realtime:
         _, client = await enter(realtime, "ann")
 
@@ -329,12 +329,12 @@ async def test_a_sync_broadcaster_raises_where_it_cannot_work() -> None:
             await asyncio.to_thread(each.broadcast_to_all, "x")
 
 
-async def test_a_request_that_did_not_come_through_the_middleware() -> None:
+async def test_get_broadcaster_raises_without_the_middleware() -> None:
     with pytest.raises(ConfigurationError, match="RealtimeMiddleware"):
         await get_broadcaster(HTTPConnection({"type": "http"}))
 
 
-async def test_order_of_what_one_coroutine_awaits() -> None:
+async def test_broadcasts_that_one_coroutine_awaits_arrive_in_order() -> None:
     async with running() as realtime:
         connection, client = await enter(realtime, "ann")
         await connection.join("r")

@@ -141,7 +141,7 @@ everywhere = pytest.mark.parametrize(("implementation", "transport"), SERVED)
 
 @pytest.mark.parametrize("way", ["ask", "ask in a thread", "ask twice", "sio.call", "sio.emit"])
 @everywhere
-async def test_the_answer_arrives_after_many_events(
+async def test_an_acknowledgement_that_arrives_after_many_events_is_received(
     serve: Serve, implementation: Implementation, transport: TransportName, way: str
 ) -> None:
     async with playing(serve, implementation, transport) as (board, _, client):
@@ -159,7 +159,7 @@ async def test_the_answer_arrives_after_many_events(
 
 @pytest.mark.parametrize("asked", ["the same namespace", "another namespace"])
 @everywhere
-async def test_a_question_while_reading_pauses(
+async def test_a_call_made_while_reading_is_paused_gets_its_acknowledgement(
     serve: Serve, implementation: Implementation, transport: TransportName, asked: str
 ) -> None:
     async with playing(serve, implementation, transport) as (board, other, client):
@@ -180,7 +180,7 @@ async def test_a_question_while_reading_pauses(
 
 
 @everywhere
-async def test_an_answer_with_attachments(
+async def test_an_acknowledgement_may_have_attachments(
     serve: Serve, implementation: Implementation, transport: TransportName
 ) -> None:
     async with playing(serve, implementation, transport) as (board, _, client):
@@ -193,7 +193,7 @@ async def test_an_answer_with_attachments(
 
 
 @pytest.mark.parametrize("transports", [["websocket"], ["polling"], ["polling", "websocket"]])
-async def test_the_stock_client_answers(serve: Serve, node: Node, transports: list[str]) -> None:
+async def test_the_stock_client_acknowledges_a_call(serve: Serve, node: Node, transports: list[str]) -> None:
     board = Board()
     server = await serve(RealtimeMiddleware(Starlette(), gateways=[board], settings=Settings()))
     client = await node.connect(server.url, transports=transports)
@@ -255,7 +255,7 @@ async def test_the_bytes_queued_during_a_call_are_bounded(
 
 
 @everywhere
-async def test_reading_pauses_again_after_a_question_in_vain(
+async def test_reading_pauses_again_after_a_call_without_an_acknowledgement(
     serve: Serve, implementation: Implementation, transport: TransportName
 ) -> None:
     limits = Limits(events_in_flight=4, event_burst=100_000, user_event_burst=100_000)
@@ -334,14 +334,14 @@ async def test_a_client_that_disconnects_during_a_call_is_not_an_error(
 
 
 @pytest.mark.parametrize("timeout", [None, "5", True])
-async def test_a_question_waits_for_a_number_of_seconds(timeout: Any) -> None:
+async def test_a_call_timeout_must_be_a_number_of_seconds(timeout: Any) -> None:
     async with RealtimeTestClient(RealtimeMiddleware(Starlette(), gateways=[(board := Board())])) as client:
         async with client.connect("/"):
             with pytest.raises(TypeError, match=r"call\(\): timeout must be a number of seconds"):
                 await board.connections[0].call("sure?", timeout=timeout)
 
 
-async def test_a_question_without_an_answer_is_named() -> None:
+async def test_the_timeout_error_of_a_call_names_the_event() -> None:
     async with RealtimeTestClient(RealtimeMiddleware(Starlette(), gateways=[(board := Board())])) as client:
         async with client.connect("/"):
             with pytest.raises(TimeoutError, match=r"no acknowledgement of 'sure\?' within 0 s"):

@@ -16,7 +16,7 @@ def frame(name: str, size: int = 0) -> Frame:
     return Frame('{"type":"' + name + '"}' + " " * size)
 
 
-async def test_nothing_is_written_while_held_and_then_the_answer_comes_first() -> None:
+async def test_held_frames_are_written_after_the_answer_to_connect() -> None:
     world = World()
     connection, transport = world.admit()
     connection.hold()
@@ -67,7 +67,7 @@ async def test_nothing_is_written_after_the_end() -> None:
         assert transport.closes == [(1008, "out")]
 
 
-async def test_what_is_held_is_bounded() -> None:
+async def test_held_frames_are_bounded() -> None:
     world = World(Limits(outbox_bytes=1000))
     connection, transport = world.admit()
     connection.hold()
@@ -79,7 +79,7 @@ async def test_what_is_held_is_bounded() -> None:
     assert transport.written == []
 
 
-async def test_rooms_are_bounded_in_number_and_name() -> None:
+async def test_the_number_and_names_of_rooms_are_bounded() -> None:
     world = World(Limits(rooms_per_connection=2, room_name_bytes=5))
     connection, _ = world.admit()
     await connection.public.join("a")

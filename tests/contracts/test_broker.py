@@ -150,7 +150,7 @@ async def test_publish_delivers_and_returns_the_number_of_recipients(make_enviro
 
 
 @on_every_broker
-async def test_history_holds_what_a_client_was_entitled_to_and_nothing_else(
+async def test_history_returns_only_what_the_client_may_receive(
     make_environment: type[Environment],
 ) -> None:
     broker = make_environment().broker()
@@ -183,7 +183,7 @@ async def test_history_holds_what_a_client_was_entitled_to_and_nothing_else(
 
 
 @on_every_broker
-async def test_the_latest_of_an_event_in_a_room(make_environment: type[Environment]) -> None:
+async def test_latest_returns_the_last_publication_of_an_event_in_a_room(make_environment: type[Environment]) -> None:
     environment = make_environment()
     broker = environment.broker(history_ttl=60.0)
     await run(broker, Listener())
@@ -210,7 +210,7 @@ async def test_the_latest_of_an_event_in_a_room(make_environment: type[Environme
 
 
 @on_every_broker
-async def test_a_volatile_publication_is_delivered_and_not_kept(make_environment: type[Environment]) -> None:
+async def test_a_volatile_publication_is_delivered_and_not_kept_in_history(make_environment: type[Environment]) -> None:
     broker = make_environment().broker()
     listener = Listener()
     await run(broker, listener)
@@ -226,7 +226,7 @@ async def test_a_volatile_publication_is_delivered_and_not_kept(make_environment
 
 
 @on_every_broker
-async def test_the_same_key_delivers_once(make_environment: type[Environment]) -> None:
+async def test_publications_with_the_same_key_are_delivered_once(make_environment: type[Environment]) -> None:
     environment = make_environment()
     broker = environment.broker(history_ttl=60.0)
     listener = Listener()
@@ -245,7 +245,7 @@ async def test_the_same_key_delivers_once(make_environment: type[Environment]) -
 
 
 @on_every_broker
-async def test_remembered_keys_are_bounded_and_the_oldest_goes_first(make_environment: type[Environment]) -> None:
+async def test_remembered_keys_are_bounded_and_the_oldest_is_dropped_first(make_environment: type[Environment]) -> None:
     broker = make_environment().broker(keys=2)
     listener = Listener()
     await run(broker, listener)
@@ -275,7 +275,7 @@ async def test_a_position_of_another_history_is_lost(
 
 
 @on_every_broker
-async def test_a_room_over_its_count_loses_its_oldest_and_no_other_room_does(
+async def test_a_room_over_its_count_drops_its_own_oldest_publication(
     make_environment: type[Environment],
 ) -> None:
     broker = make_environment().broker(history_size=2)
@@ -414,7 +414,7 @@ async def test_a_receiver_that_raises_loses_only_its_own_delivery(
 
 
 @on_every_broker
-async def test_commands_keep_their_place_among_publications_and_are_waited_for(
+async def test_commands_keep_their_order_among_publications_and_are_awaited(
     make_environment: type[Environment],
 ) -> None:
     broker = make_environment().broker()
@@ -535,7 +535,7 @@ def entitled(publication: Publication, rooms: Sequence[RoomName], user_id: UserI
     cut=st.integers(0, 40),
     rooms=st.lists(st.sampled_from([LOBBY, ATTIC, RoomName("ada")]), unique=True),
 )
-async def test_history_from_any_cut_is_the_uninterrupted_stream(
+async def test_history_from_any_position_equals_the_uninterrupted_stream(
     make_environment: type[Environment], stream: list[Publication], cut: int, rooms: list[RoomName]
 ) -> None:
     broker = make_environment().broker()
@@ -597,7 +597,7 @@ async def test_history_is_whole_or_refused_but_never_has_a_gap(
 
 
 @on_every_broker
-async def test_nothing_published_after_a_subscription_stands_is_missed(make_environment: type[Environment]) -> None:
+async def test_nothing_published_after_a_subscription_is_active_is_missed(make_environment: type[Environment]) -> None:
     broker, listener = make_environment().broker(), Listener()
     await broker.start(listener)
     await broker.publish(to_lobby("before"))
@@ -683,7 +683,7 @@ async def test_a_command_carries_its_position_in_history(make_environment: type[
 
 
 @on_every_broker
-async def test_an_answer_is_never_ahead_of_what_was_delivered(make_environment: type[Environment]) -> None:
+async def test_history_and_positions_are_never_ahead_of_deliveries(make_environment: type[Environment]) -> None:
     broker, listener = make_environment().broker(), Listener()
     await run(broker, listener)
     begin = await broker.position(MEW)

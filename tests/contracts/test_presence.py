@@ -121,7 +121,7 @@ async def test_the_first_connection_comes_online_and_the_last_goes_offline_after
 
 
 @on_every_presence
-async def test_a_reload_does_not_flap(make_environment: type[Environment]) -> None:
+async def test_reconnecting_within_the_grace_announces_no_transition(make_environment: type[Environment]) -> None:
     environment, announced = make_environment(), Announcements()
     presence = environment.presence()
     await presence.start(announced.offline)
@@ -161,7 +161,7 @@ async def test_joining_and_leaving_twice_count_once(make_environment: type[Envir
 
 
 @on_every_presence
-async def test_gateways_and_users_are_counted_apart(make_environment: type[Environment]) -> None:
+async def test_connections_are_counted_per_gateway_and_user(make_environment: type[Environment]) -> None:
     environment, announced = make_environment(), Announcements()
     presence = environment.presence()
     await presence.start(announced.offline)

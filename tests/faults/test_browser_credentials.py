@@ -129,7 +129,7 @@ ADDED = (
         ({"cors_origins": (APP,)}, "own", True),
     ],
 )
-async def test_which_requests_may_use_cookies(
+async def test_cookies_authenticate_requests_of_trusted_origins_only(
     serve: Serve, transport: TransportName, settings: dict[str, Any], origin: str | None, trusted: bool
 ) -> None:
     server = await serve(app(**settings))
@@ -145,7 +145,9 @@ async def test_which_requests_may_use_cookies(
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_a_gateway_trusts_its_own_extra_origins_alone(serve: Serve, transport: TransportName) -> None:
+async def test_an_extra_origin_of_a_gateway_is_trusted_by_that_gateway_only(
+    serve: Serve, transport: TransportName
+) -> None:
     server = await serve(app(cors_origins=("*",), events_cors_origin=APP))
     page = {"Origin": APP, **ADDED[0]}
     assert await admitted(server, transport, "/events", page)
@@ -156,7 +158,7 @@ async def test_a_gateway_trusts_its_own_extra_origins_alone(serve: Serve, transp
     assert not await admitted(server, transport, "/events", {"Origin": EVIL, **ADDED[0]})
 
 
-async def test_what_a_gateway_is_shown(serve: Serve) -> None:
+async def test_a_gateway_gets_credentials_of_trusted_origins_only(serve: Serve) -> None:
     seen, sio = Seen(), SocketIOServer(namespaces=["/sio"])
     environs: list[dict[str, Any]] = []
     sio.on("connect", lambda sid, environ, auth: environs.append(environ), namespace="/sio")

@@ -262,7 +262,7 @@ async def test_tokens_to_refresh_are_attempts(serve: Serve) -> None:
     await target.emptied()
 
 
-async def test_namespaces_left_and_joined_again_at_a_human_pace_are_no_offence(serve: Serve) -> None:
+async def test_rejoining_namespaces_at_a_human_pace_stays_within_the_budget(serve: Serve) -> None:
     """A page that mounts and unmounts a component: the default budget is far from it."""
     target = Target()
     server = await serve(target.app)
@@ -291,7 +291,7 @@ async def test_a_polling_client_has_no_session_after_its_close(serve: Serve) -> 
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_what_was_under_way_when_the_server_closed_is_no_offence(serve: Serve, transport: TransportName) -> None:
+async def test_packets_in_flight_when_the_server_closes_cost_no_budget(serve: Serve, transport: TransportName) -> None:
     target = Target(limits=LIMITS)
     server = await serve(target.app)
     async with entered(server, "kicked", transport) as client:
@@ -304,7 +304,9 @@ async def test_what_was_under_way_when_the_server_closed_is_no_offence(serve: Se
 
 
 @pytest.mark.parametrize("kind", ["connects", "noops", "events", "early"])
-async def test_each_closing_is_one_line_of_the_log(serve: Serve, caplog: pytest.LogCaptureFixture, kind: str) -> None:
+async def test_each_close_over_the_budget_is_logged_in_one_line(
+    serve: Serve, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
     target = Target(limits=LIMITS)
     server = await serve(target.app)
     path = "/json" if kind == "early" else SOCKETIO
@@ -330,7 +332,7 @@ async def test_each_closing_is_one_line_of_the_log(serve: Serve, caplog: pytest.
     assert "too many" in lines[0] or "authenticate first" in lines[0]
 
 
-async def test_a_gateway_has_a_budget_of_its_own_for_what_it_refuses(serve: Serve) -> None:
+async def test_each_gateway_has_its_own_budget_for_refused_events(serve: Serve) -> None:
     strict = TargetGateway("/strict", limits=Limits(attempt_rate=0.001, attempt_burst=5))
     target = Target(strict)
     server = await serve(target.app)
@@ -346,7 +348,7 @@ async def test_a_gateway_has_a_budget_of_its_own_for_what_it_refuses(serve: Serv
 
 
 @pytest.mark.parametrize("implementation", [*IMPLEMENTATIONS, "plain"])
-async def test_a_lively_client_is_far_from_the_default_budgets(serve: Serve, implementation: Implementation) -> None:
+async def test_an_active_client_stays_within_the_default_budgets(serve: Serve, implementation: Implementation) -> None:
     """A stock client that pings without a pause, fragments what it sends, and asks for what does not exist."""
     target = Target()
     server = await serve(target.app, implementation)

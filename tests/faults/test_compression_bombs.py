@@ -75,7 +75,7 @@ async def test_a_safe_server_refuses_a_bomb_in_little_memory_and_time(
 
 
 @pytest.mark.parametrize("implementation", ["uvicorn-wsproto", "hypercorn"])
-async def test_start_up_warns_of_a_server_that_inflates_without_a_limit(
+async def test_start_up_warns_about_a_server_that_inflates_without_a_limit(
     tmp_path: Path, implementation: Implementation
 ) -> None:
     async with served_process(tmp_path, implementation) as process:
@@ -85,7 +85,7 @@ async def test_start_up_warns_of_a_server_that_inflates_without_a_limit(
     assert process.output.count(WARNING) == 1
 
 
-async def test_a_server_without_a_lifespan_is_warned_of_at_the_first_websocket(tmp_path: Path) -> None:
+async def test_without_a_lifespan_the_warning_comes_at_the_first_websocket(tmp_path: Path) -> None:
     async with served_process(tmp_path, "uvicorn-wsproto", "--lifespan", "off") as process:
         assert WARNING not in process.output
         for name in ("one", "two"):

@@ -58,7 +58,9 @@ def target(*origins: str) -> Target:
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 @pytest.mark.parametrize("door", DOORS)
-async def test_it_is_refused_at_every_entry_point(serve: Serve, implementation: Implementation, door: str) -> None:
+async def test_a_doubled_header_is_refused_at_every_entry_point(
+    serve: Serve, implementation: Implementation, door: str
+) -> None:
     method, path, lines = DOORS[door]
     for origins in ((GOOD,), ("*",), (GOOD, "*")):
         served = target(*origins)
@@ -73,7 +75,9 @@ async def test_it_is_refused_at_every_entry_point(serve: Serve, implementation: 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_it_is_refused_within_a_session(serve: Serve, implementation: Implementation, method: str) -> None:
+async def test_a_doubled_header_is_refused_within_a_session(
+    serve: Serve, implementation: Implementation, method: str
+) -> None:
     served = target(GOOD)
     server = await serve(served.app, implementation)
     await head_of(server, "GET", POLLING, "Host: a\r\n")
@@ -86,7 +90,9 @@ async def test_it_is_refused_within_a_session(serve: Serve, implementation: Impl
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-async def test_routes_of_the_host_grant_nothing(serve: Serve, implementation: Implementation) -> None:
+async def test_the_hosts_routes_send_no_cors_headers_for_a_doubled_header(
+    serve: Serve, implementation: Implementation
+) -> None:
     for origins in ((GOOD,), ("*",)):
         server = await serve(target(*origins).app, implementation)
         assert "access-control-allow-origin" in await head_of(server, "GET", "/state", f"Host: a\r\nOrigin: {GOOD}\r\n")

@@ -54,14 +54,16 @@ class Counting:
 
 @pytest.mark.parametrize("implementation", [*IMPLEMENTATIONS, "plain"])
 @pytest.mark.parametrize("dialect", ["json", "socketio"])
-async def test_others_have_their_turn(serve: Serve, implementation: Implementation, dialect: str) -> None:
+async def test_other_clients_are_served_during_a_burst_of_one_client(
+    serve: Serve, implementation: Implementation, dialect: str
+) -> None:
     counting = await _over_a_websocket(serve, implementation, dialect, EVENTS, 0.0)
     await counting.check()
 
 
 @pytest.mark.parametrize("implementation", [*IMPLEMENTATIONS, "plain"])
 @pytest.mark.parametrize("dialect", ["json", "socketio"])
-async def test_events_that_take_long_make_a_turn_short(
+async def test_slow_events_end_a_read_turn_after_fewer_events(
     serve: Serve, implementation: Implementation, dialect: str
 ) -> None:
     counting = await _over_a_websocket(serve, implementation, dialect, 20, 2 * SECONDS_A_TURN)

@@ -99,7 +99,7 @@ async def test_a_burst_is_handled_in_order_one_at_a_time_and_then_limited(
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-async def test_what_waits_for_a_slow_handler_is_capped(serve: Serve, implementation: Implementation) -> None:
+async def test_events_queued_behind_a_slow_handler_are_capped(serve: Serve, implementation: Implementation) -> None:
     slow = SlowGateway()
     target = Target(slow, limits=Limits(events_in_flight=8, event_burst=100_000, user_event_burst=100_000))
     server = await serve(target.app, implementation)

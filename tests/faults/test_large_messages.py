@@ -156,7 +156,7 @@ IMPOSSIBLE = [
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_attachments_that_cannot_be_end_the_session(serve: Serve, transport: TransportName) -> None:
+async def test_invalid_attachments_end_the_session(serve: Serve, transport: TransportName) -> None:
     target = Target()
     server = await serve(target.app)
     for packet in IMPOSSIBLE:

@@ -42,7 +42,7 @@ async def test_forty_events_in_one_post_are_all_handled_in_order(serve: Serve, i
     assert target.gateway.heard == list(range(AT_ONCE))
 
 
-async def test_the_stock_client_gets_and_sends_forty_at_once(serve: Serve, node: Node) -> None:
+async def test_the_stock_client_receives_and_sends_forty_events_at_once(serve: Serve, node: Node) -> None:
     target = Target()
     server = await serve(target.app)
     client = await node.connect(server.url, "/", auth={"name": "stock"}, transports=["polling"])

@@ -240,7 +240,9 @@ DOORS: dict[str, tuple[Attempt, str]] = {
 
 
 @pytest.mark.parametrize("door", DOORS)
-async def test_a_refusal_is_one_line(serve: Serve, door: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_repeated_refusals_are_logged_in_one_line(
+    serve: Serve, door: str, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO, "asgi_realtime")
     attempt, expected = DOORS[door]
     server = await serve(site())
@@ -254,7 +256,7 @@ async def test_a_refusal_is_one_line(serve: Serve, door: str, caplog: pytest.Log
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_it_is_so_on_every_server(
+async def test_repeated_refusals_are_logged_in_one_line_on_every_server(
     serve: Serve, implementation: Implementation, transport: TransportName, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "asgi_realtime")
@@ -272,7 +274,9 @@ async def test_it_is_so_on_every_server(
 
 
 @pytest.mark.parametrize("reason", TOKENS)
-async def test_what_is_wrong_with_a_token(serve: Serve, reason: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_reason_a_token_was_refused_is_logged_in_one_line(
+    serve: Serve, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO, "asgi_realtime")
     app = site()
     server = await serve(app)
@@ -288,7 +292,7 @@ async def test_what_is_wrong_with_a_token(serve: Serve, reason: str, caplog: pyt
         assert TOKENS[reason] not in line
 
 
-async def test_a_new_token_that_is_refused(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_refused_token_refresh_is_logged_in_one_line(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "asgi_realtime")
     server = await serve(site())
     async with raw_client(server, "websocket") as client:
@@ -310,7 +314,7 @@ async def test_a_new_token_that_is_refused(serve: Serve, caplog: pytest.LogCaptu
         ({"connections_per_user": 1}, "too many connections of one user", namespace("/", {"token": token()})),
     ],
 )
-async def test_capacity(
+async def test_refusals_over_a_connection_limit_are_logged_in_one_line(
     serve: Serve, limits: dict[str, Any], expected: str, attempt: Attempt, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "asgi_realtime")
@@ -324,7 +328,7 @@ async def test_capacity(
 
 
 @pytest.mark.parametrize("limits", [{"sessions": 1}, {"sessions_per_address": 1}])
-async def test_capacity_of_a_json_gateway(
+async def test_refusals_over_the_limit_of_a_json_gateway_are_logged_in_one_line(
     serve: Serve, limits: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "asgi_realtime")
@@ -337,7 +341,7 @@ async def test_capacity_of_a_json_gateway(
     assert line.startswith("/json refused a client: as many connections")
 
 
-async def test_a_client_that_never_authenticates(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+async def test_authentication_timeouts_are_logged_in_one_line(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "asgi_realtime")
     server = await serve(site(connect_timeout=0.1))
     for _ in range(TIMES):

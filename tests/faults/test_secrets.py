@@ -257,7 +257,7 @@ async def test_no_line_of_a_server_shows_a_secret(
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-async def test_a_page_of_the_host_on_a_gateways_path_gets_its_query(
+async def test_a_route_of_the_host_on_a_gateways_path_gets_its_query(
     serve: Serve, implementation: Implementation
 ) -> None:
     async def page(request: Request) -> Response:
@@ -289,7 +289,7 @@ async def test_infra_refuses_a_secret_in_the_query_even_when_it_is_right(
     await target.emptied()
 
 
-async def test_a_user_token_opens_nothing_on_infra(serve: Serve) -> None:
+async def test_a_user_token_is_refused_on_infra(serve: Serve) -> None:
     target = Target(InfraGateway(), settings=SETTINGS)
     server = await serve(target.app)
     async with raw_client(server, "websocket", headers={"Authorization": f"Bearer {TOKEN}"}) as client:

@@ -73,7 +73,7 @@ def gateway_of(target: Target, kind: Kind) -> TargetGateway | TargetPath:
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_kick_of_a_stalled_one_ends_its_transport_within_a_second(
+async def test_kicking_a_stalled_client_ends_its_transport_within_a_second(
     serve: Serve, implementation: Implementation, kind: Kind
 ) -> None:
     target = Target()
@@ -107,7 +107,9 @@ async def _comes_back(stalled: StalledClient) -> None:
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 @pytest.mark.parametrize("kind", KINDS)
-async def test_one_that_never_reads_leaves_nothing(serve: Serve, implementation: Implementation, kind: Kind) -> None:
+async def test_a_client_that_never_reads_leaves_nothing_behind(
+    serve: Serve, implementation: Implementation, kind: Kind
+) -> None:
     target = Target()
     server = await serve(target.app, implementation)
     async with stalled_client(server, "stalled", kind) as stalled:
@@ -134,7 +136,7 @@ async def test_a_kicked_transport_cannot_connect_again(serve: Serve, transport: 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_stopping_the_server_does_not_wait_for_one_that_stalls(serve: Serve, kind: Kind) -> None:
+async def test_stopping_the_server_does_not_wait_for_a_stalled_client(serve: Serve, kind: Kind) -> None:
     target = Target()
     server = await serve(target.app)
     async with stalled_client(server, "stalled", kind):

@@ -116,7 +116,7 @@ async def test_a_client_removed_during_a_slow_connect_is_never_admitted(
     assert hooks.left == []
 
 
-async def test_a_connect_that_raises_refuses_and_is_logged_once(
+async def test_a_connect_hook_that_raises_refuses_the_client_and_is_logged_once(
     server: LiveServer, target: Target, hooks: HookGateway, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with entered(server, "raises") as client:
@@ -129,7 +129,7 @@ async def test_a_connect_that_raises_refuses_and_is_logged_once(
     assert len([record for record in caplog.records if record.levelno >= logging.WARNING and record.exc_info]) == 1
 
 
-async def test_a_connect_that_hangs_is_given_up(serve: Serve) -> None:
+async def test_a_connect_hook_that_hangs_is_cancelled(serve: Serve) -> None:
     hooks = HookGateway()
     target = Target(hooks, limits=Limits(handler_timeout=0.1))
     server = await serve(target.app)

@@ -210,7 +210,7 @@ async def test_a_client_that_does_not_read_does_not_hold_up_the_server(
 
 @pytest.mark.parametrize("kind", ["Socket.IO", "JSON"])
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-async def test_what_was_sent_before_arrives_before_the_close(
+async def test_messages_sent_before_the_stop_arrive_before_the_close(
     tmp_path: Path, implementation: Implementation, kind: Kind
 ) -> None:
     async with (

@@ -159,7 +159,7 @@ async def test_forged_and_foreign_tokens_are_refused(serve: Serve) -> None:
     await refused(server, *[{"token": one} for one in bad], None, {}, {"Token": token()})
 
 
-async def test_a_public_key_is_no_shared_secret(serve: Serve) -> None:
+async def test_a_public_key_is_not_accepted_as_a_shared_secret(serve: Serve) -> None:
     key = rsa.generate_private_key(65537, 2048)
     pem = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     settings = Settings(jwt_public_key=pem.decode(), presence_grace=0.0)

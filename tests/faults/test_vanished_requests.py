@@ -56,7 +56,7 @@ def post_over_the_limit(sid: str) -> bytes:
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 @pytest.mark.parametrize("how", ["closes", "resets"])
 @pytest.mark.parametrize("request_of", [long_poll, half_a_post, post_over_the_limit])
-async def test_a_request_that_is_cut_leaves_no_line_in_the_log(
+async def test_an_aborted_request_logs_no_line(
     serve: Serve,
     implementation: Implementation,
     how: str,
@@ -88,7 +88,7 @@ async def test_a_request_that_is_cut_leaves_no_line_in_the_log(
     ]
 
 
-async def test_a_client_below_such_a_middleware_is_served(serve: Serve) -> None:
+async def test_a_client_below_a_host_middleware_is_served(serve: Serve) -> None:
     target = Target()
     server = await serve(WithAHeader(target.app))
     async with entered(server, "ann", "polling") as ann:

@@ -87,7 +87,7 @@ def test_an_instance_knows_the_handlers_it_was_given() -> None:
     assert "pour" not in by_name(SocketIOGateway, "up")
 
 
-def test_mew_and_infra() -> None:
+def test_mew_and_infra_declare_the_events_of_the_contract() -> None:
     mew = by_name(MewGateway, "down")
     assert mew["MESSAGE_CREATE"].payload is Message
     assert mew["PERMISSIONS_UPDATE"].payload is PermissionsUpdate
@@ -129,7 +129,7 @@ async def test_a_declaration_that_neither_library_understands_ends_the_start_up(
             pass
 
 
-async def test_what_is_sent_may_mix_both() -> None:
+async def test_a_sent_payload_may_mix_msgspec_and_pydantic_types() -> None:
     class Declared(SocketIOGateway):
         events = (
             down("x", StructOfModel, to=""),

@@ -78,7 +78,7 @@ async def turns(count: int = 50) -> None:
         await asyncio.sleep(0)
 
 
-async def test_connect_is_answered_when_all_subscriptions_stand_and_they_are_asked_for_in_two_calls() -> None:
+async def test_connect_is_answered_when_all_subscriptions_are_active_after_two_broker_calls() -> None:
     async with running() as (realtime, broker):
         broker.subscribing.pause()
         transport = RecordingTransport()
@@ -138,7 +138,7 @@ async def test_a_user_who_is_disconnected_while_subscribing_is_refused() -> None
         assert len(realtime.hub.rooms(GatewayName("/"))) == 0
 
 
-async def test_a_handler_that_joins_is_acknowledged_when_the_subscription_stands() -> None:
+async def test_a_join_in_a_handler_returns_when_the_subscription_is_active() -> None:
     async with running() as (realtime, broker):
         connection, _ = await open_(realtime)
         gateway = realtime.gateways[0]

@@ -217,7 +217,7 @@ async def test_a_failing_host_leaves_nothing_behind(
 
 @pytest.mark.parametrize("where", ["authenticator", "on_connect"])
 @pytest.mark.parametrize("how", ["vanishes", "leaves", "ends"])
-async def test_a_client_that_disconnects_in_the_middle_leaves_nothing_behind(
+async def test_a_client_that_disconnects_while_connecting_leaves_nothing_behind(
     where: str, how: str, serve: Serve
 ) -> None:
     gate = Gate()
@@ -294,7 +294,7 @@ async def test_no_broadcast_arrives_before_the_answer_to_connect(serve: Serve) -
         assert events == [f'42["{name}"]' for name in ("hello", "ready", "room", "all", "mine")]
 
 
-async def test_what_was_broadcast_to_a_refused_client_is_forgotten(serve: Serve) -> None:
+async def test_frames_for_a_refused_client_are_dropped(serve: Serve) -> None:
     gate = Gate()
 
     async def connecting(connection: Connection) -> None:
@@ -326,7 +326,7 @@ async def test_a_session_that_never_connects_is_closed(serve: Serve) -> None:
         await nothing_left(gateway, realtime)
 
 
-async def test_connections_per_user(serve: Serve) -> None:
+async def test_a_connection_over_the_limit_of_a_user_is_refused(serve: Serve) -> None:
     gateway = Site(limits=Limits(connections_per_user=1))
     async with (
         site(serve, gateway) as (_, realtime, server),
@@ -342,7 +342,7 @@ async def test_connections_per_user(serve: Serve) -> None:
             assert (await third.connect(token())).startswith("40")
 
 
-async def test_coming_and_going(serve: Serve) -> None:
+async def test_hooks_run_in_order_from_connect_to_disconnect(serve: Serve) -> None:
     async with site(serve) as (gateway, realtime, server):
         async with raw_client(server, "websocket") as client:
             assert (await client.connect(token())).startswith("40")
@@ -372,7 +372,7 @@ async def test_the_protocols_own_names_never_reach_a_handler(serve: Serve) -> No
         assert len([entry for entry in gateway.log if entry.startswith("disconnect")]) == len(RESERVED)
 
 
-async def test_answers_and_failures(serve: Serve) -> None:
+async def test_handler_results_and_errors_are_acknowledged(serve: Serve) -> None:
     gateway = Site(limits=Limits(handler_timeout=0.1))
     async with site(serve, gateway) as (_, realtime, server), raw_client(server, "websocket") as client:
         await client.connect(token())
@@ -444,7 +444,7 @@ async def test_reading_pauses_when_too_much_is_in_flight_without_a_ping_timeout(
         assert answers == [f'439["{number}"]' for number in range(100)]
 
 
-async def test_rate_limit(serve: Serve) -> None:
+async def test_events_over_the_rate_are_refused_and_then_end_the_client(serve: Serve) -> None:
     gateway = Site(limits=Limits(event_rate=0.001, event_burst=3, attempt_rate=0.001, attempt_burst=2))
     async with site(serve, gateway) as (_, realtime, server), raw_client(server, "websocket") as client:
         await client.connect(token())
@@ -462,7 +462,7 @@ async def test_rate_limit(serve: Serve) -> None:
         assert gateway.log.count("x") == 3
 
 
-async def test_asking_a_client(serve: Serve) -> None:
+async def test_a_call_returns_the_first_acknowledgement_of_the_client(serve: Serve) -> None:
     async with site(serve) as (gateway, realtime, server):
         async with raw_client(server, "websocket") as client:
             await client.connect(token())
@@ -486,7 +486,7 @@ async def test_asking_a_client(serve: Serve) -> None:
         await nothing_left(gateway, realtime)
 
 
-async def test_an_answer_in_the_very_moment_of_its_time_out() -> None:
+async def test_an_acknowledgement_at_the_moment_of_the_timeout_raises_no_error() -> None:
     gateway = Site()
     realtime = Realtime(gateways=[gateway], settings=SETTINGS)
     # NamespaceTransport.call alone, with its clock at the edge: the answer is given after the waiter was cancelled.
@@ -524,7 +524,7 @@ class RecordingConnection:
 # Tokens
 
 
-async def test_expiry_closes_and_refresh_keeps(serve: Serve) -> None:
+async def test_an_expired_connection_is_closed_unless_its_token_is_refreshed(serve: Serve) -> None:
     async with site(serve) as (gateway, realtime, server):
         async with raw_client(server, "websocket") as expiring, raw_client(server, "websocket") as kept:
             for client in (expiring, kept):
@@ -543,7 +543,7 @@ async def test_expiry_closes_and_refresh_keeps(serve: Serve) -> None:
         await nothing_left(gateway, realtime)
 
 
-async def test_revocations_and_disconnect_user(serve: Serve) -> None:
+async def test_revocations_and_disconnect_user_close_the_matching_connections(serve: Serve) -> None:
     async with site(serve) as (gateway, realtime, server):
         broadcaster = realtime.broadcaster
         first, second, third = token(jti="one"), token(jti="two"), token("bob")
@@ -581,7 +581,7 @@ async def test_a_connection_accepts_no_revoked_token(serve: Serve, authenticator
         assert await client.next() == '432[{"success":true}]'
 
 
-async def test_a_token_revoked_while_its_client_connects(serve: Serve) -> None:
+async def test_a_token_revoked_while_its_client_connects_is_refused(serve: Serve) -> None:
     gate = Gate()
 
     async def connecting(connection: Connection) -> None:
@@ -640,7 +640,7 @@ async def test_accepting_a_disconnected_client_undoes_everything() -> None:
             await gateway.open(Handshake(gateway=gateway.name), RecordingTransport())
 
 
-async def test_polling_is_a_transport_like_any(serve: Serve) -> None:
+async def test_polling_carries_forty_events_in_order(serve: Serve) -> None:
     gateway = Site()
     middleware = RealtimeMiddleware(Starlette(), gateways=[gateway], settings=SETTINGS)
     server = await serve(middleware)

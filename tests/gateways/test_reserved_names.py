@@ -127,7 +127,7 @@ async def test_a_handler_cannot_send_a_reserved_event(way: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(RESERVED))
-async def test_a_server_with_the_other_api_cannot_send_one(name: str) -> None:
+async def test_a_socketio_server_cannot_send_a_reserved_event(name: str) -> None:
     sio = SocketIOServer()
     sids: list[str] = []
     sio.on("connect", lambda sid, environ: sids.append(sid))
@@ -147,7 +147,7 @@ async def test_a_server_with_the_other_api_cannot_send_one(name: str) -> None:
 
 @pytest.mark.parametrize("event", [5, None, b"news", ("news",)], ids=repr)
 @pytest.mark.parametrize("sender", SENDERS)
-async def test_an_event_that_is_no_text_is_refused(sender: str, event: Any) -> None:
+async def test_an_event_name_that_is_not_text_is_refused(sender: str, event: Any) -> None:
     async with running(Room(), WebSocketGateway("/json")) as client:
         for gateway in ("/", "/json"):
             with pytest.raises(TypeError, match="event must be a str"):
@@ -155,7 +155,7 @@ async def test_an_event_that_is_no_text_is_refused(sender: str, event: Any) -> N
 
 
 @pytest.mark.parametrize("sender", SENDERS)
-async def test_an_event_that_is_too_long_is_refused(sender: str) -> None:
+async def test_an_event_name_that_is_too_long_is_refused(sender: str) -> None:
     async with running(Room()) as client:
         with pytest.raises(ValueError, match=r"event is over MEW_EVENT_NAME_BYTES \(200\)"):
             await SENDERS[sender](client.broadcaster, "x" * 201)
@@ -179,7 +179,7 @@ async def test_an_event_may_be_a_member_of_an_enumeration(gateway: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(RESERVED))
-async def test_a_json_websocket_reserves_none_of_them(name: str) -> None:
+async def test_a_json_websocket_has_no_reserved_events(name: str) -> None:
     async with running(WebSocketGateway("/json")) as client:
         async with client.connect("/json", token=client.token("ann")) as socket:
             await client.broadcaster.broadcast_to_user("ann", name, 1)
@@ -201,7 +201,7 @@ def test_a_declaration_of_a_reserved_event_ends_start_up(declare: Callable[[], A
         Realtime(gateways=[Declared()], settings=SETTINGS)
 
 
-async def test_a_stock_client_stays_connected_when_a_host_tries(serve: Serve, node: Node) -> None:
+async def test_a_stock_client_stays_connected_when_the_host_sends_a_reserved_event(serve: Serve, node: Node) -> None:
     room = Room()
 
     async def host(scope: Any, receive: Any, send: Any) -> None: ...
@@ -240,7 +240,7 @@ def test_every_reserved_name_is_refused_for_a_handler_when_the_class_is_made(bas
 
 @pytest.mark.parametrize("member", [lambda self: None, 5, property(lambda self: 5), None], ids=["def", "5", "@", "on"])
 @pytest.mark.parametrize("base", [SocketIOGateway, WebSocketGateway])
-def test_a_helper_or_a_value_cannot_replace_one_either(base: type, member: Any) -> None:
+def test_a_helper_or_a_value_cannot_replace_a_reserved_name(base: type, member: Any) -> None:
     for name in ("disconnected", "limits", "name", "_guard", "_prepare"):
         with pytest.raises(ConfigurationError, match=name):
             named(base, name, member)
@@ -277,7 +277,7 @@ FREE = (
 
 @pytest.mark.parametrize("base", [SocketIOGateway, WebSocketGateway, EventsGateway])
 @pytest.mark.parametrize("name", FREE)
-async def test_names_that_handlers_need_are_free(base: type[SocketIOGateway | WebSocketGateway], name: str) -> None:
+async def test_common_handler_names_are_not_reserved(base: type[SocketIOGateway | WebSocketGateway], name: str) -> None:
     gateway = named(base, name)("/feed")
     async with running(gateway) as client, client.connect("/feed", token=client.token("ann")) as socket:
         await socket.send("said", 5)
@@ -316,7 +316,7 @@ def test_a_handler_may_be_overridden_for_its_event_and_no_other() -> None:
             async def _on_join(self, asked: Any, connection: Connection) -> Any: ...
 
 
-def test_a_hook_that_is_misspelt_or_of_another_library_is_refused() -> None:
+def test_a_misspelt_hook_or_one_of_another_library_is_refused() -> None:
     for name, remedy in (("on_conect", "on_connect"), ("on_message", r'@on\("message"\)')):
         with pytest.raises(ConfigurationError, match=f"{name}.*{remedy}"):
             named(SocketIOGateway, name, lambda self, connection: None)

@@ -68,7 +68,7 @@ def arguments(function: Callable[..., Any], *sent: Any, connection: Connection =
     return found
 
 
-def test_injection_in_any_order() -> None:
+def test_parameters_are_injected_in_any_order() -> None:
     def function(say: Say, c: Connection, i: Identity, p: Point, b: Broadcaster, m: Model, t: Token) -> None: ...
 
     assert arguments(function, {"text": "a"}, {"x": 1}, {"n": 2}, {"token": "t"}) == [
@@ -82,7 +82,7 @@ def test_injection_in_any_order() -> None:
     ]
 
 
-def test_the_usual_shapes_and_others() -> None:
+def test_the_usual_handler_signatures_get_their_arguments() -> None:
     def none() -> None: ...
     def one(say: Say) -> None: ...
     def who(connection: Connection) -> None: ...
@@ -106,14 +106,14 @@ def test_the_usual_shapes_and_others() -> None:
             arguments(function, {"text": 1}, 2)
 
 
-def test_without_annotations_as_decoded() -> None:
+def test_parameters_without_annotations_get_the_decoded_values() -> None:
     def function(first, *rest): ...  # type: ignore[no-untyped-def]
 
     assert arguments(function, {"a": 1}, 2, b"3") == [{"a": 1}, 2, b"3"]
     assert arguments(lambda: None, 1, 2) == [], "what nobody takes is left"
 
 
-def test_defaults_and_what_is_missing() -> None:
+def test_a_missing_argument_is_refused_unless_it_has_a_default() -> None:
     def function(text: str, times: int = 3) -> None: ...
 
     assert arguments(function, "a") == ["a", 3]
@@ -150,7 +150,7 @@ class OurConnection(Connection):
     pass
 
 
-def test_injection_however_it_is_annotated() -> None:
+def test_injected_types_are_found_in_every_form_of_annotation() -> None:
     def function(
         a: Connection | None,
         b: Optional[Identity],  # noqa: UP045
@@ -241,7 +241,7 @@ def test_a_name_that_means_something_injected_needs_an_annotation(name: str) -> 
     assert arguments(found["said"], 1, "a") == [1, "a"]
 
 
-def test_fields_of_pydantic_in_a_defaults_place() -> None:
+def test_pydantic_fields_as_defaults_are_honoured() -> None:
     made: list[int] = []
 
     def counted() -> int:
@@ -334,7 +334,7 @@ def test_defaults_of_every_kind(annotation: Any, default: Any) -> None:
     assert arguments(function) == [default]
 
 
-def test_a_default_that_a_handler_changes_is_another_for_each_event() -> None:
+def test_mutable_defaults_are_copied_for_each_event() -> None:
     def function(points: list[int] = [], model: Model = Model(n=1), say: Say = Say("a")) -> None: ...  # noqa: B006, B008
 
     for found in (arguments(function), arguments(function)):
@@ -344,7 +344,7 @@ def test_a_default_that_a_handler_changes_is_another_for_each_event() -> None:
         found[2].text = "b"
 
 
-def test_the_rest_is_validated_too() -> None:
+def test_variadic_arguments_are_validated() -> None:
     def function(first: str, *rest: Model) -> None: ...
 
     assert arguments(function, "a", {"n": 1}, {"n": 2}) == ["a", Model(n=1), Model(n=2)]
@@ -352,7 +352,7 @@ def test_the_rest_is_validated_too() -> None:
         arguments(function, "a", {"n": 1}, {"n": "x"})
 
 
-def test_the_rest_is_validated_in_one_go() -> None:
+def test_variadic_arguments_are_validated_in_one_call() -> None:
     def numbers(*rest: int) -> None: ...
 
     def anything(*rest: Any) -> None: ...
@@ -364,7 +364,7 @@ def test_the_rest_is_validated_in_one_go() -> None:
         arguments(numbers, 1, 2, "a")
 
 
-def test_signatures_that_cannot_work_are_found_at_once() -> None:
+def test_impossible_signatures_are_refused_at_registration() -> None:
     def keyword(*, text: str) -> None: ...
 
     def unknown(text: DoesNotExist) -> None: ...  # type: ignore[name-defined] # noqa: F821
@@ -388,7 +388,7 @@ def test_methods_partials_and_wrapped_functions() -> None:
     assert arguments(wrapped, {"text": "a"}) == [Say("a"), CONNECTION]
 
 
-def test_the_protocols_own_names_have_no_handler() -> None:
+def test_reserved_event_names_have_no_handler() -> None:
     gateway = SocketIOGateway("/")
     for name in RESERVED:
         with pytest.raises(ConfigurationError, match="on_connect"):
@@ -397,7 +397,7 @@ def test_the_protocols_own_names_have_no_handler() -> None:
             gateway.on(name)
 
 
-def test_declared() -> None:
+def test_declared_returns_the_handlers_of_a_class_and_its_bases() -> None:
     class Base(SocketIOGateway):
         @on("a")
         @on("b")
@@ -454,7 +454,7 @@ def test_a_handler_of_every_kind_of_method_is_declared_and_read(event: str) -> N
         work = begin(CONNECTION, [{"text": 1}])
 
 
-def test_a_partial_method_with_its_own_event_leaves_the_other_to_its_function() -> None:
+def test_a_partial_method_with_its_own_event_does_not_change_its_functions_event() -> None:
     found = declared(Decorated("/"))
     assert found["partial of"].__func__ is Decorated.whole  # type: ignore[attr-defined]
     assert isinstance(found["partial"], functools.partial)
@@ -477,7 +477,7 @@ def test_an_object_that_is_not_a_handler_is_refused() -> None:
 def bare_function() -> None: ...
 
 
-def test_a_gateway_takes_any_callable() -> None:
+def test_a_gateway_accepts_any_callable_as_a_handler() -> None:
     class Service:
         def handle(self, say: Say) -> None: ...
 

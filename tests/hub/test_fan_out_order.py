@@ -621,7 +621,7 @@ steps = often(
     rooms=st.sets(rooms, min_size=1),
     steps=st.lists(steps, min_size=20, max_size=50),
 )
-def test_every_client_sees_one_order(
+def test_every_client_receives_broadcasts_in_the_same_order(
     kinds: list[Kind], gateways: list[GatewayName], rooms: set[RoomName], steps: list[tuple[str, tuple[Any, ...]]]
 ) -> None:
     fan_out = FanOut(kinds, gateways, rooms)

@@ -69,7 +69,7 @@ class SlowHistory(MemoryBroker):
         ("never", None, []),
     ],
 )
-async def test_the_latest_event_comes_once_and_in_order_with_what_follows(
+async def test_the_latest_event_is_delivered_once_and_before_later_events(
     when: str, known: int | None, expected: list[str]
 ) -> None:
     broker = SlowHistory(when)
@@ -148,7 +148,7 @@ async def test_a_room_that_was_left_while_held_sends_nothing_of_the_last_tick() 
     assert transport.written == []
 
 
-async def test_targets() -> None:
+async def test_each_target_reaches_its_recipients_only() -> None:
     world = World()
     ann, to_ann = world.admit("ann")
     _, to_ann_too = world.admit("ann")
@@ -178,7 +178,7 @@ async def test_volatile_events_skip_clients_that_are_behind() -> None:
     assert (quick.events, slow.events) == (["typing", "message"], ["message"])
 
 
-async def test_a_recipient_that_ends_in_the_middle_of_a_fan_out() -> None:
+async def test_a_recipient_that_ends_during_a_fan_out_does_not_affect_the_others() -> None:
     world = World(Limits(outbox_bytes=10))
     slow, to_slow = world.admit()
     slow.hold()
@@ -190,7 +190,7 @@ async def test_a_recipient_that_ends_in_the_middle_of_a_fan_out() -> None:
     assert len(world.rooms) == 1
 
 
-async def test_a_tick_joins_no_more_than_a_batch() -> None:
+async def test_one_tick_joins_frames_up_to_the_batch_size() -> None:
     world = World()
     _, client = world.admit()
     small = Publication(gateway=GATEWAY, target=ToAll(), event="small")
@@ -205,7 +205,7 @@ async def test_a_tick_joins_no_more_than_a_batch() -> None:
     assert client.events == ["small", "large", "small"]
 
 
-async def test_connections_per_user() -> None:
+async def test_connections_of_a_user_are_limited() -> None:
     world = World(Limits(connections_per_user=2))
     first, _ = world.admit("ann")
     world.admit("ann")

@@ -71,7 +71,7 @@ async def test_a_lost_room_delivers_nothing_once_the_refresh_is_requested() -> N
     assert connection.rooms == {"server", "channel"}
 
 
-async def test_a_kick_while_the_host_is_slow() -> None:
+async def test_a_user_kicked_while_the_host_is_slow_stays_out() -> None:
     world = World()
     connection, written = await member(world)
     gate = Gate(world)
@@ -88,7 +88,7 @@ async def test_a_kick_while_the_host_is_slow() -> None:
     assert written == []
 
 
-async def test_a_room_closed_while_the_host_is_slow() -> None:
+async def test_a_room_closed_while_the_host_is_slow_stays_closed() -> None:
     world = World()
     connection, _ = await member(world)
     gate = Gate(world)
@@ -100,7 +100,7 @@ async def test_a_room_closed_while_the_host_is_slow() -> None:
     assert connection.rooms == {"server", "secret"}
 
 
-async def test_a_room_given_while_the_host_is_slow_is_kept() -> None:
+async def test_a_room_added_while_the_host_is_slow_is_kept() -> None:
     world = World()
     connection, _ = await member(world)
     gate = Gate(world)
@@ -142,7 +142,7 @@ async def test_rooms_joined_by_handlers_outlive_a_refresh() -> None:
 
 
 @pytest.mark.parametrize("failure", ["raises", "is slow", "is cancelled"])
-async def test_a_failing_host_costs_the_connection(failure: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_failing_host_closes_the_connection(failure: str, caplog: pytest.LogCaptureFixture) -> None:
     world = World(Limits(handler_timeout=0.05))
     connection, transport = world.admit("ann")
     world.host.rooms["ann"] = {"server": None}
@@ -185,7 +185,7 @@ async def test_a_closed_connection_ends_its_pending_call() -> None:
     assert reference() is None
 
 
-async def test_questions_are_put_a_few_at_a_time() -> None:
+async def test_refreshes_call_the_host_a_few_at_a_time() -> None:
     world = World()
     for _ in range(50):
         world.admit("ann")
@@ -201,7 +201,7 @@ async def test_questions_are_put_a_few_at_a_time() -> None:
 
 
 @pytest.mark.parametrize("seed", range(40))
-async def test_no_interleaving_leaks(seed: int) -> None:
+async def test_no_interleaving_delivers_events_of_a_lost_room(seed: int) -> None:
     """Changes of rights, kicks and broadcasts at random moments, with a host that answers when it likes.
 
     The host commits, then commands, as it must. From then on a room lost may not be heard.

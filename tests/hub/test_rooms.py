@@ -144,7 +144,7 @@ def test_leaving_a_server_leaves_its_channels_at_every_depth() -> None:
     assert connection.rooms == set()
 
 
-def test_a_room_that_names_itself_its_parent() -> None:
+def test_a_room_may_be_its_own_parent() -> None:
     # As where a server's first channel has the server's id.
     world, rooms = World(), Rooms()
     connection, _ = world.connection()
@@ -157,7 +157,7 @@ def test_a_room_that_names_itself_its_parent() -> None:
     assert not rooms.children
 
 
-def test_a_user_id_opens_no_room_of_the_same_name() -> None:
+def test_a_user_id_is_not_a_member_of_the_room_with_the_same_name() -> None:
     world, rooms = World(), Rooms()
     ann, _ = world.connection("ann")
     bob, _ = world.connection("bob")

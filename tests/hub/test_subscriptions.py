@@ -106,7 +106,7 @@ async def turns(count: int = 50) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_a_join_is_acknowledged_when_the_subscription_stands_and_misses_nothing_from_then_on(seed: int) -> None:
+async def test_a_join_returns_when_the_subscription_is_active_and_misses_nothing_later(seed: int) -> None:
     async with node(seed=seed) as here:
         connection, transport = await here.admit()
         here.broker.subscribing.pause()
@@ -123,7 +123,7 @@ async def test_a_join_is_acknowledged_when_the_subscription_stands_and_misses_no
         assert here.hub.subscriptions == 3
 
 
-async def test_only_first_members_subscribe_and_one_call_makes_all_subscriptions_of_a_tick() -> None:
+async def test_only_first_members_subscribe_with_one_broker_call_per_tick() -> None:
     async with node() as here:
         connections = [(await here.admit())[0] for _ in range(3)]
         assert len(here.broker.called("subscribe")) == 1
@@ -179,7 +179,7 @@ OUT: dict[str, Callable[[Node, InternalConnection], Awaitable[object]]] = {
 
 
 @pytest.mark.parametrize("how", OUT)
-async def test_whatever_takes_the_last_member_away_ends_the_subscription_after_the_delay(how: str) -> None:
+async def test_every_way_to_remove_the_last_member_unsubscribes_after_the_delay(how: str) -> None:
     async with node() as here:
         here.world.host.rooms["ann"] = {ROOM: None} if how == "loses the right" else {}
         connection, _ = await here.admit()
@@ -263,7 +263,7 @@ async def test_a_connection_that_ends_while_it_is_subscribing_leaves_nothing_beh
 
 
 @pytest.mark.parametrize("failure", ["refused", "no answer"])
-async def test_a_subscription_that_fails_refuses_every_join_that_waits_for_it(failure: str) -> None:
+async def test_a_failed_subscription_refuses_every_join_that_waits_for_it(failure: str) -> None:
     async with node(broker_timeout=0.05) as here:
         connections = [(await here.admit(user_id))[0] for user_id in ("ann", "bob")]
         before = set(here.broker.active_subscriptions)
@@ -305,7 +305,7 @@ async def test_a_user_whose_subscription_fails_is_refused_and_the_next_connectio
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_a_join_while_the_process_unsubscribes(seed: int) -> None:
+async def test_a_join_during_an_unsubscribe_subscribes_again(seed: int) -> None:
     async with node(seed=seed) as here:
         connection, transport = await here.admit()
         await connection.public.join(ROOM)
@@ -324,7 +324,7 @@ async def test_a_join_while_the_process_unsubscribes(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_what_follows_a_command_that_adds_the_first_member_is_neither_lost_nor_doubled(seed: int) -> None:
+async def test_publications_after_a_command_that_adds_the_first_member_arrive_once(seed: int) -> None:
     server = Server()
     async with node(server, seed=seed) as here, node(server, seed=seed + 1000) as there:
         connection, transport = await here.admit()
@@ -395,7 +395,7 @@ async def test_a_member_by_command_whose_room_cannot_be_subscribed_to_is_closed(
 
 @pytest.mark.parametrize("asks_host", [False, True])
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_the_latest_event_and_what_follows_come_without_a_gap(seed: int, asks_host: bool) -> None:
+async def test_the_latest_event_and_later_events_arrive_without_a_gap(seed: int, asks_host: bool) -> None:
     server = Server()
     saved = 0
 

@@ -178,12 +178,12 @@ class Chat(SocketIOGateway):
 
 @pytest.mark.parametrize("name", ["broadcaster", "limits", "context", "origins", "dialect"])
 @pytest.mark.parametrize("gateway", [SocketIOGateway("/a"), WebSocketGateway("/b"), EventsGateway()])
-def test_what_a_gateway_has_only_once_it_is_mounted(gateway: Any, name: str) -> None:
+def test_attributes_of_an_unmounted_gateway_raise_an_error_that_says_so(gateway: Any, name: str) -> None:
     with pytest.raises(RuntimeError, match=r"not mounted yet; pass it to RealtimeMiddleware\(gateways=\[\.\.\.\]\)"):
         getattr(gateway, name)
 
 
-def test_super_is_called_first() -> None:
+def test_a_gateway_without_the_call_of_super_init_is_refused() -> None:
     with pytest.raises(RuntimeError, match=r"Chat.__init__ must call super\(\).__init__\(...\)"):
         Chat()
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
@@ -210,12 +210,12 @@ def warnings_of(caplog: pytest.LogCaptureFixture, **environ: str) -> list[str]:
         ("MEW_MESSAGE_BYTE", "MEW_MESSAGE_BYTES"),
     ],
 )
-def test_a_misspelt_variable_is_warned_of(name: str, meant: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_misspelt_variable_logs_a_warning(name: str, meant: str, caplog: pytest.LogCaptureFixture) -> None:
     (message,) = warnings_of(caplog, **{name: "a value that stays out of the log"})
     assert message.endswith(f"ignores: {name} (did you mean {meant}?)")
 
 
-def test_variables_of_others(caplog: pytest.LogCaptureFixture) -> None:
+def test_variables_of_other_programs_log_no_warning(caplog: pytest.LogCaptureFixture) -> None:
     assert warnings_of(caplog, PATH="/bin", CORS_ORIGIN="http://a.example", MEWL_X="1") == []
     (message,) = warnings_of(caplog, MEW_NOTHING_LIKE_IT="1", MEW_LIMITS="2")
     assert message.endswith("ignores: MEW_NOTHING_LIKE_IT, MEW_LIMITS")
@@ -224,14 +224,14 @@ def test_variables_of_others(caplog: pytest.LogCaptureFixture) -> None:
 # WSGI and the command line
 
 
-def test_a_view_passes_its_environment() -> None:
+def test_get_broadcaster_takes_only_a_wsgi_environment() -> None:
     for get in (get_broadcaster, get_sync_mew_broadcaster):
         assert get({}) is None
         with pytest.raises(TypeError, match=r"request\.environ"):
             get(untyped(object()))
 
 
-def test_an_adapter_that_hides_the_broadcaster_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_adapter_that_hides_the_broadcaster_logs_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING), pytest.warns(DeprecationWarning, match="a2wsgi"):
         RealtimeMiddleware(untyped(_WSGIMiddleware(untyped(Flask("x").wsgi_app))), settings=SETTINGS)
     assert "use a2wsgi.WSGIMiddleware" in caplog.text
@@ -249,7 +249,7 @@ def test_an_adapter_that_hides_the_broadcaster_is_warned_of(caplog: pytest.LogCa
         ("mine:forgot", "Forgot.__init__ does not call super()"),
     ],
 )
-def test_the_command_line_names_errors(
+def test_the_command_line_prints_configuration_errors(
     name: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "mine.py").write_text(

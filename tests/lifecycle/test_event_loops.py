@@ -138,7 +138,7 @@ def test_a_test_client_with_a_lifespan_twice(path: str, app: App) -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_one_loop_for_each_test(path: str, app: App) -> None:
+def test_each_test_may_use_a_new_event_loop(path: str, app: App) -> None:
     async def one() -> int:
         transport = httpx.ASGITransport(app.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
@@ -273,7 +273,7 @@ def test_deliveries_of_a_loop_that_has_ended_hold_up_no_others() -> None:
     assert service.reports == 2
 
 
-def test_handlers_of_signals_do_not_pile_up() -> None:
+def test_signal_handlers_do_not_accumulate() -> None:
     """Each test has a separate app and loop in the main thread. The clients of most frameworks run no lifespan."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     apps = [Realtime(gateways=[Room()], settings=SETTINGS) for _ in range(4)]
@@ -317,7 +317,7 @@ def test_a_thread_that_waits_for_a_closed_loop_is_released() -> None:
             waiting.result(20)
 
 
-async def test_another_loop_while_the_first_one_runs() -> None:
+async def test_a_start_on_a_second_running_loop_is_refused() -> None:
     room = Room()
     realtime = Realtime(gateways=[room], settings=SETTINGS)
 
@@ -375,7 +375,7 @@ SERVER: dict[str, Callable[[SocketIOServer, str], Coroutine[Any, Any, object]]] 
 }
 
 
-def test_every_method_is_tried_elsewhere() -> None:
+def test_the_cross_loop_tests_cover_every_async_method() -> None:
     for kind, tried in ((Broadcaster, BROADCASTER), (Connection, BROADCASTER), (SocketIOServer, SERVER)):
         methods = {
             name for name, member in vars(kind).items() if inspect.iscoroutinefunction(member) and name[0] != "_"
@@ -414,7 +414,7 @@ async def test_a_socketio_server_awaited_on_another_loop_raises_and_does_nothing
         assert socket.rooms == {sid}
 
 
-async def test_what_reaches_the_loop_from_a_thread(app: App) -> None:
+async def test_public_calls_from_a_thread_reach_the_loop(app: App) -> None:
     async with (
         RealtimeTestClient(app.app) as client,
         client.connect("/", token=client.token("ann")) as socket,
@@ -435,7 +435,7 @@ async def test_what_reaches_the_loop_from_a_thread(app: App) -> None:
             client.broadcaster.sync.broadcast_to_all("x")
 
 
-async def test_before_the_start_and_after_the_stop() -> None:
+async def test_calls_before_start_up_and_after_shutdown_raise() -> None:
     realtime = Realtime(gateways=[Room()], settings=SETTINGS)
     for _ in range(2):
         with pytest.raises(BrokerUnavailable, match="has not started yet, or has stopped"):

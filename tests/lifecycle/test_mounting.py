@@ -228,7 +228,7 @@ async def test_an_exception_of_the_host_is_shown_with_its_traceback(
 
 @each_server
 @pytest.mark.parametrize("mistake", ["a class in the list", "misspelt: gateway", "settings: a dict"])
-async def test_servers_show_the_same_error(
+async def test_every_server_shows_the_same_configuration_error(
     mistake: str, implementation: Implementation, serve: Serve, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options, message = MISTAKES[mistake]
@@ -267,14 +267,14 @@ WRONG_APPS: dict[str, tuple[Callable[[Any], Any], str]] = {
 
 @each_server
 @pytest.mark.parametrize("mistake", WRONG_APPS)
-async def test_arguments_in_the_wrong_place(
+async def test_misplaced_arguments_are_named_in_the_error(
     mistake: str, implementation: Implementation, serve: Serve, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make, message = WRONG_APPS[mistake]
     assert message in await refusal(make(fastapi()), implementation, serve, capsys)
 
 
-def test_a_wsgi_server_gets_the_error_too() -> None:
+def test_a_wsgi_server_shows_the_configuration_error() -> None:
     flask = Flask("x")
     middleware = RealtimeMiddleware(flask.wsgi_app, settings=SETTINGS)  # type: ignore[arg-type]
     flask.wsgi_app = middleware  # type: ignore[method-assign, assignment]
@@ -308,7 +308,9 @@ def driven(app: ASGIApp, scope: Scope) -> list[Message]:
 
 
 @each_host
-def test_without_asyncio(mount: Callable[..., ASGIApp], caplog: pytest.LogCaptureFixture) -> None:
+def test_an_event_loop_other_than_asyncio_is_refused(
+    mount: Callable[..., ASGIApp], caplog: pytest.LogCaptureFixture
+) -> None:
     app = mount()
     (failed,) = driven(app, {"type": "lifespan", "state": {}})
     assert failed["type"] == "lifespan.startup.failed"
@@ -386,7 +388,9 @@ COMMANDS = {
     ("mistake", "message"),
     [("gateway=[Board()]", "write gateways="), ("gateways=[NeedsVariable()]", "KeyError: 'DATABASE_URL'")],
 )
-def test_a_server_with_and_without_a_lifespan(mistake: str, message: str, command: str, tmp_path: Path) -> None:
+def test_a_configuration_error_is_shown_with_and_without_a_lifespan(
+    mistake: str, message: str, command: str, tmp_path: Path
+) -> None:
     """A server that starts despite the error answers each request with an error, and logs the reason once."""
     (tmp_path / "served.py").write_text(SERVED.replace("MISTAKE", mistake))
     log = tmp_path / "log"

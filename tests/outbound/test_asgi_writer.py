@@ -48,7 +48,7 @@ class Client:
         return [message.get("text", message["type"]) for message in self.received]
 
 
-async def test_a_task_only_while_frames_wait() -> None:
+async def test_the_writer_has_a_task_only_while_frames_wait() -> None:
     client = Client()
     client.outbox.push(Frame("before"))
     client.writer.start()
@@ -70,7 +70,7 @@ async def test_messages_of_one_frame_stay_together_and_in_order() -> None:
     assert [message.get("text", message.get("bytes")) for message in client.received] == ["51-", b"binary", "next"]
 
 
-async def test_finish_flushes_or_does_not() -> None:
+async def test_finish_flushes_only_if_requested() -> None:
     for flush in (True, False):
         client = Client()
         client.reading.clear()

@@ -115,7 +115,7 @@ def run(loop: Callable[[], asyncio.AbstractEventLoop], test: Callable[[], Awaita
 
 @pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.parametrize("end", ENDS)
-def test_a_descriptor_is_its_connections_until_that_is_lost(
+def test_a_descriptor_is_valid_until_its_connection_is_lost(
     loop: Callable[[], asyncio.AbstractEventLoop], end: End
 ) -> None:
     async def test() -> None:
@@ -146,7 +146,7 @@ def test_a_descriptor_is_its_connections_until_that_is_lost(
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_what_the_kernel_does_not_take_is_buffered_and_comes_in_order(
+def test_bytes_the_kernel_does_not_accept_are_buffered_and_sent_in_order(
     loop: Callable[[], asyncio.AbstractEventLoop],
 ) -> None:
     async def test() -> None:
@@ -172,7 +172,7 @@ def test_what_the_kernel_does_not_take_is_buffered_and_comes_in_order(
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_one_that_fails_concerns_no_other(loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+def test_a_failed_write_does_not_affect_other_recipients(loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
     async def test() -> None:
         async with connected(3) as (servers, clients):
             clients[1].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -206,7 +206,7 @@ class Slow:
             pass
 
 
-def test_while_another_thread_holds_the_gil_transports_write() -> None:
+def test_writes_go_through_transports_while_another_thread_holds_the_gil() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         theirs.setblocking(False)
@@ -250,9 +250,7 @@ def test_a_successful_small_fan_out_does_not_reset_the_backoff() -> None:
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_bytes_that_are_to_be_encrypted_have_no_descriptor(
-    loop: Callable[[], asyncio.AbstractEventLoop], tmp_path: Path
-) -> None:
+def test_a_tls_connection_has_no_descriptor(loop: Callable[[], asyncio.AbstractEventLoop], tmp_path: Path) -> None:
     at_server, at_client = tls_contexts(tmp_path)
 
     async def test() -> None:

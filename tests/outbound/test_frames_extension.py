@@ -114,7 +114,7 @@ async def test_a_detached_websocket_outlives_its_coroutine(server: ProtocolServe
     assert reader.ends == [(4000, "bye")]
 
 
-async def test_nothing_of_the_handshake_is_kept() -> None:
+async def test_no_object_of_the_handshake_is_kept() -> None:
     class Kept:
         """Stands in the scope for everything that is in it."""
 
@@ -150,7 +150,7 @@ async def test_nothing_of_the_handshake_is_kept() -> None:
         (None, (1006, "")),
     ],
 )
-async def test_the_end_is_reported_once(
+async def test_the_end_of_a_websocket_is_reported_once(
     server: ProtocolServer, app: Detaching, last: bytes | None, end: tuple[int, str]
 ) -> None:
     async with open_websocket(server.port) as client:
@@ -166,7 +166,7 @@ async def test_the_end_is_reported_once(
     assert (reader.messages, reader.ends) == (["a"], [end])
 
 
-async def test_an_abort_is_reported_too(server: ProtocolServer, app: Detaching) -> None:
+async def test_an_abort_is_reported_as_the_end_of_the_websocket(server: ProtocolServer, app: Detaching) -> None:
     async with open_websocket(server.port) as client:
         reader = await app.reader()
         reader.transport.abort()
@@ -199,7 +199,7 @@ async def test_writing_never_raises(server: ProtocolServer, app: Detaching) -> N
         assert reader.transport.buffered == 0
 
 
-async def test_writing_before_the_acceptance_is_forgotten_and_detaching_an_error() -> None:
+async def test_before_accept_writes_are_dropped_and_detaching_raises() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         transport: FrameTransport = scope["extensions"][EXTENSION]
         transport.write(encode("too early"))

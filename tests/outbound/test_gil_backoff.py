@@ -18,7 +18,7 @@ def test_each_new_contention_lengthens_the_pause_up_to_a_minute() -> None:
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
 
 
-def test_one_fan_out_without_makes_the_next_pause_short_again() -> None:
+def test_one_fan_out_without_contention_resets_the_pause() -> None:
     gil_backoff = GilBackoff()
     for now in (100.0, 200.0, 300.0):
         gil_backoff.contended(now)

@@ -21,7 +21,7 @@ class Owner:
         self.overflows += 1
 
 
-def test_order_and_size() -> None:
+def test_frames_keep_their_order_and_the_size_is_counted() -> None:
     outbox = Outbox(100, Owner())
     frames = [frame(size) for size in (10, 20, 30)]
     for item in frames:
@@ -63,7 +63,7 @@ def test_wake_is_called_for_each_push_until_cleared() -> None:
     assert woken == [1, 2]
 
 
-def test_behind_means_over_half() -> None:
+def test_an_outbox_over_half_full_is_behind() -> None:
     outbox = Outbox(100, Owner())
     outbox.push(frame(50))
     assert not outbox.behind
@@ -76,7 +76,7 @@ def test_behind_means_over_half() -> None:
     limit=st.integers(1, 200),
     steps=st.lists(st.tuples(st.integers(0, 80), st.none() | st.integers(0, 300)), max_size=40),
 )
-def test_never_holds_more_than_the_limit_and_loses_nothing(limit: int, steps: list[tuple[int, int | None]]) -> None:
+def test_an_outbox_never_exceeds_its_limit_and_loses_nothing(limit: int, steps: list[tuple[int, int | None]]) -> None:
     owner = Owner()
     outbox = Outbox(limit, owner)
     pushed: list[Frame] = []

@@ -68,14 +68,14 @@ async def test_known_servers_are_recognised(serve: Serve, implementation: Implem
     assert await direct(serve, SETTINGS, implementation) == (implementation != "hypercorn")
 
 
-async def test_not_where_it_is_turned_off_or_the_host_wraps_send(serve: Serve) -> None:
+async def test_no_direct_writes_if_turned_off_or_if_the_host_wraps_send(serve: Serve) -> None:
     assert not await direct(serve, Settings(fast_writes=False), "uvicorn")
     assert not await direct(serve, SETTINGS, "uvicorn", wrap=True)
 
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("fast", [True, False])
-async def test_every_client_sees_one_order(serve: Serve, fast: bool, seed: int) -> None:
+async def test_every_client_receives_broadcasts_in_the_same_order(serve: Serve, fast: bool, seed: int) -> None:
     dice = random.Random(seed)
     middleware = RealtimeMiddleware(FastAPI(), gateways=[Room()], settings=Settings(fast_writes=fast))
     server = await serve(middleware, "uvicorn")
@@ -114,7 +114,7 @@ def broadcaster_gateway(middleware: RealtimeMiddleware) -> Any:
     return next(iter(middleware.realtime.registry))
 
 
-async def test_what_the_kernel_does_not_take_waits_and_then_comes(serve: Serve) -> None:
+async def test_bytes_the_kernel_does_not_accept_are_sent_later(serve: Serve) -> None:
     middleware = RealtimeMiddleware(FastAPI(), gateways=[Room()], settings=SETTINGS)
     server = await serve(middleware, "uvicorn")
     broadcaster = middleware.realtime.broadcaster

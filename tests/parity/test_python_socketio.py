@@ -17,7 +17,9 @@ from tests.support.servers import Serve
 
 
 @pytest.mark.parametrize("name", STEPS)
-async def test_a_step_looks_the_same(name: str, serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_step_gives_the_same_result_with_both_servers(
+    name: str, serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.CRITICAL)  # both log what handlers raise, python-socketio also through asyncio
     seen = []
     for module in MODULES:
@@ -79,13 +81,13 @@ async def carried(module: Any, serve: Serve, payload: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize("name", PAYLOADS)
-async def test_a_payload_that_json_dumps_takes_arrives_the_same(name: str, serve: Serve) -> None:
+async def test_a_payload_that_json_dumps_accepts_arrives_the_same(name: str, serve: Serve) -> None:
     theirs, ours = [await carried(module, serve, PAYLOADS[name]) for module in MODULES]
     assert repr(ours) == repr(theirs)
 
 
 @pytest.mark.parametrize("name", DIFFERENT)
-async def test_values_that_json_cannot_express(name: str, serve: Serve) -> None:
+async def test_values_without_a_json_form_arrive_as_documented(name: str, serve: Serve) -> None:
     payload, arrives = DIFFERENT[name]
     for value, expected in ((payload, arrives), ({"a": [payload]}, {"a": [arrives]})):
         theirs, ours = [await carried(module, serve, value) for module in MODULES]

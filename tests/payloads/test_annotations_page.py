@@ -55,13 +55,13 @@ def begin(annotation: Any, *sent: Any) -> Any:
     return ended.value.value
 
 
-def test_the_table_is_read() -> None:
+def test_the_table_of_the_page_is_parsed() -> None:
     assert len(ROWS) > 40
     assert {row[1] for row in ROWS} == {"msgspec", "pydantic", "injected", "refused"}
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
-def test_a_row_is_true(row: list[str]) -> None:
+def test_a_row_of_the_table_holds(row: list[str]) -> None:
     cell, by, takes, refuses, sent = row
     (annotation,) = values(cell)
     if by == "refused":
@@ -88,7 +88,7 @@ def _is_sent(value: Any, expected: Any) -> None:
         assert json.loads(payload) == expected
 
 
-def test_a_handler_of_the_page_is_a_gateways() -> None:
+def test_the_handler_on_the_page_works_in_a_gateway() -> None:
     gateway = SocketIOGateway("/")
 
     @gateway.on("note")

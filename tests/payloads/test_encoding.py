@@ -88,7 +88,7 @@ NOON = datetime.datetime(2026, 1, 2, 12, tzinfo=datetime.UTC)
         ([], []),
     ],
 )
-def test_payloads(payload: Any, expected: Any) -> None:
+def test_payloads_are_encoded_as_json(payload: Any, expected: Any) -> None:
     encoded, attachments = encode(payload)
     assert json.loads(encoded) == expected
     assert attachments == ()
@@ -138,7 +138,7 @@ def test_values_that_are_not_json_raise_type_error(payload: Any) -> None:
 
 
 @pytest.mark.parametrize("depth", [10, 300, 450, 600, 900, 5_000, 100_000])
-def test_depth_is_a_type_error_or_nothing(depth: int) -> None:
+def test_only_payloads_nested_too_deep_raise_type_error(depth: int) -> None:
     try:
         encode(_nested(depth))
     except TypeError as error:
@@ -154,7 +154,7 @@ json_values = st.recursive(
 
 
 @given(json_values)
-def test_json_arrives_as_it_was(value: Any) -> None:
+def test_json_values_are_unchanged_by_encoding(value: Any) -> None:
     encoded, attachments = encode([value])
     assert json.loads(encoded) == [value]
     assert attachments == ()

@@ -51,7 +51,7 @@ CASES: dict[str, tuple[Any, Any, Any]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_same_values_and_the_same_first_error_but_one(case: str) -> None:
+def test_fail_fast_gives_the_same_values_and_only_the_first_error(case: str) -> None:
     annotation, good, bad = CASES[case]
     adapter: TypeAdapter[Any] = TypeAdapter(annotation)
     adapter.rebuild()
@@ -68,7 +68,7 @@ def test_the_same_values_and_the_same_first_error_but_one(case: str) -> None:
         validator(annotation)(bad)
 
 
-def test_defaults_are_no_schemas() -> None:
+def test_fail_fast_does_not_change_defaults_that_look_like_schemas() -> None:
     quick = fail_fast(TypeAdapter(Point))
     point = quick.validate_python({"x": 1})
     assert point == Point(x=1)

@@ -218,7 +218,7 @@ SENDERS: dict[str, Send] = {
 
 @pytest.mark.parametrize("payload", PAYLOADS)
 @pytest.mark.parametrize("gateway", ["/", "/path"])
-async def test_payloads_that_are_sent(gateway: str, payload: str) -> None:
+async def test_sent_payloads_are_repaired(gateway: str, payload: str) -> None:
     data, expected = PAYLOADS[payload]
     async with RealtimeTestClient(application()) as client:
         async with client.connect(gateway, token=client.token("ann")) as socket:
@@ -228,7 +228,7 @@ async def test_payloads_that_are_sent(gateway: str, payload: str) -> None:
 
 @pytest.mark.parametrize("sender", SENDERS)
 @pytest.mark.parametrize("gateway", ["/", "/path"])
-async def test_every_way_to_send(gateway: str, sender: str) -> None:
+async def test_every_way_to_send_repairs_half_characters(gateway: str, sender: str) -> None:
     async with RealtimeTestClient(application()) as client:
         ann = client.token("ann")
         async with client.connect(gateway, token=ann) as socket, client.connect(gateway, token=ann) as other:
@@ -242,21 +242,21 @@ async def test_every_way_to_send(gateway: str, sender: str) -> None:
             assert (await socket.expect(WHOLE)).data == {"text": WHOLE}
 
 
-async def test_several_arguments_and_attachments() -> None:
+async def test_several_arguments_and_attachments_are_repaired() -> None:
     async with RealtimeTestClient(application()) as client:
         async with client.connect("/", token=client.token("ann")) as socket:
             await socket.connection.send("x", HALF, {"b": b"\xff", HALF: HALF})
             assert (await socket.expect("x")).args == (WHOLE, {"b": b"\xff", WHOLE: WHOLE})
 
 
-async def test_a_flat_frame() -> None:
+async def test_a_flat_frame_is_repaired() -> None:
     async with RealtimeTestClient(application()) as client:
         async with client.connect("/flat", token=client.token("ann")) as socket:
             await socket.send("echo", **{HALF: "key", "text": HALF})
             assert (await socket.expect(WHOLE)).data == {"text": WHOLE, WHOLE: WHOLE}
 
 
-async def test_a_server_with_the_api_of_python_socketio() -> None:
+async def test_a_socketio_server_repairs_half_characters() -> None:
     server = SocketIOServer()
     got: list[Any] = []
 
@@ -299,13 +299,15 @@ async def test_a_server_with_the_api_of_python_socketio() -> None:
         ("channel_id", lambda b: MewBroadcaster(b.of("/mew")).message_create(HALF, {}, recipients=None)),
     ],
 )
-async def test_ids_of_the_host(argument: str, call: Callable[[Any], Awaitable[Any]]) -> None:
+async def test_ids_of_the_host_with_half_characters_are_refused(
+    argument: str, call: Callable[[Any], Awaitable[Any]]
+) -> None:
     async with RealtimeTestClient(application()) as client:
         with pytest.raises(TypeError, match=f"{argument}.* half a surrogate pair"):
             await call(client.broadcaster)
 
 
-async def test_identities() -> None:
+async def test_identities_with_half_characters_are_refused() -> None:
     with pytest.raises(TypeError, match="user_id"):
         Identity(user_id=HALF)
     forged = jwt.encode({"sub": HALF}, SETTINGS.jwt_secret or "", algorithm="HS256")
@@ -317,7 +319,7 @@ async def test_identities() -> None:
 
 
 @pytest.mark.parametrize("gateway", ["/", "/path"])
-async def test_rooms_that_clients_name(gateway: str) -> None:
+async def test_room_names_of_clients_with_half_characters_are_refused(gateway: str) -> None:
     async with RealtimeTestClient(application()) as client:
         async with client.connect(gateway, token=client.token("ann")) as socket:
             await socket.send("enter", HALF)
@@ -326,7 +328,7 @@ async def test_rooms_that_clients_name(gateway: str) -> None:
 
 
 @pytest.mark.parametrize("make", [SocketIOGateway, WebSocketGateway])
-def test_names_of_gateways(make: Callable[[str], Any]) -> None:
+def test_gateway_names_with_half_characters_are_refused(make: Callable[[str], Any]) -> None:
     with pytest.raises(Exception, match="looks like '/chat'"):
         make("/\ud83d")
 
@@ -350,7 +352,7 @@ async def receive(websocket: websockets.ClientConnection) -> Any:
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-async def test_a_json_websocket(implementation: Implementation, serve: Serve) -> None:
+async def test_a_json_websocket_repairs_half_characters(implementation: Implementation, serve: Serve) -> None:
     server = await serve(application(), implementation)
     async with json_client(server.websocket_url, "/path") as websocket:
         assert (await receive(websocket))["type"] == "auth_success"
@@ -376,7 +378,7 @@ async def test_a_json_websocket(implementation: Implementation, serve: Serve) ->
 
 @pytest.mark.parametrize("transport", ["polling", "websocket"])
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-async def test_socket_io(
+async def test_socket_io_repairs_half_characters(
     implementation: Implementation, transport: Literal["polling", "websocket"], serve: Serve
 ) -> None:
     server = await serve(application(), implementation)
@@ -437,7 +439,7 @@ async def test_a_chat_message_is_delivered_and_acknowledged(implementation: Impl
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-async def test_jobs(implementation: Implementation, serve: Serve) -> None:
+async def test_jobs_refuses_or_repairs_half_characters(implementation: Implementation, serve: Serve) -> None:
     middleware = application()
     server = await serve(middleware, implementation)
     async with json_client(server.websocket_url, "/ws") as websocket:
@@ -452,7 +454,7 @@ async def test_jobs(implementation: Implementation, serve: Serve) -> None:
         assert (data["error"], data["stage"]) == (WHOLE, WHOLE)
 
 
-async def test_events_and_mew() -> None:
+async def test_events_and_mew_refuse_or_repair_half_characters() -> None:
     async with RealtimeTestClient(application()) as client:
         async with client.connect("/events", token=client.token("ann")) as socket:
             assert (await socket.call("join", {"room": HALF}))["success"] is False

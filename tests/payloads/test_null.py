@@ -126,7 +126,7 @@ SENDERS: dict[str, Send] = {
 
 @pytest.mark.parametrize("gateway", ["/", "/path", "/flat"])
 @pytest.mark.parametrize("sender", SENDERS)
-async def test_what_is_sent(sender: str, gateway: str) -> None:
+async def test_null_and_no_payload_are_sent_as_different_events(sender: str, gateway: str) -> None:
     async with RealtimeTestClient(application()) as client:
         async with client.connect(gateway, token=client.token("ann")) as socket:
             await socket.connection.join("room")
@@ -137,7 +137,9 @@ async def test_what_is_sent(sender: str, gateway: str) -> None:
 
 @pytest.mark.parametrize("form", [lambda b: b, lambda b: b.sync])
 @pytest.mark.parametrize("method", ["broadcast_to_room", "broadcast_to_all"])
-async def test_what_the_events_broadcaster_sends(method: str, form: Callable[[EventsBroadcaster], Any]) -> None:
+async def test_the_events_broadcaster_distinguishes_null_from_no_payload(
+    method: str, form: Callable[[EventsBroadcaster], Any]
+) -> None:
     async with RealtimeTestClient(application()) as client:
         async with client.connect("/events", token=client.token("ann")) as socket:
             await socket.connection.join("room")
@@ -152,7 +154,7 @@ async def test_what_the_events_broadcaster_sends(method: str, form: Callable[[Ev
 
 
 @pytest.mark.parametrize("data", [[], [None]])
-async def test_the_last_event_of_a_replaced_connection(data: list[Any]) -> None:
+async def test_the_last_event_of_a_replaced_connection_distinguishes_null_from_no_payload(data: list[Any]) -> None:
     async with RealtimeTestClient(application()) as client:
         token = client.token("ann", last=["last", *data])
         async with client.connect("/path", token=token) as older, client.connect("/path", token=token):
@@ -176,7 +178,9 @@ async def test_the_last_event_of_a_replaced_connection(data: list[Any]) -> None:
         ("none", [], "nothing"),
     ],
 )
-async def test_what_a_handler_gets(event: str, sent: list[Any], expected: str, gateway: str) -> None:
+async def test_a_handler_distinguishes_null_from_no_payload(
+    event: str, sent: list[Any], expected: str, gateway: str
+) -> None:
     async with RealtimeTestClient(application()) as client:
         async with client.connect(gateway, token=client.token("ann")) as socket:
             await socket.send(event, *sent)
@@ -185,7 +189,7 @@ async def test_what_a_handler_gets(event: str, sent: list[Any], expected: str, g
             assert expected in (answer.data if answer.name == "got" else answer.data["message"])
 
 
-async def test_fields_beside_the_type() -> None:
+async def test_flat_fields_distinguish_null_from_absent() -> None:
     async with RealtimeTestClient(application()) as client:
         async with client.connect("/flat", token=client.token("ann")) as socket:
             for fields, expected in (
@@ -211,7 +215,9 @@ def test_a_flat_frame_of_null() -> None:
     ("what", "wire"), [("nothing", "[]"), ("null", "[null]"), ("two", "[null,null]"), ("empty", "[]")]
 )
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-async def test_acknowledgements(what: str, wire: str, implementation: Implementation, serve: Serve) -> None:
+async def test_acknowledgements_distinguish_null_from_no_value(
+    what: str, wire: str, implementation: Implementation, serve: Serve
+) -> None:
     server = await serve(application(), implementation)
     async with raw_client(server, "websocket") as client:
         await client.connect({"token": create_token("ann", SETTINGS)})
@@ -221,7 +227,9 @@ async def test_acknowledgements(what: str, wire: str, implementation: Implementa
 
 @pytest.mark.parametrize(("how", "wire"), [("nothing", '["question"]'), ("null", '["question",null]')])
 @pytest.mark.parametrize(("answer", "result"), [("[]", "None"), ("[null]", "None"), ("[null,null]", "[None, None]")])
-async def test_a_question_and_its_answer(how: str, wire: str, answer: str, result: str, serve: Serve) -> None:
+async def test_a_call_and_its_acknowledgement_distinguish_null_from_no_value(
+    how: str, wire: str, answer: str, result: str, serve: Serve
+) -> None:
     async with raw_client(await serve(application()), "websocket") as client:
         await client.connect({"token": create_token("ann", SETTINGS)})
         await client.send_packet(f'421["ask","{how}"]')
@@ -231,7 +239,7 @@ async def test_a_question_and_its_answer(how: str, wire: str, answer: str, resul
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-async def test_frames_of_a_json_websocket(implementation: Implementation, serve: Serve) -> None:
+async def test_json_frames_distinguish_null_from_no_payload(implementation: Implementation, serve: Serve) -> None:
     middleware = application()
     server = await serve(middleware, implementation)
     url = f"{server.websocket_url}/path?token={create_token('ann', SETTINGS)}"

@@ -363,7 +363,7 @@ def test_half_a_surrogate_pair_is_repaired_wherever_it_is(around: Any) -> None:
     assert sent(around({"\ud83d": ["\ud83d"]})) == {"value": {"\ufffd": ["\ufffd"]}}
 
 
-def test_what_json_cannot_carry_is_null_in_models_too() -> None:
+def test_values_without_a_json_form_become_null_in_models_too() -> None:
     class Ratio(BaseModel):
         value: float = float("nan")
         anything: Any = float("inf")

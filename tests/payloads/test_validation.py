@@ -380,7 +380,7 @@ class Sent(BaseModel):
     by_number: dict[int, str]
 
 
-async def test_text_becomes_what_it_becomes_in_a_body_of_fastapi() -> None:
+async def test_text_is_converted_as_in_a_json_body_of_fastapi() -> None:
     sent = {
         **{"at": "2026-01-02T12:00:00Z", "day": "2026-01-02", "after": "PT1H", "id": str(uuid.UUID(int=1))},
         **{"colour": "red", "price": "1.50", "n": "5", "ratio": 1, "yes": "true", "tags": ["a"], "pair": [1, "a"]},
@@ -413,7 +413,7 @@ def test_null_is_a_value_of_what_is_optional(plain: Any, below: Any) -> None:
 
 
 @pytest.mark.parametrize("annotation", [Text, Short, Plain, str])
-def test_null_is_no_value_of_anything_else(annotation: Any) -> None:
+def test_null_is_refused_where_it_is_not_optional(annotation: Any) -> None:
     with pytest.raises(InvalidMessage):
         validator(annotation)(None)
 
@@ -656,13 +656,13 @@ class DictTree(TypedDict):
 
 
 @pytest.mark.parametrize("annotation", [Tree, list[Tree], DataTree, DictTree, Tree | None])
-def test_deep_input_is_refused_or_taken(annotation: Any) -> None:
+def test_deeply_nested_input_is_accepted_or_refused_but_never_fails(annotation: Any) -> None:
     sent: Any = _deep(50_000)
     with pytest.raises(InvalidMessage):
         validator(annotation)([sent] if annotation == list[Tree] else sent)
 
 
-def test_what_else_a_validator_raises_is_the_hosts_failure() -> None:
+def test_other_exceptions_of_a_validator_are_failures_of_the_host() -> None:
     def broken(value: Any) -> Any:
         raise KeyError("no such thing")
 
@@ -714,6 +714,6 @@ assert not loaded & {"pydantic", "pydantic_core", "fastapi"}
 """
 
 
-def test_without_pydantic_msgspec_does_what_it_can_and_the_rest_is_refused() -> None:
+def test_without_pydantic_types_that_msgspec_lacks_are_refused() -> None:
     done = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr

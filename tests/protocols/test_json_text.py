@@ -51,7 +51,7 @@ def mended(value: Any) -> Any:
 
 @pytest.mark.parametrize("padding", ["", " " * 200, " " * 5_000, " " * 20_000])
 @given(value=values, ascii=st.booleans())
-def test_what_json_dumps_is_read(value: Any, ascii: bool, padding: str) -> None:
+def test_output_of_json_dumps_is_read(value: Any, ascii: bool, padding: str) -> None:
     text = json.dumps(value, ensure_ascii=ascii)
     if not ascii:
         text = repaired(text)  # UTF-8 carries no half
@@ -59,7 +59,7 @@ def test_what_json_dumps_is_read(value: Any, ascii: bool, padding: str) -> None:
 
 
 @given(values)
-def test_structure(value: Any) -> None:
+def test_the_structure_counts_containers_and_depth(value: Any) -> None:
     structure = Structure(json.dumps(value))
     assert structure.containers == containers(value)
     for levels in (0, 1, 2, 3, 8, 9, 20):
@@ -99,7 +99,7 @@ def test_depth_is_seen_whatever_is_in_strings(form: str, levels: int) -> None:
         ('{"\\ud83d":{"k":["\\udfff"]}}', {"\ufffd": {"k": ["\ufffd"]}}),
     ],
 )
-def test_halves_are_repaired(text: str, expected: Any) -> None:
+def test_halves_of_surrogate_pairs_are_repaired(text: str, expected: Any) -> None:
     assert READER.read(text, LIMITS) == expected
     assert READER.read(f"[{text},{'[0],' * 100}0{' ' * 20_000}]", LIMITS)[0] == expected
 
@@ -129,7 +129,7 @@ def test_halves_are_repaired(text: str, expected: Any) -> None:
     ],
 )
 @pytest.mark.parametrize("padding", ["", " " * 5_000])
-def test_what_is_no_json(text: str, padding: str) -> None:
+def test_text_that_is_not_json_is_refused(text: str, padding: str) -> None:
     with pytest.raises(MalformedJSON):
         READER.read(text + padding, LIMITS)
 
@@ -169,7 +169,7 @@ def test_as_many_lists_and_objects_as_allowed(kind: str) -> None:
         [0.1] * 200_000,
     ],
 )
-def test_what_is_in_texts_does_not_count(value: Any) -> None:
+def test_brackets_within_strings_do_not_count(value: Any) -> None:
     text = json.dumps(value)
     assert Structure(text).parts <= 1
     assert READER.read(text, LIMITS) == value
@@ -194,7 +194,7 @@ def test_integers_of_thousands_of_digits() -> None:
         READER.read(f"[{','.join([long] * 200)}]", LIMITS)
 
 
-def test_many_escaped_halves() -> None:
+def test_many_escaped_halves_are_repaired() -> None:
     limits = Limits(message_parts=1_000)
     assert READER.read('"' + "\\ud83d" * 1_000 + '"', limits) == "\ufffd" * 1_000
     assert READER.read('"' + "\\ud83d\\ude00" * 5_000 + '"', limits) == "😀" * 5_000

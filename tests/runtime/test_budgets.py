@@ -40,7 +40,7 @@ def test_a_burst_is_exact_and_the_next_one_is_over(rate: float, burst: int, now:
     burst=st.integers(1, 50),
     waits=st.lists(st.floats(0, 2), max_size=200),
 )
-def test_no_transport_draws_more_than_its_rate(rate: float, burst: int, waits: list[float]) -> None:
+def test_no_transport_uses_more_than_its_rate(rate: float, burst: int, waits: list[float]) -> None:
     budget, refilled_at, now = Budget("control", rate, burst), 0.0, 100.0
     drawn: list[float] = []
     for wait in waits:

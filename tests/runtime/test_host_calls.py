@@ -81,7 +81,7 @@ class Plain:
 
 
 @pytest.mark.parametrize("base", GATEWAYS)
-async def test_plain_handlers_use_the_connection(base: Any) -> None:
+async def test_plain_handlers_can_use_the_connection(base: Any) -> None:
     gateway = type("PlainGateway", (Plain, base), {})("/plain")
     async with client_of(gateway) as client, client.connect("/plain", token=client.token("ann")) as ann:
         await ann.send("echo", "hello")
@@ -120,7 +120,7 @@ async def test_a_plain_handler_calls_its_client() -> None:
         assert await ann.call("impatient") == "no answer"
 
 
-async def test_json_has_no_acknowledgements_in_a_plain_handler_either() -> None:
+async def test_a_plain_handler_of_a_json_gateway_has_no_acknowledgements() -> None:
     gateway = WebSocketGateway("/plain")
 
     @gateway.on("ask")
@@ -228,7 +228,7 @@ async def test_a_handler_is_any_callable(name: str, base: Any) -> None:
         assert (await ann.expect("said")).data == "hello"
 
 
-async def test_what_a_plain_handler_returns_is_awaited_where_it_can_be() -> None:
+async def test_an_awaitable_returned_by_a_plain_handler_is_awaited() -> None:
     gateway = SocketIOGateway("/")
 
     async def later(text: str) -> str:
@@ -342,7 +342,7 @@ async def test_a_plain_subclass_of_a_plain_hook_calls_it() -> None:
 
 
 @pytest.mark.parametrize("kind", ["functions", "coroutines", "objects", "partials", "lambdas"])
-async def test_the_functions_of_events(kind: str) -> None:
+async def test_the_functions_passed_to_the_events_gateway_may_be_plain_or_async(kind: str) -> None:
     log: list[str] = []
 
     def connected(connection: Any) -> None:
@@ -435,7 +435,7 @@ async def test_an_authenticator_is_any_callable(name: str, base: Any) -> None:
 @pytest.mark.parametrize("wrong", [None, False, {"user_id": "ann"}, "ann", 5, ("ann",), Identity])
 @pytest.mark.parametrize("asynchronous", [True, False])
 @pytest.mark.parametrize("base", GATEWAYS)
-async def test_an_authenticator_that_returns_something_else(
+async def test_an_authenticator_that_does_not_return_an_identity_refuses_the_client(
     wrong: Any, asynchronous: bool, base: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def later(handshake: Handshake) -> Any:
@@ -458,7 +458,7 @@ async def test_an_authenticator_that_returns_something_else(
 
 @pytest.mark.parametrize("handler", ["plain", "async"])
 @pytest.mark.parametrize("question", ["plain", "async", "lambda"])
-async def test_questions_on_joining_with_one_thread_for_all(handler: str, question: str) -> None:
+async def test_join_checks_work_with_a_single_host_thread(handler: str, question: str) -> None:
     gateway = SocketIOGateway("/")
 
     async def later(answer: Any) -> Any:
@@ -497,7 +497,7 @@ async def test_questions_on_joining_with_one_thread_for_all(handler: str, questi
             assert ann.rooms == {"tea"}
 
 
-async def test_a_question_that_hangs_frees_its_thread() -> None:
+async def test_a_join_check_that_hangs_releases_its_thread() -> None:
     gateway = SocketIOGateway("/", limits=Limits(handler_timeout=0.1))
     forever = asyncio.Event()
 

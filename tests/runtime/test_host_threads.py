@@ -60,9 +60,7 @@ async def client(service: HungService) -> AsyncIterator[RealtimeTestClient]:
     service.go.set()
 
 
-async def test_calls_that_hang_are_not_followed_by_ever_more_threads(
-    service: HungService, client: RealtimeTestClient
-) -> None:
+async def test_calls_that_hang_do_not_start_more_threads(service: HungService, client: RealtimeTestClient) -> None:
     # The host has one thread for its routes; what hangs does not take it.
     anyio.to_thread.current_default_thread_limiter().total_tokens = 1
     async with client.connect("/ws", token=SHARED) as socket:
@@ -79,7 +77,7 @@ async def test_calls_that_hang_are_not_followed_by_ever_more_threads(
             await client.settle()
 
 
-async def test_a_call_that_hangs_does_not_hold_up_the_end(service: HungService, client: RealtimeTestClient) -> None:
+async def test_a_call_that_hangs_does_not_delay_the_shutdown(service: HungService, client: RealtimeTestClient) -> None:
     async with client.connect("/ws", token=SHARED) as socket:
         await socket.send("join_job", jobId="hung")
         assert (await socket.expect("error")).data["code"] == "INTERNAL"

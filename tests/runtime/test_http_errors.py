@@ -75,7 +75,7 @@ def test_each_status_has_its_code(kind: Callable[..., Exception], status: int) -
 
 
 @pytest.mark.parametrize("status", [100, 200, 307, 500, 503, 599])
-def test_a_status_that_is_no_refusal_is_a_failure(status: int) -> None:
+def test_a_status_that_is_not_a_refusal_is_a_failure(status: int) -> None:
     assert refusal_of(HTTPException(status, "something about our insides")) is None
 
 
@@ -89,7 +89,7 @@ def test_a_detail_that_is_not_text_is_not_sent(status: int, phrase: str, detail:
     assert meant.message == phrase
 
 
-def test_other_frameworks() -> None:
+def test_errors_of_other_frameworks_have_their_codes() -> None:
     django = importlib.import_module("django.core.exceptions")
     http = importlib.import_module("django.http")
     for error, code, message in (

@@ -50,7 +50,7 @@ def current() -> asyncio.Task[Any]:
     return task
 
 
-async def test_in_order_one_at_a_time_in_one_task(tasks: Tasks) -> None:
+async def test_events_run_in_order_one_at_a_time_in_one_task(tasks: Tasks) -> None:
     log = list[str]()
     work = inbox(tasks)
 
@@ -88,7 +88,7 @@ async def test_work_submitted_by_the_last_step_runs_too(tasks: Tasks) -> None:
     assert log == [0, 1, 2]
 
 
-async def test_full_until_one_has_begun(tasks: Tasks) -> None:
+async def test_the_inbox_is_full_until_one_event_has_begun(tasks: Tasks) -> None:
     gate = asyncio.Event()
     work = inbox(tasks, events_in_flight=2)
 
@@ -150,7 +150,7 @@ async def test_after_a_cancelled_dispatcher_work_can_be_submitted_again(tasks: T
     assert log == [1]
 
 
-async def test_nothing_is_remembered_of_work_that_is_done(tasks: Tasks) -> None:
+async def test_no_reference_to_finished_work_is_kept(tasks: Tasks) -> None:
     class Payload:
         pass
 
@@ -174,7 +174,7 @@ async def test_nothing_is_remembered_of_work_that_is_done(tasks: Tasks) -> None:
 # Work that runs immediately
 
 
-async def test_what_does_not_wait_is_done_at_once_and_by_no_task(tasks: Tasks) -> None:
+async def test_work_that_does_not_wait_runs_immediately_without_a_task(tasks: Tasks) -> None:
     work, log = inbox(tasks), list[str]()
 
     def add(text: str, times: int) -> None:
@@ -186,7 +186,7 @@ async def test_what_does_not_wait_is_done_at_once_and_by_no_task(tasks: Tasks) -
     assert len(tasks) == 0
 
 
-async def test_behind_what_waits_everything_keeps_its_order(tasks: Tasks) -> None:
+async def test_work_queued_behind_waiting_work_keeps_its_order(tasks: Tasks) -> None:
     work, gate, log = inbox(tasks, events_in_flight=3), asyncio.Event(), list[str]()
 
     async def wait(name: str) -> None:
@@ -208,7 +208,7 @@ async def test_behind_what_waits_everything_keeps_its_order(tasks: Tasks) -> Non
     assert log[-1] == "e"
 
 
-async def test_what_is_begun_while_something_runs_comes_after_it(tasks: Tasks) -> None:
+async def test_work_begun_by_running_work_runs_after_it(tasks: Tasks) -> None:
     """A handler that submits more work, for example by closing its connection."""
     work, other, log = inbox(tasks), inbox(tasks), list[str]()
     inside = list[object]()
@@ -241,7 +241,7 @@ async def test_submitted_work_never_runs_within_the_call(tasks: Tasks) -> None:
     assert log == ["later", "behind it"]
 
 
-async def test_each_has_a_context_of_its_own(tasks: Tasks) -> None:
+async def test_each_event_has_its_own_context(tasks: Tasks) -> None:
     work, other, log = inbox(tasks), inbox(tasks), list[tuple[str, str]]()
     gate = asyncio.Event()
 

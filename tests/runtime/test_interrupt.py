@@ -7,11 +7,11 @@ import pytest
 from asgi_realtime.runtime.interrupt import Interrupt
 
 
-async def test_what_is_awaited_is_returned() -> None:
+async def test_the_result_of_the_awaited_work_is_returned() -> None:
     assert await Interrupt().run(asyncio.sleep(0, "result")) == "result"
 
 
-async def test_a_wait_is_ended_from_outside() -> None:
+async def test_a_wait_can_be_interrupted() -> None:
     interrupt = Interrupt()
     asyncio.get_running_loop().call_soon(interrupt)
     assert await interrupt.run(asyncio.Event().wait()) is None
@@ -34,7 +34,7 @@ async def test_a_cancelled_wait_stays_cancelled() -> None:
         await task
 
 
-async def test_a_timeout_inside_the_awaited_work_is_kept_apart() -> None:
+async def test_a_timeout_inside_the_awaited_work_is_not_an_interrupt() -> None:
     async def impatient() -> None:
         raise TimeoutError
 

@@ -29,7 +29,7 @@ def threads() -> Iterator[ThreadPoolExecutor]:
         yield threads
 
 
-async def test_a_result_and_an_error(bridge: LoopBridge) -> None:
+async def test_a_call_returns_the_result_or_raises_the_error(bridge: LoopBridge) -> None:
     bridge.bind(asyncio.get_running_loop())
 
     async def fail() -> None:
@@ -41,7 +41,7 @@ async def test_a_result_and_an_error(bridge: LoopBridge) -> None:
     bridge.unbind()
 
 
-async def test_where_a_call_is_refused(bridge: LoopBridge) -> None:
+async def test_a_call_without_a_running_loop_or_from_the_loops_thread_is_refused(bridge: LoopBridge) -> None:
     for _ in range(2):
         with pytest.raises(RuntimeError, match=r"not running.*with TestClient\(app\) as client"):
             await asyncio.to_thread(lambda: bridge.run(double(1)))
@@ -53,7 +53,7 @@ async def test_where_a_call_is_refused(bridge: LoopBridge) -> None:
         bridge.unbind()
 
 
-async def test_calls_that_wait_end_with_the_service(bridge: LoopBridge, threads: ThreadPoolExecutor) -> None:
+async def test_waiting_calls_end_when_the_service_stops(bridge: LoopBridge, threads: ThreadPoolExecutor) -> None:
     bridge.bind(asyncio.get_running_loop())
     entered = asyncio.Semaphore(0)
     ended = asyncio.Semaphore(0)
@@ -106,7 +106,7 @@ def test_a_call_that_waits_ends_with_a_loop_that_is_closed_without_a_stop(
         bridge.run(double(1))
 
 
-async def test_functions_of_the_work_run_in_the_thread_that_waits(bridge: LoopBridge) -> None:
+async def test_functions_of_the_work_run_in_the_waiting_thread(bridge: LoopBridge) -> None:
     bridge.bind(asyncio.get_running_loop())
 
     def call() -> tuple[list[int], int]:
@@ -146,7 +146,7 @@ async def test_a_function_that_comes_after_the_end_is_never_called(bridge: LoopB
     bridge.unbind()
 
 
-async def test_another_running_loop_may_call(bridge: LoopBridge) -> None:
+async def test_a_thread_with_its_own_running_loop_may_call(bridge: LoopBridge) -> None:
     bridge.bind(asyncio.get_running_loop())
 
     async def elsewhere() -> int:
@@ -159,7 +159,7 @@ async def test_another_running_loop_may_call(bridge: LoopBridge) -> None:
     bridge.unbind()
 
 
-async def test_many_threads_at_once(bridge: LoopBridge, threads: ThreadPoolExecutor) -> None:
+async def test_many_threads_may_call_at_once(bridge: LoopBridge, threads: ThreadPoolExecutor) -> None:
     bridge.bind(asyncio.get_running_loop())
 
     def call(number: int) -> int:

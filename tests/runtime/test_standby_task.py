@@ -134,7 +134,7 @@ def test_waiting_handlers_have_different_tasks(loop: Loop, inside: bool) -> None
 
 @any_loop
 @how_old
-def test_cancelled_right_after_its_first_step(loop: Loop, fresh: bool) -> None:
+def test_a_handler_may_be_cancelled_right_after_its_first_step(loop: Loop, fresh: bool) -> None:
     """Cancelling the task cancels what it awaits. The handler may clean up, and may await during that."""
 
     async def scenario(scene: Scene) -> None:
@@ -166,7 +166,7 @@ def test_cancelled_right_after_its_first_step(loop: Loop, fresh: bool) -> None:
 @any_loop
 @how_old
 @pytest.mark.parametrize("waits", ["for nothing", "for what is done"])
-def test_cancelled_while_it_waits_for_next_to_nothing(loop: Loop, fresh: bool, waits: str) -> None:
+def test_a_handler_is_cancelled_in_a_wait_that_is_about_to_end(loop: Loop, fresh: bool, waits: str) -> None:
     async def scenario(scene: Scene) -> None:
         done = asyncio.get_running_loop().create_future()
 
@@ -192,7 +192,7 @@ def test_cancelled_while_it_waits_for_next_to_nothing(loop: Loop, fresh: bool, w
 
 @any_loop
 @how_old
-def test_a_cancellation_that_is_dealt_with_ends_nothing(loop: Loop, fresh: bool) -> None:
+def test_a_handler_that_catches_its_cancellation_continues(loop: Loop, fresh: bool) -> None:
     async def scenario(scene: Scene) -> None:
         async def handler() -> None:
             task = asyncio.current_task()
@@ -219,7 +219,7 @@ def test_a_cancellation_that_is_dealt_with_ends_nothing(loop: Loop, fresh: bool)
 @any_loop
 @how_old
 @pytest.mark.parametrize("seconds", [0, -1, 0.01])
-def test_a_timeout_that_began_in_the_first_step(loop: Loop, fresh: bool, seconds: float) -> None:
+def test_a_timeout_begun_in_the_first_step_holds_in_later_steps(loop: Loop, fresh: bool, seconds: float) -> None:
     async def scenario(scene: Scene) -> None:
         async def handler() -> None:
             try:
@@ -328,7 +328,7 @@ def test_cancelling_every_task_cancels_no_later_work(loop: Loop, fresh: bool) ->
 
 @any_loop
 @pytest.mark.parametrize("closes", [True, False], ids=["closed in between", "left behind"])
-def test_one_loop_after_the_other(loop: Loop, closes: bool) -> None:
+def test_standby_tasks_work_on_one_event_loop_after_another(loop: Loop, closes: bool) -> None:
     scene = Scene()
 
     async def run() -> None:
@@ -353,7 +353,7 @@ def test_one_loop_after_the_other(loop: Loop, closes: bool) -> None:
 
 
 @any_loop
-def test_an_exit_passes_through_and_leaves_everything_in_order(loop: Loop) -> None:
+def test_system_exit_in_a_handler_is_raised_and_later_handlers_run(loop: Loop) -> None:
     async def scenario(scene: Scene) -> None:
         def leave() -> Pending:
             raise SystemExit(3)

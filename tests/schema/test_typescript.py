@@ -82,7 +82,7 @@ class Tagged(msgspec.Struct, tag_field="kind", tag="t", omit_defaults=True):
         (TypeVar("Message"), 'Host["Message"]'),
     ],
 )
-def test_types(annotation: Any, expected: str) -> None:
+def test_each_annotation_has_its_typescript_type(annotation: Any, expected: str) -> None:
     assert Interfaces().type_of(annotation, "down") == expected
 
 
@@ -221,7 +221,9 @@ class DictOfModel(TypedDict):
         (StructOfModel, "down", "StructOfModel"),
     ],
 )
-def test_types_of_pydantic(annotation: Any, direction: Literal["up", "down"], expected: str) -> None:
+def test_pydantic_types_have_their_typescript_type_in_each_direction(
+    annotation: Any, direction: Literal["up", "down"], expected: str
+) -> None:
     assert Interfaces().type_of(annotation, direction) == expected
 
 
@@ -264,7 +266,7 @@ def test_classes_with_models_inside_become_interfaces(cls: Any) -> None:
     assert ("readonly note?: string;" in text) == (cls is DictOfModel)
 
 
-def test_one_class_in_both_readings_is_one_interface() -> None:
+def test_a_class_used_in_both_directions_is_one_interface() -> None:
     interfaces = Interfaces()
     assert interfaces.type_of(Plain, "down") == "Plain"
     assert interfaces.type_of(list[Plain] | Tree, "down") == "readonly Plain[] | Tree"

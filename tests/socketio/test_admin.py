@@ -67,7 +67,9 @@ async def test_only_administrators_are_accepted(serve: Serve, node: Node) -> Non
         ({"mode": "production", "read_only": True}, {"AGGREGATED_EVENTS"}),
     ],
 )
-async def test_features(serve: Serve, node: Node, options: dict[str, Any], features: set[str]) -> None:
+async def test_the_announced_features_follow_the_options(
+    serve: Serve, node: Node, options: dict[str, Any], features: set[str]
+) -> None:
     _, app = made(**options)
     url = (await serve(app)).url
     admin = await administrator(node, url)
@@ -83,7 +85,7 @@ async def test_features(serve: Serve, node: Node, options: dict[str, Any], featu
         assert set(admin.event_names) == {"session", "config", "server_stats"}
 
 
-async def test_numbers(serve: Serve, node: Node) -> None:
+async def test_the_server_stats_show_the_clients(serve: Serve, node: Node) -> None:
     sio, app = made(server_id="one")
     url = (await serve(app)).url
     await node.connect(url, transports=["polling"])
@@ -160,7 +162,7 @@ async def test_events_are_reported_to_administrators(serve: Serve, node: Node) -
     assert (await until(admin, "socket_disconnected", sid))[:3] == ["/", sid, "client disconnect"]
 
 
-async def test_commands(serve: Serve, node: Node) -> None:
+async def test_commands_of_an_administrator_take_effect(serve: Serve, node: Node) -> None:
     sio, app = made()
     url = (await serve(app)).url
     admin = await administrator(node, url)
@@ -284,7 +286,7 @@ async def test_sessions_are_bounded() -> None:
 
 
 @pytest.mark.parametrize("viewport", ["1280x800", "390x844"])
-async def test_the_page(serve: Serve, node: Node, tmp_path: Path, viewport: str) -> None:
+async def test_the_admin_page_shows_the_clients(serve: Serve, node: Node, tmp_path: Path, viewport: str) -> None:
     sio, app = made()
     url = (await serve(app)).url
     client = await node.connect(url, transports=["websocket"])

@@ -70,7 +70,9 @@ def test_static_files_with_a_separate_index(site: Path) -> None:
     assert files.find("/index.html") == (f"{site}/public/index.html", "text/html")
 
 
-async def test_the_server_comes_before_files_before_the_other_app(serve: Serve, node: Node, site: Path) -> None:
+async def test_the_server_precedes_static_files_and_these_precede_the_other_app(
+    serve: Serve, node: Node, site: Path
+) -> None:
     async def rest(request: Request) -> PlainTextResponse:
         return PlainTextResponse("the other app")
 
@@ -91,7 +93,7 @@ async def test_the_server_comes_before_files_before_the_other_app(serve: Serve, 
     ("path", "client_path"),
     [("socket.io", "/socket.io"), ("/deep/path/", "/deep/path"), (None, "/anything")],
 )
-async def test_paths(serve: Serve, node: Node, path: str | None, client_path: str) -> None:
+async def test_the_socketio_path_is_configurable(serve: Serve, node: Node, path: str | None, client_path: str) -> None:
     server = await serve(socketio.ASGIApp(SocketIOServer(), socketio_path=path))
     await (await node.connect(server.url, path=client_path)).upgraded()
 
@@ -127,7 +129,7 @@ async def test_hooks_run_around_the_other_apps_lifespan() -> None:
 
 
 @pytest.mark.parametrize("supported", [True, False])
-async def test_hooks_without_a_lifespan_beside_them(supported: bool) -> None:
+async def test_hooks_run_if_the_other_app_has_no_lifespan(supported: bool) -> None:
     order: list[str] = []
 
     async def bare(scope: Scope, receive: Receive, send: Send) -> None:
@@ -145,7 +147,7 @@ async def test_hooks_without_a_lifespan_beside_them(supported: bool) -> None:
 
 
 @pytest.mark.parametrize("other", [None, Starlette()])
-async def test_hooks_that_fail(other: Starlette | None) -> None:
+async def test_failing_hooks_are_reported_to_the_server(other: Starlette | None) -> None:
     def fails() -> None:
         raise KeyError("the reason")
 
@@ -165,7 +167,7 @@ async def test_hooks_that_fail(other: Starlette | None) -> None:
         assert answers[-1]["type"] == kind and "the reason" in answers[-1]["message"]
 
 
-async def test_origins(serve: Serve, node: Node) -> None:
+async def test_only_allowed_origins_are_served(serve: Serve, node: Node) -> None:
     def origin(name: str) -> dict[str, Any]:
         return {"headers": {"Origin": name}, "transports": ["websocket"]}
 
@@ -246,7 +248,7 @@ def test_misspelt_options_and_wrong_values() -> None:
         socketio.ASGIApp(SocketIOServer(ping_interval=0))
 
 
-def test_loggers(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_logger_options_are_accepted(caplog: pytest.LogCaptureFixture) -> None:
     mine = logging.getLogger("mine")
     assert SocketIOServer(logger=mine, engineio_logger=mine).logger is mine
     logger = logging.getLogger("asgi_realtime.socketio")
@@ -281,7 +283,7 @@ async def test_mounted_but_not_started_there_are_no_clients(caplog: pytest.LogCa
         SyncSocketIOServer(sio).emit("x")
 
 
-def test_environ() -> None:
+def test_environ_has_the_wsgi_keys() -> None:
     handshake = Handshake(
         gateway="/",
         path="/socket.io/",
@@ -302,7 +304,7 @@ def test_environ() -> None:
     assert environ["asgi.scope"]["type"] == "http"
 
 
-async def test_handlers_take_what_they_want() -> None:
+async def test_handlers_get_as_many_arguments_as_they_take() -> None:
     handlers = Handlers()
     handlers.add("/", "connect", lambda sid, environ: (sid, environ))
     assert await handlers.trigger("connect", "/", "sid", {}, None) == ("sid", {})

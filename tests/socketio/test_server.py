@@ -102,7 +102,9 @@ async def test_connect_gets_the_request_and_disconnect_a_reason(serve: Serve, no
         (KeyError("secret"), "internal error", {"code": "INTERNAL"}),
     ],
 )
-async def test_refused(serve: Serve, node: Node, outcome: Any, message: str, data: Json) -> None:
+async def test_a_connect_handler_refuses_the_client(
+    serve: Serve, node: Node, outcome: Any, message: str, data: Json
+) -> None:
     sio, app = made()
     ended: list[str] = []
 
@@ -191,7 +193,7 @@ async def test_rooms(serve: Serve, node: Node) -> None:
     assert sio.rooms("nobody") == []
 
 
-async def test_emit_takes_any_payload(serve: Serve, node: Node) -> None:
+async def test_emit_accepts_any_payload(serve: Serve, node: Node) -> None:
     sio, app = made()
     client = await node.connect((await serve(app)).url)
     payloads: list[Any] = [None, 0, "", [], [1, b"x"], {"a": {"b": b"y"}}, b"z", (), (None,), (1, [2], b"3"), "消息"]

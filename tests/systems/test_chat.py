@@ -193,7 +193,7 @@ async def test_refusals_before_the_host_is_called(chat: Chat) -> None:
     assert running.service.messages() == ["a", "字", "😀"]
 
 
-async def test_what_the_host_refuses(chat: Chat, tmp_path: Path) -> None:
+async def test_messages_the_host_refuses_get_its_error(chat: Chat, tmp_path: Path) -> None:
     service = GatedService(tmp_path / "chat.db")
     running = await chat(service)
     service.group("g", "ann", "bob")
@@ -314,7 +314,7 @@ async def test_offline_messages_are_handed_over_once_in_order(chat: Chat) -> Non
     assert running.service.rows("SELECT * FROM owed") == []
 
 
-async def test_a_note_to_oneself(chat: Chat) -> None:
+async def test_a_message_to_oneself_is_delivered(chat: Chat) -> None:
     running = await chat()
     ann = await running.enter("ann")
     await ann.send("message", message(toId="ann"))
@@ -376,7 +376,7 @@ async def test_a_message_both_pending_and_in_delivery_arrives_once(first: str, c
     assert await heard(await running.enter("bob")) == [[]]
 
 
-async def test_one_device_at_a_time(chat: Chat) -> None:
+async def test_a_second_device_replaces_the_first(chat: Chat) -> None:
     running = await chat()
     first, bob = await running.enter("ann"), await running.enter("bob")
     second = await running.enter("ann")
@@ -438,7 +438,7 @@ async def test_bad_tokens(way: str, chat: Chat) -> None:
         assert refused.value.data == {"message": "令牌无效或已过期"}
 
 
-async def test_before_authentication_there_is_pong_and_nothing_else(chat: Chat) -> None:
+async def test_before_authentication_only_pong_is_sent(chat: Chat) -> None:
     running = await chat(query_token=False, auth_timeout=0.3)
     async with running.client.connect("/chat", query={"token": running.client.token("ann")}) as socket:
         await socket.send("ping")
@@ -456,7 +456,7 @@ async def test_before_authentication_there_is_pong_and_nothing_else(chat: Chat) 
         assert silent.events[-1].data == {"message": "令牌无效或已过期"}
 
 
-async def test_reading_and_what_there_is_no_handler_for(chat: Chat) -> None:
+async def test_read_is_recorded_and_other_events_are_refused(chat: Chat) -> None:
     running = await chat()
     ann = await running.enter("ann")
     await ann.send("read", {"chatId": "bob"})
@@ -600,7 +600,7 @@ class HalfService(SmallService):
     async def messages_delivered(self, deliveries: Sequence[Delivery]) -> None: ...
 
 
-async def test_a_host_that_offers_no_more_than_it_must(chat: Chat) -> None:
+async def test_a_service_without_optional_methods_is_enough(chat: Chat) -> None:
     running = await chat(SmallService())
     ann, bob = await running.enter("ann"), await running.enter("bob")
     for _ in range(2):

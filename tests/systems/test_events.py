@@ -160,7 +160,7 @@ async def test_a_client_removed_while_the_host_decides_stays_removed() -> None:
 # Messages
 
 
-async def test_a_message_goes_to_the_whole_room_or_to_everybody_else() -> None:
+async def test_a_message_goes_to_the_whole_room_or_to_all_but_the_sender() -> None:
     async with events() as running:
         ada, bob = await running.enter_room("r", "ada", "bob")
         eve, tab = await running.enter("eve"), await running.enter("ada")
@@ -268,7 +268,7 @@ async def test_the_host_filters_messages() -> None:
         assert (await ada.expect("message")).data["content"] == "damn"
 
 
-async def test_a_host_that_fails_is_no_verdict(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_failing_host_callback_is_an_internal_error_and_not_a_refusal(caplog: pytest.LogCaptureFixture) -> None:
     async def fail(identity: Identity, text: str) -> bool:
         raise LookupError("no database")
 
@@ -342,7 +342,7 @@ async def test_a_host_that_cannot_initialise_does_not_start() -> None:
             pass
 
 
-async def test_handlers_of_the_hosts_own() -> None:
+async def test_a_host_may_add_its_own_handlers() -> None:
     class Typing(EventsGateway):
         @on("typing")
         async def typing(self, room: str, connection: Connection, identity: Identity) -> None:
@@ -371,7 +371,7 @@ async def test_one_connection_cannot_send_too_often() -> None:
         assert [event.name for event in bob.events] == ["message", "message"]
 
 
-async def test_more_connections_do_not_make_more_events() -> None:
+async def test_more_connections_do_not_raise_the_event_limit_of_a_user() -> None:
     limits = Limits(event_rate=0.001, event_burst=4, user_event_rate=0.001, user_event_burst=5)
     async with events(EventsGateway(limits=limits)) as running:
         bob = await running.enter("bob")

@@ -81,7 +81,7 @@ def make_app() -> FastAPI:
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-async def test_clients_routes_and_views_use_it(serve: Serve, implementation: Implementation) -> None:
+async def test_clients_routes_and_views_use_a_system_of_the_host(serve: Serve, implementation: Implementation) -> None:
     app = RealtimeMiddleware(make_app(), gateways=[EventsGateway(), PollsGateway(service=Votes())], settings=SETTINGS)
     server = await serve(app, implementation)
     ann, bob = PythonClient(), PythonClient()
@@ -108,7 +108,7 @@ async def test_clients_routes_and_views_use_it(serve: Serve, implementation: Imp
         await bob.disconnect()
 
 
-async def test_a_request_names_what_is_missing() -> None:
+async def test_a_request_without_the_system_gets_an_error_that_names_it() -> None:
     others = RealtimeMiddleware(make_app(), gateways=[EventsGateway()], settings=SETTINGS)
     async with others.realtime:
         for app, message in ((make_app(), "did not come through RealtimeMiddleware"), (others, "no PollsGateway")):
@@ -117,7 +117,7 @@ async def test_a_request_names_what_is_missing() -> None:
                     await http.post("/result")
 
 
-def test_it_is_made_of_what_the_package_exports() -> None:
+def test_a_system_of_the_host_needs_only_exported_names() -> None:
     for path in Path(polls.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and node.module is not None and node.module.startswith("asgi_realtime"):
@@ -125,7 +125,7 @@ def test_it_is_made_of_what_the_package_exports() -> None:
                 assert {alias.name for alias in node.names} <= set(asgi_realtime.__all__), path
 
 
-def test_the_command_makes_its_types(tmp_path: Path) -> None:
+def test_the_types_command_accepts_a_system_of_the_host(tmp_path: Path) -> None:
     shutil.copytree(Path(polls.__file__).parent, tmp_path / "polls")
     command = [sys.executable, "-m", "asgi_realtime", "types", "polls:PollsGateway", "--output", "types"]
     done = subprocess.run(

@@ -257,7 +257,9 @@ DEMO = Settings(ws_allow_demo_token=True)
         (DEMO, "demo-token\ud800", False),
     ],
 )
-async def test_three_tokens(settings: Settings, token: str, accepted: bool) -> None:
+async def test_the_accepted_tokens_open_jobs_and_others_are_refused(
+    settings: Settings, token: str, accepted: bool
+) -> None:
     async with running(settings=settings) as (client, _):
         query = {"token": token.encode("utf-8", "surrogatepass").decode("utf-8", "replace")}
         if accepted:
@@ -284,7 +286,7 @@ async def test_clients_with_a_shared_token_are_different_users() -> None:
         assert [identity.claims for identity in identities] == [{"token": "WS_AUTH_TOKEN"}] * 2
 
 
-async def test_a_jwt_is_replaced() -> None:
+async def test_a_jwt_can_be_refreshed() -> None:
     async with running() as (client, _), client.connect("/ws", token=client.token("ann", expires_in=60)) as socket:
         await socket.expect("connection_established")
         before = socket.connection.identity.expires_at
@@ -328,7 +330,7 @@ async def test_a_silent_client_is_closed_after_ten_minutes(monkeypatch: pytest.M
         assert not any(client.connections(user, gateway="/ws") for user in users)
 
 
-async def test_from_threads() -> None:
+async def test_the_sync_jobs_broadcaster_works_from_threads() -> None:
     async with running() as (client, jobs), client.connect("/ws", token=SHARED) as socket:
         await socket.send("join_job", jobId="7")
         await client.settle()
@@ -363,7 +365,7 @@ async def test_a_waiting_thread_is_released_when_the_gateway_stops() -> None:
         await waiting
 
 
-def test_frames_to_the_letter() -> None:
+def test_frames_have_their_keys_in_the_order_of_the_contract() -> None:
     gateway = JobsGateway()
     error = json.loads(str(gateway.rejected_frame(Refusal("whatever", code="UNAUTHORIZED")).messages[0]))
     assert list(error) == ["type", "message", "code", "timestamp"]

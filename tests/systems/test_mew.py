@@ -154,7 +154,7 @@ async def test_connecting_in_the_order_of_the_contract(serve: Serve) -> None:
         assert await running.heard(first) == []
 
 
-async def test_where_a_token_may_be(serve: Serve) -> None:
+async def test_a_token_may_be_in_any_of_its_places(serve: Serve) -> None:
     token = create_token("ann", SETTINGS)
     async with mew(serve) as running:
         for headers in ({"Cookie": f"mew_access_token={token}"}, {"Authorization": f"Bearer {token}"}):
@@ -367,7 +367,7 @@ async def test_a_lost_channel_does_not_leak_into_broadcasts_under_way(serve: Ser
         assert {event[1] for event in await running.heard(bob) if event[0] == "MESSAGE_CREATE"} >= forbidden
 
 
-async def test_a_service_that_fails_later_costs_the_connection(serve: Serve) -> None:
+async def test_a_service_that_fails_during_a_refresh_closes_the_connection(serve: Serve) -> None:
     async def fail() -> None:
         raise LookupError("no database")
 

@@ -121,7 +121,7 @@ class Greeter(SocketIOGateway):
         await connection.send("fourth", text)
 
 
-async def test_what_is_sent_when_a_connection_has_opened_follows_what_on_connect_sent(serve: Serve) -> None:
+async def test_events_of_the_opened_hook_follow_those_of_on_connect(serve: Serve) -> None:
     settings = Settings(jwt_secret="a secret for tests that is long enough")
     server = await serve(RealtimeMiddleware(Starlette(), gateways=[Greeter()], settings=settings))
     async with raw_client(server, "websocket") as ann:

@@ -137,7 +137,7 @@ def make_app(*gateways: Any, settings: Settings = SETTINGS) -> FastAPI:
 
 
 @both_transports
-async def test_a_story(transport: Transport) -> None:
+async def test_two_clients_exchange_events(transport: Transport) -> None:
     async with RealtimeTestClient(make_app()) as client:
         async with (
             client.connect("/", token=client.token("ada"), transport=transport) as ada,
@@ -189,7 +189,7 @@ def test_the_lifespan_may_run_again_on_another_event_loop() -> None:
 
 
 @both_transports
-async def test_acknowledgements_both_ways(transport: Transport) -> None:
+async def test_acknowledgements_work_in_both_directions(transport: Transport) -> None:
     async with RealtimeTestClient(make_app()) as client:
         async with client.connect(token=client.token("ada"), transport=transport) as ada:
             assert await ada.call("sum", [1, 2, 3]) == 6
@@ -225,7 +225,7 @@ async def test_events_may_be_expected_in_any_order_and_by_their_data() -> None:
 
 
 @both_transports
-async def test_what_is_still_on_its_way_is_not_nothing(transport: Transport) -> None:
+async def test_expect_nothing_waits_for_events_on_their_way(transport: Transport) -> None:
     async with (
         RealtimeTestClient(make_app()) as client,
         client.connect(token=client.token("ada"), transport=transport) as ada,
@@ -451,7 +451,7 @@ class Fragile:
 
 
 @both_transports
-async def test_what_the_application_raises_reaches_the_test(transport: Transport) -> None:
+async def test_exceptions_of_the_application_are_raised_in_the_test(transport: Transport) -> None:
     app = Fragile(make_app())
     async with RealtimeTestClient(app, timeout=0.2) as client:
         token = client.token("ada")
@@ -468,14 +468,14 @@ async def test_what_the_application_raises_reaches_the_test(transport: Transport
                 await ada.send("explode")
 
 
-async def test_an_application_that_keeps_a_reference_to_a_connection() -> None:
+async def test_an_application_that_keeps_a_closed_connection_fails_the_test() -> None:
     async with RealtimeTestClient(Fragile(make_app()), timeout=0.2) as client:
         with pytest.raises(AssertionError, match="held on to a closed connection for 0.2 s"):
             async with client.connect("/board", token=client.token("ada"), query={"hang": "1"}):
                 pass
 
 
-async def test_nothing_is_left_behind(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_test_leaves_nothing_behind(caplog: pytest.LogCaptureFixture) -> None:
     async with RealtimeTestClient(make_app()) as client:
         transports: list[Transport] = ["websocket", "polling"]
         for transport in transports:

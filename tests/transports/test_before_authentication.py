@@ -57,7 +57,7 @@ def test_no_payload_is_decoded_for_a_namespace_never_connected(packet: str) -> N
 
 
 @pytest.mark.parametrize("packet", [f"2[{GARBAGE}", f"31{GARBAGE}", f"51-{GARBAGE}", f"0{GARBAGE}"])
-def test_nor_while_the_answer_to_connect_is_due(packet: str) -> None:
+def test_no_payload_is_decoded_before_connect_is_answered(packet: str) -> None:
     session = SocketIOSession(LIMITS)
     session.receive("0{}")
     with pytest.raises(ProtocolError, match="CONNECT"):
@@ -65,7 +65,7 @@ def test_nor_while_the_answer_to_connect_is_due(packet: str) -> None:
 
 
 @pytest.mark.parametrize("packet", [f"2[{GARBAGE}", f"31{GARBAGE}", f"50-{GARBAGE}"])
-def test_nor_for_a_namespace_that_is_closed(packet: str) -> None:
+def test_no_payload_is_decoded_for_a_closed_namespace(packet: str) -> None:
     session = SocketIOSession(LIMITS)
     session.receive("0{}")
     session.disconnected("/")
@@ -113,7 +113,9 @@ def test_a_namespace_that_closes_between_a_packet_and_its_attachment() -> None:
         b"\xff" * 3_000,
     ],
 )
-async def test_a_large_first_message(packet: str | bytes, implementation: Implementation, serve: Serve) -> None:
+async def test_a_first_message_that_is_too_large_is_refused(
+    packet: str | bytes, implementation: Implementation, serve: Serve
+) -> None:
     server = await serve(application(), implementation)
     async with raw_client(server, "websocket") as client:
         await client.send_packet(packet)
@@ -121,7 +123,7 @@ async def test_a_large_first_message(packet: str | bytes, implementation: Implem
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-async def test_once_connected_messages_may_be_large(implementation: Implementation, serve: Serve) -> None:
+async def test_messages_of_a_connected_client_may_be_large(implementation: Implementation, serve: Serve) -> None:
     server = await serve(application(), implementation)
     async with raw_client(server, "websocket") as client:
         assert (await client.connect({"token": token(), "padding": "x" * 1_500})).startswith("40")
@@ -133,7 +135,7 @@ async def test_once_connected_messages_may_be_large(implementation: Implementati
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-async def test_posts(implementation: Implementation, serve: Serve) -> None:
+async def test_posts_before_authentication_are_limited(implementation: Implementation, serve: Serve) -> None:
     server = await serve(application(), implementation)
     query = {"EIO": "4", "transport": "polling"}
     async with httpx.AsyncClient(base_url=server.url, timeout=20) as http, asyncio.timeout(20):
@@ -160,7 +162,9 @@ async def test_posts(implementation: Implementation, serve: Serve) -> None:
 
 @pytest.mark.parametrize("path", ["/path", "/flat"])
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-async def test_json_websockets(implementation: Implementation, path: str, serve: Serve) -> None:
+async def test_frames_of_an_unauthenticated_json_websocket_are_limited(
+    implementation: Implementation, path: str, serve: Serve
+) -> None:
     server = await serve(application(), implementation)
     large = json.dumps({"type": "size", "data": "x" * 3_000})
     async with websockets.connect(server.websocket_url + path, close_timeout=1) as websocket, asyncio.timeout(20):

@@ -160,7 +160,7 @@ async def test_a_client_that_vanishes(server: LiveServer, app: App) -> None:
     assert reader.calls.count("ended") == 1
 
 
-async def test_no_message_comes_before_the_reader_is_ready_again(server: LiveServer, app: App) -> None:
+async def test_no_message_is_delivered_while_the_reader_is_paused(server: LiveServer, app: App) -> None:
     async with connect(server.websocket_url) as client:
         await client.send("first")
         await said(client, 1)
@@ -175,7 +175,7 @@ async def test_no_message_comes_before_the_reader_is_ready_again(server: LiveSer
         assert reader.calls[:5] == ["full", "ready", "next", "full", "ready"]
 
 
-async def test_the_reader_ends_it_after_what_is_queued(server: LiveServer, app: App) -> None:
+async def test_the_reader_closes_the_websocket_after_queued_messages(server: LiveServer, app: App) -> None:
     async with connect(server.websocket_url) as client:
         await client.send("end")
         assert await said(client, 1) == ["re: end"]
@@ -189,7 +189,9 @@ async def test_the_reader_ends_it_after_what_is_queued(server: LiveServer, app: 
     ("message", "code"),
     [("violate", 1002), ("fail", 1011), ("x" * 1_001, 1009), ("é" * 501, 1009), ("é" * 500, None)],
 )
-async def test_what_cannot_be_received(server: LiveServer, app: App, message: str, code: int | None) -> None:
+async def test_an_invalid_message_closes_the_websocket(
+    server: LiveServer, app: App, message: str, code: int | None
+) -> None:
     async with connect(server.websocket_url) as client:
         await client.send(message)
         if code is None:
@@ -200,7 +202,7 @@ async def test_what_cannot_be_received(server: LiveServer, app: App, message: st
     await until(lambda: "ended" in reader.calls)
 
 
-async def test_too_many_pings_end_it_if_the_server_counts_them(app: App, serve: Serve) -> None:
+async def test_too_many_pings_close_the_websocket(app: App, serve: Serve) -> None:
     for implementation in IMPLEMENTATIONS:
         server = await serve(app, implementation)
         async with connect(server.websocket_url) as client:

@@ -1,10 +1,10 @@
 """Compression in the protocol class, as in sections 12 and 13 of Autobahn, and broadcasts compressed once.
 
-| section | about | tests |
-|---|---|---|
-| 12 | messages of every size and kind, a thousand in a row | `test_every_size_comes_back`, `test_a_thousand_in_a_row` |
-| 13.1, 13.2 | no context on either side | `test_every_size_comes_back` |
-| 13.3 to 13.7 | windows of each size, alone and one offer after another | `test_windows` |
+- Section 12, messages of every size and kind: `test_messages_of_every_size_are_echoed`. A thousand in a row:
+  `test_a_thousand_messages_in_a_row_are_echoed`.
+- Sections 13.1 and 13.2, no context on either side: `test_messages_of_every_size_are_echoed`.
+- Sections 13.3 to 13.7, windows of each size, alone and one offer after another:
+  `test_every_window_size_of_a_client_is_read`.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def client(server: ProtocolServer, *offers: ClientPerMessageDeflateFactory) -> A
     )
 
 
-async def test_every_size_comes_back(server: ProtocolServer) -> None:
+async def test_messages_of_every_size_are_echoed(server: ProtocolServer) -> None:
     words = json.dumps([{"id": number, "name": f"user {number}"} for number in range(30_000)])
     for alone in (False, True):
         offer = ClientPerMessageDeflateFactory(server_no_context_takeover=alone, client_no_context_takeover=alone)
@@ -79,7 +79,7 @@ async def test_every_size_comes_back(server: ProtocolServer) -> None:
             assert await socket.recv() == words[:80_000]
 
 
-async def test_a_thousand_in_a_row(server: ProtocolServer) -> None:
+async def test_a_thousand_messages_in_a_row_are_echoed(server: ProtocolServer) -> None:
     async with client(server) as socket, asyncio.timeout(PATIENCE * 3):
         for size in (16, 1024, 8192):
             messages = [f"{number} " * size for number in range(300)]
@@ -95,7 +95,7 @@ async def send_all(socket: Any, messages: Sequence[str]) -> None:
 
 
 @pytest.mark.parametrize("bits", [8, 9, 12, 15])
-async def test_windows(server: ProtocolServer, bits: int) -> None:
+async def test_every_window_size_of_a_client_is_read(server: ProtocolServer, bits: int) -> None:
     message = "abc" * 20_000
     # The client's window may be as small as it likes.
     headers = f"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits={bits}\r\n"
@@ -129,7 +129,9 @@ async def test_only_if_requested_and_offered(server: ProtocolServer) -> None:
         (deflated(BINARY, b"\x00" * 100 * MAX_SIZE), 1009),
     ],
 )
-async def test_what_is_refused(server: ProtocolServer, sent: bytes, code: int) -> None:
+async def test_an_invalid_compressed_message_closes_the_websocket(
+    server: ProtocolServer, sent: bytes, code: int
+) -> None:
     async with open_websocket(server.port, headers=OFFER) as raw:
         await raw.send(deflated(TEXT, b"good") + sent)
         got = [(opcode, payload[:2]) for opcode, payload in await raw.rest()]

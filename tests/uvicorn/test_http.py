@@ -66,7 +66,7 @@ async def read_until_closed(client: RawWebSocket) -> bytes:
             return b""  # it was still sending
 
 
-def test_it_is_uvicorns_own_class() -> None:
+def test_the_http_protocol_derives_from_uvicorns_class() -> None:
     assert issubclass(HTTPProtocol, HttpToolsProtocol | H11Protocol)
 
 
@@ -79,7 +79,7 @@ async def test_a_connection_with_an_incomplete_header_is_closed(http: Any, sent:
 
 
 @pytest.mark.parametrize("http", CLASSES)
-async def test_a_header_that_drips_is_closed(http: Any) -> None:
+async def test_a_connection_whose_header_arrives_too_slowly_is_closed(http: Any) -> None:
     async with protocol_server(app, http=http) as server, connect(server.port) as client:
         await client.send(HALF)
         ended = asyncio.create_task(read_until_closed(client))
@@ -90,7 +90,7 @@ async def test_a_header_that_drips_is_closed(http: Any) -> None:
 
 
 @pytest.mark.parametrize("http", CLASSES)
-async def test_the_header_of_a_later_request_has_the_same_time(http: Any) -> None:
+async def test_the_header_of_a_later_request_has_the_same_timeout(http: Any) -> None:
     async with (
         protocol_server(app, http=http, timeout_keep_alive=PATIENCE * 2) as server,
         connect(server.port) as client,
@@ -103,7 +103,7 @@ async def test_the_header_of_a_later_request_has_the_same_time(http: Any) -> Non
 
 
 @pytest.mark.parametrize("http", [PatientH11, PatientHttpTools])
-async def test_what_comes_after_the_header_has_other_limits(http: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_header_timeout_ends_with_the_header(http: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A body, the pause between two requests and a WebSocket all last longer than a header may take."""
     loop = asyncio.get_running_loop()
     real, passed = loop.time, 0.0

@@ -147,7 +147,7 @@ async def test_a_request_that_opens_no_session_gets_the_reason(change: tuple[byt
     assert not app.scopes
 
 
-async def test_plain_requests_are_uvicorns_business() -> None:
+async def test_plain_requests_are_handled_by_uvicorn() -> None:
     async def page(request: Any) -> PlainTextResponse:
         return PlainTextResponse("page")
 
@@ -284,7 +284,7 @@ async def test_a_refusal_with_a_response_of_the_applications_own() -> None:
                 assert await client.reader.read() == b"{}"
 
 
-async def test_a_refusal_that_is_broken_off() -> None:
+async def test_an_incomplete_refusal_response_closes_the_connection() -> None:
     async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "websocket.http.response.start", "status": 401})
         await send({"type": "websocket.http.response.body", "body": b"{", "more_body": True})
@@ -322,7 +322,7 @@ async def send_first(scope: Scope, receive: Receive, send: Send) -> None:
         (send_first, "Exception in ASGI application\n"),
     ],
 )
-async def test_an_application_that_fails_to_decide_is_a_500(
+async def test_an_application_that_fails_before_accepting_is_a_500(
     serve: Callable[[Scope, Receive, Send], Awaitable[None]], line: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with serving(Application(serve, accept=False)) as server, connect(server.port) as client:
@@ -332,7 +332,7 @@ async def test_an_application_that_fails_to_decide_is_a_500(
     assert [record.message for record in caplog.records if record.levelno == logging.ERROR] == [line]
 
 
-async def test_a_client_that_gives_up_before_the_decision() -> None:
+async def test_a_client_that_disconnects_before_the_acceptance() -> None:
     async def wait(scope: Scope, receive: Receive, send: Send) -> Any:
         event = await receive()
         with pytest.raises(ClientDisconnected):
@@ -363,7 +363,7 @@ async def test_messages_come_one_by_one_and_then_the_end() -> None:
 @pytest.mark.parametrize(
     ("last", "code"), [(close(), 1005), (frame(TEXT, b"\xff"), 1007), (frame(TEXT, length=1 << 40), 1009), (b"", 1006)]
 )
-async def test_the_code_of_the_end(last: bytes, code: int) -> None:
+async def test_the_disconnect_event_carries_the_close_code(last: bytes, code: int) -> None:
     app = Application(until_disconnect)
     async with serving(app) as server, open_websocket(server.port) as client:
         await client.send(text("a") + last)
@@ -373,7 +373,7 @@ async def test_the_code_of_the_end(last: bytes, code: int) -> None:
         assert events[1]["code"] == code
 
 
-async def test_both_keys_of_an_event_and_either_alone() -> None:
+async def test_a_send_event_may_have_text_or_bytes_or_both_keys() -> None:
     async def talk(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "websocket.send", "text": "a", "bytes": None})
         await send({"type": "websocket.send", "text": None, "bytes": b"b"})

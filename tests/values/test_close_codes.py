@@ -38,7 +38,7 @@ CALLS: dict[str, Call] = {
 
 
 @pytest.mark.parametrize("call", CALLS)
-async def test_a_code_that_may_not_be_sent_is_refused_by_name(call: str) -> None:
+async def test_a_close_code_that_may_not_be_sent_raises_an_error_that_names_it(call: str) -> None:
     gateway = SocketIOGateway("/")
     async with Realtime(gateways=[gateway], settings=SETTINGS) as realtime:
         transport = RecordingTransport(gateway=gateway)

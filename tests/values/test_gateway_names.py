@@ -14,17 +14,17 @@ from asgi_realtime.values.gateway_names import is_gateway_name, is_namespace
 
 
 @pytest.mark.parametrize("name", ["/", "/chat", "/a/b", "/chat room", "/über"])
-def test_names_of_both_kinds(name: str) -> None:
+def test_names_valid_for_a_gateway_and_a_namespace(name: str) -> None:
     assert is_gateway_name(name) and is_namespace(name)
 
 
 @pytest.mark.parametrize("name", ["/a,b", "/a?b"])
-def test_paths_that_are_no_namespaces(name: str) -> None:
+def test_paths_that_are_not_valid_as_namespaces(name: str) -> None:
     assert is_gateway_name(name) and not is_namespace(name)
 
 
 @pytest.mark.parametrize("name", ["", "chat", "/a\n", "/a\x7f", "/\ud83d", "/a\u200b"])
-def test_names_of_neither_kind(name: str) -> None:
+def test_names_valid_for_neither_gateway_nor_namespace(name: str) -> None:
     assert not is_gateway_name(name) and not is_namespace(name)
 
 

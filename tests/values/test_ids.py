@@ -73,7 +73,7 @@ NO_IDS: list[Any] = [None, True, 5.0, b"ann", ["ann"], ("ann",), {"id": 5}, Row(
 
 
 @pytest.mark.parametrize(("value", "text"), IDS, ids=repr)
-def test_what_is_an_id(value: Any, text: str) -> None:
+def test_a_str_an_int_or_a_uuid_is_an_id(value: Any, text: str) -> None:
     found = id_text(value, "room")
     assert found == text
     assert type(found) is str
@@ -81,7 +81,7 @@ def test_what_is_an_id(value: Any, text: str) -> None:
 
 
 @pytest.mark.parametrize("value", NO_IDS, ids=lambda value: type(value).__name__)
-def test_what_is_none(value: Any) -> None:
+def test_other_values_are_refused_as_ids(value: Any) -> None:
     with pytest.raises(TypeError, match=r"^user_id must be a str, an int or a UUID, not "):
         id_text(value, "user_id")
     with pytest.raises(TypeError, match=r"^each of user_ids must be"):
@@ -93,13 +93,13 @@ def test_an_object_with_an_id_gets_an_error_that_names_its_id() -> None:
         id_text(Row(), "user_id")
 
 
-def test_an_empty_text_names_nothing() -> None:
+def test_an_empty_text_is_refused_as_an_id() -> None:
     with pytest.raises(TypeError, match=r"^user_id must not be empty$"):
         id_text("", "user_id")
 
 
 @pytest.mark.parametrize("value", ["ann", b"ann", 5, SEVEN, None], ids=repr)
-def test_one_id_is_not_several(value: Any) -> None:
+def test_one_id_in_the_place_of_several_is_refused(value: Any) -> None:
     with pytest.raises(TypeError, match=r"^user_ids must be several ids"):
         id_texts(value, "user_ids")
 
@@ -500,13 +500,13 @@ async def test_a_message_that_was_not_saved_gets_an_error_that_names_the_expecte
         (lambda: SavedMessage(CHAT_MESSAGE, owed=[None]), "each of owed"),  # type: ignore[list-item]
     ],
 )
-def test_what_a_host_makes_of_a_wrong_id_fails_where_it_is_made(make: Callable[[], object], complaint: str) -> None:
+def test_a_value_with_an_invalid_id_raises_when_the_host_makes_it(make: Callable[[], object], complaint: str) -> None:
     with pytest.raises(TypeError, match=complaint) as raised:
         make()
     assert not isinstance(raised.value, InvalidMessage), "it is the host's mistake, and no refusal of a client"
 
 
-def test_what_a_host_makes_has_text_ids() -> None:
+def test_values_that_the_host_makes_have_text_ids() -> None:
     assert (CHAT_MESSAGE.id, CHAT_MESSAGE.from_id, CHAT_MESSAGE.to_id) == (str(SEVEN), "5", "6")
     assert CHAT_MESSAGE.reply_to == "4"
     assert JobStatus(job_id=SEVEN, status="x").job_id == str(SEVEN)
@@ -514,7 +514,7 @@ def test_what_a_host_makes_has_text_ids() -> None:
 
 
 @pytest.mark.parametrize("user", [5, SEVEN], ids=repr)
-async def test_an_authenticator_may_give_any_form(user: Any) -> None:
+async def test_an_authenticator_may_return_any_form_of_id(user: Any) -> None:
     async def who(handshake: Handshake) -> Identity:
         return Identity(user_id=user)
 

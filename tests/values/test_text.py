@@ -23,13 +23,13 @@ any_text = st.text(st.characters(codec=None))
         ("\udcff", "\ufffd"),
     ],
 )
-def test_halves_become_u_fffd(text: str, expected: str) -> None:
+def test_halves_of_surrogate_pairs_become_u_fffd(text: str, expected: str) -> None:
     assert repair(text) == repaired(text) == expected
     assert is_whole(expected)
 
 
 @given(any_text)
-def test_what_is_repaired_can_be_carried_by_utf_8_and_nothing_else_changes(text: str) -> None:
+def test_repaired_text_encodes_as_utf_8_and_whole_text_is_unchanged(text: str) -> None:
     result = repaired(text)
     assert result.encode().decode() == result
     assert repaired(result) == result

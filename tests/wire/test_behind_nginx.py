@@ -132,7 +132,9 @@ async def test_the_stock_client_connects(serve: Serve, node: Node, transports: l
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-async def test_a_proxy_that_has_its_own_host(serve: Serve, implementation: Implementation, tmp_path: Path) -> None:
+async def test_a_proxy_that_replaces_the_host_header(
+    serve: Serve, implementation: Implementation, tmp_path: Path
+) -> None:
     location = documented_location().replace(
         "proxy_set_header Host $http_host;",
         "proxy_set_header Host internal.example; proxy_set_header X-Forwarded-Host $host;"

@@ -91,7 +91,7 @@ async def test_the_second_login_kicks_the_first(serve: Serve, tmp_path: Path) ->
         await second.hears_nothing()
 
 
-async def test_the_ack_comes_after_the_row(serve: Serve, tmp_path: Path) -> None:
+async def test_the_ack_is_sent_after_the_row_is_saved(serve: Serve, tmp_path: Path) -> None:
     service = Service(tmp_path / "chat.db")
     url = await start(serve, service)
     other = sqlite3.connect(tmp_path / "chat.db", isolation_level=None)
@@ -145,7 +145,7 @@ async def test_messages_sent_while_no_client_was_connected(serve: Serve, tmp_pat
                 await bob.hears_nothing()
 
 
-async def test_reading(serve: Serve, tmp_path: Path) -> None:
+async def test_read_is_recorded_and_invalid_reads_get_an_error(serve: Serve, tmp_path: Path) -> None:
     service = Service(tmp_path / "chat.db")
     url = await start(serve, service)
     async with entered(url, "ann") as ann:
@@ -155,7 +155,7 @@ async def test_reading(serve: Serve, tmp_path: Path) -> None:
         assert service.rows("SELECT * FROM reads") == [("ann", "bob")]
 
 
-async def test_every_text(serve: Serve, tmp_path: Path) -> None:
+async def test_every_error_has_the_text_of_the_contract(serve: Serve, tmp_path: Path) -> None:
     service = Service(tmp_path / "chat.db")
     service.group("muted", "ann", "bob")
     service.put("UPDATE members SET muted = 1")

@@ -46,7 +46,7 @@ async def page(request: Request) -> Response:
         ("https://other.example", False, {"frame": "refused", "include": "blocked", "omit": "blocked"}),
     ],
 )
-async def test_which_requests_may_use_cookies(
+async def test_cookies_authenticate_only_requests_of_trusted_pages(
     serve: Serve, listed: str, own: bool, expected: dict[str, object]
 ) -> None:
     app = RealtimeMiddleware(

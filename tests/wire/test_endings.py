@@ -175,7 +175,7 @@ async def over(gateway: Ending, realtime: Realtime) -> None:
 
 
 @pytest.mark.parametrize(("kind", "implementation"), KINDS_AND_SERVERS)
-async def test_what_was_sent_arrives_and_then_one_disconnect(
+async def test_messages_sent_before_the_close_arrive_before_one_disconnect(
     kind: ClientKind, implementation: Implementation, serve: Serve, node: Node
 ) -> None:
     async with running(serve, implementation) as (gateway, realtime, server):
@@ -219,7 +219,7 @@ OUTSIDE: dict[str, tuple[Callable[[Ending, Realtime], Awaitable[None]], bool, st
 
 @pytest.mark.parametrize("way", OUTSIDE)
 @pytest.mark.parametrize(("kind", "implementation"), KINDS_AND_SERVERS)
-async def test_ends_that_come_from_elsewhere(
+async def test_expiry_and_shutdown_end_with_one_disconnect(
     kind: ClientKind, implementation: Implementation, way: str, serve: Serve, node: Node
 ) -> None:
     end, comes_back, reason = OUTSIDE[way]

@@ -250,7 +250,7 @@ async def test_no_client_waits_for_the_hosts_decision_about_another(serve: Serve
         assert {received.event for received in (await heard(running, ben))[0]} == {"message", "user:joined"}
 
 
-async def test_what_the_server_does(serve: Serve, connect: Connect) -> None:
+async def test_hooks_of_the_host_run_and_send_events(serve: Serve, connect: Connect) -> None:
     log: list[object] = []
 
     async def connected(connection: Connection) -> None:
@@ -286,9 +286,7 @@ async def test_what_the_server_does(serve: Serve, connect: Connect) -> None:
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_the_page_of_cors_origin_enters_events_and_nothing_else(
-    serve: Serve, node: Node, transport: TransportName
-) -> None:
+async def test_the_cors_origin_of_events_opens_events_only(serve: Serve, node: Node, transport: TransportName) -> None:
     async with events(serve, cors_origins=(ELSEWHERE,)) as running:
         token = {"token": create_token("ann", SETTINGS)}
         headers = {"Origin": PAGE, "Cookie": "user=victim"}
@@ -316,7 +314,7 @@ async def test_the_page_of_cors_origin_enters_events_and_nothing_else(
 
 @pytest.mark.parametrize("cors_origin", [PAGE, "*"])
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_the_page_of_cors_origin_has_no_part_in_sessions_of_others(
+async def test_the_cors_origin_of_events_cannot_use_other_sessions(
     serve: Serve, transport: TransportName, cors_origin: str
 ) -> None:
     async with events(serve, cors_origins=(ELSEWHERE,), events_cors_origin=cors_origin) as running:
@@ -342,7 +340,7 @@ async def _refused(server: LiveServer, sid: str) -> None:
     assert caught.value.response.status_code == 403
 
 
-async def test_cors_headers_for_the_page_of_cors_origin(serve: Serve) -> None:
+async def test_the_cors_origin_of_events_gets_cors_headers(serve: Serve) -> None:
     async with events(serve) as running, httpx.AsyncClient(headers={"Origin": PAGE}) as http:
         polling = f"{running.server.url}/socket.io/?EIO=4&transport=polling"
         answers = [

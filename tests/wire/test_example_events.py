@@ -242,7 +242,7 @@ async def test_member_join(mew: Mew) -> None:
     assert (await mew.heard())["dave"] == []
 
 
-async def test_a_new_server_is_joined_by_its_maker(mew: Mew) -> None:
+async def test_the_creator_of_a_server_joins_it(mew: Mew) -> None:
     server = await mew.dave.post("/servers", {"name": "Dogs"})
     joined = ("MEMBER_JOIN", {"serverId": server["id"], "userId": "dave"})
     assert await mew.heard() == to("dave", heard=[joined])

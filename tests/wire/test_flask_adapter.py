@@ -291,7 +291,7 @@ async def test_every_event_of_jobs(world: World) -> None:
     }
 
 
-async def test_what_else_is_answered(world: World) -> None:
+async def test_invalid_requests_get_their_status(world: World) -> None:
     alice = world.people["alice"]
     for method, path, data, status in [
         ("POST", "/friends/requests", {"toId": "nobody"}, 404),
@@ -311,7 +311,7 @@ async def test_what_else_is_answered(world: World) -> None:
     assert page.status_code == 200 or "make websocket-test" in page.text
 
 
-def test_without_a_gateway_the_app_is_as_it_was(tmp_path: Path) -> None:
+def test_without_a_gateway_the_app_is_unchanged(tmp_path: Path) -> None:
     database = Database(tmp_path / "flask.db")
     gate = Gate()
     client = create_flask(SETTINGS, database, gate).test_client()
@@ -340,7 +340,7 @@ def test_without_a_gateway_the_app_is_as_it_was(tmp_path: Path) -> None:
     database.close()
 
 
-async def test_in_a_hosts_own_tests(tmp_path: Path) -> None:
+async def test_the_test_client_works_with_the_flask_app(tmp_path: Path) -> None:
     async with RealtimeTestClient(create_app(SETTINGS, tmp_path / "flask.db")) as client:
         async with client.connect("/chat", token=client.token("bob")) as bob:
             headers = {"Authorization": f"Bearer {client.token('alice')}"}

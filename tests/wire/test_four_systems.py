@@ -185,7 +185,7 @@ class Person:
         )
 
 
-async def test_four_systems_at_once(serve: Serve, node: Node, tmp_path: Path) -> None:
+async def test_four_systems_work_at_once_in_one_app(serve: Serve, node: Node, tmp_path: Path) -> None:
     server = await serve(make_app(tmp_path / "chat.db"))
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(httpx.AsyncClient(base_url=server.url, timeout=PATIENCE))

@@ -139,7 +139,7 @@ def event(kind: str, data: Any) -> str:
 
 
 @pytest.mark.parametrize("implementation", EVERY_SERVER)
-async def test_what_was_sent_arrives_and_then_the_close(implementation: Implementation, serve: Serve) -> None:
+async def test_frames_sent_before_the_close_arrive_before_it(implementation: Implementation, serve: Serve) -> None:
     async with running(serve, implementation) as (gateway, _, url):
         for number, (name, (_, close)) in enumerate(WAYS.items()):
             async with entered(url, f"user {number}") as client:
@@ -189,7 +189,9 @@ OUTSIDE: dict[str, tuple[Callable[[Ending, Realtime, ClientConnection], Awaitabl
 
 @pytest.mark.parametrize("way", OUTSIDE)
 @pytest.mark.parametrize("implementation", EVERY_SERVER)
-async def test_ends_that_come_from_elsewhere(implementation: Implementation, way: str, serve: Serve) -> None:
+async def test_each_end_outside_a_handler_has_its_close_code(
+    implementation: Implementation, way: str, serve: Serve
+) -> None:
     end, close, reason = OUTSIDE[way]
     silence = 0.5 if way == "silence" else None
     limits = Limits(message_bytes=4_000, handshake_bytes=4_000)

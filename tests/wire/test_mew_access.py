@@ -52,7 +52,7 @@ async def refused(*, message: str = "invalid credentials") -> AsyncIterator[None
     assert (caught.value.message, caught.value.data) == (message, {"code": "UNAUTHORIZED"})
 
 
-async def test_a_token_opens_mew(server: LiveServer, connect: Connect) -> None:
+async def test_a_valid_token_is_accepted_by_mew(server: LiveServer, connect: Connect) -> None:
     ways: list[dict[str, Any]] = [
         {"auth": {"token": GOOD}},
         {"headers": {"Cookie": f"theme=dark; mew_access_token={GOOD}"}},
@@ -67,7 +67,7 @@ async def test_a_token_opens_mew(server: LiveServer, connect: Connect) -> None:
         await client.expect("ready")
 
 
-async def test_nothing_else_does(server: LiveServer, connect: Connect) -> None:
+async def test_mew_refuses_every_other_credential(server: LiveServer, connect: Connect) -> None:
     for token in UNACCEPTABLE.values():
         async with refused():
             await connect(server.url, auth={"token": token})
@@ -86,7 +86,9 @@ async def test_nothing_else_does(server: LiveServer, connect: Connect) -> None:
     assert (await client.expect("PRESENCE_INITIAL_STATE")).data == ["eve"]
 
 
-async def test_no_token_helps_a_foreign_origin(server: LiveServer, connect: Connect, client_kind: ClientKind) -> None:
+async def test_a_foreign_origin_is_refused_even_with_a_token(
+    server: LiveServer, connect: Connect, client_kind: ClientKind
+) -> None:
     for origin in (FOREIGN, "null", ALLOWED + ".evil.example", "http://mew.example", "https://mew.example:8443"):
         with pytest.raises(ConnectRefused) as caught:
             await connect(server.url, auth={"token": GOOD}, headers={"Origin": origin})
@@ -110,7 +112,7 @@ async def test_a_foreign_origin_cannot_use_a_known_session_id(server: LiveServer
         assert str(await victim.receive()).startswith('0{"sid":"'), "the session is as it was"
 
 
-async def test_infra_opens_to_its_secret_alone(server: LiveServer, connect: Connect) -> None:
+async def test_infra_accepts_only_the_admin_secret(server: LiveServer, connect: Connect) -> None:
     secret = SETTINGS.admin_secret
     assert secret is not None
     by_auth = {"adminSecret": secret, "serviceType": "weather"}

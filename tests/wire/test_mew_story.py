@@ -50,7 +50,9 @@ class Teller:
             assert [(received.event, received.data) for received in client.events] == self._told[name]
 
 
-async def test_an_afternoon_on_mew(server: LiveServer, connect: Connect, client_kind: ClientKind) -> None:
+async def test_mew_users_exchange_messages_reactions_and_changes(
+    server: LiveServer, connect: Connect, client_kind: ClientKind
+) -> None:
     async with httpx.AsyncClient(base_url=server.url, verify=False) as http:
         ann, ben = Person("ann", http), Person("ben", http)
         for person in (ann, ben):

@@ -98,7 +98,7 @@ WAYS: dict[str, Way] = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_what_is_sent_is_what_a_route_returns(way: str, serve: Serve) -> None:
+async def test_a_broadcast_payload_equals_the_response_of_a_route(way: str, serve: Serve) -> None:
     app = App()
     server = await serve(app.app)
     expected = await rest(server.url)
@@ -110,7 +110,7 @@ async def test_what_is_sent_is_what_a_route_returns(way: str, serve: Serve) -> N
     await client.disconnect()
 
 
-async def test_every_stock_client_gets_what_a_route_returns(connect: Connect, serve: Serve) -> None:
+async def test_every_stock_client_receives_the_json_of_a_route(connect: Connect, serve: Serve) -> None:
     app = App()
     server = await serve(app.app)
     expected = await rest(server.url)
@@ -122,7 +122,7 @@ async def test_every_stock_client_gets_what_a_route_returns(connect: Connect, se
         assert await client.call(name) == several, name
 
 
-async def test_a_frame_carries_what_a_route_returns(serve: Serve) -> None:
+async def test_a_json_frame_equals_the_response_of_a_route(serve: Serve) -> None:
     app = App()
     server = await serve(app.app)
     expected = await rest(server.url)
@@ -135,7 +135,7 @@ async def test_a_frame_carries_what_a_route_returns(serve: Serve) -> None:
                 assert json.loads(await client.recv()) == {"type": name, "data": expected[name]}
 
 
-async def test_python_socketios_methods_send_what_a_route_returns(serve: Serve) -> None:
+async def test_the_methods_of_python_socketio_send_the_json_of_a_route(serve: Serve) -> None:
     server = SocketIOServer(async_mode="asgi", cors_allowed_origins="*")
     sids: list[str] = []
     app = App()

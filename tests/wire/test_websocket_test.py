@@ -33,12 +33,12 @@ async def node(program: Path, *arguments: str) -> tuple[int | None, str]:
 
 
 @pytest.mark.timeout(180)
-async def test_the_page_through_start_stages_failure_and_a_restart(tmp_path: Path) -> None:
+async def test_the_page_shows_start_stages_failure_and_a_restart(tmp_path: Path) -> None:
     code, output = await node(PAGE, sys.executable, str(tmp_path))
     assert code == 0, output
 
 
-async def test_the_command_line_twin(serve: Serve, tmp_path: Path) -> None:
+async def test_the_command_line_client_follows_a_job(serve: Serve, tmp_path: Path) -> None:
     server = await serve(create_app(SETTINGS, tmp_path / "flask.db"))
     options = ("--url", server.url, "--seconds", "0.05")
     code, output = await node(TWIN, *options)

@@ -19,7 +19,7 @@ def test_a_ping_is_due_an_interval_after_the_start_and_after_each_pong() -> None
 
 
 @given(interval=seconds, timeout=seconds, delays=st.lists(st.floats(0, 1, exclude_max=True), max_size=20))
-def test_a_client_that_answers_in_time_is_never_given_up(interval: float, timeout: float, delays: list[float]) -> None:
+def test_a_client_that_answers_in_time_never_times_out(interval: float, timeout: float, delays: list[float]) -> None:
     heartbeat = Heartbeat(interval, timeout, 0.0)
     now = 0.0
     for delay in delays:
@@ -37,7 +37,7 @@ def test_a_client_that_answers_in_time_is_never_given_up(interval: float, timeou
 
 
 @given(interval=seconds, timeout=seconds, tick=st.floats(0.001, 1))
-def test_a_silent_client_is_given_up_in_time(interval: float, timeout: float, tick: float) -> None:
+def test_a_silent_client_times_out_in_time(interval: float, timeout: float, tick: float) -> None:
     heartbeat = Heartbeat(interval, timeout, 0.0)
     now, pings = 0.0, 0
     while True:

@@ -49,7 +49,7 @@ LIMIT = 1_000_000
         (b",,;=", None),
     ],
 )
-def test_what_is_agreed_to(offer: bytes, answer: bytes | None) -> None:
+def test_an_offer_is_accepted_with_its_parameters_or_declined(offer: bytes, answer: bytes | None) -> None:
     assert agree([offer]) == answer
     assert agree([b"x-other", offer]) == answer
 
@@ -118,7 +118,7 @@ def test_compressed_and_plain_messages_in_any_order() -> None:
         assert received(frame(TEXT, bytes.fromhex(payload), reserved=4)) == ["Hello"]
 
 
-def test_the_bit_is_for_the_first_frame_of_a_message_only() -> None:
+def test_the_compression_bit_is_allowed_only_on_the_first_frame_of_a_message() -> None:
     whole = zlib.compressobj(wbits=-15)
     payload = whole.compress("κόσμε".encode() * 10) + whole.flush(zlib.Z_SYNC_FLUSH)
     parts = [payload[:3], payload[3:-4]]
@@ -130,7 +130,7 @@ def test_the_bit_is_for_the_first_frame_of_a_message_only() -> None:
         assert received(frame(TEXT, b"", reserved=bits)) == [1002]
 
 
-def test_what_cannot_be_read() -> None:
+def test_an_invalid_compressed_message_is_refused_with_1007() -> None:
     assert received(frame(TEXT, b"\xff\xff\xff", reserved=4)) == [1007]
     assert received(deflated(TEXT, b"\xff")) == [1007]
     assert received(deflated(BINARY, b"\xff")) == [b"\xff"]
@@ -139,7 +139,7 @@ def test_what_cannot_be_read() -> None:
 
 
 @pytest.mark.parametrize("parts", [1, 3])
-def test_a_bomb_is_defused(parts: int) -> None:
+def test_a_compression_bomb_is_refused_in_little_memory(parts: int) -> None:
     compressor = zlib.compressobj(9, wbits=-15)
     bomb = b"".join(compressor.compress(b"\x00" * LIMIT) for _ in range(200)) + compressor.flush(zlib.Z_SYNC_FLUSH)
     bomb = bomb[:-4]

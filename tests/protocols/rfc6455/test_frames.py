@@ -24,7 +24,7 @@ def test_a_message_is_one_frame_with_the_shortest_header(message: str | bytes, e
     assert frames.encode(message) == encoded
 
 
-def test_half_of_a_surrogate_pair_cannot_be_sent() -> None:
+def test_half_a_surrogate_pair_cannot_be_sent() -> None:
     with pytest.raises(UnicodeEncodeError):
         frames.encode("\ud800")
 
@@ -44,13 +44,13 @@ def test_a_reason_is_cut_at_a_character() -> None:
 
 
 @pytest.mark.parametrize("code", [0, 999, 1004, 1006, 1015, 2999, 5000, 70_000])
-def test_a_code_that_is_not_for_the_wire_is_refused(code: int) -> None:
+def test_a_close_code_that_may_not_be_sent_is_refused(code: int) -> None:
     with pytest.raises(ValueError, match=str(code)):
         frames.close(code)
 
 
 @pytest.mark.parametrize("length", [0, 1, 3, 4, 5, 125, 4095, 4096, 4097, 12_288, 70_001])
-def test_the_mask_is_four_bytes_over_and_over(length: int) -> None:
+def test_the_mask_repeats_every_four_bytes(length: int) -> None:
     payload = bytes(index * 7 % 256 for index in range(length))
     masked = unmask(payload, b"\x01\x02\xf3\x04")
     assert masked == bytes(byte ^ b"\x01\x02\xf3\x04"[index % 4] for index, byte in enumerate(payload))

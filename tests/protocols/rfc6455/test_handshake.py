@@ -49,7 +49,7 @@ def test_the_example_of_the_rfc() -> None:
         request(extra="X-Empty:\r\nX-Latin: h\xe9\r\nX-Tab:\ta\tb \t\r\n"),
     ],
 )
-def test_what_opens_a_websocket(head: bytes) -> None:
+def test_a_valid_request_opens_a_websocket(head: bytes) -> None:
     assert parse(head).accept
 
 
@@ -90,7 +90,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_opens_none(name: str) -> None:
+def test_an_invalid_request_is_refused_with_its_status(name: str) -> None:
     head, status = REFUSED[name]
     with pytest.raises(HandshakeError) as caught:
         parse(head)
@@ -114,7 +114,7 @@ def test_a_damaged_request_is_read_or_refused(damage: bytes, at: int, length: in
         assert error.status in (400, 426, 431)
 
 
-def test_the_answers() -> None:
+def test_responses_are_written_as_http() -> None:
     upgrade = parse(request())
     assert handshake.accepted(upgrade, [(b"x-a", b"b")], "v1.chat") == (
         b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n"

@@ -101,7 +101,7 @@ def test_protocol_errors_have_a_close_code(name: str) -> None:
 
 
 @pytest.mark.parametrize("code", [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, 65_535])
-def test_a_close_code_must_be_one_for_the_wire(code: int) -> None:
+def test_an_invalid_close_code_is_refused(code: int) -> None:
     assert decode(close(code)) == ([], 1002)
 
 
@@ -138,7 +138,7 @@ def test_control_frames_have_a_limit_of_their_own() -> None:
     assert decode(frame(PING, b"x" * 125), limit=10) == ([Ping(b"x" * 125)], None)
 
 
-def test_what_is_not_asked_for_stays_bytes() -> None:
+def test_messages_are_parsed_only_when_requested() -> None:
     parser = Parser(LIMIT)
     parser.feed(text("a") + text("b"))
     assert parser.next() == "a"
@@ -157,7 +157,7 @@ def test_fragments_are_returned_and_small_ones_are_marked() -> None:
     assert [parser.next() for _ in sizes] == [*told, b"x" * sum(sizes)]
 
 
-def test_any_number_of_empty_fragments_is_nothing() -> None:
+def test_empty_fragments_add_nothing_to_a_message() -> None:
     parser = Parser(LIMIT)
     parser.feed(frame(TEXT, final=False))
     assert parser.next() == Fragment(small=True)
@@ -205,7 +205,7 @@ def streams(draw: st.DrawFn) -> tuple[bytes, list[Received]]:
 
 
 @given(streams(), st.lists(st.integers(0, 2000), max_size=20))
-def test_any_split_of_a_stream_means_the_same(stream: tuple[bytes, list[Received]], cuts: list[int]) -> None:
+def test_any_split_of_a_stream_gives_the_same_messages(stream: tuple[bytes, list[Received]], cuts: list[int]) -> None:
     data, meaning = stream
     edges = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
     pieces = [data[start:end] for start, end in zip(edges, edges[1:], strict=False)]

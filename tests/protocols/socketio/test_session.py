@@ -88,7 +88,7 @@ def test_a_refused_namespace_may_be_requested_again() -> None:
     assert session.receive('2/custom,["foo"]') == Event("/custom", "foo", [])
 
 
-def test_leaving_while_connect_is_not_answered() -> None:
+def test_a_client_may_disconnect_before_connect_is_answered() -> None:
     session = SocketIOSession(LIMITS)
     session.receive("0")
     assert session.receive("1") == Disconnect("/")
@@ -143,7 +143,7 @@ answers = st.sampled_from(["connected", "disconnected", "nothing"])
 
 
 @given(st.lists(st.tuples(messages, answers, st.sampled_from(["/", "/a"]))))
-def test_any_sequence_is_taken_or_refused(steps: list[tuple[str | bytes, str, str]]) -> None:
+def test_any_sequence_is_accepted_or_refused(steps: list[tuple[str | bytes, str, str]]) -> None:
     """No handler receives a packet of a namespace that is not open, for any client input."""
     session = SocketIOSession(LIMITS)
     asked: set[str] = set()

@@ -65,20 +65,20 @@ LATE: dict[str, list[tuple[float, int | None]]] = {
 
 
 @pytest.mark.parametrize("name", IN_TIME)
-async def test_a_body_that_comes_in_time(clock: Clock, name: str) -> None:
+async def test_a_body_that_arrives_in_time_is_read(clock: Clock, name: str) -> None:
     pieces = IN_TIME[name]
     body = await read_body(Body(clock, *pieces).receive, LIMITS, LIMITS.message_bytes)
     assert len(body) == sum(size or 0 for _, size in pieces)
 
 
 @pytest.mark.parametrize("name", LATE)
-async def test_a_body_that_comes_too_slowly(clock: Clock, name: str) -> None:
+async def test_a_body_that_arrives_too_slowly_is_refused(clock: Clock, name: str) -> None:
     with pytest.raises(TimeoutError):
         await read_body(Body(clock, *LATE[name]).receive, LIMITS, LIMITS.message_bytes)
 
 
 @pytest.mark.parametrize("sizes", [[10_001], [10_000, 1], [5_000, 5_001, 100_000]])
-async def test_a_body_that_is_too_large(clock: Clock, sizes: list[int]) -> None:
+async def test_a_body_that_is_too_large_is_refused(clock: Clock, sizes: list[int]) -> None:
     with pytest.raises(HTTPRefusal) as refused:
         await read_body(Body(clock, *((0.0, size) for size in sizes)).receive, LIMITS, LIMITS.message_bytes)
     assert (refused.value.status, refused.value.hang_up) == (413, True)

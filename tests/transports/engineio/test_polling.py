@@ -61,7 +61,7 @@ async def test_bad_requests(server: EchoServer, method: str, query: dict[str, st
     assert not server.echoes
 
 
-async def test_a_session_takes_get_and_post_alone(server: EchoServer) -> None:
+async def test_a_session_accepts_only_get_and_post(server: EchoServer) -> None:
     sid = await server.open()
     response = await server.http.put(server.url, params=POLLING | {"sid": sid})
     assert (response.status_code, response.json()["code"]) == (400, 2)
@@ -150,7 +150,7 @@ async def test_a_bad_payload_ends_the_session(server: EchoServer, payload: bytes
     assert (await server.poll(sid)).json()["code"] == 1
 
 
-async def test_what_was_answered_before_a_bad_packet_arrives_before_the_close(server: EchoServer) -> None:
+async def test_answers_sent_before_a_bad_packet_arrive_before_the_close(server: EchoServer) -> None:
     sid = await server.open()
     poll = await server.start_poll(sid)
     assert (await server.post(sid, b"4ok\x1e")).status_code == 400
@@ -335,7 +335,7 @@ async def test_a_client_that_leaves_while_it_is_closed_is_not_waited_for(server:
     assert not server.engine.sessions
 
 
-async def test_a_client_that_does_not_fetch_its_last_packets_is_forgotten(serve: Serve) -> None:
+async def test_the_session_of_a_client_that_does_not_fetch_its_last_packets_is_dropped(serve: Serve) -> None:
     async with echo_server(serve, ping_interval=600, ping_timeout=0.1) as server:
         await server.open()
         server.echo.send("last")

@@ -102,7 +102,7 @@ def test_the_open_packet_holds_the_session_settings() -> None:
 
 
 @pytest.mark.parametrize("settings", [SETTINGS, Settings(transports=("polling",))])
-def test_no_upgrade_is_offered_where_there_is_none(settings: Settings) -> None:
+def test_no_upgrade_is_offered_without_websockets(settings: Settings) -> None:
     session, _, _ = opened(websocket=settings is SETTINGS, settings=settings)
     assert json.loads(session.open_packet[1:])["upgrades"] == []
 
@@ -123,7 +123,7 @@ def test_packets_a_client_may_not_send(packet: str) -> None:
 
 
 @given(st.text() | st.binary())
-def test_any_packet_is_taken_or_a_protocol_error(packet: str | bytes) -> None:
+def test_any_packet_is_accepted_or_raises_a_protocol_error(packet: str | bytes) -> None:
     session, _, _ = opened()
     try:
         session.receive(packet, 1.0)
@@ -147,7 +147,7 @@ def test_pings_follow_pongs_by_the_interval() -> None:
     assert recorder.reasons == []
 
 
-def test_a_missing_pong_ends_the_session_at_the_second_look() -> None:
+def test_a_missing_pong_ends_the_session_at_the_second_check() -> None:
     session, recorder, ends = opened()
     assert session.on_deadline(25.0) == 45.0
     assert session.on_deadline(45.0) == 45.0  # after a stall of the loop the pong may lie in the socket's buffer
@@ -279,7 +279,7 @@ def test_no_heartbeat_runs_while_the_session_closes() -> None:
 
 
 @pytest.mark.parametrize("reason", ["parse error", "transport error"])
-def test_what_was_sent_before_a_fault_arrives_before_the_close(reason: str) -> None:
+def test_messages_sent_before_a_fault_arrive_before_the_close(reason: str) -> None:
     session, recorder, ends = opened()
     session.push(Frame("4last"))
     session.fail(reason)

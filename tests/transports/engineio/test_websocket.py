@@ -272,7 +272,7 @@ async def test_a_poll_in_the_middle_of_an_upgrade_is_soon_over(server: EchoServe
         assert (await server.poll(sid)).text == "4by polling"
 
 
-async def test_requests_after_an_upgrade_are_refused_and_do_no_harm(server: EchoServer) -> None:
+async def test_requests_after_an_upgrade_are_refused_and_the_session_continues(server: EchoServer) -> None:
     sid = await server.open()
     async with await server.probe(sid) as websocket:
         poll = await server.start_poll(sid)  # has overtaken the upgrade packet
@@ -354,7 +354,7 @@ async def test_a_session_that_is_closed_before_it_was_probed(server: EchoServer)
 
 
 @every_server
-async def test_what_was_sent_before_a_bad_packet_arrives_before_the_close(
+async def test_messages_sent_before_a_bad_packet_arrive_before_the_close(
     serve: Serve, implementation: Implementation
 ) -> None:
     async with echo_server(serve, implementation) as server, server.connect() as websocket:

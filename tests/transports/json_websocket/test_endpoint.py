@@ -125,7 +125,9 @@ async def nothing_left(gateway: Chat, realtime: Realtime) -> None:
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 @pytest.mark.parametrize("way", ["frame", "query", "bearer"])
-async def test_three_ways_in(way: str, implementation: Implementation, serve: Serve) -> None:
+async def test_a_token_is_accepted_in_the_header_the_query_or_an_auth_frame(
+    way: str, implementation: Implementation, serve: Serve
+) -> None:
     async with chat(serve, implementation=implementation) as (gateway, realtime, url):
         good = token()
         options: dict[str, Any] = {"additional_headers": {"Authorization": f"Bearer {good}"}} if way == "bearer" else {}
@@ -144,7 +146,7 @@ async def test_three_ways_in(way: str, implementation: Implementation, serve: Se
 
 @pytest.mark.parametrize("way", ["frame", "query", "bearer"])
 @pytest.mark.parametrize("bad", ["forged", "expired", "empty"])
-async def test_bad_credentials(way: str, bad: str, serve: Serve) -> None:
+async def test_bad_credentials_are_refused(way: str, bad: str, serve: Serve) -> None:
     async with chat(serve) as (gateway, realtime, url):
         value = {"forged": token() + "x", "expired": token(expires_in=-10), "empty": ""}[bad]
         options: dict[str, Any] = (
@@ -160,7 +162,7 @@ async def test_bad_credentials(way: str, bad: str, serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("data", [None, "text", [], {"token": 1}, {"token": None}, {}])
-async def test_an_auth_frame_that_is_none(data: Any, serve: Serve) -> None:
+async def test_an_invalid_auth_frame_is_refused(data: Any, serve: Serve) -> None:
     async with chat(serve) as (_, _, url), connect(url) as websocket:
         await send(websocket, "auth", data)
         assert await close_of(websocket) == ([("auth_error", {"message": "invalid credentials"})], 1008)
@@ -175,7 +177,7 @@ async def test_origins(serve: Serve) -> None:
         assert refused.value.response.status_code == 403
 
 
-async def test_before_authentication_there_is_nothing_but_pong(serve: Serve) -> None:
+async def test_before_authentication_only_pong_is_sent(serve: Serve) -> None:
     async with chat(serve) as (gateway, realtime, url), connect(url) as websocket:
         await send(websocket, "ping")
         assert await receive(websocket) == ("pong", None)
@@ -206,7 +208,7 @@ async def test_a_client_that_keeps_sending_before_authentication_is_closed(serve
         assert (frames[-1][1]["code"], code) == ("UNAUTHORIZED", 1008)
 
 
-async def test_one_connection_too_many_of_a_user(serve: Serve) -> None:
+async def test_a_connection_over_the_limit_of_a_user_is_refused(serve: Serve) -> None:
     async with chat(serve, Chat(limits=Limits(connections_per_user=1))) as (_, _, url), connect(url) as websocket:
         await enter(websocket)
         async with connect(url) as one_more:
@@ -365,7 +367,7 @@ async def test_sessions_are_limited(limits: Limits, serve: Serve) -> None:
         assert not realtime.websockets["/chat"].addresses
 
 
-def test_frames() -> None:
+def test_events_are_encoded_as_json_frames() -> None:
     dialect = JSONDialect()
     assert dialect.event("a").messages == ('{"type":"a"}',)
     assert dialect.event('q"é', b'{"n":1}').messages == ('{"type":"q\\"é","data":{"n":1}}',)
