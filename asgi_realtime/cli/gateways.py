@@ -9,6 +9,7 @@ from types import ModuleType
 import click
 
 from asgi_realtime import systems
+from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.schema.typescript.files import AnyGateway
 
@@ -53,8 +54,11 @@ def gateway_named(name: str) -> AnyGateway:
     if not _is_gateway(found):
         kind = f"the class {found.__name__}" if isinstance(found, type) else f"a {type(found).__name__}"
         raise click.BadParameter(f"{name} is {kind}, not a gateway; give a gateway class or instance")
-    if isinstance(found, Gateway) and "_name" not in vars(found):
-        raise click.BadParameter(f"{name}: {type(found).__name__}.__init__ does not call super().__init__(...)")
+    if isinstance(found, Gateway):
+        try:
+            found.check_attributes()
+        except ConfigurationError as error:
+            raise click.BadParameter(f"{name}: {error}") from None
     gateway: AnyGateway = found
     return gateway
 

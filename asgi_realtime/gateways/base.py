@@ -19,7 +19,7 @@ from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.gateways.connection_lifecycle import ConnectionLifecycle
 from asgi_realtime.gateways.gateway_context import GatewayContext
 from asgi_realtime.gateways.replies import ErrorMessage, Failure
-from asgi_realtime.gateways.reserved_names import check_attributes, check_names
+from asgi_realtime.gateways.reserved_names import check_attributes, check_names, private_attributes
 from asgi_realtime.handlers.event_declarations import EventDeclaration, check_payloads, down
 from asgi_realtime.handlers.event_handlers import check_event, check_free
 from asgi_realtime.limits import Limits
@@ -54,6 +54,8 @@ class Gateway(ConnectionLifecycle):
     """Inherited events that it does not send."""
     failure: ClassVar[Any] = Failure
     """The type of an acknowledgement when an event was refused or failed, for client types."""
+    _authenticator: Authenticator | None
+    _broadcaster: Broadcaster
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Refuse a subclass that replaces what the gateway needs, or has coroutines where plain functions belong."""
@@ -62,6 +64,8 @@ class Gateway(ConnectionLifecycle):
         check_plain_overrides(cls, _HOOKS)
 
     def __init__(self, name: str, *, authenticator: Authenticator | None = None, limits: Limits | None = None) -> None:
+        if "_Gateway__attributes" not in vars(self):
+            check_attributes(self, {})
         super().__init__(name)
         if limits is not None and not isinstance(limits, Limits):
             raise ConfigurationError(
@@ -70,7 +74,7 @@ class Gateway(ConnectionLifecycle):
             )
         self._authenticator = authenticator
         self._limits = limits
-        self._broadcaster: Broadcaster
+        self.__attributes = private_attributes(self)
 
     # What host code uses and overrides
 
@@ -198,7 +202,6 @@ class Gateway(ConnectionLifecycle):
 
     def bind(self, context: GatewayContext, dialect: Dialect) -> None:
         """Mount this gateway. Handlers' signatures and the authenticator's settings are checked here."""
-        check_attributes(self)
         self._check_declarations(dialect)
         self._context = context
         self._dialect = dialect
@@ -223,6 +226,20 @@ class Gateway(ConnectionLifecycle):
         limits = self.limits
         self._attempts = Budget("attempts", limits.attempt_rate, limits.attempt_burst, context.metrics)
         self.prepare(limits, self._broadcaster, context.loop_bridge)
+        self.__attributes = private_attributes(self)
+
+    def check_attributes(self) -> None:
+        """Refuse a gateway whose attributes replace what it needs, or whose `__init__` did not call that of its base.
+
+        Raises:
+            ConfigurationError: naming the class, and the attribute.
+        """
+        try:
+            known = self.__attributes
+        except AttributeError:
+            kind = type(self).__name__
+            raise ConfigurationError(f"{kind}.__init__ does not call super().__init__(...); call it first") from None
+        check_attributes(self, known)
 
     def _check_declarations(self, dialect: Dialect) -> None:
         for declaration in self.events:
@@ -244,3 +261,4 @@ class Gateway(ConnectionLifecycle):
     async def call_on_start(self) -> None:
         """The server has started: call `on_start`."""
         await self._hooks["on_start"]()
+        self.check_attributes()

@@ -47,14 +47,17 @@ class ConnectionLifecycle(Dispatcher):
     It calls the authenticator and the hooks of the host, which `Gateway.bind` sets.
     """
 
+    _limits: Limits | None
+    _context: GatewayContext | None
+    _authenticate: HostCall
+    _hooks: Mapping[str, HostCall]
+    _origins: OriginPolicy
+    _mounted: MountedGateway[InternalConnection]
+
     def __init__(self, name: str) -> None:
         super().__init__(name)
-        self._limits: Limits | None = None
-        self._context: GatewayContext | None = None
-        self._authenticate: HostCall
-        self._hooks: Mapping[str, HostCall]
-        self._origins: OriginPolicy
-        self._mounted: MountedGateway[InternalConnection]
+        self._limits = None
+        self._context = None
 
     @property
     def context(self) -> GatewayContext:

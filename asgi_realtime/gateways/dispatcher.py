@@ -49,17 +49,24 @@ class Dispatcher:
     connection are queued.
     """
 
+    # Declared here, so that `reserved_names` knows them.
+    _name: GatewayName
+    _functions: dict[str, Callable[..., Any]]
+    _handlers: dict[str, BoundHandler]
+    _injected: Broadcaster | None
+    _sync_converter: ToSync | None
+    _dialect: Dialect
+    _rates: EventRates
+    _attempts: Budget
+    _handler_timeout: float
+    _event_name_bytes: int
+
     def __init__(self, name: str) -> None:
         self._name = GatewayName(name)
-        self._functions: dict[str, Callable[..., Any]] = declared(self)
-        self._handlers: dict[str, BoundHandler] = {}
-        self._injected: Broadcaster | None = None
-        self._sync_converter: ToSync | None = None
-        self._dialect: Dialect
-        self._rates: EventRates
-        self._attempts: Budget
-        self._handler_timeout: float
-        self._event_name_bytes: int
+        self._functions = declared(self)
+        self._handlers = {}
+        self._injected = None
+        self._sync_converter = None
 
     @property
     def name(self) -> GatewayName:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import inspect
+from collections.abc import Iterator, Mapping
 
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.handlers.event_handlers import events_of
@@ -24,6 +25,7 @@ OVERRIDABLE = frozenset(
 """Names of the gateway that a subclass may override, but not use for an event handler."""
 
 _PACKAGE = __name__.partition(".")[0] + "."
+_MISSING = object()
 
 
 def check_names(gateway: type) -> None:
@@ -49,18 +51,30 @@ def check_names(gateway: type) -> None:
     )
 
 
-def check_attributes(gateway: object) -> None:
-    """Refuse a gateway with an attribute of its own in the place of a method that the gateway needs.
+def check_attributes(gateway: object, known: Mapping[str, object]) -> None:
+    """Refuse a gateway one of whose attributes replaces a method or a private attribute that the gateway needs.
+
+    Args:
+        gateway: the gateway.
+        known: the private attributes that the package has set (see `private_attributes`).
 
     Raises:
         ConfigurationError: naming the class and the attribute.
     """
     kind = type(gateway)
-    for name in vars(gateway):
-        if name not in OVERRIDABLE and any(_is_own(other) and name in vars(other) for other in kind.__mro__):
+    private = _private_names(kind)
+    for name, value in vars(gateway).items():
+        replaced = name not in OVERRIDABLE and any(_is_own(other) and name in vars(other) for other in kind.__mro__)
+        if replaced or (name in private and known.get(name, _MISSING) is not value):
             raise ConfigurationError(
                 f"{kind.__qualname__}: the attribute {name!r} would replace a part of the gateway; choose another name"
             )
+
+
+def private_attributes(gateway: object) -> dict[str, object]:
+    """The private attributes of a gateway that the package's classes declare, with their present values."""
+    private = _private_names(type(gateway))
+    return {name: value for name, value in vars(gateway).items() if name in private}
 
 
 def reserved_names(gateway: type) -> list[str]:
@@ -70,7 +84,11 @@ def reserved_names(gateway: type) -> list[str]:
 
 
 def _collisions(kind: type, gateway: type) -> Iterator[str]:
+    private = _private_names(gateway)
+    yield from (name for name in inspect.get_annotations(kind) if name in private and name not in vars(kind))
     for name, member in vars(kind).items():
+        if name in private:
+            yield name
         if name.startswith("__"):
             continue
         own = next((vars(other)[name] for other in gateway.__mro__ if _is_own(other) and name in vars(other)), None)
@@ -108,6 +126,17 @@ def _check_once(kind: type) -> None:
                     "handler"
                 )
             methods[event] = name
+
+
+def _private_names(gateway: type) -> set[str]:
+    """The private attributes that the package's classes declare. What one class alone uses is mangled (`__name`)."""
+    return {
+        name
+        for kind in gateway.__mro__
+        if _is_own(kind)
+        for name in inspect.get_annotations(kind)
+        if name.startswith("_")
+    }
 
 
 def _is_own(kind: type) -> bool:

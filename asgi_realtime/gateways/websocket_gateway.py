@@ -117,35 +117,35 @@ class WebSocketGateway(Gateway):
             if value is not None and not (is_number(value) and value > 0):
                 raise ConfigurationError(f"WebSocketGateway({path!r}): {name} must be a number greater than 0")
         super().__init__(path, authenticator=authenticator, limits=limits)
-        self._query_token = query_token
-        self._auth_frame = auth_frame
-        self._idle_timeout = idle_timeout
-        self._auth_timeout = auth_timeout
+        self.__query_token = query_token
+        self.__auth_frame = auth_frame
+        self.__idle_timeout = idle_timeout
+        self.__auth_timeout = auth_timeout
 
     # Authentication
 
     @property
     def auth_timeout(self) -> float:
         """Seconds until the first `auth` frame."""
-        return self._auth_timeout or self.limits.connect_timeout
+        return self.__auth_timeout or self.limits.connect_timeout
 
     @property
     def idle_timeout(self) -> float | None:
         """Seconds without a frame from the client, after which it is closed. None: never."""
-        return self._idle_timeout
+        return self.__idle_timeout
 
     def has_credential(self, handshake: Handshake) -> bool:
         """Whether the handshake authenticates the client. If not, the first frame must be `auth`."""
         return (
-            not self._auth_frame
-            or bool(self._query_token and handshake.query.get("token"))
+            not self.__auth_frame
+            or bool(self.__query_token and handshake.query.get("token"))
             or "authorization" in handshake.headers
         )
 
     def default_authenticator(self, settings: Settings) -> Authenticator:
         """A JWT in an `auth` frame, in the query, or in an `Authorization: Bearer` header."""
         sources: list[TokenSource] = [token_from_auth("token"), token_from_bearer()]
-        if self._query_token:
+        if self.__query_token:
             sources.insert(1, token_from_query("token"))
         return JWTAuthenticator(self.jwt_verifier, sources)
 

@@ -93,8 +93,10 @@ def _check_gateway(value: object, where: str) -> None:
             f"or WebSocketGateway({value!r}) for a JSON WebSocket"
         )
     if isinstance(value, Gateway):
-        if "_name" not in vars(value):
-            raise ConfigurationError(f"{where}: {kind}.__init__ does not call super().__init__(...); call it first")
+        try:
+            value.check_attributes()
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{where}: {error}") from None
         if not isinstance(value, SocketIOGateway | WebSocketGateway):
             raise ConfigurationError(f"{where}: {kind} must subclass SocketIOGateway or WebSocketGateway, not Gateway")
     elif type(value).__module__.partition(".")[0] in ("socketio", "engineio"):

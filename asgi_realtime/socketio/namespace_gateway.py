@@ -15,7 +15,7 @@ from asgi_realtime.errors import Disconnect, RateLimited, Refusal
 from asgi_realtime.gateways.dispatcher import Acknowledge
 from asgi_realtime.gateways.gateway_context import GatewayContext
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
-from asgi_realtime.limits import TOO_MANY_ATTEMPTS
+from asgi_realtime.limits import TOO_MANY_ATTEMPTS, Limits
 from asgi_realtime.protocols.dialect import Dialect
 from asgi_realtime.socketio.client_state import ClientState
 from asgi_realtime.socketio.exceptions import ConnectionRefusedError
@@ -44,9 +44,16 @@ class NamespaceGateway(SocketIOGateway):
     def bind(self, context: GatewayContext, dialect: Dialect) -> None:
         """Mount this namespace."""
         limits = context.settings.limits
-        self._limits = dataclasses.replace(limits, handler_timeout=max(limits.handler_timeout, HANDLER_TIMEOUT))
+        self._limits_of_namespace = dataclasses.replace(
+            limits, handler_timeout=max(limits.handler_timeout, HANDLER_TIMEOUT)
+        )
         super().bind(context, dialect)
         self.participants = Participants(self.name, state=self._state, context=context)
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of the settings, with more time for handlers."""
+        return self._limits_of_namespace
 
     async def on_connect(self, connection: Connection) -> None:
         """Call the connect handler, which may refuse the client."""

@@ -343,6 +343,78 @@ async def test_an_attribute_in_the_place_of_a_method_ends_start_up(base: type, n
             pass
 
 
+PRIVATE = ["_name", "_limits", "_handlers", "_functions", "_context", "_hooks", "_broadcaster", "_authenticator"]
+
+
+@pytest.mark.parametrize("base", [*SOCKETIO, *JSON])
+@pytest.mark.parametrize("name", PRIVATE)
+def test_a_private_attribute_of_the_gateway_is_refused_when_the_class_is_made(base: type, name: str) -> None:
+    for member in (None, 5, lambda self: None):
+        with pytest.raises(ConfigurationError, match=f"'{name}' would replace a part of the gateway"):
+            named(base, name, member)
+    with pytest.raises(ConfigurationError, match=name):
+        type("Annotated", (base,), {"__annotations__": {name: int}, "__module__": __name__})
+
+
+class Late(SocketIOGateway):
+    """Sets an attribute at a time that the test chooses."""
+
+    def __init__(self, when: str, name: str) -> None:
+        self.when, self.attribute = when, name
+        self.set("before")
+        super().__init__("/late")
+        self.set("after")
+
+    def set(self, when: str) -> None:
+        if when == self.when:
+            setattr(self, self.attribute, {"host": "value"})
+
+    async def on_start(self) -> None:
+        self.set("start")
+
+
+@pytest.mark.parametrize("name", [*PRIVATE, "_dialect", "_rates", "_handler_timeout", "_mounted", "_origins"])
+@pytest.mark.parametrize("when", ["before", "after", "start"])
+async def test_a_private_attribute_of_the_gateway_that_a_host_sets_ends_start_up(name: str, when: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"Late: the attribute '{name}'.*choose another name"):
+        async with started(Late(when, name)):
+            pass
+
+
+async def test_a_gateway_that_sets_private_attributes_but_not_up_its_base_ends_start_up() -> None:
+    class NoSuper(SocketIOGateway):
+        def __init__(self) -> None:
+            self._name = "/rooms"  # type: ignore[assignment]
+
+    with pytest.raises(ConfigurationError, match=r"NoSuper\.__init__ does not call super\(\)\.__init__"):
+        async with started(NoSuper()):
+            pass
+
+
+@pytest.mark.parametrize("base", [SocketIOGateway, WebSocketGateway, EventsGateway])
+async def test_every_private_attribute_that_the_package_sets_is_declared_or_mangled(base: type) -> None:
+    gateway = base("/checked")
+    async with started(gateway):
+        own = {name for name in vars(gateway) if name.startswith("_")}
+    for name in own:
+        if not any(name.startswith(f"_{kind.__name__}__") for kind in base.__mro__):
+            with pytest.raises(ConfigurationError, match=name):
+                named(base, name, 5)
+
+
+async def test_a_gateway_may_start_again_and_keep_private_attributes_of_its_own() -> None:
+    class Own(EventsGateway):
+        def __init__(self) -> None:
+            super().__init__("/own")
+            self._connected = self._query_token = self._rooms = {"host": "value"}
+
+    gateway = Own()
+    for _ in range(2):
+        async with started(gateway) as client, client.connect("/own", token=client.token("ann")) as socket:
+            assert (await socket.call("join", {"room": "tea"}))["success"] is True
+    assert gateway._connected == gateway._query_token == gateway._rooms == {"host": "value"}
+
+
 # Handlers that would never be called
 
 

@@ -73,11 +73,11 @@ class ChatGateway(WebSocketGateway):
             auth_timeout=auth_timeout,
             idle_timeout=idle_timeout,
         )
-        self._groups_of = self.service_call(service, "groups_of", "identity")
-        self._save_message = self.service_call(service, "save_message", "identity", "message")
-        self._mark_read = self.service_call(service, "mark_read", "identity", "chat_id")
-        self._offline = OfflineDelivery(self, service) if OfflineDelivery.is_offered_by(service) else None
-        self._one_device = one_device
+        self.__groups_of = self.service_call(service, "groups_of", "identity")
+        self.__save_message = self.service_call(service, "save_message", "identity", "message")
+        self.__mark_read = self.service_call(service, "mark_read", "identity", "chat_id")
+        self.__offline = OfflineDelivery(self, service) if OfflineDelivery.is_offered_by(service) else None
+        self.__one_device = one_device
 
     # Connecting
 
@@ -92,23 +92,23 @@ class ChatGateway(WebSocketGateway):
 
         The older connection ends last, so that a client that is refused ends none.
         """
-        if self._offline is not None:
-            self._offline.begin(connection)
+        if self.__offline is not None:
+            self.__offline.begin(connection)
         await self.enter_rooms(connection)
-        if self._offline is not None:
-            await self._offline.send_first(connection)
-        if self._one_device:
+        if self.__offline is not None:
+            await self.__offline.send_first(connection)
+        if self.__one_device:
             await self.broadcaster.take_over(connection, "kick", Kick(OTHER_DEVICE), reason="another device")
 
     async def rooms_of(self, identity: Identity) -> Mapping[str, str | None]:
         """Return the user's groups."""
-        groups = await self._groups_of(identity)
+        groups = await self.__groups_of(identity)
         return dict.fromkeys(ids_from_host(groups, "groups_of"))
 
     def connection_opened(self, connection: Connection) -> None:
         """Report the messages that were sent in `on_connect`, and send the rest."""
-        if self._offline is not None:
-            self._offline.connected(connection)
+        if self.__offline is not None:
+            self.__offline.connected(connection)
 
     # Messages
 
@@ -116,7 +116,7 @@ class ChatGateway(WebSocketGateway):
     async def _on_message(self, sent: NewChatMessage, connection: Connection) -> None:
         """Check the message, let the host save it, deliver it, and acknowledge it with `ack`."""
         message = checked_message(sent, connection.identity)
-        saved = await self._save_message(connection.identity, message)
+        saved = await self.__save_message(connection.identity, message)
         if not isinstance(saved, SavedMessage):
             raise TypeError(f"ChatService.save_message must return SavedMessage, not {type(saved).__qualname__}")
         if saved.owed is None or saved.owed:
@@ -130,11 +130,11 @@ class ChatGateway(WebSocketGateway):
         """Let the host mark the chat as read."""
         if not is_id(read.chat_id):
             raise missing_fields()
-        await self._mark_read(identity, read.chat_id)
+        await self.__mark_read(identity, read.chat_id)
 
     def recipient_filter(self, publication: Publication) -> Callable[[Connection], bool] | None:
         """Leave out connections that got a message as a pending one."""
-        return None if self._offline is None else self._offline.recipient_filter(publication)
+        return None if self.__offline is None else self.__offline.recipient_filter(publication)
 
     # Errors
 

@@ -83,11 +83,11 @@ class EventsGateway(SocketIOGateway):
             limits: limits of this gateway. Default: those of the settings.
         """
         super().__init__(namespace, authenticator=authenticator, limits=limits)
-        self._may_join = self._optional_call(may_join, "may_join", "identity", "room")
-        self._content_filter = self._optional_call(content_filter, "content_filter", "identity", "content")
-        self._initialised = self._optional_call(initialised, "initialised")
-        self._connected = self._optional_call(connected, "connected", "connection")
-        self._disconnected = self._optional_call(disconnected, "disconnected", "connection", "reason")
+        self.__may_join = self._optional_call(may_join, "may_join", "identity", "room")
+        self.__content_filter = self._optional_call(content_filter, "content_filter", "identity", "content")
+        self.__initialised = self._optional_call(initialised, "initialised")
+        self.__connected = self._optional_call(connected, "connected", "connection")
+        self.__disconnected = self._optional_call(disconnected, "disconnected", "connection", "reason")
 
     def _optional_call(self, function: Callable[..., Any] | None, name: str, *takes: str) -> HostCall | None:
         return None if function is None else self.host_call(function, name, *takes)
@@ -105,8 +105,8 @@ class EventsGateway(SocketIOGateway):
         """Join the room, if `may_join` allows it. The other members get `user:joined`."""
         room = asked.room
         allowed = None
-        if self._may_join is not None:
-            allowed = functools.partial(self._may_join, connection.identity, room)
+        if self.__may_join is not None:
+            allowed = functools.partial(self.__may_join, connection.identity, room)
         was_there = room in connection.rooms
         await connection.join(room, allowed=allowed)
         if not was_there:
@@ -130,7 +130,7 @@ class EventsGateway(SocketIOGateway):
             raise Forbidden(NO_ACCESS)
         if len(new.content) > CONTENT_CHARACTERS:
             raise Refusal(TOO_LONG, code="TOO_LONG")
-        if self._content_filter is not None and not await self._content_filter(connection.identity, new.content):
+        if self.__content_filter is not None and not await self.__content_filter(connection.identity, new.content):
             raise Refusal(IMPROPER, code="IMPROPER")
         message = Message(connection.identity.user_id, new.content, iso(time.time()))
         if new.room is None:
@@ -156,20 +156,20 @@ class EventsGateway(SocketIOGateway):
 
     async def on_start(self) -> None:
         """Call `initialised`."""
-        if self._initialised is not None:
-            await self._initialised()
+        if self.__initialised is not None:
+            await self.__initialised()
 
     async def on_connect(self, connection: Connection) -> None:
         """Call `connected`."""
-        if self._connected is not None and await self._connected(connection) is False:
+        if self.__connected is not None and await self.__connected(connection) is False:
             raise TypeError("connected returned False; to refuse a client, raise Forbidden() or another Refusal")
 
     async def on_disconnect(self, connection: Connection, reason: str) -> None:
         """Send `user:left` to the rooms of the client, and call `disconnected`."""
         for room in tuple(connection.rooms):
             await self._broadcast_membership("user:left", connection, room)
-        if self._disconnected is not None:
-            await self._disconnected(connection, reason)
+        if self.__disconnected is not None:
+            await self.__disconnected(connection, reason)
 
     async def _broadcast_membership(self, event: str, connection: Connection, room: str) -> None:
         member = RoomMember(connection.identity.user_id, room)

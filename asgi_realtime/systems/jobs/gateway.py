@@ -62,9 +62,9 @@ class JobsGateway(WebSocketGateway):
             idle_timeout: seconds without a frame from the client, after which it is closed with 1000. None: never.
         """
         super().__init__(path, authenticator=authenticator, limits=limits, auth_frame=False, idle_timeout=idle_timeout)
-        self._may_join = None if service is None else self.service_call(service, "may_join", "identity", "job_id")
-        self._last_status = None if service is None else self.service_call(service, "last_status", "job_id")
-        self._heartbeat = round(heartbeat_interval * 1000)
+        self.__may_join = None if service is None else self.service_call(service, "may_join", "identity", "job_id")
+        self.__last_status = None if service is None else self.service_call(service, "last_status", "job_id")
+        self.__heartbeat = round(heartbeat_interval * 1000)
 
     # Connecting
 
@@ -75,7 +75,7 @@ class JobsGateway(WebSocketGateway):
     def accepted_frame(self, connection: Connection) -> Frame:
         """`connection_established`, with the client's id and the ping interval."""
         established = ConnectionEstablished(
-            client_id=connection.id, timestamp=timestamp_text(), heartbeat_interval=self._heartbeat
+            client_id=connection.id, timestamp=timestamp_text(), heartbeat_interval=self.__heartbeat
         )
         return self.wire.flat("connection_established", established)
 
@@ -94,14 +94,14 @@ class JobsGateway(WebSocketGateway):
     @on("join_job")
     async def _on_join_job(self, job: JobReference, connection: Connection) -> None:
         """Join a job. Its last known `job_status` follows at once."""
-        if self._may_join is None or self._last_status is None:
+        if self.__may_join is None or self.__last_status is None:
             await connection.join(job.job_id, latest="job_status")
             return
         await connection.join(
             job.job_id,
-            allowed=functools.partial(self._may_join, connection.identity, job.job_id),
+            allowed=functools.partial(self.__may_join, connection.identity, job.job_id),
             latest="job_status",
-            known=functools.partial(self._last_status, job.job_id),
+            known=functools.partial(self.__last_status, job.job_id),
         )
 
     @on("leave_job")

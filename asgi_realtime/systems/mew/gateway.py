@@ -40,8 +40,8 @@ class MewGateway(SocketIOGateway):
         limits: Limits | None = None,
     ) -> None:
         super().__init__(namespace, authenticator=authenticator, limits=limits)
-        self._rooms_of = self.service_call(service, "rooms_of", "identity")
-        self._create_message = self.service_call(service, "create_message", "identity", "message", "broadcaster")
+        self.__rooms_of = self.service_call(service, "rooms_of", "identity")
+        self.__create_message = self.service_call(service, "create_message", "identity", "message", "broadcaster")
 
     def default_authenticator(self, settings: Settings) -> Authenticator:
         """A JWT from the three places, in that order. The query is not read."""
@@ -57,7 +57,7 @@ class MewGateway(SocketIOGateway):
 
     async def rooms_of(self, identity: Identity) -> Mapping[str, str | None]:
         """Return the rooms of the user's servers, of their channels below them, and of the direct-message channels."""
-        rooms = await self._rooms_of(identity)
+        rooms = await self.__rooms_of(identity)
         if not isinstance(rooms, UserRooms):
             raise TypeError(f"MewService.rooms_of must return UserRooms, not {type(rooms).__qualname__}")
         found: dict[str, str | None] = dict.fromkeys(ids_from_host(rooms.dms, "UserRooms.dms"))
@@ -83,7 +83,7 @@ class MewGateway(SocketIOGateway):
     @on("message/create")
     async def _on_message_create(self, message: MessageCreate, identity: Identity) -> None:
         """Hand the message to the host. The result arrives as `MESSAGE_CREATE`."""
-        await self._create_message(identity, message, MewBroadcaster(self.broadcaster))
+        await self.__create_message(identity, message, MewBroadcaster(self.broadcaster))
 
     def send_refusal(
         self,
