@@ -69,7 +69,7 @@ class Refusal(RealtimeError):
 class Unauthorized(Refusal):
     """No valid credential. The message is for the client, so it never says what was wrong with it.
 
-    `log_reason` is for the log: `raise Unauthorized(log_reason="no such device")`.
+    `log_reason` says it to the log: `raise Unauthorized(log_reason="no such device")`.
     """
 
     code = "UNAUTHORIZED"
@@ -114,7 +114,7 @@ class Disconnect(RealtimeError):
     """End this connection. `code` is a WebSocket close code; a `reason` of over 123 bytes is cut at a character.
 
     Codes a client sees: 1000 normal, 1008 policy (authentication, limits), 1009 too large,
-    1011 an internal failure, 1012 restart (reconnect), 1013 overloaded or too slow (reconnect later).
+    1011 an internal failure, 1012 restart (come back), 1013 overloaded or too slow (come back later).
 
     Raises:
         ValueError: for a code that must not be on the wire, such as 1005, 1006 or 99.

@@ -227,7 +227,7 @@ class Realtime:
 
         A second call does nothing; one that comes while it starts waits for the same start. It may start
         again after `stop`, after a start that failed, and after an event loop that ended without a `stop`
-        (tests run one app on many loops). Objects of that loop are not used, and its connections are dropped.
+        (tests run one app on many loops): nothing of that loop is touched, and its connections are forgotten.
 
         Raises:
             ConfigurationError: if another event loop, still running, has it; or another app has one of its gateways.

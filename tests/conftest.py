@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import logging
 import typing
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 from starlette.types import ASGIApp
 
 from tests.support.node_client import Node, node_process
+from tests.support.redis_server import RedisProcess, redis_server
 from tests.support.servers import Implementation, LiveServer, Serve, running
 
 
@@ -34,6 +35,13 @@ def pytest_pycollect_makeitem(collector: pytest.Module | pytest.Class, name: str
         inner = obj.hypothesis.inner_test if hasattr(obj, "hypothesis") else obj
         if inspect.iscoroutinefunction(inner):
             pytest.mark.usefixtures("no_leaked_tasks")(obj)
+
+
+@pytest.fixture(scope="session")
+def redis_process() -> Iterator[RedisProcess]:
+    """A Redis that the tests of one process share. Each test uses a prefix of its own."""
+    with redis_server() as server:
+        yield server
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from tests.support.paths import PACKAGE
 FLOORS = (
     ("values", "errors", "limits", "metrics", "payloads", "runtime"),
     ("auth", "protocols", "settings"),
-    ("broker", "outbound", "presence"),
+    ("broker", "outbound", "presence", "redis"),
     ("connection", "hub"),
     ("broadcasting", "handlers"),
     ("gateways", "systems"),

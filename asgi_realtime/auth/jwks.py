@@ -35,7 +35,7 @@ class JWKS:
         self._fetch: asyncio.Future[Keys | None] | None = None
 
     async def find(self, kid: str | None) -> PublishedKey | None:
-        """The key with this id, or None. `kid` None means the only key, if there is exactly one.
+        """The key with this id, or None. `kid` None stands for the only key, if there is exactly one.
 
         Waits for a fetch, at most `timeout` seconds, if the key is unknown (or a day older than `ttl`) and the
         cool-down allows a fetch.

@@ -22,6 +22,12 @@ class BrokerReceiver(Protocol):
         `position` is the command's position in the history of its gateway. None: it is not for a single gateway.
         """
 
+    def resync(self, gateway: GatewayName, subscriptions: Collection[Subscription] | None) -> None:
+        """Publications to these targets may be lost, and history does not have them: the members must read again.
+
+        None: publications to all targets of the gateway, and commands.
+        """
+
 
 class Broker(Protocol):
     """Numbers publications, keeps them, and delivers them to every process in the same order.

@@ -37,7 +37,7 @@ class ClientTransport(Transport, Protocol):
         """The connection opens: store it, and return the first frame to send, if there is one.
 
         Raises:
-            Refusal: if the client has disconnected.
+            Refusal: if the client has disconnected in the meantime.
         """
 
 
@@ -110,7 +110,7 @@ class ConnectionLifecycle(Dispatcher):
         try:
             handshake = self._check_origin(handshake)
             async with asyncio.timeout(self.limits.handler_timeout):
-                connection = await self._accept_client(handshake, transport)
+                connection = await self._let_in(handshake, transport)
         except Refusal as refusal:
             context.metrics.count("refused_connections_total", gateway=self.name)
             self._log_refusal(refusal, handshake)
@@ -133,7 +133,7 @@ class ConnectionLifecycle(Dispatcher):
         self.connection_opened(connection.public)
         return connection.public
 
-    async def _accept_client(self, handshake: Handshake, transport: ClientTransport) -> InternalConnection:
+    async def _let_in(self, handshake: Handshake, transport: ClientTransport) -> InternalConnection:
         try:
             identity = await self._identify(handshake)
             connection = self._make(handshake, identity, transport)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Collection, Coroutine, Iterable, Sequence
 from threading import get_ident
 from typing import Any, TypeVar
+
+import msgspec
 
 from asgi_realtime.auth.revocations import Revocations
 from asgi_realtime.broker.base import Broker
@@ -44,6 +46,9 @@ from asgi_realtime.values.ids import GatewayName, Id, RoomName, id_text
 from asgi_realtime.values.publications import Position, Publication, Subscription, ToAll, ToRoom, ToUsers
 
 T = TypeVar("T")
+
+RESYNC = "realtime:resync"
+"""The event that tells clients to read again what they show. Its data has the `room`, or null for everything."""
 
 NO_ENTRY = "you may not enter this room"
 
@@ -367,6 +372,25 @@ class Hub:
             if isinstance(command, AddToRoom) and self._subscriptions is not None:
                 return self._subscriptions.catch_up(Subscription(command.gateway, ToRoom(command.room)), position)
         return None
+
+    def resync(self, gateway: GatewayName, subscriptions: Collection[Subscription] | None) -> None:
+        """Tell the members of targets that events may be missing; see `BrokerReceiver.resync`.
+
+        If commands may be missing, the host is asked again for the rooms of every connection of the gateway.
+        """
+        mount = self._mounts.get(gateway)
+        if mount is None:
+            return
+        for subscription in [Subscription(gateway, ToAll())] if subscriptions is None else subscriptions:
+            recipients = mount.rooms.recipients(subscription.target)
+            if recipients.connections:
+                target = subscription.target
+                room = target.room if type(target) is ToRoom else NO_ROOM
+                payload = msgspec.json.encode({"room": target.room if type(target) is ToRoom else None})
+                self._batch.add(recipients, mount.dialect.event(RESYNC, payload), room)
+        if subscriptions is None and mount.rooms_of is not None:
+            for connection in mount.rooms.everybody:
+                self.refresh(connection)
 
     async def enter(self, connection: InternalConnection) -> None:
         """Ask the host for the rooms of a new connection, and put it into them.

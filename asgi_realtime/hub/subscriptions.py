@@ -30,7 +30,7 @@ from asgi_realtime.values.publications import Position, Publication, Subscriptio
 logger = logging.getLogger("asgi_realtime")
 
 UNSUBSCRIBE_DELAY = 10.0
-"""Seconds from a room's last member to unsubscribing. A client that reconnects within that time, because it reloads its
+"""Seconds from a room's last member to unsubscribing. A client that comes back within that time, because it reloads its
 page, costs the broker nothing. With a longer delay the broker delivers more events that no client here receives."""
 DEFERRED_BYTES = 1_048_576
 """Most bytes of payload that are deferred for one room while its history is read. Over: `BrokerUnavailable`."""

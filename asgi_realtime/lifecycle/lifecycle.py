@@ -32,7 +32,7 @@ class Lifecycle:
 
     If a start fails, or every caller is cancelled, the parts that have started are stopped in reverse order. All
     callers that waited for it get the same error. The service may start again after that, after `stop`, and after
-    an event loop that ended without a `stop`. Then no object of that loop is used.
+    an event loop that ended without a `stop`: nothing of that loop is touched.
     """
 
     def __init__(self, start_parts: StartParts) -> None:

@@ -86,7 +86,7 @@ class Writer:
             self._stock.release()
 
     async def finish(self, code: int, reason: str, *, flush: bool) -> None:
-        """Write what is queued (if `flush`), then the close. A client that does not read it in time is aborted."""
+        """Write what is queued (if `flush`), then the close. A client that does not read it in time is cut."""
         # What waits goes through `send` from here on, in order behind what was written.
         self._stop_frame_writing()
         try:
@@ -105,7 +105,7 @@ class Writer:
             await self.close(code, reason)
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
-        """Write the close. A client that does not read it within `FLUSH_SECONDS` is aborted."""
+        """Write the close. A client that does not read it within `FLUSH_SECONDS` is cut."""
         try:
             async with asyncio.timeout(FLUSH_SECONDS):
                 await self._send({"type": "websocket.close", "code": code, "reason": shorten(reason)})

@@ -138,7 +138,7 @@ class FrameWriter(FrameWriting):
             self._wait.end()
 
     async def finish(self, code: int, reason: str, *, flush: bool) -> None:
-        """Write what is queued (if `flush`), then the close. A client that does not read it in time is aborted."""
+        """Write what is queued (if `flush`), then the close. A client that does not read it in time is cut."""
         if flush and not await self._emptied():
             self.transport.abort()
             return
@@ -146,7 +146,7 @@ class FrameWriter(FrameWriting):
         await self.close(code, reason)
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
-        """Write the close. A client that does not read it within `FLUSH_SECONDS` is aborted."""
+        """Write the close. A client that does not read it within `FLUSH_SECONDS` is cut."""
         self.transport.close(code, reason)
         if not await self._emptied():
             self.transport.abort()

@@ -87,7 +87,7 @@ class FrameTransport(Protocol):
         """Go on reading. Messages that have come may be delivered before this returns."""
 
     def close(self, code: int = 1000, reason: str = "") -> None:
-        """Close after what is written. A client that does not answer in time is disconnected."""
+        """Close after what is written. A client that does not answer in time is cut."""
 
     def abort(self) -> None:
-        """Abort the connection at once. What is buffered is lost."""
+        """Cut the connection at once. What is buffered is lost."""

@@ -85,7 +85,7 @@ class AdminUI(Observer):
         return bool(self._clients(self._namespace))
 
     def connected(self, connection: Connection) -> None:
-        """A client was accepted."""
+        """A client was let in."""
         self._count("rawConnection")
         if self._development:
             self._notify("socket_connected", describe_socket(connection), _now())

@@ -21,4 +21,4 @@ class ClientState:
         self.connected_at = time.time()
         """Seconds since the epoch."""
         self.postponed: list[Callable[[], object]] | None = []
-        """Calls to make once the client is accepted. None: it is accepted."""
+        """Calls to make once the client is let in. None: it is."""

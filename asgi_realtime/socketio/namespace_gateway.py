@@ -74,7 +74,7 @@ class NamespaceGateway(SocketIOGateway):
             observer.connected(connection)
 
     async def on_online(self, connection: Connection) -> None:
-        """Make the calls that waited until the client was accepted. Every client is a user of its own."""
+        """Make the calls that waited for the client to be let in. Every client is a user of its own."""
         postponed, connection.state.postponed = connection.state.postponed, None
         for call in postponed:
             call()

@@ -33,7 +33,7 @@ class SocketIOServer(BaseServer):
 
     The differences to python-socketio: the events of one client are handled in the order sent, one
     at a time. A client cannot send `connect` or `disconnect` as events. A client gets broadcasts
-    only once its connect handler has accepted it. A client that does not read is disconnected at its
+    only once its connect handler has let it in. A client that does not read is disconnected at its
     limit. Sessions end with their clients. Names of rooms are text; a number or a UUID becomes its
     text.
 

@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class ConnectionRefused(Exception):
-    """The application refused the client.
+    """The application did not let the client in.
 
     From a gateway: the `message` and `data` that the client received, and how a JSON WebSocket was
     `closed`. Where the transport itself was refused (a foreign origin, say): `status`, and the text

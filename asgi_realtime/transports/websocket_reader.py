@@ -29,7 +29,7 @@ class WebSocketReader(Protocol):
 
     @property
     def authenticating(self) -> bool:
-        """Whether `ready` has not authenticated the client yet. Messages are then read in the server's own task."""
+        """Whether `ready` still has to let the client in. Until then messages are read in the server's own task."""
 
     @property
     def message_bytes(self) -> int:

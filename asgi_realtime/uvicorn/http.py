@@ -74,7 +74,7 @@ class HeaderDeadline(asyncio.Protocol):
 
 
 class HTTPProtocol(HeaderDeadline, AutoHTTPProtocol):  # type: ignore[misc, valid-type]
-    """uvicorn's own HTTP (httptools if it is installed, else h11), with a deadline for the header of each request.
+    """uvicorn's own HTTP (httptools where it is installed, else h11), but a client that sends no header is cut off.
 
     uvicorn waits without a limit for the first byte of a connection, and for the rest of a header. Here
     the first header must be whole within `header_timeout` of the connection, a later one within

@@ -207,7 +207,7 @@ class WebSocketProtocol(FrameOutput):
         self._yielding = False
 
     def resume(self) -> None:
-        """Continue, beginning with what has arrived since."""
+        """Go on, beginning with what has come in the meantime."""
         if not self._paused:
             return
         self._paused = False
@@ -230,7 +230,7 @@ class WebSocketProtocol(FrameOutput):
             self.resume()  # or the client's answer would not be seen
 
     def abort(self) -> None:
-        """Abort the connection."""
+        """Cut the connection."""
         self.is_open = False
         self.pause_writing()
         self._reader = DISCARDING_READER
@@ -355,7 +355,7 @@ class WebSocketProtocol(FrameOutput):
         self._server.wheel.schedule(self._deadline, self)
 
     def on_deadline(self, now: float) -> float | None:
-        """Ping, or abort a connection whose time is over. Returns when to call again."""
+        """Ping, or cut a connection whose time is over. Returns when to call again."""
         if self._lost or self._deadline == math.inf:
             return None
         if now >= self._deadline:

@@ -6,7 +6,7 @@ import asyncio
 import functools
 import inspect
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -42,7 +42,7 @@ from asgi_realtime.protocols.socketio.dialect import SocketIODialect
 from asgi_realtime.runtime.loop_bridge import LoopBridge
 from asgi_realtime.values.commands import Command
 from asgi_realtime.values.ids import GatewayName, UserId
-from asgi_realtime.values.publications import Position, Publication
+from asgi_realtime.values.publications import Position, Publication, Subscription
 from tests.support.recording import RecordingTransport
 
 SECRET = "a secret for tests that is long enough"
@@ -362,6 +362,9 @@ async def test_a_broadcaster_without_a_hub_obeys_the_limits_of_each_gateway() ->
 
         def apply(self, command: Command, position: Position | None) -> None:
             self.events.append(type(command).__name__)
+
+        def resync(self, gateway: GatewayName, subscriptions: Collection[Subscription] | None) -> None:
+            self.events.append("resync")
 
     broker, published = MemoryBroker(), Published()
     await broker.start(published)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+import secrets
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Generator, Sequence
 from typing import Any, Protocol, TypeVar
 
 import pytest
@@ -11,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asgi_realtime.broker import Broker, BrokerReceiver, MemoryBroker
+from asgi_realtime.broker.redis import RedisBroker
 from asgi_realtime.errors import BrokerUnavailable, PositionLost
+from asgi_realtime.redis.server import RedisServer
 from asgi_realtime.values.commands import CloseRoom, Command
 from asgi_realtime.values.ids import GatewayName, RoomName, UserId
 from asgi_realtime.values.publications import (
@@ -25,6 +28,7 @@ from asgi_realtime.values.publications import (
     ToUsers,
 )
 from tests.support.distant_broker import DistantBroker, Server
+from tests.support.redis_server import RedisProcess
 
 T = TypeVar("T")
 MEW = GatewayName("/")
@@ -83,7 +87,39 @@ class DistantEnvironment(MemoryEnvironment):
         return DistantBroker(Server(memory))
 
 
-on_every_broker = pytest.mark.parametrize("make_environment", [MemoryEnvironment, DistantEnvironment])
+class RedisEnvironment:
+    """The broker on a Redis, with keys of its own. Time is `speed` times as fast, because Redis has its own clock."""
+
+    def __init__(self, url: str, *, speed: float = 50.0) -> None:
+        self._url = url
+        self._speed = speed
+        self._prefix = f"test-{secrets.token_hex(4)}"
+
+    def broker(
+        self, *, history_size: int = 1_000, history_ttl: float = 300.0, history_bytes: int = 1_000_000, keys: int = 100
+    ) -> Broker:
+        return RedisBroker(
+            RedisServer(self._url),
+            prefix=self._prefix,
+            history_size=history_size,
+            history_ttl=history_ttl / self._speed,
+        )
+
+    async def pass_time(self, seconds: float) -> None:
+        await asyncio.sleep(seconds / self._speed)
+
+
+MakeEnvironment = Callable[[], Environment]
+in_memory = pytest.mark.parametrize("make_environment", [MemoryEnvironment, DistantEnvironment])
+"""For limits that Redis has in another form."""
+
+
+@pytest.fixture(scope="module", params=["memory", "distant", "redis"])
+def make_environment(request: pytest.FixtureRequest) -> MakeEnvironment:
+    if request.param == "redis":
+        server: RedisProcess = request.getfixturevalue("redis_process")
+        return lambda: RedisEnvironment(server.url)
+    return MemoryEnvironment if request.param == "memory" else DistantEnvironment
 
 
 class Listener:
@@ -92,6 +128,7 @@ class Listener:
     def __init__(self, connections: int = 1) -> None:
         self.connections = connections
         self.seen: list[Publication | Command] = []
+        self.resyncs: list[tuple[GatewayName, Collection[Subscription] | None]] = []
         self.on_delivery: Callable[[Publication], None] = lambda publication: None
         self.on_command: Callable[[Command], Awaitable[None] | None] = lambda command: None
 
@@ -107,6 +144,9 @@ class Listener:
     def apply(self, command: Command, position: Position | None) -> Awaitable[None] | None:
         self.seen.append(command)
         return self.on_command(command)
+
+    def resync(self, gateway: GatewayName, subscriptions: Collection[Subscription] | None) -> None:
+        self.resyncs.append((gateway, subscriptions))
 
 
 def to_lobby(event: str = "news", payload: bytes = b"{}", gateway: GatewayName = MEW) -> Publication:
@@ -132,8 +172,7 @@ async def events_since(
     return [each.event for each in await broker.history(gateway, since, seen_by(user_id, rooms))]
 
 
-@on_every_broker
-async def test_publish_delivers_and_returns_the_number_of_recipients(make_environment: type[Environment]) -> None:
+async def test_publish_delivers_and_returns_the_number_of_recipients(make_environment: MakeEnvironment) -> None:
     broker = make_environment().broker()
     listener = Listener(connections=3)
     await run(broker, listener)
@@ -149,14 +188,13 @@ async def test_publish_delivers_and_returns_the_number_of_recipients(make_enviro
     await broker.stop()
 
 
-@on_every_broker
 async def test_history_returns_only_what_the_client_may_receive(
-    make_environment: type[Environment],
+    make_environment: MakeEnvironment,
 ) -> None:
     broker = make_environment().broker()
     await run(broker, Listener())
     await broker.publish(to_lobby("before"))
-    start = await broker.position(MEW)
+    start, start_of_infra = await broker.position(MEW), await broker.position(INFRA)
     published: list[tuple[GatewayName, Target, str]] = [
         (MEW, ToRoom(LOBBY), "lobby"),
         (MEW, ToRoom(ATTIC), "attic"),
@@ -174,7 +212,7 @@ async def test_history_returns_only_what_the_client_may_receive(
 
     assert await events_since(broker, start, LOBBY, user_id=ADA) == ["lobby", "personal", "of both", "all"]
     assert await events_since(broker, start, user_id=BOB) == ["of another", "of both", "all"]
-    assert await events_since(broker, start, LOBBY, gateway=INFRA) == [
+    assert await events_since(broker, start_of_infra, LOBBY, gateway=INFRA) == [
         "same room, other gateway",
         "all of the other gateway",
     ]
@@ -182,8 +220,7 @@ async def test_history_returns_only_what_the_client_may_receive(
     await broker.stop()
 
 
-@on_every_broker
-async def test_latest_returns_the_last_publication_of_an_event_in_a_room(make_environment: type[Environment]) -> None:
+async def test_latest_returns_the_last_publication_of_an_event_in_a_room(make_environment: MakeEnvironment) -> None:
     environment = make_environment()
     broker = environment.broker(history_ttl=60.0)
     await run(broker, Listener())
@@ -209,8 +246,7 @@ async def test_latest_returns_the_last_publication_of_an_event_in_a_room(make_en
     await broker.stop()
 
 
-@on_every_broker
-async def test_a_volatile_publication_is_delivered_and_not_kept_in_history(make_environment: type[Environment]) -> None:
+async def test_a_volatile_publication_is_delivered_and_not_kept_in_history(make_environment: MakeEnvironment) -> None:
     broker = make_environment().broker()
     listener = Listener()
     await run(broker, listener)
@@ -225,8 +261,7 @@ async def test_a_volatile_publication_is_delivered_and_not_kept_in_history(make_
     await broker.stop()
 
 
-@on_every_broker
-async def test_publications_with_the_same_key_are_delivered_once(make_environment: type[Environment]) -> None:
+async def test_publications_with_the_same_key_are_delivered_once(make_environment: MakeEnvironment) -> None:
     environment = make_environment()
     broker = environment.broker(history_ttl=60.0)
     listener = Listener()
@@ -236,7 +271,8 @@ async def test_publications_with_the_same_key_are_delivered_once(make_environmen
     again = await broker.publish(to_lobby("again"), key="k")
     other = await broker.publish(to_lobby("other gateway", gateway=INFRA), key="k")
 
-    assert again == first != other
+    assert again.position == first.position
+    assert other.position != first.position
     assert listener.events == ["first", "other gateway"]
     await environment.pass_time(61.0)
     await broker.publish(to_lobby("later"), key="k")
@@ -244,8 +280,8 @@ async def test_publications_with_the_same_key_are_delivered_once(make_environmen
     await broker.stop()
 
 
-@on_every_broker
-async def test_remembered_keys_are_bounded_and_the_oldest_is_dropped_first(make_environment: type[Environment]) -> None:
+@in_memory
+async def test_remembered_keys_are_bounded_and_the_oldest_is_dropped_first(make_environment: MakeEnvironment) -> None:
     broker = make_environment().broker(keys=2)
     listener = Listener()
     await run(broker, listener)
@@ -255,11 +291,10 @@ async def test_remembered_keys_are_bounded_and_the_oldest_is_dropped_first(make_
     await broker.stop()
 
 
-@on_every_broker
 @pytest.mark.parametrize("place", ["", "-", "x-1", "0-0", "{epoch}", "{epoch}-", "{epoch}--1", "{epoch}-1.0"])
 @pytest.mark.parametrize("suffix", ["", "²", "9" * 5_000, "\x00"])
 async def test_a_position_of_another_history_is_lost(
-    make_environment: type[Environment], place: str, suffix: str
+    make_environment: MakeEnvironment, place: str, suffix: str
 ) -> None:
     broker = make_environment().broker()
     await run(broker, Listener())
@@ -267,16 +302,18 @@ async def test_a_position_of_another_history_is_lost(
     epoch = (await broker.position(MEW)).partition("-")[0]
     with pytest.raises(PositionLost):
         await events_since(broker, Position(place.format(epoch=epoch) + suffix), LOBBY)
+    other = make_environment().broker()
+    await run(other, Listener())
     with pytest.raises(PositionLost):
-        await events_since(broker, await make_environment().broker().position(MEW), LOBBY)
+        await events_since(broker, await other.position(MEW), LOBBY)
+    await other.stop()
     with pytest.raises(PositionLost):
         await events_since(broker, Position(f"{epoch}-2"), LOBBY)  # not reached yet
     await broker.stop()
 
 
-@on_every_broker
 async def test_a_room_over_its_count_drops_its_own_oldest_publication(
-    make_environment: type[Environment],
+    make_environment: MakeEnvironment,
 ) -> None:
     broker = make_environment().broker(history_size=2)
     await run(broker, Listener())
@@ -296,8 +333,7 @@ async def test_a_room_over_its_count_drops_its_own_oldest_publication(
     await broker.stop()
 
 
-@on_every_broker
-async def test_a_publication_expires(make_environment: type[Environment]) -> None:
+async def test_a_publication_expires(make_environment: MakeEnvironment) -> None:
     environment = make_environment()
     broker = environment.broker(history_ttl=60.0)
     await run(broker, Listener())
@@ -312,7 +348,7 @@ async def test_a_publication_expires(make_environment: type[Environment]) -> Non
 
     with pytest.raises(PositionLost):
         await events_since(broker, start, LOBBY)
-    assert await events_since(broker, first, LOBBY) == ["new"]
+    assert [each.event for each in await broker.history(MEW, first, [ToRoom(LOBBY)])] == ["new"]
     await environment.pass_time(60.0)
     with pytest.raises(PositionLost):
         await events_since(broker, first, LOBBY)  # the room is forgotten by now, but not that it had history
@@ -325,8 +361,8 @@ async def test_a_publication_expires(make_environment: type[Environment]) -> Non
     await broker.stop()
 
 
-@on_every_broker
-async def test_history_as_a_whole_is_bounded_in_bytes(make_environment: type[Environment]) -> None:
+@in_memory
+async def test_history_as_a_whole_is_bounded_in_bytes(make_environment: MakeEnvironment) -> None:
     broker = make_environment().broker(history_bytes=100_000)
     listener = Listener()
     await run(broker, listener)
@@ -350,8 +386,7 @@ async def test_history_as_a_whole_is_bounded_in_bytes(make_environment: type[Env
     await broker.stop()
 
 
-@on_every_broker
-async def test_publishing_while_delivering_keeps_the_order(make_environment: type[Environment]) -> None:
+async def test_publishing_while_delivering_keeps_the_order(make_environment: MakeEnvironment) -> None:
     broker = make_environment().broker()
     listener = Listener()
     nested: list[Eager[Receipt]] = []
@@ -387,9 +422,8 @@ class Eager(Awaitable[T]):
         return (yield from self._work.__await__())
 
 
-@on_every_broker
 async def test_a_receiver_that_raises_loses_only_its_own_delivery(
-    make_environment: type[Environment], caplog: pytest.LogCaptureFixture
+    make_environment: MakeEnvironment, caplog: pytest.LogCaptureFixture
 ) -> None:
     broker = make_environment().broker()
     listener = Listener()
@@ -413,9 +447,8 @@ async def test_a_receiver_that_raises_loses_only_its_own_delivery(
     await broker.stop()
 
 
-@on_every_broker
 async def test_commands_keep_their_order_among_publications_and_are_awaited(
-    make_environment: type[Environment],
+    make_environment: MakeEnvironment,
 ) -> None:
     broker = make_environment().broker()
     listener = Listener()
@@ -439,8 +472,7 @@ async def test_commands_keep_their_order_among_publications_and_are_awaited(
     await broker.stop()
 
 
-@on_every_broker
-async def test_a_command_goes_on_when_its_caller_is_cancelled(make_environment: type[Environment]) -> None:
+async def test_a_command_goes_on_when_its_caller_is_cancelled(make_environment: MakeEnvironment) -> None:
     broker = make_environment().broker()
     listener = Listener()
     asked = asyncio.Event()
@@ -464,8 +496,7 @@ async def test_a_command_goes_on_when_its_caller_is_cancelled(make_environment: 
     await broker.stop()
 
 
-@on_every_broker
-async def test_an_error_of_a_command_reaches_its_caller(make_environment: type[Environment]) -> None:
+async def test_an_error_of_a_command_reaches_its_caller(make_environment: MakeEnvironment) -> None:
     broker = make_environment().broker()
     listener = Listener()
 
@@ -487,8 +518,7 @@ async def test_an_error_of_a_command_reaches_its_caller(make_environment: type[E
     await broker.stop()
 
 
-@on_every_broker
-async def test_nothing_can_be_published_before_the_start_or_after_the_stop(make_environment: type[Environment]) -> None:
+async def test_nothing_can_be_published_before_the_start_or_after_the_stop(make_environment: MakeEnvironment) -> None:
     broker = make_environment().broker()
     listener = Listener()
     with pytest.raises(BrokerUnavailable):
@@ -528,7 +558,6 @@ def entitled(publication: Publication, rooms: Sequence[RoomName], user_id: UserI
             return publication.gateway == MEW and user_id in user_ids
 
 
-@on_every_broker
 @settings(deadline=None)
 @given(
     stream=st.lists(publications, max_size=40),
@@ -536,7 +565,7 @@ def entitled(publication: Publication, rooms: Sequence[RoomName], user_id: UserI
     rooms=st.lists(st.sampled_from([LOBBY, ATTIC, RoomName("ada")]), unique=True),
 )
 async def test_history_from_any_position_equals_the_uninterrupted_stream(
-    make_environment: type[Environment], stream: list[Publication], cut: int, rooms: list[RoomName]
+    make_environment: MakeEnvironment, stream: list[Publication], cut: int, rooms: list[RoomName]
 ) -> None:
     broker = make_environment().broker()
     listener = Listener()
@@ -558,22 +587,52 @@ async def test_history_from_any_position_equals_the_uninterrupted_stream(
     await broker.stop()
 
 
-@on_every_broker
-@settings(deadline=None)
-@given(
-    stream=st.lists(st.tuples(publications, st.sampled_from([0.0, 0.0, 20.0, 50.0])), max_size=60),
-    size=st.integers(1, 4),
-    limit=st.sampled_from([1_500, 4_000, 100_000]),
-    rooms=st.lists(st.sampled_from([LOBBY, ATTIC]), unique=True),
-)
+def with_limits(examples: int) -> Callable[[Callable[..., Coroutine[Any, Any, None]]], Callable[..., None]]:
+    """Run a test with random streams of publications and pauses, and with random limits of history."""
+
+    def decorate(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+        given_limits = given(
+            stream=st.lists(st.tuples(publications, st.sampled_from([0.0, 0.0, 20.0, 50.0])), max_size=60),
+            size=st.integers(1, 4),
+            limit=st.sampled_from([1_500, 4_000, 100_000]),
+            rooms=st.lists(st.sampled_from([LOBBY, ATTIC]), unique=True),
+        )
+        return settings(deadline=None, max_examples=examples)(given_limits(test))
+
+    return decorate
+
+
+@in_memory
+@with_limits(examples=100)
 async def test_history_is_whole_or_refused_but_never_has_a_gap(
-    make_environment: type[Environment],
+    make_environment: MakeEnvironment,
     stream: list[tuple[Publication, float]],
     size: int,
     limit: int,
     rooms: list[RoomName],
 ) -> None:
-    environment = make_environment()
+    await check_that_history_is_whole_or_refused(make_environment(), stream, size, limit, rooms)
+
+
+@with_limits(examples=20)
+async def test_history_in_redis_is_whole_or_refused_but_never_has_a_gap(
+    redis_process: RedisProcess,
+    stream: list[tuple[Publication, float]],
+    size: int,
+    limit: int,
+    rooms: list[RoomName],
+) -> None:
+    environment = RedisEnvironment(redis_process.url, speed=1_000)
+    await check_that_history_is_whole_or_refused(environment, stream, size, limit, rooms)
+
+
+async def check_that_history_is_whole_or_refused(
+    environment: Environment,
+    stream: list[tuple[Publication, float]],
+    size: int,
+    limit: int,
+    rooms: list[RoomName],
+) -> None:
     broker = environment.broker(history_size=size, history_ttl=60.0, history_bytes=limit)
     listener = Listener()
     await run(broker, listener)
@@ -596,8 +655,7 @@ async def test_history_is_whole_or_refused_but_never_has_a_gap(
     await broker.stop()
 
 
-@on_every_broker
-async def test_nothing_published_after_a_subscription_is_active_is_missed(make_environment: type[Environment]) -> None:
+async def test_nothing_published_after_a_subscription_is_active_is_missed(make_environment: MakeEnvironment) -> None:
     broker, listener = make_environment().broker(), Listener()
     await broker.start(listener)
     await broker.publish(to_lobby("before"))
@@ -620,9 +678,8 @@ async def test_nothing_published_after_a_subscription_is_active_is_missed(make_e
     await broker.stop()
 
 
-@on_every_broker
 async def test_subscribing_and_unsubscribing_take_effect_in_the_order_of_the_calls(
-    make_environment: type[Environment],
+    make_environment: MakeEnvironment,
 ) -> None:
     broker, listener = make_environment().broker(), Listener()
     await broker.start(listener)
@@ -644,8 +701,7 @@ async def test_subscribing_and_unsubscribing_take_effect_in_the_order_of_the_cal
     await broker.stop()
 
 
-@on_every_broker
-async def test_an_abandoned_subscription_is_not_active(make_environment: type[Environment]) -> None:
+async def test_an_abandoned_subscription_is_not_active(make_environment: MakeEnvironment) -> None:
     broker, listener = make_environment().broker(), Listener()
     await broker.start(listener)
     subscribing = asyncio.create_task(broker.subscribe([Subscription(MEW, ToRoom(LOBBY))]))
@@ -662,8 +718,7 @@ async def test_an_abandoned_subscription_is_not_active(make_environment: type[En
     await broker.stop()
 
 
-@on_every_broker
-async def test_a_command_carries_its_position_in_history(make_environment: type[Environment]) -> None:
+async def test_a_command_carries_its_position_in_history(make_environment: MakeEnvironment) -> None:
     broker, listener = make_environment().broker(), Listener()
     places: list[Position | None] = []
 
@@ -682,8 +737,7 @@ async def test_a_command_carries_its_position_in_history(make_environment: type[
     await broker.stop()
 
 
-@on_every_broker
-async def test_history_and_positions_are_never_ahead_of_deliveries(make_environment: type[Environment]) -> None:
+async def test_history_and_positions_are_never_ahead_of_deliveries(make_environment: MakeEnvironment) -> None:
     broker, listener = make_environment().broker(), Listener()
     await run(broker, listener)
     begin = await broker.position(MEW)

@@ -90,6 +90,9 @@ class Server:
             node.send(self.sent, publication)
         return self.sent
 
+    def resync(self, gateway: GatewayName, subscriptions: Collection[Subscription] | None) -> None:
+        raise AssertionError("a broker in memory loses nothing")
+
     def apply(self, command: Command, position: Position | None) -> None:
         self.sent += 1
         for node in self.nodes:

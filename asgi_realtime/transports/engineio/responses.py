@@ -103,7 +103,7 @@ async def respond(send: Send, status: HTTPStatus, body: bytes, content_type: byt
 
 
 async def refuse_websocket(scope: Scope, send: Send, refusal: HTTPRefusal) -> None:
-    """Refuse a WebSocket before it is accepted: with the status if the server can send it, else with its own 403."""
+    """Refuse a WebSocket before it is accepted: with the status where the server can say it, else with its own 403."""
     if refusal.status is HTTPStatus.FORBIDDEN or "websocket.http.response" not in scope.get("extensions", {}):
         await send({"type": "websocket.close", "code": 1008})
         return

@@ -1,1 +1,1 @@
-"""JSON WebSockets: `endpoint` accepts them, `peer` serves each client, `authentication` authenticates it."""
+"""JSON WebSockets: `endpoint` accepts them, `peer` serves each client, `authentication` lets it in."""

@@ -1,4 +1,4 @@
-"""What a client sends before it is accepted."""
+"""What a client sends before it is let in."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from asgi_realtime.values.json import Json
 
 
 class Authentication:
-    """The handshake of a client that is not accepted yet. Its token comes with it, or in a first `auth` frame."""
+    """The handshake of a client that is not let in yet. Its token comes with it, or in a first `auth` frame."""
 
     __slots__ = ("handshake", "has_token")
 

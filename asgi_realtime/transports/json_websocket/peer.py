@@ -111,7 +111,7 @@ class JSONPeer:
     # For the connection: see `connection.contracts.Transport`
 
     def close(self, code: int, reason: str) -> None:
-        """End the WebSocket after what is queued. Before the client is accepted, the gateway refuses it."""
+        """End the WebSocket after what is queued. Before the client is let in, the gateway refuses it instead."""
         if self._connection is not None:
             self._finish(code, reason, TOO_SLOW if (code, reason) == (1013, TOO_SLOW) else "forced close")
 
@@ -135,7 +135,7 @@ class JSONPeer:
 
     @property
     def authenticating(self) -> bool:
-        """Whether the client is not accepted yet."""
+        """Whether the client is not let in yet."""
         return self._connection is None
 
     @property
@@ -170,7 +170,7 @@ class JSONPeer:
         return False
 
     def _receive_early(self, kind: str, data: Json) -> bool:
-        """Take a frame of a client that is not accepted yet. True: it has a token now."""
+        """Take a frame of a client that is not let in yet. True: it has a token now."""
         owner, authentication = self._owner, self._authentication
         assert authentication is not None
         if not self.attempted(owner.budgets.attempts):

@@ -57,9 +57,9 @@ class NamespaceTransport:
         shared = gateway.dialect
         self.dialect = shared if isinstance(shared, SocketIODialect) else SocketIODialect(gateway.name)
         self.connection: InternalConnection | None = None
-        """None: not accepted yet."""
+        """None: not let in yet."""
         self.opening: asyncio.Task[None] | None = None
-        """The task that authenticates and accepts the client."""
+        """The task that authenticates the client and lets it in."""
 
     # For the connection
 
@@ -74,7 +74,7 @@ class NamespaceTransport:
         return self._peer.session.id
 
     def close(self, code: int, reason: str) -> None:
-        """Disconnect the client from this namespace. Before it is accepted: nothing, as the gateway refuses it."""
+        """Disconnect the client from this namespace. Does nothing before it is let in: the gateway refuses it then."""
         if self.connection is not None:
             self._peer.drop(self.gateway.name, code, reason)
 
@@ -126,7 +126,7 @@ class NamespaceTransport:
             The id of the acknowledgement.
 
         Raises:
-            ConnectionError: if the client is not accepted yet, or has disconnected.
+            ConnectionError: if the client is not let in yet, or has disconnected.
         """
         if self.connection is None:
             raise ConnectionError("the client is not connected (yet): ask it once on_connect has returned")
@@ -145,7 +145,7 @@ class NamespaceTransport:
     # For the gateway
 
     def accept(self, connection: InternalConnection) -> Frame:
-        """The client is accepted. Returns the answer to its CONNECT.
+        """The client is let in. Returns the answer to its CONNECT.
 
         Raises:
             Refusal: if it has disconnected since.

@@ -1,0 +1,77 @@
+"""The bytes of publications and commands between processes: MessagePack, without what the channel already says."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from asgi_realtime.values.commands import Command
+from asgi_realtime.values.ids import ConnectionId, GatewayName, UserId
+from asgi_realtime.values.publications import Position, Publication, Target, ToUsers
+
+PUBLICATION: Final = b"P"
+COMMAND: Final = b"C"
+
+
+class _Publication(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    event: str
+    payload: bytes
+    attachments: tuple[bytes, ...] = ()
+    except_: tuple[ConnectionId, ...] = ()
+    user_ids: tuple[UserId, ...] = ()
+
+
+class _Command(msgspec.Struct, array_like=True, frozen=True):
+    origin: str
+    command: Command
+
+
+_encoder = msgspec.msgpack.Encoder()
+_publication_decoder = msgspec.msgpack.Decoder(_Publication)
+_command_decoder = msgspec.msgpack.Decoder(_Command)
+
+
+def encode_publication(publication: Publication) -> bytes:
+    """The bytes of a publication. Gateway and position are not in it, and the target only if it is several users."""
+    target = publication.target
+    several = target.user_ids if type(target) is ToUsers and len(target.user_ids) != 1 else ()
+    return PUBLICATION + _encoder.encode(
+        _Publication(publication.event, publication.payload, publication.attachments, publication.except_, several)
+    )
+
+
+def decode_publication(
+    data: bytes, gateway: GatewayName, target: Target, *, position: Position | None, volatile: bool
+) -> Publication:
+    """The publication of these bytes, received on the channel of a target.
+
+    Raises:
+        msgspec.DecodeError: they are no publication.
+    """
+    found = _publication_decoder.decode(memoryview(data)[1:])
+    return Publication(
+        gateway=gateway,
+        target=ToUsers(found.user_ids) if found.user_ids else target,
+        event=found.event,
+        payload=found.payload,
+        attachments=found.attachments,
+        except_=found.except_,
+        volatile=volatile,
+        position=position,
+    )
+
+
+def encode_command(command: Command, origin: str) -> bytes:
+    """The bytes of a command. `origin` says which call in which process waits for it."""
+    return COMMAND + _encoder.encode(_Command(origin, command))
+
+
+def decode_command(data: bytes) -> tuple[str, Command]:
+    """Origin and command of these bytes.
+
+    Raises:
+        msgspec.DecodeError: they are no command.
+    """
+    found = _command_decoder.decode(memoryview(data)[1:])
+    return found.origin, found.command

@@ -1,0 +1,287 @@
+"""The broker of an application with several processes. Redis orders, keeps and distributes everything."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import secrets
+from collections.abc import Awaitable, Collection, Sequence
+from typing import Final, cast
+
+import hiredis
+
+from asgi_realtime.broker.base import BrokerReceiver
+from asgi_realtime.broker.encoding import encode_command, encode_publication
+from asgi_realtime.broker.redis_channels import Channels
+from asgi_realtime.broker.redis_history import read_history, read_latest
+from asgi_realtime.errors import BrokerUnavailable
+from asgi_realtime.metrics import Metrics, NullMetrics
+from asgi_realtime.redis.keys import COMMANDS, SHARED, Keys, suffixes
+from asgi_realtime.redis.link import Argument, LinkLost, Reply
+from asgi_realtime.redis.scripts import Script, run_script
+from asgi_realtime.redis.server import RedisServer
+from asgi_realtime.redis.session import Session
+from asgi_realtime.redis.state import State, new_epoch
+from asgi_realtime.runtime.tasks import Tasks
+from asgi_realtime.values.commands import Command
+from asgi_realtime.values.ids import GatewayName, RoomName
+from asgi_realtime.values.publications import Position, Publication, Receipt, Subscription, Target
+
+logger = logging.getLogger("asgi_realtime")
+
+COMMANDS_KEPT: Final = 10_000
+"""Most commands that are kept of a gateway, for processes that were cut off from Redis."""
+RETRY_MILLISECONDS: Final = 30_000
+"""How long Redis remembers a publication or command, so that it can be sent again when its reply was lost."""
+
+
+class RedisBroker:
+    """A `Broker` for any number of processes that use one Redis.
+
+    Args:
+        server: where Redis is.
+        prefix: what every key and channel begins with, so that several applications can share a Redis.
+        history_size: publications kept for each room, for each user, and for broadcasts to all.
+        history_ttl: seconds that a publication or an idempotency key is kept.
+        timeout: seconds an outage of Redis may last until calls fail at once.
+    """
+
+    needs_subscriptions = True
+
+    def __init__(
+        self,
+        server: RedisServer,
+        *,
+        prefix: str = "mew",
+        history_size: int = 1_000,
+        history_ttl: float = 300.0,
+        timeout: float = 1.0,
+        metrics: Metrics | None = None,
+    ) -> None:
+        self.node = secrets.token_urlsafe(9)
+        """The id of this process."""
+        self._server = server
+        self._prefix = prefix
+        self._size = history_size
+        self._ttl = max(1, round(history_ttl * 1_000))
+        self._timeout = timeout
+        self._metrics = metrics or NullMetrics()
+        self._tasks = Tasks()
+        self._keys: dict[GatewayName, Keys] = {}
+        self._calls: dict[str, asyncio.Future[object]] = {}
+        self._numbers = itertools.count()
+        self._volatile_numbers = itertools.count(secrets.randbits(42) << 20)
+        self._session: Session | None = None
+        self._channels: Channels | None = None
+
+    # Life
+
+    async def start(self, receiver: BrokerReceiver) -> None:
+        """Begin to connect; see `Broker.start`. An unreachable Redis is no error: calls raise until it is there."""
+        self._tasks.start()
+        channels = self._channels = Channels(
+            receiver,
+            keys=self._keys_of,
+            ttl=self._ttl,
+            current=lambda: None if self._session is None else self._session.current,
+            commanded=self._commanded,
+            tasks=self._tasks,
+            metrics=self._metrics,
+        )
+        self._session = Session(
+            self._server,
+            probe_channel=self._keys_of(SHARED).channel(f"probe:{self.node}"),
+            on_message=channels.received,
+            on_link=channels.subscribe_again,
+            tasks=self._tasks,
+            metrics=self._metrics,
+            timeout=self._timeout,
+        )
+        channels.expect_commands(SHARED)
+        self._session.start()
+        self._tasks.spawn(channels.watch(), name="comparing with Redis")
+
+    async def stop(self) -> None:
+        """Close the connection; see `Broker.stop`."""
+        session, self._session, self._channels = self._session, None, None
+        if session is not None:
+            await session.stop()
+        await self._tasks.aclose()
+        for call in self._calls.values():
+            if not call.done():
+                call.set_exception(BrokerUnavailable("the application has stopped"))
+
+    @property
+    def ready(self) -> bool:
+        """Whether Redis is connected and delivers messages."""
+        return self._session is not None and self._session.ready
+
+    def _running(self) -> tuple[Session, Channels]:
+        if self._session is None or self._channels is None:
+            raise BrokerUnavailable("the application has not started yet, or has stopped")
+        return self._session, self._channels
+
+    def _keys_of(self, gateway: GatewayName) -> Keys:
+        keys = self._keys.get(gateway)
+        if keys is None:
+            keys = self._keys[gateway] = Keys(self._prefix, gateway)
+        return keys
+
+    # Publishing
+
+    async def publish(self, publication: Publication, *, key: str | None = None) -> Receipt:
+        """Number, keep and publish; see `Broker.publish`.
+
+        If the reply is lost, the publication is sent once more on the next connection, with a key that Redis
+        remembers, so that it is not published twice.
+        """
+        keys = self._keys_of(publication.gateway)
+        ends = suffixes(publication.target)
+        data = encode_publication(publication)
+        if publication.volatile:
+            return await self._publish_volatile(keys, ends, data)
+        if key is None:
+            receipt, ttl = self._receipt(), RETRY_MILLISECONDS
+        else:
+            receipt, ttl = "k:" + key, self._ttl
+        position, delivered = await self._send(keys, ends, data, receipt, self._size, ttl)
+        if not isinstance(delivered, int):
+            delivered = await asyncio.shield(delivered)
+        return Receipt(position=position, delivered_locally=delivered, replicated=True)
+
+    async def _publish_volatile(self, keys: Keys, ends: Sequence[str], data: bytes) -> Receipt:
+        session, channels = self._running()
+        number = next(self._volatile_numbers)
+        message = b"-%d:0:" % number + data
+        names = [keys.channel(end) for end in ends]
+
+        def delivered(reply: Reply) -> int:
+            feed = channels.feed(keys.gateway)
+            return 0 if feed is None else feed.delivered_volatile(number)
+
+        link = await session.link()
+        try:
+            if len(names) == 1:
+                count = await link.ask("PUBLISH", names[0], message, read=delivered)
+            else:
+                # One step, so that the copies come together: a process delivers them once.
+                count = await run_script(
+                    link, Script.VOLATILE, [keys.state], "PUBLISH", message, *names, read=delivered
+                )
+        except (LinkLost, hiredis.ReplyError) as error:
+            raise BrokerUnavailable(f"Redis did not publish: {error}") from error
+        return Receipt(position=None, delivered_locally=count, replicated=True)
+
+    async def _send(
+        self, keys: Keys, ends: Sequence[str], data: bytes, receipt: str, size: int, receipt_ttl: int
+    ) -> tuple[Position, int | asyncio.Future[int]]:
+        """Publish once. Returns the position, and the number of recipients here (a future: the copy is held)."""
+        session, channels = self._running()
+        names = [keys.state, keys.receipt(receipt)]
+        for end in ends:
+            names += keys.last(end), keys.history(end)
+        arguments: list[Argument] = [new_epoch(), size, self._ttl, receipt_ttl, "PUBLISH", data]
+        arguments += [keys.channel(end) for end in ends]
+
+        def published(reply: Reply) -> tuple[Position, int | asyncio.Future[int]]:
+            position, is_new = cast(tuple[bytes, int], reply)
+            feed = channels.feed(keys.gateway)
+            if feed is None or not is_new:
+                return Position(position.decode()), 0
+            return Position(position.decode()), feed.delivered(int(position.rpartition(b"-")[2]))
+
+        return await session.run(Script.PUBLISH, names, *arguments, read=published)
+
+    def _receipt(self) -> str:
+        return f"n:{self.node}:{next(self._numbers)}"
+
+    # Commands
+
+    async def command(self, command: Command) -> None:
+        """Have every process carry out a command; see `Broker.command`."""
+        _, channels = self._running()
+        keys = self._keys_of(getattr(command, "gateway", None) or SHARED)
+        await channels.subscribe_to_commands(keys.gateway)
+        origin = self._receipt()
+        outcome = self._calls[origin] = asyncio.get_running_loop().create_future()
+        outcome.add_done_callback(_retrieve)
+        try:
+            data = encode_command(command, origin)
+            await self._send(keys, [COMMANDS], data, origin, COMMANDS_KEPT, RETRY_MILLISECONDS)
+            await asyncio.shield(outcome)
+        finally:
+            del self._calls[origin]
+
+    def _commanded(self, origin: str, outcome: Awaitable[object] | Exception | None) -> None:
+        """A command was applied here. If it came from here, its caller gets the outcome."""
+        call = self._calls.get(origin) or asyncio.get_running_loop().create_future()
+        if outcome is None:
+            _settle(call, None)
+        elif not isinstance(outcome, Exception):
+            self._tasks.spawn(self._carry_out(outcome, call), name="command")
+        elif origin in self._calls:
+            _settle(call, outcome)
+        else:
+            logger.error("a command of another process failed here", exc_info=outcome)
+
+    async def _carry_out(self, work: Awaitable[object], call: asyncio.Future[object]) -> None:
+        try:
+            await work
+        except Exception as error:
+            if call not in self._calls.values():
+                raise  # another process asked for it, or the caller was cancelled
+            _settle(call, error)
+        else:
+            _settle(call, None)
+
+    # Subscriptions
+
+    async def subscribe(self, subscriptions: Collection[Subscription]) -> None:
+        """Subscribe; see `Broker.subscribe`."""
+        session, channels = self._running()
+        session.check()
+        await channels.subscribe(subscriptions)
+
+    async def unsubscribe(self, subscriptions: Collection[Subscription]) -> None:
+        """Unsubscribe; see `Broker.unsubscribe`."""
+        if self._channels is not None:
+            self._channels.unsubscribe(subscriptions)
+
+    # History
+
+    async def position(self, gateway: GatewayName) -> Position:
+        """The newest position in the history of a gateway; see `Broker.position`."""
+        session, channels = self._running()
+        state = await session.run(Script.STATE, [self._keys_of(gateway).state], new_epoch(), read=State)
+        await channels.until_delivered(gateway)
+        return Position(f"{state.epoch}-{state.number}")
+
+    async def history(self, gateway: GatewayName, since: Position, targets: Collection[Target]) -> list[Publication]:
+        """All publications after `since` to these targets; see `Broker.history`."""
+        session, channels = self._running()
+        found = await read_history(session, self._keys_of(gateway), self._ttl, since, targets)
+        await channels.until_delivered(gateway)
+        return found
+
+    async def latest(
+        self, gateway: GatewayName, room: RoomName, event: str, *, since: Position | None = None
+    ) -> Publication | None:
+        """The newest publication of an event to a room; see `Broker.latest`."""
+        session, channels = self._running()
+        found = await read_latest(session, self._keys_of(gateway), self._ttl, room, event, since)
+        await channels.until_delivered(gateway)
+        return found
+
+
+def _settle(call: asyncio.Future[object], outcome: Exception | None) -> None:
+    if not call.done():
+        if outcome is None:
+            call.set_result(None)
+        else:
+            call.set_exception(outcome)
+
+
+def _retrieve(call: asyncio.Future[object]) -> None:
+    if not call.cancelled():
+        call.exception()  # avoids asyncio's warning if no caller awaits it

@@ -1,0 +1,268 @@
+"""The channels in Redis that this process has subscribed to.
+
+The table says what is wanted. Each link is brought to it: new channels are subscribed to on the current link, and a new
+link subscribes to all of them. A channel is confirmed when the reply to a command after its SUBSCRIBE has come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from typing import Final
+
+import hiredis
+
+from asgi_realtime.broker.base import BrokerReceiver
+from asgi_realtime.broker.feed import Channel, Feed
+from asgi_realtime.broker.repair import COMPARED_AT_ONCE, catch_up, compare
+from asgi_realtime.metrics import Metrics
+from asgi_realtime.redis.keys import COMMANDS, Keys, suffixes
+from asgi_realtime.redis.link import Link, LinkLost, Reply
+from asgi_realtime.redis.scripts import Script, sha
+from asgi_realtime.redis.state import State, new_epoch
+from asgi_realtime.runtime.tasks import Tasks
+from asgi_realtime.values.ids import GatewayName
+from asgi_realtime.values.publications import Subscription, Target
+
+logger = logging.getLogger("asgi_realtime")
+
+COMPARE_EVERY: Final = 30.0
+"""Seconds between comparisons of what was delivered with the numbers in Redis."""
+
+
+class Channels:
+    """Subscribes, and gives each message to the feed of its gateway.
+
+    Args:
+        receiver: what feeds deliver to.
+        keys: the names of a gateway in Redis.
+        ttl: milliseconds that history is kept.
+        current: the current link. None: there is none.
+        commanded: see `Feed`.
+    """
+
+    def __init__(
+        self,
+        receiver: BrokerReceiver,
+        *,
+        keys: Callable[[GatewayName], Keys],
+        ttl: int,
+        current: Callable[[], Link | None],
+        commanded: Callable[[str, Awaitable[object] | Exception | None], None],
+        tasks: Tasks,
+        metrics: Metrics,
+    ) -> None:
+        self._receiver = receiver
+        self._keys = keys
+        self._ttl = ttl
+        self._current = current
+        self._commanded = commanded
+        self._tasks = tasks
+        self._metrics = metrics
+        self._feeds: dict[GatewayName, Feed] = {}
+        self._by_name: dict[bytes, Channel] = {}
+        self._unsent: list[Channel] = []
+        """New channels that SUBSCRIBE was not sent for."""
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def received(self, name: bytes, payload: bytes) -> None:
+        """A message has come."""
+        channel = self._by_name.get(name)
+        if channel is not None:  # otherwise it was unsubscribed from a moment ago
+            channel.feed.receive(channel, payload)
+
+    def feed(self, gateway: GatewayName) -> Feed | None:
+        """The feed of a gateway. None: nothing was subscribed to yet."""
+        return self._feeds.get(gateway)
+
+    async def until_delivered(self, gateway: GatewayName) -> None:
+        """Return when everything that came before this call was delivered."""
+        feed = self._feeds.get(gateway)
+        while feed is not None and feed.holding:
+            await feed.until_released()
+
+    # Changes of the table
+
+    async def subscribe(self, subscriptions: Collection[Subscription]) -> None:
+        """Subscribe, and return when it is done. If it is cancelled, what was not confirmed is removed."""
+        new: list[Channel] = []
+        channels: list[Channel] = []
+        for subscription in subscriptions:
+            feed = self._feed(subscription.gateway)
+            [suffix] = suffixes(subscription.target)
+            channel = feed.channels.get(suffix)
+            if channel is None:
+                channel = self._add(feed, suffix, subscription.target)
+                new.append(channel)
+            channels += channel, feed.channels[COMMANDS]
+        try:
+            await self._until_confirmed(channels)
+        except BaseException:
+            self._remove([channel for channel in new if channel.confirmed is not None])
+            raise
+
+    def expect_commands(self, gateway: GatewayName) -> None:
+        """Subscribe to the commands of a gateway as soon as there is a link."""
+        self._feed(gateway)
+        self._send_subscribe()
+
+    async def subscribe_to_commands(self, gateway: GatewayName) -> None:
+        """Subscribe to the commands of a gateway, unless it is done."""
+        await self._until_confirmed([self._feed(gateway).channels[COMMANDS]])
+
+    def unsubscribe(self, subscriptions: Iterable[Subscription]) -> None:
+        """Unsubscribe. What comes from now on is not delivered."""
+        found = []
+        for subscription in subscriptions:
+            feed = self._feeds.get(subscription.gateway)
+            channel = None if feed is None else feed.channels.get(suffixes(subscription.target)[0])
+            if channel is not None:
+                found.append(channel)
+        self._remove(found)
+
+    async def _until_confirmed(self, channels: Iterable[Channel]) -> None:
+        self._send_subscribe()
+        for channel in channels:
+            if channel.confirmed is not None:
+                await asyncio.shield(channel.confirmed)
+
+    def _feed(self, gateway: GatewayName) -> Feed:
+        feed = self._feeds.get(gateway)
+        if feed is None:
+            feed = self._feeds[gateway] = Feed(
+                gateway, self._receiver, repair=self._begin_repair, commanded=self._commanded
+            )
+            self._add(feed, COMMANDS, None)
+        return feed
+
+    def _add(self, feed: Feed, suffix: str, target: Target | None) -> Channel:
+        channel = feed.channels[suffix] = Channel(feed, suffix, target)
+        self._by_name[self._keys(feed.gateway).channel(suffix).encode()] = channel
+        self._unsent.append(channel)
+        return channel
+
+    def _remove(self, channels: Iterable[Channel]) -> None:
+        link = self._current()
+        names = []
+        for channel in channels:
+            feed = channel.feed
+            if feed.channels.get(channel.suffix) is not channel:
+                continue
+            name = self._keys(feed.gateway).channel(channel.suffix)
+            del feed.channels[channel.suffix], self._by_name[name.encode()]
+            if channel.link is not None and channel.link is link:
+                names.append(name)
+            channel.confirm()  # no caller waits any longer
+        if link is not None:
+            link.unsubscribe(names)
+
+    # The current link
+
+    def _send_subscribe(self) -> None:
+        """Subscribe to the new channels. Without a link, the next one subscribes to all channels."""
+        link = self._current()
+        new, self._unsent = self._unsent, []
+        if link is None:
+            return
+        new = [channel for channel in new if channel.feed.channels.get(channel.suffix) is channel]
+        try:
+            for feed, channels in _by_feed(new).items():
+                self._subscribe_on(link, feed, channels)
+        except LinkLost:
+            pass  # the next link does it
+
+    def _subscribe_on(self, link: Link, feed: Feed, channels: Sequence[Channel]) -> None:
+        """Send SUBSCRIBE, and ask for the number that each target is at. What is published later is delivered."""
+        keys = self._keys(feed.gateway)
+        for start in range(0, len(channels), COMPARED_AT_ONCE):
+            some = channels[start : start + COMPARED_AT_ONCE]
+            for channel in some:
+                channel.link = link
+            link.subscribe(keys.channel(channel.suffix) for channel in some)
+            names = [keys.state, *(keys.last(channel.suffix) for channel in some)]
+            replied = functools.partial(self._subscribed, link, feed, some)
+            link.send(replied, "EVALSHA", sha(Script.STATE), len(names), *names, new_epoch())
+
+    def _subscribed(self, link: Link, feed: Feed, channels: Sequence[Channel], reply: Reply) -> None:
+        if isinstance(reply, LinkLost):
+            return
+        if isinstance(reply, Exception):
+            logger.error("%s: Redis did not say where history is: %s", feed.gateway, reply)
+            link.abort()
+            return
+        state = State(reply)
+        if feed.epoch is None:
+            feed.epoch, feed.checked = state.epoch, state.now
+        for channel, number in zip(channels, state.last, strict=True):
+            if channel.last is None:
+                channel.last = number
+            channel.confirm()
+
+    # A new link
+
+    async def subscribe_again(self, link: Link) -> None:
+        """Subscribe to everything on a new link, and deliver what was missed since the last one."""
+        for feed in self._feeds.values():
+            feed.hold()
+        while missing := [channel for channel in self._by_name.values() if channel.link is not link]:
+            self._unsent = []
+            by_feed = _by_feed(missing)
+            for feed, channels in by_feed.items():
+                feed.hold()
+                for channel in channels:
+                    channel.link = link
+                link.subscribe(self._keys(feed.gateway).channel(channel.suffix) for channel in channels)
+            for feed in by_feed:
+                await self._catch_up(feed, link)
+            for channel in missing:
+                channel.confirm()
+
+    async def _catch_up(self, feed: Feed, link: Link) -> None:
+        await catch_up(feed, link, self._keys(feed.gateway), self._ttl, self._metrics)
+
+    # Gaps
+
+    def _begin_repair(self, feed: Feed) -> None:
+        """A message is missing although the link stands. The feed holds until it is read."""
+        self._metrics.count("broker_gaps_total", gateway=feed.gateway)
+        self._tasks.spawn(self._repair(feed), name="repair")
+
+    async def _repair(self, feed: Feed) -> None:
+        link = self._current()
+        if link is None:
+            return  # the next link repairs it
+        try:
+            await self._catch_up(feed, link)
+        except LinkLost:
+            return
+        except Exception:
+            link.abort()  # the next link tries again
+            raise
+
+    async def watch(self) -> None:
+        """Compare numbers now and then. This finds a lost message that no other message followed."""
+        while True:
+            await asyncio.sleep(COMPARE_EVERY)
+            link = self._current()
+            if link is None:
+                continue
+            try:
+                for feed in list(self._feeds.values()):
+                    if not feed.holding and await compare(feed, link, self._keys(feed.gateway), self._ttl):
+                        feed.hold()
+                        self._begin_repair(feed)
+            except LinkLost:
+                continue
+            except hiredis.ReplyError as error:
+                logger.error("Redis refused a comparison: %s", error)
+
+
+def _by_feed(channels: Iterable[Channel]) -> Mapping[Feed, list[Channel]]:
+    found: dict[Feed, list[Channel]] = {}
+    for channel in channels:
+        found.setdefault(channel.feed, []).append(channel)
+    return found

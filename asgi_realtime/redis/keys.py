@@ -1,0 +1,63 @@
+"""The names of keys and channels in Redis. All begin with the prefix, so one access rule covers them."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from asgi_realtime.values.ids import GatewayName
+from asgi_realtime.values.publications import Target, ToAll, ToRoom, ToUsers
+
+SHARED = GatewayName("*")
+"""Stands for all gateways: their commands and the leases of the nodes. No gateway has this name."""
+COMMANDS = "c"
+"""What the keys and the channel of a gateway's commands end with."""
+
+
+class Keys:
+    """The names of one gateway, or of `SHARED`.
+
+    They have the gateway as hash tag, so that a Redis Cluster keeps them together: in one order, and within reach of
+    one script.
+    """
+
+    __slots__ = ("_base", "gateway", "state")
+
+    def __init__(self, prefix: str, gateway: GatewayName) -> None:
+        self.gateway = gateway
+        # Braces would end the hash tag. Percent signs are replaced too, so that no two gateways have the same names.
+        tag = gateway.replace("%", "%25").replace("{", "%7B").replace("}", "%7D")
+        self._base = f"{prefix}:{{{tag}}}:"
+        self.state = self._base + "s"
+        """A hash: the epoch, and the number of the last publication or command."""
+
+    def last(self, suffix: str) -> str:
+        """A string: the number of the last publication to a target."""
+        return f"{self._base}l:{suffix}"
+
+    def history(self, suffix: str) -> str:
+        """A stream: the publications to a target."""
+        return f"{self._base}h:{suffix}"
+
+    def receipt(self, key: str) -> str:
+        """A string: the position of the publication with an idempotency key."""
+        return f"{self._base}i:{key}"
+
+    def channel(self, suffix: str) -> str:
+        """The channel that a target's publications are sent to."""
+        return f"{self._base}{suffix}"
+
+
+def suffixes(target: Target) -> list[str]:
+    """What the keys and channels of a target end with: one for each user of several, otherwise one.
+
+    The kinds begin with different letters, so a room's name never makes the key of something else.
+    """
+    match target:
+        case ToRoom(room):
+            return [f"r:{room}"]
+        case ToUsers(user_ids):
+            return [f"u:{user_id}" for user_id in dict.fromkeys(user_ids)]
+        case ToAll():
+            return ["a"]
+        case _:
+            assert_never(target)

@@ -1,0 +1,209 @@
+"""One connection to Redis, in RESP3: replies and messages arrive on it in the order in which Redis made them.
+
+Redis runs one command at a time. It queues the messages of a PUBLISH before that command's reply, and before everything
+that a later command causes. So with both on one connection, when a reply has come, every message that Redis had
+published to this process before has come too. This is why publishing, subscribing and reading history share a link:
+
+- the copy of a node's own publication arrives directly before the reply to it;
+- after the reply to a command that follows SUBSCRIBE, nothing published later is missed;
+- an answer about history is never ahead of what was delivered.
+
+Nothing is awaited for a message. hiredis parses what a read returns, and the callback is called for each message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, Final, TypeAlias, TypeVar, cast
+
+import hiredis
+
+from asgi_realtime.runtime.fair_turns import SECONDS_A_TURN
+
+Reply: TypeAlias = object
+"""A value of Redis: bytes, int, None, or a list of these. An exception: the command failed, or the link was lost."""
+
+Argument: TypeAlias = str | bytes | int
+"""One word of a command."""
+
+T = TypeVar("T")
+
+UNSENT_BYTES: Final = 16 * 1024 * 1024
+"""Most bytes of commands that wait because Redis does not read. Over: commands are refused with `LinkLost`."""
+SUBSCRIBE_AT_ONCE: Final = 512
+"""Most channels in one command, so that Redis serves other clients in between."""
+_MORE: Final = object()
+
+
+class LinkLost(Exception):
+    """The connection to Redis is lost. It is not known whether the command was carried out."""
+
+
+class Link(asyncio.Protocol):
+    """One connection to Redis that is established and authenticated.
+
+    Args:
+        on_message: called with channel and payload of each message, in order.
+        on_lost: called once, when the connection has ended.
+        sharded: whether channels belong to the slots of a Redis Cluster.
+    """
+
+    def __init__(
+        self, *, on_message: Callable[[bytes, bytes], None], on_lost: Callable[[Link], None], sharded: bool = False
+    ) -> None:
+        self._on_message = on_message
+        self._on_lost = on_lost
+        self._subscribe, self._unsubscribe = ("SSUBSCRIBE", "SUNSUBSCRIBE") if sharded else ("SUBSCRIBE", "UNSUBSCRIBE")
+        self._reader = hiredis.Reader(notEnoughData=_MORE)
+        self._transport: asyncio.Transport | None = None
+        self._loop = asyncio.get_running_loop()
+        self._waiting: deque[Callable[[Reply], None]] = deque()
+        self._unsent: list[bytes] = []
+        self._unsent_bytes = 0
+        self._reading = False
+        self.lost = False
+        self.refusal: str | None = None
+        """Why Redis refused to subscribe. Then the link is lost."""
+        self.connection: object = None
+        """What opened the connection. It must live as long as the link."""
+
+    # Commands
+
+    def send(self, on_reply: Callable[[Reply], None], *command: Argument) -> None:
+        """Send a command at the end of this iteration of the loop, together with the others.
+
+        `on_reply` is called with the reply, in order with the messages. It must not raise.
+
+        Raises:
+            LinkLost: the connection is lost, or Redis does not read.
+        """
+        if self.lost or self._transport is None:
+            raise LinkLost("there is no connection to Redis")
+        if self._unsent_bytes + self._transport.get_write_buffer_size() > UNSENT_BYTES:
+            raise LinkLost(f"Redis does not read: more than {UNSENT_BYTES} bytes wait")
+        self._write(_pack(*command))
+        self._waiting.append(on_reply)
+
+    def ask(self, *command: Argument, read: Callable[[Reply], T]) -> asyncio.Future[T]:
+        """Send a command. The result is what `read` returns for its reply; it is called in order with the messages.
+
+        The future raises `LinkLost`, or `hiredis.ReplyError` if Redis refused the command.
+
+        Raises:
+            LinkLost: the connection is lost, or Redis does not read.
+        """
+        answer: asyncio.Future[T] = self._loop.create_future()
+
+        def replied(reply: Reply) -> None:
+            if answer.done():  # the caller was cancelled
+                return
+            if isinstance(reply, Exception):
+                answer.set_exception(reply)
+            else:
+                answer.set_result(read(reply))
+
+        self.send(replied, *command)
+        return answer
+
+    def subscribe(self, channels: Iterable[str]) -> None:
+        """Subscribe. A reply to any later command says that it is done.
+
+        Redis confirms with messages, and has no reply. Only a refusal has one, and that would be taken for the reply
+        to another command. So a PING follows each, and if its reply is another, the link is given up.
+        """
+        names = list(channels)
+        for start in range(0, len(names), SUBSCRIBE_AT_ONCE):
+            self._write(_pack(self._subscribe, *names[start : start + SUBSCRIBE_AT_ONCE]))
+            self.send(self._check_pong, "PING")
+
+    def unsubscribe(self, channels: Iterable[str]) -> None:
+        """Unsubscribe. See `subscribe`."""
+        names = list(channels)
+        for start in range(0, len(names), SUBSCRIBE_AT_ONCE):
+            self._write(_pack(self._unsubscribe, *names[start : start + SUBSCRIBE_AT_ONCE]))
+
+    def _check_pong(self, reply: Reply) -> None:
+        if isinstance(reply, hiredis.ReplyError):
+            self.refusal = str(reply)
+            self.abort()
+
+    def _write(self, data: bytes) -> None:
+        if not self._unsent:
+            self._loop.call_soon(self._flush)
+        self._unsent.append(data)
+        self._unsent_bytes += len(data)
+
+    def _flush(self) -> None:
+        unsent, self._unsent, self._unsent_bytes = self._unsent, [], 0
+        if self._transport is not None and not self.lost:
+            self._transport.write(unsent[0] if len(unsent) == 1 else b"".join(unsent))
+
+    @property
+    def receiving(self) -> bool:
+        """Whether received messages wait for the next turn of the event loop."""
+        return self._reading
+
+    def abort(self) -> None:
+        """Give the connection up."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # What asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The connection is ready."""
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse replies and messages, and handle them in order."""
+        self._reader.feed(data)
+        if not self._reading:  # else `_resume` is scheduled
+            self._read()
+
+    def _read(self) -> None:
+        """Handle what was received, for at most one turn of the event loop: a message may have many recipients."""
+        until = time.monotonic() + SECONDS_A_TURN
+        gets, message, self._reading = self._reader.gets, self._on_message, False
+        try:
+            while (reply := gets()) is not _MORE:
+                if type(reply) is hiredis.PushNotification:
+                    if len(reply) == 3 and reply[0] in (b"message", b"smessage"):
+                        message(reply[1], reply[2])
+                        if time.monotonic() > until:
+                            self._yield()
+                            return
+                elif self._waiting:
+                    self._waiting.popleft()(reply)
+                else:
+                    raise hiredis.ProtocolError(f"a reply to no command: {reply!r:.100}")
+        except hiredis.ProtocolError:
+            self.abort()
+
+    def _yield(self) -> None:
+        assert self._transport is not None
+        self._reading = True
+        if not self._transport.is_closing():
+            self._transport.pause_reading()
+        self._loop.call_soon(self._resume)
+
+    def _resume(self) -> None:
+        self._read()
+        if not self._reading and self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The connection has ended: nobody waits for a reply any longer."""
+        self.lost = True
+        lost = LinkLost(f"the connection to Redis was lost: {error!r}" if error else "Redis closed the connection")
+        while self._waiting:
+            self._waiting.popleft()(lost)
+        self._on_lost(self)
+
+
+def _pack(*command: Argument) -> bytes:
+    # hiredis declares that it takes tuples of one item.
+    packed: bytes = hiredis.pack_command(cast(Any, command))
+    return packed

@@ -1,0 +1,72 @@
+"""The Lua scripts, each a file in `scripts/`. Redis runs a script as one step."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import functools
+import hashlib
+from collections.abc import Callable, Sequence
+from importlib.resources import files
+from typing import TypeVar
+
+import hiredis
+
+from asgi_realtime.redis.link import Argument, Link, Reply
+
+T = TypeVar("T")
+
+
+class Script(enum.StrEnum):
+    """The scripts by file name. Each file says what its keys and arguments are, and what it returns."""
+
+    PUBLISH = "publish"
+    VOLATILE = "volatile"
+    STATE = "state"
+    HISTORY = "history"
+    LATEST = "latest"
+
+
+@functools.cache
+def source(script: Script) -> str:
+    """The text of a script."""
+    return (files(__package__) / "scripts" / f"{script}.lua").read_text("utf-8")
+
+
+@functools.cache
+def sha(script: Script) -> str:
+    """What EVALSHA calls a script by: the SHA-1 of its text."""
+    return hashlib.sha1(source(script).encode(), usedforsecurity=False).hexdigest()
+
+
+async def load_scripts(link: Link) -> None:
+    """Make the scripts known to Redis.
+
+    Raises:
+        LinkLost: the connection is lost.
+        hiredis.ReplyError: Redis refused.
+    """
+    await asyncio.gather(*[link.ask("SCRIPT", "LOAD", source(script), read=_unread) for script in Script])
+
+
+async def run_script(
+    link: Link, script: Script, keys: Sequence[str], *arguments: Argument, read: Callable[[Reply], T]
+) -> T:
+    """Run a script. Returns what `read` returns for the reply; it is called in order with the messages.
+
+    If Redis has forgotten the script (SCRIPT FLUSH), its text is sent.
+
+    Raises:
+        LinkLost: the connection is lost.
+        hiredis.ReplyError: Redis refused.
+    """
+    try:
+        return await link.ask("EVALSHA", sha(script), len(keys), *keys, *arguments, read=read)
+    except hiredis.ReplyError as error:
+        if not str(error).startswith("NOSCRIPT"):
+            raise
+    return await link.ask("EVAL", source(script), len(keys), *keys, *arguments, read=read)
+
+
+def _unread(reply: Reply) -> None:
+    """The reply does not matter."""

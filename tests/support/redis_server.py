@@ -1,0 +1,103 @@
+"""A real Redis of its own for tests, on a Unix socket, that can be killed, frozen, flushed and cut off."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import redis
+
+
+class RedisProcess:
+    """A redis-server in a folder of its own.
+
+    Args:
+        folder: where its socket and its data are.
+        options: further lines of configuration, each a name and its value.
+    """
+
+    def __init__(self, folder: Path, *options: tuple[str, str]) -> None:
+        self.folder = folder
+        self.socket = folder / "redis.sock"
+        self.url = f"unix://{self.socket}"
+        self._options = options
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start it, and return when it answers."""
+        program = shutil.which("redis-server")
+        assert program is not None, "the tests need redis-server: install Debian's package redis-server"
+        options: dict[str, str] = {
+            "port": "0",
+            "unixsocket": str(self.socket),
+            "dir": str(self.folder),
+            "save": "",
+            "appendonly": "no",
+            **dict(self._options),
+        }
+        command = [program, *(word for name, value in options.items() for word in (f"--{name}", value))]
+        with (self.folder / "redis.log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                with self.client() as client:
+                    client.ping()
+                return
+            except redis.RedisError:
+                if time.monotonic() > deadline or self._process.poll() is not None:
+                    raise RuntimeError((self.folder / "redis.log").read_text()) from None
+                time.sleep(0.01)
+
+    def client(self) -> redis.Redis:
+        """A synchronous client for the test itself."""
+        return redis.Redis(unix_socket_path=str(self.socket), socket_timeout=10)
+
+    def kill(self) -> None:
+        """End it at once, as `kill -9` does."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.send_signal(signal.SIGCONT)
+            process.kill()
+            process.wait()
+            with contextlib.suppress(FileNotFoundError):
+                self.socket.unlink()
+
+    def freeze(self) -> None:
+        """Stop it: connections stand, and nothing is answered."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """End a `freeze`."""
+        os.kill(self.pid, signal.SIGCONT)
+
+    def kill_connections(self) -> None:
+        """Close every connection but the one that asks."""
+        with self.client() as client:
+            client.execute_command("CLIENT", "KILL", "SKIPME", "YES", "TYPE", "normal")
+            client.execute_command("CLIENT", "KILL", "SKIPME", "YES", "TYPE", "pubsub")
+
+
+@contextlib.contextmanager
+def redis_server(*options: tuple[str, str]) -> Iterator[RedisProcess]:
+    """A running redis-server."""
+    # Not below pytest's folder: the path of a Unix socket is limited to about 100 bytes.
+    with tempfile.TemporaryDirectory(prefix="redis-") as folder:
+        server = RedisProcess(Path(folder), *options)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.kill()
