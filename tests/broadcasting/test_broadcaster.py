@@ -44,6 +44,7 @@ from asgi_realtime.values.commands import Command
 from asgi_realtime.values.ids import GatewayName, UserId
 from asgi_realtime.values.publications import Position, Publication, Subscription
 from tests.support.recording import RecordingTransport
+from tests.support.waiting import no_user_online
 
 SECRET = "a secret for tests that is long enough"
 
@@ -202,8 +203,7 @@ async def test_membership_and_presence_calls_take_effect() -> None:
         await broadcaster.disconnect_user("ann", reason="bye")
         assert client.closes == [(1008, "bye")]
         assert connection.closed
-        await realtime.tasks.until_idle()
-        await asyncio.sleep(0.01)
+        await no_user_online(realtime)
         assert await broadcaster.online_users() == set()
 
 

@@ -66,9 +66,11 @@ async def test_threads_broadcast_to_five_hundred_clients_and_end_with_the_server
         assert all(each == heard[0] for each in heard), "one room, one order"
 
         assert (await http.post("/work")).status_code == 204
-        endless = [asyncio.create_task(requests(http)) for _ in range(8)]
+        answered = asyncio.Semaphore(0)
+        endless = [asyncio.create_task(requests(http, answered)) for _ in range(8)]
         closes = [asyncio.create_task(close_of(socket)) for socket in sockets]
-        await asyncio.sleep(0)
+        for _ in range(8):
+            await answered.acquire()
         await process.stop()
         async with asyncio.timeout(60):
             assert Counter(await asyncio.gather(*closes)) == {1012: CLIENTS}
@@ -78,11 +80,11 @@ async def test_threads_broadcast_to_five_hundred_clients_and_end_with_the_server
     assert "Traceback" not in process.output
 
 
-async def requests(http: httpx.AsyncClient) -> str:
+async def requests(http: httpx.AsyncClient, answered: asyncio.Semaphore) -> str:
     """Make the host broadcast repeatedly, and return how the first request failed."""
     try:
         while (answer := await http.post("/8/again")).status_code == 200:
-            pass
+            answered.release()
     except httpx.TransportError:
         return "no answer"
     return str(answer.status_code)

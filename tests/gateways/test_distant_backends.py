@@ -73,11 +73,6 @@ async def open_(realtime: Realtime, user_id: str = "ann", index: int = 0) -> tup
     return await gateway.open(Handshake(gateway=gateway.name, auth=user_id), transport), transport
 
 
-async def turns(count: int = 50) -> None:
-    for _ in range(count):
-        await asyncio.sleep(0)
-
-
 async def test_connect_is_answered_when_all_subscriptions_are_active_after_two_broker_calls() -> None:
     async with running() as (realtime, broker):
         broker.subscribing.pause()
@@ -85,7 +80,7 @@ async def test_connect_is_answered_when_all_subscriptions_are_active_after_two_b
         gateway = realtime.gateways[0]
         assert isinstance(gateway, Gateway)
         opening = asyncio.create_task(gateway.open(Handshake(gateway=gateway.name, auth="ann"), transport))
-        await turns()
+        await broker.subscribing.holds_back()
         assert not opening.done()
         assert transport.written == []
         broker.subscribing.resume()
@@ -130,7 +125,7 @@ async def test_a_user_who_is_disconnected_while_subscribing_is_refused() -> None
     async with running() as (realtime, broker):
         broker.subscribing.pause()
         opening = asyncio.create_task(open_(realtime))
-        await turns()
+        await broker.subscribing.holds_back()
         await realtime.broadcaster.disconnect_user("ann", code=4001, reason="not today")
         broker.subscribing.resume()
         with pytest.raises(Refusal, match="not today"):
@@ -148,7 +143,7 @@ async def test_a_join_in_a_handler_returns_when_the_subscription_is_active() -> 
         answers: list[Any] = []
         broker.subscribing.pause()
         gateway.receive(internal, "join", ["kitchen"], answers.append)
-        await turns()
+        await broker.subscribing.holds_back()
         assert answers == []
         broker.subscribing.resume()
         await realtime.tasks.until_idle()

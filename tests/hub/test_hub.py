@@ -102,6 +102,20 @@ async def test_the_latest_event_is_delivered_once_and_before_later_events(
     assert connection.rooms == (set() if when == "never" else {RoomName("job")})
 
 
+async def test_the_latest_event_is_not_sent_to_a_connection_that_it_left_out() -> None:
+    broker = MemoryBroker()
+    world = World(broker=broker)
+    await broker.start(world.hub)
+    ann, to_ann = world.admit("ann")
+    bob, to_bob = world.admit("bob")
+    await broker.publish(publication("status", ToRoom(RoomName("job")), except_=(ann.id,)))
+    for connection in (ann, bob):
+        await connection.public.join("job", latest="status")
+    world.tick()
+    assert to_ann.written == []
+    assert [json.loads(text)["type"] for text in to_bob.written] == ["status"]
+
+
 @pytest.mark.parametrize(
     ("command", "gets_in"),
     [

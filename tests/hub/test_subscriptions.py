@@ -100,7 +100,8 @@ async def publish(broker: DistantBroker, data: str, target: Target | None = None
     return (await broker.publish(publication)).delivered_locally
 
 
-async def turns(count: int = 50) -> None:
+async def turns(count: int) -> None:
+    """Let time pass: delays in the simulated network are counted in turns of the event loop."""
     for _ in range(count):
         await asyncio.sleep(0)
 
@@ -111,7 +112,7 @@ async def test_a_join_returns_when_the_subscription_is_active_and_misses_nothing
         connection, transport = await here.admit()
         here.broker.subscribing.pause()
         joining = asyncio.create_task(connection.public.join(ROOM))
-        await turns()
+        await here.broker.subscribing.holds_back()
         assert not joining.done()
         assert connection.rooms == set()
         assert await publish(here.broker, "before") == 0
@@ -222,7 +223,7 @@ async def test_a_client_that_leaves_while_it_is_subscribing_is_not_a_member(room
         connection, _ = await here.admit()
         here.broker.subscribing.pause()
         joining = asyncio.create_task(connection.public.join(ROOM, parent="above"))
-        await turns()
+        await here.broker.subscribing.holds_back()
         await connection.public.leave(room)
         here.broker.subscribing.resume()
         await joining
@@ -237,7 +238,7 @@ async def test_a_client_disconnected_while_it_is_subscribing_is_not_admitted(com
         connection, _ = await here.admit()
         here.broker.subscribing.pause()
         joining = asyncio.create_task(connection.public.join(ROOM))
-        await turns()
+        await here.broker.subscribing.holds_back()
         await here.command(command)
         here.broker.subscribing.resume()
         with pytest.raises(Forbidden):
@@ -252,7 +253,7 @@ async def test_a_connection_that_ends_while_it_is_subscribing_leaves_nothing_beh
         connection, _ = await here.admit()
         here.broker.subscribing.pause()
         joining = asyncio.create_task(connection.public.join(ROOM))
-        await turns()
+        await here.broker.subscribing.holds_back()
         connection.end(1000, "")
         here.broker.subscribing.resume()
         await joining
@@ -312,7 +313,7 @@ async def test_a_join_during_an_unsubscribe_subscribes_again(seed: int) -> None:
         await connection.public.leave(ROOM)
         here.broker.subscribing.pause()
         here.clock.move(UNSUBSCRIBE_DELAY + 1)
-        await turns(5)
+        await here.broker.subscribing.holds_back()
         assert here.broker.called("unsubscribe") == [(IN_ROOM,)]
         joining = asyncio.create_task(connection.public.join(ROOM))
         await turns(seed)
@@ -350,7 +351,7 @@ async def test_a_user_removed_while_history_is_read_receives_none_of_it() -> Non
         connection, transport = await here.admit()
         here.broker.subscribing.pause()
         adding = asyncio.create_task(here.command(AddToRoom(GATEWAY, ANN, ROOM)))
-        await turns()
+        await here.broker.subscribing.holds_back()
         assert connection.rooms == {ROOM}
         await publish(here.broker, "secret")
         await here.command(RemoveFromRoom(GATEWAY, ANN, ROOM))
@@ -370,7 +371,8 @@ async def test_a_member_by_command_whose_room_cannot_be_subscribed_to_is_closed(
         here.broker.requests.pause()
         adding = here.hub.apply(AddToRoom(GATEWAY, ANN, ROOM), position)
         assert adding is not None
-        await turns()
+        if failure != "subscribe":
+            await here.broker.requests.holds_back()
         if failure == "too much":
             for _ in range(2):
                 here.broker.server.deliver(

@@ -388,11 +388,17 @@ class Slow(SocketIOGateway):
 
 async def requests(app: RealtimeMiddleware, number: int) -> list[asyncio.Task[httpx.Response]]:
     """First requests, each of which has reached the app."""
+    arrived = 0
+
+    async def counted(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal arrived
+        arrived += 1
+        await app(scope, receive, send)
+
     paths = ["/", "/socket.io/?EIO=4&transport=polling"]
-    client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(counted), base_url="http://test")
     tasks = [asyncio.create_task(client.get(paths[each % 2])) for each in range(number)]
-    for _ in range(50):  # turns of the event loop
-        await asyncio.sleep(0)
+    await until(lambda: arrived == number)
     return tasks
 
 

@@ -33,10 +33,12 @@ class Line:
         self._turns = 0
         self._scheduled = False
         self._paused = False
+        self._holds = asyncio.Event()
 
     def put(self, step: Callable[[], None]) -> None:
         """Run a step at the other end."""
         self._steps.append(step)
+        self._holds.set()
         self._schedule()
 
     async def passed(self) -> None:
@@ -48,6 +50,13 @@ class Line:
     def pause(self) -> None:
         """Deliver nothing until `resume`."""
         self._paused = True
+        if not self._steps:
+            self._holds.clear()
+
+    async def holds_back(self) -> None:
+        """Return when a paused line holds something back."""
+        assert self._paused
+        await self._holds.wait()
 
     def resume(self) -> None:
         """End a `pause`."""

@@ -11,7 +11,7 @@ from typing import Any
 from asgi_realtime.realtime import Realtime
 
 
-async def until(condition: Callable[[], object], *, seconds: float = 5.0) -> None:
+async def until(condition: Callable[[], object], *, seconds: float = 20.0) -> None:
     """Return as soon as the condition holds.
 
     Raises:
@@ -24,7 +24,7 @@ async def until(condition: Callable[[], object], *, seconds: float = 5.0) -> Non
             await asyncio.sleep(0.005)
 
 
-async def no_user_online(realtime: Realtime, *, seconds: float = 5.0) -> None:
+async def no_user_online(realtime: Realtime, *, seconds: float = 20.0) -> None:
     """Return as soon as no user is online on any gateway.
 
     Raises:

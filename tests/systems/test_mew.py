@@ -346,14 +346,12 @@ async def test_a_lost_channel_does_not_leak_into_broadcasts_under_way(serve: Ser
 
         running.service.gate = gate
         talking = [asyncio.create_task(talk(start)) for start in (1, 2)]
-        for _ in range(50):
-            await asyncio.sleep(0)
+        await until(lambda: len(sent) >= 20)
         # The database commits and the refresh is requested in one step: from here on no event may arrive.
         running.service.may("ann", "s", "c")
         revoked = True
         await running.to.permissions_update("s", channel_id="secret", user_id="ann")
-        for _ in range(50):
-            await asyncio.sleep(0)
+        await until(lambda: len([number for number, was_revoked in sent if was_revoked]) >= 20)
         stop.set()
         await asyncio.gather(*talking)
         heard = [event for event in await running.heard(ann) if event[0] == "MESSAGE_CREATE"]
