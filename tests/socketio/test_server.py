@@ -474,7 +474,8 @@ async def test_catch_all_handlers(serve: Serve, node: Node) -> None:
     assert await other.call("x", 1) == [["anything", "x", "/any", 1]]
 
 
-async def test_background_tasks_end_with_the_server(serve: Serve) -> None:
+async def test_background_tasks_end_with_the_server(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEW_DRAIN_TIMEOUT", "0.1")
     sio, app = made()
     begun, ended = asyncio.Event(), asyncio.Event()
 

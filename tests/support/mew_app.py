@@ -87,7 +87,12 @@ class Person:
         """Open a socket and wait until this event has come."""
         self._socket = socketio.AsyncClient(reconnection=False)
         self._socket.on("*", self._take, namespace=namespace)
-        await self._socket.connect(url, auth=auth or {"token": self.token}, namespaces=[namespace])
+        await self._socket.connect(
+            url,
+            auth=auth or {"token": self.token},
+            namespaces=[namespace],
+            wait_timeout=10,  # its default of 1 s is too short on a busy machine
+        )
         if wait is not None:
             await self.heard_until(wait)
 

@@ -241,7 +241,8 @@ async def test_expect_nothing_waits_for_events_on_their_way(transport: Transport
 
 
 async def test_a_failed_expectation_shows_the_received_events() -> None:
-    async with RealtimeTestClient(make_app()) as client, client.connect(token=client.token("ada")) as ada:
+    app = make_app(settings=dataclasses.replace(SETTINGS, drain_timeout=0.1))  # for a handler that never ends
+    async with RealtimeTestClient(app) as client, client.connect(token=client.token("ada")) as ada:
         with pytest.raises(AssertionError) as failure:
             await ada.expect("said", timeout=0.01)
         assert str(failure.value) == (

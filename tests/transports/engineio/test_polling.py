@@ -205,7 +205,7 @@ async def test_a_post_just_within_the_limit(serve: Serve) -> None:
 
 
 async def test_a_post_that_trickles_in_is_not_waited_for(serve: Serve) -> None:
-    async with echo_server(serve, ping_interval=0.1, ping_timeout=0.1) as server:
+    async with echo_server(serve, ping_interval=0.1, ping_timeout=0.1, limits={"body_timeout": 0.3}) as server:
 
         async def body() -> AsyncIterator[bytes]:
             yield b"4"
