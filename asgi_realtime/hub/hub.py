@@ -164,6 +164,11 @@ class Hub:
         """
         return 0 if self._subscriptions is None else len(self._subscriptions)
 
+    @property
+    def pending_subscriptions(self) -> int:
+        """How many subscriptions are requested at the broker, or have failed while they still have members."""
+        return 0 if self._subscriptions is None else self._subscriptions.pending
+
     def _until_subscribed(self, connection: InternalConnection, rooms: Iterable[RoomName]) -> Awaitable[None] | None:
         """An awaitable that ends when rooms are subscribed. None: they are already."""
         if self._subscriptions is None:

@@ -130,6 +130,11 @@ class Subscriptions:
         pending = sum(map(self._members.has, self._pending))
         return self._members.target_count() - pending + len(self._unsubscribe_at)
 
+    @property
+    def pending(self) -> int:
+        """How many subscriptions are requested, or have failed while they still have members."""
+        return len(self._pending)
+
     def is_subscribed(self, subscription: Subscription) -> bool:
         """Whether everything published to a target is delivered to this process."""
         if subscription in self._pending:

@@ -215,6 +215,7 @@ class SubscriptionsMachine(RuleBasedStateMachine):
             self.broker.failing.clear()
             self.agrees_after_the_delay()
             assert self.broker.active_subscriptions == set()
+            assert self.world.hub.pending_subscriptions == 0
             self.check_calls()
         finally:
             self.world.hub.stop()

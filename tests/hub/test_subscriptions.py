@@ -305,6 +305,20 @@ async def test_a_user_whose_subscription_fails_is_refused_and_the_next_connectio
         assert here.hub.subscriptions == len(here.broker.active_subscriptions) == 0
 
 
+async def test_a_failed_subscription_is_forgotten_when_its_last_member_leaves() -> None:
+    async with node() as here:
+        here.broker.failing.add("subscribe")
+        (first, _), (second, _) = [here.world.admit("ann") for _ in range(2)]
+        waiting = here.hub.until_subscribed(first)
+        assert waiting is not None
+        with pytest.raises(BrokerUnavailable):
+            await waiting
+        here.hub.remove(first)
+        assert here.hub.pending_subscriptions == len((OF_ANN, OF_ALL)), "one member is still there"
+        here.hub.remove(second)
+        assert here.hub.pending_subscriptions == 0
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_a_join_during_an_unsubscribe_subscribes_again(seed: int) -> None:
     async with node(seed=seed) as here:
