@@ -16,3 +16,10 @@ class Clock:
     def move(self, seconds: float) -> None:
         """Let so many seconds have passed."""
         self._offset += seconds
+
+    async def pass_time(self, seconds: float, *, steps: int = 20) -> None:
+        """Let so many seconds pass in steps. Timers that are due run after each, also those that they set."""
+        for _ in range(steps):
+            self.move(seconds / steps)
+            for _ in range(3):  # a timer's callback runs in the turn after the move, and may schedule another callback
+                await asyncio.sleep(0)

@@ -5,9 +5,11 @@ import json
 import tracemalloc
 from collections.abc import AsyncIterator
 
+import httpx
 import pytest
 
 from asgi_realtime.transports.engineio import Session
+from tests.support.clock import Clock
 from tests.support.engineio_echo import POLLING, Echo, EchoServer, echo_server, logged
 from tests.support.servers import IMPLEMENTATIONS, Implementation, Serve
 from tests.support.waiting import until
@@ -251,34 +253,48 @@ async def test_an_aborted_poll_ends_the_session(serve: Serve, implementation: Im
 
 
 async def test_pings_are_polled_and_pongs_posted(serve: Serve) -> None:
-    async with echo_server(serve, ping_interval=0.1, ping_timeout=1) as server:
+    clock = Clock(asyncio.get_running_loop())
+    async with echo_server(serve, ping_interval=2, ping_timeout=20) as server:
         sid = await server.open()
         for _ in range(3):
-            assert (await server.poll(sid)).text == "2"
+            poll = await server.start_poll(sid)
+            clock.move(2)
+            assert (await poll).text == "2"
             assert (await server.post(sid, "3")).text == "ok"
 
 
 async def test_a_missing_pong_answers_the_waiting_poll_and_ends_the_session(serve: Serve) -> None:
-    async with echo_server(serve, ping_interval=0.1, ping_timeout=0.5) as server:
+    clock = Clock(asyncio.get_running_loop())
+    async with echo_server(serve, ping_interval=2, ping_timeout=20) as server:
         sid = await server.open()
-        assert (await server.poll(sid)).text == "2"
-        assert (await server.poll(sid)).text == "1"
+        poll = await server.start_poll(sid)
+        clock.move(2)
+        assert (await poll).text == "2"
+        server.http.timeout = httpx.Timeout(None)  # the client's limits use the same clock
+        poll = await server.start_poll(sid)
+        clock.move(20)
+        assert (await poll).text == "1"
         assert server.echo.reasons == ["ping timeout"]
 
 
 async def test_a_busy_application_does_not_end_the_session(serve: Serve) -> None:
-    async with echo_server(serve, ping_interval=0.1, ping_timeout=0.5) as server:
+    clock = Clock(asyncio.get_running_loop())
+    async with echo_server(serve, ping_interval=2, ping_timeout=20) as server:
+        server.http.timeout = httpx.Timeout(None)  # the client's limits use the same clock
         sid = await server.open()
         server.echo.gate.clear()
         post = asyncio.create_task(server.post(sid, "4a"))
         assert (await server.poll(sid)).text == "4a"
-        assert (await server.poll(sid)).text == "2"
         poll = await server.start_poll(sid)
-        await asyncio.wait([poll], timeout=1.5)  # thrice the time for a pong, which cannot be posted now
+        clock.move(2)
+        assert (await poll).text == "2"
+        poll = await server.start_poll(sid)
+        await clock.pass_time(60)  # thrice the time for a pong, which cannot be posted now
         assert server.echo.reasons == []
         server.echo.gate.set()
         assert (await post).text == "ok"
         assert (await server.post(sid, "3")).text == "ok"
+        clock.move(2)
         assert (await poll).text == "2"
 
 

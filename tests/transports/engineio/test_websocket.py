@@ -10,6 +10,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from asgi_realtime.transports.engineio import Session
+from tests.support.clock import Clock
 from tests.support.engineio_echo import Echo, EchoServer, echo_server, logged
 from tests.support.servers import IMPLEMENTATIONS, Implementation, Serve
 
@@ -215,34 +216,46 @@ async def test_stopping_tells_clients_to_reconnect(server: EchoServer) -> None:
 
 
 async def test_pings_are_answered_by_pongs(serve: Serve) -> None:
-    async with echo_server(serve, ping_interval=0.1, ping_timeout=1) as server, server.connect() as websocket:
+    clock = Clock(asyncio.get_running_loop())
+    async with echo_server(serve, ping_interval=2, ping_timeout=2) as server, server.connect() as websocket:
         await websocket.recv()
         for _ in range(3):
+            clock.move(2)
             assert await websocket.recv() == "2"
             await websocket.send("3")
+            await websocket.send("4a")
+            assert await websocket.recv() == "4a"  # the pong was read too
         assert server.echo.reasons == []
 
 
 async def test_a_missing_pong_ends_the_session(serve: Serve) -> None:
-    async with echo_server(serve, ping_interval=0.1, ping_timeout=0.1) as server, server.connect() as websocket:
+    clock = Clock(asyncio.get_running_loop())
+    async with echo_server(serve, ping_interval=2, ping_timeout=2) as server, server.connect() as websocket:
         await websocket.recv()
+        clock.move(2)
         assert await websocket.recv() == "2"
+        clock.move(2)
         with pytest.raises(ConnectionClosed):
             await websocket.recv()
         assert server.echo.reasons == ["ping timeout"]
 
 
 async def test_a_busy_application_does_not_end_the_session(serve: Serve) -> None:
-    async with echo_server(serve, ping_interval=0.05, ping_timeout=0.05) as server, server.connect() as websocket:
+    clock = Clock(asyncio.get_running_loop())
+    async with echo_server(serve, ping_interval=2, ping_timeout=2) as server, server.connect() as websocket:
         await websocket.recv()
         server.echo.gate.clear()
         await websocket.send("4a")
         assert await websocket.recv() == "4a"
+        clock.move(2)
         assert await websocket.recv() == "2"
         await websocket.send("3")
-        await asyncio.wait([asyncio.ensure_future(server.echo.ended.wait())], timeout=0.5)
+        await clock.pass_time(6)  # thrice the time for a pong, which is not read now
         assert server.echo.reasons == []
         server.echo.gate.set()
+        await websocket.send("4b")
+        assert await websocket.recv() == "4b"  # the pong was read too
+        clock.move(2)
         assert await websocket.recv() == "2"
 
 
