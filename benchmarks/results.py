@@ -71,8 +71,19 @@ class Results(msgspec.Struct, kw_only=True):
         )
 
     def write(self, file: Path) -> None:
-        """Store the session."""
-        file.write_bytes(msgspec.json.format(msgspec.json.encode(self)) + b"\n")
+        """Store the session, with the systems by name: they were measured in random order."""
+        by_name = Results(
+            machine=self.machine,
+            plan=self.plan,
+            # A figure may be an `int`. It is stored as the `float` that `read` returns, so that the file stays the same.
+            rounds={
+                system: [{name: float(figure) for name, figure in figures.items()} for figures in windows]
+                for system, windows in sorted(self.rounds.items())
+            },
+            missing=dict(sorted(self.missing.items())),
+            broken=dict(sorted(self.broken.items())),
+        )
+        file.write_bytes(msgspec.json.format(msgspec.json.encode(by_name)) + b"\n")
 
 
 def read(file: Path) -> Results:
