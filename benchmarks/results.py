@@ -75,7 +75,7 @@ class Results(msgspec.Struct, kw_only=True):
         by_name = Results(
             machine=self.machine,
             plan=self.plan,
-            # A figure may be an `int`. It is stored as the `float` that `read` returns, so that the file stays the same.
+            # A figure may be an `int`. It is stored as the `float` that `read` returns.
             rounds={
                 system: [{name: float(figure) for name, figure in figures.items()} for figures in windows]
                 for system, windows in sorted(self.rounds.items())

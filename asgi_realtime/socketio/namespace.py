@@ -61,7 +61,8 @@ class SyncSocketIOServer(SyncProxy[SocketIOServer]):
     """The methods of a `SocketIOServer` for threads. Each waits until the event loop has done the work.
 
     Each raises `RuntimeError` on the event loop's own thread, where it would wait for itself; before start-up;
-    and after shutdown, which also ends the calls that are waiting.
+    and after shutdown, which also ends the calls that are waiting. `rooms`, `transport` and `get_environ` do not wait,
+    so they can be called anywhere.
     """
 
     def __init__(self, server: SocketIOServer) -> None:
@@ -80,6 +81,14 @@ class SyncSocketIOServer(SyncProxy[SocketIOServer]):
     def rooms(self, sid: str, namespace: str | None = None) -> list[str]:
         """See `SocketIOServer.rooms`."""
         return self._target.rooms(sid, namespace)
+
+    def transport(self, sid: str, namespace: str | None = None) -> str:
+        """See `SocketIOServer.transport`."""
+        return self._target.transport(sid, namespace)
+
+    def get_environ(self, sid: str, namespace: str | None = None) -> dict[str, Any] | None:
+        """See `SocketIOServer.get_environ`."""
+        return self._target.get_environ(sid, namespace)
 
     @contextlib.contextmanager
     def session(self, sid: str, namespace: str | None = None) -> Iterator[dict[str, Any]]:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+import socketio as python_socketio
+from werkzeug.serving import make_server
 
 from asgi_realtime import RealtimeMiddleware, Settings, socketio
 from asgi_realtime.socketio.namespace import SyncSocketIOServer
 from asgi_realtime.testing import RealtimeTestClient
 from asgi_realtime.values.json import Json
+from tests.support.servers import Serve
 
 SETTINGS = Settings(drain_timeout=0.1, host_threads=2)
 
@@ -177,6 +181,80 @@ async def test_where_a_method_for_threads_cannot_work(method: str, blocking: Blo
         await asyncio.to_thread(call, blocking, "x")
 
 
+def look_ups(server: Any, sid: str) -> list[Json]:
+    """What a handler in a thread learns of its own client, and of one that is not connected."""
+    environ = server.get_environ(sid, namespace="/")
+    try:
+        transport = server.transport("nobody")
+    except KeyError as error:
+        transport = repr(error)
+    return [
+        server.transport(sid),
+        server.transport(sid, namespace="/"),
+        environ["HTTP_X_COLOUR"],
+        environ["REQUEST_METHOD"],
+        "transport=polling" in environ["QUERY_STRING"].split("&"),
+        transport,
+        server.get_environ("nobody"),
+        server.get_environ(sid, namespace="/other"),
+    ]
+
+
+@contextlib.asynccontextmanager
+async def threaded_server(namespace: python_socketio.Namespace) -> AsyncIterator[str]:
+    """Run python-socketio's own server for threads until the block ends."""
+    sio = python_socketio.Server(async_mode="threading", monitor_clients=False)
+    sio.register_namespace(namespace)
+    server = make_server("127.0.0.1", 0, python_socketio.WSGIApp(sio), threaded=True)
+    serving = threading.Thread(target=server.serve_forever)
+    serving.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        await asyncio.to_thread(server.shutdown)
+        serving.join()
+        server.server_close()
+
+
+async def test_threads_look_up_transport_and_environ_as_in_python_socketio(serve: Serve) -> None:
+    class Stock(python_socketio.Namespace):  # type: ignore[misc]  # published without types
+        def on_look(self, sid: str) -> list[Json]:
+            return look_ups(self.server, sid)
+
+    class Own(socketio.Namespace):
+        def on_look(self, sid: str) -> list[Json]:
+            assert isinstance(self.server, SyncSocketIOServer)
+            assert threading.current_thread() is not threading.main_thread()
+            return look_ups(self.server, sid)
+
+    sio = socketio.AsyncServer()
+    sio.register_namespace(Own("/"))
+    own = await serve(socketio.ASGIApp(sio))
+
+    async def look(url: str) -> Json:
+        async with python_socketio.AsyncSimpleClient() as client:
+            await client.connect(url, transports=["polling"], headers={"X-Colour": "green"})
+            return await client.call("look", timeout=10)
+
+    async with threaded_server(Stock("/")) as url:
+        expected = await look(url)
+    assert expected[:4] == ["polling", "polling", "green", "GET"]
+    assert await look(own.url) == expected
+
+
+async def test_a_thread_sees_that_a_client_has_a_websocket(serve: Serve) -> None:
+    class Own(socketio.Namespace):
+        def on_look(self, sid: str) -> Json:
+            return self.server.transport(sid)
+
+    sio = socketio.AsyncServer()
+    sio.register_namespace(Own("/"))
+    server = await serve(socketio.ASGIApp(sio))
+    async with python_socketio.AsyncSimpleClient() as client:
+        await client.connect(server.url, transports=["websocket"])
+        assert await client.call("look", timeout=10) == "websocket"
+
+
 def test_the_class_for_threads_has_the_methods_and_signatures_of_the_server() -> None:
     tried = {name for name in CALLS if name != "session"}
     for name in tried:
@@ -185,6 +263,10 @@ def test_the_class_for_threads_has_the_methods_and_signatures_of_the_server() ->
         assert inspect.signature(sync) == inspect.signature(method), name
     coroutines = {name for name, member in vars(socketio.AsyncServer).items() if inspect.iscoroutinefunction(member)}
     assert coroutines - tried == {"sleep", "shutdown"}  # threads have time.sleep, and do not end the server
+    for name in ("rooms", "transport", "get_environ"):
+        assert inspect.signature(getattr(SyncSocketIOServer, name)) == inspect.signature(
+            getattr(socketio.AsyncServer, name)
+        )
 
 
 @pytest.mark.parametrize("kind", [socketio.Namespace, socketio.AsyncNamespace])
