@@ -19,6 +19,9 @@ PAGES = [
     if "```python" in page.read_text(encoding="utf-8")
 ]
 
+LINK = re.compile(r"\]\((?!https?:)([^)\s]+)\)")
+"""The address of a link to another page or heading of the project."""
+
 
 def code_of(page: Path) -> str:
     """The page with all but its Python blanked out, so that line numbers stay those of the page."""
@@ -29,6 +32,23 @@ def code_of(page: Path) -> str:
         for offset, line in enumerate(block[1].splitlines()):
             lines[first + offset] = line
     return "\n".join(lines)
+
+
+def anchors_of(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+def test_every_link_leads_to_a_file_and_a_heading() -> None:
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*/*.md")]
+    links = [(page, *link.partition("#")[::2]) for page in pages for link in LINK.findall(page.read_text("utf-8"))]
+    assert len(links) > 200
+    for page, file, anchor in links:
+        target = page.parent / file if file else page
+        assert target.exists(), f"{page.name}: {file}"
+        assert not anchor or anchor in anchors_of(target), f"{page.name}: {file}#{anchor}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

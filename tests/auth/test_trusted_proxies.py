@@ -154,3 +154,10 @@ async def test_which_headers_decide_the_same_origin(
                 assert response.status_code == (200 if good else 403), (origin, method)
         route = await http.get("/seen", headers={"Origin": "https://app.example:8443"})
         assert route.json()[0] == f"127.0.0.1:{server.port}", "the host's own requests are as they came"
+
+
+def test_a_request_with_two_host_headers_stays_as_it_was() -> None:
+    headers = [HOST, (b"host", b"another"), *NAMED]
+    scope: dict[str, Any] = {"type": "http", "scheme": "http", "client": PEER, "headers": list(headers)}
+    TrustedProxies(["10.0.0.0/8"]).rewrite(scope)
+    assert (scope["headers"], scope["scheme"]) == (headers, "http")

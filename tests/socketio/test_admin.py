@@ -285,6 +285,15 @@ async def test_sessions_are_bounded() -> None:
     assert not await authenticator.authenticate({"sessionId": ["x"]})
 
 
+async def test_a_session_ends_after_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    authenticator = AdminAuthenticator(LOGIN)
+    session, begun = authenticator.create_session(), time.monotonic()
+    for hours, valid in ((23, True), (25, False)):
+        later = begun + hours * 3600
+        monkeypatch.setattr(time, "monotonic", lambda later=later: later)
+        assert await authenticator.authenticate({"sessionId": session}) is valid
+
+
 @pytest.mark.parametrize("viewport", ["1280x800", "390x844"])
 async def test_the_admin_page_shows_the_clients(serve: Serve, node: Node, tmp_path: Path, viewport: str) -> None:
     sio, app = made()
