@@ -336,9 +336,10 @@ class Hub:
     async def leave(self, connection: InternalConnection, room: Id) -> None:
         """Take a connection out of a room and the rooms below it. Joins of these rooms that are pending end too."""
         name = RoomName(id_text(room, "room"))
-        self._mounts[connection.gateway].rooms.leave(connection, name)
+        rooms = self._mounts[connection.gateway].rooms
         if self._pending_joins:
-            self._pending_joins.leave(connection, name)
+            self._pending_joins.leave(connection, rooms.with_descendants(name))
+        rooms.leave(connection, name)
 
     # Commands of the cluster
 
@@ -364,15 +365,15 @@ class Hub:
             # The refreshes begin in this call, so that these connections are held before the next publication.
             return asyncio.gather(*[self.refresh(connection) for connection in connections])
         if isinstance(command, CloseRoom):
+            self._pending_joins.withdraw(command, mount.rooms.with_descendants(command.room))
             mount.rooms.close(command.room)
-            self._pending_joins.withdraw(command)
             self._refresher.repeat(mount.rooms.everybody, functools.partial(move, command, mount.rooms))
         else:
+            if isinstance(command, RemoveFromRoom):
+                self._pending_joins.withdraw(command, mount.rooms.with_descendants(command.room))
             connections = mount.rooms.of_user(command.user_id)
             for connection in connections:
                 move(command, mount.rooms, connection)
-            if isinstance(command, RemoveFromRoom):
-                self._pending_joins.withdraw(command)
             self._refresher.repeat(connections, functools.partial(move, command, mount.rooms))
             if isinstance(command, AddToRoom) and self._subscriptions is not None:
                 return self._subscriptions.catch_up(Subscription(command.gateway, ToRoom(command.room)), position)

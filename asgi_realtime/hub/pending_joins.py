@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from asgi_realtime.connection.connection import InternalConnection
@@ -17,7 +17,8 @@ class PendingJoin:
 
     def __init__(self, connection: InternalConnection, room: RoomName, parent: RoomName | None) -> None:
         self.connection = connection
-        self.rooms = (room, parent)
+        self.rooms = frozenset((room, parent))
+        """The room, and the room above it if one was named."""
         self.withdrawn = False
         """Whether a command has removed the user from the room since. The host's answer may be older."""
         self.left = False
@@ -43,18 +44,18 @@ class PendingJoins:
         finally:
             self._pending_joins.discard(entry)
 
-    def withdraw(self, command: RemoveFromRoom | CloseRoom) -> None:
-        """Cancel the pending joins that a command affects."""
+    def withdraw(self, command: RemoveFromRoom | CloseRoom, rooms: Collection[RoomName]) -> None:
+        """Cancel the pending joins that a command affects. `rooms` are its room and the rooms below, before it unlinks them."""
         for entry in self._pending_joins:
             if (
                 entry.connection.gateway == command.gateway
-                and command.room in entry.rooms
+                and not entry.rooms.isdisjoint(rooms)
                 and (isinstance(command, CloseRoom) or entry.connection.identity.user_id == command.user_id)
             ):
                 entry.withdrawn = True
 
-    def leave(self, connection: InternalConnection, room: RoomName) -> None:
-        """Cancel a connection's pending joins of a room and of rooms below it."""
+    def leave(self, connection: InternalConnection, rooms: Collection[RoomName]) -> None:
+        """Cancel a connection's pending joins of `rooms`, and of rooms directly below them."""
         for entry in self._pending_joins:
-            if entry.connection is connection and room in entry.rooms:
+            if entry.connection is connection and not entry.rooms.isdisjoint(rooms):
                 entry.left = True

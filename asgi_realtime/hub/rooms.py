@@ -222,19 +222,20 @@ class Rooms:
         if connection not in self:
             return
         rooms = connection.room_set
-        left = [name for name in self._with_descendants(room) if name in rooms]
+        left = [name for name in self.with_descendants(room) if name in rooms]
         connection.left(left)
         for name in left:
             self._remove_member(connection, name)
 
     def close(self, room: RoomName) -> None:
         """Empty a room and the rooms below it."""
-        for name in self._with_descendants(room):
+        for name in self.with_descendants(room):
             for connection in self.of_room(name):
                 connection.left((name,))
                 self._remove_member(connection, name)
 
-    def _with_descendants(self, room: RoomName) -> list[RoomName]:
+    def with_descendants(self, room: RoomName) -> list[RoomName]:
+        """A room and all rooms below it, at any depth."""
         found = [room]
         waiting = [room]
         while waiting:

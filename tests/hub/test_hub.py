@@ -352,3 +352,37 @@ async def test_a_client_that_leaves_during_the_host_call_does_not_join() -> None
     answer.set()
     await joining
     assert connection.public.rooms == set()
+
+
+@pytest.mark.parametrize("how", ["removed", "closed", "left"])
+@pytest.mark.parametrize("parent", ["channel", None])
+async def test_a_pending_join_ends_with_any_room_above(how: str, parent: str | None) -> None:
+    world = World()
+    connection, _ = world.admit("ann")
+    other, _ = world.admit("bob")
+    await connection.public.join("server")
+    await connection.public.join("channel", parent="server")
+    if parent is None:  # the link is known from another member
+        await other.public.join("thread", parent="channel")
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def allowed() -> bool:
+        asked.set()
+        await answer.wait()
+        return True
+
+    joining = asyncio.create_task(connection.public.join("thread", parent=parent, allowed=allowed))
+    await asked.wait()
+    if how == "left":
+        await connection.public.leave("server")
+    elif how == "closed":
+        world.hub.apply(CloseRoom(GATEWAY, RoomName("server")))
+    else:
+        world.hub.apply(RemoveFromRoom(GATEWAY, ANN, RoomName("server")))
+    answer.set()
+    if how == "left":
+        await joining
+    else:
+        with pytest.raises(Forbidden):
+            await joining
+    assert connection.public.rooms == set()
