@@ -307,6 +307,47 @@ async def test_no_client_waits_for_another_clients_authorization() -> None:
             assert await waiting == no(INTERNAL)
 
 
+async def test_a_client_removed_during_the_content_filter_sends_nothing() -> None:
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def slow(identity: Identity, content: str) -> bool:
+        asked.set()
+        await answer.wait()
+        return True
+
+    async with events(EventsGateway(content_filter=slow)) as running:
+        ada, bob = await running.enter_room("r", "ada", "bob")
+        sending = asyncio.create_task(ada.call("message", {"content": "x", "room": "r"}))
+        await asked.wait()
+        await running.to.user_left("ada", "r")
+        await bob.expect("user:left")
+        answer.set()
+        assert await sending == no(NO_ACCESS)
+        await running.to.broadcast_to_room("r", "last")
+        await bob.expect("last")
+        await bob.expect_nothing("message")
+
+
+async def test_disconnected_is_called_if_user_left_cannot_be_sent(caplog: pytest.LogCaptureFixture) -> None:
+    reasons: list[str] = []
+    # No event of the gateway fits into this limit.
+    gateway = EventsGateway(
+        disconnected=lambda connection, reason: reasons.append(reason), limits=Limits(publication_bytes=1)
+    )
+
+    @gateway.on("enter")
+    async def enter(connection: Connection) -> None:
+        await connection.join("r")
+
+    async with events(gateway) as running:
+        ada = await running.enter("ada")
+        await ada.call("enter")
+        await ada.close()
+        await until(lambda: reasons)
+        await until(lambda: caplog.records)
+    assert len(caplog.records) == 1
+
+
 async def test_hooks() -> None:
     log: list[object] = []
 

@@ -132,6 +132,8 @@ class EventsGateway(SocketIOGateway):
             raise Refusal(TOO_LONG, code="TOO_LONG")
         if self.__content_filter is not None and not await self.__content_filter(connection.identity, new.content):
             raise Refusal(IMPROPER, code="IMPROPER")
+        if new.room is not None and new.room not in connection.rooms:  # it was removed while the filter ran
+            raise Forbidden(NO_ACCESS)
         message = Message(connection.identity.user_id, new.content, iso(time.time()))
         if new.room is None:
             await self.broadcaster.broadcast_to_all("message", message, except_=connection.id)
@@ -166,10 +168,16 @@ class EventsGateway(SocketIOGateway):
 
     async def on_disconnect(self, connection: Connection, reason: str) -> None:
         """Send `user:left` to the rooms of the client, and call `disconnected`."""
-        for room in tuple(connection.rooms):
-            await self._broadcast_membership("user:left", connection, room)
+        failure = None
+        try:
+            for room in tuple(connection.rooms):
+                await self._broadcast_membership("user:left", connection, room)
+        except Exception as error:  # not a cancellation: then the time for both is over
+            failure = error
         if self.__disconnected is not None:
             await self.__disconnected(connection, reason)
+        if failure is not None:
+            raise failure
 
     async def _broadcast_membership(self, event: str, connection: Connection, room: str) -> None:
         member = RoomMember(connection.identity.user_id, room)
