@@ -45,7 +45,7 @@ class PendingJoins:
             self._pending_joins.discard(entry)
 
     def withdraw(self, command: RemoveFromRoom | CloseRoom, rooms: Collection[RoomName]) -> None:
-        """Cancel the pending joins that a command affects. `rooms` are its room and the rooms below, before it unlinks them."""
+        """Cancel the pending joins of a command. `rooms`: its room and those below, before they are unlinked."""
         for entry in self._pending_joins:
             if (
                 entry.connection.gateway == command.gateway
