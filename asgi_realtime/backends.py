@@ -6,6 +6,7 @@ import dataclasses
 
 from asgi_realtime.broker.base import Broker
 from asgi_realtime.broker.memory import MemoryBroker
+from asgi_realtime.metrics import Metrics
 from asgi_realtime.presence.base import Presence
 from asgi_realtime.presence.memory import MemoryPresence
 from asgi_realtime.settings import Settings
@@ -19,8 +20,26 @@ class Backends:
     presence: Presence
 
 
-def backends_from(settings: Settings) -> Backends:
-    """Make the backends of one process. They do nothing before they are started."""
+def backends_from(settings: Settings, metrics: Metrics) -> Backends:
+    """Make the backends of one process. They do nothing before they are started.
+
+    Raises:
+        ConfigurationError: for a URL of Redis that cannot be used.
+    """
+    if settings.redis_url is not None:
+        # Imported here: an application without Redis does not load its client.
+        from asgi_realtime.broker.redis import RedisBroker
+        from asgi_realtime.redis.server import RedisServer
+
+        broker = RedisBroker(
+            RedisServer(settings.redis_url),
+            prefix=settings.redis_prefix,
+            history_size=settings.history_size,
+            history_ttl=settings.history_ttl,
+            timeout=settings.publish_timeout,
+            metrics=metrics,
+        )
+        return Backends(broker=broker, presence=MemoryPresence(grace=settings.presence_grace))
     return Backends(
         broker=MemoryBroker(history_size=settings.history_size, history_ttl=settings.history_ttl),
         presence=MemoryPresence(grace=settings.presence_grace),

@@ -120,6 +120,13 @@ class Settings:
     """`MEW_HISTORY_SIZE`: publications kept for each room."""
     history_ttl: float = 300.0
     """`MEW_HISTORY_TTL`: seconds a publication is kept."""
+    redis_url: str | None = _secret()
+    """`MEW_REDIS_URL`: the Redis that joins the processes of an application. Unset: this is the only process.
+
+    `redis://`, `rediss://` (TLS) or `unix://`, with user, password and database."""
+    redis_prefix: str = "mew"
+    """`MEW_REDIS_PREFIX`: what every key and channel in Redis begins with. Applications that share a Redis need
+    different ones."""
     drain_timeout: float = 5.0
     """`MEW_DRAIN_TIMEOUT`: seconds connections may take to close when the process stops."""
     limits: Limits = dataclasses.field(default_factory=Limits)
@@ -131,6 +138,8 @@ class Settings:
             value = getattr(self, field.name)
             if isinstance(value, float) and not math.isfinite(value):
                 raise ConfigurationError(f"{variable(field.name)} must be a finite number")
+        if not _PREFIX.fullmatch(self.redis_prefix):
+            raise ConfigurationError("MEW_REDIS_PREFIX takes letters, digits, and any of _ . : -, at most 64")
         for name in _POSITIVE:
             if not getattr(self, name) > 0:
                 raise ConfigurationError(f"{variable(name)} must be greater than 0")
@@ -264,6 +273,7 @@ class Settings:
         return cls(**values, limits=Limits(**_read(config, Limits)))
 
 
+_PREFIX = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _POSITIVE = (
     *("ping_interval", "ping_timeout", "upgrade_timeout", "publish_timeout", "drain_timeout"),
     *("host_threads", "history_size", "history_ttl", "jwks_timeout", "jwks_ttl", "revocation_ttl"),
