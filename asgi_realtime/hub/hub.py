@@ -8,8 +8,6 @@ from collections.abc import Awaitable, Collection, Coroutine, Iterable, Sequence
 from threading import get_ident
 from typing import Any, TypeVar
 
-import msgspec
-
 from asgi_realtime.auth.revocations import Revocations
 from asgi_realtime.broker.base import Broker
 from asgi_realtime.connection.connection import NO_ROOM, InternalConnection
@@ -21,6 +19,7 @@ from asgi_realtime.hub.mounts import Mount, Mounts, RecipientFilter
 from asgi_realtime.hub.pending_joins import PendingJoins
 from asgi_realtime.hub.recipients import Recipients
 from asgi_realtime.hub.refresh import Refresher, RoomsOf
+from asgi_realtime.hub.resync import resync_members
 from asgi_realtime.hub.rooms import Rooms
 from asgi_realtime.hub.subscriptions import GatewaySubscriptions, Subscriptions
 from asgi_realtime.limits import Limits, room_text
@@ -46,9 +45,6 @@ from asgi_realtime.values.ids import GatewayName, Id, RoomName, id_text
 from asgi_realtime.values.publications import Position, Publication, Subscription, ToAll, ToRoom, ToUsers
 
 T = TypeVar("T")
-
-RESYNC = "realtime:resync"
-"""The event that tells clients to read again what they show. Its data has the `room`, or null for everything."""
 
 NO_ENTRY = "you may not enter this room"
 
@@ -372,11 +368,12 @@ class Hub:
             if isinstance(command, RemoveFromRoom):
                 self._pending_joins.withdraw(command, mount.rooms.with_descendants(command.room))
             connections = mount.rooms.of_user(command.user_id)
+            new = [connection.id for connection in connections if command.room not in connection.rooms]
             for connection in connections:
                 move(command, mount.rooms, connection)
             self._refresher.repeat(connections, functools.partial(move, command, mount.rooms))
             if isinstance(command, AddToRoom) and self._subscriptions is not None:
-                return self._subscriptions.catch_up(Subscription(command.gateway, ToRoom(command.room)), position)
+                return self._subscriptions.catch_up(Subscription(command.gateway, ToRoom(command.room)), position, new)
         return None
 
     def resync(self, gateway: GatewayName, subscriptions: Collection[Subscription] | None) -> None:
@@ -387,13 +384,8 @@ class Hub:
         mount = self._mounts.get(gateway)
         if mount is None:
             return
-        for subscription in [Subscription(gateway, ToAll())] if subscriptions is None else subscriptions:
-            recipients = mount.rooms.recipients(subscription.target)
-            if recipients.connections:
-                target = subscription.target
-                room = target.room if type(target) is ToRoom else NO_ROOM
-                payload = msgspec.json.encode({"room": target.room if type(target) is ToRoom else None})
-                self._batch.add(recipients, mount.dialect.event(RESYNC, payload), room)
+        for target in [ToAll()] if subscriptions is None else [each.target for each in subscriptions]:
+            resync_members(mount, target, self._batch)
         if subscriptions is None and mount.rooms_of is not None:
             for connection in mount.rooms.everybody:
                 self.refresh(connection)

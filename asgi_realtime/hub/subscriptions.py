@@ -18,13 +18,15 @@ import logging
 from collections.abc import Awaitable, Collection, Sequence
 from typing import Final, Protocol
 
+import msgspec
+
 from asgi_realtime.broker.base import Broker
 from asgi_realtime.broker.delivery import deliver
 from asgi_realtime.errors import BrokerUnavailable, PositionLost
 from asgi_realtime.metrics import Metrics
 from asgi_realtime.runtime.coroutines import run_with_timeout
 from asgi_realtime.runtime.tasks import Tasks
-from asgi_realtime.values.ids import GatewayName
+from asgi_realtime.values.ids import ConnectionId, GatewayName
 from asgi_realtime.values.publications import Position, Publication, Subscription, Target
 
 logger = logging.getLogger("asgi_realtime")
@@ -59,12 +61,14 @@ class Members(Protocol):
 class _PendingSubscription:
     """A subscription that is requested, or has failed while it still has members."""
 
-    __slots__ = ("done", "deferred", "deferred_bytes", "since")
+    __slots__ = ("done", "deferred", "deferred_bytes", "later", "since")
 
     def __init__(self) -> None:
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.since: Position | None = None
         """History after this position is delivered first. None: no history is read."""
+        self.later: list[tuple[Position, Collection[ConnectionId]]] = []
+        """Later commands: the position of each, and the members it added. They receive only what follows it."""
         self.deferred: list[Publication] = []
         """Publications that are delivered after that history."""
         self.deferred_bytes = 0
@@ -156,17 +160,24 @@ class Subscriptions:
             for pending in missing:
                 pending.done.result()
 
-    def catch_up(self, subscription: Subscription, since: Position | None) -> Awaitable[None] | None:
-        """A command has put members there. What was published after it is read from history, if it could be missed.
+    def catch_up(
+        self, subscription: Subscription, since: Position | None, members: Collection[ConnectionId]
+    ) -> Awaitable[None] | None:
+        """A command has added members. What was published after it is read from history, if it could be missed.
 
-        `since` is the command's position. Returns an awaitable that ends when it is subscribed. None: it is already.
+        `since` is the command's position, `members` are the connections that it added. Returns what to await until the
+        subscription stands; None: it does.
         """
         pending = self._pending.get(subscription)
         if pending is None:
             return None
-        if pending.since is None and since is not None:
-            pending.since = since
-            self._catching_up[subscription] = pending
+        if since is not None:
+            if pending.since is None:
+                pending.since = since
+                self._catching_up[subscription] = pending
+            else:
+                pending.later.append((since, members))
+                pending.deferred = [_except(publication, members) for publication in pending.deferred]
         return asyncio.shield(pending.done)
 
     def defer(self, publication: Publication) -> bool:
@@ -231,9 +242,11 @@ class Subscriptions:
         """Deliver what was published since the command that brought the members, up to now."""
         pending = self._pending[subscription]
         assert pending.since is not None
-        history = self._broker.history(subscription.gateway, pending.since, [subscription.target])
         try:
-            missed = await run_with_timeout(self._timeout, history)
+            missed = await self._history_since(subscription, pending.since)
+            for since, members in pending.later:  # it may grow while this waits
+                newer = {publication.position for publication in await self._history_since(subscription, since)}
+                missed = [each if each.position in newer else _except(each, members) for each in missed]
             if pending.deferred_bytes > DEFERRED_BYTES:
                 raise BrokerUnavailable("too much was published while history was read")
         except BaseException as error:
@@ -250,6 +263,10 @@ class Subscriptions:
         ]:
             deliver(self._members, publication)
         self._set_subscribed(subscription)
+
+    async def _history_since(self, subscription: Subscription, since: Position) -> list[Publication]:
+        history = self._broker.history(subscription.gateway, since, [subscription.target])
+        return await run_with_timeout(self._timeout, history)
 
     def _set_subscribed(self, subscription: Subscription) -> None:
         pending = self._pending.pop(subscription)
@@ -312,3 +329,8 @@ class Subscriptions:
             self._timer.cancel()
             self._timer = None
         self._unsubscribe_at.clear()
+
+
+def _except(publication: Publication, members: Collection[ConnectionId]) -> Publication:
+    """The publication, for all but some members."""
+    return msgspec.structs.replace(publication, except_=(*publication.except_, *members))

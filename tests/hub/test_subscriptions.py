@@ -374,6 +374,26 @@ async def test_a_user_removed_while_history_is_read_receives_none_of_it() -> Non
         assert here.seen(transport) == []
 
 
+@pytest.mark.parametrize("closed", [False, True])
+async def test_a_user_added_while_history_is_pending_receives_nothing_from_before(closed: bool) -> None:
+    async with node() as here:
+        _, first = await here.admit("ann")
+        _, second = await here.admit("bob")
+        here.broker.subscribing.pause()
+        adding = [asyncio.create_task(here.command(AddToRoom(GATEWAY, ANN, ROOM)))]
+        await here.broker.subscribing.holds_back()
+        await publish(here.broker, "before")
+        if closed:
+            await here.command(CloseRoom(GATEWAY, ROOM))
+        adding.append(asyncio.create_task(here.command(AddToRoom(GATEWAY, BOB, ROOM))))
+        await turns(1)  # the command is sent before the publication
+        await publish(here.broker, "after")
+        here.broker.subscribing.resume()
+        await asyncio.gather(*adding)
+        assert here.seen(second) == ["after"]
+        assert here.seen(first) == ([] if closed else ["before", "after"])
+
+
 @pytest.mark.parametrize("failure", ["subscribe", "history", "too much"])
 async def test_a_member_by_command_whose_room_cannot_be_subscribed_to_is_closed(failure: str) -> None:
     async with node() as here:
