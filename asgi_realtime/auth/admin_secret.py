@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 
-from asgi_realtime.auth.jwt_verifier import _encode
 from asgi_realtime.errors import Unauthorized
 from asgi_realtime.values.handshake import Handshake
 from asgi_realtime.values.identity import Identity
@@ -55,3 +54,7 @@ class AdminSecretAuthenticator:
         return any(
             "secret" in name.lower() or self._is_secret(_encode(value)) for name, value in handshake.query.items()
         )
+
+
+def _encode(value: Json) -> bytes | None:
+    return value.encode("utf-8", "replace") if isinstance(value, str) else None

@@ -131,7 +131,3 @@ def _user_id(claim: Json) -> str:
         raise _NoUserId("the user claim must be a non-empty string")
     claim.encode()  # raises for half a surrogate pair, which UTF-8 cannot encode
     return claim
-
-
-def _encode(value: Json) -> bytes | None:
-    return value.encode("utf-8", "replace") if isinstance(value, str) else None
