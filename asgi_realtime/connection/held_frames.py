@@ -34,11 +34,13 @@ class HeldFrames:
         since = {message for _, held in self._frames[position:] for message in held.messages}
         if not since.issuperset(frame.messages):
             self._frames.insert(position, (None, frame))
+            self._bytes += frame.size
 
     def take_own(self) -> list[Frame]:
         """Remove and return the frames that were sent to this client alone."""
         own = [frame for room, frame in self._frames if room is None]
         self._frames = [item for item in self._frames if item[0] is not None]
+        self._bytes -= sum(frame.size for frame in own)
         return own
 
     @property

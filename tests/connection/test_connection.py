@@ -79,6 +79,27 @@ async def test_held_frames_are_bounded() -> None:
     assert transport.written == []
 
 
+async def test_what_was_written_does_not_count_as_held() -> None:
+    world = World(Limits(outbox_bytes=1000))
+    connection, transport = world.admit()
+    connection.hold()
+    connection.hold()
+    connection.push(frame("own", 600))
+    connection.open(Frame("ACCEPTED"))
+    assert transport.events == ["ACCEPTED", "own"]
+    connection.push(frame("all", 600), NO_ROOM)
+    connection.release()
+    assert transport.events == ["ACCEPTED", "own", "all"]
+
+
+async def test_a_frame_that_is_inserted_counts_as_held() -> None:
+    world = World(Limits(outbox_bytes=1000))
+    connection, transport = world.admit()
+    connection.insert(frame("latest", 600), connection.hold())
+    connection.push(frame("all", 600), NO_ROOM)
+    assert transport.closes == [(1013, "too slow")]
+
+
 async def test_the_number_and_names_of_rooms_are_bounded() -> None:
     world = World(Limits(rooms_per_connection=2, room_name_bytes=5))
     connection, _ = world.admit()
