@@ -346,3 +346,16 @@ async def test_the_timeout_error_of_a_call_names_the_event() -> None:
         async with client.connect("/"):
             with pytest.raises(TimeoutError, match=r"no acknowledgement of 'sure\?' within 0 s"):
                 await board.connections[0].call("sure?", timeout=0)
+
+
+async def test_a_call_that_is_too_much_for_a_slow_client_fails_at_once(serve: Serve) -> None:
+    board = Board()
+    settings = Settings(jwt_secret="s" * 32, limits=Limits(outbox_bytes=10_000))
+    server = await serve(RealtimeMiddleware(Starlette(), gateways=[board], settings=settings))
+    async with raw_client(server, "polling") as client:
+        await client.connect()
+        [connection] = board.connections
+        await connection.send("news", "x" * 6_000)
+        with pytest.raises(ConnectionError):
+            await connection.call("sure?", "x" * 6_000, timeout=2)
+        assert connection.closed

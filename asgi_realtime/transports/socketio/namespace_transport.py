@@ -101,8 +101,10 @@ class NamespaceTransport:
                 answer.set_result(values)
 
         ack_id = self.request(event, [] if data is UNSET else [data], answered, timeout)
-        assert self._acks is not None
+        assert self._acks is not None and self.connection is not None
         try:
+            if self.connection.closed:  # the event was too much for a client that reads slowly
+                raise NoAnswer("the client is gone")
             values = await self._acks.wait(ack_id, answer, timeout)
         except TimeoutError:
             raise TimeoutError(f"no acknowledgement of {event!r} within {timeout} s") from None
