@@ -192,7 +192,9 @@ class SocketIOPeer:
         try:
             await gateway.open(handshake, transport)
         except Refusal as refusal:
-            if self._namespaces.pop(gateway.name, None) is not None:
+            # The client may have left the namespace in the meantime, and connected to it again.
+            if self._namespaces.get(gateway.name) is transport:
+                del self._namespaces[gateway.name]
                 self._refuse(transport.dialect, refusal_payload(refusal))
         finally:
             transport.opening = None
