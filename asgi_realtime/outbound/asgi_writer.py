@@ -101,11 +101,13 @@ class Writer:
             self._cut()
             return
         self._outbox.wake = None
-        if not self.gone:
-            await self.close(code, reason)
+        await self.close(code, reason)
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Write the close. A client that does not read it within `FLUSH_SECONDS` is cut."""
+        self._lost = None  # it leads back to this object: no reference cycle stays behind
+        if self.gone:
+            return
         try:
             async with asyncio.timeout(FLUSH_SECONDS):
                 await self._send({"type": "websocket.close", "code": code, "reason": shorten(reason)})

@@ -30,7 +30,7 @@ async def upgrade(session: Session, carrier: WebSocketCarrier, send: Send, secon
         session.abandon_upgrade()
         if not upgraded:
             session.carrier = None
-    if not upgraded and not carrier.gone:
+    if not upgraded:
         await carrier.close(*session.close_code)
     return upgraded
 
