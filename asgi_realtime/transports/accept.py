@@ -1,6 +1,8 @@
-"""Accepting a WebSocket, with what the server offers for it."""
+"""Accepts a WebSocket, with what the server offers for it, or closes one that is not served."""
 
 from __future__ import annotations
+
+import contextlib
 
 from starlette.types import Scope, Send
 
@@ -24,3 +26,9 @@ async def accept_websocket(
         hypercorn.decline_compression()
     await send({"type": "websocket.accept"})
     return frames
+
+
+async def close_websocket(send: Send, code: int, reason: str = "") -> None:
+    """Close a WebSocket, accepted or not. A client that has disconnected is no error (ASGI: `send` raises OSError)."""
+    with contextlib.suppress(OSError):
+        await send({"type": "websocket.close", "code": code, "reason": reason})

@@ -84,6 +84,10 @@ class EchoServer:
         """Set while no request and no WebSocket is being served."""
         self.waiting = asyncio.Event()
         """Set when the engine waits for a message or a disconnect of a client."""
+        self.accepting = asyncio.Event()
+        """While it is not set, the server does not complete the acceptance of WebSockets."""
+        self.accepting.set()
+        self.held_acceptances = 0
         self.live: LiveServer
         self.http: httpx.AsyncClient
 
@@ -103,11 +107,20 @@ class EchoServer:
         self.calls += 1
         self.idle.clear()
         try:
-            await self.engine(scope, watched, send)
+            await self.engine(scope, watched, send if self.accepting.is_set() else self._held(send))
         finally:
             self.calls -= 1
             if not self.calls:
                 self.idle.set()
+
+    def _held(self, send: Send) -> Send:
+        async def held(message: Message) -> None:
+            if message["type"] == "websocket.accept":
+                self.held_acceptances += 1
+                await self.accepting.wait()
+            await send(message)
+
+        return held
 
     @property
     def echo(self) -> Echo:

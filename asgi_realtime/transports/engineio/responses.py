@@ -9,6 +9,7 @@ import msgspec
 from starlette.types import Scope, Send
 
 from asgi_realtime.auth.origins import Headers
+from asgi_realtime.transports.accept import close_websocket
 
 TEXT = b"text/plain; charset=UTF-8"
 JSON = b"application/json"
@@ -105,8 +106,9 @@ async def respond(send: Send, status: HTTPStatus, body: bytes, content_type: byt
 async def refuse_websocket(scope: Scope, send: Send, refusal: HTTPRefusal) -> None:
     """Refuse a WebSocket before it is accepted: with the status where the server can say it, else with its own 403."""
     if refusal.status is HTTPStatus.FORBIDDEN or "websocket.http.response" not in scope.get("extensions", {}):
-        await send({"type": "websocket.close", "code": 1008})
+        await close_websocket(send, 1008)
         return
     headers = [(b"content-type", JSON), (b"content-length", b"%d" % len(refusal.body))]
-    await send({"type": "websocket.http.response.start", "status": refusal.status, "headers": headers})
-    await send({"type": "websocket.http.response.body", "body": refusal.body})
+    with contextlib.suppress(OSError):  # as in `respond`
+        await send({"type": "websocket.http.response.start", "status": refusal.status, "headers": headers})
+        await send({"type": "websocket.http.response.body", "body": refusal.body})

@@ -21,7 +21,7 @@ from asgi_realtime.runtime.budgets import Budgets
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.runtime.timers import TimerWheel, WeakOwner
 from asgi_realtime.settings import Settings
-from asgi_realtime.transports.accept import accept_websocket
+from asgi_realtime.transports.accept import accept_websocket, close_websocket
 from asgi_realtime.transports.engineio import responses
 from asgi_realtime.transports.engineio.application import Application
 from asgi_realtime.transports.engineio.lifecycle import State
@@ -192,7 +192,15 @@ class EngineIO:
         except OSError:
             return
         new = session is None
-        session = session or self._open(request, websocket=True)
+        if session is None:
+            try:
+                self._check_capacity(request)  # again: during the acceptance others came, or the server began to stop
+            except HTTPRefusal as refusal:
+                self._log(request, refusal)
+                code, reason = (1012, "server restart") if self._stopping else (1013, str(refusal))
+                await close_websocket(send, code, reason)
+                return
+            session = self._open(request, websocket=True)
         carrier = WebSocketCarrier(session, receive, send, self._carrier_options, frames)
         if not new and not session.begin_upgrade():
             # Accepted all the same: by the protocol a second WebSocket of a session is closed, not refused.

@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from asgi_realtime.gateways.gateway_context import GatewayContext
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.runtime.budgets import Budgets
-from asgi_realtime.transports.accept import accept_websocket
+from asgi_realtime.transports.accept import accept_websocket, close_websocket
 from asgi_realtime.transports.json_websocket.auth_deadlines import AuthDeadlines
 from asgi_realtime.transports.json_websocket.peer import JSONPeer
 from asgi_realtime.transports.request import Request
@@ -54,7 +54,7 @@ class WebSocketEndpoint:
         request = Request(scope)
         await receive()  # websocket.connect
         if not self._may_enter(request):
-            await send({"type": "websocket.close", "code": 1008, "reason": "origin not allowed"})
+            await close_websocket(send, 1008, "origin not allowed")
             return
         try:
             frames = await accept_websocket(
@@ -64,15 +64,15 @@ class WebSocketEndpoint:
                 message_bytes=self.limits.message_bytes,
                 control=self.budgets.control,
             )
-            # Accepted first: a page gets the code of a close, but no reason for a refused handshake.
-            if self._stopping:
-                self.context.refusals.refused(self.gateway.name, "the server is stopping")
-                await send({"type": "websocket.close", "code": 1012, "reason": "server restart"})
-                return
-            if self._full(request.address):
-                await send({"type": "websocket.close", "code": 1013, "reason": "too many connections"})
-                return
         except OSError:
+            return
+        # Accepted first: a page gets the code of a close, but no reason for a refused handshake.
+        if self._stopping:
+            self.context.refusals.refused(self.gateway.name, "the server is stopping")
+            await close_websocket(send, 1012, "server restart")
+            return
+        if self._full(request.address):
+            await close_websocket(send, 1013, "too many connections")
             return
         handshake = request.handshake()
         name = self.gateway.name

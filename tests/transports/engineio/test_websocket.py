@@ -1,18 +1,22 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import socket
+import weakref
 from collections.abc import AsyncIterator
 
 import pytest
+from websockets.asyncio import client
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from asgi_realtime.transports.engineio import Session
 from tests.support.clock import Clock
 from tests.support.engineio_echo import Echo, EchoServer, echo_server, logged
 from tests.support.servers import IMPLEMENTATIONS, Implementation, Serve
+from tests.support.waiting import until
 
 every_server = pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 
@@ -69,6 +73,38 @@ async def test_nothing_is_read_until_the_application_is_ready(server: EchoServer
 
 
 # Refusals
+
+
+async def answer_of(connecting: client.connect) -> str:
+    """The beginning of the first message, or the code of the close."""
+    try:
+        async with connecting as websocket:
+            return str(await websocket.recv())[:1]
+    except ConnectionClosed as closed:
+        return str(closed.rcvd and closed.rcvd.code)
+
+
+@every_server
+async def test_clients_that_connect_at_the_same_time_do_not_exceed_the_limit(
+    serve: Serve, implementation: Implementation
+) -> None:
+    async with echo_server(serve, implementation, limits={"sessions": 1}) as server:
+        server.accepting.clear()
+        answers = [asyncio.create_task(answer_of(server.connect())) for _ in range(3)]
+        await until(lambda: server.held_acceptances == 3)
+        server.accepting.set()
+        assert sorted(await asyncio.gather(*answers)) == ["0", "1013", "1013"]
+
+
+async def test_a_client_whose_acceptance_outlasts_the_stop_gets_no_session(serve: Serve) -> None:
+    async with echo_server(serve) as server:
+        server.accepting.clear()
+        answer = asyncio.create_task(answer_of(server.connect()))
+        await until(lambda: server.held_acceptances == 1)
+        await server.engine.aclose()
+        server.accepting.set()
+        assert await answer == "1012"
+        assert not server.engine.sessions
 
 
 @pytest.mark.parametrize(
@@ -324,6 +360,24 @@ async def test_an_abandoned_upgrade_loses_nothing(
             await again.send("5")
             await again.send("4d")
             assert await again.recv() == "4d"
+
+
+@every_server
+async def test_an_abandoned_upgrade_leaves_no_reference_cycle(serve: Serve, implementation: Implementation) -> None:
+    async with echo_server(serve, implementation) as server:
+        sid = await server.open()
+        async with await server.probe(sid) as websocket:
+            await websocket.send("nothing that belongs here")
+            await websocket.wait_closed()
+        await server.idle.wait()
+        session = weakref.ref(server.echo.session)
+        server.echo.session.abort("forced close")
+        gc.disable()
+        try:
+            server.echoes.clear()
+            await until(lambda: session() is None)
+        finally:
+            gc.enable()
 
 
 async def test_an_upgrade_that_takes_too_long_is_given_up(serve: Serve) -> None:
