@@ -60,5 +60,6 @@ class FrameOutput(asyncio.Protocol):
 
     def write(self, frames: bytes) -> None:
         """Write whole frames."""
-        if self.is_open:
+        # A write may have failed since the event loop was last at work. asyncio logs a line for each one after that.
+        if self.is_open and not self.transport.is_closing():
             self.transport.write(frames)

@@ -55,6 +55,11 @@ class StalledClient:
                 while not await asyncio.to_thread(poll.poll, 50):
                     await self.send("3")
 
+    def reset(self) -> None:
+        """Close the socket at once, so that the server's next write fails."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._socket.close()
+
     async def read_to_the_end(self) -> bytes:
         """Read what is left, until the server ends the connection in any way."""
         received = b""

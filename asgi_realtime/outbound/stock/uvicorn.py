@@ -83,8 +83,9 @@ class StockTransport:
         return self._transport.get_write_buffer_size()
 
     def write(self, frames: bytes) -> None:
-        """Write whole frames."""
-        self._transport.write(frames)
+        """Write whole frames. Does nothing once a write has failed: asyncio would log a line for each one."""
+        if not self._transport.is_closing():
+            self._transport.write(frames)
 
     def release(self) -> None:
         """Restore the protocol's own callbacks."""
