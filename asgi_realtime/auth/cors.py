@@ -65,7 +65,7 @@ class SharedCORS:
             granted = None if duplicate else self._policy.preflight(origin, method, requested, host=host, scheme=scheme)
             await self._app(scope, receive, _Preflight(send, granted, on_withheld))
         else:
-            added = self._policy.headers(origin, host=host, scheme=scheme)
+            added = self._policy.headers(origin)
             await self._app(scope, receive, _WithHeaders(send, added, on_withheld))
 
 

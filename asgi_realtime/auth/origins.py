@@ -104,8 +104,8 @@ class OriginPolicy:
         """Whether credentials that a browser adds to such a request automatically are accepted, such as cookies."""
         return origin is None or is_same(origin, host, scheme) or self._trust_of(origin) is _Trust.TRUSTED
 
-    def headers(self, origin: str | None, *, host: str | None, scheme: str = "http") -> Headers:
-        """The CORS headers of a response to this request. Empty if only the same origin is allowed.
+    def headers(self, origin: str | None) -> Headers:
+        """The CORS headers of a response to a request of this origin. Empty if only the same origin is allowed.
 
         A named origin is echoed, because browsers do not accept `*` together with credentials. `Vary` keeps caches
         from giving the response for one origin to another, so it is added even if the request has no origin.

@@ -115,7 +115,7 @@ class EngineIO:
 
     async def _serve_http(self, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
         origin = None if request.duplicate_header else request.origin
-        headers = self._origins.headers(origin, host=request.host, scheme=request.scheme)
+        headers = self._origins.headers(origin)
         try:
             self._check_headers(request)
             if request.method == "OPTIONS":
