@@ -178,7 +178,7 @@ def _flood_websocket(port: int, attack: Attack, stop: Synchronized[int]) -> None
         except BlockingIOError:
             time.sleep(0.0005)
         try:
-            if not (heard := client.socket.recv(_PIECE)) or _POLICY_VIOLATION in heard:
+            if not (received := client.socket.recv(_PIECE)) or _POLICY_VIOLATION in received:
                 raise _Closed
         except BlockingIOError:
             pass

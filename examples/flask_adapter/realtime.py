@@ -12,7 +12,7 @@ from asgi_realtime import BrokerUnavailable, SyncChatBroadcaster, get_sync_chat_
 logger = logging.getLogger(__name__)
 
 
-def tell(event: Callable[[SyncChatBroadcaster], object]) -> None:
+def notify(event: Callable[[SyncChatBroadcaster], object]) -> None:
     """Send an event of Chat if there is a gateway. Call it after the commit.
 
     If the broker is down, the event is lost but the request succeeds: the data is in the database.

@@ -1,4 +1,4 @@
-"""Revoked tokens and users: who is refused, for how long, and that memory stays bounded."""
+"""Revoked tokens and users: which are refused and for how long. Memory stays bounded."""
 
 from __future__ import annotations
 

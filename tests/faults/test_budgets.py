@@ -111,8 +111,8 @@ async def test_frames_below_messages_over_the_budget_close_the_transport(
     async with entered(server, "neighbour") as neighbour:
         async with open_websocket(server.port, path) as client:
             await client.send(PATHS[path])
-            while b"sid" not in (heard := (await client.next())[1]) or heard[:1] == b"0":
-                if b"auth_success" in heard:
+            while b"sid" not in (packet := (await client.next())[1]) or packet[:1] == b"0":
+                if b"auth_success" in packet:
                     break
             await client.send(first + unit * (N - fragments))  # the first fragment is one, too
             if kind == "pings":
@@ -120,9 +120,9 @@ async def test_frames_below_messages_over_the_budget_close_the_transport(
             assert target.state()["connections"] == 2
             await client.send(unit)
             # The protocol class closes by itself, without the layers above.
-            told = [] if path == "/json" or implementation == "WebSocketProtocol" else [b"41"]
+            disconnect = [] if path == "/json" or implementation == "WebSocketProtocol" else [b"41"]
             rest = [answer[:2] for opcode, answer in await client.rest() if opcode != PONG]
-            assert rest == [*told, (1008).to_bytes(2)]
+            assert rest == [*disconnect, (1008).to_bytes(2)]
         await still_answers(neighbour)
     await target.emptied()
 

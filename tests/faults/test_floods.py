@@ -126,10 +126,10 @@ async def test_a_client_that_keeps_sending_over_its_rate_is_disconnected(serve: 
     async with entered(server, "flood") as client:
         with contextlib.suppress(OSError):
             await client.send(*(f'2["echo",{n}]' for n in range(200)))
-        heard = await read_until_closed(client)
-    assert ["RATE_LIMITED" in str(message) for message in heard] == [True] * 50 + [False]
+        messages = await read_until_closed(client)
+    assert ["RATE_LIMITED" in str(message) for message in messages] == [True] * 50 + [False]
     await target.emptied()
-    assert target.gateway.heard == list(range(len(target.gateway.heard)))
+    assert target.gateway.received == list(range(len(target.gateway.received)))
     assert target.gateway.left == [("flood", "server disconnect")]
 
 

@@ -104,7 +104,7 @@ async def test_a_hostile_message_ends_its_session(
             assert len(ours) <= 1 and worth_a_line(caplog) == []
             await still_answers(another)
     await target.emptied()
-    assert set(target.gateway.heard) == {"still here"}
+    assert set(target.gateway.received) == {"still here"}
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
@@ -127,20 +127,20 @@ async def test_text_that_is_not_utf8_ends_its_session(
 
 
 async def test_no_handler_receives_a_forged_event(serve: Serve) -> None:
-    heard = []
+    calls = []
 
     class Eager(SocketIOGateway):
         async def on_connect(self, connection: Connection) -> None:
-            heard.append("connected")
+            calls.append("connected")
 
         async def on_disconnect(self, connection: Connection, reason: str) -> None:
-            heard.append(reason)
+            calls.append(reason)
 
         def dispatch(self, connection: Connection, event: str, sent: object) -> Coroutine[Any, Any, None]:
-            async def hear() -> None:
-                heard.append(event)
+            async def handle() -> None:
+                calls.append(event)
 
-            return hear()
+            return handle()
 
     target = Target(Eager("/eager", authenticator=by_name))
     server = await serve(target.app)
@@ -151,7 +151,7 @@ async def test_no_handler_receives_a_forged_event(serve: Serve) -> None:
             await client.send(f'2/eager,["{event}",{{"name":"admin"}}]')
             assert await read_until_closed(client) == []
         await target.emptied()
-    assert heard == ["connected", "parse error"] * len(RESERVED)
+    assert calls == ["connected", "parse error"] * len(RESERVED)
 
 
 HOSTILE_JSON: list[tuple[str | bytes, int]] = [
@@ -373,7 +373,7 @@ async def test_memory_is_as_before_once_fuzzing_has_ended(lines: Lines) -> None:
                 await FuzzedWebSocket(target, itertools.chain(['40{"name":"fuzz"}', frame], frames)).run()
             await target.emptied()
         target.gateway.left.clear()
-        target.gateway.heard.clear()
+        target.gateway.received.clear()
         gc.collect()
         blocks.append(sys.getallocatedblocks())
     assert max(blocks[2:]) - blocks[1] < 500, blocks

@@ -166,7 +166,7 @@ async def test_invalid_attachments_end_the_session(serve: Serve, transport: Tran
             assert await read_until_closed(client) == [], packet
         await target.emptied()
         assert target.gateway.left.pop() == ("hostile", "parse error"), packet
-    assert target.gateway.heard == []
+    assert target.gateway.received == []
 
 
 async def test_announced_attachments_that_never_arrive_leave_nothing_behind(serve: Serve) -> None:

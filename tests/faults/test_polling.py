@@ -39,7 +39,7 @@ async def test_forty_events_in_one_post_are_all_handled_in_order(serve: Serve, i
     async with entered(server, "polling", "polling") as client:
         await client.send(*(f'2{number}["echo",{number}]' for number in range(AT_ONCE)))
         assert [await client.receive() for _ in range(AT_ONCE)] == [f"3{number}[{number}]" for number in range(AT_ONCE)]
-    assert target.gateway.heard == list(range(AT_ONCE))
+    assert target.gateway.received == list(range(AT_ONCE))
 
 
 async def test_the_stock_client_receives_and_sends_forty_events_at_once(serve: Serve, node: Node) -> None:
@@ -50,7 +50,7 @@ async def test_the_stock_client_receives_and_sends_forty_events_at_once(serve: S
     assert [(await client.expect("event")).data for _ in range(AT_ONCE)] == [[number] for number in range(AT_ONCE)]
     answers: list[Json] = await asyncio.gather(*[client.call("echo", number) for number in range(AT_ONCE)])
     assert answers == [[number] for number in range(AT_ONCE)]
-    assert target.gateway.heard == list(range(AT_ONCE))
+    assert target.gateway.received == list(range(AT_ONCE))
     await client.disconnect()
 
 
@@ -98,4 +98,4 @@ async def test_an_abandoned_upgrade_loses_nothing(serve: Serve, implementation: 
         assert upgraded == [f'42["event",[{number}]]' for number in range(3 * AT_ONCE, 4 * AT_ONCE)]
         await socket.close()
     await target.emptied()
-    assert target.gateway.heard == ["during", "after"]
+    assert target.gateway.received == ["during", "after"]

@@ -121,7 +121,7 @@ def hostile(token: str) -> Iterator[str | bytes]:
     yield token.encode()
 
 
-async def heard(client: ClientConnection, secrets: Secrets, *answers: str) -> None:
+async def read_answers(client: ClientConnection, secrets: Secrets, *answers: str) -> None:
     """Read up to one of these answers, or until nothing more comes."""
     with contextlib.suppress(TimeoutError):
         while True:
@@ -146,10 +146,10 @@ async def say(
         async with connect(url, additional_headers=headers, origin=origin, compression=None) as client:
             first, *others = messages
             await client.send(first)
-            await heard(client, secrets, "40", "44", "{")
+            await read_answers(client, secrets, "40", "44", "{")
             for message in others:
                 await client.send(message)
-            await heard(client, secrets)
+            await read_answers(client, secrets)
 
 
 async def get(server: LiveServer, path: str) -> None:

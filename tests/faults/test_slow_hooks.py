@@ -86,8 +86,8 @@ async def test_a_slow_connect_delays_no_other_client_and_no_broadcast_precedes_i
         await still_answers(slow)
         hooks.resume.set()
         await receive_json(slow, "0/hooks,")
-        heard = [await slow.receive() for _ in range(3)]
-        assert heard == ['2/hooks,["welcome"]', '2/hooks,["news",1]', '2/hooks,["for you",2]']
+        packets = [await slow.receive() for _ in range(3)]
+        assert packets == ['2/hooks,["welcome"]', '2/hooks,["news",1]', '2/hooks,["for you",2]']
     if transport == "websocket":  # a polling client that is dropped between two polls is missed later
         await target.emptied()
 

@@ -61,9 +61,9 @@ async def test_threads_broadcast_to_five_hundred_clients_and_end_with_the_server
         answers = await asyncio.gather(*[http.post(f"/7/{status}") for status in sent])
         assert Counter(answer.text for answer in answers) == {str(CLIENTS): BROADCASTS}
         async with asyncio.timeout(60):
-            heard = await asyncio.gather(*[statuses(socket) for socket in sockets])
-        assert sorted(heard[0], key=int) == sent
-        assert all(each == heard[0] for each in heard), "one room, one order"
+            received = await asyncio.gather(*[statuses(socket) for socket in sockets])
+        assert sorted(received[0], key=int) == sent
+        assert all(each == received[0] for each in received), "one room, one order"
 
         assert (await http.post("/work")).status_code == 204
         answered = asyncio.Semaphore(0)

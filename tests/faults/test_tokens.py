@@ -58,15 +58,15 @@ async def refused(server: LiveServer, *auths: Json) -> None:
 @contextlib.asynccontextmanager
 async def chat(server: LiveServer, token: str) -> AsyncIterator[list[str]]:
     """Connect to `/chat` and receive everything until the close. The list is complete when the block ends."""
-    heard: list[str] = []
+    received: list[str] = []
     async with connect(f"{server.websocket_url}/chat?token={token}") as socket:
         assert json.loads(await socket.recv())["type"] == "auth_success"
-        yield heard
+        yield received
         with contextlib.suppress(ConnectionClosed):
             async with asyncio.timeout(PATIENCE):
                 while True:
-                    heard.append(str(await socket.recv()))
-        heard.append(f"closed with {socket.close_code}")
+                    received.append(str(await socket.recv()))
+        received.append(f"closed with {socket.close_code}")
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -92,9 +92,9 @@ async def test_a_token_that_expires_ends_its_connection_unless_it_is_refreshed(
 async def test_a_token_that_expires_ends_a_json_websocket(serve: Serve) -> None:
     target = TokenTarget()
     server = await serve(target.app)
-    async with chat(server, create_token("user", SETTINGS, expires_in=2)) as heard:
+    async with chat(server, create_token("user", SETTINGS, expires_in=2)) as received:
         pass
-    assert heard == ["closed with 1008"]
+    assert received == ["closed with 1008"]
     await target.emptied()
 
 
@@ -111,7 +111,7 @@ async def test_a_revocation_cuts_every_connection_within_a_second(
         user(server, create_token("another", SETTINGS)) as another,
         user(server, token) as websocket,
         user(server, token, "polling") as polling,
-        chat(server, token) as heard,
+        chat(server, token) as received,
     ):
         async with asyncio.timeout(1):
             await (broadcaster.revoke_user("victim") if what == "user" else broadcaster.revoke_token("the one"))
@@ -121,7 +121,7 @@ async def test_a_revocation_cuts_every_connection_within_a_second(
         assert await another.receive() == '2/users,["news"]'
         async with user(server, create_token("victim", SETTINGS)):
             pass  # a token issued after the revocation is good
-    assert heard == ["closed with 1008"]
+    assert received == ["closed with 1008"]
     await target.emptied()
 
 

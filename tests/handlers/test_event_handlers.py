@@ -85,21 +85,21 @@ def test_parameters_are_injected_in_any_order() -> None:
 def test_the_usual_handler_signatures_get_their_arguments() -> None:
     def none() -> None: ...
     def one(say: Say) -> None: ...
-    def who(connection: Connection) -> None: ...
-    def what_who(say: Say, connection: Connection) -> None: ...
-    def who_what(connection: Connection, say: Say) -> None: ...
+    def connected(connection: Connection) -> None: ...
+    def event_connection(say: Say, connection: Connection) -> None: ...
+    def connection_event(connection: Connection, say: Say) -> None: ...
     def identity(say: Say, identity: Identity) -> None: ...
     def two(say: Say, times: int) -> None: ...
 
     sent, say = {"text": "a"}, Say("a")
     assert arguments(none, sent) == []
     assert arguments(one, sent, 2) == [say]
-    assert arguments(who, sent) == [CONNECTION]
-    assert arguments(what_who, sent) == [say, CONNECTION]
-    assert arguments(who_what, sent) == [CONNECTION, say]
+    assert arguments(connected, sent) == [CONNECTION]
+    assert arguments(event_connection, sent) == [say, CONNECTION]
+    assert arguments(connection_event, sent) == [CONNECTION, say]
     assert arguments(identity, sent) == [say, CONNECTION.identity]
     assert arguments(two, sent, 2) == [say, 2]
-    for function in (one, what_who, who_what, identity, two):
+    for function in (one, event_connection, connection_event, identity, two):
         with pytest.raises(InvalidMessage, match="a payload is missing"):
             arguments(function)
         with pytest.raises(InvalidMessage, match=r"`\$\.text`"):
@@ -110,7 +110,7 @@ def test_parameters_without_annotations_get_the_decoded_values() -> None:
     def function(first, *rest): ...  # type: ignore[no-untyped-def]
 
     assert arguments(function, {"a": 1}, 2, b"3") == [{"a": 1}, 2, b"3"]
-    assert arguments(lambda: None, 1, 2) == [], "what nobody takes is left"
+    assert arguments(lambda: None, 1, 2) == [], "arguments without a parameter are dropped"
 
 
 def test_a_missing_argument_is_refused_unless_it_has_a_default() -> None:
@@ -199,8 +199,8 @@ def test_dependencies_of_fastapi_are_refused(marker: Any) -> None:
         annotated(broadcaster=Annotated[Broadcaster, marker]),
         annotated(connection=Annotated[Connection, marker] | None),
     ):
-        told = rf"handler .*{function.__name__} of 'event': parameter '\w+'.*{type(marker).__name__}\(…\).*__init__"
-        with pytest.raises(ConfigurationError, match=told):
+        message = rf"handler .*{function.__name__} of 'event': parameter '\w+'.*{type(marker).__name__}\(…\).*__init__"
+        with pytest.raises(ConfigurationError, match=message):
             beginning("event", function, BROADCASTER)
 
 

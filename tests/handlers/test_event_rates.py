@@ -117,6 +117,6 @@ def test_silent_users_are_forgotten() -> None:
         rates.admits(Sender(), UserId(str(number)), 50.0)
     assert len(rates) == 1_000
     rates.admits(Sender(), ANN, 60.0)
-    assert len(rates) == 1_001, "the time of a full burst is not over for those who came last"
+    assert len(rates) == 1_001, "for the last users, the time of a full burst has not passed"
     rates.admits(Sender(), ANN, 70.0)
     assert len(rates) == 1

@@ -54,7 +54,7 @@ PADDING = [0, 0, 0, 50, 250, 70_000]
 
 Kind: TypeAlias = Literal["frames", "deflating", "socket", "deflating socket", "stock", "pulled"]
 """How a client is written to: by the frames extension, plain or compressed, and perhaps by its socket's descriptor; on
-a stock uvicorn's transport; or by who takes from its outbox (a poll, or the task that writes to ASGI `send`)."""
+a stock uvicorn's transport; or by what reads its outbox (a poll, or the task that writes to ASGI `send`)."""
 Item: TypeAlias = str | bytes
 """An event's name in its text, or one of its attachments."""
 Content: TypeAlias = tuple[str, bytes, tuple[bytes, ...]]
@@ -294,7 +294,7 @@ class Seat:
 
     # The model
 
-    def hear(self, room: RoomName | None, items: list[tuple[Item, int]]) -> None:
+    def expect(self, room: RoomName | None, items: list[tuple[Item, int]]) -> None:
         if self.holds:
             self.held.append((room, items))
         else:
@@ -486,7 +486,7 @@ class FanOut:
         assert self.world.hub.deliver(publication) == len(expected)
         room = target.room if isinstance(target, ToRoom) else RoomName("")
         for seat in expected:
-            seat.hear(room, self.items(gateway, content))
+            seat.expect(room, self.items(gateway, content))
 
     def to_many(
         self, to: str | list[UserId], spared: list[int], padding: int, attachments: int, volatile: bool
@@ -508,7 +508,7 @@ class FanOut:
         frame, items = self.event(self.at.gateway, padding, attachments)
         self.at.connection.push(frame)
         if self.at in self.here:
-            self.at.hear(None, items)
+            self.at.expect(None, items)
 
     # Time passes
 

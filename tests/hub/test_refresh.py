@@ -205,7 +205,7 @@ async def test_refreshes_call_the_host_a_few_at_a_time() -> None:
 async def test_no_interleaving_delivers_events_of_a_lost_room(seed: int) -> None:
     """Changes of rights, kicks and broadcasts at random moments, with a host that answers when it likes.
 
-    The host commits, then commands, as it must. From then on a room lost may not be heard.
+    The host commits, then commands, as it must. From then on, events of a lost room may not be delivered.
     """
     chance = random.Random(seed)
     world = World()

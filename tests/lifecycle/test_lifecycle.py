@@ -263,7 +263,7 @@ async def test_a_stop_that_is_cancelled_stops_every_part() -> None:
 
 
 class Gate:
-    """A service whose start waits for a word, and may fail."""
+    """A service whose start waits for an event, and may fail."""
 
     def __init__(self) -> None:
         self.starts = 0

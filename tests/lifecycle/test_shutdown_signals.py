@@ -167,8 +167,8 @@ async def test_the_first_signal_during_a_drain_does_not_cut_it_short(server: Ser
 
 
 def test_a_signal_while_no_event_loop_runs_is_passed_on_at_once() -> None:
-    heard: list[int] = []
-    before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+    received: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: received.append(number))
     signals = Server().signals
 
     async def install() -> None:
@@ -177,7 +177,7 @@ def test_a_signal_while_no_event_loop_runs_is_passed_on_at_once() -> None:
     try:
         asyncio.run(install())
         send(signal.SIGTERM)
-        assert heard == [signal.SIGTERM]
+        assert received == [signal.SIGTERM]
     finally:
         signals.remove()
         signal.signal(signal.SIGTERM, before)

@@ -302,7 +302,7 @@ class Successors:
                 return
 
     @property
-    def heard(self) -> bytes:
+    def received(self) -> bytes:
         """What was written to it since it was reused."""
         assert self.found is not None
         with contextlib.suppress(BlockingIOError):
@@ -361,7 +361,7 @@ async def test_a_reused_descriptor_gets_no_bytes_of_its_previous_connection(
         for _ in range(10):
             await broadcast()
             await asyncio.sleep(0)
-        assert successors.heard == b""
+        assert successors.received == b""
         if isinstance(sink, WebSocketProtocol):
             sink.resume()
         await until(lambda: len(rooms) == 1)

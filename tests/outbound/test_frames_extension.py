@@ -58,13 +58,13 @@ class WriteListener:
     """Records its notifications."""
 
     def __init__(self) -> None:
-        self.heard: list[str] = []
+        self.calls: list[str] = []
 
     def pause_writing(self) -> None:
-        self.heard.append("pause")
+        self.calls.append("pause")
 
     def resume_writing(self) -> None:
-        self.heard.append("resume")
+        self.calls.append("resume")
 
 
 class Detaching:
@@ -430,10 +430,10 @@ async def test_buffered_bytes_are_counted_and_their_end_is_reported(
                 reader.transport.write(message)
                 await asyncio.sleep(0)
                 count += 1
-            assert listener.heard == ["pause"]
+            assert listener.calls == ["pause"]
             for _ in range(count):
                 assert await client.next() == (BINARY, b"x" * 100_000)
-            await until(lambda: listener.heard == ["pause", "resume"])
+            await until(lambda: listener.calls == ["pause", "resume"])
             assert reader.transport.buffered == 0
 
 

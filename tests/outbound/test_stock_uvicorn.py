@@ -88,7 +88,7 @@ async def test_every_client_receives_broadcasts_in_the_same_order(serve: Serve, 
             assert (await client.connect({"user": user})).startswith("40")
         for number in range(300):
             to = dice.choice(["room", "all", "ann", "bob", "send", "tick"])
-            heard = list(clients)
+            recipients = list(clients)
             if to == "room":
                 await broadcaster.broadcast_to_room("room", "event", number)
             elif to == "all":
@@ -97,13 +97,13 @@ async def test_every_client_receives_broadcasts_in_the_same_order(serve: Serve, 
                 await asyncio.sleep(0)
                 continue
             elif to == "send":
-                heard = [dice.choice(heard)]
-                (connection,) = rooms(broadcaster_gateway(middleware)).of_user(heard[0])  # type: ignore[arg-type]
+                recipients = [dice.choice(recipients)]
+                (connection,) = rooms(broadcaster_gateway(middleware)).of_user(recipients[0])  # type: ignore[arg-type]
                 await connection.public.send("event", number)
             else:
-                heard = [to]
+                recipients = [to]
                 await broadcaster.broadcast_to_user(to, "event", number)
-            for user in heard:
+            for user in recipients:
                 expected[user].append(f'42["event",{number}]')
         await broadcaster.broadcast_to_all("end")
         for user, client in clients.items():
@@ -156,5 +156,5 @@ async def test_under_tls_too_each_frame_is_written_at_once(tmp_path: Path) -> No
                 await middleware.realtime.broadcaster.broadcast_to_all("event", number)
                 await asyncio.sleep(0)  # a tick each, so that none is joined to another
                 assert is_direct(middleware)
-            heard = [(await client.next())[1] for _ in range(20)]
-            assert heard == [f'42["event",{number}]'.encode() for number in range(20)]
+            frames = [(await client.next())[1] for _ in range(20)]
+            assert frames == [f'42["event",{number}]'.encode() for number in range(20)]

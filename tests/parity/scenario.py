@@ -23,15 +23,15 @@ class Client:
     def __init__(self, namespace: str) -> None:
         self.socket = theirs.AsyncClient(reconnection=False)
         self.namespace = namespace
-        self.heard: list[tuple[Any, ...]] = []
+        self.received: list[tuple[Any, ...]] = []
         self.answer: Any = None
         self._news = asyncio.Event()
-        self.socket.on("*", self._hear, namespace=namespace)
-        self.socket.on("disconnect", lambda reason: self._hear("disconnect", reason), namespace=namespace)
-        self.socket.on("connect_error", lambda data: self._hear("connect_error", data), namespace=namespace)
+        self.socket.on("*", self._receive, namespace=namespace)
+        self.socket.on("disconnect", lambda reason: self._receive("disconnect", reason), namespace=namespace)
+        self.socket.on("connect_error", lambda data: self._receive("connect_error", data), namespace=namespace)
 
-    def _hear(self, event: str, *args: Any) -> Any:
-        self.heard.append((event, *args))
+    def _receive(self, event: str, *args: Any) -> Any:
+        self.received.append((event, *args))
         self._news.set()
         return self.answer
 
@@ -58,7 +58,7 @@ class Client:
     async def until(self, event: str) -> None:
         """Wait until it has received an event."""
         async with asyncio.timeout(_PATIENCE):
-            while event not in [name for name, *_ in self.heard]:
+            while event not in [name for name, *_ in self.received]:
                 self._news.clear()
                 await self._news.wait()
 
@@ -109,7 +109,7 @@ class Scenario:
                 await client.call("settle")
                 await self.sio.emit("settled", to=client.sid, namespace=client.namespace)
                 await client.until("settled")
-                client.heard.remove(("settled",))
+                client.received.remove(("settled",))
 
 
 @asynccontextmanager

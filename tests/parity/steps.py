@@ -76,7 +76,7 @@ async def leaving_ones_own_room(it: Scenario) -> Any:
     await it.sio.leave_room(client.sid, client.sid)
     await it.sio.emit("lost", to=client.sid)
     await client.call("settle")
-    return [it.sio.rooms(client.sid), client.heard]
+    return [it.sio.rooms(client.sid), client.received]
 
 
 @step
@@ -89,7 +89,7 @@ async def the_room_of_another_client(it: Scenario) -> Any:
     ]
     await it.sio.emit("private", to=other.sid)
     await it.settle()
-    return [*seen, one.heard, other.heard]
+    return [*seen, one.received, other.received]
 
 
 # Sending
@@ -117,7 +117,7 @@ async def emit_to_whom(it: Scenario) -> Any:
     await sio.emit("positional", 1, one.sid)
     await sio.send("hello", to=other.sid)
     await it.settle()
-    return [one.heard, other.heard]
+    return [one.received, other.received]
 
 
 @step
@@ -126,7 +126,7 @@ async def odd_names_of_events(it: Scenario) -> Any:
     for name in ("", " ", "a b", "é", "message", "error", "ping", "*", "__proto__"):
         await it.sio.emit(name, name)
     await it.settle()
-    return client.heard
+    return client.received
 
 
 @step
@@ -164,7 +164,7 @@ async def calls(it: Scenario) -> Any:
     seen.append(await it.outcome(lambda: sio.call("question", sid=client.sid, timeout=5)))
     seen.append(await it.outcome(lambda: sio.call("question", timeout=5)))
     seen.append(await it.outcome(lambda: sio.call("question", to="x", timeout=0.1)))
-    return [*seen, client.heard]
+    return [*seen, client.received]
 
 
 @step
@@ -188,7 +188,7 @@ async def emit_and_more_in_the_connect_handler(it: Scenario) -> Any:
     it.sio.on("connect", connect)
     client = await it.client()
     await it.settle()
-    return [client.heard, sorted(it.named(it.sio.rooms(client.sid))), await it.sio.get_session(client.sid)]
+    return [client.received, sorted(it.named(it.sio.rooms(client.sid))), await it.sio.get_session(client.sid)]
 
 
 # Receiving
@@ -281,7 +281,7 @@ async def a_class_of_handlers(it: Scenario) -> Any:
     ]
     await client.socket.disconnect()
     await until(lambda: len(got) == 2)
-    return [seen, got, client.heard]
+    return [seen, got, client.received]
 
 
 @step
@@ -315,7 +315,7 @@ async def long_polling(it: Scenario) -> Any:
         await it.settle()
     await it.sio.emit("p", (b"y", 1), to=client.sid)
     await it.settle()
-    return [it.sio.transport(client.sid), got, client.heard]
+    return [it.sio.transport(client.sid), got, client.received]
 
 
 # Sessions
@@ -453,7 +453,7 @@ async def disconnects(it: Scenario) -> Any:
         await it.outcome(lambda: sio.disconnect(three.sid, namespace="/none")),
     ]
     await it.settle()
-    return [reasons, one.heard, two.heard, three.heard, seen, one.socket.connected]
+    return [reasons, one.received, two.received, three.received, seen, one.socket.connected]
 
 
 @step
@@ -464,7 +464,7 @@ async def last_words(it: Scenario) -> Any:
     await it.sio.disconnect(sid)
     await it.sio.emit("too late", to=sid)
     await client.until("disconnect")
-    return client.heard
+    return client.received
 
 
 @step
@@ -487,7 +487,7 @@ async def refusals(it: Scenario) -> Any:
             await it.client()
             seen.append((repr(outcome), "in"))
         except Exception as error:
-            seen.append((repr(outcome), type(error).__name__, str(error), it.clients[-1].heard))
+            seen.append((repr(outcome), type(error).__name__, str(error), it.clients[-1].received))
     return seen
 
 

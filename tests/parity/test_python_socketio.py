@@ -77,7 +77,7 @@ async def carried(module: Any, serve: Serve, payload: Any) -> list[Any]:
         await it.sio.emit("one", payload, to=client.sid)
         await it.sio.emit("all", payload)
         await it.sio.call("call", payload, to=client.sid)
-        return [*client.heard, await client.call("ask")]
+        return [*client.received, await client.call("ask")]
 
 
 @pytest.mark.parametrize("name", PAYLOADS)

@@ -383,25 +383,25 @@ async def test_socket_io_repairs_half_characters(
 ) -> None:
     server = await serve(application(), implementation)
     client = socketio.AsyncClient(reconnection=False)
-    heard: asyncio.Queue[Any] = asyncio.Queue()
+    events: asyncio.Queue[Any] = asyncio.Queue()
 
-    async def hear(event: str, *data: Any) -> Any:
-        await heard.put((event, *data))
+    async def receive_event(event: str, *data: Any) -> Any:
+        await events.put((event, *data))
         return HALF
 
-    client.on("*", hear)
+    client.on("*", receive_event)
     left = asyncio.Event()
     client.on("disconnect", lambda reason: left.set())
     async with asyncio.timeout(20):
         await client.connect(server.url, auth={"token": token(), "name": HALF}, transports=[transport])
         for value, expected in ((HALF, WHOLE), ({HALF: [HALF], "b": b"\xff"}, {WHOLE: [WHOLE], "b": b"\xff"})):
             await client.emit("echo", value)
-            assert await heard.get() == ("echo", expected)
+            assert await events.get() == ("echo", expected)
         await client.emit(HALF, 1)
-        assert (await heard.get())[1]["code"] == "INVALID_MESSAGE"
+        assert (await events.get())[1]["code"] == "INVALID_MESSAGE"
         assert await client.call("acknowledge", HALF) == {WHOLE: [WHOLE]}
         assert await client.call("ask") == [WHOLE]
-        assert await heard.get() == (WHOLE, WHOLE)
+        assert await events.get() == (WHOLE, WHOLE)
         assert await client.call("refuse") == {"success": False, "code": "REFUSED", "message": WHOLE}
         await client.emit("leave")
         await left.wait()

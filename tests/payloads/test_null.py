@@ -33,7 +33,7 @@ from tests.support.servers import IMPLEMENTATIONS, Implementation, Serve
 SETTINGS = Settings(jwt_secret="a secret for tests that is long enough")
 
 
-class Heard(Gateway):
+class Handlers(Gateway):
     """Sends a client the arguments that its handlers received."""
 
     async def on_connect(self, connection: Connection) -> None:
@@ -60,7 +60,7 @@ class Heard(Gateway):
         await connection.send("got", "nothing")
 
 
-class Space(Heard, SocketIOGateway):
+class Space(Handlers, SocketIOGateway):
     @on("acknowledge")
     async def acknowledge(self, what: str) -> Any:
         return {"nothing": None, "null": (None,), "two": (None, None), "empty": ()}[what]
@@ -71,7 +71,7 @@ class Space(Heard, SocketIOGateway):
         return repr(answer)
 
 
-class Path(Heard, WebSocketGateway):
+class Path(Handlers, WebSocketGateway):
     async def on_connect(self, connection: Connection) -> None:
         await connection.join("room")
         if connection.identity.claims.get("last"):

@@ -512,7 +512,7 @@ _itself["self"] = Holder(value=_itself)
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "message"),
     [
         (Opaque(), "cannot encode Opaque"),
         ({"a": [1, Opaque()]}, r"cannot encode Opaque.*\(at `\$\.a\[1\]`\)"),
@@ -530,8 +530,8 @@ _itself["self"] = Holder(value=_itself)
         (_itself, "."),
     ],
 )
-def test_unencodable_values_are_named(value: Any, told: str) -> None:
-    with pytest.raises(TypeError, match=told):
+def test_unencodable_values_are_named(value: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
         encode(value)
 
 

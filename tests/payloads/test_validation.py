@@ -630,10 +630,10 @@ def test_an_error_is_short_however_long_the_names_in_it_are() -> None:
 
 
 def test_very_many_errors_are_not_listed() -> None:
-    for count, told in ((1_000, "at `$.0`"), (1_001, "More than 1000 values do not fit - at `$`")):
+    for count, ending in ((1_000, "at `$.0`"), (1_001, "More than 1000 values do not fit - at `$`")):
         with pytest.raises(InvalidMessage) as refused:
             validator(dict[str, pydantic.PositiveInt])({str(number): "a" for number in range(count)})
-        assert refused.value.message.endswith(told)
+        assert refused.value.message.endswith(ending)
         with pytest.raises(InvalidMessage, match=r"at `\$.0`$"):  # a list is left at its first wrong item
             validator(list[pydantic.PositiveInt])(["a"] * count)
 

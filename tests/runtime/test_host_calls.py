@@ -386,7 +386,7 @@ async def test_the_functions_passed_to_the_events_gateway_may_be_plain_or_async(
 # Authenticators
 
 
-def who(handshake: Handshake) -> Identity:
+def authenticate(handshake: Handshake) -> Identity:
     assert in_a_thread()
     if handshake.query.get("name") == "nobody":
         raise Unauthorized
@@ -400,7 +400,7 @@ async def who_async(handshake: Handshake) -> Identity:
 
 class Who:
     def __call__(self, handshake: Handshake) -> Identity:
-        return who(handshake)
+        return authenticate(handshake)
 
     async def asynchronous(self, handshake: Handshake) -> Identity:
         return await who_async(handshake)
@@ -412,13 +412,13 @@ class WhoAsync:
 
 
 AUTHENTICATORS: dict[str, Any] = {
-    "a function": who,
+    "a function": authenticate,
     "a coroutine function": who_async,
     "an object": Who(),
     "an object with an async call": WhoAsync(),
     "a method": Who().asynchronous,
-    "a partial": functools.partial(who),
-    "a lambda": lambda handshake: who(handshake),
+    "a partial": functools.partial(authenticate),
+    "a lambda": lambda handshake: authenticate(handshake),
     "a lambda of a coroutine": lambda handshake: who_async(handshake),
     "a decorated coroutine function": logged(who_async),
 }

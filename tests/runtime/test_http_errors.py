@@ -237,10 +237,10 @@ async def test_a_server_error_is_a_failure_without_details(
         try:
             async with client.connect(host.name, auth={"token": "first"}) as ann:
                 await ann.send(where)
-                told = (await ann.expect("error")).data["message"]
+                message = (await ann.expect("error")).data["message"]
         except ConnectionRefused as refused:
-            told = refused.message
-    assert told == "internal error"
+            message = refused.message
+    assert message == "internal error"
     (record,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert record.exc_info
 
@@ -302,7 +302,7 @@ MESSAGE = {"id": "1", "fromId": "ann", "toId": "ben", "chatType": "single", "con
 
 
 @pytest.mark.parametrize(
-    ("status", "where", "sent", "event", "told"),
+    ("status", "where", "sent", "event", "expected"),
     [
         (404, "create_message", {"channelId": "c"}, "message/create", {"message": "Failed to create message"}),
         (403, "save_message", MESSAGE, "message", {"message": "in words", "messageId": "1"}),
@@ -315,7 +315,7 @@ MESSAGE = {"id": "1", "fromId": "ann", "toId": "ben", "chatType": "single", "con
     ],
 )
 async def test_services_of_the_four_systems(
-    status: int, where: str, sent: Any, event: str, told: Any, caplog: pytest.LogCaptureFixture
+    status: int, where: str, sent: Any, event: str, expected: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     service = Service(HTTPException(status, "in words"), where)
     gateways: dict[str, Gateway] = {
@@ -333,7 +333,7 @@ async def test_services_of_the_four_systems(
             else:
                 await ann.send(event, sent)
             data = (await ann.expect("error")).data
-            assert {name: data.get(name) for name in told} == told
+            assert {name: data.get(name) for name in expected} == expected
             assert ann.closed is None
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 

@@ -277,7 +277,7 @@ class ModelGateway(SocketIOGateway):
     events = (down("paid", Money, to="all"), down("grown", list[Tree], to="all"))
 
     @on("pay")
-    async def pay(self, who: Annotated[str, pydantic.Field(max_length=3)], what: Text | Image) -> Tree:
+    async def pay(self, payer: Annotated[str, pydantic.Field(max_length=3)], what: Text | Image) -> Tree:
         return Tree(children=[])
 
     @on("say")

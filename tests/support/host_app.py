@@ -103,7 +103,7 @@ class Office(SocketIOGateway):
         if pages > 100:
             raise Forbidden("too many pages")
         receipt = await self.broadcaster.broadcast_to_room("all", "printed", {"by": identity.user_id, "pages": pages})
-        return {"told": receipt.delivered_locally}
+        return {"recipients": receipt.delivered_locally}
 
     @on("leave")
     def leave(self, room: str, connection: SyncConnection) -> int:
@@ -139,10 +139,10 @@ class Deliveries(SocketIOGateway):
     async def deliver(self, depot: str | int) -> Success:
         room = id_text(depot, "depot")
         check_room_name(room, self.limits)
-        self.run_in_background("telling", self.tell(room))
+        self.run_in_background("notifying", self.notify(room))
         return Success()
 
-    async def tell(self, room: str) -> None:
+    async def notify(self, room: str) -> None:
         await self.broadcaster.broadcast_to_room(room, "delivered")
 
     def send_refusal(
@@ -186,7 +186,7 @@ def failed(job_id: str, jobs: Annotated[JobsBroadcaster, Depends(get_jobs_broadc
 async def try_out() -> None:
     """What a host's test does."""
     async with RealtimeTestClient(app) as client, client.connect("/", token=create_token("ann", settings)) as ann:
-        assert await ann.call("print", 2) == {"told": 1}
+        assert await ann.call("print", 2) == {"recipients": 1}
         assert (await ann.expect("printed")).data == {"by": "ann", "pages": 2}
         await client.http.post("/news", params={"text": "hello"})
         assert (await ann.expect("news")).data == "hello"

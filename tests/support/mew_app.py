@@ -13,7 +13,7 @@ from fastapi import Depends, FastAPI
 from asgi_realtime import Broadcaster, Settings, create_token, get_broadcaster
 from examples.fastapi_app.app import create_app
 
-Heard: TypeAlias = tuple[str, Any]
+ReceivedEvent: TypeAlias = tuple[str, Any]
 """An event and its payload (None: it had none)."""
 
 SETTINGS = Settings(
@@ -27,7 +27,7 @@ SETTINGS = Settings(
 def make_app(database_url: str, settings: Settings = SETTINGS) -> FastAPI:
     """Make the example, with two routes more.
 
-    One sends `MARK` to every socket, after all that was sent before, the other `ROOM` to whoever is in a room.
+    One sends `MARK` to every socket, after all that was sent before, the other `ROOM` to the members of a room.
     """
     app = create_app(settings, database_url)
 
@@ -50,7 +50,7 @@ class Person:
         self.token = create_token(user_id, SETTINGS)
         self._http = http
         self._socket: socketio.AsyncClient | None = None
-        self._heard: asyncio.Queue[Heard] = asyncio.Queue()
+        self._received: asyncio.Queue[ReceivedEvent] = asyncio.Queue()
 
     async def request(self, method: str, path: str, body: object = None) -> httpx.Response:
         """Send a request and return any response."""
@@ -94,23 +94,23 @@ class Person:
             wait_timeout=10,  # its default of 1 s is too short on a busy machine
         )
         if wait is not None:
-            await self.heard_until(wait)
+            await self.events_until(wait)
 
     async def emit(self, event: str, payload: object) -> None:
         """Send an event by socket."""
         assert self._socket is not None
         await self._socket.emit(event, payload)
 
-    async def hear(self) -> Heard:
+    async def next_event(self) -> ReceivedEvent:
         """The next event, once it comes."""
         async with asyncio.timeout(10):
-            return await self._heard.get()
+            return await self._received.get()
 
-    async def heard_until(self, event: str) -> list[Heard]:
+    async def events_until(self, event: str) -> list[ReceivedEvent]:
         """Everything received before the next `event`, which is taken too but not returned."""
-        events: list[Heard] = []
-        while (heard := await self.hear())[0] != event:
-            events.append(heard)
+        events: list[ReceivedEvent] = []
+        while (received := await self.next_event())[0] != event:
+            events.append(received)
         return events
 
     async def disconnect(self) -> None:
@@ -124,7 +124,7 @@ class Person:
         return self._socket is not None
 
     async def _take(self, event: str, payload: Any = None) -> None:
-        self._heard.put_nowait((event, payload))
+        self._received.put_nowait((event, payload))
 
 
 class Mew:
@@ -157,12 +157,12 @@ class Mew:
         """Open a socket for each user, and drop the events received so far."""
         for person in self.people.values():
             await person.connect(self.url)
-        await self.heard()
+        await self.received()
 
-    async def heard(self) -> Mapping[str, list[Heard]]:
+    async def received(self) -> Mapping[str, list[ReceivedEvent]]:
         """What each connected user has received since the last call. Everything sent has arrived."""
         await self.http.post("/test/mark")
-        return {person.id: await person.heard_until("MARK") for person in self.people.values() if person.connected}
+        return {person.id: await person.events_until("MARK") for person in self.people.values() if person.connected}
 
     async def disconnect_all(self) -> None:
         """Close every socket."""

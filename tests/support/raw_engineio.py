@@ -172,7 +172,7 @@ async def _over_polling(address: str, headers: dict[str, str] | None) -> AsyncIt
         handshake = _opened(response.text)
         url = f"{address}&sid={handshake['sid']}"
         yield _Polling(http, url, handshake)
-        # When the server stops, it waits for the next poll of every session, to tell the client.
+        # A server that stops waits for the next poll of every session, to send the close.
         await http.post(url, content="1")
 
 

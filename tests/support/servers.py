@@ -51,7 +51,7 @@ class LiveServer:
 class Serve(Protocol):
     """The type of the `serve` fixture. `port` 0 is a free one; `root_path` is the prefix of a proxy.
 
-    Without an implementation it is the one that pytest was told by `--server`.
+    Without an implementation the server is the one that `pytest --server` names.
     """
 
     async def __call__(

@@ -55,7 +55,7 @@ class TargetGateway(SocketIOGateway):
 
     def __init__(self, namespace: str = "/", *, limits: Limits | None = None) -> None:
         super().__init__(namespace, authenticator=by_name, limits=limits)
-        self.heard: list[Json] = []
+        self.received: list[Json] = []
         self.left: list[tuple[str, str]] = []
 
     async def on_connect(self, connection: Connection) -> None:
@@ -66,7 +66,7 @@ class TargetGateway(SocketIOGateway):
 
     @on("echo")
     async def echo(self, *args: Json) -> tuple[Json, ...]:
-        self.heard.extend(args)
+        self.received.extend(args)
         return args
 
     @on("join")

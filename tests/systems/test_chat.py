@@ -111,7 +111,7 @@ async def chat(tmp_path: Path) -> AsyncIterator[Chat]:
         yield start
 
 
-async def heard(*sockets: Socket) -> list[list[tuple[str, Any]]]:
+async def take_events(*sockets: Socket) -> list[list[tuple[str, Any]]]:
     """Everything each client has received since the last time, handed-over messages included."""
     return [[(event.name, event.data) for event in await socket.take_all()] for socket in sockets]
 
@@ -121,14 +121,14 @@ async def test_a_message_between_two_users(chat: Chat) -> None:
     ann, ann_too, bob, bob_too, eve = [await running.enter(name) for name in ("ann", "ann", "bob", "bob", "eve")]
     await ann.send("message", message(replyTo="m0"))
     await ann.send("message", message("m2", content="", contentType="image", imageUrl="/cat.png", replyTo=None))
-    first, second = (await heard(ann_too))[0]
+    first, second = (await take_events(ann_too))[0]
     assert first[0] == "message"
     now = first[1].pop("timestamp")
     assert isinstance(now, int) and now > 1_600_000_000_000
     assert first[1] == message(contentType="text", replyTo="m0", imageUrl="")
     del second[1]["timestamp"]
     assert second[1] == message("m2", content="", contentType="image", imageUrl="/cat.png", replyTo="")
-    to_bob, to_bob_too, to_ann, to_eve = await heard(bob, bob_too, ann, eve)
+    to_bob, to_bob_too, to_ann, to_eve = await take_events(bob, bob_too, ann, eve)
     assert [data["id"] for _, data in to_bob] == [data["id"] for _, data in to_bob_too] == ["m1", "m2"]
     assert to_ann == [("ack", {"id": "m1", "status": "success"}), ("ack", {"id": "m2", "status": "success"})]
     assert to_eve == []
@@ -140,7 +140,7 @@ async def test_a_message_in_a_group(chat: Chat) -> None:
     running.service.group("g", "ann", "bob", "cid")
     ann, ann_too, bob, eve = [await running.enter(name) for name in ("ann", "ann", "bob", "eve")]
     await ann.send("message", message(toId="g", chatType="group"))
-    to_ann, to_ann_too, to_bob, to_eve = await heard(ann, ann_too, bob, eve)
+    to_ann, to_ann_too, to_bob, to_eve = await take_events(ann, ann_too, bob, eve)
     assert to_ann == [("ack", {"id": "m1", "status": "success"})]
     assert to_ann_too == to_bob
     ((kind, data),) = to_bob
@@ -149,7 +149,7 @@ async def test_a_message_in_a_group(chat: Chat) -> None:
     assert (kind, data) == ("message", expected | {"from_name": "Ann", "from_avatar": "/avatars/ann.png"})
     assert to_eve == []
     cid = await running.enter("cid")  # was not there
-    assert [data["id"] for _, data in (await heard(cid))[0]] == ["m1"]
+    assert [data["id"] for _, data in (await take_events(cid))[0]] == ["m1"]
 
 
 MISSING, TOO_LONG, IMPOSTOR = "消息缺少必要字段", "消息内容过长", "发送者身份不符"
@@ -186,7 +186,7 @@ async def test_refusals_before_the_host_is_called(chat: Chat) -> None:
         await ann.send("message", *[] if data is None else [data])
         sent_id = data.get("id") if isinstance(data, dict) else None
         about = {"messageId": sent_id} if isinstance(sent_id, str) and 0 < len(sent_id) <= 200 else {}
-        assert (await heard(ann))[0] == [("error", {"message": text} | about)], data
+        assert (await take_events(ann))[0] == [("error", {"message": text} | about)], data
     for content in ("a" * 10_000, "字" * 10_000, "😀" * 10_000):
         await ann.send("message", message(content[0], content=content))
         assert (await bob.expect("message")).data["content"] == content
@@ -206,16 +206,16 @@ async def test_messages_the_host_refuses_get_its_error(chat: Chat, tmp_path: Pat
         (message(toId="other", chatType="group"), "你不是群成员"),
     ]:
         await ann.send("message", data)
-        assert (await heard(ann))[0] == [("error", {"message": text, "messageId": "m1"})]
+        assert (await take_events(ann))[0] == [("error", {"message": text, "messageId": "m1"})]
     service.put("DELETE FROM blocks")
     service.fails = True
     await ann.send("message", message())
     await ann.send("read", {"chatId": "bob"})
-    assert await heard(ann, bob) == [[("error", {"message": "服务器内部错误", "messageId": "m1"})], []]
+    assert await take_events(ann, bob) == [[("error", {"message": "服务器内部错误", "messageId": "m1"})], []]
     service.fails = False
     await ann.send("message", message())  # as a client does that got no ack
     await ann.expect("ack")
-    assert [data["id"] for _, data in (await heard(bob))[0]] == ["m1"]
+    assert [data["id"] for _, data in (await take_events(bob))[0]] == ["m1"]
 
 
 async def test_the_same_id_again_is_acknowledged_again_and_delivered_once(chat: Chat) -> None:
@@ -226,12 +226,12 @@ async def test_the_same_id_again_is_acknowledged_again_and_delivered_once(chat: 
         for _ in range(2):
             await ann.send("message", message())
             await ann.expect("ack", where=lambda data: data == {"id": "m1", "status": "success"})
-    assert [data["id"] for _, data in (await heard(bob))[0]] == ["m1"]
+    assert [data["id"] for _, data in (await take_events(bob))[0]] == ["m1"]
     # Later changes have no effect: the saved message is what counts.
     running.service.put("INSERT INTO blocks VALUES ('bob', 'ann')")
     await ann.send("message", message(content="something else"))
     await ann.expect("ack")
-    assert await heard(bob, ann) == [[], []]
+    assert await take_events(bob, ann) == [[], []]
     # An id belongs to its sender: another's is another message.
     await bob.send("message", message(fromId="bob", toId="ann"))
     assert (await ann.expect("message")).data["fromId"] == "bob"
@@ -249,7 +249,7 @@ async def test_a_message_that_was_saved_and_not_delivered_is_delivered_when_it_i
     running.service.put("DELETE FROM owed WHERE user_id = 'eve'")
     await ann.send("message", message("m1"))
     await ann.send("message", message("m2", toId="g", chatType="group"))
-    to_ann, to_bob, to_eve = await heard(*(ann, bob, eve))
+    to_ann, to_bob, to_eve = await take_events(*(ann, bob, eve))
     assert [name for name, _ in to_ann] == ["ack", "ack"]
     assert [(data["id"], data["content"], data["timestamp"]) for _, data in to_bob] == [
         ("m1", "as saved", 1),
@@ -265,12 +265,12 @@ async def test_with_the_broker_down_the_message_is_saved_and_not_acknowledged(ch
     realtime = running.app.realtime
     await realtime.broker.stop()
     await ann.send("message", message())
-    assert await heard(ann, bob) == [[("error", {"message": "服务器内部错误", "messageId": "m1"})], []]
+    assert await take_events(ann, bob) == [[("error", {"message": "服务器内部错误", "messageId": "m1"})], []]
     await realtime.broker.start(realtime.hub)
     for _ in range(2):
         await ann.send("message", message())
         await ann.expect("ack")
-    assert [data["id"] for _, data in (await heard(bob))[0]] == ["m1"]
+    assert [data["id"] for _, data in (await take_events(bob))[0]] == ["m1"]
 
 
 async def test_a_host_that_hangs_in_a_delivery_report_blocks_no_other_client(chat: Chat, tmp_path: Path) -> None:
@@ -291,7 +291,9 @@ async def test_a_host_that_hangs_in_a_delivery_report_blocks_no_other_client(cha
     go.set()
     await entering
     await bob.close()
-    assert [data["id"] for _, data in (await heard(await running.enter("bob")))[0]] == ["m1"]  # rather than lose it
+    assert [data["id"] for _, data in (await take_events(await running.enter("bob")))[0]] == [
+        "m1"
+    ]  # rather than lose it
 
 
 async def test_offline_messages_are_handed_over_once_in_order(chat: Chat) -> None:
@@ -310,7 +312,7 @@ async def test_offline_messages_are_handed_over_once_in_order(chat: Chat) -> Non
     await bob.close()
     bob = await running.enter("bob")
     await ann.send("message", message("new"))
-    assert [data["id"] for _, data in (await heard(bob))[0]] == ["new"]
+    assert [data["id"] for _, data in (await take_events(bob))[0]] == ["new"]
     assert running.service.rows("SELECT * FROM owed") == []
 
 
@@ -318,9 +320,9 @@ async def test_a_message_to_oneself_is_delivered(chat: Chat) -> None:
     running = await chat()
     ann = await running.enter("ann")
     await ann.send("message", message(toId="ann"))
-    assert [name for name, _ in (await heard(ann))[0]] == ["ack"]
-    assert [data["id"] for _, data in (await heard(await running.enter("ann")))[0]] == ["m1"]
-    assert await heard(await running.enter("ann")) == [[]]
+    assert [name for name, _ in (await take_events(ann))[0]] == ["ack"]
+    assert [data["id"] for _, data in (await take_events(await running.enter("ann")))[0]] == ["m1"]
+    assert await take_events(await running.enter("ann")) == [[]]
 
 
 async def test_pending_messages_that_cannot_be_found_stay_pending(chat: Chat, tmp_path: Path) -> None:
@@ -337,12 +339,12 @@ async def test_pending_messages_that_cannot_be_found_stay_pending(chat: Chat, tm
     saved = ChatMessage(id="m1", from_id="ann", to_id="bob", chat_type="single", content="x", timestamp=1)
     running.service.save_message(Identity(user_id="ann"), saved)
     bob = await running.enter("bob")  # got the first batch, and no second
-    assert [data["id"] for _, data in (await heard(bob))[0]] == ["m1"]
+    assert [data["id"] for _, data in (await take_events(bob))[0]] == ["m1"]
     (connection,) = running.client.connections("bob", gateway="/chat")
     assert connection.state.ends_at is not None  # later messages are not noted
     ann = await running.enter("ann")
     await ann.send("message", message("m2"))
-    assert [data["id"] for _, data in (await heard(bob))[0]] == ["m2"]
+    assert [data["id"] for _, data in (await take_events(bob))[0]] == ["m2"]
 
 
 @pytest.mark.parametrize("first", ["question", "delivery"])
@@ -371,9 +373,9 @@ async def test_a_message_both_pending_and_in_delivery_arrives_once(first: str, c
         held.set()
     bob = await entering
     await ann.expect("ack")
-    assert [data["id"] for _, data in (await heard(bob))[0]] == ["m1"]
+    assert [data["id"] for _, data in (await take_events(bob))[0]] == ["m1"]
     await bob.close()
-    assert await heard(await running.enter("bob")) == [[]]
+    assert await take_events(await running.enter("bob")) == [[]]
 
 
 async def test_a_second_device_replaces_the_first(chat: Chat) -> None:
@@ -384,7 +386,7 @@ async def test_a_second_device_replaces_the_first(chat: Chat) -> None:
     assert (await first.expect_closed()).code == 1008
     await second.send("message", message())
     await second.expect("ack")
-    assert [name for name, _ in (await heard(bob))[0]] == ["message"]
+    assert [name for name, _ in (await take_events(bob))[0]] == ["message"]
     assert second.closed is None
 
 
@@ -422,7 +424,7 @@ async def test_a_refused_connection_replaces_no_other(chat: Chat, tmp_path: Path
     with pytest.raises(ConnectionRefused) as refused:
         await running.enter("ann")
     assert refused.value.data == {"message": "服务器内部错误"}
-    assert await heard(ann) == [[]]
+    assert await take_events(ann) == [[]]
     assert ann.closed is None
 
 
@@ -444,7 +446,7 @@ async def test_before_authentication_only_pong_is_sent(chat: Chat) -> None:
         await socket.send("ping")
         await socket.send("message", message())
         await socket.send("read", {"chatId": "bob"})
-        assert await heard(socket) == [
+        assert await take_events(socket) == [
             [("pong", None), ("error", {"message": "未认证"}), ("error", {"message": "未认证"})]
         ]
         await socket.send("auth", {"token": running.client.token("ann")})
@@ -460,11 +462,11 @@ async def test_read_is_recorded_and_other_events_are_refused(chat: Chat) -> None
     running = await chat()
     ann = await running.enter("ann")
     await ann.send("read", {"chatId": "bob"})
-    assert await heard(ann) == [[]]
+    assert await take_events(ann) == [[]]
     assert running.service.rows("SELECT * FROM reads") == [("ann", "bob")]
     for data in ({}, {"chatId": 1}, {"chatId": "x" * 201}, "bob"):
         await ann.send("read", data)
-        assert await heard(ann) == [[("error", {"message": "消息缺少必要字段"})]]
+        assert await take_events(ann) == [[("error", {"message": "消息缺少必要字段"})]]
     await ann.send("shout", {"id": "m1"})
     assert (await ann.expect("error")).data == {"message": "未知的消息类型", "messageId": "m1"}
     await ann.send_raw("not JSON")
@@ -499,7 +501,7 @@ async def test_over_the_rate_of_a_connection(chat: Chat) -> None:
     for number in range(5):
         await ann.send("message", message(f"m{number}"))
     await running.client.settle()
-    errors = [data for name, data in (await heard(ann))[0] if name == "error"]
+    errors = [data for name, data in (await take_events(ann))[0] if name == "error"]
     assert errors == [{"message": "消息发送过于频繁", "messageId": f"m{number}"} for number in (3, 4)]
     assert running.service.messages() == ["m0", "m1", "m2"]
 
@@ -509,7 +511,7 @@ async def test_over_the_rate_of_a_user_on_two_devices(chat: Chat) -> None:
     for number in range(3):
         ann = await running.enter("ann")
         await ann.send("message", message(f"m{number}"))
-        ((kind, data),) = (await heard(ann))[0]
+        ((kind, data),) = (await take_events(ann))[0]
     assert (kind, data) == ("error", {"message": "消息发送过于频繁", "messageId": "m2"})
     bob = await running.enter("bob")
     await bob.send("message", message(fromId="bob", toId="ann"))
@@ -523,7 +525,7 @@ async def test_every_event_reaches_its_recipients(chat: Chat) -> None:
     to = running.to
     await to.message_revoked("m1", from_id="ann", to_id="bob", chat_type="single")
     single = ("message_revoked", {"messageId": "m1", "fromId": "ann", "toId": "bob", "chatType": "single"})
-    assert await heard(*people) == [[single], [single], []]
+    assert await take_events(*people) == [[single], [single], []]
     await to.message_revoked("m1", from_id="ann", to_id="g", chat_type="group")
     await to.group_transfer("g", "bob")
     await to.group_member_mute("g", "eve", muted=True)
@@ -534,11 +536,11 @@ async def test_every_event_reaches_its_recipients(chat: Chat) -> None:
         ("group_member_mute", {"groupId": "g", "targetUserId": "eve", "muted": True}),
         ("group_announcement", {"groupId": "g", "announcement": "tea at five"}),
     ]
-    assert await heard(*people) == [group] * 3
+    assert await take_events(*people) == [group] * 3
     await to.friend_request("bob", request_id="r1", from_id="ann", from_name="Ann", create_time=1)
     await to.friend_accepted("ann", friend_id="bob", friend_name="Bob")
     await to.group_invite("eve", group_id="h", group_name="H", inviter_name="Ann")
-    assert await heard(*people) == [
+    assert await take_events(*people) == [
         [("friend_accepted", {"friendId": "bob", "friendName": "Bob"})],
         [("friend_request", {"id": "r1", "fromId": "ann", "fromName": "Ann", "createTime": 1})],
         [("group_invite", {"groupId": "h", "groupName": "H", "inviterName": "Ann"})],
@@ -553,17 +555,17 @@ async def test_a_member_that_leaves_a_group_receives_nothing_more(chat: Chat) ->
     await to.group_member_kick("g", "eve")
     quit = ("group_member_quit", {"groupId": "g", "userId": "eve"})
     kicked = ("group_member_kick", {"groupId": "g", "targetUserId": "eve"})
-    assert await heard(*people) == [[quit], [quit], [kicked]]
+    assert await take_events(*people) == [[quit], [quit], [kicked]]
     await to.group_member_quit("g", "bob")
-    assert await heard(*people) == [[("group_member_quit", {"groupId": "g", "userId": "bob"})], [], []]
+    assert await take_events(*people) == [[("group_member_quit", {"groupId": "g", "userId": "bob"})], [], []]
     await to.group_member_join("g", "eve")
     await to.group_announcement("g", "tea")
-    assert [len(events) for events in await heard(*people)] == [1, 0, 1]
+    assert [len(events) for events in await take_events(*people)] == [1, 0, 1]
     await to.group_dissolved("g")
     dissolved = ("group_dissolved", {"groupId": "g"})
-    assert await heard(*people) == [[dissolved], [], [dissolved]]
+    assert await take_events(*people) == [[dissolved], [], [dissolved]]
     await to.group_announcement("g", "is anybody here?")
-    assert await heard(*people) == [[], [], []]
+    assert await take_events(*people) == [[], [], []]
 
 
 async def test_the_host_kicks_and_sends_from_threads(chat: Chat) -> None:
@@ -573,7 +575,7 @@ async def test_the_host_kicks_and_sends_from_threads(chat: Chat) -> None:
     for _ in range(2):
         await asyncio.to_thread(running.to.sync.message, sent)
     await asyncio.to_thread(running.to.sync.kick, "ann", "goodbye")
-    to_ann, to_bob = await heard(ann, bob)
+    to_ann, to_bob = await take_events(ann, bob)
     assert to_ann == [("kick", {"reason": "goodbye"})]
     assert (await ann.expect_closed()).code == 1008
     assert [name for name, _ in to_bob] == ["message"]
@@ -605,7 +607,7 @@ async def test_a_service_without_optional_methods_is_enough(chat: Chat) -> None:
     ann, bob = await running.enter("ann"), await running.enter("bob")
     for _ in range(2):
         await ann.send("message", message(toId="everybody", chatType="group"))
-    to_ann, to_bob = await heard(ann, bob)
+    to_ann, to_bob = await take_events(ann, bob)
     assert [name for name, _ in to_ann] == ["ack", "ack"]
     ((_, data),) = to_bob
     assert (data["from_name"], data["from_avatar"]) == ("", "")

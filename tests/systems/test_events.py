@@ -408,7 +408,7 @@ async def test_one_connection_cannot_send_too_often() -> None:
         await ada.send("message", {"content": "x"})
         assert (await ada.expect("error")).data == {"message": TOO_OFTEN}
         await ada.send("message", {"content": "x"})
-        assert (await ada.expect_closed()).code == 1008, "who goes on is put out"
+        assert (await ada.expect_closed()).code == 1008, "a client that continues is disconnected"
         assert [event.name for event in bob.events] == ["message", "message"]
 
 

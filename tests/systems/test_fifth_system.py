@@ -70,13 +70,13 @@ def make_app() -> FastAPI:
     def close() -> dict[str, int | None]:
         broadcaster = get_sync_polls_broadcaster(request.environ)
         if broadcaster is None:
-            return {"told": None}
+            return {"recipients": None}
         receipt = broadcaster.closed("tea")
         assert_type(receipt, Receipt)
-        return {"told": receipt.delivered_locally}
+        return {"recipients": receipt.delivered_locally}
 
     app.mount("/flask", wsgi(flask))
-    assert flask.test_client().post("/close").json == {"told": None}, "a view without a gateway"
+    assert flask.test_client().post("/close").json == {"recipients": None}, "a view without a gateway"
     return app
 
 
@@ -97,7 +97,7 @@ async def test_clients_routes_and_views_use_a_system_of_the_host(serve: Serve, i
         ]
         async with httpx.AsyncClient(base_url=server.url) as http:
             assert (await http.post("/result")).json() == 2
-            assert (await http.post("/flask/close")).json() == {"told": 2}
+            assert (await http.post("/flask/close")).json() == {"recipients": 2}
             assert (await http.post("/result")).json() == 0, "the poll is closed"
         for client in (ann, bob):
             assert (await client.expect("poll:result")).data == {"pollId": "tea", "votes": {"green": 1}}

@@ -103,7 +103,7 @@ class Running:
         assert await client.next() == '42["ready"]'
         return client
 
-    async def heard(self, client: RawWebSocketClient) -> list[Any]:
+    async def received(self, client: RawWebSocketClient) -> list[Any]:
         """Every event except presence, up to a marker that is sent now."""
         mark = f"MARK {next(self._marks)}"
         await self.realtime.broadcaster.broadcast_to_all(mark)
@@ -151,7 +151,7 @@ async def test_connecting_in_the_order_of_the_contract(serve: Serve) -> None:
         assert await first.next() == '42["PRESENCE_UPDATE",{"userId":"bob","status":"online"}]'
         await running.enter("bob")
         client.vanish()
-        assert await running.heard(first) == []
+        assert await running.received(first) == []
 
 
 async def test_a_token_may_be_in_any_of_its_places(serve: Serve) -> None:
@@ -180,8 +180,8 @@ async def test_messages(serve: Serve) -> None:
             await ann.emit("message/create", *([] if wrong is None else [wrong]))
             assert (await ann.next()) == '42["error",{"message":"Failed to create message"}]'
         sent = ["MESSAGE_CREATE", {"from": "ann", "content": "hi"}]
-        assert await running.heard(bob) == [sent]
-        assert await running.heard(eve) == []
+        assert await running.received(bob) == [sent]
+        assert await running.received(eve) == []
 
 
 async def test_a_synchronous_service_runs_in_threads(serve: Serve) -> None:
@@ -261,23 +261,23 @@ async def test_every_event_reaches_the_recipients_of_the_contract(serve: Serve) 
             ["STICKER_DELETE", {"stickerId": "t"}],
             ["SERVER_UPDATE", 8],
         ]
-        assert await running.heard(ann) == [["MESSAGE_UPDATE", 1], *server]
-        assert await running.heard(bob) == server
-        assert await running.heard(eve) == []
+        assert await running.received(ann) == [["MESSAGE_UPDATE", 1], *server]
+        assert await running.received(bob) == server
+        assert await running.received(eve) == []
 
         await to.dm_channel_create("d", {"id": "d"}, recipients=["ann", "eve"])
         await to.message_create("d", "dm", recipients=["ann", "eve"])
         dm = [["DM_CHANNEL_CREATE", {"id": "d"}], ["MESSAGE_CREATE", "dm"]]
-        assert await running.heard(ann) == dm, "once, though she is in the room too"
-        assert await running.heard(eve) == dm
-        assert await running.heard(bob) == []
+        assert await running.received(ann) == dm, "once, though she is in the room too"
+        assert await running.received(eve) == dm
+        assert await running.received(bob) == []
 
         service.may("eve", "s", "c")
         await to.member_join("s", "eve")
         joined = ["MEMBER_JOIN", {"serverId": "s", "userId": "eve"}]
         await to.message_create("c", "welcome", recipients=None)
         for client in (ann, eve):
-            assert await running.heard(client) == [joined, ["MESSAGE_CREATE", "welcome"]]
+            assert await running.received(client) == [joined, ["MESSAGE_CREATE", "welcome"]]
 
         del service.users["bob"]
         await to.server_kick("s", "bob")
@@ -285,19 +285,19 @@ async def test_every_event_reaches_the_recipients_of_the_contract(serve: Serve) 
         await to.server_update("s", 9)
         left = ["MEMBER_LEAVE", {"serverId": "s", "userId": "bob"}]
         after = [left, ["MESSAGE_CREATE", "gone"], ["SERVER_UPDATE", 9]]
-        assert await running.heard(ann) == after
-        heard = await running.heard(bob)
-        assert heard[-1] == ["SERVER_KICK", {"serverId": "s"}]
-        assert "gone" not in json.dumps(heard)
-        await running.heard(eve)
+        assert await running.received(ann) == after
+        received = await running.received(bob)
+        assert received[-1] == ["SERVER_KICK", {"serverId": "s"}]
+        assert "gone" not in json.dumps(received)
+        await running.received(eve)
 
         await to.channel_delete("s", "c")
         await to.message_create("c", "into an empty room", recipients=None)
-        assert await running.heard(eve) == [["CHANNEL_DELETE", {"channelId": "c", "serverId": "s"}]]
+        assert await running.received(eve) == [["CHANNEL_DELETE", {"channelId": "c", "serverId": "s"}]]
         await to.server_delete("s")
         await to.message_create("secret", "into an empty room", recipients=None)
         await to.server_update("s", 10)
-        assert await running.heard(eve) == [["SERVER_DELETE", {"serverId": "s"}]]
+        assert await running.received(eve) == [["SERVER_DELETE", {"serverId": "s"}]]
 
 
 async def test_a_kick_while_the_service_is_slow(serve: Serve) -> None:
@@ -319,7 +319,7 @@ async def test_a_kick_while_the_service_is_slow(serve: Serve) -> None:
         await running.to.message_create("c", "LEAK", recipients=None)
         await running.to.server_update("s", "LEAK")
         for client in (ann, again):
-            assert await running.heard(client) == [["SERVER_KICK", {"serverId": "s"}]]
+            assert await running.received(client) == [["SERVER_KICK", {"serverId": "s"}]]
 
 
 async def test_a_lost_channel_does_not_leak_into_broadcasts_under_way(serve: Serve) -> None:
@@ -354,15 +354,15 @@ async def test_a_lost_channel_does_not_leak_into_broadcasts_under_way(serve: Ser
         await until(lambda: len([number for number, was_revoked in sent if was_revoked]) >= 20)
         stop.set()
         await asyncio.gather(*talking)
-        heard = [event for event in await running.heard(ann) if event[0] == "MESSAGE_CREATE"]
+        received = [event for event in await running.received(ann) if event[0] == "MESSAGE_CREATE"]
         forbidden = {number for number, was_revoked in sent if was_revoked}
         assert forbidden
-        assert not forbidden & {event[1] for event in heard}
-        open_channel = [-event[1] for event in heard if event[1] < 0]
+        assert not forbidden & {event[1] for event in received}
+        open_channel = [-event[1] for event in received if event[1] < 0]
         for start in (1, 2):
             mine = [number for number in open_channel if number % 2 == start % 2]
             assert mine == [number for number, _ in sent if number % 2 == start % 2], "nothing else was lost"
-        assert {event[1] for event in await running.heard(bob) if event[0] == "MESSAGE_CREATE"} >= forbidden
+        assert {event[1] for event in await running.received(bob) if event[0] == "MESSAGE_CREATE"} >= forbidden
 
 
 async def test_a_service_that_fails_during_a_refresh_closes_the_connection(serve: Serve) -> None:
@@ -383,8 +383,8 @@ async def test_a_channel_with_the_servers_own_id_and_a_user_id(serve: Serve) -> 
         running.service.may("ann", "1", "1", "bob")
         ann, bob = await running.enter("ann"), await running.enter("bob")
         await running.to.message_create("bob", "in a channel", recipients=None)
-        assert await running.heard(bob) == []
-        assert await running.heard(ann) == [["MESSAGE_CREATE", "in a channel"]]
+        assert await running.received(bob) == []
+        assert await running.received(ann) == [["MESSAGE_CREATE", "in a channel"]]
         running.service.users.clear()
         await running.to.server_kick("1", "ann")
         (connection,) = running.realtime.hub.rooms(running.realtime.one(MewGateway).name).of_user(

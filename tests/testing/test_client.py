@@ -371,11 +371,11 @@ async def test_a_json_gateway() -> None:
                 async with client.connect("/board", token=token):
                     pytest.fail("let in")
             assert refused.value.data == {"message": refused.value.message}
-        async with client.connect("/board") as nobody:
+        async with client.connect("/board") as unauthenticated:
             with pytest.raises(LookupError):
-                _ = nobody.connection
-            await nobody.send("auth", {"token": client.token("ada")})
-            await nobody.expect("auth_success")
+                _ = unauthenticated.connection
+            await unauthenticated.send("auth", {"token": client.token("ada")})
+            await unauthenticated.expect("auth_success")
         with pytest.raises(ValueError, match="is for Socket.IO"):
             async with client.connect("/board", transport="polling"):
                 pytest.fail("let in")

@@ -160,14 +160,14 @@ async def test_a_user_id_of_any_form_means_the_user(call: str, user: Any) -> Non
     async with running(Tea("/tea")) as client:
         token = client.token(user)
         async with client.connect("/tea", token=token) as socket:
-            told = await BY_USER[call](client.broadcaster, user)
+            result = await BY_USER[call](client.broadcaster, user)
             if call in ("disconnect_user", "revoke_user"):
                 await socket.expect_closed()
             elif call.startswith("broadcast"):
-                assert told.delivered_locally == 1
+                assert result.delivered_locally == 1
                 await socket.expect("news")
             elif call == "is_online":
-                assert told is True
+                assert result is True
             elif call == "add_user_to_room":
                 assert socket.rooms == {"7", "8"}
             elif call == "remove_user_from_room":
@@ -185,9 +185,9 @@ async def test_a_user_id_of_any_form_means_the_user(call: str, user: Any) -> Non
 @pytest.mark.parametrize("call", BY_ROOM)
 async def test_a_room_of_any_form_means_the_room(call: str) -> None:
     async with running(Tea("/tea")) as client, client.connect("/tea", token=client.token(5)) as socket:
-        told = await BY_ROOM[call](client.broadcaster, 7)
+        result = await BY_ROOM[call](client.broadcaster, 7)
         if call == "broadcast_to_room":
-            assert told.delivered_locally == 1
+            assert result.delivered_locally == 1
         expected = set() if call in ("remove_user_from_room", "close_room") else {"7"}
         assert socket.rooms == expected
 
@@ -217,8 +217,8 @@ async def test_connections_are_left_out_by_id_one_or_several() -> None:
             receipt = await client.broadcaster.broadcast_to_room(7, "news", 1, except_=left_out)
             assert receipt.delivered_locally == 0
         several: list[Any] = [None, (), []]
-        for nobody in several:
-            assert (await client.broadcaster.broadcast_to_room(7, "news", 1, except_=nobody)).delivered_locally == 1
+        for excluded in several:
+            assert (await client.broadcaster.broadcast_to_room(7, "news", 1, except_=excluded)).delivered_locally == 1
         with pytest.raises(TypeError, match=r"except_ must be .* not Connection; pass its id"):
             await client.broadcaster.broadcast_to_room(7, "news", 1, except_=socket.connection)  # type: ignore[arg-type]
 
@@ -334,8 +334,8 @@ async def effect(kind: type[TypedBroadcaster], gateway: str, name: str, form: Ca
         options = {} if kind is not MewBroadcaster else {"infra": "/events"}
         await getattr(kind(client.broadcaster.of(gateway), **options), name)(**arguments(kind, name, form))
         await client.settle()
-        heard = [(event.name, without_time(event.data)) for event in socket.events[before:]]
-        return heard, socket.rooms, socket.closed
+        received = [(event.name, without_time(event.data)) for event in socket.events[before:]]
+        return received, socket.rooms, socket.closed
 
 
 def without_time(data: Any) -> Any:
@@ -348,9 +348,9 @@ async def test_each_typed_method_means_the_same_with_numbers_and_text(
 ) -> None:
     with_text = await effect(kind, gateway, name, str)
     assert await effect(kind, gateway, name, int) == with_text
-    heard, rooms, closed = with_text
+    received, rooms, closed = with_text
     if (kind, name) != (MewBroadcaster, "system_bot_config_update"):  # which goes to services
-        assert heard or closed or rooms != ROOMS[gateway], "the call must reach the user, or the test proves nothing"
+        assert received or closed or rooms != ROOMS[gateway], "the call must reach the user, or the test proves nothing"
 
 
 @pytest.mark.parametrize(("kind", "gateway", "name"), METHODS, ids=[f"{k.__name__}.{n}" for k, _, n in METHODS])
@@ -515,10 +515,10 @@ def test_values_that_the_host_makes_have_text_ids() -> None:
 
 @pytest.mark.parametrize("user", [5, SEVEN], ids=repr)
 async def test_an_authenticator_may_return_any_form_of_id(user: Any) -> None:
-    async def who(handshake: Handshake) -> Identity:
+    async def authenticate(handshake: Handshake) -> Identity:
         return Identity(user_id=user)
 
-    async with running(Tea("/tea", authenticator=who)) as client, client.connect("/tea", token="x"):
+    async with running(Tea("/tea", authenticator=authenticate)) as client, client.connect("/tea", token="x"):
         assert await client.broadcaster.online_users() == {str(user)}
         assert (await client.broadcaster.broadcast_to_user(user, "news")).delivered_locally == 1
 

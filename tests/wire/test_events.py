@@ -82,7 +82,7 @@ def no(message: str) -> dict[str, Json]:
     return {"success": False, "message": message}
 
 
-async def heard(running: Running, *clients: StockClient) -> list[list[Received]]:
+async def take_events(running: Running, *clients: StockClient) -> list[list[Received]]:
     """What each client has received since the last call. Everything sent has arrived."""
     await running.to.broadcast_to_all("MARK")
     found = []
@@ -117,25 +117,25 @@ async def test_rooms(serve: Serve, connect: Connect) -> None:
     async with events(serve) as running:
         ann, ben, eve = [await enter(connect, running, user_id) for user_id in ("ann", "ben", "eve")]
         assert await ask(ann, "join", {"room": "猫"}) == {"success": True, "room": "猫"}
-        assert await heard(running, ann, ben, eve) == [[], [], []]
+        assert await take_events(running, ann, ben, eve) == [[], [], []]
         assert await ask(ben, "join", {"room": "猫"}) == {"success": True, "room": "猫"}
         joined = Received("user:joined", [{"userId": "ben", "room": "猫"}])
-        assert await heard(running, ann, ben, eve) == [[joined], [], []]
+        assert await take_events(running, ann, ben, eve) == [[joined], [], []]
         left = Received("user:left", [{"userId": "ben", "room": "猫"}])
         assert await ask(ben, "leave", {"room": "猫"}) == {"success": True, "room": "猫"}
-        assert await heard(running, ann, ben, eve) == [[left], [], []]
+        assert await take_events(running, ann, ben, eve) == [[left], [], []]
 
         # The same without an ack, and without an answer. A client that disconnects leaves every room.
         for room in ("猫", "狗"):
             await ask(ann, "join", {"room": room})
             await ben.emit("join", {"room": room})
             assert (await ann.expect("user:joined")).data == {"userId": "ben", "room": room}
-        assert await heard(running, ann, ben, eve) == [[], [], []]
+        assert await take_events(running, ann, ben, eve) == [[], [], []]
         await ben.disconnect()
-        told = [(await ann.expect("user:left")).data for _ in range(2)]
-        assert sorted(data["room"] for data in told) == sorted(["猫", "狗"])
-        assert {data["userId"] for data in told} == {"ben"}
-        assert await heard(running, ann, eve) == [[], []]
+        departures = [(await ann.expect("user:left")).data for _ in range(2)]
+        assert sorted(data["room"] for data in departures) == sorted(["猫", "狗"])
+        assert {data["userId"] for data in departures} == {"ben"}
+        assert await take_events(running, ann, eve) == [[], []]
 
 
 async def test_messages(serve: Serve, connect: Connect) -> None:
@@ -148,7 +148,7 @@ async def test_messages(serve: Serve, connect: Connect) -> None:
         assert await ask(ann, "message", {"content": "你好 😺", "room": "r"}) == DONE
         assert await ask(ann, "message", {"content": "everybody"}) == DONE
         after = datetime.now(UTC)
-        of_ann, of_ben, of_eve, of_tab = await heard(running, ann, ben, eve, tab)
+        of_ann, of_ben, of_eve, of_tab = await take_events(running, ann, ben, eve, tab)
         in_room, to_all = of_ben
         assert of_ann == [in_room], "the sender is a member; without a room it is left out"
         assert of_eve == of_tab == [to_all]
@@ -204,14 +204,14 @@ async def test_every_refusal_is_an_ack_or_the_event_error(serve: Serve, connect:
             assert await ask(ann, event, payload) == no(message), (event, payload)
             await ann.emit(event, payload)
             assert (await ann.expect("error")).args == [{"message": message}], (event, payload)
-        assert await heard(running, ann, ben) == [[], []]
+        assert await take_events(running, ann, ben) == [[], []]
         for _ in range(30 - 2 * len(refusals)):
             assert await ask(ann, "leave", {"room": "open"}) == {"success": True, "room": "open"}
         for event, payload in (("message", {"content": "x"}), ("join", {"room": "open"}), ("leave", {"room": "open"})):
             assert await ask(ann, event, payload) == no("消息发送过于频繁")
             await ann.emit(event, payload)
             assert (await ann.expect("error")).args == [{"message": "消息发送过于频繁"}]
-        assert await heard(running, ann, ben) == [[], []]
+        assert await take_events(running, ann, ben) == [[], []]
         assert await ask(ben, "message", {"content": "x"}) == DONE, "somebody else's limit"
 
 
@@ -247,7 +247,7 @@ async def test_no_client_waits_for_the_hosts_decision_about_another(serve: Serve
         assert not any(task.done() for task in waiting)
         answer.set()
         assert await asyncio.gather(*waiting) == [{"success": True, "room": "r"}, DONE]
-        assert {received.event for received in (await heard(running, ben))[0]} == {"message", "user:joined"}
+        assert {received.event for received in (await take_events(running, ben))[0]} == {"message", "user:joined"}
 
 
 async def test_hooks_of_the_host_run_and_send_events(serve: Serve, connect: Connect) -> None:
@@ -272,14 +272,14 @@ async def test_hooks_of_the_host_run_and_send_events(serve: Serve, connect: Conn
         ann, ben = await enter(connect, running, "ann"), await enter(connect, running, "ben")
         assert log == ["initialised", "ann", "ben"]
         welcome = Received("welcome", ["to you"])
-        assert await heard(running, ann, ben) == [[welcome], [welcome]]
+        assert await take_events(running, ann, ben) == [[welcome], [welcome]]
         await ask(ann, "join", {"room": "r"})
         await running.to.broadcast_to_room("r", "alarm", {"level": 1})
         await running.to.broadcast_to_all("maintenance", ["at", "noon"])
         await ben.emit("typing", {"room": "r"})
         await ann.expect("typing")
         maintenance = Received("maintenance", [["at", "noon"]])
-        assert await heard(running, ann, ben) == [[Received("alarm", [{"level": 1}]), maintenance], [maintenance]]
+        assert await take_events(running, ann, ben) == [[Received("alarm", [{"level": 1}]), maintenance], [maintenance]]
         await ben.disconnect()
         await until(lambda: len(log) == 4)
         assert log[3] == ("ben", True)

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from examples.fastapi_app.__main__ import BY_CURL
-from tests.support.mew_app import SETTINGS, Heard, Mew, Person, make_app
+from tests.support.mew_app import SETTINGS, Mew, Person, ReceivedEvent, make_app
 from tests.support.python_client import PythonClient
 from tests.support.servers import Serve
 from tests.support.stock_client import StockClient
@@ -31,9 +31,9 @@ async def mew(tmp_path: Path, serve: Serve) -> AsyncIterator[Mew]:
         await mew.disconnect_all()
 
 
-def to(*people: str, heard: list[Heard]) -> dict[str, list[Heard]]:
+def to(*people: str, events: list[ReceivedEvent]) -> dict[str, list[ReceivedEvent]]:
     """The same events for these users, and none for the others."""
-    return {user_id: heard if user_id in people else [] for user_id in ("alice", "bob", "carol", "dave")}
+    return {user_id: events if user_id in people else [] for user_id in ("alice", "bob", "carol", "dave")}
 
 
 MEMBERS = ("alice", "bob", "carol")
@@ -87,35 +87,35 @@ async def test_the_room_of_a_server_on_events(mew: Mew) -> None:
 
 async def test_connecting(mew: Mew) -> None:
     await mew.carol.disconnect()
-    await mew.alice.heard_until("PRESENCE_UPDATE")
-    await mew.heard()
+    await mew.alice.events_until("PRESENCE_UPDATE")
+    await mew.received()
     await mew.carol.connect(mew.url, wait=None)
-    heard = dict(await mew.heard())
-    assert heard.pop("carol") == [("PRESENCE_INITIAL_STATE", ["alice", "bob", "carol", "dave"]), ("ready", None)]
+    received = dict(await mew.received())
+    assert received.pop("carol") == [("PRESENCE_INITIAL_STATE", ["alice", "bob", "carol", "dave"]), ("ready", None)]
     online = [("PRESENCE_UPDATE", {"userId": "carol", "status": "online"})]
-    assert heard == {"alice": online, "bob": online, "dave": online}
+    assert received == {"alice": online, "bob": online, "dave": online}
 
 
 async def test_presence_offline(mew: Mew) -> None:
     await mew.carol.disconnect()
-    await mew.alice.heard_until("PRESENCE_UPDATE")
+    await mew.alice.events_until("PRESENCE_UPDATE")
     offline = ("PRESENCE_UPDATE", {"userId": "carol", "status": "offline"})
-    assert await mew.heard() == {"alice": [], "bob": [offline], "dave": [offline]}
+    assert await mew.received() == {"alice": [], "bob": [offline], "dave": [offline]}
 
 
 async def test_message_create_by_rest(mew: Mew) -> None:
     message = await mew.bob.post(f"/channels/{mew.general}/messages", {"content": "Miaow"})
-    assert await mew.heard() == to(*MEMBERS, heard=[("MESSAGE_CREATE", message)])
+    assert await mew.received() == to(*MEMBERS, events=[("MESSAGE_CREATE", message)])
     message = await mew.bob.post(f"/servers/{mew.server}/channels/{mew.private}/messages", {"content": "psst"})
-    assert await mew.heard() == to("alice", "bob", heard=[("MESSAGE_CREATE", message)])
+    assert await mew.received() == to("alice", "bob", events=[("MESSAGE_CREATE", message)])
 
 
 async def test_message_create_by_socket(mew: Mew) -> None:
     await mew.carol.emit("message/create", {"channelId": mew.general, "content": "Miaow", "payload": {"mood": 1}})
-    assert await mew.carol.heard_until("MESSAGE_CREATE") == []
+    assert await mew.carol.events_until("MESSAGE_CREATE") == []
     [message] = await mew.bob.get(f"/channels/{mew.general}/messages")
     assert (message["authorId"], message["content"], message["payload"]) == ("carol", "Miaow", {"mood": 1})
-    assert await mew.heard() == to("alice", "bob", heard=[("MESSAGE_CREATE", message)])
+    assert await mew.received() == to("alice", "bob", events=[("MESSAGE_CREATE", message)])
 
 
 async def test_error(mew: Mew) -> None:
@@ -135,180 +135,180 @@ async def test_error(mew: Mew) -> None:
     ]
     for payload in wrong:
         await mew.carol.emit("message/create", payload)
-        assert await mew.carol.hear() == ("error", {"message": "Failed to create message"}), payload
-    assert await mew.heard() == to(heard=[])
-    assert await other_tab.heard_until("MARK") == []
+        assert await mew.carol.next_event() == ("error", {"message": "Failed to create message"}), payload
+    assert await mew.received() == to(events=[])
+    assert await other_tab.events_until("MARK") == []
     await other_tab.disconnect()
 
 
 async def test_message_update(mew: Mew) -> None:
     message = await mew.bob.post(f"/channels/{mew.private}/messages", {"content": "psst"})
-    await mew.heard()
+    await mew.received()
     edited = await mew.bob.patch(f"/messages/{message['id']}", {"content": "hush"})
-    assert await mew.heard() == to("alice", "bob", heard=[("MESSAGE_UPDATE", edited)])
+    assert await mew.received() == to("alice", "bob", events=[("MESSAGE_UPDATE", edited)])
     retracted = await mew.bob.delete(f"/messages/{message['id']}")
     assert retracted["retracted"] and retracted["content"] == ""
-    assert await mew.heard() == to("alice", "bob", heard=[("MESSAGE_UPDATE", retracted)])
+    assert await mew.received() == to("alice", "bob", events=[("MESSAGE_UPDATE", retracted)])
     await mew.bob.delete(f"/messages/{message['id']}")
-    assert await mew.heard() == to(heard=[])
+    assert await mew.received() == to(events=[])
 
 
 async def test_message_reactions(mew: Mew) -> None:
     message = await mew.bob.post(f"/channels/{mew.private}/messages", {"content": "psst"})
-    await mew.heard()
+    await mew.received()
     path = f"/messages/{message['id']}/reactions/{quote('👍')}"
     reacted = await mew.alice.put(path)
     assert reacted["reactions"] == [{"emoji": "👍", "userIds": ["alice"]}]
-    assert await mew.heard() == to("alice", "bob", heard=[("MESSAGE_REACTION_ADD", reacted)])
+    assert await mew.received() == to("alice", "bob", events=[("MESSAGE_REACTION_ADD", reacted)])
     await mew.alice.put(path)
     await mew.bob.delete(path)
-    assert await mew.heard() == to(heard=[]), "nothing changed"
+    assert await mew.received() == to(events=[]), "nothing changed"
     removed = await mew.alice.delete(path)
-    assert await mew.heard() == to("alice", "bob", heard=[("MESSAGE_REACTION_REMOVE", removed)])
+    assert await mew.received() == to("alice", "bob", events=[("MESSAGE_REACTION_REMOVE", removed)])
 
 
 async def test_direct_messages_arrive_once(mew: Mew) -> None:
     channel = await mew.alice.post("/users/dave/dm")
     assert [user["id"] for user in channel["recipients"]] == ["alice", "dave"]
-    assert await mew.heard() == to("alice", "dave", heard=[("DM_CHANNEL_CREATE", channel)])
+    assert await mew.received() == to("alice", "dave", events=[("DM_CHANNEL_CREATE", channel)])
     await mew.dave.post("/users/alice/dm")
-    assert await mew.heard() == to(heard=[]), "it was there"
+    assert await mew.received() == to(events=[]), "it was there"
     message = await mew.dave.post(f"/channels/{channel['id']}/messages", {"content": "Hello"})
-    assert await mew.heard() == to("alice", "dave", heard=[("MESSAGE_CREATE", message)])
+    assert await mew.received() == to("alice", "dave", events=[("MESSAGE_CREATE", message)])
     edited = await mew.dave.patch(f"/messages/{message['id']}", {"content": "Hi"})
-    assert await mew.heard() == to("alice", "dave", heard=[("MESSAGE_UPDATE", edited)])
+    assert await mew.received() == to("alice", "dave", events=[("MESSAGE_UPDATE", edited)])
     await mew.alice.emit("message/create", {"channelId": channel["id"], "content": "Yes?"})
-    await mew.dave.heard_until("MESSAGE_CREATE")
-    assert [event for event, _ in (await mew.heard())["alice"]] == ["MESSAGE_CREATE"]
+    await mew.dave.events_until("MESSAGE_CREATE")
+    assert [event for event, _ in (await mew.received())["alice"]] == ["MESSAGE_CREATE"]
 
 
 async def test_channel_update(mew: Mew) -> None:
     channel = await mew.alice.post(f"/servers/{mew.server}/channels", {"name": "new"})
     permissions = ("PERMISSIONS_UPDATE", {"serverId": mew.server, "channelId": channel["id"]})
-    assert await mew.heard() == to(*MEMBERS, heard=[permissions, ("CHANNEL_UPDATE", channel)])
+    assert await mew.received() == to(*MEMBERS, events=[permissions, ("CHANNEL_UPDATE", channel)])
     message = await mew.carol.post(f"/channels/{channel['id']}/messages", {"content": "First!"})
-    assert await mew.heard() == to(*MEMBERS, heard=[("MESSAGE_CREATE", message)])
+    assert await mew.received() == to(*MEMBERS, events=[("MESSAGE_CREATE", message)])
     renamed = await mew.alice.patch(f"/channels/{channel['id']}", {"name": "newer"})
-    assert await mew.heard() == to(*MEMBERS, heard=[("CHANNEL_UPDATE", renamed)])
+    assert await mew.received() == to(*MEMBERS, events=[("CHANNEL_UPDATE", renamed)])
 
 
 async def test_channel_delete(mew: Mew) -> None:
     await mew.alice.delete(f"/channels/{mew.general}")
     deleted = {"channelId": mew.general, "serverId": mew.server}
-    assert await mew.heard() == to(*MEMBERS, heard=[("CHANNEL_DELETE", deleted)])
+    assert await mew.received() == to(*MEMBERS, events=[("CHANNEL_DELETE", deleted)])
     for room in (mew.general, mew.private):
         await mew.http.post(f"/test/rooms/{room}")
-    assert await mew.heard() == to("alice", "bob", heard=[("ROOM", None)]), "the deleted channel's room is empty"
+    assert await mew.received() == to("alice", "bob", events=[("ROOM", None)]), "the deleted channel's room is empty"
 
 
 async def test_categories(mew: Mew) -> None:
     category = await mew.alice.post(f"/servers/{mew.server}/categories", {"name": "Cats"})
-    assert await mew.heard() == to(*MEMBERS, heard=[("CATEGORY_UPDATE", category)])
+    assert await mew.received() == to(*MEMBERS, events=[("CATEGORY_UPDATE", category)])
     moved = await mew.alice.patch(f"/categories/{category['id']}", {"position": 3})
-    assert await mew.heard() == to(*MEMBERS, heard=[("CATEGORY_UPDATE", moved)])
+    assert await mew.received() == to(*MEMBERS, events=[("CATEGORY_UPDATE", moved)])
     await mew.alice.delete(f"/categories/{category['id']}")
-    assert await mew.heard() == to(*MEMBERS, heard=[("CATEGORY_DELETE", {"categoryId": category["id"]})])
+    assert await mew.received() == to(*MEMBERS, events=[("CATEGORY_DELETE", {"categoryId": category["id"]})])
 
 
 async def test_stickers(mew: Mew) -> None:
     sticker = await mew.alice.post(f"/servers/{mew.server}/stickers", {"name": "Cat", "imageUrl": "/cat.png"})
-    assert await mew.heard() == to(*MEMBERS, heard=[("STICKER_CREATE", sticker)])
+    assert await mew.received() == to(*MEMBERS, events=[("STICKER_CREATE", sticker)])
     renamed = await mew.alice.patch(f"/stickers/{sticker['id']}", {"name": "Kitten"})
-    assert await mew.heard() == to(*MEMBERS, heard=[("STICKER_UPDATE", renamed)])
+    assert await mew.received() == to(*MEMBERS, events=[("STICKER_UPDATE", renamed)])
     await mew.alice.delete(f"/stickers/{sticker['id']}")
-    assert await mew.heard() == to(*MEMBERS, heard=[("STICKER_DELETE", {"stickerId": sticker["id"]})])
+    assert await mew.received() == to(*MEMBERS, events=[("STICKER_DELETE", {"stickerId": sticker["id"]})])
 
 
 async def test_server_update(mew: Mew) -> None:
     server = await mew.alice.patch(f"/servers/{mew.server}", {"name": "Big cats"})
-    assert await mew.heard() == to(*MEMBERS, heard=[("SERVER_UPDATE", server)])
+    assert await mew.received() == to(*MEMBERS, events=[("SERVER_UPDATE", server)])
 
 
 async def test_server_delete(mew: Mew) -> None:
     await mew.alice.delete(f"/servers/{mew.server}")
-    assert await mew.heard() == to(*MEMBERS, heard=[("SERVER_DELETE", {"serverId": mew.server})])
+    assert await mew.received() == to(*MEMBERS, events=[("SERVER_DELETE", {"serverId": mew.server})])
     for room in (mew.server, mew.general, mew.private):
         await mew.http.post(f"/test/rooms/{room}")
-    assert await mew.heard() == to(heard=[]), "its rooms are empty"
+    assert await mew.received() == to(events=[]), "its rooms are empty"
 
 
 async def test_member_join(mew: Mew) -> None:
     await mew.dave.post(f"/servers/{mew.server}/members")
     joined = ("MEMBER_JOIN", {"serverId": mew.server, "userId": "dave"})
-    assert await mew.heard() == to("alice", "bob", "carol", "dave", heard=[joined])
+    assert await mew.received() == to("alice", "bob", "carol", "dave", events=[joined])
     message = await mew.dave.post(f"/channels/{mew.general}/messages", {"content": "Hello"})
-    assert (await mew.heard())["dave"] == [("MESSAGE_CREATE", message)]
+    assert (await mew.received())["dave"] == [("MESSAGE_CREATE", message)]
     await mew.alice.post(f"/channels/{mew.private}/messages", {"content": "Who is he?"})
-    assert (await mew.heard())["dave"] == []
+    assert (await mew.received())["dave"] == []
 
 
 async def test_the_creator_of_a_server_joins_it(mew: Mew) -> None:
     server = await mew.dave.post("/servers", {"name": "Dogs"})
     joined = ("MEMBER_JOIN", {"serverId": server["id"], "userId": "dave"})
-    assert await mew.heard() == to("dave", heard=[joined])
+    assert await mew.received() == to("dave", events=[joined])
 
 
 async def test_member_leave(mew: Mew) -> None:
     await mew.carol.delete(f"/servers/{mew.server}/members/carol")
     left = ("MEMBER_LEAVE", {"serverId": mew.server, "userId": "carol"})
-    assert await mew.heard() == to("alice", "bob", heard=[left])
+    assert await mew.received() == to("alice", "bob", events=[left])
     await _speak_everywhere(mew, mew.alice)
-    assert (await mew.heard())["carol"] == []
+    assert (await mew.received())["carol"] == []
 
 
 async def test_server_kick(mew: Mew) -> None:
     await mew.alice.delete(f"/servers/{mew.server}/members/bob")
     left = ("MEMBER_LEAVE", {"serverId": mew.server, "userId": "bob"})
     kicked = ("SERVER_KICK", {"serverId": mew.server})
-    assert await mew.heard() == to("alice", "carol", heard=[left]) | {"bob": [kicked]}
+    assert await mew.received() == to("alice", "carol", events=[left]) | {"bob": [kicked]}
     await _speak_everywhere(mew, mew.alice)
-    assert (await mew.heard())["bob"] == []
+    assert (await mew.received())["bob"] == []
 
 
 async def test_permissions_update_of_a_role(mew: Mew) -> None:
     changed = ("PERMISSIONS_UPDATE", {"serverId": mew.server})
     roles = f"/servers/{mew.server}/roles"
     role = await mew.alice.post(roles, {"name": "Mods", "permissions": ["KICK_MEMBERS"]})
-    assert await mew.heard() == to(*MEMBERS, heard=[changed])
+    assert await mew.received() == to(*MEMBERS, events=[changed])
     await mew.alice.patch(f"{roles}/{role['id']}", {"permissions": []})
-    assert await mew.heard() == to(*MEMBERS, heard=[changed])
+    assert await mew.received() == to(*MEMBERS, events=[changed])
     await mew.alice.delete(f"{roles}/{role['id']}")
-    assert await mew.heard() == to(*MEMBERS, heard=[changed])
+    assert await mew.received() == to(*MEMBERS, events=[changed])
     await mew.alice.patch(f"{roles}/{mew.server}", {"permissions": []})
-    assert await mew.heard() == to(*MEMBERS, heard=[changed])
+    assert await mew.received() == to(*MEMBERS, events=[changed])
     await mew.alice.post(f"/channels/{mew.general}/messages", {"content": "Anybody?"})
-    assert [user_id for user_id, heard in (await mew.heard()).items() if heard] == ["alice"]
+    assert [user_id for user_id, received in (await mew.received()).items() if received] == ["alice"]
 
 
 async def test_permissions_update_of_a_member(mew: Mew) -> None:
     role = await mew.alice.post(f"/servers/{mew.server}/roles", {"name": "Trusted"})
     await mew.alice.put(f"/channels/{mew.private}/permissions/roles/{role['id']}", {"allow": ["VIEW_CHANNEL"]})
-    await mew.heard()
+    await mew.received()
     changed = ("PERMISSIONS_UPDATE", {"serverId": mew.server, "userId": "carol"})
     path = f"/servers/{mew.server}/members/carol/roles/{role['id']}"
     await mew.alice.put(path)
-    assert await mew.heard() == to("carol", heard=[changed])
+    assert await mew.received() == to("carol", events=[changed])
     await mew.alice.put(path)
-    assert await mew.heard() == to(heard=[]), "nothing changed"
+    assert await mew.received() == to(events=[]), "nothing changed"
     message = await mew.bob.post(f"/channels/{mew.private}/messages", {"content": "Welcome"})
-    assert await mew.heard() == to(*MEMBERS, heard=[("MESSAGE_CREATE", message)])
+    assert await mew.received() == to(*MEMBERS, events=[("MESSAGE_CREATE", message)])
     await mew.alice.delete(path)
-    assert await mew.heard() == to("carol", heard=[changed])
+    assert await mew.received() == to("carol", events=[changed])
     message = await mew.bob.post(f"/channels/{mew.private}/messages", {"content": "Bye"})
-    assert await mew.heard() == to("alice", "bob", heard=[("MESSAGE_CREATE", message)])
+    assert await mew.received() == to("alice", "bob", events=[("MESSAGE_CREATE", message)])
 
 
 async def test_permissions_update_of_a_channel(mew: Mew) -> None:
     changed = {"serverId": mew.server, "channelId": mew.general}
     everyone = f"/channels/{mew.general}/permissions/roles/{mew.server}"
     await mew.alice.put(everyone, {"deny": ["VIEW_CHANNEL"]})
-    assert await mew.heard() == to(*MEMBERS, heard=[("PERMISSIONS_UPDATE", changed)])
+    assert await mew.received() == to(*MEMBERS, events=[("PERMISSIONS_UPDATE", changed)])
     await mew.alice.put(f"/channels/{mew.general}/permissions/users/bob", {"allow": ["VIEW_CHANNEL"]})
-    assert await mew.heard() == to("bob", heard=[("PERMISSIONS_UPDATE", changed | {"userId": "bob"})])
+    assert await mew.received() == to("bob", events=[("PERMISSIONS_UPDATE", changed | {"userId": "bob"})])
     message = await mew.alice.post(f"/channels/{mew.general}/messages", {"content": "Only you, Bob"})
-    assert await mew.heard() == to("alice", "bob", heard=[("MESSAGE_CREATE", message)])
+    assert await mew.received() == to("alice", "bob", events=[("MESSAGE_CREATE", message)])
     await mew.alice.delete(everyone)
-    assert await mew.heard() == to(*MEMBERS, heard=[("PERMISSIONS_UPDATE", changed)])
+    assert await mew.received() == to(*MEMBERS, events=[("PERMISSIONS_UPDATE", changed)])
 
 
 async def test_system_bot_config_update(mew: Mew) -> None:
@@ -322,9 +322,9 @@ async def test_system_bot_config_update(mew: Mew) -> None:
     await mew.alice.post("/infra/bots/weather/bot-1/config", {"city": "Oslo"})
     await mew.alice.post("/infra/bots/news/bot-2/config")
     first = {"serviceType": "news", "botId": "bot-2"}
-    assert await news.hear() == ("SYSTEM_BOT_CONFIG_UPDATE", first), "and not weather's before it"
-    assert await weather.hear() == ("SYSTEM_BOT_CONFIG_UPDATE", {"serviceType": "weather", "botId": "bot-1"})
-    assert await mew.heard() == to(heard=[])
+    assert await news.next_event() == ("SYSTEM_BOT_CONFIG_UPDATE", first), "and not weather's before it"
+    assert await weather.next_event() == ("SYSTEM_BOT_CONFIG_UPDATE", {"serviceType": "weather", "botId": "bot-1"})
+    assert await mew.received() == to(events=[])
     for service in services:
         await service.disconnect()
 

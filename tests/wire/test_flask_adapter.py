@@ -28,7 +28,7 @@ from tests.support.servers import Serve
 
 SETTINGS = Settings(jwt_secret="a secret for tests that is long enough", dev=True, ws_allow_demo_token=True)
 PATIENCE = 20.0
-Heard: TypeAlias = tuple[str, Any]
+ReceivedEvent: TypeAlias = tuple[str, Any]
 
 
 class Person:
@@ -49,7 +49,7 @@ class Person:
     async def send(self, kind: str, data: Any) -> None:
         await self.socket.send(json.dumps({"type": kind, "data": data}))
 
-    async def next(self) -> Heard:
+    async def next(self) -> ReceivedEvent:
         async with asyncio.timeout(PATIENCE):
             frame = json.loads(await self.socket.recv())
         return frame["type"], frame.get("data")
@@ -92,7 +92,7 @@ class World:
         assert await person.next() == ("auth_success", {"userId": user_id})
         return person
 
-    async def heard(self, **expected: list[Heard]) -> None:
+    async def expect(self, **expected: list[ReceivedEvent]) -> None:
         """Compare the events since the last call with the expected ones. A user that is not named must have none."""
         mark = f"MARK {next(self._marks)}"
         await self.app.broadcaster.of("/chat").broadcast_to_all(mark)
@@ -123,11 +123,11 @@ async def test_every_event_of_chat(world: World) -> None:
     # Friends
     request = await alice("POST", "/friends/requests", {"toId": "bob"})
     event = {"id": request["id"], "fromId": "alice", "fromName": "Alice", "createTime": request["createTime"]}
-    await world.heard(bob=[("friend_request", event)])
+    await world.expect(bob=[("friend_request", event)])
     assert (await alice("POST", "/friends/requests", {"toId": "bob"}))["id"] == request["id"]
     await carol("POST", f"/friends/requests/{request['id']}/accept", status=404)
     await bob("POST", f"/friends/requests/{request['id']}/accept")
-    await world.heard(alice=[("friend_accepted", {"friendId": "bob", "friendName": "Bob"})])
+    await world.expect(alice=[("friend_accepted", {"friendId": "bob", "friendName": "Bob"})])
     assert [friend["id"] for friend in await alice("GET", "/friends")] == ["bob"]
 
     # A group and its invitations
@@ -136,29 +136,29 @@ async def test_every_event_of_chat(world: World) -> None:
     for invitee in (bob, carol):
         await alice("POST", f"/groups/{group}/invitations", {"userId": invitee.id})
     invitation = ("group_invite", {"groupId": group, "groupName": "Tea", "inviterName": "Alice"})
-    await world.heard(bob=[invitation], carol=[invitation])
+    await world.expect(bob=[invitation], carol=[invitation])
     for invitee in (bob, carol):
         await invitee("POST", f"/groups/{group}/members")
-    await world.heard()
+    await world.expect()
 
     # Messages
     sent = await alice("POST", "/messages", {"id": "m1", "toId": "bob", "chatType": "single", "content": "Hello"})
     await alice("POST", "/messages", {"id": "m1", "toId": "bob", "chatType": "single", "content": "Hello"})
-    await world.heard(alice=[("message", sent)], bob=[("message", sent)])
+    await world.expect(alice=[("message", sent)], bob=[("message", sent)])
     new = {"id": "m2", "fromId": "bob", "toId": group, "chatType": "group", "content": "Tea?"}
     await bob.send("message", new)
     assert await bob.next() == ("ack", {"id": "m2", "status": "success"})
     [saved] = await alice("GET", f"/chats/{group}/messages")
     assert (saved["content"], saved["from_name"], saved["from_avatar"]) == ("Tea?", "Bob", "/avatars/bob.svg")
-    await world.heard(alice=[("message", saved)], carol=[("message", saved)])
+    await world.expect(alice=[("message", saved)], carol=[("message", saved)])
     await alice("DELETE", "/messages/m1")
     await alice("DELETE", "/messages/m1")
     revoked = ("message_revoked", {"messageId": "m1", "fromId": "alice", "toId": "bob", "chatType": "single"})
-    await world.heard(alice=[revoked], bob=[revoked])
+    await world.expect(alice=[revoked], bob=[revoked])
     await alice("DELETE", "/messages/m2", status=404)
     await bob("DELETE", "/messages/m2")
     revoked = ("message_revoked", {"messageId": "m2", "fromId": "bob", "toId": group, "chatType": "group"})
-    await world.heard(alice=[revoked], bob=[revoked], carol=[revoked])
+    await world.expect(alice=[revoked], bob=[revoked], carol=[revoked])
     assert await alice("GET", f"/chats/{group}/messages") == []
 
     # Actions of the owner
@@ -170,12 +170,12 @@ async def test_every_event_of_chat(world: World) -> None:
         await bob(method, path, data, status=403)
         await dave(method, path, data, status=404)
         await alice(method, path, data)
-    owner: list[Heard] = [
+    owner: list[ReceivedEvent] = [
         ("group_member_mute", {"groupId": group, "targetUserId": "carol", "muted": True}),
         ("group_announcement", {"groupId": group, "announcement": "At five"}),
         ("group_transfer", {"groupId": group, "newOwnerId": "bob"}),
     ]
-    await world.heard(alice=owner, bob=owner, carol=owner)
+    await world.expect(alice=owner, bob=owner, carol=owner)
 
     # What is refused on the socket
     await bob("PUT", "/blocks/alice")
@@ -193,25 +193,25 @@ async def test_every_event_of_chat(world: World) -> None:
     await alice.send("message", single)
     assert await alice.next() == ("ack", {"id": "m3", "status": "success"})
     assert (await bob.next())[1]["id"] == "m3"
-    await world.heard()
+    await world.expect()
 
     # Leaving the group
     await bob("DELETE", f"/groups/{group}/members/bob", status=409)
     await bob("DELETE", f"/groups/{group}/members/carol")
     quit = ("group_member_quit", {"groupId": group, "userId": "carol"})
     kicked = ("group_member_kick", {"groupId": group, "targetUserId": "carol"})
-    await world.heard(alice=[quit], bob=[quit], carol=[kicked])
+    await world.expect(alice=[quit], bob=[quit], carol=[kicked])
     await alice("DELETE", f"/groups/{group}/members/alice")
-    await world.heard(bob=[("group_member_quit", {"groupId": group, "userId": "alice"})])
+    await world.expect(bob=[("group_member_quit", {"groupId": group, "userId": "alice"})])
     await bob("DELETE", f"/groups/{group}")
-    await world.heard(bob=[("group_dissolved", {"groupId": group})])
+    await world.expect(bob=[("group_dissolved", {"groupId": group})])
     await bob("GET", "/groups")
     await alice("DELETE", "/devices")
     assert await alice.next() == ("kick", {"reason": "您已在所有设备退出登录"})
     with pytest.raises(websockets.ConnectionClosedError):
         await alice.socket.recv()
     del world.people["alice"]
-    await world.heard()
+    await world.expect()
 
     assert world.names | {"ack", "error", "kick"} == {event.name for event in CHAT_EVENTS}
 
@@ -224,9 +224,9 @@ async def test_a_returning_client_gets_the_messages_it_missed(world: World) -> N
         await alice("POST", "/messages", {"toId": "bob", "chatType": "single", "content": text})
         for text in ("Are you there?", "Bob?")
     ]
-    await world.heard(alice=[("message", message) for message in sent])
+    await world.expect(alice=[("message", message) for message in sent])
     await world.enter("bob")
-    await world.heard(bob=[("message", message) for message in sent])
+    await world.expect(bob=[("message", message) for message in sent])
     await bob("POST", "/chats/alice/read")
 
 
@@ -283,7 +283,7 @@ async def test_every_event_of_jobs(world: World) -> None:
     wrong: list[Any] = [{"stages": []}, {"stages": "PLAN"}, {"stageSeconds": -1}, []]
     for body in wrong:
         await alice("POST", "/jobs", body, status=400)
-    await world.heard()
+    await world.expect()
     assert {event.name for event in JOBS_EVENTS if event.direction == "down"} >= {
         "job_status",
         "stage_completed",

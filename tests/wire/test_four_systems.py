@@ -52,7 +52,7 @@ SETTINGS = Settings(
 GENERAL = "general"
 TIMES = 20
 PATIENCE = 20.0
-Heard: TypeAlias = tuple[str, str]
+ReceivedEvent: TypeAlias = tuple[str, str]
 """An event and the system it says it is of."""
 
 
@@ -120,8 +120,8 @@ class SocketIO:
     def __init__(self, client: NodeClient) -> None:
         self.client = client
 
-    async def next(self) -> Heard:
-        """The next event, those aside about who is online."""
+    async def next(self) -> ReceivedEvent:
+        """The next event, except presence events."""
         while (received := await self.client.next(timeout=PATIENCE)).event.startswith("PRESENCE"):
             pass
         return received.event, _system(received.data)
@@ -139,7 +139,7 @@ class JSON:
     async def send(self, **frame: Any) -> None:
         await self.client.send(json.dumps(frame))
 
-    async def next(self) -> Heard:
+    async def next(self) -> ReceivedEvent:
         """The next frame."""
         async with asyncio.timeout(PATIENCE):
             frame = json.loads(await self.client.recv())
@@ -207,7 +207,7 @@ async def test_four_systems_work_at_once_in_one_app(serve: Serve, node: Node, tm
             mew, events = await socketio("/", token=token), await socketio("/events", token=token)
             return Person(mew, events, await path("/chat", token), await path("/ws", token))
 
-        async def heard(expected: dict[SocketIO | JSON, dict[Heard, int]]) -> None:
+        async def expect(expected: dict[SocketIO | JSON, dict[ReceivedEvent, int]]) -> None:
             """Wait until each client has received the expected events, and fail on any other event."""
             found = {}
             for client, events in expected.items():
@@ -224,11 +224,11 @@ async def test_four_systems_work_at_once_in_one_app(serve: Serve, node: Node, tm
         assert await ann.events.next() == ("user:joined", "")
 
         await asyncio.gather(*[ann.speak(number) for number in range(TIMES)], *[post("/all") for _ in range(TIMES)])
-        mew: dict[Heard, int] = {("MESSAGE_CREATE", "mew"): 2 * TIMES}
-        events: dict[Heard, int] = {("news", "events"): TIMES, ("message", "events"): TIMES}
-        announced: dict[Heard, int] = {("group_announcement", "chat"): TIMES}
-        jobs: dict[Heard, int] = {("job_status", "jobs"): TIMES}
-        await heard(
+        mew: dict[ReceivedEvent, int] = {("MESSAGE_CREATE", "mew"): 2 * TIMES}
+        events: dict[ReceivedEvent, int] = {("news", "events"): TIMES, ("message", "events"): TIMES}
+        announced: dict[ReceivedEvent, int] = {("group_announcement", "chat"): TIMES}
+        jobs: dict[ReceivedEvent, int] = {("job_status", "jobs"): TIMES}
+        await expect(
             {
                 **{ann.mew: mew, ann.events: events, ann.chat: announced | {("ack", ""): TIMES}, ann.jobs: jobs},
                 **{bob.mew: mew, bob.events: events, bob.chat: announced | {("message", "chat"): TIMES}},
@@ -241,7 +241,7 @@ async def test_four_systems_work_at_once_in_one_app(serve: Serve, node: Node, tm
         for client in ann.clients:
             await client.end()
         await post("/all")
-        await heard(
+        await expect(
             {
                 **{bob.mew: {("MESSAGE_CREATE", "mew"): 1}, bob.events: {("user:left", ""): 1, ("news", "events"): 1}},
                 **{bob.chat: {("group_announcement", "chat"): 1}, bob.jobs: {("job_status", "jobs"): 1}},
@@ -284,7 +284,7 @@ async def test_an_action_on_a_user_affects_one_system_only(serve: Serve, node: N
             while (await client.next())[0] != "MARK":
                 pass
 
-        async def heard(*gone: SocketIO | JSON) -> dict[str, list[str]]:
+        async def received(*gone: SocketIO | JSON) -> dict[str, list[str]]:
             """The events of each of Bob's clients that is still there, and of the service."""
             for post in ("/all", "/bob", "/mark"):
                 assert (await http.post(post)).is_success
@@ -302,11 +302,11 @@ async def test_an_action_on_a_user_affects_one_system_only(serve: Serve, node: N
             "jobs": ["job_status", "PERSONAL"],
             "infra": ["SYSTEM_BOT_CONFIG_UPDATE"],
         }
-        assert await heard() == everything
+        assert await received() == everything
         for name, gateway in (("mew", "/"), ("jobs", "/ws"), ("events", "/events"), ("chat", "/chat")):
             assert (await http.post("/out", params={"gateway": gateway})).is_success
             everything[name] = ["PERSONAL"]
-            assert await heard() == everything
+            assert await received() == everything
         assert (await http.post("/off", params={"gateway": "/chat"})).is_success
         await bob.chat.end()
-        assert await heard(bob.chat) == everything | {"chat": ["gone"]}
+        assert await received(bob.chat) == everything | {"chat": ["gone"]}

@@ -188,14 +188,14 @@ async def test_bytes_in_models_arrive_as_bytes(connect: Connect, serve: Serve) -
 
 async def test_only_the_sender_gets_the_error_of_an_unencodable_payload(serve: Serve) -> None:
     app = App()
-    told: list[str] = []
+    errors: list[str] = []
 
     @app.feed.on("opaque")
     async def opaque(connection: Connection) -> object:
         try:
             await connection.send("never", {"a": object()})
         except TypeError as error:
-            told.append(str(error))
+            errors.append(str(error))
         return {"a": object()}
 
     server = await serve(app.app)
@@ -205,7 +205,7 @@ async def test_only_the_sender_gets_the_error_of_an_unencodable_payload(serve: S
         await app.feed.broadcaster.broadcast_to_room("all", "never", {"a": [object()]})
     answer = await client.call("opaque")
     assert answer == [{"success": False, "code": "INTERNAL", "message": "internal error"}]
-    assert "cannot encode object" in told[0]
+    assert "cannot encode object" in errors[0]
     assert client.events == []
     await client.disconnect()
 

@@ -9,7 +9,7 @@ from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
 from examples.flask_adapter.models import Block, FriendRequest, User
-from examples.flask_adapter.realtime import tell
+from examples.flask_adapter.realtime import notify
 from examples.flask_adapter.requests import body, database, user_id
 
 routes = Blueprint("friends", __name__)
@@ -69,7 +69,7 @@ def ask() -> ResponseReturnValue:
         session.add(request)
         name = session.get_one(User, me).name
         session.commit()
-    tell(
+    notify(
         lambda chat: chat.friend_request(
             to_id, request_id=request.id, from_id=me, from_name=name, create_time=request.created
         )
@@ -90,7 +90,7 @@ def accept(request_id: str) -> ResponseReturnValue:
         request.accepted = True
         name = session.get_one(User, me).name
         session.commit()
-    tell(lambda chat: chat.friend_accepted(request.from_id, friend_id=me, friend_name=name))
+    notify(lambda chat: chat.friend_accepted(request.from_id, friend_id=me, friend_name=name))
     return as_json(request)
 
 

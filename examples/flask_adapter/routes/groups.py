@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from examples.flask_adapter.models import Group, Invitation, Member, User
-from examples.flask_adapter.realtime import tell
+from examples.flask_adapter.realtime import notify
 from examples.flask_adapter.requests import body, database, user_id
 
 routes = Blueprint("groups", __name__, url_prefix="/groups")
@@ -54,7 +54,7 @@ def create() -> ResponseReturnValue:
         session.add(Member(group_id=group.id, user_id=me))
         session.commit()
         answer = as_json(session, group)
-    tell(lambda chat: chat.group_member_join(group.id, me))
+    notify(lambda chat: chat.group_member_join(group.id, me))
     return answer, 201
 
 
@@ -64,7 +64,7 @@ def dissolve(group_id: str) -> ResponseReturnValue:
     with database().session() as session:
         session.delete(_owned(session, group_id, user_id()))
         session.commit()
-    tell(lambda chat: chat.group_dissolved(group_id))
+    notify(lambda chat: chat.group_dissolved(group_id))
     return "", 204
 
 
@@ -76,7 +76,7 @@ def transfer(group_id: str) -> ResponseReturnValue:
         group.owner_id = _member(session, group_id, body(Someone).user_id).user_id
         session.commit()
         answer = as_json(session, group)
-    tell(lambda chat: chat.group_transfer(group_id, group.owner_id))
+    notify(lambda chat: chat.group_transfer(group_id, group.owner_id))
     return answer
 
 
@@ -88,7 +88,7 @@ def announce(group_id: str) -> ResponseReturnValue:
         group.announcement = body(Announcement).announcement
         session.commit()
         answer = as_json(session, group)
-    tell(lambda chat: chat.group_announcement(group_id, group.announcement))
+    notify(lambda chat: chat.group_announcement(group_id, group.announcement))
     return answer
 
 
@@ -106,7 +106,7 @@ def invite(group_id: str) -> ResponseReturnValue:
         session.merge(Invitation(group_id=group_id, user_id=invitee))
         name, inviter = session.get_one(Group, group_id).name, session.get_one(User, me).name
         session.commit()
-    tell(lambda chat: chat.group_invite(invitee, group_id=group_id, group_name=name, inviter_name=inviter))
+    notify(lambda chat: chat.group_invite(invitee, group_id=group_id, group_name=name, inviter_name=inviter))
     return "", 204
 
 
@@ -122,7 +122,7 @@ def join(group_id: str) -> ResponseReturnValue:
         session.add(Member(group_id=group_id, user_id=me))
         session.commit()
         answer = as_json(session, session.get_one(Group, group_id))
-    tell(lambda chat: chat.group_member_join(group_id, me))
+    notify(lambda chat: chat.group_member_join(group_id, me))
     return answer, 201
 
 
@@ -139,9 +139,9 @@ def leave(group_id: str, member_id: str) -> ResponseReturnValue:
         session.delete(member)
         session.commit()
     if member_id == me:
-        tell(lambda chat: chat.group_member_quit(group_id, me))
+        notify(lambda chat: chat.group_member_quit(group_id, me))
     else:
-        tell(lambda chat: chat.group_member_kick(group_id, member_id))
+        notify(lambda chat: chat.group_member_kick(group_id, member_id))
     return "", 204
 
 
@@ -153,7 +153,7 @@ def mute(group_id: str, member_id: str) -> ResponseReturnValue:
         _owned(session, group_id, user_id())
         _member(session, group_id, member_id).muted = muted
         session.commit()
-    tell(lambda chat: chat.group_member_mute(group_id, member_id, muted=muted))
+    notify(lambda chat: chat.group_member_mute(group_id, member_id, muted=muted))
     return "", 204
 
 

@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from asgi_realtime import ChatMessage, Refusal
 from examples.flask_adapter import messages
 from examples.flask_adapter.models import Read, new_id, now
-from examples.flask_adapter.realtime import tell
+from examples.flask_adapter.realtime import notify
 from examples.flask_adapter.requests import body, database, user_id
 
 routes = Blueprint("messages", __name__)
@@ -38,7 +38,7 @@ def send() -> ResponseReturnValue:
             saved = messages.save(session, message)
     except Refusal as refusal:
         abort(403, refusal.message)
-    tell(lambda chat: chat.message(saved.message, owed=saved.owed))
+    notify(lambda chat: chat.message(saved.message, owed=saved.owed))
     return msgspec.to_builtins(saved.message), 201
 
 
@@ -71,7 +71,7 @@ def revoke(message_id: str) -> ResponseReturnValue:
         session.commit()
         found = messages.as_sent(session, message)
     if not already:
-        tell(lambda chat: chat.message_revoked(message_id, from_id=me, to_id=found.to_id, chat_type=found.chat_type))
+        notify(lambda chat: chat.message_revoked(message_id, from_id=me, to_id=found.to_id, chat_type=found.chat_type))
     return "", 204
 
 
@@ -79,5 +79,5 @@ def revoke(message_id: str) -> ResponseReturnValue:
 def sign_out() -> ResponseReturnValue:
     """Sends `kick` to all devices of the user, to sign out everywhere."""
     me = user_id()
-    tell(lambda chat: chat.kick(me, "您已在所有设备退出登录"))
+    notify(lambda chat: chat.kick(me, "您已在所有设备退出登录"))
     return "", 204

@@ -153,8 +153,8 @@ def test_fragments_are_returned_and_small_ones_are_marked() -> None:
     parser = Parser(LIMIT)
     sizes = (63, 64, 16_384, 0, 63, 1)
     parser.feed(fragments(BINARY, *(b"x" * size for size in sizes)))
-    told = [Fragment(small=size < 64) for size in sizes[:-1]]
-    assert [parser.next() for _ in sizes] == [*told, b"x" * sum(sizes)]
+    small_fragments = [Fragment(small=size < 64) for size in sizes[:-1]]
+    assert [parser.next() for _ in sizes] == [*small_fragments, b"x" * sum(sizes)]
 
 
 def test_empty_fragments_add_nothing_to_a_message() -> None:

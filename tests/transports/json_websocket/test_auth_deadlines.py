@@ -11,10 +11,10 @@ from tests.support.waiting import until
 
 class AwaitingAuth:
     def __init__(self) -> None:
-        self.told = 0
+        self.notified = 0
 
     def on_token_deadline(self) -> None:
-        self.told += 1
+        self.notified += 1
 
 
 async def test_only_the_expired_connection_is_notified_and_once() -> None:
@@ -26,12 +26,12 @@ async def test_only_the_expired_connection_is_notified_and_once() -> None:
     auth_deadlines.discard(sent)
     deadline = auth_deadlines.on_deadline(now)
     assert deadline is not None and now + 10 <= deadline < now + 20
-    assert early.told == 0
+    assert early.notified == 0
     assert auth_deadlines.on_deadline(deadline + 1) is None
     auth_deadlines.add(late)
-    assert (early.told, sent.told, late.told) == (1, 0, 0)
+    assert (early.notified, sent.notified, late.notified) == (1, 0, 0)
     assert auth_deadlines.on_deadline(deadline + 100) is None
-    assert (early.told, sent.told, late.told) == (1, 0, 1)
+    assert (early.notified, sent.notified, late.notified) == (1, 0, 1)
 
 
 async def test_a_client_that_connects_after_the_notification_is_notified_too() -> None:
@@ -40,5 +40,5 @@ async def test_a_client_that_connects_after_the_notification_is_notified_too() -
     for _ in range(3):
         newcomer = AwaitingAuth()
         auth_deadlines.add(newcomer)
-        await until(lambda newcomer=newcomer: newcomer.told == 1)  # type: ignore[misc]
+        await until(lambda newcomer=newcomer: newcomer.notified == 1)  # type: ignore[misc]
     wheel.close()
