@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 from asgi_realtime.broker.base import Broker
 from asgi_realtime.broker.memory import MemoryBroker
@@ -10,6 +11,9 @@ from asgi_realtime.metrics import Metrics
 from asgi_realtime.presence.base import Presence
 from asgi_realtime.presence.memory import MemoryPresence
 from asgi_realtime.settings import Settings
+
+if TYPE_CHECKING:
+    from asgi_realtime.broker.redis import RedisBroker
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -27,20 +31,29 @@ def backends_from(settings: Settings, metrics: Metrics) -> Backends:
         ConfigurationError: for a URL of Redis that cannot be used.
     """
     if settings.redis_url is not None:
-        # Imported here: an application without Redis does not load its client.
-        from asgi_realtime.broker.redis import RedisBroker
-        from asgi_realtime.redis.server import RedisServer
-
-        broker = RedisBroker(
-            RedisServer(settings.redis_url),
-            prefix=settings.redis_prefix,
-            history_size=settings.history_size,
-            history_ttl=settings.history_ttl,
-            timeout=settings.publish_timeout,
-            metrics=metrics,
-        )
+        broker = redis_broker(settings.redis_url, settings, metrics)
         return Backends(broker=broker, presence=MemoryPresence(grace=settings.presence_grace))
     return Backends(
         broker=MemoryBroker(history_size=settings.history_size, history_ttl=settings.history_ttl),
         presence=MemoryPresence(grace=settings.presence_grace),
+    )
+
+
+def redis_broker(url: str, settings: Settings, metrics: Metrics) -> RedisBroker:
+    """Make the broker of a process that uses this Redis.
+
+    Raises:
+        ConfigurationError: for a URL that cannot be used.
+    """
+    # Imported here: an application without Redis does not load its client.
+    from asgi_realtime.broker.redis import RedisBroker
+    from asgi_realtime.redis.server import RedisServer
+
+    return RedisBroker(
+        RedisServer(url),
+        prefix=settings.redis_prefix,
+        history_size=settings.history_size,
+        history_ttl=settings.history_ttl,
+        timeout=settings.publish_timeout,
+        metrics=metrics,
     )

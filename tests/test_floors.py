@@ -14,12 +14,12 @@ from tests.support.paths import PACKAGE
 FLOORS = (
     ("values", "errors", "limits", "metrics", "payloads", "runtime"),
     ("auth", "protocols", "settings"),
-    ("broker", "outbound", "presence", "redis"),
+    ("backends", "broker", "outbound", "presence", "redis"),
     ("connection", "hub"),
     ("broadcasting", "handlers"),
     ("gateways", "systems"),
     ("transports",),
-    ("backends", "lifecycle", "realtime"),
+    ("lifecycle", "realtime"),
     ("", "__main__", "cli", "middleware", "schema", "socketio", "testing", "uvicorn", "wsgi"),
 )
 """Folders and files directly below the package; "" is the package itself."""

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from asgi_realtime import sync_too
+from asgi_realtime.broadcasting.gateway_registry import Addressable
 from asgi_realtime.connection.contracts import AnyConnection
 from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.lifecycle.mounting import NamespaceFamily
@@ -28,6 +29,7 @@ EXPORTED = {
 
 NOT_MADE_BY_HOSTS = {"Broadcaster", "SyncBroadcaster", "Connection", "SyncConnection", "Socket", "WebSocketProtocol"}
 OF_GATEWAYS = {
+    "add_to_registry",
     "admits",
     "bind",
     "context",
@@ -46,8 +48,8 @@ NOT_CALLED_BY_HOSTS = {
     # The parts that tests put in place of the package's own.
     "Realtime.__init__.backends",
 }
-MEANT_BY_AN_EXPORTED_NAME = {Gateway, NamespaceFamily, AnyConnection}
-"""`Mountable` is the first two; a `Connection` and a `SyncConnection` are the third."""
+MEANT_BY_AN_EXPORTED_NAME = {Gateway, NamespaceFamily, AnyConnection, Addressable}
+"""`Mountable` is the first two; a `Connection` and a `SyncConnection` are the third; a `Mountable` is the fourth."""
 
 
 def signatures() -> Iterator[tuple[str, Callable[..., Any]]]:

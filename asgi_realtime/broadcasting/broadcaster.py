@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Coroutine, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
 from msgspec import UNSET
 
-from asgi_realtime.broadcasting.gateway_registry import GatewayRegistry
+from asgi_realtime.broadcasting.gateway_registry import Addressable, GatewayRegistry
 from asgi_realtime.broadcasting.publisher import Publisher
+from asgi_realtime.broadcasting.standalone import standalone
 from asgi_realtime.connection.contracts import AnyConnection
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.limits import room_text
 from asgi_realtime.payloads.encoding import encode
 from asgi_realtime.presence.base import Presence
 from asgi_realtime.runtime.loop_bridge import LoopBridge
+from asgi_realtime.runtime.loop_thread import LoopThread
 from asgi_realtime.runtime.sync_proxy import SyncProxy, sync_method
+from asgi_realtime.settings import Settings
 from asgi_realtime.values.close_codes import check_close
 from asgi_realtime.values.commands import (
     AddToRoom,
@@ -67,6 +71,39 @@ class Broadcaster:
         self._gateways = gateways
         self._loop_bridge = loop_bridge
         self._gateway = gateway
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(
+        cls,
+        redis_url: str | None = None,
+        *,
+        gateways: Sequence[Addressable] | None = None,
+        settings: Settings | None = None,
+    ) -> AsyncIterator[Broadcaster]:
+        """Send from a process that serves no clients: `async with Broadcaster.connect() as broadcaster`.
+
+        Limits, errors and receipts are those of the app. A command, such as `add_user_to_room`, has returned when Redis
+        has accepted it; every process carries it out before later broadcasts.
+
+        Args:
+            redis_url: the Redis of the app. Default: `MEW_REDIS_URL`.
+            gateways: those of the app, in its order; the first one gets what names no gateway. Names are enough:
+                `[SocketIOGateway("/"), WebSocketGateway("/chat")]`. Default: the Socket.IO namespace `/`.
+            settings: as in the app. Default: the environment variables.
+
+        Raises:
+            ConfigurationError: without a URL, or for one that cannot be used.
+            BrokerUnavailable: Redis cannot be reached within `MEW_PUBLISH_TIMEOUT`.
+        """
+        async with standalone(redis_url, gateways, settings) as parts:
+            yield cls(
+                publisher=parts.publisher,
+                presence=parts.presence,
+                gateways=parts.gateways,
+                loop_bridge=parts.loop_bridge,
+                gateway=parts.gateways.first,
+            )
 
     def of(self, gateway: str) -> Broadcaster:
         """The same broadcaster, narrowed to one gateway: a Socket.IO namespace or a WebSocket path.
@@ -285,6 +322,29 @@ class SyncBroadcaster(SyncProxy[Broadcaster]):
     """
 
     __slots__ = ()
+
+    @classmethod
+    @contextmanager
+    def connect(
+        cls,
+        redis_url: str | None = None,
+        *,
+        gateways: Sequence[Addressable] | None = None,
+        settings: Settings | None = None,
+    ) -> Iterator[SyncBroadcaster]:
+        """Send from a synchronous program: `with SyncBroadcaster.connect() as broadcaster`. See `Broadcaster.connect`.
+
+        It runs an event loop in a thread of its own. All threads of the process may use it. Each process needs its own:
+        connect after a fork. In a process that was forked inside the block, every call raises `RuntimeError`.
+        """
+        connected = Broadcaster.connect(redis_url, gateways=gateways, settings=settings)
+        with LoopThread(connected, name="SyncBroadcaster") as broadcaster:
+            yield broadcaster.sync
+
+    @property
+    def asynchronous(self) -> Broadcaster:
+        """The broadcaster for coroutines. A typed one is made of it: `MewBroadcaster(sync.asynchronous).sync`."""
+        return self._target
 
     @property
     def gateway(self) -> str | None:

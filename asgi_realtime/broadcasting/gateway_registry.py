@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Protocol
 
 from asgi_realtime.limits import Limits
 from asgi_realtime.protocols.dialect import Dialect
@@ -25,6 +26,18 @@ class GatewayRegistry(dict[GatewayName, RegisteredGateway]):
     It has no connections and no rooms, so a process that only publishes has one too.
     """
 
+    @property
+    def first(self) -> GatewayName | None:
+        """The gateway that a broadcast goes to if it names none. None: there is no gateway."""
+        return next(iter(self), None)
+
     def add(self, name: GatewayName, dialect: Dialect, limits: Limits) -> None:
         """Make a gateway known."""
         self[name] = RegisteredGateway(dialect, limits)
+
+
+class Addressable(Protocol):
+    """What `Broadcaster.connect(gateways=)` takes: a gateway, mounted or not, or a `SocketIOServer`."""
+
+    def add_to_registry(self, registry: GatewayRegistry, limits: Limits) -> None:
+        """Make its names known. `limits` are those of the settings, for a gateway that has none of its own."""

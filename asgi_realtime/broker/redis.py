@@ -74,11 +74,38 @@ class RedisBroker:
         self._volatile_numbers = itertools.count(secrets.randbits(42) << 20)
         self._session: Session | None = None
         self._channels: Channels | None = None
+        self._receives = False
 
     # Life
 
     async def start(self, receiver: BrokerReceiver) -> None:
         """Begin to connect; see `Broker.start`. An unreachable Redis is no error: calls raise until it is there."""
+        session, channels = self._connect(receiver)
+        self._receives = True
+        channels.expect_commands(SHARED)
+        session.start()
+        self._tasks.spawn(channels.watch(), name="comparing with Redis")
+
+    async def start_publishing(self) -> None:
+        """Connect a process that publishes, asks and commands, but has no connections. It receives nothing.
+
+        Raises:
+            BrokerUnavailable: Redis cannot be reached within the timeout. It is stopped then.
+        """
+        session, _ = self._connect(_NoConnections())
+        self._receives = False
+        session.start()
+        try:
+            async with asyncio.timeout(self._timeout):
+                await session.link()
+        except BaseException as error:
+            reason = session.failure
+            await self.stop()
+            if not isinstance(error, TimeoutError):
+                raise
+            raise BrokerUnavailable(f"Redis did not answer within {self._timeout:g} s: {reason}") from None
+
+    def _connect(self, receiver: BrokerReceiver) -> tuple[Session, Channels]:
         self._tasks.start()
         channels = self._channels = Channels(
             receiver,
@@ -89,7 +116,7 @@ class RedisBroker:
             tasks=self._tasks,
             metrics=self._metrics,
         )
-        self._session = Session(
+        session = self._session = Session(
             self._server,
             probe_channel=self._keys_of(SHARED).channel(f"probe:{self.node}"),
             on_message=channels.received,
@@ -98,9 +125,7 @@ class RedisBroker:
             metrics=self._metrics,
             timeout=self._timeout,
         )
-        channels.expect_commands(SHARED)
-        self._session.start()
-        self._tasks.spawn(channels.watch(), name="comparing with Redis")
+        return session, channels
 
     async def stop(self) -> None:
         """Close the connection; see `Broker.stop`."""
@@ -199,9 +224,17 @@ class RedisBroker:
     # Commands
 
     async def command(self, command: Command) -> None:
-        """Have every process carry out a command; see `Broker.command`."""
+        """Have every process carry out a command; see `Broker.command`.
+
+        A process that only publishes does not carry it out. Then this returns when Redis has accepted it.
+        """
         _, channels = self._running()
         keys = self._keys_of(getattr(command, "gateway", None) or SHARED)
+        if not self._receives:
+            origin = self._receipt()
+            data = encode_command(command, origin)
+            await self._send(keys, [COMMANDS], data, origin, COMMANDS_KEPT, RETRY_MILLISECONDS)
+            return
         await channels.subscribe_to_commands(keys.gateway)
         origin = self._receipt()
         outcome = self._calls[origin] = asyncio.get_running_loop().create_future()
@@ -272,6 +305,20 @@ class RedisBroker:
         found = await read_latest(session, self._keys_of(gateway), self._ttl, room, event, since)
         await channels.until_delivered(gateway)
         return found
+
+
+class _NoConnections:
+    """The receiver of a process that only publishes. It subscribes to nothing, so nothing is ever received."""
+
+    def deliver(self, publication: Publication) -> int:
+        """There is no recipient here."""
+        return 0
+
+    def apply(self, command: Command, position: Position | None) -> Awaitable[object] | None:
+        """There is no connection here."""
+
+    def resync(self, gateway: GatewayName, subscriptions: Collection[Subscription] | None) -> None:
+        """There is no member here."""
 
 
 def _settle(call: asyncio.Future[object], outcome: Exception | None) -> None:

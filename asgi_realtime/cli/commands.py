@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from asgi_realtime.cli.emit import emit
 from asgi_realtime.cli.gateways import gateway_named, packaged_gateways
 from asgi_realtime.schema.typescript.files import file_name, typescript
 
@@ -43,6 +44,9 @@ def types(gateways: tuple[str, ...], output: Path | None) -> None:
             click.echo(text if len(found) == 1 else f"// {name}\n{text}")
         else:
             _write(text, output if to_file else output / name)
+
+
+main.add_command(emit)
 
 
 def _write(text: str, path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, TypeVar
 from asgi_realtime.auth.authenticators import Authenticator
 from asgi_realtime.auth.jwt_verifier import JWTVerifier
 from asgi_realtime.broadcasting.broadcaster import Broadcaster
+from asgi_realtime.broadcasting.gateway_registry import GatewayRegistry
 from asgi_realtime.connection.connection import Connection, internal
 from asgi_realtime.connection.contracts import MountedGateway
 from asgi_realtime.errors import ConfigurationError
@@ -200,6 +201,10 @@ class Gateway(ConnectionLifecycle):
 
     # What the composition root calls
 
+    def add_to_registry(self, registry: GatewayRegistry, limits: Limits) -> None:
+        """Make the gateway known to broadcasters. `limits` are those of the settings, if it has none of its own."""
+        raise TypeError(f"{type(self).__name__} is abstract: subclass SocketIOGateway or WebSocketGateway")
+
     def bind(self, context: GatewayContext, dialect: Dialect) -> None:
         """Mount this gateway. Handlers' signatures and the authenticator's settings are checked here."""
         self._check_declarations(dialect)
@@ -208,7 +213,7 @@ class Gateway(ConnectionLifecycle):
         self._hooks = hooks = self._read_hooks()
         has_service = type(self).rooms_of is not Gateway.rooms_of
         filters = type(self).recipient_filter is not Gateway.recipient_filter
-        context.registry.add(self.name, dialect, self.limits)
+        self.add_to_registry(context.registry, context.settings.limits)
         context.hub.mount(
             self.name,
             dialect,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from asgi_realtime.auth.authenticators import Authenticator, JWTAuthenticator
 from asgi_realtime.auth.token_sources import token_from_auth, token_from_bearer
+from asgi_realtime.broadcasting.gateway_registry import GatewayRegistry
 from asgi_realtime.connection.connection import Connection
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.gateways.base import Gateway
@@ -11,6 +12,7 @@ from asgi_realtime.gateways.names import check_name
 from asgi_realtime.gateways.replies import NewToken, Success
 from asgi_realtime.handlers.event_handlers import on
 from asgi_realtime.limits import Limits
+from asgi_realtime.protocols.socketio.dialect import SocketIODialect
 from asgi_realtime.settings import Settings
 from asgi_realtime.values.gateway_names import is_namespace
 
@@ -37,6 +39,10 @@ class SocketIOGateway(Gateway):
     def gateway_for(self, namespace: str) -> SocketIOGateway | None:
         """Return the gateway of a namespace: this one, if it is mounted there. None: there is none."""
         return self if namespace == self.name else None
+
+    def add_to_registry(self, registry: GatewayRegistry, limits: Limits) -> None:
+        """Make the namespace known to broadcasters."""
+        registry.add(self.name, SocketIODialect(self.name), self._limits or limits)
 
     def default_authenticator(self, settings: Settings) -> Authenticator:
         """A JWT in `auth.token`, or an `Authorization: Bearer` header."""

@@ -13,6 +13,7 @@ from msgspec import UNSET, UnsetType
 
 from asgi_realtime.auth.authenticators import Authenticator, JWTAuthenticator
 from asgi_realtime.auth.token_sources import TokenSource, token_from_auth, token_from_bearer, token_from_query
+from asgi_realtime.broadcasting.gateway_registry import GatewayRegistry
 from asgi_realtime.connection.connection import Connection
 from asgi_realtime.errors import (
     ConfigurationError,
@@ -169,6 +170,10 @@ class WebSocketGateway(Gateway):
                 f"{type(self).__name__}: the handler of 'ping' would never be called, because the gateway answers it; "
                 "override pong_frame, or give the event another name"
             )
+
+    def add_to_registry(self, registry: GatewayRegistry, limits: Limits) -> None:
+        """Make the path known to broadcasters."""
+        registry.add(self.name, self.wire, self._limits or limits)
 
     # The frames for clients. They are made while reading, so none of these may wait
 

@@ -9,11 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from asgi_realtime.auth.origins import OriginPolicy
+from asgi_realtime.broadcasting.gateway_registry import GatewayRegistry
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.gateways.gateway_context import GatewayContext
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
+from asgi_realtime.limits import Limits
 from asgi_realtime.metrics import Metrics, NullMetrics
 from asgi_realtime.settings import Settings
 from asgi_realtime.values.ids import GatewayName
@@ -34,6 +36,9 @@ class NamespaceFamily(Protocol):
 
     def bind(self, context: GatewayContext) -> None:
         """Mount it."""
+
+    def add_to_registry(self, registry: GatewayRegistry, limits: Limits) -> None:
+        """Make its namespaces known to a broadcaster in a process that serves no clients."""
 
     def gateway_for(self, namespace: str) -> SocketIOGateway | None:
         """The gateway of a namespace; None: there is no such namespace."""

@@ -70,6 +70,8 @@ class Session:
         self._last_message = self._loop.time()
         self._task: asyncio.Task[None] | None = None
         self._stopped = False
+        self.failure = "it has not been reached yet"
+        """Why the last attempt to connect failed, or why the last link was lost."""
 
     @property
     def ready(self) -> bool:
@@ -105,7 +107,7 @@ class Session:
         if self._stopped:
             raise BrokerUnavailable("the application has stopped")
         if self._link is None and self._loop.time() - self._down_since > self._timeout:
-            raise BrokerUnavailable("Redis is not available")
+            raise BrokerUnavailable(f"Redis is not available: {self.failure}")
 
     async def link(self) -> Link:
         """The link, when it is up.
@@ -150,6 +152,7 @@ class Session:
             if reason is None:
                 attempt = 0
                 reason = await self._watch()
+            self.failure = reason
             if attempt == 0:
                 logger.warning("Redis: %s; connecting again", reason)
                 self._metrics.count("redis_reconnects_total")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import os
 import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -22,6 +23,10 @@ _ON_THE_LOOP = (
 ELSEWHERE = (
     "this was called on another thread or event loop than the one that serves the clients; "
     "from there call the same method of broadcaster.sync, without await"
+)
+_FORKED = (
+    "this process was forked from the one whose event loop does the work, and has no such loop; "
+    "start the app, or connect the broadcaster, after the fork, in each process"
 )
 _LOOP_ENDED = (
     "the event loop that served this app has ended, and the app has not been started on this one. "
@@ -42,6 +47,7 @@ class LoopBridge:
         self._loop: asyncio.AbstractEventLoop | None = None
         self.thread: int | None = None
         """The id of the event loop's thread, in which `bind` was called. None: no loop is bound."""
+        self._process: int | None = None
         self._lock = threading.Lock()
         self._waited_for: set[concurrent.futures.Future[Any]] = set()
 
@@ -50,6 +56,7 @@ class LoopBridge:
         with self._lock:
             self._loop = loop
             self.thread = threading.get_ident()
+            self._process = os.getpid()
 
     def unbind(self) -> None:
         """Refuse calls from now on, and end those that are waiting."""
@@ -81,8 +88,12 @@ class LoopBridge:
         `thread` runs, in the calling thread, functions that the coroutine submits to it.
 
         Raises:
-            RuntimeError: on the loop's own thread, before `bind`, after `unbind`, or if the loop closes first.
+            RuntimeError: on the loop's own thread, before `bind`, after `unbind`, if the loop closes first, or in a
+                process that was forked since `bind`.
         """
+        if self._process not in (None, os.getpid()):  # before the lock: a thread of the other process may have it
+            work.close()
+            raise RuntimeError(_FORKED)
         waiting = WaitingThread() if thread is None else thread
         with self._lock:
             loop, future = self._submit(work)

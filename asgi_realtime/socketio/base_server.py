@@ -7,8 +7,10 @@ import logging
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Literal, TypeVar, Unpack, overload
 
+from asgi_realtime.broadcasting.gateway_registry import GatewayRegistry
 from asgi_realtime.connection.connection import Connection
 from asgi_realtime.gateways.gateway_context import GatewayContext
+from asgi_realtime.limits import Limits
 from asgi_realtime.protocols.socketio.dialect import SocketIODialect
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.socketio.client_state import ClientState
@@ -88,6 +90,11 @@ class BaseServer:
         self.gateways.clear()
         for name in self.names:
             self.gateway_for(name)
+
+    def add_to_registry(self, registry: GatewayRegistry, limits: Limits) -> None:
+        """Make the namespaces known to a broadcaster that is not mounted. See `Broadcaster.connect`."""
+        for name in self.names or [GatewayName("/")]:
+            registry.add(name, SocketIODialect(name), limits)
 
     def gateway_for(self, namespace: str) -> NamespaceGateway | None:
         """The gateway of a namespace that has handlers or was listed. It is made when it is first asked for."""

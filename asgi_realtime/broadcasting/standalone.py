@@ -1,0 +1,81 @@
+"""What a broadcaster needs in a process that serves no clients: a worker, a cron job, a script."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from asgi_realtime.backends import redis_broker
+from asgi_realtime.broadcasting.gateway_registry import Addressable, GatewayRegistry
+from asgi_realtime.broadcasting.publisher import Publisher
+from asgi_realtime.errors import ConfigurationError
+from asgi_realtime.metrics import NullMetrics
+from asgi_realtime.presence.base import Presence
+from asgi_realtime.presence.memory import MemoryPresence
+from asgi_realtime.protocols.socketio.dialect import SocketIODialect
+from asgi_realtime.runtime.loop_bridge import LoopBridge
+from asgi_realtime.settings import Settings
+from asgi_realtime.values.ids import GatewayName
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Standalone:
+    """The parts of a broadcaster that is connected to Redis."""
+
+    publisher: Publisher
+    presence: Presence
+    gateways: GatewayRegistry
+    loop_bridge: LoopBridge
+
+
+@asynccontextmanager
+async def standalone(
+    redis_url: str | None, gateways: Sequence[Addressable] | None, settings: Settings | None
+) -> AsyncIterator[Standalone]:
+    """Connect to Redis on the running event loop, until the block ends. See `Broadcaster.connect`."""
+    settings = Settings.from_env() if settings is None else settings
+    url = redis_url or settings.redis_url
+    if not url:
+        raise ConfigurationError(
+            "there is no Redis to publish to: pass its URL, or set MEW_REDIS_URL, as in the app that serves the clients"
+        )
+    registry = registry_of(gateways, settings)
+    broker = redis_broker(url, settings, NullMetrics())
+    loop_bridge = LoopBridge()
+    publisher = Publisher(
+        broker=broker, gateways=registry, loop_bridge=loop_bridge, publish_timeout=settings.publish_timeout
+    )
+    await broker.start_publishing()
+    try:
+        loop_bridge.bind(asyncio.get_running_loop())
+        yield Standalone(publisher, MemoryPresence(), registry, loop_bridge)
+    finally:
+        loop_bridge.unbind()
+        await broker.stop()
+
+
+def registry_of(gateways: Sequence[Addressable] | None, settings: Settings) -> GatewayRegistry:
+    """The gateways of the app that serves the clients. None: one Socket.IO namespace `/`, as in `RealtimeMiddleware`.
+
+    Raises:
+        ConfigurationError: for anything that is not a list of gateways.
+    """
+    registry = GatewayRegistry()
+    if gateways is None:
+        registry.add(GatewayName("/"), SocketIODialect("/"), settings.limits)
+        return registry
+    given: Any = gateways
+    if isinstance(given, str | bytes) or not isinstance(given, Sequence):
+        raise ConfigurationError(f"gateways= takes a list, not {given!r}; write gateways=[SocketIOGateway('/')]")
+    for number, gateway in enumerate(given):
+        if isinstance(gateway, type) or not hasattr(gateway, "add_to_registry"):
+            kind = f"the class {gateway.__name__}" if isinstance(gateway, type) else repr(gateway)
+            raise ConfigurationError(
+                f"gateways=: item {number} is {kind}, not a gateway; write SocketIOGateway('/name') for a Socket.IO "
+                "namespace, WebSocketGateway('/path') for a JSON WebSocket, or pass the gateway of the app"
+            )
+        gateway.add_to_registry(registry, settings.limits)
+    return registry

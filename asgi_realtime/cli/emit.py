@@ -1,0 +1,92 @@
+"""`python -m asgi_realtime emit`: send one event to the clients of a running app."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import click
+import msgspec
+from msgspec import UNSET
+
+from asgi_realtime.broadcasting.broadcaster import Broadcaster
+from asgi_realtime.broadcasting.gateway_registry import Addressable
+from asgi_realtime.cli.gateways import gateway_named
+from asgi_realtime.errors import BrokerUnavailable, ConfigurationError, RealtimeError
+from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
+from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
+from asgi_realtime.values.publications import Receipt
+
+UNAVAILABLE = 75
+"""The exit code if Redis did not answer: try again later (EX_TEMPFAIL of sysexits.h)."""
+
+
+@click.command()
+@click.argument("gateway")
+@click.argument("event")
+@click.argument("json", required=False)
+@click.option("--room", help="Send to the clients in this room.")
+@click.option("--user", "users", multiple=True, help="Send to the clients of this user. May be repeated.")
+@click.option("--all", "everybody", is_flag=True, help="Send to all clients of the gateway.")
+@click.option("--websocket", is_flag=True, help="GATEWAY is the path of a JSON WebSocket.")
+@click.option("--volatile", is_flag=True, help="Keep no history. Slow clients may miss the event.")
+@click.option("--key", help="Send once, however often this is called with the same key.")
+def emit(
+    gateway: str,
+    event: str,
+    json: str | None,
+    room: str | None,
+    users: tuple[str, ...],
+    everybody: bool,
+    websocket: bool,
+    volatile: bool,
+    key: str | None,
+) -> None:
+    """Send EVENT with the payload JSON to clients of a running app, and print the receipt.
+
+    GATEWAY is a Socket.IO namespace such as /, the path of a JSON WebSocket (with --websocket), or MODULE:GATEWAY.
+    Without JSON the event has no payload. MEW_REDIS_URL and the other variables are those of the app.
+    Exit codes: 0 sent, 1 refused, 2 wrong arguments, 75 Redis did not answer.
+    """
+    if (room is not None) + bool(users) + everybody != 1:
+        raise click.UsageError("name the recipients by one of --room, --user and --all")
+    data = UNSET if json is None else _decode(json)
+    target = _gateway(gateway, websocket)
+    logging.getLogger("asgi_realtime").addHandler(logging.NullHandler())  # errors are one line, and it is printed below
+
+    async def send() -> Receipt:
+        async with Broadcaster.connect(gateways=[target]) as broadcaster:
+            if room is not None:
+                return await broadcaster.broadcast_to_room(room, event, data, volatile=volatile, key=key)
+            if everybody:
+                return await broadcaster.broadcast_to_all(event, data, volatile=volatile, key=key)
+            return await broadcaster.broadcast_to_users(users, event, data, volatile=volatile, key=key)
+
+    try:
+        receipt = asyncio.run(send())
+    except BrokerUnavailable as error:
+        click.echo(f"Error: {error}", err=True)
+        raise SystemExit(UNAVAILABLE) from None
+    except (RealtimeError, TypeError, ValueError) as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(msgspec.json.encode(receipt).decode())
+
+
+def _gateway(name: str, websocket: bool) -> Addressable:
+    try:
+        if name.startswith("/"):
+            return WebSocketGateway(name) if websocket else SocketIOGateway(name)
+    except ConfigurationError as error:
+        raise click.BadParameter(str(error)) from None
+    found = gateway_named(name)
+    if isinstance(found, type):
+        raise click.BadParameter(f"{name} is a class, which has no name or path; give an instance, or its name")
+    return found
+
+
+def _decode(text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise click.BadParameter(f"{error}; a text needs quotes: '\"hello\"'", param_hint="'JSON'") from None

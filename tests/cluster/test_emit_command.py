@@ -1,0 +1,84 @@
+"""`python -m asgi_realtime emit` in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+
+import pytest
+
+from tests.support.cluster import Cluster
+from tests.support.paths import ROOT
+
+
+async def emit(environ: dict[str, str], *arguments: str) -> tuple[int, str, str]:
+    """Run the command. Returns exit code, output and errors."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "asgi_realtime", "emit", *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if not name.startswith("MEW_")} | environ,
+    )
+    output, errors = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, output.decode(), errors.decode()
+
+
+async def test_an_event_from_a_terminal_reaches_room_user_and_all(cluster: Cluster) -> None:
+    node = await cluster.start()
+    ada, bob = await node.connect("ada"), await node.connect("bob")
+    await ada.call("join", "lobby")
+    for arguments in (
+        ["--room", "lobby", "/", "news", '{"n": 1}'],
+        ["--user", "ada", "--user", "bob", "/", "personal", '"you"', "--key", "k"],
+        ["--user", "ada", "--user", "bob", "/", "personal", '"you"', "--key", "k"],
+        ["--all", "tests.support.cluster_app:rooms", "everywhere", "null"],
+        ["--all", "/", "end", "--volatile"],
+    ):
+        code, output, errors = await emit(cluster.environ, *arguments)
+        assert (code, errors) == (0, "")
+        receipt = json.loads(output)
+        assert (receipt["delivered_locally"], receipt["replicated"]) == (0, True)
+    for client in (ada, bob):
+        await client.expect("end")
+    assert [(each.event, each.args) for each in ada.events] == [
+        ("news", [{"n": 1}]),
+        ("personal", ["you"]),
+        ("everywhere", [None]),
+        ("end", []),
+    ]
+    assert [each.event for each in bob.events] == ["personal", "everywhere", "end"]
+    await ada.disconnect()
+    await bob.disconnect()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "error"),
+    [
+        (["--all", "/", "news", "{1}"], 2, "JSON"),
+        (["/", "news"], 2, "--room, --user and --all"),
+        (["--all", "--room", "x", "/", "news"], 2, "--room, --user and --all"),
+        (["--all", "here", "news"], 2, "MODULE:GATEWAY"),
+        (["--all", "/", "news"], 75, "127.0.0.1:1"),
+        (["--all", "/", "disconnect"], 75, "127.0.0.1:1"),
+    ],
+)
+async def test_an_error_is_one_line_with_an_exit_code_of_its_kind(arguments: list[str], code: int, error: str) -> None:
+    environ = {"MEW_REDIS_URL": "redis://127.0.0.1:1", "MEW_PUBLISH_TIMEOUT": "0.3"}
+    found, output, errors = await emit(environ, *arguments)
+    assert (found, output) == (code, "")
+    assert error in errors.splitlines()[-1]
+    assert "Traceback" not in errors
+    if code != 2:
+        assert len(errors.splitlines()) == 1
+
+
+async def test_a_refused_event_and_a_missing_redis_are_errors_with_exit_code_1(cluster: Cluster) -> None:
+    code, _, errors = await emit(cluster.environ, "--all", "/", "disconnect")
+    assert (code, len(errors.splitlines())) == (1, 1)
+    code, _, errors = await emit({}, "--all", "/", "news")
+    assert (code, len(errors.splitlines())) == (1, 1)
+    assert "MEW_REDIS_URL" in errors

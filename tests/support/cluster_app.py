@@ -1,0 +1,81 @@
+"""One node of a cluster: `python -m tests.support.cluster_app` serves it on a free port, with the variables given.
+
+`POST /call` calls a method of the node's broadcaster. `ROOMS` names a JSON file with the rooms of each user.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from asgi_realtime import (
+    Broadcaster,
+    Connection,
+    Identity,
+    RealtimeMiddleware,
+    SocketIOGateway,
+    WebSocketGateway,
+    get_broadcaster,
+    on,
+)
+from asgi_realtime.errors import RealtimeError
+
+
+class Rooms(SocketIOGateway):
+    """Clients join rooms themselves, or get those of the file."""
+
+    async def rooms_of(self, identity: Identity) -> Mapping[str, str | None]:
+        return _rooms_by_user().get(identity.user_id, {})
+
+    async def on_connect(self, connection: Connection) -> None:
+        await self.enter_rooms(connection)
+
+    @on("join")
+    async def join(self, room: str, connection: Connection) -> str:
+        await connection.join(room)
+        return connection.id
+
+
+class OneDevice(SocketIOGateway):
+    """The newest connection of a user replaces the others."""
+
+    async def on_connect(self, connection: Connection) -> None:
+        await self.broadcaster.take_over(connection, "replaced", {"by": "another device"})
+
+
+def _rooms_by_user() -> dict[str, dict[str, str | None]]:
+    found: dict[str, dict[str, str | None]] = json.loads(Path(os.environ["ROOMS"]).read_text())
+    return found
+
+
+async def call(request: Request) -> Response:
+    """Call a method of the broadcaster: `{"method", "arguments", "options"}`."""
+    wanted = await request.json()
+    broadcaster: Broadcaster = await get_broadcaster(request)
+    try:
+        result: Any = await getattr(broadcaster, wanted["method"])(*wanted["arguments"], **wanted["options"])
+    except RealtimeError as error:
+        return JSONResponse({"error": type(error).__name__, "message": str(error)}, 503)
+    return Response(msgspec.json.encode(result), media_type="application/json")
+
+
+rooms = Rooms("/")
+app = RealtimeMiddleware(
+    Starlette(routes=[Route("/call", call, methods=["POST"])]),
+    gateways=[rooms, OneDevice("/device"), WebSocketGateway("/ws")],
+)
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
+    uvicorn.run(app, port=0)
