@@ -32,8 +32,6 @@ logger = logging.getLogger("asgi_realtime")
 
 COMMANDS_KEPT: Final = 10_000
 """Most commands that are kept of a gateway, for processes that were cut off from Redis."""
-RETRY_MILLISECONDS: Final = 30_000
-"""How long Redis remembers a publication or command, so that it can be sent again when its reply was lost."""
 
 
 class RedisBroker:
@@ -61,6 +59,8 @@ class RedisBroker:
     ) -> None:
         self.node = secrets.token_urlsafe(9)
         """The id of this process."""
+        self._epoch = new_epoch()
+        """The epoch of a history that this process begins."""
         self._server = server
         self._prefix = prefix
         self._size = history_size
@@ -158,19 +158,15 @@ class RedisBroker:
     async def publish(self, publication: Publication, *, key: str | None = None) -> Receipt:
         """Number, keep and publish; see `Broker.publish`.
 
-        If the reply is lost, the publication is sent once more on the next connection, with a key that Redis
-        remembers, so that it is not published twice.
+        If the reply is lost, the publication is sent once more on the next connection. Its origin is kept in history,
+        so it is not published twice.
         """
         keys = self._keys_of(publication.gateway)
         ends = suffixes(publication.target)
         data = encode_publication(publication)
         if publication.volatile:
             return await self._publish_volatile(keys, ends, data)
-        if key is None:
-            receipt, ttl = self._receipt(), RETRY_MILLISECONDS
-        else:
-            receipt, ttl = "k:" + key, self._ttl
-        position, delivered = await self._send(keys, ends, data, receipt, self._size, ttl)
+        position, delivered = await self._send(keys, ends, data, self._origin(), self._size, key)
         if not isinstance(delivered, int):
             delivered = await asyncio.shield(delivered)
         return Receipt(position=position, delivered_locally=delivered, replicated=True)
@@ -199,15 +195,16 @@ class RedisBroker:
         return Receipt(position=None, delivered_locally=count, replicated=True)
 
     async def _send(
-        self, keys: Keys, ends: Sequence[str], data: bytes, receipt: str, size: int, receipt_ttl: int
+        self, keys: Keys, ends: Sequence[str], data: bytes, origin: str, size: int, key: str | None = None
     ) -> tuple[Position, int | asyncio.Future[int]]:
         """Publish once. Returns the position, and the number of recipients here (a future: the copy is held)."""
         session, channels = self._running()
-        names = [keys.state, keys.receipt(receipt)]
+        names = [keys.state] if key is None else [keys.state, keys.receipt(key)]
         for end in ends:
             names += keys.last(end), keys.history(end)
-        arguments: list[Argument] = [new_epoch(), size, self._ttl, receipt_ttl, "PUBLISH", data]
-        arguments += [keys.channel(end) for end in ends]
+        receipt_ttl = 0 if key is None else self._ttl
+        before: list[Argument] = [self._epoch, size, self._ttl, receipt_ttl, "PUBLISH", data, origin]
+        names_of_channels = [keys.channel(end) for end in ends]
 
         def published(reply: Reply) -> tuple[Position, int | asyncio.Future[int]]:
             position, is_new = cast(tuple[bytes, int], reply)
@@ -216,10 +213,20 @@ class RedisBroker:
                 return Position(position.decode()), 0
             return Position(position.decode()), feed.delivered(int(position.rpartition(b"-")[2]))
 
-        return await session.run(Script.PUBLISH, names, *arguments, read=published)
+        lost: LinkLost | None = None
+        for attempt in range(2):
+            link = await session.link()
+            arguments = (*before, attempt, *names_of_channels)
+            try:
+                return await run_script(link, Script.PUBLISH, names, *arguments, read=published)
+            except LinkLost as error:
+                lost = error
+            except hiredis.ReplyError as error:
+                raise BrokerUnavailable(f"Redis did not publish: {error}") from error
+        raise BrokerUnavailable(f"Redis did not publish: {lost}") from lost
 
-    def _receipt(self) -> str:
-        return f"n:{self.node}:{next(self._numbers)}"
+    def _origin(self) -> str:
+        return f"{self.node}:{next(self._numbers)}"
 
     # Commands
 
@@ -231,17 +238,17 @@ class RedisBroker:
         _, channels = self._running()
         keys = self._keys_of(getattr(command, "gateway", None) or SHARED)
         if not self._receives:
-            origin = self._receipt()
+            origin = self._origin()
             data = encode_command(command, origin)
-            await self._send(keys, [COMMANDS], data, origin, COMMANDS_KEPT, RETRY_MILLISECONDS)
+            await self._send(keys, [COMMANDS], data, origin, COMMANDS_KEPT)
             return
         await channels.subscribe_to_commands(keys.gateway)
-        origin = self._receipt()
+        origin = self._origin()
         outcome = self._calls[origin] = asyncio.get_running_loop().create_future()
         outcome.add_done_callback(_retrieve)
         try:
             data = encode_command(command, origin)
-            await self._send(keys, [COMMANDS], data, origin, COMMANDS_KEPT, RETRY_MILLISECONDS)
+            await self._send(keys, [COMMANDS], data, origin, COMMANDS_KEPT)
             await asyncio.shield(outcome)
         finally:
             del self._calls[origin]
@@ -286,7 +293,7 @@ class RedisBroker:
     async def position(self, gateway: GatewayName) -> Position:
         """The newest position in the history of a gateway; see `Broker.position`."""
         session, channels = self._running()
-        state = await session.run(Script.STATE, [self._keys_of(gateway).state], new_epoch(), read=State)
+        state = await session.run(Script.STATE, [self._keys_of(gateway).state], self._epoch, read=State)
         await channels.until_delivered(gateway)
         return Position(f"{state.epoch}-{state.number}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias, TypedDict
 
@@ -33,10 +34,16 @@ def control(broadcast: Broadcast) -> ASGIApp:
                     return
         if scope["type"] != "http":
             return
-        _, _, first, count, size = scope["path"].split("/")
-        text = "x" * int(size)
-        for number in range(int(first), int(first) + int(count)):
-            await broadcast({"number": number, "text": text})
+        _, _, first, count, size, *together = scope["path"].split("/")
+        text, numbers = "x" * int(size), range(int(first), int(first) + int(count))
+        if together:
+            step = int(together[0])
+            for start in range(0, len(numbers), step):
+                some = numbers[start : start + step]
+                await asyncio.gather(*[broadcast({"number": number, "text": text}) for number in some])
+        else:
+            for number in numbers:
+                await broadcast({"number": number, "text": text})
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
         await send({"type": "http.response.body", "body": b""})
 

@@ -1,8 +1,9 @@
-"""Django Channels: a consumer in a group of the in-memory layer."""
+"""Django Channels: a consumer in a group of the in-memory layer, or of channels_redis."""
 
 from __future__ import annotations
 
 import json
+import os
 
 from channels.generic.websocket import AsyncWebsocketConsumer
 from channels.layers import get_channel_layer
@@ -11,9 +12,10 @@ from django.conf import settings
 
 from benchmarks.systems.control import EVENT, ROOM, Payload, control
 
-settings.configure(
-    CHANNEL_LAYERS={"default": {"BACKEND": "channels.layers.InMemoryChannelLayer", "CONFIG": {"capacity": 10_000}}}
-)
+url = os.environ.get("REDIS_URL")
+IN_MEMORY = {"BACKEND": "channels.layers.InMemoryChannelLayer", "CONFIG": {"capacity": 10_000}}
+ON_REDIS = {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [url]}}
+settings.configure(CHANNEL_LAYERS={"default": IN_MEMORY if url is None else ON_REDIS})
 
 
 class Room(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels publishes no types

@@ -5,6 +5,8 @@ The tokens of the clients are verified. Only here, this is part of the cost of a
 
 from __future__ import annotations
 
+import os
+
 from asgi_realtime import Connection, Limits, RealtimeMiddleware, Settings
 from asgi_realtime.gateways.base import Gateway
 from benchmarks.systems.control import EVENT, ROOM, Payload, control
@@ -13,6 +15,7 @@ SECRET = "no secret at all: everybody is let in"
 
 settings = Settings(
     jwt_secret=SECRET,
+    redis_url=os.environ.get("REDIS_URL"),
     # There is a history, but so short that it no longer grows when memory is measured.
     history_size=32,
     # All clients have one address and send more than people do. The limits are checked nevertheless.

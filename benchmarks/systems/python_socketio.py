@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from typing import Any
 
@@ -9,7 +10,9 @@ import socketio
 
 from benchmarks.systems.control import EVENT, ROOM, Payload, control
 
-server = socketio.AsyncServer(async_mode="asgi")
+url = os.environ.get("REDIS_URL")
+manager = None if url is None else socketio.AsyncRedisManager(url)
+server = socketio.AsyncServer(async_mode="asgi", client_manager=manager)
 counted: Counter[str] = Counter()
 
 
