@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
+from asgi_realtime.auth.revocations import Revocations
 from asgi_realtime.broker.base import Broker
 from asgi_realtime.broker.memory import MemoryBroker
 from asgi_realtime.metrics import Metrics
@@ -24,14 +25,19 @@ class Backends:
     presence: Presence
 
 
-def backends_from(settings: Settings, metrics: Metrics) -> Backends:
+def backends_from(settings: Settings, metrics: Metrics, revocations: Revocations) -> Backends:
     """Make the backends of one process. They do nothing before they are started.
+
+    Args:
+        settings: say which backends.
+        metrics: counters and gauges.
+        revocations: those of this process, which it shares with the others.
 
     Raises:
         ConfigurationError: for a URL of Redis that cannot be used.
     """
     if settings.redis_url is not None:
-        broker = redis_broker(settings.redis_url, settings, metrics)
+        broker = redis_broker(settings.redis_url, settings, metrics, revocations)
         return Backends(broker=broker, presence=MemoryPresence(grace=settings.presence_grace))
     return Backends(
         broker=MemoryBroker(history_size=settings.history_size, history_ttl=settings.history_ttl),
@@ -39,7 +45,7 @@ def backends_from(settings: Settings, metrics: Metrics) -> Backends:
     )
 
 
-def redis_broker(url: str, settings: Settings, metrics: Metrics) -> RedisBroker:
+def redis_broker(url: str, settings: Settings, metrics: Metrics, revocations: Revocations) -> RedisBroker:
     """Make the broker of a process that uses this Redis.
 
     Raises:
@@ -55,5 +61,6 @@ def redis_broker(url: str, settings: Settings, metrics: Metrics) -> RedisBroker:
         history_size=settings.history_size,
         history_ttl=settings.history_ttl,
         timeout=settings.publish_timeout,
+        revocations=revocations,
         metrics=metrics,
     )

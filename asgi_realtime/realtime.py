@@ -90,7 +90,7 @@ class Realtime:
         self.tasks = Tasks()
         self.wheel = TimerWheel(tick=min(_TICK, self.settings.ping_interval / 8, self.settings.ping_timeout / 8))
         self.revocations = Revocations(ttl=self.settings.revocation_ttl)
-        backends = backends or backends_from(self.settings, self.metrics)
+        backends = backends or backends_from(self.settings, self.metrics, self.revocations)
         self.broker, self.presence = backends.broker, backends.presence
         self.registry = GatewayRegistry()
         self.hub = Hub(

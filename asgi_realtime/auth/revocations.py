@@ -28,14 +28,36 @@ class Revocations:
         self._tokens: _ExpiringMap[str] = _ExpiringMap(ttl, capacity, clock)
         self._users: _ExpiringMap[UserId] = _ExpiringMap(ttl, capacity, clock)
 
-    def revoke_token(self, jti: str) -> None:
-        """Refuse the token with this id (`jti`) from now on."""
-        self._tokens.put(jti, 0.0)
+    @property
+    def ttl(self) -> float:
+        """Seconds for which a revocation is remembered."""
+        return self._tokens.ttl
 
-    def revoke_user(self, user_id: UserId, issued_before: float) -> None:
-        """Refuse the user's tokens issued up to this time (seconds since the epoch). The latest time wins."""
+    def revoke_token(self, jti: str, seconds: float | None = None) -> bool:
+        """Refuse the token with this id (`jti`) from now on, for `seconds` (None: `ttl`). Returns whether it is new."""
+        is_new = self._tokens.get(jti) is None
+        if is_new or seconds is None:
+            self._tokens.put(jti, 0.0, seconds)
+        return is_new
+
+    def revoke_user(self, user_id: UserId, issued_before: float, seconds: float | None = None) -> bool:
+        """Refuse the user's tokens issued up to this time (seconds since the epoch). The latest time wins.
+
+        It is remembered for `seconds` (None: `ttl`). Returns whether more tokens are refused than before.
+        """
         earlier = self._users.get(user_id)
-        self._users.put(user_id, issued_before if earlier is None else max(earlier, issued_before))
+        is_new = earlier is None or earlier < issued_before
+        if is_new or seconds is None:
+            self._users.put(user_id, issued_before if earlier is None else max(earlier, issued_before), seconds)
+        return is_new
+
+    def tokens(self) -> list[tuple[str, float]]:
+        """The revoked tokens (`jti`), each with the seconds for which it is still remembered."""
+        return [(jti, left) for jti, _, left in self._tokens.items()]
+
+    def users(self) -> list[tuple[UserId, float, float]]:
+        """The revoked users, each with the time of `revoke_user` and the seconds for which it is still remembered."""
+        return self._users.items()
 
     def is_revoked(self, identity: Identity) -> bool:
         """Whether this identity must not connect, or must be disconnected.
@@ -57,7 +79,7 @@ class _ExpiringMap(Generic[KeyT]):
     """A mapping bounded by age and by number of entries. The oldest entries are removed first."""
 
     def __init__(self, ttl: float, capacity: int, clock: Callable[[], float]) -> None:
-        self._ttl = ttl
+        self.ttl = ttl
         self._capacity = capacity
         self._clock = clock
         self._entries: dict[KeyT, tuple[float, float]] = {}  # key: (expires, value), oldest first
@@ -65,10 +87,10 @@ class _ExpiringMap(Generic[KeyT]):
     def __bool__(self) -> bool:
         return bool(self._entries)
 
-    def put(self, key: KeyT, value: float) -> None:
+    def put(self, key: KeyT, value: float, seconds: float | None = None) -> None:
         now = self._clock()
         self._entries.pop(key, None)
-        self._entries[key] = (now + self._ttl, value)
+        self._entries[key] = (now + (self.ttl if seconds is None else seconds), value)
         while (oldest := next(iter(self._entries))) != key:
             expired = self._entries[oldest][0] <= now
             if not expired and len(self._entries) <= self._capacity:
@@ -80,3 +102,8 @@ class _ExpiringMap(Generic[KeyT]):
     def get(self, key: KeyT) -> float | None:
         entry = self._entries.get(key)
         return None if entry is None or entry[0] <= self._clock() else entry[1]
+
+    def items(self) -> list[tuple[KeyT, float, float]]:
+        """Each key with its value and the seconds until it expires."""
+        now = self._clock()
+        return [(key, value, expires - now) for key, (expires, value) in self._entries.items() if expires > now]

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+from asgi_realtime.auth.revocations import Revocations
 from asgi_realtime.backends import redis_broker
 from asgi_realtime.broadcasting.gateway_registry import Addressable, GatewayRegistry
 from asgi_realtime.broadcasting.publisher import Publisher
@@ -43,7 +44,7 @@ async def standalone(
             "there is no Redis to publish to: pass its URL, or set MEW_REDIS_URL, as in the app that serves the clients"
         )
     registry = registry_of(gateways, settings)
-    broker = redis_broker(url, settings, NullMetrics())
+    broker = redis_broker(url, settings, NullMetrics(), Revocations(ttl=settings.revocation_ttl))
     loop_bridge = LoopBridge()
     publisher = Publisher(
         broker=broker, gateways=registry, loop_bridge=loop_bridge, publish_timeout=settings.publish_timeout

@@ -11,20 +11,22 @@ from typing import Final, cast
 
 import hiredis
 
+from asgi_realtime.auth.revocations import Revocations
 from asgi_realtime.broker.base import BrokerReceiver
 from asgi_realtime.broker.encoding import encode_command, encode_publication
 from asgi_realtime.broker.redis_channels import Channels
 from asgi_realtime.broker.redis_history import read_history, read_latest
+from asgi_realtime.broker.redis_revocations import SharedRevocations
 from asgi_realtime.errors import BrokerUnavailable
 from asgi_realtime.metrics import Metrics, NullMetrics
 from asgi_realtime.redis.keys import COMMANDS, SHARED, Keys, suffixes
-from asgi_realtime.redis.link import Argument, LinkLost, Reply
+from asgi_realtime.redis.link import Argument, Link, LinkLost, Reply
 from asgi_realtime.redis.scripts import Script, run_script
 from asgi_realtime.redis.server import RedisServer
 from asgi_realtime.redis.session import Session
 from asgi_realtime.redis.state import State, new_epoch
 from asgi_realtime.runtime.tasks import Tasks
-from asgi_realtime.values.commands import Command
+from asgi_realtime.values.commands import Command, EndRevoked, RevokeToken, RevokeUser
 from asgi_realtime.values.ids import GatewayName, RoomName
 from asgi_realtime.values.publications import Position, Publication, Receipt, Subscription, Target
 
@@ -32,6 +34,8 @@ logger = logging.getLogger("asgi_realtime")
 
 COMMANDS_KEPT: Final = 10_000
 """Most commands that are kept of a gateway, for processes that were cut off from Redis."""
+_REVOCATION_TTL: Final = 2_592_000.0
+"""Seconds: the default of `Settings.revocation_ttl`."""
 
 
 class RedisBroker:
@@ -43,6 +47,7 @@ class RedisBroker:
         history_size: publications kept for each room, for each user, and for broadcasts to all.
         history_ttl: seconds that a publication or an idempotency key is kept.
         timeout: seconds an outage of Redis may last until calls fail at once.
+        revocations: those of this process. They are kept in Redis too.
     """
 
     needs_subscriptions = True
@@ -55,6 +60,7 @@ class RedisBroker:
         history_size: int = 1_000,
         history_ttl: float = 300.0,
         timeout: float = 1.0,
+        revocations: Revocations | None = None,
         metrics: Metrics | None = None,
     ) -> None:
         self.node = secrets.token_urlsafe(9)
@@ -75,6 +81,9 @@ class RedisBroker:
         self._session: Session | None = None
         self._channels: Channels | None = None
         self._receives = False
+        self._revocations = SharedRevocations(
+            revocations or Revocations(ttl=_REVOCATION_TTL), keys=self._keys_of(SHARED), learned=self._end_revoked
+        )
 
     # Life
 
@@ -85,6 +94,7 @@ class RedisBroker:
         channels.expect_commands(SHARED)
         session.start()
         self._tasks.spawn(channels.watch(), name="comparing with Redis")
+        self._tasks.spawn(self._revocations.watch(lambda: session.current), name="watching revocations")
 
     async def start_publishing(self) -> None:
         """Connect a process that publishes, asks and commands, but has no connections. It receives nothing.
@@ -120,12 +130,21 @@ class RedisBroker:
             self._server,
             probe_channel=self._keys_of(SHARED).channel(f"probe:{self.node}"),
             on_message=channels.received,
-            on_link=channels.subscribe_again,
+            on_link=self._prepare_link,
             tasks=self._tasks,
             metrics=self._metrics,
             timeout=self._timeout,
         )
         return session, channels
+
+    async def _prepare_link(self, link: Link) -> None:
+        """Make a new link ready: subscribe, learn what was missed, and only then let clients in."""
+        if self._receives and self._channels is not None:
+            await self._channels.subscribe_again(link, self._revocations.synchronise)
+
+    def _end_revoked(self) -> None:
+        if self._channels is not None:
+            self._channels.receiver.apply(EndRevoked(), None)
 
     async def stop(self) -> None:
         """Close the connection; see `Broker.stop`."""
@@ -235,8 +254,10 @@ class RedisBroker:
 
         A process that only publishes does not carry it out. Then this returns when Redis has accepted it.
         """
-        _, channels = self._running()
+        session, channels = self._running()
         keys = self._keys_of(getattr(command, "gateway", None) or SHARED)
+        if isinstance(command, RevokeToken | RevokeUser):
+            await self._revocations.write(session, command)
         if not self._receives:
             origin = self._origin()
             data = encode_command(command, origin)

@@ -54,7 +54,8 @@ class Channels:
         tasks: Tasks,
         metrics: Metrics,
     ) -> None:
-        self._receiver = receiver
+        self.receiver = receiver
+        """What the feeds deliver to."""
         self._keys = keys
         self._ttl = ttl
         self._current = current
@@ -134,7 +135,7 @@ class Channels:
         feed = self._feeds.get(gateway)
         if feed is None:
             feed = self._feeds[gateway] = Feed(
-                gateway, self._receiver, repair=self._begin_repair, commanded=self._commanded
+                gateway, self.receiver, repair=self._begin_repair, commanded=self._commanded
             )
             self._add(feed, COMMANDS, None)
         return feed
@@ -204,10 +205,14 @@ class Channels:
 
     # A new link
 
-    async def subscribe_again(self, link: Link) -> None:
-        """Subscribe to everything on a new link, and deliver what was missed since the last one."""
+    async def subscribe_again(self, link: Link, prepare: Callable[[Link], Awaitable[None]]) -> None:
+        """Subscribe to everything on a new link, and deliver what was missed since the last one.
+
+        `prepare` is awaited when the commands are subscribed to, before callers of `subscribe` continue.
+        """
         for feed in self._feeds.values():
             feed.hold()
+        prepared = False
         while missing := [channel for channel in self._by_name.values() if channel.link is not link]:
             self._unsent = []
             by_feed = _by_feed(missing)
@@ -218,6 +223,9 @@ class Channels:
                 link.subscribe(self._keys(feed.gateway).channel(channel.suffix) for channel in channels)
             for feed in by_feed:
                 await self._catch_up(feed, link)
+            if not prepared:
+                await prepare(link)
+                prepared = True
             for channel in missing:
                 channel.confirm()
 

@@ -12,6 +12,7 @@ from asgi_realtime.values.commands import (
     AddToRoom,
     CloseRoom,
     DisconnectUser,
+    EndRevoked,
     RemoveFromRoom,
     RevokeToken,
     RevokeUser,
@@ -39,7 +40,9 @@ def take_over(command: TakeOver, mount: Mount) -> None:
 
 
 def end_connections(
-    command: RevokeToken | RevokeUser | DisconnectUser, mounts: Mapping[GatewayName, Mount], revocations: Revocations
+    command: RevokeToken | RevokeUser | EndRevoked | DisconnectUser,
+    mounts: Mapping[GatewayName, Mount],
+    revocations: Revocations,
 ) -> None:
     """End the connections of a user, or those whose credentials are revoked from now on."""
     if isinstance(command, RevokeToken):
@@ -52,7 +55,7 @@ def end_connections(
                 for connection in mount.rooms.of_user(command.user_id):
                     connection.end(command.code, command.reason)
             continue
-        everybody = mount.rooms.everybody if isinstance(command, RevokeToken) else mount.rooms.of_user(command.user_id)
-        for connection in everybody:
+        concerned = mount.rooms.of_user(command.user_id) if isinstance(command, RevokeUser) else mount.rooms.everybody
+        for connection in concerned:
             if revocations.is_revoked(connection.identity):
                 connection.end(1008, "credentials revoked")

@@ -35,6 +35,7 @@ from asgi_realtime.values.commands import (
     CloseRoom,
     Command,
     DisconnectUser,
+    EndRevoked,
     RefreshRooms,
     RemoveFromRoom,
     RevokeToken,
@@ -345,7 +346,7 @@ class Hub:
         `position` is the command's position in history. Publications after it are not missed.
         """
         self._batch.flush()
-        if isinstance(command, RevokeToken | RevokeUser | DisconnectUser):
+        if isinstance(command, RevokeToken | RevokeUser | EndRevoked | DisconnectUser):
             end_connections(command, self._mounts, self._revocations)
             return None
         mount = self._mounts.get(command.gateway)

@@ -20,7 +20,7 @@ class Keys:
     one script.
     """
 
-    __slots__ = ("_base", "gateway", "state")
+    __slots__ = ("_base", "gateway", "revocations", "state")
 
     def __init__(self, prefix: str, gateway: GatewayName) -> None:
         self.gateway = gateway
@@ -29,6 +29,9 @@ class Keys:
         self._base = f"{prefix}:{{{tag}}}:"
         self.state = self._base + "s"
         """A hash: the epoch, and the number of the last publication or command."""
+
+        self.revocations = self._base + "x"
+        """A sorted set, for `SHARED`: revoked tokens and users, by the time until which they are remembered."""
 
     def last(self, suffix: str) -> str:
         """A string: the number of the last publication to a target."""

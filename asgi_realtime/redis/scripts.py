@@ -25,6 +25,8 @@ class Script(enum.StrEnum):
     STATE = "state"
     HISTORY = "history"
     LATEST = "latest"
+    REVOKE = "revoke"
+    REVOKED = "revoked"
 
 
 @functools.cache

@@ -80,6 +80,18 @@ class RevokeUser(msgspec.Struct, frozen=True, tag="revoke_user"):
     issued_before: float
 
 
+class EndRevoked(msgspec.Struct, frozen=True, tag="end_revoked"):
+    """Close the connections whose credentials are revoked. The broker has read revocations that were not known here."""
+
+
 Command: TypeAlias = (
-    AddToRoom | RemoveFromRoom | CloseRoom | RefreshRooms | DisconnectUser | TakeOver | RevokeToken | RevokeUser
+    AddToRoom
+    | RemoveFromRoom
+    | CloseRoom
+    | RefreshRooms
+    | DisconnectUser
+    | TakeOver
+    | RevokeToken
+    | RevokeUser
+    | EndRevoked
 )
