@@ -15,14 +15,14 @@ from asgi_realtime.auth.trusted_proxies import TrustedProxies
 from asgi_realtime.broadcasting.broadcaster import Broadcaster
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.gateways.mounted import SCOPE_KEY, mounted_in, no_middleware
-from asgi_realtime.lifecycle.failed_start import FailedStart, ends_start
 from asgi_realtime.lifecycle.inflation_warning import InflationWarning
 from asgi_realtime.lifecycle.lifecycle import OtherLoop
-from asgi_realtime.lifecycle.lifespan import Lifespan
+from asgi_realtime.lifecycle.lifespan import Lifespan, ends_start
 from asgi_realtime.lifecycle.mounting import Mountable, check_app, refuse_arguments, warn_of_adapter
 from asgi_realtime.metrics import Metrics
 from asgi_realtime.realtime import Realtime
 from asgi_realtime.runtime.asgi_scope import redact_query
+from asgi_realtime.runtime.failed_start import FailedStart
 from asgi_realtime.settings import Settings
 
 ScopeEntries: TypeAlias = tuple[tuple[Realtime, str], ...]

@@ -25,7 +25,6 @@ from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.hub.hub import Hub
 from asgi_realtime.lifecycle.drain import Drain
-from asgi_realtime.lifecycle.failed_start import FailedStart
 from asgi_realtime.lifecycle.lifecycle import Lifecycle
 from asgi_realtime.lifecycle.mounting import (
     Mountable,
@@ -43,6 +42,7 @@ from asgi_realtime.lifecycle.mounting import (
 from asgi_realtime.lifecycle.shutdown_signals import ShutdownSignals
 from asgi_realtime.metrics import Metrics
 from asgi_realtime.protocols.socketio.dialect import SocketIODialect
+from asgi_realtime.runtime.failed_start import FailedStart
 from asgi_realtime.runtime.host_threads import HostThreads
 from asgi_realtime.runtime.loop_bridge import LoopBridge
 from asgi_realtime.runtime.tasks import Tasks

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Never, Self, TypeVar
+
+from starlette.types import Receive, Scope, Send
 
 from asgi_realtime.auth.authenticators import Authenticator
 from asgi_realtime.auth.jwt_verifier import JWTVerifier
@@ -23,9 +25,12 @@ from asgi_realtime.gateways.replies import ErrorMessage, Failure
 from asgi_realtime.gateways.reserved_names import check_attributes, check_names, private_attributes
 from asgi_realtime.handlers.event_declarations import EventDeclaration, check_payloads, down
 from asgi_realtime.handlers.event_handlers import check_event, check_free
+from asgi_realtime.handlers.unused_results import without_result
 from asgi_realtime.limits import Limits
 from asgi_realtime.protocols.dialect import Dialect
+from asgi_realtime.runtime.asgi_scope import redact_query
 from asgi_realtime.runtime.budgets import Budget
+from asgi_realtime.runtime.failed_start import FailedStart
 from asgi_realtime.runtime.host_calls import HostCall, check_plain_overrides, check_super_call, host_call, method_call
 from asgi_realtime.settings import Settings
 from asgi_realtime.values.identity import Identity
@@ -42,6 +47,21 @@ _HOOKS: Mapping[str, Sequence[str]] = {
     "rooms_of": ("identity",),
 }
 """What host code overrides, by an `async def` or a plain `def`, and what it is called with."""
+_REMEDIES = {
+    "on_start": "raise an exception to end the start-up",
+    "on_connect": "send the client an event, or raise Forbidden() to refuse it",
+    "on_disconnect": "return nothing",
+    "on_online": "send the client an event",
+    "on_offline": "return nothing",
+}
+"""The hooks whose result is not used, and what to write instead of `return`."""
+
+
+class _NoSignature:
+    """FastAPI reads the signature of what a route calls, when the route is declared: raise the error there."""
+
+    def __get__(self, gateway: object, kind: type) -> Never:
+        raise AttributeError("__signature__") if gateway is None else _not_an_app(kind)
 
 
 class Gateway(ConnectionLifecycle):
@@ -55,6 +75,7 @@ class Gateway(ConnectionLifecycle):
     """Inherited events that it does not send."""
     failure: ClassVar[Any] = Failure
     """The type of an acknowledgement when an event was refused or failed, for client types."""
+    __as_app: ClassVar[FailedStart]
     _authenticator: Authenticator | None
     _broadcaster: Broadcaster
 
@@ -63,6 +84,27 @@ class Gateway(ConnectionLifecycle):
         super().__init_subclass__(**options)
         check_names(cls)
         check_plain_overrides(cls, _HOOKS)
+        cls.__as_app = FailedStart(_not_an_app(cls))
+
+    if not TYPE_CHECKING:  # type checkers report a gateway that is mounted as an app
+
+        def __new__(cls, *arguments: object, **options: object) -> Self:
+            """If a framework calls this class as an ASGI app, return a coroutine that says what to write instead."""
+            if len(arguments) == 3 and isinstance(arguments[0], dict) and "type" in arguments[0]:
+                return cls.__serve(*arguments)
+            return super().__new__(cls)
+
+        __signature__ = _NoSignature()
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            """Tell a server that serves this, or an app that mounts it, what to write instead."""
+            await self.__serve(scope, receive, send)
+
+        @classmethod
+        async def __serve(cls, scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] != "lifespan":
+                redact_query(scope)
+            await cls.__as_app(scope, receive, send)
 
     def __init__(self, name: str, *, authenticator: Authenticator | None = None, limits: Limits | None = None) -> None:
         if "_Gateway__attributes" not in vars(self):
@@ -260,10 +302,21 @@ class Gateway(ConnectionLifecycle):
         for name, parameters in _HOOKS.items():
             hook = getattr(self, name)
             check_super_call(hook, name, type(self))
-            hooks[name] = host_call(hook, f"{type(self).__name__}.{name}", parameters, self._to_sync)
+            where = f"{type(self).__name__}.{name}"
+            hooks[name] = call = host_call(hook, where, parameters, self._to_sync)
+            if name in _REMEDIES:
+                hooks[name] = without_result(call, hook, where, _REMEDIES[name])
         return hooks
 
     async def call_on_start(self) -> None:
         """The server has started: call `on_start`."""
         await self._hooks["on_start"]()
         self.check_attributes()
+
+
+def _not_an_app(gateway: type) -> ConfigurationError:
+    name = gateway.__name__
+    return ConfigurationError(
+        f"{name} is a gateway, and neither an app nor a route; write "
+        f"app.add_middleware(RealtimeMiddleware, gateways=[{name}(...)])"
+    )

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from time import monotonic
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from asgi_realtime.broadcasting.broadcaster import Broadcaster
 from asgi_realtime.connection.connection import Connection, InternalConnection, internal
@@ -49,6 +49,8 @@ class Dispatcher:
     connection are queued.
     """
 
+    acknowledges: ClassVar[bool] = True
+    """Whether a client may ask for an acknowledgement of its event: the handler's result."""
     # Declared here, so that `reserved_names` knows them.
     _name: GatewayName
     _functions: dict[str, Callable[..., Any]]
@@ -108,7 +110,9 @@ class Dispatcher:
         functions = self.functions
         if self._injected is not None:
             self.check_arrives(event)
-            self._handlers[event] = beginning(event, function, self._injected, self._to_sync)
+            self._handlers[event] = beginning(
+                event, function, self._injected, self._to_sync, acknowledges=self.acknowledges
+            )
         functions[event] = function
 
     def prepare(self, limits: Limits, broadcaster: Broadcaster, loop_bridge: LoopBridge) -> None:
@@ -125,7 +129,8 @@ class Dispatcher:
         self._injected = broadcaster
         self._sync_converter = sync_converter(broadcaster, loop_bridge, limits.handler_timeout)
         self._handlers = {
-            event: beginning(event, function, broadcaster, self._to_sync) for event, function in self._functions.items()
+            event: beginning(event, function, broadcaster, self._to_sync, acknowledges=self.acknowledges)
+            for event, function in self._functions.items()
         }
 
     def check_arrives(self, event: str) -> None:

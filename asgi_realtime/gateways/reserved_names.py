@@ -89,7 +89,7 @@ def _collisions(kind: type, gateway: type) -> Iterator[str]:
     for name, member in vars(kind).items():
         if name in private:
             yield name
-        if name.startswith("__"):
+        if name.startswith("__") or _is_mangled(name, gateway):
             continue
         own = next((vars(other)[name] for other in gateway.__mro__ if _is_own(other) and name in vars(other)), None)
         if own is None:
@@ -135,8 +135,13 @@ def _private_names(gateway: type) -> set[str]:
         for kind in gateway.__mro__
         if _is_own(kind)
         for name in inspect.get_annotations(kind)
-        if name.startswith("_")
+        if name.startswith("_") and not _is_mangled(name, gateway)
     }
+
+
+def _is_mangled(name: str, gateway: type) -> bool:
+    """Whether Python made this name of a `__name` in one of the package's classes. A host's class may have it too."""
+    return any(_is_own(kind) and name.startswith(f"_{kind.__name__}__") for kind in gateway.__mro__)
 
 
 def _is_own(kind: type) -> bool:

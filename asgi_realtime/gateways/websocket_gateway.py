@@ -72,6 +72,7 @@ class WebSocketGateway(Gateway):
         up("ping", effect="answered with `pong`"),
         down("pong", to="the client that sent `ping`"),
     )
+    acknowledges: ClassVar[bool] = False
     wire: JSONDialect = JSONDialect()
     """How frames are written and read. Replace it for another form, such as `FlatJSONDialect()`."""
 

@@ -12,6 +12,7 @@ from asgi_realtime.broadcasting.broadcaster import Broadcaster
 from asgi_realtime.connection.connection import Connection
 from asgi_realtime.errors import ConfigurationError, InvalidMessage
 from asgi_realtime.handlers.parameters import Parameter, injected, payload_type, read
+from asgi_realtime.handlers.unused_results import without_result
 from asgi_realtime.payloads.validation import Validate
 from asgi_realtime.runtime.host_calls import ToSync, host_call, is_plain, unwrap
 from asgi_realtime.values.event_names import RESERVED
@@ -140,11 +141,17 @@ Raises:
 
 
 def beginning(
-    event: str, function: Callable[..., Any], broadcaster: Broadcaster, to_sync: ToSync | None = None
+    event: str,
+    function: Callable[..., Any],
+    broadcaster: Broadcaster,
+    to_sync: ToSync | None = None,
+    *,
+    acknowledges: bool = True,
 ) -> BoundHandler:
     """Read the signature of an event's handler once, and return a function that calls it.
 
-    `to_sync` converts injected arguments to their form for threads, for a plain handler.
+    `to_sync` converts injected arguments to their form for threads, for a plain handler. `acknowledges`: whether its
+    result may be sent to the client.
 
     Raises:
         ConfigurationError: for a parameter that nothing can be injected into.
@@ -154,6 +161,8 @@ def beginning(
         raise ConfigurationError(f"{where} is a class: pass a function, a method or an object with `__call__`")
     hints = _hints(function, where)
     call = host_call(function, where, to_sync=to_sync)
+    if not acknowledges:
+        call = without_result(call, function, where, "send the client an event instead: await connection.send(...)")
     plan: list[Parameter] = []
     rest: Validate | None = None
     plain, bound = is_plain(function), _bound(function)

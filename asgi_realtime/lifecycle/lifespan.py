@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from asgi_realtime.lifecycle.failed_start import FailedStart, ends_start
+from asgi_realtime.gateways.dispatcher import ends_this_task
+from asgi_realtime.runtime.failed_start import FailedStart
 
 _LAST_SECONDS = 1.0
 """Seconds a host's lifespan may continue after its last answer."""
@@ -83,3 +84,13 @@ async def _end_of(host: asyncio.Task[None]) -> None:
         await asyncio.wait({host}, timeout=_LAST_SECONDS)
     if host.done():
         host.result()
+
+
+def ends_start(error: BaseException) -> bool:
+    """Whether an error of `on_start` ends the start-up: all but those that end this task or the process.
+
+    `sys.exit()` in a hook does too: servers take a SystemExit for a missing lifespan, and go on.
+    """
+    if isinstance(error, Exception):
+        return True
+    return not isinstance(error, KeyboardInterrupt | GeneratorExit) and not ends_this_task(error)

@@ -222,7 +222,7 @@ async def test_a_stock_client_stays_connected_when_the_host_sends_a_reserved_eve
 def named(base: type, name: str, member: Any = None) -> type:
     """A class with one attribute: by default the handler of the event `said`."""
 
-    async def handler(self: Any, text: str) -> str:
+    async def handler(self: Any, text: str) -> Any:
         return text
 
     return type("Named", (base,), {name: on("said")(handler) if member is None else member, "__module__": __name__})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
+import logging
 import os
 import re
 import subprocess
@@ -17,13 +19,14 @@ import anyio.to_thread
 import httpx
 import pytest
 import socketio
+import websockets
 from asgi_lifespan import LifespanManager
 from fastapi import FastAPI
 from flask import Flask
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from asgi_realtime import (
@@ -260,6 +263,7 @@ WRONG_APPS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "a class": (lambda app: RealtimeMiddleware(FastAPI, settings=SETTINGS), "the class FastAPI"),  # type: ignore[arg-type]
     "a Realtime": (lambda app: RealtimeMiddleware(Realtime(settings=SETTINGS)), "wraps a Realtime, not an app"),
     "a Realtime is served": (lambda app: Realtime(settings=SETTINGS), "Realtime is neither a middleware nor an app"),
+    "a gateway is served": (lambda app: Board(), "Board is a gateway, and neither an app nor a route; write app.add_"),
     "a gateway": (lambda app: RealtimeMiddleware(Board()), "wraps a Board, not an app"),  # type: ignore[arg-type]
     "a text": (lambda app: RealtimeMiddleware("main:app"), "str is not one"),  # type: ignore[arg-type]
 }
@@ -272,6 +276,48 @@ async def test_misplaced_arguments_are_named_in_the_error(
 ) -> None:
     make, message = WRONG_APPS[mistake]
     assert message in await refusal(make(fastapi()), implementation, serve, capsys)
+
+
+def mounted(gateway: Any) -> ASGIApp:
+    app = FastAPI()
+    app.mount("/x", gateway)
+    return app
+
+
+PLACES: dict[str, Callable[[Any], ASGIApp]] = {
+    "FastAPI.mount": mounted,
+    "Starlette.mount": lambda gateway: Starlette(routes=[Mount("/x", app=gateway)]),
+    "WebSocketRoute": lambda gateway: Starlette(routes=[WebSocketRoute("/x", gateway), Route("/x", gateway)]),
+}
+
+
+@pytest.mark.parametrize("kind", [SocketIOGateway, WebSocketGateway])
+@pytest.mark.parametrize("given", ["instance", "class"])
+@pytest.mark.parametrize("place", PLACES)
+async def test_a_gateway_in_the_place_of_an_app_says_once_what_to_write(
+    place: str, given: str, kind: type, serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    gateway = type("Feed", (kind,), {"__module__": __name__})  # another class for each test: it is logged once for each
+    app = PLACES[place](gateway("/x") if given == "instance" else gateway)
+    server = await serve(app)
+    async with httpx.AsyncClient(base_url=server.url) as client:
+        statuses = [(await client.get("/x", follow_redirects=True)).status_code for _ in range(3)]
+    with pytest.raises(websockets.InvalidStatus):
+        await websockets.connect(f"{server.url.replace('http', 'ws')}/x?token=secret")
+    assert statuses == [500] * 3
+    said = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+    assert said == [
+        "asgi_realtime: Feed is a gateway, and neither an app nor a route; write "
+        "app.add_middleware(RealtimeMiddleware, gateways=[Feed(...)])"
+    ]
+    assert "secret" not in caplog.text
+
+
+@pytest.mark.parametrize("declare", [FastAPI().websocket("/x"), FastAPI().get("/x")])
+def test_a_gateway_as_a_route_of_fastapi_is_refused_when_the_route_is_declared(declare: Any) -> None:
+    with pytest.raises(ConfigurationError, match="SocketIOGateway is a gateway, and neither an app nor a route"):
+        declare(SocketIOGateway("/x"))
+    assert list(inspect.signature(SocketIOGateway).parameters) == ["namespace", "authenticator", "limits"]
 
 
 def test_a_wsgi_server_shows_the_configuration_error() -> None:

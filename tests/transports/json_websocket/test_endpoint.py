@@ -60,7 +60,7 @@ class Chat(WebSocketGateway):
         await connection.send("said", text)
 
     @on("nothing")
-    async def nothing(self) -> str:
+    async def nothing(self) -> Any:
         return "a result that nobody waits for"
 
     @on("connected")

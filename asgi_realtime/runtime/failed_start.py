@@ -8,7 +8,6 @@ import traceback
 from starlette.types import Receive, Scope, Send
 
 from asgi_realtime.errors import ConfigurationError
-from asgi_realtime.gateways.dispatcher import ends_this_task
 
 logger = logging.getLogger("asgi_realtime")
 
@@ -49,16 +48,6 @@ class FailedStart:
         elif scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 1011, "reason": "not started"})
-
-
-def ends_start(error: BaseException) -> bool:
-    """Whether an error of `on_start` ends the start-up: all but those that end this task or the process.
-
-    `sys.exit()` in a hook does too: servers take a SystemExit for a missing lifespan, and go on.
-    """
-    if isinstance(error, Exception):
-        return True
-    return not isinstance(error, KeyboardInterrupt | GeneratorExit) and not ends_this_task(error)
 
 
 def _message(error: BaseException) -> str:
