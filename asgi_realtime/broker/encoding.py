@@ -49,6 +49,7 @@ def decode_publication(
     Raises:
         msgspec.DecodeError: they are no publication.
     """
+    _check_kind(data, PUBLICATION)
     found = _publication_decoder.decode(memoryview(data)[1:])
     return Publication(
         gateway=gateway,
@@ -73,5 +74,11 @@ def decode_command(data: bytes) -> tuple[str, Command]:
     Raises:
         msgspec.DecodeError: they are no command.
     """
+    _check_kind(data, COMMAND)
     found = _command_decoder.decode(memoryview(data)[1:])
     return found.origin, found.command
+
+
+def _check_kind(data: bytes, kind: bytes) -> None:
+    if data[:1] != kind:
+        raise msgspec.DecodeError(f"it begins with {data[:1]!r} instead of {kind!r}")

@@ -14,14 +14,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import msgspec
 
 from asgi_realtime.broker.base import BrokerReceiver
 from asgi_realtime.broker.delivery import deliver
-from asgi_realtime.broker.encoding import COMMAND, decode_command, decode_publication
+from asgi_realtime.broker.encoding import decode_command, decode_publication
 from asgi_realtime.redis.link import Link
 from asgi_realtime.values.ids import GatewayName
 from asgi_realtime.values.publications import Position, Subscription, Target
@@ -29,13 +29,15 @@ from asgi_realtime.values.publications import Position, Subscription, Target
 logger = logging.getLogger("asgi_realtime")
 
 HELD_BYTES: Final = 16 * 1024 * 1024
-"""Most bytes that are held while history is read. Over: they are dropped, and the members of the rooms are told."""
+"""Most bytes that are held while history is read. Over: what comes is dropped, and read from history afterwards."""
+SEVERAL_REMEMBERED: Final = 1_000
+"""Publications to several users that a feed remembers. Each has a copy for each user, and a cut may come between."""
 
 
 class Channel:
     """One channel that this process has subscribed to, or is about to."""
 
-    __slots__ = ("confirmed", "feed", "last", "link", "suffix", "target")
+    __slots__ = ("callers", "confirmed", "feed", "last", "link", "suffix", "target")
 
     def __init__(self, feed: Feed, suffix: str, target: Target | None) -> None:
         self.feed = feed
@@ -48,6 +50,8 @@ class Channel:
         """The link that SUBSCRIBE was sent on."""
         self.confirmed: asyncio.Future[None] | None = asyncio.get_running_loop().create_future()
         """Done when Redis has subscribed this process. None: it has."""
+        self.callers = 0
+        """How many calls wait for that."""
 
     def confirm(self) -> None:
         """Redis has subscribed this process."""
@@ -94,19 +98,28 @@ class Feed:
         """The newest number that was delivered, of any channel."""
         self.checked = 0
         """The time of Redis, in microseconds, when it was last seen that nothing is missing."""
+        self.lock = asyncio.Lock()
+        """Held by the task that repairs this feed."""
         self._volatile = -1
         self._delivered = 0
         self._held: list[Message] | None = None
         self._held_bytes = 0
         self.overflowed = False
-        """Whether held messages were dropped."""
+        """Whether messages were dropped that should be held. Nothing is held after them."""
+        self._several: dict[int, None] = {}
         self._released: asyncio.Future[None] | None = None
         self._waiting: dict[int, asyncio.Future[int]] = {}
+        self._unreadable = 0
 
     @property
     def holding(self) -> bool:
         """Whether messages are held until missing ones were read."""
         return self._held is not None
+
+    @property
+    def has_held(self) -> bool:
+        """Whether a message is held, or was dropped."""
+        return bool(self._held) or self.overflowed
 
     def hold(self) -> None:
         """Hold what comes from now on."""
@@ -114,7 +127,7 @@ class Feed:
             self._held = []
 
     def begin_epoch(self, epoch: str) -> None:
-        """Redis has begun a new history: nothing is known of it."""
+        """Redis has another history: nothing is known of it."""
         self.epoch, self.number = epoch, 0
         for channel in self.channels.values():
             channel.last = None
@@ -123,26 +136,40 @@ class Feed:
 
     def receive(self, channel: Channel, payload: bytes) -> None:
         """Take a message from Redis: deliver it, hold it or drop it."""
-        position, previous, data = payload.split(b":", 2)
-        epoch, _, number = position.partition(b"-")
-        message = Message(channel, epoch.decode(), int(number), int(previous), data)
+        try:
+            position, previous, data = payload.split(b":", 2)
+            epoch, _, number = position.partition(b"-")
+            message = Message(channel, epoch.decode(), int(number), int(previous), data)
+        except ValueError as error:
+            self._drop_unreadable(error)
+            return
         if self._held is not None:
             self._hold_message(message)
         elif not epoch:
             self._deliver_volatile(message)
-        elif message.epoch != self.epoch or (channel.last is not None and message.previous > channel.last):
+        elif (
+            message.epoch != self.epoch
+            and self.epoch is not None
+            or (channel.last is not None and message.previous > channel.last)
+        ):
             self.hold()
             self._hold_message(message)
             self._repair(self)
         else:
             self.deliver(message)
 
+    def _drop_unreadable(self, error: Exception) -> None:
+        """Drop what is not from this package. Only the first is logged: others may come at any rate."""
+        self._unreadable += 1
+        if self._unreadable == 1:
+            logger.error("%s: a message in Redis cannot be read, and is ignored: %s", self.gateway, error)
+
     def _hold_message(self, message: Message) -> None:
         assert self._held is not None
         self._held_bytes += len(message.data)
         if self._held_bytes <= HELD_BYTES:
             self._held.append(message)
-        elif message.epoch:
+        else:
             self.overflowed = True
 
     def take_held(self) -> list[Message]:
@@ -152,8 +179,19 @@ class Feed:
 
     def release(self) -> None:
         """Hold nothing from now on. Nothing may be held: take it and deliver it first."""
-        assert not self._held
-        self._held, self.overflowed = None, False
+        assert not self.has_held
+        self._held = None
+        self._end_waits()
+
+    def stop(self) -> None:
+        """End what waits for a delivery."""
+        self._end_waits()
+
+    def _end_waits(self) -> None:
+        waiting, self._waiting = self._waiting, {}
+        for each in waiting.values():
+            if not each.done():
+                each.set_result(0)  # it was published before this process had subscribed
         released, self._released = self._released, None
         if released is not None:
             released.set_result(None)
@@ -167,22 +205,38 @@ class Feed:
 
     # Delivering
 
-    def deliver(self, message: Message, *, repaired: bool = False) -> None:
-        """Deliver a message, unless it was delivered. `repaired`: it was read from history, once."""
+    def deliver(self, message: Message) -> None:
+        """Deliver a message that came in order, unless it was delivered."""
         channel = message.channel
-        if not message.epoch:
-            self._deliver_volatile(message)
-            return
         if channel.last is not None and message.number <= channel.last:
             return
         channel.last = message.number
-        if message.number <= self.number and not repaired:
-            return  # a publication to several users arrives once for each of them
-        self.number = max(self.number, message.number)
-        self._delivered = self._hand_over(message, Position(f"{message.epoch}-{message.number}"))
-        waiting = self._waiting.pop(message.number, None)
-        if waiting is not None and not waiting.done():
-            waiting.set_result(self._delivered)
+        if message.number == self.number:
+            return  # a publication to several users comes once for each of them
+        self._deliver_numbered(message)
+
+    def deliver_repaired(self, copies: Sequence[Message]) -> None:
+        """Deliver a message that was read from history or held, or both, unless it was delivered."""
+        first = copies[0]
+        if not first.epoch:
+            self._deliver_volatile(first)
+            return
+        new: Message | None = None
+        for message in copies:
+            channel = message.channel
+            if self.channels.get(channel.suffix) is channel and (channel.last is None or message.number > channel.last):
+                channel.last = message.number
+                new = message
+        if new is not None and new.number != self.number and new.number not in self._several:
+            self._deliver_numbered(new)
+
+    def _deliver_numbered(self, message: Message) -> None:
+        number = self.number = message.number
+        self._delivered = self._hand_over(message, Position(f"{message.epoch}-{number}"))
+        if self._waiting:
+            waiting = self._waiting.pop(number, None)
+            if waiting is not None and not waiting.done():
+                waiting.set_result(self._delivered)
 
     def _deliver_volatile(self, message: Message) -> None:
         if message.number != self._volatile:
@@ -192,17 +246,19 @@ class Feed:
     def _hand_over(self, message: Message, position: Position | None) -> int:
         target = message.channel.target
         try:
-            if message.data[:1] == COMMAND:
-                self._apply(message.data, position)
-                return 0
             if target is None:
+                self._apply(message.data, position)
                 return 0
             publication = decode_publication(
                 message.data, self.gateway, target, position=position, volatile=position is None
             )
         except msgspec.DecodeError as error:
-            logger.error("%s: a message in Redis cannot be read: %s", self.gateway, error)
+            self._drop_unreadable(error)
             return 0
+        if publication.target is not target and position is not None:
+            self._several[message.number] = None
+            if len(self._several) > SEVERAL_REMEMBERED:
+                del self._several[next(iter(self._several))]
         return deliver(self.receiver, publication)
 
     def _apply(self, data: bytes, position: Position | None) -> None:
@@ -223,9 +279,16 @@ class Feed:
         """
         if number == self.number:
             return self._delivered
-        if self._held is not None and any(message.number == number for message in reversed(self._held)):
+        if self._held is not None and self._holds(number):
             return self._waiting.setdefault(number, asyncio.get_running_loop().create_future())
         return 0
+
+    def _holds(self, number: int) -> bool:
+        """Whether a message is held. The newest are looked at: the copy comes directly before the reply."""
+        for message in reversed(self._held or ()):
+            if message.epoch:
+                return message.number == number
+        return False
 
     def delivered_volatile(self, number: int) -> int:
         """The same for a volatile publication."""

@@ -66,7 +66,7 @@ class RedisBroker:
         self.node = secrets.token_urlsafe(9)
         """The id of this process."""
         self._epoch = new_epoch()
-        """The epoch of a history that this process begins."""
+        """The epoch of the next history that this process begins."""
         self._server = server
         self._prefix = prefix
         self._size = history_size
@@ -75,7 +75,7 @@ class RedisBroker:
         self._metrics = metrics or NullMetrics()
         self._tasks = Tasks()
         self._keys: dict[GatewayName, Keys] = {}
-        self._calls: dict[str, asyncio.Future[object]] = {}
+        self._calls: dict[str, _Call] = {}
         self._numbers = itertools.count()
         self._volatile_numbers = itertools.count(secrets.randbits(42) << 20)
         self._session: Session | None = None
@@ -148,13 +148,16 @@ class RedisBroker:
 
     async def stop(self) -> None:
         """Close the connection; see `Broker.stop`."""
-        session, self._session, self._channels = self._session, None, None
+        session, self._session = self._session, None
+        channels, self._channels = self._channels, None
+        if channels is not None:
+            channels.stop()
         if session is not None:
             await session.stop()
         await self._tasks.aclose()
         for call in self._calls.values():
-            if not call.done():
-                call.set_exception(BrokerUnavailable("the application has stopped"))
+            _settle(call.begun, None)
+            _settle(call.outcome, BrokerUnavailable("the application has stopped"))
 
     @property
     def ready(self) -> bool:
@@ -227,6 +230,7 @@ class RedisBroker:
 
         def published(reply: Reply) -> tuple[Position, int | asyncio.Future[int]]:
             position, is_new = cast(tuple[bytes, int], reply)
+            self._renew_epoch(position)
             feed = channels.feed(keys.gateway)
             if feed is None or not is_new:
                 return Position(position.decode()), 0
@@ -244,6 +248,11 @@ class RedisBroker:
                 raise BrokerUnavailable(f"Redis did not publish: {error}") from error
         raise BrokerUnavailable(f"Redis did not publish: {lost}") from lost
 
+    def _renew_epoch(self, position: bytes) -> None:
+        """Have another epoch for the next history, if this one has begun with ours."""
+        if position.startswith(self._epoch.encode()):
+            self._epoch = new_epoch()
+
     def _origin(self) -> str:
         return f"{self.node}:{next(self._numbers)}"
 
@@ -252,49 +261,59 @@ class RedisBroker:
     async def command(self, command: Command) -> None:
         """Have every process carry out a command; see `Broker.command`.
 
-        A process that only publishes does not carry it out. Then this returns when Redis has accepted it.
+        A process that only publishes does not carry it out. Then this returns when Redis has accepted it. Otherwise
+        only carrying it out may take longer than the timeout, because the host may be asked.
         """
         session, channels = self._running()
+        session.check()
         keys = self._keys_of(getattr(command, "gateway", None) or SHARED)
-        if isinstance(command, RevokeToken | RevokeUser):
-            await self._revocations.write(session, command)
-        if not self._receives:
-            origin = self._origin()
-            data = encode_command(command, origin)
-            await self._send(keys, [COMMANDS], data, origin, COMMANDS_KEPT)
-            return
-        await channels.subscribe_to_commands(keys.gateway)
         origin = self._origin()
-        outcome = self._calls[origin] = asyncio.get_running_loop().create_future()
-        outcome.add_done_callback(_retrieve)
+        data = encode_command(command, origin)
+        call = self._calls[origin] = _Call()
         try:
-            data = encode_command(command, origin)
-            await self._send(keys, [COMMANDS], data, origin, COMMANDS_KEPT)
-            await asyncio.shield(outcome)
+            async with asyncio.timeout(self._timeout):
+                if isinstance(command, RevokeToken | RevokeUser):
+                    await self._revocations.write(session, command)
+                if self._receives:
+                    await channels.subscribe_to_commands(keys.gateway)
+                await self._send(keys, [COMMANDS], data, origin, COMMANDS_KEPT)
+                if not self._receives:
+                    return
+                await asyncio.shield(call.begun)
+        except TimeoutError:
+            raise BrokerUnavailable(f"Redis did not answer within {self._timeout:g} s") from None
+        else:
+            await asyncio.shield(call.outcome)
         finally:
             del self._calls[origin]
 
     def _commanded(self, origin: str, outcome: Awaitable[object] | Exception | None) -> None:
         """A command was applied here. If it came from here, its caller gets the outcome."""
-        call = self._calls.get(origin) or asyncio.get_running_loop().create_future()
+        call = self._calls.get(origin)
+        if call is not None:
+            _settle(call.begun, None)
         if outcome is None:
-            _settle(call, None)
+            if call is not None:
+                _settle(call.outcome, None)
         elif not isinstance(outcome, Exception):
-            self._tasks.spawn(self._carry_out(outcome, call), name="command")
-        elif origin in self._calls:
-            _settle(call, outcome)
+            self._tasks.spawn(self._carry_out(origin, outcome), name="command")
+        elif call is not None:
+            _settle(call.outcome, outcome)
         else:
             logger.error("a command of another process failed here", exc_info=outcome)
 
-    async def _carry_out(self, work: Awaitable[object], call: asyncio.Future[object]) -> None:
+    async def _carry_out(self, origin: str, work: Awaitable[object]) -> None:
         try:
             await work
         except Exception as error:
-            if call not in self._calls.values():
+            call = self._calls.get(origin)
+            if call is None:
                 raise  # another process asked for it, or the caller was cancelled
-            _settle(call, error)
+            _settle(call.outcome, error)
         else:
-            _settle(call, None)
+            call = self._calls.get(origin)
+            if call is not None:
+                _settle(call.outcome, None)
 
     # Subscriptions
 
@@ -314,7 +333,7 @@ class RedisBroker:
     async def position(self, gateway: GatewayName) -> Position:
         """The newest position in the history of a gateway; see `Broker.position`."""
         session, channels = self._running()
-        state = await session.run(Script.STATE, [self._keys_of(gateway).state], self._epoch, read=State)
+        state = await session.run(Script.STATE, [self._keys_of(gateway).state], new_epoch(), read=State)
         await channels.until_delivered(gateway)
         return Position(f"{state.epoch}-{state.number}")
 
@@ -347,6 +366,18 @@ class _NoConnections:
 
     def resync(self, gateway: GatewayName, subscriptions: Collection[Subscription] | None) -> None:
         """There is no member here."""
+
+
+class _Call:
+    """A command of this process."""
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.begun: asyncio.Future[object] = loop.create_future()
+        """Done when the command has come back from Redis and was applied here."""
+        self.outcome: asyncio.Future[object] = loop.create_future()
+        """Done when it is carried out."""
+        self.outcome.add_done_callback(_retrieve)
 
 
 def _settle(call: asyncio.Future[object], outcome: Exception | None) -> None:

@@ -16,11 +16,12 @@ import hiredis
 
 from asgi_realtime.broker.base import BrokerReceiver
 from asgi_realtime.broker.feed import Channel, Feed
-from asgi_realtime.broker.repair import COMPARED_AT_ONCE, catch_up, compare
+from asgi_realtime.broker.repair import COMPARED_AT_ONCE, catch_up
+from asgi_realtime.errors import BrokerUnavailable
 from asgi_realtime.metrics import Metrics
 from asgi_realtime.redis.keys import COMMANDS, Keys, suffixes
 from asgi_realtime.redis.link import Link, LinkLost, Reply
-from asgi_realtime.redis.scripts import Script, sha
+from asgi_realtime.redis.scripts import Script, send_script
 from asgi_realtime.redis.state import State, new_epoch
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.values.ids import GatewayName
@@ -29,7 +30,7 @@ from asgi_realtime.values.publications import Subscription, Target
 logger = logging.getLogger("asgi_realtime")
 
 COMPARE_EVERY: Final = 30.0
-"""Seconds between comparisons of what was delivered with the numbers in Redis."""
+"""Seconds between comparisons of what was delivered with the numbers in Redis. With a short history more often."""
 
 
 class Channels:
@@ -64,6 +65,7 @@ class Channels:
         self._metrics = metrics
         self._feeds: dict[GatewayName, Feed] = {}
         self._by_name: dict[bytes, Channel] = {}
+        self._stopped = False
         self._unsent: list[Channel] = []
         """New channels that SUBSCRIBE was not sent for."""
 
@@ -89,22 +91,24 @@ class Channels:
     # Changes of the table
 
     async def subscribe(self, subscriptions: Collection[Subscription]) -> None:
-        """Subscribe, and return when it is done. If it is cancelled, what was not confirmed is removed."""
-        new: list[Channel] = []
+        """Subscribe, and return when it is done.
+
+        If it is cancelled, what was not confirmed is removed, unless another call waits for it.
+        """
         channels: list[Channel] = []
         for subscription in subscriptions:
             feed = self._feed(subscription.gateway)
             [suffix] = suffixes(subscription.target)
-            channel = feed.channels.get(suffix)
-            if channel is None:
-                channel = self._add(feed, suffix, subscription.target)
-                new.append(channel)
-            channels += channel, feed.channels[COMMANDS]
+            channel = feed.channels.get(suffix) or self._add(feed, suffix, subscription.target)
+            channel.callers += 1
+            channels.append(channel)
+        commands = [self._feed(subscription.gateway).channels[COMMANDS] for subscription in subscriptions]
         try:
-            await self._until_confirmed(channels)
-        except BaseException:
-            self._remove([channel for channel in new if channel.confirmed is not None])
-            raise
+            await self._until_confirmed([*channels, *commands])
+        finally:
+            for channel in channels:
+                channel.callers -= 1
+            self._remove([channel for channel in channels if channel.confirmed is not None and not channel.callers])
 
     def expect_commands(self, gateway: GatewayName) -> None:
         """Subscribe to the commands of a gateway as soon as there is a link."""
@@ -114,6 +118,14 @@ class Channels:
     async def subscribe_to_commands(self, gateway: GatewayName) -> None:
         """Subscribe to the commands of a gateway, unless it is done."""
         await self._until_confirmed([self._feed(gateway).channels[COMMANDS]])
+
+    def stop(self) -> None:
+        """End the calls that wait."""
+        self._stopped = True
+        for feed in self._feeds.values():
+            feed.stop()
+            for channel in feed.channels.values():
+                channel.confirm()
 
     def unsubscribe(self, subscriptions: Iterable[Subscription]) -> None:
         """Unsubscribe. What comes from now on is not delivered."""
@@ -130,6 +142,8 @@ class Channels:
         for channel in channels:
             if channel.confirmed is not None:
                 await asyncio.shield(channel.confirmed)
+        if self._stopped:
+            raise BrokerUnavailable("the application has stopped")
 
     def _feed(self, gateway: GatewayName) -> Feed:
         feed = self._feeds.get(gateway)
@@ -174,7 +188,7 @@ class Channels:
             for feed, channels in _by_feed(new).items():
                 self._subscribe_on(link, feed, channels)
         except LinkLost:
-            pass  # the next link does it
+            link.abort()  # the next link does it
 
     def _subscribe_on(self, link: Link, feed: Feed, channels: Sequence[Channel]) -> None:
         """Send SUBSCRIBE, and ask for the number that each target is at. What is published later is delivered."""
@@ -185,8 +199,7 @@ class Channels:
                 channel.link = link
             link.subscribe(keys.channel(channel.suffix) for channel in some)
             names = [keys.state, *(keys.last(channel.suffix) for channel in some)]
-            replied = functools.partial(self._subscribed, link, feed, some)
-            link.send(replied, "EVALSHA", sha(Script.STATE), len(names), *names, new_epoch())
+            send_script(link, functools.partial(self._subscribed, link, feed, some), Script.STATE, names, new_epoch())
 
     def _subscribed(self, link: Link, feed: Feed, channels: Sequence[Channel], reply: Reply) -> None:
         if isinstance(reply, LinkLost):
@@ -197,7 +210,9 @@ class Channels:
             return
         state = State(reply)
         if feed.epoch is None:
-            feed.epoch, feed.checked = state.epoch, state.now
+            feed.epoch = state.epoch
+        if not feed.checked:
+            feed.checked = state.now
         for channel, number in zip(channels, state.last, strict=True):
             if channel.last is None:
                 channel.last = number
@@ -210,19 +225,20 @@ class Channels:
 
         `prepare` is awaited when the commands are subscribed to, before callers of `subscribe` continue.
         """
-        for feed in self._feeds.values():
-            feed.hold()
         prepared = False
         while missing := [channel for channel in self._by_name.values() if channel.link is not link]:
             self._unsent = []
-            by_feed = _by_feed(missing)
-            for feed, channels in by_feed.items():
-                feed.hold()
-                for channel in channels:
-                    channel.link = link
-                link.subscribe(self._keys(feed.gateway).channel(channel.suffix) for channel in channels)
-            for feed in by_feed:
-                await self._catch_up(feed, link)
+            for feed, channels in _by_feed(missing).items():
+                async with feed.lock:  # a repair on the last link ends first, so that it delivers nothing of this one
+                    feed.hold()
+                    for channel in channels:
+                        channel.link = link
+                    link.subscribe(
+                        self._keys(feed.gateway).channel(channel.suffix)
+                        for channel in channels
+                        if feed.channels.get(channel.suffix) is channel
+                    )
+                    await self._catch_up(feed, link)
             if not prepared:
                 await prepare(link)
                 prepared = True
@@ -240,33 +256,29 @@ class Channels:
         self._tasks.spawn(self._repair(feed), name="repair")
 
     async def _repair(self, feed: Feed) -> None:
-        link = self._current()
-        if link is None:
-            return  # the next link repairs it
-        try:
-            await self._catch_up(feed, link)
-        except LinkLost:
-            return
-        except Exception:
-            link.abort()  # the next link tries again
-            raise
+        async with feed.lock:
+            link = self._current()
+            if link is None or not feed.holding:
+                return  # the next link repairs it, or has done so
+            try:
+                await self._catch_up(feed, link)
+            except LinkLost:
+                pass
+            except hiredis.ReplyError as error:
+                logger.error("%s: Redis refused to say what is missing: %s", feed.gateway, error)
+                link.abort()
+            except BaseException:
+                link.abort()  # the next link tries again
+                raise
 
     async def watch(self) -> None:
         """Compare numbers now and then. This finds a lost message that no other message followed."""
         while True:
-            await asyncio.sleep(COMPARE_EVERY)
-            link = self._current()
-            if link is None:
-                continue
-            try:
-                for feed in list(self._feeds.values()):
-                    if not feed.holding and await compare(feed, link, self._keys(feed.gateway), self._ttl):
-                        feed.hold()
-                        self._begin_repair(feed)
-            except LinkLost:
-                continue
-            except hiredis.ReplyError as error:
-                logger.error("Redis refused a comparison: %s", error)
+            await asyncio.sleep(min(COMPARE_EVERY, self._ttl / 4_000))
+            for feed in list(self._feeds.values()):
+                if self._current() is not None and not feed.holding:
+                    feed.hold()
+                    await self._repair(feed)
 
 
 def _by_feed(channels: Iterable[Channel]) -> Mapping[Feed, list[Channel]]:

@@ -2,20 +2,92 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Final, cast
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Final, Protocol, TypeVar, cast
 
 from asgi_realtime.broker.encoding import PUBLICATION, decode_publication
 from asgi_realtime.errors import PositionLost
-from asgi_realtime.redis.keys import Keys, suffixes
-from asgi_realtime.redis.link import Reply
+from asgi_realtime.redis.keys import COMMANDS, Keys, suffixes
+from asgi_realtime.redis.link import Argument, Reply
 from asgi_realtime.redis.scripts import Script
 from asgi_realtime.redis.session import Session
 from asgi_realtime.values.ids import RoomName
 from asgi_realtime.values.publications import Position, Publication, Target, ToRoom
 
+T = TypeVar("T")
+
+READ_AT_ONCE: Final = 64
+"""Targets in one script, so that Redis serves other clients in between."""
+ANSWER_BYTES: Final = 4_000_000
+"""Bytes of an answer of Redis after which nothing is added to it."""
+HISTORY_BYTES: Final = 64 * 1024 * 1024
+"""Most bytes of history that are read for a client, or for a process that was cut off. Over: the position is lost, and
+clients must read again what they show."""
 SEARCHED_AT_ONCE: Final = 50
 """Publications that are read in one step when the latest of an event is searched."""
+
+
+class RunScript(Protocol):
+    """Runs a script: `Session.run`, or `run_script` on a link."""
+
+    def __call__(
+        self, script: Script, keys: Sequence[str], /, *arguments: Argument, read: Callable[[Reply], T]
+    ) -> Awaitable[T]:
+        """Run a script. Returns what `read` returns for the reply."""
+
+
+class History:
+    """What was published to some targets, read in several steps. Redis closes a connection with 32 MB of answers.
+
+    Args:
+        since: the number to begin after, by target.
+        known: until when nothing was missed, for a process that was subscribed. 0: read for a client.
+        epoch: the history that it must be. None: whichever Redis has.
+        newest: the number to end at. 0: the newest of all targets.
+    """
+
+    def __init__(self, since: Mapping[str, int], *, known: int = 0, epoch: str | None = None, newest: int = 0) -> None:
+        self.found: dict[str, list[tuple[int, bytes]]] = {suffix: [] for suffix in since}
+        self.lost: list[str] = []
+        """Targets whose history does not reach back, or has too many bytes."""
+        self.epoch = epoch
+        self.newest = newest
+        self._since = dict(since)
+        self._known = known
+        self._bytes = 0
+
+    async def read(self, run: RunScript, keys: Keys, ttl: int) -> None:
+        """Read it. `ttl` is in milliseconds. The answers are of one history, or everything is lost."""
+        while self._since:
+            some = list(self._since)[:READ_AT_ONCE]
+            names = [keys.state]
+            for suffix in some:
+                names += keys.last(suffix), keys.history(suffix)
+            arguments = [ttl, self._known, self.newest, ANSWER_BYTES, *(self._since[suffix] for suffix in some)]
+            epoch, newest, *answers = await run(Script.HISTORY, names, *arguments, read=as_history)
+            assert isinstance(epoch, bytes) and isinstance(newest, bytes)
+            if self.epoch is None:
+                self.epoch, self.newest = epoch.decode(), int(newest)
+            elif self.epoch != epoch.decode():
+                self.epoch = epoch.decode()
+                self.lost += self._since
+                return
+            for suffix, answer in zip(some, answers, strict=True):
+                self._take(suffix, answer)
+
+    def _take(self, suffix: str, answer: bytes | list[bytes] | int) -> None:
+        if not isinstance(answer, list) or self._bytes > HISTORY_BYTES:
+            self.lost.append(suffix)
+            del self._since[suffix]
+            return
+        is_all, *entries = answer
+        for number, data in zip(entries[::2], entries[1::2], strict=True):
+            self.found[suffix].append((int(number), data))
+            self._bytes += len(data)
+        if int(is_all):
+            del self._since[suffix]
+        elif entries:
+            self._since[suffix] = int(entries[-2])
 
 
 async def read_history(
@@ -24,26 +96,23 @@ async def read_history(
     """What was published after `since` to any of the targets, in order. `ttl` is in milliseconds.
 
     Raises:
-        PositionLost: history does not reach back, or the position is not of this history.
+        PositionLost: history does not reach back, has too many bytes, or the position is not of this history.
         BrokerUnavailable: Redis did not answer.
     """
     epoch, start = parse(since)
     ends = {suffix: target for target in targets for suffix in suffixes(target)}
-    names = [keys.state]
-    for suffix in ends:
-        names += keys.last(suffix), keys.history(suffix)
-    current, newest, *answers = await session.run(Script.HISTORY, names, ttl, *[start] * len(ends), read=as_history)
-    assert isinstance(current, bytes) and isinstance(newest, bytes)
-    if current.decode() != epoch or start > int(newest):
+    history = History({COMMANDS: start} if not ends else dict.fromkeys(ends, start))
+    await history.read(session.run, keys, ttl)
+    if history.epoch != epoch or start > history.newest:
         raise PositionLost("the position is not of this history")
+    if history.lost and ends:
+        raise PositionLost("history no longer reaches back to this position")
     found: dict[int, Publication] = {}
-    for target, answer in zip(ends.values(), answers, strict=True):
-        if not isinstance(answer, list):
-            raise PositionLost("history no longer reaches back to this position")
-        for number, data in zip(answer[::2], answer[1::2], strict=True):
-            if int(number) not in found and data[:1] == PUBLICATION:
-                position = Position(f"{epoch}-{number.decode()}")
-                found[int(number)] = decode_publication(data, keys.gateway, target, position=position, volatile=False)
+    for suffix, target in ends.items():
+        for number, data in history.found[suffix]:
+            if number not in found and data[:1] == PUBLICATION:
+                position = Position(f"{epoch}-{number}")
+                found[number] = decode_publication(data, keys.gateway, target, position=position, volatile=False)
     return [found[number] for number in sorted(found)]
 
 

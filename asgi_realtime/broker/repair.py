@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Final
 
 from asgi_realtime.broker.feed import Channel, Feed, Message
-from asgi_realtime.broker.redis_history import as_history
+from asgi_realtime.broker.redis_history import History
 from asgi_realtime.metrics import Metrics
 from asgi_realtime.redis.keys import Keys
 from asgi_realtime.redis.link import Link
@@ -20,7 +21,6 @@ from asgi_realtime.runtime.fair_turns import SECONDS_A_TURN
 logger = logging.getLogger("asgi_realtime")
 
 COMPARED_AT_ONCE: Final = 512
-READ_AT_ONCE: Final = 64
 """Targets in one script, so that Redis serves other clients in between."""
 
 
@@ -28,110 +28,141 @@ class Comparison:
     """What Redis has of a feed's channels, compared with what was delivered."""
 
     def __init__(self) -> None:
-        self.flushed = False
-        """Whether Redis has lost everything since: its epoch is another one."""
+        self.everything = False
+        """Whether Redis has another history than before: it was flushed, or went back."""
         self.behind: list[Channel] = []
         """Something was published to these that did not arrive."""
         self.lost: list[Channel] = []
         """It cannot be known what was published to these."""
-
-    def __bool__(self) -> bool:
-        return self.flushed or bool(self.behind) or bool(self.lost)
+        self.new: list[tuple[Channel, int]] = []
+        """Channels of which nothing is known, and the number in Redis. What is held of them is delivered."""
+        self.number = 0
+        """The number of the newest message at the first step. All up to here are delivered, read or held."""
+        self.known = 0
+        """The time of Redis, in microseconds, until which nothing was missed."""
 
 
 async def compare(feed: Feed, link: Link, keys: Keys, ttl: int) -> Comparison:
     """Compare what was delivered with the numbers in Redis. `ttl` is how long history is kept, in milliseconds.
 
-    The channels must be subscribed to on this link. A channel whose last number is not known gets that of Redis.
+    The feed must hold, and its channels must be subscribed to on this link.
     """
     found = Comparison()
-    checked = max(feed.checked, feed.number)
+    found.known = max(feed.checked, feed.number)
     for channels in _slices(list(feed.channels.values()), COMPARED_AT_ONCE):
         names = [keys.state, *(keys.last(channel.suffix) for channel in channels)]
         state = await run_script(link, Script.STATE, names, new_epoch(), read=State)
         if feed.epoch is None:
             feed.epoch = state.epoch
-        elif feed.epoch != state.epoch:
-            found.flushed = True
+        elif feed.epoch != state.epoch or state.number < feed.number:
+            found.everything = True
             feed.begin_epoch(state.epoch)
+        found.number = found.number or state.number
         oldest = state.now - ttl * 1_000
         for channel, number in zip(channels, state.last, strict=True):
-            if channel.last is None:
-                channel.last = number
-            elif number > channel.last:
+            last = channel.last
+            if last is None:
+                found.new.append((channel, number))
+            elif number > last:
                 found.behind.append(channel)
-            elif number == channel.last:
+            elif number == last and (number or found.known >= oldest):
                 continue
-            elif number or channel.last > oldest or checked < oldest:
+            elif number or last > oldest or found.known < oldest:
                 # It went back (a failover), is gone before its time (an eviction), or was away longer than history is.
                 found.lost.append(channel)
+                found.new.append((channel, number))
         feed.checked = state.now
     return found
 
 
 async def catch_up(feed: Feed, link: Link, keys: Keys, ttl: int, metrics: Metrics) -> None:
-    """Deliver what the feed missed, and then what it holds. It must hold, and its channels must be subscribed to.
+    """Deliver what the feed missed, and then what it holds, and release it.
 
-    Where history no longer reaches back, the receiver is told so.
+    It must hold, and its channels must be subscribed to. Where history does not reach back, the receiver is told so,
+    before anything newer is delivered: if commands are missing, the members of rooms are not known.
     """
-    found = await compare(feed, link, keys, ttl)
-    missed: list[Message] = []
-    for channels in _slices(found.behind, READ_AT_ONCE):
-        names = [keys.state]
-        for channel in channels:
-            names += keys.last(channel.suffix), keys.history(channel.suffix)
-        since = [channel.last or 0 for channel in channels]
-        epoch, _, *answers = await run_script(link, Script.HISTORY, names, ttl, *since, read=as_history)
-        assert isinstance(epoch, bytes)
-        for channel, answer in zip(channels, answers, strict=True):
-            if isinstance(answer, list):
-                missed += _messages(channel, epoch.decode(), answer)
-            else:
-                found.lost.append(channel)
-    if missed:
-        metrics.count("broker_repaired_total", len(missed), gateway=feed.gateway)
-        logger.info("%s: %d missed messages were read from history", feed.gateway, len(missed))
-    everything = found.flushed or feed.overflowed or any(channel.target is None for channel in found.lost)
+    while True:
+        earlier = feed.epoch
+        found = await compare(feed, link, keys, ttl)
+        missed = await _read_missed(feed, link, keys, ttl, found)
+        if missed:
+            metrics.count("broker_repaired_total", len(missed), gateway=feed.gateway)
+            logger.info("%s: %d missed messages were read from history", feed.gateway, len(missed))
+        if found.everything or found.lost:
+            metrics.count("broker_resyncs_total", gateway=feed.gateway)
+            logger.warning("%s: history in Redis does not reach back; clients are told to resync", feed.gateway)
+            _tell(feed, found)
+        if await _deliver(feed, missed, found, {earlier, feed.epoch}):
+            feed.release()
+            return
+
+
+async def _read_missed(feed: Feed, link: Link, keys: Keys, ttl: int, found: Comparison) -> list[Message]:
+    behind = {channel.suffix: channel for channel in found.behind if channel.last is not None}
+    if not behind:
+        return []
+    since = {suffix: channel.last or 0 for suffix, channel in behind.items()}
+    # Nothing newer is read: it is held, or else it may be missing in a channel that was compared before.
+    history = History(since, known=found.known, epoch=feed.epoch, newest=found.number)
+    await history.read(functools.partial(run_script, link), keys, ttl)
+    epoch = history.epoch or ""
+    if epoch != feed.epoch:
+        found.everything = True
+        feed.begin_epoch(epoch)
+        return []
+    for suffix in history.lost:
+        found.lost.append(behind[suffix])
+        found.new.append((behind[suffix], found.number))
+    return [
+        Message(behind[suffix], epoch, number, 0, data)
+        for suffix, entries in history.found.items()
+        if suffix not in history.lost
+        for number, data in entries
+    ]
+
+
+def _tell(feed: Feed, found: Comparison) -> None:
     for channel in found.lost:
         channel.last = None
-    await _deliver(feed, missed)
-    if everything or found.lost:
-        metrics.count("broker_resyncs_total", gateway=feed.gateway)
-        logger.warning("%s: history in Redis does not reach back; clients are told to resync", feed.gateway)
-        subscriptions = [each for each in map(feed.subscription, found.lost) if each is not None]
+    everything = found.everything or any(channel.target is None for channel in found.lost)
+    subscriptions = [each for each in map(feed.subscription, found.lost) if each is not None]
+    try:
         feed.receiver.resync(feed.gateway, None if everything else subscriptions)
+    except Exception:
+        logger.exception("%s: telling clients to resync failed", feed.gateway)
 
 
-async def _deliver(feed: Feed, missed: list[Message]) -> None:
-    """Deliver in the order of the numbers what was read and what is held, and release the feed."""
+async def _deliver(feed: Feed, missed: list[Message], found: Comparison, epochs: set[str | None]) -> bool:
+    """Deliver in the order of the numbers what was read and what is held.
+
+    Returns whether the feed holds nothing now. False: it held too much, and newer messages must be read.
+    """
     loop = asyncio.get_running_loop()
-    # A volatile message has no number. It stays behind the message that came before it.
-    places: list[tuple[int, Message]] = [(message.number, message) for message in missed]
-    place = 0
-    for message in feed.take_held():
-        place = message.number if message.epoch else place
-        places.append((place, message))
-    places.sort(key=lambda each: each[0])
     until = loop.time() + SECONDS_A_TURN
-    for _, group in groupby(places, key=lambda each: (each[0], each[1].number)):
-        (_, first), *copies = group
-        feed.deliver(first, repaired=True)
-        for _, copy in copies:
-            if copy.epoch and (copy.channel.last or 0) < copy.number:
-                copy.channel.last = copy.number
-        if loop.time() > until:
-            await asyncio.sleep(0)  # others' turn
-            until = loop.time() + SECONDS_A_TURN
-    while held := feed.take_held():
+    numbered = [((True, message.number), message) for message in missed]
+    while True:
+        complete = not feed.overflowed
+        held, feed.overflowed = feed.take_held(), False
+        # A volatile message has no number. It stays behind the message that came before it.
+        place = (False, 0)
         for message in held:
-            feed.deliver(message)
-        await asyncio.sleep(0)
-    feed.release()
-
-
-def _messages(channel: Channel, epoch: str, answer: Sequence[bytes]) -> Iterator[Message]:
-    for number, data in zip(answer[::2], answer[1::2], strict=True):
-        yield Message(channel, epoch, int(number), 0, data)
+            if message.epoch in epochs or not message.epoch:
+                place = (message.epoch == feed.epoch, message.number) if message.epoch else place
+                numbered.append((place, message))
+        numbered.sort(key=lambda each: each[0])
+        for _, group in groupby(numbered, key=lambda each: (each[0], each[1].number)):
+            feed.deliver_repaired([message for _, message in group])
+            if loop.time() > until:
+                await asyncio.sleep(0)  # others' turn
+                until = loop.time() + SECONDS_A_TURN
+        for channel, number in found.new:
+            # What was dropped of it must still be newer.
+            channel.last = max(channel.last or 0, number if complete else min(number, feed.number))
+        found.new, numbered = [], []
+        if not complete:
+            return False
+        if not feed.has_held:
+            return True
 
 
 def _slices(channels: Sequence[Channel], size: int) -> Iterable[Sequence[Channel]]:

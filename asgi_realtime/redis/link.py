@@ -181,6 +181,9 @@ class Link(asyncio.Protocol):
                     raise hiredis.ProtocolError(f"a reply to no command: {reply!r:.100}")
         except hiredis.ProtocolError:
             self.abort()
+        except BaseException:
+            self.abort()  # what was received behind it cannot be handled in order any more; the next link reads it
+            raise
 
     def _yield(self) -> None:
         assert self._transport is not None
@@ -190,6 +193,9 @@ class Link(asyncio.Protocol):
         self._loop.call_soon(self._resume)
 
     def _resume(self) -> None:
+        if self.lost:  # the next link reads the rest from history
+            self._reading = False
+            return
         self._read()
         if not self._reading and self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import hiredis
 
-from asgi_realtime.redis.link import Argument, Link, Reply
+from asgi_realtime.redis.link import Argument, Link, LinkLost, Reply
 
 T = TypeVar("T")
 
@@ -65,9 +65,34 @@ async def run_script(
     try:
         return await link.ask("EVALSHA", sha(script), len(keys), *keys, *arguments, read=read)
     except hiredis.ReplyError as error:
-        if not str(error).startswith("NOSCRIPT"):
+        if not _is_forgotten(error):
             raise
     return await link.ask("EVAL", source(script), len(keys), *keys, *arguments, read=read)
+
+
+def send_script(
+    link: Link, on_reply: Callable[[Reply], None], script: Script, keys: Sequence[str], *arguments: Argument
+) -> None:
+    """Run a script without waiting. `on_reply` is called with the reply, in order with the messages.
+
+    Raises:
+        LinkLost: the connection is lost.
+    """
+
+    def replied(reply: Reply) -> None:
+        if not _is_forgotten(reply):
+            on_reply(reply)
+            return
+        try:
+            link.send(on_reply, "EVAL", source(script), len(keys), *keys, *arguments)
+        except LinkLost as error:
+            on_reply(error)
+
+    link.send(replied, "EVALSHA", sha(script), len(keys), *keys, *arguments)
+
+
+def _is_forgotten(reply: Reply) -> bool:
+    return isinstance(reply, hiredis.ReplyError) and str(reply).startswith("NOSCRIPT")
 
 
 def _unread(reply: Reply) -> None:

@@ -60,8 +60,10 @@ class RedisServer:
                 await connection.connect()
             writer = connection._writer  # the one thing that redis-py has no public name for
             assert writer is not None
-        except (OSError, RedisError, TimeoutError) as error:
+        except BaseException as error:
             await connection.disconnect(nowait=True)
+            if not isinstance(error, OSError | RedisError | TimeoutError):
+                raise
             raise LinkLost(f"cannot connect to Redis: {error}") from error
         writer.transport.set_protocol(link)
         link.connection_made(writer.transport)

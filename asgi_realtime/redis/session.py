@@ -25,6 +25,8 @@ PROBE_AFTER: Final = 5.0
 """Seconds without a message until this process sends one to itself."""
 PROBE_TIMEOUT: Final = 5.0
 """Seconds until that message must have come. Otherwise the link is replaced."""
+STABLE_AFTER: Final = 1.0
+"""Seconds after which a lost link is a new outage: it is logged, and the next connection is tried at once."""
 FIRST_BACK_OFF: Final = 0.05
 LAST_BACK_OFF: Final = 2.0
 """Seconds between attempts to connect: doubled after each, and shortened by up to half at random, so that the
@@ -87,8 +89,10 @@ class Session:
         self._stopped = True
         self._up.set()  # those who wait get `BrokerUnavailable`
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            while not self._task.done():
+                self._task.cancel()
+                # More than once: redis-py may take a cancellation for a timeout while it connects.
+                await asyncio.wait([self._task], timeout=0.1)
         link, self._link = self._link, None
         if link is not None:
             link.abort()
@@ -106,7 +110,7 @@ class Session:
         """
         if self._stopped:
             raise BrokerUnavailable("the application has stopped")
-        if self._link is None and self._loop.time() - self._down_since > self._timeout:
+        if self._link is None and not self._up.is_set() and self._loop.time() - self._down_since > self._timeout:
             raise BrokerUnavailable(f"Redis is not available: {self.failure}")
 
     async def link(self) -> Link:
@@ -118,11 +122,10 @@ class Session:
         Raises:
             BrokerUnavailable: Redis is away, or the session has stopped.
         """
-        if self._link is None:
-            self.check()
+        self.check()
+        while self._link is None:
             await self._up.wait()
-        if self._stopped or self._link is None:
-            raise BrokerUnavailable("the application has stopped")
+            self.check()
         return self._link
 
     async def run(self, script: Script, keys: Sequence[str], *arguments: Argument, read: Callable[[Reply], T]) -> T:
@@ -147,17 +150,19 @@ class Session:
     async def _run(self) -> None:
         """Connect, watch the link, and begin again. This never ends by an error."""
         attempt = 0
-        while True:
+        while not self._stopped:
             reason = await self._connect_once()
             if reason is None:
-                attempt = 0
+                connected = self._loop.time()
                 reason = await self._watch()
+                if self._loop.time() - connected > STABLE_AFTER:
+                    attempt = 0
             self.failure = reason
             if attempt == 0:
                 logger.warning("Redis: %s; connecting again", reason)
-                self._metrics.count("redis_reconnects_total")
+            self._metrics.count("redis_reconnects_total")
             delay = min(FIRST_BACK_OFF * 2**attempt, LAST_BACK_OFF)
-            attempt += 1
+            attempt = min(attempt + 1, 30)
             await asyncio.sleep(delay * (1 - random.random() / 2))
 
     async def _connect_once(self) -> str | None:
@@ -167,9 +172,11 @@ class Session:
         try:
             link = await self._server.connect(on_message=self._received, on_lost=self._link_lost)
             await self._prepare(link)
-        except Exception as error:
+        except BaseException as error:
             if link is not None:
                 link.abort()
+            if not isinstance(error, Exception):
+                raise
             if not isinstance(error, LinkLost | hiredis.ReplyError | TimeoutError):
                 logger.exception("Redis: a new connection could not be used")
             return (link.refusal if link is not None else None) or str(error) or type(error).__name__

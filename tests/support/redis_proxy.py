@@ -1,0 +1,117 @@
+"""A proxy between a process and Redis, so that a test can cut, hold and split what passes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+
+class RedisProxy:
+    """Passes connections on to the Unix socket of a Redis. It listens on a free TCP port of loopback."""
+
+    def __init__(self, socket: Path) -> None:
+        self._socket = socket
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._passing = asyncio.Event()
+        self._passing.set()
+        self._held_changed = asyncio.Event()
+        self.port = 0
+        self.refusing = False
+        """Whether new connections are closed at once."""
+        self.connections = 0
+        """How many connections were made and not refused."""
+        self.held = bytearray()
+        """What Redis has sent since `hold`."""
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}"
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        self._passing.set()
+        self.cut()
+        await self._server.wait_closed()
+
+    # What a test does
+
+    def cut(self) -> None:
+        """Close every connection. New ones are passed on, unless `refusing`."""
+        self._passing.set()
+        self.held.clear()
+        for writer in self._writers:
+            writer.transport.abort()
+
+    def hold(self) -> None:
+        """From now on, keep what Redis sends. Commands are passed on."""
+        self._passing.clear()
+
+    async def until_held(self, text: bytes, count: int = 1) -> None:
+        """Return when the held bytes have a text `count` times."""
+        while self.held.count(text) < count:
+            self._held_changed.clear()
+            await self._held_changed.wait()
+
+    def cut_after(self, size: int) -> None:
+        """Pass the first bytes of what is held, and then close every connection."""
+        data = bytes(self.held[:size])
+        for writer in list(self._writers):
+            if writer.get_extra_info("sockname")[1:2] == (self.port,):
+                writer.write(data)
+                writer.close()
+        self.held.clear()
+        self._passing.set()
+
+    # Passing on
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.refusing:
+            writer.close()
+            return
+        try:
+            from_redis, to_redis = await asyncio.open_unix_connection(str(self._socket))
+        except OSError:
+            writer.close()
+            return
+        self.connections += 1
+        self._writers |= {writer, to_redis}
+        passing = [asyncio.ensure_future(self._pass_on(reader, to_redis, commands=True))]
+        passing += [asyncio.ensure_future(self._pass_on(from_redis, writer, commands=False))]
+        try:
+            await asyncio.wait(passing, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in passing:
+                each.cancel()
+            await asyncio.wait(passing)
+            for end in (writer, to_redis):
+                self._writers.discard(end)
+                end.close()
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, commands: bool) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65_536):
+                if not commands and not self._passing.is_set():
+                    self.held += data
+                    self._held_changed.set()
+                    continue
+                writer.write(data)
+                await writer.drain()
+
+
+@contextlib.asynccontextmanager
+async def redis_proxy(socket: Path) -> AsyncIterator[RedisProxy]:
+    """A running proxy."""
+    proxy = RedisProxy(socket)
+    await proxy.start()
+    try:
+        yield proxy
+    finally:
+        await proxy.stop()
