@@ -269,14 +269,20 @@ class Broadcaster:
         await self._publisher.command(RevokeUser(_user(user_id), time.time()))
 
     async def online_users(self, *, gateway: str | None = None) -> set[str]:
-        """The users who are online, on every process."""
-        self._loop_bridge.check()
-        return set(await self._presence.online(self._named(gateway)))
+        """The users who are online, on every process.
+
+        Raises:
+            BrokerUnavailable: they are not known.
+        """
+        return set(await self._publisher.answer(self._presence.online(self._named(gateway))))
 
     async def is_online(self, user_id: Id, *, gateway: str | None = None) -> bool:
-        """Whether a user is online, on any process."""
-        self._loop_bridge.check()
-        return await self._presence.is_online(self._named(gateway), _user(user_id))
+        """Whether a user is online, on any process.
+
+        Raises:
+            BrokerUnavailable: it is not known.
+        """
+        return await self._publisher.answer(self._presence.is_online(self._named(gateway), _user(user_id)))
 
     async def position(self, room: Id, *, gateway: str | None = None) -> Position:
         """The newest place in the history that a room belongs to: all rooms of a gateway share one.

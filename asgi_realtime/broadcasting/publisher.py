@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Coroutine, Iterable
+from typing import Any, TypeVar
 
 from asgi_realtime.broadcasting.gateway_registry import GatewayRegistry
 from asgi_realtime.broker.base import Broker
+from asgi_realtime.broker.time_limit import answer_in_time
 from asgi_realtime.errors import BrokerUnavailable, PayloadTooLarge
 from asgi_realtime.payloads.encoding import encode
 from asgi_realtime.runtime.coroutines import run_with_timeout
@@ -15,6 +16,8 @@ from asgi_realtime.runtime.loop_bridge import LoopBridge
 from asgi_realtime.values.commands import Command
 from asgi_realtime.values.ids import ConnectionId, GatewayName, Id, id_text, id_texts
 from asgi_realtime.values.publications import Position, Publication, Receipt, Target
+
+T = TypeVar("T")
 
 _TURN_BYTES = 65_536
 """Bytes of payload that may be published before the event loop runs other callbacks."""
@@ -91,22 +94,26 @@ class Publisher:
     async def command(self, command: Command, *, wait: bool = False) -> None:
         """Send a command to every process. `wait`: without a timeout here, because calls of the host have their own."""
         self._loop_bridge.check()
-        try:
-            async with asyncio.timeout(None if wait else self._timeout):
-                await self._broker.command(command)
-        except TimeoutError:
-            raise self._unanswered() from None
+        call = self._broker.command(command)
+        await (call if wait else answer_in_time(self._timeout, call))
 
     async def position(self, gateway: GatewayName) -> Position:
         """The newest place in a gateway's history. See `Broadcaster.position`."""
-        self._loop_bridge.check()
-        try:
-            return await run_with_timeout(self._timeout, self._broker.position(gateway))
-        except TimeoutError:
-            raise self._unanswered() from None
+        return await self.answer(self._broker.position(gateway))
 
-    def _unanswered(self) -> BrokerUnavailable:
-        return BrokerUnavailable(f"the broker did not answer within MEW_PUBLISH_TIMEOUT ({self._timeout} s)")
+    async def answer(self, call: Coroutine[Any, Any, T]) -> T:
+        """Await a call to the broker or to presence, for as long as a call may take.
+
+        Raises:
+            BrokerUnavailable: it took longer.
+            RuntimeError: on another thread or event loop than the gateway's.
+        """
+        try:
+            self._loop_bridge.check()
+        except BaseException:
+            call.close()
+            raise
+        return await answer_in_time(self._timeout, call)
 
 
 def _connections(ids: Id | Iterable[Id] | None) -> tuple[ConnectionId, ...]:

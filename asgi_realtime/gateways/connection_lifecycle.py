@@ -13,6 +13,7 @@ import msgspec
 
 from asgi_realtime.auth.origins import OriginPolicy
 from asgi_realtime.auth.refusal_log import FOREIGN_ORIGIN
+from asgi_realtime.broker.time_limit import answer_in_time
 from asgi_realtime.connection.connection import Connection, InternalConnection, internal
 from asgi_realtime.connection.contracts import MountedGateway, Transport
 from asgi_realtime.errors import BrokerUnavailable, Disconnect, Forbidden, Refusal, Unauthorized
@@ -21,6 +22,7 @@ from asgi_realtime.gateways.expiry import Expiry
 from asgi_realtime.gateways.gateway_context import GatewayContext
 from asgi_realtime.limits import TOO_MANY_ATTEMPTS, Limits
 from asgi_realtime.protocols.frame import Frame
+from asgi_realtime.runtime.coroutines import run_with_timeout
 from asgi_realtime.runtime.host_calls import HostCall
 from asgi_realtime.runtime.inbox import Inbox
 from asgi_realtime.values.handshake import Handshake
@@ -205,7 +207,8 @@ class ConnectionLifecycle(Dispatcher):
             if connection.ended is not None:
                 raise self._refusal_of_ended(connection, connection.ended)
             counted = True
-            first = await context.presence.join(self._name, connection.identity.user_id, connection.id)
+            joining = context.presence.join(self._name, connection.identity.user_id, connection.id)
+            first = await answer_in_time(context.settings.publish_timeout, joining)
             if connection.ended is not None:
                 raise self._refusal_of_ended(connection, connection.ended)
             answer = transport.accept(connection)
@@ -213,7 +216,7 @@ class ConnectionLifecycle(Dispatcher):
             connection.set_closed()
             context.hub.remove(connection)
             if counted:
-                await context.presence.leave(self._name, connection.identity.user_id, connection.id)
+                await self._leave_presence(connection)
             connection.forget_public()
             raise
         self._watch_expiry(connection)
@@ -247,9 +250,19 @@ class ConnectionLifecycle(Dispatcher):
 
     async def _finish_disconnect(self, connection: InternalConnection, reason: str) -> None:
         # Before the host's hook, which may be slow.
-        await self.context.presence.leave(self.name, connection.identity.user_id, connection.id)
+        await self._leave_presence(connection)
         await self._guard("on_disconnect", self._hooks["on_disconnect"], connection.public, reason)
         connection.forget_public()
+
+    async def _leave_presence(self, connection: InternalConnection) -> None:
+        """Remove a connection from presence. A failure or a slow answer does not stop what follows."""
+        leaving = self.context.presence.leave(self._name, connection.identity.user_id, connection.id)
+        try:
+            await run_with_timeout(self.context.settings.publish_timeout, leaving)
+        except (TimeoutError, BrokerUnavailable):
+            pass  # presence removes it later; see `Presence.leave`
+        except Exception as error:  # against the contract of presence
+            logger.error("%s: %r was not removed from presence: %r", self._name, connection, error, exc_info=error)
 
     async def _guard(self, name: str, hook: HostCall, *arguments: Any) -> None:
         """Run a hook of the host. Its failure is logged."""

@@ -12,6 +12,9 @@ class Presence(Protocol):
     """Counts the connections of users. Each change between none and some is announced exactly once.
 
     If a user reconnects within the grace period, neither change is announced.
+
+    `join`, `online` and `is_online` raise `BrokerUnavailable` if the other processes cannot be reached. `leave` never
+    raises. Callers wait for each call for `MEW_PUBLISH_TIMEOUT` at most and then cancel it.
     """
 
     async def start(self, offline: Callable[[GatewayName, UserId], None]) -> None:
@@ -24,13 +27,28 @@ class Presence(Protocol):
         """Add a connection. Returns True if the user came online, which the caller must announce.
 
         A connection that was added before is ignored.
+
+        Raises:
+            BrokerUnavailable: it is not known whether the connection was added. The caller calls `leave`.
         """
 
     async def leave(self, gateway: GatewayName, user_id: UserId, connection_id: ConnectionId) -> None:
-        """Remove a connection. One that was not added is ignored."""
+        """Remove a connection. One that was not added is ignored.
+
+        Never raises. If the other processes cannot be reached, or the call is cancelled, the implementation removes
+        the connection later.
+        """
 
     async def online(self, gateway: GatewayName) -> set[UserId]:
-        """The users who are online, including those within their grace period. Returns a new set."""
+        """The users who are online, including those within their grace period. Returns a new set.
+
+        Raises:
+            BrokerUnavailable: they are not known.
+        """
 
     async def is_online(self, gateway: GatewayName, user_id: UserId) -> bool:
-        """Whether a user is online, or within the grace period."""
+        """Whether a user is online, or within the grace period.
+
+        Raises:
+            BrokerUnavailable: it is not known.
+        """

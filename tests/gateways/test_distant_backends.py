@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -58,10 +58,17 @@ class Site(SocketIOGateway):
 
 @asynccontextmanager
 async def running(*gateways: Gateway) -> AsyncIterator[tuple[Realtime, DistantBroker]]:
+    async with running_with(DistantPresence(MemoryPresence(grace=0.0)), *gateways) as (realtime, broker):
+        yield realtime, broker
+
+
+@asynccontextmanager
+async def running_with(presence: DistantPresence, *gateways: Gateway) -> AsyncIterator[tuple[Realtime, DistantBroker]]:
     broker = DistantBroker(seed=7)
-    backends = Backends(broker, DistantPresence(MemoryPresence(grace=0.0)))
     async with Realtime(
-        gateways=gateways or [Site("/", authenticator=by_auth)], settings=SETTINGS, backends=backends
+        gateways=gateways or [Site("/", authenticator=by_auth)],
+        settings=SETTINGS,
+        backends=Backends(broker, presence),
     ) as realtime:
         yield realtime, broker
 
@@ -156,3 +163,84 @@ async def test_a_join_in_a_handler_returns_when_the_subscription_is_active() -> 
         assert RoomName("attic") not in connection.rooms
         with pytest.raises(BrokerUnavailable):
             await connection.join("attic")
+
+
+class Leavers(Site):
+    """Records the users whose connections have ended."""
+
+    def __init__(self) -> None:
+        super().__init__("/", authenticator=by_auth)
+        self.left: list[str] = []
+
+    async def on_disconnect(self, connection: Connection, reason: str) -> None:
+        self.left.append(connection.identity.user_id)
+
+
+def fail(presence: DistantPresence, method: str) -> None:
+    presence.failing.add(method)
+
+
+def hang(presence: DistantPresence, method: str) -> None:
+    presence.requests.pause()
+
+
+on_every_failure = pytest.mark.parametrize("failure", [fail, hang])
+
+
+@on_every_failure
+async def test_while_presence_is_down_clients_are_refused_in_time_with_one_log_line(
+    failure: Callable[[DistantPresence, str], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    presence = DistantPresence(MemoryPresence(grace=0.0))
+    async with running_with(presence) as (realtime, _):
+        failure(presence, "join")
+        for _ in range(2):
+            with pytest.raises(Refusal) as refused:
+                async with asyncio.timeout(5.0):
+                    await open_(realtime)
+            assert refused.value.reply_code == "INTERNAL"
+        assert len(realtime.hub.rooms(GatewayName("/"))) == 0
+        assert [record.message for record in caplog.records] == ["/ refused a client: the broker is unavailable"]
+        presence.failing.clear()
+        presence.requests.resume()
+        await open_(realtime)
+        assert await realtime.broadcaster.online_users() == {"ann"}
+
+
+@on_every_failure
+async def test_while_presence_is_down_a_host_that_asks_for_users_online_gets_an_error_in_time(
+    failure: Callable[[DistantPresence, str], None],
+) -> None:
+    presence = DistantPresence(MemoryPresence(grace=0.0))
+    async with running_with(presence) as (realtime, _):
+        failure(presence, "online")
+        failure(presence, "is_online")
+        async with asyncio.timeout(5.0):
+            with pytest.raises(BrokerUnavailable):
+                await realtime.broadcaster.online_users()
+            with pytest.raises(BrokerUnavailable):
+                await realtime.broadcaster.is_online("ann")
+
+
+@on_every_failure
+async def test_while_presence_is_down_a_disconnect_still_calls_on_disconnect(
+    failure: Callable[[DistantPresence, str], None],
+) -> None:
+    presence, gateway = DistantPresence(MemoryPresence(grace=0.0)), Leavers()
+    async with running_with(presence, gateway) as (realtime, _):
+        connection, _ = await open_(realtime)
+        failure(presence, "leave")
+        await connection.close()
+        async with asyncio.timeout(5.0):
+            await realtime.tasks.until_idle()
+        assert gateway.left == ["ann"]
+
+
+async def test_a_failing_presence_does_not_hide_why_a_connect_failed(caplog: pytest.LogCaptureFixture) -> None:
+    presence = DistantPresence(MemoryPresence(grace=0.0))
+    async with running_with(presence) as (realtime, _):
+        presence.failing.add("leave")
+        gateway = realtime.gateways[0]
+        assert isinstance(gateway, Gateway)
+        with pytest.raises(Refusal, match="gone"):
+            await gateway.open(Handshake(gateway=gateway.name, auth="ann"), RecordingTransport(gone=True))

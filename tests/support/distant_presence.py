@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
+from asgi_realtime.errors import BrokerUnavailable
 from asgi_realtime.presence.memory import MemoryPresence
 from asgi_realtime.values.ids import ConnectionId, GatewayName, UserId
 from tests.support.distant_broker import Line
@@ -19,6 +20,8 @@ class DistantPresence:
     def __init__(self, server: MemoryPresence, *, seed: int = 0) -> None:
         self.server = server
         chance = random.Random(seed)
+        self.failing: set[str] = set()
+        """Names of methods that raise as soon as a call reaches the server."""
         self.requests = Line(chance)
         self.receiving = Line(chance)
 
@@ -30,24 +33,29 @@ class DistantPresence:
         self.receiving.cut()
 
     async def join(self, gateway: GatewayName, user_id: UserId, connection_id: ConnectionId) -> bool:
-        await self.requests.passed()
+        await self._reach("join")
         first = await self.server.join(gateway, user_id, connection_id)
         await self.receiving.passed()
         return first
 
     async def leave(self, gateway: GatewayName, user_id: UserId, connection_id: ConnectionId) -> None:
-        await self.requests.passed()
+        await self._reach("leave")
         await self.server.leave(gateway, user_id, connection_id)
         await self.receiving.passed()
 
     async def online(self, gateway: GatewayName) -> set[UserId]:
-        await self.requests.passed()
+        await self._reach("online")
         online = await self.server.online(gateway)
         await self.receiving.passed()
         return online
 
     async def is_online(self, gateway: GatewayName, user_id: UserId) -> bool:
-        await self.requests.passed()
+        await self._reach("is_online")
         online = await self.server.is_online(gateway, user_id)
         await self.receiving.passed()
         return online
+
+    async def _reach(self, name: str) -> None:
+        await self.requests.passed()
+        if name in self.failing:
+            raise BrokerUnavailable(f"{name}: the server is gone")
