@@ -24,6 +24,7 @@ from asgi_realtime.redis.link import Argument, Link, LinkLost, Reply
 from asgi_realtime.redis.scripts import Script, run_script
 from asgi_realtime.redis.server import RedisServer
 from asgi_realtime.redis.session import Session
+from asgi_realtime.redis.sessions import Sessions
 from asgi_realtime.redis.state import State, new_epoch
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.values.commands import Command, EndRevoked, RevokeToken, RevokeUser
@@ -78,7 +79,7 @@ class RedisBroker:
         self._calls: dict[str, _Call] = {}
         self._numbers = itertools.count()
         self._volatile_numbers = itertools.count(secrets.randbits(42) << 20)
-        self._session: Session | None = None
+        self._sessions: Sessions | None = None
         self._channels: Channels | None = None
         self._receives = False
         self._revocations = SharedRevocations(
@@ -88,72 +89,86 @@ class RedisBroker:
     # Life
 
     async def start(self, receiver: BrokerReceiver) -> None:
-        """Begin to connect; see `Broker.start`. An unreachable Redis is no error: calls raise until it is there."""
-        session, channels = self._connect(receiver)
+        """Connect; see `Broker.start`. An unreachable Redis is no error: calls raise until it is there.
+
+        Raises:
+            ConfigurationError: Redis cannot be used with this configuration, such as a wrong password.
+        """
+        sessions, channels = self._connect(receiver)
         self._receives = True
         channels.expect_commands(SHARED)
-        session.start()
+        try:
+            await sessions.start()
+        except BaseException:
+            await self.stop()
+            raise
         self._tasks.spawn(channels.watch(), name="comparing with Redis")
-        self._tasks.spawn(self._revocations.watch(lambda: session.current), name="watching revocations")
+        self._tasks.spawn(self._revocations.watch(lambda: sessions.of(SHARED).current), name="watching revocations")
 
     async def start_publishing(self) -> None:
         """Connect a process that publishes, asks and commands, but has no connections. It receives nothing.
 
         Raises:
             BrokerUnavailable: Redis cannot be reached within the timeout. It is stopped then.
+            ConfigurationError: Redis cannot be used with this configuration. It is stopped then.
         """
-        session, _ = self._connect(_NoConnections())
+        sessions, _ = self._connect(_NoConnections())
         self._receives = False
-        session.start()
         try:
             async with asyncio.timeout(self._timeout):
-                await session.link()
+                await sessions.start()
+                await sessions.of(SHARED).link()
         except BaseException as error:
-            reason = session.failure
+            reason = sessions.of(SHARED).failure
             await self.stop()
             if not isinstance(error, TimeoutError):
                 raise
             raise BrokerUnavailable(f"Redis did not answer within {self._timeout:g} s: {reason}") from None
 
-    def _connect(self, receiver: BrokerReceiver) -> tuple[Session, Channels]:
+    def _connect(self, receiver: BrokerReceiver) -> tuple[Sessions, Channels]:
         self._tasks.start()
         channels = self._channels = Channels(
             receiver,
             keys=self._keys_of,
             ttl=self._ttl,
-            current=lambda: None if self._session is None else self._session.current,
+            session_of=self._session_of,
             commanded=self._commanded,
             tasks=self._tasks,
             metrics=self._metrics,
         )
-        session = self._session = Session(
+        sessions = self._sessions = Sessions(
             self._server,
-            probe_channel=self._keys_of(SHARED).channel(f"probe:{self.node}"),
+            keys=self._keys_of,
+            node=self.node,
             on_message=channels.received,
             on_link=self._prepare_link,
             tasks=self._tasks,
             metrics=self._metrics,
             timeout=self._timeout,
         )
-        return session, channels
+        return sessions, channels
 
-    async def _prepare_link(self, link: Link) -> None:
+    async def _prepare_link(self, session: Session, link: Link) -> None:
         """Make a new link ready: subscribe, learn what was missed, and only then let clients in."""
         if self._receives and self._channels is not None:
-            await self._channels.subscribe_again(link, self._revocations.synchronise)
+            await self._channels.subscribe_again(session, link, self._learn_revocations)
+
+    async def _learn_revocations(self, session: Session, link: Link) -> None:
+        if session is self._session_of(SHARED):
+            await self._revocations.synchronise(link)
 
     def _end_revoked(self) -> None:
         if self._channels is not None:
             self._channels.receiver.apply(EndRevoked(), None)
 
     async def stop(self) -> None:
-        """Close the connection; see `Broker.stop`."""
-        session, self._session = self._session, None
+        """Close the connections; see `Broker.stop`."""
+        sessions, self._sessions = self._sessions, None
         channels, self._channels = self._channels, None
         if channels is not None:
             channels.stop()
-        if session is not None:
-            await session.stop()
+        if sessions is not None:
+            await sessions.stop()
         await self._tasks.aclose()
         for call in self._calls.values():
             _settle(call.begun, None)
@@ -162,12 +177,17 @@ class RedisBroker:
     @property
     def ready(self) -> bool:
         """Whether Redis is connected and delivers messages."""
-        return self._session is not None and self._session.ready
+        return self._sessions is not None and self._sessions.ready
 
-    def _running(self) -> tuple[Session, Channels]:
-        if self._session is None or self._channels is None:
+    def _running(self) -> Channels:
+        if self._channels is None:
             raise BrokerUnavailable("the application has not started yet, or has stopped")
-        return self._session, self._channels
+        return self._channels
+
+    def _session_of(self, gateway: GatewayName) -> Session:
+        if self._sessions is None:
+            raise BrokerUnavailable("the application has not started yet, or has stopped")
+        return self._sessions.of(gateway)
 
     def _keys_of(self, gateway: GatewayName) -> Keys:
         keys = self._keys.get(gateway)
@@ -194,7 +214,7 @@ class RedisBroker:
         return Receipt(position=position, delivered_locally=delivered, replicated=True)
 
     async def _publish_volatile(self, keys: Keys, ends: Sequence[str], data: bytes) -> Receipt:
-        session, channels = self._running()
+        channels = self._running()
         number = next(self._volatile_numbers)
         message = b"-%d:0:" % number + data
         names = [keys.channel(end) for end in ends]
@@ -203,14 +223,14 @@ class RedisBroker:
             feed = channels.feed(keys.gateway)
             return 0 if feed is None else feed.delivered_volatile(number)
 
-        link = await session.link()
+        link = await self._session_of(keys.gateway).link()
         try:
             if len(names) == 1:
-                count = await link.ask("PUBLISH", names[0], message, read=delivered)
+                count = await link.ask(self._server.publish_command, names[0], message, read=delivered)
             else:
                 # One step, so that the copies come together: a process delivers them once.
                 count = await run_script(
-                    link, Script.VOLATILE, [keys.state], "PUBLISH", message, *names, read=delivered
+                    link, Script.VOLATILE, [keys.state], self._server.publish_command, message, *names, read=delivered
                 )
         except (LinkLost, hiredis.ReplyError) as error:
             raise BrokerUnavailable(f"Redis did not publish: {error}") from error
@@ -220,12 +240,13 @@ class RedisBroker:
         self, keys: Keys, ends: Sequence[str], data: bytes, origin: str, size: int, key: str | None = None
     ) -> tuple[Position, int | asyncio.Future[int]]:
         """Publish once. Returns the position, and the number of recipients here (a future: the copy is held)."""
-        session, channels = self._running()
+        channels = self._running()
         names = [keys.state] if key is None else [keys.state, keys.receipt(key)]
         for end in ends:
             names += keys.last(end), keys.history(end)
         receipt_ttl = 0 if key is None else self._ttl
-        before: list[Argument] = [self._epoch, size, self._ttl, receipt_ttl, "PUBLISH", data, origin]
+        publish = self._server.publish_command
+        before: list[Argument] = [self._epoch, size, self._ttl, receipt_ttl, publish, data, origin]
         names_of_channels = [keys.channel(end) for end in ends]
 
         def published(reply: Reply) -> tuple[Position, int | asyncio.Future[int]]:
@@ -236,17 +257,11 @@ class RedisBroker:
                 return Position(position.decode()), 0
             return Position(position.decode()), feed.delivered(int(position.rpartition(b"-")[2]))
 
-        lost: LinkLost | None = None
-        for attempt in range(2):
-            link = await session.link()
-            arguments = (*before, attempt, *names_of_channels)
-            try:
-                return await run_script(link, Script.PUBLISH, names, *arguments, read=published)
-            except LinkLost as error:
-                lost = error
-            except hiredis.ReplyError as error:
-                raise BrokerUnavailable(f"Redis did not publish: {error}") from error
-        raise BrokerUnavailable(f"Redis did not publish: {lost}") from lost
+        return await self._session_of(keys.gateway).attempt(
+            lambda link, again: run_script(
+                link, Script.PUBLISH, names, *before, int(again), *names_of_channels, read=published
+            )
+        )
 
     def _renew_epoch(self, position: bytes) -> None:
         """Have another epoch for the next history, if this one has begun with ours."""
@@ -264,16 +279,16 @@ class RedisBroker:
         A process that only publishes does not carry it out. Then this returns when Redis has accepted it. Otherwise
         only carrying it out may take longer than the timeout, because the host may be asked.
         """
-        session, channels = self._running()
-        session.check()
+        channels = self._running()
         keys = self._keys_of(getattr(command, "gateway", None) or SHARED)
+        self._session_of(keys.gateway).check()
         origin = self._origin()
         data = encode_command(command, origin)
         call = self._calls[origin] = _Call()
         try:
             async with asyncio.timeout(self._timeout):
                 if isinstance(command, RevokeToken | RevokeUser):
-                    await self._revocations.write(session, command)
+                    await self._revocations.write(self._session_of(SHARED), command)
                 if self._receives:
                     await channels.subscribe_to_commands(keys.gateway)
                 await self._send(keys, [COMMANDS], data, origin, COMMANDS_KEPT)
@@ -319,8 +334,9 @@ class RedisBroker:
 
     async def subscribe(self, subscriptions: Collection[Subscription]) -> None:
         """Subscribe; see `Broker.subscribe`."""
-        session, channels = self._running()
-        session.check()
+        channels = self._running()
+        for gateway in dict.fromkeys(subscription.gateway for subscription in subscriptions):
+            self._session_of(gateway).check()
         await channels.subscribe(subscriptions)
 
     async def unsubscribe(self, subscriptions: Collection[Subscription]) -> None:
@@ -332,15 +348,17 @@ class RedisBroker:
 
     async def position(self, gateway: GatewayName) -> Position:
         """The newest position in the history of a gateway; see `Broker.position`."""
-        session, channels = self._running()
-        state = await session.run(Script.STATE, [self._keys_of(gateway).state], new_epoch(), read=State)
+        channels = self._running()
+        state = await self._session_of(gateway).run(
+            Script.STATE, [self._keys_of(gateway).state], new_epoch(), read=State
+        )
         await channels.until_delivered(gateway)
         return Position(f"{state.epoch}-{state.number}")
 
     async def history(self, gateway: GatewayName, since: Position, targets: Collection[Target]) -> list[Publication]:
         """All publications after `since` to these targets; see `Broker.history`."""
-        session, channels = self._running()
-        found = await read_history(session, self._keys_of(gateway), self._ttl, since, targets)
+        channels = self._running()
+        found = await read_history(self._session_of(gateway), self._keys_of(gateway), self._ttl, since, targets)
         await channels.until_delivered(gateway)
         return found
 
@@ -348,8 +366,8 @@ class RedisBroker:
         self, gateway: GatewayName, room: RoomName, event: str, *, since: Position | None = None
     ) -> Publication | None:
         """The newest publication of an event to a room; see `Broker.latest`."""
-        session, channels = self._running()
-        found = await read_latest(session, self._keys_of(gateway), self._ttl, room, event, since)
+        channels = self._running()
+        found = await read_latest(self._session_of(gateway), self._keys_of(gateway), self._ttl, room, event, since)
         await channels.until_delivered(gateway)
         return found
 

@@ -22,6 +22,7 @@ from asgi_realtime.metrics import Metrics
 from asgi_realtime.redis.keys import COMMANDS, Keys, suffixes
 from asgi_realtime.redis.link import Link, LinkLost, Reply
 from asgi_realtime.redis.scripts import Script, send_script
+from asgi_realtime.redis.session import Session
 from asgi_realtime.redis.state import State, new_epoch
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.values.ids import GatewayName
@@ -40,7 +41,7 @@ class Channels:
         receiver: what feeds deliver to.
         keys: the names of a gateway in Redis.
         ttl: milliseconds that history is kept.
-        current: the current link. None: there is none.
+        session_of: the session of a gateway.
         commanded: see `Feed`.
     """
 
@@ -50,7 +51,7 @@ class Channels:
         *,
         keys: Callable[[GatewayName], Keys],
         ttl: int,
-        current: Callable[[], Link | None],
+        session_of: Callable[[GatewayName], Session],
         commanded: Callable[[str, Awaitable[object] | Exception | None], None],
         tasks: Tasks,
         metrics: Metrics,
@@ -59,7 +60,7 @@ class Channels:
         """What the feeds deliver to."""
         self._keys = keys
         self._ttl = ttl
-        self._current = current
+        self._session_of = session_of
         self._commanded = commanded
         self._tasks = tasks
         self._metrics = metrics
@@ -161,34 +162,39 @@ class Channels:
         return channel
 
     def _remove(self, channels: Iterable[Channel]) -> None:
-        link = self._current()
-        names = []
+        by_link: dict[Link, list[str]] = {}
         for channel in channels:
             feed = channel.feed
             if feed.channels.get(channel.suffix) is not channel:
                 continue
             name = self._keys(feed.gateway).channel(channel.suffix)
             del feed.channels[channel.suffix], self._by_name[name.encode()]
-            if channel.link is not None and channel.link is link:
-                names.append(name)
+            if channel.link is not None and not channel.link.lost:
+                by_link.setdefault(channel.link, []).append(name)
             channel.confirm()  # no caller waits any longer
-        if link is not None:
-            link.unsubscribe(names)
+        for link, names in by_link.items():
+            try:
+                link.unsubscribe(names)
+            except LinkLost:
+                link.abort()  # Redis does not read. The next link does not subscribe to them
 
     # The current link
 
+    def _current(self, feed: Feed) -> Link | None:
+        return self._session_of(feed.gateway).current
+
     def _send_subscribe(self) -> None:
         """Subscribe to the new channels. Without a link, the next one subscribes to all channels."""
-        link = self._current()
         new, self._unsent = self._unsent, []
-        if link is None:
-            return
         new = [channel for channel in new if channel.feed.channels.get(channel.suffix) is channel]
-        try:
-            for feed, channels in _by_feed(new).items():
+        for feed, channels in _by_feed(new).items():
+            link = self._current(feed)
+            if link is None:
+                continue
+            try:
                 self._subscribe_on(link, feed, channels)
-        except LinkLost:
-            link.abort()  # the next link does it
+            except LinkLost:
+                link.abort()  # the next link does it
 
     def _subscribe_on(self, link: Link, feed: Feed, channels: Sequence[Channel]) -> None:
         """Send SUBSCRIBE, and ask for the number that each target is at. What is published later is delivered."""
@@ -220,15 +226,16 @@ class Channels:
 
     # A new link
 
-    async def subscribe_again(self, link: Link, prepare: Callable[[Link], Awaitable[None]]) -> None:
-        """Subscribe to everything on a new link, and deliver what was missed since the last one.
+    async def subscribe_again(
+        self, session: Session, link: Link, prepare: Callable[[Session, Link], Awaitable[None]]
+    ) -> None:
+        """Subscribe to everything of a session on its new link, and deliver what was missed since the last one.
 
         `prepare` is awaited when the commands are subscribed to, before callers of `subscribe` continue.
         """
         prepared = False
-        while missing := [channel for channel in self._by_name.values() if channel.link is not link]:
-            self._unsent = []
-            for feed, channels in _by_feed(missing).items():
+        while missing := self._missing(session, link):
+            for feed, channels in missing.items():
                 async with feed.lock:  # a repair on the last link ends first, so that it delivers nothing of this one
                     feed.hold()
                     for channel in channels:
@@ -240,10 +247,20 @@ class Channels:
                     )
                     await self._catch_up(feed, link)
             if not prepared:
-                await prepare(link)
+                await prepare(session, link)
                 prepared = True
-            for channel in missing:
-                channel.confirm()
+            for channels in missing.values():
+                for channel in channels:
+                    channel.confirm()
+
+    def _missing(self, session: Session, link: Link) -> Mapping[Feed, list[Channel]]:
+        """What the new link of a session has not subscribed to yet."""
+        return {
+            feed: channels
+            for feed in self._feeds.values()
+            if self._session_of(feed.gateway) is session
+            and (channels := [channel for channel in feed.channels.values() if channel.link is not link])
+        }
 
     async def _catch_up(self, feed: Feed, link: Link) -> None:
         await catch_up(feed, link, self._keys(feed.gateway), self._ttl, self._metrics)
@@ -257,7 +274,7 @@ class Channels:
 
     async def _repair(self, feed: Feed) -> None:
         async with feed.lock:
-            link = self._current()
+            link = self._current(feed)
             if link is None or not feed.holding:
                 return  # the next link repairs it, or has done so
             try:
@@ -276,7 +293,7 @@ class Channels:
         while True:
             await asyncio.sleep(min(COMPARE_EVERY, self._ttl / 4_000))
             for feed in list(self._feeds.values()):
-                if self._current() is not None and not feed.holding:
+                if self._current(feed) is not None and not feed.holding:
                     feed.hold()
                     await self._repair(feed)
 

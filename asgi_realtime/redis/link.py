@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeAlias, TypeVar, cast
 
@@ -35,6 +35,8 @@ UNSENT_BYTES: Final = 16 * 1024 * 1024
 """Most bytes of commands that wait because Redis does not read. Over: commands are refused with `LinkLost`."""
 SUBSCRIBE_AT_ONCE: Final = 512
 """Most channels in one command, so that Redis serves other clients in between."""
+ELSEWHERE: Final = ("MOVED ", "READONLY ", "MASTERDOWN ", "CLUSTERDOWN", "LOADING ")
+"""How errors begin that say that the server is not, or not yet, the one to ask. The command was not carried out."""
 _MORE: Final = object()
 
 
@@ -45,9 +47,11 @@ class LinkLost(Exception):
 class Link(asyncio.Protocol):
     """One connection to Redis that is established and authenticated.
 
+    It ends when the connection is lost, when it is given up, and when Redis replies that it is the wrong server.
+
     Args:
         on_message: called with channel and payload of each message, in order.
-        on_lost: called once, when the connection has ended.
+        on_lost: called once, when the link has ended.
         sharded: whether channels belong to the slots of a Redis Cluster.
     """
 
@@ -65,8 +69,11 @@ class Link(asyncio.Protocol):
         self._unsent_bytes = 0
         self._reading = False
         self.lost = False
+        self._sharded = sharded
+        self._removed: Counter[bytes] = Counter()
+        """How many confirmations of SUNSUBSCRIBE are due. One that is not: the slot was moved to another server."""
         self.refusal: str | None = None
-        """Why Redis refused to subscribe. Then the link is lost."""
+        """What Redis replied, if the link was given up for that."""
         self.connection: object = None
         """What opened the connection. It must live as long as the link."""
 
@@ -123,12 +130,19 @@ class Link(asyncio.Protocol):
         """Unsubscribe. See `subscribe`."""
         names = list(channels)
         for start in range(0, len(names), SUBSCRIBE_AT_ONCE):
-            self._write(_pack(self._unsubscribe, *names[start : start + SUBSCRIBE_AT_ONCE]))
+            some = names[start : start + SUBSCRIBE_AT_ONCE]
+            if self._sharded:
+                self._removed.update(name.encode() for name in some)
+            self._write(_pack(self._unsubscribe, *some))
+            self.send(self._check_pong, "PING")
 
     def _check_pong(self, reply: Reply) -> None:
         if isinstance(reply, hiredis.ReplyError):
-            self.refusal = str(reply)
-            self.abort()
+            self._refused(str(reply))
+
+    def _refused(self, text: str) -> None:
+        self.refusal = text
+        self.abort()
 
     def _write(self, data: bytes) -> None:
         if not self._unsent:
@@ -147,9 +161,10 @@ class Link(asyncio.Protocol):
         return self._reading
 
     def abort(self) -> None:
-        """Give the connection up."""
+        """Give the connection up. The link has ended when this returns."""
         if self._transport is not None:
             self._transport.abort()
+        self._end(LinkLost(self.refusal or "the connection to Redis was given up"))
 
     # What asyncio calls
 
@@ -160,7 +175,7 @@ class Link(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Parse replies and messages, and handle them in order."""
         self._reader.feed(data)
-        if not self._reading:  # else `_resume` is scheduled
+        if not self._reading and not self.lost:  # else `_resume` is scheduled
             self._read()
 
     def _read(self) -> None:
@@ -175,15 +190,30 @@ class Link(asyncio.Protocol):
                         if time.monotonic() > until:
                             self._yield()
                             return
+                        continue
+                    if len(reply) == 3 and reply[0] == b"sunsubscribe":
+                        self._unsubscribed(reply[1])
+                elif type(reply) is hiredis.ReplyError and is_elsewhere(reply):
+                    self._refused(str(reply))
                 elif self._waiting:
                     self._waiting.popleft()(reply)
                 else:
                     raise hiredis.ProtocolError(f"a reply to no command: {reply!r:.100}")
+                if self.lost:
+                    return
         except hiredis.ProtocolError:
             self.abort()
         except BaseException:
             self.abort()  # what was received behind it cannot be handled in order any more; the next link reads it
             raise
+
+    def _unsubscribed(self, channel: bytes) -> None:
+        if self._removed[channel]:
+            self._removed[channel] -= 1
+            if not self._removed[channel]:
+                del self._removed[channel]
+        else:
+            self._refused("MOVED: the slot of its channels is on another server now")
 
     def _yield(self) -> None:
         assert self._transport is not None
@@ -201,12 +231,22 @@ class Link(asyncio.Protocol):
             self._transport.resume_reading()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """The connection has ended: nobody waits for a reply any longer."""
+        """The connection has ended."""
+        self._end(LinkLost(f"the connection to Redis was lost: {error!r}" if error else "Redis closed the connection"))
+
+    def _end(self, reason: LinkLost) -> None:
+        if self.lost:
+            return
         self.lost = True
-        lost = LinkLost(f"the connection to Redis was lost: {error!r}" if error else "Redis closed the connection")
+        self._on_lost(self)  # before callers that get an error try again
         while self._waiting:
-            self._waiting.popleft()(lost)
-        self._on_lost(self)
+            self._waiting.popleft()(reason)
+
+
+def is_elsewhere(error: hiredis.ReplyError) -> bool:
+    """Whether a reply says that another server must be asked, or this one later."""
+    text = str(error)
+    return text.startswith(ELSEWHERE) or "-READONLY " in text  # Redis 6.2 puts errors of scripts into its own
 
 
 def _pack(*command: Argument) -> bytes:

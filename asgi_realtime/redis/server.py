@@ -1,31 +1,25 @@
-"""Where Redis is, and how to connect to it: a URL, or a client of redis-py."""
+"""Where Redis is, and how to connect a link to it."""
 
 from __future__ import annotations
 
-import asyncio
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-from redis.asyncio import Redis
-from redis.asyncio.connection import AbstractConnection, Connection, parse_url
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
-
-from asgi_realtime.errors import ConfigurationError
-from asgi_realtime.redis.link import Link, LinkLost
+from asgi_realtime.redis.endpoint import close
+from asgi_realtime.redis.greeting import check_greeting
+from asgi_realtime.redis.link import Link
+from asgi_realtime.redis.ready_client import RedisClient, read_client
+from asgi_realtime.redis.url import read_url
 
 
 class RedisServer:
-    """One Redis, named by a URL or by a client of redis-py whose connection options are taken.
+    """One Redis, or one Redis Cluster, named by a URL or by a client of redis-py whose options are taken.
 
-    redis-py opens and authenticates each connection: TCP, TLS and Unix sockets, passwords and credential providers.
-    Then a `Link` takes the connection over. Every timeout and retry is given explicitly, because redis-py's defaults
-    differ between its versions.
+    redis-py opens and authenticates each connection. Then a `Link` takes the connection over.
 
     Args:
-        url: `redis://`, `rediss://` or `unix://`, with user, password and database as redis-py reads them.
+        url: `redis://`, `rediss://`, `unix://`, `redis+sentinel://host:port,host:port/service`, `redis+cluster://`,
+            with user, password, database and options as redis-py reads them.
         client: a client of `redis.asyncio`. It is not used itself and not closed.
         timeout: seconds that connecting may take, and then each answer of the handshake.
 
@@ -33,60 +27,46 @@ class RedisServer:
         ConfigurationError: for a URL that cannot be used.
     """
 
-    def __init__(self, url: str | None = None, *, client: Redis | None = None, timeout: float = 2.0) -> None:
-        if client is not None:
-            pool = client.connection_pool
-            options, kind = dict(pool.connection_kwargs), pool.connection_class
+    def __init__(self, url: str | None = None, *, client: RedisClient | None = None, timeout: float = 2.0) -> None:
+        if client is None:
+            self._discovery = read_url(url or "", timeout=timeout)
         else:
-            try:
-                options = dict(parse_url(url or ""))
-            except (ValueError, RedisError) as error:
-                raise ConfigurationError(f"MEW_REDIS_URL: {error}") from None
-            kind = options.pop("connection_class", Connection)
-        self._kind: type[AbstractConnection] = kind
-        self._options = {**options, **_explicit(kind, timeout)}
-        self._timeout = timeout
+            self._discovery = read_client(client, timeout=timeout)
 
-    async def connect(self, *, on_message: Callable[[bytes, bytes], None], on_lost: Callable[[Link], None]) -> Link:
-        """Open a link.
+    def __repr__(self) -> str:
+        return f"RedisServer({self._discovery!r})"
+
+    @property
+    def sharded(self) -> bool:
+        """Whether it is a Redis Cluster: the keys and channels of a gateway are on the server that has their slot."""
+        return self._discovery.sharded
+
+    @property
+    def publish_command(self) -> str:
+        """The command that publishes: in a Redis Cluster, channels belong to slots too."""
+        return "SPUBLISH" if self.sharded else "PUBLISH"
+
+    async def connect(
+        self, key: str, *, on_message: Callable[[bytes, bytes], None], on_lost: Callable[[Link], None]
+    ) -> Link:
+        """Open a link to the server that has this key.
 
         Raises:
-            LinkLost: Redis cannot be reached, or refuses the connection.
+            LinkLost: Redis cannot be reached, or cannot be used at the moment.
+            ConfigurationError: Redis refuses the login, or is of a kind that cannot be used.
         """
-        connection: Any = self._kind(**self._options)
-        link = Link(on_message=on_message, on_lost=on_lost)
+        endpoint = await self._discovery.find(key)
+        connection: Any = await endpoint.open()
         try:
-            async with asyncio.timeout(2 * self._timeout):
-                await connection.connect()
+            hello = await endpoint.ask(connection, "HELLO", 3)
+            check_greeting(hello, address=str(endpoint), sharded=self.sharded)
             writer = connection._writer  # the one thing that redis-py has no public name for
             assert writer is not None
-        except BaseException as error:
-            await connection.disconnect(nowait=True)
-            if not isinstance(error, OSError | RedisError | TimeoutError):
-                raise
-            raise LinkLost(f"cannot connect to Redis: {error}") from error
+        except BaseException:
+            await close(connection)
+            raise
+        link = Link(on_message=on_message, on_lost=on_lost, sharded=self.sharded)
         writer.transport.set_protocol(link)
         link.connection_made(writer.transport)
         link.connection = connection
         return link
-
-
-def _explicit(kind: type[AbstractConnection], timeout: float) -> Mapping[str, Any]:
-    """The options that must not be redis-py's defaults."""
-    options: dict[str, Any] = {
-        "protocol": 3,
-        "decode_responses": False,
-        "socket_timeout": timeout,
-        "socket_connect_timeout": timeout,
-        "retry": Retry(NoBackoff(), 0),
-        "retry_on_error": [],
-        "health_check_interval": 0,
-    }
-    known = {name for each in kind.__mro__ for name in inspect.signature(vars(each).get("__init__", object)).parameters}
-    if "maint_notifications_config" in known:
-        from redis.maint_notifications import MaintNotificationsConfig
-
-        options["maint_notifications_config"] = MaintNotificationsConfig(enabled=False)
-    if not any(each.__name__ == "UnixDomainSocketConnection" for each in kind.__mro__):
-        options["socket_keepalive"] = True
-    return options

@@ -1,4 +1,4 @@
-"""Keeps one link to Redis: connects again when it is lost or silent."""
+"""Keeps one link to a server of Redis: connects again when it is lost or silent."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from typing import Final, TypeVar
 
 import hiredis
 
-from asgi_realtime.errors import BrokerUnavailable
+from asgi_realtime.errors import BrokerUnavailable, ConfigurationError
 from asgi_realtime.metrics import Metrics
+from asgi_realtime.redis.checks import check_permissions, is_permission, not_permitted, warn_of_eviction
+from asgi_realtime.redis.keys import Keys
 from asgi_realtime.redis.link import Argument, Link, LinkLost, Reply
 from asgi_realtime.redis.scripts import Script, load_scripts, run_script
 from asgi_realtime.redis.server import RedisServer
@@ -25,6 +27,10 @@ PROBE_AFTER: Final = 5.0
 """Seconds without a message until this process sends one to itself."""
 PROBE_TIMEOUT: Final = 5.0
 """Seconds until that message must have come. Otherwise the link is replaced."""
+START_TIMEOUT: Final = 5.0
+"""Most seconds that the start of an application waits for the first attempt to connect."""
+SLOT_MOVES: Final = ("ASK ", "TRYAGAIN")
+"""How errors begin while a slot moves between two servers of a cluster. The command was not carried out."""
 STABLE_AFTER: Final = 1.0
 """Seconds after which a lost link is a new outage: it is logged, and the next connection is tried at once."""
 FIRST_BACK_OFF: Final = 0.05
@@ -38,8 +44,9 @@ class Session:
 
     Args:
         server: where Redis is.
-        probe_channel: this process's own channel. A TCP connection may stand while Redis no longer delivers, so the
-            session is alive only if messages to this channel arrive.
+        keys: in a Redis Cluster, the link is to the server that has these keys.
+        node: the id of this process. It names a channel of its own. A TCP connection may stand while Redis no longer
+            delivers, so the session is alive only if messages to that channel arrive.
         on_message: called with channel and payload of each message but probes.
         on_link: awaited for each new link before it is used by others. It subscribes again.
         timeout: seconds an outage may last until `link` raises at once.
@@ -49,16 +56,18 @@ class Session:
         self,
         server: RedisServer,
         *,
-        probe_channel: str,
+        keys: Keys,
+        node: str,
         on_message: Callable[[bytes, bytes], None],
-        on_link: Callable[[Link], Awaitable[None]],
+        on_link: Callable[[Session, Link], Awaitable[None]],
         tasks: Tasks,
         metrics: Metrics,
         timeout: float,
     ) -> None:
         self._server = server
-        self._probe_channel = probe_channel
-        self._probe = probe_channel.encode()
+        self._keys = keys
+        self._probe_channel = keys.channel(f"probe:{node}")
+        self._probe = self._probe_channel.encode()
         self._on_message = on_message
         self._on_link = on_link
         self._tasks = tasks
@@ -71,6 +80,8 @@ class Session:
         self._down_since = self._loop.time()
         self._last_message = self._loop.time()
         self._task: asyncio.Task[None] | None = None
+        self._first_attempt: asyncio.Future[None] = self._loop.create_future()
+        self._checked = False
         self._stopped = False
         self.failure = "it has not been reached yet"
         """Why the last attempt to connect failed, or why the last link was lost."""
@@ -80,9 +91,22 @@ class Session:
         """Whether a link is up, and messages arrive."""
         return self._up.is_set()
 
-    def start(self) -> None:
+    def begin(self) -> None:
         """Begin to connect."""
         self._task = self._tasks.spawn(self._run(), name="Redis")
+
+    async def start(self) -> None:
+        """Begin to connect, and wait for the first attempt, but at most `START_TIMEOUT`.
+
+        That Redis cannot be reached is no error: further attempts follow.
+
+        Raises:
+            ConfigurationError: Redis cannot be used with this configuration. The caller must call `stop`.
+        """
+        self.begin()
+        await asyncio.wait([self._first_attempt], timeout=START_TIMEOUT)
+        if self._first_attempt.done():
+            self._first_attempt.result()
 
     async def stop(self) -> None:
         """Close the link."""
@@ -129,21 +153,35 @@ class Session:
         return self._link
 
     async def run(self, script: Script, keys: Sequence[str], *arguments: Argument, read: Callable[[Reply], T]) -> T:
-        """Run a script, and once more if the link is lost: it must be one that may run twice. See `run_script`.
+        """Run a script, and again if the link is lost: it must be one that may run twice. See `run_script`.
 
         Raises:
             BrokerUnavailable: Redis is away, or refused.
         """
-        lost: LinkLost | None = None
-        for _ in range(2):
+        return await self.attempt(lambda link, again: run_script(link, script, keys, *arguments, read=read))
+
+    async def attempt(self, work: Callable[[Link, bool], Awaitable[T]]) -> T:
+        """Await `work(link, again)`. If the link is lost, again on the next one, until the timeout has passed.
+
+        `again` says that it is not the first time, so Redis may have done the work without a reply.
+
+        Raises:
+            BrokerUnavailable: Redis is away, or refused.
+        """
+        until = self._loop.time() + self._timeout
+        again = False
+        while True:
             link = await self.link()
             try:
-                return await run_script(link, script, keys, *arguments, read=read)
+                return await work(link, again)
             except LinkLost as error:
-                lost = error
+                if not link.lost or self._loop.time() > until:
+                    raise BrokerUnavailable(str(error)) from error
             except hiredis.ReplyError as error:
-                raise BrokerUnavailable(f"Redis refused: {error}") from error
-        raise BrokerUnavailable(str(lost)) from lost
+                if not str(error).startswith(SLOT_MOVES) or self._loop.time() > until:
+                    raise BrokerUnavailable(f"Redis refused: {error}") from error
+                await asyncio.sleep(FIRST_BACK_OFF)
+            again = True
 
     # The link
 
@@ -170,26 +208,51 @@ class Session:
         self._lost.clear()
         link: Link | None = None
         try:
-            link = await self._server.connect(on_message=self._received, on_lost=self._link_lost)
+            link = await self._server.connect(self._keys.state, on_message=self._received, on_lost=self._link_lost)
             await self._prepare(link)
         except BaseException as error:
             if link is not None:
                 link.abort()
             if not isinstance(error, Exception):
                 raise
-            if not isinstance(error, LinkLost | hiredis.ReplyError | TimeoutError):
-                logger.exception("Redis: a new connection could not be used")
-            return (link.refusal if link is not None else None) or str(error) or type(error).__name__
+            return self._failed(error, None if link is None else link.refusal)
         self._link, self._last_message = link, self._loop.time()
         self._up.set()
+        self._settle_first_attempt(None)
         logger.info("Redis: connected")
         return None
+
+    def _failed(self, error: Exception, refusal: str | None) -> str:
+        """An attempt failed. Returns why."""
+        if refusal is not None and is_permission(refusal):
+            error = not_permitted("the channels", refusal)
+        if not isinstance(error, LinkLost | ConfigurationError | hiredis.ReplyError | TimeoutError):
+            logger.error("Redis: a new connection could not be used", exc_info=error)
+        self._settle_first_attempt(error if isinstance(error, ConfigurationError) else None)
+        if isinstance(error, LinkLost) and refusal is not None:
+            return refusal
+        return str(error) or type(error).__name__
+
+    def _settle_first_attempt(self, error: ConfigurationError | None) -> None:
+        if self._first_attempt.done():
+            return
+        if error is None:
+            self._first_attempt.set_result(None)
+        else:
+            self._first_attempt.set_exception(error)
+            self._first_attempt.exception()  # avoids asyncio's warning if no caller awaits it
 
     async def _prepare(self, link: Link) -> None:
         async with asyncio.timeout(2 * PROBE_TIMEOUT):
             await load_scripts(link)
+            if not self._checked:
+                await check_permissions(link, self._keys, publish=self._server.publish_command)
+                await warn_of_eviction(link)
+                self._checked = True
         link.subscribe([self._probe_channel])
-        await self._on_link(link)
+        await self._on_link(self, link)
+        if link.lost:
+            raise LinkLost(link.refusal or "the connection was lost")
 
     def _received(self, channel: bytes, payload: bytes) -> None:
         self._last_message = self._loop.time()
@@ -217,7 +280,7 @@ class Session:
                     break
                 continue
             try:
-                link.send(lambda reply: None, "PUBLISH", self._probe_channel, secrets.token_hex(4))
+                link.send(lambda reply: None, self._server.publish_command, self._probe_channel, secrets.token_hex(4))
             except LinkLost:
                 pass  # its buffer is full
             if await self._lost_within(PROBE_TIMEOUT):

@@ -25,7 +25,7 @@ from tests.support.waiting import until
 async def link(redis_process: RedisProcess) -> AsyncIterator[Link]:
     lost = asyncio.Event()
     link = await RedisServer(redis_process.url).connect(
-        on_message=lambda channel, payload: None, on_lost=lambda link: lost.set()
+        "any", on_message=lambda channel, payload: None, on_lost=lambda link: lost.set()
     )
     await load_scripts(link)
     yield link

@@ -1,0 +1,105 @@
+"""What is checked on the first link to a server: that each command is permitted, and that Redis evicts nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Awaitable, Mapping
+from typing import Final
+
+import hiredis
+
+from asgi_realtime.errors import ConfigurationError
+from asgi_realtime.redis.keys import Keys
+from asgi_realtime.redis.link import Argument, Link, Reply
+from asgi_realtime.redis.scripts import Script, run_script
+from asgi_realtime.redis.state import new_epoch
+
+logger = logging.getLogger("asgi_realtime")
+
+CHECKED: Final = "check"
+"""What keys and channel of the check end with. The keys expire after a second."""
+
+
+def trials(keys: Keys, publish: str) -> Mapping[Script, tuple[list[str], list[Argument]]]:
+    """Keys and arguments with which each script can be run without an effect on others."""
+    last, history, channel = keys.last(CHECKED), keys.history(CHECKED), keys.channel(CHECKED)
+    revocations = keys.last(f"{CHECKED}:x")
+    return {
+        Script.STATE: ([keys.state, last], [new_epoch()]),
+        Script.PUBLISH: (
+            [keys.state, keys.receipt(CHECKED), last, history],
+            [new_epoch(), 1, 1, 1, publish, "", CHECKED, 1, channel],
+        ),
+        Script.VOLATILE: ([keys.state], [publish, "", channel]),
+        Script.HISTORY: ([keys.state, last, history], [1_000, 0, 0, 1_000, 0]),
+        Script.LATEST: ([keys.state, history], [1_000, "", 0, 0, 1]),
+        Script.REVOKE: ([revocations], [1, CHECKED, 1]),
+        Script.REVOKED: ([revocations], [0, 1]),
+    }
+
+
+async def check_permissions(link: Link, keys: Keys, *, publish: str) -> None:
+    """Run everything that this package runs once. `publish` is the name of the publish command.
+
+    Raises:
+        ConfigurationError: something is not permitted.
+        LinkLost: the connection is lost, or a SUBSCRIBE was refused; see `Link.refusal`.
+        hiredis.ReplyError: Redis refused for another reason.
+    """
+    link.subscribe([keys.channel(CHECKED)])
+    link.unsubscribe([keys.channel(CHECKED)])
+    work: dict[str, Awaitable[None]] = {
+        f"the script {script}.lua": run_script(link, script, names, *arguments, read=_unread)
+        for script, (names, arguments) in trials(keys, publish).items()
+    }
+    work["EVAL"] = link.ask("EVAL", "return 0", 1, keys.state, read=_unread)
+    work[publish] = link.ask(publish, keys.channel(CHECKED), "", read=_unread)
+    outcomes = await asyncio.gather(*work.values(), return_exceptions=True)
+    for what, outcome in zip(work, outcomes, strict=True):
+        if isinstance(outcome, hiredis.ReplyError) and is_permission(str(outcome)):
+            raise not_permitted(what, str(outcome)) from None
+        if isinstance(outcome, BaseException):
+            raise outcome
+
+
+def is_permission(text: str) -> bool:
+    """Whether an error of Redis says that the user may not do this, or that a command was renamed or removed."""
+    return "NOPERM" in text or "user executing the script" in text or "unknown command" in text.lower()
+
+
+def not_permitted(what: str, text: str) -> ConfigurationError:
+    """The error for something that Redis does not permit."""
+    return ConfigurationError(
+        f"MEW_REDIS_URL: Redis does not permit {what} to the user of the URL ({text}); permit the commands, keys and"
+        " channels that docs/redis.md lists"
+    )
+
+
+async def warn_of_eviction(link: Link) -> None:
+    """Warn if Redis drops keys when its memory is full. Without the permission for INFO nothing is checked.
+
+    Raises:
+        LinkLost: the connection is lost.
+    """
+    try:
+        text = await link.ask("INFO", "memory", read=_text)
+    except hiredis.ReplyError:
+        return
+    fields = dict(re.findall(r"^(\w+):(.*?)\r?$", text, re.MULTILINE))
+    policy, limit = fields.get("maxmemory_policy", "noeviction"), fields.get("maxmemory", "0")
+    if policy != "noeviction" and limit != "0":
+        logger.warning(
+            "Redis: maxmemory-policy is %s, so history and presence may be evicted when memory is full;"
+            " set it to noeviction",
+            policy,
+        )
+
+
+def _text(reply: Reply) -> str:
+    return reply.decode() if isinstance(reply, bytes) else str(reply)
+
+
+def _unread(reply: Reply) -> None:
+    """The reply does not matter."""

@@ -1,0 +1,68 @@
+"""Redis Cluster: which server owns the slot of a key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeAlias
+
+from redis.crc import key_slot
+from redis.exceptions import ResponseError
+
+from asgi_realtime.errors import ConfigurationError
+from asgi_realtime.redis.discovery import ask_in_turn
+from asgi_realtime.redis.endpoint import Endpoint
+from asgi_realtime.redis.link import LinkLost
+
+Address: TypeAlias = tuple[str, int]
+ServerReply: TypeAlias = Sequence[object]
+
+
+class ClusterNodes:
+    """Finds the owner of a slot.
+
+    Args:
+        seeds: some servers of the cluster. The others are learned from them.
+    """
+
+    sharded = True
+
+    def __init__(self, seeds: Sequence[Endpoint]) -> None:
+        self._seeds = list(seeds)
+        self._known: list[Endpoint] = []
+
+    def __repr__(self) -> str:
+        return f"the cluster of {', '.join(map(str, self._seeds))}"
+
+    async def find(self, key: str) -> Endpoint:
+        """The owner of the key's slot; see `Discovery.find`."""
+        # Each attempt begins with another server: one that does not know of a failover cannot prevent it for long.
+        if self._known:
+            self._known.append(self._known.pop(0))
+        self._seeds.append(self._seeds.pop(0))
+        try:
+            asked, reply = await ask_in_turn([*self._known, *self._seeds], "CLUSTER", "SLOTS", usable=bool)
+        except ResponseError as error:
+            if "cluster support disabled" in str(error):
+                raise ConfigurationError(
+                    "MEW_REDIS_URL: this Redis is not part of a cluster; write redis:// instead of redis+cluster://"
+                ) from error
+            raise LinkLost(f"{self!r} does not say which server has a slot: {error}") from error
+        self._known = [asked.at(*address) for address in dict.fromkeys(_addresses(reply, asked))]
+        slot = key_slot(key.encode())
+        for start, end, master, *_ in reply:
+            if start <= slot <= end:
+                return asked.at(*_address(master, asked))
+        raise LinkLost(f"no server of {self!r} has slot {slot}")
+
+
+def _addresses(reply: Iterable[Sequence[ServerReply]], asked: Endpoint) -> Iterator[Address]:
+    for _, _, *servers in reply:
+        for server in servers:
+            yield _address(server, asked)
+
+
+def _address(server: ServerReply, asked: Endpoint) -> Address:
+    host, port = server[0], server[1]
+    assert isinstance(port, int)
+    # A server that does not know its own address leaves it empty: it is where the question was answered.
+    return (host.decode() if isinstance(host, bytes) and host not in (b"", b"?") else asked.host), port
