@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from asgi_realtime.auth.revocations import Revocations
 from asgi_realtime.broker.base import Broker
 from asgi_realtime.broker.memory import MemoryBroker
+from asgi_realtime.broker.nodes import NodeChannel
 from asgi_realtime.metrics import Metrics
 from asgi_realtime.presence.base import Presence
 from asgi_realtime.presence.memory import MemoryPresence
@@ -23,6 +24,8 @@ class Backends:
 
     broker: Broker
     presence: Presence
+    nodes: NodeChannel | None = None
+    """Messages to single processes. None: there is no other process."""
 
 
 def backends_from(settings: Settings, metrics: Metrics, revocations: Revocations) -> Backends:
@@ -38,7 +41,7 @@ def backends_from(settings: Settings, metrics: Metrics, revocations: Revocations
     """
     if settings.redis_url is not None:
         broker = redis_broker(settings.redis_url, settings, metrics, revocations)
-        return Backends(broker=broker, presence=MemoryPresence(grace=settings.presence_grace))
+        return Backends(broker=broker, presence=MemoryPresence(grace=settings.presence_grace), nodes=broker.nodes)
     return Backends(
         broker=MemoryBroker(history_size=settings.history_size, history_ttl=settings.history_ttl),
         presence=MemoryPresence(grace=settings.presence_grace),

@@ -129,6 +129,7 @@ class Realtime:
             tasks=self.tasks,
             metrics=self.metrics,
             refusals=self.refusals,
+            nodes=backends.nodes,
         )
         self.websockets: dict[str, WebSocketEndpoint] = {}
         self.host_threads = HostThreads(self.settings.host_threads)
@@ -257,6 +258,7 @@ class Realtime:
         stack.callback(self.loop_bridge.unbind)
         await self.broker.start(self.hub)
         stack.push_async_callback(self.broker.stop)
+        stack.callback(self.engineio.stop)
         stack.callback(self.hub.stop)
         await self.presence.start(self._offline)
         stack.push_async_callback(self.presence.stop)

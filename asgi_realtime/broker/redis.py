@@ -21,6 +21,7 @@ from asgi_realtime.errors import BrokerUnavailable
 from asgi_realtime.metrics import Metrics, NullMetrics
 from asgi_realtime.redis.keys import COMMANDS, SHARED, Keys, suffixes
 from asgi_realtime.redis.link import Argument, Link, LinkLost, Reply
+from asgi_realtime.redis.nodes import RedisNodes
 from asgi_realtime.redis.scripts import Script, run_script
 from asgi_realtime.redis.server import RedisServer
 from asgi_realtime.redis.session import Session
@@ -82,6 +83,12 @@ class RedisBroker:
         self._sessions: Sessions | None = None
         self._channels: Channels | None = None
         self._receives = False
+        self.nodes = RedisNodes(
+            prefix,
+            server.publish_command,
+            lambda: None if self._sessions is None else self._sessions.of(SHARED).current,
+        )
+        """Messages from this process to others, and from others to this one."""
         self._revocations = SharedRevocations(
             revocations or Revocations(ttl=_REVOCATION_TTL), keys=self._keys_of(SHARED), learned=self._end_revoked
         )
@@ -94,7 +101,7 @@ class RedisBroker:
         Raises:
             ConfigurationError: Redis cannot be used with this configuration, such as a wrong password.
         """
-        sessions, channels = self._connect(receiver)
+        sessions, channels = self._connect(receiver, self.nodes)
         self._receives = True
         channels.expect_commands(SHARED)
         try:
@@ -112,7 +119,7 @@ class RedisBroker:
             BrokerUnavailable: Redis cannot be reached within the timeout. It is stopped then.
             ConfigurationError: Redis cannot be used with this configuration. It is stopped then.
         """
-        sessions, _ = self._connect(_NoConnections())
+        sessions, _ = self._connect(_NoConnections(), None)
         self._receives = False
         try:
             async with asyncio.timeout(self._timeout):
@@ -125,7 +132,7 @@ class RedisBroker:
                 raise
             raise BrokerUnavailable(f"Redis did not answer within {self._timeout:g} s: {reason}") from None
 
-    def _connect(self, receiver: BrokerReceiver) -> tuple[Sessions, Channels]:
+    def _connect(self, receiver: BrokerReceiver, nodes: RedisNodes | None) -> tuple[Sessions, Channels]:
         self._tasks.start()
         channels = self._channels = Channels(
             receiver,
@@ -145,6 +152,7 @@ class RedisBroker:
             tasks=self._tasks,
             metrics=self._metrics,
             timeout=self._timeout,
+            nodes=nodes,
         )
         return sessions, channels
 

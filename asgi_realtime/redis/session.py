@@ -16,6 +16,7 @@ from asgi_realtime.metrics import Metrics
 from asgi_realtime.redis.checks import check_permissions, is_permission, not_permitted, warn_of_eviction
 from asgi_realtime.redis.keys import Keys
 from asgi_realtime.redis.link import Argument, Link, LinkLost, Reply
+from asgi_realtime.redis.nodes import RedisNodes
 from asgi_realtime.redis.scripts import Script, load_scripts, run_script
 from asgi_realtime.redis.server import RedisServer
 from asgi_realtime.runtime.tasks import Tasks
@@ -47,7 +48,8 @@ class Session:
         keys: in a Redis Cluster, the link is to the server that has these keys.
         node: the id of this process. It names a channel of its own. A TCP connection may stand while Redis no longer
             delivers, so the session is alive only if messages to that channel arrive.
-        on_message: called with channel and payload of each message but probes.
+        on_message: called with channel and payload of each message but probes and those to `nodes`.
+        nodes: the messages from other processes to this one. None: they come on another session, or not at all.
         on_link: awaited for each new link before it is used by others. It subscribes again.
         timeout: seconds an outage may last until `link` raises at once.
     """
@@ -63,11 +65,16 @@ class Session:
         tasks: Tasks,
         metrics: Metrics,
         timeout: float,
+        nodes: RedisNodes | None = None,
     ) -> None:
         self._server = server
         self._keys = keys
         self._probe_channel = keys.channel(f"probe:{node}")
-        self._probe = self._probe_channel.encode()
+        self._nodes = nodes
+        # The channels of this process itself, which are always subscribed to.
+        self._own: dict[bytes, Callable[[bytes], None]] = {self._probe_channel.encode(): lambda probe: None}
+        if nodes is not None:
+            self._own[nodes.channel.encode()] = nodes.receive
         self._on_message = on_message
         self._on_link = on_link
         self._tasks = tasks
@@ -249,21 +256,26 @@ class Session:
                 await check_permissions(link, self._keys, publish=self._server.publish_command)
                 await warn_of_eviction(link)
                 self._checked = True
-        link.subscribe([self._probe_channel])
+        link.subscribe(channel.decode() for channel in self._own)
         await self._on_link(self, link)
         if link.lost:
             raise LinkLost(link.refusal or "the connection was lost")
 
     def _received(self, channel: bytes, payload: bytes) -> None:
         self._last_message = self._loop.time()
-        if channel != self._probe:
+        own = self._own.get(channel)
+        if own is None:
             self._on_message(channel, payload)
+        else:
+            own(payload)
 
     def _link_lost(self, link: Link) -> None:
         if self._link is link:
             self._link = None
             self._up.clear()
             self._down_since = self._loop.time()
+            if self._nodes is not None:
+                self._nodes.link_lost()
         self._lost.set()
 
     async def _watch(self) -> str:

@@ -9,6 +9,7 @@ from asgi_realtime.errors import BrokerUnavailable
 from asgi_realtime.metrics import Metrics
 from asgi_realtime.redis.keys import SHARED, Keys
 from asgi_realtime.redis.link import Link
+from asgi_realtime.redis.nodes import RedisNodes
 from asgi_realtime.redis.server import RedisServer
 from asgi_realtime.redis.session import Session
 from asgi_realtime.runtime.tasks import Tasks
@@ -22,7 +23,8 @@ class Sessions:
         server: where Redis is.
         keys: the names of a gateway in Redis.
         node: the id of this process.
-        on_message: called with channel and payload of each message but probes.
+        on_message: called with channel and payload of each message but probes and those to `nodes`.
+        nodes: the messages from other processes to this one. None: this process receives none.
         on_link: awaited for each new link of a session before it is used by others. It subscribes again.
         timeout: seconds an outage may last until calls fail at once.
     """
@@ -38,6 +40,7 @@ class Sessions:
         tasks: Tasks,
         metrics: Metrics,
         timeout: float,
+        nodes: RedisNodes | None = None,
     ) -> None:
         self._server = server
         self._keys = keys
@@ -48,7 +51,7 @@ class Sessions:
         self._metrics = metrics
         self._timeout = timeout
         self._stopped = False
-        self._shared = self._make(SHARED)
+        self._shared = self._make(SHARED, nodes)
         self._by_gateway: dict[GatewayName, Session] = {SHARED: self._shared}
 
     @property
@@ -86,7 +89,7 @@ class Sessions:
             session.begin()
         return session
 
-    def _make(self, gateway: GatewayName) -> Session:
+    def _make(self, gateway: GatewayName, nodes: RedisNodes | None = None) -> Session:
         return Session(
             self._server,
             keys=self._keys(gateway),
@@ -96,4 +99,5 @@ class Sessions:
             tasks=self._tasks,
             metrics=self._metrics,
             timeout=self._timeout,
+            nodes=nodes,
         )

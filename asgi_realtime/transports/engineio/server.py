@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 from collections import Counter
@@ -14,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from asgi_realtime.auth.origins import Headers, OriginPolicy
 from asgi_realtime.auth.refusal_log import FOREIGN_ORIGIN, RefusalLog
+from asgi_realtime.broker.nodes import NodeChannel
 from asgi_realtime.metrics import Metrics
 from asgi_realtime.outbound.frame_writer import FLUSH_SECONDS
 from asgi_realtime.protocols.frame import Frame
@@ -26,6 +28,7 @@ from asgi_realtime.transports.engineio import responses
 from asgi_realtime.transports.engineio.application import Application
 from asgi_realtime.transports.engineio.lifecycle import State
 from asgi_realtime.transports.engineio.polling import answer_poll, take_payload
+from asgi_realtime.transports.engineio.relay.relay import Relay
 from asgi_realtime.transports.engineio.responses import ClientGone, HTTPRefusal, refuse_websocket, respond
 from asgi_realtime.transports.engineio.session import Session
 from asgi_realtime.transports.engineio.upgrade import upgrade
@@ -46,6 +49,8 @@ class EngineIO:
 
     `extra_origins` are allowed beside those of the policy. A page of these may open sessions and use its own
     sessions, but no session of another page. The application sees the origin in the session's handshake.
+
+    `nodes` connects it with the other processes of the application. Requests of their sessions are relayed to them.
     """
 
     def __init__(
@@ -59,6 +64,7 @@ class EngineIO:
         tasks: Tasks,
         metrics: Metrics,
         refusals: RefusalLog | None = None,
+        nodes: NodeChannel | None = None,
     ) -> None:
         self._settings = settings
         self._refusals = refusals or RefusalLog()
@@ -71,6 +77,11 @@ class EngineIO:
         self._budgets = Budgets(settings.limits, metrics)
         self._carrier_options = CarrierOptions(
             settings.limits, fast_writes=settings.fast_writes, control=self._budgets.control, tasks=tasks
+        )
+        self._relay = (
+            None
+            if nodes is None
+            else Relay(nodes, limits=settings.limits, control=self._budgets.control, tasks=tasks, metrics=metrics)
         )
         self._sessions: dict[str, Session] = {}
         self._addresses: Counter[str | None] = Counter()
@@ -96,10 +107,19 @@ class EngineIO:
         self._addresses.clear()
         self._stopping = False
         self._emptied = asyncio.Event()
+        if self._relay is not None:
+            self._relay.start(self, unanswered=self._unanswered)
+
+    def stop(self) -> None:
+        """End what other processes relay. `aclose` comes before."""
+        if self._relay is not None:
+            self._relay.stop()
 
     async def aclose(self) -> None:
         """Close every session (WebSockets with 1012) and return when all have ended; open no more."""
         self._stopping = True
+        if self._relay is not None:
+            self._relay.end_opened()
         for session in list(self._sessions.values()):
             session.close(1012, "server restart")
         try:
@@ -121,6 +141,11 @@ class EngineIO:
             if request.method == "OPTIONS":
                 await respond(send, HTTPStatus.OK, b"", responses.TEXT, self._preflight(request))
                 return
+            self._check(request, "polling")
+            node = self._elsewhere(request)
+            if node is not None:
+                await self._pass_on(node, request, scope, receive, send)
+                return
             answer = await self._polling(request, receive)
         except ClientGone:
             # It reaches no client. But middlewares such as Starlette's BaseHTTPMiddleware report a request that
@@ -133,6 +158,20 @@ class EngineIO:
             await respond(send, refusal.status, refusal.body, responses.JSON, headers)
         else:
             await respond(send, HTTPStatus.OK, answer.encode(), responses.TEXT, headers)
+
+    async def _pass_on(self, node: str, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request as the process answers that has its session."""
+        assert self._relay is not None
+        answer = await self._relay.answer(node, request, scope, receive)
+        with contextlib.suppress(OSError):  # as in `respond`
+            await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+            await send({"type": "http.response.body", "body": answer.body})
+
+    def _unanswered(self, session_id: str) -> None:
+        """The answer to a relayed request is lost, so the client does not come back."""
+        session = self._sessions.get(session_id)
+        if session is not None:
+            session.abort("transport close")
 
     def _preflight(self, request: Request) -> Headers:
         headers = self._origins.preflight(
@@ -147,7 +186,7 @@ class EngineIO:
         return headers
 
     async def _polling(self, request: Request, receive: Receive) -> str:
-        session = self._find(request, "polling")
+        session = self._find(request)
         if session is None:
             if request.method != "GET":
                 raise responses.bad_method()
@@ -174,7 +213,13 @@ class EngineIO:
         await receive()  # websocket.connect
         try:
             self._check_headers(request)
-            session = self._find(request, "websocket")
+            self._check(request, "websocket")
+            node = self._elsewhere(request)
+            if node is not None:
+                assert self._relay is not None
+                await self._relay.carry(node, request, scope, receive, send)
+                return
+            session = self._find(request)
             if session is None:
                 self._check_capacity(request)
         except HTTPRefusal as refusal:
@@ -222,8 +267,8 @@ class EngineIO:
         elif refusal.reason is not None:
             self._refusals.refused(self._settings.socketio_path, refusal.reason)
 
-    def _find(self, request: Request, transport: str) -> Session | None:
-        """The session that a request names. None: it opens one.
+    def _check(self, request: Request, transport: str) -> None:
+        """Check what does not depend on the session.
 
         Raises:
             HTTPRefusal: if the request is not one that is served.
@@ -237,6 +282,22 @@ class EngineIO:
             raise responses.unsupported_version()
         if name != transport:
             raise responses.bad_request("a request of one transport that names the other")
+
+    def _elsewhere(self, request: Request) -> str | None:
+        """The process that has the session of a request. None: this one, if any has it."""
+        if self._relay is None:
+            return None
+        node = self._relay.elsewhere(request.query.get("sid"))
+        if node is not None and self._stopping:
+            raise responses.overloaded("the server is stopping")
+        return node
+
+    def _find(self, request: Request) -> Session | None:
+        """The session that a request names. None: it opens one.
+
+        Raises:
+            HTTPRefusal: if there is no such session, or the request may not use it.
+        """
         session_id = request.query.get("sid")
         if session_id is None:
             return None
@@ -263,8 +324,9 @@ class EngineIO:
             raise responses.overloaded("as many transports of one address as MEW_SESSIONS_PER_ADDRESS allows")
 
     def _open(self, request: Request, *, websocket: bool) -> Session:
+        secret = secrets.token_urlsafe(_SESSION_ID_BYTES)
         session = Session(
-            secrets.token_urlsafe(_SESSION_ID_BYTES),
+            secret if self._relay is None else self._relay.session_id(secret),
             request.handshake(),
             websocket=websocket,
             settings=self._settings,

@@ -1,0 +1,76 @@
+"""The channel of each process: messages from one process to another."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from typing import Final
+
+from asgi_realtime.redis.keys import SHARED, Keys
+from asgi_realtime.redis.link import Link, LinkLost, Reply
+
+NODE_BYTES: Final = 6
+"""Random bytes in the id of a process: 8 characters."""
+
+
+class RedisNodes:
+    """Sends messages to other processes by their ids, and receives those for this process.
+
+    They are published on the link like everything else, so messages between two processes keep their order. They are
+    not kept: what is sent while the recipient has no link is lost, and then `send` says that there was no recipient.
+
+    Args:
+        prefix: what every channel begins with.
+        publish: the command that publishes.
+        current: the current link. None: there is none.
+    """
+
+    def __init__(self, prefix: str, publish: str, current: Callable[[], Link | None]) -> None:
+        self.node = secrets.token_urlsafe(NODE_BYTES)
+        """The id of this process."""
+        self._keys = Keys(prefix, SHARED)
+        self._publish = publish
+        self._current = current
+        self._received: Callable[[bytes], None] = lambda message: None
+        self._lost: Callable[[], None] = lambda: None
+
+    @property
+    def channel(self) -> str:
+        """The channel of this process."""
+        return self._name(self.node)
+
+    def _name(self, node: str) -> str:
+        return self._keys.channel(f"node:{node}")
+
+    def listen(self, *, received: Callable[[bytes], None], lost: Callable[[], None]) -> None:
+        """From now on call `received` for each message, and `lost` when messages may have been lost."""
+        self._received = received
+        self._lost = lost
+
+    def send(self, node: str, message: bytes, done: Callable[[int], None]) -> None:
+        """Send a message. `done` is called with the number of processes that it was sent to: 1, or 0.
+
+        It is 0 if that process has ended, or if the connection was lost. Never waits and never raises.
+        """
+
+        def replied(reply: Reply) -> None:
+            done(reply if isinstance(reply, int) else 0)
+
+        link = self._current()
+        try:
+            if link is None:
+                raise LinkLost
+            link.send(replied, self._publish, self._name(node), message)
+        except LinkLost:
+            asyncio.get_running_loop().call_soon(done, 0)
+
+    # For the session
+
+    def receive(self, message: bytes) -> None:
+        """A message has come on the channel of this process."""
+        self._received(message)
+
+    def link_lost(self) -> None:
+        """The link was lost, and messages with it."""
+        self._lost()
