@@ -97,6 +97,7 @@ from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.ids import Id, id_from_host, id_text, id_texts, ids_from_host
 from asgi_realtime.values.json import Json
 from asgi_realtime.values.publications import Publication, Receipt, ToAll, ToRoom, ToUsers
+from asgi_realtime.values.questions import Answer, Node, UserConnection
 
 if TYPE_CHECKING:
     from asgi_realtime.socketio.server import SocketIOServer
@@ -116,6 +117,9 @@ __all__ = [
     "SyncBroadcaster",
     "get_broadcaster",
     "Receipt",
+    "Answer",
+    "UserConnection",
+    "Node",
     "Id",
     # Authentication
     "Handshake",

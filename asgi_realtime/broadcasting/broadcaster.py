@@ -9,15 +9,11 @@ from typing import Any, TypeVar
 
 from msgspec import UNSET
 
-from asgi_realtime.broadcasting.gateway_registry import Addressable, GatewayRegistry
-from asgi_realtime.broadcasting.publisher import Publisher
+from asgi_realtime.broadcasting.cluster import ClusterQuestions, user
+from asgi_realtime.broadcasting.gateway_registry import Addressable
 from asgi_realtime.broadcasting.standalone import standalone
 from asgi_realtime.connection.contracts import AnyConnection
-from asgi_realtime.errors import ConfigurationError
-from asgi_realtime.limits import room_text
 from asgi_realtime.payloads.encoding import encode
-from asgi_realtime.presence.base import Presence
-from asgi_realtime.runtime.loop_bridge import LoopBridge
 from asgi_realtime.runtime.loop_thread import LoopThread
 from asgi_realtime.runtime.sync_proxy import SyncProxy, sync_method
 from asgi_realtime.settings import Settings
@@ -32,13 +28,13 @@ from asgi_realtime.values.commands import (
     RevokeUser,
     TakeOver,
 )
-from asgi_realtime.values.ids import GatewayName, Id, RoomName, UserId, id_text, id_texts
-from asgi_realtime.values.publications import Position, Publication, Receipt, ToAll, ToRoom, ToUsers
+from asgi_realtime.values.ids import Id, UserId, id_text, id_texts
+from asgi_realtime.values.publications import Publication, Receipt, ToAll, ToRoom, ToUsers
 
 T = TypeVar("T")
 
 
-class Broadcaster:
+class Broadcaster(ClusterQuestions):
     """Sends events to rooms, users or everybody of a gateway, on every process.
 
     Events go to the first gateway mounted unless `gateway=` or `of()` names another: rooms belong
@@ -56,21 +52,6 @@ class Broadcaster:
     Every coroutine method raises `RuntimeError` if it is awaited on another thread or event loop than
     the one that serves the clients: call the same method of `sync` there.
     """
-
-    def __init__(
-        self,
-        *,
-        publisher: Publisher,
-        presence: Presence,
-        gateways: GatewayRegistry,
-        loop_bridge: LoopBridge,
-        gateway: GatewayName | None = None,
-    ) -> None:
-        self._publisher = publisher
-        self._presence = presence
-        self._gateways = gateways
-        self._loop_bridge = loop_bridge
-        self._gateway = gateway
 
     @classmethod
     @asynccontextmanager
@@ -120,11 +101,6 @@ class Broadcaster:
         )
 
     @property
-    def gateway(self) -> str | None:
-        """The gateway it is narrowed to: the first one mounted, or the one that `of` named. None: there is none."""
-        return self._gateway
-
-    @property
     def sync(self) -> SyncBroadcaster:
         """The same methods for threads: sync routes, Flask views, workers."""
         return SyncBroadcaster(self, self._loop_bridge)
@@ -163,7 +139,7 @@ class Broadcaster:
     ) -> Receipt:
         """Send an event to every connection of a user. Options as in `broadcast_to_room`."""
         return await self._publisher.publish_event(
-            self._named(gateway), ToUsers((_user(user_id),)), event, data, except_, volatile, key
+            self._named(gateway), ToUsers((user(user_id),)), event, data, except_, volatile, key
         )
 
     async def broadcast_to_users(
@@ -202,12 +178,12 @@ class Broadcaster:
         """Put every connection of a user into a room. One that leaves `parent` later leaves this room too."""
         name = self._named(gateway)
         above = None if parent is None else self._room(parent, name, "parent")
-        await self._publisher.command(AddToRoom(name, _user(user_id), self._room(room, name), above))
+        await self._publisher.command(AddToRoom(name, user(user_id), self._room(room, name), above))
 
     async def remove_user_from_room(self, user_id: Id, room: Id, *, gateway: str | None = None) -> None:
         """Take every connection of a user out of a room and of the rooms below it."""
         name = self._named(gateway)
-        await self._publisher.command(RemoveFromRoom(name, _user(user_id), self._room(room, name)))
+        await self._publisher.command(RemoveFromRoom(name, user(user_id), self._room(room, name)))
 
     async def close_room(self, room: Id, *, gateway: str | None = None) -> None:
         """Empty a room and the rooms below it."""
@@ -216,7 +192,7 @@ class Broadcaster:
 
     async def refresh_rooms(self, user_id: Id, *, gateway: str | None = None) -> None:
         """Get the user's rooms from the gateway's service again. Events for the user are held back until it answers."""
-        await self._publisher.command(RefreshRooms(self._named(gateway), ToUsers((_user(user_id),))), wait=True)
+        await self._publisher.command(RefreshRooms(self._named(gateway), ToUsers((user(user_id),))), wait=True)
 
     async def refresh_members(self, room: Id, *, gateway: str | None = None) -> None:
         """`refresh_rooms` for everybody in a room."""
@@ -233,7 +209,7 @@ class Broadcaster:
         """
         check_close("disconnect_user()", code, reason)
         name = None if gateway is None else self._named(gateway)
-        await self._publisher.command(DisconnectUser(name, _user(user_id), code, reason))
+        await self._publisher.command(DisconnectUser(name, user(user_id), code, reason))
 
     async def take_over(
         self, connection: AnyConnection, event: str, data: Any = UNSET, *, code: int = 1008, reason: str = "replaced"
@@ -266,58 +242,11 @@ class Broadcaster:
 
     async def revoke_user(self, user_id: Id) -> None:
         """Refuse every token of a user issued up to now, and close the user's connections."""
-        await self._publisher.command(RevokeUser(_user(user_id), time.time()))
-
-    async def online_users(self, *, gateway: str | None = None) -> set[str]:
-        """The users who are online, on every process.
-
-        Raises:
-            BrokerUnavailable: they are not known.
-        """
-        return set(await self._publisher.answer(self._presence.online(self._named(gateway))))
-
-    async def is_online(self, user_id: Id, *, gateway: str | None = None) -> bool:
-        """Whether a user is online, on any process.
-
-        Raises:
-            BrokerUnavailable: it is not known.
-        """
-        return await self._publisher.answer(self._presence.is_online(self._named(gateway), _user(user_id)))
-
-    async def position(self, room: Id, *, gateway: str | None = None) -> Position:
-        """The newest place in the history that a room belongs to: all rooms of a gateway share one.
-
-        Ask for it before you read a snapshot from your database. Every broadcast after this place may be missing in
-        the snapshot, and none before it is, if your app saves first and broadcasts then.
-
-        Raises:
-            BrokerUnavailable: the broker did not answer within `MEW_PUBLISH_TIMEOUT`.
-        """
-        name = self._named(gateway)
-        self._room(room, name)
-        return await self._publisher.position(name)
-
-    def _named(self, gateway: str | None) -> GatewayName:
-        name = self._gateway
-        if gateway is not None:
-            name = GatewayName("" if gateway == "" else id_text(gateway, "gateway"))
-        if name is None or name not in self._gateways:
-            mounted = ", ".join(self._gateways) or "none"
-            raise ConfigurationError(
-                f"no gateway {name!r} is mounted (there are: {mounted}); see RealtimeMiddleware(gateways=)"
-            )
-        return name
-
-    def _room(self, room: Id, gateway: GatewayName, argument: str = "room") -> RoomName:
-        return RoomName(room_text(room, self._gateways[gateway].limits, argument))
+        await self._publisher.command(RevokeUser(user(user_id), time.time()))
 
     def publish(self, publication: Publication, *, key: str | None = None) -> Coroutine[Any, Any, Receipt]:
         """Publish what is encoded already."""
         return self._publisher.publish(publication, key=key)
-
-
-def _user(user_id: Id) -> UserId:
-    return UserId(id_text(user_id, "user_id"))
 
 
 class SyncBroadcaster(SyncProxy[Broadcaster]):
@@ -381,6 +310,9 @@ class SyncBroadcaster(SyncProxy[Broadcaster]):
     revoke_user = sync_method(Broadcaster.revoke_user)
     online_users = sync_method(Broadcaster.online_users)
     is_online = sync_method(Broadcaster.is_online)
+    connections = sync_method(Broadcaster.connections)
+    room_size = sync_method(Broadcaster.room_size)
+    nodes = sync_method(Broadcaster.nodes)
     position = sync_method(Broadcaster.position)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:

@@ -16,6 +16,7 @@ from asgi_realtime.runtime.loop_bridge import LoopBridge
 from asgi_realtime.values.commands import Command
 from asgi_realtime.values.ids import ConnectionId, GatewayName, Id, id_text, id_texts
 from asgi_realtime.values.publications import Position, Publication, Receipt, Target
+from asgi_realtime.values.questions import NodeAnswers, Question
 
 T = TypeVar("T")
 
@@ -100,6 +101,11 @@ class Publisher:
     async def position(self, gateway: GatewayName) -> Position:
         """The newest place in a gateway's history. See `Broadcaster.position`."""
         return await self.answer(self._broker.position(gateway))
+
+    async def ask(self, question: Question) -> NodeAnswers:
+        """Ask every process. Answers that do not come in time are missing. See `ClusterQuestions.connections`."""
+        # Less than the whole, so that the answers that have come are returned.
+        return await self.answer(self._broker.ask(question, seconds=0.8 * self._timeout))
 
     async def answer(self, call: Coroutine[Any, Any, T]) -> T:
         """Await a call to the broker or to presence, for as long as a call may take.

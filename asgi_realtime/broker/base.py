@@ -8,6 +8,7 @@ from typing import Protocol
 from asgi_realtime.values.commands import Command
 from asgi_realtime.values.ids import GatewayName, RoomName
 from asgi_realtime.values.publications import Position, Publication, Receipt, Subscription, Target
+from asgi_realtime.values.questions import NodeAnswer, NodeAnswers, Question
 
 
 class BrokerReceiver(Protocol):
@@ -27,6 +28,9 @@ class BrokerReceiver(Protocol):
 
         None: publications to all targets of the gateway, and commands.
         """
+
+    def answer(self, question: Question) -> NodeAnswer:
+        """Answer a question about the connections of this process. This returns at once."""
 
 
 class Broker(Protocol):
@@ -108,4 +112,11 @@ class Broker(Protocol):
 
         Raises:
             BrokerUnavailable: the broker did not answer.
+        """
+
+    async def ask(self, question: Question, *, seconds: float) -> NodeAnswers:
+        """Ask every process that has started, this one too, and wait for `seconds` at most.
+
+        Raises:
+            BrokerUnavailable: the question could not be asked.
         """

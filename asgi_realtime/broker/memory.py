@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Collection
@@ -14,6 +15,7 @@ from asgi_realtime.errors import BrokerUnavailable
 from asgi_realtime.values.commands import Command
 from asgi_realtime.values.ids import GatewayName, RoomName
 from asgi_realtime.values.publications import Position, Publication, Receipt, Subscription, Target, ToRoom
+from asgi_realtime.values.questions import NodeAnswers, Question
 
 
 class MemoryBroker:
@@ -42,6 +44,7 @@ class MemoryBroker:
         self._history = History(size=history_size, ttl=history_ttl, limit=history_bytes)
         self._receipts = _Receipts(limit=keys, ttl=history_ttl)
         self._clock = clock
+        self._node = secrets.token_urlsafe(9)
         self._receiver: BrokerReceiver | None = None
         self._steps: deque[Callable[[], None]] = deque()
         self._stepping = False
@@ -100,6 +103,11 @@ class MemoryBroker:
 
     async def unsubscribe(self, subscriptions: Collection[Subscription]) -> None:
         """Does nothing."""
+
+    async def ask(self, question: Question, *, seconds: float) -> NodeAnswers:
+        """Ask this process; see `Broker.ask`."""
+        answer = self._running().answer(question)
+        return NodeAnswers({self._node: answer}, complete=not answer.cut)
 
     async def position(self, gateway: GatewayName) -> Position:
         """The newest position in history, which all gateways share."""

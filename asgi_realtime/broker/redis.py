@@ -16,6 +16,7 @@ from asgi_realtime.broker.base import BrokerReceiver
 from asgi_realtime.broker.encoding import encode_command, encode_publication
 from asgi_realtime.broker.redis_channels import Channels
 from asgi_realtime.broker.redis_history import read_history, read_latest
+from asgi_realtime.broker.redis_questions import Questions
 from asgi_realtime.broker.redis_revocations import SharedRevocations
 from asgi_realtime.errors import BrokerUnavailable
 from asgi_realtime.metrics import Metrics, NullMetrics
@@ -31,6 +32,7 @@ from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.values.commands import Command, EndRevoked, RevokeToken, RevokeUser
 from asgi_realtime.values.ids import GatewayName, RoomName
 from asgi_realtime.values.publications import Position, Publication, Receipt, Subscription, Target
+from asgi_realtime.values.questions import NodeAnswer, NodeAnswers, Question
 
 logger = logging.getLogger("asgi_realtime")
 
@@ -83,12 +85,14 @@ class RedisBroker:
         self._sessions: Sessions | None = None
         self._channels: Channels | None = None
         self._receives = False
-        self.nodes = RedisNodes(
-            prefix,
-            server.publish_command,
-            lambda: None if self._sessions is None else self._sessions.of(SHARED).current,
-        )
+        self.nodes = RedisNodes(prefix, server.publish_command, self._current_link)
         """Messages from this process to others, and from others to this one."""
+        self._questions = Questions(
+            node=self.nodes.node,
+            keys=self._keys_of(SHARED),
+            publish=server.publish_command,
+            current=self._current_link,
+        )
         self._revocations = SharedRevocations(
             revocations or Revocations(ttl=_REVOCATION_TTL), keys=self._keys_of(SHARED), learned=self._end_revoked
         )
@@ -101,6 +105,7 @@ class RedisBroker:
         Raises:
             ConfigurationError: Redis cannot be used with this configuration, such as a wrong password.
         """
+        self._questions.answer = receiver.answer
         sessions, channels = self._connect(receiver, self.nodes)
         self._receives = True
         channels.expect_commands(SHARED)
@@ -119,6 +124,7 @@ class RedisBroker:
             BrokerUnavailable: Redis cannot be reached within the timeout. It is stopped then.
             ConfigurationError: Redis cannot be used with this configuration. It is stopped then.
         """
+        self._questions.answer = None
         sessions, _ = self._connect(_NoConnections(), None)
         self._receives = False
         try:
@@ -139,6 +145,7 @@ class RedisBroker:
             keys=self._keys_of,
             ttl=self._ttl,
             session_of=self._session_of,
+            others=self._questions.received,
             commanded=self._commanded,
             tasks=self._tasks,
             metrics=self._metrics,
@@ -158,12 +165,17 @@ class RedisBroker:
 
     async def _prepare_link(self, session: Session, link: Link) -> None:
         """Make a new link ready: subscribe, learn what was missed, and only then let clients in."""
+        if session is self._session_of(SHARED):
+            self._questions.subscribe_on(link)
         if self._receives and self._channels is not None:
             await self._channels.subscribe_again(session, link, self._learn_revocations)
 
     async def _learn_revocations(self, session: Session, link: Link) -> None:
         if session is self._session_of(SHARED):
             await self._revocations.synchronise(link)
+
+    def _current_link(self) -> Link | None:
+        return None if self._sessions is None else self._sessions.of(SHARED).current
 
     def _end_revoked(self) -> None:
         if self._channels is not None:
@@ -338,6 +350,15 @@ class RedisBroker:
             if call is not None:
                 _settle(call.outcome, None)
 
+    # Questions
+
+    async def ask(self, question: Question, *, seconds: float) -> NodeAnswers:
+        """Ask every process; see `Broker.ask`."""
+        self._running()
+        until = asyncio.get_running_loop().time() + seconds
+        link = await self._session_of(SHARED).link()
+        return await self._questions.ask(link, question, max(0.0, until - asyncio.get_running_loop().time()))
+
     # Subscriptions
 
     async def subscribe(self, subscriptions: Collection[Subscription]) -> None:
@@ -392,6 +413,10 @@ class _NoConnections:
 
     def resync(self, gateway: GatewayName, subscriptions: Collection[Subscription] | None) -> None:
         """There is no member here."""
+
+    def answer(self, question: Question) -> NodeAnswer:
+        """There is nothing here."""
+        return NodeAnswer()
 
 
 class _Call:

@@ -42,6 +42,7 @@ class Channels:
         keys: the names of a gateway in Redis.
         ttl: milliseconds that history is kept.
         session_of: the session of a gateway.
+        others: called with channel and payload of each message that is of no target.
         commanded: see `Feed`.
     """
 
@@ -52,6 +53,7 @@ class Channels:
         keys: Callable[[GatewayName], Keys],
         ttl: int,
         session_of: Callable[[GatewayName], Session],
+        others: Callable[[bytes, bytes], None],
         commanded: Callable[[str, Awaitable[object] | Exception | None], None],
         tasks: Tasks,
         metrics: Metrics,
@@ -61,6 +63,7 @@ class Channels:
         self._keys = keys
         self._ttl = ttl
         self._session_of = session_of
+        self._others = others
         self._commanded = commanded
         self._tasks = tasks
         self._metrics = metrics
@@ -76,8 +79,10 @@ class Channels:
     def received(self, name: bytes, payload: bytes) -> None:
         """A message has come."""
         channel = self._by_name.get(name)
-        if channel is not None:  # otherwise it was unsubscribed from a moment ago
+        if channel is not None:
             channel.feed.receive(channel, payload)
+        else:
+            self._others(name, payload)
 
     def feed(self, gateway: GatewayName) -> Feed | None:
         """The feed of a gateway. None: nothing was subscribed to yet."""

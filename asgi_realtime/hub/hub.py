@@ -13,6 +13,7 @@ from asgi_realtime.broker.base import Broker
 from asgi_realtime.connection.connection import NO_ROOM, InternalConnection
 from asgi_realtime.connection.contracts import HostCallback
 from asgi_realtime.errors import BrokerUnavailable, Forbidden, InvalidMessage, RateLimited, Unauthorized
+from asgi_realtime.hub.answers import answer
 from asgi_realtime.hub.apply_commands import end_connections, move, take_over
 from asgi_realtime.hub.batch import Batch, CallSoon
 from asgi_realtime.hub.mounts import Mount, Mounts, RecipientFilter
@@ -44,6 +45,7 @@ from asgi_realtime.values.commands import (
 )
 from asgi_realtime.values.ids import GatewayName, Id, RoomName, id_text
 from asgi_realtime.values.publications import Position, Publication, Subscription, ToAll, ToRoom, ToUsers
+from asgi_realtime.values.questions import NodeAnswer, Question
 
 T = TypeVar("T")
 
@@ -376,6 +378,10 @@ class Hub:
             if isinstance(command, AddToRoom) and self._subscriptions is not None:
                 return self._subscriptions.catch_up(Subscription(command.gateway, ToRoom(command.room)), position, new)
         return None
+
+    def answer(self, question: Question) -> NodeAnswer:
+        """Answer a question about the connections of this process."""
+        return answer(question, self._mounts)
 
     def resync(self, gateway: GatewayName, subscriptions: Collection[Subscription] | None) -> None:
         """Tell the members of targets that events may be missing; see `BrokerReceiver.resync`.

@@ -33,10 +33,10 @@ class SyncProxy(Generic[A]):
 
 def sync_method(
     method: Callable[Concatenate[A, P], Coroutine[Any, Any, T]],
-) -> Callable[Concatenate[SyncProxy[A], P], T]:
+) -> Callable[Concatenate[SyncProxy[Any], P], T]:
     """Make a `SyncProxy` method from a coroutine method of its target. Signature and docstring are the same."""
 
-    def call(self: SyncProxy[A], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    def call(self: SyncProxy[Any], /, *args: P.args, **kwargs: P.kwargs) -> T:
         return self._run(method(self._target, *args, **kwargs))
 
     functools.update_wrapper(call, method)

@@ -43,6 +43,7 @@ from asgi_realtime.runtime.loop_bridge import LoopBridge
 from asgi_realtime.values.commands import Command
 from asgi_realtime.values.ids import GatewayName, UserId
 from asgi_realtime.values.publications import Position, Publication, Subscription
+from asgi_realtime.values.questions import Answer, NodeAnswer, Question
 from tests.support.recording import RecordingTransport
 from tests.support.waiting import no_user_online
 
@@ -283,14 +284,14 @@ async def test_the_sync_broadcaster_works_from_a_thread() -> None:
 
 
 def test_both_classes_have_the_same_methods_and_signatures() -> None:
-    coroutines = {name for name, member in vars(Broadcaster).items() if inspect.iscoroutinefunction(member)}
+    coroutines = {name for name, member in inspect.getmembers(Broadcaster) if inspect.iscoroutinefunction(member)}
     assert len(coroutines) > 10
     for name in coroutines:
         method = getattr(SyncBroadcaster, name)
         assert inspect.signature(method) == inspect.signature(getattr(Broadcaster, name)), name
         assert not any(each.kind is each.VAR_KEYWORD for each in inspect.signature(method).parameters.values())
         assert not inspect.iscoroutinefunction(inspect.unwrap(method))
-        assert method.__doc__ and method.__qualname__ == f"SyncBroadcaster.{name}"
+        assert method.__doc__ and method.__qualname__ == f"Sync{getattr(Broadcaster, name).__qualname__}"
     public = [{name for name in dir(kind) if name[0] != "_"} for kind in (Broadcaster, SyncBroadcaster)]
     assert public[0] - public[1] == {"publish"}  # it takes what is encoded already, as threads never have it
     assert public[1] - public[0] == {"run", "asynchronous"}
@@ -366,6 +367,9 @@ async def test_a_broadcaster_without_a_hub_obeys_the_limits_of_each_gateway() ->
         def resync(self, gateway: GatewayName, subscriptions: Collection[Subscription] | None) -> None:
             self.events.append("resync")
 
+        def answer(self, question: Question) -> NodeAnswer:
+            return NodeAnswer()
+
     broker, published = MemoryBroker(), Published()
     await broker.start(published)
     registry = GatewayRegistry()
@@ -414,3 +418,18 @@ def test_a_connection_for_threads_takes_the_same_types() -> None:
             assert inspect.signature(method) == inspect.signature(getattr(Connection, name)), name
             compared += 1
     assert compared >= 5
+
+
+async def test_one_process_answers_for_itself() -> None:
+    async with running() as realtime:
+        connection, _ = await enter(realtime, "ann")
+        await connection.join("r")
+        broadcaster = realtime.broadcaster
+        assert await broadcaster.room_size("r") == Answer(1, complete=True)
+        [found] = (await broadcaster.connections("ann")).value
+        [node] = (await broadcaster.nodes()).value
+        assert (found.id, found.node) == (connection.id, node.id)
+        assert node.connections["/"] == 1
+        assert (await asyncio.to_thread(broadcaster.sync.room_size, "elsewhere")).value == 0
+        with pytest.raises(ConfigurationError):
+            await broadcaster.room_size("r", gateway="/none")

@@ -27,6 +27,7 @@ from asgi_realtime.values.publications import (
     ToRoom,
     ToUsers,
 )
+from asgi_realtime.values.questions import NodeAnswer, Question, RoomSize
 from tests.support.distant_broker import DistantBroker, Server
 from tests.support.redis_server import RedisProcess
 
@@ -147,6 +148,9 @@ class Listener:
 
     def resync(self, gateway: GatewayName, subscriptions: Collection[Subscription] | None) -> None:
         self.resyncs.append((gateway, subscriptions))
+
+    def answer(self, question: Question) -> NodeAnswer:
+        return NodeAnswer(members=self.connections)
 
 
 def to_lobby(event: str = "news", payload: bytes = b"{}", gateway: GatewayName = MEW) -> Publication:
@@ -758,3 +762,17 @@ async def test_history_and_positions_are_never_ahead_of_deliveries(make_environm
     for place, delivered in places:
         assert 30 - len(await events_since(broker, place, LOBBY)) <= delivered
     await broker.stop()
+
+
+async def test_every_process_answers_a_question(make_environment: MakeEnvironment) -> None:
+    environment = make_environment()
+    broker = environment.broker()
+    await run(broker, Listener(connections=3))
+
+    answers = await broker.ask(RoomSize(MEW, LOBBY), seconds=5.0)
+
+    assert [answer.members for answer in answers.by_node.values()] == [3]
+    assert answers.complete
+    await broker.stop()
+    with pytest.raises(BrokerUnavailable):
+        await broker.ask(RoomSize(MEW, LOBBY), seconds=0.1)

@@ -17,6 +17,7 @@ from asgi_realtime.redis.server import RedisServer
 from asgi_realtime.values.commands import CloseRoom, Command, RefreshRooms
 from asgi_realtime.values.ids import GatewayName, RoomName, UserId
 from asgi_realtime.values.publications import Position, Publication, Subscription, Target, ToAll, ToRoom, ToUsers
+from asgi_realtime.values.questions import NodeAnswer, Question
 from tests.support.redis_proxy import RedisProxy, redis_proxy
 from tests.support.redis_server import RedisProcess
 from tests.support.waiting import until
@@ -47,6 +48,9 @@ class Recorder:
     def resync(self, gateway: GatewayName, subscriptions: Collection[Subscription] | None) -> None:
         if gateway == GATEWAY:
             self.resyncs.append(subscriptions)
+
+    def answer(self, question: Question) -> NodeAnswer:
+        return NodeAnswer()
 
 
 def event(name: str, target: Target = LOBBY, *, size: int = 0, volatile: bool = False) -> Publication:

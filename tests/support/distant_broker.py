@@ -17,6 +17,7 @@ from asgi_realtime.errors import BrokerUnavailable
 from asgi_realtime.values.commands import Command
 from asgi_realtime.values.ids import GatewayName, RoomName
 from asgi_realtime.values.publications import Position, Publication, Receipt, Subscription, Target
+from asgi_realtime.values.questions import NodeAnswer, NodeAnswers, Question
 
 T = TypeVar("T")
 
@@ -101,6 +102,9 @@ class Server:
 
     def resync(self, gateway: GatewayName, subscriptions: Collection[Subscription] | None) -> None:
         raise AssertionError("a broker in memory loses nothing")
+
+    def answer(self, question: Question) -> NodeAnswer:
+        raise AssertionError("the nodes are asked")
 
     def apply(self, command: Command, position: Position | None) -> None:
         self.sent += 1
@@ -191,13 +195,23 @@ class DistantBroker:
         await self._reach("latest", (gateway, room, event, since))
         return await self._answer(await self.server.memory.latest(gateway, room, event, since=since))
 
+    async def ask(self, question: Question, *, seconds: float) -> NodeAnswers:
+        await self._reach("ask", question)
+        answers = {str(number): node.answer(question) for number, node in enumerate(self.server.nodes)}
+        return await self._answer(NodeAnswers(answers, complete=True))
+
+    def answer(self, question: Question) -> NodeAnswer:
+        """What this node answers, for any node that asks."""
+        assert self._receiver is not None
+        return self._receiver.answer(question)
+
     # The network
 
     def _call(self, name: str, arguments: object) -> None:
         self.calls.append((name, arguments))
 
     def _check(self, name: str) -> None:
-        if name in self.failing or self._receiver is None and name in ("publish", "command", "subscribe"):
+        if name in self.failing or self._receiver is None and name in ("publish", "command", "subscribe", "ask"):
             raise BrokerUnavailable(f"{name}: the server is gone")
 
     async def _reach(self, name: str, arguments: object) -> None:

@@ -1,0 +1,156 @@
+"""Questions to every process, through Redis: asked on one channel, answered on the channel of the process that asks.
+
+Redis says how many processes a question has reached. When all of these have answered, the answer is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Callable
+from typing import Final, cast
+
+import hiredis
+import msgspec
+
+from asgi_realtime.errors import BrokerUnavailable
+from asgi_realtime.redis.keys import Keys
+from asgi_realtime.redis.link import Link, LinkLost, Reply
+from asgi_realtime.values.questions import NodeAnswer, NodeAnswers, Question
+
+logger = logging.getLogger("asgi_realtime")
+
+MOST_PENDING: Final = 1_000
+"""Most questions of this process that wait for answers. Over: `BrokerUnavailable`."""
+MOST_A_SECOND: Final = 1_000
+"""Most questions that this process answers in a second. Others are not answered, so their answers are not complete."""
+
+
+class _Asked(msgspec.Struct, array_like=True, frozen=True):
+    node: str
+    number: int
+    question: Question
+
+
+class _Answered(msgspec.Struct, array_like=True, frozen=True):
+    node: str
+    number: int
+    answer: NodeAnswer
+
+
+_encoder = msgspec.msgpack.Encoder()
+_asked_decoder = msgspec.msgpack.Decoder(_Asked)
+_answered_decoder = msgspec.msgpack.Decoder(_Answered)
+
+
+class _Pending:
+    """A question that waits for answers."""
+
+    __slots__ = ("answers", "done", "expected")
+
+    def __init__(self) -> None:
+        self.answers: dict[str, NodeAnswer] = {}
+        self.expected: int | None = None
+        """How many processes it has reached. None: Redis has not said it yet."""
+        self.done = asyncio.Event()
+
+    def check(self) -> None:
+        """See whether all answers are there."""
+        if self.expected is not None and len(self.answers) >= self.expected:
+            self.done.set()
+
+
+class Questions:
+    """Asks questions, and answers those of others.
+
+    Args:
+        node: the id of this process.
+        keys: the names in Redis that concern all gateways.
+        publish: the command that publishes.
+        current: the current link. None: there is none.
+    """
+
+    def __init__(self, *, node: str, keys: Keys, publish: str, current: Callable[[], Link | None]) -> None:
+        self._node = node
+        self._publish = publish
+        self._current = current
+        self._questions = keys.channel("questions")
+        self._keys = keys
+        self._numbers = itertools.count()
+        self._pending: dict[int, _Pending] = {}
+        self._second = 0
+        self._answered = 0
+        self.answer: Callable[[Question], NodeAnswer] | None = None
+        """What answers for this process. None: it has no connections, and answers nothing."""
+
+    def subscribe_on(self, link: Link) -> None:
+        """Subscribe on a new link."""
+        link.subscribe([self._answers_of(self._node), *([self._questions] if self.answer is not None else [])])
+
+    def received(self, channel: bytes, payload: bytes) -> None:
+        """A message has come on one of the channels of this object, or on one that is unsubscribed from."""
+        name = channel.decode()
+        try:
+            if name == self._questions:
+                self._reply(_asked_decoder.decode(payload))
+            elif name == self._answers_of(self._node):
+                self._take(_answered_decoder.decode(payload))
+        except msgspec.DecodeError as error:
+            logger.error("a question or an answer in Redis cannot be read: %s", error)
+
+    async def ask(self, link: Link, question: Question, seconds: float) -> NodeAnswers:
+        """Ask every process, and wait for `seconds` at most.
+
+        Raises:
+            BrokerUnavailable: the connection to Redis was lost, Redis refused, or too many questions wait.
+        """
+        if len(self._pending) >= MOST_PENDING:
+            raise BrokerUnavailable(f"{MOST_PENDING} questions wait for their answers")
+        number = next(self._numbers)
+        pending = self._pending[number] = _Pending()
+        try:
+            async with asyncio.timeout(seconds):
+                data = _encoder.encode(_Asked(self._node, number, question))
+                pending.expected = await link.ask(self._publish, self._questions, data, read=_as_number)
+                pending.check()
+                await pending.done.wait()
+        except TimeoutError:
+            if pending.expected is None:
+                raise BrokerUnavailable(f"Redis did not answer within {seconds:g} s") from None
+        except (LinkLost, hiredis.ReplyError) as error:
+            raise BrokerUnavailable(f"the question could not be asked: {error}") from error
+        finally:
+            del self._pending[number]
+        answers = pending.answers
+        complete = len(answers) >= pending.expected and not any(each.cut for each in answers.values())
+        return NodeAnswers(answers, complete)
+
+    def _answers_of(self, asker: str) -> str:
+        return self._keys.channel(f"answers:{asker}")
+
+    def _reply(self, asked: _Asked) -> None:
+        link = self._current()
+        if link is None or self.answer is None:
+            return
+        second = int(asyncio.get_running_loop().time())
+        if second != self._second:
+            self._second, self._answered = second, 0
+        self._answered += 1
+        if self._answered > MOST_A_SECOND:
+            return
+        data = _encoder.encode(_Answered(self._node, asked.number, self.answer(asked.question)))
+        try:
+            link.send(lambda reply: None, self._publish, self._answers_of(asked.node), data)
+        except LinkLost:
+            pass  # the process that asks is told that an answer is missing
+
+    def _take(self, answered: _Answered) -> None:
+        pending = self._pending.get(answered.number)
+        if pending is not None:
+            pending.answers[answered.node] = answered.answer
+            pending.check()
+
+
+def _as_number(reply: Reply) -> int:
+    return cast(int, reply)
