@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import secrets
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from asgi_realtime.payloads.core_schemas import copy_schema
@@ -21,12 +22,13 @@ from asgi_realtime.values.text import repaired
 
 if TYPE_CHECKING:
     from pydantic_core import SchemaSerializer
-    from pydantic_core.core_schema import SerializationInfo
 
 Reduce: TypeAlias = Callable[[Any], Json]
 """Reduces any value to JSON types and `bytes`."""
 
 _MARK = f"\0bytes {secrets.token_hex(8)} "
+_found: ContextVar[list[bytes]] = ContextVar("bytes found in the current dump")
+"""Not pydantic's `context`: serializers of host code read that one, and it is None for them, as in FastAPI."""
 _ANY = frozenset({"any", "is-instance"})
 _ITEMS = {"list": "items_schema", "set": "items_schema", "frozenset": "items_schema", "dict": "values_schema"}
 
@@ -46,11 +48,14 @@ def dumper(cls: type, reduce: Reduce) -> Reduce:
 
     def dumped(value: Any) -> Json:
         found: list[bytes] = []
+        outer = _found.set(found)
         try:
             # `warnings`: a field whose value does not fit its annotation is sent as it is, without a warning.
-            plain = dump(value, mode="json", by_alias=True, warnings=False, fallback=reduce, context=found)
+            plain = dump(value, mode="json", by_alias=True, warnings=False, fallback=reduce)
         except ValueError as error:  # pydantic's errors, one of them for objects that contain themselves
             raise TypeError(f"pydantic cannot encode {cls.__qualname__}: {error}") from error
+        finally:
+            _found.reset(outer)
         return _with_bytes(plain, found) if found else plain
 
     return dumped
@@ -92,28 +97,28 @@ class _Rewrite:
             rewritten[_ITEMS[kind]] = self.schema({"type": "any"})
         return rewritten
 
-    def _function(self, function: Callable[[Any, SerializationInfo], Json]) -> Any:
+    def _function(self, function: Reduce) -> Any:
         self.changed = True
-        return {"type": "function-plain", "function": function, "info_arg": True, "when_used": "json"}
+        return {"type": "function-plain", "function": function, "when_used": "json"}
 
-    def _mark(self, value: Any, info: SerializationInfo) -> Json:
+    def _mark(self, value: Any) -> Json:
         if not isinstance(value, bytes | bytearray | memoryview):
-            return self._any(value, info)  # the value does not fit the annotation of its field
-        found: list[bytes] = info.context  # type: ignore[assignment]
+            return self._any(value)  # the value does not fit the annotation of its field
+        found = _found.get()
         found.append(bytes(value))
         return f"{_MARK}{len(found) - 1}"
 
-    def _any(self, value: Any, info: SerializationInfo) -> Json:
-        return self._marked(self._reduce(value), info)
+    def _any(self, value: Any) -> Json:
+        return self._marked(self._reduce(value))
 
-    def _marked(self, value: Json, info: SerializationInfo) -> Json:
+    def _marked(self, value: Json) -> Json:
         if isinstance(value, dict):
-            return {repaired(key): self._marked(item, info) for key, item in value.items()}
+            return {repaired(key): self._marked(item) for key, item in value.items()}
         if isinstance(value, list | tuple):
-            return [self._marked(item, info) for item in value]
+            return [self._marked(item) for item in value]
         if isinstance(value, str):
             return repaired(value)  # pydantic refuses half a surrogate pair
-        return self._mark(value, info) if isinstance(value, bytes | bytearray | memoryview) else value
+        return self._mark(value) if isinstance(value, bytes | bytearray | memoryview) else value
 
 
 def _with_bytes(value: Json, found: list[bytes]) -> Json:

@@ -158,3 +158,21 @@ def test_json_values_are_unchanged_by_encoding(value: Any) -> None:
     encoded, attachments = encode([value])
     assert json.loads(encoded) == [value]
     assert attachments == ()
+
+
+class WithContext(pydantic.BaseModel):
+    """A class whose own serializer reads pydantic's context, in a model that has `bytes` before it."""
+
+    blob: bytes
+    name: str
+
+    @pydantic.field_serializer("name")
+    def _name(self, name: str, info: pydantic.FieldSerializationInfo) -> str:
+        return name if info.context is None else info.context.get("name", name)
+
+
+def test_serializers_of_the_host_get_the_context_that_fastapi_gives_them() -> None:
+    assert encode({"outer": WithContext(blob=b"\0\1", name="ann")}) == (
+        b'{"outer":{"blob":{"_placeholder":true,"num":0},"name":"ann"}}',
+        (b"\0\1",),
+    )
