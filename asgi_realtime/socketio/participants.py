@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from asgi_realtime.connection.connection import Connection
-from asgi_realtime.errors import BrokerUnavailable
+from asgi_realtime.errors import BrokerUnavailable, NoAnswer
 from asgi_realtime.gateways.gateway_context import GatewayContext
 from asgi_realtime.payloads.encoding import encode
 from asgi_realtime.protocols.socketio.dialect import SocketIODialect
@@ -181,9 +182,14 @@ class Participants:
             self._state.logger.warning("an event was emitted before the server has started: %s", publication.event)
 
     def _request(self, connection: Connection, event: str, args: Sequence[Any], callback: Callable[..., Any]) -> None:
-        """Send an event to a client and call `callback` with its acknowledgement."""
+        """Send an event to a client and call `callback` with its acknowledgement. One that has ended is left out."""
         acknowledged = functools.partial(self._acknowledged, callback)
-        request = functools.partial(transport_of(connection).request, event, args, acknowledged)
+
+        def request() -> None:
+            # The write of earlier broadcasts may have ended a slow client since the recipients were listed.
+            with contextlib.suppress(NoAnswer):
+                transport_of(connection).request(event, args, acknowledged)
+
         state: ClientState = connection.state
         if state.postponed is not None:
             state.postponed.append(request)

@@ -123,7 +123,8 @@ class SocketIOServer(BaseServer):
         recipient = to or sid
         if recipient is None:
             raise ValueError("Cannot use call() to broadcast.")
-        if self._find(recipient, namespace) is None:
+        client = self._find(recipient, namespace)
+        if client is None:
             raise TimeoutError
         answer: asyncio.Future[tuple[Json, ...]] = asyncio.get_running_loop().create_future()
 
@@ -132,6 +133,8 @@ class SocketIOServer(BaseServer):
                 answer.set_result(values)
 
         await self.emit(event, data, to=recipient, namespace=namespace, callback=answered)
+        if client.closed:  # the event is not sent, or was too much for a client that reads slowly
+            raise TimeoutError
         try:
             # None is what python-socketio's namespaces pass where a handler names no time.
             async with asyncio.timeout(_CALL_SECONDS if timeout is None else timeout):

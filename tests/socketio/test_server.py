@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -262,6 +263,32 @@ async def test_every_recipient_of_a_room_is_called(serve: Serve, node: Node) -> 
         await (await node.connect(url)).answer("ask", number)
     await sio.emit("ask", callback=answers.put)
     assert {await answers.get(), await answers.get()} == {0, 1}
+
+
+@pytest.mark.parametrize("how", ["callback", "call"])
+async def test_a_recipient_that_ends_during_an_emit_with_a_callback_costs_the_others_nothing(
+    serve: Serve, how: str
+) -> None:
+    sio, app = made()
+    server = await serve(app)
+    async with (
+        raw_client(server, "polling") as first,
+        raw_client(server, "polling") as slow,
+        raw_client(server, "polling") as last,
+    ):
+        sids = [json.loads((await client.connect()).removeprefix("40"))["sid"] for client in (first, slow, last)]
+        await sio.enter_room(sids[1], "slow")
+        await sio.emit("fill", "x" * 1_000_000, to=sids[1])
+        # Over `Limits.outbox_bytes`. It is written at the end of the tick, or before the next event to one client.
+        await sio.emit("fill", "x" * 60_000, room="slow")
+        if how == "call":
+            with pytest.raises(socketio.exceptions.TimeoutError):
+                async with asyncio.timeout(5.0):
+                    await sio.call("ask", to=sids[1])
+        else:
+            await sio.emit("ask", callback=print)
+            assert sio.manager.is_connected(sids[1], "/") is False
+            assert await last.next() == '420["ask"]'
 
 
 async def test_namespaces_that_clients_invent_are_bounded(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
