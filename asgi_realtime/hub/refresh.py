@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from asgi_realtime.connection.connection import InternalConnection
@@ -12,12 +11,11 @@ from asgi_realtime.connection.rooms_refresh import Refresh
 from asgi_realtime.errors import BrokerUnavailable, Disconnect
 from asgi_realtime.hub.rooms import Rooms
 from asgi_realtime.hub.subscriptions import UNAVAILABLE
+from asgi_realtime.runtime.failure_log import FailureLog
 from asgi_realtime.runtime.http_errors import refusal_of
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.ids import RoomName, id_from_host
-
-logger = logging.getLogger("asgi_realtime")
 
 RoomsOf = Callable[[Identity], Awaitable[Mapping[RoomName, RoomName | None]]]
 """Returns the rooms that an identity may see, as the host says: a mapping of each room to its parent, or None."""
@@ -41,6 +39,7 @@ class Refresher:
         self._tasks = tasks
         self._until_subscribed = until_subscribed
         self._questions = asyncio.Semaphore(_QUESTIONS)
+        self._failures = FailureLog()
 
     def start(self, connection: InternalConnection, rooms: Rooms, rooms_of: RoomsOf, timeout: float) -> Awaitable[None]:
         """Begin in this call. The result may be awaited by any number of callers, and never raises."""
@@ -93,7 +92,7 @@ class Refresher:
             if refresh.entering:
                 refresh.error = error
             elif not connection.closed:
-                _end(connection, error)
+                self._end(connection, error)
         finally:
             if connection.refresh is refresh:  # not cancelled
                 connection.refresh = None
@@ -114,19 +113,19 @@ class Refresher:
                 return granted
             refresh.changes.clear()  # the next answer of the host includes these changes
 
-
-def _end(connection: InternalConnection, error: BaseException) -> None:
-    """Close a connection whose rooms are not known, because the host refused it or failed."""
-    meant = refusal_of(error)
-    if isinstance(error, BrokerUnavailable):
-        connection.end(*UNAVAILABLE)
-    elif meant is None:
-        logger.error("%r: the host could not say which rooms it may see: %r", connection, error)
-        connection.end(1011, "rooms unavailable")
-    elif isinstance(meant, Disconnect):
-        connection.end(meant.code, meant.reason)
-    else:
-        connection.end(1008, meant.message)
+    def _end(self, connection: InternalConnection, error: BaseException) -> None:
+        """Close a connection whose rooms are not known, because the host refused it or failed."""
+        meant = refusal_of(error)
+        if isinstance(error, BrokerUnavailable):
+            connection.end(*UNAVAILABLE)
+        elif meant is None:
+            text = f"the host could not say which rooms user {connection.identity.user_id!r} may see"
+            self._failures.failed(connection.gateway, text, error)
+            connection.end(1011, "rooms unavailable")
+        elif isinstance(meant, Disconnect):
+            connection.end(meant.code, meant.reason)
+        else:
+            connection.end(1008, meant.message)
 
 
 def _as_text(rooms: object) -> Mapping[RoomName, RoomName | None]:

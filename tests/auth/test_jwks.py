@@ -11,20 +11,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from asgi_realtime.auth.jwks import JWKS
+from tests.support.clock import ManualClock
 from tests.support.jwks_server import HangingServer, JWKSServer, jwk
 
 ONE, TWO = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
 RSA = rsa.generate_private_key(65537, 2048)
-
-
-class Clock:
-    """A clock that the test moves."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
@@ -34,12 +25,12 @@ def server() -> Iterator[JWKSServer]:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> ManualClock:
+    return ManualClock()
 
 
 @pytest.fixture
-def jwks(server: JWKSServer, clock: Clock) -> JWKS:
+def jwks(server: JWKSServer, clock: ManualClock) -> JWKS:
     return JWKS(server.url, cooldown=30, timeout=10, ttl=300, clock=clock)
 
 
@@ -62,7 +53,9 @@ async def test_a_hundred_concurrent_lookups_share_one_fetch(server: JWKSServer, 
     assert server.fetches == 1
 
 
-async def test_unknown_ids_cause_at_most_one_fetch_per_cool_down(server: JWKSServer, jwks: JWKS, clock: Clock) -> None:
+async def test_unknown_ids_cause_at_most_one_fetch_per_cool_down(
+    server: JWKSServer, jwks: JWKS, clock: ManualClock
+) -> None:
     assert await jwks.find("one")
     for storm in range(3):
         found = await asyncio.gather(*(jwks.find(f"unknown {number}") for number in range(100)))
@@ -71,7 +64,7 @@ async def test_unknown_ids_cause_at_most_one_fetch_per_cool_down(server: JWKSSer
         clock.now += 30
 
 
-async def test_a_new_key_is_found_after_the_cool_down(server: JWKSServer, jwks: JWKS, clock: Clock) -> None:
+async def test_a_new_key_is_found_after_the_cool_down(server: JWKSServer, jwks: JWKS, clock: ManualClock) -> None:
     assert await jwks.find("one")
     server.publish(jwk(ONE, "one"), jwk(TWO, "two"))
     clock.now += 29.9
@@ -83,7 +76,7 @@ async def test_a_new_key_is_found_after_the_cool_down(server: JWKSServer, jwks: 
 
 
 async def test_a_withdrawn_key_is_dropped_by_the_fetch_after_the_ttl(
-    server: JWKSServer, jwks: JWKS, clock: Clock
+    server: JWKSServer, jwks: JWKS, clock: ManualClock
 ) -> None:
     assert await jwks.find("one")
     server.publish(jwk(TWO, "two"))
@@ -97,7 +90,9 @@ async def test_a_withdrawn_key_is_dropped_by_the_fetch_after_the_ttl(
     assert server.fetches == 2
 
 
-async def test_a_withdrawn_key_is_not_used_for_more_than_a_day(server: JWKSServer, jwks: JWKS, clock: Clock) -> None:
+async def test_a_withdrawn_key_is_not_used_for_more_than_a_day(
+    server: JWKSServer, jwks: JWKS, clock: ManualClock
+) -> None:
     assert await jwks.find("one")
     server.publish(jwk(TWO, "two"))
     clock.now += 300 + 24 * 3600
@@ -105,7 +100,9 @@ async def test_a_withdrawn_key_is_not_used_for_more_than_a_day(server: JWKSServe
     assert server.fetches == 2
 
 
-async def test_a_known_key_never_waits_for_a_provider_that_hangs(server: JWKSServer, jwks: JWKS, clock: Clock) -> None:
+async def test_a_known_key_never_waits_for_a_provider_that_hangs(
+    server: JWKSServer, jwks: JWKS, clock: ManualClock
+) -> None:
     assert await jwks.find("one")
     server.open.clear()
     server.requested.clear()
@@ -134,7 +131,7 @@ HANGING = {
 
 @pytest.mark.parametrize("kind", HANGING)
 async def test_a_fetch_that_hangs_is_cut_and_the_next_one_succeeds(
-    kind: str, server: JWKSServer, clock: Clock, caplog: pytest.LogCaptureFixture
+    kind: str, server: JWKSServer, clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     with HangingServer(*HANGING[kind]) as hanging:
         jwks = JWKS(hanging.url, cooldown=30, timeout=0.5, ttl=300, clock=clock)
@@ -151,7 +148,7 @@ async def test_a_fetch_that_hangs_is_cut_and_the_next_one_succeeds(
 
 
 async def test_old_keys_stay_valid_while_the_endpoint_is_down(
-    server: JWKSServer, jwks: JWKS, clock: Clock, caplog: pytest.LogCaptureFixture
+    server: JWKSServer, jwks: JWKS, clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert await jwks.find("one")
     server.down()
@@ -164,7 +161,7 @@ async def test_old_keys_stay_valid_while_the_endpoint_is_down(
 
 
 async def test_an_endpoint_that_is_down_at_first_is_fetched_again_after_the_cool_down(
-    server: JWKSServer, jwks: JWKS, clock: Clock
+    server: JWKSServer, jwks: JWKS, clock: ManualClock
 ) -> None:
     server.status = 503
     found = await asyncio.gather(*(jwks.find("one") for _ in range(100)))
@@ -195,7 +192,7 @@ async def test_an_endpoint_that_is_down_at_first_is_fetched_again_after_the_cool
     ids=lambda body: body[:24].decode("latin-1").strip() or str(len(body)),
 )
 async def test_an_invalid_response_changes_no_keys(
-    server: JWKSServer, jwks: JWKS, clock: Clock, body: bytes, caplog: pytest.LogCaptureFixture
+    server: JWKSServer, jwks: JWKS, clock: ManualClock, body: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert await jwks.find("one")
     good, server.body = server.body, body
@@ -216,7 +213,7 @@ async def test_an_oversized_response_is_not_read_to_its_end(server: JWKSServer, 
     assert await jwks.find("one") is None
 
 
-async def test_a_redirect_is_not_followed(server: JWKSServer, clock: Clock) -> None:
+async def test_a_redirect_is_not_followed(server: JWKSServer, clock: ManualClock) -> None:
     with JWKSServer() as moved:
         moved.status, moved.headers = 302, {"Location": server.url}
         jwks = JWKS(moved.url, cooldown=30, timeout=10, ttl=300, clock=clock)
@@ -224,7 +221,9 @@ async def test_a_redirect_is_not_followed(server: JWKSServer, clock: Clock) -> N
     assert server.fetches == 0
 
 
-async def test_lookups_stop_waiting_for_a_slow_endpoint_after_the_timeout(server: JWKSServer, clock: Clock) -> None:
+async def test_lookups_stop_waiting_for_a_slow_endpoint_after_the_timeout(
+    server: JWKSServer, clock: ManualClock
+) -> None:
     jwks = JWKS(server.url, cooldown=30, timeout=0.1, ttl=300, clock=clock)
     server.open.clear()
     found = await asyncio.gather(*(jwks.find("one") for _ in range(100)))
@@ -257,7 +256,7 @@ async def test_a_fetch_whose_waiter_was_cancelled_is_still_used(server: JWKSServ
     assert server.fetches == 1
 
 
-def test_a_fetch_left_by_a_stopped_event_loop_is_dropped(server: JWKSServer, jwks: JWKS, clock: Clock) -> None:
+def test_a_fetch_left_by_a_stopped_event_loop_is_dropped(server: JWKSServer, jwks: JWKS, clock: ManualClock) -> None:
     async def leave() -> None:
         waiting = asyncio.create_task(jwks.find("one"))
         await asyncio.to_thread(server.requested.wait)
@@ -301,7 +300,7 @@ async def test_keys_of_other_kinds_and_uses_are_left_out(server: JWKSServer, jwk
     assert server.fetches == 1
 
 
-async def test_a_token_without_a_key_id_uses_the_only_key(server: JWKSServer, jwks: JWKS, clock: Clock) -> None:
+async def test_a_token_without_a_key_id_uses_the_only_key(server: JWKSServer, jwks: JWKS, clock: ManualClock) -> None:
     found = await jwks.find(None)
     assert found is not None and found.key == ONE.public_key()
     server.publish(jwk(ONE, "one"), jwk(TWO, "two"))

@@ -10,29 +10,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asgi_realtime.auth.refusal_log import INTERVAL, MOST_CAUSES, MOST_DETAILS, RefusalLog, shown_origin
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.support.clock import ManualClock
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> ManualClock:
+    return ManualClock()
 
 
 @pytest.fixture
-def log(clock: Clock, caplog: pytest.LogCaptureFixture) -> RefusalLog:
+def log(clock: ManualClock, caplog: pytest.LogCaptureFixture) -> RefusalLog:
     caplog.set_level(logging.INFO, "asgi_realtime")
     return RefusalLog(clock=clock)
 
 
 def test_each_cause_is_logged_once_a_minute_with_the_number_of_repeats(
-    log: RefusalLog, clock: Clock, caplog: pytest.LogCaptureFixture
+    log: RefusalLog, clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(100):
         log.refused("/", "no token")
@@ -57,7 +50,7 @@ def test_each_entry_point_and_each_reason_is_a_cause(log: RefusalLog, caplog: py
 
 
 def test_a_flood_of_different_details_is_bounded(
-    log: RefusalLog, clock: Clock, caplog: pytest.LogCaptureFixture
+    log: RefusalLog, clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     for number in range(10_000):
         log.origin("/", f"https://host-{number}.example", "api.example")
@@ -68,7 +61,7 @@ def test_a_flood_of_different_details_is_bounded(
     assert caplog.messages[-1].endswith(f"{10_000 - MOST_DETAILS} more since the last line")
 
 
-def test_a_flood_of_causes_is_bounded(log: RefusalLog, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_flood_of_causes_is_bounded(log: RefusalLog, clock: ManualClock, caplog: pytest.LogCaptureFixture) -> None:
     tracemalloc.start()
     try:
         for number in range(50_000):

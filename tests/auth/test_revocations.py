@@ -10,18 +10,9 @@ from asgi_realtime.auth.revocations import Revocations
 from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.ids import UserId
 from asgi_realtime.values.json import Json
+from tests.support.clock import ManualClock
 
 ANN, BOB = UserId("ann"), UserId("bob")
-
-
-class Clock:
-    """A clock that the test moves."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def identity(user_id: UserId = ANN, **claims: Json) -> Identity:
@@ -68,7 +59,7 @@ def test_a_token_without_an_issue_time_is_older_than_every_revocation(iat: Json)
 
 
 def test_revocations_are_forgotten_after_their_time() -> None:
-    clock = Clock()
+    clock = ManualClock()
     revocations = Revocations(ttl=60, clock=clock)
     revocations.revoke_token("j1")
     revocations.revoke_user(ANN, issued_before=1000)
@@ -91,7 +82,7 @@ def test_over_its_capacity_the_oldest_is_forgotten_and_logged(caplog: pytest.Log
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.floats(0, 100)), max_size=60), st.integers(1, 5))
 def test_the_last_revocations_within_the_capacity_are_kept(revoked: list[tuple[int, float]], capacity: int) -> None:
-    clock = Clock()
+    clock = ManualClock()
     revocations = Revocations(ttl=60, capacity=capacity, clock=clock)
     revoked_at: dict[str, float] = {}
     for number, wait in revoked:

@@ -166,6 +166,26 @@ async def test_a_failing_host_closes_the_connection(failure: str, caplog: pytest
     await world.tasks.until_idle()
 
 
+async def test_a_host_that_fails_for_a_whole_room_is_logged_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+    world.host.rooms["ann"] = {"server": None}
+    transports = []
+    for _ in range(20):
+        connection, transport = world.admit("ann")
+        await world.hub.refresh(connection)
+        transports.append(transport)
+
+    async def fail() -> None:
+        raise LookupError("no database")
+
+    world.host.gate = fail
+    work = world.hub.apply(RefreshRooms(GATEWAY, ToRoom(RoomName("server"))))
+    assert work is not None
+    await work
+    assert [transport.closes for transport in transports] == [[(1011, "rooms unavailable")]] * 20
+    assert len([record for record in caplog.records if "which rooms" in record.message]) == 1
+
+
 async def test_a_closed_connection_ends_its_pending_call() -> None:
     world = World()
     connection, transport = world.admit("ann")

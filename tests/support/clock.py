@@ -1,4 +1,4 @@
-"""A way to move the event loop's clock forward."""
+"""Clocks that tests move."""
 
 from __future__ import annotations
 
@@ -23,3 +23,13 @@ class Clock:
             self.move(seconds / steps)
             for _ in range(3):  # a timer's callback runs in the turn after the move, and may schedule another callback
                 await asyncio.sleep(0)
+
+
+class ManualClock:
+    """A clock for parts that are given one: `now` is what it returns, in seconds."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
