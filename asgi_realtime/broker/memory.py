@@ -160,5 +160,5 @@ class _Receipts:
     def put(self, gateway: GatewayName, key: str, receipt: asyncio.Future[Receipt], now: float) -> None:
         self._kept[gateway, key] = (now + self._ttl, receipt)
         self._kept.move_to_end((gateway, key))
-        while len(self._kept) > self._limit or next(iter(self._kept.values()))[0] <= now:
+        while self._kept and (len(self._kept) > self._limit or next(iter(self._kept.values()))[0] <= now):
             self._kept.popitem(last=False)

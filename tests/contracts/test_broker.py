@@ -284,6 +284,15 @@ async def test_publications_with_the_same_key_are_delivered_once(make_environmen
     await broker.stop()
 
 
+@pytest.mark.parametrize("limits", [{"history_ttl": 0.0}, {"keys": 0}])
+async def test_a_broker_in_memory_may_keep_no_idempotency_keys(limits: dict[str, Any]) -> None:
+    broker = MemoryBroker(**limits)
+    await broker.start(Listener())
+    first = await broker.publish(to_lobby("first"), key="k")
+    assert (await broker.publish(to_lobby("again"), key="k")).position != first.position
+    await broker.stop()
+
+
 @in_memory
 async def test_remembered_keys_are_bounded_and_the_oldest_is_dropped_first(make_environment: MakeEnvironment) -> None:
     broker = make_environment().broker(keys=2)
