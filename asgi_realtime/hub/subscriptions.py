@@ -153,11 +153,14 @@ class Subscriptions:
         """Return when all are subscribed.
 
         Raises:
-            BrokerUnavailable: the broker did not accept one of them.
+            BrokerUnavailable: the broker did not accept one of them, or is about to stop.
         """
-        while missing := [self._request(each) for each in subscriptions if not self.is_subscribed(each)]:
-            await asyncio.wait([pending.done for pending in missing])
-            for pending in missing:
+        while missing := [each for each in subscriptions if not self.is_subscribed(each)]:
+            if self._stopped:
+                raise BrokerUnavailable("the server is stopping")
+            requested = [self._request(each) for each in missing]
+            await asyncio.wait([pending.done for pending in requested])
+            for pending in requested:
                 pending.done.result()
 
     def catch_up(

@@ -263,6 +263,20 @@ async def test_a_connection_that_ends_while_it_is_subscribing_leaves_nothing_beh
         assert here.hub.subscriptions == 0
 
 
+async def test_a_join_that_is_subscribing_when_the_hub_stops_is_refused_and_subscribes_no_more() -> None:
+    async with node() as here:
+        connection, _ = await here.admit()
+        here.broker.subscribing.pause()
+        joining = asyncio.create_task(connection.public.join(ROOM))
+        await here.broker.subscribing.holds_back()
+        here.hub.stop()
+        here.broker.subscribing.resume()
+        with pytest.raises(BrokerUnavailable):
+            async with asyncio.timeout(5.0):
+                await joining
+        assert here.broker.called("subscribe").count((IN_ROOM,)) == 1
+
+
 @pytest.mark.parametrize("failure", ["refused", "no answer"])
 async def test_a_failed_subscription_refuses_every_join_that_waits_for_it(failure: str) -> None:
     async with node(broker_timeout=0.05) as here:
