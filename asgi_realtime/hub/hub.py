@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Collection, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Collection, Iterable, Sequence
 from threading import get_ident
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from asgi_realtime.auth.revocations import Revocations
 from asgi_realtime.broker.base import Broker
+from asgi_realtime.broker.time_limit import answer_in_time
 from asgi_realtime.connection.connection import NO_ROOM, InternalConnection
 from asgi_realtime.connection.contracts import HostCallback
-from asgi_realtime.errors import BrokerUnavailable, Forbidden, InvalidMessage, RateLimited, Unauthorized
+from asgi_realtime.errors import Forbidden, InvalidMessage, RateLimited, Unauthorized
 from asgi_realtime.hub.answers import answer
 from asgi_realtime.hub.apply_commands import end_connections, move, take_over
 from asgi_realtime.hub.batch import Batch, CallSoon
@@ -27,7 +28,6 @@ from asgi_realtime.limits import Limits, room_text
 from asgi_realtime.metrics import Metrics
 from asgi_realtime.protocols.dialect import Dialect
 from asgi_realtime.protocols.frame import Frame
-from asgi_realtime.runtime.coroutines import run_with_timeout
 from asgi_realtime.runtime.host_calls import call_host
 from asgi_realtime.runtime.loop_bridge import ELSEWHERE
 from asgi_realtime.runtime.tasks import Tasks
@@ -281,7 +281,7 @@ class Hub:
                 if allowed is not None and not await call_host(allowed):
                     raise Forbidden(NO_ENTRY)
                 if known is not None:
-                    asked_at = await self._answer(self._broker.position(connection.gateway))
+                    asked_at = await answer_in_time(self._broker_timeout, self._broker.position(connection.gateway))
                     answer = await call_host(known)
                 # Last: the room is entered in the step in which this ends, so that no event is missed.
                 subscribing = self._until_subscribed(connection, (room,))
@@ -313,7 +313,8 @@ class Hub:
         position = connection.hold()
         try:
             await self.join(connection, room, parent)
-            publication = await self._answer(self._broker.latest(connection.gateway, room, event, since=since))
+            asked = self._broker.latest(connection.gateway, room, event, since=since)
+            publication = await answer_in_time(self._broker_timeout, asked)
             if publication is not None and connection.id not in publication.except_:
                 first = mount.frame(publication)
             if first is not None and room in connection.rooms:
@@ -325,19 +326,12 @@ class Hub:
         finally:
             connection.release()
 
-    async def _answer(self, question: Coroutine[Any, Any, T]) -> T:
-        """Await an answer of the broker. Raises `BrokerUnavailable` after the timeout."""
-        try:
-            return await run_with_timeout(self._broker_timeout, question)
-        except TimeoutError:
-            raise BrokerUnavailable(f"the broker did not answer within {self._broker_timeout} s") from None
-
     async def leave(self, connection: InternalConnection, room: Id) -> None:
         """Take a connection out of a room and the rooms below it. Joins of these rooms that are pending end too."""
         name = RoomName(id_text(room, "room"))
         rooms = self._mounts[connection.gateway].rooms
         if self._pending_joins:
-            self._pending_joins.leave(connection, rooms.with_descendants(name))
+            self._pending_joins.leave(connection, name, rooms.with_descendants)
         rooms.leave(connection, name)
 
     # Commands of the cluster
@@ -364,12 +358,12 @@ class Hub:
             # The refreshes begin in this call, so that these connections are held before the next publication.
             return asyncio.gather(*[self.refresh(connection) for connection in connections])
         if isinstance(command, CloseRoom):
-            self._pending_joins.withdraw(command, mount.rooms.with_descendants(command.room))
+            self._pending_joins.withdraw(command, mount.rooms.with_descendants)
             mount.rooms.close(command.room)
             self._refresher.repeat(mount.rooms.everybody, functools.partial(move, command, mount.rooms))
         else:
             if isinstance(command, RemoveFromRoom):
-                self._pending_joins.withdraw(command, mount.rooms.with_descendants(command.room))
+                self._pending_joins.withdraw(command, mount.rooms.with_descendants)
             connections = mount.rooms.of_user(command.user_id)
             new = [connection.id for connection in connections if command.room not in connection.rooms]
             for connection in connections:

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from typing import TypeAlias
 
 from asgi_realtime.connection.connection import InternalConnection
 from asgi_realtime.values.commands import CloseRoom, RemoveFromRoom
-from asgi_realtime.values.ids import RoomName
+from asgi_realtime.values.ids import GatewayName, RoomName
+
+WithDescendants: TypeAlias = Callable[[RoomName], Collection[RoomName]]
+"""A room and the rooms below it, as `Rooms.with_descendants`."""
 
 
 class PendingJoin:
     """One pending join of one connection."""
 
-    __slots__ = ("connection", "left", "rooms", "withdrawn")
+    __slots__ = ("connection", "left", "parent", "room", "withdrawn")
 
     def __init__(self, connection: InternalConnection, room: RoomName, parent: RoomName | None) -> None:
         self.connection = connection
-        self.rooms = frozenset((room, parent))
-        """The room, and the room above it if one was named."""
+        self.room = room
+        self.parent = parent
+        """The room above it, if one was named."""
         self.withdrawn = False
         """Whether a command has removed the user from the room since. The host's answer may be older."""
         self.left = False
@@ -44,18 +49,25 @@ class PendingJoins:
         finally:
             self._pending_joins.discard(entry)
 
-    def withdraw(self, command: RemoveFromRoom | CloseRoom, rooms: Collection[RoomName]) -> None:
-        """Cancel the pending joins of a command. `rooms`: its room and those below, before they are unlinked."""
-        for entry in self._pending_joins:
-            if (
-                entry.connection.gateway == command.gateway
-                and not entry.rooms.isdisjoint(rooms)
-                and (isinstance(command, CloseRoom) or entry.connection.identity.user_id == command.user_id)
-            ):
+    def withdraw(self, command: RemoveFromRoom | CloseRoom, with_descendants: WithDescendants) -> None:
+        """Cancel the pending joins of a command's room and of the rooms below it, before they are unlinked."""
+        for entry in self._below(command.gateway, command.room, with_descendants):
+            if isinstance(command, CloseRoom) or entry.connection.identity.user_id == command.user_id:
                 entry.withdrawn = True
 
-    def leave(self, connection: InternalConnection, rooms: Collection[RoomName]) -> None:
-        """Cancel a connection's pending joins of `rooms`, and of rooms directly below them."""
-        for entry in self._pending_joins:
-            if entry.connection is connection and not entry.rooms.isdisjoint(rooms):
+    def leave(self, connection: InternalConnection, room: RoomName, with_descendants: WithDescendants) -> None:
+        """Cancel a connection's pending joins of a room and of the rooms below it."""
+        for entry in self._below(connection.gateway, room, with_descendants):
+            if entry.connection is connection:
                 entry.left = True
+
+    def _below(self, gateway: GatewayName, room: RoomName, with_descendants: WithDescendants) -> list[PendingJoin]:
+        """The pending joins of a room and of the rooms below it. A pending join links rooms too."""
+        entries = [entry for entry in self._pending_joins if entry.connection.gateway == gateway]
+        rooms = set(with_descendants(room))
+        found: list[PendingJoin] = []
+        while below := [entry for entry in entries if entry.room in rooms or entry.parent in rooms]:
+            found += below
+            entries = [entry for entry in entries if entry.room not in rooms and entry.parent not in rooms]
+            rooms.update(*[with_descendants(entry.room) for entry in below])
+        return found

@@ -26,6 +26,7 @@ from asgi_realtime.values.commands import (
 )
 from asgi_realtime.values.ids import ConnectionId, GatewayName, RoomName, UserId
 from asgi_realtime.values.publications import Position, Publication, Target, ToAll, ToRoom, ToUsers
+from tests.support.held_permission import HeldPermission
 from tests.support.recording import GATEWAY, World
 
 ANN, BOB = UserId("ann"), UserId("bob")
@@ -131,17 +132,11 @@ async def test_the_latest_event_is_not_sent_to_a_connection_that_it_left_out() -
 async def test_a_member_removed_during_the_host_call_is_not_admitted(command: Command, gets_in: bool) -> None:
     world = World()
     connection, _ = world.admit("ann")
-    asked, answer = asyncio.Event(), asyncio.Event()
-
-    async def allowed() -> bool:
-        asked.set()
-        await answer.wait()
-        return True
-
-    joining = asyncio.create_task(connection.public.join("room", parent="above", allowed=allowed))
-    await asked.wait()
+    permission = HeldPermission()
+    joining = asyncio.create_task(connection.public.join("room", parent="above", allowed=permission))
+    await permission.asked.wait()
     world.hub.apply(command)
-    answer.set()
+    permission.answer.set()
     if gets_in:
         await joining
     else:
@@ -339,17 +334,11 @@ async def test_a_gateway_without_a_service_has_nothing_to_refresh() -> None:
 async def test_a_client_that_leaves_during_the_host_call_does_not_join() -> None:
     world = World()
     connection, _ = world.admit()
-    asked, answer = asyncio.Event(), asyncio.Event()
-
-    async def allowed() -> bool:
-        asked.set()
-        await answer.wait()
-        return True
-
-    joining = asyncio.create_task(connection.public.join("room", parent="above", allowed=allowed))
-    await asked.wait()
+    permission = HeldPermission()
+    joining = asyncio.create_task(connection.public.join("room", parent="above", allowed=permission))
+    await permission.asked.wait()
     await connection.public.leave("above")
-    answer.set()
+    permission.answer.set()
     await joining
     assert connection.public.rooms == set()
 
@@ -364,25 +353,50 @@ async def test_a_pending_join_ends_with_any_room_above(how: str, parent: str | N
     await connection.public.join("channel", parent="server")
     if parent is None:  # the link is known from another member
         await other.public.join("thread", parent="channel")
-    asked, answer = asyncio.Event(), asyncio.Event()
-
-    async def allowed() -> bool:
-        asked.set()
-        await answer.wait()
-        return True
-
-    joining = asyncio.create_task(connection.public.join("thread", parent=parent, allowed=allowed))
-    await asked.wait()
+    permission = HeldPermission()
+    joining = asyncio.create_task(connection.public.join("thread", parent=parent, allowed=permission))
+    await permission.asked.wait()
     if how == "left":
         await connection.public.leave("server")
     elif how == "closed":
         world.hub.apply(CloseRoom(GATEWAY, RoomName("server")))
     else:
         world.hub.apply(RemoveFromRoom(GATEWAY, ANN, RoomName("server")))
-    answer.set()
+    permission.answer.set()
     if how == "left":
         await joining
     else:
         with pytest.raises(Forbidden):
             await joining
+    assert connection.public.rooms == set()
+
+
+@pytest.mark.parametrize("how", ["removed", "closed", "left"])
+@pytest.mark.parametrize("linked_by", ["the join", "another member"])
+async def test_pending_joins_that_link_to_each_other_end_together(how: str, linked_by: str) -> None:
+    world = World()
+    connection, _ = world.admit("ann")
+    other, _ = world.admit("bob")
+    await connection.public.join("server")
+    parent: str | None = "channel"
+    if linked_by == "another member":
+        await other.public.join("thread", parent="channel")
+        parent = None
+    permissions = [HeldPermission(), HeldPermission()]
+    joins = [
+        asyncio.create_task(connection.public.join("channel", parent="server", allowed=permissions[0])),
+        asyncio.create_task(connection.public.join("thread", parent=parent, allowed=permissions[1])),
+    ]
+    for permission in permissions:
+        await permission.asked.wait()
+    if how == "left":
+        await connection.public.leave("server")
+    elif how == "closed":
+        world.hub.apply(CloseRoom(GATEWAY, RoomName("server")))
+    else:
+        world.hub.apply(RemoveFromRoom(GATEWAY, ANN, RoomName("server")))
+    for permission in permissions:
+        permission.answer.set()
+    results = await asyncio.gather(*joins, return_exceptions=True)
+    assert [type(result) for result in results] == [type(None) if how == "left" else Forbidden] * 2
     assert connection.public.rooms == set()

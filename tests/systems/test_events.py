@@ -29,6 +29,7 @@ from asgi_realtime import (
 from asgi_realtime.testing import ConnectionRefused, RealtimeTestClient
 from asgi_realtime.testing.socket import Socket
 from asgi_realtime.values.json import Json
+from tests.support.held_permission import HeldPermission
 from tests.support.waiting import until
 
 SETTINGS = Settings(jwt_secret="a secret for tests that is long enough", presence_grace=0.0)
@@ -115,43 +116,37 @@ async def test_disconnecting_leaves_every_room(how: str) -> None:
 
 
 async def test_a_client_that_leaves_while_the_host_decides_is_never_a_member() -> None:
-    asked, answer = asyncio.Event(), asyncio.Event()
+    permission = HeldPermission()
 
     async def may_join(identity: Identity, room: str) -> bool:
-        if identity.user_id == "bob":
-            asked.set()
-            await answer.wait()
-        return True
+        return identity.user_id != "bob" or await permission()
 
     async with events(EventsGateway(may_join=may_join)) as running:
         [ada] = await running.enter_room("r", "ada")
         bob = await running.enter("bob")
         await bob.send("join", {"room": "r"})
-        await asked.wait()
+        await permission.asked.wait()
         await bob.drop()
-        answer.set()
+        permission.answer.set()
         await ada.expect_nothing()
 
 
 async def test_a_client_removed_while_the_host_decides_stays_removed() -> None:
-    asked, answer = asyncio.Event(), asyncio.Event()
+    permission = HeldPermission()
 
     async def may_join(identity: Identity, room: str) -> bool:
-        if identity.user_id == "bob":
-            asked.set()
-            await answer.wait()  # returns what was read before
-        return True
+        return identity.user_id != "bob" or await permission()
 
     async with events(EventsGateway(may_join=may_join)) as running:
         [ada] = await running.enter_room("r", "ada")
         bob = await running.enter("bob")
         joining = asyncio.create_task(bob.call("join", {"room": "r"}))
-        await asked.wait()
+        await permission.asked.wait()
         await ada.call("message", {"content": "is bob in?", "room": "r"})
         await running.to.user_left("bob", "r")
         await ada.call("message", {"content": "he is out", "room": "r"})
         await ada.call("message", {"content": "for all"})
-        answer.set()
+        permission.answer.set()
         assert await joining == no(NO_ACCESS)
         assert [event.data["content"] for event in bob.events] == ["for all"]
         assert not bob.rooms
@@ -308,20 +303,18 @@ async def test_no_client_waits_for_another_clients_authorization() -> None:
 
 
 async def test_a_client_removed_during_the_content_filter_sends_nothing() -> None:
-    asked, answer = asyncio.Event(), asyncio.Event()
+    permission = HeldPermission()
 
     async def slow(identity: Identity, content: str) -> bool:
-        asked.set()
-        await answer.wait()
-        return True
+        return await permission()
 
     async with events(EventsGateway(content_filter=slow)) as running:
         ada, bob = await running.enter_room("r", "ada", "bob")
         sending = asyncio.create_task(ada.call("message", {"content": "x", "room": "r"}))
-        await asked.wait()
+        await permission.asked.wait()
         await running.to.user_left("ada", "r")
         await bob.expect("user:left")
-        answer.set()
+        permission.answer.set()
         assert await sending == no(NO_ACCESS)
         await running.to.broadcast_to_room("r", "last")
         await bob.expect("last")
