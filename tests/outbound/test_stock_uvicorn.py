@@ -9,7 +9,6 @@ from typing import Any, cast
 
 import pytest
 from fastapi import FastAPI
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from asgi_realtime import Connection, Handshake, Identity, RealtimeMiddleware, Settings, SocketIOGateway, on
 from tests.support.certificates import tls_contexts
@@ -18,6 +17,7 @@ from tests.support.protocol_server import protocol_server
 from tests.support.raw_engineio import RawWebSocketClient, raw_client
 from tests.support.raw_websocket import open_websocket
 from tests.support.servers import IMPLEMENTATIONS, Implementation, Serve
+from tests.support.wrapped_send import WrappedSend
 
 SETTINGS = Settings()
 
@@ -37,19 +37,6 @@ class Room(SocketIOGateway):
         return number
 
 
-class Wrapped:
-    """A middleware of a host that wraps `send`."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def wrapped(message: Message) -> None:
-            await send(message)
-
-        await self._app(scope, receive, wrapped)
-
-
 def is_direct(middleware: RealtimeMiddleware) -> bool:
     (session,) = middleware.realtime.engineio.sessions.values()
     return session.outbox.sink is not None
@@ -57,7 +44,7 @@ def is_direct(middleware: RealtimeMiddleware) -> bool:
 
 async def direct(serve: Serve, settings: Settings, implementation: Implementation, wrap: bool = False) -> bool:
     middleware = RealtimeMiddleware(FastAPI(), gateways=[Room()], settings=settings)
-    server = await serve(Wrapped(middleware) if wrap else middleware, implementation)
+    server = await serve(WrappedSend(middleware) if wrap else middleware, implementation)
     async with raw_client(server, "websocket") as client:
         assert (await client.connect({"user": "ann"})).startswith("40")
         return is_direct(middleware)

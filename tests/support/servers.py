@@ -12,9 +12,10 @@ from typing import Any, Literal, Protocol, TypeAlias, cast
 import hypercorn.asyncio
 import uvicorn
 from hypercorn.config import Config as HypercornConfig
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from asgi_realtime.uvicorn import WebSocketProtocol
+from tests.support.wrapped_send import WrappedSend
 
 Implementation: TypeAlias = Literal["uvicorn", "uvicorn-wsproto", "WebSocketProtocol", "hypercorn", "plain"]
 """The server that a test runs on.
@@ -75,26 +76,13 @@ async def running(
     listener.listen()
     number = int(listener.getsockname()[1])
     begin = _hypercorn if implementation == "hypercorn" else _uvicorn
-    app = _PlainSend(app) if implementation == "plain" else app
+    app = WrappedSend(app) if implementation == "plain" else app
     with listener:
         stop = await begin(app, listener, implementation, root_path)
         try:
             yield LiveServer(number, stop)
         finally:
             await stop()
-
-
-class _PlainSend:
-    """An app that wraps `send`, and so hides the server's own."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def plain(message: Message) -> None:
-            await send(message)
-
-        await self._app(scope, receive, plain)
 
 
 WEBSOCKETS: dict[Implementation, Any] = {
