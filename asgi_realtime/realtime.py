@@ -272,6 +272,8 @@ class Realtime:
         for mounted in self.gateways:
             if isinstance(mounted, Gateway):
                 await mounted.call_on_start()
+            else:
+                mounted.start()
         stack.push_async_callback(self.drain.run, self.signals)
 
     async def _close_clients(self) -> None:

@@ -37,6 +37,9 @@ class NamespaceFamily(Protocol):
     def bind(self, context: GatewayContext) -> None:
         """Mount it."""
 
+    def start(self) -> None:
+        """The app has started, and no client is connected yet."""
+
     def add_to_registry(self, registry: GatewayRegistry, limits: Limits) -> None:
         """Make its namespaces known to a broadcaster in a process that serves no clients."""
 

@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from socketio import (
         AsyncClient,
         AsyncClientNamespace,
+        AsyncRedisManager,
         AsyncSimpleClient,
         Client,
         ClientNamespace,
+        RedisManager,
         SimpleClient,
     )
 
@@ -30,11 +32,13 @@ __all__ = [
     "AsyncClient",
     "AsyncClientNamespace",
     "AsyncNamespace",
+    "AsyncRedisManager",
     "AsyncServer",
     "AsyncSimpleClient",
     "Client",
     "ClientNamespace",
     "Namespace",
+    "RedisManager",
     "SimpleClient",
     "SocketIOServer",
     "exceptions",

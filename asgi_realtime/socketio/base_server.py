@@ -91,6 +91,20 @@ class BaseServer:
         for name in self.names:
             self.gateway_for(name)
 
+    def start(self) -> None:
+        """The app has started: hear what other processes emit, if there is a client manager."""
+        manager = self.options.get("client_manager")
+        if manager is None or self._context is None:
+            return
+        # Imported here: an app without a client manager does not load the client of Redis.
+        from asgi_realtime.socketio.published import carry_out
+        from asgi_realtime.socketio.redis_listener import RedisListener
+
+        listener = RedisListener(
+            manager, lambda message: carry_out(message, self.gateway_for), logging.getLogger("asgi_realtime.socketio")
+        )
+        self._context.tasks.spawn(listener.run(), name="client manager")
+
     def add_to_registry(self, registry: GatewayRegistry, limits: Limits) -> None:
         """Make the namespaces known to a broadcaster that is not mounted. See `Broadcaster.connect`."""
         for name in self.names or [GatewayName("/")]:

@@ -9,6 +9,7 @@ from typing import Any, TypedDict
 
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.settings import Settings
+from asgi_realtime.socketio.redis_manager import is_manager
 
 logger = logging.getLogger("asgi_realtime")
 
@@ -37,14 +38,15 @@ class Options(TypedDict, total=False):
     allow_upgrades: bool
     cookie: Any
     client_manager: Any
+    """None, or a `RedisManager` or `AsyncRedisManager` of python-socketio: what others emit through its channel reaches
+    the clients of this server. Several processes of one app need `MEW_REDIS_URL` instead."""
     json: Any
     serializer: Any
-    """These must be at their defaults, if they are given."""
+    """These two, and the two before `client_manager`, must be at their defaults, if they are given."""
 
 
 _SUBSTITUTES = {
     "allow_upgrades": "name the transports instead: transports=['polling'] or transports=['websocket']",
-    "client_manager": "rooms live in the gateway's own hub; leave it out",
     "cookie": "no session cookie is needed; leave it out",
     "json": "payloads are encoded by msgspec, which takes datetime, UUID and Decimal too; leave it out",
     "serializer": "only the default serializer is spoken",
@@ -63,6 +65,16 @@ def check_options(options: Options) -> None:
     for name, remedy in _SUBSTITUTES.items():
         if options.get(name) not in (None, True, "default"):
             raise ConfigurationError(f"SocketIOServer({name}=...): {remedy}")
+    manager = options.get("client_manager")
+    if manager is not None and not is_manager(manager):
+        raise ConfigurationError(
+            f"SocketIOServer(client_manager=...) takes python-socketio's AsyncRedisManager(url), not a "
+            f"{type(manager).__name__}; several processes of the app need MEW_REDIS_URL instead"
+        )
+    if manager is not None and manager.write_only:
+        raise ConfigurationError(
+            "SocketIOServer(client_manager=...): a manager with write_only=True receives nothing; leave write_only out"
+        )
     if options.get("async_mode") not in (None, "asgi"):
         raise ConfigurationError(f"SocketIOServer(async_mode={options['async_mode']!r}): only asgi is supported")
     if callable(options.get("cors_allowed_origins")):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 from asgi_realtime.connection.connection import Connection
@@ -155,6 +155,29 @@ class Participants:
                 # A client's own room. No other client reads its history, so the event need not be kept.
                 inside[0].push(self._dialect.event_args(event, args))
                 return
+        for publication in self._publications(event, args, rooms, skipped):
+            await self._publish(publication)
+
+    def deliver(
+        self, event: str, args: Sequence[Any], *, rooms: Sequence[str] | None, skipped: Sequence[str], most: int
+    ) -> None:
+        """`emit` for the clients of this process only. An observer is told as there.
+
+        Raises:
+            ValueError: for a name that may not be sent, or a payload of more than `most` bytes.
+        """
+        event = self._dialect.event_name(event)
+        for observer in self._state.active_observers:
+            observer.sent(self.in_rooms(rooms, skipped), event, args)
+        for publication in self._publications(event, args, rooms, skipped):
+            if len(publication.payload) + sum(map(len, publication.attachments)) > most:
+                raise ValueError(f"the payload is over MEW_PUBLICATION_BYTES ({most})")
+            self._context.hub.deliver(publication)
+
+    def _publications(
+        self, event: str, args: Sequence[Any], rooms: Sequence[str] | None, skipped: Sequence[str]
+    ) -> Iterator[Publication]:
+        """One publication for each room. A client that one of them has reached is left out of the next ones."""
         payload, attachments = encode(list(args))
         left_out = [ConnectionId(sid) for sid in skipped]
         targets = _targets(rooms)
@@ -169,7 +192,7 @@ class Participants:
             )
             members = self._context.hub.rooms(self._namespace)
             reached = members.recipients(target).connections if len(targets) > 1 else ()
-            await self._publish(publication)
+            yield publication
             left_out += [connection.id for connection in reached]
 
     async def _publish(self, publication: Publication) -> None:
