@@ -40,8 +40,14 @@ def backends_from(settings: Settings, metrics: Metrics, revocations: Revocations
         ConfigurationError: for a URL of Redis that cannot be used.
     """
     if settings.redis_url is not None:
-        broker = redis_broker(settings.redis_url, settings, metrics, revocations)
-        return Backends(broker=broker, presence=MemoryPresence(grace=settings.presence_grace), nodes=broker.nodes)
+        redis = redis_broker(settings.redis_url, settings, metrics, revocations)
+        broker: Broker = redis
+        if settings.on_broker_down == "local":
+            from asgi_realtime.broker.outage_queue import OutageQueue
+
+            # Half the time: what remains is for the local delivery.
+            broker = OutageQueue(redis, timeout=settings.publish_timeout / 2, metrics=metrics)
+        return Backends(broker=broker, presence=MemoryPresence(grace=settings.presence_grace), nodes=redis.nodes)
     return Backends(
         broker=MemoryBroker(history_size=settings.history_size, history_ttl=settings.history_ttl),
         presence=MemoryPresence(grace=settings.presence_grace),

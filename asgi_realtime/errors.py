@@ -106,6 +106,18 @@ class TooLarge(Refusal):
     code = "TOO_LARGE"
 
 
+class Unavailable(Refusal):
+    """Clients cannot be let in for a while. A Socket.IO client's transport is closed, so that it reconnects by itself.
+
+    Stock clients do not connect again after a `connect_error`.
+    """
+
+    code = "INTERNAL"
+
+    def __init__(self) -> None:
+        super().__init__("internal error")
+
+
 class NoAnswer(ConnectionError):
     """The client disconnected before it sent the acknowledgement."""
 

@@ -219,6 +219,15 @@ class Realtime:
         """The paths that are served: that of Socket.IO, with all below it, and those of JSON gateways."""
         return [*([self.settings.socketio_path] if self.serves_socketio else []), *self.websockets]
 
+    @property
+    def ready(self) -> bool:
+        """Whether clients can be served: it has started, and Redis, if there is one, is connected and delivers.
+
+        For the health check of a load balancer. While Redis is away, connected clients stay connected, and
+        `MEW_ON_BROKER_DOWN` says what becomes of broadcasts and new clients.
+        """
+        return self.publisher.ready
+
     def serves(self, path: str) -> bool:
         """Whether requests for a path are served here, if they come to this app."""
         return path in self.paths or (self.serves_socketio and path.startswith(self.settings.socketio_path + "/"))

@@ -127,6 +127,10 @@ class Settings:
     redis_prefix: str = "mew"
     """`MEW_REDIS_PREFIX`: what every key and channel in Redis begins with. Applications that share a Redis need
     different ones."""
+    on_broker_down: str = "raise"
+    """`MEW_ON_BROKER_DOWN`: what a broadcast does while Redis is away. `raise`: it raises `BrokerUnavailable`, and new
+    clients are told to come back. `local`: it is delivered to the clients of this process, and published in order when
+    Redis is back; new clients are let in."""
     drain_timeout: float = 5.0
     """`MEW_DRAIN_TIMEOUT`: seconds connections may take to close when the process stops."""
     limits: Limits = dataclasses.field(default_factory=Limits)
@@ -140,6 +144,8 @@ class Settings:
                 raise ConfigurationError(f"{variable(field.name)} must be a finite number")
         if not _PREFIX.fullmatch(self.redis_prefix):
             raise ConfigurationError("MEW_REDIS_PREFIX takes letters, digits, and any of _ . : -, at most 64")
+        if self.on_broker_down not in ("raise", "local"):
+            raise ConfigurationError("MEW_ON_BROKER_DOWN must be raise or local")
         for name in _POSITIVE:
             if not getattr(self, name) > 0:
                 raise ConfigurationError(f"{variable(name)} must be greater than 0")

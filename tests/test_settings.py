@@ -91,6 +91,7 @@ def test_every_field_can_be_set_by_a_variable_of_its_own() -> None:
         ("MEW_HISTORY_SIZE", "1.5"),
         ("MEW_HISTORY_SIZE", "0"),
         ("MEW_HISTORY_SIZE", "1" * 5000),
+        ("MEW_ON_BROKER_DOWN", "queue"),
         ("MEW_REDIS_PREFIX", "a b"),
         ("MEW_REDIS_PREFIX", "{mew}"),
         ("MEW_REDIS_PREFIX", "m" * 65),

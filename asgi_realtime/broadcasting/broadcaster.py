@@ -101,6 +101,14 @@ class Broadcaster(ClusterQuestions):
         )
 
     @property
+    def ready(self) -> bool:
+        """Whether this process can serve clients: it has started, and Redis, if there is one, is connected.
+
+        For the health check of a load balancer.
+        """
+        return self._publisher.ready
+
+    @property
     def sync(self) -> SyncBroadcaster:
         """The same methods for threads: sync routes, Flask views, workers."""
         return SyncBroadcaster(self, self._loop_bridge)
@@ -285,6 +293,11 @@ class SyncBroadcaster(SyncProxy[Broadcaster]):
     def gateway(self) -> str | None:
         """The gateway it is narrowed to. See `Broadcaster.gateway`."""
         return self._target.gateway
+
+    @property
+    def ready(self) -> bool:
+        """Whether this process can serve clients. See `Broadcaster.ready`."""
+        return self._target.ready
 
     @property
     def sync(self) -> SyncBroadcaster:

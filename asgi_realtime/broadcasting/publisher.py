@@ -37,6 +37,11 @@ class Publisher:
         self._timeout = publish_timeout
         self._unwritten = 0
 
+    @property
+    def ready(self) -> bool:
+        """Whether the broker can publish and deliver."""
+        return self._broker.ready
+
     async def publish_event(
         self,
         gateway: GatewayName,

@@ -47,6 +47,10 @@ class Broker(Protocol):
     def needs_subscriptions(self) -> bool:
         """Whether only subscribed publications are delivered. False: all are, without `subscribe`."""
 
+    @property
+    def ready(self) -> bool:
+        """Whether it has started, and can publish and deliver."""
+
     async def start(self, receiver: BrokerReceiver) -> None:
         """Begin to deliver to `receiver`: all commands, and the publications that are subscribed to."""
 

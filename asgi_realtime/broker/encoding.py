@@ -20,6 +20,16 @@ class _Publication(msgspec.Struct, array_like=True, frozen=True, gc=False):
     attachments: tuple[bytes, ...] = ()
     except_: tuple[ConnectionId, ...] = ()
     user_ids: tuple[UserId, ...] = ()
+    origin: str = ""
+
+
+class _Origin(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    event: str
+    payload: msgspec.Raw
+    attachments: msgspec.Raw
+    except_: msgspec.Raw
+    user_ids: msgspec.Raw
+    origin: str
 
 
 class _Command(msgspec.Struct, array_like=True, frozen=True):
@@ -29,15 +39,21 @@ class _Command(msgspec.Struct, array_like=True, frozen=True):
 
 _encoder = msgspec.msgpack.Encoder()
 _publication_decoder = msgspec.msgpack.Decoder(_Publication)
+_origin_decoder = msgspec.msgpack.Decoder(_Origin)
 _command_decoder = msgspec.msgpack.Decoder(_Command)
 
 
-def encode_publication(publication: Publication) -> bytes:
-    """The bytes of a publication. Gateway and position are not in it, and the target only if it is several users."""
+def encode_publication(publication: Publication, origin: str = "") -> bytes:
+    """The bytes of a publication. Gateway and position are not in it, and the target only if it is several users.
+
+    `origin` says which call in which process has published it.
+    """
     target = publication.target
     several = target.user_ids if type(target) is ToUsers and len(target.user_ids) != 1 else ()
     return PUBLICATION + _encoder.encode(
-        _Publication(publication.event, publication.payload, publication.attachments, publication.except_, several)
+        _Publication(
+            publication.event, publication.payload, publication.attachments, publication.except_, several, origin
+        )
     )
 
 
@@ -61,6 +77,18 @@ def decode_publication(
         volatile=volatile,
         position=position,
     )
+
+
+def origin_of(data: bytes) -> str:
+    """The origin of a publication or command.
+
+    Raises:
+        msgspec.DecodeError: the bytes are neither.
+    """
+    if data[:1] == COMMAND:
+        return decode_command(data)[0]
+    _check_kind(data, PUBLICATION)
+    return _origin_decoder.decode(memoryview(data)[1:]).origin
 
 
 def encode_command(command: Command, origin: str) -> bytes:

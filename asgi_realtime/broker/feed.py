@@ -21,7 +21,7 @@ import msgspec
 
 from asgi_realtime.broker.base import BrokerReceiver
 from asgi_realtime.broker.delivery import deliver
-from asgi_realtime.broker.encoding import decode_command, decode_publication
+from asgi_realtime.broker.encoding import decode_command, decode_publication, origin_of
 from asgi_realtime.redis.link import Link
 from asgi_realtime.values.ids import GatewayName
 from asgi_realtime.values.publications import Position, Subscription, Target
@@ -37,7 +37,7 @@ SEVERAL_REMEMBERED: Final = 1_000
 class Channel:
     """One channel that this process has subscribed to, or is about to."""
 
-    __slots__ = ("callers", "confirmed", "feed", "last", "link", "suffix", "target")
+    __slots__ = ("callers", "confirmed", "expected", "feed", "last", "link", "suffix", "target")
 
     def __init__(self, feed: Feed, suffix: str, target: Target | None) -> None:
         self.feed = feed
@@ -52,6 +52,8 @@ class Channel:
         """Done when Redis has subscribed this process. None: it has."""
         self.callers = 0
         """How many calls wait for that."""
+        self.expected = False
+        """Whether it may have members already, while Redis is away."""
 
     def confirm(self) -> None:
         """Redis has subscribed this process."""
@@ -77,6 +79,8 @@ class Feed:
     Args:
         repair: called when a message is missing; the feed holds messages until `release`.
         commanded: called with the origin of each command and what carrying it out returned or raised.
+        unconfirmed: by origin, what this process publishes. True: it was delivered here already, while Redis was away,
+            and is not delivered again. An origin is removed when its message comes.
     """
 
     def __init__(
@@ -86,11 +90,13 @@ class Feed:
         *,
         repair: Callable[[Feed], None],
         commanded: Callable[[str, Awaitable[object] | Exception | None], None],
+        unconfirmed: dict[str, bool],
     ) -> None:
         self.gateway = gateway
         self.receiver = receiver
         self._repair = repair
         self._commanded = commanded
+        self._unconfirmed = unconfirmed
         self.channels: dict[str, Channel] = {}
         """By suffix. They are subscribed to again on a new link."""
         self.epoch: str | None = None
@@ -246,6 +252,9 @@ class Feed:
     def _hand_over(self, message: Message, position: Position | None) -> int:
         target = message.channel.target
         try:
+            if self._unconfirmed and self._unconfirmed.pop(origin_of(message.data), False):
+                self._remember_several(message)
+                return 0
             if target is None:
                 self._apply(message.data, position)
                 return 0
@@ -256,10 +265,13 @@ class Feed:
             self._drop_unreadable(error)
             return 0
         if publication.target is not target and position is not None:
-            self._several[message.number] = None
-            if len(self._several) > SEVERAL_REMEMBERED:
-                del self._several[next(iter(self._several))]
+            self._remember_several(message)
         return deliver(self.receiver, publication)
+
+    def _remember_several(self, message: Message) -> None:
+        self._several[message.number] = None
+        if len(self._several) > SEVERAL_REMEMBERED:
+            del self._several[next(iter(self._several))]
 
     def _apply(self, data: bytes, position: Position | None) -> None:
         origin, command = decode_command(data)

@@ -49,6 +49,11 @@ class MemoryBroker:
         self._steps: deque[Callable[[], None]] = deque()
         self._stepping = False
 
+    @property
+    def ready(self) -> bool:
+        """Whether it has started."""
+        return self._receiver is not None
+
     async def start(self, receiver: BrokerReceiver) -> None:
         """Begin to deliver to `receiver`."""
         self._receiver = receiver

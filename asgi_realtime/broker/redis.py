@@ -6,14 +6,16 @@ import asyncio
 import itertools
 import logging
 import secrets
-from collections.abc import Awaitable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final, cast
 
 import hiredis
 
 from asgi_realtime.auth.revocations import Revocations
 from asgi_realtime.broker.base import BrokerReceiver
+from asgi_realtime.broker.command_calls import CommandCalls
 from asgi_realtime.broker.encoding import encode_command, encode_publication
+from asgi_realtime.broker.no_connections import NoConnections
 from asgi_realtime.broker.redis_channels import Channels
 from asgi_realtime.broker.redis_history import read_history, read_latest
 from asgi_realtime.broker.redis_questions import Questions
@@ -32,7 +34,7 @@ from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.values.commands import Command, EndRevoked, RevokeToken, RevokeUser
 from asgi_realtime.values.ids import GatewayName, RoomName
 from asgi_realtime.values.publications import Position, Publication, Receipt, Subscription, Target
-from asgi_realtime.values.questions import NodeAnswer, NodeAnswers, Question
+from asgi_realtime.values.questions import NodeAnswers, Question
 
 logger = logging.getLogger("asgi_realtime")
 
@@ -79,11 +81,13 @@ class RedisBroker:
         self._metrics = metrics or NullMetrics()
         self._tasks = Tasks()
         self._keys: dict[GatewayName, Keys] = {}
-        self._calls: dict[str, _Call] = {}
+        self._calls = CommandCalls(self._tasks)
         self._numbers = itertools.count()
         self._volatile_numbers = itertools.count(secrets.randbits(42) << 20)
         self._sessions: Sessions | None = None
         self._channels: Channels | None = None
+        self.unconfirmed: dict[str, bool] = {}
+        """See `Feed`."""
         self._receives = False
         self.nodes = RedisNodes(prefix, server.publish_command, self._current_link)
         """Messages from this process to others, and from others to this one."""
@@ -125,7 +129,7 @@ class RedisBroker:
             ConfigurationError: Redis cannot be used with this configuration. It is stopped then.
         """
         self._questions.answer = None
-        sessions, _ = self._connect(_NoConnections(), None)
+        sessions, _ = self._connect(NoConnections(), None)
         self._receives = False
         try:
             async with asyncio.timeout(self._timeout):
@@ -146,7 +150,8 @@ class RedisBroker:
             ttl=self._ttl,
             session_of=self._session_of,
             others=self._questions.received,
-            commanded=self._commanded,
+            commanded=self._calls.commanded,
+            unconfirmed=self.unconfirmed,
             tasks=self._tasks,
             metrics=self._metrics,
         )
@@ -190,9 +195,7 @@ class RedisBroker:
         if sessions is not None:
             await sessions.stop()
         await self._tasks.aclose()
-        for call in self._calls.values():
-            _settle(call.begun, None)
-            _settle(call.outcome, BrokerUnavailable("the application has stopped"))
+        self._calls.stop()
 
     @property
     def ready(self) -> bool:
@@ -223,12 +226,42 @@ class RedisBroker:
         If the reply is lost, the publication is sent once more on the next connection. Its origin is kept in history,
         so it is not published twice.
         """
-        keys = self._keys_of(publication.gateway)
-        ends = suffixes(publication.target)
-        data = encode_publication(publication)
         if publication.volatile:
-            return await self._publish_volatile(keys, ends, data)
-        position, delivered = await self._send(keys, ends, data, self._origin(), self._size, key)
+            data = encode_publication(publication)
+            return await self._publish_volatile(self._keys_of(publication.gateway), suffixes(publication.target), data)
+        return await self._publish(publication, encode_publication(publication), self.new_origin(), key, False, None)
+
+    async def publish_from(
+        self,
+        publication: Publication,
+        origin: str,
+        *,
+        key: str | None,
+        again: bool,
+        answered: Callable[[], None] | None = None,
+    ) -> Receipt:
+        """Publish with an origin that is in the message, for `unconfirmed`. Not for volatile publications.
+
+        `again`: it may have been published before. `answered` is called when Redis has answered, and what came before
+        the answer was delivered.
+
+        Raises:
+            BrokerUnavailable: Redis is away, or refused.
+        """
+        data = encode_publication(publication, origin)
+        return await self._publish(publication, data, origin, key, again, answered)
+
+    async def _publish(
+        self,
+        publication: Publication,
+        data: bytes,
+        origin: str,
+        key: str | None,
+        again: bool,
+        answered: Callable[[], None] | None,
+    ) -> Receipt:
+        keys, ends = self._keys_of(publication.gateway), suffixes(publication.target)
+        position, delivered = await self._send(keys, ends, data, origin, self._size, key, again, answered)
         if not isinstance(delivered, int):
             delivered = await asyncio.shield(delivered)
         return Receipt(position=position, delivered_locally=delivered, replicated=True)
@@ -257,7 +290,15 @@ class RedisBroker:
         return Receipt(position=None, delivered_locally=count, replicated=True)
 
     async def _send(
-        self, keys: Keys, ends: Sequence[str], data: bytes, origin: str, size: int, key: str | None = None
+        self,
+        keys: Keys,
+        ends: Sequence[str],
+        data: bytes,
+        origin: str,
+        size: int,
+        key: str | None = None,
+        again: bool = False,
+        answered: Callable[[], None] | None = None,
     ) -> tuple[Position, int | asyncio.Future[int]]:
         """Publish once. Returns the position, and the number of recipients here (a future: the copy is held)."""
         channels = self._running()
@@ -272,14 +313,16 @@ class RedisBroker:
         def published(reply: Reply) -> tuple[Position, int | asyncio.Future[int]]:
             position, is_new = cast(tuple[bytes, int], reply)
             self._renew_epoch(position)
+            if answered is not None:
+                answered()
             feed = channels.feed(keys.gateway)
             if feed is None or not is_new:
                 return Position(position.decode()), 0
             return Position(position.decode()), feed.delivered(int(position.rpartition(b"-")[2]))
 
         return await self._session_of(keys.gateway).attempt(
-            lambda link, again: run_script(
-                link, Script.PUBLISH, names, *before, int(again), *names_of_channels, read=published
+            lambda link, attempted: run_script(
+                link, Script.PUBLISH, names, *before, int(again or attempted), *names_of_channels, read=published
             )
         )
 
@@ -288,7 +331,8 @@ class RedisBroker:
         if position.startswith(self._epoch.encode()):
             self._epoch = new_epoch()
 
-    def _origin(self) -> str:
+    def new_origin(self) -> str:
+        """Says which call in which process publishes."""
         return f"{self.node}:{next(self._numbers)}"
 
     # Commands
@@ -302,9 +346,9 @@ class RedisBroker:
         channels = self._running()
         keys = self._keys_of(getattr(command, "gateway", None) or SHARED)
         self._session_of(keys.gateway).check()
-        origin = self._origin()
+        origin = self.new_origin()
         data = encode_command(command, origin)
-        call = self._calls[origin] = _Call()
+        call = self._calls.begin(origin)
         try:
             async with asyncio.timeout(self._timeout):
                 if isinstance(command, RevokeToken | RevokeUser):
@@ -320,35 +364,7 @@ class RedisBroker:
         else:
             await asyncio.shield(call.outcome)
         finally:
-            del self._calls[origin]
-
-    def _commanded(self, origin: str, outcome: Awaitable[object] | Exception | None) -> None:
-        """A command was applied here. If it came from here, its caller gets the outcome."""
-        call = self._calls.get(origin)
-        if call is not None:
-            _settle(call.begun, None)
-        if outcome is None:
-            if call is not None:
-                _settle(call.outcome, None)
-        elif not isinstance(outcome, Exception):
-            self._tasks.spawn(self._carry_out(origin, outcome), name="command")
-        elif call is not None:
-            _settle(call.outcome, outcome)
-        else:
-            logger.error("a command of another process failed here", exc_info=outcome)
-
-    async def _carry_out(self, origin: str, work: Awaitable[object]) -> None:
-        try:
-            await work
-        except Exception as error:
-            call = self._calls.get(origin)
-            if call is None:
-                raise  # another process asked for it, or the caller was cancelled
-            _settle(call.outcome, error)
-        else:
-            call = self._calls.get(origin)
-            if call is not None:
-                _settle(call.outcome, None)
+            self._calls.end(origin)
 
     # Questions
 
@@ -367,6 +383,23 @@ class RedisBroker:
         for gateway in dict.fromkeys(subscription.gateway for subscription in subscriptions):
             self._session_of(gateway).check()
         await channels.subscribe(subscriptions)
+
+    def expect(self, subscriptions: Collection[Subscription]) -> None:
+        """Subscribe as soon as Redis is there, without waiting.
+
+        Raises:
+            BrokerUnavailable: the broker has stopped.
+        """
+        self._running().expect(subscriptions)
+
+    async def until_ready(self, gateway: GatewayName) -> None:
+        """Return when Redis is connected.
+
+        Raises:
+            BrokerUnavailable: the broker has stopped.
+        """
+        self._running()
+        await self._session_of(gateway).until_up()
 
     async def unsubscribe(self, subscriptions: Collection[Subscription]) -> None:
         """Unsubscribe; see `Broker.unsubscribe`."""
@@ -399,46 +432,3 @@ class RedisBroker:
         found = await read_latest(self._session_of(gateway), self._keys_of(gateway), self._ttl, room, event, since)
         await channels.until_delivered(gateway)
         return found
-
-
-class _NoConnections:
-    """The receiver of a process that only publishes. It subscribes to nothing, so nothing is ever received."""
-
-    def deliver(self, publication: Publication) -> int:
-        """There is no recipient here."""
-        return 0
-
-    def apply(self, command: Command, position: Position | None) -> Awaitable[object] | None:
-        """There is no connection here."""
-
-    def resync(self, gateway: GatewayName, subscriptions: Collection[Subscription] | None) -> None:
-        """There is no member here."""
-
-    def answer(self, question: Question) -> NodeAnswer:
-        """There is nothing here."""
-        return NodeAnswer()
-
-
-class _Call:
-    """A command of this process."""
-
-    def __init__(self) -> None:
-        loop = asyncio.get_running_loop()
-        self.begun: asyncio.Future[object] = loop.create_future()
-        """Done when the command has come back from Redis and was applied here."""
-        self.outcome: asyncio.Future[object] = loop.create_future()
-        """Done when it is carried out."""
-        self.outcome.add_done_callback(_retrieve)
-
-
-def _settle(call: asyncio.Future[object], outcome: Exception | None) -> None:
-    if not call.done():
-        if outcome is None:
-            call.set_result(None)
-        else:
-            call.set_exception(outcome)
-
-
-def _retrieve(call: asyncio.Future[object]) -> None:
-    if not call.cancelled():
-        call.exception()  # avoids asyncio's warning if no caller awaits it

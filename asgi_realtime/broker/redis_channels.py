@@ -44,6 +44,7 @@ class Channels:
         session_of: the session of a gateway.
         others: called with channel and payload of each message that is of no target.
         commanded: see `Feed`.
+        unconfirmed: see `Feed`.
     """
 
     def __init__(
@@ -55,9 +56,11 @@ class Channels:
         session_of: Callable[[GatewayName], Session],
         others: Callable[[bytes, bytes], None],
         commanded: Callable[[str, Awaitable[object] | Exception | None], None],
+        unconfirmed: dict[str, bool],
         tasks: Tasks,
         metrics: Metrics,
     ) -> None:
+        self._unconfirmed = unconfirmed
         self.receiver = receiver
         """What the feeds deliver to."""
         self._keys = keys
@@ -114,7 +117,20 @@ class Channels:
         finally:
             for channel in channels:
                 channel.callers -= 1
-            self._remove([channel for channel in channels if channel.confirmed is not None and not channel.callers])
+            self._remove(
+                channel
+                for channel in channels
+                if channel.confirmed is not None and not channel.callers and not channel.expected
+            )
+
+    def expect(self, subscriptions: Iterable[Subscription]) -> None:
+        """Subscribe as soon as there is a link. If something was published until then, the members are told."""
+        for subscription in subscriptions:
+            feed = self._feed(subscription.gateway)
+            [suffix] = suffixes(subscription.target)
+            channel = feed.channels.get(suffix) or self._add(feed, suffix, subscription.target)
+            channel.expected = channel.confirmed is not None
+        self._send_subscribe()
 
     def expect_commands(self, gateway: GatewayName) -> None:
         """Subscribe to the commands of a gateway as soon as there is a link."""
@@ -155,7 +171,11 @@ class Channels:
         feed = self._feeds.get(gateway)
         if feed is None:
             feed = self._feeds[gateway] = Feed(
-                gateway, self.receiver, repair=self._begin_repair, commanded=self._commanded
+                gateway,
+                self.receiver,
+                repair=self._begin_repair,
+                commanded=self._commanded,
+                unconfirmed=self._unconfirmed,
             )
             self._add(feed, COMMANDS, None)
         return feed

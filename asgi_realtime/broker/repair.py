@@ -63,6 +63,8 @@ async def compare(feed: Feed, link: Link, keys: Keys, ttl: int) -> Comparison:
             last = channel.last
             if last is None:
                 found.new.append((channel, number))
+                if channel.expected and number > found.known:
+                    found.lost.append(channel)  # its members came while this process was cut off
             elif number > last:
                 found.behind.append(channel)
             elif number == last and (number or found.known >= oldest):

@@ -16,7 +16,7 @@ from asgi_realtime.auth.refusal_log import FOREIGN_ORIGIN
 from asgi_realtime.broker.time_limit import answer_in_time
 from asgi_realtime.connection.connection import Connection, InternalConnection, internal
 from asgi_realtime.connection.contracts import MountedGateway, Transport
-from asgi_realtime.errors import BrokerUnavailable, Disconnect, Forbidden, Refusal, Unauthorized
+from asgi_realtime.errors import BrokerUnavailable, Disconnect, Forbidden, Refusal, Unauthorized, Unavailable
 from asgi_realtime.gateways.dispatcher import Dispatcher, ends_this_task
 from asgi_realtime.gateways.expiry import Expiry
 from asgi_realtime.gateways.gateway_context import GatewayContext
@@ -121,7 +121,7 @@ class ConnectionLifecycle(Dispatcher):
             # One line a minute, and no traceback: while the broker is unavailable, this happens for every client.
             context.metrics.count("refused_connections_total", gateway=self.name)
             context.refusals.refused(self.name, "the broker is unavailable")
-            raise Refusal("internal error", code="INTERNAL") from None
+            raise Unavailable from None
         except Disconnect as disconnect:
             context.metrics.count("refused_connections_total", gateway=self.name)
             context.refusals.refused(self.name, f"the application closed it with {disconnect.code}")

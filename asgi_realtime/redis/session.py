@@ -159,6 +159,17 @@ class Session:
             self.check()
         return self._link
 
+    async def until_up(self) -> None:
+        """Return when the link is up.
+
+        Raises:
+            BrokerUnavailable: the session has stopped.
+        """
+        while self._link is None:
+            await self._up.wait()
+            if self._stopped:
+                raise BrokerUnavailable("the application has stopped")
+
     async def run(self, script: Script, keys: Sequence[str], *arguments: Argument, read: Callable[[Reply], T]) -> T:
         """Run a script, and again if the link is lost: it must be one that may run twice. See `run_script`.
 

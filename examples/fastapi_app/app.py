@@ -6,12 +6,14 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Annotated
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI, Response
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
 from asgi_realtime import (
+    Broadcaster,
     EventsGateway,
     InfraGateway,
     JWTAuthenticator,
@@ -20,6 +22,7 @@ from asgi_realtime import (
     OriginPolicy,
     RealtimeMiddleware,
     Settings,
+    get_broadcaster,
     token_from_bearer,
     token_from_cookie,
 )
@@ -87,8 +90,14 @@ def create_app(settings: Settings | None = None, database_url: str | None = None
         app.include_router(development.router)
 
     @app.get("/healthz", tags=["operation"])
-    async def healthz() -> dict[str, str]:
-        return {"status": "ok"}
+    async def healthz(
+        broadcaster: Annotated[Broadcaster, Depends(get_broadcaster)], response: Response
+    ) -> dict[str, str]:
+        """Whether a load balancer should send clients here."""
+        if broadcaster.ready:
+            return {"status": "ok"}
+        response.status_code = 503
+        return {"status": "not connected to Redis"}
 
     @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
     async def chat_page() -> FileResponse:

@@ -138,6 +138,10 @@ class DistantBroker:
         """What a method was called with, in order."""
         return [arguments for called, arguments in self.calls if called == name]
 
+    @property
+    def ready(self) -> bool:
+        return self._receiver is not None
+
     async def start(self, receiver: BrokerReceiver) -> None:
         self._receiver = receiver
         self.server.nodes.append(self)

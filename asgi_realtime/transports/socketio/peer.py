@@ -9,7 +9,7 @@ from typing import Protocol
 import msgspec
 
 from asgi_realtime.auth.refusal_log import RefusalLog
-from asgi_realtime.errors import Refusal
+from asgi_realtime.errors import Refusal, Unavailable
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.limits import TOO_MANY_ATTEMPTS
 from asgi_realtime.protocols.socketio.dialect import SocketIODialect
@@ -195,7 +195,11 @@ class SocketIOPeer:
             # The client may have left the namespace in the meantime, and connected to it again.
             if self._namespaces.get(gateway.name) is transport:
                 del self._namespaces[gateway.name]
-                self._refuse(transport.dialect, refusal_payload(refusal))
+                if isinstance(refusal, Unavailable) and not self._namespaces:
+                    self._packets.disconnected(gateway.name)
+                    self.session.close(1013, refusal.message)
+                else:
+                    self._refuse(transport.dialect, refusal_payload(refusal))
         finally:
             transport.opening = None
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flask import Blueprint, abort, send_from_directory
+from flask import Blueprint, abort, request, send_from_directory
 from flask.typing import ResponseReturnValue
+
+from asgi_realtime.wsgi import get_broadcaster
 
 routes = Blueprint("pages", __name__)
 
@@ -29,4 +31,8 @@ def websocket_test(name: str) -> ResponseReturnValue:
 
 @routes.get("/healthz")
 def healthz() -> ResponseReturnValue:
-    return {"status": "ok"}
+    """Whether a load balancer should send clients here."""
+    broadcaster = get_broadcaster(request.environ)
+    if broadcaster is None or broadcaster.ready:
+        return {"status": "ok"}
+    return {"status": "not connected to Redis"}, 503
