@@ -39,7 +39,7 @@ struct crowd {
     unsigned long published;  /* messages asked for so far: each client must get all from its entry on */
     unsigned long deliveries; /* messages received, all clients together but the restless ones */
     unsigned long moves;      /* times that a restless client left, or entered */
-    bool winding_up;          /* nobody is to leave or to talk any more */
+    bool winding_up;          /* no client disconnects or sends events any more */
     unsigned long confirmed;  /* bursts of events confirmed */
     double *asked;            /* when each message was asked for, a ring */
 };

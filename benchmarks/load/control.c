@@ -36,7 +36,7 @@ static void hang_up(void) {
     held = 0;
 }
 
-static void connect_anew(void) {
+static void connect_again(void) {
     int on = 1;
     struct sockaddr_in server = {.sin_family = AF_INET, .sin_port = htons((unsigned short)server_port)};
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = &control};
@@ -53,7 +53,7 @@ void control_broadcast(unsigned long first, int count, int size) {
                           "POST /broadcast/%lu/%d/%d HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n", first, count,
                           size);
     if (control.fd >= 0 && control.asked == control.answered && now() - used > IDLE_SECONDS) hang_up();
-    if (control.fd < 0) connect_anew();
+    if (control.fd < 0) connect_again();
     used = now();
     if (send(control.fd, request, (size_t)length, MSG_NOSIGNAL) != length) fail("control: %s", strerror(errno));
     control.asked++;

@@ -27,7 +27,7 @@ size_t frame_read(const char *data, size_t available, struct frame *frame) {
 }
 
 size_t frame_write(char *out, int opcode, const char *payload, size_t size) {
-    /* One mask for all: whoever unmasks has the same work whatever it is. */
+    /* One mask for all frames: unmasking costs the same for every mask. */
     static const unsigned char mask[4] = {0x37, 0xfa, 0x21, 0x3d};
     size_t head = 2;
     out[0] = (char)(0x80 | opcode);

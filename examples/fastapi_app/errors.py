@@ -53,7 +53,7 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
 
 async def _conflicting(request: Request, error: Exception) -> JSONResponse:
     # Of two concurrent requests, the database accepted one.
-    return JSONResponse({"detail": "this has just been changed by somebody else"}, 409)
+    return JSONResponse({"detail": "another user has just changed this"}, 409)
 
 
 async def _busy(request: Request, error: Exception) -> JSONResponse:

@@ -83,7 +83,7 @@ async def _channels(session: AsyncSession, server_id: str) -> dict[str, models.C
 
 async def _talk(session: AsyncSession, channels: dict[str, models.Channel]) -> None:
     lines = (
-        ("welcome", "alice", "Welcome to Mew HQ! Open this page in a second window as somebody else. 🎉"),
+        ("welcome", "alice", "Welcome to Mew HQ! Open this page in a second window as another user. 🎉"),
         ("welcome", "bob", "Hi all."),
         ("general", "carol", "Morning! Who moved my yarn?"),
         ("general", "alice", "The cat did it. It is always the cat."),
@@ -110,7 +110,7 @@ async def _direct_messages(session: AsyncSession) -> None:
     session.add(channel)
     await session.flush()
     session.add_all(models.DMRecipient(channel_id=channel.id, user_id=user_id) for user_id in ("alice", "bob"))
-    await _say(session, channel.id, "bob", "Psst. Nobody else can read this.")
+    await _say(session, channel.id, "bob", "Psst. Only the two of us can read this.")
 
 
 async def _say(session: AsyncSession, channel_id: str, author_id: str, content: str) -> models.Message:

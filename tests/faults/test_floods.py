@@ -201,7 +201,7 @@ async def test_transports_are_capped_and_counted_exactly(serve: Serve, limits: L
     for _ in range(3):
         async with contextlib.AsyncExitStack() as stack:
             for _ in range(3):
-                await stack.enter_async_context(entered(server, "somebody"))
+                await stack.enter_async_context(entered(server, "one of many"))
             for transport in TRANSPORTS:
                 assert await opened(server, transport) == 503
             assert target.state()["sessions"] == 3

@@ -102,7 +102,7 @@ async def ended(stalled: StalledClient, implementation: Implementation) -> None:
 async def _comes_back(stalled: StalledClient) -> None:
     """Connect again on the same transport."""
     with contextlib.suppress(ConnectionError):
-        await stalled.send('40{"name":"stalled"}', '{"type":"auth","data":{"name":"somebody else"}}')
+        await stalled.send('40{"name":"stalled"}', '{"type":"auth","data":{"name":"another"}}')
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
@@ -128,7 +128,7 @@ async def test_a_kicked_transport_cannot_connect_again(serve: Serve, transport: 
     async with entered(server, "kicked", transport) as kicked, entered(server, "another") as another:
         await target.realtime.broadcaster.disconnect_user("kicked")
         with contextlib.suppress(ConnectionClosed):
-            await kicked.send('0{"name":"kicked"}', '0{"name":"somebody else"}')
+            await kicked.send('0{"name":"kicked"}', '0{"name":"another"}')
         assert await read_until_closed(kicked) == ["1"]
         assert target.state()["connections"] == 1
         await still_answers(another)

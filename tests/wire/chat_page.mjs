@@ -44,11 +44,11 @@ async function story() {
   const bob = await open(await browser.newContext({ viewport, colorScheme: "dark" }));
   const cut = await breakable(bob);
 
-  begin("pick somebody; a second window of the same browser can be somebody else");
+  begin("sign in; a second window of the same browser can be another user");
   await shot(alice, "log-in");
   await be(alice, "alice");
   const second = await open(alice.context());
-  await second.locator(".somebody[data-user=bob]").waitFor();
+  await second.locator(".account[data-user=bob]").waitFor();
   await second.close();
   await be(bob, "bob");
   await alice.locator(".person[data-user=bob] .dot.online").waitFor();
@@ -167,7 +167,7 @@ async function story() {
   await alice.locator(".tile[data-server=new]").click();
   await fill(alice, { name: `Tea room ${run}` });
   await alice.locator("#place", { hasText: `Tea room ${run}` }).waitFor();
-  await alice.locator("button[aria-label='Invite somebody']").click();
+  await alice.locator("button[aria-label='Invite a person']").click();
   await alice.locator("dialog select[name=userId]").selectOption("bob");
   await alice.locator("dialog button.primary").click();
   await bob.locator(`.tile[title="Tea room ${run}"]`).click();
@@ -264,7 +264,7 @@ async function breakable(page) {
 }
 
 async function be(page, userId) {
-  await page.locator(`.somebody[data-user=${userId}]`).click();
+  await page.locator(`.account[data-user=${userId}]`).click();
   await live(page);
   await page.locator("#composer textarea").waitFor();
 }

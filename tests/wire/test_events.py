@@ -212,7 +212,7 @@ async def test_every_refusal_is_an_ack_or_the_event_error(serve: Serve, connect:
             await ann.emit(event, payload)
             assert (await ann.expect("error")).args == [{"message": "消息发送过于频繁"}]
         assert await take_events(running, ann, ben) == [[], []]
-        assert await ask(ben, "message", {"content": "x"}) == DONE, "somebody else's limit"
+        assert await ask(ben, "message", {"content": "x"}) == DONE, "another user's limit"
 
 
 async def test_a_user_has_one_limit_for_all_connections(serve: Serve, connect: Connect) -> None:

@@ -28,7 +28,7 @@ GOOD = create_token("ann", SETTINGS)
 
 UNACCEPTABLE = {
     "expired": create_token("ann", SETTINGS, expires_in=-1),
-    "forged": create_token("ann", dataclasses.replace(SETTINGS, jwt_secret="somebody else's secret, long enough")),
+    "forged": create_token("ann", dataclasses.replace(SETTINGS, jwt_secret="another app's secret, long enough")),
     "unsigned": jwt.encode({"sub": "ann", "exp": 2**40}, "", algorithm="none"),
     "not valid yet": create_token("ann", SETTINGS, nbf=2**40),
     "without a user": jwt.encode({"exp": 2**40}, SECRET, algorithm="HS256"),

@@ -60,7 +60,7 @@ async def list_dms(user: CurrentUser, session: Session) -> Sequence[models.Chann
 async def open_dm(user_id: str, user: CurrentUser, session: Session, mew: Mew, response: Response) -> schemas.DMChannel:
     other = await find_user(session, user_id)
     if other.id == user.id:
-        raise InvalidMessage("a direct message needs somebody else")
+        raise InvalidMessage("a direct message needs another user")
     pair = sorted((user.id, other.id))
     key = "\n".join(pair)
     is_new = await insert_if_absent(session, models.Channel, id=models.new_id(), dm_key=key)

@@ -85,7 +85,7 @@ async function audience(session, channel) {
   const before = new Map(people.map((member) => [member.userId, sees(member)]));
   const values = await ask({
     title: `Who can see #${channel.name}`,
-    text: people.length ? "The owner always can." : "Nobody is here but the owner, who always can.",
+    text: people.length ? "The owner always can." : "Only the owner is here, who always can.",
     fields: people.map(({ userId }) => ({
       name: userId,
       label: state.name(userId),

@@ -186,7 +186,7 @@ export function conversation(session, { drawer }) {
       why === "kicked"
         ? [
             `You were removed from ${server.name}`,
-            "Its channels are closed to you. What you wrote there stays; somebody inside can invite you again.",
+            "Its channels are closed to you. Your messages there stay. A member can invite you again.",
           ]
         : [
             `${server.name} is gone`,
@@ -211,7 +211,7 @@ export function conversation(session, { drawer }) {
     const [title, text, next] = state.server
       ? ["It is quiet here", "No channel is open to you here."]
       : state.servers.size
-        ? ["It is quiet here", "Pick a conversation, or start one.", button("Talk to somebody", newDirect)]
+        ? ["It is quiet here", "Pick a conversation, or start one.", button("Talk to a person", newDirect)]
         : ["Welcome", "You are in no server yet. Join one, and say hello.", button("Join a server", discover)];
     return h(".empty", {}, cat({ asleep: Boolean(state.servers.size) }), h("h3", {}, title), h("p", {}, text), next);
   }

@@ -27,13 +27,13 @@ export async function login(root, { text, onToken }) {
   }
 
   const form = users
-    ? entry({ label: "Or be somebody new", hint: "name", pattern: "[A-Za-z0-9_.@:\\-]{1,64}", onEntry: be })
+    ? entry({ label: "Or sign in under a new name", hint: "name", pattern: "[A-Za-z0-9_.@:\\-]{1,64}", onEntry: be })
     : entry({ label: "This server has no demo log-in. Paste an access token.", hint: "eyJ…", onEntry: present });
   const card = h(
     "main.card",
     {},
     h(".hello", {}, cat(), h("h1", {}, "Mew")),
-    h("p.lead", {}, users ? "Pick somebody to be. A second window can be somebody else." : "A small chat, live."),
+    h("p.lead", {}, users ? "Sign in as one of them. A second window can be another user." : "A small chat, live."),
     users?.length && h("ul.faces", {}, ...users.slice(0, 8).map((user) => h("li", {}, person(user, be)))),
     form,
     problem,
@@ -45,7 +45,7 @@ export async function login(root, { text, onToken }) {
 
 function person(user, be) {
   return h(
-    "button.somebody",
+    "button.account",
     { type: "button", onclick: () => be(user.id), "data-user": user.id },
     face(user),
     h("span.name", {}, user.displayName),

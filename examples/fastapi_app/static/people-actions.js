@@ -4,19 +4,19 @@ import { at } from "./api.js";
 import { ask, menu } from "./dialogs.js";
 
 export async function newDirect(session) {
-  const userId = await somebody(session, "Talk to somebody", "Open", ({ id }) => id !== session.state.me.id);
+  const userId = await pickPerson(session, "Talk to a person", "Open", ({ id }) => id !== session.state.me.id);
   if (userId) await session.direct(userId);
 }
 
 export async function invite(session) {
   const { server } = session.state;
-  const userId = await somebody(session, `Invite to ${server.name}`, "Invite", ({ id }) => !server.members.has(id));
+  const userId = await pickPerson(session, `Invite to ${server.name}`, "Invite", ({ id }) => !server.members.has(id));
   if (userId) await session.attempt((api) => api.post(at("/servers/{}/members", server.id), { userId }));
 }
 
-async function somebody(session, title, action, fits) {
+async function pickPerson(session, title, action, fits) {
   const users = ((await session.attempt((api) => api.get("/users?limit=100"))) ?? []).filter(fits);
-  if (!users.length) return ask({ title, text: "There is nobody left to ask.", action: "All right" }).then(() => null);
+  if (!users.length) return ask({ title, text: "There is no other user.", action: "All right" }).then(() => null);
   const values = await ask({
     title,
     fields: [{ name: "userId", label: "Person", options: users.map(({ id, displayName }) => [id, displayName]) }],

@@ -31,8 +31,8 @@ export function people(session, { drawer }) {
               "button.icon-button",
               {
                 type: "button",
-                "aria-label": "Invite somebody",
-                title: "Invite somebody",
+                "aria-label": "Invite a person",
+                title: "Invite a person",
                 onclick: () => invite(session),
               },
               icon("plus"),
@@ -54,7 +54,7 @@ export function people(session, { drawer }) {
       { id: "offline", heading: `Offline · ${away.length}` },
       ...away.map((id) => ({ id: `user:${id}`, userId: id, online: false })),
     ].filter(({ id }) => (id === "online" ? here.length : id === "offline" ? away.length : true));
-    if (!users.length) rows.push({ id: "nobody" });
+    if (!users.length) rows.push({ id: "no members" });
     show(list, rows, {
       key: ({ id }) => id,
       fingerprint: ({ heading, userId, online }) =>
@@ -64,7 +64,7 @@ export function people(session, { drawer }) {
           ? h("h3", {}, row.heading)
           : row.userId
             ? person(row)
-            : h(".nobody", {}, cat({ asleep: true }), h("p", {}, "Open a conversation to see who is in it.")),
+            : h(".no-members", {}, cat({ asleep: true }), h("p", {}, "Open a conversation to see who is in it.")),
     });
   };
 

@@ -41,7 +41,7 @@ export function serverMenu(session, anchor) {
   menu(anchor, [
     may("MANAGE_CHANNELS") && { text: "New channel", icon: "hash", run: () => newChannel(session) },
     may("MANAGE_CHANNELS") && { text: "New category", icon: "plus", run: () => newCategory(session) },
-    may("INVITE_MEMBERS") && { text: "Invite somebody", icon: "people", run: () => invite(session) },
+    may("INVITE_MEMBERS") && { text: "Invite a person", icon: "people", run: () => invite(session) },
     may("MANAGE_SERVER") && { text: "Rename server", icon: "edit", run: () => renameServer(session, server) },
     server.ownerId !== me.id && {
       text: "Leave server",

@@ -100,7 +100,7 @@ export function sidebar(session, { drawer, leave }) {
       return h(
         "p.nothing",
         {},
-        state.server ? "No channel is open to you here." : "No conversations yet. Pick somebody with the plus above.",
+        state.server ? "No channel is open to you here." : "No conversations yet. Pick a person with the plus above.",
       );
     const direct = channel.type === "dm";
     const other = direct && (state.others(channel)[0] ?? state.me);
@@ -155,8 +155,8 @@ export function sidebar(session, { drawer, leave }) {
             "button.icon-button",
             {
               type: "button",
-              "aria-label": "Be somebody else",
-              title: "Be somebody else",
+              "aria-label": "Sign in as another user",
+              title: "Sign in as another user",
               onclick: () => (session.close(), leave()),
             },
             icon("exit"),
