@@ -225,7 +225,8 @@ class Broadcaster(ClusterQuestions):
         """Let a connection take over: its user's connections that did so earlier get `event` and are closed.
 
         This applies to every process. For gateways that allow one device at a time: call it once for each connection,
-        in `on_connect`.
+        at the end of `on_connect`. A connection that fails after it has ended the older ones all the same. To avoid
+        that, call it in `Gateway.run_later` from `connection_opened`.
 
         Raises:
             ValueError: for a code that must not be on the wire, such as 1005, 1006 or 99.

@@ -6,12 +6,14 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from asgi_realtime import (
     BrokerUnavailable,
+    ChatGateway,
     Connection,
     Handshake,
     Identity,
@@ -26,6 +28,7 @@ from asgi_realtime.backends import Backends
 from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.presence.memory import MemoryPresence
 from asgi_realtime.values.ids import GatewayName, RoomName
+from tests.support.chat_app import Service
 from tests.support.distant_broker import DistantBroker
 from tests.support.distant_presence import DistantPresence
 from tests.support.recording import RecordingTransport
@@ -244,3 +247,29 @@ async def test_a_failing_presence_does_not_hide_why_a_connect_failed(caplog: pyt
         assert isinstance(gateway, Gateway)
         with pytest.raises(Refusal, match="gone"):
             await gateway.open(Handshake(gateway=gateway.name, auth="ann"), RecordingTransport(gone=True))
+
+
+async def test_a_chat_client_that_is_refused_after_on_connect_ends_no_older_device(tmp_path: Path) -> None:
+    presence, chat = (
+        DistantPresence(MemoryPresence(grace=0.0)),
+        ChatGateway(service=Service(tmp_path / "chat.db"), authenticator=by_auth),
+    )
+    async with running_with(presence, chat) as (realtime, broker):
+        first, to_first = await open_(realtime)
+        await realtime.tasks.until_idle()
+        presence.failing.add("join")
+        with pytest.raises(Refusal):
+            await open_(realtime)
+        await realtime.tasks.until_idle()
+        assert not first.closed
+        presence.failing.clear()
+        broker.failing.add("command")
+        _, to_second = await open_(realtime)
+        await realtime.tasks.until_idle()
+        assert to_second.closes == [(1013, "try again later")]
+        assert not first.closed
+        broker.failing.clear()
+        _, to_third = await open_(realtime)
+        await realtime.tasks.until_idle()
+        assert to_first.closes == [(1008, "another device")]
+        assert to_third.closes == []

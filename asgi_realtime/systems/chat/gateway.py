@@ -8,7 +8,7 @@ from msgspec import UNSET, UnsetType
 
 from asgi_realtime.auth.authenticators import Authenticator
 from asgi_realtime.connection.connection import Connection
-from asgi_realtime.errors import InvalidMessage, Refusal
+from asgi_realtime.errors import BrokerUnavailable, Disconnect, InvalidMessage, Refusal
 from asgi_realtime.gateways.dispatcher import Acknowledge
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.handlers.event_handlers import on
@@ -88,17 +88,12 @@ class ChatGateway(WebSocketGateway):
         return self.wire.event_args("auth_error", [{"message": _TEXTS["UNAUTHORIZED"]}])
 
     async def on_connect(self, connection: Connection) -> None:
-        """Enter the user's groups, send pending messages, and then end the user's older connection.
-
-        The older connection ends last, so that a client that is refused ends none.
-        """
+        """Enter the user's groups, and send pending messages."""
         if self.__offline is not None:
             self.__offline.begin(connection)
         await self.enter_rooms(connection)
         if self.__offline is not None:
             await self.__offline.send_first(connection)
-        if self.__one_device:
-            await self.broadcaster.take_over(connection, "kick", Kick(OTHER_DEVICE), reason="another device")
 
     async def rooms_of(self, identity: Identity) -> Mapping[str, str | None]:
         """Return the user's groups."""
@@ -106,9 +101,21 @@ class ChatGateway(WebSocketGateway):
         return dict.fromkeys(ids_from_host(groups, "groups_of"))
 
     def connection_opened(self, connection: Connection) -> None:
-        """Report the messages that were sent in `on_connect`, and send the rest."""
+        """End the user's older connection. Report the messages that were sent in `on_connect`, and send the rest.
+
+        The older connection ends only now, so that a client that is refused ends none.
+        """
+        if self.__one_device:
+            self.run_later(connection, "take_over", self.__take_over)
         if self.__offline is not None:
             self.__offline.connected(connection)
+
+    async def __take_over(self, connection: Connection) -> None:
+        try:
+            await self.broadcaster.take_over(connection, "kick", Kick(OTHER_DEVICE), reason="another device")
+        except BrokerUnavailable:
+            # The older connection stays. The client may come back.
+            raise Disconnect(1013, "try again later") from None
 
     # Messages
 
