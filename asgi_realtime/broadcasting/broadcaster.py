@@ -199,7 +199,10 @@ class Broadcaster(ClusterQuestions):
         await self._publisher.command(CloseRoom(name, self._room(room, name)))
 
     async def refresh_rooms(self, user_id: Id, *, gateway: str | None = None) -> None:
-        """Get the user's rooms from the gateway's service again. Events for the user are held back until it answers."""
+        """Get the user's rooms from the gateway's service again. Events for the user are held back until it answers.
+
+        Returns when it has answered on every process. A process that takes longer than 5 seconds is not awaited.
+        """
         await self._publisher.command(RefreshRooms(self._named(gateway), ToUsers((user(user_id),))), wait=True)
 
     async def refresh_members(self, room: Id, *, gateway: str | None = None) -> None:

@@ -34,6 +34,8 @@ class CommandCalls:
     def __init__(self, tasks: Tasks) -> None:
         self._tasks = tasks
         self._calls: dict[str, CommandCall] = {}
+        self.working: dict[str, asyncio.Task[None]] = {}
+        """The commands of any process that are being carried out here, by their origin."""
 
     def begin(self, origin: str) -> CommandCall:
         """Expect the command with this origin."""
@@ -61,7 +63,8 @@ class CommandCalls:
             else:
                 _settle(call.outcome, outcome)
         elif outcome is not None:
-            self._tasks.spawn(self._carry_out(origin, outcome), name="command")
+            work = self.working[origin] = self._tasks.spawn(self._carry_out(origin, outcome), name="command")
+            work.add_done_callback(lambda done: self.working.pop(origin, None))
         elif call is not None:
             _settle(call.outcome, None)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import secrets
@@ -31,13 +32,15 @@ from asgi_realtime.redis.session import Session
 from asgi_realtime.redis.sessions import Sessions
 from asgi_realtime.redis.state import State, new_epoch
 from asgi_realtime.runtime.tasks import Tasks
-from asgi_realtime.values.commands import Command, EndRevoked, RevokeToken, RevokeUser
+from asgi_realtime.values.commands import Command, EndRevoked, RefreshRooms, RevokeToken, RevokeUser
 from asgi_realtime.values.ids import GatewayName, RoomName
 from asgi_realtime.values.publications import Position, Publication, Receipt, Subscription, Target
-from asgi_realtime.values.questions import NodeAnswers, Question
+from asgi_realtime.values.questions import CommandDone, NodeAnswers, Question
 
 logger = logging.getLogger("asgi_realtime")
 
+OTHERS_TIMEOUT: Final = 5.0
+"""Seconds that a refresh of rooms is awaited at other processes. Over: its caller continues."""
 COMMANDS_KEPT: Final = 10_000
 """Most commands that are kept of a gateway, for processes that were cut off from Redis."""
 _REVOCATION_TTL: Final = 2_592_000.0
@@ -96,6 +99,7 @@ class RedisBroker:
             keys=self._keys_of(SHARED),
             publish=server.publish_command,
             current=self._current_link,
+            working=self._calls.working,
         )
         self._revocations = SharedRevocations(
             revocations or Revocations(ttl=_REVOCATION_TTL), keys=self._keys_of(SHARED), learned=self._end_revoked
@@ -342,6 +346,9 @@ class RedisBroker:
 
         A process that only publishes does not carry it out. Then this returns when Redis has accepted it. Otherwise
         only carrying it out may take longer than the timeout, because the host may be asked.
+
+        A refresh is awaited at the other processes too, because nothing that is published before its end reaches the
+        rooms that it adds.
         """
         channels = self._running()
         keys = self._keys_of(getattr(command, "gateway", None) or SHARED)
@@ -356,23 +363,30 @@ class RedisBroker:
                 if self._receives:
                     await channels.subscribe_to_commands(keys.gateway)
                 await self._send(keys, [COMMANDS], data, origin, COMMANDS_KEPT)
-                if not self._receives:
-                    return
-                await asyncio.shield(call.begun)
+                if self._receives:
+                    await asyncio.shield(call.begun)
         except TimeoutError:
             raise BrokerUnavailable(f"Redis did not answer within {self._timeout:g} s") from None
         else:
-            await asyncio.shield(call.outcome)
+            if self._receives:
+                await asyncio.shield(call.outcome)
+            if isinstance(command, RefreshRooms):
+                with contextlib.suppress(BrokerUnavailable):
+                    await self.ask(CommandDone(origin), seconds=OTHERS_TIMEOUT)
         finally:
             self._calls.end(origin)
 
     # Questions
 
-    async def ask(self, question: Question, *, seconds: float) -> NodeAnswers:
+    async def ask(self, question: Question | CommandDone, *, seconds: float) -> NodeAnswers:
         """Ask every process; see `Broker.ask`."""
         self._running()
         until = asyncio.get_running_loop().time() + seconds
-        link = await self._session_of(SHARED).link()
+        try:
+            async with asyncio.timeout(seconds):
+                link = await self._session_of(SHARED).link()
+        except TimeoutError:
+            raise BrokerUnavailable(f"Redis did not answer within {seconds:g} s") from None
         return await self._questions.ask(link, question, max(0.0, until - asyncio.get_running_loop().time()))
 
     # Subscriptions

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, cast
 
 import hiredis
@@ -17,7 +17,7 @@ import msgspec
 from asgi_realtime.errors import BrokerUnavailable
 from asgi_realtime.redis.keys import Keys
 from asgi_realtime.redis.link import Link, LinkLost, Reply
-from asgi_realtime.values.questions import NodeAnswer, NodeAnswers, Question
+from asgi_realtime.values.questions import CommandDone, NodeAnswer, NodeAnswers, Question
 
 logger = logging.getLogger("asgi_realtime")
 
@@ -30,7 +30,7 @@ MOST_A_SECOND: Final = 1_000
 class _Asked(msgspec.Struct, array_like=True, frozen=True):
     node: str
     number: int
-    question: Question
+    question: Question | CommandDone
 
 
 class _Answered(msgspec.Struct, array_like=True, frozen=True):
@@ -69,12 +69,22 @@ class Questions:
         keys: the names in Redis that concern all gateways.
         publish: the command that publishes.
         current: the current link. None: there is none.
+        working: the commands that are being carried out here, by their origin.
     """
 
-    def __init__(self, *, node: str, keys: Keys, publish: str, current: Callable[[], Link | None]) -> None:
+    def __init__(
+        self,
+        *,
+        node: str,
+        keys: Keys,
+        publish: str,
+        current: Callable[[], Link | None],
+        working: Mapping[str, asyncio.Task[None]],
+    ) -> None:
         self._node = node
         self._publish = publish
         self._current = current
+        self._working = working
         self._questions = keys.channel("questions")
         self._keys = keys
         self._numbers = itertools.count()
@@ -99,7 +109,7 @@ class Questions:
         except msgspec.DecodeError as error:
             logger.error("a question or an answer in Redis cannot be read: %s", error)
 
-    async def ask(self, link: Link, question: Question, seconds: float) -> NodeAnswers:
+    async def ask(self, link: Link, question: Question | CommandDone, seconds: float) -> NodeAnswers:
         """Ask every process, and wait for `seconds` at most.
 
         Raises:
@@ -130,20 +140,30 @@ class Questions:
         return self._keys.channel(f"answers:{asker}")
 
     def _reply(self, asked: _Asked) -> None:
-        link = self._current()
-        if link is None or self.answer is None:
-            return
         second = int(asyncio.get_running_loop().time())
         if second != self._second:
             self._second, self._answered = second, 0
         self._answered += 1
         if self._answered > MOST_A_SECOND:
             return
-        data = _encoder.encode(_Answered(self._node, asked.number, self.answer(asked.question)))
+        if isinstance(asked.question, CommandDone):
+            work = self._working.get(asked.question.origin)
+            if work is None:
+                self._send(asked, NodeAnswer())
+            else:
+                work.add_done_callback(lambda done: self._send(asked, NodeAnswer()))
+        elif self.answer is not None:
+            self._send(asked, self.answer(asked.question))
+
+    def _send(self, asked: _Asked, answer: NodeAnswer) -> None:
+        link = self._current()
+        if link is None:
+            return  # the process that asks is told that an answer is missing
+        data = _encoder.encode(_Answered(self._node, asked.number, answer))
         try:
             link.send(lambda reply: None, self._publish, self._answers_of(asked.node), data)
         except LinkLost:
-            pass  # the process that asks is told that an answer is missing
+            pass
 
     def _take(self, answered: _Answered) -> None:
         pending = self._pending.get(answered.number)

@@ -33,7 +33,14 @@ class NodeStatus(msgspec.Struct, frozen=True, tag="node"):
     """How many connections each gateway has."""
 
 
+class CommandDone(msgspec.Struct, frozen=True, tag="done"):
+    """Answer when a command is carried out. A broker asks this itself."""
+
+    origin: str
+
+
 Question: TypeAlias = RoomSize | ConnectionsOf | NodeStatus
+"""What hosts ask."""
 
 
 class NodeAnswer(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ import json
 
 import websockets
 
-from asgi_realtime import Settings, create_token
+from asgi_realtime import Broadcaster, Settings, create_token
 from tests.support.cluster import SECRET, Cluster, Node
 from tests.support.python_client import PythonClient
 
@@ -70,7 +70,7 @@ async def test_membership_changes_hold_for_every_later_broadcast(cluster: Cluste
 
 async def test_a_refresh_on_one_node_changes_the_rooms_on_another(cluster: Cluster) -> None:
     cluster.set_rooms({"bob": {"old": None}, "eve": {"old": None}})
-    first, second = await two_nodes(cluster)
+    first, second = await asyncio.gather(cluster.start(), cluster.start(ROOMS_DELAY="0.2"))
     bob, eve = await second.connect("bob"), await second.connect("eve")
     cluster.set_rooms({"bob": {"new": None}, "eve": {"old": None, "new": None}})
     await first.call("refresh_rooms", "bob")
@@ -78,7 +78,12 @@ async def test_a_refresh_on_one_node_changes_the_rooms_on_another(cluster: Clust
     await first.call("broadcast_to_room", "old", "to eve")
     await first.call("refresh_members", "old")
     await first.call("broadcast_to_room", "new", "to both")
-    assert await events_until_end(first, bob, "bob") == ["to bob", "to both"]
+    cluster.set_rooms({"bob": {"newest": None}})
+    settings = Settings(redis_url=cluster.redis_url, redis_prefix=cluster.prefix)
+    async with Broadcaster.connect(settings=settings) as broadcaster:
+        await broadcaster.refresh_rooms("bob")
+        await broadcaster.broadcast_to_room("newest", "from elsewhere")
+    assert await events_until_end(first, bob, "bob") == ["to bob", "to both", "from elsewhere"]
     assert await events_until_end(first, eve, "eve") == ["to eve", "to both"]
     for client in (bob, eve):
         await client.disconnect()

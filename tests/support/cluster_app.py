@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -36,7 +37,9 @@ class Rooms(SocketIOGateway):
     """Clients join rooms themselves, or get those of the file."""
 
     async def rooms_of(self, identity: Identity) -> Mapping[str, str | None]:
-        return _rooms_by_user().get(identity.user_id, {})
+        found = _rooms_by_user().get(identity.user_id, {})
+        await asyncio.sleep(float(os.environ.get("ROOMS_DELAY", "0")))
+        return found
 
     async def on_connect(self, connection: Connection) -> None:
         await self.enter_rooms(connection)
