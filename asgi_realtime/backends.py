@@ -16,6 +16,7 @@ from asgi_realtime.settings import Settings
 
 if TYPE_CHECKING:
     from asgi_realtime.broker.redis import RedisBroker
+    from asgi_realtime.presence.redis import RedisPresence
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ def backends_from(settings: Settings, metrics: Metrics, revocations: Revocations
 
             # Half the time: what remains is for the local delivery.
             broker = OutageQueue(redis, timeout=settings.publish_timeout / 2, metrics=metrics)
-        return Backends(broker=broker, presence=MemoryPresence(grace=settings.presence_grace), nodes=redis.nodes)
+        return Backends(broker=broker, presence=redis_presence(redis, settings), nodes=redis.nodes)
     return Backends(
         broker=MemoryBroker(history_size=settings.history_size, history_ttl=settings.history_ttl),
         presence=MemoryPresence(grace=settings.presence_grace),
@@ -72,4 +73,20 @@ def redis_broker(url: str, settings: Settings, metrics: Metrics, revocations: Re
         timeout=settings.publish_timeout,
         revocations=revocations,
         metrics=metrics,
+    )
+
+
+def redis_presence(broker: RedisBroker, settings: Settings) -> RedisPresence:
+    """Make the presence of a process that uses Redis, on the broker's connection.
+
+    A process that serves no clients asks it who is online without starting it.
+    """
+    from asgi_realtime.presence.redis import RedisPresence
+
+    return RedisPresence(
+        broker.shared,
+        prefix=settings.redis_prefix,
+        grace=settings.presence_grace,
+        lease=settings.node_lease,
+        timeout=settings.publish_timeout / 2,
     )

@@ -88,7 +88,7 @@ class Limits:
     connect_timeout: float = 20.0
     """Seconds a client may take from opening a transport to a finished CONNECT. Over: closed."""
     connections_per_user: int = 100
-    """Connections of one user to one gateway of this process. Over: connect_error."""
+    """Connections of one user to one gateway, at all processes together. Over: connect_error."""
     sessions_per_address: int = 10_000
     """Open transports of one client address (the proxy's, unless the server trusts the proxy). Over: HTTP 503, or
     for a JSON WebSocket closed with 1013."""

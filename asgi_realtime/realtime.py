@@ -204,10 +204,16 @@ class Realtime:
     def _open(self, session: Session) -> SocketIOPeer:
         return SocketIOPeer(session, self)
 
+    def _gateway_named(self, name: GatewayName) -> Gateway | None:
+        return self.gateway_for(name) or (self.websockets[name].gateway if name in self.websockets else None)
+
     def _offline(self, gateway: GatewayName, user_id: UserId) -> None:
-        found = self.gateway_for(gateway) or (self.websockets[gateway].gateway if gateway in self.websockets else None)
-        if found is not None:
+        if (found := self._gateway_named(gateway)) is not None:
             found.offline(user_id)
+
+    def _online(self, gateway: GatewayName, user_id: UserId) -> None:
+        if (found := self._gateway_named(gateway)) is not None:
+            found.online(user_id)
 
     @property
     def serves_socketio(self) -> bool:
@@ -269,7 +275,7 @@ class Realtime:
         stack.push_async_callback(self.broker.stop)
         stack.callback(self.engineio.stop)
         stack.callback(self.hub.stop)
-        await self.presence.start(self._offline)
+        await self.presence.start(self._offline, self._online)
         stack.push_async_callback(self.presence.stop)
         self.wheel.open()
         stack.callback(self.wheel.close)

@@ -107,6 +107,9 @@ class Settings:
     """`MEW_UPGRADE_TIMEOUT`: seconds an upgrade to WebSocket may take. After that, the client stays on polling."""
     presence_grace: float = 5.0
     """`MEW_PRESENCE_GRACE`: seconds a user stays online after the user's last connection ended."""
+    node_lease: float = 15.0
+    """`MEW_NODE_LEASE`: with Redis, seconds after which a process that no longer answers counts as dead. Its users go
+    offline `MEW_PRESENCE_GRACE` seconds later. A process renews its lease three times as often, by one command."""
     publish_timeout: float = 1.0
     """`MEW_PUBLISH_TIMEOUT`: seconds the broker may take to accept a broadcast or answer. Over: `BrokerUnavailable`."""
     host_threads: int = 40
@@ -282,7 +285,7 @@ class Settings:
 _PREFIX = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _POSITIVE = (
     *("ping_interval", "ping_timeout", "upgrade_timeout", "publish_timeout", "drain_timeout"),
-    *("host_threads", "history_size", "history_ttl", "jwks_timeout", "jwks_ttl", "revocation_ttl"),
+    *("node_lease", "host_threads", "history_size", "history_ttl", "jwks_timeout", "jwks_ttl", "revocation_ttl"),
 )
 _NOT_NEGATIVE = ("presence_grace", "jwt_leeway", "jwks_cooldown")
 

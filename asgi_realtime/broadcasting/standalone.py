@@ -9,13 +9,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from asgi_realtime.auth.revocations import Revocations
-from asgi_realtime.backends import redis_broker
+from asgi_realtime.backends import redis_broker, redis_presence
 from asgi_realtime.broadcasting.gateway_registry import Addressable, GatewayRegistry
 from asgi_realtime.broadcasting.publisher import Publisher
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.metrics import NullMetrics
 from asgi_realtime.presence.base import Presence
-from asgi_realtime.presence.memory import MemoryPresence
 from asgi_realtime.protocols.socketio.dialect import SocketIODialect
 from asgi_realtime.runtime.loop_bridge import LoopBridge
 from asgi_realtime.settings import Settings
@@ -52,7 +51,7 @@ async def standalone(
     await broker.start_publishing()
     try:
         loop_bridge.bind(asyncio.get_running_loop())
-        yield Standalone(publisher, MemoryPresence(), registry, loop_bridge)
+        yield Standalone(publisher, redis_presence(broker, settings), registry, loop_bridge)
     finally:
         loop_bridge.unbind()
         await broker.stop()

@@ -30,6 +30,7 @@ from asgi_realtime.redis.scripts import Script, run_script
 from asgi_realtime.redis.server import RedisServer
 from asgi_realtime.redis.session import Session
 from asgi_realtime.redis.sessions import Sessions
+from asgi_realtime.redis.shared_sessions import SharedSessions
 from asgi_realtime.redis.state import State, new_epoch
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.values.commands import Command, EndRevoked, RefreshRooms, RevokeToken, RevokeUser
@@ -88,6 +89,8 @@ class RedisBroker:
         self._numbers = itertools.count()
         self._volatile_numbers = itertools.count(secrets.randbits(42) << 20)
         self._sessions: Sessions | None = None
+        self.shared = SharedSessions()
+        """The connections of this process, for presence."""
         self._channels: Channels | None = None
         self.unconfirmed: dict[str, bool] = {}
         """See `Feed`."""
@@ -159,7 +162,7 @@ class RedisBroker:
             tasks=self._tasks,
             metrics=self._metrics,
         )
-        sessions = self._sessions = Sessions(
+        sessions = self._sessions = self.shared.sessions = Sessions(
             self._server,
             keys=self._keys_of,
             node=self.node,
@@ -178,6 +181,7 @@ class RedisBroker:
             self._questions.subscribe_on(link)
         if self._receives and self._channels is not None:
             await self._channels.subscribe_again(session, link, self._learn_revocations)
+        await self.shared.prepare(session, link)
 
     async def _learn_revocations(self, session: Session, link: Link) -> None:
         if session is self._session_of(SHARED):
@@ -192,7 +196,7 @@ class RedisBroker:
 
     async def stop(self) -> None:
         """Close the connections; see `Broker.stop`."""
-        sessions, self._sessions = self._sessions, None
+        sessions, self._sessions, self.shared.sessions = self._sessions, None, None
         channels, self._channels = self._channels, None
         if channels is not None:
             channels.stop()

@@ -27,7 +27,7 @@ from asgi_realtime.runtime.host_calls import HostCall
 from asgi_realtime.runtime.inbox import Inbox
 from asgi_realtime.values.handshake import Handshake
 from asgi_realtime.values.identity import Identity
-from asgi_realtime.values.ids import ConnectionId, UserId
+from asgi_realtime.values.ids import ConnectionId, GatewayName, UserId
 
 logger = logging.getLogger("asgi_realtime")
 
@@ -207,7 +207,10 @@ class ConnectionLifecycle(Dispatcher):
             if connection.ended is not None:
                 raise self._refusal_of_ended(connection, connection.ended)
             counted = True
-            joining = context.presence.join(self._name, connection.identity.user_id, connection.id)
+            # The hub has counted the connections of this process; presence counts those of all.
+            joining = context.presence.join(
+                self._name, connection.identity.user_id, connection.id, limit=self.limits.connections_per_user
+            )
             first = await answer_in_time(context.settings.publish_timeout, joining)
             if connection.ended is not None:
                 raise self._refusal_of_ended(connection, connection.ended)
@@ -223,9 +226,7 @@ class ConnectionLifecycle(Dispatcher):
         connection.handshake = connection.handshake.without_credentials()
         connection.open(answer)
         if first:
-            connection.inbox.submit(
-                functools.partial(self._guard, "on_online", self._hooks["on_online"], connection.public)
-            )
+            self._announce_online(connection)
 
     def _refusal_of_ended(self, connection: InternalConnection, ended: tuple[int, str]) -> Refusal:
         """The refusal of a client whose connection was ended before it was open, with that code and reason."""
@@ -247,6 +248,16 @@ class ConnectionLifecycle(Dispatcher):
     def offline(self, user_id: UserId) -> None:
         """A user is offline, cluster-wide; called by one process."""
         self.context.tasks.spawn(self._guard("on_offline", self._hooks["on_offline"], user_id), name="on_offline")
+
+    def online(self, user_id: UserId) -> None:
+        """A user came online, cluster-wide, with connections that are open; called by one process."""
+        for connection in self.context.hub.rooms(GatewayName(self.name)).of_user(user_id)[:1]:
+            self._announce_online(connection)
+
+    def _announce_online(self, connection: InternalConnection) -> None:
+        connection.inbox.submit(
+            functools.partial(self._guard, "on_online", self._hooks["on_online"], connection.public)
+        )
 
     async def _finish_disconnect(self, connection: InternalConnection, reason: str) -> None:
         # Before the host's hook, which may be slow.

@@ -13,22 +13,40 @@ class Presence(Protocol):
 
     If a user reconnects within the grace period, neither change is announced.
 
-    `join`, `online` and `is_online` raise `BrokerUnavailable` if the other processes cannot be reached. `leave` never
-    raises. Callers wait for each call for `MEW_PUBLISH_TIMEOUT` at most and then cancel it.
+    If the other processes cannot be reached, `online` and `is_online` raise `BrokerUnavailable`. `join` raises it too,
+    or adds the connection, returns False, and `online` of `start` is called later. `leave` never raises. Callers wait
+    for each call for `MEW_PUBLISH_TIMEOUT` at most and then cancel it.
     """
 
-    async def start(self, offline: Callable[[GatewayName, UserId], None]) -> None:
-        """Begin. `offline` is called on the event loop, by one process, when a user's grace period has ended."""
+    async def start(
+        self,
+        offline: Callable[[GatewayName, UserId], None],
+        online: Callable[[GatewayName, UserId], None] | None = None,
+    ) -> None:
+        """Begin.
+
+        Args:
+            offline: called on the event loop, by one process, when a user's grace period has ended.
+            online: called on the event loop, by one process, when a user came online and no `join` returned that: the
+                answer came too late, or the users of this process were taken for offline.
+        """
 
     async def stop(self) -> None:
-        """Stop presence in this process. No user is announced as offline because of it."""
+        """Stop presence in this process. It announces no user as offline.
 
-    async def join(self, gateway: GatewayName, user_id: UserId, connection_id: ConnectionId) -> bool:
+        If users had connections here and none elsewhere, another process announces them after the grace period.
+        """
+
+    async def join(
+        self, gateway: GatewayName, user_id: UserId, connection_id: ConnectionId, *, limit: int | None = None
+    ) -> bool:
         """Add a connection. Returns True if the user came online, which the caller must announce.
 
-        A connection that was added before is ignored.
+        A connection that was added before is ignored. `limit` is the most connections that the user may have to this
+        gateway, at all processes together; None: any number.
 
         Raises:
+            RateLimited: the user has as many as the limit allows. The connection is not added.
             BrokerUnavailable: it is not known whether the connection was added. The caller calls `leave`.
         """
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+from asgi_realtime.errors import RateLimited
 from asgi_realtime.values.ids import ConnectionId, GatewayName, UserId
 
 
@@ -36,8 +37,12 @@ class MemoryPresence:
         self._users: dict[GatewayName, dict[UserId, ConnectionId | tuple[ConnectionId, ...]]] = {}
         self._timers: dict[tuple[GatewayName, UserId], Timer] = {}
 
-    async def start(self, offline: Callable[[GatewayName, UserId], None]) -> None:
-        """Begin with no user online."""
+    async def start(
+        self,
+        offline: Callable[[GatewayName, UserId], None],
+        online: Callable[[GatewayName, UserId], None] | None = None,
+    ) -> None:
+        """Begin with no user online. `online` is never called: every `join` knows."""
         self._timers.clear()
         self._users.clear()
         self._offline = offline
@@ -50,11 +55,15 @@ class MemoryPresence:
         self._users.clear()
         self._offline = None
 
-    async def join(self, gateway: GatewayName, user_id: UserId, connection_id: ConnectionId) -> bool:
+    async def join(
+        self, gateway: GatewayName, user_id: UserId, connection_id: ConnectionId, *, limit: int | None = None
+    ) -> bool:
         """Add a connection; see `Presence.join`."""
         users = self._users.setdefault(gateway, {})
         comes_online = user_id not in users
         earlier = _as_tuple(users.get(user_id, ()))
+        if limit is not None and len(earlier) >= limit and connection_id not in earlier:
+            raise too_many_connections()
         users[user_id] = (*earlier, connection_id) if earlier else connection_id
         timer = self._timers.pop((gateway, user_id), None)
         if timer is not None:
@@ -88,6 +97,11 @@ class MemoryPresence:
             del self._users[gateway]
         if self._offline is not None:
             self._offline(gateway, user_id)
+
+
+def too_many_connections() -> RateLimited:
+    """The error of `Presence.join`."""
+    return RateLimited("too many connections", log_reason="too many connections of one user")
 
 
 def _as_tuple(connections: ConnectionId | tuple[ConnectionId, ...]) -> tuple[ConnectionId, ...]:

@@ -45,6 +45,30 @@ class Keys:
         """A string: the position of the publication with an idempotency key."""
         return f"{self._base}i:{key}"
 
+    @property
+    def connections(self) -> str:
+        """A hash: the connections of each user at all nodes. The field "" is the epoch, which is lost with them."""
+        return self._base + "u"
+
+    @property
+    def leaving(self) -> str:
+        """A sorted set: users within their grace period, and when it ends, in microseconds of Redis' clock."""
+        return self._base + "g"
+
+    def of_node(self, node: str) -> str:
+        """A hash: the connections of each user at a node. Of `SHARED`, a set: the gateways that the node has used."""
+        return f"{self._base}n:{node}"
+
+    @property
+    def nodes(self) -> str:
+        """A sorted set: the nodes, and when the lease of each ends, in microseconds of Redis' clock."""
+        return self._base + "nodes"
+
+    @property
+    def ended_nodes(self) -> str:
+        """A sorted set: nodes that must be removed, and when the one that took it over must be done."""
+        return self._base + "ended"
+
     def channel(self, suffix: str) -> str:
         """The channel that a target's publications are sent to."""
         return f"{self._base}{suffix}"

@@ -27,6 +27,11 @@ class Script(enum.StrEnum):
     LATEST = "latest"
     REVOKE = "revoke"
     REVOKED = "revoked"
+    NODE_LEASE = "node_lease"
+    PRESENCE_COUNT = "presence_count"
+    PRESENCE_OFFLINE = "presence_offline"
+    PRESENCE_ONLINE = "presence_online"
+    PRESENCE_SWEEP = "presence_sweep"
 
 
 @functools.cache

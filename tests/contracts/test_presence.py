@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import secrets
 from collections.abc import Callable
 from typing import Protocol
 
@@ -11,9 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asgi_realtime.broker.redis import RedisBroker
+from asgi_realtime.errors import RateLimited
 from asgi_realtime.presence import MemoryPresence, Presence
+from asgi_realtime.presence.redis import RedisPresence
+from asgi_realtime.redis.keys import Keys
+from asgi_realtime.redis.server import RedisServer
 from asgi_realtime.values.ids import ConnectionId, GatewayName, UserId
 from tests.support.distant_presence import DistantPresence
+from tests.support.redis_server import RedisProcess
 
 MEW = GatewayName("/")
 INFRA = GatewayName("/infra")
@@ -82,7 +89,82 @@ class DistantEnvironment(MemoryEnvironment):
             await presence.receiving.passed()
 
 
-on_every_presence = pytest.mark.parametrize("make_environment", [MemoryEnvironment, DistantEnvironment])
+class RedisEnvironment(MemoryEnvironment):
+    """Presences on a real Redis, with keys of their own.
+
+    Redis has its own clock. Instead of moving that, the ends of grace periods in Redis are moved.
+    """
+
+    LEASE = 0.15
+
+    def __init__(self, server: RedisProcess) -> None:
+        super().__init__()
+        self.server = server
+        self.prefix = f"test-{secrets.token_hex(4)}"
+        self.made: list[ConnectedPresence] = []
+
+    def presence(self, *, grace: float = 5.0) -> Presence:
+        return ConnectedPresence(self, grace)
+
+    async def pass_time(self, seconds: float) -> None:
+        for presence in self.made:
+            await presence.until_answered()
+        keys = [Keys(self.prefix, gateway).leaving for gateway in (MEW, INFRA)]
+        with self.server.client() as client:
+            for key in keys:
+                for user, _ in client.zrange(key, 0, -1, withscores=True):
+                    client.zincrby(key, -seconds * 1_000_000, user)
+        await super().pass_time(seconds)
+        for presence in self.made:
+            await presence.until_answered()
+
+
+class ConnectedPresence(RedisPresence):
+    """A presence with a connection of its own. It starts when Redis is connected."""
+
+    def __init__(self, environment: RedisEnvironment, grace: float) -> None:
+        self.environment = environment
+        self.broker = RedisBroker(RedisServer(environment.server.url), prefix=environment.prefix)
+        super().__init__(
+            self.broker.shared,
+            prefix=environment.prefix,
+            grace=grace,
+            lease=environment.LEASE,
+            call_later=environment.call_later,
+        )
+
+    async def start(
+        self,
+        offline: Callable[[GatewayName, UserId], None],
+        online: Callable[[GatewayName, UserId], None] | None = None,
+    ) -> None:
+        await self.broker.start_publishing()
+        await super().start(offline, online)
+        self.environment.made.append(self)
+        # By then it announces users as offline.
+        await asyncio.sleep(self.environment.LEASE / 3)
+
+    async def stop(self) -> None:
+        if self in self.environment.made:
+            self.environment.made.remove(self)
+        await super().stop()
+        await self.broker.stop()
+
+    async def until_answered(self) -> None:
+        """Return when Redis has answered everything that was sent to it."""
+        await self.online(MEW)
+        await asyncio.sleep(0)
+
+
+MakeEnvironment = Callable[[], Environment]
+
+
+@pytest.fixture(scope="module", params=["memory", "distant", "redis"])
+def make_environment(request: pytest.FixtureRequest) -> MakeEnvironment:
+    if request.param == "redis":
+        server: RedisProcess = request.getfixturevalue("redis_process")
+        return lambda: RedisEnvironment(server)
+    return MemoryEnvironment if request.param == "memory" else DistantEnvironment
 
 
 class Announcements(list[tuple[GatewayName, UserId]]):
@@ -92,9 +174,8 @@ class Announcements(list[tuple[GatewayName, UserId]]):
         self.append((gateway, user_id))
 
 
-@on_every_presence
 async def test_the_first_connection_comes_online_and_the_last_goes_offline_after_the_grace(
-    make_environment: type[Environment],
+    make_environment: MakeEnvironment,
 ) -> None:
     environment, announced = make_environment(), Announcements()
     presence = environment.presence()
@@ -120,8 +201,7 @@ async def test_the_first_connection_comes_online_and_the_last_goes_offline_after
     await presence.stop()
 
 
-@on_every_presence
-async def test_reconnecting_within_the_grace_announces_no_transition(make_environment: type[Environment]) -> None:
+async def test_reconnecting_within_the_grace_announces_no_transition(make_environment: MakeEnvironment) -> None:
     environment, announced = make_environment(), Announcements()
     presence = environment.presence()
     await presence.start(announced.offline)
@@ -138,8 +218,7 @@ async def test_reconnecting_within_the_grace_announces_no_transition(make_enviro
     await presence.stop()
 
 
-@on_every_presence
-async def test_joining_and_leaving_twice_count_once(make_environment: type[Environment]) -> None:
+async def test_joining_and_leaving_twice_count_once(make_environment: MakeEnvironment) -> None:
     environment, announced = make_environment(), Announcements()
     presence = environment.presence()
     await presence.start(announced.offline)
@@ -160,8 +239,7 @@ async def test_joining_and_leaving_twice_count_once(make_environment: type[Envir
     await presence.stop()
 
 
-@on_every_presence
-async def test_connections_are_counted_per_gateway_and_user(make_environment: type[Environment]) -> None:
+async def test_connections_are_counted_per_gateway_and_user(make_environment: MakeEnvironment) -> None:
     environment, announced = make_environment(), Announcements()
     presence = environment.presence()
     await presence.start(announced.offline)
@@ -176,8 +254,7 @@ async def test_connections_are_counted_per_gateway_and_user(make_environment: ty
     await presence.stop()
 
 
-@on_every_presence
-async def test_the_set_of_users_online_is_a_copy(make_environment: type[Environment]) -> None:
+async def test_the_set_of_users_online_is_a_copy(make_environment: MakeEnvironment) -> None:
     presence = make_environment().presence()
     await presence.start(Announcements().offline)
     await presence.join(MEW, ADA, TAB)
@@ -186,8 +263,7 @@ async def test_the_set_of_users_online_is_a_copy(make_environment: type[Environm
     await presence.stop()
 
 
-@on_every_presence
-async def test_stopping_announces_no_user_offline(make_environment: type[Environment]) -> None:
+async def test_stopping_announces_no_user_offline(make_environment: MakeEnvironment) -> None:
     environment, announced = make_environment(), Announcements()
     presence = environment.presence()
     await presence.start(announced.offline)
@@ -198,6 +274,24 @@ async def test_stopping_announces_no_user_offline(make_environment: type[Environ
     await presence.leave(MEW, BOB, TAB)  # closed by the stop, slightly later
     await environment.pass_time(60.0)
     assert announced == []
+
+
+async def test_a_user_has_at_most_as_many_connections_as_the_limit(make_environment: MakeEnvironment) -> None:
+    presence = make_environment().presence()
+    await presence.start(Announcements().offline)
+    assert await presence.join(MEW, ADA, TAB, limit=2)
+    assert not await presence.join(MEW, ADA, PHONE, limit=2)
+    with pytest.raises(RateLimited):
+        await presence.join(MEW, ADA, ConnectionId("tablet"), limit=2)
+    assert not await presence.join(MEW, ADA, PHONE, limit=2)  # was added before
+    assert await presence.join(MEW, BOB, ConnectionId("tablet"), limit=2)
+    assert await presence.join(INFRA, ADA, ConnectionId("tablet"), limit=2)
+    await presence.leave(MEW, ADA, ConnectionId("tablet"))  # was refused
+    with pytest.raises(RateLimited):
+        await presence.join(MEW, ADA, ConnectionId("tablet"), limit=2)
+    await presence.leave(MEW, ADA, PHONE)
+    assert not await presence.join(MEW, ADA, ConnectionId("tablet"), limit=2)
+    await presence.stop()
 
 
 async def test_without_other_timers_the_event_loop_keeps_the_grace() -> None:
@@ -217,11 +311,10 @@ steps = st.one_of(
 )
 
 
-@on_every_presence
 @settings(deadline=None)
 @given(story=st.lists(steps, max_size=40))
 async def test_transitions_alternate_and_agree_with_who_is_online(
-    make_environment: type[Environment], story: list[tuple[str, UserId, ConnectionId] | float]
+    make_environment: MakeEnvironment, story: list[tuple[str, UserId, ConnectionId] | float]
 ) -> None:
     environment, announced = make_environment(), Announcements()
     presence = environment.presence(grace=5.0)

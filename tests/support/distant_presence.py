@@ -25,16 +25,22 @@ class DistantPresence:
         self.requests = Line(chance)
         self.receiving = Line(chance)
 
-    async def start(self, offline: Callable[[GatewayName, UserId], None]) -> None:
+    async def start(
+        self,
+        offline: Callable[[GatewayName, UserId], None],
+        online: Callable[[GatewayName, UserId], None] | None = None,
+    ) -> None:
         await self.server.start(lambda gateway, user_id: self.receiving.put(lambda: offline(gateway, user_id)))
 
     async def stop(self) -> None:
         await self.server.stop()
         self.receiving.cut()
 
-    async def join(self, gateway: GatewayName, user_id: UserId, connection_id: ConnectionId) -> bool:
+    async def join(
+        self, gateway: GatewayName, user_id: UserId, connection_id: ConnectionId, *, limit: int | None = None
+    ) -> bool:
         await self._reach("join")
-        first = await self.server.join(gateway, user_id, connection_id)
+        first = await self.server.join(gateway, user_id, connection_id, limit=limit)
         await self.receiving.passed()
         return first
 

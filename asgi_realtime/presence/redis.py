@@ -1,0 +1,332 @@
+"""Presence of an application with several processes. Redis counts the connections of each user at all nodes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import logging
+from collections.abc import Callable
+from typing import Final, TypeVar, cast
+
+import hiredis
+
+from asgi_realtime.errors import BrokerUnavailable
+from asgi_realtime.presence.memory import CallLater, Timer, too_many_connections
+from asgi_realtime.presence.redis_gateway import RedisGateway
+from asgi_realtime.redis.keys import SHARED, Keys
+from asgi_realtime.redis.link import Link, LinkLost, Reply
+from asgi_realtime.redis.node_lease import NodeLease
+from asgi_realtime.redis.scripts import Script, load_scripts
+from asgi_realtime.redis.session import Session
+from asgi_realtime.redis.shared_sessions import SharedSessions
+from asgi_realtime.runtime.tasks import Tasks
+from asgi_realtime.values.ids import ConnectionId, GatewayName, UserId
+
+logger = logging.getLogger("asgi_realtime")
+T = TypeVar("T")
+
+USERS_AT_ONCE: Final = 500
+"""Most users that one command removes or takes, so that Redis serves other clients in between."""
+REFUSED_FOR: Final = 86_400
+"""Seconds for which Redis refuses what a removed node tells. A process may be frozen for so long."""
+STOP_TIMEOUT: Final = 2.0
+"""Seconds that telling Redis about a stop may take. Over: the node's lease ends by itself."""
+
+
+class RedisPresence:
+    """A `Presence` for any number of processes that use one Redis.
+
+    While Redis is away, presence is frozen: no user goes offline. What has changed by then is told to Redis afterwards.
+
+    Args:
+        shared: the connections of this process, which the broker runs.
+        prefix: what every key begins with.
+        grace: seconds a user stays online after the last connection ended.
+        lease: seconds after which a node that no longer renews its lease counts as dead.
+        timeout: seconds that `join` waits for Redis. Over: the connection is added, and Redis is told later. Less than
+            callers wait.
+        call_later: the timers of grace periods. Default: those of the running event loop.
+    """
+
+    def __init__(
+        self,
+        shared: SharedSessions,
+        *,
+        prefix: str = "mew",
+        grace: float = 5.0,
+        lease: float = 15.0,
+        timeout: float = 0.5,
+        call_later: CallLater | None = None,
+    ) -> None:
+        self._shared = shared
+        self._prefix = prefix
+        self._grace = round(grace * 1_000_000)
+        self._lease_seconds = lease
+        self._timeout = timeout
+        self._call_later = call_later
+        self._tasks = Tasks()
+        self._stack = contextlib.ExitStack()
+        self._begin()
+
+    def _begin(self) -> None:
+        """Begin with no connection."""
+        self._lease = NodeLease(Keys(self._prefix, SHARED), seconds=self._lease_seconds)
+        self._gateways: dict[GatewayName, RedisGateway] = {}
+        self._timers: dict[GatewayName, tuple[float, Timer]] = {}
+        self._changed = asyncio.Lock()
+        self._outdated = asyncio.Event()
+        """Set when Redis must be told everything at once, not after the next renewal of the lease."""
+        self._leased: Link | None = None
+        """The link on which this node has its lease."""
+        self._quiet_until = 0.0
+        """When users may be announced as offline again. After an outage, other nodes need time to tell theirs."""
+        self._refusal: str | None = None
+        """Why Redis refused last. It is logged once."""
+        self._without_scripts = False
+        """Whether Redis has forgotten the scripts (SCRIPT FLUSH)."""
+        self._offline: Callable[[GatewayName, UserId], None] | None = None
+        self._online: Callable[[GatewayName, UserId], None] | None = None
+
+    @property
+    def node(self) -> str:
+        """The id of this node. It changes when the lease was lost. Empty: Redis was not reached yet."""
+        return self._lease.node
+
+    # Life
+
+    async def start(
+        self,
+        offline: Callable[[GatewayName, UserId], None],
+        online: Callable[[GatewayName, UserId], None] | None = None,
+    ) -> None:
+        """Begin; see `Presence.start`. An unreachable Redis is no error."""
+        self._stack.close()
+        self._begin()
+        self._tasks.start()
+        self._offline, self._online = offline, online
+        self._stack.enter_context(self._shared.preparing(self._prepare))
+        with contextlib.suppress(LinkLost):  # the next link is prepared too
+            await self._renew()
+        self._tasks.spawn(self._watch(), name="node lease")
+
+    async def stop(self) -> None:
+        """Remove this node's connections. Users who do not reconnect elsewhere are announced by another node."""
+        for _, timer in self._timers.values():
+            timer.cancel()
+        self._stack.close()
+        self._offline = self._online = None
+        await self._tasks.aclose()
+        leased = self._leased
+        if leased is not None and not leased.lost:
+            with contextlib.suppress(LinkLost, hiredis.ReplyError, TimeoutError):
+                async with asyncio.timeout(STOP_TIMEOUT):
+                    for gateway in list(self._gateways.values()):
+                        if gateway.link is not None:
+                            await self._sweep(gateway, gateway.link, self.node)
+                    await self._lease.end(leased)
+        self._begin()
+
+    def _gateway(self, name: GatewayName) -> RedisGateway:
+        gateway = self._gateways.get(name)
+        if gateway is None:
+            gateway = self._gateways[name] = RedisGateway(
+                Keys(self._prefix, name),
+                grace=self._grace,
+                grace_if_lost=max(self._grace, round(self._lease_seconds * 1_000_000)),
+                online=functools.partial(self._announce_online, name),
+                next_end=functools.partial(self._plan, name),
+                failed=self._failed,
+            )
+            with contextlib.suppress(LinkLost, BrokerUnavailable):
+                if self._leased is not None:
+                    self._lease.add_gateway(self._leased, name)
+                    gateway.link = self._shared.of(name).current  # there is nothing to tell yet
+        return gateway
+
+    # Connections
+
+    async def join(
+        self, gateway: GatewayName, user_id: UserId, connection_id: ConnectionId, *, limit: int | None = None
+    ) -> bool:
+        """Add a connection; see `Presence.join`.
+
+        If Redis does not answer within the timeout, the connection is added and this returns False. When Redis
+        answers later that the user came online, `online` of `start` is called.
+        """
+        if self._offline is None:
+            return False  # it has stopped
+        found = self._gateway(gateway)
+        earlier = found.connections.of(user_id)
+        if connection_id in earlier:
+            return False
+        if limit is not None and len(earlier) >= limit:
+            raise too_many_connections()
+        answer = found.add(user_id, connection_id, self.node, limit or 0)
+        if answer is None:
+            return False
+        await asyncio.wait([answer], timeout=self._timeout)
+        if not answer.done():
+            answer.cancel()
+            return False
+        if answer.result() == RedisGateway.REFUSED:
+            raise too_many_connections()
+        return answer.result() == RedisGateway.ONLINE
+
+    async def leave(self, gateway: GatewayName, user_id: UserId, connection_id: ConnectionId) -> None:
+        """Remove a connection; see `Presence.leave`. It does not wait for Redis."""
+        found = self._gateways.get(gateway)
+        if found is not None:
+            found.remove(user_id, connection_id, self.node)
+
+    async def online(self, gateway: GatewayName) -> set[UserId]:
+        """The users who are online; see `Presence.online`.
+
+        Raises:
+            BrokerUnavailable: Redis is away.
+        """
+        return await self._ask(gateway, read=_users)
+
+    async def is_online(self, gateway: GatewayName, user_id: UserId) -> bool:
+        """Whether a user is online; see `Presence.is_online`.
+
+        Raises:
+            BrokerUnavailable: Redis is away.
+        """
+        return await self._ask(gateway, user_id, read=bool)
+
+    async def _ask(self, gateway: GatewayName, *arguments: str, read: Callable[[Reply], T]) -> T:
+        keys = Keys(self._prefix, gateway)
+        session = self._shared.of(gateway)
+        return await session.run(Script.PRESENCE_ONLINE, [keys.connections, keys.leaving], *arguments, read=read)
+
+    # Links and the lease
+
+    async def _prepare(self, session: Session, link: Link) -> None:
+        """Tell Redis on a new link what this node has. A refusal is logged, and it is told again later."""
+        async with self._changed:
+            try:
+                if session is self._shared.of(SHARED):
+                    await self._take_lease(link)
+                await self._tell_all(session, link)
+            except hiredis.ReplyError as error:
+                self._failed(str(error))
+
+    async def _take_lease(self, link: Link) -> None:
+        """Have a lease on a new link. If the old one was lost, everything is told again, under another id."""
+        self._leased = None
+        had_lease = bool(self.node)
+        if not await self._lease.begin(link):
+            for gateway in self._gateways.values():
+                gateway.link, gateway.removed = None, had_lease
+        for name in self._gateways:
+            self._lease.add_gateway(link, name)
+        self._leased = link
+
+    async def _tell_all(self, session: Session | None = None, link: Link | None = None) -> None:
+        """Tell each gateway's numbers, unless that was done on its link. `link` is the new one of `session`."""
+        for name, gateway in list(self._gateways.items()):
+            own = self._shared.of(name)
+            current = link if own is session else own.current
+            if not self.node or current is None or current is gateway.link:
+                continue
+            if self._without_scripts:
+                await load_scripts(current)
+            gateway.assert_all(current, self.node)
+            self._quiet_until = asyncio.get_running_loop().time() + self._lease.every
+            self._plan(name, 0.0)
+        self._without_scripts = False
+
+    def _failed(self, reason: str | None) -> None:
+        """Redis must be told everything again. If it has not refused, at once."""
+        if reason is None:
+            self._outdated.set()
+        elif reason.startswith("NOSCRIPT"):
+            self._without_scripts = True
+        elif reason != self._refusal:
+            logger.error("presence: Redis refused: %s", reason)
+            self._refusal = reason
+
+    async def _watch(self) -> None:
+        """Renew the lease, and remove nodes that have died."""
+        while True:
+            self._outdated.clear()
+            try:
+                await self._renew()
+                self._refusal = None
+            except (LinkLost, BrokerUnavailable):
+                pass
+            except hiredis.ReplyError as error:
+                self._failed(str(error))
+            except Exception:
+                logger.exception("presence: renewing the lease failed")
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._lease.next_in):
+                    await self._outdated.wait()
+
+    async def _renew(self) -> None:
+        link = self._shared.of(SHARED).current
+        if link is None:
+            return
+        ended: list[str] | None = []
+        async with self._changed:
+            if self._leased is link:
+                ended = await self._lease.renew(link)
+            if self._leased is not link or ended is None:
+                if ended is None:
+                    logger.warning("presence: the lease of this node has ended, so it takes another id")
+                await self._take_lease(link)
+            await self._tell_all()
+        for node in ended or ():
+            if node != self.node:
+                await self._remove(link, node)
+
+    async def _remove(self, link: Link, node: str) -> None:
+        """Remove a node that has stopped or died."""
+        logger.info("presence: removing node %s", node)
+        for name in await self._lease.gateways_of(link, node):
+            gateway = self._gateway(GatewayName(name))
+            if gateway.link is None:
+                return  # its server is away: this node, or another one, tries again
+            await self._sweep(gateway, gateway.link, node)
+        await self._lease.removed(link, node)
+
+    async def _sweep(self, gateway: RedisGateway, link: Link, node: str) -> None:
+        await gateway.sweep(link, node, users_at_once=USERS_AT_ONCE, refused_for=REFUSED_FOR)
+
+    # Announcements
+
+    def _announce_online(self, gateway: GatewayName, user_id: UserId) -> None:
+        # Later, because this is called while messages of Redis are read.
+        if self._online is not None:
+            asyncio.get_running_loop().call_soon(self._online, gateway, user_id)
+
+    def _announce_offline(self, gateway: GatewayName, user_id: UserId) -> None:
+        if self._offline is not None:
+            asyncio.get_running_loop().call_soon(self._offline, gateway, user_id)
+
+    def _plan(self, gateway: GatewayName, seconds: float) -> None:
+        """Take the users whose grace period has ended, in some seconds."""
+        if self._offline is None:
+            return
+        loop = asyncio.get_running_loop()
+        at = max(loop.time() + seconds, self._quiet_until)
+        planned = self._timers.get(gateway)
+        if planned is not None:
+            if planned[0] <= at:
+                return
+            planned[1].cancel()
+        call_later = self._call_later or loop.call_later
+        self._timers[gateway] = at, call_later(at - loop.time(), functools.partial(self._take_ended, gateway))
+
+    def _take_ended(self, gateway: GatewayName) -> None:
+        del self._timers[gateway]
+        if asyncio.get_running_loop().time() < self._quiet_until:
+            self._plan(gateway, 0.0)
+            return
+        offline = functools.partial(self._announce_offline, gateway)
+        self._gateways[gateway].take_ended(USERS_AT_ONCE, offline)
+
+
+def _users(reply: Reply) -> set[UserId]:
+    return {UserId(user.decode()) for user in cast(list[bytes], reply) if user}

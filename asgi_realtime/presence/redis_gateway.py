@@ -1,0 +1,294 @@
+"""The presence of one gateway: what this process knows, and what it tells Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Sequence
+from typing import Final, cast
+
+import hiredis
+
+from asgi_realtime.presence.connection_table import ConnectionTable
+from asgi_realtime.redis.keys import Keys
+from asgi_realtime.redis.link import Argument, Link, LinkLost, Reply
+from asgi_realtime.redis.scripts import Script, sha
+from asgi_realtime.values.ids import ConnectionId, UserId
+
+ASSERTED_AT_ONCE: Final = 500
+"""Most users in one command, so that Redis serves other clients in between."""
+
+
+class RedisGateway:
+    """Tells Redis how many connections each user has here, and reads from the reply what has changed.
+
+    Numbers are absolute, not differences: a number that is told twice does no harm. Commands are sent in order on one
+    link. On a new link all numbers are told again.
+
+    Args:
+        keys: the names of the gateway in Redis.
+        grace: microseconds a user stays online after the last connection ended.
+        grace_if_lost: the same if Redis has lost the numbers, so that other nodes can tell theirs again.
+        online: called with a user who came online, if no `join` returns it.
+        next_end: called with the seconds until the next grace period ends.
+        failed: called when Redis must be told everything again: with the reason why it refused, or None if it has lost
+            the numbers or has removed the node.
+    """
+
+    NOTHING: Final = 0
+    ONLINE: Final = 1
+    REFUSED: Final = 2
+    """What `presence_count.lua` returns for a user."""
+
+    def __init__(
+        self,
+        keys: Keys,
+        *,
+        grace: int,
+        grace_if_lost: int,
+        online: Callable[[UserId], None],
+        next_end: Callable[[float], None],
+        failed: Callable[[str | None], None],
+    ) -> None:
+        self.keys = keys
+        self.connections = ConnectionTable()
+        self.link: Link | None = None
+        """The link on which Redis was told everything. None: there is none, or Redis must be told everything again."""
+        self.removed = False
+        """Whether this node was removed in the meantime, and its users were perhaps announced as offline."""
+        self._grace = grace
+        self._grace_if_lost = grace_if_lost
+        self._online = online
+        self._next_end = next_end
+        self._on_failure = failed
+        self._epoch = ""
+        """Of the numbers in Redis. It changes when they were lost. Empty: not known yet."""
+        self._any_leaving = False
+        """Whether a grace period was running when Redis answered last."""
+        self._unanswered: set[UserId] = set()
+        """Users who are connected here, but Redis has not answered whether they came online by that."""
+        self._left: dict[UserId, float] = {}
+        """Users whose last connection here ended, and when their grace period is over (by this process's clock)."""
+
+    def _usable(self) -> Link | None:
+        """The link. None: Redis is told later."""
+        return None if self.link is None or self.link.lost else self.link
+
+    def _failed(self, reason: str | None) -> None:
+        self.link = None
+        self._on_failure(reason)
+
+    def _send(
+        self, link: Link, node: str, numbers: Sequence[Argument], most: int, replied: Callable[[Reply], None]
+    ) -> None:
+        link.send(
+            replied,
+            "EVALSHA",
+            sha(Script.PRESENCE_COUNT),
+            3,
+            self.keys.connections,
+            self.keys.leaving,
+            self.keys.of_node(node),
+            self._epoch,
+            secrets.token_hex(8),
+            self._grace,
+            self._grace_if_lost,
+            most,
+            *numbers,
+        )
+
+    # One connection
+
+    def add(self, user_id: UserId, connection_id: ConnectionId, node: str, most: int) -> asyncio.Future[int] | None:
+        """Add a connection that is not in the table. The result is what Redis says. None: it cannot be asked now."""
+        if not self.connections.count(user_id):
+            self._unanswered.add(user_id)
+        self.connections.add(user_id, connection_id)
+        self._left.pop(user_id, None)
+        link = self._usable()
+        if link is None:
+            return None
+        answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        def replied(reply: Reply) -> None:
+            results = self._results(reply)
+            if results is None:
+                if not answer.done():
+                    answer.set_result(self.NOTHING)  # the next link answers, by `online`
+                return
+            result = results[0]
+            if result == self.REFUSED:
+                self._refused(user_id, None if answer.done() else connection_id, node)
+            elif user_id in self._unanswered:
+                self._unanswered.discard(user_id)
+                if result == self.ONLINE and answer.done():
+                    self._online(user_id)
+            else:
+                result = self.NOTHING  # told before
+            if not answer.done():
+                answer.set_result(result)
+
+        try:
+            self._send(link, node, (user_id, self.connections.count(user_id)), most, replied)
+        except LinkLost:
+            return None
+        return answer
+
+    def _refused(self, user_id: UserId, connection_id: ConnectionId | None, node: str) -> None:
+        """Redis refused a connection. None: too late, the connection is open, and is counted.
+
+        The number is told again, because another connection may have been counted together with this one.
+        """
+        if connection_id is not None:
+            self.connections.remove(user_id, connection_id)
+        if not self.connections.count(user_id):
+            self._unanswered.discard(user_id)
+        self._tell(user_id, node)
+
+    def remove(self, user_id: UserId, connection_id: ConnectionId, node: str) -> None:
+        """Remove a connection. One that is not in the table is ignored."""
+        if not self.connections.remove(user_id, connection_id):
+            return
+        if not self.connections.count(user_id):
+            self._unanswered.discard(user_id)
+            self._left[user_id] = float("inf")
+        self._tell(user_id, node)
+
+    def _tell(self, user_id: UserId, node: str) -> None:
+        """Tell the number of a user's connections."""
+        link = self._usable()
+        if link is None:
+            return
+        number = self.connections.count(user_id)
+
+        def replied(reply: Reply) -> None:
+            if self._results(reply) is not None:
+                self._set_end(user_id)
+
+        try:
+            self._send(link, node, (user_id, number), 0, replied)
+        except LinkLost:
+            pass  # the next link tells it
+
+    def _results(self, reply: Reply, *, asserted: bool = False) -> list[int] | None:
+        """What Redis says of each user. None: it did not count."""
+        if isinstance(reply, Exception):
+            if isinstance(reply, hiredis.ReplyError):
+                self._failed(str(reply))
+            return None
+        epoch, *rest = cast(list[bytes | int], reply)
+        assert isinstance(epoch, bytes)
+        if not epoch:
+            self._failed(None)
+            return None
+        if epoch.decode() != self._epoch:
+            if self._epoch and not asserted:
+                self._failed(None)  # the numbers in Redis were lost
+            else:
+                self._epoch = epoch.decode()
+        next_end, *results = cast(list[int], rest)
+        self._plan(next_end)
+        return results
+
+    def _set_end(self, user_id: UserId) -> None:
+        """Redis knows that a user has left. If the user left for good, the grace period has begun."""
+        if user_id not in self._left:
+            return
+        if self._any_leaving:
+            self._left[user_id] = asyncio.get_running_loop().time() + self._grace / 1_000_000
+        else:
+            del self._left[user_id]  # the user is connected to another node
+
+    def _plan(self, microseconds: int) -> None:
+        self._any_leaving = microseconds >= 0
+        if microseconds >= 0:
+            # A millisecond more, as Redis' clock and that of the event loop are not the same.
+            self._next_end(microseconds / 1_000_000 + 0.001)
+
+    # All connections
+
+    def assert_all(self, link: Link, node: str) -> None:
+        """Tell the numbers of all users on a new link, or with a new id. Everything sent later comes after them.
+
+        Raises:
+            LinkLost: the connection is lost.
+        """
+        known, removed = self._epoch, self.removed
+        numbers: list[tuple[UserId, int]] = [(user_id, self.connections.count(user_id)) for user_id in self.connections]
+        numbers += [(user_id, 0) for user_id in self._left]
+        for start in range(0, len(numbers), ASSERTED_AT_ONCE):
+            some = numbers[start : start + ASSERTED_AT_ONCE]
+
+            def replied(reply: Reply, some: Sequence[tuple[UserId, int]] = some) -> None:
+                results = self._results(reply, asserted=True)
+                if results is None:
+                    return
+                # If Redis had lost the numbers, nobody was announced as offline.
+                announce = removed and self._epoch == known
+                for (user_id, number), result in zip(some, results, strict=True):
+                    if result == self.ONLINE and (announce or user_id in self._unanswered):
+                        self._online(user_id)
+                    if number:
+                        self._unanswered.discard(user_id)
+                    else:
+                        self._set_end(user_id)
+
+            self._send(link, node, [word for pair in some for word in pair], 0, replied)
+        self.link, self.removed = link, False
+
+    # Other nodes, and the end of grace periods
+
+    async def sweep(self, link: Link, node: str, *, users_at_once: int, refused_for: int) -> None:
+        """Remove what a node has told. Its users stay online for the grace period.
+
+        Raises:
+            LinkLost: the connection is lost.
+            hiredis.ReplyError: Redis refused.
+        """
+        left = 1
+        while left:
+            left, next_end = await link.ask(
+                "EVALSHA",
+                sha(Script.PRESENCE_SWEEP),
+                3,
+                self.keys.connections,
+                self.keys.leaving,
+                self.keys.of_node(node),
+                self._grace,
+                users_at_once,
+                refused_for,
+                read=_two_numbers,
+            )
+        self._plan(next_end)
+
+    def take_ended(self, most: int, offline: Callable[[UserId], None]) -> None:
+        """Take the users whose grace period has ended. `offline` is called with each."""
+        link = self._usable()
+        if link is None:
+            return  # planned again with the next link
+
+        def replied(reply: Reply) -> None:
+            if isinstance(reply, Exception):
+                if isinstance(reply, hiredis.ReplyError):
+                    self._failed(str(reply))
+                return
+            next_end, *users = cast(list[int | bytes], reply)
+            assert isinstance(next_end, int)
+            now = asyncio.get_running_loop().time()
+            for user_id in [user_id for user_id, ends in self._left.items() if ends <= now]:
+                del self._left[user_id]
+            for user in users:
+                assert isinstance(user, bytes)
+                self._left.pop(UserId(user.decode()), None)
+                offline(UserId(user.decode()))
+            self._plan(next_end)
+
+        try:
+            link.send(replied, "EVALSHA", sha(Script.PRESENCE_OFFLINE), 1, self.keys.leaving, most)
+        except LinkLost:
+            pass  # the next link does it
+
+
+def _two_numbers(reply: Reply) -> tuple[int, int]:
+    first, second = cast(list[int], reply)
+    return first, second

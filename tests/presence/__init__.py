@@ -1,0 +1,1 @@
+"""Presence beyond its contract."""
