@@ -213,7 +213,7 @@ class Realtime:
 
     def _online(self, gateway: GatewayName, user_id: UserId) -> None:
         if (found := self._gateway_named(gateway)) is not None:
-            found.online(user_id)
+            found.came_online(user_id)
 
     @property
     def serves_socketio(self) -> bool:

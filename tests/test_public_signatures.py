@@ -37,6 +37,7 @@ OF_GATEWAYS = {
     "disconnected",
     "mounted",
     "offline",
+    "came_online",
     "open",
     "prepare",
     "receive",

@@ -249,7 +249,7 @@ class ConnectionLifecycle(Dispatcher):
         """A user is offline, cluster-wide; called by one process."""
         self.context.tasks.spawn(self._guard("on_offline", self._hooks["on_offline"], user_id), name="on_offline")
 
-    def online(self, user_id: UserId) -> None:
+    def came_online(self, user_id: UserId) -> None:
         """A user came online, cluster-wide, with connections that are open; called by one process."""
         for connection in self.context.hub.rooms(GatewayName(self.name)).of_user(user_id)[:1]:
             self._announce_online(connection)
