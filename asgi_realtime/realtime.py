@@ -40,6 +40,7 @@ from asgi_realtime.lifecycle.mounting import (
     warn_of_open_origins,
 )
 from asgi_realtime.lifecycle.shutdown_signals import ShutdownSignals
+from asgi_realtime.lifecycle.single_process import SingleProcess
 from asgi_realtime.metrics import Metrics
 from asgi_realtime.protocols.socketio.dialect import SocketIODialect
 from asgi_realtime.runtime.failed_start import FailedStart
@@ -47,7 +48,7 @@ from asgi_realtime.runtime.host_threads import HostThreads
 from asgi_realtime.runtime.loop_bridge import LoopBridge
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.runtime.timers import TimerWheel
-from asgi_realtime.settings import Settings
+from asgi_realtime.settings import Settings, started_by_test
 from asgi_realtime.transports.engineio.server import EngineIO
 from asgi_realtime.transports.engineio.session import Session
 from asgi_realtime.transports.json_websocket.endpoint import WebSocketEndpoint
@@ -135,6 +136,9 @@ class Realtime:
         self.host_threads = HostThreads(self.settings.host_threads)
         self.drain = Drain(
             self._close_clients, tasks=self.tasks, timeout=self.settings.drain_timeout, metrics=self.metrics
+        )
+        self.single_process = SingleProcess(
+            expected=self.settings.single_process or self.settings.redis_url is not None or started_by_test()
         )
         self.signals = ShutdownSignals(self.drain.close_clients)
         self.lifecycle = Lifecycle(self._start_parts)
@@ -263,6 +267,8 @@ class Realtime:
         for mounted in self.gateways:
             if mounted.mounted is not self._context:
                 raise mounted_elsewhere(mounted)
+        await self.single_process.acquire()
+        stack.callback(self.single_process.release)
         self.tasks.start()
         stack.push_async_callback(self.tasks.aclose)  # those of the parts
         self.hub.start()
@@ -292,6 +298,7 @@ class Realtime:
         stack.push_async_callback(self.drain.run, self.signals)
 
     async def _close_clients(self) -> None:
+        self.single_process.release()
         await asyncio.gather(self.engineio.aclose(), *[endpoint.aclose() for endpoint in self.websockets.values()])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -134,6 +134,9 @@ class Settings:
     """`MEW_ON_BROKER_DOWN`: what a broadcast does while Redis is away. `raise`: it raises `BrokerUnavailable`, and new
     clients are told to come back. `local`: it is delivered to the clients of this process, and published in order when
     Redis is back; new clients are let in."""
+    single_process: bool = False
+    """`MEW_SINGLE_PROCESS`: without `MEW_REDIS_URL`, start although another process of this app runs on this machine.
+    Each process then knows only its own clients."""
     drain_timeout: float = 5.0
     """`MEW_DRAIN_TIMEOUT`: seconds connections may take to close when the process stops."""
     limits: Limits = dataclasses.field(default_factory=Limits)
@@ -280,6 +283,11 @@ class Settings:
         _warn_of_unknown(config.environ)
         values = _read(config, cls)
         return cls(**values, limits=Limits(**_read(config, Limits)))
+
+
+def started_by_test() -> bool:
+    """Whether a test of pytest has started this process, or runs in it."""
+    return "PYTEST_CURRENT_TEST" in os.environ
 
 
 _PREFIX = re.compile(r"[A-Za-z0-9_.:-]{1,64}")

@@ -77,9 +77,17 @@ class Process:
 
 @contextlib.asynccontextmanager
 async def target_process(
-    folder: Path, *arguments: str, module: str = "tests.support.target_app", environ: dict[str, str] | None = None
+    folder: Path,
+    *arguments: str,
+    module: str = "tests.support.target_app",
+    environ: dict[str, str] | None = None,
+    cwd: Path = ROOT,
+    in_test: bool = True,
 ) -> AsyncIterator[Process]:
-    """Run `python -m module` with these arguments and variables until the block ends."""
+    """Run `python -m module` with these arguments and variables until the block ends.
+
+    `in_test`: whether the process can see that a test has started it.
+    """
     output = folder / "output"
     with output.open("wb") as file:
         process = await asyncio.create_subprocess_exec(
@@ -87,9 +95,13 @@ async def target_process(
             stdin=asyncio.subprocess.DEVNULL,
             stdout=file,
             stderr=file,
-            cwd=ROOT,
-            env={name: value for name, value in os.environ.items() if not name.startswith("MEW_")}
-            | {"MEW_DEV": "true", "PYTHONUNBUFFERED": "1"}
+            cwd=cwd,
+            env={
+                name: value
+                for name, value in os.environ.items()
+                if not name.startswith("MEW_") and (in_test or name != "PYTEST_CURRENT_TEST")
+            }
+            | {"MEW_DEV": "true", "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT)}
             | (environ or {}),
         )
     running = Process(process, output)

@@ -1,0 +1,173 @@
+"""Notices a second process of the same app on the same machine, which without Redis would have other clients."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import os
+import re
+import signal
+import stat
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from asgi_realtime.errors import ConfigurationError
+
+if sys.platform != "win32":
+    import fcntl
+
+logger = logging.getLogger("asgi_realtime")
+
+WAIT_SECONDS: Final = 3.0
+"""How long a process waits for the other one to stop. In a rolling restart both run for a moment."""
+_LOOK_SECONDS: Final = 0.1
+_SERVERS: Final = ("uvicorn", "uvicorn_worker", "hypercorn", "granian", "gunicorn", "daphne")
+"""Packages whose code runs the event loop of a server."""
+_APP: Final = re.compile(r"([A-Za-z_][\w.]*):[A-Za-z_][\w.()]*")
+"""How servers are told their app: `module:attribute`."""
+
+
+class SecondProcess(ConfigurationError):
+    """Another process of this app runs on this machine."""
+
+
+class SingleProcess:
+    """A lock on the app, held by the one process that serves it.
+
+    It is a lock on a file in a folder of this user, which the operating system removes with the process, however that
+    ends. The file is named by the app: the file of the module that the server was told to serve, or of the program.
+    Another checkout is another app, and so is another container.
+
+    Nothing is locked, and nothing is refused, where this is not the process of a server (tests and scripts run apps on
+    their own event loops), where no folder can be written, and on Windows.
+    """
+
+    def __init__(self, *, expected: bool) -> None:
+        """`expected`: a server that a test has started, or an app that may have several processes. Nothing is done."""
+        self._expected = expected
+        self._locks: list[int] = []
+
+    async def acquire(self) -> None:
+        """Lock the app. Waits up to `WAIT_SECONDS` while another process has it.
+
+        Raises:
+            SecondProcess: another process has it.
+        """
+        if self._expected or sys.platform == "win32" or not _is_server():
+            return
+        try:
+            path = _folder() / _digest()
+            deadline = asyncio.get_running_loop().time() + WAIT_SECONDS
+            while not self._lock(path, write=True):
+                other = _read_pid(path)
+                if other == os.getpid() or not _is_alive(other):
+                    return  # another middleware of this process; or a process that only inherited the lock
+                if asyncio.get_running_loop().time() > deadline:
+                    self._refuse(path, other)
+                await asyncio.sleep(_LOOK_SECONDS)
+        except OSError as error:
+            logger.info("other processes of this app are not noticed: %s", error)
+
+    def release(self) -> None:
+        """Let another process have the app: this one accepts no more clients."""
+        for lock in self._locks:
+            os.close(lock)
+        self._locks.clear()
+
+    def _refuse(self, path: Path, other: int) -> None:
+        _end_restarts()
+        # Of several workers that are refused, one says why. Its lock ends with the process.
+        if not self._lock(path.with_suffix(".refused"), write=False):
+            raise SecondProcess(f"this process is one of several without MEW_REDIS_URL, beside process {other}")
+        raise SecondProcess(
+            f"process {other} serves this app on this machine already, and without Redis each process knows only its "
+            "own clients: set MEW_REDIS_URL to join the processes, or run one process (uvicorn without --workers). "
+            "MEW_SINGLE_PROCESS=true allows several that are separate on purpose"
+        )
+
+    def _lock(self, path: Path, *, write: bool) -> bool:
+        assert sys.platform != "win32"
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return False
+        if write:
+            path.write_text(str(os.getpid()))
+        self._locks.append(descriptor)
+        return True
+
+
+def _modules_that_run() -> Iterator[str]:
+    """The names of the modules whose functions run at the moment, on this thread."""
+    frame = sys._getframe()
+    while frame is not None:
+        yield frame.f_globals.get("__name__", "")
+        if frame.f_back is None:
+            return
+        frame = frame.f_back
+
+
+def _is_server() -> bool:
+    """Whether a server runs the event loop, on the main thread."""
+    return threading.current_thread() is threading.main_thread() and any(
+        name.partition(".")[0] in _SERVERS for name in _modules_that_run()
+    )
+
+
+def _end_restarts() -> None:
+    """End a supervisor that would start a refused worker again for ever, as older versions of uvicorn do."""
+    name = "uvicorn.supervisors.multiprocess"
+    if not hasattr(sys.modules.get(name), "STARTUP_FAILURE") and name in _modules_that_run():
+        os.kill(os.getppid(), signal.SIGTERM)
+
+
+def _folder() -> Path:
+    """A folder that only this user can write to.
+
+    Raises:
+        OSError: there is none.
+    """
+    assert sys.platform != "win32"
+    parent = tempfile.gettempdir()
+    if os.path.samefile(parent, os.getcwd()):
+        raise OSError("there is no folder for temporary files")
+    folder = Path(parent) / f"asgi_realtime-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+        raise OSError(f"{folder} belongs to another user")
+    return folder
+
+
+def _digest() -> str:
+    """What names the app."""
+    app = next((word for word in sys.argv[1:] if _APP.fullmatch(word)), "")
+    module = sys.modules.get(app.partition(":")[0])
+    file = getattr(module, "__file__", None) or sys.argv[0]
+    namespace = Path("/proc/self/ns/pid")
+    container = namespace.stat().st_ino if namespace.exists() else ""
+    return hashlib.sha256(f"{container}\0{app}\0{os.path.realpath(file)}".encode()).hexdigest()[:32]
+
+
+def _read_pid(path: Path) -> int:
+    try:
+        return int(path.read_text() or 0)
+    except ValueError:
+        return 0
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
