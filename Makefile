@@ -15,7 +15,7 @@ CLIENT_SOURCES := $(wildcard $(CLIENT)/src/*.ts $(CLIENT)/src/generated/*.ts $(C
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 TYPED := asgi_realtime tests examples benchmarks clients
 
-.PHONY: setup demo demo-flask websocket-test test test-writers check format bench docs clean
+.PHONY: setup demo demo-flask websocket-test test test-faults test-writers check format bench docs clean
 
 setup: $(VENV)/dev.stamp $(WIRE)/node_modules/.stamp websocket-test
 
@@ -33,6 +33,10 @@ test: setup
 	@scripts/system-packages
 	npm test --prefix $(CLIENT)
 	$(BIN)/pytest --numprocesses auto --dist worksteal
+
+# Faults of Redis in their long form: 10 s without it, 50 times without a connection.
+test-faults: setup
+	FAULTS=long $(BIN)/pytest --numprocesses auto tests/faults
 
 # The tests that need a server, with two other ways of writing: the package's protocol class, and only ASGI's `send`.
 WRITER_TESTS ?= tests
