@@ -44,6 +44,12 @@ class Rooms(SocketIOGateway):
     async def on_connect(self, connection: Connection) -> None:
         await self.enter_rooms(connection)
 
+    async def on_online(self, connection: Connection) -> None:
+        await self.broadcaster.broadcast_to_room("presence", "online", connection.identity.user_id)
+
+    async def on_offline(self, user_id: str) -> None:
+        await self.broadcaster.broadcast_to_room("presence", "offline", user_id)
+
     @on("join")
     async def join(self, room: str, connection: Connection) -> str:
         await connection.join(room)

@@ -1,0 +1,123 @@
+"""Presence while processes are killed, frozen and stopped (FIELD.md's faults 8, 9 and 30)."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.cluster import Cluster, Node
+from tests.support.node_client import ConnectRefused
+from tests.support.python_client import PythonClient
+from tests.support.redis_server import RedisProcess
+from tests.support.waiting import until
+
+LEASE = 0.6
+GRACE = 0.3
+SETTINGS = {"MEW_NODE_LEASE": str(LEASE), "MEW_PRESENCE_GRACE": str(GRACE), "MEW_CONNECTIONS_PER_USER": "2"}
+
+
+@pytest.fixture
+async def cluster(tmp_path: Path, redis_process: RedisProcess) -> AsyncIterator[Cluster]:
+    async with Cluster(tmp_path, redis_process.url) as running:
+        yield running
+
+
+class Watcher:
+    """A client that hears who comes online and goes offline."""
+
+    def __init__(self, client: PythonClient) -> None:
+        self._client = client
+
+    @classmethod
+    async def at(cls, node: Node) -> Watcher:
+        client = await node.connect("watcher")
+        await client.call("join", "presence")
+        return cls(client)
+
+    async def heard(self, *expected: str) -> None:
+        """Return when all this was announced, and nothing else. Fail if more comes within lease and grace."""
+        events = self._client.events
+        await until(lambda: len(events) >= len(expected))
+        await asyncio.sleep(LEASE + GRACE)
+        assert sorted(f"{'+' if each.event == 'online' else '-'}{each.data}" for each in events) == sorted(expected)
+        events.clear()
+
+    async def close(self) -> None:
+        await self._client.disconnect()
+
+
+async def test_users_of_a_killed_process_go_offline_once(cluster: Cluster) -> None:
+    killed, first, second = [await cluster.start(**SETTINGS) for _ in range(3)]
+    watcher = await Watcher.at(first)
+    clients = [await killed.connect(user) for user in ("ada", "bob", "eve")]
+    clients.append(await second.connect("bob"))
+    await watcher.heard("+ada", "+bob", "+eve")
+
+    killed.process.signal(signal.SIGKILL)
+    eve = await second.connect("eve")  # as her client does when the connection is lost
+    await watcher.heard("-ada")
+    assert sorted(await first.call("online_users")) == ["bob", "eve", "watcher"]
+
+    await eve.disconnect()
+    await clients[3].disconnect()
+    await watcher.heard("-bob", "-eve")
+    await watcher.close()
+
+
+async def test_a_frozen_process_brings_its_users_back_once(cluster: Cluster) -> None:
+    frozen, other = await cluster.start(**SETTINGS), await cluster.start(**SETTINGS)
+    watcher = await Watcher.at(other)
+    ada, eve = await frozen.connect("ada"), await frozen.connect("eve")
+    eve_elsewhere = await other.connect("eve")
+    await watcher.heard("+ada", "+eve")
+
+    frozen.process.signal(signal.SIGSTOP)
+    await watcher.heard("-ada")
+    frozen.process.signal(signal.SIGCONT)
+    await watcher.heard("+ada")
+    assert sorted(await other.call("online_users")) == ["ada", "eve", "watcher"]
+
+    await eve_elsewhere.disconnect()
+    await watcher.heard()
+    await ada.disconnect()
+    await eve.disconnect()
+    await watcher.heard("-ada", "-eve")
+    await watcher.close()
+
+
+async def test_a_stopped_process_hands_its_users_over(cluster: Cluster) -> None:
+    stopping, other = await cluster.start(**SETTINGS), await cluster.start(**SETTINGS)
+    watcher = await Watcher.at(other)
+    for user in ("ada", "bob"):
+        await stopping.connect(user)
+    await watcher.heard("+ada", "+bob")
+    await stopping.process.stop()
+    bob = await other.connect("bob")
+    await watcher.heard("-ada")
+    await bob.disconnect()
+    await watcher.close()
+
+
+async def test_the_limit_of_connections_holds_over_processes_and_after_a_kill(cluster: Cluster) -> None:
+    killed, first, second = [await cluster.start(**SETTINGS) for _ in range(3)]
+    await killed.connect("ada")
+    kept = [await first.connect("ada")]
+    for node in (killed, first, second):
+        with pytest.raises(ConnectRefused, match="too many connections"):
+            await node.connect("ada")
+    killed.process.signal(signal.SIGKILL)
+    deadline = asyncio.get_running_loop().time() + 10 * LEASE
+    while len(kept) < 2 and asyncio.get_running_loop().time() < deadline:
+        try:
+            kept.append(await second.connect("ada"))
+        except ConnectRefused:
+            continue
+    assert len(kept) == 2
+    with pytest.raises(ConnectRefused, match="too many connections"):
+        await first.connect("ada")
+    for client in kept:
+        await client.disconnect()
