@@ -1,6 +1,8 @@
 """Questions to every process, through Redis: asked on one channel, answered on the channel of the process that asks.
 
-Redis says how many processes a question has reached. When all of these have answered, the answer is there.
+Redis says how many processes a question has reached. When all of these have answered, the answer is there. It is
+complete if they are as many as the nodes that have a lease. A process that is cut off from Redis, or has died, has one
+for `MEW_NODE_LEASE`.
 """
 
 from __future__ import annotations
@@ -119,10 +121,15 @@ class Questions:
             raise BrokerUnavailable(f"{MOST_PENDING} questions wait for their answers")
         number = next(self._numbers)
         pending = self._pending[number] = _Pending()
+        reached = leases = 0
         try:
             async with asyncio.timeout(seconds):
                 data = _encoder.encode(_Asked(self._node, number, question))
-                pending.expected = await link.ask(self._publish, self._questions, data, read=_as_number)
+                reached, leases = await asyncio.gather(
+                    link.ask(self._publish, self._questions, data, read=_as_number),
+                    link.ask("ZCARD", self._keys.nodes, read=_as_number),
+                )
+                pending.expected = reached
                 pending.check()
                 await pending.done.wait()
         except TimeoutError:
@@ -133,7 +140,7 @@ class Questions:
         finally:
             del self._pending[number]
         answers = pending.answers
-        complete = len(answers) >= pending.expected and not any(each.cut for each in answers.values())
+        complete = len(answers) >= max(reached, leases) and not any(each.cut for each in answers.values())
         return NodeAnswers(answers, complete)
 
     def _answers_of(self, asker: str) -> str:

@@ -112,7 +112,10 @@ class SharedRevocations:
         if kind == "t":
             return self._own.revoke_token(rest, seconds)
         issued_before, _, user_id = rest.partition(":")
-        return self._own.revoke_user(UserId(user_id), float(issued_before), seconds)
+        try:
+            return self._own.revoke_user(UserId(user_id), float(issued_before), seconds)
+        except ValueError:
+            return False  # not written by this package
 
     def _known(self) -> list[tuple[str, float]]:
         tokens = [(_of_token(jti), left) for jti, left in self._own.tokens()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import time
 
@@ -50,8 +51,10 @@ async def test_a_node_that_does_not_answer_makes_the_answer_partial_within_the_d
         await client.disconnect()
 
 
-async def test_the_answer_comes_at_once_when_a_node_has_died(cluster: Cluster) -> None:
-    first, second = await cluster.start(), await cluster.start()
+async def test_the_answer_comes_at_once_when_a_node_has_died_and_is_partial_until_its_lease_ends(
+    cluster: Cluster,
+) -> None:
+    first, second = [await cluster.start(MEW_NODE_LEASE="1.5") for _ in range(2)]
     client = await first.connect("ada")
     await client.call("join", "lobby")
     second.process.signal(signal.SIGKILL)
@@ -59,5 +62,21 @@ async def test_the_answer_comes_at_once_when_a_node_has_died(cluster: Cluster) -
     before = time.monotonic()
     answer = await first.call("room_size", "lobby")
     assert time.monotonic() - before < 0.5
+    assert answer == {"value": 1, "complete": False}
+    async with asyncio.timeout(10):
+        while not answer["complete"]:
+            answer = await first.call("room_size", "lobby")
     assert answer["value"] == 1
     await client.disconnect()
+
+
+async def test_who_is_online_is_answered_in_a_process_without_clients(cluster: Cluster) -> None:
+    first, second = await cluster.start(), await cluster.start()
+    clients = [await first.connect("ada"), await second.connect("bob")]
+    settings = Settings(redis_url=cluster.redis_url, redis_prefix=cluster.prefix)
+    async with Broadcaster.connect(settings=settings) as broadcaster:
+        assert await broadcaster.online_users() == {"ada", "bob"}
+        assert await broadcaster.is_online("ada")
+        assert not await broadcaster.is_online("eve")
+    for client in clients:
+        await client.disconnect()
