@@ -103,3 +103,23 @@ async def test_their_number_in_redis_is_bounded(keys: Keys, link: Link, monkeypa
     other = Process(keys)
     await other.shared.synchronise(link)
     assert {jti for jti, _ in other.own.tokens()} == {"j2", "j3", "j4"}
+
+
+async def test_revocations_that_redis_has_lost_come_back_although_the_connection_stands(
+    keys: Keys, link: Link, redis_process: RedisProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_revocations, "CHECK_EVERY", 0.01)
+    process = Process(keys)
+    process.own.revoke_token("j1")
+    await process.shared.synchronise(link)
+    watching = asyncio.create_task(process.shared.watch(lambda: link))
+    with redis_process.client() as redis:
+        redis.delete(keys.revocations)
+        await until(lambda: redis.exists(keys.revocations))
+        # Those of another process are found in the same way.
+        redis.zadd(keys.revocations, {"tj2": 4e12, "uno time:ada": 4e12})
+        await until(lambda: process.refuses(jti="j2"))
+    assert process.refuses(jti="j1")
+    assert not process.refuses(jti="j3")
+    watching.cancel()
+    await asyncio.wait([watching])
