@@ -1,5 +1,6 @@
 # Two commands do everything on a machine with Python 3.11, Node 20, npm and git:
 #   make demo    the example app on http://localhost:3000 (PORT=… for another port)
+#   make demo-cluster  a Redis and three processes of it behind one port (needs redis-server)
 #   make demo-flask    the Flask example on http://localhost:3001
 #   make test    the whole suite. Installs its dependencies, or names the command that does
 SHELL := bash
@@ -15,7 +16,7 @@ CLIENT_SOURCES := $(wildcard $(CLIENT)/src/*.ts $(CLIENT)/src/generated/*.ts $(C
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 TYPED := asgi_realtime tests examples benchmarks clients
 
-.PHONY: setup demo demo-flask websocket-test test test-faults test-writers check format bench docs clean
+.PHONY: setup demo demo-cluster demo-flask websocket-test test test-faults test-writers check format bench docs clean
 
 setup: $(VENV)/dev.stamp $(WIRE)/node_modules/.stamp websocket-test
 
@@ -23,6 +24,9 @@ demo: $(VENV)/example.stamp
 	@MEW_DEV=$${MEW_DEV:-true} exec $(BIN)/python -m examples.fastapi_app
 
 # Without Node there is no test page. Everything else works.
+demo-cluster: $(VENV)/example.stamp
+	@exec $(BIN)/python -m examples.cluster
+
 demo-flask: $(VENV)/example.stamp $(if $(shell command -v npm),websocket-test)
 	@MEW_DEV=$${MEW_DEV:-true} WS_ALLOW_DEMO_TOKEN=$${WS_ALLOW_DEMO_TOKEN:-true} exec $(BIN)/python -m examples.flask_adapter
 

@@ -1,0 +1,1 @@
+"""The Mew example in several processes behind one port, joined by a Redis of its own."""

@@ -1,0 +1,57 @@
+"""`python -m examples.cluster`: a Redis, and the Mew example in several processes on port 3000 or `$PORT`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import secrets
+
+import uvicorn
+
+from examples.cluster.redis_server import redis_server
+from examples.fastapi_app.database import DEFAULT_URL, Database
+from examples.fastapi_app.seed import seed
+
+WHAT_TO_TRY = """
+  Mew is at {url}, served by {workers} processes
+
+  Which client is connected to which process: {url}/nodes
+  Open Mew in two windows, as Alice in one and as Bob in the other. Messages, presence and kicks cross the processes.
+  Kill one of the processes: its clients connect to another one.
+"""
+
+
+def main() -> None:
+    """Serve until interrupted."""
+    parser = argparse.ArgumentParser(prog="python -m examples.cluster", description=__doc__)
+    parser.add_argument("--workers", type=int, default=3, help="how many processes (default: 3)")
+    options = parser.parse_args()
+    host, port = os.environ.get("HOST") or "127.0.0.1", os.environ.get("PORT") or "3000"
+    os.environ["MEW_DEV"] = "true"
+    os.environ.setdefault("MEW_JWT_SECRET", secrets.token_urlsafe(48))  # one for all processes
+    asyncio.run(_fill(os.environ.get("DATABASE_URL") or DEFAULT_URL))
+    with redis_server() as url:
+        os.environ["MEW_REDIS_URL"] = url
+        print(WHAT_TO_TRY.format(url=f"http://localhost:{port}", workers=options.workers), flush=True)
+        uvicorn.run(
+            "examples.cluster.app:create_app",
+            factory=True,
+            host=host,
+            port=int(port),
+            workers=options.workers,
+            log_level="warning",
+        )
+
+
+async def _fill(url: str) -> None:
+    """Create the tables and the sample data once, before the processes start."""
+    database = Database(url)
+    await database.start()
+    async with database.sessions() as session:
+        await seed(session)
+    await database.stop()
+
+
+if __name__ == "__main__":
+    main()
