@@ -139,39 +139,39 @@ async def test_a_plain_handler_of_a_json_gateway_has_no_acknowledgements() -> No
 
 
 class AsyncObject:
-    async def __call__(self, text: str, connection: Connection) -> str:
+    async def __call__(self, text: str, connection: Connection) -> Any:
         assert not in_a_thread()
         await connection.send("said", text)
         return text
 
 
 class PlainObject:
-    def __call__(self, text: str, connection: SyncConnection) -> str:
+    def __call__(self, text: str, connection: SyncConnection) -> Any:
         assert in_a_thread()
         connection.send("said", text)
         return text
 
-    def method(self, text: str, connection: SyncConnection) -> str:
+    def method(self, text: str, connection: SyncConnection) -> Any:
         return self(text, connection)
 
 
-async def coroutine(text: str, connection: Connection) -> str:
+async def coroutine(text: str, connection: Connection) -> Any:
     assert not in_a_thread()
     await connection.send("said", text)
     return text
 
 
-def plain(text: str, connection: SyncConnection) -> str:
+def plain(text: str, connection: SyncConnection) -> Any:
     assert in_a_thread()
     connection.send("said", text)
     return text
 
 
-def with_more(more: str, text: str, connection: SyncConnection, end: str = "") -> str:
+def with_more(more: str, text: str, connection: SyncConnection, end: str = "") -> Any:
     return plain(text, connection) if (more, end) == ("more", "end") else "wrong"
 
 
-async def async_with_more(more: str, text: str, connection: Connection, *, end: str = "") -> str:
+async def async_with_more(more: str, text: str, connection: Connection, *, end: str = "") -> Any:
     return await coroutine(text, connection) if (more, end) == ("more", "end") else "wrong"
 
 
