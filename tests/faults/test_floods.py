@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from typing import Any
 
 import httpx
 import pytest
@@ -35,8 +36,8 @@ class SlowGateway(SocketIOGateway):
         self.waiting = asyncio.Event()
         self.resume = asyncio.Event()
 
-    async def on_start(self) -> None:
-        """Count what the transports hand over."""
+    async def on_connect(self, connection: Connection) -> None:
+        """Count what the transports hand over, for the one client. At the start such an attribute would be refused."""
         take = self.receive
 
         def counted(
@@ -48,7 +49,7 @@ class SlowGateway(SocketIOGateway):
         self.receive = counted  # type: ignore[method-assign]
 
     @on("count")
-    async def count(self, number: int) -> int:
+    async def count(self, number: int) -> Any:
         self.at_work += 1
         self.most_at_work = max(self.most_at_work, self.at_work)
         self.waiting.set()
