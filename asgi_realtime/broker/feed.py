@@ -102,6 +102,8 @@ class Feed:
         self.epoch: str | None = None
         self.number = 0
         """The newest number that was delivered, of any channel."""
+        self.begun = 0
+        """The number of Redis when this epoch became known here. Nothing up to here is missing."""
         self.checked = 0
         """The time of Redis, in microseconds, when it was last seen that nothing is missing."""
         self.lock = asyncio.Lock()
@@ -132,9 +134,9 @@ class Feed:
         if self._held is None:
             self._held = []
 
-    def begin_epoch(self, epoch: str) -> None:
-        """Redis has another history: nothing is known of it."""
-        self.epoch, self.number = epoch, 0
+    def begin_epoch(self, epoch: str, number: int) -> None:
+        """Redis has another history, and this number is its newest: nothing is known of it."""
+        self.epoch, self.number, self.begun = epoch, 0, number
         for channel in self.channels.values():
             channel.last = None
 

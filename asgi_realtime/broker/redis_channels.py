@@ -241,7 +241,7 @@ class Channels:
             return
         state = State(reply)
         if feed.epoch is None:
-            feed.epoch = state.epoch
+            feed.epoch, feed.begun = state.epoch, state.number
         if not feed.checked:
             feed.checked = state.now
         for channel, number in zip(channels, state.last, strict=True):
@@ -320,7 +320,10 @@ class Channels:
             for feed in list(self._feeds.values()):
                 if self._current(feed) is not None and not feed.holding:
                     feed.hold()
-                    await self._repair(feed)
+                    try:
+                        await self._repair(feed)
+                    except Exception:
+                        logger.exception("%s: a comparison with Redis failed", feed.gateway)
 
 
 def _by_feed(channels: Iterable[Channel]) -> Mapping[Feed, list[Channel]]:

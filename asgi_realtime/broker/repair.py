@@ -53,10 +53,10 @@ async def compare(feed: Feed, link: Link, keys: Keys, ttl: int) -> Comparison:
         names = [keys.state, *(keys.last(channel.suffix) for channel in channels)]
         state = await run_script(link, Script.STATE, names, new_epoch(), read=State)
         if feed.epoch is None:
-            feed.epoch = state.epoch
+            feed.begin_epoch(state.epoch, state.number)
         elif feed.epoch != state.epoch or state.number < feed.number:
             found.everything = True
-            feed.begin_epoch(state.epoch)
+            feed.begin_epoch(state.epoch, state.number)
         found.number = found.number or state.number
         oldest = state.now - ttl * 1_000
         for channel, number in zip(channels, state.last, strict=True):
@@ -110,7 +110,7 @@ async def _read_missed(feed: Feed, link: Link, keys: Keys, ttl: int, found: Comp
     epoch = history.epoch or ""
     if epoch != feed.epoch:
         found.everything = True
-        feed.begin_epoch(epoch)
+        feed.begin_epoch(epoch, 0)
         return []
     for suffix in history.lost:
         found.lost.append(behind[suffix])
@@ -159,7 +159,7 @@ async def _deliver(feed: Feed, missed: list[Message], found: Comparison, epochs:
                 until = loop.time() + SECONDS_A_TURN
         for channel, number in found.new:
             # What was dropped of it must still be newer.
-            channel.last = max(channel.last or 0, number if complete else min(number, feed.number))
+            channel.last = max(channel.last or 0, number if complete else min(number, max(feed.number, feed.begun)))
         found.new, numbered = [], []
         if not complete:
             return False

@@ -72,6 +72,7 @@ class Link(asyncio.Protocol):
         self._sharded = sharded
         self._removed: Counter[bytes] = Counter()
         """How many confirmations of SUNSUBSCRIBE are due. One that is not: the slot was moved to another server."""
+        self.bytes_received = 0
         self.refusal: str | None = None
         """What Redis replied, if the link was given up for that."""
         self.connection: object = None
@@ -174,6 +175,7 @@ class Link(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse replies and messages, and handle them in order."""
+        self.bytes_received += len(data)
         self._reader.feed(data)
         if not self._reading and not self.lost:  # else `_resume` is scheduled
             self._read()

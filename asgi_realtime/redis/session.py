@@ -268,9 +268,28 @@ class Session:
                 await warn_of_eviction(link)
                 self._checked = True
         link.subscribe(channel.decode() for channel in self._own)
-        await self._on_link(self, link)
+        await self._while_it_answers(link, self._on_link(self, link))
         if link.lost:
             raise LinkLost(link.refusal or "the connection was lost")
+
+    async def _while_it_answers(self, link: Link, work: Awaitable[None]) -> None:
+        """Await work on a new link, which may take long, but not while nothing is received.
+
+        Raises:
+            LinkLost: Redis does not answer.
+        """
+        working = asyncio.ensure_future(work)
+        try:
+            received = -1
+            while not working.done():
+                if link.bytes_received == received:
+                    raise LinkLost(f"Redis did not answer for {PROBE_AFTER + PROBE_TIMEOUT:g} s")
+                received = link.bytes_received
+                await asyncio.wait([working], timeout=PROBE_AFTER + PROBE_TIMEOUT)
+            await working
+        finally:
+            working.cancel()
+            await asyncio.wait([working])
 
     def _received(self, channel: bytes, payload: bytes) -> None:
         self._last_message = self._loop.time()

@@ -262,6 +262,50 @@ async def test_a_cancelled_subscription_does_not_end_that_of_another_caller(node
     assert seen.seen == ["subscribed"]
 
 
+class Fatal(BaseException):
+    """An error that is not an `Exception`."""
+
+
+async def test_a_receiver_that_fails_with_a_base_exception_costs_one_connection(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    far, seen = await nodes.start(LOBBY, behind_proxy=True)
+    near, _ = await nodes.start()
+
+    def deliver(publication: Publication) -> int:
+        seen.seen.append(publication.event)
+        if publication.event == "bad":
+            raise Fatal
+        return 1
+
+    monkeypatch.setattr(seen, "deliver", deliver)
+    for name in ("before", "bad", "after"):
+        await near.publish(event(name))
+    await until(lambda: seen.seen == ["before", "bad", "after"])
+    await until(lambda: far.ready)
+    assert nodes.proxy.connections == 2
+
+
+async def test_a_redis_that_falls_silent_while_a_connection_is_prepared_is_given_up(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asgi_realtime.redis.session.PROBE_AFTER", 0.2)
+    monkeypatch.setattr("asgi_realtime.redis.session.PROBE_TIMEOUT", 0.2)
+    monkeypatch.setattr("asgi_realtime.broker.repair.COMPARED_AT_ONCE", 1)
+    rooms = [ToRoom(RoomName(f"{number}")) for number in range(300)]
+    far, seen = await nodes.start(*rooms, behind_proxy=True)
+    near, _ = await nodes.start()
+    nodes.proxy.cut()
+    await until(lambda: nodes.proxy.connections == 2)
+    await asyncio.sleep(0.01)
+    nodes.proxy.hold()  # Redis answers, but nothing arrives any more
+    await until(lambda: nodes.proxy.connections >= 3)
+    nodes.proxy.cut()
+    await until(lambda: far.ready)
+    await near.publish(event("after", rooms[7]))
+    await until(lambda: seen.seen == ["after"])
+
+
 async def test_stop_ends_every_call_that_waits(nodes: Nodes) -> None:
     far, _ = await nodes.start(LOBBY, behind_proxy=True, timeout=30.0)
     nodes.proxy.hold()
