@@ -139,6 +139,19 @@ async def test_a_room_is_told_after_an_outage_that_was_longer_than_history(nodes
     assert seen.seen == []
 
 
+async def test_a_room_is_told_when_more_was_missed_than_history_keeps(nodes: Nodes) -> None:
+    far, seen = await nodes.start(LOBBY, behind_proxy=True, history_size=10)
+    near, _ = await nodes.start(LOBBY, history_size=10)
+    await nodes.cut_off(far)
+    for number in range(11):
+        await near.publish(event(f"{number}"))
+    nodes.proxy.refusing = False
+    await until(lambda: bool(seen.resyncs))
+    await near.publish(event("after"))
+    await until(lambda: seen.seen == ["after"])
+    assert [list(each or []) for each in seen.resyncs] == [to(LOBBY)]
+
+
 async def test_a_publication_to_several_users_that_came_for_one_before_the_cut_is_delivered_once(nodes: Nodes) -> None:
     far, seen = await nodes.start(ADA, BOB, behind_proxy=True)
     near, _ = await nodes.start()

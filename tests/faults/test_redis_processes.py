@@ -253,8 +253,8 @@ async def test_a_process_that_is_cut_off_goes_on_with_local(
 ) -> None:
     async with redis_proxy(durable.socket) as proxy:
         nodes = [
-            await processes.start(MEW_ON_BROKER_DOWN="local"),
-            await processes.start(MEW_ON_BROKER_DOWN="local", MEW_REDIS_URL=proxy.url),
+            await processes.start(MEW_ON_BROKER_DOWN="local", MEW_HISTORY_SIZE="100000"),
+            await processes.start(MEW_ON_BROKER_DOWN="local", MEW_HISTORY_SIZE="100000", MEW_REDIS_URL=proxy.url),
         ]
         clients = await connect(nodes, node)
         async with Load(nodes) as load:
