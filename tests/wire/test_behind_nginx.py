@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import os
 import re
+import secrets
 import shutil
 import socket
 from collections.abc import AsyncIterator
@@ -20,8 +22,10 @@ from websockets.asyncio.client import connect
 from websockets.typing import Origin
 
 from asgi_realtime import RealtimeMiddleware, Settings, SocketIOGateway, WebSocketGateway, create_token
-from tests.support.node_client import Node
+from tests.support.host_app import CountedMetrics
+from tests.support.node_client import Node, NodeClient
 from tests.support.paths import ROOT
+from tests.support.redis_server import RedisProcess
 from tests.support.servers import IMPLEMENTATIONS, Implementation, LiveServer, Serve
 
 RUNNING = ROOT / "docs" / "running.md"
@@ -38,9 +42,14 @@ http {{
 """
 
 
+def documented_blocks() -> list[str]:
+    """The page's configuration: processes of an app, the location, and the server that limits connections."""
+    return re.findall(r"```nginx\n(.*?)```", RUNNING.read_text(encoding="utf-8"), re.DOTALL)
+
+
 def documented() -> tuple[str, str]:
-    """The page's configuration: the location, and the server that limits connections."""
-    location, counting = re.findall(r"```nginx\n(.*?)```", RUNNING.read_text(encoding="utf-8"), re.DOTALL)
+    """The location, and the server that limits connections."""
+    _, location, counting = documented_blocks()
     return location, counting
 
 
@@ -63,7 +72,7 @@ async def nginx(folder: Path, server: LiveServer, lines: str) -> AsyncIterator[i
                 lines.replace("server {", f"server {{ listen 127.0.0.1:{port};")
                 if "server {" in lines
                 else f"server {{ listen 127.0.0.1:{port}; {lines} }}"
-            ).replace("http://app:8000", server.url),
+            ).replace("http://app:8000", "http://app" if "upstream app" in lines else server.url),
         )
     )
     process = await asyncio.create_subprocess_exec(
@@ -161,3 +170,36 @@ async def test_a_trusted_proxy_serves_the_same_origin(serve: Serve, tmp_path: Pa
         async with httpx.AsyncClient(timeout=10, headers={"Origin": origin}) as http:
             assert (await http.get(f"{origin}/socket.io/?EIO=4&transport=polling")).status_code == 200
         assert await status_of(port, "/socket.io/?EIO=4&transport=websocket", origin) == 101
+
+
+@pytest.mark.parametrize("hashed", [True, False])
+async def test_a_hash_on_the_client_avoids_relays(
+    serve: Serve, node: Node, redis_process: RedisProcess, tmp_path: Path, hashed: bool
+) -> None:
+    settings = dataclasses.replace(
+        SETTINGS, redis_url=redis_process.url, redis_prefix=f"test-{secrets.token_hex(4)}", cors_origins=("*",)
+    )
+    processes = [CountedMetrics(), CountedMetrics()]
+    servers = [
+        await serve(RealtimeMiddleware(Starlette(), settings=settings, metrics=metrics)) for metrics in processes
+    ]
+    upstream = documented_blocks()[0]
+    for number, server in enumerate(servers, 1):
+        upstream = upstream.replace(f"app{number}:8000", f"127.0.0.1:{server.port}")
+    if not hashed:
+        upstream = upstream.replace("hash $arg_client consistent;", "")
+    async with nginx(tmp_path, servers[0], f"{upstream} server {{ {documented_location()} }}") as port:
+        token = create_token("ann", SETTINGS)
+        clients: list[NodeClient] = []
+        # By the hash, each process has clients; how many of twelve is a matter of the ports.
+        while len(clients) < 12 or (
+            hashed and not all(one.totals["engineio_sessions_opened_total"] for one in processes)
+        ):
+            query = {"client": f"client-{len(clients)}"}
+            clients.append(await node.connect(f"http://127.0.0.1:{port}", auth={"token": token}, query=query))
+        for client in clients:
+            await client.upgraded()
+        relayed = sum(metrics.totals["relayed_requests_total"] for metrics in processes)
+        assert relayed == 0 if hashed else relayed > 0
+        for client in clients:
+            await client.disconnect()
