@@ -5,39 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable
 from typing import Final
 
 import hiredis
 
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.redis.keys import Keys
-from asgi_realtime.redis.link import Argument, Link, Reply
+from asgi_realtime.redis.link import Link, Reply
 from asgi_realtime.redis.scripts import Script, run_script
-from asgi_realtime.redis.state import new_epoch
 
 logger = logging.getLogger("asgi_realtime")
 
 CHECKED: Final = "check"
-"""What keys and channel of the check end with. The keys expire after a second."""
-
-
-def trials(keys: Keys, publish: str) -> Mapping[Script, tuple[list[str], list[Argument]]]:
-    """Keys and arguments with which each script can be run without an effect on others."""
-    last, history, channel = keys.last(CHECKED), keys.history(CHECKED), keys.channel(CHECKED)
-    revocations = keys.last(f"{CHECKED}:x")
-    return {
-        Script.STATE: ([keys.state, last], [new_epoch()]),
-        Script.PUBLISH: (
-            [keys.state, keys.receipt(CHECKED), last, history],
-            [new_epoch(), 1, 1, 1, publish, "", CHECKED, 1, channel],
-        ),
-        Script.VOLATILE: ([keys.state], [publish, "", channel]),
-        Script.HISTORY: ([keys.state, last, history], [1_000, 0, 0, 1_000, 0]),
-        Script.LATEST: ([keys.state, history], [1_000, "", 0, 0, 1]),
-        Script.REVOKE: ([revocations], [1, CHECKED, 1]),
-        Script.REVOKED: ([revocations], [0, 1]),
-    }
+"""What the names of the keys and of the channel of the check end with. The keys expire at once."""
 
 
 async def check_permissions(link: Link, keys: Keys, *, publish: str) -> None:
@@ -48,14 +29,15 @@ async def check_permissions(link: Link, keys: Keys, *, publish: str) -> None:
         LinkLost: the connection is lost, or a SUBSCRIBE was refused; see `Link.refusal`.
         hiredis.ReplyError: Redis refused for another reason.
     """
-    link.subscribe([keys.channel(CHECKED)])
-    link.unsubscribe([keys.channel(CHECKED)])
+    channel = keys.channel(CHECKED)
+    names = [keys.last(f"{CHECKED}:{kind}") for kind in ("string", "hash", "zset", "stream")]
+    link.subscribe([channel])
+    link.unsubscribe([channel])
     work: dict[str, Awaitable[None]] = {
-        f"the script {script}.lua": run_script(link, script, names, *arguments, read=_unread)
-        for script, (names, arguments) in trials(keys, publish).items()
+        "a command of the scripts": run_script(link, Script.CHECK, names, publish, channel, read=_unread),
+        "EVAL": link.ask("EVAL", "return 0", 1, keys.state, read=_unread),
+        publish: link.ask(publish, channel, "", read=_unread),
     }
-    work["EVAL"] = link.ask("EVAL", "return 0", 1, keys.state, read=_unread)
-    work[publish] = link.ask(publish, keys.channel(CHECKED), "", read=_unread)
     outcomes = await asyncio.gather(*work.values(), return_exceptions=True)
     for what, outcome in zip(work, outcomes, strict=True):
         if isinstance(outcome, hiredis.ReplyError) and is_permission(str(outcome)):

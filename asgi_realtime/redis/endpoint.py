@@ -80,20 +80,21 @@ class Endpoint:
         return opened
 
     def _explain(self, error: Exception) -> LinkLost | ConfigurationError:
-        text = str(error) or type(error).__name__
-        if isinstance(error, AuthenticationError) or text.startswith(("NOAUTH", "WRONGPASS")):
+        # redis-py puts what the server replied into an error of the connection.
+        if login := _find(error, AuthenticationError):
             return ConfigurationError(
-                f"MEW_REDIS_URL: {self} refuses the login ({text}); check the user and the password in the URL, with"
+                f"MEW_REDIS_URL: {self} refuses the login ({login}); check the user and the password in the URL, with"
                 " special characters as %-escapes"
             )
-        if isinstance(error, NoPermissionError):
+        if right := _find(error, NoPermissionError):
             return ConfigurationError(
-                f"MEW_REDIS_URL: {self} does not permit what connecting needs ({text}); docs/redis.md lists the"
+                f"MEW_REDIS_URL: {self} does not permit what connecting needs ({right}); docs/redis.md lists the"
                 " commands to permit"
             )
-        if isinstance(error, ResponseError) and ("HELLO" in text or text.startswith("NOPROTO")):
+        reply = _find(error, ResponseError)
+        if reply is not None and ("HELLO" in str(reply) or "NOPROTO" in str(reply)):
             return ConfigurationError(
-                f"MEW_REDIS_URL: {self} does not speak RESP3 ({text}); use Redis 6.2 or newer, or Valkey, and permit"
+                f"MEW_REDIS_URL: {self} does not speak RESP3 ({reply}); use Redis 6.2 or newer, or Valkey, and permit"
                 " the command HELLO"
             )
         if untrusted := _find(error, ssl.SSLCertVerificationError):
@@ -101,7 +102,7 @@ class Endpoint:
                 f"MEW_REDIS_URL: the certificate of {self} is not trusted ({untrusted.verify_message}); name the"
                 " authority with ?ssl_ca_certs=FILE"
             )
-        return LinkLost(f"cannot connect to {self}: {text}")
+        return LinkLost(f"cannot connect to {self}: {str(error) or type(error).__name__}")
 
     async def ask(self, connection: AbstractConnection, *command: Argument) -> Any:
         """Send one command and return its reply. For what precedes a `Link`.

@@ -20,6 +20,7 @@ T = TypeVar("T")
 class Script(enum.StrEnum):
     """The scripts by file name. Each file says what its keys and arguments are, and what it returns."""
 
+    CHECK = "check"
     PUBLISH = "publish"
     VOLATILE = "volatile"
     STATE = "state"

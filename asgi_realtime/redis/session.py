@@ -88,6 +88,8 @@ class Session:
         self._last_message = self._loop.time()
         self._task: asyncio.Task[None] | None = None
         self._first_attempt: asyncio.Future[None] = self._loop.create_future()
+        self._starting = False
+        """Whether `start` waits: then a configuration that cannot be used is reported by it, and not logged."""
         self._checked = False
         self._stopped = False
         self.failure = "it has not been reached yet"
@@ -110,8 +112,10 @@ class Session:
         Raises:
             ConfigurationError: Redis cannot be used with this configuration. The caller must call `stop`.
         """
+        self._starting = True
         self.begin()
         await asyncio.wait([self._first_attempt], timeout=START_TIMEOUT)
+        self._starting = False
         if self._first_attempt.done():
             self._first_attempt.result()
 
@@ -147,15 +151,19 @@ class Session:
     async def link(self) -> Link:
         """The link, when it is up.
 
-        The caller limits the time. But an outage that has lasted for the timeout raises at once: a request should not
-        wait for a server that is known to be away.
+        It waits until the outage has lasted for the timeout. After that it raises at once: a request should not wait
+        for a server that is known to be away.
 
         Raises:
             BrokerUnavailable: Redis is away, or the session has stopped.
         """
         self.check()
         while self._link is None:
-            await self._up.wait()
+            try:
+                async with asyncio.timeout_at(self._down_since + self._timeout):
+                    await self._up.wait()
+            except TimeoutError:
+                raise BrokerUnavailable(f"Redis is not available: {self.failure}") from None
             self.check()
         return self._link
 
@@ -214,6 +222,8 @@ class Session:
                 if self._loop.time() - connected > STABLE_AFTER:
                     attempt = 0
             self.failure = reason
+            if self._starting and self._first_attempt.done() and self._first_attempt.exception() is not None:
+                return
             if attempt == 0:
                 logger.warning("Redis: %s; connecting again", reason)
             self._metrics.count("redis_reconnects_total")
@@ -244,6 +254,8 @@ class Session:
         """An attempt failed. Returns why."""
         if refusal is not None and is_permission(refusal):
             error = not_permitted("the channels", refusal)
+        elif isinstance(error, hiredis.ReplyError) and is_permission(str(error)):
+            error = not_permitted("a command", str(error))
         if not isinstance(error, LinkLost | ConfigurationError | hiredis.ReplyError | TimeoutError):
             logger.error("Redis: a new connection could not be used", exc_info=error)
         self._settle_first_attempt(error if isinstance(error, ConfigurationError) else None)
