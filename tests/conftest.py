@@ -14,6 +14,8 @@ import pytest
 from starlette.types import ASGIApp
 
 from tests.support.node_client import Node, node_process
+from tests.support.redis_cluster import RedisClusterProcesses, redis_cluster
+from tests.support.redis_sentinel import RedisSentinel, redis_sentinel
 from tests.support.redis_server import RedisProcess, redis_server
 from tests.support.servers import Implementation, LiveServer, Serve, running
 
@@ -42,6 +44,20 @@ def redis_process() -> Iterator[RedisProcess]:
     """A Redis that the tests of one process share. Each test uses a prefix of its own."""
     with redis_server() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def redis_cluster_processes() -> Iterator[RedisClusterProcesses]:
+    """A Redis Cluster that the tests of one process share. They kill none of its servers."""
+    with redis_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def redis_sentinel_service() -> Iterator[RedisSentinel]:
+    """A Sentinel and its servers that the tests of one process share. They kill none of them."""
+    with redis_sentinel() as sentinel:
+        yield sentinel
 
 
 @pytest.fixture

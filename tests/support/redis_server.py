@@ -1,11 +1,16 @@
-"""A real Redis of its own for tests, on a Unix socket, that can be killed, frozen, flushed and cut off."""
+"""A real Redis of its own for tests, on a Unix socket, that can be killed, frozen, flushed and cut off.
+
+It listens on TCP too if the options name a port.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -20,14 +25,14 @@ class RedisProcess:
 
     Args:
         folder: where its socket and its data are.
-        options: further lines of configuration, each a name and its value.
+        options: further lines of configuration, each a name and its values.
     """
 
     def __init__(self, folder: Path, *options: tuple[str, str]) -> None:
         self.folder = folder
         self.socket = folder / "redis.sock"
         self.url = f"unix://{self.socket}"
-        self._options = options
+        self.options = options
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -43,11 +48,11 @@ class RedisProcess:
             "port": "0",
             "unixsocket": str(self.socket),
             "dir": str(self.folder),
-            "save": "",
+            "save": "''",
             "appendonly": "no",
-            **dict(self._options),
+            **dict(self.options),
         }
-        command = [program, *(word for name, value in options.items() for word in (f"--{name}", value))]
+        command = [program, *(word for name, value in options.items() for word in (f"--{name}", *shlex.split(value)))]
         with (self.folder / "redis.log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
         deadline = time.monotonic() + 20
@@ -63,7 +68,12 @@ class RedisProcess:
 
     def client(self) -> redis.Redis:
         """A synchronous client for the test itself."""
-        return redis.Redis(unix_socket_path=str(self.socket), socket_timeout=10)
+        return redis.Redis(unix_socket_path=str(self.socket), socket_timeout=10, protocol=2)
+
+    def add_user(self, name: str, password: str, *rules: str) -> None:
+        """Add a user with these access rules, or replace it."""
+        with self.client() as client:
+            client.execute_command("ACL", "SETUSER", name, "reset", "on", f">{password}", *rules)
 
     def kill(self) -> None:
         """End it at once, as `kill -9` does."""
@@ -88,6 +98,14 @@ class RedisProcess:
         with self.client() as client:
             client.execute_command("CLIENT", "KILL", "SKIPME", "YES", "TYPE", "normal")
             client.execute_command("CLIENT", "KILL", "SKIPME", "YES", "TYPE", "pubsub")
+
+
+def free_port() -> int:
+    """A TCP port that no server listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
 
 
 @contextlib.contextmanager

@@ -1,0 +1,37 @@
+"""A receiver of a broker that remembers what it got."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Collection
+
+from asgi_realtime.values.commands import Command
+from asgi_realtime.values.ids import GatewayName
+from asgi_realtime.values.publications import Position, Publication, Subscription
+from asgi_realtime.values.questions import NodeAnswer, Question
+
+
+class RecordingReceiver:
+    """Has one connection in every target."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+        """Events of publications, and names of commands, in order."""
+        self.resyncs: list[tuple[GatewayName, Collection[Subscription] | None]] = []
+
+    def deliver(self, publication: Publication) -> int:
+        """Remember the event."""
+        self.seen.append(publication.event)
+        return 1
+
+    def apply(self, command: Command, position: Position | None) -> Awaitable[object] | None:
+        """Remember the command's name."""
+        self.seen.append(type(command).__name__)
+        return None
+
+    def resync(self, gateway: GatewayName, subscriptions: Collection[Subscription] | None) -> None:
+        """Remember it."""
+        self.resyncs.append((gateway, subscriptions))
+
+    def answer(self, question: Question) -> NodeAnswer:
+        """No connection."""
+        return NodeAnswer()
