@@ -28,7 +28,7 @@ def read_client(client: RedisClient, *, timeout: float) -> Discovery:
         return ClusterNodes(
             [
                 _endpoint(None, node.connection_kwargs, timeout).at(node.host, int(node.port))
-                for node in client.startup_nodes
+                for node in client.nodes_manager.startup_nodes.values()
             ]
         )
     if not isinstance(client, Redis):
