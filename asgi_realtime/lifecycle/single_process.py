@@ -12,6 +12,7 @@ import stat
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -63,7 +64,7 @@ class SingleProcess:
         try:
             path = _folder() / _digest()
             deadline = asyncio.get_running_loop().time() + WAIT_SECONDS
-            while not self._lock(path, write=True):
+            while not self._lock(path):
                 other = _read_pid(path)
                 if other == os.getpid() or not _is_alive(other):
                     return  # another middleware of this process; or a process that only inherited the lock
@@ -81,8 +82,7 @@ class SingleProcess:
 
     def _refuse(self, path: Path, other: int) -> None:
         _end_restarts()
-        # Of several workers that are refused, one says why. Its lock ends with the process.
-        if not self._lock(path.with_suffix(".refused"), write=False):
+        if _is_explained(path.with_suffix(".refused")):
             raise SecondProcess(f"this process is one of several without MEW_REDIS_URL, beside process {other}")
         raise SecondProcess(
             f"process {other} serves this app on this machine already, and without Redis each process knows only its "
@@ -90,18 +90,40 @@ class SingleProcess:
             "MEW_SINGLE_PROCESS=true allows several that are separate on purpose"
         )
 
-    def _lock(self, path: Path, *, write: bool) -> bool:
+    def _lock(self, path: Path) -> bool:
         assert sys.platform != "win32"
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        descriptor = _open(path)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
             return False
-        if write:
-            path.write_text(str(os.getpid()))
+        path.write_text(str(os.getpid()))
         self._locks.append(descriptor)
         return True
+
+
+def _open(path: Path) -> int:
+    assert sys.platform != "win32"
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+def _is_explained(path: Path) -> bool:
+    """Whether another worker of this process' parent has been refused a moment ago, and has said why.
+
+    The workers of a server are refused within seconds of each other, and the first may have ended before the last. So
+    the file keeps the parent and the time.
+    """
+    assert sys.platform != "win32"
+    descriptor = _open(path)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)  # held for two system calls
+        if _read_pid(path) == os.getppid() and time.time() - path.stat().st_mtime < 2 * WAIT_SECONDS:
+            return True
+        path.write_text(str(os.getppid()))
+        return False
+    finally:
+        os.close(descriptor)
 
 
 def _modules_that_run() -> Iterator[str]:
