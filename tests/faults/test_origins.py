@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Literal
 
 import httpx
 import pytest
+from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Origin
 
-from asgi_realtime import WebSocketGateway
+from asgi_realtime import RealtimeMiddleware, Settings, SocketIOGateway, WebSocketGateway
 from tests.support.attackers import entered, still_answers
 from tests.support.raw_engineio import raw_client
 from tests.support.servers import IMPLEMENTATIONS, Implementation, LiveServer, Serve
@@ -29,7 +31,15 @@ FOREIGN = (
     "https://app.example.com, https://evil.example.com",
 )
 CORS_HEADERS = ("access-control-allow-origin", "access-control-allow-credentials")
+GUEST = "https://guest.example.com"
 HostCORS = Literal["no", "inner", "outer"]
+
+
+class Guests(SocketIOGateway):
+    """A namespace that one more page may use."""
+
+    def extra_origins(self, settings: Settings) -> tuple[str, ...]:
+        return (GUEST,)
 
 
 def with_host_cors(target: Target, host_cors: HostCORS) -> ASGIApp:
@@ -116,3 +126,29 @@ async def test_without_configuration_only_the_same_origin_is_served(serve: Serve
             await _refused(http, server, str(victim.handshake["sid"]), origin, "no")
     async with entered(server, "own", "polling", headers={"Origin": server.url}) as own:
         await still_answers(own)
+
+
+async def test_a_page_that_only_one_namespace_allows_cannot_use_the_session_of_another_page(serve: Serve) -> None:
+    app = RealtimeMiddleware(
+        Starlette(),
+        gateways=[SocketIOGateway(authenticator=by_name), Guests("/guests", authenticator=by_name)],
+        settings=Settings(cors_origins=(ALLOWED,)),
+    )
+    server = await serve(app)
+    polling = f"{server.url}/socket.io/?EIO=4&transport=polling"
+    guest, own = {"Origin": GUEST}, {"Origin": ALLOWED}
+    async with httpx.AsyncClient(timeout=10) as http:
+
+        async def open_from(origin: dict[str, str]) -> str:
+            opened = await http.get(polling, headers=origin)
+            assert opened.status_code == 200
+            return f"{polling}&sid={json.loads(opened.text[1:])['sid']}"
+
+        theirs, of_guest = await open_from(own), await open_from(guest)
+        for method, content in (("GET", ""), ("POST", '42["echo","forged"]')):
+            assert (await http.request(method, theirs, content=content, headers=guest)).status_code == 403
+        assert (await http.post(theirs, content="40", headers=own)).status_code == 200
+        assert (await http.post(of_guest, content="40/guests,", headers=guest)).status_code == 200
+    websocket = theirs.replace("http:", "ws:").replace("polling", "websocket")
+    assert await websocket_status(websocket, GUEST) == 403
+    assert await websocket_status(websocket, ALLOWED) == 101

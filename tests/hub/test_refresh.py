@@ -194,9 +194,10 @@ async def test_a_closed_connection_ends_its_pending_call() -> None:
     asked_by_command = refresh(world)
     await asyncio.sleep(0)
     connection.end(1000, "")
-    await waiting
-    await asked_by_command
-    await world.tasks.until_idle()
+    async with asyncio.timeout(5.0):  # less than `Limits.handler_timeout`, which would end the call too
+        await waiting
+        await asked_by_command
+        await world.tasks.until_idle()
     assert connection.refresh is None
     reference = weakref.ref(connection.public)
     transport.connection = transport.on_close = None

@@ -84,6 +84,20 @@ async def test_a_body_that_is_too_large_is_refused(clock: Clock, sizes: list[int
     assert (refused.value.status, refused.value.hang_up) == (413, True)
 
 
+async def test_a_body_that_is_too_large_is_discarded_up_to_a_limit() -> None:
+    received = 0
+
+    async def receive() -> Message:
+        nonlocal received
+        received += LIMITS.message_bytes
+        assert received < 100 * LIMITS.message_bytes, "it is read without a limit"
+        return {"type": "http.request", "body": b"x" * LIMITS.message_bytes, "more_body": True}
+
+    with pytest.raises(HTTPRefusal):
+        await read_body(receive, LIMITS, LIMITS.message_bytes)
+    assert received <= 20 * LIMITS.message_bytes
+
+
 async def test_a_client_that_disconnects() -> None:
     async def receive() -> Message:
         return {"type": "http.disconnect"}
