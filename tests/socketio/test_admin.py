@@ -108,7 +108,16 @@ async def test_sockets_are_shown_without_their_credentials(serve: Serve, node: N
     client = await node.connect(
         url,
         auth={"token": "hush1"},
-        headers={"Cookie": "a=hush2", "Authorization": "hush3", "X-Api-Key": "hush5", "X-Other": "shown"},
+        headers={
+            "Cookie": "a=hush2",
+            "Authorization": "hush3",
+            "X-Api-Key": "hush5",
+            "X-Other": "shown",
+            "X-Jwt": "hush6",
+            "Referer": "http://localhost/page?token=hush7",
+            "X-Original-URI": "/socket.io/?token=hush8",
+            "Sec-CH-UA-Mobile": "?0",
+        },
         query={"token": "hush4"},
         transports=["websocket"],
     )
@@ -119,7 +128,9 @@ async def test_sockets_are_shown_without_their_credentials(serve: Serve, node: N
     assert (shown["nsp"], shown["transport"]) == ("/", "websocket")
     assert len(shown["clientId"]) == 12
     assert shown["handshake"]["address"] == "127.0.0.1"
-    assert shown["handshake"]["headers"]["x-other"] == "shown"
+    headers = shown["handshake"]["headers"]
+    assert (headers["x-other"], headers["sec-ch-ua-mobile"]) == ("shown", "?0")
+    assert headers["referer"] == "http://localhost/page?(hidden)"
     assert abs(shown["handshake"]["issued"] / 1000 - time.time()) < 60
     assert "hush" not in str(shown)
 
