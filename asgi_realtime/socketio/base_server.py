@@ -47,8 +47,8 @@ class BaseServer:
         """See `SocketIOServer`."""
         check_options(options)
         self.options = options
+        _logger("asgi_realtime", engineio_logger)  # first: the other one is below it
         self.logger = _logger("asgi_realtime.socketio", logger)
-        _logger("asgi_realtime", engineio_logger)
         self._state = ServerState(self.logger)
         self._namespaces = namespaces
         self._tasks = Tasks()
@@ -227,5 +227,6 @@ def _logger(name: str, option: bool | logging.Logger) -> logging.Logger:
     logger = logging.getLogger(name)
     if option and logger.level == logging.NOTSET:
         logger.setLevel(logging.INFO)
-        logger.addHandler(logging.StreamHandler())
+        if not logging.getLogger("asgi_realtime").handlers:  # else it writes the lines of this logger too
+            logger.addHandler(logging.StreamHandler())
     return logger

@@ -261,6 +261,18 @@ def test_the_logger_options_are_accepted(caplog: pytest.LogCaptureFixture) -> No
         logger.handlers.clear()
 
 
+def test_each_line_is_written_once_if_both_loggers_are_on(capfd: pytest.CaptureFixture[str]) -> None:
+    loggers = [logging.getLogger("asgi_realtime"), logging.getLogger("asgi_realtime.socketio")]
+    try:
+        SocketIOServer(logger=True, engineio_logger=True).logger.info("a line")
+        loggers[0].info("another line")
+    finally:
+        for logger in loggers:
+            logger.setLevel(logging.NOTSET)
+            logger.handlers.clear()
+    assert capfd.readouterr().err == "a line\nanother line\n"
+
+
 async def test_before_mounting_there_are_no_clients() -> None:
     sio = SocketIOServer()
     await sio.emit("x", 1)
