@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
 from asgi_realtime.broadcasting.gateway_registry import GatewayRegistry
 from asgi_realtime.broker.base import Broker
 from asgi_realtime.broker.time_limit import answer_in_time
 from asgi_realtime.errors import BrokerUnavailable, PayloadTooLarge
+from asgi_realtime.limits import Limits
 from asgi_realtime.payloads.encoding import encode
 from asgi_realtime.runtime.coroutines import run_with_timeout
 from asgi_realtime.runtime.loop_bridge import LoopBridge
@@ -17,6 +18,7 @@ from asgi_realtime.values.commands import Command
 from asgi_realtime.values.ids import ConnectionId, GatewayName, Id, id_text, id_texts
 from asgi_realtime.values.publications import Position, Publication, Receipt, Target
 from asgi_realtime.values.questions import NodeAnswers, Question
+from asgi_realtime.values.text import is_longer
 
 T = TypeVar("T")
 
@@ -74,13 +76,7 @@ class Publisher:
         self._loop_bridge.check()
         event = publication.event
         limits = self._gateways[publication.gateway].limits
-        if len(event) > limits.event_name_bytes:
-            raise ValueError(f"event is over MEW_EVENT_NAME_BYTES ({limits.event_name_bytes}): {event[:40]!r}…")
-        size = len(publication.payload) + sum(map(len, publication.attachments))
-        if size > limits.publication_bytes:
-            raise PayloadTooLarge(
-                f"{event}: {size} bytes are over MEW_PUBLICATION_BYTES ({limits.publication_bytes}); send a link"
-            )
+        size = checked_size(event, publication.payload, publication.attachments, limits)
         try:
             receipt = await run_with_timeout(self._timeout, self._broker.publish(publication, key=key))
         except TimeoutError:
@@ -134,3 +130,20 @@ def _connections(ids: Id | Iterable[Id] | None) -> tuple[ConnectionId, ...]:
     if isinstance(ids, str) or not isinstance(ids, Iterable):
         return (ConnectionId(id_text(ids, "except_")),)
     return tuple(map(ConnectionId, id_texts(ids, "except_")))
+
+
+def checked_size(event: str, payload: bytes, attachments: Sequence[bytes], limits: Limits) -> int:
+    """The bytes of an event of the host, which are within the limits.
+
+    Raises:
+        ValueError: for a name over `Limits.event_name_bytes`.
+        PayloadTooLarge: for a payload over `Limits.publication_bytes`.
+    """
+    if is_longer(event, limits.event_name_bytes):
+        raise ValueError(f"event is over MEW_EVENT_NAME_BYTES ({limits.event_name_bytes}): {event[:40]!r}…")
+    size = len(payload) + sum(map(len, attachments))
+    if size > limits.publication_bytes:
+        raise PayloadTooLarge(
+            f"{event}: {size} bytes are over MEW_PUBLICATION_BYTES ({limits.publication_bytes}); send a link"
+        )
+    return size

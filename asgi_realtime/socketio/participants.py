@@ -8,10 +8,12 @@ import inspect
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
+from asgi_realtime.broadcasting.publisher import checked_size
 from asgi_realtime.connection.connection import Connection
 from asgi_realtime.errors import BrokerUnavailable, NoAnswer
 from asgi_realtime.gateways.gateway_context import GatewayContext
 from asgi_realtime.payloads.encoding import encode
+from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.protocols.socketio.dialect import SocketIODialect
 from asgi_realtime.socketio.client_state import ClientState
 from asgi_realtime.socketio.server_state import ServerState
@@ -142,6 +144,7 @@ class Participants:
         if callback is None:
             await self._broadcast(event, args, rooms, skipped)
         else:
+            self._frame(event, args)  # raises now also for clients that are not let in yet
             for connection in self.in_rooms(rooms, skipped):
                 self._request(connection, event, args, callback)
 
@@ -153,10 +156,16 @@ class Participants:
             inside = self._context.hub.rooms(self._namespace).of_room(RoomName(rooms[0]))
             if len(inside) == 1 and str(inside[0].id) == rooms[0]:
                 # A client's own room. No other client reads its history, so the event need not be kept.
-                inside[0].push(self._dialect.event_args(event, args))
+                inside[0].push(self._frame(event, args))
                 return
         for publication in self._publications(event, args, rooms, skipped):
             await self._publish(publication)
+
+    def _frame(self, event: str, args: Sequence[Any]) -> Frame:
+        """The frame of an event for single clients, within the limits of broadcasts."""
+        payload, attachments = encode(list(args))
+        checked_size(event, payload, attachments, self._context.settings.limits)
+        return self._dialect.event(self._dialect.event_name(event), payload[1:-1], attachments)
 
     def deliver(
         self, event: str, args: Sequence[Any], *, rooms: Sequence[str] | None, skipped: Sequence[str], most: int

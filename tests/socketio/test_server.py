@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from asgi_realtime import socketio
+from asgi_realtime import Limits, PayloadTooLarge, socketio
 from asgi_realtime.socketio.server import SocketIOServer
 from asgi_realtime.values.json import Json
 from tests.support.node_client import ConnectRefused, Node
@@ -289,6 +289,42 @@ async def test_a_recipient_that_ends_during_an_emit_with_a_callback_costs_the_ot
             await sio.emit("ask", callback=print)
             assert sio.manager.is_connected(sids[1], "/") is False
             assert await last.next() == '420["ask"]'
+
+
+@pytest.mark.parametrize("to", ["a room", "a client", "a client, with a callback"])
+async def test_every_emit_is_within_the_limits_of_broadcasts(serve: Serve, to: str) -> None:
+    sio, app = made()
+    async with raw_client(await serve(app), "websocket") as client:
+        sid = json.loads((await client.connect()).removeprefix("40"))["sid"]
+        await sio.enter_room(sid, "room")
+        options: dict[str, Any] = {"to": "room" if to == "a room" else sid}
+        if to == "a client, with a callback":
+            options["callback"] = print
+        with pytest.raises(PayloadTooLarge):
+            await sio.emit("x", "y" * Limits().publication_bytes, **options)
+        for name in ("n" * 201, "\N{EURO SIGN}" * 100, "disconnect"):
+            with pytest.raises(ValueError):
+                await sio.emit(name, 1, **options)
+        await sio.emit("\N{EURO SIGN}" * 66, 1, **options)
+        assert "\N{EURO SIGN}" * 66 in await client.next()
+
+
+async def test_an_emit_in_a_connect_handler_that_cannot_be_encoded_raises_there(serve: Serve) -> None:
+    sio, app = made()
+    refused: list[TypeError] = []
+
+    @sio.event
+    async def connect(sid: str, environ: dict[str, Any]) -> None:
+        try:
+            await sio.emit("bad", object(), to=sid, callback=print)
+        except TypeError as error:
+            refused.append(error)
+        await sio.emit("good", 1, to=sid, callback=print)
+
+    async with raw_client(await serve(app), "websocket") as client:
+        await client.connect()
+        assert await client.next() == '420["good",1]'
+    assert len(refused) == 1
 
 
 async def test_namespaces_that_clients_invent_are_bounded(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
