@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Never, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from starlette.types import Receive, Scope, Send
 
@@ -21,6 +21,7 @@ from asgi_realtime.connection.contracts import MountedGateway
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.gateways.connection_lifecycle import ConnectionLifecycle
 from asgi_realtime.gateways.gateway_context import GatewayContext
+from asgi_realtime.gateways.not_an_app import NoRouter, RouteSignature, not_an_app
 from asgi_realtime.gateways.replies import ErrorMessage, Failure
 from asgi_realtime.gateways.reserved_names import check_attributes, check_names, private_attributes
 from asgi_realtime.handlers.event_declarations import EventDeclaration, check_payloads, down
@@ -57,13 +58,6 @@ _REMEDIES = {
 """The hooks whose result is not used, and what to write instead of `return`."""
 
 
-class _NoSignature:
-    """FastAPI reads the signature of what a route calls, when the route is declared: raise the error there."""
-
-    def __get__(self, gateway: object, kind: type) -> Never:
-        raise AttributeError("__signature__") if gateway is None else _not_an_app(kind)
-
-
 class Gateway(ConnectionLifecycle):
     """The base of `SocketIOGateway` and `WebSocketGateway`."""
 
@@ -84,7 +78,7 @@ class Gateway(ConnectionLifecycle):
         super().__init_subclass__(**options)
         check_names(cls)
         check_plain_overrides(cls, _HOOKS)
-        cls.__as_app = FailedStart(_not_an_app(cls))
+        cls.__as_app = FailedStart(not_an_app(cls))
 
     if not TYPE_CHECKING:  # type checkers report a gateway that is mounted as an app
 
@@ -94,7 +88,8 @@ class Gateway(ConnectionLifecycle):
                 return cls.__serve(*arguments)
             return super().__new__(cls)
 
-        __signature__ = _NoSignature()
+        __signature__ = RouteSignature()
+        _contains_router = NoRouter()
 
         async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
             """Tell a server that serves this, or an app that mounts it, what to write instead."""
@@ -312,11 +307,3 @@ class Gateway(ConnectionLifecycle):
         """The server has started: call `on_start`."""
         await self._hooks["on_start"]()
         self.check_attributes()
-
-
-def _not_an_app(gateway: type) -> ConfigurationError:
-    name = gateway.__name__
-    return ConfigurationError(
-        f"{name} is a gateway, and neither an app nor a route; write "
-        f"app.add_middleware(RealtimeMiddleware, gateways=[{name}(...)])"
-    )

@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+import typing
 import warnings
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -21,7 +22,7 @@ import pytest
 import socketio
 import websockets
 from asgi_lifespan import LifespanManager
-from fastapi import FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from flask import Flask
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -313,11 +314,46 @@ async def test_a_gateway_in_the_place_of_an_app_says_once_what_to_write(
     assert "secret" not in caplog.text
 
 
-@pytest.mark.parametrize("declare", [FastAPI().websocket("/x"), FastAPI().get("/x")])
-def test_a_gateway_as_a_route_of_fastapi_is_refused_when_the_route_is_declared(declare: Any) -> None:
-    with pytest.raises(ConfigurationError, match="SocketIOGateway is a gateway, and neither an app nor a route"):
-        declare(SocketIOGateway("/x"))
+class Database: ...
+
+
+class WithDatabase(WebSocketGateway):
+    def __init__(self, database: Database, path: str = "/x") -> None:
+        super().__init__(path)
+        self.database = database
+
+
+DECLARATIONS: dict[str, Callable[[Any], object]] = {
+    "websocket": lambda gateway: FastAPI().websocket("/x")(gateway),
+    "get": lambda gateway: FastAPI().get("/x")(gateway),
+    "add_api_route": lambda gateway: FastAPI().add_api_route("/x", gateway),
+    "Depends": lambda gateway: FastAPI(dependencies=[Depends(gateway)]).get("/x")(health),
+    "include_router": lambda gateway: FastAPI().include_router(gateway),
+    "include_router of a router": lambda gateway: APIRouter().include_router(gateway),
+}
+
+
+@pytest.mark.parametrize(
+    "gateway",
+    [SocketIOGateway("/x"), SocketIOGateway, WebSocketGateway, Board, WithDatabase],
+    ids=["instance", "class", "class with a required argument", "subclass", "subclass with arguments of its own"],
+)
+@pytest.mark.parametrize("declaration", DECLARATIONS)
+def test_a_gateway_as_a_route_or_router_of_fastapi_is_refused_when_it_is_declared(
+    declaration: str, gateway: Any
+) -> None:
+    with pytest.raises(ConfigurationError, match=r"\w+ is a gateway, and neither an app nor a route; write app.add_"):
+        DECLARATIONS[declaration](gateway)
+
+
+def test_other_frameworks_read_the_signature_of_a_gateway_class() -> None:
     assert list(inspect.signature(SocketIOGateway).parameters) == ["namespace", "authenticator", "limits"]
+    parameters = inspect.signature(WithDatabase).parameters
+    assert list(parameters) == ["database", "path"]
+    assert parameters["path"].default == "/x"
+    assert parameters["database"].annotation.__origin__ is Database
+    assert typing.get_type_hints(WithDatabase.__init__) == {"database": Database, "path": str, "return": type(None)}
+    assert "on_connect" in dict(inspect.getmembers(SocketIOGateway))
 
 
 def test_a_wsgi_server_shows_the_configuration_error() -> None:
