@@ -20,9 +20,10 @@ from asgi_realtime.errors import (
     Refusal,
 )
 from asgi_realtime.gateways.replies import ErrorMessage, Failure
-from asgi_realtime.handlers.event_handlers import BoundHandler, beginning, declared
+from asgi_realtime.handlers.event_handlers import SEND_INSTEAD, BoundHandler, beginning, declared, handler_name
 from asgi_realtime.handlers.event_rates import EventRates
 from asgi_realtime.handlers.sync_connection import sync_converter
+from asgi_realtime.handlers.unused_results import UnusedResults
 from asgi_realtime.limits import TOO_MANY_ATTEMPTS, Limits
 from asgi_realtime.payloads.encoding import encode
 from asgi_realtime.protocols.dialect import Dialect
@@ -62,6 +63,7 @@ class Dispatcher:
     _attempts: Budget
     _handler_timeout: float
     _event_name_bytes: int
+    _unused_results: UnusedResults
 
     def __init__(self, name: str) -> None:
         self._name = GatewayName(name)
@@ -69,6 +71,7 @@ class Dispatcher:
         self._handlers = {}
         self._injected = None
         self._sync_converter = None
+        self._unused_results = UnusedResults(SEND_INSTEAD)
 
     @property
     def name(self) -> GatewayName:
@@ -245,6 +248,8 @@ class Dispatcher:
             except StopIteration as done:
                 if acknowledge is not None:
                     acknowledge(_values(done.value))
+                elif done.value is not None and not self.acknowledges:
+                    self._report_unused(event, done.value)
                 return None
         except (Exception, asyncio.CancelledError) as error:
             self._failed(error, connection, event, sent, acknowledge)
@@ -264,8 +269,18 @@ class Dispatcher:
                 result = await rest
             if acknowledge is not None:
                 acknowledge(_values(result))
+            elif result is not None and not self.acknowledges:
+                self._report_unused(event, result)
         except (Exception, asyncio.CancelledError) as error:
             self._failed(error, connection, event, sent, acknowledge)
+
+    def _report_unused(self, event: str, result: object) -> None:
+        """Log the first result of a handler where no client can ask for an acknowledgement."""
+        function = self._functions.get(event)
+        if function is None:  # clients choose the names of these events: they are one entry
+            self._unused_results.report(self.dispatch, f"{type(self).__name__}.dispatch", result)
+        else:
+            self._unused_results.report(function, handler_name(event, function), result)
 
     def _failed(
         self,

@@ -12,7 +12,7 @@ from asgi_realtime.broadcasting.broadcaster import Broadcaster
 from asgi_realtime.connection.connection import Connection
 from asgi_realtime.errors import ConfigurationError, InvalidMessage
 from asgi_realtime.handlers.parameters import Parameter, injected, payload_type, read
-from asgi_realtime.handlers.unused_results import without_result
+from asgi_realtime.handlers.unused_results import check_returns_nothing
 from asgi_realtime.payloads.validation import Validate
 from asgi_realtime.runtime.host_calls import ToSync, host_call, is_plain, unwrap
 from asgi_realtime.values.event_names import RESERVED
@@ -140,6 +140,15 @@ Raises:
 """
 
 
+SEND_INSTEAD = "send the client an event instead: await connection.send(...)"
+"""What to write in a handler whose result may not be sent."""
+
+
+def handler_name(event: str, function: Callable[..., Any]) -> str:
+    """The handler of an event, in messages."""
+    return f"handler {getattr(function, '__qualname__', function)!s} of {event!r}"
+
+
 def beginning(
     event: str,
     function: Callable[..., Any],
@@ -156,13 +165,13 @@ def beginning(
     Raises:
         ConfigurationError: for a parameter that nothing can be injected into.
     """
-    where = f"handler {getattr(function, '__qualname__', function)!s} of {event!r}"
+    where = handler_name(event, function)
     if isinstance(function, type):
         raise ConfigurationError(f"{where} is a class: pass a function, a method or an object with `__call__`")
     hints = _hints(function, where)
     call = host_call(function, where, to_sync=to_sync)
     if not acknowledges:
-        call = without_result(call, function, where, "send the client an event instead: await connection.send(...)")
+        check_returns_nothing(function, where, SEND_INSTEAD)
     plan: list[Parameter] = []
     rest: Validate | None = None
     plain, bound = is_plain(function), _bound(function)
