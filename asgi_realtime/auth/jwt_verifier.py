@@ -40,7 +40,7 @@ class JWTVerifier:
         self._options: Options = {
             "verify_aud": settings.jwt_audience is not None,
             "verify_iss": settings.jwt_issuer is not None,
-            # PROTOCOLS.md does not require these checks: `iat` in the future, numbers as `sub` and `jti`.
+            # docs/protocols.md does not require these checks: `iat` in the future, numbers as `sub` and `jti`.
             **{"verify_iat": False, "verify_sub": False, "verify_jti": False},
         }
         self._algorithms = settings.algorithms

@@ -1,4 +1,4 @@
-"""Presence while processes are killed, frozen and stopped (FIELD.md's faults 8, 9 and 30)."""
+"""Presence while processes are killed, frozen and stopped."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def test_a_system_uses_no_private_part_of_a_gateway(system: Path) -> None:
 
 
 INTERNAL = {
-    # A host writes times in the form that its own clients expect. These systems have one form, PROTOCOLS.md's.
+    # A host writes times in the form that its own clients expect. These systems have one form, docs/protocols.md's.
     "asgi_realtime.values.timestamps.iso",
 }
 """What systems import although hosts cannot, each with the reason."""

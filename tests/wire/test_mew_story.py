@@ -1,4 +1,4 @@
-"""A long scenario on Mew (PROTOCOLS.md, section 1) with stock clients: the example app, its REST and its sockets.
+"""A long scenario on Mew (docs/protocols.md, section 1) with stock clients: the example app, its REST and its sockets.
 
 At the end everything that each client ever heard is compared, in order, so that a doubled, lost or
 leaked event anywhere in the story fails it.

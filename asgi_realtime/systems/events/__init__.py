@@ -1,4 +1,4 @@
-"""Events (PROTOCOLS.md, section 2): rooms that clients join, and messages between their members, on Socket.IO."""
+"""Events (docs/protocols.md, section 2): rooms that clients join, and messages between their members, on Socket.IO."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ export interface ServerToClientEvents {
 
 /** What a client sends. */
 export interface ClientToServerEvents {
-  /** Replace the token of a live connection by one of the same user (PROTOCOLS.md, "Additions"). */
+  /** Replace the token of a live connection by one of the same user (docs/protocols.md). */
   "auth/refresh": (payload: NewToken, acknowledge: (answer: Success | Failure) => void) => void;
   /** Join the room, if `may_join` allows it. The other members get `user:joined`. */
   join: (payload: RoomRequest, acknowledge: (answer: RoomReply | Failure) => void) => void;
