@@ -41,7 +41,7 @@ def types(gateways: tuple[str, ...], output: Path | None) -> None:
         except (TypeError, ValueError) as error:
             raise click.ClickException(f"{name}: {error}") from None
         if output is None:
-            click.echo(text if len(found) == 1 else f"// {name}\n{text}")
+            click.echo(text if len(found) == 1 else f"// {name}\n{text}", nl=gateway is not found[-1])
         else:
             _write(text, output if to_file else output / name)
 

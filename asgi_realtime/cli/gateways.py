@@ -48,7 +48,7 @@ def gateway_named(name: str) -> AnyGateway:
             f"{name}: there is no module {error.name}; run this in the directory that contains it"
         ) from None
     if not hasattr(imported, attribute):
-        there = [each for each, value in vars(imported).items() if _is_gateway(value)]
+        there = [each for each, value in vars(imported).items() if _is_defined_in(imported, value)]
         raise click.BadParameter(f"{name}: {module} has no {attribute}; its gateways are: {', '.join(there) or 'none'}")
     found = getattr(imported, attribute)
     if not _is_gateway(found):
@@ -65,3 +65,8 @@ def gateway_named(name: str) -> AnyGateway:
 
 def _is_gateway(value: object) -> bool:
     return isinstance(value, Gateway) or (isinstance(value, type) and issubclass(value, Gateway))
+
+
+def _is_defined_in(module: ModuleType, value: object) -> bool:
+    """Whether a value is a gateway of this module: an instance, or a class that is not imported from elsewhere."""
+    return _is_gateway(value) and (not isinstance(value, type) or value.__module__ == module.__name__)

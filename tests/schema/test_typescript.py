@@ -355,7 +355,11 @@ def test_the_command_writes_files_and_accepts_gateways_of_the_user(tmp_path: Pat
     assert done.exit_code == 0, done.output
     assert {path.name for path in (tmp_path / "new").iterdir()} == {"board.ts", "stream.ts"}
     assert (tmp_path / "new" / "board.ts").read_text(encoding="utf-8") == typescript(BoardGateway)
-    assert CliRunner().invoke(main, ["types", name]).output.strip() == typescript(BoardGateway).strip()
+    assert CliRunner().invoke(main, ["types", name]).output == typescript(BoardGateway)
+    stream = typescript(StreamGateway)
+    assert CliRunner().invoke(main, ["types", name, f"{__name__}:StreamGateway"]).output == (
+        f"// board.ts\n{typescript(BoardGateway)}\n// stream.ts\n{stream}"
+    )
     assert CliRunner().invoke(main, ["types", name, "--output", str(tmp_path / "web" / "mine.ts")]).exit_code == 0
     assert (tmp_path / "web" / "mine.ts").read_text(encoding="utf-8") == typescript(BoardGateway)
 
@@ -375,6 +379,20 @@ def test_a_name_that_is_not_a_gateway_prints_one_sentence(name: str) -> None:
     done = CliRunner().invoke(main, ["types", name])
     assert done.exit_code == 2
     assert "Invalid value" in done.output
+
+
+def test_a_missing_gateway_prints_those_that_the_module_defines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "boards_of_test.py").write_text(
+        "from asgi_realtime import SocketIOGateway, WebSocketGateway\n"
+        "class Board(SocketIOGateway): ...\n"
+        "chat = WebSocketGateway('/chat')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    done = CliRunner().invoke(main, ["types", "boards_of_test:Nope"])
+    assert done.exit_code == 2
+    assert "boards_of_test has no Nope; its gateways are: Board, chat\n" in done.output
 
 
 def test_without_click_a_message_names_the_package_to_install() -> None:
