@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import random
 import time
@@ -29,6 +30,7 @@ def _messages(size: int) -> str:
 
 def main() -> None:
     """Measure, and print a table."""
+    argparse.ArgumentParser(prog="python -m benchmarks.compression", description=__doc__).parse_args()
     print("| bytes | compressed | processor time, µs, once for all clients |\n|---|---|---|")
     for size in _SIZES:
         text = _messages(size)

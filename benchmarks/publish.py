@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator
 
 from benchmarks import plot, report
@@ -71,4 +72,5 @@ def publish(results: Results) -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(prog="python -m benchmarks.publish", description=__doc__).parse_args()
     publish(read(FIGURES))

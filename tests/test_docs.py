@@ -23,6 +23,23 @@ LINK = re.compile(r"\]\((?!https?:)([^)\s]+)\)")
 """The address of a link to another page or heading of the project."""
 
 
+NAMED = re.compile(r"[\w./-]*\w\.md\b")
+"""The name of a page, in a text."""
+NAMING = [
+    file
+    for pattern in (
+        "*.md",
+        "docs/**/*.md",
+        "asgi_realtime/**/*.py",
+        "examples/**/*.py",
+        "clients/typescript/src/**/*.ts",
+        "tests/**/*.py",
+    )
+    for file in sorted(ROOT.glob(pattern))
+]
+"""The files whose texts send a reader to a page."""
+
+
 def code_of(page: Path) -> str:
     """The page with all but its Python blanked out, so that line numbers stay those of the page."""
     text = page.read_text(encoding="utf-8")
@@ -49,6 +66,17 @@ def test_every_link_leads_to_a_file_and_a_heading() -> None:
         target = page.parent / file if file else page
         assert target.exists(), f"{page.name}: {file}"
         assert not anchor or anchor in anchors_of(target), f"{page.name}: {file}#{anchor}"
+
+
+def test_every_page_that_a_file_names_exists() -> None:
+    named = [(file, page) for file in NAMING for page in NAMED.findall(file.read_text("utf-8"))]
+    assert {file.suffix for file, _ in named} == {".md", ".py", ".ts"}
+    missing = [
+        f"{file.relative_to(ROOT)}: {page}"
+        for file, page in named
+        if not any((folder / page).exists() for folder in (file.parent, ROOT, ROOT / "docs"))
+    ]
+    assert missing == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 
@@ -36,6 +37,7 @@ BY_CURL = """
 
 def main() -> None:
     """Serve until interrupted."""
+    argparse.ArgumentParser(prog="python -m examples.fastapi_app", description=__doc__).parse_args()
     host = os.environ.get("HOST") or "127.0.0.1"
     port = os.environ.get("PORT") or "3000"
     if not port.isdecimal():

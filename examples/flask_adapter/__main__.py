@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 
@@ -27,6 +28,7 @@ WHAT_TO_TRY = """
 
 def main() -> None:
     """Serve until interrupted."""
+    argparse.ArgumentParser(prog="python -m examples.flask_adapter", description=__doc__).parse_args()
     host = os.environ.get("HOST") or "127.0.0.1"
     port = os.environ.get("PORT") or "3001"
     if not port.isdecimal():

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import logging
@@ -86,5 +87,6 @@ app = RealtimeMiddleware(
 )
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(prog="python -m tests.support.cluster_app", description=__doc__).parse_args()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
     uvicorn.run(app, port=0)

@@ -1,16 +1,14 @@
 """The app that the official protocol suites expect: a raw Engine.IO echo and a Socket.IO echo.
 
-`python -m tests.support.echo_app` serves it on port 3000 (or $PORT), where the suites look for it;
-`gateway` or `server` as its argument chooses which of our two APIs the Socket.IO side is made with.
-With `long` as a second argument heartbeats are as slow as by default.
+`python -m tests.support.echo_app` serves it on port 3000, where the suites look for it, or on `$PORT`.
 """
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import os
 import secrets
-import sys
 from typing import Any
 
 import uvicorn
@@ -130,9 +128,27 @@ class EchoApp:
 
 
 def main() -> None:
-    gateways = echo_server() if "server" in sys.argv else echo_gateways()
-    app = EchoApp(gateways, LONG_SETTINGS if "long" in sys.argv else SETTINGS)
-    uvicorn.run(app, host="localhost", port=int(os.environ.get("PORT", "3000")), log_level="warning")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.support.echo_app", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument(
+        "api", nargs="?", choices=["gateway", "server"], default="gateway", help="what the Socket.IO echo is made with"
+    )
+    parser.add_argument("--long", action="store_true", help="heartbeats as slow as by default")
+    parser.add_argument(
+        "--own-protocol", action="store_true", help="serve with asgi_realtime.uvicorn:WebSocketProtocol"
+    )
+    options = parser.parse_args()
+    app = EchoApp(
+        echo_server() if options.api == "server" else echo_gateways(), LONG_SETTINGS if options.long else SETTINGS
+    )
+    uvicorn.run(
+        app,
+        host="localhost",
+        port=int(os.environ.get("PORT", "3000")),
+        ws="asgi_realtime.uvicorn:WebSocketProtocol" if options.own_protocol else "auto",
+        log_level="warning",
+    )
 
 
 if __name__ == "__main__":

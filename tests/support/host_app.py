@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -215,4 +216,5 @@ async def try_out() -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(prog="python -m tests.support.host_app", description=__doc__).parse_args()
     asyncio.run(try_out())

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import argparse
 import signal
 import threading
 from collections.abc import Iterable
@@ -49,6 +50,7 @@ class Host:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(prog="python -m tests.support.threads_app", description=__doc__).parse_args()
     # uvicorn raises the signal that stopped it once more, which by default kills threads that have not ended.
     signal.signal(signal.SIGTERM, lambda *_: None)
     uvicorn.run(Host().app, port=0, ws="websockets-sansio", timeout_graceful_shutdown=5)

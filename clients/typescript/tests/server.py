@@ -5,6 +5,7 @@ Prints its port, and stops when its standard input ends.
 
 from __future__ import annotations
 
+import argparse
 import socket
 import sys
 import threading
@@ -42,6 +43,7 @@ app = RealtimeMiddleware(
 
 
 def main() -> None:
+    argparse.ArgumentParser(prog="python -m clients.typescript.tests.server", description=__doc__).parse_args()
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
 
     def stop_at_end_of_input() -> None:
