@@ -328,7 +328,7 @@ async def test_the_owner_cannot_leave_the_server(mew: Mew) -> None:
     assert await mew.alice.status("DELETE", f"/servers/{mew.server}/members/alice") == 409
 
 
-async def test_joining_and_adding_another_user(mew: Mew) -> None:
+async def test_a_user_joins_a_discovered_server_once(mew: Mew) -> None:
     members = f"/servers/{mew.server}/members"
     assert mew.server in [server["id"] for server in await mew.dave.get("/servers/discover")]
     assert await mew.dave.status("POST", members, {"userId": "alice"}) == 404
@@ -378,13 +378,13 @@ async def test_deleting_a_server_takes_everything_along(mew: Mew) -> None:
         assert await mew.alice.status("GET", path) == 404
 
 
-async def test_one_user_by_many_requests_at_once(http: httpx.AsyncClient) -> None:
+async def test_simultaneous_first_requests_of_a_user_all_succeed(http: httpx.AsyncClient) -> None:
     headers = {"authorization": f"Bearer {create_token('erin', SETTINGS)}"}
     answers = await asyncio.gather(*(http.get("/users/me", headers=headers) for _ in range(8)))
     assert [answer.status_code for answer in answers] == [200] * 8
 
 
-async def test_the_configuration_of_a_bot(mew: Mew) -> None:
+async def test_the_configuration_of_a_bot_can_be_written_and_read(mew: Mew) -> None:
     path = "/infra/bots/weather/bot-1/config"
     assert await mew.alice.status("GET", path) == 404
     assert (await mew.alice.post(path, {"city": "Oslo"}))["config"] == {"city": "Oslo"}

@@ -135,7 +135,7 @@ async def test_the_hosts_routes_are_unchanged(mount: Any, implementation: Implem
     assert refused.value.response.status_code == 403
 
 
-async def test_starlette_and_a_bare_callable(serve: Serve) -> None:
+async def test_starlette_apps_and_bare_callables_can_be_hosts(serve: Serve) -> None:
     async def home(request: Request) -> Response:
         broadcaster = await get_broadcaster(request)
         return JSONResponse((await broadcaster.broadcast_to_all("x")).delivered_locally)
@@ -158,7 +158,7 @@ async def open_database() -> None:
     raise LookupError("no database")
 
 
-async def test_a_host_whose_start_up_fails(serve: Serve) -> None:
+async def test_a_host_whose_start_up_fails_prevents_the_start_of_the_server(serve: Serve) -> None:
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await open_database()
@@ -201,7 +201,7 @@ async def test_the_shared_policy_on_the_hosts_responses(mount: Any, serve: Serve
         assert not headers(await http.get(server.url + "/hello"), "access-control-allow-origin")
 
 
-async def test_preflights(serve: Serve) -> None:
+async def test_preflights_of_allowed_origins_are_answered_once(serve: Serve) -> None:
     server = await serve(wrap(make_fastapi()))
     asked = {
         "access-control-request-method": "DELETE",
@@ -249,7 +249,7 @@ async def test_a_host_with_its_own_cors(inside: bool, credentials: bool, origins
                 assert_never_twice(response)
 
 
-def test_cors_origins_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cors_origins_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEW_JWT_SECRET", "a secret for tests that is long enough")
     monkeypatch.setenv("MEW_CORS_ORIGINS", f"{OURS}, {THEIRS}")
     middleware = RealtimeMiddleware(make_fastapi())
@@ -268,7 +268,7 @@ async def accept_all(handshake: Any) -> Any:
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-async def test_behind_a_prefix_of_the_server(implementation: Implementation, serve: Serve) -> None:
+async def test_the_app_is_served_below_a_prefix_of_the_server(implementation: Implementation, serve: Serve) -> None:
     gateways = [SocketIOGateway("/"), WebSocketGateway("/chat")]
     server = await serve(wrap(make_fastapi(), gateways=gateways), implementation, root_path="/api")
     # uvicorn puts the prefix before every path, as a proxy has taken it away; Hypercorn leaves paths alone.

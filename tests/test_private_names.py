@@ -57,5 +57,5 @@ def test_every_way_to_a_private_name_is_found(code: str) -> None:
 @pytest.mark.parametrize(
     "code", ["self._x", "cls._x", "super()._x()", "rooms.x", "type(rooms).__name__", "vars(rooms)['x']", "_x = 1"]
 )
-def test_other_names_are_not(code: str) -> None:
+def test_other_names_are_not_reported(code: str) -> None:
     assert list(private_names(code)) == []

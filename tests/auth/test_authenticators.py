@@ -334,7 +334,7 @@ def test_a_token_that_is_not_text_is_refused(value: Json) -> None:
         ("", None),
     ],
 )
-def test_a_token_in_the_authorization_header(header: str, found: str | None) -> None:
+def test_the_authorization_header_is_read_as_a_bearer_token(header: str, found: str | None) -> None:
     assert token_from_bearer()(handshake(headers={"authorization": header})) == found
 
 

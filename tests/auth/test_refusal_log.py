@@ -105,7 +105,9 @@ def test_an_origin_is_shown_only_if_it_is_one(
     assert "MEW_CORS_ORIGINS" in line
 
 
-def test_the_servers_host_is_shown(log: RefusalLog, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_refused_origin_is_logged_with_the_host_of_the_server(
+    log: RefusalLog, caplog: pytest.LogCaptureFixture
+) -> None:
     log.origin("/socket.io", "http://localhost:8080", "localhost")
     assert caplog.messages == [
         "/socket.io refused a client: the origin http://localhost:8080 is neither in MEW_CORS_ORIGINS "

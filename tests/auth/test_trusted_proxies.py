@@ -72,7 +72,7 @@ def test_forwarded_headers_of_an_unlisted_peer_are_ignored(
     assert address(*NAMED, peers=peers, client=client) == ("internal:8000", "http")
 
 
-def test_a_server_that_has_replaced_the_address_trusts_the_peer() -> None:
+def test_forwarded_headers_are_used_if_the_server_has_replaced_the_address() -> None:
     forwarded = (b"x-forwarded-for", b"198.51.100.7")
     assert address(*NAMED, forwarded, client=("198.51.100.7", 0)) == ("app.example:8443", "https")
     # It did not: this is the address that a client came from which claims to be behind a proxy.
@@ -127,7 +127,7 @@ FORWARDED = {"X-Forwarded-Host": "app.example", "X-Forwarded-Port": "8443", "X-F
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 @pytest.mark.parametrize("replaced", [{}, {"X-Forwarded-For": "198.51.100.7"}], ids=["direct", "replaced"])
 @pytest.mark.parametrize("trusted", [("127.0.0.0/8",), ("*",), (), ("10.0.0.5",)])
-async def test_which_headers_decide_the_same_origin(
+async def test_the_same_origin_is_decided_by_the_headers_of_trusted_peers_only(
     serve: Serve, implementation: Implementation, replaced: dict[str, str], trusted: tuple[str, ...]
 ) -> None:
     settings = Settings(

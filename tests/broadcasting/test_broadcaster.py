@@ -106,7 +106,7 @@ async def test_a_broadcast_without_a_gateway_raises() -> None:
             await realtime.broadcaster.broadcast_to_all("x")
 
 
-async def test_except_and_volatile_and_the_receipt_of_a_broadcast() -> None:
+async def test_broadcasts_leave_out_except_and_report_the_delivery_in_a_receipt() -> None:
     async with running() as realtime:
         broadcaster = realtime.broadcaster
         (ann, to_ann), (bob, to_bob) = await enter(realtime, "ann"), await enter(realtime, "bob")

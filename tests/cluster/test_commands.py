@@ -24,7 +24,7 @@ async def events_until_end(node: Node, client: PythonClient, user_id: str) -> li
     return [each.event for each in client.events if each.event != "end"]
 
 
-async def test_targets_exceptions_volatile_events_and_keys(cluster: Cluster) -> None:
+async def test_targets_exceptions_volatile_events_and_keys_work_across_nodes(cluster: Cluster) -> None:
     first, second = await two_nodes(cluster)
     ada, bob, eve = await first.connect("ada"), await second.connect("bob"), await second.connect("eve")
     ids = {name: (await client.call("join", "lobby"))[0] for name, client in (("ada", ada), ("bob", bob))}

@@ -91,7 +91,7 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def test_polls_and_posts_that_alternate_between_two_processes(start: Start, http: httpx.AsyncClient) -> None:
+async def test_polls_and_posts_may_alternate_between_two_processes(start: Start, http: httpx.AsyncClient) -> None:
     first, second = await start(), await start()
     client = RoamingClient(http, [first.url, second.url])
     await client.connect("ann", SECRET)
@@ -137,7 +137,7 @@ async def test_an_id_of_no_process_is_unknown_at_once(start: Start, http: httpx.
         await open_websocket(client.url("websocket").replace("http", "ws", 1))
 
 
-async def test_an_unknown_session_of_a_living_process(start: Start, http: httpx.AsyncClient) -> None:
+async def test_an_unknown_session_of_a_running_process_is_refused(start: Start, http: httpx.AsyncClient) -> None:
     first, second = await start(), await start()
     client = RoamingClient(http, [first.url, second.url])
     await client.open()
@@ -176,7 +176,9 @@ async def test_a_body_that_is_too_large_is_refused_by_the_owner(start: Start, ht
     assert not first.app.realtime.engineio.sessions
 
 
-async def test_a_client_that_goes_away_in_its_poll(start: Start, http: httpx.AsyncClient) -> None:
+async def test_a_client_that_disconnects_during_a_relayed_poll_ends_session_and_relay(
+    start: Start, http: httpx.AsyncClient
+) -> None:
     first, second = await start(), await start()
     client = RoamingClient(http, [first.url, second.url])
     await client.connect("ann", SECRET)
@@ -197,7 +199,7 @@ async def test_two_polls_at_once_end_the_session(start: Start, http: httpx.Async
     assert sorted(answer.status_code for answer in answers) == [200, 400]
 
 
-async def test_more_relays_than_allowed_for_one_address(start: Start, http: httpx.AsyncClient) -> None:
+async def test_relays_over_the_limit_of_an_address_get_503(start: Start, http: httpx.AsyncClient) -> None:
     first, second = await start(), await start(limits=Limits(sessions_per_address=1))
     clients = [RoamingClient(http, [first.url, second.url]) for _ in range(2)]
     for client in clients:
@@ -239,7 +241,7 @@ async def upgrade() -> AsyncIterator[Upgrade]:
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-async def test_an_upgrade_at_another_process(
+async def test_a_session_can_be_upgraded_at_another_process(
     start: Start, http: httpx.AsyncClient, upgrade: Upgrade, implementation: Implementation
 ) -> None:
     first, second = await start(implementation), await start(implementation)
@@ -276,7 +278,9 @@ async def test_the_owner_closes_a_relayed_websocket(start: Start, http: httpx.As
     assert (websocket.close_code, websocket.close_reason) == (1012, "server restart")
 
 
-async def test_the_relaying_process_stops(start: Start, http: httpx.AsyncClient, upgrade: Upgrade) -> None:
+async def test_a_relaying_process_that_stops_closes_with_1012_and_ends_the_session(
+    start: Start, http: httpx.AsyncClient, upgrade: Upgrade
+) -> None:
     first, second = await start(), await start()
     client = RoamingClient(http, [first.url, second.url])
     await connect_at_first(client)

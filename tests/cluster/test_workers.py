@@ -28,7 +28,9 @@ TRANSPORTS = (["polling"], ["polling", "websocket"], ["websocket"])
 
 
 @pytest.mark.parametrize("server", SERVERS)
-async def test_two_hundred_clients_of_four_workers(server: str, cluster: Cluster, tmp_path: Path, node: Node) -> None:
+async def test_two_hundred_clients_are_served_by_four_workers(
+    server: str, cluster: Cluster, tmp_path: Path, node: Node
+) -> None:
     module, *arguments = SERVERS[server]
     token = create_token("ann", Settings(jwt_secret=SECRET))
     async with (

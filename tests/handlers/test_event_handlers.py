@@ -123,7 +123,7 @@ def test_a_missing_argument_is_refused_unless_it_has_a_default() -> None:
             arguments(function, *sent)
 
 
-def test_an_injected_parameter_after_an_optional_one() -> None:
+def test_an_injected_parameter_may_follow_an_optional_one_but_not_as_keyword_only() -> None:
     def function(text: str = "none", *, connection: Connection) -> None: ...
 
     def after(text: str, times: int = 1, connection: Connection = CONNECTION) -> None: ...
@@ -269,7 +269,7 @@ def test_pydantic_fields_as_defaults_are_honoured() -> None:
     assert arguments(factory, 9) == [9]
 
 
-def test_pydantic_fields_without_effect_on_a_parameter() -> None:
+def test_pydantic_fields_without_effect_on_a_parameter_are_refused() -> None:
     def alias(text: str = Field(alias="t")) -> None: ...
     def validation_alias(text: Annotated[str, Field(validation_alias="t")]) -> None: ...
     def excluded(text: str = Field("", exclude=True)) -> None: ...
@@ -327,7 +327,7 @@ def test_defaults_that_are_no_values_are_refused(annotation: Any, default: Any) 
         (Point | None, Point(1)),
     ],
 )
-def test_defaults_of_every_kind(annotation: Any, default: Any) -> None:
+def test_defaults_of_every_kind_are_used(annotation: Any, default: Any) -> None:
     def function(value: Any = default) -> None: ...
 
     function.__annotations__ = {"value": annotation}
@@ -374,7 +374,7 @@ def test_impossible_signatures_are_refused_at_registration() -> None:
             beginning("event", function, BROADCASTER)
 
 
-def test_methods_partials_and_wrapped_functions() -> None:
+def test_methods_partials_and_wrapped_functions_are_handlers() -> None:
     class Service:
         async def handle(self, say: Say, connection: Connection) -> None: ...
 

@@ -248,7 +248,7 @@ async def test_revocations_disconnect_the_matching_clients() -> None:
     assert (later.closes, bob.closes) == ([], [])
 
 
-async def test_disconnecting_a_user() -> None:
+async def test_disconnecting_a_user_closes_the_users_connections_to_the_gateway() -> None:
     world = World()
     closed = [world.admit("ann")[1] for _ in range(2)]
     kept = world.admit("bob")[1]
@@ -273,7 +273,7 @@ def taking_over(connection: InternalConnection, gateway: GatewayName = GATEWAY) 
     )
 
 
-async def test_the_newest_connection_of_a_user_stays() -> None:
+async def test_a_connection_that_takes_over_closes_the_older_ones_of_the_user() -> None:
     world = World()
     (first, to_first), (second, to_second), (third, to_third) = [world.admit("ann") for _ in range(3)]
     bob, to_bob = world.admit("bob")
@@ -311,7 +311,7 @@ async def test_a_gateway_may_choose_among_the_recipients() -> None:
     assert (to_ann.events, to_bob.events) == (["three"], ["two", "three"])
 
 
-async def test_commands_for_a_gateway_of_another_process() -> None:
+async def test_commands_for_a_gateway_of_another_process_are_ignored() -> None:
     world = World()
     world.admit()
     for command in (

@@ -121,7 +121,7 @@ PATHS = ["/async", "/sync", "/typed"]
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_test_client_without_a_lifespan(path: str, app: App) -> None:
+def test_a_test_client_without_a_lifespan_starts_the_app_for_each_request(path: str, app: App) -> None:
     client = TestClient(app.app)
     for number in range(3):
         assert client.post(path).json() == 0
@@ -129,7 +129,7 @@ def test_a_test_client_without_a_lifespan(path: str, app: App) -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_test_client_with_a_lifespan_twice(path: str, app: App) -> None:
+def test_a_test_client_with_a_lifespan_can_be_entered_twice(path: str, app: App) -> None:
     for number in range(2):
         with TestClient(app.app) as client:
             assert [client.post(path).json() for _ in range(3)] == [0, 0, 0]
@@ -154,7 +154,7 @@ def connect(client: TestClient) -> Any:
 
 
 @pytest.mark.parametrize("path", ["/async", "/sync"])
-def test_websockets_of_a_test_client_with_a_lifespan(path: str, app: App) -> None:
+def test_websockets_of_a_test_client_with_a_lifespan_receive_broadcasts(path: str, app: App) -> None:
     with TestClient(app.app) as client, connect(client) as first, connect(client) as second:
         for socket in (first, second):
             assert socket.receive_json()["type"] == "auth_success"
@@ -163,7 +163,9 @@ def test_websockets_of_a_test_client_with_a_lifespan(path: str, app: App) -> Non
             assert socket.receive_json() == {"type": "news", "data": 1}
 
 
-def test_websockets_of_a_test_client_without_a_lifespan(app: App, caplog: pytest.LogCaptureFixture) -> None:
+def test_websockets_of_a_test_client_without_a_lifespan_receive_broadcasts_of_threads_only(
+    app: App, caplog: pytest.LogCaptureFixture
+) -> None:
     """Each request runs on a separate loop beside the WebSocket's: threads work, coroutines get an error."""
     client = TestClient(app.app)
     for _ in range(2):

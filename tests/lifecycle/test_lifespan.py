@@ -120,7 +120,7 @@ async def _reads_and_raises(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @pytest.mark.parametrize("app", [_raises, _returns, _reads_and_returns, _reads_and_raises])
-async def test_a_host_without_lifespan(app: Any) -> None:
+async def test_a_host_without_lifespan_does_not_prevent_start_and_stop(app: Any) -> None:
     server = Server(app)
     await server.ask("startup")
     await server.ask("shutdown")
@@ -128,7 +128,7 @@ async def test_a_host_without_lifespan(app: Any) -> None:
     assert server.log == ["our start", "startup.complete", "our stop", "shutdown.complete"]
 
 
-async def test_a_host_that_dies_after_its_start() -> None:
+async def test_a_host_whose_lifespan_fails_after_its_start_does_not_prevent_the_stop() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
         await send({"type": "lifespan.startup.complete"})
@@ -141,7 +141,7 @@ async def test_a_host_that_dies_after_its_start() -> None:
     assert server.log == ["our start", "startup.complete", "our stop", "shutdown.complete"]
 
 
-async def test_a_host_that_sends_lifespan_replies_without_receiving() -> None:
+async def test_a_host_may_send_lifespan_replies_without_receiving() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "lifespan.startup.complete"})
         await send({"type": "lifespan.shutdown.complete"})

@@ -76,7 +76,7 @@ async def test_a_second_process_of_an_app_is_refused(serving: Serving, folder: P
         assert "Traceback" not in output
 
 
-async def test_a_second_process_on_purpose(serving: Serving, folder: Path) -> None:
+async def test_a_second_process_starts_if_the_setting_allows_it(serving: Serving, folder: Path) -> None:
     async with serving(folder), serving(folder, MEW_SINGLE_PROCESS="true"):
         pass
 
@@ -93,7 +93,7 @@ def test_workers_are_refused_with_one_message_and_the_server_ends(
     assert ended.stderr.count("Started server process") == 3  # no worker was started again
 
 
-async def test_two_apps_and_two_checkouts(
+async def test_another_app_or_another_checkout_may_run_beside_a_process(
     serving: Serving, folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     checkout = tmp_path_factory.mktemp("checkout")
@@ -102,7 +102,7 @@ async def test_two_apps_and_two_checkouts(
         pass
 
 
-async def test_a_process_that_drains_makes_way(serving: Serving, folder: Path) -> None:
+async def test_a_process_can_start_while_another_drains(serving: Serving, folder: Path) -> None:
     stay = folder / "stay"
     stay.touch()
     try:
@@ -115,7 +115,7 @@ async def test_a_process_that_drains_makes_way(serving: Serving, folder: Path) -
         stay.unlink(missing_ok=True)
 
 
-async def test_a_process_that_was_killed(serving: Serving, folder: Path) -> None:
+async def test_a_process_can_start_after_another_was_killed(serving: Serving, folder: Path) -> None:
     async with serving(folder) as old:
         old.signal(signal.SIGKILL)
         await old.ended()
@@ -123,7 +123,7 @@ async def test_a_process_that_was_killed(serving: Serving, folder: Path) -> None
             pass
 
 
-async def test_reloading(serving: Serving, folder: Path) -> None:
+async def test_reloading_is_not_mistaken_for_a_second_process(serving: Serving, folder: Path) -> None:
     async with serving(folder, "one:app", "--reload") as process:
         await until(lambda: "Application startup complete" in process.output)
         (folder / "one.py").write_text(APP + "\n# changed\n")
@@ -131,7 +131,7 @@ async def test_reloading(serving: Serving, folder: Path) -> None:
         assert REFUSAL not in process.output
 
 
-async def test_a_folder_that_cannot_be_used(serving: Serving, folder: Path) -> None:
+async def test_without_a_usable_folder_processes_start_unchecked(serving: Serving, folder: Path) -> None:
     (folder / f"asgi_realtime-{os.getuid()}").write_text("a file")
     async with serving(folder, TMPDIR=str(folder)), serving(folder, TMPDIR=str(folder)):
         pass

@@ -205,7 +205,7 @@ async def test_flat_fields_distinguish_null_from_absent() -> None:
             assert (await socket.expect("described")).args == ()
 
 
-def test_a_flat_frame_of_null() -> None:
+def test_a_flat_frame_cannot_carry_null() -> None:
     assert FlatJSONDialect().flat("x").messages == ('{"type":"x"}',)
     with pytest.raises(TypeError):
         FlatJSONDialect().flat("x", None)

@@ -351,7 +351,7 @@ def row() -> Any:
         ([float("nan"), float("inf"), {"a": float("-inf")}], [None, None, {"a": None}]),
     ],
 )
-def test_other_values(value: Any, expected: Any) -> None:
+def test_iterators_mappings_and_subclasses_become_plain_json(value: Any, expected: Any) -> None:
     assert sent(value) == expected
 
 

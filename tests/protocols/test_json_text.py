@@ -176,7 +176,7 @@ def test_brackets_within_strings_do_not_count(value: Any) -> None:
 
 
 @pytest.mark.parametrize("number", ["1e300", "5e-324", "1E23", "2.5e-7", "9007199254740993.0"])
-def test_numbers_with_exponents(number: str) -> None:
+def test_numbers_with_exponents_are_limited(number: str) -> None:
     few = f"[{','.join([number] * 1_000)}]"
     many = f"[{','.join([number] * 20_000)}]"
     too_many = f"[{','.join([number] * 30_000)}]"
@@ -187,7 +187,7 @@ def test_numbers_with_exponents(number: str) -> None:
         READER.read(too_many, LIMITS)
 
 
-def test_integers_of_thousands_of_digits() -> None:
+def test_integers_of_thousands_of_digits_are_limited() -> None:
     long = "1" * 4_000
     assert READER.read(f"[{long}]", LIMITS) == [int(long)]
     with pytest.raises(ProtocolError, match="too many"):

@@ -314,7 +314,7 @@ MESSAGE = {"id": "1", "fromId": "ann", "toId": "ben", "chatType": "single", "con
         (422, "last_status", {"jobId": "j"}, "join_job", {"message": "in words", "code": "INVALID_MESSAGE"}),
     ],
 )
-async def test_services_of_the_four_systems(
+async def test_http_errors_of_the_four_systems_services_become_refusals(
     status: int, where: str, sent: Any, event: str, expected: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     service = Service(HTTPException(status, "in words"), where)

@@ -284,7 +284,7 @@ class ModelGateway(SocketIOGateway):
     async def say(self, text: str = pydantic.Field(max_length=3)) -> None: ...
 
 
-def test_a_gateway_of_models() -> None:
+def test_a_gateway_of_models_has_their_interfaces() -> None:
     text = typescript(ModelGateway)
     assert "  paid: (payload: Money) => void;\n" in text
     assert "  grown: (payload: readonly Tree[]) => void;\n" in text
@@ -315,7 +315,7 @@ class StreamGateway(WebSocketGateway):
     async def auth(self, new: NewToken, connection: Connection) -> None: ...
 
 
-def test_socket_io() -> None:
+def test_a_socketio_gateway_becomes_event_maps() -> None:
     text = typescript(BoardGateway)
     assert '  /** To the board. */\n  drawn: (payload: "red" | "blue") => void;\n' in text
     assert '  "board/clear": () => void;\n' in text
@@ -325,7 +325,7 @@ def test_socket_io() -> None:
     assert "HostTypes" not in text
 
 
-def test_json_frames() -> None:
+def test_a_websocket_gateway_becomes_unions_of_frames() -> None:
     text = typescript(StreamGateway)
     assert "export interface HostTypes {\n  Tree: unknown;\n}\n" in text
     assert "export type ServerFrame<Host extends HostTypes = HostTypes> =\n" in text

@@ -40,7 +40,7 @@ def site(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_static_files(site: Path) -> None:
+def test_static_files_are_found_below_their_folders_only(site: Path) -> None:
     files = StaticFiles(
         {
             "/": f"{site}/page.html",
@@ -64,7 +64,7 @@ def test_static_files(site: Path) -> None:
         assert files.find(path) is None
 
 
-def test_static_files_with_a_separate_index(site: Path) -> None:
+def test_static_files_may_have_a_separate_index(site: Path) -> None:
     files = StaticFiles({"/": f"{site}/public/", "": {"filename": "css/style.css", "content_type": "text/plain"}})
     assert files.find("/") == (f"{site}/public/css/style.css", "text/plain")
     assert files.find("/index.html") == (f"{site}/public/index.html", "text/html")
@@ -99,7 +99,7 @@ async def test_the_socketio_path_is_configurable(serve: Serve, node: Node, path:
 
 
 @pytest.mark.parametrize("path", ["socket.io", "/live/socket.io"])
-async def test_mounted_in_another_app(serve: Serve, node: Node, path: str) -> None:
+async def test_an_app_mounted_in_another_one_is_served(serve: Serve, node: Node, path: str) -> None:
     outer = Starlette(routes=[Mount("/live", socketio.ASGIApp(SocketIOServer(), socketio_path=path))])
     server = await serve(outer)
     await (await node.connect(server.url, path="/live/socket.io")).upgraded()
@@ -241,7 +241,7 @@ def test_options_that_are_not_supported(options: dict[str, Any]) -> None:
         SocketIOServer(**options)
 
 
-def test_misspelt_options_and_wrong_values() -> None:
+def test_misspelt_options_and_wrong_values_are_refused() -> None:
     with pytest.raises(TypeError, match="ping_intervall"):
         SocketIOServer(ping_intervall=1)  # type: ignore[call-arg]
     with pytest.raises(ConfigurationError, match="MEW_PING_INTERVAL"):

@@ -60,7 +60,7 @@ class Blocking(socketio.Namespace):
         self.disconnect(sid)
 
 
-async def test_async_namespace(serve: Serve, node: Node) -> None:
+async def test_the_methods_of_an_async_namespace_are_handlers(serve: Serve, node: Node) -> None:
     sio = SocketIOServer()
     chat = Chat("/chat")
     sio.register_namespace(chat)
@@ -77,7 +77,7 @@ async def test_async_namespace(serve: Serve, node: Node) -> None:
     assert await client.call("shadowed") == ["the function goes first"]
 
 
-async def test_namespace_in_the_blocking_style(serve: Serve, node: Node) -> None:
+async def test_the_methods_of_a_blocking_namespace_are_handlers(serve: Serve, node: Node) -> None:
     sio = SocketIOServer()
     sio.register_namespace(Blocking("/chat"))
     url = (await serve(socketio.ASGIApp(sio))).url
@@ -93,7 +93,7 @@ async def test_namespace_in_the_blocking_style(serve: Serve, node: Node) -> None
         await refused.connection()
 
 
-async def test_namespace_class_of_python_socketio_itself(serve: Serve, node: Node) -> None:
+async def test_a_namespace_class_of_python_socketio_can_be_registered(serve: Serve, node: Node) -> None:
     class Echo(python_socketio.AsyncNamespace):  # type: ignore[misc]
         async def trigger_event(self, event: str, *args: Json) -> Json:
             return [event, *args[1:]] if event not in ("connect", "disconnect") else None
@@ -139,7 +139,7 @@ async def accept_all(handshake: Handshake) -> Identity:
     return Identity(user_id=UserId("ann"))
 
 
-async def test_beside_another_gateway(serve: Serve, node: Node) -> None:
+async def test_a_server_and_a_gateway_share_an_app(serve: Serve, node: Node) -> None:
     sio = SocketIOServer()
 
     @sio.event

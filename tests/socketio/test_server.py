@@ -23,7 +23,7 @@ def made(**options: Any) -> tuple[SocketIOServer, socketio.ASGIApp]:
     return server, socketio.ASGIApp(server)
 
 
-async def test_events_and_acknowledgements(serve: Serve, node: Node) -> None:
+async def test_events_are_handled_and_acknowledged(serve: Serve, node: Node) -> None:
     sio, app = made()
 
     @sio.event
@@ -154,7 +154,7 @@ async def test_a_client_gets_no_broadcast_before_connect_has_accepted_it(serve: 
     assert client.event_names == ["first", "early"]
 
 
-async def test_rooms(serve: Serve, node: Node) -> None:
+async def test_events_are_sent_to_rooms_except_skipped_clients(serve: Serve, node: Node) -> None:
     sio, app = made()
     url = (await serve(app)).url
     a, b, c = [await node.connect(url, transports=WEBSOCKET) for _ in range(3)]
@@ -458,7 +458,7 @@ async def test_a_client_that_breaks_off_while_connecting_leaves_nothing(serve: S
     assert len(rooms) == 0 and not rooms.names
 
 
-async def test_failing_handlers_and_events_without_a_handler(serve: Serve, node: Node) -> None:
+async def test_failing_handlers_and_events_without_a_handler_are_not_acknowledged(serve: Serve, node: Node) -> None:
     sio, app = made()
 
     @sio.event
@@ -478,7 +478,7 @@ async def test_failing_handlers_and_events_without_a_handler(serve: Serve, node:
     assert client.events == []
 
 
-async def test_namespaces(serve: Serve, node: Node) -> None:
+async def test_clients_connect_to_namespaces_with_handlers_only(serve: Serve, node: Node) -> None:
     sio, app = made(namespaces=[])
 
     @sio.on("ask", namespace="/chat")
@@ -508,7 +508,7 @@ async def test_namespaces(serve: Serve, node: Node) -> None:
     assert await (await node.connect(server.url, "/late")).call("ask") == ["late"]
 
 
-async def test_catch_all_handlers(serve: Serve, node: Node) -> None:
+async def test_catch_all_handlers_get_events_without_a_handler_of_their_own(serve: Serve, node: Node) -> None:
     sio, app = made(namespaces="*")
 
     @sio.on("*")

@@ -116,7 +116,7 @@ async def take_events(*sockets: Socket) -> list[list[tuple[str, Any]]]:
     return [[(event.name, event.data) for event in await socket.take_all()] for socket in sockets]
 
 
-async def test_a_message_between_two_users(chat: Chat) -> None:
+async def test_a_message_between_two_users_reaches_all_their_other_devices(chat: Chat) -> None:
     running = await chat(one_device=False)
     ann, ann_too, bob, bob_too, eve = [await running.enter(name) for name in ("ann", "ann", "bob", "bob", "eve")]
     await ann.send("message", message(replyTo="m0"))
@@ -135,7 +135,7 @@ async def test_a_message_between_two_users(chat: Chat) -> None:
     assert running.service.messages() == ["m1", "m2"]
 
 
-async def test_a_message_in_a_group(chat: Chat) -> None:
+async def test_a_message_in_a_group_reaches_its_members(chat: Chat) -> None:
     running = await chat(one_device=False)
     running.service.group("g", "ann", "bob", "cid")
     ann, ann_too, bob, eve = [await running.enter(name) for name in ("ann", "ann", "bob", "eve")]
@@ -390,7 +390,7 @@ async def test_a_second_device_replaces_the_first(chat: Chat) -> None:
     assert second.closed is None
 
 
-async def test_of_many_logins_at_the_same_time_one_remains(chat: Chat, tmp_path: Path) -> None:
+async def test_of_many_simultaneous_logins_one_remains(chat: Chat, tmp_path: Path) -> None:
     service = GatedService(tmp_path / "chat.db")
     running = await chat(service)
     await running.enter("ann")
@@ -429,7 +429,7 @@ async def test_a_refused_connection_replaces_no_other(chat: Chat, tmp_path: Path
 
 
 @pytest.mark.parametrize("way", ["frame", "query"])
-async def test_bad_tokens(way: str, chat: Chat) -> None:
+async def test_bad_tokens_are_refused(way: str, chat: Chat) -> None:
     running = await chat()
     for token in ("forged", running.client.token("ann", expires_in=-1)):
         with pytest.raises(ConnectionRefused) as refused:
@@ -458,7 +458,7 @@ async def test_before_authentication_only_pong_is_sent(chat: Chat) -> None:
         assert silent.events[-1].data == {"message": "令牌无效或已过期"}
 
 
-async def test_read_is_recorded_and_other_events_are_refused(chat: Chat) -> None:
+async def test_a_read_event_is_saved_and_malformed_or_unknown_events_get_an_error(chat: Chat) -> None:
     running = await chat()
     ann = await running.enter("ann")
     await ann.send("read", {"chatId": "bob"})
@@ -495,7 +495,7 @@ async def test_a_slow_host_delays_no_other_client(chat: Chat, tmp_path: Path) ->
     await bob.expect("message")
 
 
-async def test_over_the_rate_of_a_connection(chat: Chat) -> None:
+async def test_messages_over_the_rate_of_a_connection_are_refused(chat: Chat) -> None:
     running = await chat(limits=Limits(event_rate=0.001, event_burst=3))
     ann = await running.enter("ann")
     for number in range(5):
@@ -506,7 +506,7 @@ async def test_over_the_rate_of_a_connection(chat: Chat) -> None:
     assert running.service.messages() == ["m0", "m1", "m2"]
 
 
-async def test_over_the_rate_of_a_user_on_two_devices(chat: Chat) -> None:
+async def test_messages_over_the_rate_of_a_user_are_refused_on_any_device(chat: Chat) -> None:
     running = await chat(one_device=False, limits=Limits(user_event_rate=0.001, user_event_burst=2))
     for number in range(3):
         ann = await running.enter("ann")

@@ -341,7 +341,7 @@ async def test_disconnected_is_called_if_user_left_cannot_be_sent(caplog: pytest
     assert len(caplog.records) == 1
 
 
-async def test_hooks() -> None:
+async def test_hooks_of_the_gateway_are_called() -> None:
     log: list[object] = []
 
     async def connected(connection: Connection) -> None:

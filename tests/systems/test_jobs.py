@@ -94,7 +94,7 @@ def timeless(data: Any) -> Any:
     return data
 
 
-async def test_following_a_job() -> None:
+async def test_a_client_receives_the_events_of_the_job_it_has_joined_only() -> None:
     async with running() as (client, jobs), client.connect("/ws", token=SHARED) as one:
         established = (await one.expect("connection_established")).data
         assert timeless(established) == {"clientId": one.connection.id, "heartbeatInterval": 30_000}
@@ -227,7 +227,7 @@ async def test_refusals_are_flat_errors_with_codes() -> None:
             assert bob.rooms == {"slow"}
 
 
-async def test_too_many_frames() -> None:
+async def test_too_many_frames_get_errors_and_then_close_the_connection() -> None:
     async with running(limits=Limits(event_burst=3, event_rate=0.001, attempt_burst=3)) as (client, _):
         async with client.connect("/ws", token=SHARED) as socket:
             for _ in range(7):

@@ -138,7 +138,7 @@ def slow() -> tuple[asyncio.Semaphore, asyncio.Semaphore, Gate]:
     return asked, answers, gate
 
 
-async def test_connecting_in_the_order_of_the_contract(serve: Serve) -> None:
+async def test_a_new_connection_gets_its_events_in_the_order_of_the_contract(serve: Serve) -> None:
     async with mew(serve) as running:
         running.service.may("ann", "s", "c")
         first = await running.enter("ann")
@@ -169,7 +169,7 @@ async def test_a_token_may_be_in_any_of_its_places(serve: Serve) -> None:
             assert await client.connect(auth) == refused
 
 
-async def test_messages(serve: Serve) -> None:
+async def test_messages_reach_the_channel_and_refusals_only_the_sender(serve: Serve) -> None:
     async with mew(serve) as running:
         for user in ("ann", "bob"):
             running.service.may(user, "s", "c")
@@ -300,7 +300,7 @@ async def test_every_event_reaches_the_recipients_of_the_contract(serve: Serve) 
         assert await running.received(eve) == [["SERVER_DELETE", {"serverId": "s"}]]
 
 
-async def test_a_kick_while_the_service_is_slow(serve: Serve) -> None:
+async def test_a_user_kicked_while_the_service_is_slow_receives_nothing_more(serve: Serve) -> None:
     async with mew(serve) as running:
         running.service.may("ann", "s", "c")
         ann, again = await running.enter("ann"), await running.enter("ann")
@@ -396,7 +396,7 @@ async def test_a_channel_with_the_servers_own_id_and_a_user_id(serve: Serve) -> 
 # Infra
 
 
-async def test_infra(serve: Serve) -> None:
+async def test_infra_requires_the_admin_secret_and_a_service_type(serve: Serve) -> None:
     async with mew(serve) as running:
         good = {"adminSecret": ADMIN, "serviceType": "bots"}
         service = await running.open()

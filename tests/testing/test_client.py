@@ -325,7 +325,7 @@ async def test_leaving_and_losing_the_network_look_different(transport: Transpor
 
 
 @both_transports
-async def test_being_disconnected_by_the_server(transport: Transport) -> None:
+async def test_a_client_disconnected_by_the_server_reports_the_close(transport: Transport) -> None:
     async with RealtimeTestClient(make_app()) as client:
         async with client.connect(token=client.token("ada"), transport=transport) as ada:
             await ada.send("leave me alone")
@@ -348,7 +348,7 @@ async def test_clients_still_connected_at_the_end_get_a_close() -> None:
         assert board.closed is not None and board.closed.code == 1012
 
 
-async def test_a_json_gateway() -> None:
+async def test_a_json_gateway_can_be_tested() -> None:
     async with RealtimeTestClient(make_app()) as client:
         async with (
             client.connect("/board", token=client.token("ada")) as ada,
@@ -385,7 +385,7 @@ async def test_a_json_gateway() -> None:
 
 
 @both_transports
-async def test_a_socketio_server(transport: Transport) -> None:
+async def test_a_socketio_server_can_be_tested(transport: Transport) -> None:
     sio = SocketIOServer(async_mode="asgi")
 
     async def hello(sid: str, data: object) -> tuple[str, int]:
@@ -489,7 +489,7 @@ async def test_a_test_leaves_nothing_behind(caplog: pytest.LogCaptureFixture) ->
     assert [record for record in caplog.records if record.levelno > logging.INFO] == []
 
 
-async def test_an_application_that_does_not_start() -> None:
+async def test_the_error_of_an_application_that_does_not_start_is_raised() -> None:
     app = FastAPI(lifespan=fails_to_start)
     app.add_middleware(RealtimeMiddleware, gateways=[Lobby()], settings=SETTINGS)
     with pytest.raises(RuntimeError, match="the database is not there"):
@@ -512,7 +512,7 @@ def open_database() -> None:
     raise RuntimeError("the database is not there")
 
 
-async def test_an_application_without_the_middleware_or_a_lifespan() -> None:
+async def test_the_middleware_is_required_and_a_lifespan_is_not() -> None:
     with pytest.raises(ConfigurationError, match="no RealtimeMiddleware"):
         async with RealtimeTestClient(FastAPI()):
             pytest.fail("started")

@@ -90,7 +90,7 @@ def test_attachments_for_a_closed_namespace_are_ignored_with_their_packet() -> N
         session.receive(b"x" * LIMITS.message_bytes)
 
 
-def test_a_namespace_that_closes_between_a_packet_and_its_attachment() -> None:
+def test_a_packet_is_dropped_if_its_namespace_closes_before_its_attachment() -> None:
     session = SocketIOSession(LIMITS)
     session.receive("0{}")
     session.connected("/")

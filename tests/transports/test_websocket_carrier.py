@@ -149,7 +149,7 @@ async def test_messages_are_taken_in_order_until_the_client_leaves(server: LiveS
     assert without_ready(reader) == [*map(str, range(200)), "ended"], "nothing is written to a client that is gone"
 
 
-async def test_a_client_that_vanishes(server: LiveServer, app: App) -> None:
+async def test_a_client_that_vanishes_ends_the_reader_once(server: LiveServer, app: App) -> None:
     client = await connect(server.websocket_url)
     await client.send("hello")
     await said(client, 1)

@@ -110,7 +110,7 @@ async def test_every_window_size_of_a_client_is_read(server: ProtocolServer, bit
             assert (b"permessage-deflate" in raw.head) is agreed
 
 
-async def test_only_if_requested_and_offered(server: ProtocolServer) -> None:
+async def test_messages_are_compressed_only_if_requested_and_offered(server: ProtocolServer) -> None:
     for path, headers in (("/never", OFFER), ("/", "")):
         async with open_websocket(server.port, path, headers) as raw:
             assert b"sec-websocket-extensions" not in raw.head.lower()

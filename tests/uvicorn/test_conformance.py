@@ -240,7 +240,7 @@ SECTIONS = {
 
 @pytest.mark.parametrize("section", SECTIONS)
 @pytest.mark.parametrize("path", ["/", "/detached"])
-async def test_conformance(server: ProtocolServer, section: str, path: str) -> None:
+async def test_each_section_of_rfc_6455_is_followed(server: ProtocolServer, section: str, path: str) -> None:
     for case in SECTIONS[section]():
         async with open_websocket(server.port, path) as client:
             await client.send(case.sent, piece=case.piece)

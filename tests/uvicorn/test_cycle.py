@@ -162,7 +162,7 @@ async def test_a_close_comes_after_what_was_sent(serve: Serve, dialect: str) -> 
 
 
 @both_dialects
-async def test_a_client_that_vanishes_while_it_is_held_back(serve: Serve, dialect: str) -> None:
+async def test_a_client_that_vanishes_while_reading_is_paused_leaves_nothing_behind(serve: Serve, dialect: str) -> None:
     app = App(dialect)
     server = await serve(app, "WebSocketProtocol")
     client = await app.enter(server.websocket_url)

@@ -195,7 +195,7 @@ async def test_the_lifespans_state_is_shared_and_its_copy_is_not() -> None:
     assert states[0] is not states[1]
 
 
-async def test_a_websocket_over_tls(tmp_path: Path) -> None:
+async def test_a_websocket_over_tls_is_served(tmp_path: Path) -> None:
     async def echo(scope: Scope, receive: Receive, send: Send) -> None:
         while (event := await receive())["type"] == "websocket.receive":
             await send({**event, "type": "websocket.send"})
@@ -332,7 +332,7 @@ async def test_an_application_that_fails_before_accepting_is_a_500(
     assert [record.message for record in caplog.records if record.levelno == logging.ERROR] == [line]
 
 
-async def test_a_client_that_disconnects_before_the_acceptance() -> None:
+async def test_accepting_a_client_that_has_disconnected_raises() -> None:
     async def wait(scope: Scope, receive: Receive, send: Send) -> Any:
         event = await receive()
         with pytest.raises(ClientDisconnected):
@@ -390,7 +390,7 @@ async def test_a_send_event_may_have_text_or_bytes_or_both_keys() -> None:
         ]
 
 
-async def test_sending_after_the_end() -> None:
+async def test_sending_after_the_end_raises_an_error() -> None:
     async def close_twice(scope: Scope, receive: Receive, send: Send) -> Any:
         await send({"type": "websocket.close", "code": 4000, "reason": "r" * 200})
         with pytest.raises(RuntimeError, match="after sending 'websocket.close'"):

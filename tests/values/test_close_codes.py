@@ -59,6 +59,6 @@ async def test_a_close_code_that_may_not_be_sent_raises_an_error_that_names_it(c
 
 
 @pytest.mark.parametrize("code", GOOD_CODES)
-def test_codes_that_may_be_sent(code: int) -> None:
+def test_codes_that_may_be_sent_are_accepted(code: int) -> None:
     assert may_be_sent(code)
     check_close("close()", code, "")

@@ -141,7 +141,7 @@ async def test_the_stock_client_connects(serve: Serve, node: Node, transports: l
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-async def test_a_proxy_that_replaces_the_host_header(
+async def test_behind_a_proxy_that_replaces_the_host_header_the_origin_needs_trust(
     serve: Serve, implementation: Implementation, tmp_path: Path
 ) -> None:
     location = documented_location().replace(

@@ -108,7 +108,7 @@ async def test_the_ack_is_sent_after_the_row_is_saved(serve: Serve, tmp_path: Pa
         assert (kind, data["id"]) == ("message", "m1")
 
 
-async def test_the_recipients_of_a_message(serve: Serve, tmp_path: Path) -> None:
+async def test_a_message_reaches_its_recipients_and_the_senders_other_devices(serve: Serve, tmp_path: Path) -> None:
     service = Service(tmp_path / "chat.db")
     service.group("g", "ann", "bob")
     url = await start(serve, service, one_device=False)
@@ -191,7 +191,7 @@ async def test_every_error_has_the_text_of_the_contract(serve: Serve, tmp_path: 
     assert service.messages() == ["m2", "m3"]
 
 
-async def test_bad_tokens_and_none(serve: Serve, tmp_path: Path) -> None:
+async def test_a_bad_token_or_none_in_time_gets_auth_error_and_1008(serve: Serve, tmp_path: Path) -> None:
     url = await start(serve, Service(tmp_path / "chat.db"), auth_timeout=0.5)
     expired = create_token("ann", SETTINGS, expires_in=-1)
     for token in ("forged", expired):
@@ -238,7 +238,7 @@ async def host(database: Path, *arguments: str) -> AsyncIterator[Host]:
 
 
 @pytest.mark.parametrize("moment", ["saved", "delivered"])
-async def test_a_process_killed_between_save_and_ack(moment: str, tmp_path: Path) -> None:
+async def test_a_message_sent_again_after_a_kill_is_delivered_once(moment: str, tmp_path: Path) -> None:
     """Killed right after a commit: of the message, before its delivery; or of its delivery."""
     database = tmp_path / "chat.db"
     seen: list[str] = []

@@ -347,7 +347,9 @@ async def test_a_client_that_may_reconnect_reconnects_to_every_namespace(
 
 
 @pytest.mark.parametrize("way", ["close()", "close(1012)"])
-async def test_a_client_that_is_about_to_upgrade(way: str, serve: Serve, node: Node) -> None:
+async def test_a_client_that_is_about_to_upgrade_receives_everything_before_the_close(
+    way: str, serve: Serve, node: Node
+) -> None:
     """The close reaches the client at each stage of its upgrade: a few milliseconds later in each run."""
     _, comes_back, _ = WAYS[way]
     async with running(serve, "uvicorn") as (_, realtime, server):

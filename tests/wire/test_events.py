@@ -93,7 +93,7 @@ async def take_events(running: Running, *clients: StockClient) -> list[list[Rece
     return found
 
 
-async def test_tokens(serve: Serve, connect: Connect) -> None:
+async def test_tokens_of_auth_and_query_are_accepted_and_all_others_refused(serve: Serve, connect: Connect) -> None:
     async with events(serve) as running:
         url, good, bad = running.server.url, create_token("ann", SETTINGS), create_token("ann", SETTINGS, expires_in=-1)
         await connect(url, "/events", auth={"token": good})
@@ -113,7 +113,7 @@ async def test_tokens(serve: Serve, connect: Connect) -> None:
             assert (refused.value.message, refused.value.data) == ("invalid credentials", {"code": "UNAUTHORIZED"})
 
 
-async def test_rooms(serve: Serve, connect: Connect) -> None:
+async def test_joining_and_leaving_a_room_notifies_its_other_clients(serve: Serve, connect: Connect) -> None:
     async with events(serve) as running:
         ann, ben, eve = [await enter(connect, running, user_id) for user_id in ("ann", "ben", "eve")]
         assert await ask(ann, "join", {"room": "猫"}) == {"success": True, "room": "猫"}
@@ -138,7 +138,7 @@ async def test_rooms(serve: Serve, connect: Connect) -> None:
         assert await take_events(running, ann, eve) == [[], []]
 
 
-async def test_messages(serve: Serve, connect: Connect) -> None:
+async def test_messages_reach_the_room_with_the_sender_or_all_other_clients(serve: Serve, connect: Connect) -> None:
     async with events(serve) as running:
         ann, ben, eve, tab = [await enter(connect, running, user_id) for user_id in ("ann", "ben", "eve", "ann")]
         for client in (ann, ben):

@@ -56,7 +56,7 @@ async def test_the_commands_that_make_demo_prints(serve: Serve, tmp_path: Path) 
     assert '42/events,["message",{"senderId":"carol","content":"Hello",' in printed
 
 
-async def test_the_room_of_a_server_on_events(mew: Mew) -> None:
+async def test_members_of_a_server_may_join_its_room_on_events_until_they_leave(mew: Mew) -> None:
     """Members may join it, and leave it as soon as they leave the server."""
 
     async def events(person: Person) -> StockClient:
@@ -85,7 +85,7 @@ async def test_the_room_of_a_server_on_events(mew: Mew) -> None:
         await client.disconnect()
 
 
-async def test_connecting(mew: Mew) -> None:
+async def test_a_client_that_connects_gets_the_online_users_and_the_others_its_presence(mew: Mew) -> None:
     await mew.carol.disconnect()
     await mew.alice.events_until("PRESENCE_UPDATE")
     await mew.received()
@@ -96,21 +96,21 @@ async def test_connecting(mew: Mew) -> None:
     assert received == {"alice": online, "bob": online, "dave": online}
 
 
-async def test_presence_offline(mew: Mew) -> None:
+async def test_a_client_that_disconnects_is_announced_offline_to_the_others(mew: Mew) -> None:
     await mew.carol.disconnect()
     await mew.alice.events_until("PRESENCE_UPDATE")
     offline = ("PRESENCE_UPDATE", {"userId": "carol", "status": "offline"})
     assert await mew.received() == {"alice": [], "bob": [offline], "dave": [offline]}
 
 
-async def test_message_create_by_rest(mew: Mew) -> None:
+async def test_a_message_by_rest_is_sent_to_its_channel(mew: Mew) -> None:
     message = await mew.bob.post(f"/channels/{mew.general}/messages", {"content": "Miaow"})
     assert await mew.received() == to(*MEMBERS, events=[("MESSAGE_CREATE", message)])
     message = await mew.bob.post(f"/servers/{mew.server}/channels/{mew.private}/messages", {"content": "psst"})
     assert await mew.received() == to("alice", "bob", events=[("MESSAGE_CREATE", message)])
 
 
-async def test_message_create_by_socket(mew: Mew) -> None:
+async def test_a_message_by_socket_is_saved_and_sent_to_its_channel(mew: Mew) -> None:
     await mew.carol.emit("message/create", {"channelId": mew.general, "content": "Miaow", "payload": {"mood": 1}})
     assert await mew.carol.events_until("MESSAGE_CREATE") == []
     [message] = await mew.bob.get(f"/channels/{mew.general}/messages")
@@ -118,7 +118,7 @@ async def test_message_create_by_socket(mew: Mew) -> None:
     assert await mew.received() == to("alice", "bob", events=[("MESSAGE_CREATE", message)])
 
 
-async def test_error(mew: Mew) -> None:
+async def test_a_refused_message_by_socket_gets_an_error_at_the_sender_only(mew: Mew) -> None:
     other_tab = Person("carol", mew.http)
     await other_tab.connect(mew.url)
     wrong: list[Any] = [
@@ -141,7 +141,7 @@ async def test_error(mew: Mew) -> None:
     await other_tab.disconnect()
 
 
-async def test_message_update(mew: Mew) -> None:
+async def test_an_edited_or_retracted_message_is_sent_to_its_channel(mew: Mew) -> None:
     message = await mew.bob.post(f"/channels/{mew.private}/messages", {"content": "psst"})
     await mew.received()
     edited = await mew.bob.patch(f"/messages/{message['id']}", {"content": "hush"})
@@ -153,7 +153,7 @@ async def test_message_update(mew: Mew) -> None:
     assert await mew.received() == to(events=[])
 
 
-async def test_message_reactions(mew: Mew) -> None:
+async def test_changed_reactions_are_sent_to_the_channel(mew: Mew) -> None:
     message = await mew.bob.post(f"/channels/{mew.private}/messages", {"content": "psst"})
     await mew.received()
     path = f"/messages/{message['id']}/reactions/{quote('👍')}"
@@ -182,7 +182,7 @@ async def test_direct_messages_arrive_once(mew: Mew) -> None:
     assert [event for event, _ in (await mew.received())["alice"]] == ["MESSAGE_CREATE"]
 
 
-async def test_channel_update(mew: Mew) -> None:
+async def test_a_created_or_renamed_channel_is_sent_to_the_server(mew: Mew) -> None:
     channel = await mew.alice.post(f"/servers/{mew.server}/channels", {"name": "new"})
     permissions = ("PERMISSIONS_UPDATE", {"serverId": mew.server, "channelId": channel["id"]})
     assert await mew.received() == to(*MEMBERS, events=[permissions, ("CHANNEL_UPDATE", channel)])
@@ -192,7 +192,7 @@ async def test_channel_update(mew: Mew) -> None:
     assert await mew.received() == to(*MEMBERS, events=[("CHANNEL_UPDATE", renamed)])
 
 
-async def test_channel_delete(mew: Mew) -> None:
+async def test_a_deleted_channel_is_sent_to_the_server_and_its_room_emptied(mew: Mew) -> None:
     await mew.alice.delete(f"/channels/{mew.general}")
     deleted = {"channelId": mew.general, "serverId": mew.server}
     assert await mew.received() == to(*MEMBERS, events=[("CHANNEL_DELETE", deleted)])
@@ -201,7 +201,7 @@ async def test_channel_delete(mew: Mew) -> None:
     assert await mew.received() == to("alice", "bob", events=[("ROOM", None)]), "the deleted channel's room is empty"
 
 
-async def test_categories(mew: Mew) -> None:
+async def test_changed_categories_are_sent_to_the_server(mew: Mew) -> None:
     category = await mew.alice.post(f"/servers/{mew.server}/categories", {"name": "Cats"})
     assert await mew.received() == to(*MEMBERS, events=[("CATEGORY_UPDATE", category)])
     moved = await mew.alice.patch(f"/categories/{category['id']}", {"position": 3})
@@ -210,7 +210,7 @@ async def test_categories(mew: Mew) -> None:
     assert await mew.received() == to(*MEMBERS, events=[("CATEGORY_DELETE", {"categoryId": category["id"]})])
 
 
-async def test_stickers(mew: Mew) -> None:
+async def test_changed_stickers_are_sent_to_the_server(mew: Mew) -> None:
     sticker = await mew.alice.post(f"/servers/{mew.server}/stickers", {"name": "Cat", "imageUrl": "/cat.png"})
     assert await mew.received() == to(*MEMBERS, events=[("STICKER_CREATE", sticker)])
     renamed = await mew.alice.patch(f"/stickers/{sticker['id']}", {"name": "Kitten"})
@@ -219,12 +219,12 @@ async def test_stickers(mew: Mew) -> None:
     assert await mew.received() == to(*MEMBERS, events=[("STICKER_DELETE", {"stickerId": sticker["id"]})])
 
 
-async def test_server_update(mew: Mew) -> None:
+async def test_a_renamed_server_is_sent_to_its_members(mew: Mew) -> None:
     server = await mew.alice.patch(f"/servers/{mew.server}", {"name": "Big cats"})
     assert await mew.received() == to(*MEMBERS, events=[("SERVER_UPDATE", server)])
 
 
-async def test_server_delete(mew: Mew) -> None:
+async def test_a_deleted_server_is_sent_to_its_members_and_its_rooms_emptied(mew: Mew) -> None:
     await mew.alice.delete(f"/servers/{mew.server}")
     assert await mew.received() == to(*MEMBERS, events=[("SERVER_DELETE", {"serverId": mew.server})])
     for room in (mew.server, mew.general, mew.private):
@@ -232,7 +232,7 @@ async def test_server_delete(mew: Mew) -> None:
     assert await mew.received() == to(events=[]), "its rooms are empty"
 
 
-async def test_member_join(mew: Mew) -> None:
+async def test_a_member_that_joins_is_sent_to_the_server(mew: Mew) -> None:
     await mew.dave.post(f"/servers/{mew.server}/members")
     joined = ("MEMBER_JOIN", {"serverId": mew.server, "userId": "dave"})
     assert await mew.received() == to("alice", "bob", "carol", "dave", events=[joined])
@@ -248,7 +248,7 @@ async def test_the_creator_of_a_server_joins_it(mew: Mew) -> None:
     assert await mew.received() == to("dave", events=[joined])
 
 
-async def test_member_leave(mew: Mew) -> None:
+async def test_a_member_that_leaves_is_sent_to_the_remaining_members(mew: Mew) -> None:
     await mew.carol.delete(f"/servers/{mew.server}/members/carol")
     left = ("MEMBER_LEAVE", {"serverId": mew.server, "userId": "carol"})
     assert await mew.received() == to("alice", "bob", events=[left])
@@ -256,7 +256,7 @@ async def test_member_leave(mew: Mew) -> None:
     assert (await mew.received())["carol"] == []
 
 
-async def test_server_kick(mew: Mew) -> None:
+async def test_a_kicked_member_gets_server_kick_and_nothing_more(mew: Mew) -> None:
     await mew.alice.delete(f"/servers/{mew.server}/members/bob")
     left = ("MEMBER_LEAVE", {"serverId": mew.server, "userId": "bob"})
     kicked = ("SERVER_KICK", {"serverId": mew.server})
@@ -265,7 +265,7 @@ async def test_server_kick(mew: Mew) -> None:
     assert (await mew.received())["bob"] == []
 
 
-async def test_permissions_update_of_a_role(mew: Mew) -> None:
+async def test_changed_roles_are_sent_to_the_server_and_take_effect(mew: Mew) -> None:
     changed = ("PERMISSIONS_UPDATE", {"serverId": mew.server})
     roles = f"/servers/{mew.server}/roles"
     role = await mew.alice.post(roles, {"name": "Mods", "permissions": ["KICK_MEMBERS"]})
@@ -280,7 +280,7 @@ async def test_permissions_update_of_a_role(mew: Mew) -> None:
     assert [user_id for user_id, received in (await mew.received()).items() if received] == ["alice"]
 
 
-async def test_permissions_update_of_a_member(mew: Mew) -> None:
+async def test_changed_roles_of_a_member_are_sent_to_that_member_and_take_effect(mew: Mew) -> None:
     role = await mew.alice.post(f"/servers/{mew.server}/roles", {"name": "Trusted"})
     await mew.alice.put(f"/channels/{mew.private}/permissions/roles/{role['id']}", {"allow": ["VIEW_CHANNEL"]})
     await mew.received()
@@ -298,7 +298,7 @@ async def test_permissions_update_of_a_member(mew: Mew) -> None:
     assert await mew.received() == to("alice", "bob", events=[("MESSAGE_CREATE", message)])
 
 
-async def test_permissions_update_of_a_channel(mew: Mew) -> None:
+async def test_changed_overrides_are_sent_to_the_users_concerned_and_take_effect(mew: Mew) -> None:
     changed = {"serverId": mew.server, "channelId": mew.general}
     everyone = f"/channels/{mew.general}/permissions/roles/{mew.server}"
     await mew.alice.put(everyone, {"deny": ["VIEW_CHANNEL"]})
@@ -311,7 +311,7 @@ async def test_permissions_update_of_a_channel(mew: Mew) -> None:
     assert await mew.received() == to(*MEMBERS, events=[("PERMISSIONS_UPDATE", changed)])
 
 
-async def test_system_bot_config_update(mew: Mew) -> None:
+async def test_a_changed_bot_is_sent_to_the_service_of_its_type_only(mew: Mew) -> None:
     services: list[Person] = []
     for service_type in ("weather", "news"):
         service = Person(service_type, mew.http)

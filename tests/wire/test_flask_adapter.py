@@ -117,7 +117,7 @@ async def world(serve: Serve, tmp_path: Path) -> AsyncIterator[World]:
         yield world
 
 
-async def test_every_event_of_chat(world: World) -> None:
+async def test_every_event_of_chat_reaches_its_recipients(world: World) -> None:
     alice, bob, carol, dave = world.people.values()
 
     # Friends
@@ -251,7 +251,7 @@ async def events_of_a_job(socket: ClientConnection, *, last: str) -> list[tuple[
     return found
 
 
-async def test_every_event_of_jobs(world: World) -> None:
+async def test_every_event_of_jobs_reaches_the_clients_that_follow_the_job(world: World) -> None:
     alice, bob = world.people["alice"], world.people["bob"]
     new = {"stages": ["PLAN", "OUTLINE"], "stageSeconds": 0}
     job_id = (await alice("POST", "/jobs", new, status=202))["jobId"]

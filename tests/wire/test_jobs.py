@@ -116,7 +116,7 @@ async def close_of(websocket: ClientConnection) -> tuple[list[dict[str, Any]], i
 
 
 @both_servers
-async def test_connection_established(implementation: Implementation, serve: Serve) -> None:
+async def test_an_accepted_client_gets_connection_established(implementation: Implementation, serve: Serve) -> None:
     async with jobs_on(serve, implementation) as world, world.connect() as websocket:
         established = await receive(websocket)
         client_id = established.pop("clientId")
@@ -196,8 +196,9 @@ async def test_joining_a_finished_job_sends_its_last_status_once(
         assert (await receive(websocket))["data"]["status"] == "ARCHIVED"
 
 
-async def test_every_code_of_an_error(serve: Serve) -> None:
-    # UNAUTHORIZED: see `test_a_client_with_a_bad_token_gets_an_error_and_is_closed`; TOO_LARGE: `test_hostile_frames`.
+async def test_refusals_have_each_of_the_error_codes(serve: Serve) -> None:
+    # UNAUTHORIZED: see `test_a_client_with_a_bad_token_gets_an_error_and_is_closed`. TOO_LARGE: see
+    # `test_hostile_frames_get_an_error_and_close_only_their_connection`.
     async with (
         jobs_on(serve, limits=Limits(event_burst=3, event_rate=0.001, attempt_burst=3)) as world,
         world.client() as websocket,
@@ -214,7 +215,9 @@ async def test_every_code_of_an_error(serve: Serve) -> None:
 
 
 @both_servers
-async def test_hostile_frames(implementation: Implementation, serve: Serve) -> None:
+async def test_hostile_frames_get_an_error_and_close_only_their_connection(
+    implementation: Implementation, serve: Serve
+) -> None:
     hostile: list[tuple[str | bytes, str, int]] = [
         ("not JSON", "INVALID_MESSAGE", 1008),
         ("[]", "INVALID_MESSAGE", 1008),

@@ -13,7 +13,7 @@ from asgi_realtime.protocols.frame import Frame
 texts = st.text(alphabet=st.characters(exclude_characters="\x1e", exclude_categories=["Cs"])).map("4".__add__)
 
 
-def test_a_payload_of_text_and_binary_packets() -> None:
+def test_a_payload_of_text_and_binary_packets_is_decoded() -> None:
     assert list(decode_payload("4hällo\x1e3\x1ebAQIDBA==\x1e1".encode())) == ["4hällo", "3", b"\x01\x02\x03\x04", "1"]
 
 

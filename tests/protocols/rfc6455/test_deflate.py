@@ -110,7 +110,7 @@ def received(stream: bytes, limit: int = LIMIT) -> list[object]:
     return found
 
 
-def test_compressed_and_plain_messages_in_any_order() -> None:
+def test_compressed_and_plain_messages_may_alternate() -> None:
     stream = frame(TEXT, b"plain") + deflated(TEXT, b"compressed") + fragments(TEXT, b"a", b"b") + deflated(BINARY, b"")
     assert received(stream) == ["plain", "compressed", "ab", b""]
     # Examples of RFC 7692, section 7.2.3: shared with nothing, without compression, with a final block, two blocks.

@@ -29,7 +29,7 @@ def test_half_a_surrogate_pair_cannot_be_sent() -> None:
         frames.encode("\ud800")
 
 
-def test_control_frames() -> None:
+def test_control_frames_are_written_and_limited_to_125_bytes() -> None:
     assert frames.ping() == b"\x89\x00"
     assert frames.pong(b"1234") == b"\x8a\x041234"
     assert frames.close(1000, "bye") == b"\x88\x05\x03\xe8bye"

@@ -30,7 +30,7 @@ def request(line: str = "GET /chat?a=1 HTTP/1.1", extra: str = "", **changed: st
     return ("\r\n".join(lines) + "\r\n" + extra + "\r\n").encode("latin-1")
 
 
-def test_the_example_of_the_rfc() -> None:
+def test_the_example_of_the_rfc_gets_the_accept_key_of_the_rfc() -> None:
     upgrade = parse(request())
     assert upgrade.accept == b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
     assert upgrade.target == b"/chat?a=1"
@@ -57,7 +57,7 @@ def test_values_are_trimmed() -> None:
     assert (b"x-tab", b"a\tb") in parse(request(extra="X-Tab:\t a\tb \t\r\n")).headers
 
 
-def test_subprotocols_in_the_order_of_the_client() -> None:
+def test_subprotocols_are_returned_in_the_order_of_the_client() -> None:
     lines = "Sec-WebSocket-Protocol: v2.chat, v1.chat\r\nSec-WebSocket-Protocol:x\r\n"
     assert parse(request(extra=lines)).subprotocols == ["v2.chat", "v1.chat", "x"]
 

@@ -10,7 +10,7 @@ ROOT = SocketIODialect("/")
 ADMIN = SocketIODialect("/admin")
 
 
-def test_broadcast_of_encoded_payloads() -> None:
+def test_encoded_payloads_are_framed_as_events() -> None:
     assert ROOT.event("ready").messages == ('42["ready"]',)
     assert ROOT.event("ready", position="5-1").messages == ('42["ready","5-1"]',)
     assert ROOT.event("new", b'{"id":1}').messages == ('42["new",{"id":1}]',)
@@ -18,13 +18,13 @@ def test_broadcast_of_encoded_payloads() -> None:
     assert ROOT.event('say "hi"', '"消息"'.encode()).messages == ('42["say \\"hi\\"","消息"]',)
 
 
-def test_broadcast_with_attachments() -> None:
+def test_payloads_with_attachments_are_framed_as_binary_events() -> None:
     payload = b'{"image":{"_placeholder":true,"num":0}}'
     frame = ADMIN.event("new", payload, [b"png"], "5-1")
     assert frame.messages == ('451-/admin,["new",{"image":{"_placeholder":true,"num":0}},"5-1"]', b"png")
 
 
-def test_event_with_any_arguments() -> None:
+def test_an_event_may_have_any_arguments_and_an_ack_id() -> None:
     assert ROOT.event_args("foo", []).messages == ('42["foo"]',)
     assert ROOT.event_args("foo", [1, None, {"a": [True]}], 7).messages == ('427["foo",1,null,{"a":[true]}]',)
     assert ADMIN.event_args("foo", [(1, 2)], 0).messages == ('42/admin,0["foo",[1,2]]',)
@@ -56,12 +56,12 @@ def test_unencodable_values_raise_type_error() -> None:
         ROOT.ack(1, [object()])
 
 
-def test_acks() -> None:
+def test_acks_are_framed_with_their_id() -> None:
     assert ROOT.ack(12, []).messages == ("4312[]",)
     assert ADMIN.ack(12, [None, "x"]).messages == ('43/admin,12[null,"x"]',)
 
 
-def test_answers_to_connect() -> None:
+def test_answers_to_connect_and_disconnect_are_framed() -> None:
     assert ROOT.connect({"sid": "x"}).messages == ('40{"sid":"x"}',)
     assert ADMIN.connect({"sid": "x"}).messages == ('40/admin,{"sid":"x"}',)
     assert SocketIODialect("/random").connect_error({"message": "Invalid namespace"}).messages == (
@@ -71,7 +71,7 @@ def test_answers_to_connect() -> None:
     assert ADMIN.disconnect().messages == ("41/admin,",)
 
 
-def test_frames_for_polling() -> None:
+def test_frames_for_polling_are_joined_and_separators_escaped() -> None:
     assert (
         ROOT.event_args("foo", [b"\x01\x02\x03\x04"]).polling
         == '451-["foo",{"_placeholder":true,"num":0}]\x1ebAQIDBA=='
@@ -80,6 +80,6 @@ def test_frames_for_polling() -> None:
 
 
 @pytest.mark.parametrize("namespace", ["", "admin", "/a,b", "/a?b", "/a\nb"])
-def test_namespaces_that_cannot_be_written(namespace: str) -> None:
+def test_namespaces_that_cannot_be_written_are_refused(namespace: str) -> None:
     with pytest.raises(ValueError):
         SocketIODialect(namespace)

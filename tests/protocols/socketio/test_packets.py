@@ -78,7 +78,7 @@ def decode_frame(frame: Frame, limits: Limits = LIMITS) -> InboundPacket:
         ('2["foo",{"a":1,"a":2}]', Event("/", "foo", [{"a": 2}])),
     ],
 )
-def test_well_formed_packets(text: str, packet: InboundPacket) -> None:
+def test_well_formed_packets_are_decoded(text: str, packet: InboundPacket) -> None:
     assert decode(text, LIMITS) == packet
 
 
@@ -160,7 +160,7 @@ def test_binary_event_is_whole_with_its_last_attachment() -> None:
     assert partial.add(b"second") == Event("/chat", "pair", [{"b": [b"second"]}, b"first"], 7)
 
 
-def test_binary_ack() -> None:
+def test_a_binary_ack_is_complete_with_its_attachment() -> None:
     partial = decode('61-15["bar",{"_placeholder":true,"num":0}]', LIMITS)
     assert isinstance(partial, PartialPacket)
     assert partial.add(b"\x01") == Ack("/", 15, ["bar", b"\x01"])
@@ -188,7 +188,7 @@ def test_placeholders_name_each_attachment_once() -> None:
         decode(f'50-["x",{placeholder}]', LIMITS)
 
 
-def test_placeholder_without_attachments_is_plain_data() -> None:
+def test_a_placeholder_in_a_packet_without_attachments_is_plain_data() -> None:
     placeholder = {"_placeholder": True, "num": 0}
     assert decode('2["x",{"_placeholder":true,"num":0}]', LIMITS) == Event("/", "x", [placeholder])
     untrue = decode('51-["x",{"_placeholder":1,"num":0},{"_placeholder":true,"num":0}]', LIMITS)
@@ -304,7 +304,7 @@ def test_acks_round_trip(namespace: str, ack_id: int, args: list[Json]) -> None:
     assert decode_frame(SocketIODialect(namespace).ack(ack_id, args), limits) == Ack(namespace, ack_id, args)
 
 
-def test_encode() -> None:
+def test_packets_are_encoded_with_namespace_ack_id_and_attachments() -> None:
     assert encode(PacketType.EVENT, "/", '["foo"]').messages == ('42["foo"]',)
     assert encode(PacketType.EVENT, "/admin", '["foo"]', ack_id=0).messages == ('42/admin,0["foo"]',)
     assert encode(PacketType.ACK, "/admin", "[]", ack_id=13).messages == ("43/admin,13[]",)

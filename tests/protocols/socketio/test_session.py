@@ -47,7 +47,7 @@ def test_a_packet_for_a_namespace_never_connected(message: str) -> None:
         opened("/another").receive(message)
 
 
-def test_a_packet_before_the_answer_to_connect() -> None:
+def test_a_packet_before_the_answer_to_connect_is_a_protocol_error() -> None:
     for message in ('2["foo"]', "31[]", "0"):
         session = SocketIOSession(LIMITS)
         session.receive("0")
@@ -55,7 +55,7 @@ def test_a_packet_before_the_answer_to_connect() -> None:
             session.receive(message)
 
 
-def test_a_second_connect() -> None:
+def test_a_second_connect_is_a_protocol_error() -> None:
     with pytest.raises(ProtocolError):
         opened("/").receive("0")
 
@@ -117,21 +117,21 @@ def test_attachments_complete_the_packet_before_them() -> None:
         session.receive(b"c")
 
 
-def test_a_packet_whose_namespace_closes_before_its_last_attachment() -> None:
+def test_a_packet_is_dropped_if_its_namespace_closes_before_its_last_attachment() -> None:
     session = opened()
     session.receive('51-["foo",{"_placeholder":true,"num":0}]')
     session.disconnected("/")
     assert session.receive(b"a") is None
 
 
-def test_text_where_an_attachment_is_due() -> None:
+def test_text_instead_of_an_attachment_is_a_protocol_error() -> None:
     session = opened()
     session.receive('51-["foo",{"_placeholder":true,"num":0}]')
     with pytest.raises(ProtocolError):
         session.receive('2["foo"]')
 
 
-def test_an_attachment_without_a_packet() -> None:
+def test_an_attachment_without_a_packet_is_a_protocol_error() -> None:
     with pytest.raises(ProtocolError):
         opened().receive(b"a")
 

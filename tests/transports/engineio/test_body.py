@@ -98,7 +98,7 @@ async def test_a_body_that_is_too_large_is_discarded_up_to_a_limit() -> None:
     assert received <= 20 * LIMITS.message_bytes
 
 
-async def test_a_client_that_disconnects() -> None:
+async def test_a_client_that_disconnects_ends_the_reading() -> None:
     async def receive() -> Message:
         return {"type": "http.disconnect"}
 

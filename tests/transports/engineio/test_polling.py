@@ -56,7 +56,9 @@ async def test_a_session_opens(server: EchoServer) -> None:
         ("GET", POLLING | {"EIO": "abc"}, 5, "Unsupported protocol version"),
     ],
 )
-async def test_bad_requests(server: EchoServer, method: str, query: dict[str, str], code: int, message: str) -> None:
+async def test_bad_requests_get_400_with_a_code(
+    server: EchoServer, method: str, query: dict[str, str], code: int, message: str
+) -> None:
     response = await server.http.request(method, server.url, params=query)
     assert response.status_code == 400
     assert response.json() == {"code": code, "message": message}
@@ -77,7 +79,7 @@ async def test_transports_can_be_switched_off(serve: Serve) -> None:
         assert json.loads(response.text[1:])["upgrades"] == []
 
 
-async def test_an_application_that_fails_to_open(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_application_that_fails_to_open_answers_500(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     class Failing(Echo):
         def __init__(self, session: Session) -> None:
             raise RuntimeError("a bug")
@@ -89,7 +91,7 @@ async def test_an_application_that_fails_to_open(serve: Serve, caplog: pytest.Lo
     assert logged(caplog) == ["an application failed to open"]
 
 
-async def test_no_more_sessions_than_allowed(serve: Serve) -> None:
+async def test_sessions_over_a_limit_get_503(serve: Serve) -> None:
     async with echo_server(serve, limits={"sessions_per_address": 2}) as server:
         sid = await server.open()
         await server.open()
@@ -162,7 +164,9 @@ async def test_answers_sent_before_a_bad_packet_arrive_before_the_close(server: 
     assert (await server.poll(sid)).json()["code"] == 1
 
 
-async def test_an_application_that_fails_to_receive(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_application_that_fails_to_receive_ends_the_session(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
     class Failing(Echo):
         def receive(self, message: str | bytes) -> bool:
             raise RuntimeError("a bug")
@@ -196,7 +200,7 @@ async def test_a_post_over_the_limit_is_counted_as_it_arrives(serve: Serve, impl
         assert server.echo.received == []
 
 
-async def test_a_post_just_within_the_limit(serve: Serve) -> None:
+async def test_a_post_of_the_size_limit_is_accepted_and_a_larger_one_refused(serve: Serve) -> None:
     async with echo_server(serve, limits={"message_bytes": 1000}) as server:
         sid = await server.open()
         assert (await server.post(sid, "4" + "x" * 999)).status_code == 200
@@ -301,7 +305,7 @@ async def test_a_busy_application_does_not_end_the_session(serve: Serve) -> None
 # The end
 
 
-async def test_the_client_closes(server: EchoServer) -> None:
+async def test_a_close_of_the_client_ends_its_poll_and_session(server: EchoServer) -> None:
     sid = await server.open()
     poll = await server.start_poll(sid)
     assert (await server.post(sid, "1")).text == "ok"

@@ -115,7 +115,7 @@ def test_messages_reach_the_application_in_order() -> None:
 
 
 @pytest.mark.parametrize("packet", ["", "0", "0{}", "2", "2probe", "5", "7", "abc", "bAQ=="])
-def test_packets_a_client_may_not_send(packet: str) -> None:
+def test_packets_a_client_may_not_send_are_protocol_errors(packet: str) -> None:
     session, recorder, _ = opened()
     with pytest.raises(ProtocolError):
         session.receive(packet, 1.0)
@@ -221,7 +221,7 @@ def test_an_unsolicited_pong_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("websocket", [False, True])
-def test_the_client_closes(websocket: bool) -> None:
+def test_a_close_of_the_client_ends_the_session(websocket: bool) -> None:
     session, recorder, ends = opened(websocket=websocket)
     session.receive("1", 1.0)
     assert session.state is State.CLOSED

@@ -142,7 +142,7 @@ async def test_a_foreign_origin_is_refused_before_the_upgrade(serve: Serve, impl
             await websocket.recv()
 
 
-async def test_no_more_sessions_than_allowed(serve: Serve) -> None:
+async def test_sessions_over_a_limit_get_503(serve: Serve) -> None:
     async with echo_server(serve, limits={"sessions_per_address": 1}) as server:
         async with server.connect() as websocket:
             await websocket.recv()
@@ -181,7 +181,9 @@ async def test_packets_that_end_the_session(serve: Serve, packet: str | bytes, c
         assert server.echo.reasons == [reason]
 
 
-async def test_an_application_that_fails_to_receive(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_application_that_fails_to_receive_closes_with_1011(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
     class Failing(Echo):
         def receive(self, message: str | bytes) -> bool:
             raise RuntimeError("a bug")
@@ -195,7 +197,9 @@ async def test_an_application_that_fails_to_receive(serve: Serve, caplog: pytest
     assert logged(caplog) == ["an application failed to receive"]
 
 
-async def test_an_application_that_fails_to_open(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_application_that_fails_to_open_closes_with_1011(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
     class Failing(Echo):
         def __init__(self, session: Session) -> None:
             raise RuntimeError("a bug")
@@ -208,7 +212,7 @@ async def test_an_application_that_fails_to_open(serve: Serve, caplog: pytest.Lo
 
 
 @every_server
-async def test_the_client_disconnects(serve: Serve, implementation: Implementation) -> None:
+async def test_a_client_that_disconnects_ends_its_session(serve: Serve, implementation: Implementation) -> None:
     async with echo_server(serve, implementation) as server:
         async with server.connect() as websocket:
             await websocket.recv()
@@ -390,7 +394,7 @@ async def test_an_upgrade_that_takes_too_long_is_given_up(serve: Serve) -> None:
 
 
 @every_server
-async def test_a_session_that_is_closed_in_the_middle_of_an_upgrade(
+async def test_a_session_closed_during_an_upgrade_sends_what_is_queued_on_the_websocket(
     serve: Serve, implementation: Implementation
 ) -> None:
     """After the answer to its probe the client stops polling. Only the WebSocket reaches it."""
@@ -409,7 +413,7 @@ async def test_a_session_that_is_closed_in_the_middle_of_an_upgrade(
         assert server.echo.received == []
 
 
-async def test_a_session_that_is_closed_before_it_was_probed(server: EchoServer) -> None:
+async def test_a_session_closed_before_the_probe_sends_what_is_queued_by_polling(server: EchoServer) -> None:
     sid = await server.open()
     async with server.connect(sid) as websocket:
         server.echo.send("last")

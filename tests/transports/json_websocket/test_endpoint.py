@@ -168,7 +168,7 @@ async def test_an_invalid_auth_frame_is_refused(data: Any, serve: Serve) -> None
         assert await close_of(websocket) == ([("auth_error", {"message": "invalid credentials"})], 1008)
 
 
-async def test_origins(serve: Serve) -> None:
+async def test_foreign_origins_are_refused(serve: Serve) -> None:
     async with chat(serve) as (_, _, url):
         async with connect(url, origin="https://ours.example") as websocket:
             await enter(websocket)
@@ -216,14 +216,16 @@ async def test_a_connection_over_the_limit_of_a_user_is_refused(serve: Serve) ->
             assert await close_of(one_more) == ([("auth_error", {"message": "too many connections"})], 1013)
 
 
-async def test_a_client_that_does_not_authenticate_in_time(serve: Serve) -> None:
+async def test_a_client_that_does_not_authenticate_in_time_is_closed(serve: Serve) -> None:
     async with chat(serve, Chat(limits=Limits(connect_timeout=0.1))) as (gateway, realtime, url):
         async with connect(url) as websocket:
             assert await close_of(websocket) == ([("auth_error", {"message": "authentication timed out"})], 1008)
         await nothing_left(gateway, realtime)
 
 
-async def test_a_client_that_vanishes_while_connecting(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_vanishes_while_connecting_leaves_nothing_behind(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # pytest keeps every log record, and with it the error, its traceback and all that was on the stack.
     monkeypatch.setattr(logging.getLogger("asgi_realtime"), "filters", [lambda record: False])
     gateway = Chat(limits=Limits(handler_timeout=0.3))
@@ -286,7 +288,7 @@ async def test_wrong_events_are_answered(serve: Serve) -> None:
         assert gateway.log == []
 
 
-async def test_order_and_pausing(serve: Serve) -> None:
+async def test_events_keep_their_order_while_reading_is_paused(serve: Serve) -> None:
     async with chat(serve, Chat(limits=Limits(events_in_flight=2))) as (gateway, _, url), connect(url) as websocket:
         await enter(websocket)
         for number in range(200):
@@ -311,7 +313,7 @@ async def test_a_second_auth_frame_replaces_the_token(serve: Serve) -> None:
         assert await receive(kept) == ("said", "still here")
 
 
-async def test_closes_by_the_server(serve: Serve) -> None:
+async def test_closes_by_the_server_have_their_code_and_reason(serve: Serve) -> None:
     async with chat(serve) as (gateway, realtime, url):
         async with connect(url) as out, connect(url) as odd, connect(url) as long:
             for websocket, user_id in ((out, "ann"), (odd, "bob"), (long, "eve")):
