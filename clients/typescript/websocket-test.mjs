@@ -35,7 +35,7 @@ client.on("received", ({ type, ...rest }) => print("<", type, rest.data ?? rest)
 client.on("sent", ({ type, ...rest }) => print(">", type, rest));
 client.on("error", ({ code, message }) => {
   print("!", code, { message });
-  if (code === "FORBIDDEN") end(1); // there is no such job, or it is somebody else's
+  if (code === "FORBIDDEN") end(1); // the job does not exist, or belongs to another user
 });
 client.on("status", ({ status, reconnectAttempts }) => {
   print("*", status, reconnectAttempts ? { reconnectAttempts } : {});
@@ -44,7 +44,7 @@ client.on("status", ({ status, reconnectAttempts }) => {
 client.on("job_status", ({ jobId, status }) => {
   if (status === "FAILED") process.exitCode = 1;
   if (status === "COMPLETED" || status === "FAILED") unfinished.delete(jobId);
-  // A moment later, because a failure's reason comes after its status.
+  // Later, because the reason of a failure is sent after the status.
   if (unfinished.size === 0) setTimeout(end, 250, process.exitCode ?? 0);
 });
 

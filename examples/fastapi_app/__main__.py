@@ -14,11 +14,11 @@ from examples.fastapi_app.app import create_app
 WHAT_TO_TRY = """
   Mew is at {url}
 
-  Open it in two browser windows, as Alice in one and as Bob in the other: talk, react, edit, be kicked.
+  Open it in two browser windows, as Alice in one and as Bob in the other: send messages, react, edit, kick a member.
   All routes: {url}/docs
 """
 BY_CURL = """
-  Or talk from here, and see it arrive in the windows:
+  Or send a message from here, and see it arrive in the windows:
 
     TOKEN=$(curl -s {url}/dev/token -H 'content-type: application/json' -d '{{"userId": "carol"}}' | cut -d '"' -f 4)
     SERVER=$(curl -s {url}/servers -H "authorization: Bearer $TOKEN" | cut -d '"' -f 4)

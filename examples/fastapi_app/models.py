@@ -12,7 +12,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.asyncio import AsyncAttrs
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from examples.fastapi_app.permissions import EVERYONE, NOTHING, Override, Permission
+from examples.fastapi_app.permissions import DEFAULT_ROLE, NOTHING, Override, Permission
 
 
 def new_id() -> str:
@@ -88,7 +88,7 @@ class Role(Base):
     id: Mapped[str] = mapped_column(primary_key=True, default=new_id)
     server_id: Mapped[str] = _parent("servers.id")
     name: Mapped[str]
-    permissions: Mapped[Permission] = mapped_column(default=EVERYONE)
+    permissions: Mapped[Permission] = mapped_column(default=DEFAULT_ROLE)
 
     @property
     def is_default(self) -> bool:

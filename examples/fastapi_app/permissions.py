@@ -25,7 +25,7 @@ class Permission(IntFlag):
 NOTHING = Permission(0)
 ALL = ~NOTHING
 IN_A_DM = Permission.VIEW_CHANNEL | Permission.SEND_MESSAGES | Permission.ADD_REACTIONS
-EVERYONE = IN_A_DM
+DEFAULT_ROLE = IN_A_DM
 """The permissions of the default role of a new server."""
 
 

@@ -6,7 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from examples.fastapi_app import models
-from examples.fastapi_app.permissions import EVERYONE, Permission
+from examples.fastapi_app.permissions import DEFAULT_ROLE, Permission
 from examples.fastapi_app.schemas import DEFAULT_TYPE
 
 PEOPLE = {"alice": "Alice", "bob": "Bob", "carol": "Carol", "dave": "Dave"}
@@ -37,7 +37,7 @@ async def _server(session: AsyncSession) -> str:
         name="Moderator",
         permissions=Permission.KICK_MEMBERS | Permission.MANAGE_MESSAGES,
     )
-    session.add(models.Role(id=server.id, server_id=server.id, name="everyone", permissions=EVERYONE))
+    session.add(models.Role(id=server.id, server_id=server.id, name="everyone", permissions=DEFAULT_ROLE))
     session.add(moderator)
     session.add_all(models.Member(server_id=server.id, user_id=user_id) for user_id in ("alice", "bob", "carol"))
     session.add_all(

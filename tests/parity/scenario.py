@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-import socketio as theirs
+import socketio as python_socketio
 
-from asgi_realtime import socketio as ours
+from asgi_realtime import socketio as asgi_realtime_socketio
 from tests.support.servers import Serve
 
-MODULES: tuple[Any, ...] = (theirs, ours)
+MODULES: tuple[Any, ...] = (python_socketio, asgi_realtime_socketio)
 _PATIENCE = 5.0
 
 
@@ -21,7 +21,7 @@ class Client:
     """A python-socketio client that records the events it receives and acknowledges with `answer`."""
 
     def __init__(self, namespace: str) -> None:
-        self.socket = theirs.AsyncClient(reconnection=False)
+        self.socket = python_socketio.AsyncClient(reconnection=False)
         self.namespace = namespace
         self.received: list[tuple[Any, ...]] = []
         self.answer: Any = None
@@ -56,7 +56,7 @@ class Client:
         await asyncio.gather(*loops, return_exceptions=True)
 
     async def until(self, event: str) -> None:
-        """Wait until it has received an event."""
+        """Wait until the client has received an event."""
         async with asyncio.timeout(_PATIENCE):
             while event not in [name for name, *_ in self.received]:
                 self._news.clear()
@@ -83,7 +83,7 @@ class Scenario:
         return client
 
     def named(self, value: Any) -> Any:
-        """A value in which the session ids have names, so that two runs can be compared."""
+        """Replace session ids by names in a value, so that two runs can be compared."""
         if isinstance(value, str):
             for sid, name in self._names.items():
                 value = value.replace(sid, name)
@@ -103,7 +103,7 @@ class Scenario:
             return f"{type(error).__name__}: {self.named(str(error))}"
 
     async def settle(self, *clients: Client) -> None:
-        """Return when everything that was sent has arrived, both ways."""
+        """Return when everything that was sent in either direction has arrived."""
         for client in clients or self.clients:
             if client.socket.connected:
                 await client.call("settle")
@@ -114,16 +114,16 @@ class Scenario:
 
 @asynccontextmanager
 async def scenario(module: Any, serve: Serve) -> AsyncIterator[Scenario]:
-    # Its tasks end with its heartbeats, which are to come soon.
+    # python-socketio's tasks of a session end at its next heartbeat, so the interval is short.
     sio = module.AsyncServer(async_mode="asgi", ping_interval=0.3)
     for namespace in ("/", "/chat"):
         sio.on("settle", lambda sid: None, namespace=namespace)
         sio.on("connect", lambda sid, environ: None, namespace=namespace)
     server = await serve(module.ASGIApp(sio, on_shutdown=sio.shutdown))
-    here = Scenario(module, sio, server.url)
+    running = Scenario(module, sio, server.url)
     try:
-        yield here
+        yield running
     finally:
-        for client in here.clients:
+        for client in running.clients:
             if client.socket.connected:
                 await client.end()

@@ -1,4 +1,4 @@
-"""What apps do with python-socketio's server. Each step returns what the app and its clients observe."""
+"""Calls of python-socketio's API. Each step returns the results that the app and its clients see."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ async def rooms_of_a_client(it: Scenario) -> Any:
 
 
 @step
-async def rooms_of_nobody(it: Scenario) -> Any:
+async def rooms_of_an_unknown_sid(it: Scenario) -> Any:
     sio = it.sio
     return [
         await it.outcome(lambda: sio.rooms("x")),
@@ -71,7 +71,7 @@ async def rooms_of_nobody(it: Scenario) -> Any:
 
 
 @step
-async def leaving_ones_own_room(it: Scenario) -> Any:
+async def leaving_the_room_of_the_own_sid(it: Scenario) -> Any:
     client = await it.client()
     await it.sio.leave_room(client.sid, client.sid)
     await it.sio.emit("lost", to=client.sid)
@@ -80,7 +80,7 @@ async def leaving_ones_own_room(it: Scenario) -> Any:
 
 
 @step
-async def the_room_of_another_client(it: Scenario) -> Any:
+async def entering_the_room_of_another_sid(it: Scenario) -> Any:
     one, other = await it.client(), await it.client()
     seen = [
         await it.outcome(lambda: it.sio.enter_room(one.sid, other.sid)),
@@ -96,7 +96,7 @@ async def the_room_of_another_client(it: Scenario) -> Any:
 
 
 @step
-async def emit_to_whom(it: Scenario) -> Any:
+async def emit_recipients(it: Scenario) -> Any:
     one, other, sio = await it.client(), await it.client(), it.sio
     await sio.enter_room(one.sid, "r")
     await sio.enter_room(other.sid, "q")
@@ -111,7 +111,7 @@ async def emit_to_whom(it: Scenario) -> Any:
     await sio.emit("empty to", to="", room="q")
     await sio.emit("skip", skip_sid=one.sid)
     await sio.emit("skip both", skip_sid=[one.sid, other.sid])
-    await sio.emit("skip a stranger", skip_sid="x")
+    await sio.emit("skip an unknown sid", skip_sid="x")
     await sio.emit("skip in a room", to="r", skip_sid=one.sid)
     await sio.emit("no such namespace", namespace="/none")
     await sio.emit("positional", 1, one.sid)
@@ -121,7 +121,7 @@ async def emit_to_whom(it: Scenario) -> Any:
 
 
 @step
-async def odd_names_of_events(it: Scenario) -> Any:
+async def unusual_event_names(it: Scenario) -> Any:
     client = await it.client()
     for name in ("", " ", "a b", "é", "message", "error", "ping", "*", "__proto__"):
         await it.sio.emit(name, name)
@@ -146,7 +146,7 @@ async def callbacks(it: Scenario) -> Any:
 
 
 @step
-async def a_callback_for_a_room(it: Scenario) -> Any:
+async def callbacks_of_a_room(it: Scenario) -> Any:
     one, other = await it.client(), await it.client()
     answers: asyncio.Queue[Any] = asyncio.Queue()
     one.answer, other.answer = 1, 2
@@ -168,7 +168,7 @@ async def calls(it: Scenario) -> Any:
 
 
 @step
-async def a_call_in_a_handler(it: Scenario) -> Any:
+async def call_in_a_handler(it: Scenario) -> Any:
     async def ask(sid: str) -> Any:
         return await it.outcome(lambda: it.sio.call("question", to=sid, timeout=5))
 
@@ -179,7 +179,7 @@ async def a_call_in_a_handler(it: Scenario) -> Any:
 
 
 @step
-async def emit_and_more_in_the_connect_handler(it: Scenario) -> Any:
+async def calls_in_the_connect_handler(it: Scenario) -> Any:
     async def connect(sid: str, environ: Any) -> None:
         await it.sio.emit("hello", 1, to=sid)
         await it.sio.enter_room(sid, "r")
@@ -195,13 +195,13 @@ async def emit_and_more_in_the_connect_handler(it: Scenario) -> Any:
 
 
 @step
-async def what_clients_send(it: Scenario) -> Any:
+async def handler_arguments(it: Scenario) -> Any:
     got: list[Any] = []
     it.sio.on("e", lambda sid, *args: got.append(args))
     client = await it.client()
     for data in (None, 1, (), (1,), (1, 2), [1], {"a": b"x"}, b"x", (b"x", b"y"), True, "", {}, {"a": None}, (None,)):
         await client.emit("e", data)
-        await it.settle()  # there, events run at the same time
+        await it.settle()  # python-socketio runs the handlers of a client's events concurrently
     return got
 
 
@@ -214,19 +214,19 @@ async def acknowledgements(it: Scenario) -> Any:
 
 
 @step
-async def handlers_that_fail(it: Scenario) -> Any:
+async def failing_handlers(it: Scenario) -> Any:
     async def bad(sid: str) -> None:
         raise ValueError("bad")
 
     it.sio.on("bad", bad)
-    it.sio.on("takes nothing", lambda sid: 1)
+    it.sio.on("without parameters", lambda sid: 1)
     it.sio.on("good", lambda sid: "ok")
     client, seen = await it.client(), []
-    # There the errors end in the event loop, here in the log.
+    # python-socketio leaves the errors to the event loop, this package logs them.
     loop = asyncio.get_running_loop()
     handler = loop.get_exception_handler()
     loop.set_exception_handler(lambda loop, context: None)
-    for event, data in (("bad", None), ("takes nothing", (1, 2)), ("nobody handles it", None), ("good", None)):
+    for event, data in (("bad", None), ("without parameters", (1, 2)), ("without a handler", None), ("good", None)):
         timeout = 5 if event == "good" else 0.3
         seen.append(await it.outcome(functools.partial(client.call, event, data, timeout)))
     gc.collect()
@@ -251,7 +251,7 @@ async def catch_all_handlers(it: Scenario) -> Any:
 
 
 @step
-async def a_class_of_handlers(it: Scenario) -> Any:
+async def class_namespaces(it: Scenario) -> Any:
     got: list[Any] = []
 
     class Handlers(it.module.AsyncNamespace):  # type: ignore[misc, name-defined]
@@ -263,8 +263,8 @@ async def a_class_of_handlers(it: Scenario) -> Any:
 
         async def on_settle(self, sid: str) -> None: ...
 
-        async def on_say(self, sid: str, *args: Any) -> Any:
-            await self.emit("said", args, to=sid)
+        async def on_echo(self, sid: str, *args: Any) -> Any:
+            await self.emit("echoed", args, to=sid)
             await self.enter_room(sid, "r")
             await self.save_session(sid, {"x": 1})
             return sorted(it.named(self.rooms(sid))), await self.get_session(sid)
@@ -275,7 +275,7 @@ async def a_class_of_handlers(it: Scenario) -> Any:
     it.sio.register_namespace(Handlers("/class"))
     client = await it.client("/class")
     seen = [
-        await it.outcome(lambda: client.call("say", (1, 2))),
+        await it.outcome(lambda: client.call("echo", (1, 2))),
         await it.outcome(lambda: client.call("bad_name")),
         await it.outcome(lambda: client.call("unknown", timeout=0.3)),
     ]
@@ -285,7 +285,7 @@ async def a_class_of_handlers(it: Scenario) -> Any:
 
 
 @step
-async def registering(it: Scenario) -> Any:
+async def registering_handlers(it: Scenario) -> Any:
     sio = it.sio
     seen = [await it.outcome(lambda: sio.on("x", lambda sid: 1)), await it.outcome(lambda: sio.register_namespace(1))]
 
@@ -346,7 +346,7 @@ async def sessions(it: Scenario) -> Any:
 
 
 @step
-async def sessions_of_nobody(it: Scenario) -> Any:
+async def sessions_of_an_unknown_sid(it: Scenario) -> Any:
     sio, sid = it.sio, (await it.client()).sid
 
     async def block() -> None:
@@ -363,7 +363,7 @@ async def sessions_of_nobody(it: Scenario) -> Any:
 
 
 @step
-async def a_session_is_the_very_object_that_was_saved(it: Scenario) -> Any:
+async def get_session_returns_the_saved_object(it: Scenario) -> Any:
     sio, sid = it.sio, (await it.client()).sid
     mine = {"a": 1}
     await sio.save_session(sid, mine)
@@ -407,10 +407,10 @@ async def two_namespaces_of_one_transport(it: Scenario) -> Any:
 
 
 @step
-async def in_the_disconnect_handler(it: Scenario) -> Any:
+async def calls_in_the_disconnect_handler(it: Scenario) -> Any:
     sio, seen = it.sio, []
 
-    async def gone(sid: str, reason: str) -> None:
+    async def on_disconnect(sid: str, reason: str) -> None:
         seen.append(
             [
                 it.named(sid),
@@ -424,7 +424,7 @@ async def in_the_disconnect_handler(it: Scenario) -> Any:
             ]
         )
 
-    sio.on("disconnect", gone)
+    sio.on("disconnect", on_disconnect)
     client = await it.client()
     sid = client.sid
     await sio.save_session(sid, {"a": 1})
@@ -457,7 +457,7 @@ async def disconnects(it: Scenario) -> Any:
 
 
 @step
-async def last_words(it: Scenario) -> Any:
+async def emit_before_disconnect(it: Scenario) -> Any:
     client = await it.client()
     sid = client.sid
     await it.sio.emit("bye", to=sid)
@@ -514,7 +514,7 @@ def _has(seen: list[Any], count: int) -> bool:
 
 
 @step
-async def what_auth_is(it: Scenario) -> Any:
+async def auth_argument_of_connect(it: Scenario) -> Any:
     seen: list[Any] = []
     it.sio.on("connect", lambda sid, environ, auth: seen.append(auth))
     for auth in (None, {}, {"token": 1}, {"a": {"b": [None]}}):
@@ -523,7 +523,7 @@ async def what_auth_is(it: Scenario) -> Any:
 
 
 @step
-async def a_namespace_that_is_not_there(it: Scenario) -> Any:
+async def connecting_to_an_unknown_namespace(it: Scenario) -> Any:
     seen: list[Any] = []
     for namespace in ("/none", "/chat", "/chat/x"):
         try:
@@ -537,7 +537,7 @@ async def a_namespace_that_is_not_there(it: Scenario) -> Any:
 # Lookups
 
 
-async def three(it: Scenario) -> tuple[Client, Client, Client]:
+async def three_clients(it: Scenario) -> tuple[Client, Client, Client]:
     one, two, three = await it.client(), await it.client(), await it.client("/chat")
     for client in (one, two):
         await it.sio.enter_room(client.sid, "r")
@@ -545,8 +545,8 @@ async def three(it: Scenario) -> tuple[Client, Client, Client]:
 
 
 @step
-async def who_is_where(it: Scenario) -> Any:
-    (one, _, _), manager = await three(it), it.sio.manager
+async def participants_and_rooms(it: Scenario) -> Any:
+    (one, _, _), manager = await three_clients(it), it.sio.manager
 
     def sids(namespace: str, room: Any) -> list[str]:
         return sorted(it.named([sid for sid, _ in manager.get_participants(namespace, room)]))
@@ -563,8 +563,8 @@ async def who_is_where(it: Scenario) -> Any:
 
 
 @step
-async def ids_of_transports(it: Scenario) -> Any:
-    (one, _, _), manager = await three(it), it.sio.manager
+async def transport_ids(it: Scenario) -> Any:
+    (one, _, _), manager = await three_clients(it), it.sio.manager
     transport = manager.eio_sid_from_sid(one.sid, "/")
     return [
         manager.sid_from_eio_sid(transport, "/") == one.sid,
@@ -575,8 +575,8 @@ async def ids_of_transports(it: Scenario) -> Any:
 
 
 @step
-async def the_mapping_of_rooms(it: Scenario) -> Any:
-    (one, _, _), rooms = await three(it), it.sio.manager.rooms
+async def rooms_attribute(it: Scenario) -> Any:
+    (one, _, _), rooms = await three_clients(it), it.sio.manager.rooms
     transport = it.sio.manager.eio_sid_from_sid(one.sid, "/")
     seen = [
         sorted(rooms),

@@ -20,13 +20,13 @@ from tests.support.servers import Serve
 async def test_a_step_gives_the_same_result_with_both_servers(
     name: str, serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.CRITICAL)  # both log what handlers raise, python-socketio also through asyncio
+    caplog.set_level(logging.CRITICAL)  # both log the errors of handlers, python-socketio also through asyncio
     seen = []
     for module in MODULES:
         async with scenario(module, serve) as it:
             seen.append(await STEPS[name](it))
-    theirs, ours = seen
-    assert repr(ours) == repr(theirs)
+    expected, actual = seen
+    assert repr(actual) == repr(expected)
 
 
 class Level(enum.IntEnum):
@@ -61,7 +61,7 @@ PAYLOADS: dict[str, Any] = {
     "defaultdict": collections.defaultdict(list, a=[1]),
     "Counter": collections.Counter("aa"),
 }
-# What the page says is different on purpose: JSON has neither of these, and browsers fail on them.
+# Documented differences. JSON cannot represent these values, and browsers fail to parse them.
 DIFFERENT: dict[str, tuple[Any, Any]] = {
     "nan": (math.nan, None),
     "inf": (math.inf, None),
@@ -69,28 +69,28 @@ DIFFERENT: dict[str, tuple[Any, Any]] = {
 }
 
 
-async def carried(module: Any, serve: Serve, payload: Any) -> list[Any]:
+async def received_for(module: Any, serve: Serve, payload: Any) -> list[Any]:
     """What a client receives for a payload: sent to it, broadcast, in a call, and as an acknowledgement."""
     async with scenario(module, serve) as it:
-        it.sio.on("ask", lambda sid: payload)
+        it.sio.on("answer", lambda sid: payload)
         client = await it.client()
         await it.sio.emit("one", payload, to=client.sid)
         await it.sio.emit("all", payload)
         await it.sio.call("call", payload, to=client.sid)
-        return [*client.received, await client.call("ask")]
+        return [*client.received, await client.call("answer")]
 
 
 @pytest.mark.parametrize("name", PAYLOADS)
 async def test_a_payload_that_json_dumps_accepts_arrives_the_same(name: str, serve: Serve) -> None:
-    theirs, ours = [await carried(module, serve, PAYLOADS[name]) for module in MODULES]
-    assert repr(ours) == repr(theirs)
+    expected, actual = [await received_for(module, serve, PAYLOADS[name]) for module in MODULES]
+    assert repr(actual) == repr(expected)
 
 
 @pytest.mark.parametrize("name", DIFFERENT)
 async def test_values_without_a_json_form_arrive_as_documented(name: str, serve: Serve) -> None:
     payload, arrives = DIFFERENT[name]
     for value, expected in ((payload, arrives), ({"a": [payload]}, {"a": [arrives]})):
-        theirs, ours = [await carried(module, serve, value) for module in MODULES]
-        assert ours == [("one", expected), ("all", expected), ("call", expected), expected]
-        assert repr(theirs) != repr(ours)
+        theirs, actual = [await received_for(module, serve, value) for module in MODULES]
+        assert actual == [("one", expected), ("all", expected), ("call", expected), expected]
+        assert repr(theirs) != repr(actual)
         assert json.dumps(value)

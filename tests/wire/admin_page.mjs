@@ -16,8 +16,8 @@ const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking"] });
 const page = await browser.newPage({ viewport: { width, height } });
 page.setDefaultTimeout(15_000);
-const complaints = [];
-page.on("pageerror", (error) => complaints.push(error.message));
+const errors = [];
+page.on("pageerror", (error) => errors.push(error.message));
 // Its icon font is on another host, which tests do not load.
 await page.route((url) => !url.href.startsWith(address), (route) => route.abort());
 
@@ -53,7 +53,7 @@ try {
   await visit("events");
   await page.getByText("server disconnect").waitFor();
   await shot("events");
-  if (complaints.length) throw new Error(`the page complained:\n  ${complaints.join("\n  ")}`);
+  if (errors.length) throw new Error(`the page reported errors:\n  ${errors.join("\n  ")}`);
 } catch (error) {
   console.error(error.stack);
   await shot("failed");

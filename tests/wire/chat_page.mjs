@@ -16,13 +16,13 @@ const browser = await chromium.launch({
   executablePath,
   args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
 });
-const complaints = [];
+const errors = [];
 const run = Date.now().toString(36); // names of this run, so that the script can run again on the same server
 let step = "start";
 
 try {
-  await story();
-  if (complaints.length) throw new Error(`the browser complained:\n  ${complaints.join("\n  ")}`);
+  await runSteps();
+  if (errors.length) throw new Error(`the browser reported errors:\n  ${errors.join("\n  ")}`);
   console.log("chat page: ok");
 } catch (error) {
   console.error(`chat page: failed at "${step}"\n${error.stack}`);
@@ -38,32 +38,32 @@ try {
   await browser.close();
 }
 
-async function story() {
+async function runSteps() {
   const viewport = { width: 1280, height: 800 };
   const alice = await open(await browser.newContext({ viewport, colorScheme: "light" }));
   const bob = await open(await browser.newContext({ viewport, colorScheme: "dark" }));
-  const cut = await breakable(bob);
+  const cut = await interceptWebSocket(bob);
 
   begin("sign in; a second window of the same browser can be another user");
   await shot(alice, "log-in");
-  await be(alice, "alice");
+  await logIn(alice, "alice");
   const second = await open(alice.context());
   await second.locator(".account[data-user=bob]").waitFor();
   await second.close();
-  await be(bob, "bob");
+  await logIn(bob, "bob");
   await alice.locator(".person[data-user=bob] .dot.online").waitFor();
   await bob.locator(".person[data-user=alice] .dot.online").waitFor();
 
-  begin("a message arrives, is counted while unread, and stands below a line");
+  begin("a message arrives, is counted while unread, and is shown below the line for new messages");
   await channel(alice, "general");
   await channel(bob, "random");
-  await say(alice, `Good morning ${run}`);
+  await send(alice, `Good morning ${run}`);
   await bob.locator(".channel.unread", { hasText: "general" }).waitFor();
   await equal(async () => (await bob.title()).startsWith("("), true);
   await channel(bob, "general");
   await message(bob, `Good morning ${run}`).waitFor();
   await bob.locator(".rule.new").waitFor();
-  await gone(bob.locator(".channel.unread", { hasText: "general" }));
+  await hidden(bob.locator(".channel.unread", { hasText: "general" }));
 
   begin("reply and react");
   await tool(bob, `Good morning ${run}`, "React");
@@ -71,7 +71,7 @@ async function story() {
   await message(alice, `Good morning ${run}`).locator('.reaction[aria-pressed="false"]', { hasText: "1" }).click();
   await message(bob, `Good morning ${run}`).locator('.reaction[aria-pressed="true"]', { hasText: "2" }).waitFor();
   await tool(bob, `Good morning ${run}`, "Reply");
-  await say(bob, `Hello back ${run}`);
+  await send(bob, `Hello back ${run}`);
   await message(alice, `Hello back ${run}`)
     .locator(".quote", { hasText: `Good morning ${run}` })
     .waitFor();
@@ -79,22 +79,22 @@ async function story() {
   begin("edit and delete");
   await tool(alice, `Good morning ${run}`, "Edit");
   await equal(() => alice.locator("textarea").inputValue(), `Good morning ${run}`);
-  await say(alice, `Good evening ${run}`);
+  await send(alice, `Good evening ${run}`);
   await message(bob, `Good evening ${run}`).locator(".edited").waitFor();
-  await say(alice, `Never mind ${run}`);
+  await send(alice, `Never mind ${run}`);
   await message(bob, `Never mind ${run}`).waitFor();
   await shot(bob, "conversation-dark");
   await tool(alice, `Never mind ${run}`, "Delete");
   await alice.locator("dialog button.danger").click();
-  await gone(message(bob, `Never mind ${run}`));
+  await hidden(message(bob, `Never mind ${run}`));
 
-  begin("what people type is text");
+  begin("markup in a message is shown as text");
   const markup = `<img src=x onerror="document.title='owned'"> ${run}`;
-  await say(alice, markup);
+  await send(alice, markup);
   await message(bob, markup).waitFor();
   await equal(() => bob.locator(".text img").count(), 0);
 
-  begin("a sticker goes up the socket");
+  begin("a sticker is sent over the socket");
   const before = await bob.locator("img.sticker").count();
   await alice.locator("button[aria-label=Stickers]").click();
   await shot(alice, "stickers");
@@ -109,7 +109,7 @@ async function story() {
     true,
   );
 
-  begin("a channel comes, is renamed, closes, opens and goes");
+  begin("a channel is created, renamed, hidden, shown and deleted");
   await alice.locator("button.place").click();
   await alice.getByRole("menuitem", { name: "New channel" }).click();
   await fill(alice, { name: `plans-${run}` });
@@ -121,20 +121,20 @@ async function story() {
   await channelMenu(alice, `schemes-${run}`, "Who can see it");
   await alice.locator("dialog input[name=bob]").uncheck();
   await alice.locator("dialog button.primary").click();
-  await gone(row(bob, `schemes-${run}`));
+  await hidden(row(bob, `schemes-${run}`));
   await channelMenu(alice, `schemes-${run}`, "Who can see it");
   await alice.locator("dialog input[name=bob]").check();
   await alice.locator("dialog button.primary").click();
   await row(bob, `schemes-${run}`).waitFor();
   await channelMenu(alice, `schemes-${run}`, "Delete channel");
   await alice.locator("dialog button.danger").click();
-  await gone(row(bob, `schemes-${run}`));
+  await hidden(row(bob, `schemes-${run}`));
 
   begin("a direct message arrives once");
   await alice.locator(".person[data-user=bob] button.name").click();
   await alice.getByRole("menuitem", { name: "Message Bob" }).click();
   await alice.locator("#head h2", { hasText: "Bob" }).waitFor();
-  await say(alice, `Psst ${run}`);
+  await send(alice, `Psst ${run}`);
   await bob.locator(".tile[data-server=home] .badge").waitFor();
   await bob.locator(".tile[data-server=home]").click();
   await row(bob, "Alice").click();
@@ -142,28 +142,28 @@ async function story() {
   await equal(() => message(bob, `Psst ${run}`).count(), 1);
   await equal(() => message(alice, `Psst ${run}`).count(), 1);
 
-  begin("a reload finds the same person in the same place");
+  begin("after a reload the same user sees the same channel");
   await bob.reload();
   await message(bob, `Psst ${run}`).waitFor();
-  await live(bob);
+  await connected(bob);
 
-  begin("a lost connection is told, comes back, and nothing was missed");
+  begin("a lost connection is shown, is restored, and no message is missed");
   cut.refuse = true;
   await cut.now();
   await bob.locator("#banner[data-state=lost]").waitFor();
   await shot(bob, "reconnecting");
-  await say(alice, `While you were out ${run}`);
+  await send(alice, `While you were out ${run}`);
   await alice.locator(".tile:not(.action)").nth(1).click();
   await channel(alice, "general");
-  await say(alice, `And here too ${run}`);
+  await send(alice, `And here too ${run}`);
   await message(alice, `And here too ${run}`).waitFor();
   cut.refuse = false;
   await message(bob, `While you were out ${run}`).waitFor();
-  await live(bob);
+  await connected(bob);
   await equal(() => message(bob, `While you were out ${run}`).count(), 1);
   await bob.locator(".tile:not(.action)").nth(1).locator(".badge", { hasText: "1" }).waitFor();
 
-  begin("a server of one's own; an invitation");
+  begin("create a server, and invite a user");
   await alice.locator(".tile[data-server=new]").click();
   await fill(alice, { name: `Tea room ${run}` });
   await alice.locator("#place", { hasText: `Tea room ${run}` }).waitFor();
@@ -177,7 +177,7 @@ async function story() {
   await fill(alice, { name: `Tea house ${run}` });
   await bob.locator("#place", { hasText: `Tea house ${run}` }).waitFor();
 
-  begin("to be kicked");
+  begin("kick a member");
   await alice.locator(".person[data-user=bob]").hover();
   await shot(alice, "people");
   await alice.locator(".person[data-user=bob] .kick").click();
@@ -187,7 +187,7 @@ async function story() {
     .filter({ hasText: `You were removed from Tea house ${run}` })
     .waitFor();
   await equal(() => bob.locator(`.tile[title="Tea house ${run}"]`).count(), 0);
-  await gone(alice.locator(".person[data-user=bob]"));
+  await hidden(alice.locator(".person[data-user=bob]"));
   await shot(bob, "kicked");
   await bob.getByRole("button", { name: "All right" }).click();
 
@@ -207,7 +207,7 @@ async function story() {
   });
   const carol = await open(pocket);
   await shot(carol, "phone-log-in");
-  await be(carol, "carol");
+  await logIn(carol, "carol");
   await carol.locator("#head button[aria-label^=Channels]").tap();
   await carol.locator("[data-drawer=sidebar]").waitFor();
   await settled(carol, "#sidebar");
@@ -227,7 +227,7 @@ async function story() {
   await shot(carol, "phone-people");
   await equal(() => carol.evaluate(() => document.documentElement.scrollWidth), 390);
 
-  begin("who leaves goes offline");
+  begin("a user that closes the page goes offline");
   await alice.locator(".tile:not(.action)").nth(1).click();
   await channel(alice, "general");
   await alice.locator(".person[data-user=carol] .dot.online").waitFor();
@@ -244,14 +244,14 @@ function begin(name) {
 async function open(context) {
   const page = await context.newPage();
   page.setDefaultTimeout(10_000);
-  page.on("pageerror", (error) => complaints.push(error.stack));
-  page.on("console", (line) => line.type() === "error" && complaints.push(`${step}: ${line.text()}`));
+  page.on("pageerror", (error) => errors.push(error.stack));
+  page.on("console", (line) => line.type() === "error" && errors.push(`${step}: ${line.text()}`));
   await page.goto(address);
   return page;
 }
 
-/** From the next load on, the page's WebSocket can be cut (`now`) and kept from coming back (`refuse`). */
-async function breakable(page) {
+/** From the next load on, the page's WebSocket can be closed (`now`) and new ones refused (`refuse`). */
+async function interceptWebSocket(page) {
   const wires = new Set();
   const cut = { refuse: false, now: () => Promise.all([...wires].map((wire) => wire.close({ code: 1012 }))) };
   await page.routeWebSocket(/\/socket\.io\//, (wire) => {
@@ -263,14 +263,14 @@ async function breakable(page) {
   return cut;
 }
 
-async function be(page, userId) {
+async function logIn(page, userId) {
   await page.locator(`.account[data-user=${userId}]`).click();
-  await live(page);
+  await connected(page);
   await page.locator("#composer textarea").waitFor();
 }
 
-/** Wait until the page says that it is connected (on a phone it says so in the closed drawer). */
-function live(page) {
+/** Wait until the page shows that it is connected. On a phone this is in the closed drawer. */
+function connected(page) {
   return page.locator(".live:not(.off)", { hasText: "Live" }).waitFor({ state: "attached" });
 }
 
@@ -282,7 +282,7 @@ function message(page, text) {
   return page.locator("article.message", { has: page.locator(".text", { hasText: text }) });
 }
 
-function gone(locator) {
+function hidden(locator) {
   return locator.first().waitFor({ state: "hidden" });
 }
 
@@ -295,7 +295,7 @@ async function channel(page, name) {
   await page.locator("#head h2", { hasText: name }).waitFor();
 }
 
-async function say(page, text) {
+async function send(page, text) {
   const box = page.locator("#composer textarea");
   await box.fill(text);
   await box.press("Enter");
@@ -315,22 +315,22 @@ async function channelMenu(page, name, item) {
 async function fill(page, values) {
   for (const [name, value] of Object.entries(values)) await page.locator(`dialog [name=${name}]`).fill(value);
   await page.locator("dialog button.primary").click();
-  await gone(page.locator("dialog"));
+  await hidden(page.locator("dialog"));
 }
 
-/** Wait for a drawer's movement to end. */
+/** Wait until a drawer's animation has ended. */
 function settled(page, selector) {
   return page
     .locator(selector)
     .evaluate((element) => Promise.all(element.getAnimations().map(({ finished }) => finished)));
 }
 
-/** Poll until the answer is the expected one, within a page's time limit. */
-async function equal(ask, expected, deadline = Date.now() + 10_000) {
+/** Poll until a value is the expected one, for at most 10 s. */
+async function equal(read, expected, deadline = Date.now() + 10_000) {
   for (;;) {
-    const answer = await ask();
-    if (answer === expected) return;
-    if (Date.now() > deadline) throw new Error(`expected ${JSON.stringify(expected)}, got ${JSON.stringify(answer)}`);
+    const value = await read();
+    if (value === expected) return;
+    if (Date.now() > deadline) throw new Error(`expected ${JSON.stringify(expected)}, got ${JSON.stringify(value)}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }

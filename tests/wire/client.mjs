@@ -3,8 +3,8 @@
 import { createInterface } from "node:readline";
 import { Manager } from "socket.io-client";
 
-const sockets = new Map(); // our number for a socket -> the socket
-const answers = new Map(); // our number for a socket -> Map(event -> arguments of the ack)
+const sockets = new Map(); // number of the socket -> the socket
+const answers = new Map(); // number of the socket -> Map(event -> arguments of the ack)
 
 const write = (line) => process.stdout.write(JSON.stringify(line) + "\n");
 
@@ -27,25 +27,25 @@ const unpack = (value) => {
 };
 
 const status = (error) => {
-  const told = /Unexpected server response: (\d+)/.exec(error.description?.message ?? "");
-  return told ? Number(told[1]) : (error.context?.status ?? null);
+  const match = /Unexpected server response: (\d+)/.exec(error.description?.message ?? "");
+  return match ? Number(match[1]) : (error.context?.status ?? null);
 };
 
 const watch = (number, socket) => {
   sockets.set(number, socket);
   answers.set(number, new Map());
-  const tell = (signal, rest = {}) => write({ socket: number, signal, ...rest });
+  const report = (signal, rest = {}) => write({ socket: number, signal, ...rest });
   socket.on("connect", () => {
     const transport = socket.io.engine.transport.name;
-    tell("connect", { id: socket.id, recovered: Boolean(socket.recovered), transport });
+    report("connect", { id: socket.id, recovered: Boolean(socket.recovered), transport });
   });
   socket.on("connect_error", (error) =>
-    tell("connect_error", { message: error.message, data: pack(error.data), status: status(error) }),
+    report("connect_error", { message: error.message, data: pack(error.data), status: status(error) }),
   );
-  socket.on("disconnect", (reason) => tell("disconnect", { reason, active: socket.active }));
+  socket.on("disconnect", (reason) => report("disconnect", { reason, active: socket.active }));
   socket.onAny((event, ...args) => {
     const ack = typeof args.at(-1) === "function" ? args.pop() : null;
-    tell("event", { event, args: pack(args), asksForAck: ack !== null });
+    report("event", { event, args: pack(args), asksForAck: ack !== null });
     if (ack && answers.get(number).has(event)) ack(...answers.get(number).get(event));
   });
 };

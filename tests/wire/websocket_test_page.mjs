@@ -22,12 +22,12 @@ const browser = await chromium.launch({
   executablePath,
   args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
 });
-const complaints = [];
+const errors = [];
 let step = "start";
 
 try {
-  await story();
-  if (complaints.length) throw new Error(`the browser complained:\n  ${complaints.join("\n  ")}`);
+  await runSteps();
+  if (errors.length) throw new Error(`the browser reported errors:\n  ${errors.join("\n  ")}`);
   console.log("websocket-test page: ok");
 } catch (error) {
   console.error(`websocket-test page: failed at "${step}"\n${error.stack}`);
@@ -40,7 +40,7 @@ try {
   await stop();
 }
 
-async function story() {
+async function runSteps() {
   const desk = await open({ viewport: { width: 1280, height: 860 }, colorScheme: "light" });
   await state(desk, "Connected");
   await shot(desk, "desk-empty");
@@ -48,7 +48,7 @@ async function story() {
   begin("a job runs through its stages");
   const done = await start(desk, { seconds: "0.2" });
   await done.getByText("COMPLETED", { exact: true }).waitFor();
-  if ((await done.locator(".stages li[data-state=done]").count()) !== 4) throw new Error("four stages were to be done");
+  if ((await done.locator(".stages li[data-state=done]").count()) !== 4) throw new Error("four stages should be done");
   for (const title of ["connected", "connection_established", "join_job", "job_status", "stage_completed"]) {
     await frame(desk, title).waitFor();
   }
@@ -60,7 +60,7 @@ async function story() {
   await failed.getByRole("alert").getByText("STORYBOARD: Stage execution failed").waitFor();
   await frame(desk, "job_error").waitFor();
 
-  begin("who joins late, on a phone, is told at once");
+  begin("a phone that joins late receives the last status at once");
   const phone = await open({ viewport: { width: 390, height: 844 }, colorScheme: "dark", isMobile: true, hasTouch: true });
   const id = await done.getAttribute("data-job");
   await follow(phone, id);
@@ -86,10 +86,10 @@ async function story() {
   server = await serve();
   for (const page of [desk, phone]) {
     await state(page, "Connected");
-    await job(page, runningId).getByText("FAILED", { exact: true }).waitFor(); // as the new process set it
+    await job(page, runningId).getByText("FAILED", { exact: true }).waitFor(); // set by the new process
   }
 
-  begin("disconnect, and connect with a token that is refused, and with one that is not");
+  begin("disconnect, and connect with a wrong token and with a right one");
   await desk.getByRole("button", { name: "Disconnect" }).click();
   await state(desk, "Disconnected");
   await desk.getByLabel("Token").fill("wrong");
@@ -103,14 +103,14 @@ async function story() {
   await desk.getByRole("button", { name: "Connect" }).click();
   await state(desk, "Connected");
 
-  begin("a reload follows the same jobs, but not those that were left");
+  begin("after a reload the page follows the same jobs, without those that were left");
   await desk.locator(`[data-job="${runningId}"]`).getByRole("button", { name: "Leave" }).click();
   await frame(desk, "leave_job").waitFor();
   await desk.reload();
   await job(desk, id).getByText("COMPLETED", { exact: true }).waitFor();
   if (await job(desk, runningId).count()) throw new Error("a job that was left is followed again");
 
-  begin("a frame can be read in full, and nothing is wider than the phone");
+  begin("a frame can be opened, and no element is wider than the phone");
   await desk.locator(".frames summary").first().click();
   await desk.locator(".frames pre").first().waitFor();
   await shot(desk, "desk-end");
@@ -132,11 +132,11 @@ async function open(options) {
   const context = await browser.newContext(options);
   context.setDefaultTimeout(20_000);
   const page = await context.newPage();
-  page.on("pageerror", (error) => complaints.push(error.message));
+  page.on("pageerror", (error) => errors.push(error.message));
   page.on("console", (message) => {
-    // The server is stopped or refuses in these steps on purpose.
+    // In these steps the server is stopped or refuses the client on purpose.
     if (message.type() === "error" && !/WebSocket|Failed to load resource/.test(message.text())) {
-      complaints.push(message.text());
+      errors.push(message.text());
     }
   });
   await page.goto(`${address}/websocket-test`);

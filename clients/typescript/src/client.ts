@@ -45,8 +45,8 @@ export interface WebSocketClientEvents {
 const POLICY_VIOLATION = 1008;
 const DEFAULT_HEARTBEAT = 30_000;
 
-/** Node has no page, and before version 22 no WebSocket. */
-const surroundings: {
+/** The globals that are used. Node has no `location`, and before version 22 no `WebSocket`. */
+const environment: {
   readonly WebSocket?: WebSocketConstructor | undefined;
   readonly location?: { readonly href: string } | undefined;
 } = globalThis;
@@ -59,7 +59,7 @@ export class WebSocketClient {
   readonly #jobs = new Map<string, number>();
   #status: ConnectionStatus = "disconnected";
   #reconnectAttempts = 0;
-  #told: WebSocketClientEvents["status"] = { status: "disconnected", reconnectAttempts: 0 };
+  #lastStatus: WebSocketClientEvents["status"] = { status: "disconnected", reconnectAttempts: 0 };
   #link: Link | undefined;
   /** The only timer besides the heartbeat: for the next attempt, or for the current one. */
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -85,7 +85,7 @@ export class WebSocketClient {
     return [...this.#jobs.keys()];
   }
 
-  /** Call a function with each event of this name. Returns a function that stops this. */
+  /** Call a function with each event of this name. Returns a function that removes it. */
   on<Name extends keyof WebSocketClientEvents>(
     name: Name,
     listener: (event: WebSocketClientEvents[Name]) => void,
@@ -134,7 +134,7 @@ export class WebSocketClient {
       if (this.#link === undefined) {
         this.#lost(0, "no token in time");
       } else {
-        this.#link.drop("not let in in time");
+        this.#link.drop("not accepted in time");
       }
     }, this.#options.connectTimeout ?? 10_000);
     this.#become("connecting");
@@ -152,7 +152,7 @@ export class WebSocketClient {
   async #open(attempt: number): Promise<void> {
     try {
       const { token = "demo-token" } = this.#options;
-      // Always in a later task: a `disconnect()` at once, as in React's StrictMode, then never reaches the server.
+      // Awaits also a plain string: if `disconnect()` follows at once, as in React's StrictMode, no WebSocket is opened.
       const value = await (typeof token === "function" ? token() : token);
       if (attempt === this.#attempt) {
         this.#link = this.#dial(value);
@@ -165,9 +165,9 @@ export class WebSocketClient {
   }
 
   #dial(token: string): Link {
-    const Socket = this.#options.WebSocket ?? surroundings.WebSocket;
+    const Socket = this.#options.WebSocket ?? environment.WebSocket;
     if (Socket === undefined) {
-      throw new TypeError("there is no WebSocket here: pass the option WebSocket, such as that of the package ws");
+      throw new TypeError("no global WebSocket: pass the option WebSocket, for example that of the package ws");
     }
     const url = endpoint(this.#options.url);
     debug(`connecting to ${url.host}${url.pathname}`);
@@ -176,8 +176,8 @@ export class WebSocketClient {
       received: (frame) => {
         this.#received(frame);
       },
-      unreadable: () => {
-        this.#listeners.emit("error", new WebSocketError("INVALID_FRAME", "The server sent something unreadable"));
+      invalid: () => {
+        this.#listeners.emit("error", new WebSocketError("INVALID_FRAME", "The server sent a message that is not a frame"));
       },
       ended: (code, reason) => {
         this.#lost(code, reason);
@@ -203,13 +203,13 @@ export class WebSocketClient {
       case "error":
         this.#listeners.emit("error", new WebSocketError(frame.code, frame.message));
         break;
-      case "pong": // the link has noticed
+      case "pong": // only the heartbeat of the link needs it
         break;
     }
   }
 
   #established(heartbeatInterval: number): void {
-    // Also the answer to a new token while the client is connected.
+    // The server sends this also as the answer to a new token while the client is connected.
     if (this.#status !== "connecting") {
       return;
     }
@@ -222,7 +222,7 @@ export class WebSocketClient {
     for (const jobId of this.#jobs.keys()) {
       this.#sendIfConnected({ type: "join_job", jobId });
     }
-    this.#tellStatus();
+    this.#emitStatus();
   }
 
   #sendIfConnected(frame: ClientFrame): void {
@@ -259,26 +259,29 @@ export class WebSocketClient {
 
   #become(status: ConnectionStatus): void {
     this.#status = status;
-    this.#tellStatus();
+    this.#emitStatus();
   }
 
-  #tellStatus(): void {
-    const now = { status: this.#status, reconnectAttempts: this.#reconnectAttempts };
-    if (now.status !== this.#told.status || now.reconnectAttempts !== this.#told.reconnectAttempts) {
-      this.#told = now;
-      debug(now.status);
-      this.#listeners.emit("status", now);
+  #emitStatus(): void {
+    const current = { status: this.#status, reconnectAttempts: this.#reconnectAttempts };
+    if (
+      current.status !== this.#lastStatus.status ||
+      current.reconnectAttempts !== this.#lastStatus.reconnectAttempts
+    ) {
+      this.#lastStatus = current;
+      debug(current.status);
+      this.#listeners.emit("status", current);
     }
   }
 }
 
 function endpoint(given: string | URL | undefined): URL {
-  const page = surroundings.location?.href;
+  const page = environment.location?.href;
   if (given === undefined && page === undefined) {
-    throw new TypeError("there is no page here: pass the option url");
+    throw new TypeError("no page to take the server from: pass the option url");
   }
   const url = new URL(given ?? "/ws", page);
   url.protocol = url.protocol.replace(/^http/, "ws");
-  url.hash = ""; // which a WebSocket must not have
+  url.hash = ""; // not allowed in the URL of a WebSocket
   return url;
 }

@@ -1,7 +1,7 @@
 import { debug } from "./debug.js";
 import type { ClientFrame, ServerFrame } from "./generated/jobs.js";
 
-/** The members of a WebSocket that are used. Browsers, Node and the npm package `ws` have them. */
+/** The members of a WebSocket that are used. The WebSockets of browsers, Node and the npm package `ws` have them. */
 export interface WebSocketLike {
   readonly readyState: number;
   send(data: string): void;
@@ -16,13 +16,13 @@ export type WebSocketConstructor = new (url: string) => WebSocketLike;
 export interface LinkListener {
   received(frame: ServerFrame): void;
   /** A message that is not a frame was received. */
-  unreadable(): void;
+  invalid(): void;
   /** The WebSocket has ended, but not by `close`. Called once, as the last call. */
   ended(code: number, reason: string): void;
 }
 
 const OPEN = 1;
-const ABNORMAL = 1006; // RFC 6455, section 7.1.5: there was no close frame
+const ABNORMAL = 1006; // RFC 6455, section 7.1.5: no close frame was received
 const SHORTEST_HEARTBEAT = 100; // ms
 const LONGEST_HEARTBEAT = 2 ** 31 - 1; // ms; a longer timer would fire at once
 
@@ -31,8 +31,8 @@ export class Link {
   readonly #socket: WebSocketLike;
   readonly #listener: LinkListener;
   #heartbeat: ReturnType<typeof setInterval> | undefined;
-  #heard = true;
-  #over = false;
+  #receivedSincePing = true;
+  #ended = false;
 
   constructor(socket: WebSocketLike, listener: LinkListener) {
     this.#socket = socket;
@@ -43,13 +43,13 @@ export class Link {
     socket.addEventListener("close", ({ code, reason }) => {
       this.#end(code, reason);
     });
-    // Contains no more than the `close` event, which follows.
+    // The `close` event follows and contains the same information.
     socket.addEventListener("error", () => undefined);
   }
 
   /** Send a frame. Returns whether it was sent: a WebSocket that is closing sends nothing. */
   send(frame: ClientFrame): boolean {
-    if (this.#over || this.#socket.readyState !== OPEN) {
+    if (this.#ended || this.#socket.readyState !== OPEN) {
       return false;
     }
     this.#socket.send(JSON.stringify(frame));
@@ -62,8 +62,8 @@ export class Link {
     clearInterval(this.#heartbeat);
     const bounded = Math.min(Math.max(interval, SHORTEST_HEARTBEAT), LONGEST_HEARTBEAT);
     this.#heartbeat = setInterval(() => {
-      if (this.#heard) {
-        this.#heard = false;
+      if (this.#receivedSincePing) {
+        this.#receivedSincePing = false;
         ping();
       } else {
         this.drop("no answer to a ping");
@@ -71,25 +71,25 @@ export class Link {
     }, bounded);
   }
 
-  /** Close it. No callback is called any more. */
+  /** Close the WebSocket. No callback is called after this. */
   close(): void {
     this.#finish();
   }
 
-  /** Treat it as lost, without waiting for the server. */
+  /** Treat the connection as lost, without waiting for the server. */
   drop(reason: string): void {
     this.#end(ABNORMAL, reason);
   }
 
   #read(data: unknown): void {
-    if (this.#over) {
+    if (this.#ended) {
       return;
     }
-    this.#heard = true;
+    this.#receivedSincePing = true;
     const frame = typeof data === "string" ? parse(data) : undefined;
     if (frame === undefined) {
-      debug("received something that is no frame");
-      this.#listener.unreadable();
+      debug("received a message that is not a frame");
+      this.#listener.invalid();
     } else {
       debug("received", frame);
       this.#listener.received(frame);
@@ -97,7 +97,7 @@ export class Link {
   }
 
   #end(code: number, reason: string): void {
-    if (!this.#over) {
+    if (!this.#ended) {
       this.#finish();
       debug(`ended with ${code}`, reason);
       this.#listener.ended(code, reason);
@@ -105,7 +105,7 @@ export class Link {
   }
 
   #finish(): void {
-    this.#over = true;
+    this.#ended = true;
     clearInterval(this.#heartbeat);
     this.#socket.close();
   }
@@ -118,7 +118,7 @@ function parse(text: string): ServerFrame | undefined {
   } catch {
     return undefined;
   }
-  // The rest is not checked: the types of both sides are made from the same declarations.
+  // Other fields are not checked: the types of client and server are generated from the same declarations.
   return typeof value === "object" && value !== null && "type" in value && typeof value.type === "string"
     ? (value as ServerFrame)
     : undefined;

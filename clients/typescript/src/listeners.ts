@@ -1,12 +1,12 @@
-/** Listeners, by the event's name. */
+/** Listeners by event name. */
 export class Listeners<Events extends object> {
   readonly #listeners = new Map<keyof Events, Set<(event: never) => void>>();
 
-  /** Call a function with each event of this name. Returns a function that stops this. */
+  /** Call a function with each event of this name. Returns a function that removes it. */
   add<Name extends keyof Events>(name: Name, listener: (event: Events[Name]) => void): () => void {
     const listeners = this.#listeners.get(name) ?? new Set();
     this.#listeners.set(name, listeners);
-    // A function that is added twice is called twice, and each is removed by itself.
+    // A function that is added twice is called twice, and each addition is removed separately.
     const own = (event: Events[Name]): void => {
       listener(event);
     };
@@ -16,7 +16,7 @@ export class Listeners<Events extends object> {
     };
   }
 
-  /** Call all listeners. An exception does not stop the others; it is reported as uncaught, like that of an event target. */
+  /** Call all listeners. An exception does not stop the others; it is reported as uncaught, as by an `EventTarget`. */
   emit<Name extends keyof Events>(name: Name, event: Events[Name]): void {
     for (const listener of [...(this.#listeners.get(name) ?? [])]) {
       try {

@@ -5,15 +5,18 @@ import type { WebSocketError } from "./errors.js";
 import type { JobError, JobStatus, StageCompleted } from "./generated/jobs.js";
 
 export interface UseWebSocketOptions extends Pick<WebSocketClientOptions, "url" | "token" | "WebSocket"> {
-  /** The job to follow. If it changes, the old job is left and the new one joined on the same connection. None: only connects. */
+  /**
+   * The job to follow. If it changes, the old job is left and the new one joined on the same connection.
+   * Without a job, the hook only connects.
+   */
   readonly jobId?: string | null | undefined;
   readonly onJobStatusUpdate?: ((status: JobStatus) => void) | undefined;
   readonly onStageCompleted?: ((stage: StageCompleted) => void) | undefined;
   readonly onJobError?: ((error: JobError) => void) | undefined;
-  /** The connection is open, or has ended. */
+  /** Called when the connection has opened or ended. */
   readonly onConnectionChange?: ((connected: boolean) => void) | undefined;
   readonly onError?: ((error: WebSocketError) => void) | undefined;
-  /** A client shared by components, to follow many jobs on one connection. It stays when they unmount. */
+  /** A client shared by components, to follow many jobs on one connection. It stays connected when they unmount. */
   readonly client?: WebSocketClient | undefined;
 }
 
@@ -30,8 +33,8 @@ export interface UseWebSocketResult {
 /**
  * Follow a job while the component is mounted.
  *
- * Connects when mounted. Callbacks may change with every render. A new `url`, `token` (a
- * function counts as always the same) or `WebSocket` makes a new connection.
+ * Connects when mounted. Callbacks may change with every render. A new `url`, `token` or
+ * `WebSocket` makes a new connection. All functions count as the same `token`.
  */
 export function useWebSocket(options: UseWebSocketOptions): UseWebSocketResult {
   const { jobId, url, token, WebSocket, client: shared } = options;
@@ -46,12 +49,17 @@ export function useWebSocket(options: UseWebSocketOptions): UseWebSocketResult {
   });
 
   const href = url?.toString();
-  const asks = typeof token === "function";
-  const fixedToken = asks ? undefined : token;
+  const hasTokenFunction = typeof token === "function";
+  const fixedToken = hasTokenFunction ? undefined : token;
   useEffect(() => {
     const client =
-      shared ?? new WebSocketClient({ url: href, token: asks ? () => ask(latest.current) : fixedToken, WebSocket });
-    const tell = (now: WebSocketClientEvents["status"]): void => {
+      shared ??
+      new WebSocketClient({
+        url: href,
+        token: hasTokenFunction ? () => currentToken(latest.current) : fixedToken,
+        WebSocket,
+      });
+    const update = (now: WebSocketClientEvents["status"]): void => {
       setState(now);
       if (connected.current !== (now.status === "connected")) {
         connected.current = !connected.current;
@@ -59,26 +67,26 @@ export function useWebSocket(options: UseWebSocketOptions): UseWebSocketResult {
       }
     };
     // Events of other jobs arrive too: a client may be shared, and events may still arrive after a job was left.
-    const own = (event: { readonly jobId: string }): boolean => event.jobId === latest.current.jobId;
-    const listening = [
-      client.on("status", tell),
-      client.on("job_status", (status) => own(status) && latest.current.onJobStatusUpdate?.(status)),
-      client.on("stage_completed", (stage) => own(stage) && latest.current.onStageCompleted?.(stage)),
-      client.on("job_error", (error) => own(error) && latest.current.onJobError?.(error)),
+    const isOwn = (event: { readonly jobId: string }): boolean => event.jobId === latest.current.jobId;
+    const removers = [
+      client.on("status", update),
+      client.on("job_status", (status) => isOwn(status) && latest.current.onJobStatusUpdate?.(status)),
+      client.on("stage_completed", (stage) => isOwn(stage) && latest.current.onStageCompleted?.(stage)),
+      client.on("job_error", (error) => isOwn(error) && latest.current.onJobError?.(error)),
       client.on("error", (error) => latest.current.onError?.(error)),
     ];
     current.current = client;
     client.connect();
-    tell({ status: client.status, reconnectAttempts: client.reconnectAttempts });
+    update({ status: client.status, reconnectAttempts: client.reconnectAttempts });
     return () => {
-      for (const stop of listening) {
-        stop();
+      for (const remove of removers) {
+        remove();
       }
       if (client !== shared) {
         client.disconnect();
       }
     };
-  }, [shared, href, asks, fixedToken, WebSocket]);
+  }, [shared, href, hasTokenFunction, fixedToken, WebSocket]);
 
   // After the client's effect, so that a new client also joins the job.
   useEffect(() => {
@@ -90,7 +98,7 @@ export function useWebSocket(options: UseWebSocketOptions): UseWebSocketResult {
     return () => {
       client.leave(jobId);
     };
-  }, [jobId, shared, href, asks, fixedToken, WebSocket]);
+  }, [jobId, shared, href, hasTokenFunction, fixedToken, WebSocket]);
 
   const connect = useCallback(() => {
     current.current?.connect();
@@ -101,6 +109,6 @@ export function useWebSocket(options: UseWebSocketOptions): UseWebSocketResult {
   return { connectionStatus: state.status, reconnectAttempts: state.reconnectAttempts, connect, disconnect };
 }
 
-async function ask({ token }: UseWebSocketOptions): Promise<string> {
+async function currentToken({ token }: UseWebSocketOptions): Promise<string> {
   return typeof token === "function" ? token() : (token ?? "");
 }

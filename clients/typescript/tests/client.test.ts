@@ -19,7 +19,7 @@ afterAll(async () => {
 });
 beforeEach(async () => {
   network = await Network.to(server.port);
-  // The client's clock is moved by hand; its sockets and the server are real.
+  // The test moves the client's timers. Its sockets and the server are real.
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval"] });
 });
 afterEach(() => {
@@ -52,12 +52,12 @@ function next<Name extends keyof WebSocketClientEvents>(
   });
 }
 
-const become = (client: WebSocketClient, status: string): Promise<WebSocketClientEvents["status"]> =>
+const statusChange = (client: WebSocketClient, status: string): Promise<WebSocketClientEvents["status"]> =>
   next(client, "status", (event) => event.status === status);
 
 async function connected(options: WebSocketClientOptions = {}): Promise<WebSocketClient> {
   const client = make(options);
-  const done = become(client, "connected");
+  const done = statusChange(client, "connected");
   client.connect();
   await done;
   return client;
@@ -69,12 +69,12 @@ async function join(client: WebSocketClient, jobId: string): Promise<void> {
   await until(async () => (await server.broadcast(jobId, "stage")) > 0);
 }
 
-test("follows a job, also from before it is connected, until it leaves", async () => {
+test("a job joined before connecting is followed until it is left", async () => {
   const client = make();
   const status = next(client, "job_status");
   client.join("followed");
   client.connect();
-  await become(client, "connected");
+  await statusChange(client, "connected");
   await until(async () => (await server.broadcast("followed", "status")) > 0);
   expect(await status).toMatchObject({
     jobId: "followed",
@@ -92,7 +92,7 @@ test("follows a job, also from before it is connected, until it leaves", async (
   await until(async () => (await server.broadcast("followed", "status")) === 0);
 });
 
-test("who joins late is told the last status at once", async () => {
+test("a client that joins late receives the last status at once", async () => {
   await server.broadcast("finished", "status");
   const client = await connected();
   const status = next(client, "job_status");
@@ -104,22 +104,22 @@ test("a token that is refused is not tried again", async () => {
   const client = make({ token: "wrong" });
   const error = next(client, "error");
   client.connect();
-  const { reconnectAttempts } = await become(client, "error");
+  const { reconnectAttempts } = await statusChange(client, "error");
   expect(await error).toMatchObject({ name: "WebSocketError", code: "UNAUTHORIZED", message: "Authentication failed" });
   expect(reconnectAttempts).toBe(0);
   vi.advanceTimersByTime(60_000);
   expect([client.status, network.connections]).toEqual(["error", 1]);
 });
 
-test("comes back 3000 ms after the connection was lost, to the same jobs", async () => {
+test("reconnects 3000 ms after the connection was lost, and joins the same jobs", async () => {
   const client = await connected();
   await join(client, "lasting");
-  const lost = become(client, "disconnected");
+  const lost = statusChange(client, "disconnected");
   network.cut();
   expect(await lost).toEqual({ status: "disconnected", reconnectAttempts: 1 });
   vi.advanceTimersByTime(2999);
   expect(client.status).toBe("disconnected");
-  const back = become(client, "connected");
+  const back = statusChange(client, "connected");
   vi.advanceTimersByTime(1);
   expect([client.status, client.reconnectAttempts]).toEqual(["connecting", 1]);
   expect(await back).toEqual({ status: "connected", reconnectAttempts: 0 });
@@ -133,11 +133,11 @@ test("gives up after five attempts; connect() starts again", async () => {
   const client = make();
   const codes: string[] = [];
   client.on("error", ({ code }) => codes.push(code));
-  let failed = become(client, "disconnected");
+  let failed = statusChange(client, "disconnected");
   client.connect();
   for (const attempt of [1, 2, 3, 4, 5]) {
     expect(await failed).toEqual({ status: "disconnected", reconnectAttempts: attempt });
-    failed = become(client, attempt < 5 ? "disconnected" : "error");
+    failed = statusChange(client, attempt < 5 ? "disconnected" : "error");
     vi.advanceTimersByTime(3000);
   }
   expect(await failed).toEqual({ status: "error", reconnectAttempts: 5 });
@@ -147,13 +147,13 @@ test("gives up after five attempts; connect() starts again", async () => {
   expect(network.connections).toBe(6);
 
   network.down = false;
-  const back = become(client, "connected");
+  const back = statusChange(client, "connected");
   client.connect();
   expect([client.status, client.reconnectAttempts]).toEqual(["connecting", 0]);
   await back;
 });
 
-test("connect() twice makes one connection; disconnect() ends it, and ends waiting", async () => {
+test("connect() twice makes one connection; disconnect() ends it, or the wait for the next attempt", async () => {
   const client = await connected();
   client.connect();
   client.disconnect();
@@ -162,8 +162,8 @@ test("connect() twice makes one connection; disconnect() ends it, and ends waiti
   expect(network.connections).toBe(1);
 
   client.connect();
-  await become(client, "connected");
-  const lost = become(client, "disconnected");
+  await statusChange(client, "connected");
+  const lost = statusChange(client, "disconnected");
   network.cut();
   await lost;
   client.disconnect();
@@ -171,16 +171,16 @@ test("connect() twice makes one connection; disconnect() ends it, and ends waiti
   expect([client.status, client.reconnectAttempts, network.connections]).toEqual(["disconnected", 0, 2]);
 });
 
-test("who disconnects at once never reaches the server", async () => {
+test("a client that disconnects at once opens no connection", async () => {
   const client = make();
   client.connect();
   client.disconnect();
   client.connect();
-  await become(client, "connected");
+  await statusChange(client, "connected");
   expect(network.connections).toBe(1);
 });
 
-test("pings at the server's interval; a server that does not answer is lost", async () => {
+test("pings at the server's interval, and drops a connection without an answer", async () => {
   const client = await connected();
   const sent: string[] = [];
   client.on("sent", ({ type }) => sent.push(type));
@@ -197,7 +197,7 @@ test("pings at the server's interval; a server that does not answer is lost", as
   expect([client.status, client.reconnectAttempts]).toEqual(["disconnected", 1]);
 });
 
-test("an attempt has a time limit, whether a socket or the token makes it wait", async () => {
+test("an attempt has a time limit, which includes the wait for the token", async () => {
   network.frozen = true;
   const client = make();
   const error = next(client, "error");
@@ -213,29 +213,29 @@ test("an attempt has a time limit, whether a socket or the token makes it wait",
   expect([waiting.status, waiting.reconnectAttempts]).toEqual(["disconnected", 1]);
 });
 
-test("a token function is asked for each attempt, and may fail", async () => {
+test("a token function is called for each attempt, and may fail", async () => {
   const tokens = ["wrong", "a token of the tests"];
-  const asked = vi.fn(() => {
+  const getToken = vi.fn(() => {
     const token = tokens.pop();
     return token === undefined ? Promise.reject(new Error("signed out")) : Promise.resolve(token);
   });
-  const client = await connected({ token: asked });
-  const refused = become(client, "error");
+  const client = await connected({ token: getToken });
+  const refused = statusChange(client, "error");
   network.cut();
-  await become(client, "disconnected");
+  await statusChange(client, "disconnected");
   vi.advanceTimersByTime(3000);
   await refused;
   const error = next(client, "error");
   client.connect();
   expect((await error).message).toBe("The connection could not be made: signed out");
-  expect(asked).toHaveBeenCalledTimes(3);
+  expect(getToken).toHaveBeenCalledTimes(3);
 });
 
-test("what is no frame is an error and nothing more; unknown frames are only received", async () => {
+test("a message that is not a frame only causes an error; an unknown frame is only received", async () => {
   const garbage = new WebSocketServer({ port: 0, host: "127.0.0.1" });
   garbage.on("connection", (socket) => {
     socket.send('{"type":"connection_established","clientId":"c","timestamp":"","heartbeatInterval":30000}');
-    for (const text of ["{", "null", '"x"', "{}", '{"type":1}', '{"type":"of the future"}']) {
+    for (const text of ["{", "null", '"x"', "{}", '{"type":1}', '{"type":"unknown"}']) {
       socket.send(text);
     }
     socket.send(Buffer.from("binary"));
@@ -250,13 +250,13 @@ test("what is no frame is an error and nothing more; unknown frames are only rec
   client.connect();
   await until(() => codes.length === 6);
   expect(codes).toEqual(Array(6).fill("INVALID_FRAME"));
-  expect(received).toEqual(["connection_established", "of the future"]);
+  expect(received).toEqual(["connection_established", "unknown"]);
   expect(client.status).toBe("connected");
   client.disconnect();
   garbage.close();
 });
 
-test("without a WebSocket or a page it says what to pass", async () => {
+test("without a WebSocket or a page the error names the option to pass", async () => {
   vi.stubGlobal("WebSocket", undefined);
   for (const [options, option] of [[{ url: network.url }, "WebSocket"], [{ WebSocket }, "url"]] as const) {
     const client = new WebSocketClient(options);
@@ -267,27 +267,27 @@ test("without a WebSocket or a page it says what to pass", async () => {
   }
 });
 
-test("a listener that throws stops nobody, and is taken away by what `on` returned", async () => {
+test("a listener that throws does not stop other listeners, and the function that `on` returned removes it", async () => {
   const uncaught: unknown[] = [];
   const listeners = process.listeners("uncaughtException");
   process.removeAllListeners("uncaughtException");
   process.once("uncaughtException", (error) => uncaught.push(error));
   const client = make();
   const stop = client.on("status", () => {
-    throw new Error("a listener's");
+    throw new Error("from the listener");
   });
-  const told = become(client, "connecting");
+  const connecting = statusChange(client, "connecting");
   client.connect();
   stop();
-  await told;
-  await become(client, "connected");
+  await connecting;
+  await statusChange(client, "connected");
   for (const listener of listeners) {
     process.on("uncaughtException", listener);
   }
-  expect(uncaught).toEqual([new Error("a listener's")]);
+  expect(uncaught).toEqual([new Error("from the listener")]);
 });
 
-test("logs where localStorage says so, and never the token", async () => {
+test("logs if localStorage enables it, and never the token", async () => {
   const log = vi.spyOn(console, "debug").mockImplementation(() => undefined);
   const store = new Map<string, string>();
   vi.stubGlobal("localStorage", { getItem: (key: string) => store.get(key) ?? null });

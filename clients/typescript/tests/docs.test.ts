@@ -7,7 +7,7 @@ import { expect, test } from "vitest";
 const HERE = import.meta.dirname;
 const PAGE = join(HERE, "..", "..", "..", "docs", "typescript.md");
 
-/** The page's blocks: of ts together, as the page reads, and of tsx. */
+/** All code blocks of the page in a language, joined in order. */
 function blocks(language: "ts" | "tsx"): string {
   const found = readFileSync(PAGE, "utf-8").matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\``, "gms"));
   return [...found].map(([, code]) => code).join("\n");
@@ -36,7 +36,7 @@ test("the code of the page compiles, strictly", { timeout: 120_000 }, () => {
   const host = ts.createCompilerHost(options);
   host.readFile = (name) => sources.get(name) ?? ts.sys.readFile(name);
   host.fileExists = (name) => sources.has(name) || ts.sys.fileExists(name);
-  const complaints = ts.getPreEmitDiagnostics(ts.createProgram([...sources.keys()], options, host));
-  expect(ts.formatDiagnostics(complaints, host)).toBe("");
+  const diagnostics = ts.getPreEmitDiagnostics(ts.createProgram([...sources.keys()], options, host));
+  expect(ts.formatDiagnostics(diagnostics, host)).toBe("");
   expect([...sources.values()].every((code) => code.includes("asgi-realtime"))).toBe(true);
 });

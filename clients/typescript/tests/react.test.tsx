@@ -14,7 +14,7 @@ let network: Network;
 let root: Root;
 let hook: UseWebSocketResult | undefined;
 /** The states of the connection that the hook returned, in order. */
-let said: string[];
+let statuses: string[];
 
 beforeAll(async () => {
   server = await Server.start();
@@ -25,7 +25,7 @@ afterAll(async () => {
 beforeEach(async () => {
   network = await Network.to(server.port);
   hook = undefined;
-  said = [];
+  statuses = [];
   root = createRoot(document.body.appendChild(document.createElement("div")));
 });
 afterEach(() => {
@@ -38,7 +38,7 @@ function Follower(options: UseWebSocketOptions): ReactElement {
   const result = useWebSocket(options);
   useEffect(() => {
     hook = result;
-    if (said.at(-1) !== result.connectionStatus) said.push(result.connectionStatus);
+    if (statuses.at(-1) !== result.connectionStatus) statuses.push(result.connectionStatus);
   });
   return <p>{result.connectionStatus}</p>;
 }
@@ -53,18 +53,18 @@ function render(options: UseWebSocketOptions): void {
 
 const status = (wanted: string): Promise<boolean> => until(() => hook?.connectionStatus === wanted);
 
-/** Have an event sent as soon as a client is in the room. */
+/** Make the server send an event as soon as a client is in the room. */
 const broadcast = (jobId: string, event: "status" | "stage" | "error"): Promise<boolean> =>
   until(async () => (await server.broadcast(jobId, event)) > 0);
 
-test("follows a job over one connection, StrictMode's double effects included", async () => {
+test("follows a job over one connection, also with the double effects of StrictMode", async () => {
   const onConnectionChange = vi.fn();
   const onJobStatusUpdate = vi.fn();
   const onStageCompleted = vi.fn();
   const onJobError = vi.fn();
   render({ jobId: "one", onConnectionChange, onJobStatusUpdate, onStageCompleted, onJobError });
   await status("connected");
-  expect(said.slice(-2)).toEqual(["connecting", "connected"]);
+  expect(statuses.slice(-2)).toEqual(["connecting", "connected"]);
   for (const event of ["status", "stage", "error"] as const) {
     await broadcast("one", event);
   }
@@ -76,28 +76,28 @@ test("follows a job over one connection, StrictMode's double effects included", 
   expect(network.connections).toBe(1);
 });
 
-test("callbacks may be new ones with every render, and another job is joined on the same connection", async () => {
-  const heard: string[] = [];
+test("callbacks may change with every render, and another job is joined on the same connection", async () => {
+  const received: string[] = [];
   const renderFor = (name: string, jobId: string): void => {
-    render({ jobId, onStageCompleted: (stage) => heard.push(`${name} ${stage.jobId}`) });
+    render({ jobId, onStageCompleted: (stage) => received.push(`${name} ${stage.jobId}`) });
   };
   renderFor("first", "a");
   await status("connected");
   await broadcast("a", "stage");
-  await until(() => heard.length === 1);
+  await until(() => received.length === 1);
   const before = hook;
   renderFor("second", "b");
   await broadcast("b", "stage");
-  await until(() => heard.length === 2);
+  await until(() => received.length === 2);
   expect(await server.broadcast("a", "stage")).toBe(0);
-  expect(heard).toEqual(["first a", "second b"]);
+  expect(received).toEqual(["first a", "second b"]);
   expect(network.connections).toBe(1);
   expect(hook).toMatchObject({ connect: before?.connect, disconnect: before?.disconnect });
 });
 
-test("components share a client: its connection, and a job until the last has left it", async () => {
+test("components that share a client share its connection, and a job until the last one has left it", async () => {
   const client = new WebSocketClient({ url: network.url, WebSocket });
-  const heard: string[] = [];
+  const received: string[] = [];
   const renderFor = (...jobIds: string[]): void => {
     root.render(
       jobIds.map((jobId, place) => (
@@ -105,7 +105,7 @@ test("components share a client: its connection, and a job until the last has le
           key={place}
           client={client}
           jobId={jobId}
-          onStageCompleted={(stage) => heard.push(`${place} ${stage.jobId}`)}
+          onStageCompleted={(stage) => received.push(`${place} ${stage.jobId}`)}
         />
       )),
     );
@@ -114,19 +114,19 @@ test("components share a client: its connection, and a job until the last has le
   await status("connected");
   await broadcast("c", "stage");
   await broadcast("d", "stage");
-  await until(() => heard.length === 3);
+  await until(() => received.length === 3);
   renderFor("c", "d");
   await until(() => document.body.querySelectorAll("p").length === 2);
   await broadcast("d", "stage");
-  await until(() => heard.length === 4);
-  expect(heard).toEqual(["0 c", "1 d", "2 d", "1 d"]);
+  await until(() => received.length === 4);
+  expect(received).toEqual(["0 c", "1 d", "2 d", "1 d"]);
   renderFor();
   await until(() => client.jobs.length === 0);
   expect([client.status, network.connections]).toEqual(["connected", 1]);
   client.disconnect();
 });
 
-test("disconnect(), connect(), and unmounting", async () => {
+test("disconnect(), connect() and unmounting change the connection", async () => {
   const onConnectionChange = vi.fn();
   render({ jobId: "x", onConnectionChange });
   await status("connected");
@@ -156,7 +156,7 @@ test("another token makes another connection; a token that is refused is an erro
   expect(network.connections).toBe(3);
 });
 
-test("reconnects five times, gives up, and connects again when told to", async () => {
+test("reconnects five times, gives up, and connects again on connect()", async () => {
   render({ jobId: "y" });
   await status("connected");
   // Only the client's timers: the sockets, the server and React's scheduling are real.

@@ -31,12 +31,12 @@ export class Server {
     return new Server(process, Number(first.toString()));
   }
 
-  /** Have an event sent. Returns the number of recipients. */
+  /** Make the server send an event. Returns the number of recipients. */
   async broadcast(jobId: string, event: "status" | "stage" | "error"): Promise<number> {
-    // Not fetch: happy-dom's sends a CORS preflight, as a browser does.
-    const asked = request({ port: this.port, path: `/jobs/${jobId}/${event}`, method: "POST" });
-    asked.end();
-    const [response] = (await once(asked, "response")) as [AsyncIterable<Buffer>];
+    // Not with fetch: that of happy-dom sends a CORS preflight, as a browser does.
+    const sending = request({ port: this.port, path: `/jobs/${jobId}/${event}`, method: "POST" });
+    sending.end();
+    const [response] = (await once(sending, "response")) as [AsyncIterable<Buffer>];
     const body: Buffer[] = [];
     for await (const part of response) {
       body.push(part);
@@ -73,7 +73,7 @@ export class Network {
     await once(server, "listening");
     const network = new Network(server);
     server.on("connection", (near) => {
-      network.#carry(near, target);
+      network.#forward(near, target);
     });
     return network;
   }
@@ -99,7 +99,7 @@ export class Network {
     this.#server.close();
   }
 
-  #carry(near: Socket, target: number): void {
+  #forward(near: Socket, target: number): void {
     near.on("error", () => undefined);
     this.connections += 1;
     if (this.down) {

@@ -1,4 +1,4 @@
-// Compiled, never run: the generated types as TypeScript sees them.
+// Only compiled, not run: checks of the generated types.
 import type { Socket } from "socket.io-client";
 
 import type { ClientToServerEvents, HostTypes, ServerToClientEvents } from "../src/generated/mew.js";
@@ -15,7 +15,7 @@ mew.on("MESSAGE_CREATE", (message) => {
   return id;
 });
 mew.on("PRESENCE_UPDATE", ({ status }) => {
-  // @ts-expect-error there are two
+  // @ts-expect-error there are only two statuses
   return status === "away";
 });
 mew.emit("message/create", { channelId: "c", content: "Hi" });
@@ -44,5 +44,5 @@ export function read(frame: ServerFrame): string | null {
   }
 }
 
-// @ts-expect-error its fields are not under data
+// @ts-expect-error the fields are not below data
 export const wrong: ClientFrame = { type: "join_job", data: { jobId: "j" } };

@@ -1,5 +1,5 @@
 import { vi } from "vitest";
 
-/** Wait until a condition holds, as long as a busy machine may take. */
+/** Wait until a condition holds. The limit allows for a busy machine. */
 export const until = (condition: () => boolean | Promise<boolean>): Promise<boolean> =>
   vi.waitUntil(condition, { timeout: 20_000 });

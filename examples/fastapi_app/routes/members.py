@@ -122,7 +122,7 @@ async def _member_for_role(session: Session, membership: Membership, user_id: st
     role = await find_role(session, membership.server.id, role_id)
     membership.require(Permission.MANAGE_ROLES | role.permissions)
     if role.is_default:
-        raise Conflict("everybody has the default role")
+        raise Conflict("all members have the default role")
     return await access.other_member(session, membership.server.id, user_id)
 
 

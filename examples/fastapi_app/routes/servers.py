@@ -10,7 +10,7 @@ from sqlalchemy import delete, select
 from asgi_realtime import Forbidden
 from examples.fastapi_app import models, schemas
 from examples.fastapi_app.dependencies import CurrentUser, Events, InServer, Mew, Session
-from examples.fastapi_app.permissions import EVERYONE, NOTHING, Permission
+from examples.fastapi_app.permissions import DEFAULT_ROLE, NOTHING, Permission
 
 router = APIRouter(prefix="/servers", tags=["servers"])
 
@@ -37,7 +37,7 @@ async def create_server(new: schemas.NewServer, user: CurrentUser, session: Sess
     row = models.Server(id=models.new_id(), owner_id=user.id, **new.model_dump())
     session.add(row)
     await session.flush()
-    session.add(models.Role(id=row.id, server_id=row.id, name="everyone", permissions=EVERYONE))
+    session.add(models.Role(id=row.id, server_id=row.id, name="everyone", permissions=DEFAULT_ROLE))
     session.add(models.Member(server_id=row.id, user_id=user.id))
     await session.commit()
     await mew.member_join(row.id, user.id)

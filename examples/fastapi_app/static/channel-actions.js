@@ -54,7 +54,7 @@ async function editChannel(session, channel) {
 async function deleteChannel(session, channel) {
   const sure = await ask({
     title: `Delete #${channel.name}?`,
-    text: "Its messages go with it, for everybody.",
+    text: "All its messages are deleted too, for all users.",
     action: "Delete",
     danger: true,
   });
@@ -70,15 +70,15 @@ async function audience(session, channel) {
   if (!overrides) return;
   const people = [...server.members.values()].filter(({ userId }) => userId !== server.ownerId);
   const sees = ({ userId, roleIds }) => {
-    const says = (target) =>
+    const decisions = (target) =>
       overrides
         .filter(({ targetId }) => target.includes(targetId))
         .map(({ allow, deny }) =>
           allow.includes("VIEW_CHANNEL") ? true : deny.includes("VIEW_CHANNEL") ? false : null,
         );
-    const [own, roles, everyone] = [says([userId]), says(roleIds), says([server.id])];
+    const [own, roles, everyone] = [decisions([userId]), decisions(roleIds), decisions([server.id])];
     return (
-      own.find((word) => word !== null) ??
+      own.find((decision) => decision !== null) ??
       (roles.includes(true) ? true : roles.includes(false) ? false : (everyone[0] ?? true))
     );
   };

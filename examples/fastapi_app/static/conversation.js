@@ -24,7 +24,7 @@ export function conversation(session, { drawer }) {
   const draw = messageView(session);
   let [shown, newest, oldest, loading] = [null, null, null, false];
   let following = true; // the view is at the end, and stays there when a message is added
-  let [told, countdown] = [null, null]; // the connection state that the banner shows, and its timer
+  let [bannerState, countdown] = [null, null]; // the connection state that the banner shows, and its timer
 
   const nearEnd = () => scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR;
   const toEnd = (behavior = "instant") => scroller.scrollTo({ top: scroller.scrollHeight, behavior });
@@ -82,10 +82,10 @@ export function conversation(session, { drawer }) {
   }
 
   function drawBanner() {
-    if (told === state.connection) return;
-    told = state.connection;
+    if (bannerState === state.connection) return;
+    bannerState = state.connection;
     clearInterval(countdown);
-    const { state: name, detail, again } = told;
+    const { state: name, detail, again } = bannerState;
     banner.dataset.state = name === "live" ? (again ? "back" : "live") : again ? "lost" : "connecting";
     if (name === "live") {
       banner.replaceChildren(again ? "Back online." : "");

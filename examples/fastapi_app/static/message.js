@@ -23,11 +23,11 @@ export function messageView(session) {
       original,
       marked,
       state.users.get(message.authorId),
-      [talks, reacts, moderates].map((may) => may(message)),
+      [maySend, reacts, moderates].map((may) => may(message)),
     ]);
   }
 
-  const talks = ({ serverId, channelId }) => state.may("SEND_MESSAGES", serverId, channelId);
+  const maySend = ({ serverId, channelId }) => state.may("SEND_MESSAGES", serverId, channelId);
   const reacts = ({ serverId, channelId }) => state.may("ADD_REACTIONS", serverId, channelId);
   const moderates = ({ serverId, channelId }) => state.may("MANAGE_MESSAGES", serverId, channelId);
 
@@ -129,7 +129,7 @@ export function messageView(session) {
       ".tools",
       {},
       reacts(message) && tool("smile", "React", ({ currentTarget }) => pick(currentTarget, message)),
-      talks(message) && tool("reply", "Reply", () => draft({ replyTo: message.id, editing: null })),
+      maySend(message) && tool("reply", "Reply", () => draft({ replyTo: message.id, editing: null })),
       mine &&
         message.type !== "message/sticker" &&
         tool("edit", "Edit", () => draft({ replyTo: null, editing: message.id })),

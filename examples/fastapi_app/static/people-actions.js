@@ -1,4 +1,4 @@
-/** Actions on users: talk, invite, give roles, remove. */
+/** Actions on users: message, invite, give roles, remove. */
 
 import { at } from "./api.js";
 import { ask, menu } from "./dialogs.js";

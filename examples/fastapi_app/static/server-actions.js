@@ -8,7 +8,7 @@ import { invite } from "./people-actions.js";
 export async function newServer(session) {
   const values = await ask({
     title: "A new server",
-    text: "A place of your own. You decide who comes in.",
+    text: "Create a server of your own. You decide who can join.",
     fields: [nameField("Name")],
     action: "Create",
   });
@@ -80,7 +80,7 @@ async function leaveServer(session, server) {
 async function deleteServer(session, server) {
   const sure = await ask({
     title: `Delete ${server.name}?`,
-    text: "Its channels and messages go with it, for everybody.",
+    text: "All its channels and messages are deleted too, for all users.",
     action: "Delete",
     danger: true,
   });

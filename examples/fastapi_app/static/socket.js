@@ -75,7 +75,7 @@ export class Socket {
     transport.onmessage = ({ data }) => inCharge() && this.#receive(data);
     transport.onclose = () => inCharge() && this.#lost();
     this.#patience = OPENING_TIMEOUT;
-    this.#heard();
+    this.#restartSilenceTimer();
   }
 
   /** Disconnect until `connect()` is called. */
@@ -94,7 +94,7 @@ export class Socket {
     } else if (type === PING) this.#transport.send(PONG);
     else if (type === CLOSE) this.#lost();
     else if (type === MESSAGE) this.#message(data);
-    this.#heard();
+    this.#restartSilenceTimer();
   }
 
   #message(packet) {
@@ -123,7 +123,7 @@ export class Socket {
   }
 
   /** Called for each packet. The server sends pings, so a longer silence means that the connection is lost. */
-  #heard() {
+  #restartSilenceTimer() {
     clearTimeout(this.#silence);
     if (this.#transport) this.#silence = setTimeout(() => this.#lost(), this.#patience);
   }

@@ -23,7 +23,7 @@ class NewGroup(msgspec.Struct):
     name: Text
 
 
-class Someone(msgspec.Struct, rename="camel"):
+class UserReference(msgspec.Struct, rename="camel"):
     user_id: str
 
 
@@ -73,7 +73,7 @@ def transfer(group_id: str) -> ResponseReturnValue:
     """Sends `group_transfer` to the group."""
     with database().session() as session:
         group = _owned(session, group_id, user_id())
-        group.owner_id = _member(session, group_id, body(Someone).user_id).user_id
+        group.owner_id = _member(session, group_id, body(UserReference).user_id).user_id
         session.commit()
         answer = as_json(session, group)
     notify(lambda chat: chat.group_transfer(group_id, group.owner_id))
@@ -96,7 +96,7 @@ def announce(group_id: str) -> ResponseReturnValue:
 def invite(group_id: str) -> ResponseReturnValue:
     """Sends `group_invite` to the invited user. Any member may invite."""
     me = user_id()
-    invitee = body(Someone).user_id
+    invitee = body(UserReference).user_id
     with database().session() as session:
         _member(session, group_id, me)
         if session.get(User, invitee) is None:

@@ -38,7 +38,7 @@ async def test_a_client_that_connects_after_the_notification_is_notified_too() -
     wheel = TimerWheel(tick=0.01)
     auth_deadlines = AuthDeadlines(wheel, 0.01)
     for _ in range(3):
-        newcomer = AwaitingAuth()
-        auth_deadlines.add(newcomer)
-        await until(lambda newcomer=newcomer: newcomer.notified == 1)  # type: ignore[misc]
+        client = AwaitingAuth()
+        auth_deadlines.add(client)
+        await until(lambda client=client: client.notified == 1)  # type: ignore[misc]
     wheel.close()

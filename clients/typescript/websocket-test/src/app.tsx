@@ -14,7 +14,7 @@ interface Followed {
 
 const timeline = new Timeline(client);
 
-/** Jobs are kept in the address, so that a reload follows them again. */
+/** Jobs are kept in the URL, so that the page follows them again after a reload. */
 function fromAddress(): readonly Followed[] {
   const ids = new URLSearchParams(location.hash.slice(1)).getAll("job");
   return [...new Set(ids)].map((jobId) => ({ jobId, stages: [] }));
@@ -37,7 +37,7 @@ export function App(): ReactElement {
         <section className="work" aria-label="Jobs">
           <JobForms onFollow={follow} />
           {jobs.length === 0 && (
-            <p className="empty">No job is followed. Start one, or join one that somebody else started.</p>
+            <p className="empty">No job is followed. Start one, or join one that another user started.</p>
           )}
           <ol className="jobs" aria-label="Followed jobs">
             {jobs.map(({ jobId, stages }) => (

@@ -13,7 +13,7 @@ const WORDS: Readonly<Record<ConnectionStatus, string>> = {
   error: "Error",
 };
 
-/** The head of the page: who one is, whether one is connected, and what the client does about it. */
+/** The head of the page: the token, the state of the connection, and the attempts to reconnect. */
 export function ConnectionPanel({ client }: { readonly client: WebSocketClient }): ReactElement {
   const [problem, setProblem] = useState<WebSocketError>();
   const { connectionStatus, reconnectAttempts, connect, disconnect } = useWebSocket({

@@ -9,7 +9,7 @@ const MARKS: Readonly<Record<Kind, readonly [mark: string, word: string]>> = {
   problem: ["!", "problem"],
 };
 
-/** Frames in and out with their times, and what became of the connection; newest first. */
+/** Received and sent frames with their times, and changes of the connection, newest first. */
 export function FramesPanel({ timeline }: { readonly timeline: Timeline }): ReactElement {
   const entries = useTimeline(timeline);
   const [pings, setPings] = useState(false);

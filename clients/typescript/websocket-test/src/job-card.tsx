@@ -8,12 +8,12 @@ import { clock } from "./timeline.js";
 interface Props {
   readonly client: WebSocketClient;
   readonly jobId: string;
-  /** The stages, where this page started the job. */
+  /** The stages, if this page started the job. */
   readonly plan: readonly string[];
   readonly onLeave: () => void;
 }
 
-/** One job that is followed, as the server tells of it. */
+/** A followed job, as the server reports it. */
 export function JobCard({ client, jobId, plan, onLeave }: Props): ReactElement {
   const [job, setJob] = useState(NOTHING_KNOWN);
   useWebSocket({
@@ -56,7 +56,7 @@ export function JobCard({ client, jobId, plan, onLeave }: Props): ReactElement {
           {job.error.error}
         </p>
       )}
-      {job.at !== "" && <time dateTime={job.at}>last heard of at {clock(new Date(job.at))}</time>}
+      {job.at !== "" && <time dateTime={job.at}>last update at {clock(new Date(job.at))}</time>}
     </li>
   );
 }

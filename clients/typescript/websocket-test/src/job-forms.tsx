@@ -2,7 +2,7 @@ import { useState, type ReactElement } from "react";
 
 import { STAGES, startJob, type StartedJob } from "./session.js";
 
-/** Start a job of the example's, or join any by its id. */
+/** Start a job of the example, or join a job by its id. */
 export function JobForms({ onFollow }: { readonly onFollow: (job: StartedJob) => void }): ReactElement {
   const [failure, setFailure] = useState("");
   const [starting, setStarting] = useState(false);

@@ -1,11 +1,11 @@
 import type { JobError, JobStatus, StageCompleted } from "../../src/index.js";
 
-/** What is known of a job. */
+/** The known state of a job. */
 export interface Job {
   readonly status: string;
   readonly current: string | null;
   readonly completed: readonly string[];
-  /** Every stage that was mentioned, in the order it was. */
+  /** Every stage that an event has named, in order. */
   readonly seen: readonly string[];
   readonly error: JobError | undefined;
   readonly at: string;
@@ -40,7 +40,7 @@ export function failed(job: Job, error: JobError): Job {
   return { ...job, error, seen: union(job.seen, [error.stage]), at: error.timestamp };
 }
 
-/** The stages in order: those planned, else those heard of. */
+/** The stages in order: the planned ones, or those that events have named. */
 export function stagesOf(plan: readonly string[], job: Job): readonly { name: string; state: StageState }[] {
   return union(plan, job.seen).map((name) => ({ name, state: stateOf(name, job) }));
 }

@@ -2,14 +2,14 @@ import { WebSocketClient } from "../../src/index.js";
 
 let token = "demo-token";
 
-/** The page's only connection. The token is asked for before each attempt. */
+/** The page's only connection. The token is read before each attempt. */
 export const client = new WebSocketClient({ token: () => token });
 
 export function setToken(value: string): void {
   token = value;
 }
 
-/** What may be asked of the example's REST routes. */
+/** The example's REST routes. */
 export interface NewJob {
   readonly failAt?: string;
   readonly stageSeconds: number;

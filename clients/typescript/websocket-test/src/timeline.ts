@@ -4,7 +4,7 @@ import type { ErrorCode, WebSocketClient } from "../../src/index.js";
 
 export type Kind = "in" | "out" | "state" | "problem";
 
-/** One line of the timeline: a frame, a change of the connection, or what went wrong. */
+/** One line of the timeline: a frame, a change of the connection, or an error. */
 export interface Entry {
   readonly id: number;
   readonly at: Date;
@@ -13,12 +13,12 @@ export interface Entry {
   readonly detail: string;
 }
 
-/** Entries that are kept; the oldest go. */
+/** The number of entries that are kept. Older ones are dropped. */
 export const KEPT = 500;
 
 const OWN_CODES: ReadonlySet<ErrorCode> = new Set(["CONNECTION_FAILED", "GAVE_UP", "INVALID_FRAME"]);
 
-/** What happened on a client, newest first. */
+/** The events of a client, newest first. */
 export class Timeline {
   #entries: readonly Entry[] = [];
   #count = 0;
@@ -35,7 +35,7 @@ export class Timeline {
       this.#add("state", status, reconnectAttempts === 0 ? {} : { reconnectAttempts });
     });
     client.on("error", ({ code, message }) => {
-      // What the server complained of is a frame, and there already.
+      // An error that the server sent is a frame, and is listed already.
       if (OWN_CODES.has(code)) {
         this.#add("problem", code, { message });
       }
@@ -73,7 +73,7 @@ export function useTimeline(timeline: Timeline): readonly Entry[] {
   return useSyncExternalStore(timeline.subscribe, timeline.entries);
 }
 
-/** A time as the timeline shows it, by the reader's clock. */
+/** A local time as the timeline shows it. */
 export function clock(at: Date): string {
   const two = (value: number): string => String(value).padStart(2, "0");
   const thousandths = String(at.getMilliseconds()).padStart(3, "0");
