@@ -42,6 +42,7 @@ from asgi_realtime.transports.socketio.namespace_transport import NamespaceTrans
 from asgi_realtime.transports.socketio.peer import SocketIOPeer
 from asgi_realtime.values.event_names import RESERVED
 from asgi_realtime.values.ids import UserId
+from tests.support.clock import Clock
 from tests.support.raw_engineio import raw_client
 from tests.support.recording import RecordingTransport
 from tests.support.servers import Serve
@@ -60,7 +61,7 @@ def token(user_id: str = "ann", **options: Any) -> dict[str, str]:
 
 
 class Gate:
-    """A gate at which host code waits until the test opens it."""
+    """Host code waits at this gate until the test opens it."""
 
     def __init__(self) -> None:
         self.reached = asyncio.Event()
@@ -72,7 +73,7 @@ class Gate:
 
 
 class Site(SocketIOGateway):
-    """A host whose hooks do what a test sets."""
+    """A gateway whose hooks run what a test sets."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__("/", **options)
@@ -105,7 +106,7 @@ class Site(SocketIOGateway):
     @on("wait")
     async def wait(self, name: str) -> str:
         self.running += 1
-        assert self.running == 1, "one client's events ran at once"
+        assert self.running == 1, "events of one client ran concurrently"
         self.log.append(f"{name} begins")
         await self.gate()
         self.log.append(f"{name} ends")
@@ -151,7 +152,7 @@ async def site(serve: Serve, gateway: Site | None = None, settings: Settings = S
 
 
 async def nothing_left(gateway: Site, realtime: Realtime) -> None:
-    """No room entry, no task, no presence, no memory."""
+    """Wait until no room entry, task, presence or connection object is left."""
     await until(lambda: not len(realtime.tasks) and not realtime.engineio.sessions)
     rooms = realtime.hub.rooms(gateway.name)
     assert not len(rooms)
@@ -169,7 +170,7 @@ async def bug(*_: Any) -> Any:
 
 
 async def cancelled(*_: Any) -> Any:
-    # As in host code that awaits a task which other code has cancelled.
+    # The same as in host code that awaits a task which other code has cancelled.
     raise asyncio.CancelledError
 
 
@@ -202,7 +203,7 @@ INTERNAL = '44{"message":"internal error","data":{"code":"INTERNAL"}}'
 async def test_a_failing_host_leaves_nothing_behind(
     where: str, fails: Any, answer: str, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # pytest keeps every log record, and with it the error, its traceback and all that was on the stack.
+    # pytest keeps every log record, with its traceback and all objects on that stack.
     monkeypatch.setattr(logging.getLogger("asgi_realtime"), "filters", [lambda record: False])
     gateway = Site(authenticator=fails if where == "authenticator" else None, limits=Limits(handler_timeout=0.2))
     if where == "on_connect":
@@ -210,7 +211,7 @@ async def test_a_failing_host_leaves_nothing_behind(
     async with site(serve, gateway) as (_, realtime, server):
         async with raw_client(server, "websocket") as client:
             assert await client.connect(token()) == answer
-            assert await client.connect(token()) == answer, "and may try again"
+            assert await client.connect(token()) == answer, "a second attempt is allowed"
         await nothing_left(gateway, realtime)
         assert gateway.log == []
 
@@ -384,7 +385,7 @@ async def test_handler_results_and_errors_are_acknowledged(serve: Serve) -> None
         ]:
             await client.emit("fail", how, ack="1")
             assert json.loads((await client.next())[3:]) == [{"success": False, "code": code, "message": message}]
-            if how != "nonsense":  # without an ack the result is not sent
+            if how != "nonsense":  # without an ack no result is sent
                 await client.emit("fail", how)
                 assert json.loads((await client.next())[2:]) == ["error", {"code": code, "message": message}]
         await client.emit("unknown", ack="2")
@@ -411,22 +412,23 @@ async def test_a_sleeping_handler_delays_no_heartbeat_and_no_other_client(serve:
         await other.connect(token("bob"))
         for name in ("first", "second"):
             await slow.emit("wait", name, ack="1")
-        await other.emit("note", "meanwhile")
+        await other.emit("note", "from another client")
         await gateway.gate.reached.wait()
         waiting = [asyncio.create_task(client.next()) for client in (slow, other)]
         await until(lambda: slow.pings >= 5 and other.pings >= 5)
-        assert [entry for entry in gateway.log if "online" not in entry] == ["first begins", "meanwhile"]
+        assert [entry for entry in gateway.log if "online" not in entry] == ["first begins", "from another client"]
         gateway.gate.go.set()
         assert await waiting[0] == '431["first"]'
         assert await slow.next() == '431["second"]'
-        assert gateway.log[-4:] == ["meanwhile", "first ends", "second begins", "second ends"]
+        assert gateway.log[-4:] == ["from another client", "first ends", "second begins", "second ends"]
         waiting[1].cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
 
 
 async def test_reading_pauses_when_too_much_is_in_flight_without_a_ping_timeout(serve: Serve) -> None:
+    clock = Clock(asyncio.get_running_loop())
     limits = Limits(events_in_flight=4)
-    settings = Settings(jwt_secret=SECRET, ping_interval=0.3, ping_timeout=0.2, limits=limits)
+    settings = Settings(jwt_secret=SECRET, ping_interval=2, ping_timeout=2, limits=limits)
     async with site(serve, settings=settings) as (gateway, realtime, server), raw_client(server, "websocket") as client:
         await client.connect(token())
         await client.emit("wait", "first")
@@ -434,10 +436,12 @@ async def test_reading_pauses_when_too_much_is_in_flight_without_a_ping_timeout(
             await client.emit("note", str(number), ack="9")
         await gateway.gate.reached.wait()
         reading = asyncio.create_task(client.next())
-        await asyncio.sleep(1.5)
         (connection,) = realtime.hub.rooms(gateway.name).everybody
+        await until(lambda: connection.inbox.waiting == 4)
+        clock.move(2)
+        await until(lambda: client.pings == 1)
+        await clock.pass_time(6)  # three times the ping timeout; the pong is not read
         assert connection.inbox.waiting == 4
-        assert client.pings >= 1
         gateway.gate.go.set()
         answers = [await reading] + [await client.next() for _ in range(99)]
         assert answers == [f'439["{number}"]' for number in range(100)]
@@ -471,7 +475,7 @@ async def test_a_call_returns_the_first_acknowledgement_of_the_client(serve: Ser
                 assert question.endswith('["question",{"n":1}]')
                 ack_id = question[2 : question.index("[")]
                 await client.send_packet(f"43{ack_id}{answer}")
-                await client.send_packet(f"43{ack_id}{answer}")  # twice, and without a waiter
+                await client.send_packet(f"43{ack_id}{answer}")  # a duplicate, and an unknown id
                 await client.send_packet(f"43999{answer}")
             await client.emit("ask")
             question = await client.next()
@@ -488,7 +492,7 @@ async def test_a_call_returns_the_first_acknowledgement_of_the_client(serve: Ser
 async def test_an_acknowledgement_at_the_moment_of_the_timeout_raises_no_error() -> None:
     gateway = Site()
     realtime = Realtime(gateways=[gateway], settings=SETTINGS)
-    # NamespaceTransport.call alone, with its clock at the edge: the answer is given after the waiter was cancelled.
+    # Only NamespaceTransport.call, with an acknowledgement that arrives after its waiter was cancelled.
     session = Session(
         "sid",
         Handshake(gateway=gateway.name),
@@ -499,7 +503,7 @@ async def test_an_acknowledgement_at_the_moment_of_the_timeout_raises_no_error()
         owner=realtime.engineio,
     )
     transport = NamespaceTransport(SocketIOPeer(session, realtime), gateway)
-    transport.connection = RecordingConnection()  # type: ignore[assignment]
+    transport.connection = AcceptingConnection()  # type: ignore[assignment]
     call = asyncio.create_task(transport.call("question", None, 10))
     await asyncio.sleep(0)
     call.cancel()
@@ -512,8 +516,8 @@ async def test_an_acknowledgement_at_the_moment_of_the_timeout_raises_no_error()
     assert not transport.has_pending_acks
 
 
-class RecordingConnection:
-    """Records what is pushed."""
+class AcceptingConnection:
+    """Accepts every frame."""
 
     closed = False
 
@@ -560,7 +564,7 @@ async def test_revocations_and_disconnect_user_close_the_matching_connections(se
             await broadcaster.revoke_user("ann")
             assert await b.until_closed() == (["41"], 1008)
             assert "UNAUTHORIZED" in await d.connect(second)
-            assert (await d.connect(token())).startswith("40"), "a newer token opens"
+            assert (await d.connect(token())).startswith("40"), "a newer token is accepted"
             await broadcaster.disconnect_user("bob", reason="é" * 100)
             assert await c.until_closed() == (["41"], 1008)
         await nothing_left(gateway, realtime)
@@ -614,7 +618,7 @@ async def test_a_stalled_reader_is_closed_and_others_receive_everything(serve: S
                 await realtime.broadcaster.broadcast_to_all("data", payload)
                 sent += len(payload)
                 assert await quick.until("data") == []
-                assert sent < 40_000_000, "more than the kernel and the server may buffer"
+                assert sent < 40_000_000, "kernel and server buffer too much"
             await realtime.broadcaster.broadcast_to_all("data", payload)
             assert await quick.until("data") == []
             await until(lambda: len(realtime.engineio.sessions) == 1)
