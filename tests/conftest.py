@@ -62,7 +62,7 @@ def redis_sentinel_service() -> Iterator[RedisSentinel]:
 
 @pytest.fixture
 async def no_leaked_tasks() -> AsyncIterator[None]:
-    """Fail a test that leaves a task running; one that is just ending gets a second to do so."""
+    """Fail a test that leaves a task running. Tasks have one second to end."""
     before = asyncio.all_tasks()
     yield
     leaked = {task for task in asyncio.all_tasks() - before if not _drives_tests(task)}
@@ -72,7 +72,7 @@ async def no_leaked_tasks() -> AsyncIterator[None]:
 
 
 def _drives_tests(task: asyncio.Task[Any]) -> bool:
-    # anyio runs each step of a test (a fixture's start, the test, a fixture's end) in such a task of its own.
+    # anyio runs each step of a test (start of a fixture, test, end of a fixture) in a task like this.
     return getattr(task.get_coro(), "__qualname__", "") == "TestRunner._call_in_runner_task"
 
 

@@ -1,4 +1,4 @@
-"""Authentication: credentials that must be refused, and credentials that must be accepted."""
+"""Authentication: which credentials are refused and which are accepted."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def accepted(verifier: JWTVerifier, text: str) -> bool:
 async def refused(verifier: JWTVerifier, text: str) -> bool:
     with pytest.raises(Unauthorized) as caught:
         await verifier.verify(text)
-    # Neither the client's error nor a log of the exception shows the token.
+    # Neither the error that the client gets nor the logged exception contains the token.
     assert str(caught.value) == "invalid credentials"
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
     return True
@@ -112,7 +112,7 @@ async def test_a_token_without_a_signature_algorithm_is_refused(settings: Settin
 
 @pytest.mark.parametrize("text", [pem(RSA), pem(RSA).strip(), pem(RSA).replace("\n", "\\n")])
 async def test_a_public_key_is_never_used_as_a_secret(text: str) -> None:
-    # By hand: PyJWT refuses to sign with a key it recognises.
+    # Written by hand: PyJWT refuses to sign with a key that it recognises.
     for secret in (text.encode(), pem(RSA).strip().encode(), pem(RSA).encode()):
         signed = segment({"alg": "HS256", "typ": "JWT"}) + "." + segment({"sub": "ann"})
         forged = f"{signed}.{segment(hmac.new(secret, signed.encode(), hashlib.sha256).digest())}"
@@ -169,7 +169,7 @@ async def test_the_right_audience_is_accepted(aud: Json) -> None:
 @pytest.mark.parametrize("iss", [None, "https://id.example.com/", "https://ID.example.com", "", 7, ["x"]])
 async def test_a_wrong_issuer_is_refused(iss: Json) -> None:
     settings = Settings(jwt_secret=SECRET, jwt_issuer="https://id.example.com")
-    # By hand: PyJWT refuses to write some of these.
+    # Written by hand: PyJWT refuses to write some of these tokens.
     signed = segment({"alg": "HS256"}) + "." + segment({"sub": "ann"} | ({} if iss is None else {"iss": iss}))
     text = f"{signed}.{segment(hmac.digest(SECRET.encode(), signed.encode(), 'sha256'))}"
     assert await refused(JWTVerifier(settings), text)
@@ -392,13 +392,13 @@ async def test_a_revoked_user_needs_a_newer_token() -> None:
     verifier = JWTVerifier(HMAC_SETTINGS)
     old = await verifier.verify(create_token("ann", HMAC_SETTINGS))
     revocations.revoke_user(UserId("ann"), time.time())
-    new = await verifier.verify(create_token("ann", HMAC_SETTINGS))  # most likely in the same second
+    new = await verifier.verify(create_token("ann", HMAC_SETTINGS))  # usually issued in the same second
     assert revocations.is_revoked(old)
     assert not revocations.is_revoked(new)
     assert not revocations.is_revoked(await verifier.verify(create_token("bob", HMAC_SETTINGS)))
 
 
-# Tokens made here
+# Tokens made by `create_token`
 
 
 async def test_a_created_token_has_the_claims_that_the_settings_require() -> None:

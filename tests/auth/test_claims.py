@@ -1,4 +1,4 @@
-"""Claims equal those of the token, also with unusual values."""
+"""`Claims` equals the claims of the token, also with unusual values."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ values = st.recursive(
 
 
 @given(st.dictionaries(st.text(max_size=10), values, max_size=5))
-def test_claims_equal_those_of_the_token(said: dict[str, Any]) -> None:
-    claims = Claims(said)
-    assert claims == said and dict(claims) == said
-    assert len(claims) == len(said) and repr(claims) == repr(said)
-    assert all(claims[name] == value and name in claims for name, value in said.items())
+def test_claims_equal_those_of_the_token(payload: dict[str, Any]) -> None:
+    claims = Claims(payload)
+    assert claims == payload and dict(claims) == payload
+    assert len(claims) == len(payload) and repr(claims) == repr(payload)
+    assert all(claims[name] == value and name in claims for name, value in payload.items())
 
 
 def test_a_claim_absent_from_the_token_is_missing() -> None:

@@ -1,4 +1,4 @@
-"""The shared policy on responses that may have headers already."""
+"""The shared CORS policy on responses that may have CORS headers already."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ async def answer(
     *headers: tuple[bytes, bytes],
     origin: bytes = ORIGIN,
     method: str = "GET",
-    asked: tuple[tuple[bytes, bytes], ...] = (),
+    requested: tuple[tuple[bytes, bytes], ...] = (),
     status: int = 200,
 ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-    """The headers that a browser gets if the host responds with these."""
+    """The status, headers and body that a browser gets if the host responds with these headers."""
 
     async def host(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -34,10 +34,10 @@ async def answer(
         sent.append(message)
 
     async def receive() -> Any:
-        raise AssertionError("nobody reads")
+        raise AssertionError("the body of the request is not read")
 
     cors = SharedCORS(host, OriginPolicy([ORIGIN.decode()]))
-    scope = {"type": "http", "method": method, "scheme": "https", "headers": [(b"origin", origin), *asked]}
+    scope = {"type": "http", "method": method, "scheme": "https", "headers": [(b"origin", origin), *requested]}
     assert cors.applies_to(scope)
     await cors(scope, receive, send)
     assert [message["type"] for message in sent].count("http.response.start") == 1
@@ -66,7 +66,7 @@ async def test_cors_headers_of_the_host_are_left_unchanged() -> None:
 
 
 async def test_incomplete_cors_headers_of_the_host_are_completed_without_duplicates() -> None:
-    # Starlette's CORSMiddleware says this to an origin that it does not allow.
+    # Starlette's CORSMiddleware sends this to an origin that it does not allow.
     _, headers, _ = await answer(
         (b"Access-Control-Allow-Credentials", b"true"), (b"access-control-expose-headers", b"x")
     )
@@ -81,14 +81,16 @@ async def test_a_foreign_origin_gets_only_the_vary_header() -> None:
 
 
 async def test_a_preflight_is_answered_unless_the_host_answers_it_or_the_origin_is_foreign() -> None:
-    asked = ((b"access-control-request-method", b"PUT"), (b"access-control-request-headers", b"x-mine"))
-    status, headers, body = await answer(method="OPTIONS", asked=asked, status=405)
+    requested = ((b"access-control-request-method", b"PUT"), (b"access-control-request-headers", b"x-mine"))
+    status, headers, body = await answer(method="OPTIONS", requested=requested, status=405)
     assert (status, body) == (200, b"")
     assert dict(headers)[ALLOW] == ORIGIN
     assert len(dict(headers)) == len(headers)
     own = ((ALLOW, ORIGIN),)
-    assert await answer(*own, method="OPTIONS", asked=asked) == (200, list(own), b"onetwo")
-    status, headers, body = await answer(method="OPTIONS", asked=asked, origin=b"https://foreign.example", status=405)
+    assert await answer(*own, method="OPTIONS", requested=requested) == (200, list(own), b"onetwo")
+    status, headers, body = await answer(
+        method="OPTIONS", requested=requested, origin=b"https://foreign.example", status=405
+    )
     assert (status, body) == (405, b"onetwo")
     assert not any(name.startswith(b"access-control") for name, _ in headers)
 

@@ -84,8 +84,8 @@ async def test_a_withdrawn_key_is_dropped_by_the_fetch_after_the_ttl(
     assert await jwks.find("one")
     assert server.fetches == 1
     clock.now += 1
-    assert await jwks.find("one"), "served at once, and the set is fetched behind it"
-    assert await jwks.find("two"), "an unknown key waits for that fetch"
+    assert await jwks.find("one"), "the old key is returned at once, while the set is fetched"
+    assert await jwks.find("two"), "an unknown key waits until the set is fetched"
     assert await jwks.find("one") is None
     assert server.fetches == 2
 
@@ -110,7 +110,7 @@ async def test_a_known_key_never_waits_for_a_provider_that_hangs(
     for _ in range(100):
         finding = jwks.find("one")
         with pytest.raises(StopIteration) as found:
-            finding.send(None)  # it has an answer without having waited for anything
+            finding.send(None)  # returns without an await
         assert found.value.value is not None
     await asyncio.to_thread(server.requested.wait)
     server.open.set()
@@ -121,11 +121,11 @@ HANGING = {
     "silence": (b"", b""),
     "half a status line": (b"HTTP/1.1 20", b""),
     "100 Continue and nothing": (b"HTTP/1.1 100 Continue\r\n\r\n", b""),
-    "100 Continue for ever": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
-    "a header that drips": (b"HTTP/1.1 200 OK\r\nX: ", b"x"),
-    "a body that drips": (b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", b" "),
+    "100 Continue repeatedly": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "a header sent byte by byte": (b"HTTP/1.1 200 OK\r\nX: ", b"x"),
+    "a body sent byte by byte": (b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", b" "),
     "a body that stops": (b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"keys"', b""),
-    "chunks that drip": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+    "chunks sent byte by byte": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
 }
 
 
@@ -135,14 +135,14 @@ async def test_a_fetch_that_hangs_is_cut_and_the_next_one_succeeds(
 ) -> None:
     with HangingServer(*HANGING[kind]) as hanging:
         jwks = JWKS(hanging.url, cooldown=30, timeout=0.5, ttl=300, clock=clock)
-        async with asyncio.timeout(5):  # ten times as long as it may take
+        async with asyncio.timeout(5):  # ten times the allowed time
             found = await asyncio.gather(*(jwks.find("one") for _ in range(100)))
         assert not any(found)
         assert hanging.fetches == 1
-        assert await asyncio.to_thread(hanging.cut.wait, 5), "the connection is cut, so that its thread ends"
+        assert await asyncio.to_thread(hanging.cut.wait, 5), "the connection is closed, so that its thread ends"
         assert [record.levelname for record in caplog.records] == ["WARNING"]
         hanging.answer = server.body
-        assert await jwks.find("one") is None, "the cool-down lasts"
+        assert await jwks.find("one") is None, "the cool-down is not over"
         clock.now += 30
         assert await jwks.find("one")
 
@@ -155,7 +155,7 @@ async def test_old_keys_stay_valid_while_the_endpoint_is_down(
     clock.now += 300
     with caplog.at_level(logging.WARNING, "asgi_realtime"):
         assert all(await asyncio.gather(*(jwks.find("one") for _ in range(100))))
-        assert await jwks.find("two") is None  # which waits for the fetch
+        assert await jwks.find("two") is None  # waits for the fetch
         assert all(await asyncio.gather(*(jwks.find("one") for _ in range(100))))
     assert len(caplog.records) == 1
 
@@ -197,7 +197,7 @@ async def test_an_invalid_response_changes_no_keys(
     assert await jwks.find("one")
     good, server.body = server.body, body
     clock.now += 300
-    assert await jwks.find("unknown") is None  # which waits for the fetch
+    assert await jwks.find("unknown") is None  # waits for the fetch
     assert await jwks.find("one")
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert len(caplog.text) < 500
@@ -268,7 +268,7 @@ def test_a_fetch_left_by_a_stopped_event_loop_is_dropped(server: JWKSServer, jwk
     stopped.run_until_complete(leave())
     stopped.close()
     server.open.set()
-    assert asyncio.run(jwks.find("one")) is not None, "the cool-down of a fetch that arrives nowhere does not count"
+    assert asyncio.run(jwks.find("one")) is not None, "a fetch without a result starts no cool-down"
     assert server.fetches == 2
 
 

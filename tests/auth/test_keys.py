@@ -1,4 +1,4 @@
-"""Public keys: what is read, what is refused, and which algorithms each key allows."""
+"""Public keys: which forms are read or refused, and which algorithms each key allows."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ HOST = "api.example.com"
         ("https://example.com", "example.com", "wss"),
         ("http://localhost:8000", "localhost:8000", "http"),
         ("HTTP://Example.COM", "eXample.com", "http"),
-        ("https://example.com", "example.com", "http"),  # TLS ended at a proxy
+        ("https://example.com", "example.com", "http"),  # a proxy terminates TLS
         ("https://example.com", "example.com:443", "http"),
         ("https://example.com:8443", "example.com:8443", "ws"),
         ("http://[::1]:8000", "[::1]:8000", "http"),
@@ -50,7 +50,7 @@ def test_the_same_origin_is_always_allowed(origin: str, host: str, scheme: str) 
         ("http://example.com:8001", "example.com:8000", "http"),
         ("http://example.com", "example.com:8000", "http"),
         ("https://example.com", "example.com:80", "http"),
-        ("http://example.com", "example.com", "https"),  # a page without TLS, a server with it
+        ("http://example.com", "example.com", "https"),  # the page came without TLS, the server uses it
         ("http://example.com", "example.com", "wss"),
         ("http://localhost:8000", "127.0.0.1:8000", "http"),
         ("http://[::1]:8000", "[::2]:8000", "http"),

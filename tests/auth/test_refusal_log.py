@@ -1,4 +1,4 @@
-"""The log of refusals: a line for each cause and minute, bounded under attack, and without what a client wrote."""
+"""The log of refusals: one line for each cause and minute, bounded under attack, without text from clients."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def test_each_cause_is_logged_once_a_minute_with_the_number_of_repeats(
 
 
 def test_each_entry_point_and_each_reason_is_a_cause(log: RefusalLog, caplog: pytest.LogCaptureFixture) -> None:
-    for door in ("/", "/chat"):
+    for entry_point in ("/", "/chat"):
         for reason in ("no token", "the token has expired"):
             for _ in range(3):
-                log.refused(door, reason)
+                log.refused(entry_point, reason)
     assert len(caplog.messages) == 4
     levels = {record.getMessage(): record.levelno for record in caplog.records}
     assert levels["/ refused a client: no token"] == logging.WARNING
-    assert levels["/ refused a client: the token has expired"] == logging.INFO, "it happens every day"
+    assert levels["/ refused a client: the token has expired"] == logging.INFO, "expired tokens are usual"
 
 
 def test_a_flood_of_different_details_is_bounded(
@@ -71,10 +71,10 @@ def test_a_flood_of_causes_is_bounded(log: RefusalLog, clock: ManualClock, caplo
     finally:
         tracemalloc.stop()
     assert len(caplog.messages) <= MOST_CAUSES + MOST_DETAILS
-    assert held < 5_000_000  # the lines that pytest keeps, most of it
+    assert held < 5_000_000  # mostly the lines that pytest keeps
     clock.now += 2 * INTERVAL
     log.refused("/other", "no token")
-    assert caplog.messages[-1].startswith("/other refused"), "what is over is forgotten"
+    assert caplog.messages[-1].startswith("/other refused"), "old causes are dropped"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Revoked tokens and users: which are refused and for how long. Memory stays bounded."""
+"""Revoked tokens and users: which are refused, and for how long. Memory is bounded."""
 
 from __future__ import annotations
 

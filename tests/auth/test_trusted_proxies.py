@@ -1,4 +1,4 @@
-"""Trusted proxies: which forwarded headers decide where a browser sent its request."""
+"""Trusted proxies: whose forwarded headers decide the address that a browser sent its request to."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_forwarded_headers_of_a_listed_peer_are_used(peers: tuple[str, ...], cli
         (("10.0.0.0/8",), ("11.0.0.5", 40000)),
         (("10.0.0.0/8",), ("::1", 40000)),
         (("10.0.0.0/8",), ("testclient", 50000)),
-        (("10.0.0.0/8",), ("198.51.100.7", 0)),  # nothing was forwarded: the server has not replaced it
+        (("10.0.0.0/8",), ("198.51.100.7", 0)),  # no X-Forwarded-For: the server has not replaced the address
         (("10.0.0.0/8",), None),
     ],
 )
@@ -75,7 +75,7 @@ def test_forwarded_headers_of_an_unlisted_peer_are_ignored(
 def test_forwarded_headers_are_used_if_the_server_has_replaced_the_address() -> None:
     forwarded = (b"x-forwarded-for", b"198.51.100.7")
     assert address(*NAMED, forwarded, client=("198.51.100.7", 0)) == ("app.example:8443", "https")
-    # It did not: this is the address that a client came from which claims to be behind a proxy.
+    # The server has not replaced this address (its port is not 0): the client only claims to be behind a proxy.
     assert address(*NAMED, forwarded, client=("198.51.100.7", 40000)) == ("internal:8000", "http")
 
 
@@ -138,22 +138,24 @@ async def test_the_same_origin_is_decided_by_the_headers_of_trusted_peers_only(
     app = RealtimeMiddleware(Starlette(routes=[Route("/seen", seen)]), settings=settings)
     server = await serve(app, implementation)
     # By default uvicorn trusts a peer on 127.0.0.1 and replaces its address.
-    believed = trusted in (("127.0.0.0/8",), ("*",)) or bool(trusted and replaced and implementation != "hypercorn")
+    headers_are_used = trusted in (("127.0.0.0/8",), ("*",)) or bool(
+        trusted and replaced and implementation != "hypercorn"
+    )
     async with httpx.AsyncClient(base_url=server.url, headers=FORWARDED | replaced) as http:
-        for method, asked in (("GET", {}), ("OPTIONS", {"Access-Control-Request-Method": "POST"})):
+        for method, requested in (("GET", {}), ("OPTIONS", {"Access-Control-Request-Method": "POST"})):
             for origin, good in (
-                ("https://app.example:8443", believed),
+                ("https://app.example:8443", headers_are_used),
                 ("https://app.example", False),
                 ("http://app.example:8443", False),
-                # By its own configuration uvicorn takes the scheme from 127.0.0.1: the page came without TLS, then.
-                (server.url, not believed and implementation == "hypercorn"),
+                # uvicorn by default takes the forwarded scheme from 127.0.0.1, so this origin without TLS is foreign.
+                (server.url, not headers_are_used and implementation == "hypercorn"),
             ):
                 response = await http.request(
-                    method, "/socket.io/?EIO=4&transport=polling", headers={"Origin": origin, **asked}
+                    method, "/socket.io/?EIO=4&transport=polling", headers={"Origin": origin, **requested}
                 )
                 assert response.status_code == (200 if good else 403), (origin, method)
         route = await http.get("/seen", headers={"Origin": "https://app.example:8443"})
-        assert route.json()[0] == f"127.0.0.1:{server.port}", "the host's own requests are as they came"
+        assert route.json()[0] == f"127.0.0.1:{server.port}", "requests of the host are unchanged"
 
 
 def test_a_request_with_two_host_headers_stays_as_it_was() -> None:

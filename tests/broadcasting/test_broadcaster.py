@@ -189,7 +189,7 @@ async def test_membership_and_presence_calls_take_effect() -> None:
         connection, client = await enter(realtime, "ann")
         await broadcaster.add_user_to_room("ann", "server")
         await broadcaster.add_user_to_room("ann", "channel", parent="server")
-        await broadcaster.broadcast_to_room("channel", "heard")
+        await broadcaster.broadcast_to_room("channel", "news")
         await broadcaster.remove_user_from_room("ann", "server")
         await broadcaster.broadcast_to_room("channel", "LEAK")
         await broadcaster.add_user_to_room("ann", "server")
@@ -197,7 +197,7 @@ async def test_membership_and_presence_calls_take_effect() -> None:
         await broadcaster.broadcast_to_room("server", "LEAK")
         await broadcaster.refresh_rooms("ann")
         await broadcaster.refresh_members("server")
-        assert client.written == ['42["heard"]']
+        assert client.written == ['42["news"]']
         assert await broadcaster.online_users() == {"ann"}
         assert await broadcaster.is_online("ann")
         assert not await broadcaster.is_online("ann", gateway="/second")
@@ -209,7 +209,7 @@ async def test_membership_and_presence_calls_take_effect() -> None:
 
 
 class StuckBroker:
-    """Never answers, as if the network were down."""
+    """A broker that never answers, as if the network were down."""
 
     async def publish(self, *_: Any, **__: Any) -> Any:
         await asyncio.Event().wait()
@@ -268,7 +268,7 @@ async def test_the_sync_broadcaster_works_from_a_thread() -> None:
             sync.broadcast_to_users(["ann"], "c")
             sync.remove_user_from_room("ann", "room")
             sync.close_room("room")
-            sync.of("/second").broadcast_to_all("nobody")
+            sync.of("/second").broadcast_to_all("no recipient")
             with pytest.raises(TypeError):
                 sync.broadcast_to_all("x", object())
             sync.run(MewBroadcaster(realtime.broadcaster).server_update("room", {}))
@@ -293,7 +293,7 @@ def test_both_classes_have_the_same_methods_and_signatures() -> None:
         assert not inspect.iscoroutinefunction(inspect.unwrap(method))
         assert method.__doc__ and method.__qualname__ == f"Sync{getattr(Broadcaster, name).__qualname__}"
     public = [{name for name in dir(kind) if name[0] != "_"} for kind in (Broadcaster, SyncBroadcaster)]
-    assert public[0] - public[1] == {"publish"}  # it takes what is encoded already, as threads never have it
+    assert public[0] - public[1] == {"publish"}  # takes encoded payloads, which threads never have
     assert public[1] - public[0] == {"run", "asynchronous"}
 
 
@@ -352,7 +352,7 @@ async def test_broadcasts_that_one_coroutine_awaits_arrive_in_order() -> None:
 
 async def test_a_broadcaster_without_a_hub_obeys_the_limits_of_each_gateway() -> None:
     class Published:
-        """Receives everything that is published."""
+        """A receiver of all publications."""
 
         def __init__(self) -> None:
             self.events: list[str] = []

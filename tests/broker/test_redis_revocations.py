@@ -1,4 +1,4 @@
-"""Revocations in Redis: bounded, forgotten by the time of Redis, and the same in every process."""
+"""Revocations in Redis: bounded, expired by the clock of Redis, and the same in every process."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def link(redis_process: RedisProcess) -> AsyncIterator[Link]:
 
 
 class Process:
-    """What one process refuses."""
+    """The revocations of one process."""
 
     def __init__(self, keys: Keys, ttl: float = 60.0) -> None:
         self.own = Revocations(ttl=ttl)
@@ -116,7 +116,7 @@ async def test_revocations_that_redis_has_lost_come_back_although_the_connection
     with redis_process.client() as redis:
         redis.delete(keys.revocations)
         await until(lambda: redis.exists(keys.revocations))
-        # Those of another process are found in the same way.
+        # Revocations of another process are found in the same way.
         redis.zadd(keys.revocations, {"tj2": 4e12, "uno time:ada": 4e12})
         await until(lambda: process.refuses(jti="j2"))
     assert process.refuses(jti="j1")

@@ -13,6 +13,6 @@ from tests.support.redis_server import RedisProcess
 
 @pytest.fixture
 async def cluster(tmp_path: Path, redis_process: RedisProcess) -> AsyncIterator[Cluster]:
-    """A cluster without a node: `node = await cluster.start()`."""
+    """A cluster that has no node yet. `node = await cluster.start()` starts one."""
     async with Cluster(tmp_path, redis_process.url) as running:
         yield running

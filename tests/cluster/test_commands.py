@@ -1,4 +1,4 @@
-"""Every method of a broadcaster, called on one node and seen by stock clients of another."""
+"""Every method of a broadcaster is called on one node and takes effect for stock clients of another."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ async def two_nodes(cluster: Cluster) -> tuple[Node, Node]:
 
 
 async def events_until_end(node: Node, client: PythonClient, user_id: str) -> list[str]:
-    """What a client has received, when everything that was sent before has come."""
+    """The events that a client has received, up to a marker that is sent now."""
     await node.call("broadcast_to_user", user_id, "end")
     await client.expect("end")
     return [each.event for each in client.events if each.event != "end"]
@@ -55,7 +55,7 @@ async def test_membership_changes_hold_for_every_later_broadcast(cluster: Cluste
         await first.call("add_user_to_room", "bob", "server")
         await first.call("add_user_to_room", "bob", "channel", parent="server")
         await first.call("broadcast_to_room", "channel", f"in {number}")
-        await first.call("remove_user_from_room", "bob", "server")  # the channel is below it
+        await first.call("remove_user_from_room", "bob", "server")  # the parent of the channel
         await first.call("broadcast_to_room", "channel", "out")
     for user_id in ("bob", "eve"):
         await first.call("add_user_to_room", user_id, "hall")

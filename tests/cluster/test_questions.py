@@ -1,4 +1,4 @@
-"""What an app asks of all its nodes: who is connected where, also when a node does not answer."""
+"""Questions to all nodes: which users are connected where, also if a node does not answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Any process answers any request: polls, POSTs and WebSockets of sessions of other processes."""
+"""Relays: each process can answer polls, POSTs and WebSockets of the sessions of other processes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SECRET = "a secret for tests that is long enough"
 
 
 class Echo(SocketIOGateway):
-    """Answers events, and lets clients join rooms."""
+    """Answers events. Clients can join rooms."""
 
     @on("echo")
     async def echo(self, text: str, connection: Connection) -> str:
@@ -44,7 +44,7 @@ class Echo(SocketIOGateway):
 
 
 class Counted:
-    """Metrics that a test reads."""
+    """Metrics that a test can read."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -122,7 +122,7 @@ async def test_the_owner_checks_the_origin_and_whose_session_it_is(start: Start,
     assert (await http.get(client.url(at=1), headers=foreign)).status_code == 403
     answer = await http.post(client.url(at=1), headers={"Origin": "https://app.example"}, content="3")
     assert answer.status_code == 200
-    assert answer.headers["access-control-allow-origin"] == "*"  # as the owner says
+    assert answer.headers["access-control-allow-origin"] == "*"  # as the owner reports
 
 
 @pytest.mark.parametrize("sid", ["x" * 20, "x" * 20 + ".", "x" * 20 + ".AAAAAAAA", "x" * 20 + ".AAAAAAAAA", "a.b", "*"])
@@ -220,7 +220,7 @@ Upgrade: TypeAlias = Callable[[RoamingClient, int], Awaitable[websockets.ClientC
 
 @pytest.fixture
 async def upgrade() -> AsyncIterator[Upgrade]:
-    """Upgrades a session at the process with a number."""
+    """Upgrades a session at the process with this number."""
     opened: list[websockets.ClientConnection] = []
 
     async def upgrade(client: RoamingClient, at: int) -> websockets.ClientConnection:
@@ -322,7 +322,7 @@ async def test_a_client_that_does_not_read_is_closed_by_the_owner(
 
 
 async def connect_at_first(client: RoamingClient) -> None:
-    """Connect, with every request at the first process."""
+    """Connect a client. All its requests go to the first process."""
     urls, client.urls = client.urls, client.urls[:1] * len(client.urls)
     await client.connect("ann", SECRET)
     client.urls = urls

@@ -36,7 +36,7 @@ async def connected(http: httpx.AsyncClient, owner: Node, relaying: Node) -> Roa
 async def begin_poll(client: RoamingClient) -> asyncio.Task[httpx.Response]:
     """Begin a poll at the second process, and return when it waits at the first."""
     polling = asyncio.create_task(client.get(at=1))
-    for _ in range(3):  # each goes to the first process and back, on another connection
+    for _ in range(3):  # each is relayed to the first process on another connection
         assert (await client.post("3", at=1)).status_code == 200
     assert not polling.done()
     return polling
@@ -100,7 +100,7 @@ async def test_an_answer_that_reaches_no_process_ends_the_session(cluster: Clust
     relaying.process.signal(signal.SIGKILL)
     with pytest.raises(httpx.TransportError):
         await polling
-    await owner.call("broadcast_to_user", "ann", "news", 1)  # an answer to the poll, unless a probe was faster
+    await owner.call("broadcast_to_user", "ann", "news", 1)  # the poll is answered, unless a probe was faster
     await until_ended(client)
 
 

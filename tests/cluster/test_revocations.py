@@ -1,4 +1,4 @@
-"""Revocations reach every node: those that run, those that were cut off, and those that start later."""
+"""Revocations reach every node: running ones, ones that were cut off, and ones that start later."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ async def test_a_node_that_starts_later_knows_what_was_revoked(cluster: Cluster)
 async def test_a_node_that_was_cut_off_cuts_the_token_as_soon_as_it_is_back(
     cluster: Cluster, redis_process: RedisProcess
 ) -> None:
-    # So short that no history tells the node about the command.
+    # The history is so short that the node cannot recover the command from it.
     first, second = await cluster.start(), await cluster.start(MEW_HISTORY_TTL="0.1")
     ada = await second.connect("ada", token=token_of("ada", "j1"))
     second.process.signal(signal.SIGSTOP)

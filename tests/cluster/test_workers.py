@@ -1,4 +1,4 @@
-"""`--workers 4` and stock clients: each connection may reach any of the processes."""
+"""`--workers 4` with stock clients. Each connection may reach any of the processes."""
 
 from __future__ import annotations
 

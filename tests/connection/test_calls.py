@@ -1,4 +1,4 @@
-"""A handler that awaits its client's acknowledgement gets it, for any number of queued events of that client."""
+"""A handler that awaits an acknowledgement of its client gets it, with any number of queued events of that client."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def accept_all(handshake: Handshake) -> Identity:
 
 
 class Board(SocketIOGateway):
-    """Calls the client before it deletes. Later moves are queued during the call."""
+    """`delete` calls the client first. Later `move` events are queued during the call."""
 
     def __init__(self, namespace: str = "/") -> None:
         super().__init__(namespace, authenticator=accept_all)
@@ -224,7 +224,7 @@ async def test_the_events_queued_during_a_call_are_bounded(
         assert await receive_json(client, "37") == ["yes"]
         assert [await client.receive() for _ in range(12)] == [f"3{100 + early}[]" for early in range(12)]
         assert board.moved == list(range(12))
-        # Again: events taken before no longer count.
+        # Once more: events that were handled no longer count.
         await client.send('28["ask"]', *events[:12])
         await client.send(f'3{await question(client)}["yes"]')
         assert await receive_json(client, "38") == ["yes"]

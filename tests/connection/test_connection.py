@@ -1,4 +1,4 @@
-"""`Connection`: what is written to a client, when, and what is not."""
+"""`Connection`: which frames are written to a client, and when."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What host code can see of a connection, and how long it is kept."""
+"""The public members of a connection, and how long the object is kept."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_reserved_attributes_cannot_be_replaced() -> None:
 
 
 class Keeping:
-    """Remembers its connections weakly."""
+    """Keeps weak references to its connections."""
 
     def __init__(self) -> None:
         self.seen: list[weakref.ref[Connection]] = []

@@ -42,7 +42,7 @@ NO_USER = UserId("")
 
 
 class Environment(Protocol):
-    """What the tests need from an implementation: brokers, and a clock that the test moves."""
+    """Makes the brokers of an implementation, and moves their clock."""
 
     def broker(
         self, *, history_size: int = 1_000, history_ttl: float = 300.0, history_bytes: int = 1_000_000, keys: int = 100
@@ -124,7 +124,7 @@ def make_environment(request: pytest.FixtureRequest) -> MakeEnvironment:
 
 
 class Listener:
-    """A receiver with `connections` connections, which remembers what it was handed, in order."""
+    """A receiver with `connections` connections. It records its deliveries in order."""
 
     def __init__(self, connections: int = 1) -> None:
         self.connections = connections
@@ -163,7 +163,7 @@ def seen_by(user_id: UserId, rooms: Sequence[RoomName]) -> list[Target]:
 
 
 async def run(broker: Broker, receiver: BrokerReceiver) -> None:
-    """Start a process that has subscribed to whatever the tests publish to."""
+    """Start a process that has subscribed to all targets of the tests."""
     await broker.start(receiver)
     rooms = [LOBBY, ATTIC, RoomName("ada"), *[RoomName(f"room {number}") for number in range(30)]]
     targets: list[Target] = [ToAll(), *map(ToRoom, rooms), *[ToUsers((user_id,)) for user_id in (ADA, BOB, NO_USER)]]
@@ -209,7 +209,7 @@ async def test_history_returns_only_what_the_client_may_receive(
         (INFRA, ToRoom(LOBBY), "same room, other gateway"),
         (INFRA, ToAll(), "all of the other gateway"),
         (MEW, ToAll(), "all"),
-        (MEW, ToUsers(()), "nobody"),
+        (MEW, ToUsers(()), "no user"),
     ]
     for gateway, target, event in published:
         await broker.publish(Publication(gateway=gateway, target=target, event=event))
@@ -321,7 +321,7 @@ async def test_a_position_of_another_history_is_lost(
         await events_since(broker, await other.position(MEW), LOBBY)
     await other.stop()
     with pytest.raises(PositionLost):
-        await events_since(broker, Position(f"{epoch}-2"), LOBBY)  # not reached yet
+        await events_since(broker, Position(f"{epoch}-2"), LOBBY)  # a position that no publication has yet
     await broker.stop()
 
 
@@ -364,7 +364,7 @@ async def test_a_publication_expires(make_environment: MakeEnvironment) -> None:
     assert [each.event for each in await broker.history(MEW, first, [ToRoom(LOBBY)])] == ["new"]
     await environment.pass_time(60.0)
     with pytest.raises(PositionLost):
-        await events_since(broker, first, LOBBY)  # the room is forgotten by now, but not that it had history
+        await events_since(broker, first, LOBBY)  # its history was dropped
     assert await events_since(broker, await broker.position(MEW), LOBBY) == []
     await broker.publish(to_lobby("reborn"))
     await broker.publish(Publication(gateway=MEW, target=ToAll(), event="to all"))
@@ -424,7 +424,7 @@ async def test_publishing_while_delivering_keeps_the_order(make_environment: Mak
 
 
 class Eager(Awaitable[T]):
-    """A coroutine run up to its first wait at once, as the eager tasks of Python 3.12 are."""
+    """Run a coroutine up to its first wait at once, as eager tasks of Python 3.12 do."""
 
     def __init__(self, work: Coroutine[Any, Any, T]) -> None:
         self._work = work
@@ -443,7 +443,7 @@ async def test_a_receiver_that_raises_loses_only_its_own_delivery(
 
     def fail(publication: Publication) -> None:
         if publication.event == "bad":
-            raise RuntimeError("a fault of ours")
+            raise RuntimeError("a fault of the receiver")
 
     listener.on_delivery = fail
     await run(broker, listener)
@@ -476,9 +476,9 @@ async def test_commands_keep_their_order_among_publications_and_are_awaited(
     await run(broker, listener)
     command = asyncio.create_task(broker.command(CloseRoom(gateway=MEW, room=LOBBY)))
     await asked.wait()
-    await broker.publish(to_lobby("meanwhile"))
+    await broker.publish(to_lobby("during the close"))
 
-    assert listener.events == ["CloseRoom", "meanwhile"]
+    assert listener.events == ["CloseRoom", "during the close"]
     assert not command.done()
     answered.set()
     await command
@@ -537,7 +537,7 @@ async def test_nothing_can_be_published_before_the_start_or_after_the_stop(make_
     with pytest.raises(BrokerUnavailable):
         await broker.publish(to_lobby(), key="k")
     await run(broker, listener)
-    await broker.publish(to_lobby(), key="k")  # the refused publication did not use the key
+    await broker.publish(to_lobby(), key="k")  # the refused publication has not used the key
     await broker.stop()
     with pytest.raises(BrokerUnavailable):
         await broker.publish(to_lobby())

@@ -31,7 +31,7 @@ PHONE = ConnectionId("phone")
 
 
 class Environment(Protocol):
-    """What the tests need from an implementation: presences, and timers that the test moves."""
+    """Makes the presences of an implementation, and moves their timers."""
 
     def presence(self, *, grace: float = 5.0) -> Presence: ...
 
@@ -120,7 +120,7 @@ class RedisEnvironment(MemoryEnvironment):
 
 
 class ConnectedPresence(RedisPresence):
-    """A presence with a connection of its own. It starts when Redis is connected."""
+    """A presence with its own connection to Redis. It starts once that is connected."""
 
     def __init__(self, environment: RedisEnvironment, grace: float) -> None:
         self.environment = environment
@@ -141,7 +141,7 @@ class ConnectedPresence(RedisPresence):
         await self.broker.start_publishing()
         await super().start(offline, online)
         self.environment.made.append(self)
-        # By then it announces users as offline.
+        # By then it would have announced users as offline.
         await asyncio.sleep(self.environment.LEASE / 3)
 
     async def stop(self) -> None:
@@ -271,7 +271,7 @@ async def test_stopping_announces_no_user_offline(make_environment: MakeEnvironm
     await presence.join(MEW, BOB, TAB)
     await presence.leave(MEW, ADA, TAB)
     await presence.stop()
-    await presence.leave(MEW, BOB, TAB)  # closed by the stop, slightly later
+    await presence.leave(MEW, BOB, TAB)  # the stop closes it slightly later
     await environment.pass_time(60.0)
     assert announced == []
 
@@ -283,10 +283,10 @@ async def test_a_user_has_at_most_as_many_connections_as_the_limit(make_environm
     assert not await presence.join(MEW, ADA, PHONE, limit=2)
     with pytest.raises(RateLimited):
         await presence.join(MEW, ADA, ConnectionId("tablet"), limit=2)
-    assert not await presence.join(MEW, ADA, PHONE, limit=2)  # was added before
+    assert not await presence.join(MEW, ADA, PHONE, limit=2)  # added before
     assert await presence.join(MEW, BOB, ConnectionId("tablet"), limit=2)
     assert await presence.join(INFRA, ADA, ConnectionId("tablet"), limit=2)
-    await presence.leave(MEW, ADA, ConnectionId("tablet"))  # was refused
+    await presence.leave(MEW, ADA, ConnectionId("tablet"))  # refused
     with pytest.raises(RateLimited):
         await presence.join(MEW, ADA, ConnectionId("tablet"), limit=2)
     await presence.leave(MEW, ADA, PHONE)
@@ -319,7 +319,7 @@ async def test_transitions_alternate_and_agree_with_who_is_online(
     environment, announced = make_environment(), Announcements()
     presence = environment.presence(grace=5.0)
     await presence.start(announced.offline)
-    online: set[UserId] = set()  # as seen from the announcements alone
+    online: set[UserId] = set()  # computed from the announcements only
     connected: dict[UserId, set[ConnectionId]] = {ADA: set(), BOB: set()}
     for step in story:
         match step:

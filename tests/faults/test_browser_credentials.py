@@ -50,7 +50,7 @@ class Service:
 
 
 async def by_what_the_browser_adds(handshake: Handshake) -> Identity:
-    """An authenticator as a host may write it: by a cookie, or by HTTP authentication."""
+    """An authenticator of a host, which accepts a cookie or HTTP authentication."""
     ways = [
         handshake.cookies.get("session"),
         handshake.headers.get("cookie"),
@@ -62,7 +62,7 @@ async def by_what_the_browser_adds(handshake: Handshake) -> Identity:
 
 
 class Seen(SocketIOGateway):
-    """Remembers the handshakes of `on_connect`."""
+    """Records the handshakes of `on_connect`."""
 
     def __init__(self) -> None:
         super().__init__("/seen")
@@ -75,7 +75,7 @@ class Seen(SocketIOGateway):
 async def admitted(
     server: LiveServer, transport: TransportName, namespace: str, headers: dict[str, str], auth: Any = None
 ) -> bool:
-    """Whether a client is let into a namespace."""
+    """Whether a client is accepted in a namespace."""
     async with raw_client(server, transport, headers=headers) as client:
         namespace = "" if namespace == "/" else f"{namespace},"
         await client.send(f"0{namespace}" + ("" if auth is None else json.dumps(auth)))
@@ -138,7 +138,7 @@ async def test_cookies_authenticate_requests_of_trusted_origins_only(
         assert await admitted(server, transport, "/own", page | added) == trusted
         assert await json_admitted(server, "/json", page | added) == trusted
     assert await admitted(server, transport, "/", page | ADDED[0]) == trusted
-    # Credentials that only a script that knows them can send are accepted from every origin.
+    # A script must know these credentials to send them, so they are accepted from every origin.
     assert await admitted(server, transport, "/", page | {"Authorization": f"Bearer {TOKEN}"})
     assert await admitted(server, transport, "/", page, {"token": TOKEN})
     assert await admitted(server, transport, "/own", page | {"Authorization": f"Bearer {TOKEN}"})

@@ -79,7 +79,7 @@ async def _connects(
             for number in range(N):
                 first, *rest = attempt(number)
                 await client.send(first)
-                assert str(await client.receive())[0] in "04", "an answer to each of those that are allowed"
+                assert str(await client.receive())[0] in "04", "each allowed attempt is answered"
                 if rest:
                     await client.send(*rest)
             assert target.state()["sessions"] == 2
@@ -114,12 +114,12 @@ async def test_frames_below_messages_over_the_budget_close_the_transport(
             while b"sid" not in (packet := (await client.next())[1]) or packet[:1] == b"0":
                 if b"auth_success" in packet:
                     break
-            await client.send(first + unit * (N - fragments))  # the first fragment is one, too
+            await client.send(first + unit * (N - fragments))  # the first fragment is counted too
             if kind == "pings":
                 assert [await client.next() for _ in range(N)] == [(PONG, b"")] * N
             assert target.state()["connections"] == 2
             await client.send(unit)
-            # The protocol class closes by itself, without the layers above.
+            # The protocol class closes the connection itself.
             disconnect = [] if path == "/json" or implementation == "WebSocketProtocol" else [b"41"]
             rest = [answer[:2] for opcode, answer in await client.rest() if opcode != PONG]
             assert rest == [*disconnect, (1008).to_bytes(2)]
@@ -179,7 +179,7 @@ async def test_events_without_a_handler_count_as_attempts_but_refused_ones_do_no
 
 
 IDLE = {
-    "a pong that was not asked for": "3",
+    "an unsolicited pong": "3",
     "a noop": "6",
     "an ack that nothing waits for": "430[]",
     "a packet for a closed namespace": '42/nowhere,["event"]',
@@ -263,7 +263,7 @@ async def test_tokens_to_refresh_are_attempts(serve: Serve) -> None:
 
 
 async def test_rejoining_namespaces_at_a_human_pace_stays_within_the_budget(serve: Serve) -> None:
-    """A page that mounts and unmounts a component: the default budget is far from it."""
+    """A page that mounts and unmounts a component stays far below the default budget."""
     target = Target()
     server = await serve(target.app)
     async with raw_client(server, "websocket") as client:
@@ -327,7 +327,7 @@ async def test_each_close_over_the_budget_is_logged_in_one_line(
             await client.rest()
             await target.emptied()
     messages = [record.getMessage() for record in caplog.records]
-    lines = [message for message in messages if "not mounted" not in message]  # which is logged once, too
+    lines = [message for message in messages if "not mounted" not in message]  # also logged once
     assert len(lines) == 1, lines
     assert "too many" in lines[0] or "authenticate first" in lines[0]
 

@@ -1,4 +1,4 @@
-"""What clients see while Redis is away: with `MEW_ON_BROKER_DOWN=raise` and with `local`."""
+"""The behaviour of clients while Redis is away, with `MEW_ON_BROKER_DOWN=raise` and with `local`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from tests.support.servers import LiveServer, Serve
 from tests.support.waiting import until
 
 
-async def anybody(handshake: Handshake) -> Identity:
+async def accept_all(handshake: Handshake) -> Identity:
     return Identity(user_id=secrets.token_hex(4))
 
 
@@ -75,9 +75,9 @@ async def served(serve: Serve, proxy: RedisProxy, policy: Literal["raise", "loca
         on_broker_down=policy,
         publish_timeout=0.4,
     )
-    site = Site("/", authenticator=anybody)
+    site = Site("/", authenticator=accept_all)
     return await serve(
-        RealtimeMiddleware(app, gateways=[site, WebSocketGateway("/ws", authenticator=anybody)], settings=settings)
+        RealtimeMiddleware(app, gateways=[site, WebSocketGateway("/ws", authenticator=accept_all)], settings=settings)
     )
 
 
@@ -105,7 +105,7 @@ async def test_a_stock_client_that_comes_while_redis_is_away_connects_by_itself_
     client = await node.connect(
         server.url, "/", transports=transports, reconnection=True, reconnectionDelay=100, wait=False
     )
-    await until(lambda: len(client.disconnects) >= 2)  # it has tried again
+    await until(lambda: len(client.disconnects) >= 2)  # it has tried to connect again
     assert not client.connected
     assert client.refusal is None
     proxy.refusing = False

@@ -1,4 +1,4 @@
-"""A compressed message that inflates to a thousand times its size: refused at once, or the server is warned about."""
+"""A compressed message that inflates to a thousand times its size is refused, or start-up warns about the server."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def explode(process: Process, path: str, data: bytes) -> tuple[bool, list[
 
 
 SAFE: Final[list[tuple[Implementation, tuple[str, ...], int]]] = [
-    # Inflated up to the server's own limit, which is 16 MiB where nothing says otherwise.
+    # Inflated up to the server's own limit, by default 16 MiB.
     ("uvicorn", (), 48 * MEBIBYTE),
     ("uvicorn", ("--ws-max-size", "1000000"), 16 * MEBIBYTE),
     ("uvicorn", ("--ws-per-message-deflate", "false"), 16 * MEBIBYTE),
@@ -66,7 +66,7 @@ async def test_a_safe_server_refuses_a_bomb_in_little_memory_and_time(
             codes = [int.from_bytes(payload[:2]) for opcode, payload in frames if opcode == CLOSE]
             if agreed:
                 assert codes == [1009]
-            else:  # the frame's reserved bits are an error; some servers close the connection without a code
+            else:  # the reserved bits of the frame are an error; some servers close the connection without a code
                 assert codes in ([], [1002])
             assert process.peak - memory < cost
             assert process.cpu_seconds - processor < 0.5
@@ -79,7 +79,7 @@ async def test_start_up_warns_about_a_server_that_inflates_without_a_limit(
     tmp_path: Path, implementation: Implementation
 ) -> None:
     async with served_process(tmp_path, implementation) as process:
-        assert process.output.count(WARNING) == 1  # it has started, and has served no client yet
+        assert process.output.count(WARNING) == 1  # started, before the first client
         async with entered(process.server, "one") as one:
             await still_answers(one)
     assert process.output.count(WARNING) == 1

@@ -27,7 +27,7 @@ async def cluster(tmp_path: Path, redis_process: RedisProcess) -> AsyncIterator[
 
 
 class Watcher:
-    """A client that hears who comes online and goes offline."""
+    """A client that records which users come online and go offline."""
 
     def __init__(self, client: PythonClient) -> None:
         self._client = client
@@ -38,8 +38,8 @@ class Watcher:
         await client.call("join", "presence")
         return cls(client)
 
-    async def heard(self, *expected: str) -> None:
-        """Return when all this was announced, and nothing else. Fail if more comes within lease and grace."""
+    async def expect_announced(self, *expected: str) -> None:
+        """Wait until exactly these users were announced. Fail if more are announced within lease and grace."""
         events = self._client.events
         await until(lambda: len(events) >= len(expected))
         await asyncio.sleep(LEASE + GRACE)
@@ -55,16 +55,16 @@ async def test_users_of_a_killed_process_go_offline_once(cluster: Cluster) -> No
     watcher = await Watcher.at(first)
     clients = [await killed.connect(user) for user in ("ada", "bob", "eve")]
     clients.append(await second.connect("bob"))
-    await watcher.heard("+ada", "+bob", "+eve")
+    await watcher.expect_announced("+ada", "+bob", "+eve")
 
     killed.process.signal(signal.SIGKILL)
-    eve = await second.connect("eve")  # as her client does when the connection is lost
-    await watcher.heard("-ada")
+    eve = await second.connect("eve")  # as a client does after a lost connection
+    await watcher.expect_announced("-ada")
     assert sorted(await first.call("online_users")) == ["bob", "eve", "watcher"]
 
     await eve.disconnect()
     await clients[3].disconnect()
-    await watcher.heard("-bob", "-eve")
+    await watcher.expect_announced("-bob", "-eve")
     await watcher.close()
 
 
@@ -73,19 +73,19 @@ async def test_a_frozen_process_brings_its_users_back_once(cluster: Cluster) -> 
     watcher = await Watcher.at(other)
     ada, eve = await frozen.connect("ada"), await frozen.connect("eve")
     eve_elsewhere = await other.connect("eve")
-    await watcher.heard("+ada", "+eve")
+    await watcher.expect_announced("+ada", "+eve")
 
     frozen.process.signal(signal.SIGSTOP)
-    await watcher.heard("-ada")
+    await watcher.expect_announced("-ada")
     frozen.process.signal(signal.SIGCONT)
-    await watcher.heard("+ada")
+    await watcher.expect_announced("+ada")
     assert sorted(await other.call("online_users")) == ["ada", "eve", "watcher"]
 
     await eve_elsewhere.disconnect()
-    await watcher.heard()
+    await watcher.expect_announced()
     await ada.disconnect()
     await eve.disconnect()
-    await watcher.heard("-ada", "-eve")
+    await watcher.expect_announced("-ada", "-eve")
     await watcher.close()
 
 
@@ -94,10 +94,10 @@ async def test_a_stopped_process_hands_its_users_over(cluster: Cluster) -> None:
     watcher = await Watcher.at(other)
     for user in ("ada", "bob"):
         await stopping.connect(user)
-    await watcher.heard("+ada", "+bob")
+    await watcher.expect_announced("+ada", "+bob")
     await stopping.process.stop()
     bob = await other.connect("bob")
-    await watcher.heard("-ada")
+    await watcher.expect_announced("-ada")
     await bob.disconnect()
     await watcher.close()
 

@@ -39,7 +39,7 @@ DOUBLED = {
 
 
 async def head_of(server: LiveServer, method: str, path: str, lines: str) -> str:
-    """The head of the answer to a request written by hand."""
+    """The head of the response to raw request bytes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     try:
         async with asyncio.timeout(5):
@@ -85,7 +85,7 @@ async def test_a_doubled_header_is_refused_within_a_session(
     for doubled in DOUBLED.values():
         head = await head_of(server, method, f"{POLLING}&sid={session}", f"{doubled}Content-Length: 0\r\n")
         assert head.startswith(("http/1.1 400", "http/1.1 403")), head
-    assert list(served.realtime.engineio.sessions) == [session], "it goes on"
+    assert list(served.realtime.engineio.sessions) == [session], "the session continues"
     served.realtime.engineio.sessions[session].close(1000, "")
 
 

@@ -1,4 +1,4 @@
-"""Events are handled as they are read: a client that sends many at once does not delay others for long."""
+"""A client that sends many events at once does not delay other clients for long."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Counting:
     """Handles events without an await, and records how many ran before the loop's next iteration."""
 
     def __init__(self, gateway: Gateway, work: float = 0.0) -> None:
-        """`work`: seconds that each event keeps the loop busy."""
+        """`work` is the time in seconds for which each event blocks the loop."""
         self.gateway = gateway
         self.work = work
         self.seen: list[int] = []
@@ -120,7 +120,7 @@ async def test_other_clients_are_served_while_a_post_is_read(serve: Serve, count
 async def test_stock_servers_parse_in_slices(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, implementation: Implementation, owner: type, name: str
 ) -> None:
-    """These servers parse everything received before other code runs: here up to 1 KiB if parsing is slow."""
+    """These servers parse all received bytes before other code runs. If parsing is slow, at most 1 KiB at a time."""
     pings = 5_000
     seen = most = 0
     original = getattr(owner, name)

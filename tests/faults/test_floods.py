@@ -26,7 +26,7 @@ POLLING = "/socket.io/?EIO=4&transport=polling"
 
 
 class SlowGateway(SocketIOGateway):
-    """Handles events one by one, each once the test allows it, and counts concurrent handlers."""
+    """Each handler waits until the test allows it. Counts concurrent handlers."""
 
     def __init__(self, name: str = "/slow") -> None:
         super().__init__(name, authenticator=by_name)
@@ -37,7 +37,7 @@ class SlowGateway(SocketIOGateway):
         self.resume = asyncio.Event()
 
     async def on_connect(self, connection: Connection) -> None:
-        """Count what the transports hand over, for the one client. At the start such an attribute would be refused."""
+        """Count the events of the client that transports pass on. Start-up would refuse this attribute."""
         take = self.receive
 
         def counted(
@@ -112,7 +112,7 @@ async def test_events_queued_behind_a_slow_handler_are_capped(serve: Serve, impl
             await slow.waiting.wait()
         for _ in range(20):
             await still_answers(another)
-            assert slow.taken <= 8 + 1  # and one at work
+            assert slow.taken <= 8 + 1  # and one is handled
         slow.resume.set()
         await sending
         await client.send('2/slow,7["count",2000]')
@@ -184,7 +184,7 @@ async def test_a_second_poll_ends_the_session(serve: Serve) -> None:
 
 
 async def opened(server: LiveServer, transport: TransportName) -> int:
-    """Open a session, and drop it if it could be opened; the status."""
+    """Open a session, and drop it if it was opened. Returns the status."""
     if transport == "polling":
         async with httpx.AsyncClient() as http:
             return (await http.get(server.url + POLLING)).status_code
@@ -228,7 +228,7 @@ async def test_connections_of_a_user_are_capped_and_counted_exactly(
 
 
 async def test_a_crowd_that_connects_at_once_is_capped_exactly(serve: Serve) -> None:
-    """The check and the count are one step, even with a slow host hook."""
+    """Check and count are one step, also with a slow hook of the host."""
     slow = SlowConnect()
     target = Target(slow, limits=Limits(connections_per_user=3))
     server = await serve(target.app)

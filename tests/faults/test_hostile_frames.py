@@ -1,4 +1,4 @@
-"""Frames that no client library sends: the session ends, few lines are logged, and nothing is left of it."""
+"""Frames that no client library sends end the session, cause few log lines and leave nothing behind."""
 
 from __future__ import annotations
 
@@ -73,13 +73,13 @@ HOSTILE = [
 
 
 def worth_a_line(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """What a production log would show from the package."""
+    """The log lines of the package at the level of a production log."""
     return [
         record.getMessage()
         for record in caplog.records
         if record.name.startswith("asgi_realtime")
         and record.levelno >= logging.WARNING
-        and "inflates compressed" not in record.getMessage()  # which is logged once for some servers
+        and "inflates compressed" not in record.getMessage()  # logged once for some servers
     ]
 
 
@@ -99,9 +99,9 @@ async def test_a_hostile_message_ends_its_session(
                 assert await read_until_closed(hostile) == [], message[:30]
             assert (await target.settled())["connections"] == 1
             assert target.gateway.left.pop() == ("hostile", "parse error"), message[:30]
-            # The next poll of a session that has ended is refused, which is said once a minute.
-            ours = [each for each in caplog.records if each.name == "asgi_realtime" and "refused" not in str(each.msg)]
-            assert len(ours) <= 1 and worth_a_line(caplog) == []
+            # The next poll of a session that has ended is refused. This is logged once a minute.
+            own = [each for each in caplog.records if each.name == "asgi_realtime" and "refused" not in str(each.msg)]
+            assert len(own) <= 1 and worth_a_line(caplog) == []
             await still_answers(another)
     await target.emptied()
     assert set(target.gateway.received) == {"still here"}
@@ -184,7 +184,7 @@ async def test_a_hostile_frame_ends_a_json_websocket(serve: Serve, caplog: pytes
 
 
 class Fuzz:
-    """Frames with a fixed seed: packets with a few characters changed, glued together, cut, or made of nothing."""
+    """Random frames from a fixed seed: packets that are changed, joined or cut, and random characters."""
 
     PACKETS = (
         '42["echo",{"a":[1,2,{"b":null}]},"text"]',
@@ -206,7 +206,7 @@ class Fuzz:
 
     def json_frames(self, count: int) -> Iterator[str | bytes]:
         """The same for a JSON WebSocket."""
-        types = ("echo", "ping", "auth", "nobody listens", "", 1)
+        types = ("echo", "ping", "auth", "without a handler", "", 1)
         for _ in range(count):
             frame = json.dumps({"type": self._random.choice(types), "data": self._value(5)})
             yield self._changed(frame) if self._random.random() < 0.2 else frame
@@ -225,8 +225,8 @@ class Fuzz:
                 yield self._changed(self._random.choice(self.PACKETS))
 
     def _event(self) -> str:
-        """A packet that is one, with anything in it."""
-        name = self._random.choice(("echo", "join", "forbidden", "auth/refresh", "nobody listens", "\x00"))
+        """A well-formed packet with random content."""
+        name = self._random.choice(("echo", "join", "forbidden", "auth/refresh", "without a handler", "\x00"))
         ack_id = self._random.choice(("", "0", "7", "9007199254740993"))
         args = [self._value(4) for _ in range(self._random.randrange(3))]
         return f"42{ack_id}{json.dumps([name, *args])}"
@@ -261,7 +261,7 @@ class Fuzz:
 
 
 class FuzzedWebSocket:
-    """One WebSocket as an ASGI server presents it: sends the given messages, then disconnects."""
+    """The ASGI events of one WebSocket: the given messages, then a disconnect."""
 
     def __init__(self, target: Target, frames: Iterator[str | bytes], path: str = "/socket.io/") -> None:
         self._target = target
@@ -295,7 +295,7 @@ class FuzzedWebSocket:
 
 
 class Lines(logging.Filter):
-    """Counts records by level and stops their propagation: pytest would keep their arguments."""
+    """Counts records by level and stops their propagation, because pytest would keep their arguments."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -327,7 +327,7 @@ def held() -> dict[str, int]:
 
 @pytest.mark.timeout(300)
 async def test_a_hundred_thousand_fuzzed_frames_leave_nothing(lines: Lines) -> None:
-    asyncio.get_running_loop().set_debug(False)  # which is slow, and keeps a stack for each of many handles
+    asyncio.get_running_loop().set_debug(False)  # debug mode is slow, and keeps a stack for each handle
     target = Target()
     frames = Fuzz(SEED).frames(FRAMES)
     sessions = 0
@@ -342,7 +342,7 @@ async def test_a_hundred_thousand_fuzzed_frames_leave_nothing(lines: Lines) -> N
         await target.emptied()
         assert held() == before
     assert sessions > FRAMES / 10
-    # Each session had its end, which is at most one line of information. Above it are only refusals: a few a minute.
+    # Each session logs at most one line of information at its end. Above that level are only refusals, a few a minute.
     assert set(lines.levels) <= {logging.INFO, logging.WARNING} and lines.levels[logging.INFO] <= sessions
     assert lines.levels[logging.WARNING] < 200
 

@@ -98,7 +98,7 @@ async def test_a_frame_of_15_megabytes_is_closed_with_1009(serve: Serve, impleme
         await socket.send("4" + "x" * 15_000_000)
         await socket.recv()
     assert closed.value.rcvd is not None and closed.value.rcvd.code == 1009
-    # Not `socket.close()`: it aborts the transport, which Python 3.11 cannot do to one that has just been emptied.
+    # `socket.close()` would abort the transport, which fails on Python 3.11 just after its buffer was emptied.
     socket.transport.close()
     await socket.wait_closed()
     await target.emptied()
@@ -110,7 +110,7 @@ async def test_a_frame_of_15_megabytes_is_closed_with_1009(serve: Serve, impleme
         # Uvicorn inflates up to its --ws-max-size, by default 16 MiB, one frame at a time; we refuse the message.
         ("websockets-sansio", 2, 12, (), 32 * MEBIBYTE),
         ("wsproto", 2, 12, (), 64 * MEBIBYTE),
-        # It refuses the frame itself; what it had inflated is freed by a garbage collection some time later.
+        # It refuses the frame itself. A later garbage collection frees what it had inflated.
         ("websockets-sansio", 20, 3, (), 128 * MEBIBYTE),
         ("wsproto", 20, 3, (), 128 * MEBIBYTE),
         # With our own limit as its --ws-max-size nothing larger is inflated (wsproto inflates a whole frame first).

@@ -1,4 +1,4 @@
-"""A page of a foreign origin gets nothing, over each transport and with each CORS configuration of the host."""
+"""A page of a foreign origin is refused over each transport, with each CORS configuration of the host."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def websocket_status(url: str, origin: str) -> int:
 
 
 def single(response: httpx.Response) -> None:
-    """Fail if a CORS header is there twice."""
+    """Fail if a CORS header occurs twice."""
     for name in CORS_HEADERS:
         assert len(response.headers.get_list(name)) <= 1, response.headers
 

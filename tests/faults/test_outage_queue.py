@@ -1,4 +1,4 @@
-"""`MEW_ON_BROKER_DOWN=local`: a process goes on while Redis is away, and nothing is lost or doubled."""
+"""`MEW_ON_BROKER_DOWN=local`: a process continues while Redis is away, and no event is lost or doubled."""
 
 from __future__ import annotations
 

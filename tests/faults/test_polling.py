@@ -18,7 +18,7 @@ AT_ONCE = 40
 
 
 async def broadcast(target: Target, first: int, count: int = AT_ONCE) -> None:
-    """Send numbered events, all in one turn of the event loop."""
+    """Send numbered events in one iteration of the event loop."""
     for number in range(first, first + count):
         await target.realtime.broadcaster.broadcast_to_room("everybody", "event", [number])
 
@@ -80,7 +80,7 @@ async def test_an_abandoned_upgrade_loses_nothing(serve: Serve, implementation: 
         await broadcast(target, 2 * AT_ONCE)
         assert await numbers(client, AT_ONCE) == list(range(AT_ONCE))
         assert await numbers(client, AT_ONCE) == list(range(AT_ONCE, 2 * AT_ONCE))
-        # Of these the first may have been answered before the acknowledgement: only their own order is fixed.
+        # The first of these may be answered before the acknowledgement. Only the order among them is fixed.
         rest = [await client.receive() for _ in range(AT_ONCE + 1)]
         assert [message for message in rest if message != '30["during"]'] == [
             f'2["event",[{number}]]' for number in range(2 * AT_ONCE, 3 * AT_ONCE)
@@ -89,7 +89,7 @@ async def test_an_abandoned_upgrade_loses_nothing(serve: Serve, implementation: 
         assert await client.receive() == '31["after"]'
         async with asyncio.timeout(PATIENCE):
             await socket.wait_closed()
-        # Another attempt is free to succeed.
+        # Another attempt succeeds.
         socket = await probe(server, client)
         await broadcast(target, 3 * AT_ONCE)
         await socket.send("5")

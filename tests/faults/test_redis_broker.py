@@ -30,7 +30,7 @@ MEGABYTE = 1_000_000
 
 
 class Recorder:
-    """A receiver that remembers what came, in order."""
+    """A receiver that records its deliveries in order."""
 
     def __init__(self) -> None:
         self.seen: list[str] = []
@@ -205,7 +205,7 @@ async def test_more_history_than_redis_sends_at_once_is_repaired(nodes: Nodes) -
     near, _ = await nodes.start()
     await nodes.cut_off(far)
     expected = []
-    for number in range(20):  # by default Redis closes a subscriber's connection that has 32 MB unsent
+    for number in range(20):  # by default Redis closes the connection of a subscriber with 32 MB of unsent data
         for target in (LOBBY, ATTIC):
             expected.append(f"{target.room} {number}")
             await near.publish(event(expected[-1], target, size=MEGABYTE))
@@ -311,7 +311,7 @@ async def test_a_redis_that_falls_silent_while_a_connection_is_prepared_is_given
     nodes.proxy.cut()
     await until(lambda: nodes.proxy.connections == 2)
     await asyncio.sleep(0.01)
-    nodes.proxy.hold()  # Redis answers, but nothing arrives any more
+    nodes.proxy.hold()  # Redis answers, but no messages arrive any more
     await until(lambda: nodes.proxy.connections >= 3)
     nodes.proxy.cut()
     await until(lambda: far.ready)
@@ -424,7 +424,7 @@ async def test_a_flush_without_traffic_is_found_by_the_comparison(
 
 
 async def test_numbers_that_went_back_are_a_lost_history(nodes: Nodes) -> None:
-    """As after a failover to a replica that had not received everything."""
+    """The same as after a failover to a replica that had not received everything."""
     far, seen = await nodes.start(LOBBY, ATTIC, behind_proxy=True)
     near, _ = await nodes.start()
     await near.publish(event("kept", ATTIC))

@@ -38,7 +38,7 @@ class Seen:
 
 
 class Node:
-    """A node with the part of a hub that matters here: it ignores what it has no members for."""
+    """A node whose receiver, like a hub, ignores publications without local members."""
 
     def __init__(self, url: str, prefix: str, proxy: RedisProxy) -> None:
         self.proxy = proxy
@@ -74,7 +74,7 @@ def of(*targets: Target) -> list[Subscription]:
 
 
 class Driver:
-    """Makes random calls and faults, and compares what the nodes have received."""
+    """Makes random calls and faults, and compares the deliveries of the nodes."""
 
     def __init__(self, chance: random.Random, server: RedisProcess, nodes: list[Node]) -> None:
         self.chance = chance
@@ -117,7 +117,7 @@ class Driver:
         except BrokerUnavailable:
             self.in_doubt.add(name)
         else:
-            [place] = [seen.position for seen in node.seen[before:] if seen.name == name]  # it was carried out here
+            [place] = [seen.position for seen in node.seen[before:] if seen.name == name]  # it was applied on this node
             self.accepted[name] = [], place
 
     async def come_and_go(self, node: Node) -> None:
@@ -139,7 +139,7 @@ class Driver:
         await node.broker.start(node)
         await until(lambda: node.broker.ready)
         await node.broker.subscribe(node.always)
-        await node.broker.command(CloseRoom(GATEWAY, RoomName("start")))  # it is subscribed to commands now
+        await node.broker.command(CloseRoom(GATEWAY, RoomName("start")))  # now it is subscribed to commands
         place = await node.broker.position(GATEWAY)
         node.seen = [seen for seen in node.seen if seen.name != "start"]
         node.started_after = int(place.rpartition("-")[2])
@@ -176,7 +176,7 @@ class Driver:
         for node in self.nodes:
             await until(lambda: node.broker.ready)  # noqa: B023  it is awaited here
         for node in self.nodes:
-            await node.broker.position(GATEWAY)  # everything before was delivered
+            await node.broker.position(GATEWAY)  # all earlier publications were delivered
 
     def check(self) -> None:
         order = {seen.name: seen.position for node in self.nodes for seen in node.seen}
@@ -184,9 +184,9 @@ class Driver:
             node.seen = [seen for seen in node.seen if seen.name != "start"]
             names = [seen.name for seen in node.seen]
             places = [seen.position for seen in node.seen]
-            assert len(set(names)) == len(names), "doubled"
-            assert places == sorted(places), "not in order"
-            assert [order[name] for name in names] == places, "not in the same order as another node"
+            assert len(set(names)) == len(names), "delivered twice"
+            assert places == sorted(places), "out of order"
+            assert [order[name] for name in names] == places, "in another order than at another node"
             assert node.resyncs == 0
             owed = {
                 name

@@ -39,7 +39,7 @@ pytestmark = pytest.mark.timeout(300 if LONG else 90)
 
 @pytest.fixture
 def durable() -> Iterator[RedisProcess]:
-    """A Redis of the test's own that has its data again after a restart."""
+    """A Redis of the test that keeps its data over a restart."""
     with redis_server(("appendonly", "yes")) as server:
         yield server
 
@@ -102,7 +102,7 @@ class Load:
         return True
 
     async def more(self, count: int = 40) -> None:
-        """Return when so many more were accepted."""
+        """Wait until this many more were accepted."""
         wanted = len(self.accepted) + count
         await until(lambda: len(self.accepted) >= wanted, seconds=40)
 
@@ -227,7 +227,7 @@ async def test_clients_are_told_when_redis_was_flushed(processes: Cluster, durab
     for each in clients:
         await until(functools.partial(resyncs, each))
         assert resyncs(each) == [{"room": None}]
-    # Keys are forgotten too, but no broadcast was in doubt.
+    # The keys are lost too, but no broadcast was in doubt.
     await check_that_nothing_is_lost_or_doubled(clients, load)
     await leave(clients)
 
@@ -272,7 +272,7 @@ async def test_a_process_that_is_cut_off_goes_on_with_local(
             with contextlib.suppress(TimeoutError):
                 await until(functools.partial(has_as_many, client, accepted))
             assert sorted(news(client)) == accepted
-            for publisher in "01":  # the order of one process is kept everywhere
+            for publisher in "01":  # all clients see the order of the publishing process
                 numbers = [int(name[2:]) for name in news(client) if name[0] == publisher]
                 assert numbers == sorted(numbers)
             assert client.disconnects == []

@@ -1,4 +1,4 @@
-"""Every refusal is one log line with its reason, for any number of attempts, and shows no secret."""
+"""Any number of refusals for one reason is one log line with the reason and without secrets."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ TOKENS = {
 
 
 class Site(SocketIOGateway):
-    """Refuses in each way that a host can."""
+    """Refuses clients in each way that a host can."""
 
     async def on_connect(self, connection: Connection) -> None:
         how = connection.handshake.query.get("how")
@@ -269,7 +269,7 @@ async def test_repeated_refusals_are_logged_in_one_line_on_every_server(
     for _ in range(TIMES):
         for attempt in attempts:
             await attempt(server)
-    # Some of these servers get a warning for their own sake at start-up.
+    # At start-up, a warning about the server itself is logged for some of these.
     assert len([line for line in lines_of(caplog) if " refused a client: " in line]) == len(attempts)
 
 

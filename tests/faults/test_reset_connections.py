@@ -16,7 +16,7 @@ EVENTS = 100
 
 
 class Site(SocketIOGateway):
-    """Lets every client in, and remembers its connection."""
+    """Accepts every client, and keeps its connection."""
 
     def __init__(self) -> None:
         super().__init__("/", authenticator=self.identify)
@@ -43,7 +43,7 @@ async def test_writing_to_a_reset_connection_logs_nothing(
     async with stalled_client(server, "ann") as client:
         with caplog.at_level(logging.WARNING):
             client.reset()
-            for number in range(EVENTS):  # nothing here lets the event loop notice the reset
+            for number in range(EVENTS):  # no await, so the event loop cannot notice the reset
                 await site.connection.send("news", number)
             await site.ended.wait()
     assert caplog.messages.count("socket.send() raised exception.") == 0

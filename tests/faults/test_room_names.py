@@ -1,4 +1,4 @@
-"""Unusable room names are refused, and names that look alike are different rooms."""
+"""Unusable room names are refused. Names that look alike are different rooms."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ LOOK_ALIKES = [
 
 
 async def test_no_name_reaches_another_room_user_or_gateway(serve: Serve) -> None:
-    """Personal rooms, all, and the rooms of other gateways are key spaces that no room name leads into."""
+    """No room name reaches personal rooms, all clients, or rooms of other gateways."""
     target = Target(TargetGateway("/other"))
     server = await serve(target.app)
     broadcaster = target.realtime.broadcaster

@@ -1,4 +1,4 @@
-"""Tokens, secrets and session ids stay out of every line that a server prints, and for Infra out of the query."""
+"""Tokens, secrets and session ids are in no line that a server prints. Infra refuses them in the query."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.support.servers import IMPLEMENTATIONS, Implementation, LiveServer, S
 from tests.support.target_app import Target, TargetPath
 from tests.support.target_process import Process, target_process
 
-SETTINGS = Settings(jwt_secret="a shared secret that nobody may ever read", admin_secret="admin-secret-nobody-may-read")
+SETTINGS = Settings(jwt_secret="a shared secret that may never be printed", admin_secret="admin-secret-never-printed")
 ADMIN_SECRET = str(SETTINGS.admin_secret)
 TOKEN = create_token("user", SETTINGS)
 SHARED = "token-that-clients-of-jobs-share"
@@ -53,7 +53,7 @@ _SESSION_ID: Final = re.compile(r'"(?:sid|sessionId|pid)":"([^"]+)"')
 
 
 class Secrets:
-    """What may not be printed, in any form: what clients send, and the session ids that the server gave out."""
+    """The strings that may not be printed in any form: secrets of clients, and session ids of the server."""
 
     def __init__(self) -> None:
         self._pieces: set[str] = set()
@@ -66,14 +66,14 @@ class Secrets:
         forms += [base64.b64encode(b" " * shift + secret.encode()).decode()[4:-4] for shift in range(3)]
         self._pieces |= {form[at : at + PIECE] for form in forms for at in range(len(form) - PIECE + 1)}
 
-    def learn(self, message: object) -> None:
+    def add_session_id(self, message: object) -> None:
         """Add the Engine.IO session id, or that of the Admin UI, in a message of the server."""
         if isinstance(message, str) and message.startswith(("0", "42/admin")):
             for found in _SESSION_ID.finditer(message):
                 self.add(found[1])
 
     def shown(self, line: str) -> bool:
-        """Whether a line has a piece of any."""
+        """Whether a line contains a part of a secret."""
         return any(line[at : at + PIECE] in self._pieces for at in range(len(line) - PIECE + 1))
 
 
@@ -94,7 +94,7 @@ def packets(namespace: str, auth: object, token: str) -> Iterator[str]:
 
 
 def payloads(token: str) -> Iterator[object]:
-    """A token wherever an authentication payload may have one."""
+    """Authentication payloads with a token in each possible place."""
     yield {"token": token}
     yield {"token": [token], token: token}
     yield {"name": token}
@@ -127,12 +127,12 @@ async def read_answers(client: ClientConnection, secrets: Secrets, *answers: str
         while True:
             async with asyncio.timeout(0.2):
                 message = await client.recv()
-            secrets.learn(message)
+            secrets.add_session_id(message)
             if answers and str(message).startswith(answers):
                 return
 
 
-async def say(
+async def send_all(
     server: LiveServer,
     secrets: Secrets,
     path: str,
@@ -153,43 +153,43 @@ async def say(
 
 
 async def get(server: LiveServer, path: str) -> None:
-    """Ask for a WebSocket's path as for a page, as behind a proxy that passes no upgrade on."""
+    """Request the path of a WebSocket without an upgrade, as behind a proxy that does not forward it."""
     async with httpx.AsyncClient(base_url=server.url, timeout=10) as http:
         with contextlib.suppress(httpx.TransportError):
             await http.get(path)
 
 
 async def poll(http: httpx.AsyncClient, secrets: Secrets, token: str) -> None:
-    """Do by long-polling what can be done so, with a token in every place."""
+    """Send the same by long-polling, with a token in every place."""
 
-    async def ask(method: str, url: str, content: str = "", **headers: str) -> str:
+    async def send_request(method: str, url: str, content: str = "", **headers: str) -> str:
         with contextlib.suppress(httpx.TransportError):
             return (await http.request(method, url, content=content or None, headers=headers, timeout=0.5)).text
         return ""
 
     place = quote(token[:400], safe="")
     query = f"/socket.io/?EIO=4&transport=polling&token={place}&adminSecret={place}"
-    opening = await ask("GET", query)
-    secrets.learn(opening)
+    opening = await send_request("GET", query)
+    secrets.add_session_id(opening)
     session = f"{query}&sid=" + opening.partition('"sid":"')[2].partition('"')[0]
     first, *events = packets("/", {"token": token}, token)
-    await ask("POST", session, first)
-    await ask("GET", session)
-    await ask("POST", session, "\x1e".join((*events, "b" + base64.b64encode(token.encode()).decode())))
+    await send_request("POST", session, first)
+    await send_request("GET", session)
+    await send_request("POST", session, "\x1e".join((*events, "b" + base64.b64encode(token.encode()).decode())))
     old = query.replace("EIO=4", "EIO=3")
     for url in (session, old, f"{query}&sid={place}", f"/socket.io/?{place}", f"{query}&sid="):
-        await ask("POST", url, f'40{{"token":"{token}"}}')
-        await ask("PUT", url)
-        await ask("GET", url)
-        await ask("GET", url, Origin=EVIL)
-        await ask("OPTIONS", url, **{"Origin": EVIL, "Access-Control-Request-Method": "GET"})
+        await send_request("POST", url, f'40{{"token":"{token}"}}')
+        await send_request("PUT", url)
+        await send_request("GET", url)
+        await send_request("GET", url, Origin=EVIL)
+        await send_request("OPTIONS", url, **{"Origin": EVIL, "Access-Control-Request-Method": "GET"})
 
 
 async def use_secrets_everywhere(process: Process, secrets: Secrets) -> None:
-    """Put a secret wherever a client can put one, in requests that succeed and in requests that fail."""
+    """Put a secret in each place of a request, in requests that succeed and in requests that fail."""
     server = process.server
     for token in TOKENS.values():
-        short = token[:400]  # a head of many kilobytes is answered by servers before the app, if at all
+        short = token[:400]  # servers answer or drop a head of many kilobytes before the app
         place = quote(short, safe="")
         headers = {
             "Authorization": f"Bearer {short}",
@@ -200,16 +200,20 @@ async def use_secrets_everywhere(process: Process, secrets: Secrets) -> None:
         auth = {"token": token, "name": token}
         frame = json.dumps({"type": "auth", "data": auth})
         events = [json.dumps({"type": token, "data": token}), json.dumps({"type": "echo", "data": auth}), frame, token]
-        said = [say(server, secrets, io, packets(name, auth, token), headers) for name in NAMESPACES]
-        said += [say(server, secrets, f"{path}?token={place}", [*events[1:]], headers) for path in PATHS]
-        said += [say(server, secrets, path, [frame, *events]) for path in PATHS]
+        attempts = [send_all(server, secrets, io, packets(name, auth, token), headers) for name in NAMESPACES]
+        attempts += [send_all(server, secrets, f"{path}?token={place}", [*events[1:]], headers) for path in PATHS]
+        attempts += [send_all(server, secrets, path, [frame, *events]) for path in PATHS]
         if token == TOKEN:
             for name in ("/infra", "/admin"):
-                said += [say(server, secrets, io, packets(name, payload, token)) for payload in payloads(token)]
+                attempts += [
+                    send_all(server, secrets, io, packets(name, payload, token)) for payload in payloads(token)
+                ]
             target = list(packets("/target", {"name": "ann"}, token))
-            said += [say(server, secrets, io, [target[0], last]) for last in hostile(token)]
-            said += [
-                say(server, secrets, f"{path}?{place}", [last]) for path in PATHS for last in (f'{{"{token}":', b"\0")
+            attempts += [send_all(server, secrets, io, [target[0], last]) for last in hostile(token)]
+            attempts += [
+                send_all(server, secrets, f"{path}?{place}", [last])
+                for path in PATHS
+                for last in (f'{{"{token}":', b"\0")
             ]
             for path in (
                 io,
@@ -218,7 +222,7 @@ async def use_secrets_everywhere(process: Process, secrets: Secrets) -> None:
                 f"/socket.io/?{place}",
                 f"/json?{place}",
             ):
-                said += [say(server, secrets, path, ["40"], headers, page) for page in (None, EVIL)]
+                attempts += [send_all(server, secrets, path, ["40"], headers, page) for page in (None, EVIL)]
             odd = (
                 f"{token[:20]}={token[20:]}",
                 f"t={token}",
@@ -228,10 +232,10 @@ async def use_secrets_everywhere(process: Process, secrets: Secrets) -> None:
                 "",
             )
             for path in ("/socket.io/", "/jwt", "/jwt/"):
-                said += [say(server, secrets, f"{path}?{query}&token={token}", [frame]) for query in odd]
-                said += [get(server, f"{path}?{query}&token={token}") for query in odd]
+                attempts += [send_all(server, secrets, f"{path}?{query}&token={token}", [frame]) for query in odd]
+                attempts += [get(server, f"{path}?{query}&token={token}") for query in odd]
         async with httpx.AsyncClient(base_url=server.url, headers=headers, timeout=10) as http:
-            await asyncio.gather(*said, poll(http, secrets, token))
+            await asyncio.gather(*attempts, poll(http, secrets, token))
 
 
 @pytest.mark.parametrize(
@@ -251,9 +255,9 @@ async def test_no_line_of_a_server_shows_a_secret(
         assert any("/jwt?token=redacted" in line for line in lines)
     assert any("refused a client: the token" in line for line in lines)
     assert any(line.startswith("ours: WARNING asyncio Executing") for line in lines) or not steps
-    # Uvicorn's own dump of the wire, written before any app is called, and off by default, is not ours to clean.
-    ours = [line for line in lines if not line.startswith("DEBUG: ")]
-    assert [line for line in ours if secrets.shown(line)] == []
+    # Uvicorn's own dump of the wire is excluded: it is off by default, and written before the app is called.
+    checked = [line for line in lines if not line.startswith("DEBUG: ")]
+    assert [line for line in checked if secrets.shown(line)] == []
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)

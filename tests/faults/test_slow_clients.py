@@ -49,20 +49,20 @@ async def test_a_client_that_never_reads_is_closed_at_its_limit_and_the_others_r
         state = (await http.get("/state")).json()
         assert sorted(state["left"]) == [[f"stalled {number}", "too slow"] for number in range(STALLED)]
         assert state["sessions"] == state["connections"] == 2
-        # A MiB for each of the four; the thousand events that history keeps; and what the allocator wastes.
+        # 1 MiB for each of the four clients, the thousand events of the history, and the overhead of the allocator.
         assert process.peak - before < 16 * MEBIBYTE
     assert "Traceback" not in process.output
 
 
 async def fill(target: Target, gateway: Gateway, *, over: bool) -> None:
-    """Broadcast to the only client, which does not read, until something waits for it, or too much does (`over`)."""
+    """Broadcast to the only client, which does not read, until its outbox has frames, or is too full (`over`)."""
     (connection,) = target.realtime.hub.rooms(gateway.name).everybody
     behind = 0
     while not connection.closed and behind < 100:
         if over or not connection.behind:
             await gateway.broadcaster.broadcast_to_room("everybody", "event", "x" * 65_536)
         else:
-            behind += 1  # as often as the server may still write into its own buffers
+            behind += 1  # one round for each write into the buffers of the server
         await asyncio.sleep(0)
     assert connection.closed is over
 
@@ -92,7 +92,7 @@ async def test_kicking_a_stalled_client_ends_its_transport_within_a_second(
 
 
 async def ended(stalled: StalledClient, implementation: Implementation) -> None:
-    """Wait for the end of the connection: Hypercorn hides what could cut it, and ends it once the client reads."""
+    """Wait for the end of the connection. Hypercorn hides its transport, and ends it only once the client reads."""
     if implementation == "hypercorn":
         await stalled.read_to_the_end()
     else:
@@ -100,7 +100,7 @@ async def ended(stalled: StalledClient, implementation: Implementation) -> None:
 
 
 async def _comes_back(stalled: StalledClient) -> None:
-    """Connect again on the same transport."""
+    """Connect once more on the same transport."""
     with contextlib.suppress(ConnectionError):
         await stalled.send('40{"name":"stalled"}', '{"type":"auth","data":{"name":"another"}}')
 

@@ -1,4 +1,4 @@
-"""Connect or disconnect hooks that hang or raise affect one client, and leave nothing behind."""
+"""Connect or disconnect hooks that hang or raise affect one client only, and leave nothing behind."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class HookGateway(SocketIOGateway):
             self.waiting.set()
             await self.resume.wait()
         elif connection.identity.user_id == "raises":
-            raise RuntimeError("the host's own bug")
+            raise RuntimeError("a bug of the host")
 
     async def on_connect(self, connection: Connection) -> None:
         await connection.join("everybody")
@@ -88,7 +88,7 @@ async def test_a_slow_connect_delays_no_other_client_and_no_broadcast_precedes_i
         await receive_json(slow, "0/hooks,")
         packets = [await slow.receive() for _ in range(3)]
         assert packets == ['2/hooks,["welcome"]', '2/hooks,["news",1]', '2/hooks,["for you",2]']
-    if transport == "websocket":  # a polling client that is dropped between two polls is missed later
+    if transport == "websocket":  # the server notices later that a polling client has gone between two polls
         await target.emptied()
 
 

@@ -38,7 +38,7 @@ IO: Final = "/socket.io/?EIO=4&transport=websocket"
 
 @asynccontextmanager
 async def websocket(server: LiveServer, path: str, first: str) -> AsyncIterator[ClientConnection]:
-    """A WebSocket whose client has sent its first message, and been broadcast to."""
+    """A WebSocket whose client has sent its first message and received a broadcast."""
     async with connect(server.websocket_url + path, compression=None) as client:
         await client.send(first)
         while "event" not in str(await client.recv()):
@@ -47,7 +47,7 @@ async def websocket(server: LiveServer, path: str, first: str) -> AsyncIterator[
 
 
 async def closed_with(client: ClientConnection) -> int:
-    """Read to the end; the code of the close."""
+    """Read until the end. Returns the code of the close."""
     with pytest.raises(ConnectionClosed) as closed:
         while True:
             if await client.recv() == "2":
@@ -57,7 +57,7 @@ async def closed_with(client: ClientConnection) -> int:
 
 
 async def last_packet(client: RawClient) -> str:
-    """Poll to the end; "closed" if it was a close packet, otherwise how the request failed."""
+    """Poll until the end. Returns "closed" after a close packet, otherwise how the request failed."""
     try:
         while True:
             await client.receive()
@@ -112,11 +112,11 @@ async def test_every_client_gets_a_close_and_nothing_fails(
         process.signal(number)
         codes, packets = await ends
         assert codes == {1012}
-        # A client between two polls may find the server gone; of one that waits, see `test_shutdown`.
+        # For a client between two polls the server may have ended. For a waiting poll see `test_shutdown_signals`.
         assert packets <= {"closed"} | GONE
         code = await process.ended()
         assert time.monotonic() - begun < STOP_SECONDS
-        # uvicorn sends itself the signal again once it has stopped.
+        # uvicorn raises the signal again once it has stopped.
         assert code in ({0} if implementation == "hypercorn" else {0, -number})
         assert len(lines_after(process, logged)) < 10
         assert "Traceback" not in process.output
@@ -146,7 +146,7 @@ async def test_clients_that_do_not_answer_the_close_do_not_hold_up_the_server(
 
 @asynccontextmanager
 async def working(process: Process, seconds: float) -> AsyncIterator[ClientConnection]:
-    """A client whose handler is at work."""
+    """A client whose handler is running."""
     async with connect(process.server.websocket_url + IO, compression=None) as client:
         await client.send('40/work,{"name":"ann"}')
         while not str(await client.recv()).startswith("40/work,"):
@@ -199,7 +199,7 @@ async def test_a_client_that_does_not_read_does_not_hold_up_the_server(
         httpx.AsyncClient(timeout=20) as http,
     ):
         sent = {"count": 40, "bytes": 20_000, "gateway": "/" if kind == "Socket.IO" else "/json"}
-        for _ in range(4):  # more than the system takes, less than the outbox
+        for _ in range(4):  # more than the system buffers, less than the outbox
             assert (await http.post(f"{process.server.url}/broadcast", json=sent)).status_code == 204
         begun = time.monotonic()
         process.signal(signal.SIGTERM)

@@ -28,12 +28,12 @@ async def follow(url: str) -> ClientConnection:
 
 
 async def statuses(websocket: ClientConnection) -> list[str]:
-    """The next statuses, in the order they came."""
+    """The next statuses in order."""
     return [json.loads(await websocket.recv())["data"]["status"] for _ in range(BROADCASTS)]
 
 
 async def close_of(websocket: ClientConnection) -> int | None:
-    """How the server closes, after whatever it sends before."""
+    """The close of the server. Frames before it are dropped."""
     try:
         while True:
             await websocket.recv()
@@ -42,7 +42,7 @@ async def close_of(websocket: ClientConnection) -> int | None:
 
 
 async def test_threads_broadcast_to_five_hundred_clients_and_end_with_the_server(tmp_path: Path) -> None:
-    asyncio.get_running_loop().set_debug(False)  # which is slow with so many clients in this process
+    asyncio.get_running_loop().set_debug(False)  # debug mode is slow with so many clients in this process
     async with (
         target_process(
             tmp_path, module="tests.support.threads_app", environ={"WS_ALLOW_DEMO_TOKEN": "true"}
@@ -63,7 +63,7 @@ async def test_threads_broadcast_to_five_hundred_clients_and_end_with_the_server
         async with asyncio.timeout(60):
             received = await asyncio.gather(*[statuses(socket) for socket in sockets])
         assert sorted(received[0], key=int) == sent
-        assert all(each == received[0] for each in received), "one room, one order"
+        assert all(each == received[0] for each in received), "all clients of a room receive one order"
 
         assert (await http.post("/work")).status_code == 204
         answered = asyncio.Semaphore(0)

@@ -31,7 +31,7 @@ REFUSED = {"message": "invalid credentials", "data": {"code": "UNAUTHORIZED"}}
 
 
 class TokenTarget(Target):
-    """`/users` and the path `/chat` want a JWT."""
+    """`/users` and the path `/chat` require a JWT."""
 
     def __init__(self, settings: Settings = SETTINGS) -> None:
         super().__init__(SocketIOGateway("/users"), WebSocketGateway("/chat"), settings=settings)
@@ -47,7 +47,7 @@ async def user(server: LiveServer, token: str, transport: TransportName = "webso
 
 
 async def refused(server: LiveServer, *auths: Json) -> None:
-    """Fail unless each of these is refused as any other bad credential would be."""
+    """Fail unless each of these is refused like any other bad credential."""
     async with raw_client(server, "websocket") as client:
         for auth in auths:
             await client.send("0/users," + ("" if auth is None else json.dumps(auth)))
@@ -75,7 +75,7 @@ async def test_a_token_that_expires_ends_its_connection_unless_it_is_refreshed(
 ) -> None:
     target = TokenTarget()
     server = await serve(target.app)
-    short = create_token("short", SETTINGS, expires_in=3)  # the two have to be quicker than that
+    short = create_token("short", SETTINGS, expires_in=3)  # both must happen within this time
     async with user(server, short, transport) as ends, user(server, short, transport) as refreshes:
         async with user(server, short, transport) as cheats:
             for client, owner, answer in ((refreshes, "short", True), (cheats, "another", False)):
@@ -120,7 +120,7 @@ async def test_a_revocation_cuts_every_connection_within_a_second(
         await broadcaster.broadcast_to_all("news", gateway="/users")
         assert await another.receive() == '2/users,["news"]'
         async with user(server, create_token("victim", SETTINGS)):
-            pass  # a token issued after the revocation is good
+            pass  # a token issued after the revocation is valid
     assert received == ["closed with 1008"]
     await target.emptied()
 
@@ -137,7 +137,7 @@ async def test_forged_and_foreign_tokens_are_refused(serve: Serve) -> None:
         return jwt.encode(claims(**more), secret, algorithm)
 
     async with user(server, token()):
-        pass  # so that the others are refused for what is wrong with each
+        pass  # so that each of the others is refused for its own fault
     unsigned = jwt.encode(claims(), "", "none")
     header, payload, signature = token().split(".")
     bad: list[Json] = [
@@ -170,7 +170,7 @@ async def test_a_public_key_is_not_accepted_as_a_shared_secret(serve: Serve) -> 
 
 
 def _signed_with(secret: bytes) -> str:
-    """An HS256 token with any bytes as its secret: the library refuses to make one with a public key."""
+    """An HS256 token with any bytes as its secret. The library refuses to sign with a public key."""
     parts = [json.dumps(part).encode() for part in ({"alg": "HS256", "typ": "JWT"}, claims())]
     signed = b".".join(base64.urlsafe_b64encode(part).rstrip(b"=") for part in parts)
     signature = base64.urlsafe_b64encode(hmac.digest(secret, signed, "sha256")).rstrip(b"=")
@@ -191,7 +191,7 @@ async def test_unknown_keys_and_an_unreachable_key_server_refuse_with_few_fetche
         keys.down()
         await refused(server, *unknown[:5])
         async with user(server, good):
-            pass  # the keys there are stay good
+            pass  # the current keys stay valid
         await target.emptied()
 
 

@@ -21,7 +21,7 @@ from tests.support.waiting import until
 
 
 class WithAHeader(BaseHTTPMiddleware):
-    """What `@app.middleware("http")` makes. It remembers how each request ended."""
+    """The middleware that `@app.middleware("http")` makes. It records how each request ended."""
 
     def __init__(self, app: ASGIApp) -> None:
         super().__init__(app)
@@ -84,7 +84,7 @@ async def test_an_aborted_request_logs_no_line(
         for record in caplog.records
         if record.levelno >= logging.WARNING
         and record.name != "asyncio"
-        and "inflates compressed" not in record.getMessage()  # which is logged once for some servers
+        and "inflates compressed" not in record.getMessage()  # logged once for some servers
     ]
 
 

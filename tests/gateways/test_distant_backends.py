@@ -41,7 +41,7 @@ async def by_auth(handshake: Handshake) -> Identity:
 
 
 class Site(SocketIOGateway):
-    """A gateway whose host gives a user rooms, and whose handlers join others."""
+    """A gateway with rooms from its host, and handlers that join further rooms."""
 
     rooms: Mapping[str, str | None] = {f"room {number}": None for number in range(100)}
 

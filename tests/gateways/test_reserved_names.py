@@ -48,7 +48,7 @@ JSON = [WebSocketGateway, ChatGateway, JobsGateway]
 
 
 class Room(SocketIOGateway):
-    """Puts each client in the room `tea`. `try` sends an event in one of the ways that a handler has."""
+    """Puts each client in the room `tea`. `try` sends an event in one of the ways of a handler."""
 
     def __init__(self) -> None:
         super().__init__("/")
@@ -357,7 +357,7 @@ def test_a_private_attribute_of_the_gateway_is_refused_when_the_class_is_made(ba
 
 
 class Late(SocketIOGateway):
-    """Sets an attribute at a time that the test chooses."""
+    """Sets an attribute at a time given by the test."""
 
     def __init__(self, when: str, name: str) -> None:
         self.when, self.attribute = when, name

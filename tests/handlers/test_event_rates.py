@@ -23,7 +23,7 @@ class Sender:
 
 
 class Bucket:
-    """A textbook token bucket."""
+    """A simple token bucket."""
 
     def __init__(self, rate: float, burst: int, now: float) -> None:
         self.rate, self.burst, self.tokens, self.updated = rate, burst, float(burst), now
@@ -98,7 +98,7 @@ def test_forgetting_users_changes_nothing(steps: list[tuple[UserId, float]], bur
     now = 100.0
     for user_id, passed in steps:
         now += passed
-        # A new connection each time: what a user sent on others counts.
+        # A new connection each time: events on other connections of the user count.
         assert rates.admits(Sender(), user_id, now) == kept[user_id].take(now)
 
 
@@ -117,6 +117,6 @@ def test_silent_users_are_forgotten() -> None:
         rates.admits(Sender(), UserId(str(number)), 50.0)
     assert len(rates) == 1_000
     rates.admits(Sender(), ANN, 60.0)
-    assert len(rates) == 1_001, "for the last users, the time of a full burst has not passed"
+    assert len(rates) == 1_001, "the buckets of the last users are not full again"
     rates.admits(Sender(), ANN, 70.0)
     assert len(rates) == 1

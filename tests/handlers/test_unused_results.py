@@ -1,4 +1,4 @@
-"""What a handler or a hook returns where nothing is done with it: refused at start-up, or logged once."""
+"""Results of handlers and hooks that are not used: refused at start-up, or logged once."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_handler_of_a_websocket_that_is_annotated_to_return_something_ends_sta
         Realtime(gateways=[gateway], settings=SETTINGS)
     socketio = SocketIOGateway("/chat")
     socketio.on("said")(handler)
-    Realtime(gateways=[socketio], settings=SETTINGS)  # there the result is the acknowledgement
+    Realtime(gateways=[socketio], settings=SETTINGS)  # with Socket.IO the result is the acknowledgement
 
 
 async def nothing(data: Any) -> None: ...

@@ -51,7 +51,7 @@ class Node:
         return await answer_in_time(1.0, self.presence.online(MEW))
 
     async def cut_off(self) -> None:
-        """Lose Redis, as a dead process does."""
+        """Stop using Redis without a stop, as a dead process does."""
         await self.broker.stop()
 
     async def heal(self) -> None:
@@ -63,7 +63,7 @@ class Node:
 
 
 class Nodes:
-    """Processes of one application. `announced` has what any of them announced, in order: `+ada`, `-ada`."""
+    """Processes of one application. `announced` lists the announcements of all in order: `+ada`, `-ada`."""
 
     def __init__(self, server: RedisProcess) -> None:
         self.server = server
@@ -81,8 +81,8 @@ class Nodes:
         for node in self._running:
             await node.stop()
 
-    async def heard(self, *expected: str) -> None:
-        """Return when all this was announced, and nothing else. Fail if more comes within lease and grace."""
+    async def expect_announced(self, *expected: str) -> None:
+        """Wait until exactly these users were announced. Fail if more are announced within lease and grace."""
         await until(lambda: len(self.announced) >= len(expected))
         await asyncio.sleep(LEASE + GRACE)
         assert sorted(self.announced) == sorted(expected)
@@ -98,7 +98,7 @@ async def nodes(redis_process: RedisProcess) -> AsyncIterator[Nodes]:
 
 @pytest.fixture
 def own_redis() -> Iterator[RedisProcess]:
-    """A Redis that a test may freeze, flush and kill."""
+    """A Redis that the test may freeze, flush and kill."""
     with redis_server() as server:
         yield server
 
@@ -118,12 +118,12 @@ async def test_a_user_with_tabs_at_several_nodes_comes_and_goes_once(nodes: Node
     await second.join(ADA, PHONE)
     await first.leave(ADA)
     await second.leave(ADA, PHONE)
-    await nodes.heard("+ada")
+    await nodes.expect_announced("+ada")
     assert await third.online() == await first.online() == {ADA}
     assert await third.presence.is_online(MEW, ADA)
     await second.leave(ADA)
     assert await third.presence.is_online(MEW, ADA)  # within the grace period
-    await nodes.heard("-ada")
+    await nodes.expect_announced("-ada")
     assert not await third.presence.is_online(MEW, ADA)
 
 
@@ -132,9 +132,9 @@ async def test_reconnecting_to_another_node_within_the_grace_announces_nothing(n
     await first.join(ADA)
     for here, there in [(first, second), (second, first)] * 3:
         await here.leave(ADA)
-        await here.online()  # it was told
+        await here.online()  # the announcement has arrived
         await there.join(ADA)
-    await nodes.heard("+ada")
+    await nodes.expect_announced("+ada")
 
 
 @pytest.mark.parametrize("grace", [0.0, GRACE])
@@ -147,7 +147,7 @@ async def test_the_users_of_a_dead_node_go_offline_once(nodes: Nodes, grace: flo
     began = asyncio.get_running_loop().time()
     await until(lambda: "-ada" in nodes.announced)
     assert asyncio.get_running_loop().time() - began < LEASE + grace + 0.3
-    await nodes.heard("+ada", "+bob", "-ada")
+    await nodes.expect_announced("+ada", "+bob", "-ada")
     assert await first.online() == {BOB}
 
 
@@ -155,26 +155,26 @@ async def test_a_node_that_was_taken_for_dead_brings_its_users_back_once(nodes: 
     cut_off, other = await nodes.start(), await nodes.start()
     for user_id in (ADA, BOB, EVE):
         await cut_off.join(user_id)
-    await nodes.heard("+ada", "+bob", "+eve")
+    await nodes.expect_announced("+ada", "+bob", "+eve")
     node = cut_off.presence.node
     await cut_off.cut_off()
-    await nodes.heard("-ada", "-bob", "-eve")
+    await nodes.expect_announced("-ada", "-bob", "-eve")
     await cut_off.leave(EVE)
     await cut_off.heal()
-    await nodes.heard("+ada", "+bob")
+    await nodes.expect_announced("+ada", "+bob")
     assert cut_off.presence.node != node
     assert await other.online() == {ADA, BOB}
     await cut_off.leave(ADA)
-    await nodes.heard("-ada")
+    await nodes.expect_announced("-ada")
 
 
 async def test_a_user_is_announced_offline_although_the_node_that_saw_it_leave_has_died(nodes: Nodes) -> None:
     dead, _, _ = await nodes.start(), await nodes.start(), await nodes.start()
     await dead.join(ADA)
     await dead.leave(ADA)
-    await dead.online()  # it was told
+    await dead.online()  # the announcement has arrived
     await dead.cut_off()
-    await nodes.heard("+ada", "-ada")
+    await nodes.expect_announced("+ada", "-ada")
 
 
 async def test_a_node_that_stops_hands_its_users_over(nodes: Nodes) -> None:
@@ -185,7 +185,7 @@ async def test_a_node_that_stops_hands_its_users_over(nodes: Nodes) -> None:
     await stopping.leave(BOB)
     await stopping.stop()
     await other.join(ADA)
-    await nodes.heard("+ada", "+bob", "+eve", "-bob")
+    await nodes.expect_announced("+ada", "+bob", "+eve", "-bob")
     assert await other.online() == {ADA, EVE}
 
 
@@ -196,7 +196,7 @@ async def test_users_of_a_process_that_ran_alone_are_announced_by_the_next(nodes
     await stopping.stop()
     following = await nodes.start()
     await following.join(BOB)
-    await nodes.heard("+ada", "+bob", "-ada")
+    await nodes.expect_announced("+ada", "+bob", "-ada")
     assert await following.online() == {BOB}
 
 
@@ -206,7 +206,7 @@ async def test_a_lost_redis_freezes_presence(fragile: Nodes) -> None:
         await first.join(UserId(f"user {number}"))
     await first.join(ADA)
     await second.join(BOB)
-    await fragile.heard(*[f"+user {number}" for number in range(50)], "+ada", "+bob")
+    await fragile.expect_announced(*[f"+user {number}" for number in range(50)], "+ada", "+bob")
 
     fragile.server.freeze()
     await first.join(EVE)
@@ -217,7 +217,7 @@ async def test_a_lost_redis_freezes_presence(fragile: Nodes) -> None:
     assert fragile.announced == []
     fragile.server.thaw()
 
-    await fragile.heard("+eve", "-bob")
+    await fragile.expect_announced("+eve", "-bob")
     assert len(await second.online()) == 52
 
 
@@ -227,7 +227,7 @@ async def test_a_redis_that_starts_again_without_its_data_gets_everything_back(f
     await second.join(ADA)
     await second.join(BOB)
     await first.join(EVE)
-    await fragile.heard("+ada", "+bob", "+eve")
+    await fragile.expect_announced("+ada", "+bob", "+eve")
     await first.leave(EVE)
     await first.online()
 
@@ -238,10 +238,10 @@ async def test_a_redis_that_starts_again_without_its_data_gets_everything_back(f
     assert fragile.announced == []
     fragile.server.start()
 
-    await fragile.heard("+zoe", "-eve")
+    await fragile.expect_announced("+zoe", "-eve")
     assert await first.online() == {ADA, BOB, UserId("zoe")}
     await second.leave(ADA)
-    await fragile.heard("-ada")
+    await fragile.expect_announced("-ada")
 
 
 async def test_a_flushed_redis_gets_everything_back(fragile: Nodes) -> None:
@@ -255,7 +255,7 @@ async def test_a_flushed_redis_gets_everything_back(fragile: Nodes) -> None:
     with fragile.server.client() as client:
         client.flushall()
     await first.leave(ADA)
-    await fragile.heard("+ada", "+bob", "+eve", "-eve")
+    await fragile.expect_announced("+ada", "+bob", "+eve", "-eve")
     assert await first.online() == await second.online() == {ADA, BOB}
 
 
@@ -266,15 +266,15 @@ async def test_forgotten_scripts_are_loaded_again(fragile: Nodes) -> None:
         client.script_flush()
     await node.join(BOB)
     await node.leave(ADA)
-    await fragile.heard("+ada", "+bob", "-ada")
+    await fragile.expect_announced("+ada", "+bob", "-ada")
 
 
 async def test_a_transition_is_announced_once_although_the_reply_was_lost(fragile: Nodes) -> None:
     first, second = await fragile.start(), await fragile.start()
     await first.join(EVE)
-    await fragile.heard("+eve")
+    await fragile.expect_announced("+eve")
     fragile.server.freeze()
-    # Redis has these when it continues, but the connection on which it would answer is gone.
+    # Redis executes these when it continues, but the connection for the answers is closed.
     joining = asyncio.create_task(first.join(ADA))
     await first.leave(EVE)
     await asyncio.sleep(0)
@@ -284,7 +284,7 @@ async def test_a_transition_is_announced_once_although_the_reply_was_lost(fragil
     link.abort()
     await joining
     fragile.server.thaw()
-    await fragile.heard("+ada", "-eve")
+    await fragile.expect_announced("+ada", "-eve")
     assert await second.online() == {ADA}
 
 
@@ -303,7 +303,7 @@ async def test_users_at_once_have_exactly_as_many_connections_as_the_limit(nodes
         for number in range(30):
             await running[number % 3].leave(ADA, ConnectionId(str(number)))
         for node in running:
-            await node.online()  # they were told
+            await node.online()  # the announcements have arrived
 
 
 async def test_the_limit_is_exact_again_after_a_node_has_died(nodes: Nodes) -> None:
@@ -323,12 +323,12 @@ async def test_a_thousand_users_of_a_dead_node_are_all_removed(nodes: Nodes) -> 
     dead, other = await nodes.start(), await nodes.start()
     users = [UserId(f"user {number}") for number in range(1_300)]
     await asyncio.gather(*map(dead.join, users))
-    await nodes.heard(*[f"+{user}" for user in users])
+    await nodes.expect_announced(*[f"+{user}" for user in users])
     await dead.cut_off()
-    await nodes.heard(*[f"-{user}" for user in users])
+    await nodes.expect_announced(*[f"-{user}" for user in users])
     assert await other.online() == set()
     await dead.heal()
-    await nodes.heard(*[f"+{user}" for user in users])
+    await nodes.expect_announced(*[f"+{user}" for user in users])
     assert await other.online() == set(users)
 
 
