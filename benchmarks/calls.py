@@ -109,7 +109,7 @@ async def host(scope: Scope, receive: Receive, send: Send) -> None:
     """The application that the middleware wraps. It receives no request."""
 
 
-def talk(port: int, kind: str) -> None:
+def send_events(port: int, kind: str) -> None:
     """Connect, and send each event after the previous one was answered. Blocks."""
     if kind == "Socket.IO":
         client = WebSocket(port, "/socket.io/?EIO=4&transport=websocket")
@@ -140,7 +140,7 @@ async def count(server_kind: str, kind: str) -> Calls:
     recorder = Recorder()
     sys.setprofile(recorder.profile)
     try:
-        await asyncio.to_thread(talk, port, kind)
+        await asyncio.to_thread(send_events, port, kind)
     finally:
         sys.setprofile(None)
     server.should_exit = True

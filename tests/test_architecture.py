@@ -1,4 +1,4 @@
-"""docs/architecture.md lists the calls that are made, and its links point to code."""
+"""docs/architecture.md lists the actual calls, and its links point to code."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Calls:
 
 
 async def host(scope: Scope, receive: Receive, send: Send) -> None:
-    """The application behind the middleware, which gets no request here."""
+    """The application behind the middleware. It receives no request here."""
 
 
 async def anyone(handshake: Handshake) -> Identity:
@@ -103,7 +103,7 @@ async def test_the_page_lists_calls_in_the_order_in_which_they_are_made(heading:
     calls = listed(heading)
     assert len(calls) > 10
     made = iter(await record(first, last))
-    assert [call for call in calls if call not in made] == []  # `in` goes on behind the last one that was found
+    assert [call for call in calls if call not in made] == []  # `in` continues behind the last match
 
 
 def test_every_path_on_the_page_exists() -> None:

@@ -1,4 +1,4 @@
-"""The figures in README and docs are those of the session that is kept beside the programs."""
+"""The figures in README and docs equal those of the stored session."""
 
 from __future__ import annotations
 

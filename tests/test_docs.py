@@ -1,4 +1,4 @@
-"""The code of every page runs: the blocks of a page, in order, are one module, and its tests are run."""
+"""The code of every page runs. The blocks of a page, in order, are one module, whose tests are run."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ NAMING = [
 
 
 def code_of(page: Path) -> str:
-    """The page with all but its Python blanked out, so that line numbers stay those of the page."""
+    """The Python code of the page. Other lines are blank, so that line numbers equal those of the page."""
     text = page.read_text(encoding="utf-8")
     lines = [""] * (text.count("\n") + 1)
     for block in re.finditer(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
@@ -52,7 +52,7 @@ def code_of(page: Path) -> str:
 
 
 def anchors_of(page: Path) -> set[str]:
-    """The anchors of a page's headings, as GitHub makes them."""
+    """The anchors of the headings of a page, as GitHub makes them."""
     text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}

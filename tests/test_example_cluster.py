@@ -30,7 +30,7 @@ def url(tmp_path: Path) -> Iterator[str]:
         "DATABASE_URL": f"sqlite:///{tmp_path}/mew.db",
     }
     with (tmp_path / "log").open("wb") as log:
-        # A session of its own, so that all its processes can be ended.
+        # In its own process group, so that all its processes can be ended.
         process = subprocess.Popen(
             [sys.executable, "-m", "examples.cluster"], env=environment, stdout=log, stderr=log, start_new_session=True
         )

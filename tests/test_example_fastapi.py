@@ -70,7 +70,7 @@ async def test_a_login_is_for_development_only(tmp_path: Path) -> None:
             assert (response.status_code, response.json()) == (404, {"detail": "Not Found"})
         token = create_token("erin", settings)
         servers = await http.get("/servers/discover", headers={"authorization": f"Bearer {token}"})
-        assert servers.json() == [], "the demonstration data are for development only, too"
+        assert servers.json() == [], "the sample data are only for development too"
 
 
 async def test_an_empty_database_is_filled_once(tmp_path: Path) -> None:
@@ -334,7 +334,7 @@ async def test_a_user_joins_a_discovered_server_once(mew: Mew) -> None:
     assert await mew.dave.status("POST", members, {"userId": "alice"}) == 404
     assert await mew.dave.status("POST", members) == 201
     assert await mew.dave.status("POST", members, {}) == 200
-    assert await mew.alice.status("POST", members, {"userId": "nobody"}) == 404
+    assert await mew.alice.status("POST", members, {"userId": "unknown"}) == 404
     assert await mew.dave.status("POST", "/servers/none/members") == 404
     ids = [member["userId"] for member in await mew.dave.get(members)]
     assert ids == ["alice", "bob", "carol", "dave"]

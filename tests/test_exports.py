@@ -43,7 +43,7 @@ def exported(path: str) -> list[tuple[str, str]]:
 
 
 def documented(path: str) -> list[tuple[str, str]]:
-    """The same, as the reference has it."""
+    """The same from the reference."""
     section = REFERENCE.partition(f"\n## `{path}`\n")[2].partition("\n## ")[0]
     return re.findall(r"^(?:### (.+)|\| `(\w+)` \| .+)$", section, re.MULTILINE)
 

@@ -1,4 +1,4 @@
-"""The floors of the design: a module imports from its own floor or a lower one, and imports make no circle."""
+"""The floors of the design: a module imports from its own floor or a lower one, and imports have no cycle."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_independent_folders_do_not_import_each_other(user: str, used: str) -> N
 
 @pytest.mark.parametrize("module", sorted(MODULES))
 def test_only_the_package_itself_names_a_system(module: str) -> None:
-    """A system is `systems.<name>`. It knows no other system, and nothing else knows it."""
+    """A system is `systems.<name>`. It imports no other system, and no other module imports it."""
     own = ".".join(module.split(".")[:2]) if top(module) == "systems" else module
     named = {".".join(other.split(".")[:2]) for other in IMPORTS[module] if other.startswith("systems.")}
     assert module == "" or named <= {own}

@@ -1,4 +1,4 @@
-"""docs/metrics.md names every metric of the code, with its labels, and what it says about them is true."""
+"""docs/metrics.md lists every metric of the code with its labels, and its statements hold."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_the_page_names_every_metric_with_its_labels() -> None:
 
 
 class Recorded:
-    """A host's object that keeps everything."""
+    """Metrics of a host that record everything."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, str, dict[str, str]]] = []
@@ -81,7 +81,7 @@ async def test_every_metric_of_the_page_is_counted() -> None:
         for user in ("mallory", "bug"):
             try:
                 async with client.connect("/", token=client.token(user)):
-                    raise AssertionError("let in")
+                    raise AssertionError("accepted")
             except ConnectionRefused:
                 pass
         async with client.connect("/", token=client.token("ann"), transport="polling"):

@@ -1,4 +1,4 @@
-"""The middleware in front of a host: the host's routes work unchanged, on real servers."""
+"""The middleware in front of a host, on real servers: the routes of the host work unchanged."""
 
 from __future__ import annotations
 
@@ -217,7 +217,7 @@ async def test_preflights_of_allowed_origins_are_answered_once(serve: Serve) -> 
             response = await http.options(server.url + path, headers={"origin": FOREIGN, **asked})
             assert not headers(response, "access-control-allow-origin")
         response = await http.options(server.url + "/hello", headers={"origin": OURS})
-        assert response.status_code == 405, "an OPTIONS that is no preflight is the host's"
+        assert response.status_code == 405, "an OPTIONS that is not a preflight reaches the host"
 
 
 @pytest.mark.parametrize("inside", [True, False])
@@ -271,7 +271,7 @@ async def accept_all(handshake: Any) -> Any:
 async def test_the_app_is_served_below_a_prefix_of_the_server(implementation: Implementation, serve: Serve) -> None:
     gateways = [SocketIOGateway("/"), WebSocketGateway("/chat")]
     server = await serve(wrap(make_fastapi(), gateways=gateways), implementation, root_path="/api")
-    # uvicorn puts the prefix before every path, as a proxy has taken it away; Hypercorn leaves paths alone.
+    # uvicorn adds the prefix to every path, because a proxy has removed it. Hypercorn does not change paths.
     prefix = "/api" if implementation == "hypercorn" else ""
     async with httpx.AsyncClient() as http:
         assert (await http.get(server.url + prefix + OPEN)).text.startswith("0{")

@@ -16,7 +16,7 @@ BY_TEXT = {"getattr", "setattr", "hasattr", "delattr", "attrgetter", "methodcall
 
 
 def private_names(code: str) -> Iterator[str]:
-    """The private attributes of other objects that a program uses, and the private names that it imports from us."""
+    """The private attributes of other objects that a program uses, and its imports of private names."""
     for node in ast.walk(ast.parse(code)):
         used: list[str] = []
         if isinstance(node, ast.Attribute) and ast.unparse(node.value) not in ("self", "cls", "super()"):

@@ -33,7 +33,7 @@ INHERITED = {"auth/refresh"}
 
 
 def names_in(path: Path) -> set[str]:
-    """The names of a file's tests, in Python or in JavaScript."""
+    """The names of the tests of a Python or JavaScript file."""
     source = path.read_text(encoding="utf-8")
     if path.suffix == ".py":
         functions = (ast.FunctionDef, ast.AsyncFunctionDef)

@@ -1,4 +1,4 @@
-"""What a host calls, makes and overrides is typed with names that it can import."""
+"""The public signatures use only types that a host can import."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ OF_GATEWAYS = {
 }
 """Members of a gateway that the transports, the hub and the composition root use."""
 NOT_CALLED_BY_HOSTS = {
-    # For what is encoded already.
+    # For encoded payloads.
     *("Broadcaster.publish", "Publication.subscriptions", "JSONDialect.event", "FlatJSONDialect.event"),
-    # The parts that tests put in place of the package's own.
+    # Objects that tests pass instead of those of the package.
     "Realtime.__init__.backends",
 }
 MEANT_BY_AN_EXPORTED_NAME = {Gateway, NamespaceFamily, AnyConnection, Addressable}
@@ -89,7 +89,7 @@ def own(hint: Any) -> Iterator[Any]:
 
 @pytest.mark.parametrize("name", SIGNATURES)
 def test_a_signature_names_only_what_is_exported(name: str) -> None:
-    # What modules import for type checkers only.
+    # Imports that are only for type checkers.
     names = {"httpx": httpx, "Iterable": Iterable, "Json": Any, "AnyConnection": AnyConnection, "Position": Position}
     hints = typing.get_type_hints(SIGNATURES[name], localns={**names, **EXPORTED})
     for argument, hint in hints.items():

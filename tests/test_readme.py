@@ -27,7 +27,7 @@ SECRET = "a secret of at least thirty-two bytes"
 
 
 def written(default: Any) -> str:
-    """A default as the table writes it."""
+    """A default in the form of the table."""
     if default is None or default == ():
         return ""
     if isinstance(default, bool):

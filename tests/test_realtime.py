@@ -118,7 +118,7 @@ def test_missing_configuration_is_reported_at_construction() -> None:
 
 
 class Service:
-    """A host whose rooms change all the time, and which is sometimes slow or fails."""
+    """A host whose rooms change constantly, and which is sometimes slow or fails."""
 
     def __init__(self, seed: Any) -> None:
         self.chance = random.Random(str(seed))

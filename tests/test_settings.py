@@ -1,4 +1,4 @@
-"""Settings: what the variables mean, which values are refused, and that secrets stay secret."""
+"""Settings: how variables are read, which values are refused, and that secrets are not shown."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_a_secret_in_the_wrong_variable_is_not_shown(name: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         Settings.from_env({name: "hunter2"})
     assert "hunter2" not in str(caught.value)
-    # Nor is the error that held it shown before this one in a traceback.
+    # A traceback does not show the original error, which contains the value.
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
 

@@ -150,7 +150,7 @@ async def said(server: LiveServer, path: str = "/say") -> Any:
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 async def test_two_middlewares_on_different_paths_work(implementation: Implementation, serve: Serve) -> None:
-    """The broadcaster that is injected is that of the innermost middleware."""
+    """The injected broadcaster is that of the innermost middleware."""
     server = await serve(twice(routes(), settings=LIBRARY), implementation)
     assert await said(server) == ["/library", 0]
     async with raw_client(server, "websocket") as client:
@@ -240,7 +240,7 @@ async def test_a_broadcaster_without_a_middleware_raises() -> None:
 
 
 async def test_a_gateway_may_be_mounted_in_one_app_after_another() -> None:
-    """Tests make an app for each of them, of gateways that a module keeps."""
+    """Each test makes an app, with gateways that belong to a module."""
     room = Room("/")
     apps = [RealtimeMiddleware(routes(), gateways=[room], settings=SETTINGS) for _ in range(2)]
     with pytest.raises(ConfigurationError, match="mounted in two places"):

@@ -1,4 +1,4 @@
-"""Type checkers accept a host's app against the installed wheel, as strictly as they can, and refuse its mistakes."""
+"""Strict type checkers accept the app of a host against the installed wheel, and report its mistakes."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ Problems: TypeAlias = Mapping[int, str]
 
 
 class Host:
-    """A virtual environment in which the package is installed from its wheel, beside what the tests have installed."""
+    """A virtual environment with the package, installed from its wheel, and the packages of the tests."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -153,14 +153,14 @@ class Host:
         return {int(match[1]): match[2] for match in found if match is not None}
 
     def pyright(self, program: Path, *, status: int) -> Problems:
-        """Check a program with Pyright's mode `strict`."""
+        """Check a program with Pyright in the mode `strict`."""
         settings = self.folder / f"{program.stem}.json"
         settings.write_text(json.dumps({"typeCheckingMode": "strict", "include": [program.name]}), encoding="utf-8")
         command = ("node", str(WIRE / "node_modules" / "pyright" / "index.js"), "--outputjson")
         where = ("--pythonpath", str(self.python), "--project", str(settings))
-        said = json.loads(self.run(*command, *where, status=status))
-        assert said["summary"]["filesAnalyzed"] == 1
-        return {each["range"]["start"]["line"] + 1: each["message"] for each in said["generalDiagnostics"]}
+        report = json.loads(self.run(*command, *where, status=status))
+        assert report["summary"]["filesAnalyzed"] == 1
+        return {each["range"]["start"]["line"] + 1: each["message"] for each in report["generalDiagnostics"]}
 
 
 @pytest.fixture(scope="module")

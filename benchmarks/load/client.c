@@ -65,7 +65,7 @@ static bool starts(const struct frame *frame, const char *with) {
 }
 
 static bool contains(const struct frame *frame, const char *what) {
-    /* What is looked for stands near the beginning. */
+    /* The searched text is near the beginning. */
     size_t size = frame->size < 96 ? frame->size : 96;
     return memmem(frame->payload, size, what, strlen(what)) != NULL;
 }

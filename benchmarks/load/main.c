@@ -13,7 +13,7 @@
  *                                   enters, one talks, and one reads now and then only; then, for all, once more
  *     stall N                       N more clients that do not read
  *     stalled                       let those read, and leave: how many of them had been cut?
- *     disconnect                    everybody leaves
+ *     disconnect                    all clients leave
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -94,7 +94,7 @@ static void run_connect(int wanted) {
     while (crowd.ready < wanted) {
         while (size - stalled < wanted && size - stalled - crowd.ready < OPENING) open_client(false);
         turn(1.0);
-        if (now() > until) fail("%d of %d clients were let in within %.0f s", crowd.ready, wanted, PATIENCE);
+        if (now() > until) fail("%d of %d clients were accepted within %.0f s", crowd.ready, wanted, PATIENCE);
     }
     printf("{\"connected\": %d, \"seconds\": %.6f}\n", crowd.ready - before, now() - begun);
 }
@@ -111,7 +111,7 @@ static void settle(void) {
     wait_for(&control.answered, control.asked, "answers");
 }
 
-/* Numbers go on, clients come and go: count from here as if those here had been here always. */
+/* Message numbers continue and clients change: count from here as if the current clients had always been here. */
 static unsigned long begin(void) {
     latency_clear();
     crowd.deliveries = crowd.published * (unsigned long)crowd.ready;
@@ -205,7 +205,7 @@ static void run_stall(int count) {
         stalled++;
         while (client->phase != READY) {
             turn(1.0);
-            if (client->phase == CUT || now() > until) fail("a client that is to stall was not let in");
+            if (client->phase == CUT || now() > until) fail("a client that is to stall was not accepted");
         }
         epoll_ctl(poller, EPOLL_CTL_DEL, client->fd, NULL);
     }

@@ -3,7 +3,7 @@
  *     limit PORT plain|joined
  *
  * plain: one send() for each message and client. joined: the messages asked for at once go to each
- * client by one send(). JSON dialect; everybody is let in. The load generator does not look at
+ * client by one send(). JSON dialect; all clients are accepted. The load generator does not look at
  * Sec-WebSocket-Accept, so it is not computed; and a client that does not read is waited for.
  */
 #define _GNU_SOURCE

@@ -11,7 +11,7 @@ from asgi_realtime import Connection, Limits, RealtimeMiddleware, Settings
 from asgi_realtime.gateways.base import Gateway
 from benchmarks.systems.control import EVENT, ROOM, Payload, control
 
-SECRET = "no secret at all: everybody is let in"
+SECRET = "not secret: all clients are accepted"
 
 settings = Settings(
     jwt_secret=SECRET,

@@ -117,7 +117,7 @@ async def test_broadcasts_leave_out_except_and_report_the_delivery_in_a_receipt(
         assert (receipt.delivered_locally, receipt.position) == (0, None)
         to_bob.stall()
         await broadcaster.broadcast_to_all("c", volatile=True)
-        await broadcaster.broadcast_to_users(["ann", "ann", "nobody"], "d")
+        await broadcaster.broadcast_to_users(["ann", "ann", "unknown"], "d")
         await broadcaster.broadcast_to_users([], "e")
         realtime.hub.flush()
         to_bob.read()
@@ -275,7 +275,7 @@ async def test_the_sync_broadcaster_works_from_a_thread() -> None:
             assert sync.online_users() == {"ann"}
             assert sync.is_online("ann")
             sync.revoke_token("jti")
-            sync.revoke_user("nobody")
+            sync.revoke_user("unknown")
             sync.disconnect_user("ann")
             return sync.broadcast_to_all("d").delivered_locally
 

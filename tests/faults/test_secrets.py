@@ -254,7 +254,7 @@ async def test_no_line_of_a_server_shows_a_secret(
         assert any("/socket.io/?EIO=4&transport=polling&token=redacted" in line for line in lines)
         assert any("/jwt?token=redacted" in line for line in lines)
     assert any("refused a client: the token" in line for line in lines)
-    assert any(line.startswith("ours: WARNING asyncio Executing") for line in lines) or not steps
+    assert any(line.startswith("package: WARNING asyncio Executing") for line in lines) or not steps
     # Uvicorn's own dump of the wire is excluded: it is off by default, and written before the app is called.
     checked = [line for line in lines if not line.startswith("DEBUG: ")]
     assert [line for line in checked if secrets.shown(line)] == []

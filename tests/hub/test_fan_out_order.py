@@ -1,4 +1,4 @@
-"""Every client sees one order: the hub, its batches, holds, outboxes and writers beside a naive model."""
+"""All clients see one order of events. Hub, batches, holds, outboxes and writers are compared with a model."""
 
 from __future__ import annotations
 
@@ -62,9 +62,9 @@ Content: TypeAlias = tuple[str, bytes, tuple[bytes, ...]]
 
 
 class Wire:
-    """The end of a writer: keeps what is written, as far as the client's kernel takes it.
+    """The transport below a writer. It accepts as many bytes as the client's kernel buffers.
 
-    It is a server's transport for the frames extension, and the protocol and transport of a stock uvicorn.
+    It serves as the transport of the frames extension, and as protocol and transport of a stock uvicorn.
     """
 
     is_open = True
@@ -74,7 +74,7 @@ class Wire:
         self.deflate = deflate
         self.transport = self
         self.listener: WriteListener | None = None
-        self.room: int | None = None  # bytes the kernel takes before it stops; None: it does not stop
+        self.room: int | None = None  # bytes that the kernel still accepts. None: no limit
         self.taken = bytearray()
         self._held = bytearray()
 
@@ -83,7 +83,7 @@ class Wire:
         return len(self._held)
 
     def write(self, frames: bytes) -> None:
-        assert not self._held, "written to although the kernel takes nothing"
+        assert not self._held, "written while the kernel accepts nothing"
         self._held += frames
         self._move()
         if self._held:
@@ -92,7 +92,7 @@ class Wire:
                 self.listener.pause_writing()
 
     def read(self, room: int | None) -> None:
-        """Let the kernel take so much, now or later."""
+        """Let the kernel accept this many more bytes."""
         self.room = room
         behind = bool(self._held)
         self._move()
@@ -111,7 +111,7 @@ class Wire:
     def close(self) -> None: ...
 
     def messages(self) -> Iterator[Item]:
-        """Everything written, whether or not the kernel has taken it."""
+        """All bytes written, including those that the kernel has not accepted."""
         data, at = bytes(self.taken + self._held), 0
         while at < len(data):
             opcode, compressed, length = data[at] & 0x0F, data[at] & 0x40, data[at + 1]
@@ -120,12 +120,12 @@ class Wire:
             if wide:
                 length = int.from_bytes(data[at + 2 : start])
             at = start + length
-            assert at <= len(data), "half a frame was written"
+            assert at <= len(data), "a part of a frame was written"
             message = inflate(data[start:at], 100_000) if compressed else data[start:at]
             assert message is not None and (self.deflate or not compressed)
             yield message.decode() if opcode == 1 else message
 
-    # What a stock protocol and its transport have besides
+    # Other members of a stock protocol and its transport
 
     def pause_writing(self) -> None: ...
 
@@ -146,7 +146,7 @@ class Wire:
 
 
 class SocketWire(Wire):
-    """The same with a real socket, whose descriptor a fan-out writes to. It is full, but for what `read` allows."""
+    """The same with a real socket, for a fan-out by descriptors. It is full except for what `read` makes free."""
 
     def __init__(self, *, deflate: bool) -> None:
         super().__init__(deflate=deflate)
@@ -158,18 +158,18 @@ class SocketWire(Wire):
         self._filling = 0
 
     def _fill(self) -> None:
-        """Leave no room, by bytes that are not looked at when they come out."""
+        """Fill the socket with bytes that are dropped when they are read."""
         with contextlib.suppress(BlockingIOError):
             while True:
                 self._filling += self._socket.send(b" ")
 
     def _drain(self) -> None:
-        """Take out what the kernel holds."""
+        """Read the bytes that the kernel buffers."""
         data = b""
         with contextlib.suppress(BlockingIOError):
             while True:
                 data += self._client.recv(65_536)
-        # Filled when it held nothing else, and full: so the filling is in front, and all there is.
+        # It was empty when it was filled, and is full: so it contains nothing but the filling.
         assert not self._filling or len(data) == self._filling
         self.taken += data[self._filling :]
         self._filling = 0
@@ -199,7 +199,7 @@ class SocketWire(Wire):
 
 
 class Client:
-    """One transport, what was written to it, and what the model says should be."""
+    """One transport, what was written to it, and what the model expects."""
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
@@ -227,13 +227,13 @@ class Client:
             seat.connection.sink_changed()
 
     def read(self, room: int | None) -> None:
-        """Let the client read so many bytes, or from now on everything."""
+        """Let the client read this many bytes, or everything from now on."""
         if self.kind != "pulled":
             self.wire.read(room)
             return
         self._clock += 1
         for frame in self.outbox.take(room):
-            # One frame is read as a poll and the next as ASGI events, as far as a poll's text tells messages apart.
+            # Frames are read alternately as a poll and as ASGI events, if the text of a poll separates the messages.
             if self._clock % 2:
                 self._pulled += [event["text"] if "text" in event else event["bytes"] for event in frame.asgi]
             else:
@@ -248,7 +248,7 @@ class Client:
 
     @property
     def waiting(self) -> int:
-        """Bytes that the model has for it and that were not written."""
+        """The bytes that the model expects and that were not written yet."""
         return sum(size for _, size in self.expected[len(self.got) :])
 
 
@@ -259,7 +259,7 @@ def event_in(text: str) -> str:
 
 
 class Seat:
-    """A client's place on one gateway: the connection's transport, and what the model knows about it."""
+    """A client on one gateway: the transport of its connection, and the model's state of it."""
 
     def __init__(self, client: Client, gateway: GatewayName, user: UserId) -> None:
         self.client = client
@@ -276,7 +276,7 @@ class Seat:
         self.held: list[tuple[RoomName | None, list[tuple[Item, int]]]] = []
         """Room (None: sent to it alone; empty: to users or all), and the items."""
 
-    # What a transport is to a connection
+    # The transport of a connection
 
     @property
     def outbox(self) -> Outbox:
@@ -323,28 +323,28 @@ class Seat:
 
     @property
     def overflows(self) -> bool:
-        """Whether more is held back than may be: it is cut at the latest when the hold ends."""
+        """Whether the held frames exceed the limit. The client is then closed at the latest when the hold ends."""
         return self.held_bytes > LIMITS.outbox_bytes
 
 
 def at_once(work: Awaitable[None]) -> None:
-    """Run what does not wait for anything."""
+    """Run a coroutine that does not wait."""
     try:
         work.__await__().__next__()
     except StopIteration:
         return
-    raise AssertionError("it waits")
+    raise AssertionError("the coroutine waits")
 
 
 class FanOut:
-    """A hub and the model of it. Each public method is a step. Its numbers and names select the client, room or event.
+    """A hub and the model of it. Each public method is a step. Its arguments select the client, room or event.
 
     Most of what happens concerns the connection and the room looked at, or what is left to chance would
     hardly ever happen to one of them twice.
     """
 
     def __init__(self, kinds: list[Kind], gateways: list[GatewayName], rooms: set[RoomName]) -> None:
-        """Begin with some clients that have the same rooms."""
+        """Start with some clients in the same rooms."""
         self.world = World(LIMITS, with_host=False)
         for gateway, dialect in DIALECTS.items():
             self.world.hub.mount(gateway, dialect, LIMITS)
@@ -381,7 +381,7 @@ class FanOut:
             inbox=Inbox(self.world.tasks, LIMITS),
         )
         seat.leave_hub = lambda: hub.remove(connection)
-        if not opened:  # as while `on_connect` is at work
+        if not opened:  # as during `on_connect`
             connection.hold()
             seat.holds, seat.opened = 1, False
         hub.add(connection)
@@ -443,12 +443,12 @@ class FanOut:
     def of_user(self, user: UserId, gateway: GatewayName | None = None) -> list[Seat]:
         return [seat for seat in self.here if seat.user == user and gateway in (None, seat.gateway)]
 
-    # What is sent
+    # Sending
 
     def event(
         self, gateway: GatewayName, padding: int = 0, attachments: int = 0
     ) -> tuple[Frame, list[tuple[Item, int]]]:
-        """The next event, as it is sent and as the model has it."""
+        """The next event, as sent and as the model stores it."""
         content = self.content(gateway, padding, attachments)
         return DIALECTS[gateway].event(*content), self.items(gateway, content)
 
@@ -510,18 +510,18 @@ class FanOut:
         if self.at in self.here:
             self.at.expect(None, items)
 
-    # Time passes
+    # Ticks, holds and refreshes
 
     def tick(self) -> None:
         self.world.tick()
 
     def hold(self) -> None:
-        """As while the host is asked which rooms it may see."""
+        """Hold the frames, as while a host is asked for rooms."""
         self.at.connection.hold()
         self.at.holds += 1
 
     def release(self, lost: bool) -> None:
-        """As when the host has answered, and perhaps left a room out."""
+        """End the hold, as after the answer of the host, which may omit a room."""
         if self.at.holds > (not self.at.opened):
             if lost:
                 self.leave("alone")
@@ -544,19 +544,19 @@ class FanOut:
             assert seat.connection.rooms == seat.rooms
             assert not seat.ended
             assert not seat.connection.behind or seat.client.waiting * 2 > LIMITS.outbox_bytes
-            assert self.world.ticks or seat.held_bytes <= LIMITS.outbox_bytes, "not cut in need"
+            assert self.world.ticks or seat.held_bytes <= LIMITS.outbox_bytes, "not closed although over the limit"
         for client in self.clients:
             outbox, got = client.outbox, client.got
             assert outbox.size <= LIMITS.outbox_bytes or len(outbox) == 1
             assert got == [item for item, _ in client.expected[: len(got)]]
             if not self.world.ticks and not client.cut:
-                assert client.waiting == outbox.size, "nothing may be missing but in the middle of a tick"
+                assert client.waiting == outbox.size, "frames are missing, and no tick is in progress"
 
     def forget(self, seat: Seat) -> None:
         (code,) = seat.closes
         self.here.remove(seat)
         if code == 1013:
-            assert max(seat.client.waiting, seat.held_bytes) > LIMITS.outbox_bytes, "cut without need"
+            assert max(seat.client.waiting, seat.held_bytes) > LIMITS.outbox_bytes, "closed although below the limit"
         else:
             assert seat.ended
         seat.ended, seat.held = False, []
@@ -576,7 +576,7 @@ def step(name: str, *arguments: st.SearchStrategy[Any]) -> st.SearchStrategy[tup
 
 
 def often(*weighted: tuple[int, st.SearchStrategy[T]]) -> st.SearchStrategy[T]:
-    """One of these, in proportion to its weight: `one_of` knows none."""
+    """One of these strategies, by weight. `one_of` has no weights."""
     return st.sampled_from([strategy for weight, strategy in weighted for _ in range(weight)]).flatmap(lambda s: s)
 
 

@@ -1,4 +1,4 @@
-"""This process's connections: fan-out, membership, commands."""
+"""The connections of this process: fan-out, membership, commands."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.support.held_permission import HeldPermission
 from tests.support.recording import GATEWAY, World
 
 ANN, BOB = UserId("ann"), UserId("bob")
-OTHER = GatewayName("/nobody mounted this")
+OTHER = GatewayName("/not mounted")
 
 
 def publication(
@@ -40,7 +40,7 @@ def publication(
 
 
 class SlowHistory(MemoryBroker):
-    """A broker behind a simulated network: history is read before or after the wait, or not at all."""
+    """A broker behind a simulated network. It reads history before or after the wait, or not at all."""
 
     def __init__(self, when: str) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class SlowHistory(MemoryBroker):
 @pytest.mark.parametrize(
     ("when", "known", "expected"),
     [
-        # "1" is older than the membership; the others come while history is read, and are in it when it is read late.
+        # "1" is older than the membership. The others are published during the read, so a late read contains them.
         ("before", None, ["1", "2", "other", "3", "4"]),
         ("after", None, ["2", "other", "3", "4"]),
         ("before", 7, ["7", "2", "other", "3", "4"]),
@@ -207,7 +207,7 @@ async def test_one_tick_joins_frames_up_to_the_batch_size() -> None:
     world.hub.deliver(small)
     assert client.events == []
     world.hub.deliver(large)
-    assert client.events == ["small", "large"]  # written in the middle of the tick, where an outbox can count it
+    assert client.events == ["small", "large"]  # written before the end of the tick, so that the outbox counts it
     world.hub.deliver(small)
     assert client.events == ["small", "large"]
     world.tick()
@@ -255,7 +255,7 @@ async def test_disconnecting_a_user_closes_the_users_connections_to_the_gateway(
     world.hub.apply(DisconnectUser(OTHER, ANN, 1008, "out"))
     assert not closed[0].closes
     world.hub.apply(DisconnectUser(GATEWAY, ANN, 1008, "out"))
-    world.hub.apply(DisconnectUser(None, UserId("nobody"), 1008, "out"))
+    world.hub.apply(DisconnectUser(None, UserId("unknown"), 1008, "out"))
     assert [transport.closes for transport in closed] == [[(1008, "out")]] * 2
     assert not kept.closes
     assert len(world.rooms) == 1
@@ -279,13 +279,13 @@ async def test_a_connection_that_takes_over_closes_the_older_ones_of_the_user() 
     bob, to_bob = world.admit("bob")
     for connection in (bob, first):
         world.hub.apply(taking_over(connection))
-    assert world.rooms.of_user(ANN) == (first, second, third)  # the others' turns are still to come
+    assert world.rooms.of_user(ANN) == (first, second, third)  # the others are closed in later turns
     world.hub.deliver(publication("news", ToAll()))
-    second.hold()  # as one that is being let in
+    second.hold()  # as while it is being accepted
     world.hub.apply(taking_over(second))
     assert to_first.events == ["news", "kick"]
     assert to_first.closes == [(1008, "another device")]
-    # A command from another process, about a connection of that process.
+    # A command of another process about one of its own connections.
     elsewhere, _ = world.connection("ann")
     world.hub.apply(taking_over(elsewhere))
     assert to_second.events == ["news", "kick"]
@@ -351,7 +351,7 @@ async def test_a_pending_join_ends_with_any_room_above(how: str, parent: str | N
     other, _ = world.admit("bob")
     await connection.public.join("server")
     await connection.public.join("channel", parent="server")
-    if parent is None:  # the link is known from another member
+    if parent is None:  # the parent is known from another member
         await other.public.join("thread", parent="channel")
     permission = HeldPermission()
     joining = asyncio.create_task(connection.public.join("thread", parent=parent, allowed=permission))

@@ -1,4 +1,4 @@
-"""Refreshing rooms from the host while other changes happen: no event leaks in any interleaving."""
+"""Refreshing rooms during other changes: no event leaks in any interleaving."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def refresh(world: World) -> Awaitable[object]:
 
 
 class Gate:
-    """Holds the host's answer back until `open`."""
+    """Delays the answers of the host until `open`."""
 
     def __init__(self, world: World) -> None:
         self.asked = asyncio.Semaphore(0)
@@ -82,7 +82,7 @@ async def test_a_user_kicked_while_the_host_is_slow_stays_out() -> None:
     assert connection.rooms == set()
     gate.open()
     await work
-    assert connection.rooms == set(), "the older answer does not undo the kick"
+    assert connection.rooms == set(), "the older answer does not revert the kick"
     for room in ("server", "channel", "secret"):
         assert publish(world, room, "LEAK") == 0
     assert written == []
@@ -119,7 +119,7 @@ async def test_the_answer_to_the_last_refresh_overrides_rooms_given_before_it() 
     first = refresh(world)
     await gate.asked.acquire()
     world.hub.apply(AddToRoom(GATEWAY, ANN, RoomName("channel")))
-    world.host.rooms["ann"] = {"server": None}  # then the user loses every channel
+    world.host.rooms["ann"] = {"server": None}  # now the user loses every channel
     second = refresh(world)
     gate.open()
     await gate.asked.acquire()
@@ -214,7 +214,7 @@ async def test_refreshes_call_the_host_a_few_at_a_time() -> None:
     work = refresh(world)
     for _ in range(16):
         await gate.asked.acquire()
-    await asyncio.sleep(0)  # a further question would begin in this turn
+    await asyncio.sleep(0)  # another question would start in this turn
     assert len(world.host.asked) == 16
     for _ in range(50):
         gate.open()
@@ -224,9 +224,9 @@ async def test_refreshes_call_the_host_a_few_at_a_time() -> None:
 
 @pytest.mark.parametrize("seed", range(40))
 async def test_no_interleaving_delivers_events_of_a_lost_room(seed: int) -> None:
-    """Changes of rights, kicks and broadcasts at random moments, with a host that answers when it likes.
+    """Changes of rights, kicks and broadcasts at random moments, with a host that answers after random delays.
 
-    The host commits, then commands, as it must. From then on, events of a lost room may not be delivered.
+    The host commits before it sends the command, as required. After that, no event of a lost room may be delivered.
     """
     chance = random.Random(seed)
     world = World()
@@ -273,7 +273,7 @@ async def test_no_interleaving_delivers_events_of_a_lost_room(seed: int) -> None
         await work
     await world.tasks.until_idle()
     leaked = forbidden & set(transport.events)
-    # A room lost and given back before the host answers is open again: events sent in between were held.
+    # If a room is lost and regained before the host answers, the events in between were held and are delivered.
     regained = {event for event in leaked if event[0] in database}
     assert leaked == regained
     assert connection.rooms == set(database)

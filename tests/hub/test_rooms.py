@@ -1,4 +1,4 @@
-"""Membership against a naive model: rooms, rooms below rooms, users, everybody."""
+"""Membership compared with a simple model: rooms, nested rooms, users, all connections."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _room(name: str) -> RoomName:
 
 
 class RoomsMachine(RuleBasedStateMachine):
-    """`Rooms` beside a model of plain dictionaries, in which everything is searched for."""
+    """`Rooms` beside a model of plain dictionaries that searches all entries."""
 
     connections = Bundle("connections")
 
@@ -42,7 +42,7 @@ class RoomsMachine(RuleBasedStateMachine):
         return found
 
     def prune(self) -> None:
-        """A room without members and without rooms below it is forgotten, its place included."""
+        """A room without members and nested rooms is dropped, with its parent link."""
         while unused := {
             room
             for room in self.parents
@@ -86,7 +86,7 @@ class RoomsMachine(RuleBasedStateMachine):
     def remove(self, connection: InternalConnection) -> None:
         before = set(connection.rooms)
         self.rooms.remove(connection)
-        assert connection.rooms == before, "a connection that is gone still says where it was"
+        assert connection.rooms == before, "a removed connection still has rooms"
         self.here.pop(connection, None)
         self.prune()
 
@@ -145,7 +145,7 @@ def test_leaving_a_server_leaves_its_channels_at_every_depth() -> None:
 
 
 def test_a_room_may_be_its_own_parent() -> None:
-    # As where a server's first channel has the server's id.
+    # As if the first channel of a server has the id of the server.
     world, rooms = World(), Rooms()
     connection, _ = world.connection()
     rooms.add(connection)

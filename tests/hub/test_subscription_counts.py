@@ -1,4 +1,4 @@
-"""Subscriptions at the broker equal a model that counts each connection alone, for any order of operations."""
+"""Subscriptions at the broker equal those of a simple model, for any order of operations."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class SubscriptionsMachine(RuleBasedStateMachine):
 
     @rule(user=users, pause=pauses)
     def connect(self, user: UserId, pause: int) -> None:
-        """As a gateway lets a client in, the host's rooms included."""
+        """Accept a client as a gateway does, with rooms of the host."""
 
         async def let_in() -> None:
             connection, _ = self.world.admit(user)
@@ -88,7 +88,7 @@ class SubscriptionsMachine(RuleBasedStateMachine):
                 self.world.hub.remove(connection)
                 connection.set_closed()
             except asyncio.CancelledError:
-                assert connection.closed, "the question about its rooms ends with the connection alone"
+                assert connection.closed, "the question about its rooms ends only with the connection"
 
         self.begin(let_in(), pause)
 
@@ -141,7 +141,7 @@ class SubscriptionsMachine(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([UNSUBSCRIBE_DELAY / 3, UNSUBSCRIBE_DELAY + 1]), pause=pauses)
     def pass_time(self, seconds: float, pause: int) -> None:
-        # Nothing may wait for the broker with a limit of its own: it would be over.
+        # No operation has its own time limit for the broker: the moved clock would exceed it.
         self.settle()
         self.clock.move(seconds)
         self.begin(asyncio.sleep(0), pause)
@@ -166,7 +166,7 @@ class SubscriptionsMachine(RuleBasedStateMachine):
         self.begun.clear()
 
     def members(self) -> dict[Target, int]:
-        """How many members each target has, by what each connection says of itself."""
+        """The number of members of each target, from the rooms of each connection."""
         found: dict[Target, int] = {}
         for connection in self.connections:
             if not connection.closed:
@@ -198,7 +198,7 @@ class SubscriptionsMachine(RuleBasedStateMachine):
         self.deliver(members)
 
     def deliver(self, members: dict[Target, int]) -> None:
-        """Every member gets what is published now."""
+        """Every member receives publications that are made now."""
         for target, count in members.items():
             work = self.broker.publish(Publication(gateway=GATEWAY, target=target, event="now", volatile=True))
             assert self.run(work).delivered_locally == count

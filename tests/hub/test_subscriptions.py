@@ -42,7 +42,7 @@ OF_ALL = subscription(ToAll())
 
 
 class Node:
-    """A process: a hub, and its broker a network away."""
+    """A process: a hub, and its broker behind a simulated network."""
 
     def __init__(self, server: Server | None = None, *, seed: int = 0, broker_timeout: float = 5.0) -> None:
         self.broker = DistantBroker(server, seed=seed)
@@ -51,7 +51,7 @@ class Node:
         self.clock = Clock(asyncio.get_running_loop())
 
     async def admit(self, user_id: str = "ann") -> tuple[InternalConnection, RecordingTransport]:
-        """A connection whose subscriptions stand."""
+        """A connection whose subscriptions are active."""
         connection, transport = self.world.admit(user_id)
         subscribing = self.hub.until_subscribed(connection)
         if subscribing is not None:
@@ -62,7 +62,7 @@ class Node:
         await self.broker.command(command)
 
     async def settled(self) -> None:
-        """Return when nothing is under way."""
+        """Wait until no operation is in progress."""
         await self.world.tasks.until_idle()
         for line in (self.broker.requests, self.broker.subscribing, self.broker.receiving):
             await line.passed()
@@ -101,7 +101,7 @@ async def publish(broker: DistantBroker, data: str, target: Target | None = None
 
 
 async def turns(count: int) -> None:
-    """Let time pass: delays in the simulated network are counted in turns of the event loop."""
+    """Run turns of the event loop, in which the simulated network counts its delays."""
     for _ in range(count):
         await asyncio.sleep(0)
 
@@ -308,7 +308,7 @@ async def test_a_user_whose_subscription_fails_is_refused_and_the_next_connectio
             with pytest.raises(BrokerUnavailable):
                 await waiting
         here.broker.failing.clear()
-        third, transport = await here.admit("ann")  # although those two are still there
+        third, transport = await here.admit("ann")  # although these two are still members
         for connection in (first, second):
             here.hub.remove(connection)
         assert await publish(here.broker, "news", ToUsers((ANN,))) == 1
@@ -328,7 +328,7 @@ async def test_a_failed_subscription_is_forgotten_when_its_last_member_leaves() 
         with pytest.raises(BrokerUnavailable):
             await waiting
         here.hub.remove(first)
-        assert here.hub.pending_subscriptions == len((OF_ANN, OF_ALL)), "one member is still there"
+        assert here.hub.pending_subscriptions == len((OF_ANN, OF_ALL)), "one member is left"
         here.hub.remove(second)
         assert here.hub.pending_subscriptions == 0
 
@@ -369,7 +369,7 @@ async def test_publications_after_a_command_that_adds_the_first_member_arrive_on
         assert connection.rooms == {ROOM}
         seen = here.seen(transport)
         assert seen[:9] == [str(number) for number in range(9)]
-        assert seen[9:] in ([], ["9"])  # a volatile event may be lost, and is not doubled
+        assert seen[9:] in ([], ["9"])  # a volatile event may be lost, but not doubled
         assert await publish(here.broker, "after") == 1
         assert here.seen(transport)[-1] == "after"
 

@@ -41,7 +41,7 @@ SETTINGS = Settings(jwt_secret=SECRET)
 
 
 def untyped(value: object) -> Any:
-    """What type checkers would refuse otherwise."""
+    """Hide an argument of a wrong type from type checkers."""
     return value
 
 

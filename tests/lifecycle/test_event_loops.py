@@ -1,4 +1,4 @@
-"""One app on several event loops, in sequence or at the same time: what works, and the errors for the rest."""
+"""One app on several event loops, in sequence or at the same time: what works, and which errors the rest raises."""
 
 from __future__ import annotations
 
@@ -53,14 +53,16 @@ from tests.support.servers import IMPLEMENTATIONS, Implementation, Serve
 from tests.support.waiting import until
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # FastAPI's and Starlette's test client is deprecated for another of the same API
+    warnings.simplefilter(
+        "ignore"
+    )  # the test client of FastAPI and Starlette is deprecated in favour of one with the same API
     from fastapi.testclient import TestClient
 
 SETTINGS = Settings(jwt_secret="a secret for tests that is long enough", presence_grace=0.0, drain_timeout=0.5)
 
 
 class Room(SocketIOGateway):
-    """Remembers its starts and its connections."""
+    """Counts its starts and keeps its connections."""
 
     def __init__(self) -> None:
         super().__init__("/")
@@ -166,7 +168,7 @@ def test_websockets_of_a_test_client_with_a_lifespan_receive_broadcasts(path: st
 def test_websockets_of_a_test_client_without_a_lifespan_receive_broadcasts_of_threads_only(
     app: App, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Each request runs on a separate loop beside the WebSocket's: threads work, coroutines get an error."""
+    """Each request runs on another loop than the WebSocket: threads work, coroutines get an error."""
     client = TestClient(app.app)
     for _ in range(2):
         with connect(client) as socket:
@@ -186,7 +188,7 @@ def test_websockets_of_a_test_client_without_a_lifespan_receive_broadcasts_of_th
             assert socket.receive_json() == {"type": "pong"}
     assert client.post("/async").json() == 0
     errors = [record.message for record in caplog.records if "another event loop" in record.message]
-    assert len(errors) == 2, "once for each loop that had it"
+    assert len(errors) == 2, "one line for each loop"
     assert all("with TestClient(app) as client" in message for message in errors)
 
 
@@ -269,7 +271,7 @@ def test_deliveries_of_a_loop_that_has_ended_hold_up_no_others() -> None:
     loops = [asyncio.new_event_loop() for _ in range(2)]
     for number, loop in enumerate(loops, 1):
         loop.run_until_complete(asyncio.wait_for(session(number), 20))
-    for loop in loops:  # the first one did not run for a while, and was treated as ended
+    for loop in loops:  # the first loop did not run for a while and counts as ended
         loop.run_until_complete(give_up())
         loop.close()
     assert service.reports == 2
@@ -326,7 +328,7 @@ async def test_a_start_on_a_second_running_loop_is_refused() -> None:
     async def another() -> None:
         with pytest.raises(ConfigurationError, match="another event loop"):
             await realtime.start()
-        await realtime.stop()  # not its own
+        await realtime.stop()  # another loop
 
     async with realtime:
         await asyncio.to_thread(asyncio.run, another())
@@ -388,7 +390,7 @@ def test_the_cross_loop_tests_cover_every_async_method() -> None:
             "save_session",
             "sleep",
             "shutdown",
-        }  # these change nothing, or are tried by others
+        }  # these have no effect, or other tests try them
         assert methods <= {name.removeprefix("connection.") for name in tried}
 
 

@@ -1,4 +1,4 @@
-"""Start and stop: once for all callers, undone in reverse order when a part fails, and nothing left behind."""
+"""Start and stop happen once for all callers. If a part fails, the others are undone in reverse order."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class OutOfOrder(Exception):
 
 
 class Plan:
-    """Which part fails and which one waits, and what was started and stopped."""
+    """Selects the part that fails or waits, and records starts and stops."""
 
     def __init__(self) -> None:
         self.fails = ""
@@ -51,7 +51,7 @@ class Plan:
         self.note(step)
 
     def watch(self, part: Any, name: str, start: str, stop: str) -> None:
-        """Make a part one of a subclass that notes its start and its end, before it starts and after it stopped."""
+        """Replace a part by a subclass that records its start, before it, and its stop, after it."""
         kind = type(part)
 
         def started(self_: Any, *arguments: Any) -> Any:
@@ -81,7 +81,7 @@ class Never:
     """A deadline in an hour."""
 
     def on_deadline(self, now: float) -> float | None:
-        raise AssertionError("an hour has passed")
+        raise AssertionError("the deadline has passed")
 
 
 async def accept_all(handshake: Handshake) -> Identity:
@@ -89,7 +89,7 @@ async def accept_all(handshake: Handshake) -> Identity:
 
 
 class First(SocketIOGateway):
-    """Its hook creates each kind of resource that could be left behind."""
+    """The hook creates each kind of resource that a failed start could leave behind."""
 
     def __init__(self, plan: Plan) -> None:
         super().__init__("/", authenticator=accept_all)
@@ -103,7 +103,7 @@ class First(SocketIOGateway):
 
 
 class Second(SocketIOGateway):
-    """Its hook runs in a thread."""
+    """The hook runs in a thread."""
 
     def __init__(self, plan: Plan) -> None:
         super().__init__("/second", authenticator=accept_all)
@@ -119,7 +119,7 @@ PARTS = ["tasks", "broker", "presence", "wheel", "threads", "signals", "/", "/se
 
 
 def ends(parts: list[str]) -> list[str]:
-    """What is undone. Tasks end before the parts that they use, and once more at the end."""
+    """The expected stops. Tasks end before the parts that they use, and once more at the end."""
     undone = {"threads": ["end of tasks", "end of threads"], "/": [], "/second": []}  # nothing undoes an `on_start`
     return [end for part in reversed(parts) for end in undone.get(part, [f"end of {part}"])]
 
@@ -137,7 +137,7 @@ def make(plan: Plan, settings: Settings = SETTINGS) -> Realtime:
 
 @pytest.fixture
 def handlers() -> Iterator[None]:
-    """The handlers of signals are Python's own before the test, and after it."""
+    """Signal handlers are the defaults of Python before and after the test."""
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = [signal.signal(number, signal.default_int_handler) for number in numbers]
     yield
@@ -246,7 +246,7 @@ async def test_a_stop_that_is_cancelled_stops_every_part() -> None:
     plan = Plan()
     realtime = make(plan, Settings(jwt_secret=SETTINGS.jwt_secret, drain_timeout=3600))
     tasks = asyncio.all_tasks()
-    await realtime.start()  # with a task that never ends
+    await realtime.start()  # one of the tasks never ends
     stopping = asyncio.create_task(realtime.stop())
     second = asyncio.create_task(realtime.stop())
     await until(lambda: realtime.lifecycle.stopping is not None)
@@ -337,7 +337,7 @@ async def test_a_caller_cancelled_before_the_first_step_blocks_no_other_caller()
     gate = Gate()
     gate.go.set()
     caller = asyncio.create_task(gate.lifecycle.start())
-    asyncio.get_running_loop().call_soon(caller.cancel)  # the caller runs, then this, then the start
+    asyncio.get_running_loop().call_soon(caller.cancel)  # order: the caller, this task, the start
     with pytest.raises(asyncio.CancelledError):
         await caller
     async with asyncio.timeout(5):

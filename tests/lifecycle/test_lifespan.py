@@ -1,4 +1,4 @@
-"""The host's lifespan inside the package's: order, failures, hosts without one."""
+"""The lifespan of the host inside that of the package: order, failures, hosts without a lifespan."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mounting errors: each ends the start-up with one message, on every server and with every kind of host."""
+"""Each mounting error ends the start-up with one message, on every server and with every kind of host."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ from asgi_realtime.testing import RealtimeTestClient
 from tests.support.servers import Implementation, Serve
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # Starlette's test client is deprecated for another of the same API
+    warnings.simplefilter("ignore")  # the test client of Starlette is deprecated in favour of one with the same API
     from starlette.testclient import TestClient
 
 SECRET = "a secret for tests that is long enough"
@@ -163,7 +163,7 @@ async def bare(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def own_lifespan(scope: Scope, receive: Receive, send: Send) -> None:
-    """As Quart's and Litestar's: the lifespan is served beside the routes."""
+    """An app that serves the lifespan beside the routes, as Quart and Litestar do."""
     if scope["type"] == "lifespan":
         for event in ("startup", "shutdown"):
             await receive()
@@ -298,7 +298,9 @@ PLACES: dict[str, Callable[[Any], ASGIApp]] = {
 async def test_a_gateway_in_the_place_of_an_app_says_once_what_to_write(
     place: str, given: str, kind: type, serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
-    gateway = type("Feed", (kind,), {"__module__": __name__})  # another class for each test: it is logged once for each
+    gateway = type(
+        "Feed", (kind,), {"__module__": __name__}
+    )  # a new class for each test, because the line is logged once for each class
     app = PLACES[place](gateway("/x") if given == "instance" else gateway)
     server = await serve(app)
     async with httpx.AsyncClient(base_url=server.url) as client:
@@ -374,7 +376,7 @@ def failing_lifespan() -> Starlette:
 
 
 def driven(app: ASGIApp, scope: Scope) -> list[Message]:
-    """What an app sends where asyncio does not run, as on trio."""
+    """The messages of an app on an event loop other than asyncio, such as trio."""
     sent: list[Message] = []
 
     async def receive() -> Message:

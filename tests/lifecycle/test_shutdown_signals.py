@@ -1,4 +1,4 @@
-"""A server stops at once on SIGTERM, although it waits for a long-poll and the long-poll waits for an event."""
+"""A server stops at once on SIGTERM, although a long-poll waits for an event and the server waits for the long-poll."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ async def test_a_second_signal_cuts_the_drain_short(server: Server, numbers: tup
     send(numbers[0])
     await until(lambda: server.calls == ["closing"])
     server.signals.drain(server.force)
-    assert server.calls == ["closing", "handled"]  # the one that was held
+    assert server.calls == ["closing", "handled"]  # the signal that was held
     send(numbers[1])
     assert server.calls == ["closing", "handled", "handled"]
     if numbers != (signal.SIGINT, signal.SIGTERM):

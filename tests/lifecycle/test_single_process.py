@@ -1,4 +1,4 @@
-"""Without Redis, a second process of an app on a machine does not start. Other processes are not mistaken for it."""
+"""Without Redis, a second process of the same app on a machine does not start. Other processes do."""
 
 from __future__ import annotations
 

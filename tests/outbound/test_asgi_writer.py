@@ -1,4 +1,4 @@
-"""From an outbox to a client through ASGI `send`."""
+"""The writer that sends the frames of an outbox by ASGI `send`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from asgi_realtime.runtime.tasks import Tasks
 
 
 class Client:
-    """The server's side of a WebSocket: takes messages while it is reading."""
+    """The server side of a WebSocket. Accepts messages while `reading` is set."""
 
     def __init__(self, limit: int = 1_000_000) -> None:
         self.received: list[Message] = []
@@ -22,7 +22,7 @@ class Client:
         self.reading.set()
         self.error: Exception | None = None
         self.aborted = False
-        self.transport = self  # where `cut` looks
+        self.transport = self  # read by `cut`
         self.tasks = Tasks()
         self.lost = 0
         self.outbox = Outbox(limit, self)

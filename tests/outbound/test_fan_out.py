@@ -36,7 +36,7 @@ ENDS: list[End] = ["the client closes", "the client resets", "close", "close wit
 
 
 class Server(asyncio.Protocol):
-    """One end of a connection. Is its descriptor its own until `connection_lost` has returned?"""
+    """The server end of a connection. Records whether its descriptor is still its own in `connection_lost`."""
 
     transport: asyncio.Transport
 
@@ -77,7 +77,7 @@ class Server(asyncio.Protocol):
 
 @contextlib.asynccontextmanager
 async def connected(count: int) -> Any:
-    """Some connections: the server's ends, and the clients' sockets."""
+    """Connections: the ends of the server, and the sockets of the clients."""
     made: list[Server] = []
     loop = asyncio.get_running_loop()
 
@@ -155,12 +155,12 @@ def test_bytes_the_kernel_does_not_accept_are_buffered_and_sent_in_order(
             number = 0
             while not all(server.held for server in servers):
                 ready = [place for place, server in enumerate(servers) if not server.held]
-                wire = b"%d;" % number * 30_000  # more than the kernel takes at once
+                wire = b"%d;" % number * 30_000  # more than the kernel accepts at once
                 Sinks([servers[place] for place in ready]).write(wire)
                 for place in ready:
                     written[place] += wire
                 number += 1
-                clients[0].recv(100) if number == 1 else None  # one client's buffers are fuller than the others'
+                clients[0].recv(100) if number == 1 else None  # the buffers of one client are fuller
             for place, client in enumerate(clients):
                 got = written[0][:100] if place == 0 else b""
                 while len(got) < len(written[place]):
@@ -176,7 +176,7 @@ def test_a_failed_write_does_not_affect_other_recipients(loop: Callable[[], asyn
     async def test() -> None:
         async with connected(3) as (servers, clients):
             clients[1].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            servers[1].transport.pause_reading()  # or the loop would know before we write
+            servers[1].transport.pause_reading()  # otherwise the loop would notice before the write
             clients[1].close()
             for _ in range(3):
                 Sinks(servers).write(b"abc")
@@ -207,46 +207,46 @@ class Slow:
 
 
 def test_writes_go_through_transports_while_another_thread_holds_the_gil() -> None:
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        theirs.setblocking(False)
+    server_end, client_end = socket.socketpair()
+    with server_end, client_end:
+        client_end.setblocking(False)
         through_transports: list[bytes] = []
 
         class Free:
-            descriptor = ours.fileno()
+            descriptor = server_end.fileno()
             deflate = False
 
             def write(self, data: bytes) -> None:
                 through_transports.append(data)
 
         gil_backoff = GilBackoff()
-        slow = Slow(10**6)  # no such descriptor: its write fails, and it is asked instead
+        slow = Slow(10**6)  # an invalid descriptor: the write fails, and the transport is used
         Sinks([slow, *[Free()] * 200], gil_backoff).write(b"b")
         assert slow.written == [b"b"]
-        assert theirs.recv(1000) == b"b" * 63, "it is noticed after a stretch of 64"
+        assert client_end.recv(1000) == b"b" * 63, "contention is noticed after 64 writes"
         assert through_transports == [b"b"] * 137
         Sinks([Free()] * 200, gil_backoff).write(b"c")
-        assert through_transports[-200:] == [b"c"] * 200, "and is taken to last for a while"
+        assert through_transports[-200:] == [b"c"] * 200, "descriptors are then avoided for a while"
 
 
 def test_a_successful_small_fan_out_does_not_reset_the_backoff() -> None:
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
+    server_end, client_end = socket.socketpair()
+    with server_end, client_end:
 
         class Few:
-            descriptor = ours.fileno()
+            descriptor = server_end.fileno()
             deflate = False
 
             def write(self, data: bytes) -> None:
-                raise AssertionError("the kernel takes everything")
+                raise AssertionError("the kernel accepts everything")
 
         gil_backoff = GilBackoff()
         for _ in range(2):
             gil_backoff.contended(0.0)  # long ago
         Sinks([Few()] * 10, gil_backoff).write(b"a")
-        assert theirs.recv(100) == b"a" * 10
+        assert client_end.recv(100) == b"a" * 10
         gil_backoff.contended(0.0)
-        assert gil_backoff.active(3.9), "the third pause is the third"
+        assert gil_backoff.active(3.9), "the third pause is longer"
 
 
 @pytest.mark.parametrize("loop", LOOPS)
@@ -268,7 +268,7 @@ def test_a_tls_connection_has_no_descriptor(loop: Callable[[], asyncio.AbstractE
 
 
 class Room(WebSocketGateway):
-    """Puts each client in the room."""
+    """Puts each client into the room."""
 
     def __init__(self) -> None:
         super().__init__("/room", authenticator=self.accept_all)
@@ -281,7 +281,7 @@ class Room(WebSocketGateway):
 
 
 class Successors:
-    """Reuses a descriptor as soon as it is free, and checks what is written to it."""
+    """Takes a descriptor as soon as it is free, and records what is written to it."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -290,7 +290,7 @@ class Successors:
         """The other end of the socket that has it now."""
 
     def look(self) -> None:
-        """The system gives out the lowest number that is free."""
+        """The system returns the lowest free number."""
         while self.found is None:
             pair = socket.socketpair()
             self._pairs.append(pair)
@@ -303,7 +303,7 @@ class Successors:
 
     @property
     def received(self) -> bytes:
-        """What was written to it since it was reused."""
+        """The bytes written to the descriptor since it was reused."""
         assert self.found is not None
         with contextlib.suppress(BlockingIOError):
             return self.found.recv(65_536)
@@ -326,7 +326,7 @@ async def test_a_reused_descriptor_gets_no_bytes_of_its_previous_connection(
     broadcaster, rooms = middleware.realtime.broadcaster, middleware.realtime.hub.rooms(gateway.name)
 
     async def broadcast() -> None:
-        # Both rooms, and two events each, so that something waits for the end of the tick.
+        # Two rooms with two events each, so that frames wait for the end of the tick.
         for _ in range(2):
             await broadcaster.broadcast_to_room("room", "secret")
             await broadcaster.broadcast_to_all("secret")

@@ -55,7 +55,7 @@ class Reader:
 
 
 class WriteListener:
-    """Records its notifications."""
+    """Records the notifications that it gets."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []
@@ -83,7 +83,7 @@ class Detaching:
         self.returned += 1
 
     async def reader(self) -> Reader:
-        """That of the first client, once the coroutine has returned."""
+        """The reader of the first client, once the coroutine has returned."""
         await until(lambda: self.returned)
         return self.readers[0]
 
@@ -116,7 +116,7 @@ async def test_a_detached_websocket_outlives_its_coroutine(server: ProtocolServe
 
 async def test_no_object_of_the_handshake_is_kept() -> None:
     class Kept:
-        """Stands in the scope for everything that is in it."""
+        """An item of the scope. A weak reference to it shows when the scope is freed."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         scope["kept"] = kept = Kept()
@@ -170,7 +170,7 @@ async def test_an_abort_is_reported_as_the_end_of_the_websocket(server: Protocol
     async with open_websocket(server.port) as client:
         reader = await app.reader()
         reader.transport.abort()
-        assert not reader.ends, "not from within"
+        assert not reader.ends, "not during the call"
         assert await client.rest() == []
         await until(lambda: reader.ends)
     assert reader.ends == [(1006, "")]
@@ -350,7 +350,7 @@ async def test_a_paused_client_is_held_back(server: ProtocolServer, app: Detachi
 
 
 async def test_closing_while_paused_receives_the_answer(app: Detaching) -> None:
-    # The timeout for the missing answer is ten seconds; this test must not wait for it.
+    # This test must not wait for the timeout of the missing answer, which is ten seconds.
     async with protocol_server(app, lifespan="off", protocol=WebSocketProtocol) as server:
         async with open_websocket(server.port) as client:
             reader = await app.reader()

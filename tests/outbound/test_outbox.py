@@ -29,7 +29,7 @@ def test_frames_keep_their_order_and_the_size_is_counted() -> None:
     assert (len(outbox), outbox.size) == (3, 60)
     assert outbox.take(30) == frames[:2]
     assert outbox.size == 30
-    assert outbox.take(1) == frames[2:], "at least one, however large"
+    assert outbox.take(1) == frames[2:], "at least one frame of any size"
     assert (outbox.take(), outbox.take(5), outbox.size) == ([], [], 0)
 
 

@@ -1,4 +1,4 @@
-"""Writing without `send` on a stock uvicorn: when it is done, the order of frames, and clients that stall."""
+"""Writing without `send` on a stock uvicorn: conditions, order of frames, and clients that stall."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ async def test_bytes_the_kernel_does_not_accept_are_sent_later(serve: Serve) -> 
         (session,) = middleware.realtime.engineio.sessions.values()
         text = "x" * 100_000
         sent = 0
-        while not session.outbox.size:  # until the kernel's buffers, and the client's, are full
+        while not session.outbox.size:  # until the buffers of kernel and client are full
             await broadcaster.broadcast_to_all("event", {"number": sent, "text": text})
             sent += 1
         assert not is_direct(middleware)
@@ -141,7 +141,7 @@ async def test_under_tls_too_each_frame_is_written_at_once(tmp_path: Path) -> No
                 assert (await client.next())[1].startswith(opening)
             for number in range(20):
                 await middleware.realtime.broadcaster.broadcast_to_all("event", number)
-                await asyncio.sleep(0)  # a tick each, so that none is joined to another
+                await asyncio.sleep(0)  # one tick for each, so that frames are not joined
                 assert is_direct(middleware)
             frames = [(await client.next())[1] for _ in range(20)]
             assert frames == [f'42["event",{number}]'.encode() for number in range(20)]

@@ -1,6 +1,6 @@
-"""A lone surrogate, which JavaScript makes by cutting a string inside an emoji: handled the same everywhere.
+"""Lone surrogates, which JavaScript makes by cutting a string inside an emoji, are handled the same everywhere.
 
-In what is sent and received it becomes U+FFFD. In ids it is refused, because two of them must not become one.
+In payloads they become U+FFFD. In ids they are refused, because two ids must not become equal.
 """
 
 from __future__ import annotations
@@ -190,7 +190,7 @@ def application() -> RealtimeMiddleware:
     return RealtimeMiddleware(Starlette(), gateways=gateways, settings=SETTINGS)
 
 
-# Outbound: by every method
+# Outbound, by every method
 
 
 Send: TypeAlias = Callable[[RealtimeTestClient, Socket, Any], Awaitable[Any]]
@@ -264,7 +264,7 @@ async def test_a_socketio_server_repairs_half_characters() -> None:
     async def catch_all(event: str, sid: str, *data: Any) -> Any:
         got.append([event, *data])
         await server.emit(HALF, {"text": HALF}, to=sid)
-        await server.emit(HALF, (HALF, HALF), skip_sid="nobody")
+        await server.emit(HALF, (HALF, HALF), skip_sid="unknown")
         return HALF, {HALF: HALF}
 
     async with RealtimeTestClient(RealtimeMiddleware(Starlette(), gateways=[server], settings=SETTINGS)) as client:
@@ -333,7 +333,7 @@ def test_gateway_names_with_half_characters_are_refused(make: Callable[[str], An
         make("/\ud83d")
 
 
-# Real servers, both ways
+# Real servers, inbound and outbound
 
 
 @asynccontextmanager
@@ -406,7 +406,7 @@ async def test_socket_io_repairs_half_characters(
         await client.emit("leave")
         await left.wait()
         for task in filter(None, (client.eio.read_loop_task, client.eio.write_loop_task)):
-            task.cancel()  # after a close packet they would wait for half a minute
+            task.cancel()  # they would wait for half a minute after a close packet
 
         refusals: asyncio.Queue[Any] = asyncio.Queue()
         client = socketio.AsyncClient(reconnection=False)

@@ -1,4 +1,4 @@
-"""JSON's `null` is a payload, and differs from no payload: in every dialect, inbound and outbound."""
+"""JSON's `null` is a payload and differs from no payload, in every dialect, inbound and outbound."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SETTINGS = Settings(jwt_secret="a secret for tests that is long enough")
 
 
 class Handlers(Gateway):
-    """Sends a client the arguments that its handlers received."""
+    """Sends the arguments of its handlers back to the client."""
 
     async def on_connect(self, connection: Connection) -> None:
         await connection.join("room")

@@ -371,7 +371,7 @@ def test_values_without_a_json_form_become_null_in_models_too() -> None:
     assert sent(Ratio()) == {"value": None, "anything": None}
 
 
-# What msgspec does with its own Structs is done here by hand where a field is no plain value
+# Structs with a field that is not a plain value: the package converts them as msgspec converts other Structs
 
 
 class Renamed(msgspec.Struct, rename="camel"):
@@ -492,7 +492,7 @@ def test_bytes_that_a_model_says_are_text_are_text() -> None:
     assert to_builtins(Hexadecimal()) == {"data": "ff"}
 
 
-# The sender gets the error for what cannot be sent
+# The sender gets the error for a value that cannot be sent
 
 
 class Opaque:

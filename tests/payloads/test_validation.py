@@ -1,4 +1,4 @@
-"""What an annotation of a handler means: which library validates it, what is refused at start-up, what errors say."""
+"""Annotations of handlers: which library validates them, which are refused at start-up, and the error messages."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def never(value: Any) -> Any:
 
 def asserts(value: Any) -> Any:
     if value != "no value":
-        raise AssertionError("it is asserted")
+        raise AssertionError("from an assertion")
     return value
 
 
 def custom(value: Any) -> Any:
-    raise pydantic_core.PydanticCustomError("ours", "our own words")
+    raise pydantic_core.PydanticCustomError("custom", "custom text")
 
 
 Short = Annotated[str, Field(max_length=3)]
@@ -265,7 +265,7 @@ BY_PYDANTIC: dict[str, tuple[Any, Any, Any]] = {
     ),
     "an assertion": (Annotated[str, AfterValidator(asserts)], "no value", "other"),
     "a custom error": (Annotated[str, AfterValidator(lambda text: custom(text) if text else text)], "", "a"),
-    # Models, in every place.
+    # Models in every position.
     "a model": (Text, GOOD, LONG),
     "Model | None": (Text | None, GOOD, LONG),
     "Optional[Model]": (Optional[Text], GOOD, LONG),  # noqa: UP045
@@ -285,7 +285,7 @@ BY_PYDANTIC: dict[str, tuple[Any, Any, Any]] = {
     "aliases": (Aliased, {"userId": "a"}, {"user_id": "a"}),
     "a pydantic dataclass": (PydanticPoint, {"x": 1}, {"x": 0}),
     "a type with a schema of its own": (Even, 2, 3),
-    # Classes with something of pydantic inside.
+    # Classes with types of pydantic inside.
     "a dataclass's field": (Constrained, {"text": "abc"}, {"text": "abcd"}),
     "a dataclass's default": (ConstrainedByDefault, {}, {"text": "abcd"}),
     "a dataclass with a model": (WithModel, {"message": GOOD, "next": {"message": GOOD}}, {"message": LONG}),
@@ -296,7 +296,7 @@ BY_PYDANTIC: dict[str, tuple[Any, Any, Any]] = {
     "a list of TypedDicts": (list[TypedText] | None, [{"text": "abc"}], [{}]),
     "a TypedDict of typing_extensions": (ExtensionsText, {"text": "abc"}, {"text": "abcd"}),
     "a NamedTuple's field": (NamedText, ["abc"], ["abcd"]),
-    # Types that only pydantic knows.
+    # Types that only pydantic supports.
     "HttpUrl": (pydantic.HttpUrl, "https://a.example/", "no"),
     "SecretStr": (pydantic.SecretStr, SECRET, 1),
     "Json": (pydantic.Json[list[int]], "[1]", "[a]"),
@@ -556,8 +556,8 @@ def test_constraints_that_neither_library_enforces_are_refused_by_name(annotatio
         (Short, "abcd", "String should have at most 3 characters - at `$`"),
         (dict[str, Image], {"a": {"kind": "image"}}, "Field required - at `$.a.url`"),
         (Annotated[str, AfterValidator(never)], "a", "Value error, never valid - at `$`"),
-        (Annotated[str, AfterValidator(asserts)], "a", "Assertion failed, it is asserted - at `$`"),
-        (Annotated[str, AfterValidator(custom)], "a", "our own words - at `$`"),
+        (Annotated[str, AfterValidator(asserts)], "a", "Assertion failed, from an assertion - at `$`"),
+        (Annotated[str, AfterValidator(custom)], "a", "custom text - at `$`"),
         (Checked, {"low": 2, "high": 1}, "Value error, low is above high - at `$`"),
         (DISCRIMINATED, {"kind": SECRET}, "The tag is none of those expected - at `$`"),
         (PlainDict, {"n": "a"}, "Expected `int`, got `str` - at `$.n`"),

@@ -54,7 +54,7 @@ def mended(value: Any) -> Any:
 def test_output_of_json_dumps_is_read(value: Any, ascii: bool, padding: str) -> None:
     text = json.dumps(value, ensure_ascii=ascii)
     if not ascii:
-        text = repaired(text)  # UTF-8 carries no half
+        text = repaired(text)  # UTF-8 cannot represent a lone surrogate
     assert READER.read(text + padding, LIMITS) == mended(json.loads(text))
 
 
@@ -181,7 +181,7 @@ def test_numbers_with_exponents_are_limited(number: str) -> None:
     many = f"[{','.join([number] * 20_000)}]"
     too_many = f"[{','.join([number] * 30_000)}]"
     assert READER.read(few, LIMITS) == [float(number)] * 1_000
-    if "." not in number:  # a point counts as well
+    if "." not in number:  # a decimal point counts too
         assert READER.read(many, LIMITS) == [float(number)] * 20_000
     with pytest.raises(ProtocolError, match="too many"):
         READER.read(too_many, LIMITS)

@@ -47,7 +47,7 @@ def test_no_transport_uses_more_than_its_rate(rate: float, burst: int, waits: li
         now += wait
         after = budget.consume(refilled_at, now)
         if after == math.inf:
-            continue  # as if it had not been closed: then it must wait
+            continue  # as if it had not been closed: it must wait
         refilled_at = after
         drawn.append(now)
         for first in range(len(drawn)):

@@ -1,4 +1,4 @@
-"""Failures that many clients have for one cause are logged once a minute."""
+"""Failures of many clients with one cause are logged once a minute."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def in_a_thread() -> bool:
 
 
 class Plain:
-    """Handlers written as for a threaded server. By habit they annotate `Connection` and `Broadcaster`."""
+    """Handlers as written for a threaded server. They annotate `Connection` and `Broadcaster`."""
 
     @on("echo")
     def echo(self, text: str, connection: Connection) -> None:
@@ -107,7 +107,7 @@ async def test_a_plain_handler_calls_its_client() -> None:
     @gateway.on("impatient")
     def impatient(connection: SyncConnection) -> str:
         try:
-            connection.call("nobody answers", timeout=0.01)
+            connection.call("no answer", timeout=0.01)
         except TimeoutError:
             return "no answer"
         return "an answer"
@@ -253,7 +253,7 @@ def hooks_of(log: list[Any]) -> dict[str, Any]:
 
     def on_start(self: Any) -> None:
         assert in_a_thread()
-        self.broadcaster.sync.broadcast_to_all("nobody is there")
+        self.broadcaster.sync.broadcast_to_all("no client")
         log.append("start")
 
     def on_connect(self: Any, connection: Any) -> None:
@@ -388,7 +388,7 @@ async def test_the_functions_passed_to_the_events_gateway_may_be_plain_or_async(
 
 def authenticate(handshake: Handshake) -> Identity:
     assert in_a_thread()
-    if handshake.query.get("name") == "nobody":
+    if handshake.query.get("name") == "unknown":
         raise Unauthorized
     return Identity(user_id=UserId("ann"))
 
@@ -528,7 +528,7 @@ async def test_a_client_that_disconnects_releases_the_thread_that_calls_it() -> 
     def ask(connection: SyncConnection) -> None:
         with pytest.raises(ConnectionError):
             connection.call("question", timeout=1000)
-        connection.send("nobody reads this")
+        connection.send("not read")
         with pytest.raises(ConnectionError):
             connection.call("question", timeout=1000)
         ended.set()

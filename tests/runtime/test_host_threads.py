@@ -25,10 +25,10 @@ class HungService:
     def __init__(self) -> None:
         self.go = threading.Event()
         self.threads: set[int] = set()
-        self.asked: list[str] = []
+        self.calls: list[str] = []
 
     def may_join(self, identity: Identity, job_id: str) -> bool:
-        self.asked.append(job_id)
+        self.calls.append(job_id)
         if job_id != "quick":
             self.threads.add(threading.get_ident())
             assert self.go.wait(20)
@@ -61,7 +61,7 @@ async def client(service: HungService) -> AsyncIterator[RealtimeTestClient]:
 
 
 async def test_calls_that_hang_do_not_start_more_threads(service: HungService, client: RealtimeTestClient) -> None:
-    # The host has one thread for its routes; what hangs does not take it.
+    # The host has one thread for its routes. Calls that hang do not use it.
     anyio.to_thread.current_default_thread_limiter().total_tokens = 1
     async with client.connect("/ws", token=SHARED) as socket:
         for number in range(8):
@@ -69,7 +69,7 @@ async def test_calls_that_hang_do_not_start_more_threads(service: HungService, c
         for _ in range(8):
             assert (await socket.expect("error")).data["code"] == "INTERNAL"
         assert len(service.threads) == 3
-        assert len(service.asked) == 3, "a call that did not begin in time never does"
+        assert len(service.calls) == 3, "a call that did not start in time is dropped"
         assert (await client.http.get("/host")).text == "the host's"
         service.go.set()
         while "quick" not in socket.rooms:  # as soon as a thread is free again

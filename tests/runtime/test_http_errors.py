@@ -1,4 +1,4 @@
-"""HTTP errors raised by services that REST routes share: each becomes its refusal, in every kind of host code."""
+"""HTTP errors of services that are shared with REST routes become refusals, in every kind of host code."""
 
 from __future__ import annotations
 
@@ -387,5 +387,5 @@ async def test_python_socketio_handlers_keep_their_meaning(serve: Serve, caplog:
     async with socketio.AsyncSimpleClient() as client:
         await client.connect(server.url, transports=["websocket"])
         await client.emit("open")
-        assert await client.call("after") == "done"  # and nothing was received before it
+        assert await client.call("after") == "done"  # nothing was received before
     assert [record for record in caplog.records if record.exc_info and "no such room" in record.getMessage()]

@@ -1,4 +1,4 @@
-"""One client's events: in order, one at a time."""
+"""The events of one client are handled in order, one at a time."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ async def test_events_run_in_order_one_at_a_time_in_one_task(tasks: Tasks) -> No
     work.submit(step("d"))
     await tasks.until_idle()
     assert log[-1] == "d ends"
-    assert len(tasks) == 0, "an idle inbox owns no task"
+    assert len(tasks) == 0, "an idle inbox has no task"
 
 
 async def test_work_submitted_by_the_last_step_runs_too(tasks: Tasks) -> None:

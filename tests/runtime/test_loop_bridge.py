@@ -1,4 +1,4 @@
-"""Calls from threads to the event loop: results, refusals, and the end of every wait."""
+"""Calls from threads to the event loop: results, refusals, and how each wait ends."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_a_call_that_waits_ends_with_a_loop_that_is_closed_without_a_stop(
 
     call = loop.run_until_complete(until_it_waits())
     with pytest.raises(TimeoutError):
-        call.result(0.01)  # between two runs of a loop nothing is lost
+        call.result(0.01)  # nothing is lost between two runs of a loop
     tasks = asyncio.all_tasks(loop)
     for task in tasks:
         task.cancel()
@@ -113,7 +113,7 @@ async def test_functions_of_the_work_run_in_the_waiting_thread(bridge: LoopBridg
         thread = WaitingThread()
 
         def nested() -> int:
-            return bridge.run(double(threading.get_ident()))  # a function may wait for the loop in its turn
+            return bridge.run(double(threading.get_ident()))  # a function may itself wait for the loop
 
         def fail() -> None:
             raise LookupError("of a function")

@@ -1,4 +1,4 @@
-"""Standby tasks: a handler's first step runs as the task that resumes it, and sees an ordinary task."""
+"""Standby tasks: the first step of a handler runs as the task that resumes it, and sees an ordinary task."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from asgi_realtime.runtime.tasks import Tasks
 
 
 def eager_loop() -> asyncio.AbstractEventLoop:
-    """A loop whose tasks take their first step when they are made (Python 3.12)."""
+    """A loop whose tasks run their first step when they are created (Python 3.12)."""
     loop = asyncio.new_event_loop()
     loop.set_task_factory(getattr(asyncio, "eager_task_factory"))  # noqa: B009
     return loop
@@ -203,14 +203,14 @@ def test_a_handler_that_catches_its_cancellation_continues(loop: Loop, fresh: bo
             except asyncio.CancelledError:
                 scene.log.append(task.uncancel())
             await asyncio.sleep(0)
-            scene.log.append("goes on")
+            scene.log.append("continues")
 
         if not fresh:
             await scene.warm()
         scene.begin(handler)
         scene.log[0].cancel()
         await scene.tasks.until_idle()
-        assert scene.log[1:] == [0, "goes on"]
+        assert scene.log[1:] == [0, "continues"]
         assert not scene.log[0].cancelled()
 
     play(loop, scenario)
@@ -228,13 +228,13 @@ def test_a_timeout_begun_in_the_first_step_holds_in_later_steps(loop: Loop, fres
             except TimeoutError:
                 scene.log.append("timed out")
             await asyncio.sleep(0)
-            scene.log.append("goes on")
+            scene.log.append("continues")
 
         if not fresh:
             await scene.warm()
         scene.begin(handler)
         await scene.tasks.until_idle()
-        assert scene.log == ["timed out", "goes on"]
+        assert scene.log == ["timed out", "continues"]
 
     play(loop, scenario)
 
@@ -249,13 +249,13 @@ def test_anyio_cancels_in_the_first_step_too(loop: Loop, fresh: bool) -> None:
                 await anyio.sleep_forever()
             scene.log.append(scope.cancelled_caught)
             await anyio.lowlevel.checkpoint()
-            scene.log.append("goes on")
+            scene.log.append("continues")
 
         if not fresh:
             await scene.warm()
         scene.begin(handler)
         await scene.tasks.until_idle()
-        assert scene.log == [True, "goes on"]
+        assert scene.log == [True, "continues"]
 
     play(loop, scenario)
 
@@ -281,7 +281,7 @@ def test_a_handler_that_cancels_its_task_cancels_no_other(loop: Loop, fresh: boo
 
         async def another() -> None:
             await asyncio.sleep(0)
-            scene.log.append("goes on")
+            scene.log.append("continues")
 
         if not fresh:
             await scene.warm()
@@ -296,7 +296,7 @@ def test_a_handler_that_cancels_its_task_cancels_no_other(loop: Loop, fresh: boo
             await asyncio.sleep(0)
         scene.begin(another)
         await scene.tasks.until_idle()
-        assert [entry for entry in scene.log if entry != "was cancelled"] == ["goes on", "goes on"]
+        assert [entry for entry in scene.log if entry != "was cancelled"] == ["continues", "continues"]
         assert ("was cancelled" in scene.log) is (how == "and waits")
 
     play(loop, scenario)

@@ -1,4 +1,4 @@
-"""Owned tasks and the timer wheel, on the event loop's own clock."""
+"""Owned tasks and the timer wheel, on the clock of the event loop."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ async def test_an_owned_task_may_close_the_others() -> None:
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop whose clock jumps to the next timer: real timers, no waiting."""
+    """An event loop whose clock jumps to the next timer: real timers without waiting."""
 
     def __init__(self) -> None:
         super().__init__()

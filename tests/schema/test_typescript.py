@@ -1,4 +1,4 @@
-"""TypeScript types: what Python's types become, and that the committed files are those of today's declarations."""
+"""TypeScript types: how Python types are converted, and that the committed files match the declarations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Admin UI: what an administrator sees and may do, through npm's client with the page's messages."""
+"""The Admin UI: what an administrator sees and may do, tested with npm's client and the messages of the page."""
 
 from __future__ import annotations
 

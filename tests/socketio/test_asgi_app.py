@@ -286,7 +286,7 @@ async def test_before_mounting_there_are_no_clients() -> None:
 
 
 async def test_mounted_but_not_started_there_are_no_clients(caplog: pytest.LogCaptureFixture) -> None:
-    # As under a Starlette Mount, which passes no lifespan on: the first request starts the server.
+    # As below a Mount of Starlette, which forwards no lifespan: the first request starts the server.
     sio = SocketIOServer()
     socketio.ASGIApp(sio)
     await sio.emit("x", 1)

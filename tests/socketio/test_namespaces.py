@@ -67,14 +67,14 @@ async def test_the_methods_of_an_async_namespace_are_handlers(serve: Serve, node
 
     @sio.on("shadowed", namespace="/chat")
     def shadowed(sid: str) -> str:
-        return "the function goes first"
+        return "the function has precedence"
 
     client = await node.connect((await serve(socketio.ASGIApp(sio))).url, "/chat")
     assert chat.connected == client.id
     assert await client.call("say", "hi") == [True]
     assert (await client.expect("said")).data == "hi"
     assert await client.call("session") == [{"said": "hi"}]
-    assert await client.call("shadowed") == ["the function goes first"]
+    assert await client.call("shadowed") == ["the function has precedence"]
 
 
 async def test_the_methods_of_a_blocking_namespace_are_handlers(serve: Serve, node: Node) -> None:
@@ -152,7 +152,7 @@ async def test_a_server_and_a_gateway_share_an_app(serve: Serve, node: Node) -> 
     gateway = await client.share("/hello")
     assert await client.call("hello") == ["hello from the server"]
     assert await gateway.call("hello") == ["hello ann"]
-    # One broadcaster for both; the server's namespace was mounted first.
+    # One broadcaster for both. The namespace of the server was mounted first.
     await app.broadcaster.broadcast_to_all("news", 1)
     await app.broadcaster.of("/hello").broadcast_to_all("news", 2)
     assert (await client.expect("news")).data == 1
@@ -223,7 +223,7 @@ async def test_the_wrong_number_of_values_logs_one_line(
     assert len(warnings) == 6
     assert all(record.exc_info is None for record in warnings)
     assert all("does not take these values" in record.getMessage() for record in warnings)
-    # What fails inside a handler stays a failure.
+    # An error inside a handler stays an error.
     caplog.clear()
     await client.emit("fails", "here")
     assert await client.call("one", 1) == [[1]]

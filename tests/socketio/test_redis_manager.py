@@ -1,4 +1,4 @@
-"""What python-socketio's write-only `RedisManager` publishes in another process reaches our clients."""
+"""Publications of python-socketio's write-only `RedisManager` in another process reach our clients."""
 
 from __future__ import annotations
 
@@ -69,14 +69,14 @@ async def emitter(redis_process: RedisProcess, channel: str) -> AsyncIterator[Em
 
 
 def listens(redis_process: RedisProcess, channel: str, servers: int = 1) -> bool:
-    """Whether as many servers have subscribed."""
+    """Whether this many servers have subscribed."""
     with redis_process.client() as redis:
         [(_, number)] = redis.pubsub_numsub(channel)
     return bool(number == servers)
 
 
 async def start(serve: Serve, redis_process: RedisProcess, channel: str, servers: int = 1) -> list[str]:
-    """Start servers that listen. Returns their URLs."""
+    """Start servers that receive publications. Returns their URLs."""
     urls = []
     for _ in range(servers):
         sio = socketio.AsyncServer(
@@ -150,7 +150,9 @@ async def test_rooms_and_clients_are_changed_from_another_process(
     await emitter.call("emit", "in attic", 1, room="attic")
     await emitter.call("leave_room", sids[0], "/", "attic")
     await emitter.call("emit", "after leaving", 1, room="attic")
-    await emitter.call("enter_room", sids[0], "/", sids[1])  # refused: it would get what is sent to the other client
+    await emitter.call(
+        "enter_room", sids[0], "/", sids[1]
+    )  # refused, because it would receive events for the other client
     await emitter.call("emit", "to bob", 1, to=sids[1])
     await emitter.call("close_room", "lobby")
     await emitter.call("emit", "after closing", 1, room="lobby")

@@ -179,19 +179,19 @@ async def test_events_are_sent_to_rooms_except_skipped_clients(serve: Serve, nod
 
     await sio.leave_room(sids[0], "red")
     await sio.emit("left", room="red")
-    await sio.emit("nobody", to=[])
+    await sio.emit("unknown", to=[])
     await sio.close_room("red")
     await sio.emit("closed", room="red")
-    await sio.emit("nobody", room="no such room")
+    await sio.emit("unknown", room="no such room")
     await sio.emit("end")
     for client in (a, b, c):
         await client.expect("end")
     assert "left" not in a.event_names and "left" in b.event_names
-    assert not {"closed", "nobody"} & {*a.event_names, *b.event_names}
+    assert not {"closed", "unknown"} & {*a.event_names, *b.event_names}
     assert set(sio.rooms(sids[1])) == {sids[1], "blue"}
     with pytest.raises(ValueError):
-        await sio.enter_room("nobody", "red")
-    assert sio.rooms("nobody") == []
+        await sio.enter_room("unknown", "red")
+    assert sio.rooms("unknown") == []
 
 
 async def test_emit_accepts_any_payload(serve: Serve, node: Node) -> None:
@@ -235,7 +235,7 @@ async def test_calls_and_callbacks(serve: Serve, node: Node) -> None:
     with pytest.raises(socketio.exceptions.TimeoutError):
         await sio.call("never answered", to=client.id, timeout=0.05)
     with pytest.raises(socketio.exceptions.TimeoutError):
-        await sio.call("ask", to="nobody")
+        await sio.call("ask", to="unknown")
     with pytest.raises(ValueError):
         await sio.call("ask")
 
@@ -279,7 +279,7 @@ async def test_a_recipient_that_ends_during_an_emit_with_a_callback_costs_the_ot
         sids = [json.loads((await client.connect()).removeprefix("40"))["sid"] for client in (first, slow, last)]
         await sio.enter_room(sids[1], "slow")
         await sio.emit("fill", "x" * 1_000_000, to=sids[1])
-        # Over `Limits.outbox_bytes`. It is written at the end of the tick, or before the next event to one client.
+        # Over `Limits.outbox_bytes`. Written at the end of the tick, or before the next event to a single client.
         await sio.emit("fill", "x" * 60_000, room="slow")
         if how == "call":
             with pytest.raises(socketio.exceptions.TimeoutError):
@@ -388,7 +388,7 @@ async def test_disconnect_by_the_server(serve: Serve, node: Node) -> None:
     assert other.connected
     await sio.emit("still here", namespace="/other")
     await other.expect("still here")
-    await sio.disconnect("nobody")
+    await sio.disconnect("unknown")
 
 
 async def test_one_clients_events_run_in_order(serve: Serve, node: Node) -> None:

@@ -1,4 +1,4 @@
-"""Synchronous namespaces: what their threads may call, and what ends their waits."""
+"""Synchronous namespaces: what their threads may call, and how their waits end."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Blocking(socketio.Namespace):
                 raise LookupError("of the block")
 
     def on_leave(self, sid: str, raises: bool) -> None:
-        """The client disconnects before the block ends."""
+        """A handler whose client disconnects before its block ends."""
         self._note(self._leave, sid, raises)
 
     def _leave(self, sid: str, raises: bool) -> None:
@@ -182,10 +182,10 @@ async def test_where_a_method_for_threads_cannot_work(method: str, blocking: Blo
 
 
 def look_ups(server: Any, sid: str) -> list[Json]:
-    """What a handler in a thread learns of its own client, and of one that is not connected."""
+    """The look-ups of a handler in a thread, for its own client and for an unknown one."""
     environ = server.get_environ(sid, namespace="/")
     try:
-        transport = server.transport("nobody")
+        transport = server.transport("unknown")
     except KeyError as error:
         transport = repr(error)
     return [
@@ -195,7 +195,7 @@ def look_ups(server: Any, sid: str) -> list[Json]:
         environ["REQUEST_METHOD"],
         "transport=polling" in environ["QUERY_STRING"].split("&"),
         transport,
-        server.get_environ("nobody"),
+        server.get_environ("unknown"),
         server.get_environ(sid, namespace="/other"),
     ]
 
@@ -262,7 +262,7 @@ def test_the_class_for_threads_has_the_methods_and_signatures_of_the_server() ->
         assert inspect.iscoroutinefunction(method) and not inspect.iscoroutinefunction(sync)
         assert inspect.signature(sync) == inspect.signature(method), name
     coroutines = {name for name, member in vars(socketio.AsyncServer).items() if inspect.iscoroutinefunction(member)}
-    assert coroutines - tried == {"sleep", "shutdown"}  # threads have time.sleep, and do not end the server
+    assert coroutines - tried == {"sleep", "shutdown"}  # threads use time.sleep, and do not end the server
     for name in ("rooms", "transport", "get_environ"):
         assert inspect.signature(getattr(SyncSocketIOServer, name)) == inspect.signature(
             getattr(socketio.AsyncServer, name)

@@ -1,4 +1,4 @@
-"""What tests send to a `Target` through a raw client."""
+"""Messages that tests send to a `Target` through a raw client."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ async def entered(
 
 
 async def enter(client: RawClient, auth: Json) -> str:
-    """Connect to `/`; the id of the connection."""
+    """Connect to `/`. Returns the id of the connection."""
     await client.send("0" + json.dumps(auth))
     return str((await receive_json(client, "0"))["sid"])
 

@@ -14,7 +14,7 @@ from cryptography.x509.oid import NameOID
 
 
 def tls_contexts(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """The server's context and a client's that trusts it; the files are put into the folder."""
+    """The TLS contexts of a server and of a client that trusts it. The files are written to the folder."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.datetime.now(datetime.UTC)

@@ -48,7 +48,7 @@ COLUMNS = "id, from_id, to_id, chat_type, content, timestamp, content_type, repl
 
 
 class Service:
-    """Stores messages and their pending recipients. Synchronous: it is called in threads."""
+    """Stores messages and their pending recipients. It is synchronous, so it is called in threads."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -79,7 +79,7 @@ class Service:
     def messages(self) -> list[str]:
         return [row[0] for row in self.rows("SELECT id FROM messages ORDER BY rowid")]
 
-    # What Chat asks for
+    # The methods that Chat requires
 
     def groups_of(self, identity: Identity) -> list[str]:
         return [row[0] for row in self.rows("SELECT group_id FROM members WHERE user_id = ?", identity.user_id)]
@@ -142,7 +142,7 @@ def _with_sender(message: ChatMessage) -> ChatMessage:
 
 
 class DyingService(Service):
-    """One whose process is killed right after a commit."""
+    """A service whose process is killed right after a commit."""
 
     def __init__(self, path: Path, die: str | None) -> None:
         super().__init__(path)

@@ -14,11 +14,11 @@ class Clock:
         loop.time = lambda: actual() + self._offset  # type: ignore[method-assign]
 
     def move(self, seconds: float) -> None:
-        """Let so many seconds have passed."""
+        """Move the time forward at once."""
         self._offset += seconds
 
     async def pass_time(self, seconds: float, *, steps: int = 20) -> None:
-        """Let so many seconds pass in steps. Timers that are due run after each, also those that they set."""
+        """Move the time forward in steps. After each, due timers run, including new ones."""
         for _ in range(steps):
             self.move(seconds / steps)
             for _ in range(3):  # a timer's callback runs in the turn after the move, and may schedule another callback
@@ -26,7 +26,7 @@ class Clock:
 
 
 class ManualClock:
-    """A clock for parts that are given one: `now` is what it returns, in seconds."""
+    """A clock to pass as an argument. It returns `now`, in seconds."""
 
     def __init__(self) -> None:
         self.now = 1000.0

@@ -52,12 +52,12 @@ class Cluster:
         self._nodes = 0
 
     def set_rooms(self, rooms: dict[str, dict[str, str | None]]) -> None:
-        """Say which rooms each user is in, with the parent of each. `refresh_rooms` reads it again."""
+        """Set the rooms of each user, with their parents. `refresh_rooms` reads them again."""
         (self._folder / "rooms.json").write_text(json.dumps(rooms))
 
     @property
     def environ(self) -> dict[str, str]:
-        """The variables of each node."""
+        """The environment variables of each node."""
         return {
             "MEW_REDIS_URL": self.redis_url,
             "MEW_REDIS_PREFIX": self.prefix,

@@ -35,7 +35,7 @@ from asgi_realtime.errors import RealtimeError
 
 
 class Rooms(SocketIOGateway):
-    """Clients join rooms themselves, or get those of the file."""
+    """Clients join rooms themselves, or get the rooms of the file."""
 
     async def rooms_of(self, identity: Identity) -> Mapping[str, str | None]:
         found = _rooms_by_user().get(identity.user_id, {})

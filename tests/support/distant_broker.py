@@ -26,7 +26,7 @@ _MOST_TURNS = 6
 
 
 class Line:
-    """One direction of a connection: what is put in comes out in order, each after some turns of the event loop."""
+    """One direction of a connection. Steps arrive in order, each after some turns of the event loop."""
 
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
@@ -43,7 +43,7 @@ class Line:
         self._schedule()
 
     async def passed(self) -> None:
-        """Return when everything put in before has come out, and this too."""
+        """Wait until all earlier steps and this one have arrived."""
         out: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.put(lambda: None if out.done() else out.set_result(None))
         await out
@@ -55,7 +55,7 @@ class Line:
             self._holds.clear()
 
     async def holds_back(self) -> None:
-        """Return when a paused line holds something back."""
+        """Wait until a paused line holds a step."""
         assert self._paused
         await self._holds.wait()
 
@@ -65,7 +65,7 @@ class Line:
         self._schedule()
 
     def cut(self) -> None:
-        """Drop what is in transit."""
+        """Drop the steps in transit."""
         self._steps.clear()
 
     def _schedule(self) -> None:
@@ -86,7 +86,7 @@ class Line:
 
 
 class Server:
-    """What the processes of a test share. Its order and its history are those of a `MemoryBroker`."""
+    """The server that the processes of a test share. Order and history come from a `MemoryBroker`."""
 
     def __init__(self, memory: MemoryBroker | None = None) -> None:
         self.memory = memory or MemoryBroker()
@@ -113,9 +113,9 @@ class Server:
 
 
 class DistantBroker:
-    """A `Broker`: one process's connection to a `Server`. The turns that everything takes come from `seed`.
+    """A `Broker`: one process's connection to a `Server`. The delays come from `seed`.
 
-    `calls` has the name of every call and what it was made with.
+    `calls` lists the name and arguments of every call.
     """
 
     needs_subscriptions = True
@@ -135,7 +135,7 @@ class DistantBroker:
         self._results: dict[int, asyncio.Future[object]] = {}
 
     def called(self, name: str) -> list[object]:
-        """What a method was called with, in order."""
+        """The arguments of all calls of a method, in order."""
         return [arguments for called, arguments in self.calls if called == name]
 
     @property
@@ -174,7 +174,7 @@ class DistantBroker:
             self._check("subscribe")
             made = set(subscriptions) - self.active_subscriptions
             self.active_subscriptions |= made
-            await self.receiving.passed()  # the answer comes on the way of what is delivered
+            await self.receiving.passed()  # the answer uses the direction of deliveries
         except BaseException:
             self.active_subscriptions -= made
             raise
@@ -205,7 +205,7 @@ class DistantBroker:
         return await self._answer(NodeAnswers(answers, complete=True))
 
     def answer(self, question: Question) -> NodeAnswer:
-        """What this node answers, for any node that asks."""
+        """The answer of this node to a question of any node."""
         assert self._receiver is not None
         return self._receiver.answer(question)
 
@@ -224,10 +224,10 @@ class DistantBroker:
         self._check(name)
 
     async def _answer(self, value: T) -> T:
-        await self.receiving.passed()  # so that no answer is ahead of what was delivered
+        await self.receiving.passed()  # so that no answer arrives before earlier deliveries
         return value
 
-    # What comes from the server
+    # Messages of the server
 
     def send(self, number: int, publication: Publication) -> None:
         """Called by the server, for each publication."""
@@ -244,7 +244,9 @@ class DistantBroker:
 
     def _expect(self, number: int) -> asyncio.Future[object]:
         result = self._results[number] = asyncio.get_running_loop().create_future()
-        result.add_done_callback(lambda done: done.cancelled() or done.exception())  # it may be another node's caller's
+        result.add_done_callback(
+            lambda done: done.cancelled() or done.exception()
+        )  # it may belong to a caller on another node
         return result
 
     async def _result(self, number: int) -> object:

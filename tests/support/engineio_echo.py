@@ -27,7 +27,7 @@ POLLING = {"EIO": "4", "transport": "polling"}
 
 
 class Echo:
-    """Echoes what it receives. While `gate` is closed it is not ready for more."""
+    """Echoes each message. While `gate` is closed, it accepts no further messages."""
 
     authenticated = True
 
@@ -57,7 +57,7 @@ class Echo:
 
 
 class EchoServer:
-    """The ASGI app, and the client's side of it once it is served."""
+    """The ASGI app, and its client side once it is served."""
 
     def __init__(
         self,
@@ -124,7 +124,7 @@ class EchoServer:
 
     @property
     def echo(self) -> Echo:
-        """The newest session's."""
+        """The application of the newest session."""
         return self.echoes[-1]
 
     @property
@@ -132,7 +132,7 @@ class EchoServer:
         return f"{self.live.url}/engine.io/"
 
     async def open(self, **query: str) -> str:
-        """Open a polling session; its id."""
+        """Open a polling session. Returns its id."""
         response = await self.http.get(self.url, params=POLLING | query)
         assert response.status_code == 200
         assert response.text[0] == "0"

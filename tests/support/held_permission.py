@@ -1,4 +1,4 @@
-"""A permission that the host gives when the test says so."""
+"""A permission that the host gives once the test allows it."""
 
 from __future__ import annotations
 

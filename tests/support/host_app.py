@@ -58,7 +58,7 @@ by_token = JWTAuthenticator(JWTVerifier(settings), [token_from_auth("token"), to
 
 
 async def authenticate(handshake: Handshake) -> Identity:
-    """Let printers in by their keys, and users by their tokens."""
+    """Authenticates printers by keys, and users by tokens."""
     key = handshake.headers.get("x-printer-key")
     if key is None:
         return await by_token(handshake)
@@ -68,7 +68,7 @@ async def authenticate(handshake: Handshake) -> Identity:
 
 
 class CountedMetrics:
-    """Counts in this process."""
+    """Metrics that are counted in this process."""
 
     def __init__(self) -> None:
         self.totals: Counter[str] = Counter()
@@ -185,7 +185,7 @@ def failed(job_id: str, jobs: Annotated[JobsBroadcaster, Depends(get_jobs_broadc
 
 
 async def try_out() -> None:
-    """What a host's test does."""
+    """A test as a host writes it."""
     async with RealtimeTestClient(app) as client, client.connect("/", token=create_token("ann", settings)) as ann:
         assert await ann.call("print", 2) == {"recipients": 1}
         assert (await ann.expect("printed")).data == {"by": "ann", "pages": 2}

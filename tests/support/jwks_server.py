@@ -20,7 +20,7 @@ KeyPair = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519Privat
 
 
 def jwk(key: KeyPair, kid: str | None, **members: Any) -> dict[str, Any]:
-    """The public half of a key as a JSON Web Key."""
+    """The public key as a JSON Web Key."""
     if isinstance(key, rsa.RSAPrivateKey):
         entry: dict[str, Any] = RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)
     elif isinstance(key, ec.EllipticCurvePrivateKey):
@@ -39,7 +39,7 @@ def sign(key: KeyPair, algorithm: str, claims: Mapping[str, Any], kid: str | Non
 class HangingServer:
     """A provider that sends some bytes and then hangs: `with HangingServer(b"HTTP/1.1 100") as server:`.
 
-    It sends `first`, then one byte of `drip` after the other, a few a second, without an end.
+    It sends `first`, then the bytes of `drip` one by one, a few a second, repeatedly.
     """
 
     def __init__(self, first: bytes = b"", drip: bytes = b"") -> None:
@@ -102,7 +102,7 @@ class JWKSServer:
         self.status = 200
         self.headers: dict[str, str] = {}
         self.body = json.dumps({"keys": keys or []}).encode()
-        self.open = threading.Event()  # cleared: requests wait
+        self.open = threading.Event()  # while it is cleared, requests wait
         self.open.set()
         self.requested = threading.Event()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -148,7 +148,7 @@ class JWKSServer:
                     self.end_headers()
                     self.wfile.write(server.body)
                 except OSError:
-                    pass  # the client gave up waiting
+                    pass  # the client no longer waits
 
             def log_message(self, format: str, *args: Any) -> None:
                 pass

@@ -25,9 +25,9 @@ SETTINGS = Settings(
 
 
 def make_app(database_url: str, settings: Settings = SETTINGS) -> FastAPI:
-    """Make the example, with two routes more.
+    """Make the example, with two additional routes.
 
-    One sends `MARK` to every socket, after all that was sent before, the other `ROOM` to the members of a room.
+    One sends `MARK` to every socket, the other sends `ROOM` to the members of a room.
     """
     app = create_app(settings, database_url)
 
@@ -58,7 +58,7 @@ class Person:
         return await self._http.request(method, path, json=body, headers=headers)
 
     async def status(self, method: str, path: str, body: object = None) -> int:
-        """The status of a response, which must be JSON for every status."""
+        """The status of a response. The body must be JSON."""
         response = await self.request(method, path, body)
         response.json()
         return response.status_code
@@ -84,7 +84,7 @@ class Person:
         return response.json()
 
     async def connect(self, url: str, *, namespace: str = "/", auth: object = None, wait: str | None = "ready") -> None:
-        """Open a socket and wait until this event has come."""
+        """Open a socket and wait for this event."""
         self._socket = socketio.AsyncClient(reconnection=False)
         self._socket.on("*", self._take, namespace=namespace)
         await self._socket.connect(
@@ -102,12 +102,12 @@ class Person:
         await self._socket.emit(event, payload)
 
     async def next_event(self) -> ReceivedEvent:
-        """The next event, once it comes."""
+        """Wait for the next event."""
         async with asyncio.timeout(10):
             return await self._received.get()
 
     async def events_until(self, event: str) -> list[ReceivedEvent]:
-        """Everything received before the next `event`, which is taken too but not returned."""
+        """The events before the next `event`, which is taken too but not returned."""
         events: list[ReceivedEvent] = []
         while (received := await self.next_event())[0] != event:
             events.append(received)
@@ -128,7 +128,7 @@ class Person:
 
 
 class Mew:
-    """A running example, its people, and a server of Alice's.
+    """A running example, its users, and a server that belongs to Alice.
 
     Bob and Carol are members; Dave is not. `general` is open to all members, `private` to Alice and
     Bob.
@@ -160,7 +160,7 @@ class Mew:
         await self.received()
 
     async def received(self) -> Mapping[str, list[ReceivedEvent]]:
-        """What each connected user has received since the last call. Everything sent has arrived."""
+        """The events of each connected user since the last call. All sent events have arrived."""
         await self.http.post("/test/mark")
         return {person.id: await person.events_until("MARK") for person in self.people.values() if person.connected}
 

@@ -21,7 +21,7 @@ PATIENCE = 5.0
 
 @dataclasses.dataclass(frozen=True)
 class Received:
-    """One event as the client's handlers received it; `bytes` where it was binary."""
+    """One event as a handler of the client received it. Binary values are `bytes`."""
 
     event: str
     args: list[Json]
@@ -35,7 +35,7 @@ class Received:
 
 @dataclasses.dataclass(frozen=True)
 class Disconnected:
-    """One `disconnect` as the client's handlers saw it."""
+    """One `disconnect` as a handler of the client received it."""
 
     reason: str
     active: bool
@@ -45,7 +45,7 @@ class Disconnected:
 
 
 class ConnectRefused(Exception):
-    """The client's `connect_error`: `data` from a Socket.IO refusal, `status` where it was an HTTP one."""
+    """The client's `connect_error`: `data` of a refusal by Socket.IO, `status` of a refusal by HTTP."""
 
     def __init__(self, message: str, data: Json = None, status: int | None = None) -> None:
         super().__init__(message)
@@ -57,7 +57,7 @@ class ConnectRefused(Exception):
 class NodeClient:
     """One socket of npm's socket.io-client.
 
-    `events` is everything it ever received, in order; `expect` takes events out of `unread` instead.
+    `events` lists all events received, in order. `expect` takes events from `unread`.
     """
 
     def __init__(self, node: Node, number: int) -> None:
@@ -78,7 +78,7 @@ class NodeClient:
 
     @property
     def event_names(self) -> list[str]:
-        """The names of everything received, in order."""
+        """The names of all events received, in order."""
         return [received.event for received in self.events]
 
     async def emit(self, event: str, *args: Json) -> None:
@@ -98,7 +98,7 @@ class NodeClient:
         return reply
 
     async def answer(self, event: str, *args: Json) -> None:
-        """From now on, acknowledge this event with these arguments wherever the server asks for an ack."""
+        """From now on, acknowledge this event with these arguments."""
         await self.command("answer", event=event, args=args)
 
     async def expect(self, event: str, *, timeout: float = PATIENCE) -> Received:
@@ -139,7 +139,7 @@ class NodeClient:
         return self.disconnect_reason
 
     async def disconnect(self) -> None:
-        """Disconnect on purpose."""
+        """Disconnect."""
         await self.command("disconnect")
 
     async def drop(self) -> None:
@@ -216,7 +216,7 @@ class Node:
         unless asked for. With `wait=False` the caller waits by `connection()`.
 
         Raises:
-            ConnectRefused: the server, or its gateway, said no.
+            ConnectRefused: the server or the gateway refused the client.
         """
         options |= {"transports": transports, "extraHeaders": headers or {}, "query": query or {}}
         return await self.add("open", wait=wait, url=url, namespace=namespace, options=options, auth=auth)

@@ -1,4 +1,4 @@
-"""uvicorn with the package's WebSocket protocol class, on the test's event loop."""
+"""uvicorn with the package's WebSocket protocol class, on the event loop of the test."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from tests.support.node_client import PATIENCE, ConnectRefused, Disconnected, Re
 
 
 class PythonClient:
-    """One `socketio.AsyncClient`. `events` is everything it ever received, in order."""
+    """One `socketio.AsyncClient`. `events` lists all events received, in order."""
 
     def __init__(self) -> None:
         self._socket = socketio.AsyncClient(reconnection=False)
@@ -33,10 +33,10 @@ class PythonClient:
         transports: Sequence[str] = ("polling", "websocket"),
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Connect, and where both transports are given wait for the upgrade, as this client does.
+        """Connect. With both transports, wait for the upgrade.
 
         Raises:
-            ConnectRefused: the server, or its gateway, said no.
+            ConnectRefused: the server or the gateway refused the client.
         """
         self._namespace = namespace
         self._socket.on("*", self._take, namespace=namespace)
@@ -93,12 +93,12 @@ class PythonClient:
         return self.disconnects[-1].reason
 
     async def disconnect(self) -> None:
-        """Disconnect on purpose."""
+        """Disconnect."""
         engine = self._socket.eio
         await self._socket.disconnect()
         for task in (engine.read_loop_task, engine.write_loop_task):
             if task is not None:
-                task.cancel()  # after a close packet they would wait for half a minute
+                task.cancel()  # they would wait for half a minute after a close packet
 
     async def _take(self, event: str, *args: Json) -> None:
         async with self._changed:
@@ -108,7 +108,7 @@ class PythonClient:
             self._changed.notify_all()
 
     async def _disconnected(self, reason: str) -> None:
-        # The library comes back after a lost transport, and not after a packet that ends the connection.
+        # The library reconnects after a lost transport, but not after a packet that ends the connection.
         async with self._changed:
             seen = tuple(received.event for received in self.events)
             self.disconnects.append(Disconnected(reason, reason == "transport error", seen))

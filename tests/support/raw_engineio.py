@@ -92,7 +92,7 @@ class RawClient(abc.ABC):
                 await self.pong()
 
     async def emit(self, event: str, *args: Any, ack: str = "", namespace: str = "") -> None:
-        """Send an event to the namespace `/`, or such as `/chat,`."""
+        """Send an event to the namespace `/`, or to another one, written as `/chat,`."""
         await self.send(f"2{namespace}{ack}{json.dumps([event, *args])}")
 
     async def connect(self, auth: Any = None, namespace: str = "") -> str:
@@ -101,7 +101,7 @@ class RawClient(abc.ABC):
         return await self.next()
 
     async def until(self, event: str) -> list[str]:
-        """The packets before the next event of this name, which is taken too but not returned."""
+        """The packets before the next event of this name, which is also taken but not returned."""
         packets: list[str] = []
         while f'["{event}"' not in (packet := await self.next()):
             packets.append(packet)
@@ -116,7 +116,7 @@ async def receive_json(client: RawClient, prefix: str) -> Json:
 
 
 async def read_until_closed(client: RawClient) -> list[str | bytes]:
-    """Wait until the server ends the session, and return what it sent before."""
+    """Wait until the server ends the session. Returns the messages before the end."""
     messages = []
     with contextlib.suppress(SessionClosed):
         while True:
@@ -200,7 +200,7 @@ class RawWebSocketClient(RawClient):
             raise SessionClosed from error
 
     async def until_closed(self) -> tuple[list[str], int | None]:
-        """The packets that are still written, and the code of the close."""
+        """The packets before the end, and the code of the close."""
         packets: list[str] = []
         with contextlib.suppress(SessionClosed):
             while True:

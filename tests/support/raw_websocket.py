@@ -18,7 +18,7 @@ Frame: TypeAlias = tuple[int, bytes]
 
 
 def request(path: str = "/", headers: str = "") -> bytes:
-    """What opens a WebSocket; `headers` are whole lines."""
+    """The request that opens a WebSocket. `headers` are whole lines."""
     return (
         f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
         f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
@@ -35,7 +35,7 @@ class RawWebSocket:
         """The server's answer to the handshake, up to its empty line."""
 
     async def send(self, data: bytes, *, piece: int | None = None) -> None:
-        """Write bytes: at once, or in pieces that the server sees one by one."""
+        """Write bytes at once, or in pieces that the server reads one by one."""
         for start in range(0, len(data), piece or len(data) or 1):
             self.writer.write(data[start : start + (piece or len(data))])
             await self.writer.drain()
@@ -56,13 +56,13 @@ class RawWebSocket:
         """
         async with asyncio.timeout(PATIENCE):
             first, length = await self.reader.readexactly(2)
-            assert first & 0x80 and not first & 0x70, "servers here do not write fragments or extensions"
+            assert first & 0x80 and not first & 0x70, "these servers do not write fragments or extensions"
             if length >= 126:
                 length = int.from_bytes(await self.reader.readexactly(2 if length == 126 else 8))
             return first & 0x0F, await self.reader.readexactly(length)
 
     async def rest(self) -> list[Frame]:
-        """Every frame until the server has ended the connection; a close is answered as it must be."""
+        """All frames until the server has ended the connection. A close is answered."""
         found: list[Frame] = []
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionResetError):
             while True:
@@ -72,7 +72,7 @@ class RawWebSocket:
         return found
 
     async def reached(self) -> None:
-        """Return once the server has read everything sent so far; needs a server that is reading."""
+        """Wait until the server has read everything sent so far. The server must be reading."""
         await self.send(frame(PING, b"reached"))
         while await self.next() != (10, b"reached"):
             pass

@@ -1,4 +1,4 @@
-"""A transport that records what was written to it: the client's side of a connection."""
+"""A transport that records the frames written to it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _FILLING = Frame(" " * (Limits().outbox_bytes // 2 + 1))
 
 
 class RecordingTransport:
-    """Records the text of each frame and the close. Notifies `gateway` of the close, as a real transport does.
+    """Records the text of each frame, and the close. Notifies `gateway` of the close, as a real transport does.
 
     Its client reads everything at once, until `stall`.
     """
@@ -54,15 +54,15 @@ class RecordingTransport:
         self.on_close: Callable[[], None] | None = None
 
     def stall(self) -> None:
-        """Read nothing until `read`, while more than half of the outbox is full."""
+        """Stop reading until `read`, with an outbox that is more than half full."""
         self.outbox.wake = None
         self.outbox.push(_FILLING)
 
     def overflowed(self) -> None:
-        raise AssertionError("no test writes so much")
+        raise AssertionError("a test writes more than the limit")
 
     def read(self) -> None:
-        """Read what waits."""
+        """Read the waiting frames."""
         frames = [frame for frame in self.outbox.take() if frame is not _FILLING]
         self.written.extend(str(message) for frame in frames for message in frame.messages)
 
@@ -152,7 +152,7 @@ class World:
         )
 
     def tick(self) -> None:
-        """End the loop's tick: what was broadcast in it is written."""
+        """End the tick of the loop, so that its broadcasts are written."""
         ticks, self.ticks[:] = list(self.ticks), []
         for each in ticks:
             each()

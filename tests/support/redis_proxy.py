@@ -1,4 +1,4 @@
-"""A proxy between a process and Redis, so that a test can cut, hold and split what passes."""
+"""A proxy between a process and Redis, with which a test can cut, hold and split the stream."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class RedisProxy:
         self.cut()
         await self._server.wait_closed()
 
-    # What a test does
+    # Faults
 
     def cut(self) -> None:
         """Close every connection. New ones are passed on, unless `refusing`."""
@@ -51,17 +51,17 @@ class RedisProxy:
             writer.transport.abort()
 
     def hold(self) -> None:
-        """From now on, keep what Redis sends. Commands are passed on."""
+        """From now on, hold the bytes of Redis. Commands are still passed on."""
         self._passing.clear()
 
     async def until_held(self, text: bytes, count: int = 1) -> None:
-        """Return when the held bytes have a text `count` times."""
+        """Wait until the held bytes contain a text `count` times."""
         while self.held.count(text) < count:
             self._held_changed.clear()
             await self._held_changed.wait()
 
     def cut_after(self, size: int) -> None:
-        """Pass the first bytes of what is held, and then close every connection."""
+        """Pass the first held bytes on, and then close every connection."""
         data = bytes(self.held[:size])
         for writer in list(self._writers):
             if writer.get_extra_info("sockname")[1:2] == (self.port,):

@@ -1,4 +1,4 @@
-"""A real Redis of its own for tests, on a Unix socket, that can be killed, frozen, flushed and cut off.
+"""A real Redis for one test, on a Unix socket. It can be killed, frozen, flushed and cut off.
 
 It listens on TCP too if the options name a port.
 """
@@ -41,7 +41,7 @@ class RedisProcess:
         return self._process.pid
 
     def start(self) -> None:
-        """Start it, and return when it answers."""
+        """Start the server, and wait until it answers."""
         program = shutil.which("redis-server")
         assert program is not None, "the tests need redis-server: install Debian's package redis-server"
         options: dict[str, str] = {
@@ -76,7 +76,7 @@ class RedisProcess:
             client.execute_command("ACL", "SETUSER", name, "reset", "on", f">{password}", *rules)
 
     def kill(self) -> None:
-        """End it at once, as `kill -9` does."""
+        """Kill the server, as `kill -9` does."""
         process, self._process = self._process, None
         if process is not None:
             process.send_signal(signal.SIGCONT)
@@ -86,7 +86,7 @@ class RedisProcess:
                 self.socket.unlink()
 
     def freeze(self) -> None:
-        """Stop it: connections stand, and nothing is answered."""
+        """Freeze the server: connections stay open, and nothing is answered."""
         os.kill(self.pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
@@ -94,7 +94,7 @@ class RedisProcess:
         os.kill(self.pid, signal.SIGCONT)
 
     def kill_connections(self) -> None:
-        """Close every connection but the one that asks."""
+        """Close every connection except the own one."""
         with self.client() as client:
             client.execute_command("CLIENT", "KILL", "SKIPME", "YES", "TYPE", "normal")
             client.execute_command("CLIENT", "KILL", "SKIPME", "YES", "TYPE", "pubsub")

@@ -1,4 +1,4 @@
-"""Polls of one Engine.IO session that go to several processes in turn, as without sticky sessions."""
+"""A client whose requests go to several processes alternately, as without sticky sessions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class RoamingClient:
         self.sid = ""
 
     def url(self, transport: str = "polling", *, at: int | None = None) -> str:
-        """The address of a request, at the next process or at the one of this number."""
+        """The URL of a request, at the next process or at the one with this number."""
         base = self.urls[next(self._next) if at is None else at]
         return f"{base}/socket.io/?EIO=4&transport={transport}" + (f"&sid={self.sid}" if self.sid else "")
 

@@ -67,7 +67,7 @@ def python_socketio() -> SocketIOServer:
 
 
 def make_app(folder: Path) -> RealtimeMiddleware:
-    """Mount them all."""
+    """Mount all gateways."""
     gateways: list[Mountable] = [
         MewGateway(service=MewService()),
         InfraGateway(),
@@ -86,7 +86,7 @@ async def serve(server: Implementation, level: str) -> None:
     """Serve the app."""
     with tempfile.TemporaryDirectory() as folder:
         app = cast("Any", make_app(Path(folder)))
-        logging.getLogger("asgi_realtime").setLevel(1)  # python-socketio's API has it at INFO
+        logging.getLogger("asgi_realtime").setLevel(1)  # the level of the server with python-socketio's API is INFO
         if server == "hypercorn":
             config = HypercornConfig()
             config.bind = ["127.0.0.1:0"]
@@ -106,7 +106,7 @@ def main() -> None:
         "--steps", action="store_true", help="log every step of the event loop, by asyncio's debug mode"
     )
     options = parser.parse_args()
-    logging.basicConfig(level=logging.NOTSET, format="ours: %(levelname)s %(name)s %(message)s")
+    logging.basicConfig(level=logging.NOTSET, format="package: %(levelname)s %(name)s %(message)s")
     logging.root.setLevel(1)
     with asyncio.Runner(debug=options.steps) as runner:
         runner.get_loop().slow_callback_duration = 0

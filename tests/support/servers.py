@@ -40,12 +40,12 @@ class LiveServer:
 
     @property
     def url(self) -> str:
-        """Such as `http://127.0.0.1:40001`, with no slash at the end."""
+        """For example `http://127.0.0.1:40001`, without a slash at the end."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def websocket_url(self) -> str:
-        """Such as `ws://127.0.0.1:40001`, with no slash at the end."""
+        """For example `ws://127.0.0.1:40001`, without a slash at the end."""
         return f"ws://127.0.0.1:{self.port}"
 
 
@@ -64,7 +64,7 @@ class Serve(Protocol):
 async def running(
     app: ASGIApp, implementation: Implementation = "uvicorn", *, port: int = 0, root_path: str = ""
 ) -> AsyncIterator[LiveServer]:
-    """Run an app until the block ends; it listens when the block begins.
+    """Run an app until the block ends; it listens when the block starts.
 
     Raises:
         RuntimeError: the app did not start, for instance because its lifespan start-up failed.
@@ -94,7 +94,7 @@ WEBSOCKETS: dict[Implementation, Any] = {
 
 
 class UvicornServer(uvicorn.Server):
-    """A server that leaves signals to pytest and says when it listens or has given up."""
+    """A server that leaves signals to pytest, and signals when it listens or has failed to start."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -153,7 +153,7 @@ async def _hypercorn(
     listening = asyncio.Event()
 
     async def wait_for_end() -> None:
-        listening.set()  # Hypercorn waits for this trigger once its lifespan start-up is through and it listens.
+        listening.set()  # Hypercorn waits for this trigger when its lifespan has started and it listens.
         await ending.wait()
 
     serving = asyncio.create_task(

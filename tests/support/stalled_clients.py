@@ -19,7 +19,7 @@ Kind: TypeAlias = Literal["Socket.IO", "JSON"]
 
 
 def text_frame(text: str) -> bytes:
-    """A WebSocket frame of a client (RFC 6455, section 5.2); masked with zeros, which changes nothing."""
+    """A WebSocket frame of a client (RFC 6455, section 5.2); masked with zeros, which changes no byte."""
     payload = text.encode()
     size = len(payload)
     length = bytes([0x80 | size]) if size < 126 else b"\xfe" + struct.pack("!H", size)
@@ -27,7 +27,7 @@ def text_frame(text: str) -> bytes:
 
 
 class StalledClient:
-    """A WebSocket written by hand, on a socket with a small buffer that is read only when asked to."""
+    """A WebSocket on a socket with a small buffer, which is only read on request."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
@@ -47,9 +47,9 @@ class StalledClient:
         return received
 
     async def cut_off(self) -> None:
-        """Wait, without reading, until the server has dropped the connection: what is sent to it then is reset."""
+        """Wait without reading until the server has dropped the connection and so resets it."""
         poll = select.poll()
-        poll.register(self._socket, 0)  # errors only, which poll always reports
+        poll.register(self._socket, 0)  # no events: poll always reports errors
         with contextlib.suppress(ConnectionError):
             async with asyncio.timeout(PATIENCE):
                 while not await asyncio.to_thread(poll.poll, 50):
@@ -61,7 +61,7 @@ class StalledClient:
         self._socket.close()
 
     async def read_to_the_end(self) -> bytes:
-        """Read what is left, until the server ends the connection in any way."""
+        """Read until the server ends the connection in any way."""
         received = b""
         with contextlib.suppress(ConnectionError):
             async with asyncio.timeout(PATIENCE):

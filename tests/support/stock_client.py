@@ -61,7 +61,7 @@ class Connect(Protocol):
 async def connect_stock(
     kind: ClientKind, node: Node, url: str, namespace: str, auth: Json, headers: Mapping[str, str] | None
 ) -> StockClient:
-    """Connect a client of a kind; one that upgrades has done so when this returns."""
+    """Connect a client of this kind, and wait for its upgrade if it upgrades."""
     language, _, way = kind.partition("-")
     if language == "python":
         client = PythonClient()

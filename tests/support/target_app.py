@@ -80,7 +80,7 @@ class TargetGateway(SocketIOGateway):
 
 
 class TargetPath(WebSocketGateway):
-    """The same as a JSON WebSocket, which answers `echo` with an event."""
+    """The same as a JSON WebSocket. It answers `echo` with an event."""
 
     def __init__(self) -> None:
         super().__init__("/json", authenticator=by_name)
@@ -111,7 +111,7 @@ class Changes:
 
 
 class Target:
-    """The app for the `serve` fixture, and its parts."""
+    """The app for the `serve` fixture, with its parts."""
 
     def __init__(
         self,
@@ -127,7 +127,7 @@ class Target:
         self.app = RealtimeMiddleware(
             self.host,
             gateways=[self.gateway, self.path, *gateways],
-            # No presence grace after the last connection: what is left then is a leak.
+            # Without presence grace, everything that is left after the last connection is a leak.
             settings=replace(settings or Settings(limits=limits or Limits(), **values), presence_grace=0.0),
             metrics=self._changes,
         )
@@ -137,7 +137,7 @@ class Target:
         return self.app.realtime
 
     def state(self) -> dict[str, int]:
-        """What the process holds for its clients. All zero once the last has gone."""
+        """The numbers of objects for clients. All are zero after the last client."""
         realtime = self.realtime
         rooms = [realtime.hub.rooms(gateway) for gateway in realtime.registry]
         return {
@@ -163,7 +163,7 @@ class Target:
                     if any(self.state().values()):
                         await self._changes.happened.wait()
         assert not any(self.state().values()), self.state()
-        await no_user_online(self.realtime)  # a grace of no length is a timer all the same
+        await no_user_online(self.realtime)  # a grace period of zero is also a timer
 
     async def _state(self, request: Request) -> Response:
         return JSONResponse(self.state() | {"left": self.gateway.left})
@@ -186,7 +186,7 @@ def main() -> None:
     parser.add_argument("--ws-max-size", type=int, default=16 << 20)
     parser.add_argument("--log-level", default="info")
     options = parser.parse_args()
-    logging.basicConfig(level=logging.DEBUG, format="ours: %(levelname)s %(name)s %(message)s")
+    logging.basicConfig(level=logging.DEBUG, format="package: %(levelname)s %(name)s %(message)s")
     target = Target(InfraGateway(), WebSocketGateway("/chat"), settings=Settings.from_env())
     uvicorn.run(target.app, port=0, ws=options.ws, ws_max_size=options.ws_max_size, log_level=options.log_level)
 

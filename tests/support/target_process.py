@@ -18,7 +18,7 @@ _LISTENING = re.compile(rb"[Rr]unning on http://127\.0\.0\.1:(\d+)")
 
 
 class Process:
-    """A running server: where it listens, what it holds, what it has printed."""
+    """A running server: its address, its memory and its output."""
 
     def __init__(self, process: asyncio.subprocess.Process, output: Path) -> None:
         self._process = process
@@ -27,11 +27,11 @@ class Process:
 
     @property
     def output(self) -> str:
-        """Everything printed so far, to either stream."""
+        """The output so far, of both streams."""
         return self._output.read_text(errors="replace")
 
     def forget_peak(self) -> int:
-        """Begin to measure memory; the bytes that are resident now."""
+        """Start to measure memory. Returns the bytes that are resident now."""
         Path(f"/proc/{self._process.pid}/clear_refs").write_text("5")
         return self._memory("VmRSS")
 
@@ -55,7 +55,7 @@ class Process:
         async with asyncio.timeout(START_SECONDS):
             while (listening := _LISTENING.search(self._output.read_bytes())) is None:
                 assert self._process.returncode is None, self.output
-                await asyncio.sleep(0.02)  # its output is a file: there is nothing to be woken by
+                await asyncio.sleep(0.02)  # its output is a file, which cannot be awaited
         self.server = LiveServer(int(listening[1]), self.stop)
 
     def signal(self, number: int) -> None:
@@ -63,7 +63,7 @@ class Process:
         self._process.send_signal(number)
 
     async def ended(self) -> int:
-        """Wait until it has ended; its exit code, negative for a signal."""
+        """Wait until it has ended. Returns the exit code, negative for a signal."""
         async with asyncio.timeout(START_SECONDS):
             return await self._process.wait()
 
@@ -86,7 +86,7 @@ async def target_process(
 ) -> AsyncIterator[Process]:
     """Run `python -m module` with these arguments and variables until the block ends.
 
-    `in_test`: whether the process can see that a test has started it.
+    `in_test`: whether the environment shows that a test has started it.
     """
     output = folder / "output"
     with output.open("wb") as file:

@@ -26,10 +26,10 @@ class Host:
         self._jobs = JobsBroadcaster(self.app.broadcaster).sync
 
     def wsgi(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """`/JOB/STATUS` broadcasts a status, and `/work` begins to broadcast without an end."""
+        """`/JOB/STATUS` broadcasts a status, and `/work` starts to broadcast endlessly."""
         job_id, _, status = environ["PATH_INFO"].strip("/").partition("/")
         if job_id == "work":
-            # Not a daemon: the process cannot end while this thread waits for something.
+            # Not a daemon: the process cannot end while this thread waits.
             threading.Thread(target=self._work).start()
             start_response("204 No Content", [])
             return []
@@ -51,6 +51,6 @@ class Host:
 
 if __name__ == "__main__":
     argparse.ArgumentParser(prog="python -m tests.support.threads_app", description=__doc__).parse_args()
-    # uvicorn raises the signal that stopped it once more, which by default kills threads that have not ended.
+    # After its stop uvicorn raises the signal again, which by default would kill threads that have not ended.
     signal.signal(signal.SIGTERM, lambda *_: None)
     uvicorn.run(Host().app, port=0, ws="websockets-sansio", timeout_graceful_shutdown=5)

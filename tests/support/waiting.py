@@ -15,7 +15,7 @@ async def until(condition: Callable[[], object], *, seconds: float = 20.0) -> No
     """Return as soon as the condition holds.
 
     Raises:
-        TimeoutError: if it does not within `seconds`.
+        TimeoutError: if it does not hold within `seconds`.
     """
     async with asyncio.timeout(seconds):
         while True:

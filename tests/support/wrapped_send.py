@@ -6,7 +6,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class WrappedSend:
-    """An app that wraps `send`, and so hides the server's own."""
+    """An app that wraps `send`, and so hides the `send` of the server."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

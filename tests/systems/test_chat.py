@@ -39,7 +39,7 @@ def message(id: Any = "m1", **changes: Any) -> dict[str, Any]:
 
 
 class GatedService(Service):
-    """A service that answers once the test opens its gate, and can fail."""
+    """A service that answers once the test opens its gate. It can also fail."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -112,7 +112,7 @@ async def chat(tmp_path: Path) -> AsyncIterator[Chat]:
 
 
 async def take_events(*sockets: Socket) -> list[list[tuple[str, Any]]]:
-    """Everything each client has received since the last time, handed-over messages included."""
+    """The events of each client since the last call, including pending messages."""
     return [[(event.name, event.data) for event in await socket.take_all()] for socket in sockets]
 
 
@@ -148,7 +148,7 @@ async def test_a_message_in_a_group_reaches_its_members(chat: Chat) -> None:
     expected = message(toId="g", chatType="group", contentType="text", replyTo="", imageUrl="")
     assert (kind, data) == ("message", expected | {"from_name": "Ann", "from_avatar": "/avatars/ann.png"})
     assert to_eve == []
-    cid = await running.enter("cid")  # was not there
+    cid = await running.enter("cid")  # was offline
     assert [data["id"] for _, data in (await take_events(cid))[0]] == ["m1"]
 
 
@@ -172,7 +172,7 @@ WRONG: list[tuple[Any, str]] = [
     (message(content="字" * 10_001), TOO_LONG),
     (message(contentType="image", imageUrl="x" * 10_001), TOO_LONG),
     (message(fromId="bob"), IMPOSTOR),
-    # With several faults the client gets the first of the table.
+    # For several faults the client gets the first one of the table.
     (message(fromId="bob", content="a" * 10_001), TOO_LONG),
     (message(fromId="bob", content="a" * 10_001, toId=...), MISSING),
     (message(fromId="bob", toId="g", chatType="group"), IMPOSTOR),
@@ -213,7 +213,7 @@ async def test_messages_the_host_refuses_get_its_error(chat: Chat, tmp_path: Pat
     await ann.send("read", {"chatId": "bob"})
     assert await take_events(ann, bob) == [[("error", {"message": "服务器内部错误", "messageId": "m1"})], []]
     service.fails = False
-    await ann.send("message", message())  # as a client does that got no ack
+    await ann.send("message", message())  # as a client without an ack does
     await ann.expect("ack")
     assert [data["id"] for _, data in (await take_events(bob))[0]] == ["m1"]
 
@@ -227,12 +227,12 @@ async def test_the_same_id_again_is_acknowledged_again_and_delivered_once(chat: 
             await ann.send("message", message())
             await ann.expect("ack", where=lambda data: data == {"id": "m1", "status": "success"})
     assert [data["id"] for _, data in (await take_events(bob))[0]] == ["m1"]
-    # Later changes have no effect: the saved message is what counts.
+    # Later changes have no effect: the saved message is used.
     running.service.put("INSERT INTO blocks VALUES ('bob', 'ann')")
     await ann.send("message", message(content="something else"))
     await ann.expect("ack")
     assert await take_events(bob, ann) == [[], []]
-    # An id belongs to its sender: another's is another message.
+    # Ids are per sender: the same id of another sender is another message.
     await bob.send("message", message(fromId="bob", toId="ann"))
     assert (await ann.expect("message")).data["fromId"] == "bob"
 
@@ -293,7 +293,7 @@ async def test_a_host_that_hangs_in_a_delivery_report_blocks_no_other_client(cha
     await bob.close()
     assert [data["id"] for _, data in (await take_events(await running.enter("bob")))[0]] == [
         "m1"
-    ]  # rather than lose it
+    ]  # otherwise it would be lost
 
 
 async def test_offline_messages_are_handed_over_once_in_order(chat: Chat) -> None:
@@ -338,10 +338,10 @@ async def test_pending_messages_that_cannot_be_found_stay_pending(chat: Chat, tm
     running = await chat(Failing(tmp_path / "chat.db"))
     saved = ChatMessage(id="m1", from_id="ann", to_id="bob", chat_type="single", content="x", timestamp=1)
     running.service.save_message(Identity(user_id="ann"), saved)
-    bob = await running.enter("bob")  # got the first batch, and no second
+    bob = await running.enter("bob")  # received the first batch and no second one
     assert [data["id"] for _, data in (await take_events(bob))[0]] == ["m1"]
     (connection,) = running.client.connections("bob", gateway="/chat")
-    assert connection.state.ends_at is not None  # later messages are not noted
+    assert connection.state.ends_at is not None  # later messages are not recorded
     ann = await running.enter("ann")
     await ann.send("message", message("m2"))
     assert [data["id"] for _, data in (await take_events(bob))[0]] == ["m2"]
@@ -355,7 +355,7 @@ async def test_a_message_both_pending_and_in_delivery_arrives_once(first: str, c
     while service.asked.acquire(blocking=False):
         pass
     held = service.go = threading.Event()
-    if first == "question":  # saved, then found pending by Bob, and delivered after that
+    if first == "question":  # order: saved, found pending by Bob, delivered
         await ann.send("message", message())
         await service.until_asked()
         service.open()
@@ -363,7 +363,7 @@ async def test_a_message_both_pending_and_in_delivery_arrives_once(first: str, c
         await service.until_asked()
         await service.until_asked()
         held.set()
-    else:  # delivered while Bob is coming in, and found pending after that
+    else:  # order: delivered while Bob connects, found pending
         entering = asyncio.create_task(running.enter("bob"))
         await service.until_asked()
         service.open()
@@ -451,7 +451,9 @@ async def test_before_authentication_only_pong_is_sent(chat: Chat) -> None:
         ]
         await socket.send("auth", {"token": running.client.token("ann")})
         assert (await socket.expect("auth_success")).data == {"userId": "ann"}
-        await socket.send("auth", {"token": running.client.token("bob")})  # only the same user's replaces a token
+        await socket.send(
+            "auth", {"token": running.client.token("bob")}
+        )  # only a token of the same user replaces a token
         assert (await socket.expect("error")).data == {"message": "令牌无效或已过期"}
     async with running.client.connect("/chat") as silent:
         assert (await silent.expect_closed()).code == 1008
@@ -564,7 +566,7 @@ async def test_a_member_that_leaves_a_group_receives_nothing_more(chat: Chat) ->
     await to.group_dissolved("g")
     dissolved = ("group_dissolved", {"groupId": "g"})
     assert await take_events(*people) == [[dissolved], [], [dissolved]]
-    await to.group_announcement("g", "is anybody here?")
+    await to.group_announcement("g", "Is someone here?")
     assert await take_events(*people) == [[], [], []]
 
 
@@ -589,7 +591,7 @@ class SmallService:
         self.saved: list[ChatMessage] = []
 
     async def groups_of(self, identity: Identity) -> list[str]:
-        return ["everybody"]
+        return ["group"]
 
     async def save_message(self, identity: Identity, message: ChatMessage) -> SavedMessage:
         self.saved.append(message)
@@ -606,7 +608,7 @@ async def test_a_service_without_optional_methods_is_enough(chat: Chat) -> None:
     running = await chat(SmallService())
     ann, bob = await running.enter("ann"), await running.enter("bob")
     for _ in range(2):
-        await ann.send("message", message(toId="everybody", chatType="group"))
+        await ann.send("message", message(toId="group", chatType="group"))
     to_ann, to_bob = await take_events(ann, bob)
     assert [name for name, _ in to_ann] == ["ack", "ack"]
     ((_, data),) = to_bob

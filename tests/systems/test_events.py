@@ -1,4 +1,4 @@
-"""Events in one process: rooms, messages, refusals and limits, and what a host's functions can do to them."""
+"""Events in one process: rooms, messages, refusals, limits, and the functions of a host."""
 
 from __future__ import annotations
 
@@ -284,7 +284,7 @@ async def test_no_client_waits_for_another_clients_authorization() -> None:
     async def slow(what: str, identity: Identity) -> bool:
         if identity.user_id == "ada":
             asked[what].set()
-            await asyncio.Event().wait()  # for ever: the limit of handlers ends it
+            await asyncio.Event().wait()  # never returns: the time limit of handlers ends it
         return True
 
     gateway = EventsGateway(
@@ -323,7 +323,7 @@ async def test_a_client_removed_during_the_content_filter_sends_nothing() -> Non
 
 async def test_disconnected_is_called_if_user_left_cannot_be_sent(caplog: pytest.LogCaptureFixture) -> None:
     reasons: list[str] = []
-    # No event of the gateway fits into this limit.
+    # No event of the gateway is within this limit.
     gateway = EventsGateway(
         disconnected=lambda connection, reason: reasons.append(reason), limits=Limits(publication_bytes=1)
     )
@@ -401,7 +401,7 @@ async def test_one_connection_cannot_send_too_often() -> None:
         await ada.send("message", {"content": "x"})
         assert (await ada.expect("error")).data == {"message": TOO_OFTEN}
         await ada.send("message", {"content": "x"})
-        assert (await ada.expect_closed()).code == 1008, "a client that continues is disconnected"
+        assert (await ada.expect_closed()).code == 1008, "a client that exceeds the limit repeatedly is disconnected"
         assert [event.name for event in bob.events] == ["message", "message"]
 
 
@@ -410,13 +410,13 @@ async def test_more_connections_do_not_raise_the_event_limit_of_a_user() -> None
     async with events(EventsGateway(limits=limits)) as running:
         bob = await running.enter("bob")
         answers = []
-        for _ in range(4):  # tabs one after the other, and at once
+        for _ in range(4):  # tabs one after the other, and at the same time
             tab = await running.enter("ada")
             answers += [await tab.call("message", {"content": "x"}) for _ in range(2)]
         assert answers == [{"success": True}] * 5 + [no(TOO_OFTEN)] * 3
         await tab.close()
         again = await running.enter("ada")
-        assert await again.call("join", {"room": "r"}) == no(TOO_OFTEN), "nor does coming back"
+        assert await again.call("join", {"room": "r"}) == no(TOO_OFTEN), "reconnecting does not reset the limit"
         assert await bob.call("message", {"content": "x"}) == {"success": True}
         assert len(bob.events) == 5
 

@@ -1,4 +1,4 @@
-"""A fifth system needs no change of the package: Polls (tests/support/polls), with clients, routes, views and types."""
+"""A fifth system, Polls (tests/support/polls), needs no change of the package: clients, routes, views and types."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ SETTINGS = Settings(jwt_secret="a secret for tests that is long enough")
 
 
 class Votes:
-    """The host's side: votes in memory, counted by a plain method."""
+    """The service of the host: votes in memory, counted by a plain method."""
 
     def __init__(self) -> None:
         self.votes: Counter[str] = Counter()

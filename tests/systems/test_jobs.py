@@ -37,7 +37,7 @@ NOON = datetime.datetime(2025, 12, 22, 16, 46, 27, 500_999, tzinfo=datetime.time
 
 
 class Service:
-    """The host's side: `secret` is closed to all but ann, `broken` fails, and answers wait for `go`."""
+    """The service of the host. Only ann may see `secret`, `broken` fails, and answers wait for `go`."""
 
     def __init__(self) -> None:
         self.statuses: dict[str, JobStatus] = {}
@@ -84,12 +84,12 @@ async def running(
 
 
 def job_status(job_id: str, status: str, *completed: str, stage: str | None = None) -> dict[str, Any]:
-    """A payload, its time aside."""
+    """A payload without its time."""
     return {"jobId": job_id, "status": status, "currentStage": stage, "completedStages": list(completed)}
 
 
 def timeless(data: Any) -> Any:
-    """A payload without its time, which is written as the contract says."""
+    """A payload without its time, which must have the form of the contract."""
     assert TIMESTAMP.fullmatch(data.pop("timestamp"))
     return data
 
@@ -146,7 +146,7 @@ async def test_a_late_client_gets_the_last_status_once_and_then_later_ones() -> 
         await jobs.status("8", "QUEUED")
         async with client.connect("/ws", token=SHARED) as late:
             await late.send("join_job", jobId="7")
-            await late.send("join_job", jobId="never heard of")
+            await late.send("join_job", jobId="unknown")
             assert timeless((await late.expect("job_status")).data) == job_status("7", "COMPLETED", "A")
             await late.expect_nothing("job_status")
             await jobs.status("7", "ARCHIVED")
@@ -167,9 +167,9 @@ async def test_the_service_gives_the_last_status_unless_a_newer_one_was_sent() -
         await socket.send("join_job", jobId="8")
         await socket.send("join_job", jobId="9")
         await service.asked.wait()
-        await jobs.status("8", "SENT MEANWHILE")
+        await jobs.status("8", "SENT DURING THE JOIN")
         service.go.set()
-        assert (await socket.expect("job_status")).data["status"] == "SENT MEANWHILE"
+        assert (await socket.expect("job_status")).data["status"] == "SENT DURING THE JOIN"
         assert (await socket.expect("job_status")).data["status"] == "SENT BEFORE"
         await jobs.status("8", "SENT AFTER")
         assert (await socket.expect("job_status")).data["status"] == "SENT AFTER"
@@ -212,7 +212,7 @@ async def test_refusals_are_flat_errors_with_codes() -> None:
                 assert list(error) == ["message"]
                 assert error["message"]
             assert bob.rooms == set()
-            # A service that does not answer affects only the client that asked.
+            # A service that does not answer affects only the client of the request.
             service.go.clear()
             await bob.send("join_job", jobId="slow")
             await service.asked.wait()
@@ -339,7 +339,7 @@ async def test_the_sync_jobs_broadcaster_works_from_threads() -> None:
             sync = jobs.sync
             sync.status("7", "RUNNING", current_stage="A")
             sync.stage_completed("7", "A")
-            return sync.sync.error("7", "no luck").delivered_locally  # already for threads: the same
+            return sync.sync.error("7", "no luck").delivered_locally  # the broadcaster for threads returns itself
 
         assert await asyncio.to_thread(work) == 1
         assert [event.name for event in socket.events[1:]] == ["job_status", "stage_completed", "job_error"]

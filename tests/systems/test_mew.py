@@ -1,4 +1,4 @@
-"""Mew and Infra with a host in memory: the recipients of each event, and no others."""
+"""Mew and Infra with a host in memory: each event reaches exactly its recipients."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Gate = Callable[[], Awaitable[None]]
 
 
 class Service:
-    """The host's database of permissions. It answers once `gate` is open, with what it read before."""
+    """The permissions of the host. It reads them first, and answers once `gate` is open."""
 
     def __init__(self) -> None:
         self.users: dict[str, dict[str, set[str]]] = {}
@@ -104,7 +104,7 @@ class Running:
         return client
 
     async def received(self, client: RawWebSocketClient) -> list[Any]:
-        """Every event except presence, up to a marker that is sent now."""
+        """All events except presence, up to a marker that is sent now."""
         mark = f"MARK {next(self._marks)}"
         await self.realtime.broadcaster.broadcast_to_all(mark)
         events = [json.loads(packet[2:]) for packet in await client.until(mark)]
@@ -128,7 +128,7 @@ async def mew(serve: Serve, service: Any = None, limits: Limits | None = None) -
 
 
 def slow() -> tuple[asyncio.Semaphore, asyncio.Semaphore, Gate]:
-    """Two counters, questions asked and answers given, and the gate between them."""
+    """Two semaphores, which count questions and answers, and the gate that uses them."""
     asked, answers = asyncio.Semaphore(0), asyncio.Semaphore(0)
 
     async def gate() -> None:
@@ -163,7 +163,7 @@ async def test_a_token_may_be_in_any_of_its_places(serve: Serve) -> None:
             assert await client.connect({"token": "forged"}, "/infra,") != ""
         client = await running.open(headers={"Cookie": f"mew_access_token={token}"})
         refused = '44{"message":"invalid credentials","data":{"code":"UNAUTHORIZED"}}'
-        assert await client.connect({"token": "forged"}) == refused, "the first source present decides"
+        assert await client.connect({"token": "forged"}) == refused, "the first source with a token decides"
         client = await running.open()
         for auth in (None, {}, {"token": ""}, {"token": 1}, {"token": [token]}):
             assert await client.connect(auth) == refused
@@ -197,7 +197,7 @@ async def test_a_synchronous_service_runs_in_threads(serve: Serve) -> None:
 async def test_a_failing_service_leaves_nothing_behind(
     failure: str, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # pytest keeps every log record, and with it the error, its traceback and all that was on the stack.
+    # pytest keeps every log record, with its traceback and all objects on that stack.
     monkeypatch.setattr(logging.getLogger("asgi_realtime"), "filters", [lambda record: False])
     asked, _, gate = slow()
 
@@ -268,7 +268,7 @@ async def test_every_event_reaches_the_recipients_of_the_contract(serve: Serve) 
         await to.dm_channel_create("d", {"id": "d"}, recipients=["ann", "eve"])
         await to.message_create("d", "dm", recipients=["ann", "eve"])
         dm = [["DM_CHANNEL_CREATE", {"id": "d"}], ["MESSAGE_CREATE", "dm"]]
-        assert await running.received(ann) == dm, "once, though she is in the room too"
+        assert await running.received(ann) == dm, "once, although the user is in the room too"
         assert await running.received(eve) == dm
         assert await running.received(bob) == []
 
@@ -347,7 +347,7 @@ async def test_a_lost_channel_does_not_leak_into_broadcasts_under_way(serve: Ser
         running.service.gate = gate
         talking = [asyncio.create_task(talk(start)) for start in (1, 2)]
         await until(lambda: len(sent) >= 20)
-        # The database commits and the refresh is requested in one step: from here on no event may arrive.
+        # The database commits and the refresh is requested in one step. After it no event may arrive.
         running.service.may("ann", "s", "c")
         revoked = True
         await running.to.permissions_update("s", channel_id="secret", user_id="ann")
@@ -361,7 +361,7 @@ async def test_a_lost_channel_does_not_leak_into_broadcasts_under_way(serve: Ser
         open_channel = [-event[1] for event in received if event[1] < 0]
         for start in (1, 2):
             mine = [number for number in open_channel if number % 2 == start % 2]
-            assert mine == [number for number, _ in sent if number % 2 == start % 2], "nothing else was lost"
+            assert mine == [number for number, _ in sent if number % 2 == start % 2], "all other events arrived"
         assert {event[1] for event in await running.received(bob) if event[0] == "MESSAGE_CREATE"} >= forbidden
 
 
@@ -416,7 +416,7 @@ async def test_infra_requires_the_admin_secret_and_a_service_type(serve: Serve) 
             {"adminSecret": ADMIN, "serviceType": 1},
         ):
             assert await stranger.connect(auth, "/infra,") == refused
-        assert "UNAUTHORIZED" in await stranger.connect(good), "nor does the secret open Mew"
+        assert "UNAUTHORIZED" in await stranger.connect(good), "the secret is not accepted by Mew"
         await running.realtime.broadcaster.broadcast_to_all("LEAK")
         await running.to.system_bot_config_update("mail", "1")
         await running.to.system_bot_config_update("bots", "2")

@@ -1,4 +1,4 @@
-"""The systems of the package are gateways like those of a host: they use and override only what those may."""
+"""The systems of the package use and override only what the gateways of a host may."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_system_overrides_only_what_a_host_may(gateway: type[SocketIOGateway |
     of_the_base = {name for kind in base.__mro__ for name in vars(kind)}
     private = {
         name for name in of_the_base if name.startswith("_") and "__" not in name
-    }  # mangled names collide with none
+    }  # mangled names cannot collide
     assert not (private | set(reserved_names(base))) & set(vars(gateway))
 
 
@@ -53,14 +53,14 @@ def test_a_system_uses_no_private_part_of_a_gateway(system: Path) -> None:
 
 
 INTERNAL = {
-    # A host writes times in the form that its own clients expect. These systems have one form, docs/protocols.md's.
+    # Hosts choose their own form of times. These systems use the form of docs/protocols.md.
     "asgi_realtime.values.timestamps.iso",
 }
 """What systems import although hosts cannot, each with the reason."""
 
 
 def imports(system: Path) -> Iterator[str]:
-    """What the files of a system import from the rest of the package, such as `asgi_realtime.values.ids.Id`."""
+    """The names that a system imports from the rest of the package, for example `asgi_realtime.values.ids.Id`."""
     for path in system.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []

@@ -1,4 +1,4 @@
-"""The in-process test client, used as in a host's tests."""
+"""The in-process test client, used as in the tests of a host."""
 
 from __future__ import annotations
 
@@ -274,20 +274,20 @@ async def test_a_refusal_is_raised_with_the_code_and_reason_sent(transport: Tran
         for token in [None, "forged", client.token("ada", expires_in=-1)]:
             with pytest.raises(ConnectionRefused) as refused:
                 async with client.connect("/", token=token, transport=transport):
-                    pytest.fail("let in")
+                    pytest.fail("accepted")
             assert refused.value.message == "invalid credentials"
             assert refused.value.data == {"code": "UNAUTHORIZED"}
         with pytest.raises(ConnectionRefused, match="not you"):
             async with client.connect("/", token=client.token("troll"), transport=transport):
-                pytest.fail("let in")
+                pytest.fail("accepted")
         with pytest.raises(ConnectionRefused, match="Invalid namespace"):
             async with client.connect("/nowhere", token=client.token("ada"), transport=transport):
-                pytest.fail("let in")
+                pytest.fail("accepted")
         with pytest.raises(ConnectionRefused) as foreign:
             async with client.connect(
                 "/", token=client.token("ada"), transport=transport, headers={"Origin": "https://evil.example"}
             ):
-                pytest.fail("let in")
+                pytest.fail("accepted")
         assert foreign.value.status == 403
         same = {"Origin": "http://testserver"}
         async with client.connect("/", token=client.token("ada"), transport=transport, headers=same) as ada:
@@ -306,7 +306,7 @@ async def test_credentials_travel_as_those_of_real_clients() -> None:
             assert lobby.presented.query["v"] == "2"
             assert lobby.presented.cookies == {"a": "b"}
             kept = ada.connection.handshake
-            assert (kept.auth, kept.cookies, kept.headers) == (None, {}, {}), "credentials are not kept"
+            assert (kept.auth, kept.cookies, kept.headers) == (None, {}, {}), "credentials are not stored"
             assert (kept.query["v"], kept.client_address) == ("2", "testclient")
 
 
@@ -369,7 +369,7 @@ async def test_a_json_gateway_can_be_tested() -> None:
         for token in ["forged", client.token("troll")]:
             with pytest.raises(ConnectionRefused) as refused:
                 async with client.connect("/board", token=token):
-                    pytest.fail("let in")
+                    pytest.fail("accepted")
             assert refused.value.data == {"message": refused.value.message}
         async with client.connect("/board") as unauthenticated:
             with pytest.raises(LookupError):
@@ -378,10 +378,10 @@ async def test_a_json_gateway_can_be_tested() -> None:
             await unauthenticated.expect("auth_success")
         with pytest.raises(ValueError, match="is for Socket.IO"):
             async with client.connect("/board", transport="polling"):
-                pytest.fail("let in")
+                pytest.fail("accepted")
         with pytest.raises(ConnectionRefused):
             async with client.connect("/board", headers={"Origin": "https://evil.example"}):
-                pytest.fail("let in")
+                pytest.fail("accepted")
 
 
 @both_transports
@@ -458,7 +458,7 @@ async def test_exceptions_of_the_application_are_raised_in_the_test(transport: T
         token = client.token("ada")
         with pytest.raises(LookupError, match="a bug from the start"):
             async with client.connect(token=token, transport=transport, query={"fail": "1"}):
-                pytest.fail("let in")
+                pytest.fail("accepted")
     async with RealtimeTestClient(app) as client:
         with pytest.raises(LookupError, match="a bug"):
             async with client.connect("/board", token=token) as ada:

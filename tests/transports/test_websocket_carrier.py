@@ -28,7 +28,7 @@ LIMITS = Limits(message_bytes=1_000, handshake_bytes=1_000)
 
 
 class Reader:
-    """Answers each message, and records the carrier's calls."""
+    """Answers each message, and records the calls of the carrier."""
 
     message_bytes = LIMITS.message_bytes
 
@@ -146,7 +146,7 @@ async def test_messages_are_taken_in_order_until_the_client_leaves(server: LiveS
         assert await said(client, 200) == [f"re: {number}" for number in range(200)]
     (reader,) = app.readers
     await until(lambda: "ended" in reader.calls)
-    assert without_ready(reader) == [*map(str, range(200)), "ended"], "nothing is written to a client that is gone"
+    assert without_ready(reader) == [*map(str, range(200)), "ended"], "nothing is written after the disconnect"
 
 
 async def test_a_client_that_vanishes_ends_the_reader_once(server: LiveServer, app: App) -> None:

@@ -97,7 +97,7 @@ async def send_all(socket: Any, messages: Sequence[str]) -> None:
 @pytest.mark.parametrize("bits", [8, 9, 12, 15])
 async def test_every_window_size_of_a_client_is_read(server: ProtocolServer, bits: int) -> None:
     message = "abc" * 20_000
-    # The client's window may be as small as it likes.
+    # A client may have a window of any size.
     headers = f"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits={bits}\r\n"
     async with open_websocket(server.port, headers=headers) as raw:
         assert b"permessage-deflate" in raw.head
@@ -141,9 +141,9 @@ async def test_an_invalid_compressed_message_closes_the_websocket(
 # Broadcasts
 
 
-class Anybody:
+class AcceptAll:
     async def __call__(self, handshake: Handshake) -> Identity:
-        return Identity(user_id=UserId("anybody"))
+        return Identity(user_id=UserId("ann"))
 
 
 class JSONRoom(WebSocketGateway):
@@ -157,7 +157,7 @@ class SocketIORoom(SocketIOGateway):
 
 
 async def next_frame(raw: RawWebSocket) -> bytes:
-    """The next frame as it is on the wire."""
+    """The bytes of the next frame."""
     async with asyncio.timeout(PATIENCE):
         head = await raw.reader.readexactly(2)
         more = await raw.reader.readexactly({126: 2, 127: 8}.get(head[1], 0))
@@ -166,7 +166,9 @@ async def next_frame(raw: RawWebSocket) -> bytes:
 
 @pytest.mark.parametrize("kind", ["JSON", "Socket.IO"])
 async def test_a_large_broadcast_is_compressed_once_beside_clients_that_do_not_want_it(kind: str) -> None:
-    gateway = JSONRoom("/room", authenticator=Anybody()) if kind == "JSON" else SocketIORoom(authenticator=Anybody())
+    gateway = (
+        JSONRoom("/room", authenticator=AcceptAll()) if kind == "JSON" else SocketIORoom(authenticator=AcceptAll())
+    )
     middleware = RealtimeMiddleware(Starlette(), gateways=[gateway], settings=Settings(compression=True))
     path = "/room" if kind == "JSON" else "/socket.io/?EIO=4&transport=websocket"
     async with (

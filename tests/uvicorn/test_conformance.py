@@ -1,21 +1,21 @@
-"""RFC 6455 against a real server, section by section of what Autobahn's fuzzing client asks of one.
+"""RFC 6455 against a real server, by the sections of Autobahn's fuzzing client.
 
 Its sections, what they are about, and the cases here (each over ASGI, detached, on asyncio and on uvloop):
 
 | section | about | cases |
 |---|---|---|
 | 1.1, 1.2 | text and binary of every size at which a header changes, whole and in pieces | `framing` |
-| 2.1 to 2.11 | pings of every kind and size, and too large; in pieces; ten at once; pongs unasked for | `pings` |
-| 3.1 to 3.7 | each reserved bit, on each kind of frame, alone and after a good message | `reserved_bits` |
+| 2.1 to 2.11 | pings of every kind and size, and too large; in pieces; ten at once; unsolicited pongs | `pings` |
+| 3.1 to 3.7 | each reserved bit, on each kind of frame, alone and after a valid message | `reserved_bits` |
 | 4.1, 4.2 | each reserved opcode, of data and of control frames | `opcodes` |
-| 5.1 to 5.20 | messages in fragments, with control frames between; fragments out of place | `fragmentation` |
-| 6.1 to 6.4 | good text whole, in fragments, by the byte; bad text refused before its last fragment | `utf8` |
+| 5.1 to 5.20 | messages in fragments, with control frames between; misplaced fragments | `fragmentation` |
+| 6.1 to 6.4 | valid text whole, in fragments, by the byte; invalid text refused before its last fragment | `utf8` |
 | 6.5 to 6.11 | characters of every length, the first and the last of each | `utf8` |
-| 6.12 to 6.19 | bytes out of place, characters unfinished, impossible or longer than need be | `utf8` |
+| 6.12 to 6.19 | misplaced bytes; unfinished, impossible or overlong characters | `utf8` |
 | 6.20 to 6.23 | surrogates alone and in pairs, noncharacters, the replacement character | `utf8` |
-| 7.1 | what comes after a close, or in the middle of a message | `closing` |
-| 7.3, 7.5 | closes without a code, with half a one, with reasons of every size, with bad text | `closing` |
-| 7.7, 7.9, 7.13 | every code that may be sent, and those that may not | `closing` |
+| 7.1 | data after a close, a close within a message | `closing` |
+| 7.3, 7.5 | closes without a code, with half a code, with reasons of every size, with invalid text | `closing` |
+| 7.7, 7.9, 7.13 | every valid code, and invalid ones | `closing` |
 | 9.1 to 9.6 | messages of up to 16 MB, whole, in fragments, in pieces, and over the limit | `sizes` |
 | 9.7, 9.8 | a thousand messages in one write, of each size | `sizes` |
 | 10.1 | a message cut into frames by the sender's library | `automatic_fragmentation` |
@@ -78,7 +78,7 @@ async def server() -> AsyncIterator[ProtocolServer]:
 
 @dataclasses.dataclass
 class Case:
-    """What a client writes, in pieces of so many bytes, and all that it gets until the connection ends."""
+    """The bytes that a client writes, in pieces of this size, and the expected frames until the end."""
 
     sent: bytes
     expected: Sequence[Frame]
@@ -89,12 +89,12 @@ NORMAL = (CLOSE, (1000).to_bytes(2))
 
 
 def answered(sent: bytes, *expected: Frame, piece: int | None = None) -> Case:
-    """The client then closes, and the server agrees."""
+    """The same, followed by a close of the client, which the server answers."""
     return Case(sent + close(1000), [*expected, NORMAL], piece)
 
 
 def failed(sent: bytes, code: int, *expected: Frame, piece: int | None = None) -> Case:
-    """The server closes with a code; the reason is left to it."""
+    """The server closes with this code and any reason."""
     return Case(sent, [*expected, (CLOSE, code.to_bytes(2))], piece)
 
 
@@ -162,7 +162,7 @@ def utf8() -> Iterator[Case]:
     for valid in ("\ufffd", *noncharacters, "\U00010000", "\U0010fffd", "日本語 😀" * 30):
         yield from valid_text(valid.encode())
     for invalid in (
-        b"\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xed\xa0\x80edited",  # a surrogate between good characters
+        b"\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xed\xa0\x80edited",  # a surrogate between valid characters
         b"\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xf4\x90\x80\x80edited",  # above U+10FFFF
         b"\x80", b"\xbf", b"\x80\xbf\x80", b"\xc0 \xc1 ", b"\xe0 ", b"\xf0 ", b"\xf8 ", b"\xfc ", b"\xfe", b"\xff",
         b"\xc0", b"\xe0\x80", b"\xf0\x80\x80", b"\xf8\x80\x80\x80", b"\xfc\x80\x80\x80\x80",  # unfinished
@@ -173,7 +173,7 @@ def utf8() -> Iterator[Case]:
         yield failed(frame(TEXT, invalid), 1007)
         yield failed(fragments(TEXT, invalid[:1], invalid[1:]), 1007)
         yield failed(fragments(TEXT, *(bytes((byte,)) for byte in invalid)), 1007, piece=1)
-    # Refused with the fragment that breaks it: the last one never comes.
+    # Refused at the invalid fragment: the last one is never sent.
     yield failed(frame(TEXT, b"\xce\xba\xf4\x90", final=False), 1007)
     yield failed(frame(TEXT, b"\xce\xba\xf4", final=False) + frame(CONTINUATION, b"\x90", final=False), 1007)
 

@@ -34,7 +34,7 @@ async def accept_all(handshake: Handshake) -> Identity:
 
 
 class Handlers:
-    """What both gateways do."""
+    """The handlers of both gateways."""
 
     def __init__(self) -> None:
         self.seen: list[int] = []
@@ -44,7 +44,7 @@ class Handlers:
         self.gate.set()
 
     async def count(self, number: int, connection: Connection) -> None:
-        async with asyncio.timeout(10):  # which asks for the task it runs in
+        async with asyncio.timeout(10):  # uses the current task
             self.tasks.add(asyncio.current_task())
             if not self.gate.is_set():
                 await self.gate.wait()

@@ -1,4 +1,4 @@
-"""The HTTP class for uvicorn: idle connections and incomplete headers time out, nothing else does."""
+"""The HTTP class for uvicorn: only idle connections and incomplete headers time out."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def read_until_closed(client: RawWebSocket) -> bytes:
-    """Wait for the end of the connection; what came before."""
+    """Wait for the end of the connection. Returns the bytes before it."""
     async with asyncio.timeout(PATIENCE):
         try:
             return await client.reader.read()
@@ -104,7 +104,7 @@ async def test_the_header_of_a_later_request_has_the_same_timeout(http: Any) -> 
 
 @pytest.mark.parametrize("http", [PatientH11, PatientHttpTools])
 async def test_the_header_timeout_ends_with_the_header(http: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A body, the pause between two requests and a WebSocket all last longer than a header may take."""
+    """A body, the pause between two requests and a WebSocket may last longer than a header."""
     loop = asyncio.get_running_loop()
     real, passed = loop.time, 0.0
     monkeypatch.setattr(loop, "time", lambda: real() + passed)
@@ -121,7 +121,7 @@ async def test_the_header_timeout_ends_with_the_header(http: Any, monkeypatch: p
             async with connect(server.port) as silent_too:
                 await silent_too.send(HALF)
                 passed = 200.0
-                assert await read_until_closed(silent_too) == b"", "and again"
+                assert await read_until_closed(silent_too) == b"", "a second time"
             await client.send(WHOLE)
             assert (await client.read_head()).startswith(b"HTTP/1.1 200 ")
             await socket.send(text("still here"))

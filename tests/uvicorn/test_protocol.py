@@ -217,7 +217,7 @@ async def test_a_websocket_over_tls_is_served(tmp_path: Path) -> None:
 
 
 async def test_a_slow_request_is_cut() -> None:
-    # uvicorn hands over whole requests only; alone, the class has to read them itself.
+    # uvicorn passes whole requests only. Without it, the class reads them itself.
     config = uvicorn.Config(Application(until_disconnect), ws=ShortTimeouts, log_config=None)
     state = ServerState()
     listener = await asyncio.get_running_loop().create_server(lambda: ShortTimeouts(config, state, {}), "127.0.0.1", 0)
@@ -481,7 +481,7 @@ async def test_a_client_is_read_no_faster_than_its_application_receives() -> Non
             except TimeoutError:
                 break
             written += 100_000
-        assert written < 30_000_000, "what the sockets' buffers hold, and little more"
+        assert written < 30_000_000, "little more than the buffers of the sockets"
         proceed.set()
         await client.send(close(1000))
         assert await app.outcome() == written + 100_000
@@ -500,7 +500,7 @@ async def test_send_waits_for_a_client_that_does_not_read() -> None:
     app = Application(send_much)
     async with serving(app) as server, open_websocket(server.port) as client:
         before = -1
-        while before != sent:  # until nothing moves any more
+        while before != sent:  # until no more bytes are written
             before = sent
             await asyncio.wait([asyncio.ensure_future(app.outcome())], timeout=0.2)
         assert 0 < sent < 300

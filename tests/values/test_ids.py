@@ -1,4 +1,4 @@
-"""One rule for every inbound id: numbers and UUIDs become text, any other type is refused and named in the error."""
+"""One rule for every inbound id: numbers and UUIDs become text. Other types are refused and named in the error."""
 
 from __future__ import annotations
 
@@ -325,7 +325,7 @@ async def everything() -> AsyncIterator[RealtimeTestClient]:
 
 
 async def effect(kind: type[TypedBroadcaster], gateway: str, name: str, form: Callable[[Any], Any]) -> Any:
-    """What user 5 receives from a call, and its rooms afterwards."""
+    """The events of user 5 from a call, and the rooms of the user after it."""
     async with everything() as client, client.connect(gateway, token=client.token(5)) as socket:
         for room in (1, 10):
             if gateway in ("/events", "/ws"):
@@ -349,8 +349,8 @@ async def test_each_typed_method_means_the_same_with_numbers_and_text(
     with_text = await effect(kind, gateway, name, str)
     assert await effect(kind, gateway, name, int) == with_text
     received, rooms, closed = with_text
-    if (kind, name) != (MewBroadcaster, "system_bot_config_update"):  # which goes to services
-        assert received or closed or rooms != ROOMS[gateway], "the call must reach the user, or the test proves nothing"
+    if (kind, name) != (MewBroadcaster, "system_bot_config_update"):  # passed to services
+        assert received or closed or rooms != ROOMS[gateway], "the call must reach the user"
 
 
 @pytest.mark.parametrize(("kind", "gateway", "name"), METHODS, ids=[f"{k.__name__}.{n}" for k, _, n in METHODS])
@@ -365,13 +365,13 @@ async def test_each_typed_method_names_the_argument_that_is_no_id(
             if argument not in VALUES and argument not in ("recipients", "owed"):
                 continue
             if argument == "channel_id" and "message" in name:
-                continue  # unused where there are recipients; tried below
+                continue  # unused if there are recipients; tested below
             tried += 1
             word = f"{argument} must be" if argument != "user_id" or "group" not in name else "must be"
             with pytest.raises(TypeError, match=word):
                 await getattr(kind(client.broadcaster.of(gateway)), name)(**{**good, argument: 1.5})
         await client.settle()
-        assert (len(socket.events), socket.rooms) == before, "nothing has happened before the error"
+        assert (len(socket.events), socket.rooms) == before, "the error is raised before any effect"
     assert tried or "message" in name or name == "broadcast_to_all"
 
 
@@ -405,7 +405,7 @@ async def test_rooms_that_a_service_returns_as_numbers_are_reached() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rooms", "complaint"),
+    ("rooms", "message"),
     [
         (UserRooms(servers={1.5: []}), "a server of UserRooms.servers must be"),  # type: ignore[arg-type]
         (UserRooms(servers={1: "10"}), "UserRooms.servers must be several ids"),
@@ -417,7 +417,7 @@ async def test_rooms_that_a_service_returns_as_numbers_are_reached() -> None:
     ids=str,
 )
 async def test_invalid_rooms_refuse_the_client_and_are_logged(
-    rooms: Any, complaint: str, caplog: pytest.LogCaptureFixture
+    rooms: Any, message: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Host(Everything):
         async def rooms_of(self, identity: Identity) -> UserRooms:
@@ -428,17 +428,15 @@ async def test_invalid_rooms_refuse_the_client_and_are_logged(
         with pytest.raises(ConnectionRefused, match="internal error"):
             async with client.connect("/", token=client.token(5)):
                 pass
-    assert complaint in caplog.text
+    assert message in caplog.text
 
 
 @pytest.mark.parametrize(
-    ("answer", "complaint"),
+    ("answer", "message"),
     [({5: None, SEVEN: 5}, ""), ({1.5: None}, "a room of rooms_of"), ({5: 1.5}, "a parent room"), ([5], "a mapping")],
     ids=str,
 )
-async def test_rooms_of_a_gateway_follow_the_rule(
-    answer: Any, complaint: str, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_rooms_of_a_gateway_follow_the_rule(answer: Any, message: str, caplog: pytest.LogCaptureFixture) -> None:
     class Rooms(WebSocketGateway):
         async def on_connect(self, connection: Connection) -> None:
             await self.enter_rooms(connection)
@@ -447,11 +445,11 @@ async def test_rooms_of_a_gateway_follow_the_rule(
             return answer
 
     async with running(Rooms("/rooms")) as client:
-        if complaint:
+        if message:
             with pytest.raises(ConnectionRefused):
                 async with client.connect("/rooms", token=client.token(5)):
                     pass
-            assert complaint in caplog.text
+            assert message in caplog.text
         else:
             async with client.connect("/rooms", token=client.token(5)) as socket:
                 assert socket.rooms == {"5", str(SEVEN)}
@@ -489,7 +487,7 @@ async def test_a_message_that_was_not_saved_gets_an_error_that_names_the_expecte
 
 
 @pytest.mark.parametrize(
-    ("make", "complaint"),
+    ("make", "message"),
     [
         (lambda: Identity(user_id=1.5), "user_id"),  # type: ignore[arg-type]
         (lambda: Identity(user_id=None), "user_id"),  # type: ignore[arg-type]
@@ -500,10 +498,10 @@ async def test_a_message_that_was_not_saved_gets_an_error_that_names_the_expecte
         (lambda: SavedMessage(CHAT_MESSAGE, owed=[None]), "each of owed"),  # type: ignore[list-item]
     ],
 )
-def test_a_value_with_an_invalid_id_raises_when_the_host_makes_it(make: Callable[[], object], complaint: str) -> None:
-    with pytest.raises(TypeError, match=complaint) as raised:
+def test_a_value_with_an_invalid_id_raises_when_the_host_makes_it(make: Callable[[], object], message: str) -> None:
+    with pytest.raises(TypeError, match=message) as raised:
         make()
-    assert not isinstance(raised.value, InvalidMessage), "it is the host's mistake, and no refusal of a client"
+    assert not isinstance(raised.value, InvalidMessage), "a mistake of the host is not a refusal"
 
 
 def test_values_that_the_host_makes_have_text_ids() -> None:

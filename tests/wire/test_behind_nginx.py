@@ -59,7 +59,7 @@ def documented_location() -> str:
 
 @contextlib.asynccontextmanager
 async def nginx(folder: Path, server: LiveServer, lines: str) -> AsyncIterator[int]:
-    """The port of an nginx in front of a server, with a location or with a whole server."""
+    """The port of an nginx in front of a server, configured by a location or by a whole server block."""
     program = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
     assert program is not None, "scripts/system-packages installs nginx"
     with socket.socket() as probe:
@@ -81,7 +81,7 @@ async def nginx(folder: Path, server: LiveServer, lines: str) -> AsyncIterator[i
     try:
         async with asyncio.timeout(10):
             while True:
-                assert process.returncode is None, "nginx does not take the configuration"
+                assert process.returncode is None, "nginx refuses the configuration"
                 with contextlib.suppress(OSError):
                     socket.create_connection(("127.0.0.1", port), 1).close()
                     break
@@ -110,7 +110,7 @@ async def status_of(port: int, path: str, origin: str) -> int:
 
 
 async def statuses(port: int, origin: str) -> list[int]:
-    """Of polling, a Socket.IO WebSocket, and a JSON gateway."""
+    """The statuses of polling, a Socket.IO WebSocket, and a JSON gateway."""
     async with httpx.AsyncClient(timeout=10) as http:
         polling = await http.get(
             f"http://127.0.0.1:{port}/socket.io/?EIO=4&transport=polling", headers={"Origin": origin}
@@ -191,7 +191,7 @@ async def test_a_hash_on_the_client_avoids_relays(
     async with nginx(tmp_path, servers[0], f"{upstream} server {{ {documented_location()} }}") as port:
         token = create_token("ann", SETTINGS)
         clients: list[NodeClient] = []
-        # By the hash, each process has clients; how many of twelve is a matter of the ports.
+        # The hash gives each process some of the twelve clients. The numbers depend on the ports.
         while len(clients) < 12 or (
             hashed and not all(one.totals["engineio_sessions_opened_total"] for one in processes)
         ):

@@ -43,14 +43,14 @@ class Client:
         return frame["type"], frame.get("data")
 
     async def ends(self) -> int | None:
-        """The code of the close, which must come next."""
+        """The code of the close, which must be the next event."""
         async with asyncio.timeout(PATIENCE):
             with pytest.raises(websockets.ConnectionClosed):
                 await self._websocket.recv()
         return self._websocket.close_code
 
-    async def hears_nothing(self) -> None:
-        """Nothing was sent to it before the answer to what it sends now."""
+    async def receives_nothing(self) -> None:
+        """Fail if anything arrives before the answer to a message sent now."""
         await self.send("ping")
         assert await self.next() == ("pong", None)
 
@@ -88,7 +88,7 @@ async def test_the_second_login_kicks_the_first(serve: Serve, tmp_path: Path) ->
     async with entered(url, "ann") as first, entered(url, "ann") as second:
         assert await first.next() == ("kick", {"reason": OTHER_DEVICE})
         assert await first.ends() == 1008
-        await second.hears_nothing()
+        await second.receives_nothing()
 
 
 async def test_the_ack_is_sent_after_the_row_is_saved(serve: Serve, tmp_path: Path) -> None:
@@ -96,10 +96,10 @@ async def test_the_ack_is_sent_after_the_row_is_saved(serve: Serve, tmp_path: Pa
     url = await start(serve, service)
     other = sqlite3.connect(tmp_path / "chat.db", isolation_level=None)
     async with entered(url, "ann") as ann, entered(url, "bob") as bob:
-        other.execute("BEGIN EXCLUSIVE")  # now every write to the database fails
+        other.execute("BEGIN EXCLUSIVE")  # from here every write to the database fails
         await ann.send("message", message("m1"))
-        await ann.hears_nothing()
-        await bob.hears_nothing()
+        await ann.receives_nothing()
+        await bob.receives_nothing()
         other.execute("COMMIT")
         other.close()
         assert await ann.next() == ack("m1")
@@ -130,7 +130,7 @@ async def test_a_message_reaches_its_recipients_and_the_senders_other_devices(se
         await ann.send("message", message("m1"))
         assert await ann.next() == ack("m1")
         for client in (ann, ann_too, bob, bob_too, eve):
-            await client.hears_nothing()
+            await client.receives_nothing()
 
 
 async def test_messages_sent_while_no_client_was_connected(serve: Serve, tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ async def test_messages_sent_while_no_client_was_connected(serve: Serve, tmp_pat
         for expected in (["m1", "m2"], []):
             async with entered(url, "bob") as bob:
                 assert [(await bob.next())[1]["id"] for _ in expected] == expected
-                await bob.hears_nothing()
+                await bob.receives_nothing()
 
 
 async def test_read_is_recorded_and_invalid_reads_get_an_error(serve: Serve, tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ async def test_every_error_has_the_text_of_the_contract(serve: Serve, tmp_path: 
         service.put("ALTER TABLE elsewhere RENAME TO messages")
         await ann.send("message", message("m5"))
         assert await ann.next() == ("error", {"message": "消息发送过于频繁", "messageId": "m5"})
-        await bob.hears_nothing()
+        await bob.receives_nothing()
     assert service.messages() == ["m2", "m3"]
 
 
@@ -271,5 +271,5 @@ async def test_a_message_sent_again_after_a_kill_is_delivered_once(moment: str, 
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)
         async with entered(second.url, "bob") as bob:
-            await bob.hears_nothing()
+            await bob.receives_nothing()
     assert seen == ["m1", "m2"]

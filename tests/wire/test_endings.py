@@ -112,7 +112,7 @@ WAYS: dict[str, tuple[Way, bool, str]] = {
 
 
 class Ending(SocketIOGateway):
-    """Ends a connection in the requested way, after some last events."""
+    """Ends a connection in the requested way, after some events."""
 
     def __init__(self) -> None:
         super().__init__("/")
@@ -161,15 +161,15 @@ def token(user_id: str) -> dict[str, Any]:
 
 
 def right_reason(kind: ClientKind, *, comes_back: bool) -> tuple[str, bool]:
-    """The reason that the client's handler gets, and whether the client reconnects by itself."""
+    """The reason that the handler of the client gets, and whether the client reconnects."""
     if kind.startswith("node"):
         return ("transport close", True) if comes_back else ("io server disconnect", False)
-    # python-socketio's client takes the close packet of long-polling for the end, whatever comes with it.
+    # python-socketio's client ends at the close packet of long-polling, also with packets beside it.
     return ("transport error", True) if comes_back and kind != "python-polling" else ("server disconnect", False)
 
 
 async def over(gateway: Ending, realtime: Realtime) -> None:
-    """Wait until every hook has run. A client may leave without fetching its close packet."""
+    """Wait until every hook has run. A client may disconnect without fetching its close packet."""
     await until(lambda: gateway.left and not len(realtime.tasks))
     assert State.OPEN not in {session.state for session in realtime.engineio.sessions.values()}
 
@@ -186,7 +186,7 @@ async def test_messages_sent_before_the_close_arrive_before_one_disconnect(
             await client.emit("after")
             await client.disconnection()
             await over(gateway, realtime)
-            await client.disconnect()  # a second one would have come before the client has done this
+            await client.disconnect()  # a second one would have arrived before this
             [disconnect] = client.disconnects
             assert (disconnect.reason, disconnect.active) == right_reason(kind, comes_back=comes_back), name
             assert disconnect.seen == ("text",) * events + ("binary",), name
@@ -198,7 +198,7 @@ async def test_messages_sent_before_the_close_arrive_before_one_disconnect(
         assert gateway.handled == []
 
 
-# Ways without a handler
+# Ends outside handlers
 
 
 async def expiring(gateway: Ending, realtime: Realtime) -> None:

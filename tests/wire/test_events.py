@@ -53,7 +53,7 @@ class Running:
 
 
 async def only_cookies(handshake: Handshake) -> Identity:
-    """Trust the cookie: what a page of a foreign origin would abuse."""
+    """Accept a cookie, which a page of a foreign origin would abuse."""
     if "user" not in handshake.cookies:
         raise Unauthorized
     return Identity(user_id=handshake.cookies["user"])
@@ -61,7 +61,7 @@ async def only_cookies(handshake: Handshake) -> Identity:
 
 @asynccontextmanager
 async def events(serve: Serve, gateway: EventsGateway | None = None, **settings: Any) -> AsyncIterator[Running]:
-    """A server with Events, and beside it a gateway at `/` that believes cookies."""
+    """A server with Events, and a gateway at `/` that accepts cookies."""
     host = Starlette(routes=[Route("/rest", lambda request: PlainTextResponse("the host's"))])
     gateways = [SocketIOGateway("/", authenticator=only_cookies), gateway or EventsGateway()]
     app = RealtimeMiddleware(host, gateways=gateways, settings=dataclasses.replace(SETTINGS, **settings))
@@ -73,7 +73,7 @@ async def enter(connect: Connect, running: Running, user_id: str) -> StockClient
 
 
 async def ask(client: StockClient, event: str, *args: Json) -> Json:
-    """The one value of an acknowledgement."""
+    """Send an event. Returns the only value of its acknowledgement."""
     [answer] = await client.call(event, *args)
     return answer
 
@@ -83,7 +83,7 @@ def no(message: str) -> dict[str, Json]:
 
 
 async def take_events(running: Running, *clients: StockClient) -> list[list[Received]]:
-    """What each client has received since the last call. Everything sent has arrived."""
+    """The events of each client since the last call. All sent events have arrived."""
     await running.to.broadcast_to_all("MARK")
     found = []
     for client in clients:
@@ -146,13 +146,13 @@ async def test_messages_reach_the_room_with_the_sender_or_all_other_clients(serv
         await ann.expect("user:joined")
         before = datetime.now(UTC)
         assert await ask(ann, "message", {"content": "你好 😺", "room": "r"}) == DONE
-        assert await ask(ann, "message", {"content": "everybody"}) == DONE
+        assert await ask(ann, "message", {"content": "to all"}) == DONE
         after = datetime.now(UTC)
         of_ann, of_ben, of_eve, of_tab = await take_events(running, ann, ben, eve, tab)
         in_room, to_all = of_ben
         assert of_ann == [in_room], "the sender is a member; without a room it is left out"
         assert of_eve == of_tab == [to_all]
-        for received, content in ((in_room, "你好 😺"), (to_all, "everybody")):
+        for received, content in ((in_room, "你好 😺"), (to_all, "to all")):
             assert received.event == "message"
             assert received.data == {
                 "senderId": "ann",
@@ -198,7 +198,7 @@ async def test_every_refusal_is_an_ack_or_the_event_error(serve: Serve, connect:
             ("message", {"content": "broken"}, "服务器内部错误"),
             *((event, wrong, "消息格式错误") for event in ("join", "leave") for wrong in ({}, {"room": 7}, "r")),
             *(("message", wrong, "消息格式错误") for wrong in ({}, {"content": None}, {"content": "x", "room": 7})),
-            ("nothing of ours", {}, "消息格式错误"),
+            ("unknown", {}, "消息格式错误"),
         ]
         for event, payload, message in refusals:
             assert await ask(ann, event, payload) == no(message), (event, payload)
@@ -324,7 +324,7 @@ async def test_the_cors_origin_of_events_cannot_use_other_sessions(
             async with raw_client(server, transport, headers=headers) as victim:
                 await _refused(server, str(victim.handshake["sid"]))
                 await victim.send("0")
-                assert str(await victim.receive()).startswith('0{"sid":"'), "the session is as it was"
+                assert str(await victim.receive()).startswith('0{"sid":"'), "the session is unchanged"
         async with raw_client(server, transport, headers={"Origin": PAGE}) as own:
             await own.send('0/events,{"token":"' + create_token("ann", SETTINGS) + '"}')
             assert str(await own.receive()).startswith('0/events,{"sid":"')
@@ -352,7 +352,7 @@ async def test_the_cors_origin_of_events_gets_cors_headers(serve: Serve) -> None
             assert response.headers.get_list("access-control-allow-origin") == [PAGE]
             assert response.headers.get_list("access-control-allow-credentials") == ["true"]
         rest = await http.get(f"{running.server.url}/rest")
-        assert "access-control-allow-origin" not in rest.headers, "REST is not for that page"
+        assert "access-control-allow-origin" not in rest.headers, "REST refuses that page too"
         sid = answers[0].text.partition('"sid":"')[2].partition('"')[0]
         await http.post(f"{polling}&sid={sid}", content="1")
     async with events(serve, events_cors_origin="") as running, httpx.AsyncClient(headers={"Origin": PAGE}) as http:

@@ -172,7 +172,7 @@ async def test_direct_messages_arrive_once(mew: Mew) -> None:
     assert [user["id"] for user in channel["recipients"]] == ["alice", "dave"]
     assert await mew.received() == to("alice", "dave", events=[("DM_CHANNEL_CREATE", channel)])
     await mew.dave.post("/users/alice/dm")
-    assert await mew.received() == to(events=[]), "it was there"
+    assert await mew.received() == to(events=[]), "the message existed"
     message = await mew.dave.post(f"/channels/{channel['id']}/messages", {"content": "Hello"})
     assert await mew.received() == to("alice", "dave", events=[("MESSAGE_CREATE", message)])
     edited = await mew.dave.patch(f"/messages/{message['id']}", {"content": "Hi"})
@@ -276,7 +276,7 @@ async def test_changed_roles_are_sent_to_the_server_and_take_effect(mew: Mew) ->
     assert await mew.received() == to(*MEMBERS, events=[changed])
     await mew.alice.patch(f"{roles}/{mew.server}", {"permissions": []})
     assert await mew.received() == to(*MEMBERS, events=[changed])
-    await mew.alice.post(f"/channels/{mew.general}/messages", {"content": "Anybody?"})
+    await mew.alice.post(f"/channels/{mew.general}/messages", {"content": "Who reads this?"})
     assert [user_id for user_id, received in (await mew.received()).items() if received] == ["alice"]
 
 
@@ -322,7 +322,7 @@ async def test_a_changed_bot_is_sent_to_the_service_of_its_type_only(mew: Mew) -
     await mew.alice.post("/infra/bots/weather/bot-1/config", {"city": "Oslo"})
     await mew.alice.post("/infra/bots/news/bot-2/config")
     first = {"serviceType": "news", "botId": "bot-2"}
-    assert await news.next_event() == ("SYSTEM_BOT_CONFIG_UPDATE", first), "and not weather's before it"
+    assert await news.next_event() == ("SYSTEM_BOT_CONFIG_UPDATE", first), "no event of weather before it"
     assert await weather.next_event() == ("SYSTEM_BOT_CONFIG_UPDATE", {"serviceType": "weather", "botId": "bot-1"})
     assert await mew.received() == to(events=[])
     for service in services:
@@ -331,5 +331,5 @@ async def test_a_changed_bot_is_sent_to_the_service_of_its_type_only(mew: Mew) -
 
 async def _speak_everywhere(mew: Mew, person: Person) -> None:
     for channel in (mew.general, mew.private):
-        await person.post(f"/channels/{channel}/messages", {"content": "Anybody?"})
+        await person.post(f"/channels/{channel}/messages", {"content": "Who reads this?"})
     await person.patch(f"/servers/{mew.server}", {"name": "Cats again"})

@@ -67,7 +67,7 @@ class Gate:
 
 
 class World:
-    """The app and its users."""
+    """The running app and its users."""
 
     def __init__(
         self, app: RealtimeMiddleware, url: str, http: httpx.AsyncClient, stack: AsyncExitStack, gate: Gate
@@ -177,12 +177,12 @@ async def test_every_event_of_chat_reaches_its_recipients(world: World) -> None:
     ]
     await world.expect(alice=owner, bob=owner, carol=owner)
 
-    # What is refused on the socket
+    # Refusals on the socket
     await bob("PUT", "/blocks/alice")
     single = {"id": "m3", "fromId": "alice", "toId": "bob", "chatType": "single", "content": "Hello?"}
     for person, data, text in [
         (alice, single, "对方已将你屏蔽"),
-        (alice, single | {"toId": "nobody"}, "用户不存在"),
+        (alice, single | {"toId": "unknown"}, "用户不存在"),
         (carol, single | {"fromId": "carol", "toId": group, "chatType": "group"}, "你已被禁言"),
         (dave, single | {"fromId": "dave", "toId": group, "chatType": "group"}, "你不是群成员"),
     ]:
@@ -231,7 +231,7 @@ async def test_a_returning_client_gets_the_messages_it_missed(world: World) -> N
 
 
 async def follow(world: World, job_id: str, token: str = "demo-token") -> tuple[ClientConnection, dict[str, Any]]:
-    """Join a job; the socket, and the answer."""
+    """Join a job. Returns the socket and the answer."""
     socket = await world.connect(f"/ws?token={token}")
     assert json.loads(await socket.recv())["type"] == "connection_established"
     await socket.send(json.dumps({"type": "join_job", "jobId": job_id}))
@@ -294,7 +294,7 @@ async def test_every_event_of_jobs_reaches_the_clients_that_follow_the_job(world
 async def test_invalid_requests_get_their_status(world: World) -> None:
     alice = world.people["alice"]
     for method, path, data, status in [
-        ("POST", "/friends/requests", {"toId": "nobody"}, 404),
+        ("POST", "/friends/requests", {"toId": "unknown"}, 404),
         ("POST", "/friends/requests", {"toId": 1}, 400),
         ("PUT", "/blocks/nobody", None, 404),
         ("DELETE", "/groups/none/members/alice", None, 404),

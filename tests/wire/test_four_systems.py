@@ -1,6 +1,6 @@
 """All four systems in one app, driven at once by stock clients: no client receives an event of another system.
 
-On purpose everything is called the same: the users, the channel, the room, the group and the job.
+Users, channel, room, group and job have the same names on purpose.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ class JSON:
 
 
 def _system(data: Any) -> str:
-    """The word in a payload that names its system."""
+    """The name of its system in a payload."""
     values = data.values() if isinstance(data, dict) else ()
     return next((word for word in ("mew", "infra", "events", "chat", "jobs") if word in values), "")
 
@@ -175,7 +175,7 @@ class Person:
         await self.jobs.send(type="join_job", jobId=GENERAL)
         assert await self.jobs.next() == ("job_status", "jobs")
 
-    async def speak(self, number: int) -> None:
+    async def send_events(self, number: int) -> None:
         """Send an event on each gateway that accepts one."""
         message = {"id": f"{number}", "fromId": "ann", "toId": GENERAL, "chatType": "group", "content": "chat"}
         await asyncio.gather(
@@ -216,14 +216,16 @@ async def test_four_systems_work_at_once_in_one_app(serve: Serve, node: Node, tm
             assert [await client.next() for client in expected] == [("MARK", "")] * len(expected)
             assert found == {client: Counter(expected[client]) for client in expected}
 
-        await post("/all")  # no client is connected yet, but history keeps a last status for clients that join the job
+        await post("/all")  # no client is connected yet; history keeps the last status for clients that join later
         ann, bob = await person("ann"), await person("bob")
         infra = await socketio("/infra", adminSecret="an admin secret for tests", serviceType=GENERAL)
         await ann.come_in()
         await bob.come_in()
         assert await ann.events.next() == ("user:joined", "")
 
-        await asyncio.gather(*[ann.speak(number) for number in range(TIMES)], *[post("/all") for _ in range(TIMES)])
+        await asyncio.gather(
+            *[ann.send_events(number) for number in range(TIMES)], *[post("/all") for _ in range(TIMES)]
+        )
         mew: dict[ReceivedEvent, int] = {("MESSAGE_CREATE", "mew"): 2 * TIMES}
         events: dict[ReceivedEvent, int] = {("news", "events"): TIMES, ("message", "events"): TIMES}
         announced: dict[ReceivedEvent, int] = {("group_announcement", "chat"): TIMES}

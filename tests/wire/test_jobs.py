@@ -98,7 +98,7 @@ async def send(websocket: ClientConnection, **frame: Any) -> None:
 
 
 async def receive(websocket: ClientConnection) -> dict[str, Any]:
-    """The next frame, its time checked and taken out."""
+    """The next frame without its time, which is checked."""
     async with asyncio.timeout(10):
         frame: dict[str, Any] = json.loads(await websocket.recv())
     assert TIMESTAMP.fullmatch(frame.get("data", frame).pop("timestamp"))
@@ -106,7 +106,7 @@ async def receive(websocket: ClientConnection) -> dict[str, Any]:
 
 
 async def close_of(websocket: ClientConnection) -> tuple[list[dict[str, Any]], int | None, str | None]:
-    """What came until the server closed, and how it did."""
+    """The frames until the server closed, and the close."""
     frames = []
     try:
         while True:
@@ -251,7 +251,7 @@ async def test_a_peer_that_vanished_without_a_close_is_detected(implementation: 
         async with open_websocket(world.server.port, f"/ws?token={SHARED}") as peer:
             await peer.send(frame(TEXT, b'{"type":"join_job","jobId":"7"}'))
             await until(lambda: world.connections == 1)
-            # From here on it answers nothing, not even a close, and sends no FIN.
+            # From here the client answers nothing, not even a close, and sends no FIN.
             await until(lambda: world.connections == 0)
             await until(lambda: not world.realtime.websockets["/ws"].peers)
 

@@ -77,7 +77,7 @@ WAYS: dict[str, tuple[Way, tuple[int, str]]] = {
 
 
 class Ending(WebSocketGateway):
-    """Ends a connection in the requested way, after some last events."""
+    """Ends a connection in the requested way, after some events."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__("/ending", **options)
@@ -124,7 +124,7 @@ async def entered(url: str, user_id: str = "ann") -> AsyncIterator[ClientConnect
 
 
 async def rest(client: ClientConnection) -> tuple[list[Any], tuple[int | None, str | None]]:
-    """What comes until the close, and the close."""
+    """The frames before the close, and the close."""
     frames = []
     async with asyncio.timeout(10):
         try:
@@ -174,7 +174,7 @@ async def exceeding(gateway: Ending, realtime: Realtime, client: ClientConnectio
 
 
 async def falling_silent(gateway: Ending, realtime: Realtime, client: ClientConnection) -> None:
-    """It has: nothing more is sent."""
+    """It has ended: nothing more is sent."""
 
 
 OUTSIDE: dict[str, tuple[Callable[[Ending, Realtime, ClientConnection], Awaitable[None]], tuple[int, str], str]] = {

@@ -46,7 +46,7 @@ async def server(serve: Serve, tmp_path: Path) -> LiveServer:
 
 @contextlib.asynccontextmanager
 async def refused(*, message: str = "invalid credentials") -> AsyncIterator[None]:
-    """Fail unless the block is refused as the contract says."""
+    """Fail unless the block is refused as in the contract."""
     with pytest.raises(ConnectRefused) as caught:
         yield
     assert (caught.value.message, caught.value.data) == (message, {"code": "UNAUTHORIZED"})
@@ -109,7 +109,7 @@ async def test_a_foreign_origin_cannot_use_a_known_session_id(server: LiveServer
             await websockets.connect(f"{server.websocket_url}{query}websocket", origin=websockets.Origin(FOREIGN))
         assert caught.value.response.status_code == 403
         await victim.send('0{"token":"' + GOOD + '"}')
-        assert str(await victim.receive()).startswith('0{"sid":"'), "the session is as it was"
+        assert str(await victim.receive()).startswith('0{"sid":"'), "the session is unchanged"
 
 
 async def test_infra_accepts_only_the_admin_secret(server: LiveServer, connect: Connect) -> None:

@@ -1,7 +1,7 @@
 """A long scenario on Mew (docs/protocols.md, section 1) with stock clients: the example app, its REST and its sockets.
 
-At the end everything that each client ever heard is compared, in order, so that a doubled, lost or
-leaked event anywhere in the story fails it.
+At the end all events of each client are compared in order, so that any doubled, lost or leaked
+event fails the test.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ async def test_mew_users_exchange_messages_reactions_and_changes(
         await ben.post(f"/servers/{cats}/members")
         await expected.receive("MEMBER_JOIN", {"serverId": cats, "userId": "ben"}, "ann", "ben")
 
-        # They talk, by REST and by socket.
+        # They send messages by REST and by socket.
         in_general = f"/channels/{general['id']}/messages"
         message = await ben.post(in_general, {"content": "Miaow 😺"})
         await expected.receive("MESSAGE_CREATE", message, *both)
@@ -85,7 +85,7 @@ async def test_mew_users_exchange_messages_reactions_and_changes(
         purr = await expected.receive_same("MESSAGE_CREATE", *both)
         assert (purr["authorId"], purr["content"], purr["payload"]) == ("ann", "Purr", {"a": [1]})
         assert purr == await ben.get(f"/messages/{purr['id']}")
-        await at_bens.emit("message/create", {"channelId": "nowhere", "content": "Anybody?"})
+        await at_bens.emit("message/create", {"channelId": "nowhere", "content": "Who reads this?"})
         await expected.receive("error", {"message": "Failed to create message"}, "ben")
 
         edited = await ben.patch(f"/messages/{message['id']}", {"content": "Miaow!"})

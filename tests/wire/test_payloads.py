@@ -77,7 +77,7 @@ class App:
 
 
 async def rest(url: str) -> dict[str, Any]:
-    """What the routes answer."""
+    """The responses of the routes."""
     async with httpx.AsyncClient(base_url=url) as client:
         return {name: (await client.get(f"/{name}")).json() for name in VALUES}
 
@@ -273,7 +273,7 @@ async def test_annotations_mean_the_same_to_every_client(implementation: Impleme
             assert await client.call(name, good) == ["taken"], name
             (refused,) = await client.call(name, bad)
             assert refused["code"] == "INVALID_MESSAGE" and "`$" in refused["message"], name
-            if name != "bytes":  # which JSON has none of
+            if name != "bytes":  # JSON has no such value
                 await socket.send(json.dumps({"type": name, "data": good}))
                 assert json.loads(await socket.recv()) == {"type": "taken"}, name
                 await socket.send(json.dumps({"type": name, "data": bad}))

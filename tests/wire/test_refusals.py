@@ -1,4 +1,4 @@
-"""A client refused on connect gets the host's code and reason first, in each dialect."""
+"""A client refused on connect first gets code and reason of the host, in each dialect."""
 
 from __future__ import annotations
 

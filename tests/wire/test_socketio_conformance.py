@@ -68,7 +68,7 @@ class TestConnect:
             await client.send("0" + prefix + auth)
             answer = await receive_json(client, "0" + prefix)
             assert set(answer) == {"sid"} and isinstance(answer["sid"], str)
-            assert answer["sid"] != client.handshake["sid"], "the transport's id is a secret between it and us"
+            assert answer["sid"] != client.handshake["sid"], "the id of the transport is a secret"
             assert await client.receive() == f'2{prefix}["auth",{auth or "{}"}]'
 
     async def test_needs_no_comma_after_the_namespace(self, server: LiveServer, transport: TransportName) -> None:

@@ -19,7 +19,7 @@ SETTINGS = Settings(jwt_secret="a secret for tests that is long enough", dev=Tru
 
 
 async def node(program: Path, *arguments: str) -> tuple[int | None, str]:
-    """Run a program to its end: its exit code, and what it printed."""
+    """Run a program to its end. Returns its exit code and output."""
     running = await asyncio.create_subprocess_exec(
         *("node", str(program), *arguments), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )

@@ -1,4 +1,4 @@
-"""The server that the client's tests run against: job status on `/ws`, and routes that broadcast it.
+"""The server for the tests of the client: job status on `/ws`, and routes that broadcast it.
 
 Prints its port, and stops when its standard input ends.
 """
@@ -22,7 +22,7 @@ HEARTBEAT = 30.0
 
 
 async def broadcast(request: Request) -> JSONResponse:
-    """Send the event of the path about the job of the path, and say to how many."""
+    """Broadcast the event in the path for the job in the path. Returns the number of recipients."""
     broadcaster = await get_jobs_broadcaster(request)
     job_id = request.path_params["job_id"]
     match request.path_params["event"]:

@@ -41,7 +41,7 @@ def test_a_silent_client_times_out_in_time(interval: float, timeout: float, tick
     heartbeat = Heartbeat(interval, timeout, 0.0)
     now, pings = 0.0, 0
     while True:
-        now = heartbeat.next_check(now) + tick  # as late as a timer wheel may be
+        now = heartbeat.next_check(now) + tick  # the delay of a timer wheel
         action = heartbeat.check(now, reading=True)
         pings += action is HeartbeatAction.PING
         if action is HeartbeatAction.EXPIRED:

@@ -32,7 +32,7 @@ LIMIT = 1_000_000
         ),
         (b"permessage-deflate; server_max_window_bits=15", AGREED + b"; server_max_window_bits=15"),
         (b'permessage-deflate; server_max_window_bits="15"', AGREED + b"; server_max_window_bits=15"),
-        # The server uses one window for all connections: it tries the next offer, if there is one.
+        # The server uses one window size for all connections, so it tries the next offer.
         (b"permessage-deflate; server_max_window_bits=10", None),
         (b"permessage-deflate; server_max_window_bits=10, permessage-deflate", AGREED),
         (b"x-webkit-deflate-frame, permessage-deflate; server_no_context_takeover", AGREED),
@@ -64,7 +64,7 @@ def test_inflating_gives_the_original_message(message: str | bytes, times: int) 
     assert len(wire) <= len(plain)
     if wire == plain:
         return
-    # As a client reads it: the server's frames have no mask.
+    # Read as by a client: frames of a server have no mask.
     start = 2 if wire[1] < 126 else 4 if wire[1] == 126 else 10
     data = inflate(wire[start:], LIMIT * 100)
     assert data == (message.encode() if isinstance(message, str) else message)
@@ -113,7 +113,7 @@ def received(stream: bytes, limit: int = LIMIT) -> list[object]:
 def test_compressed_and_plain_messages_may_alternate() -> None:
     stream = frame(TEXT, b"plain") + deflated(TEXT, b"compressed") + fragments(TEXT, b"a", b"b") + deflated(BINARY, b"")
     assert received(stream) == ["plain", "compressed", "ab", b""]
-    # Examples of RFC 7692, section 7.2.3: shared with nothing, without compression, with a final block, two blocks.
+    # Examples of RFC 7692, section 7.2.3: without a shared window, without compression, with a final block, two blocks.
     for payload in ("f248cdc9c90700", "000500faff48656c6c6f00", "f348cdc9c9070000", "f248050000 00ffff cac9c90700"):
         assert received(frame(TEXT, bytes.fromhex(payload), reserved=4)) == ["Hello"]
 

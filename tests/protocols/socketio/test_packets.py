@@ -36,7 +36,7 @@ def decode(text: str, limits: Limits) -> InboundPacket | PartialPacket:
 
 
 def decode_frame(frame: Frame, limits: Limits = LIMITS) -> InboundPacket:
-    """Decode one of the package's frames as a client would."""
+    """Decode a frame of the package as a client would."""
     text, *attachments = frame.messages
     assert isinstance(text, str) and text[0] == "4"
     packet = decode(text[1:], limits)
@@ -89,7 +89,7 @@ def test_well_formed_packets_are_decoded(text: str, packet: InboundPacket) -> No
         "abc",
         "7",
         "9[]",
-        "٣1[]",  # a digit, but not one of the protocol
+        "٣1[]",  # a digit that is not ASCII
         '4{"message":"x"}',
         "01{}",
         "0[]",

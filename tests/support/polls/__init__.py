@@ -1,4 +1,4 @@
-"""Polls: a system outside the package, made only of what `asgi_realtime` exports.
+"""Polls: a system outside the package that uses only names exported by `asgi_realtime`.
 
 It has the files of the four systems that come with the package. It can be copied: its imports are relative.
 """

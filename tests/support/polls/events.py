@@ -1,4 +1,4 @@
-"""What the clients and the server of Polls send, with the types of the payloads."""
+"""The events of the clients and the server of Polls, with the types of their payloads."""
 
 from __future__ import annotations
 

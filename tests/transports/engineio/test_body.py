@@ -15,7 +15,7 @@ LIMITS = Limits(message_bytes=10_000, body_timeout=10.0, body_rate=100.0)
 
 
 class Clock:
-    """Adds to the loop's time."""
+    """Moves the time of the loop."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         loop = asyncio.get_running_loop()
@@ -25,7 +25,7 @@ class Clock:
 
 
 class Body:
-    """A body in pieces, each after some seconds; a piece None never comes."""
+    """A body in pieces, each after some seconds. The piece None never arrives."""
 
     def __init__(self, clock: Clock, *pieces: tuple[float, int | None]) -> None:
         self._clock = clock
@@ -34,7 +34,7 @@ class Body:
     async def receive(self) -> Message:
         seconds, size = self._pieces.pop(0)
         self._clock.passed += seconds
-        # Timers that are due by now are called in the next turn of the loop, and end the wait in the one after.
+        # Due timers are called in the next turn of the loop, and the wait ends in the turn after it.
         for _ in range(3):
             await asyncio.sleep(0)
         if size is None:

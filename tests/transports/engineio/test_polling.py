@@ -293,7 +293,7 @@ async def test_a_busy_application_does_not_end_the_session(serve: Serve) -> None
         clock.move(2)
         assert (await poll).text == "2"
         poll = await server.start_poll(sid)
-        await clock.pass_time(60)  # thrice the time for a pong, which cannot be posted now
+        await clock.pass_time(60)  # three times the ping timeout; the pong cannot be posted now
         assert server.echo.reasons == []
         server.echo.gate.set()
         assert (await post).text == "ok"
@@ -338,7 +338,7 @@ async def test_the_server_closes_after_what_is_queued(
         server.echo.send("too late")
         assert (await server.post(sid, "4ignored")).text == "ok"
         assert server.echo.received == []
-        # The close packet is alone in its payload: stock clients act on it before they hand on the others.
+        # The close packet has its own payload: stock clients handle it before other packets of a payload.
         last = await poll if poll is not None else await server.poll(sid)
         assert last.text == "\x1e".join([*(f"4{number}" for number in range(40)), "bAQ=="])
         assert (await server.poll(sid)).text == "1"

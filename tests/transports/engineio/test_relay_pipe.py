@@ -14,7 +14,7 @@ LARGEST = 1_000_000
 
 
 class Ends:
-    """Two ends of a relay, with the messages between them."""
+    """The two ends of a relay, with the messages between them."""
 
     def __init__(self) -> None:
         self.in_flight = self.most_in_flight = 0

@@ -37,7 +37,7 @@ class Recorder:
 
 
 class Ends:
-    """What the server is notified of: how many sessions began to close, and the reasons of the closed ones."""
+    """Records the notifications of the server: the number of closing sessions, and the reasons of closed ones."""
 
     def __init__(self) -> None:
         self.begun = 0
@@ -150,7 +150,9 @@ def test_pings_follow_pongs_by_the_interval() -> None:
 def test_a_missing_pong_ends_the_session_at_the_second_check() -> None:
     session, recorder, ends = opened()
     assert session.on_deadline(25.0) == 45.0
-    assert session.on_deadline(45.0) == 45.0  # after a stall of the loop the pong may lie in the socket's buffer
+    assert (
+        session.on_deadline(45.0) == 45.0
+    )  # after a stall of the loop the pong may still be in the buffer of the socket
     assert recorder.reasons == []
     assert session.on_deadline(45.1) is None
     assert recorder.reasons == ends.reasons == ["ping timeout"]
@@ -176,7 +178,7 @@ def test_the_next_ping_is_not_late_where_the_interval_is_shorter_than_the_timeou
 
 def test_a_late_timer_does_not_shorten_the_clients_time() -> None:
     session, _, _ = opened()
-    assert session.on_deadline(26.0) == 45.0  # a little late: counted from when the ping was due
+    assert session.on_deadline(26.0) == 45.0  # slightly late: counted from the time at which the ping was due
     session, recorder, _ = opened()
     session.on_deadline(100.0)
     session.expire(114.9)

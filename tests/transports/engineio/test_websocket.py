@@ -48,7 +48,7 @@ async def test_pushed_frames_arrive_in_order(server: EchoServer) -> None:
         for number in range(500):
             server.echo.send(str(number))
             if number % 7 == 0:
-                await websocket.send("3")  # lets the loop run, and the writer with it
+                await websocket.send("3")  # lets the loop and the writer run
         assert [await websocket.recv() for _ in range(500)] == [f"4{number}" for number in range(500)]
 
 
@@ -76,7 +76,7 @@ async def test_nothing_is_read_until_the_application_is_ready(server: EchoServer
 
 
 async def answer_of(connecting: client.connect) -> str:
-    """The beginning of the first message, or the code of the close."""
+    """The start of the first message, or the code of the close."""
     try:
         async with connecting as websocket:
             return str(await websocket.recv())[:1]
@@ -290,7 +290,7 @@ async def test_a_busy_application_does_not_end_the_session(serve: Serve) -> None
         clock.move(2)
         assert await websocket.recv() == "2"
         await websocket.send("3")
-        await clock.pass_time(6)  # thrice the time for a pong, which is not read now
+        await clock.pass_time(6)  # three times the ping timeout; the pong is not read now
         assert server.echo.reasons == []
         server.echo.gate.set()
         await websocket.send("4b")
@@ -328,7 +328,7 @@ async def test_a_poll_in_the_middle_of_an_upgrade_is_soon_over(server: EchoServe
 async def test_requests_after_an_upgrade_are_refused_and_the_session_continues(server: EchoServer) -> None:
     sid = await server.open()
     async with await server.probe(sid) as websocket:
-        poll = await server.start_poll(sid)  # has overtaken the upgrade packet
+        poll = await server.start_poll(sid)  # arrived before the upgrade packet
         await websocket.send("5")
         assert (await poll).status_code == 400
         assert (await server.poll(sid)).json() == {"code": 3, "message": "Bad request"}
@@ -445,7 +445,7 @@ async def test_messages_sent_before_a_bad_packet_arrive_before_the_close(
 
 
 async def stalled_client(server: EchoServer) -> socket.socket:
-    """A WebSocket of a client that reads nothing after the server's answer."""
+    """A WebSocket of a client that reads nothing after the answer of the server."""
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     client.setblocking(False)
@@ -482,7 +482,7 @@ async def test_a_client_that_does_not_read_is_cut_at_its_limit(serve: Serve, imp
                 while not stalled.reasons:
                     assert stalled.session.outbox.size <= 1_048_576
                     stalled.send("x" * 10_000)
-                    await other.send("4others are served meanwhile")
+                    await other.send("4from another client")
                     await other.recv()
             assert stalled.reasons == ["too slow"]
             async with asyncio.timeout(2):
@@ -506,7 +506,7 @@ async def test_a_client_that_does_not_read_can_be_closed(serve: Serve, implement
 
 
 async def test_a_healthy_client_over_the_limit_gets_the_reason(serve: Serve) -> None:
-    # Through `send`, where everything pushed in one tick waits for the writer's turn.
+    # With `send`, frames pushed in one tick wait until the writer runs.
     async with echo_server(serve, fast_writes=False) as server, server.connect() as websocket:
         await websocket.recv()
         for _ in range(200):

@@ -33,7 +33,7 @@ def token(user_id: str = "ann", **options: Any) -> str:
 
 
 class Chat(WebSocketGateway):
-    """A host that records the calls of its hooks."""
+    """A gateway that records the calls of its hooks."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__("/chat", **options)
@@ -61,7 +61,7 @@ class Chat(WebSocketGateway):
 
     @on("nothing")
     async def nothing(self) -> Any:
-        return "a result that nobody waits for"
+        return "an unused result"
 
     @on("connected")
     async def connected(self) -> None:
@@ -226,7 +226,7 @@ async def test_a_client_that_does_not_authenticate_in_time_is_closed(serve: Serv
 async def test_a_client_that_vanishes_while_connecting_leaves_nothing_behind(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # pytest keeps every log record, and with it the error, its traceback and all that was on the stack.
+    # pytest keeps every log record, with its traceback and all objects on that stack.
     monkeypatch.setattr(logging.getLogger("asgi_realtime"), "filters", [lambda record: False])
     gateway = Chat(limits=Limits(handler_timeout=0.3))
     gateway.go.clear()

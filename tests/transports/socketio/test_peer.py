@@ -1,4 +1,4 @@
-"""A Socket.IO client's namespaces, on a real server."""
+"""The namespaces of a Socket.IO client, on a real server."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.waiting import until
 
 
 class Site(SocketIOGateway):
-    """Its first authentication refuses the client late: only when a second one has begun."""
+    """The first authentication refuses the client only after a second one has started."""
 
     def __init__(self) -> None:
         super().__init__("/", authenticator=self.identify)
