@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from asgi_realtime.auth.revocations import Revocations
 from asgi_realtime.broker.base import Broker
 from asgi_realtime.broker.memory import MemoryBroker
-from asgi_realtime.broker.nodes import NodeChannel
+from asgi_realtime.broker.node_channel import NodeChannel
 from asgi_realtime.metrics import Metrics
 from asgi_realtime.presence.base import Presence
 from asgi_realtime.presence.memory import MemoryPresence

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from msgspec import UNSET
 
-from asgi_realtime.broadcasting.cluster import ClusterQuestions, user
+from asgi_realtime.broadcasting.cluster_questions import ClusterQuestions, user
 from asgi_realtime.broadcasting.gateway_registry import Addressable
 from asgi_realtime.broadcasting.standalone import standalone
 from asgi_realtime.connection.contracts import AnyConnection

@@ -23,15 +23,15 @@ from asgi_realtime.broker.redis_questions import Questions
 from asgi_realtime.broker.redis_revocations import SharedRevocations
 from asgi_realtime.errors import BrokerUnavailable
 from asgi_realtime.metrics import Metrics, NullMetrics
+from asgi_realtime.redis.history_state import HistoryState, new_epoch
 from asgi_realtime.redis.keys import COMMANDS, SHARED, Keys, suffixes
 from asgi_realtime.redis.link import Argument, Link, LinkLost, Reply
-from asgi_realtime.redis.nodes import RedisNodes
+from asgi_realtime.redis.node_channel import RedisNodeChannel
+from asgi_realtime.redis.reconnecting_link import ReconnectingLink
 from asgi_realtime.redis.scripts import Script, run_script
 from asgi_realtime.redis.server import RedisServer
-from asgi_realtime.redis.session import Session
 from asgi_realtime.redis.sessions import Sessions
 from asgi_realtime.redis.shared_sessions import SharedSessions
-from asgi_realtime.redis.state import State, new_epoch
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.values.commands import Command, EndRevoked, RefreshRooms, RevokeToken, RevokeUser
 from asgi_realtime.values.ids import GatewayName, RoomName
@@ -95,7 +95,7 @@ class RedisBroker:
         self.unconfirmed: dict[str, bool] = {}
         """See `Feed`."""
         self._receives = False
-        self.nodes = RedisNodes(prefix, server.publish_command, self._current_link)
+        self.nodes = RedisNodeChannel(prefix, server.publish_command, self._current_link)
         """Messages from this process to others, and from others to this one."""
         self._questions = Questions(
             node=self.nodes.node,
@@ -149,7 +149,7 @@ class RedisBroker:
                 raise
             raise BrokerUnavailable(f"Redis did not answer within {self._timeout:g} s: {reason}") from None
 
-    def _connect(self, receiver: BrokerReceiver, nodes: RedisNodes | None) -> tuple[Sessions, Channels]:
+    def _connect(self, receiver: BrokerReceiver, nodes: RedisNodeChannel | None) -> tuple[Sessions, Channels]:
         self._tasks.start()
         channels = self._channels = Channels(
             receiver,
@@ -175,7 +175,7 @@ class RedisBroker:
         )
         return sessions, channels
 
-    async def _prepare_link(self, session: Session, link: Link) -> None:
+    async def _prepare_link(self, session: ReconnectingLink, link: Link) -> None:
         """Make a new link ready: subscribe, learn what was missed, and only then let clients in."""
         if session is self._session_of(SHARED):
             self._questions.subscribe_on(link)
@@ -183,7 +183,7 @@ class RedisBroker:
             await self._channels.subscribe_again(session, link, self._learn_revocations)
         await self.shared.prepare(session, link)
 
-    async def _learn_revocations(self, session: Session, link: Link) -> None:
+    async def _learn_revocations(self, session: ReconnectingLink, link: Link) -> None:
         if session is self._session_of(SHARED):
             await self._revocations.synchronise(link)
 
@@ -215,7 +215,7 @@ class RedisBroker:
             raise BrokerUnavailable("the application has not started yet, or has stopped")
         return self._channels
 
-    def _session_of(self, gateway: GatewayName) -> Session:
+    def _session_of(self, gateway: GatewayName) -> ReconnectingLink:
         if self._sessions is None:
             raise BrokerUnavailable("the application has not started yet, or has stopped")
         return self._sessions.of(gateway)
@@ -430,7 +430,7 @@ class RedisBroker:
         """The newest position in the history of a gateway; see `Broker.position`."""
         channels = self._running()
         state = await self._session_of(gateway).run(
-            Script.STATE, [self._keys_of(gateway).state], new_epoch(), read=State
+            Script.STATE, [self._keys_of(gateway).state], new_epoch(), read=HistoryState
         )
         await channels.until_delivered(gateway)
         return Position(f"{state.epoch}-{state.number}")

@@ -15,15 +15,15 @@ from typing import Final
 import hiredis
 
 from asgi_realtime.broker.base import BrokerReceiver
-from asgi_realtime.broker.feed import Channel, Feed
-from asgi_realtime.broker.repair import COMPARED_AT_ONCE, catch_up
+from asgi_realtime.broker.redis_feed import Channel, Feed
+from asgi_realtime.broker.redis_repair import COMPARED_AT_ONCE, catch_up
 from asgi_realtime.errors import BrokerUnavailable
 from asgi_realtime.metrics import Metrics
+from asgi_realtime.redis.history_state import HistoryState, new_epoch
 from asgi_realtime.redis.keys import COMMANDS, Keys, suffixes
 from asgi_realtime.redis.link import Link, LinkLost, Reply
+from asgi_realtime.redis.reconnecting_link import ReconnectingLink
 from asgi_realtime.redis.scripts import Script, send_script
-from asgi_realtime.redis.session import Session
-from asgi_realtime.redis.state import State, new_epoch
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.values.ids import GatewayName
 from asgi_realtime.values.publications import Subscription, Target
@@ -53,7 +53,7 @@ class Channels:
         *,
         keys: Callable[[GatewayName], Keys],
         ttl: int,
-        session_of: Callable[[GatewayName], Session],
+        session_of: Callable[[GatewayName], ReconnectingLink],
         others: Callable[[bytes, bytes], None],
         commanded: Callable[[str, Awaitable[object] | Exception | None], None],
         unconfirmed: dict[str, bool],
@@ -239,7 +239,7 @@ class Channels:
             logger.error("%s: Redis did not say where history is: %s", feed.gateway, reply)
             link.abort()
             return
-        state = State(reply)
+        state = HistoryState(reply)
         if feed.epoch is None:
             feed.epoch, feed.begun = state.epoch, state.number
         if not feed.checked:
@@ -252,7 +252,7 @@ class Channels:
     # A new link
 
     async def subscribe_again(
-        self, session: Session, link: Link, prepare: Callable[[Session, Link], Awaitable[None]]
+        self, session: ReconnectingLink, link: Link, prepare: Callable[[ReconnectingLink, Link], Awaitable[None]]
     ) -> None:
         """Subscribe to everything of a session on its new link, and deliver what was missed since the last one.
 
@@ -278,7 +278,7 @@ class Channels:
                 for channel in channels:
                     channel.confirm()
 
-    def _missing(self, session: Session, link: Link) -> Mapping[Feed, list[Channel]]:
+    def _missing(self, session: ReconnectingLink, link: Link) -> Mapping[Feed, list[Channel]]:
         """What the new link of a session has not subscribed to yet."""
         return {
             feed: channels

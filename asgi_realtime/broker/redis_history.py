@@ -9,8 +9,8 @@ from asgi_realtime.broker.encoding import PUBLICATION, decode_publication
 from asgi_realtime.errors import PositionLost
 from asgi_realtime.redis.keys import COMMANDS, Keys, suffixes
 from asgi_realtime.redis.link import Argument, Reply
+from asgi_realtime.redis.reconnecting_link import ReconnectingLink
 from asgi_realtime.redis.scripts import Script
-from asgi_realtime.redis.session import Session
 from asgi_realtime.values.ids import RoomName
 from asgi_realtime.values.publications import Position, Publication, Target, ToRoom
 
@@ -28,7 +28,7 @@ SEARCHED_AT_ONCE: Final = 50
 
 
 class RunScript(Protocol):
-    """Runs a script: `Session.run`, or `run_script` on a link."""
+    """Runs a script: `ReconnectingLink.run`, or `run_script` on a link."""
 
     def __call__(
         self, script: Script, keys: Sequence[str], /, *arguments: Argument, read: Callable[[Reply], T]
@@ -91,7 +91,7 @@ class History:
 
 
 async def read_history(
-    session: Session, keys: Keys, ttl: int, since: Position, targets: Collection[Target]
+    session: ReconnectingLink, keys: Keys, ttl: int, since: Position, targets: Collection[Target]
 ) -> list[Publication]:
     """What was published after `since` to any of the targets, in order. `ttl` is in milliseconds.
 
@@ -117,7 +117,7 @@ async def read_history(
 
 
 async def read_latest(
-    session: Session, keys: Keys, ttl: int, room: RoomName, event: str, since: Position | None
+    session: ReconnectingLink, keys: Keys, ttl: int, room: RoomName, event: str, since: Position | None
 ) -> Publication | None:
     """The newest publication of an event to a room, if it is newer than `since`. None: history has none.
 

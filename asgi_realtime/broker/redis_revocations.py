@@ -16,8 +16,8 @@ import hiredis
 from asgi_realtime.auth.revocations import Revocations
 from asgi_realtime.redis.keys import Keys
 from asgi_realtime.redis.link import Argument, Link, LinkLost, Reply
+from asgi_realtime.redis.reconnecting_link import ReconnectingLink
 from asgi_realtime.redis.scripts import Script, run_script
-from asgi_realtime.redis.session import Session
 from asgi_realtime.values.commands import RevokeToken, RevokeUser
 from asgi_realtime.values.ids import UserId
 
@@ -47,7 +47,7 @@ class SharedRevocations:
         self._number = 0
         """How many were in Redis when it was last compared."""
 
-    async def write(self, session: Session, command: RevokeToken | RevokeUser) -> None:
+    async def write(self, session: ReconnectingLink, command: RevokeToken | RevokeUser) -> None:
         """Remember the revocation of a command in Redis. To be called before the command is published.
 
         Raises:

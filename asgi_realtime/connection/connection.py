@@ -16,8 +16,8 @@ from msgspec import UNSET
 
 from asgi_realtime.connection.contracts import HostCallback, MountedGateway, Transport
 from asgi_realtime.connection.held_frames import HeldFrames
+from asgi_realtime.connection.refresh_state import Refresh
 from asgi_realtime.connection.room_set import NO_ROOMS, RoomSet, as_set, with_room, without_rooms
-from asgi_realtime.connection.rooms_refresh import Refresh
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.runtime.inbox import Inbox
 from asgi_realtime.values.close_codes import TOO_SLOW, check_close

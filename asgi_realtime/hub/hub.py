@@ -20,8 +20,8 @@ from asgi_realtime.hub.batch import Batch, CallSoon
 from asgi_realtime.hub.mounts import Mount, Mounts, RecipientFilter
 from asgi_realtime.hub.pending_joins import PendingJoins
 from asgi_realtime.hub.recipients import Recipients
-from asgi_realtime.hub.refresh import Refresher, RoomsOf
-from asgi_realtime.hub.resync import resync_members
+from asgi_realtime.hub.resync_event import resync_members
+from asgi_realtime.hub.room_refresh import Refresher, RoomsOf
 from asgi_realtime.hub.rooms import Rooms
 from asgi_realtime.hub.subscriptions import GatewaySubscriptions, Subscriptions
 from asgi_realtime.limits import Limits, room_text

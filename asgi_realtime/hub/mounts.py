@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from asgi_realtime.connection.connection import Connection
-from asgi_realtime.hub.refresh import RoomsOf
+from asgi_realtime.hub.room_refresh import RoomsOf
 from asgi_realtime.hub.rooms import Rooms
 from asgi_realtime.hub.subscriptions import UNAVAILABLE
 from asgi_realtime.limits import Limits

@@ -17,8 +17,8 @@ from asgi_realtime.presence.redis_gateway import RedisGateway
 from asgi_realtime.redis.keys import SHARED, Keys
 from asgi_realtime.redis.link import Link, LinkLost, Reply
 from asgi_realtime.redis.node_lease import NodeLease
+from asgi_realtime.redis.reconnecting_link import ReconnectingLink
 from asgi_realtime.redis.scripts import Script, load_scripts
-from asgi_realtime.redis.session import Session
 from asgi_realtime.redis.shared_sessions import SharedSessions
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.values.ids import ConnectionId, GatewayName, UserId
@@ -202,7 +202,7 @@ class RedisPresence:
 
     # Links and the lease
 
-    async def _prepare(self, session: Session, link: Link) -> None:
+    async def _prepare(self, session: ReconnectingLink, link: Link) -> None:
         """Tell Redis on a new link what this node has. A refusal is logged, and it is told again later."""
         async with self._changed:
             try:
@@ -223,7 +223,7 @@ class RedisPresence:
             self._lease.add_gateway(link, name)
         self._leased = link
 
-    async def _tell_all(self, session: Session | None = None, link: Link | None = None) -> None:
+    async def _tell_all(self, session: ReconnectingLink | None = None, link: Link | None = None) -> None:
         """Tell each gateway's numbers, unless that was done on its link. `link` is the new one of `session`."""
         for name, gateway in list(self._gateways.items()):
             own = self._shared.of(name)

@@ -9,7 +9,7 @@ from redis.asyncio.connection import AbstractConnection, Connection, SSLConnecti
 from redis.asyncio.sentinel import SentinelConnectionPool
 
 from asgi_realtime.errors import ConfigurationError
-from asgi_realtime.redis.cluster import ClusterNodes
+from asgi_realtime.redis.cluster_nodes import ClusterNodes
 from asgi_realtime.redis.discovery import Discovery, FixedServer
 from asgi_realtime.redis.endpoint import Endpoint, is_tls, known_options
 from asgi_realtime.redis.sentinel import SentinelService

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from asgi_realtime.redis.endpoint import close
-from asgi_realtime.redis.greeting import check_greeting
+from asgi_realtime.redis.hello_reply import check_hello_reply
 from asgi_realtime.redis.link import Link
 from asgi_realtime.redis.ready_client import RedisClient, read_client
 from asgi_realtime.redis.url import read_url
@@ -59,7 +59,7 @@ class RedisServer:
         connection: Any = await endpoint.open()
         try:
             hello = await endpoint.ask(connection, "HELLO", 3)
-            check_greeting(hello, address=str(endpoint), sharded=self.sharded)
+            check_hello_reply(hello, address=str(endpoint), sharded=self.sharded)
             writer = connection._writer  # the one thing that redis-py has no public name for
             assert writer is not None
         except BaseException:

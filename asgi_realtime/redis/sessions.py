@@ -9,9 +9,9 @@ from asgi_realtime.errors import BrokerUnavailable
 from asgi_realtime.metrics import Metrics
 from asgi_realtime.redis.keys import SHARED, Keys
 from asgi_realtime.redis.link import Link
-from asgi_realtime.redis.nodes import RedisNodes
+from asgi_realtime.redis.node_channel import RedisNodeChannel
+from asgi_realtime.redis.reconnecting_link import ReconnectingLink
 from asgi_realtime.redis.server import RedisServer
-from asgi_realtime.redis.session import Session
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.values.ids import GatewayName
 
@@ -36,11 +36,11 @@ class Sessions:
         keys: Callable[[GatewayName], Keys],
         node: str,
         on_message: Callable[[bytes, bytes], None],
-        on_link: Callable[[Session, Link], Awaitable[None]],
+        on_link: Callable[[ReconnectingLink, Link], Awaitable[None]],
         tasks: Tasks,
         metrics: Metrics,
         timeout: float,
-        nodes: RedisNodes | None = None,
+        nodes: RedisNodeChannel | None = None,
     ) -> None:
         self._server = server
         self._keys = keys
@@ -52,10 +52,10 @@ class Sessions:
         self._timeout = timeout
         self._stopped = False
         self._shared = self._make(SHARED, nodes)
-        self._by_gateway: dict[GatewayName, Session] = {SHARED: self._shared}
+        self._by_gateway: dict[GatewayName, ReconnectingLink] = {SHARED: self._shared}
 
     @property
-    def by_gateway(self) -> Mapping[GatewayName, Session]:
+    def by_gateway(self) -> Mapping[GatewayName, ReconnectingLink]:
         """The sessions that exist."""
         return self._by_gateway
 
@@ -65,7 +65,7 @@ class Sessions:
         return all(session.ready for session in self._by_gateway.values())
 
     async def start(self) -> None:
-        """Begin to connect; see `Session.start`."""
+        """Begin to connect; see `ReconnectingLink.start`."""
         await self._shared.start()
 
     async def stop(self) -> None:
@@ -73,7 +73,7 @@ class Sessions:
         self._stopped = True
         await asyncio.gather(*(session.stop() for session in self._by_gateway.values()))
 
-    def of(self, gateway: GatewayName) -> Session:
+    def of(self, gateway: GatewayName) -> ReconnectingLink:
         """The session that has the keys and channels of a gateway.
 
         Raises:
@@ -89,8 +89,8 @@ class Sessions:
             session.begin()
         return session
 
-    def _make(self, gateway: GatewayName, nodes: RedisNodes | None = None) -> Session:
-        return Session(
+    def _make(self, gateway: GatewayName, nodes: RedisNodeChannel | None = None) -> ReconnectingLink:
+        return ReconnectingLink(
             self._server,
             keys=self._keys(gateway),
             node=self._node,

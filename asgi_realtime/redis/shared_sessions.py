@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable, Iterator
 
 from asgi_realtime.errors import BrokerUnavailable
 from asgi_realtime.redis.link import Link
-from asgi_realtime.redis.session import Session
+from asgi_realtime.redis.reconnecting_link import ReconnectingLink
 from asgi_realtime.redis.sessions import Sessions
 from asgi_realtime.values.ids import GatewayName
 
-Prepare = Callable[[Session, Link], Awaitable[None]]
+Prepare = Callable[[ReconnectingLink, Link], Awaitable[None]]
 """Makes a new link ready."""
 
 
@@ -25,7 +25,7 @@ class SharedSessions:
         self.sessions: Sessions | None = None
         self._prepare: list[Prepare] = []
 
-    def of(self, gateway: GatewayName) -> Session:
+    def of(self, gateway: GatewayName) -> ReconnectingLink:
         """The session that has the keys of a gateway.
 
         Raises:
@@ -47,7 +47,7 @@ class SharedSessions:
         finally:
             self._prepare.remove(prepare)
 
-    async def prepare(self, session: Session, link: Link) -> None:
+    async def prepare(self, session: ReconnectingLink, link: Link) -> None:
         """Make a new link ready for its users."""
         for prepare in list(self._prepare):
             await prepare(session, link)

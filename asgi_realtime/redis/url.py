@@ -17,7 +17,7 @@ from redis.asyncio.connection import (
 from redis.exceptions import RedisError
 
 from asgi_realtime.errors import ConfigurationError
-from asgi_realtime.redis.cluster import ClusterNodes
+from asgi_realtime.redis.cluster_nodes import ClusterNodes
 from asgi_realtime.redis.discovery import Discovery, FixedServer
 from asgi_realtime.redis.endpoint import Endpoint, known_options
 from asgi_realtime.redis.sentinel import SentinelService

@@ -302,9 +302,9 @@ async def test_a_receiver_that_fails_with_a_base_exception_costs_one_connection(
 async def test_a_redis_that_falls_silent_while_a_connection_is_prepared_is_given_up(
     nodes: Nodes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("asgi_realtime.redis.session.PROBE_AFTER", 0.2)
-    monkeypatch.setattr("asgi_realtime.redis.session.PROBE_TIMEOUT", 0.2)
-    monkeypatch.setattr("asgi_realtime.broker.repair.COMPARED_AT_ONCE", 1)
+    monkeypatch.setattr("asgi_realtime.redis.reconnecting_link.PROBE_AFTER", 0.2)
+    monkeypatch.setattr("asgi_realtime.redis.reconnecting_link.PROBE_TIMEOUT", 0.2)
+    monkeypatch.setattr("asgi_realtime.broker.redis_repair.COMPARED_AT_ONCE", 1)
     rooms = [ToRoom(RoomName(f"{number}")) for number in range(300)]
     far, seen = await nodes.start(*rooms, behind_proxy=True)
     near, _ = await nodes.start()
@@ -529,8 +529,8 @@ async def test_names_of_rooms_do_not_collide(nodes: Nodes, room: str) -> None:
 async def test_more_messages_than_may_be_held_are_read_from_history(
     nodes: Nodes, monkeypatch: pytest.MonkeyPatch, held_bytes: int
 ) -> None:
-    monkeypatch.setattr("asgi_realtime.broker.feed.HELD_BYTES", held_bytes)
-    monkeypatch.setattr("asgi_realtime.broker.repair.COMPARED_AT_ONCE", 1)
+    monkeypatch.setattr("asgi_realtime.broker.redis_feed.HELD_BYTES", held_bytes)
+    monkeypatch.setattr("asgi_realtime.broker.redis_repair.COMPARED_AT_ONCE", 1)
     rooms = [ToRoom(RoomName(f"{number}")) for number in range(30)]
     far, seen = await nodes.start(*rooms, behind_proxy=True)
     near, expected = await nodes.start(*rooms)

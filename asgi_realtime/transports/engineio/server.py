@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from asgi_realtime.auth.origins import Headers, OriginPolicy
 from asgi_realtime.auth.refusal_log import FOREIGN_ORIGIN, RefusalLog
-from asgi_realtime.broker.nodes import NodeChannel
+from asgi_realtime.broker.node_channel import NodeChannel
 from asgi_realtime.metrics import Metrics
 from asgi_realtime.outbound.frame_writer import FLUSH_SECONDS
 from asgi_realtime.protocols.frame import Frame

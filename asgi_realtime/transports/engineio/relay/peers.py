@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from asgi_realtime.broker.nodes import NodeChannel
+from asgi_realtime.broker.node_channel import NodeChannel
 from asgi_realtime.metrics import Metrics
 from asgi_realtime.transports.engineio.relay.messages import (
     Alive,

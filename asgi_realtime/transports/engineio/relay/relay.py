@@ -10,7 +10,7 @@ from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from asgi_realtime.broker.nodes import NodeChannel
+from asgi_realtime.broker.node_channel import NodeChannel
 from asgi_realtime.limits import Limits
 from asgi_realtime.metrics import Metrics
 from asgi_realtime.runtime.budgets import Budget

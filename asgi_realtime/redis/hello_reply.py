@@ -14,7 +14,7 @@ OLDEST_CLUSTER: Final = (7, 0)
 """The first version with sharded channels."""
 
 
-def check_greeting(reply: Mapping[bytes, object], *, address: str, sharded: bool) -> None:
+def check_hello_reply(reply: Mapping[bytes, object], *, address: str, sharded: bool) -> None:
     """See that a server can be used.
 
     Args:

@@ -7,7 +7,7 @@ import functools
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from asgi_realtime.connection.connection import InternalConnection
-from asgi_realtime.connection.rooms_refresh import Refresh
+from asgi_realtime.connection.refresh_state import Refresh
 from asgi_realtime.errors import BrokerUnavailable, Disconnect
 from asgi_realtime.hub.rooms import Rooms
 from asgi_realtime.hub.subscriptions import UNAVAILABLE

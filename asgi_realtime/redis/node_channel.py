@@ -14,7 +14,7 @@ NODE_BYTES: Final = 6
 """Random bytes in the id of a process: 8 characters."""
 
 
-class RedisNodes:
+class RedisNodeChannel:
     """Sends messages to other processes by their ids, and receives those for this process.
 
     They are published on the link like everything else, so messages between two processes keep their order. They are

@@ -13,10 +13,10 @@ import hiredis
 
 from asgi_realtime.errors import BrokerUnavailable, ConfigurationError
 from asgi_realtime.metrics import Metrics
-from asgi_realtime.redis.checks import check_permissions, is_permission, not_permitted, warn_of_eviction
 from asgi_realtime.redis.keys import Keys
 from asgi_realtime.redis.link import Argument, Link, LinkLost, Reply
-from asgi_realtime.redis.nodes import RedisNodes
+from asgi_realtime.redis.node_channel import RedisNodeChannel
+from asgi_realtime.redis.permissions import check_permissions, is_permission, not_permitted, warn_of_eviction
 from asgi_realtime.redis.scripts import Script, load_scripts, run_script
 from asgi_realtime.redis.server import RedisServer
 from asgi_realtime.runtime.tasks import Tasks
@@ -40,7 +40,7 @@ LAST_BACK_OFF: Final = 2.0
 processes do not all connect in the same moment."""
 
 
-class Session:
+class ReconnectingLink:
     """One link to Redis at a time.
 
     Args:
@@ -61,11 +61,11 @@ class Session:
         keys: Keys,
         node: str,
         on_message: Callable[[bytes, bytes], None],
-        on_link: Callable[[Session, Link], Awaitable[None]],
+        on_link: Callable[[ReconnectingLink, Link], Awaitable[None]],
         tasks: Tasks,
         metrics: Metrics,
         timeout: float,
-        nodes: RedisNodes | None = None,
+        nodes: RedisNodeChannel | None = None,
     ) -> None:
         self._server = server
         self._keys = keys

@@ -8,7 +8,7 @@ from typing import cast
 from asgi_realtime.redis.link import Reply
 
 
-class State:
+class HistoryState:
     """The state of a gateway, read from the reply."""
 
     __slots__ = ("epoch", "last", "now", "number")

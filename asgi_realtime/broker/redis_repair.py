@@ -9,13 +9,13 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Final
 
-from asgi_realtime.broker.feed import Channel, Feed, Message
+from asgi_realtime.broker.redis_feed import Channel, Feed, Message
 from asgi_realtime.broker.redis_history import History
 from asgi_realtime.metrics import Metrics
+from asgi_realtime.redis.history_state import HistoryState, new_epoch
 from asgi_realtime.redis.keys import Keys
 from asgi_realtime.redis.link import Link
 from asgi_realtime.redis.scripts import Script, run_script
-from asgi_realtime.redis.state import State, new_epoch
 from asgi_realtime.runtime.fair_turns import SECONDS_A_TURN
 
 logger = logging.getLogger("asgi_realtime")
@@ -51,7 +51,7 @@ async def compare(feed: Feed, link: Link, keys: Keys, ttl: int) -> Comparison:
     found.known = max(feed.checked, feed.number)
     for channels in _slices(list(feed.channels.values()), COMPARED_AT_ONCE):
         names = [keys.state, *(keys.last(channel.suffix) for channel in channels)]
-        state = await run_script(link, Script.STATE, names, new_epoch(), read=State)
+        state = await run_script(link, Script.STATE, names, new_epoch(), read=HistoryState)
         if feed.epoch is None:
             feed.begin_epoch(state.epoch, state.number)
         elif feed.epoch != state.epoch or state.number < feed.number:
