@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import typing
 from typing import Annotated, Any, Never
 
 from asgi_realtime.errors import ConfigurationError
@@ -21,8 +20,9 @@ def not_an_app(gateway: type) -> ConfigurationError:
 class RouteSignature:
     """What `inspect.signature` finds. FastAPI reads it when a route is declared.
 
-    An instance raises the error. A class has the signature of its constructor, because frameworks that inject
-    arguments read it too. FastAPI also asks pydantic for the schema of each type in it: that raises the error.
+    An instance raises the error. A class has the parameters of its constructor, because frameworks that inject
+    arguments read it too; they take the types from `__init__`. FastAPI makes a schema for each parameter and for a
+    result. For the first parameter and for the class itself, that raises the error.
     """
 
     def __get__(self, gateway: object, kind: type) -> inspect.Signature:
@@ -35,17 +35,11 @@ class RouteSignature:
             raise not_an_app(kind)
         made_by: Any = kind.__init__  # type: ignore[misc]
         found = inspect.signature(made_by)
-        try:
-            hints = typing.get_type_hints(made_by, include_extras=True)
-        except Exception:  # a name of a type checker's imports: evaluating an annotation may raise anything
-            hints = {}
-        refusal = _NoSchema(kind)
+        refused = _NoSchema(kind)
         parameters = list(found.parameters.values())[1:]
-        for position, parameter in enumerate(parameters[:1]):
-            hint = hints.get(parameter.name, parameter.annotation)
-            known = Any if hint is parameter.empty or isinstance(hint, str) else hint
-            parameters[position] = parameter.replace(annotation=Annotated[known, refusal])
-        return found.replace(parameters=parameters, return_annotation=Annotated[kind, refusal])
+        if parameters:
+            parameters[0] = parameters[0].replace(annotation=Annotated[Any, refused])
+        return found.replace(parameters=parameters, return_annotation=Annotated[kind, refused])
 
 
 class NoRouter:
