@@ -6,9 +6,11 @@ import datetime
 import decimal
 import enum
 import ipaddress
+import json
 import subprocess
 import sys
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, NotRequired, TypedDict, TypeVar
@@ -334,6 +336,29 @@ def test_a_websocket_gateway_becomes_unions_of_frames() -> None:
     client = text.partition("export type ClientFrame =\n")[2]
     assert '  | { readonly type: "stop" }\n' in client
     assert '  | { readonly type: "auth"; readonly data: NewToken };\n' in client
+
+
+@pytest.mark.parametrize("name", ['say "hi"', "back\\slash", "two\nlines"])
+def test_a_name_with_quotes_or_other_special_characters_stays_one_literal(name: str) -> None:
+    literal = json.dumps(name)
+    declared = (down(name, str, to="all"),)
+    assert f"  {literal}: (payload: string) => void;\n" in typescript(
+        type("Quoted", (SocketIOGateway,), {"events": declared})
+    )
+    frames = typescript(type("QuotedFrames", (WebSocketGateway,), {"events": declared}))
+    assert f"  | {{ readonly type: {literal}; readonly data: string }}\n" in frames
+
+
+@pytest.mark.parametrize(
+    "make", [lambda name: msgspec.defstruct(name, [("a", int)]), lambda name: pydantic.create_model(name, a=int)]
+)
+@pytest.mark.parametrize("name", ["Record", "ServerToClientEvents", "HostTypes"])
+def test_a_payload_type_with_a_name_that_the_file_uses_is_refused(name: str, make: Callable[[str], type]) -> None:
+    gateway = type("Named", (SocketIOGateway,), {"events": (down("made", make(name), to="all"),)})
+    with pytest.raises(
+        ValueError, match=f"a payload type is named {name}, which is a name of TypeScript or of the file"
+    ):
+        typescript(gateway)
 
 
 def test_file_names() -> None:

@@ -12,6 +12,7 @@ from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.handlers.event_declarations import EventDeclaration
 from asgi_realtime.schema.typescript.comments import comment, sentence
 from asgi_realtime.schema.typescript.interfaces import Interfaces
+from asgi_realtime.schema.typescript.names import literal, property_name
 from asgi_realtime.schema.typescript.schemas import Direction
 
 AnyGateway: TypeAlias = Gateway | type[Gateway]
@@ -41,7 +42,7 @@ def typescript(gateway: AnyGateway) -> str:
     interfaces = Interfaces()
     frames = issubclass(kind, WebSocketGateway)
     body: list[str] = []
-    for direction, of_frames, of_events in _SIDES:
+    for direction, of_frames, of_events in _DIRECTIONS:
         known = set(interfaces.host_types)
         interfaces.host_types.clear()
         chosen = [event for event in events if event.direction == direction]
@@ -54,7 +55,7 @@ def typescript(gateway: AnyGateway) -> str:
     return "\n".join([_FIRST, "", *_host_types(interfaces.host_types), *interfaces.lines(), *body[1:], ""])
 
 
-_SIDES: tuple[tuple[Direction, tuple[str, str], tuple[str, str]], ...] = (
+_DIRECTIONS: tuple[tuple[Direction, tuple[str, str], tuple[str, str]], ...] = (
     ("down", ("ServerFrame", "What the server sends."), ("ServerToClientEvents", "What the server sends.")),
     ("up", ("ClientFrame", "What a client sends."), ("ClientToServerEvents", "What a client sends.")),
 )
@@ -79,8 +80,7 @@ def _events(events: Sequence[EventDeclaration], interfaces: Interfaces, failure:
             answers = [interfaces.type_of(answer, "down") for answer in (event.acknowledgement, failure)]
             taken.append(f"acknowledge: (answer: {' | '.join(dict.fromkeys(answers))}) => void")
         lines += comment(_target(event), indent="  ")
-        name = event.name if event.name.isidentifier() and event.name.isascii() else f'"{event.name}"'
-        lines.append(f"  {name}: ({', '.join(taken)}) => void;")
+        lines.append(f"  {property_name(event.name)}: ({', '.join(taken)}) => void;")
     return [*lines, "}"]
 
 
@@ -95,7 +95,7 @@ def _arguments(payload: Any) -> list[tuple[str, Any]]:
 def _frames(events: Sequence[EventDeclaration], interfaces: Interfaces) -> list[str]:
     lines = []
     for event in events:
-        kind = f'readonly type: "{event.name}"'
+        kind = f"readonly type: {literal(event.name)}"
         lines += comment(_target(event), indent="  ")
         if event.payload is None:
             lines.append(f"  | {{ {kind} }}")

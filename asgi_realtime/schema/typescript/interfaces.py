@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
-import re
 from collections.abc import Sequence
 from typing import Any, TypeAlias, TypeVar
 
@@ -13,11 +11,12 @@ from msgspec import inspect as kinds
 
 from asgi_realtime.payloads.validation import decide
 from asgi_realtime.schema.typescript.comments import comment, sentence
+from asgi_realtime.schema.typescript.names import check_interface_name, literal, property_name
 from asgi_realtime.schema.typescript.schemas import (
     BYTES,
     Direction,
     declaration,
-    is_pydantics,
+    is_pydantic,
     name_of,
     schemas_of,
     type_of,
@@ -80,21 +79,22 @@ class Interfaces:
 
         Raises:
             TypeError: for a type that has no form in TypeScript.
-            ValueError: for two classes of one name.
+            ValueError: for two classes of one name, or a name that the file needs.
         """
         if isinstance(annotation, TypeVar):
             self.host_types.add(annotation.__name__)
             return f'Host["{annotation.__name__}"]'
         if direction == "up":
             decide(annotation)  # as for a handler's parameter
-        if is_pydantics(annotation, kinds.type_info):
-            return self._pydantics(annotation, direction)
+        if is_pydantic(annotation):
+            return self._pydantic(annotation, direction)
         return self._type(kinds.type_info(annotation), direction)
 
-    def _pydantics(self, annotation: Any, direction: Direction) -> str:
+    def _pydantic(self, annotation: Any, direction: Direction) -> str:
         schema, definitions = schemas_of(annotation, direction)
         for reference, definition in definitions.items():
             name, lines = name_of(reference), declaration(reference, definition)
+            check_interface_name(name)
             self._classes.setdefault(name, None)
             if _fields(self._written.setdefault((name, direction), lines)) != _fields(lines):
                 raise ValueError(f"two payload types are named {name}: rename one")
@@ -106,7 +106,7 @@ class Interfaces:
                 return self._type(kind.type, direction)
             case kinds.LiteralType() | kinds.EnumType():
                 values = kind.values if isinstance(kind, kinds.LiteralType) else [one.value for one in kind.cls]
-                return " | ".join(json.dumps(value, ensure_ascii=False) for value in values)
+                return " | ".join(literal(value) for value in values)
             case kinds.UnionType():
                 return " | ".join(dict.fromkeys(self._type(one, direction) for one in kind.types))
             case kinds.ListType() | kinds.SetType() | kinds.FrozenSetType() | kinds.VarTupleType():
@@ -119,7 +119,7 @@ class Interfaces:
             case kinds.StructType() | kinds.DataclassType() | kinds.TypedDictType():
                 return self._class(kind, direction)
             case kinds.CustomType():
-                return self._pydantics(kind.cls, direction)
+                return self._pydantic(kind.cls, direction)
         try:
             return _SIMPLE[type(kind)]
         except KeyError:
@@ -127,6 +127,7 @@ class Interfaces:
 
     def _class(self, kind: _Class, direction: Direction) -> str:
         name: str = kind.cls.__name__
+        check_interface_name(name)
         if self._classes.setdefault(name, kind.cls) not in (kind.cls, None):
             raise ValueError(f"two payload types are named {name}: rename one")
         if (name, direction) not in self._written:
@@ -141,11 +142,13 @@ class Interfaces:
             if kind.array_like:
                 raise TypeError(f"{name} is array_like, which has no form in TypeScript here")
             if kind.tag_field is not None:
-                lines.append(f"  readonly {_key(kind.tag_field)}: {json.dumps(kind.tag)};")
+                lines.append(f"  readonly {property_name(kind.tag_field)}: {literal(kind.tag)};")
         for field in kind.fields:
             lines += comment(*_notes(field.type), indent="  ")
             optional = "?" if _may_be_missing(kind, field, direction) else ""
-            lines.append(f"  readonly {_key(field.encode_name)}{optional}: {self._type(field.type, direction)};")
+            lines.append(
+                f"  readonly {property_name(field.encode_name)}{optional}: {self._type(field.type, direction)};"
+            )
         return [*lines, "}"]
 
 
@@ -162,10 +165,6 @@ def _may_be_missing(kind: _Class, field: kinds.Field, direction: Direction) -> b
 def _fields(lines: Sequence[str]) -> list[str]:
     """The lines of an interface without its comments."""
     return [line for line in lines if not line.lstrip().startswith(("*", "/*"))]
-
-
-def _key(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z_$][\w$]*", name) else json.dumps(name, ensure_ascii=False)
 
 
 def _documentation(cls: type) -> str:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal, TypeAlias
+
+from msgspec.inspect import type_info
 
 from asgi_realtime.payloads.annotation_metadata import MSGSPEC, PYDANTIC
 from asgi_realtime.payloads.annotations import requirements
 from asgi_realtime.payloads.validation import adapter
 from asgi_realtime.schema.typescript.comments import comment, sentence
+from asgi_realtime.schema.typescript.names import literal, property_name
 
 Schema: TypeAlias = Mapping[str, Any]
 Direction: TypeAlias = Literal["up", "down"]
@@ -27,8 +29,8 @@ BYTES = "ArrayBuffer | Uint8Array"
 """Either may be sent. Browsers receive the first, and Node the second."""
 
 
-def is_pydantics(annotation: Any, understood: Callable[[Any], object]) -> bool:
-    """Whether pydantic defines the JSON form of a type. `understood` is msgspec's function, which raises TypeError.
+def is_pydantic(annotation: Any) -> bool:
+    """Whether pydantic, not msgspec, defines the JSON form of a type.
 
     Raises:
         TypeError: for a part that neither library understands.
@@ -37,7 +39,7 @@ def is_pydantics(annotation: Any, understood: Callable[[Any], object]) -> bool:
     if libraries:
         return PYDANTIC in libraries and MSGSPEC not in libraries
     try:
-        understood(annotation)
+        type_info(annotation)
     except TypeError:
         return True
     return False
@@ -82,9 +84,9 @@ def type_of(schema: Any) -> str:
     if "$ref" in schema:
         return name_of(schema["$ref"])
     if "const" in schema:
-        return json.dumps(schema["const"], ensure_ascii=False)
+        return literal(schema["const"])
     if "enum" in schema:
-        return " | ".join(json.dumps(value, ensure_ascii=False) for value in schema["enum"])
+        return " | ".join(literal(value) for value in schema["enum"])
     for key, operator in (("anyOf", " | "), ("oneOf", " | "), ("allOf", " & ")):
         if key in schema:
             return operator.join(dict.fromkeys(type_of(one) for one in schema[key]))
@@ -129,8 +131,7 @@ def declaration(reference: str, schema: Schema) -> list[str]:
 def _fields(schema: Schema) -> Iterator[tuple[str, Schema]]:
     required = schema.get("required", ())
     for name, field in schema["properties"].items():
-        key = name if re.fullmatch(r"[A-Za-z_$][\w$]*", name) else json.dumps(name, ensure_ascii=False)
-        yield f"readonly {key}{'' if name in required else '?'}: {type_of(field)};", field
+        yield f"readonly {property_name(name)}{'' if name in required else '?'}: {type_of(field)};", field
     if schema.get("additionalProperties"):
         yield "readonly [name: string]: unknown;", {}
 

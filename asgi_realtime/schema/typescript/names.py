@@ -1,0 +1,36 @@
+"""Names and literals in TypeScript."""
+
+from __future__ import annotations
+
+import json
+import re
+
+_PROPERTY = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
+_OWN = frozenset(
+    {
+        *("HostTypes", "Host", "ServerToClientEvents", "ClientToServerEvents", "ServerFrame", "ClientFrame"),
+        *("Readonly", "Record", "ArrayBuffer", "Uint8Array"),
+        *("boolean", "never", "null", "number", "string", "unknown", "void"),
+    }
+)
+"""What a file declares or uses itself."""
+
+
+def literal(value: object) -> str:
+    """A value of JSON."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def property_name(name: str) -> str:
+    """The name of a property, in quotes if it needs them."""
+    return name if _PROPERTY.fullmatch(name) else literal(name)
+
+
+def check_interface_name(name: str) -> None:
+    """Refuse a name for an interface that means something else in the file.
+
+    Raises:
+        ValueError: for such a name.
+    """
+    if name in _OWN:
+        raise ValueError(f"a payload type is named {name}, which is a name of TypeScript or of the file: rename it")
