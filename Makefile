@@ -3,6 +3,7 @@
 #   make demo-cluster  a Redis and three processes of it behind one port (needs redis-server)
 #   make demo-flask    the Flask example on http://localhost:3001
 #   make test    the whole suite. Installs its dependencies, or names the command that does
+#   make test-redis-clients    the tests that use Redis, with each version of redis-py that is supported
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
@@ -16,7 +17,7 @@ CLIENT_SOURCES := $(wildcard $(CLIENT)/src/*.ts $(CLIENT)/src/generated/*.ts $(C
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 TYPED := asgi_realtime tests examples benchmarks clients
 
-.PHONY: setup demo demo-cluster demo-flask websocket-test test test-faults test-writers check format bench docs clean
+.PHONY: setup demo demo-cluster demo-flask websocket-test test test-faults test-redis-clients test-writers check format bench docs clean
 
 setup: $(VENV)/dev.stamp $(WIRE)/node_modules/.stamp websocket-test
 
@@ -41,6 +42,17 @@ test: setup
 # Faults of Redis in their long form: 10 s without it, 50 times without a connection.
 test-faults: setup
 	FAULTS=long $(BIN)/pytest --numprocesses auto tests/faults
+
+# The tests that use redis-py, with each version that is supported.
+REDIS_PY ?= 5.1 6.4 7 8.0.1 8.1
+REDIS_PY_TESTS ?= tests/redis tests/contracts tests/presence tests/broker tests/cluster/test_connect.py \
+  tests/socketio/test_redis_manager.py
+test-redis-clients: setup
+	@scripts/system-packages
+	for version in $(REDIS_PY); do \
+	  scripts/redis-py-venv .cache/redis-py/$$version $$version $(VENV); \
+	  .cache/redis-py/$$version/bin/python -m pytest --numprocesses auto --dist worksteal $(REDIS_PY_TESTS); \
+	done
 
 # The tests that need a server, with two other ways of writing: the package's protocol class, and only ASGI's `send`.
 WRITER_TESTS ?= tests
@@ -67,7 +79,7 @@ docs: $(VENV)/dev.stamp
 	$(BIN)/pytest tests/test_docs.py tests/test_readme.py tests/test_exports.py
 
 clean:
-	rm -rf $(VENV) $(WIRE)/node_modules $(CLIENT)/node_modules $(CLIENT)/dist $(PAGE) benchmarks/node/node_modules
+	rm -rf $(VENV) .cache $(WIRE)/node_modules $(CLIENT)/node_modules $(CLIENT)/dist $(PAGE) benchmarks/node/node_modules
 
 $(BIN)/python:
 	@scripts/make-venv $(VENV)
