@@ -25,7 +25,7 @@ class Backends:
 
     broker: Broker
     presence: Presence
-    nodes: NodeChannel | None = None
+    node_channel: NodeChannel | None = None
     """Messages to single processes. None: there is no other process."""
 
 
@@ -48,7 +48,7 @@ def backends_from(settings: Settings, metrics: Metrics, revocations: Revocations
 
             # Half the time: what remains is for the local delivery.
             broker = OutageQueue(redis, timeout=settings.publish_timeout / 2, metrics=metrics)
-        return Backends(broker=broker, presence=redis_presence(redis, settings), nodes=redis.nodes)
+        return Backends(broker=broker, presence=redis_presence(redis, settings), node_channel=redis.node_channel)
     return Backends(
         broker=MemoryBroker(history_size=settings.history_size, history_ttl=settings.history_ttl),
         presence=MemoryPresence(grace=settings.presence_grace),
@@ -84,8 +84,7 @@ def redis_presence(broker: RedisBroker, settings: Settings) -> RedisPresence:
     from asgi_realtime.presence.redis import RedisPresence
 
     return RedisPresence(
-        broker.shared,
-        prefix=settings.redis_prefix,
+        broker.links,
         grace=settings.presence_grace,
         lease=settings.node_lease,
         timeout=settings.publish_timeout / 2,

@@ -130,7 +130,7 @@ class Realtime:
             tasks=self.tasks,
             metrics=self.metrics,
             refusals=self.refusals,
-            nodes=backends.nodes,
+            nodes=backends.node_channel,
         )
         self.websockets: dict[str, WebSocketEndpoint] = {}
         self.host_threads = HostThreads(self.settings.host_threads)

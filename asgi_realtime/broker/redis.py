@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import logging
-import secrets
-from collections.abc import Callable, Collection, Sequence
-from typing import Final, cast
-
-import hiredis
+from collections.abc import Callable, Collection
+from typing import Final
 
 from asgi_realtime.auth.revocations import Revocations
 from asgi_realtime.broker.base import BrokerReceiver
@@ -19,19 +15,19 @@ from asgi_realtime.broker.encoding import encode_command, encode_publication
 from asgi_realtime.broker.no_connections import NoConnections
 from asgi_realtime.broker.redis_channels import Channels
 from asgi_realtime.broker.redis_history import read_history, read_latest
+from asgi_realtime.broker.redis_publisher import RedisPublisher
 from asgi_realtime.broker.redis_questions import Questions
 from asgi_realtime.broker.redis_revocations import SharedRevocations
 from asgi_realtime.errors import BrokerUnavailable
 from asgi_realtime.metrics import Metrics, NullMetrics
+from asgi_realtime.redis.gateway_links import GatewayLinks, OwnChannels
 from asgi_realtime.redis.history_state import HistoryState, new_epoch
-from asgi_realtime.redis.keys import COMMANDS, SHARED, Keys, suffixes
-from asgi_realtime.redis.link import Argument, Link, LinkLost, Reply
+from asgi_realtime.redis.keys import COMMANDS, SHARED
+from asgi_realtime.redis.link import Link
 from asgi_realtime.redis.node_channel import RedisNodeChannel
 from asgi_realtime.redis.reconnecting_link import ReconnectingLink
-from asgi_realtime.redis.scripts import Script, run_script
+from asgi_realtime.redis.scripts import Script
 from asgi_realtime.redis.server import RedisServer
-from asgi_realtime.redis.sessions import Sessions
-from asgi_realtime.redis.shared_sessions import SharedSessions
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.values.commands import Command, EndRevoked, RefreshRooms, RevokeToken, RevokeUser
 from asgi_realtime.values.ids import GatewayName, RoomName
@@ -73,39 +69,24 @@ class RedisBroker:
         revocations: Revocations | None = None,
         metrics: Metrics | None = None,
     ) -> None:
-        self.node = secrets.token_urlsafe(9)
-        """The id of this process."""
-        self._epoch = new_epoch()
-        """The epoch of the next history that this process begins."""
-        self._server = server
-        self._prefix = prefix
-        self._size = history_size
         self._ttl = max(1, round(history_ttl * 1_000))
         self._timeout = timeout
         self._metrics = metrics or NullMetrics()
         self._tasks = Tasks()
-        self._keys: dict[GatewayName, Keys] = {}
+        self._stack = contextlib.ExitStack()
         self._calls = CommandCalls(self._tasks)
-        self._numbers = itertools.count()
-        self._volatile_numbers = itertools.count(secrets.randbits(42) << 20)
-        self._sessions: Sessions | None = None
-        self.shared = SharedSessions()
-        """The connections of this process, for presence."""
+        self.links = GatewayLinks(server, prefix=prefix, timeout=timeout, metrics=self._metrics)
+        """The connections of this process, for presence too."""
+        self.node_channel = RedisNodeChannel(self.links)
+        """Messages from this process to others, and from others to this one."""
+        self._publisher = RedisPublisher(self.links, channels=self._running, size=history_size, ttl=self._ttl)
         self._channels: Channels | None = None
         self.unconfirmed: dict[str, bool] = {}
         """See `Feed`."""
         self._receives = False
-        self.nodes = RedisNodeChannel(prefix, server.publish_command, self._current_link)
-        """Messages from this process to others, and from others to this one."""
-        self._questions = Questions(
-            node=self.nodes.node,
-            keys=self._keys_of(SHARED),
-            publish=server.publish_command,
-            current=self._current_link,
-            working=self._calls.working,
-        )
+        self._questions = Questions(self.links, working=self._calls.working)
         self._revocations = SharedRevocations(
-            revocations or Revocations(ttl=_REVOCATION_TTL), keys=self._keys_of(SHARED), learned=self._end_revoked
+            revocations or Revocations(ttl=_REVOCATION_TTL), keys=self.links.keys(SHARED), learned=self._end_revoked
         )
 
     # Life
@@ -117,16 +98,17 @@ class RedisBroker:
             ConfigurationError: Redis cannot be used with this configuration, such as a wrong password.
         """
         self._questions.answer = receiver.answer
-        sessions, channels = self._connect(receiver, self.nodes)
+        own = {self.node_channel.channel.encode(): self.node_channel.receive}
+        channels = self._open(receiver, own, self.node_channel.link_lost)
         self._receives = True
         channels.expect_commands(SHARED)
         try:
-            await sessions.start()
+            await self.links.start()
         except BaseException:
             await self.stop()
             raise
         self._tasks.spawn(channels.watch(), name="comparing with Redis")
-        self._tasks.spawn(self._revocations.watch(lambda: sessions.of(SHARED).current), name="watching revocations")
+        self._tasks.spawn(self._revocations.watch(self.links.current), name="watching revocations")
 
     async def start_publishing(self) -> None:
         """Connect a process that publishes, asks and commands, but has no connections. It receives nothing.
@@ -136,59 +118,45 @@ class RedisBroker:
             ConfigurationError: Redis cannot be used with this configuration. It is stopped then.
         """
         self._questions.answer = None
-        sessions, _ = self._connect(NoConnections(), None)
+        self._open(NoConnections(), {}, lambda: None)
         self._receives = False
         try:
             async with asyncio.timeout(self._timeout):
-                await sessions.start()
-                await sessions.of(SHARED).link()
+                await self.links.start()
+                await self.links.of(SHARED).link()
         except BaseException as error:
-            reason = sessions.of(SHARED).failure
+            reason = self.links.of(SHARED).failure
             await self.stop()
             if not isinstance(error, TimeoutError):
                 raise
             raise BrokerUnavailable(f"Redis did not answer within {self._timeout:g} s: {reason}") from None
 
-    def _connect(self, receiver: BrokerReceiver, nodes: RedisNodeChannel | None) -> tuple[Sessions, Channels]:
+    def _open(self, receiver: BrokerReceiver, own: OwnChannels, on_lost: Callable[[], None]) -> Channels:
         self._tasks.start()
         channels = self._channels = Channels(
             receiver,
-            keys=self._keys_of,
+            links=self.links,
             ttl=self._ttl,
-            session_of=self._session_of,
             others=self._questions.received,
             commanded=self._calls.commanded,
             unconfirmed=self.unconfirmed,
             tasks=self._tasks,
             metrics=self._metrics,
         )
-        sessions = self._sessions = self.shared.sessions = Sessions(
-            self._server,
-            keys=self._keys_of,
-            node=self.node,
-            on_message=channels.received,
-            on_link=self._prepare_link,
-            tasks=self._tasks,
-            metrics=self._metrics,
-            timeout=self._timeout,
-            nodes=nodes,
-        )
-        return sessions, channels
+        self.links.open(on_message=channels.received, own=own, on_lost=on_lost, tasks=self._tasks)
+        self._stack.enter_context(self.links.preparing(self._prepare_link))
+        return channels
 
-    async def _prepare_link(self, session: ReconnectingLink, link: Link) -> None:
+    async def _prepare_link(self, reconnecting: ReconnectingLink, link: Link) -> None:
         """Make a new link ready: subscribe, learn what was missed, and only then let clients in."""
-        if session is self._session_of(SHARED):
+        if reconnecting is self.links.of(SHARED):
             self._questions.subscribe_on(link)
         if self._receives and self._channels is not None:
-            await self._channels.subscribe_again(session, link, self._learn_revocations)
-        await self.shared.prepare(session, link)
+            await self._channels.subscribe_again(reconnecting, link, self._learn_revocations)
 
-    async def _learn_revocations(self, session: ReconnectingLink, link: Link) -> None:
-        if session is self._session_of(SHARED):
+    async def _learn_revocations(self, reconnecting: ReconnectingLink, link: Link) -> None:
+        if reconnecting is self.links.of(SHARED):
             await self._revocations.synchronise(link)
-
-    def _current_link(self) -> Link | None:
-        return None if self._sessions is None else self._sessions.of(SHARED).current
 
     def _end_revoked(self) -> None:
         if self._channels is not None:
@@ -196,35 +164,23 @@ class RedisBroker:
 
     async def stop(self) -> None:
         """Close the connections; see `Broker.stop`."""
-        sessions, self._sessions, self.shared.sessions = self._sessions, None, None
         channels, self._channels = self._channels, None
         if channels is not None:
             channels.stop()
-        if sessions is not None:
-            await sessions.stop()
+        await self.links.close()
+        self._stack.close()
         await self._tasks.aclose()
         self._calls.stop()
 
     @property
     def ready(self) -> bool:
         """Whether Redis is connected and delivers messages."""
-        return self._sessions is not None and self._sessions.ready
+        return self.links.ready
 
     def _running(self) -> Channels:
         if self._channels is None:
             raise BrokerUnavailable("the application has not started yet, or has stopped")
         return self._channels
-
-    def _session_of(self, gateway: GatewayName) -> ReconnectingLink:
-        if self._sessions is None:
-            raise BrokerUnavailable("the application has not started yet, or has stopped")
-        return self._sessions.of(gateway)
-
-    def _keys_of(self, gateway: GatewayName) -> Keys:
-        keys = self._keys.get(gateway)
-        if keys is None:
-            keys = self._keys[gateway] = Keys(self._prefix, gateway)
-        return keys
 
     # Publishing
 
@@ -235,9 +191,9 @@ class RedisBroker:
         so it is not published twice.
         """
         if publication.volatile:
-            data = encode_publication(publication)
-            return await self._publish_volatile(self._keys_of(publication.gateway), suffixes(publication.target), data)
-        return await self._publish(publication, encode_publication(publication), self.new_origin(), key, False, None)
+            return await self._publisher.publish_volatile(publication)
+        data = encode_publication(publication)
+        return await self._publisher.publish(publication, self.new_origin(), data=data, key=key)
 
     async def publish_from(
         self,
@@ -257,91 +213,11 @@ class RedisBroker:
             BrokerUnavailable: Redis is away, or refused.
         """
         data = encode_publication(publication, origin)
-        return await self._publish(publication, data, origin, key, again, answered)
-
-    async def _publish(
-        self,
-        publication: Publication,
-        data: bytes,
-        origin: str,
-        key: str | None,
-        again: bool,
-        answered: Callable[[], None] | None,
-    ) -> Receipt:
-        keys, ends = self._keys_of(publication.gateway), suffixes(publication.target)
-        position, delivered = await self._send(keys, ends, data, origin, self._size, key, again, answered)
-        if not isinstance(delivered, int):
-            delivered = await asyncio.shield(delivered)
-        return Receipt(position=position, delivered_locally=delivered, replicated=True)
-
-    async def _publish_volatile(self, keys: Keys, ends: Sequence[str], data: bytes) -> Receipt:
-        channels = self._running()
-        number = next(self._volatile_numbers)
-        message = b"-%d:0:" % number + data
-        names = [keys.channel(end) for end in ends]
-
-        def delivered(reply: Reply) -> int:
-            feed = channels.feed(keys.gateway)
-            return 0 if feed is None else feed.delivered_volatile(number)
-
-        link = await self._session_of(keys.gateway).link()
-        try:
-            if len(names) == 1:
-                count = await link.ask(self._server.publish_command, names[0], message, read=delivered)
-            else:
-                # One step, so that the copies come together: a process delivers them once.
-                count = await run_script(
-                    link, Script.VOLATILE, [keys.state], self._server.publish_command, message, *names, read=delivered
-                )
-        except (LinkLost, hiredis.ReplyError) as error:
-            raise BrokerUnavailable(f"Redis did not publish: {error}") from error
-        return Receipt(position=None, delivered_locally=count, replicated=True)
-
-    async def _send(
-        self,
-        keys: Keys,
-        ends: Sequence[str],
-        data: bytes,
-        origin: str,
-        size: int,
-        key: str | None = None,
-        again: bool = False,
-        answered: Callable[[], None] | None = None,
-    ) -> tuple[Position, int | asyncio.Future[int]]:
-        """Publish once. Returns the position, and the number of recipients here (a future: the copy is held)."""
-        channels = self._running()
-        names = [keys.state] if key is None else [keys.state, keys.receipt(key)]
-        for end in ends:
-            names += keys.last(end), keys.history(end)
-        receipt_ttl = 0 if key is None else self._ttl
-        publish = self._server.publish_command
-        before: list[Argument] = [self._epoch, size, self._ttl, receipt_ttl, publish, data, origin]
-        names_of_channels = [keys.channel(end) for end in ends]
-
-        def published(reply: Reply) -> tuple[Position, int | asyncio.Future[int]]:
-            position, is_new = cast(tuple[bytes, int], reply)
-            self._renew_epoch(position)
-            if answered is not None:
-                answered()
-            feed = channels.feed(keys.gateway)
-            if feed is None or not is_new:
-                return Position(position.decode()), 0
-            return Position(position.decode()), feed.delivered(int(position.rpartition(b"-")[2]))
-
-        return await self._session_of(keys.gateway).attempt(
-            lambda link, attempted: run_script(
-                link, Script.PUBLISH, names, *before, int(again or attempted), *names_of_channels, read=published
-            )
-        )
-
-    def _renew_epoch(self, position: bytes) -> None:
-        """Have another epoch for the next history, if this one has begun with ours."""
-        if position.startswith(self._epoch.encode()):
-            self._epoch = new_epoch()
+        return await self._publisher.publish(publication, origin, data=data, key=key, again=again, answered=answered)
 
     def new_origin(self) -> str:
-        """Says which call in which process publishes."""
-        return f"{self.node}:{next(self._numbers)}"
+        """Names one call of this process that publishes."""
+        return self._publisher.new_origin()
 
     # Commands
 
@@ -355,18 +231,18 @@ class RedisBroker:
         rooms that it adds.
         """
         channels = self._running()
-        keys = self._keys_of(getattr(command, "gateway", None) or SHARED)
-        self._session_of(keys.gateway).check()
+        keys = self.links.keys(getattr(command, "gateway", None) or SHARED)
+        self.links.of(keys.gateway).check()
         origin = self.new_origin()
         data = encode_command(command, origin)
         call = self._calls.begin(origin)
         try:
             async with asyncio.timeout(self._timeout):
                 if isinstance(command, RevokeToken | RevokeUser):
-                    await self._revocations.write(self._session_of(SHARED), command)
+                    await self._revocations.write(self.links.of(SHARED), command)
                 if self._receives:
                     await channels.subscribe_to_commands(keys.gateway)
-                await self._send(keys, [COMMANDS], data, origin, COMMANDS_KEPT)
+                await self._publisher.append(keys, [COMMANDS], data, origin, COMMANDS_KEPT)
                 if self._receives:
                     await asyncio.shield(call.begun)
         except TimeoutError:
@@ -388,7 +264,7 @@ class RedisBroker:
         until = asyncio.get_running_loop().time() + seconds
         try:
             async with asyncio.timeout(seconds):
-                link = await self._session_of(SHARED).link()
+                link = await self.links.of(SHARED).link()
         except TimeoutError:
             raise BrokerUnavailable(f"Redis did not answer within {seconds:g} s") from None
         return await self._questions.ask(link, question, max(0.0, until - asyncio.get_running_loop().time()))
@@ -399,7 +275,7 @@ class RedisBroker:
         """Subscribe; see `Broker.subscribe`."""
         channels = self._running()
         for gateway in dict.fromkeys(subscription.gateway for subscription in subscriptions):
-            self._session_of(gateway).check()
+            self.links.of(gateway).check()
         await channels.subscribe(subscriptions)
 
     def expect(self, subscriptions: Collection[Subscription]) -> None:
@@ -417,7 +293,7 @@ class RedisBroker:
             BrokerUnavailable: the broker has stopped.
         """
         self._running()
-        await self._session_of(gateway).until_up()
+        await self.links.of(gateway).until_up()
 
     async def unsubscribe(self, subscriptions: Collection[Subscription]) -> None:
         """Unsubscribe; see `Broker.unsubscribe`."""
@@ -429,8 +305,8 @@ class RedisBroker:
     async def position(self, gateway: GatewayName) -> Position:
         """The newest position in the history of a gateway; see `Broker.position`."""
         channels = self._running()
-        state = await self._session_of(gateway).run(
-            Script.STATE, [self._keys_of(gateway).state], new_epoch(), read=HistoryState
+        state = await self.links.of(gateway).run(
+            Script.STATE, [self.links.keys(gateway).state], new_epoch(), read=HistoryState
         )
         await channels.until_delivered(gateway)
         return Position(f"{state.epoch}-{state.number}")
@@ -438,7 +314,7 @@ class RedisBroker:
     async def history(self, gateway: GatewayName, since: Position, targets: Collection[Target]) -> list[Publication]:
         """All publications after `since` to these targets; see `Broker.history`."""
         channels = self._running()
-        found = await read_history(self._session_of(gateway), self._keys_of(gateway), self._ttl, since, targets)
+        found = await read_history(self.links.of(gateway), self.links.keys(gateway), self._ttl, since, targets)
         await channels.until_delivered(gateway)
         return found
 
@@ -447,6 +323,6 @@ class RedisBroker:
     ) -> Publication | None:
         """The newest publication of an event to a room; see `Broker.latest`."""
         channels = self._running()
-        found = await read_latest(self._session_of(gateway), self._keys_of(gateway), self._ttl, room, event, since)
+        found = await read_latest(self.links.of(gateway), self.links.keys(gateway), self._ttl, room, event, since)
         await channels.until_delivered(gateway)
         return found

@@ -19,8 +19,9 @@ from asgi_realtime.broker.redis_feed import Channel, Feed
 from asgi_realtime.broker.redis_repair import COMPARED_AT_ONCE, catch_up
 from asgi_realtime.errors import BrokerUnavailable
 from asgi_realtime.metrics import Metrics
+from asgi_realtime.redis.gateway_links import GatewayLinks
 from asgi_realtime.redis.history_state import HistoryState, new_epoch
-from asgi_realtime.redis.keys import COMMANDS, Keys, suffixes
+from asgi_realtime.redis.keys import COMMANDS, suffixes
 from asgi_realtime.redis.link import Link, LinkLost, Reply
 from asgi_realtime.redis.reconnecting_link import ReconnectingLink
 from asgi_realtime.redis.scripts import Script, send_script
@@ -39,9 +40,7 @@ class Channels:
 
     Args:
         receiver: what feeds deliver to.
-        keys: the names of a gateway in Redis.
         ttl: milliseconds that history is kept.
-        session_of: the session of a gateway.
         others: called with channel and payload of each message that is of no target.
         commanded: see `Feed`.
         unconfirmed: see `Feed`.
@@ -51,9 +50,8 @@ class Channels:
         self,
         receiver: BrokerReceiver,
         *,
-        keys: Callable[[GatewayName], Keys],
+        links: GatewayLinks,
         ttl: int,
-        session_of: Callable[[GatewayName], ReconnectingLink],
         others: Callable[[bytes, bytes], None],
         commanded: Callable[[str, Awaitable[object] | Exception | None], None],
         unconfirmed: dict[str, bool],
@@ -63,9 +61,8 @@ class Channels:
         self._unconfirmed = unconfirmed
         self.receiver = receiver
         """What the feeds deliver to."""
-        self._keys = keys
+        self._links = links
         self._ttl = ttl
-        self._session_of = session_of
         self._others = others
         self._commanded = commanded
         self._tasks = tasks
@@ -182,7 +179,7 @@ class Channels:
 
     def _add(self, feed: Feed, suffix: str, target: Target | None) -> Channel:
         channel = feed.channels[suffix] = Channel(feed, suffix, target)
-        self._by_name[self._keys(feed.gateway).channel(suffix).encode()] = channel
+        self._by_name[self._links.keys(feed.gateway).channel(suffix).encode()] = channel
         self._unsent.append(channel)
         return channel
 
@@ -192,7 +189,7 @@ class Channels:
             feed = channel.feed
             if feed.channels.get(channel.suffix) is not channel:
                 continue
-            name = self._keys(feed.gateway).channel(channel.suffix)
+            name = self._links.keys(feed.gateway).channel(channel.suffix)
             del feed.channels[channel.suffix], self._by_name[name.encode()]
             if channel.link is not None and not channel.link.lost:
                 by_link.setdefault(channel.link, []).append(name)
@@ -206,7 +203,7 @@ class Channels:
     # The current link
 
     def _current(self, feed: Feed) -> Link | None:
-        return self._session_of(feed.gateway).current
+        return self._links.of(feed.gateway).current
 
     def _send_subscribe(self) -> None:
         """Subscribe to the new channels. Without a link, the next one subscribes to all channels."""
@@ -223,7 +220,7 @@ class Channels:
 
     def _subscribe_on(self, link: Link, feed: Feed, channels: Sequence[Channel]) -> None:
         """Send SUBSCRIBE, and ask for the number that each target is at. What is published later is delivered."""
-        keys = self._keys(feed.gateway)
+        keys = self._links.keys(feed.gateway)
         for start in range(0, len(channels), COMPARED_AT_ONCE):
             some = channels[start : start + COMPARED_AT_ONCE]
             for channel in some:
@@ -252,43 +249,43 @@ class Channels:
     # A new link
 
     async def subscribe_again(
-        self, session: ReconnectingLink, link: Link, prepare: Callable[[ReconnectingLink, Link], Awaitable[None]]
+        self, reconnecting: ReconnectingLink, link: Link, prepare: Callable[[ReconnectingLink, Link], Awaitable[None]]
     ) -> None:
-        """Subscribe to everything of a session on its new link, and deliver what was missed since the last one.
+        """Subscribe to everything of a link on its new connection, and deliver what was missed since the last one.
 
         `prepare` is awaited when the commands are subscribed to, before callers of `subscribe` continue.
         """
         prepared = False
-        while missing := self._missing(session, link):
+        while missing := self._missing(reconnecting, link):
             for feed, channels in missing.items():
                 async with feed.lock:  # a repair on the last link ends first, so that it delivers nothing of this one
                     feed.hold()
                     for channel in channels:
                         channel.link = link
                     link.subscribe(
-                        self._keys(feed.gateway).channel(channel.suffix)
+                        self._links.keys(feed.gateway).channel(channel.suffix)
                         for channel in channels
                         if feed.channels.get(channel.suffix) is channel
                     )
                     await self._catch_up(feed, link)
             if not prepared:
-                await prepare(session, link)
+                await prepare(reconnecting, link)
                 prepared = True
             for channels in missing.values():
                 for channel in channels:
                     channel.confirm()
 
-    def _missing(self, session: ReconnectingLink, link: Link) -> Mapping[Feed, list[Channel]]:
-        """What the new link of a session has not subscribed to yet."""
+    def _missing(self, reconnecting: ReconnectingLink, link: Link) -> Mapping[Feed, list[Channel]]:
+        """What a new connection has not subscribed to yet."""
         return {
             feed: channels
             for feed in self._feeds.values()
-            if self._session_of(feed.gateway) is session
+            if self._links.of(feed.gateway) is reconnecting
             and (channels := [channel for channel in feed.channels.values() if channel.link is not link])
         }
 
     async def _catch_up(self, feed: Feed, link: Link) -> None:
-        await catch_up(feed, link, self._keys(feed.gateway), self._ttl, self._metrics)
+        await catch_up(feed, link, self._links.keys(feed.gateway), self._ttl, self._metrics)
 
     # Gaps
 

@@ -91,7 +91,7 @@ class History:
 
 
 async def read_history(
-    session: ReconnectingLink, keys: Keys, ttl: int, since: Position, targets: Collection[Target]
+    link: ReconnectingLink, keys: Keys, ttl: int, since: Position, targets: Collection[Target]
 ) -> list[Publication]:
     """What was published after `since` to any of the targets, in order. `ttl` is in milliseconds.
 
@@ -102,7 +102,7 @@ async def read_history(
     epoch, start = parse(since)
     ends = {suffix: target for target in targets for suffix in suffixes(target)}
     history = History({COMMANDS: start} if not ends else dict.fromkeys(ends, start))
-    await history.read(session.run, keys, ttl)
+    await history.read(link.run, keys, ttl)
     if history.epoch != epoch or start > history.newest:
         raise PositionLost("the position is not of this history")
     if history.lost and ends:
@@ -117,7 +117,7 @@ async def read_history(
 
 
 async def read_latest(
-    session: ReconnectingLink, keys: Keys, ttl: int, room: RoomName, event: str, since: Position | None
+    link: ReconnectingLink, keys: Keys, ttl: int, room: RoomName, event: str, since: Position | None
 ) -> Publication | None:
     """The newest publication of an event to a room, if it is newer than `since`. None: history has none.
 
@@ -135,7 +135,7 @@ async def read_latest(
     before = 0
     while True:
         names = [keys.state, keys.history(suffix)]
-        found = await session.run(
+        found = await link.run(
             Script.LATEST,
             names,
             ttl,

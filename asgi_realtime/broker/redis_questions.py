@@ -17,7 +17,8 @@ import hiredis
 import msgspec
 
 from asgi_realtime.errors import BrokerUnavailable
-from asgi_realtime.redis.keys import Keys
+from asgi_realtime.redis.gateway_links import GatewayLinks
+from asgi_realtime.redis.keys import SHARED
 from asgi_realtime.redis.link import Link, LinkLost, Reply
 from asgi_realtime.values.questions import CommandDone, NodeAnswer, NodeAnswers, Question
 
@@ -67,28 +68,14 @@ class Questions:
     """Asks questions, and answers those of others.
 
     Args:
-        node: the id of this process.
-        keys: the names in Redis that concern all gateways.
-        publish: the command that publishes.
-        current: the current link. None: there is none.
         working: the commands that are being carried out here, by their origin.
     """
 
-    def __init__(
-        self,
-        *,
-        node: str,
-        keys: Keys,
-        publish: str,
-        current: Callable[[], Link | None],
-        working: Mapping[str, asyncio.Task[None]],
-    ) -> None:
-        self._node = node
-        self._publish = publish
-        self._current = current
+    def __init__(self, links: GatewayLinks, *, working: Mapping[str, asyncio.Task[None]]) -> None:
+        self._links = links
         self._working = working
-        self._questions = keys.channel("questions")
-        self._keys = keys
+        self._keys = links.keys(SHARED)
+        self._questions = self._keys.channel("questions")
         self._numbers = itertools.count()
         self._pending: dict[int, _Pending] = {}
         self._second = 0
@@ -98,7 +85,7 @@ class Questions:
 
     def subscribe_on(self, link: Link) -> None:
         """Subscribe on a new link."""
-        link.subscribe([self._answers_of(self._node), *([self._questions] if self.answer is not None else [])])
+        link.subscribe([self._answers_of(self._links.node), *([self._questions] if self.answer is not None else [])])
 
     def received(self, channel: bytes, payload: bytes) -> None:
         """A message has come on one of the channels of this object, or on one that is unsubscribed from."""
@@ -106,7 +93,7 @@ class Questions:
         try:
             if name == self._questions:
                 self._reply(_asked_decoder.decode(payload))
-            elif name == self._answers_of(self._node):
+            elif name == self._answers_of(self._links.node):
                 self._take(_answered_decoder.decode(payload))
         except msgspec.DecodeError as error:
             logger.error("a question or an answer in Redis cannot be read: %s", error)
@@ -124,9 +111,9 @@ class Questions:
         reached = leases = 0
         try:
             async with asyncio.timeout(seconds):
-                data = _encoder.encode(_Asked(self._node, number, question))
+                data = _encoder.encode(_Asked(self._links.node, number, question))
                 reached, leases = await asyncio.gather(
-                    link.ask(self._publish, self._questions, data, read=_as_number),
+                    link.ask(self._links.publish_command, self._questions, data, read=_as_number),
                     link.ask("ZCARD", self._keys.nodes, read=_as_number),
                 )
                 pending.expected = reached
@@ -163,12 +150,12 @@ class Questions:
             self._send(asked, self.answer(asked.question))
 
     def _send(self, asked: _Asked, answer: NodeAnswer) -> None:
-        link = self._current()
+        link = self._links.current()
         if link is None:
             return  # the process that asks is told that an answer is missing
-        data = _encoder.encode(_Answered(self._node, asked.number, answer))
+        data = _encoder.encode(_Answered(self._links.node, asked.number, answer))
         try:
-            link.send(lambda reply: None, self._publish, self._answers_of(asked.node), data)
+            link.send(lambda reply: None, self._links.publish_command, self._answers_of(asked.node), data)
         except LinkLost:
             pass
 

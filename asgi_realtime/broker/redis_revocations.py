@@ -47,7 +47,7 @@ class SharedRevocations:
         self._number = 0
         """How many were in Redis when it was last compared."""
 
-    async def write(self, session: ReconnectingLink, command: RevokeToken | RevokeUser) -> None:
+    async def write(self, link: ReconnectingLink, command: RevokeToken | RevokeUser) -> None:
         """Remember the revocation of a command in Redis. To be called before the command is published.
 
         Raises:
@@ -55,7 +55,7 @@ class SharedRevocations:
         """
         text = _of_token(command.jti) if isinstance(command, RevokeToken) else _of_user(command)
         left = round(self._own.ttl * 1_000)
-        await session.run(Script.REVOKE, [self._key], MOST, text, left, read=_as_number)
+        await link.run(Script.REVOKE, [self._key], MOST, text, left, read=_as_number)
 
     async def synchronise(self, link: Link) -> None:
         """Learn what is in Redis, and write there what is missing.

@@ -14,12 +14,12 @@ import hiredis
 from asgi_realtime.errors import BrokerUnavailable
 from asgi_realtime.presence.memory import CallLater, Timer, too_many_connections
 from asgi_realtime.presence.redis_gateway import RedisGateway
-from asgi_realtime.redis.keys import SHARED, Keys
+from asgi_realtime.redis.gateway_links import GatewayLinks
+from asgi_realtime.redis.keys import SHARED
 from asgi_realtime.redis.link import Link, LinkLost, Reply
 from asgi_realtime.redis.node_lease import NodeLease
 from asgi_realtime.redis.reconnecting_link import ReconnectingLink
 from asgi_realtime.redis.scripts import Script, load_scripts
-from asgi_realtime.redis.shared_sessions import SharedSessions
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.values.ids import ConnectionId, GatewayName, UserId
 
@@ -40,8 +40,7 @@ class RedisPresence:
     While Redis is away, presence is frozen: no user goes offline. What has changed by then is told to Redis afterwards.
 
     Args:
-        shared: the connections of this process, which the broker runs.
-        prefix: what every key begins with.
+        links: the connections of this process, which the broker opens and closes.
         grace: seconds a user stays online after the last connection ended.
         lease: seconds after which a node that no longer renews its lease counts as dead.
         timeout: seconds that `join` waits for Redis. Over: the connection is added, and Redis is told later. Less than
@@ -51,16 +50,14 @@ class RedisPresence:
 
     def __init__(
         self,
-        shared: SharedSessions,
+        links: GatewayLinks,
         *,
-        prefix: str = "mew",
         grace: float = 5.0,
         lease: float = 15.0,
         timeout: float = 0.5,
         call_later: CallLater | None = None,
     ) -> None:
-        self._shared = shared
-        self._prefix = prefix
+        self._links = links
         self._grace = round(grace * 1_000_000)
         self._lease_seconds = lease
         self._timeout = timeout
@@ -71,7 +68,7 @@ class RedisPresence:
 
     def _begin(self) -> None:
         """Begin with no connection."""
-        self._lease = NodeLease(Keys(self._prefix, SHARED), seconds=self._lease_seconds)
+        self._lease = NodeLease(self._links.keys(SHARED), process=self._links.node, seconds=self._lease_seconds)
         self._gateways: dict[GatewayName, RedisGateway] = {}
         self._timers: dict[GatewayName, tuple[float, Timer]] = {}
         self._changed = asyncio.Lock()
@@ -105,7 +102,7 @@ class RedisPresence:
         self._begin()
         self._tasks.start()
         self._offline, self._online = offline, online
-        self._stack.enter_context(self._shared.preparing(self._prepare))
+        self._stack.enter_context(self._links.preparing(self._prepare))
         with contextlib.suppress(LinkLost):  # the next link is prepared too
             await self._renew()
         self._tasks.spawn(self._watch(), name="node lease")
@@ -131,7 +128,7 @@ class RedisPresence:
         gateway = self._gateways.get(name)
         if gateway is None:
             gateway = self._gateways[name] = RedisGateway(
-                Keys(self._prefix, name),
+                self._links.keys(name),
                 grace=self._grace,
                 grace_if_lost=max(self._grace, round(self._lease_seconds * 1_000_000)),
                 online=functools.partial(self._announce_online, name),
@@ -141,7 +138,7 @@ class RedisPresence:
             with contextlib.suppress(LinkLost, BrokerUnavailable):
                 if self._leased is not None:
                     self._lease.add_gateway(self._leased, name)
-                    gateway.link = self._shared.of(name).current  # there is nothing to tell yet
+                    gateway.link = self._links.of(name).current  # there is nothing to tell yet
         return gateway
 
     # Connections
@@ -196,19 +193,20 @@ class RedisPresence:
         return await self._ask(gateway, user_id, read=bool)
 
     async def _ask(self, gateway: GatewayName, *arguments: str, read: Callable[[Reply], T]) -> T:
-        keys = Keys(self._prefix, gateway)
-        session = self._shared.of(gateway)
-        return await session.run(Script.PRESENCE_ONLINE, [keys.connections, keys.leaving], *arguments, read=read)
+        keys = self._links.keys(gateway)
+        return await self._links.of(gateway).run(
+            Script.PRESENCE_ONLINE, [keys.connections, keys.leaving], *arguments, read=read
+        )
 
     # Links and the lease
 
-    async def _prepare(self, session: ReconnectingLink, link: Link) -> None:
+    async def _prepare(self, reconnecting: ReconnectingLink, link: Link) -> None:
         """Tell Redis on a new link what this node has. A refusal is logged, and it is told again later."""
         async with self._changed:
             try:
-                if session is self._shared.of(SHARED):
+                if reconnecting is self._links.of(SHARED):
                     await self._take_lease(link)
-                await self._tell_all(session, link)
+                await self._tell_all(reconnecting, link)
             except hiredis.ReplyError as error:
                 self._failed(str(error))
 
@@ -223,11 +221,11 @@ class RedisPresence:
             self._lease.add_gateway(link, name)
         self._leased = link
 
-    async def _tell_all(self, session: ReconnectingLink | None = None, link: Link | None = None) -> None:
-        """Tell each gateway's numbers, unless that was done on its link. `link` is the new one of `session`."""
+    async def _tell_all(self, reconnecting: ReconnectingLink | None = None, link: Link | None = None) -> None:
+        """Tell each gateway's numbers, unless that was done on its link. `link` is the new one of `reconnecting`."""
         for name, gateway in list(self._gateways.items()):
-            own = self._shared.of(name)
-            current = link if own is session else own.current
+            own = self._links.of(name)
+            current = link if own is reconnecting else own.current
             if not self.node or current is None or current is gateway.link:
                 continue
             if self._without_scripts:
@@ -265,7 +263,7 @@ class RedisPresence:
                     await self._outdated.wait()
 
     async def _renew(self) -> None:
-        link = self._shared.of(SHARED).current
+        link = self._links.of(SHARED).current
         if link is None:
             return
         ended: list[str] | None = []

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Callable
-from typing import Final
 
-from asgi_realtime.redis.keys import SHARED, Keys
-from asgi_realtime.redis.link import Link, LinkLost, Reply
-
-NODE_BYTES: Final = 6
-"""Random bytes in the id of a process: 8 characters."""
+from asgi_realtime.redis.gateway_links import GatewayLinks
+from asgi_realtime.redis.keys import SHARED
+from asgi_realtime.redis.link import LinkLost, Reply
 
 
 class RedisNodeChannel:
@@ -19,19 +15,12 @@ class RedisNodeChannel:
 
     They are published on the link like everything else, so messages between two processes keep their order. They are
     not kept: what is sent while the recipient has no link is lost, and then `send` says that there was no recipient.
-
-    Args:
-        prefix: what every channel begins with.
-        publish: the command that publishes.
-        current: the current link. None: there is none.
     """
 
-    def __init__(self, prefix: str, publish: str, current: Callable[[], Link | None]) -> None:
-        self.node = secrets.token_urlsafe(NODE_BYTES)
+    def __init__(self, links: GatewayLinks) -> None:
+        self.node = links.node
         """The id of this process."""
-        self._keys = Keys(prefix, SHARED)
-        self._publish = publish
-        self._current = current
+        self._links = links
         self._received: Callable[[bytes], None] = lambda message: None
         self._lost: Callable[[], None] = lambda: None
 
@@ -41,7 +30,7 @@ class RedisNodeChannel:
         return self._name(self.node)
 
     def _name(self, node: str) -> str:
-        return self._keys.channel(f"node:{node}")
+        return self._links.keys(SHARED).channel(f"node:{node}")
 
     def listen(self, *, received: Callable[[bytes], None], lost: Callable[[], None]) -> None:
         """From now on call `received` for each message, and `lost` when messages may have been lost."""
@@ -57,15 +46,15 @@ class RedisNodeChannel:
         def replied(reply: Reply) -> None:
             done(reply if isinstance(reply, int) else 0)
 
-        link = self._current()
+        link = self._links.current()
         try:
             if link is None:
                 raise LinkLost
-            link.send(replied, self._publish, self._name(node), message)
+            link.send(replied, self._links.publish_command, self._name(node), message)
         except LinkLost:
             asyncio.get_running_loop().call_soon(done, 0)
 
-    # For the session
+    # For the link
 
     def receive(self, message: bytes) -> None:
         """A message has come on the channel of this process."""

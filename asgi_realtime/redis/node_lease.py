@@ -22,16 +22,18 @@ class NodeLease:
 
     Args:
         keys: the names in Redis that concern all gateways.
+        process: the id of the process.
         seconds: how long a lease lasts. It is renewed three times as often.
     """
 
-    def __init__(self, keys: Keys, *, seconds: float) -> None:
+    def __init__(self, keys: Keys, *, process: str, seconds: float) -> None:
         self._keys = keys
+        self._process = process
         self._microseconds = round(seconds * 1_000_000)
         self.every = seconds / 3
         """Seconds between two renewals."""
         self.node = ""
-        """The id of this node. Another one begins when the lease was lost. Empty: it has none yet."""
+        """The id of the node: that of the process, and a part that changes if the lease is lost. Empty: none yet."""
         self._take_over_from = 0.0
         self.next_in = self.every
         """Seconds until the lease must be renewed, or that of another node ends."""
@@ -49,7 +51,7 @@ class NodeLease:
         self._take_over_from = asyncio.get_running_loop().time() + self.every
         if self.node and (await self._renew(link, is_new=False)) is not None:
             return True
-        self.node = secrets.token_urlsafe(9)
+        self.node = f"{self._process}.{secrets.token_urlsafe(4)}"
         await self._renew(link, is_new=True)
         return False
 

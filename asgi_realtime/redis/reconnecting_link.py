@@ -1,4 +1,4 @@
-"""Keeps one link to a server of Redis: connects again when it is lost or silent."""
+"""A link to a server of Redis that is replaced when it is lost or silent."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
 import hiredis
@@ -15,7 +15,6 @@ from asgi_realtime.errors import BrokerUnavailable, ConfigurationError
 from asgi_realtime.metrics import Metrics
 from asgi_realtime.redis.keys import Keys
 from asgi_realtime.redis.link import Argument, Link, LinkLost, Reply
-from asgi_realtime.redis.node_channel import RedisNodeChannel
 from asgi_realtime.redis.permissions import check_permissions, is_permission, not_permitted, warn_of_eviction
 from asgi_realtime.redis.scripts import Script, load_scripts, run_script
 from asgi_realtime.redis.server import RedisServer
@@ -47,10 +46,11 @@ class ReconnectingLink:
         server: where Redis is.
         keys: in a Redis Cluster, the link is to the server that has these keys.
         node: the id of this process. It names a channel of its own. A TCP connection may stand while Redis no longer
-            delivers, so the session is alive only if messages to that channel arrive.
-        on_message: called with channel and payload of each message but probes and those to `nodes`.
-        nodes: the messages from other processes to this one. None: they come on another session, or not at all.
+            delivers, so the link is alive only if messages to that channel arrive.
+        on_message: called with channel and payload of each message but probes and those of `own`.
         on_link: awaited for each new link before it is used by others. It subscribes again.
+        own: channels that are always subscribed to, and what is called with each message.
+        on_lost: called when the link was lost.
         timeout: seconds an outage may last until `link` raises at once.
     """
 
@@ -62,19 +62,17 @@ class ReconnectingLink:
         node: str,
         on_message: Callable[[bytes, bytes], None],
         on_link: Callable[[ReconnectingLink, Link], Awaitable[None]],
+        own: Mapping[bytes, Callable[[bytes], None]],
+        on_lost: Callable[[], None],
         tasks: Tasks,
         metrics: Metrics,
         timeout: float,
-        nodes: RedisNodeChannel | None = None,
     ) -> None:
         self._server = server
         self._keys = keys
         self._probe_channel = keys.channel(f"probe:{node}")
-        self._nodes = nodes
-        # The channels of this process itself, which are always subscribed to.
-        self._own: dict[bytes, Callable[[bytes], None]] = {self._probe_channel.encode(): lambda probe: None}
-        if nodes is not None:
-            self._own[nodes.channel.encode()] = nodes.receive
+        self._own = {self._probe_channel.encode(): lambda probe: None, **own}
+        self._on_lost = on_lost
         self._on_message = on_message
         self._on_link = on_link
         self._tasks = tasks
@@ -141,7 +139,7 @@ class ReconnectingLink:
         """See that an outage has not lasted longer than the timeout.
 
         Raises:
-            BrokerUnavailable: it has, or the session has stopped.
+            BrokerUnavailable: it has, or the application has stopped.
         """
         if self._stopped:
             raise BrokerUnavailable("the application has stopped")
@@ -155,7 +153,7 @@ class ReconnectingLink:
         for a server that is known to be away.
 
         Raises:
-            BrokerUnavailable: Redis is away, or the session has stopped.
+            BrokerUnavailable: Redis is away, or the application has stopped.
         """
         self.check()
         while self._link is None:
@@ -171,7 +169,7 @@ class ReconnectingLink:
         """Return when the link is up.
 
         Raises:
-            BrokerUnavailable: the session has stopped.
+            BrokerUnavailable: the application has stopped.
         """
         while self._link is None:
             await self._up.wait()
@@ -316,8 +314,7 @@ class ReconnectingLink:
             self._link = None
             self._up.clear()
             self._down_since = self._loop.time()
-            if self._nodes is not None:
-                self._nodes.link_lost()
+            self._on_lost()
         self._lost.set()
 
     async def _watch(self) -> str:

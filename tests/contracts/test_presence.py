@@ -126,8 +126,7 @@ class ConnectedPresence(RedisPresence):
         self.environment = environment
         self.broker = RedisBroker(RedisServer(environment.server.url), prefix=environment.prefix)
         super().__init__(
-            self.broker.shared,
-            prefix=environment.prefix,
+            self.broker.links,
             grace=grace,
             lease=environment.LEASE,
             call_later=environment.call_later,

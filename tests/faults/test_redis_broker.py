@@ -482,7 +482,7 @@ async def test_garbage_in_a_channel_breaks_nothing_and_is_one_log_line(
     near, seen = await nodes.start(LOBBY, behind_proxy=True)
     await near.publish(event("before"))
     with nodes.server.client() as client:
-        for suffix in ("r:lobby", "c", f"probe:{near.node}"):
+        for suffix in ("r:lobby", "c", f"probe:{near.links.node}"):
             for data in GARBAGE * 3:
                 client.publish(f"{nodes.prefix}:{{/}}:{suffix}", data)
                 client.publish(f"{nodes.prefix}:{{*}}:{suffix}", data)

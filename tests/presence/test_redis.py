@@ -30,7 +30,7 @@ class Node:
 
     def __init__(self, url: str, prefix: str, *, grace: float, lease: float, announced: list[str]) -> None:
         self.broker = RedisBroker(RedisServer(url, timeout=0.5), prefix=prefix, timeout=5.0)
-        self.presence = RedisPresence(self.broker.shared, prefix=prefix, grace=grace, lease=lease, timeout=TIMEOUT)
+        self.presence = RedisPresence(self.broker.links, grace=grace, lease=lease, timeout=TIMEOUT)
         self._announced = announced
 
     async def start(self) -> None:
@@ -279,7 +279,7 @@ async def test_a_transition_is_announced_once_although_the_reply_was_lost(fragil
     await first.leave(EVE)
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    link = first.broker.shared.of(MEW).current
+    link = first.broker.links.of(MEW).current
     assert link is not None
     link.abort()
     await joining

@@ -1,0 +1,137 @@
+"""Publishes through Redis, in one round trip: Redis numbers a publication, keeps it and distributes it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import secrets
+from collections.abc import Callable, Sequence
+from typing import cast
+
+import hiredis
+
+from asgi_realtime.broker.encoding import encode_publication
+from asgi_realtime.broker.redis_channels import Channels
+from asgi_realtime.errors import BrokerUnavailable
+from asgi_realtime.redis.gateway_links import GatewayLinks
+from asgi_realtime.redis.history_state import new_epoch
+from asgi_realtime.redis.keys import Keys, suffixes
+from asgi_realtime.redis.link import Argument, LinkLost, Reply
+from asgi_realtime.redis.scripts import Script, run_script
+from asgi_realtime.values.publications import Position, Publication, Receipt
+
+
+class RedisPublisher:
+    """Publishes on the links of this process.
+
+    Args:
+        channels: those of this process. It raises `BrokerUnavailable` if the application has stopped.
+        size: publications kept for each target.
+        ttl: milliseconds that a publication or an idempotency key is kept.
+    """
+
+    def __init__(self, links: GatewayLinks, *, channels: Callable[[], Channels], size: int, ttl: int) -> None:
+        self._links = links
+        self._channels = channels
+        self._size = size
+        self._ttl = ttl
+        self._epoch = new_epoch()
+        """The epoch of the next history that this process begins."""
+        self._numbers = itertools.count()
+        self._volatile_numbers = itertools.count(secrets.randbits(42) << 20)
+
+    def new_origin(self) -> str:
+        """Names one call of one process that publishes."""
+        return f"{self._links.node}:{next(self._numbers)}"
+
+    async def publish(
+        self,
+        publication: Publication,
+        origin: str,
+        *,
+        data: bytes,
+        key: str | None,
+        again: bool = False,
+        answered: Callable[[], None] | None = None,
+    ) -> Receipt:
+        """Number, keep and publish; see `RedisBroker.publish_from`. `data` is the encoded publication."""
+        keys, ends = self._links.keys(publication.gateway), suffixes(publication.target)
+        position, delivered = await self.append(keys, ends, data, origin, self._size, key, again, answered)
+        if not isinstance(delivered, int):
+            delivered = await asyncio.shield(delivered)
+        return Receipt(position=position, delivered_locally=delivered, replicated=True)
+
+    async def publish_volatile(self, publication: Publication) -> Receipt:
+        """Publish without a number and without history.
+
+        Raises:
+            BrokerUnavailable: Redis is away, or refused.
+        """
+        gateway, channels, publish = publication.gateway, self._channels(), self._links.publish_command
+        keys = self._links.keys(gateway)
+        number = next(self._volatile_numbers)
+        message = b"-%d:0:" % number + encode_publication(publication)
+        names = [keys.channel(end) for end in suffixes(publication.target)]
+
+        def delivered(reply: Reply) -> int:
+            feed = channels.feed(gateway)
+            return 0 if feed is None else feed.delivered_volatile(number)
+
+        link = await self._links.of(gateway).link()
+        try:
+            if len(names) == 1:
+                count = await link.ask(publish, names[0], message, read=delivered)
+            else:
+                # One step, so that the copies come together: a process delivers them once.
+                count = await run_script(link, Script.VOLATILE, [keys.state], publish, message, *names, read=delivered)
+        except (LinkLost, hiredis.ReplyError) as error:
+            raise BrokerUnavailable(f"Redis did not publish: {error}") from error
+        return Receipt(position=None, delivered_locally=count, replicated=True)
+
+    async def append(
+        self,
+        keys: Keys,
+        ends: Sequence[str],
+        data: bytes,
+        origin: str,
+        size: int,
+        key: str | None = None,
+        again: bool = False,
+        answered: Callable[[], None] | None = None,
+    ) -> tuple[Position, int | asyncio.Future[int]]:
+        """Append to the histories with these endings of keys, and publish to their channels.
+
+        Returns the position, and the number of recipients here (a future: the copy is held).
+
+        Raises:
+            BrokerUnavailable: Redis is away, or refused.
+        """
+        channels = self._channels()
+        names = [keys.state] if key is None else [keys.state, keys.receipt(key)]
+        for end in ends:
+            names += keys.last(end), keys.history(end)
+        receipt_ttl = 0 if key is None else self._ttl
+        publish = self._links.publish_command
+        before: list[Argument] = [self._epoch, size, self._ttl, receipt_ttl, publish, data, origin]
+        names_of_channels = [keys.channel(end) for end in ends]
+
+        def published(reply: Reply) -> tuple[Position, int | asyncio.Future[int]]:
+            position, is_new = cast(tuple[bytes, int], reply)
+            self._renew_epoch(position)
+            if answered is not None:
+                answered()
+            feed = channels.feed(keys.gateway)
+            if feed is None or not is_new:
+                return Position(position.decode()), 0
+            return Position(position.decode()), feed.delivered(int(position.rpartition(b"-")[2]))
+
+        return await self._links.of(keys.gateway).attempt(
+            lambda link, attempted: run_script(
+                link, Script.PUBLISH, names, *before, int(again or attempted), *names_of_channels, read=published
+            )
+        )
+
+    def _renew_epoch(self, position: bytes) -> None:
+        """Have another epoch for the next history, if this one has begun with ours."""
+        if position.startswith(self._epoch.encode()):
+            self._epoch = new_epoch()

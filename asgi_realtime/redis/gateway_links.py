@@ -1,0 +1,139 @@
+"""The links of this process to Redis: one for all gateways, or one for each gateway if Redis is a cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import Final
+
+from asgi_realtime.errors import BrokerUnavailable
+from asgi_realtime.metrics import Metrics
+from asgi_realtime.redis.keys import SHARED, Keys
+from asgi_realtime.redis.link import Link
+from asgi_realtime.redis.reconnecting_link import ReconnectingLink
+from asgi_realtime.redis.server import RedisServer
+from asgi_realtime.runtime.tasks import Tasks
+from asgi_realtime.values.ids import GatewayName
+
+NODE_BYTES: Final = 6
+"""Random bytes in the id of a process: 8 characters."""
+
+Prepare = Callable[[ReconnectingLink, Link], Awaitable[None]]
+"""Makes a new link ready."""
+OwnChannels = Mapping[bytes, Callable[[bytes], None]]
+"""Channels of this process itself, which are always subscribed to, and what is called with each message."""
+
+
+class GatewayLinks:
+    """Gives the link of a gateway. The broker opens and closes them; presence uses the same ones.
+
+    In a cluster, the link of a gateway is made when it is asked for first.
+
+    Args:
+        server: where Redis is.
+        prefix: what every key and channel begins with.
+        timeout: seconds an outage may last until calls fail at once.
+    """
+
+    def __init__(self, server: RedisServer, *, prefix: str, timeout: float, metrics: Metrics) -> None:
+        self.node = secrets.token_urlsafe(NODE_BYTES)
+        """The id of this process."""
+        self.publish_command = server.publish_command
+        """The command that publishes; see `RedisServer`."""
+        self._server = server
+        self._prefix = prefix
+        self._timeout = timeout
+        self._metrics = metrics
+        self._keys: dict[GatewayName, Keys] = {}
+        self._prepare: list[Prepare] = []
+        self._links: dict[GatewayName, ReconnectingLink] = {}
+        self._open = False
+
+    def keys(self, gateway: GatewayName) -> Keys:
+        """The names of a gateway in Redis."""
+        keys = self._keys.get(gateway)
+        if keys is None:
+            keys = self._keys[gateway] = Keys(self._prefix, gateway)
+        return keys
+
+    def open(
+        self, *, on_message: Callable[[bytes, bytes], None], own: OwnChannels, on_lost: Callable[[], None], tasks: Tasks
+    ) -> None:
+        """Make the first link. It does not connect yet.
+
+        Args:
+            on_message: called with channel and payload of each message but probes and those of `own`.
+            own: channels on the link of `SHARED`.
+            on_lost: called when that link was lost.
+            tasks: own the tasks of the links.
+        """
+        self._on_message = on_message
+        self._tasks = tasks
+        self._open = True
+        self._links = {SHARED: self._make(SHARED, own, on_lost)}
+
+    async def start(self) -> None:
+        """Begin to connect; see `ReconnectingLink.start`."""
+        await self._links[SHARED].start()
+
+    async def close(self) -> None:
+        """Close all links."""
+        self._open = False
+        await asyncio.gather(*(link.stop() for link in self._links.values()))
+
+    @property
+    def ready(self) -> bool:
+        """Whether all links are up, and messages arrive."""
+        return self._open and all(link.ready for link in self._links.values())
+
+    def of(self, gateway: GatewayName) -> ReconnectingLink:
+        """The link to the server that has the keys and channels of a gateway.
+
+        Raises:
+            BrokerUnavailable: the application has not started yet, or has stopped.
+        """
+        if not self._open:
+            raise BrokerUnavailable("the application has not started yet, or has stopped")
+        if not self._server.sharded:
+            return self._links[SHARED]
+        link = self._links.get(gateway)
+        if link is None:
+            link = self._links[gateway] = self._make(gateway, {}, lambda: None)
+            link.begin()
+        return link
+
+    def current(self) -> Link | None:
+        """The link for what concerns all gateways. None: it is not up."""
+        return self._links[SHARED].current if self._open else None
+
+    @contextlib.contextmanager
+    def preparing(self, prepare: Prepare) -> Iterator[None]:
+        """Within the block, `prepare` is awaited for each new link, before the link is `current`.
+
+        If it raises, the link is given up.
+        """
+        self._prepare.append(prepare)
+        try:
+            yield
+        finally:
+            self._prepare.remove(prepare)
+
+    async def _prepare_link(self, reconnecting: ReconnectingLink, link: Link) -> None:
+        for prepare in list(self._prepare):
+            await prepare(reconnecting, link)
+
+    def _make(self, gateway: GatewayName, own: OwnChannels, on_lost: Callable[[], None]) -> ReconnectingLink:
+        return ReconnectingLink(
+            self._server,
+            keys=self.keys(gateway),
+            node=self.node,
+            on_message=self._on_message,
+            on_link=self._prepare_link,
+            own=own,
+            on_lost=on_lost,
+            tasks=self._tasks,
+            metrics=self._metrics,
+            timeout=self._timeout,
+        )
