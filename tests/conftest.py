@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import logging
 import typing
@@ -18,6 +17,7 @@ from tests.support.redis_cluster import RedisClusterProcesses, redis_cluster
 from tests.support.redis_sentinel import RedisSentinel, redis_sentinel
 from tests.support.redis_server import RedisProcess, redis_server
 from tests.support.servers import Implementation, LiveServer, Serve, running
+from tests.support.waiting import no_task_left
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -63,17 +63,8 @@ def redis_sentinel_service() -> Iterator[RedisSentinel]:
 @pytest.fixture
 async def no_leaked_tasks() -> AsyncIterator[None]:
     """Fail a test that leaves a task running. Tasks have one second to end."""
-    before = asyncio.all_tasks()
-    yield
-    leaked = {task for task in asyncio.all_tasks() - before if not _drives_tests(task)}
-    if leaked:
-        _, leaked = await asyncio.wait(leaked, timeout=1)
-    assert not leaked, f"{len(leaked)} task(s) left running: {leaked}"
-
-
-def _drives_tests(task: asyncio.Task[Any]) -> bool:
-    # anyio runs each step of a test (start of a fixture, test, end of a fixture) in a task like this.
-    return getattr(task.get_coro(), "__qualname__", "") == "TestRunner._call_in_runner_task"
+    async with no_task_left():
+        yield
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

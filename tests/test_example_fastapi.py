@@ -35,7 +35,7 @@ async def http(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 async def mew(http: httpx.AsyncClient) -> Mew:
-    mew = Mew("http://mew", http)
+    mew = Mew(http)
     await mew.prepare()
     return mew
 
@@ -79,7 +79,7 @@ async def test_an_empty_database_is_filled_once(tmp_path: Path) -> None:
         async with LifespanManager(app):
             transport = httpx.ASGITransport(app)
             async with httpx.AsyncClient(transport=transport, base_url="http://mew") as http:
-                alice = Mew("", http).alice
+                alice = Mew(http).alice
                 [server] = await alice.get("/servers")
                 channels = await alice.get(f"/servers/{server['id']}/channels")
                 assert [channel["name"] for channel in channels][:2] == ["welcome", "general"]

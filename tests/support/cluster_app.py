@@ -12,26 +12,20 @@ import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from asgi_realtime import (
-    Broadcaster,
     Connection,
     Identity,
     RealtimeMiddleware,
     SocketIOGateway,
     WebSocketGateway,
-    get_broadcaster,
     on,
 )
-from asgi_realtime.errors import RealtimeError
+from tests.support.call_route import call
 
 
 class Rooms(SocketIOGateway):
@@ -67,17 +61,6 @@ class OneDevice(SocketIOGateway):
 def _rooms_by_user() -> dict[str, dict[str, str | None]]:
     found: dict[str, dict[str, str | None]] = json.loads(Path(os.environ["ROOMS"]).read_text())
     return found
-
-
-async def call(request: Request) -> Response:
-    """Call a method of the broadcaster: `{"method", "arguments", "options"}`."""
-    wanted = await request.json()
-    broadcaster: Broadcaster = await get_broadcaster(request)
-    try:
-        result: Any = await getattr(broadcaster, wanted["method"])(*wanted["arguments"], **wanted["options"])
-    except RealtimeError as error:
-        return JSONResponse({"error": type(error).__name__, "message": str(error)}, 503)
-    return Response(msgspec.json.encode(result), media_type="application/json")
 
 
 rooms = Rooms("/")

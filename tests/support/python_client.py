@@ -86,6 +86,12 @@ class PythonClient:
         self.unread.remove(received)
         return received
 
+    async def next(self) -> Received:
+        """Wait for the next event that was not taken yet, and take it."""
+        async with asyncio.timeout(PATIENCE), self._changed:
+            await self._changed.wait_for(lambda: self.unread)
+        return self.unread.pop(0)
+
     async def disconnection(self) -> str:
         """Wait until the socket is disconnected and return the reason, such as `server disconnect`."""
         async with asyncio.timeout(PATIENCE), self._changed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
 from asgi_realtime.values.json import Json
@@ -43,6 +44,9 @@ class StockClient(Protocol):
     async def expect(self, event: str) -> Received:
         """Wait for an event of this name, and take it."""
 
+    async def next(self) -> Received:
+        """Wait for the next event that was not taken yet, and take it."""
+
     async def disconnection(self) -> str:
         """Wait until it is disconnected, and return the reason."""
 
@@ -59,15 +63,30 @@ class Connect(Protocol):
 
 
 async def connect_stock(
-    kind: ClientKind, node: Node, url: str, namespace: str, auth: Json, headers: Mapping[str, str] | None
+    kind: ClientKind, node: Node | None, url: str, namespace: str, auth: Json, headers: Mapping[str, str] | None
 ) -> StockClient:
-    """Connect a client of this kind, and wait for its upgrade if it upgrades."""
+    """Connect a client of this kind, and wait for its upgrade if it upgrades. Only npm's clients need `node`."""
     language, _, way = kind.partition("-")
     if language == "python":
         client = PythonClient()
         await client.connect(url, namespace, auth=auth, headers=headers, transports=_TRANSPORTS[way])
         return client
+    assert node is not None
     socket = await node.connect(url, namespace, auth=auth, headers=headers, transports=_TRANSPORTS[way])
     if way == "upgrade":
         await socket.upgraded()
     return socket
+
+
+@dataclass(frozen=True)
+class ClientServer:
+    """A server, and the kind of client that connects to it."""
+
+    url: str
+    kind: ClientKind = "python-upgrade"
+    node: Node | None = None
+    """The Node process, for npm's clients."""
+
+    async def connect(self, namespace: str = "/", auth: Json = None) -> StockClient:
+        """Connect a client."""
+        return await connect_stock(self.kind, self.node, self.url, namespace, auth, None)

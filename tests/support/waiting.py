@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from asgi_realtime.realtime import Realtime
@@ -35,6 +36,22 @@ async def no_user_online(realtime: Realtime, *, seconds: float = 20.0) -> None:
             if not any([await realtime.presence.online(gateway) for gateway in realtime.registry]):
                 return
             await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def no_task_left() -> AsyncIterator[None]:
+    """Fail if the block leaves a task running. Tasks have one second to end."""
+    before = asyncio.all_tasks()
+    yield
+    left = {task for task in asyncio.all_tasks() - before if not _drives_tests(task)}
+    if left:
+        _, left = await asyncio.wait(left, timeout=1)
+    assert not left, f"{len(left)} task(s) left running: {left}"
+
+
+def _drives_tests(task: asyncio.Task[Any]) -> bool:
+    # anyio runs each step of a test (start of a fixture, test, end of a fixture) in a task like this.
+    return getattr(task.get_coro(), "__qualname__", "") == "TestRunner._call_in_runner_task"
 
 
 async def forgotten(references: Sequence[weakref.ref[Any]]) -> None:

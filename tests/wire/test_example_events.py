@@ -15,16 +15,15 @@ import pytest
 
 from examples.fastapi_app.__main__ import BY_CURL
 from tests.support.mew_app import SETTINGS, Mew, Person, ReceivedEvent, make_app
-from tests.support.python_client import PythonClient
 from tests.support.servers import Serve
-from tests.support.stock_client import StockClient
+from tests.support.stock_client import ClientServer
 
 
 @pytest.fixture
 async def mew(tmp_path: Path, serve: Serve) -> AsyncIterator[Mew]:
     server = await serve(make_app(f"sqlite:///{tmp_path}/mew.db"))
     async with httpx.AsyncClient(base_url=server.url) as http:
-        mew = Mew(server.url, http)
+        mew = Mew(http, ClientServer(server.url))
         await mew.prepare()
         await mew.connect_all()
         yield mew
@@ -58,14 +57,8 @@ async def test_the_commands_that_make_demo_prints(serve: Serve, tmp_path: Path) 
 
 async def test_members_of_a_server_may_join_its_room_on_events_until_they_leave(mew: Mew) -> None:
     """Members may join it, and leave it as soon as they leave the server."""
-
-    async def events(person: Person) -> StockClient:
-        client = PythonClient()
-        await client.connect(mew.url, "/events", auth={"token": person.token})
-        return client
-
     people = (mew.alice, mew.bob, mew.carol, mew.dave)
-    alice, bob, carol, dave = clients = [await events(person) for person in people]
+    alice, bob, carol, dave = clients = [await person.open("/events") for person in people]
     room = {"room": mew.server}
     for member in (alice, bob, carol):
         assert await member.call("join", room) == [{"success": True, **room}]
@@ -89,7 +82,7 @@ async def test_a_client_that_connects_gets_the_online_users_and_the_others_its_p
     await mew.carol.disconnect()
     await mew.alice.events_until("PRESENCE_UPDATE")
     await mew.received()
-    await mew.carol.connect(mew.url, wait=None)
+    await mew.carol.connect(wait=None)
     received = dict(await mew.received())
     assert received.pop("carol") == [("PRESENCE_INITIAL_STATE", ["alice", "bob", "carol", "dave"]), ("ready", None)]
     online = [("PRESENCE_UPDATE", {"userId": "carol", "status": "online"})]
@@ -119,8 +112,8 @@ async def test_a_message_by_socket_is_saved_and_sent_to_its_channel(mew: Mew) ->
 
 
 async def test_a_refused_message_by_socket_gets_an_error_at_the_sender_only(mew: Mew) -> None:
-    other_tab = Person("carol", mew.http)
-    await other_tab.connect(mew.url)
+    other_tab = mew.person("carol")
+    await other_tab.connect()
     wrong: list[Any] = [
         {"channelId": mew.private, "content": "x"},
         {"channelId": "none", "content": "x"},
@@ -314,9 +307,9 @@ async def test_changed_overrides_are_sent_to_the_users_concerned_and_take_effect
 async def test_a_changed_bot_is_sent_to_the_service_of_its_type_only(mew: Mew) -> None:
     services: list[Person] = []
     for service_type in ("weather", "news"):
-        service = Person(service_type, mew.http)
+        service = mew.person(service_type)
         auth = {"adminSecret": SETTINGS.admin_secret, "serviceType": service_type}
-        await service.connect(mew.url, namespace="/infra", auth=auth, wait=None)
+        await service.connect(namespace="/infra", auth=auth, wait=None)
         services.append(service)
     weather, news = services
     await mew.alice.post("/infra/bots/weather/bot-1/config", {"city": "Oslo"})

@@ -1,0 +1,130 @@
+"""Mew and Infra (docs/protocols.md, section 1) across nodes: each row whose effect reaches other connections.
+
+The steps are the tests of `tests/wire/test_example_events.py`. Here the host's routes run on one node that serves no
+clients. Alice and Carol use npm's client on a second node; Bob and Dave use python-socketio's on a third.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from tests.cluster.rows import Case, Table, across_nodes, cases, one_connection, problems
+from tests.support.mew_nodes import MewNodes, mew_nodes
+from tests.support.redis_server import RedisProcess
+from tests.support.waiting import no_task_left
+from tests.wire import test_example_events as steps
+
+
+async def a_channel_with_the_id_of_a_user_is_a_different_room(mew: MewNodes) -> None:
+    await mew.host.call("add_user_to_room", "alice", "bob")
+    await mew.host.call("broadcast_to_room", "bob", "ROOM")
+    await mew.host.call("broadcast_to_user", "bob", "PERSONAL")
+    assert await mew.received() == steps.to("alice", events=[("ROOM", None)]) | {"bob": [("PERSONAL", None)]}
+    await mew.host.call("close_room", "bob")
+    await mew.host.call("broadcast_to_room", "bob", "ROOM")
+    await mew.host.call("broadcast_to_user", "bob", "PERSONAL")
+    assert await mew.received() == steps.to("bob", events=[("PERSONAL", None)])
+
+
+_HANDSHAKE = "a handshake is decided by the node that it reaches"
+
+ROWS: Table = {
+    "a client sends": {
+        "`message/create`": across_nodes(
+            steps.test_a_message_by_socket_is_saved_and_sent_to_its_channel, events=("MESSAGE_CREATE",)
+        ),
+    },
+    "the server sends": {
+        "`MESSAGE_CREATE`": across_nodes(
+            steps.test_a_message_by_rest_is_sent_to_its_channel, steps.test_direct_messages_arrive_once
+        ),
+        "`MESSAGE_UPDATE`": across_nodes(
+            steps.test_an_edited_or_retracted_message_is_sent_to_its_channel, steps.test_direct_messages_arrive_once
+        ),
+        "`MESSAGE_REACTION_ADD`": across_nodes(steps.test_changed_reactions_are_sent_to_the_channel),
+        "`CHANNEL_UPDATE`": across_nodes(steps.test_a_created_or_renamed_channel_is_sent_to_the_server),
+        "`CHANNEL_DELETE`": across_nodes(steps.test_a_deleted_channel_is_sent_to_the_server_and_its_room_emptied),
+        "`CATEGORY_UPDATE`": across_nodes(steps.test_changed_categories_are_sent_to_the_server),
+        "`STICKER_CREATE`": across_nodes(steps.test_changed_stickers_are_sent_to_the_server),
+        "`DM_CHANNEL_CREATE`": across_nodes(steps.test_direct_messages_arrive_once),
+        "`SERVER_UPDATE`": across_nodes(steps.test_a_renamed_server_is_sent_to_its_members),
+        "`SERVER_DELETE`": across_nodes(steps.test_a_deleted_server_is_sent_to_its_members_and_its_rooms_emptied),
+        "`SERVER_KICK`": across_nodes(steps.test_a_kicked_member_gets_server_kick_and_nothing_more),
+        "`MEMBER_JOIN`": across_nodes(
+            steps.test_a_member_that_joins_is_sent_to_the_server, steps.test_the_creator_of_a_server_joins_it
+        ),
+        "`MEMBER_LEAVE`": across_nodes(
+            steps.test_a_member_that_leaves_is_sent_to_the_remaining_members,
+            steps.test_a_kicked_member_gets_server_kick_and_nothing_more,
+        ),
+        "`PERMISSIONS_UPDATE`": across_nodes(
+            steps.test_changed_roles_are_sent_to_the_server_and_take_effect,
+            steps.test_changed_roles_of_a_member_are_sent_to_that_member_and_take_effect,
+            steps.test_changed_overrides_are_sent_to_the_users_concerned_and_take_effect,
+        ),
+        "`PRESENCE_INITIAL_STATE`": across_nodes(
+            steps.test_a_client_that_connects_gets_the_online_users_and_the_others_its_presence
+        ),
+        "`PRESENCE_UPDATE`": across_nodes(
+            steps.test_a_client_that_connects_gets_the_online_users_and_the_others_its_presence,
+            steps.test_a_client_that_disconnects_is_announced_offline_to_the_others,
+            nodes=2,
+        ),
+        "`ready`": one_connection("only the new socket gets it"),
+        "`error`": one_connection("the answer to an event of the same socket"),
+    },
+    "other rules": {
+        "tokens": one_connection(_HANDSHAKE),
+        "a refusal": one_connection(_HANDSHAKE),
+        "origins": one_connection(_HANDSHAKE),
+        "rooms change together": across_nodes(
+            steps.test_a_kicked_member_gets_server_kick_and_nothing_more,
+            steps.test_a_member_that_leaves_is_sent_to_the_remaining_members,
+            events=("MEMBER_LEAVE",),
+        ),
+        "a channel whose id": across_nodes(a_channel_with_the_id_of_a_user_is_a_different_room, events=("ROOM",)),
+        "`/infra`": one_connection(_HANDSHAKE),
+        "`SYSTEM_BOT_CONFIG_UPDATE`": across_nodes(
+            steps.test_a_changed_bot_is_sent_to_the_service_of_its_type_only, nodes=2
+        ),
+    },
+}
+
+
+def test_every_row_is_in_the_table() -> None:
+    assert problems("Mew", ROWS) == []
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    """One event loop for the module: its nodes and clients serve all steps."""
+    return "asyncio", {"debug": True}
+
+
+@pytest.fixture(scope="module")
+async def no_leaked_tasks() -> AsyncIterator[None]:
+    """The clients stay connected between the steps. At the end of the module no task may be left."""
+    async with no_task_left():
+        yield
+
+
+@pytest.fixture(scope="module")
+async def running(tmp_path_factory: pytest.TempPathFactory, redis_process: RedisProcess) -> AsyncIterator[MewNodes]:
+    async with mew_nodes(tmp_path_factory.mktemp("mew"), redis_process.url) as mew:
+        yield mew
+
+
+@pytest.fixture
+async def mew(running: MewNodes) -> MewNodes:
+    """A new server with its channels. The users stay connected between the steps."""
+    await running.prepare()
+    await running.connect_all()
+    return running
+
+
+@pytest.mark.parametrize("case", cases("Mew", ROWS))
+async def test_a_row_holds_across_nodes(case: Case, mew: MewNodes) -> None:
+    await case.run(mew)
