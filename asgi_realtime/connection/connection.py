@@ -249,12 +249,14 @@ class InternalConnection:
         return self._blocked if isinstance(self._blocked, tuple) else None
 
     def end(self, code: int, reason: str, last: Frame | None = None) -> None:
-        """Close the connection. `last` is written before the close. A second call does nothing."""
+        """Close the connection and leave the hub. `last` is written before the close. A second call does nothing."""
         if not self.closed:
             self.flush()
         if not self.closed:  # flushing ends a client that is too slow
             self._blocked = code, reason
             self.set_closed()
+            # Now, not when the transport has closed: what is published until then is not delivered to it.
+            self.mounted.hub.remove(self)
             if last is not None:
                 self.transport.outbox.push(last)
             self.transport.close(code, reason)

@@ -75,6 +75,9 @@ class Membership(Protocol[C_contra]):
     async def leave(self, connection: C_contra, room: Id) -> None:
         """Take the connection out of a room."""
 
+    def remove(self, connection: C_contra) -> None:
+        """Forget the connection and its memberships. A second call does nothing."""
+
     @property
     def thread(self) -> int | None:
         """The thread whose event loop the connections belong to; None: none yet."""

@@ -243,7 +243,7 @@ class Hub:
         return self._subscriptions.until_subscribed([Subscription(connection.gateway, target) for target in targets])
 
     def remove(self, connection: InternalConnection) -> None:
-        """Forget a connection and its memberships."""
+        """Forget a connection and its memberships. A second call does nothing."""
         mount = self._mounts[connection.gateway]
         self._refresher.cancel(connection)
         mount.rooms.remove(connection)

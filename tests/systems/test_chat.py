@@ -296,6 +296,29 @@ async def test_a_host_that_hangs_in_a_delivery_report_blocks_no_other_client(cha
     ]  # otherwise it would be lost
 
 
+@pytest.mark.parametrize("ended_by", ["kick", "close", "too slow"])
+async def test_a_message_sent_after_the_end_of_a_connection_is_not_reported_as_delivered(
+    ended_by: str, chat: Chat
+) -> None:
+    running = await chat(limits=Limits(outbox_bytes=40_000))
+    bob = await running.enter("bob")
+    saved = ChatMessage(id="m1", from_id="ann", to_id="bob", chat_type="single", content="x", timestamp=1)
+    running.service.save_message(Identity(user_id="ann"), saved)
+    # In one step of the event loop: the transport of the connection does not know the end yet.
+    if ended_by == "kick":
+        await running.to.kick("bob")
+    elif ended_by == "close":
+        (connection,) = running.client.connections("bob", gateway="/chat")
+        await connection.close()
+    else:
+        for _ in range(3):
+            await running.client.broadcaster.broadcast_to_user("bob", "much", "x" * 30_000)
+    receipt = await running.to.message(saved)
+    assert receipt.delivered_locally == 0
+    await bob.expect_closed()
+    assert [data["id"] for _, data in (await take_events(await running.enter("bob")))[0]] == ["m1"]
+
+
 async def test_offline_messages_are_handed_over_once_in_order(chat: Chat) -> None:
     running = await chat(limits=Limits(outbox_bytes=40_000))
     ann = await running.enter("ann")
