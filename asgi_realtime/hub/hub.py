@@ -4,31 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Collection, Coroutine, Iterable, Sequence
 from threading import get_ident
-from typing import TypeVar
+from typing import Any
 
 from asgi_realtime.auth.revocations import Revocations
 from asgi_realtime.broker.base import Broker
-from asgi_realtime.broker.time_limit import answer_in_time
 from asgi_realtime.connection.connection import NO_ROOM, InternalConnection
 from asgi_realtime.connection.contracts import HostCallback
-from asgi_realtime.errors import Forbidden, InvalidMessage, RateLimited, Unauthorized
+from asgi_realtime.errors import RateLimited, Unauthorized
 from asgi_realtime.hub.answers import answer
 from asgi_realtime.hub.apply_commands import end_connections, move, take_over
 from asgi_realtime.hub.batch import Batch, CallSoon
+from asgi_realtime.hub.joins import Joins
 from asgi_realtime.hub.mounts import Mount, Mounts, RecipientFilter
-from asgi_realtime.hub.pending_joins import PendingJoins
 from asgi_realtime.hub.recipients import Recipients
 from asgi_realtime.hub.resync_event import resync_members
 from asgi_realtime.hub.room_refresh import Refresher, RoomsOf
 from asgi_realtime.hub.rooms import Rooms
 from asgi_realtime.hub.subscriptions import GatewaySubscriptions, Subscriptions
-from asgi_realtime.limits import Limits, room_text
+from asgi_realtime.limits import Limits
 from asgi_realtime.metrics import Metrics
 from asgi_realtime.protocols.dialect import Dialect
-from asgi_realtime.protocols.frame import Frame
-from asgi_realtime.runtime.host_calls import call_host
 from asgi_realtime.runtime.loop_bridge import ELSEWHERE
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.values.commands import (
@@ -43,13 +40,9 @@ from asgi_realtime.values.commands import (
     RevokeUser,
     TakeOver,
 )
-from asgi_realtime.values.ids import GatewayName, Id, RoomName, id_text
+from asgi_realtime.values.ids import GatewayName, Id, RoomName
 from asgi_realtime.values.publications import Position, Publication, Subscription, ToAll, ToRoom, ToUsers
 from asgi_realtime.values.questions import NodeAnswer, Question
-
-T = TypeVar("T")
-
-NO_ENTRY = "you may not enter this room"
 
 
 class Hub:
@@ -89,7 +82,7 @@ class Hub:
         """The id of the event loop's thread. None: the hub has not started."""
         self._batch = Batch(call_soon)
         self._refresher = Refresher(tasks, self._until_subscribed)
-        self._pending_joins = PendingJoins()
+        self._joins = self._new_joins()
         self._subscriptions = self._new_subscriptions()
 
     def _new_subscriptions(self) -> Subscriptions | None:
@@ -102,6 +95,15 @@ class Hub:
             tasks=self._tasks,
             metrics=self._metrics,
             timeout=self._broker_timeout,
+        )
+
+    def _new_joins(self) -> Joins:
+        return Joins(
+            self._mounts,
+            broker=self._broker,
+            broker_timeout=self._broker_timeout,
+            until_subscribed=self._until_subscribed,
+            is_subscribed=self._is_subscribed,
         )
 
     def _new_rooms(self, gateway: GatewayName) -> Rooms:
@@ -117,7 +119,7 @@ class Hub:
                 connection.set_closed()
             mount.rooms = self._new_rooms(name)
             self._metrics.gauge("connections", 0, gateway=name)
-        self._pending_joins = PendingJoins()
+        self._joins = self._new_joins()
         self._batch = Batch(self._call_soon)
         self._refresher = Refresher(self._tasks, self._until_subscribed)
 
@@ -173,6 +175,11 @@ class Hub:
         if self._subscriptions is None:
             return None
         return self._subscriptions.until_subscribed([Subscription(connection.gateway, ToRoom(room)) for room in rooms])
+
+    def _is_subscribed(self, connection: InternalConnection, room: RoomName) -> bool:
+        """Whether a connection may enter a room without waiting for the broker."""
+        subscriptions = self._subscriptions
+        return subscriptions is None or subscriptions.is_subscribed(Subscription(connection.gateway, ToRoom(room)))
 
     # Fan-out
 
@@ -249,7 +256,7 @@ class Hub:
         mount.rooms.remove(connection)
         self._metrics.gauge("connections", len(mount.rooms), gateway=connection.gateway)
 
-    async def join(
+    def join(
         self,
         connection: InternalConnection,
         room: Id,
@@ -258,81 +265,13 @@ class Hub:
         allowed: HostCallback | None = None,
         latest: str | None = None,
         known: HostCallback | None = None,
-    ) -> None:
+    ) -> Coroutine[Any, Any, None]:
         """Put a connection into a room; it receives the room's events from now on. See `Connection.join`."""
-        mount = self._mounts[connection.gateway]
-        room = RoomName(room_text(room, mount.limits))
-        parent = None if parent is None else RoomName(room_text(parent, mount.limits, "parent"))
-        if latest is not None:
-            latest = mount.dialect.event_name(latest)
-        if room not in connection.rooms and len(connection.rooms) >= mount.limits.rooms_per_connection:
-            raise InvalidMessage(f"a connection is in at most {mount.limits.rooms_per_connection} rooms")
-        answer = asked_at = None
-        subscriptions = self._subscriptions
-        if (
-            allowed is not None
-            or known is not None
-            or (
-                subscriptions is not None
-                and not subscriptions.is_subscribed(Subscription(connection.gateway, ToRoom(room)))
-            )
-        ):
-            with self._pending_joins.asking(connection, room, parent) as entry:
-                if allowed is not None and not await call_host(allowed):
-                    raise Forbidden(NO_ENTRY)
-                if known is not None:
-                    asked_at = await answer_in_time(self._broker_timeout, self._broker.position(connection.gateway))
-                    answer = await call_host(known)
-                # Last: the room is entered in the step in which this ends, so that no event is missed.
-                subscribing = self._until_subscribed(connection, (room,))
-                if subscribing is not None:
-                    await subscribing
-            if entry.withdrawn:
-                raise Forbidden(NO_ENTRY)
-            if entry.left:
-                return
-        if latest is None:
-            mount.rooms.join(connection, room, parent)
-            return
-        first = None if answer is None else mount.dialect.event_args(latest, [answer])
-        await self._follow(connection, room, parent, latest, first, asked_at if first else None)
-
-    async def _follow(
-        self,
-        connection: InternalConnection,
-        room: RoomName,
-        parent: RoomName | None,
-        event: str,
-        first: Frame | None,
-        since: Position | None,
-    ) -> None:
-        """Put a connection into a room and write the newest `event`, or `first` if none is newer than `since`."""
-        mount = self._mounts[connection.gateway]
-        was_there = room in connection.rooms
-        # Frames are held before the room is entered: what is published until then may be in history too.
-        position = connection.hold()
-        try:
-            await self.join(connection, room, parent)
-            asked = self._broker.latest(connection.gateway, room, event, since=since)
-            publication = await answer_in_time(self._broker_timeout, asked)
-            if publication is not None and connection.id not in publication.except_:
-                first = mount.frame(publication)
-            if first is not None and room in connection.rooms:
-                connection.insert(first, position)
-        except BaseException:
-            if not was_there:
-                mount.rooms.leave(connection, room)
-            raise
-        finally:
-            connection.release()
+        return self._joins.join(connection, room, parent, allowed=allowed, latest=latest, known=known)
 
     async def leave(self, connection: InternalConnection, room: Id) -> None:
         """Take a connection out of a room and the rooms below it. Joins of these rooms that are pending end too."""
-        name = RoomName(id_text(room, "room"))
-        rooms = self._mounts[connection.gateway].rooms
-        if self._pending_joins:
-            self._pending_joins.leave(connection, name, rooms.with_descendants)
-        rooms.leave(connection, name)
+        self._joins.leave(connection, room)
 
     # Commands of the cluster
 
@@ -358,12 +297,12 @@ class Hub:
             # The refreshes begin in this call, so that these connections are held before the next publication.
             return asyncio.gather(*[self.refresh(connection) for connection in connections])
         if isinstance(command, CloseRoom):
-            self._pending_joins.withdraw(command, mount.rooms.with_descendants)
+            self._joins.withdraw(command)
             mount.rooms.close(command.room)
             self._refresher.repeat(mount.rooms.everybody, functools.partial(move, command, mount.rooms))
         else:
             if isinstance(command, RemoveFromRoom):
-                self._pending_joins.withdraw(command, mount.rooms.with_descendants)
+                self._joins.withdraw(command)
             connections = mount.rooms.of_user(command.user_id)
             new = [connection.id for connection in connections if command.room not in connection.rooms]
             for connection in connections:

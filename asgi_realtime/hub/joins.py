@@ -1,0 +1,133 @@
+"""Puts connections into rooms and out of them: after the host's permission and the broker's subscription."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+
+from asgi_realtime.broker.base import Broker
+from asgi_realtime.broker.time_limit import answer_in_time
+from asgi_realtime.connection.connection import InternalConnection
+from asgi_realtime.connection.contracts import HostCallback
+from asgi_realtime.errors import Forbidden, InvalidMessage
+from asgi_realtime.hub.mounts import Mounts
+from asgi_realtime.hub.pending_joins import PendingJoins
+from asgi_realtime.limits import room_text
+from asgi_realtime.protocols.frame import Frame
+from asgi_realtime.runtime.host_calls import call_host
+from asgi_realtime.values.commands import CloseRoom, RemoveFromRoom
+from asgi_realtime.values.ids import Id, RoomName, id_text
+from asgi_realtime.values.publications import Position
+
+NO_ENTRY = "you may not enter this room"
+
+UntilSubscribed = Callable[[InternalConnection, Iterable[RoomName]], Awaitable[None] | None]
+"""An awaitable that ends when rooms are subscribed. None: they are already."""
+
+
+class Joins:
+    """The joins and leaves of the connections of this process.
+
+    Args:
+        mounts: the mounted gateways.
+        broker: has the newest event of a room.
+        broker_timeout: seconds the broker may take to answer. Then `BrokerUnavailable`.
+        until_subscribed: see `UntilSubscribed`.
+        is_subscribed: whether a connection may enter a room without waiting for the broker.
+    """
+
+    def __init__(
+        self,
+        mounts: Mounts,
+        *,
+        broker: Broker,
+        broker_timeout: float,
+        until_subscribed: UntilSubscribed,
+        is_subscribed: Callable[[InternalConnection, RoomName], bool],
+    ) -> None:
+        self._mounts = mounts
+        self._broker = broker
+        self._broker_timeout = broker_timeout
+        self._until_subscribed = until_subscribed
+        self._is_subscribed = is_subscribed
+        self._pending = PendingJoins()
+
+    async def join(
+        self,
+        connection: InternalConnection,
+        room: Id,
+        parent: Id | None,
+        *,
+        allowed: HostCallback | None = None,
+        latest: str | None = None,
+        known: HostCallback | None = None,
+    ) -> None:
+        """Put a connection into a room; it receives the room's events from now on. See `Connection.join`."""
+        mount = self._mounts[connection.gateway]
+        room = RoomName(room_text(room, mount.limits))
+        parent = None if parent is None else RoomName(room_text(parent, mount.limits, "parent"))
+        if latest is not None:
+            latest = mount.dialect.event_name(latest)
+        if room not in connection.rooms and len(connection.rooms) >= mount.limits.rooms_per_connection:
+            raise InvalidMessage(f"a connection is in at most {mount.limits.rooms_per_connection} rooms")
+        answer = asked_at = None
+        if allowed is not None or known is not None or not self._is_subscribed(connection, room):
+            with self._pending.asking(connection, room, parent) as entry:
+                if allowed is not None and not await call_host(allowed):
+                    raise Forbidden(NO_ENTRY)
+                if known is not None:
+                    asked_at = await answer_in_time(self._broker_timeout, self._broker.position(connection.gateway))
+                    answer = await call_host(known)
+                # Last: the room is entered in the step in which this ends, so that no event is missed.
+                subscribing = self._until_subscribed(connection, (room,))
+                if subscribing is not None:
+                    await subscribing
+            if entry.withdrawn:
+                raise Forbidden(NO_ENTRY)
+            if entry.left:
+                return
+        if latest is None:
+            mount.rooms.join(connection, room, parent)
+            return
+        first = None if answer is None else mount.dialect.event_args(latest, [answer])
+        await self._follow(connection, room, parent, latest, first, asked_at if first else None)
+
+    async def _follow(
+        self,
+        connection: InternalConnection,
+        room: RoomName,
+        parent: RoomName | None,
+        event: str,
+        first: Frame | None,
+        since: Position | None,
+    ) -> None:
+        """Put a connection into a room and write the newest `event`, or `first` if none is newer than `since`."""
+        mount = self._mounts[connection.gateway]
+        was_there = room in connection.rooms
+        # Frames are held before the room is entered: what is published until then may be in history too.
+        position = connection.hold()
+        try:
+            await self.join(connection, room, parent)
+            asked = self._broker.latest(connection.gateway, room, event, since=since)
+            publication = await answer_in_time(self._broker_timeout, asked)
+            if publication is not None and connection.id not in publication.except_:
+                first = mount.frame(publication)
+            if first is not None and room in connection.rooms:
+                connection.insert(first, position)
+        except BaseException:
+            if not was_there:
+                mount.rooms.leave(connection, room)
+            raise
+        finally:
+            connection.release()
+
+    def leave(self, connection: InternalConnection, room: Id) -> None:
+        """Take a connection out of a room and the rooms below it. Joins of these rooms that are pending end too."""
+        name = RoomName(id_text(room, "room"))
+        rooms = self._mounts[connection.gateway].rooms
+        if self._pending:
+            self._pending.leave(connection, name, rooms.with_descendants)
+        rooms.leave(connection, name)
+
+    def withdraw(self, command: RemoveFromRoom | CloseRoom) -> None:
+        """Refuse the pending joins that a command is newer than."""
+        self._pending.withdraw(command, self._mounts[command.gateway].rooms.with_descendants)
