@@ -18,6 +18,7 @@ from asgi_realtime.gateways.mounted import SCOPE_KEY, mounted_in, no_middleware
 from asgi_realtime.lifecycle.inflation_warning import InflationWarning
 from asgi_realtime.lifecycle.lifecycle import OtherLoop
 from asgi_realtime.lifecycle.lifespan import Lifespan, ends_start
+from asgi_realtime.lifecycle.middleware_lists import check_list
 from asgi_realtime.lifecycle.mounting import Mountable, check_app, refuse_arguments, warn_of_adapter
 from asgi_realtime.metrics import Metrics
 from asgi_realtime.realtime import Realtime
@@ -45,6 +46,9 @@ class RealtimeMiddleware:
         metrics: an object with the methods `count` and `gauge`. None: nothing is counted.
 
     A mistake in the arguments ends the server's start-up with a message that says what to write.
+
+    Raises:
+        ConfigurationError: in the list of middleware of Litestar or Django, which serves only the app's own routes.
     """
 
     if TYPE_CHECKING:
@@ -80,6 +84,7 @@ class RealtimeMiddleware:
         if type(self).__call__ is RealtimeMiddleware.__call__:
             # Servers look here for a coroutine function, to tell ASGI 3 from ASGI 2.
             self.__call__ = self._serve  # type: ignore[method-assign, assignment]
+        check_list(app)  # raises: these frameworks make their middleware while the app is made
         try:
             refuse_arguments("RealtimeMiddleware", positional, unknown, _ARGUMENTS)
             if isinstance(app, Realtime):

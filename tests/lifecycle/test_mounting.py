@@ -18,6 +18,7 @@ from typing import Any
 
 import anyio.to_thread
 import httpx
+import litestar
 import pytest
 import socketio
 import websockets
@@ -316,6 +317,16 @@ async def test_a_gateway_in_the_place_of_an_app_says_once_what_to_write(
     assert "secret" not in caplog.text
 
 
+class HostMiddleware:
+    """An ASGI middleware of the host."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app(scope, receive, send)
+
+
 class Database: ...
 
 
@@ -355,6 +366,43 @@ def test_other_frameworks_read_the_signature_of_a_gateway_class() -> None:
     assert parameters["path"].default == "/x"
     assert typing.get_type_hints(WithDatabase.__init__) == {"database": Database, "path": str, "return": type(None)}
     assert "on_connect" in dict(inspect.getmembers(SocketIOGateway))
+
+
+@litestar.get("/x")
+async def litestar_route() -> None: ...
+
+
+@pytest.mark.parametrize("others", [[], [HostMiddleware]], ids=["alone", "above another middleware"])
+def test_a_list_of_middleware_in_litestar_is_refused(others: list[Any]) -> None:
+    middleware: list[Any] = [RealtimeMiddleware, *others]
+    with pytest.raises(ConfigurationError, match=r"Litestar's list of middleware.*RealtimeMiddleware\(Litestar\("):
+        litestar.Litestar([litestar_route], middleware=middleware)
+
+
+@pytest.mark.parametrize("kind", ["asgi", "wsgi"])
+@pytest.mark.parametrize(
+    "others", ["", ', "django.middleware.common.CommonMiddleware"'], ids=["alone", "above another"]
+)
+def test_the_list_of_middleware_in_django_is_refused(others: str, kind: str) -> None:
+    program = f"""
+from django.conf import settings
+settings.configure(MIDDLEWARE=["asgi_realtime.RealtimeMiddleware"{others}], ROOT_URLCONF="urls", SECRET_KEY="x")
+import django
+django.setup()
+from django.core.{kind} import get_{kind}_application
+get_{kind}_application()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert "ConfigurationError: RealtimeMiddleware is in Django's list MIDDLEWARE" in done.stderr, done.stderr
+
+
+async def test_litestar_is_wrapped_like_any_other_app() -> None:
+    host: Any = litestar.Litestar([litestar_route])
+    app = RealtimeMiddleware(HostMiddleware(host), settings=SETTINGS)
+    async with RealtimeTestClient(app) as client, client.connect("/", token=client.token("ann")) as socket:
+        assert (await client.http.get("/x")).status_code == 200
+        await client.broadcaster.broadcast_to_all("said")
+        await socket.expect("said")
 
 
 def test_a_wsgi_server_shows_the_configuration_error() -> None:
