@@ -166,11 +166,13 @@ class Settings:
         if not self.jwt_user_claim:
             raise ConfigurationError("MEW_JWT_USER_CLAIM must name a claim, such as sub")
         self._check_origins()
+        self._check_secrets()
         self._check_keys()
         self._check_shared_token()
         if self.dev and not self.has_jwt_key:
             logger.warning(
-                "MEW_DEV is on and no JWT key is set: made a random MEW_JWT_SECRET; every token ends with this process"
+                "MEW_DEV is on and no JWT key is set: a random MEW_JWT_SECRET was made; tokens are valid until this "
+                "process ends"
             )
             _set(self, "jwt_secret", secrets.token_urlsafe(64))
 
@@ -182,10 +184,15 @@ class Settings:
                     _check_with(read_origin, name, origin)
         if self.cors_origin_regex is not None:
             _check_with(read_regex, "cors_origin_regex", self.cors_origin_regex)
-
         for peer in self.trusted_proxies:
             if peer != "*":
                 _check_with(read_network, "trusted_proxies", peer)
+
+    def _check_secrets(self) -> None:
+        for name in ("jwt_secret", "admin_secret", "ws_auth_token"):
+            secret: str = getattr(self, name) or ""
+            if secret != secret.strip() or (secret[:1] in ("'", '"') and secret[:1] == secret[-1:]):
+                logger.warning("the quotes or spaces at the ends of %s are part of it", variable(name))
 
     def _check_keys(self) -> None:
         keys = [name for name in ("jwt_secret", "jwt_public_key", "jwks_url") if getattr(self, name)]
@@ -370,7 +377,7 @@ def _cast(field: dataclasses.Field[Any]) -> tuple[Callable[[str], Any], str]:
         return float, "a number"
     if annotation.startswith("tuple"):
         return _list, "a list, separated by commas"
-    # Secrets, which no repr shows, are taken to the letter.
+    # A secret (a field that no repr shows) keeps its spaces.
     return str.strip if field.repr else str, "text"
 
 

@@ -263,7 +263,9 @@ class Gateway(ConnectionLifecycle):
         )
         self._origins = context.origins.with_extra(*self.extra_origins(context.settings))
         self._broadcaster = context.broadcaster.of(self.name)
-        authenticator = self._authenticator or self.default_authenticator(context.settings)
+        authenticator = self._authenticator
+        if authenticator is None:
+            authenticator = self.default_authenticator(context.settings)
         self._authenticate = self.host_call(authenticator, "authenticator", "handshake")
         limits = self.limits
         self._attempts = Budget("attempts", limits.attempt_rate, limits.attempt_burst, context.metrics)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -38,6 +39,8 @@ from asgi_realtime.values.field_types import is_number
 from asgi_realtime.values.handshake import Handshake
 from asgi_realtime.values.json import Json
 
+_PATTERN = re.compile(r"[{}<>*]|/:")
+"""What frameworks write for a parameter in a path: `{room}`, `<room>`, `:room` or `*`."""
 _CLOSE_CODES = {"TOO_LARGE": 1009, "INTERNAL": 1013, "RATE_LIMITED": 1013}
 
 _OUR_CODES = frozenset(
@@ -102,7 +105,7 @@ class WebSocketGateway(Gateway):
                 Default: never. Then only the server's own pings detect a client whose connection is lost.
 
         Raises:
-            ConfigurationError: if the path is not absolute, or a timeout is not greater than 0.
+            ConfigurationError: if the path is not absolute or has a parameter, or a timeout is not greater than 0.
         """
         check_name(path, f"{type(self).__name__}(path)")
         if path.endswith("/") or set(path) & set("?#"):
@@ -110,11 +113,18 @@ class WebSocketGateway(Gateway):
                 f"WebSocketGateway({path!r}): a path looks like /chat, without slash or query at its end; "
                 "clients must use exactly this path"
             )
-        if set(path) & set("{}"):
+        if "%" in path:
+            raise ConfigurationError(
+                f"WebSocketGateway({path!r}): write the path without %-escapes; servers decode a client's path"
+            )
+        if _PATTERN.search(path):
             raise ConfigurationError(
                 f"WebSocketGateway({path!r}): a gateway has one path; clients name what they follow in an event, and "
                 "join its room"
             )
+        for name, flag in (("query_token", query_token), ("auth_frame", auth_frame)):
+            if not isinstance(flag, bool):
+                raise ConfigurationError(f"WebSocketGateway({path!r}): {name} must be True or False")
         for name, value in (("auth_timeout", auth_timeout), ("idle_timeout", idle_timeout)):
             if value is not None and not (is_number(value) and value > 0):
                 raise ConfigurationError(f"WebSocketGateway({path!r}): {name} must be a number greater than 0")

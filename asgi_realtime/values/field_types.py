@@ -34,10 +34,10 @@ def check_fields(owner: Any, variable: Callable[[str], str]) -> None:
             object.__setattr__(owner, field.name, value)
         if not _fits(kind, value) and not (none and value is None):
             given = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
-            raise ConfigurationError(
-                f"{variable(field.name)} must be {_EXPECTED.get(kind, f'a {kind} object')}, not {given}: "
-                f"{type(owner).__name__}({field.name}=...)"
-            )
+            argument = f"{type(owner).__name__}({field.name}=...)"
+            if kind not in _EXPECTED:
+                raise ConfigurationError(f"{argument} must be a {kind} object, not {given}")
+            raise ConfigurationError(f"{variable(field.name)} must be {_EXPECTED[kind]}, not {given}: {argument}")
 
 
 def is_number(value: object) -> TypeGuard[float]:

@@ -75,9 +75,15 @@ MISTAKES: dict[str, tuple[Callable[[], object], str]] = {
     "path with a slash at its end": (lambda: WebSocketGateway("/chat/"), "without slash or query at its end"),
     "path with a query": (lambda: WebSocketGateway("/chat?x=1"), "without slash or query"),
     "path with a parameter": (lambda: WebSocketGateway("/chat/{room}"), "join its room"),
+    "path with Flask's parameter": (lambda: WebSocketGateway("/chat/<room>"), "join its room"),
+    "path with Express's parameter": (lambda: WebSocketGateway("/chat/:room"), "join its room"),
+    "path with a wildcard": (lambda: WebSocketGateway("/chat/*"), "join its room"),
+    "path with an escape": (lambda: WebSocketGateway("/my%20chat"), "write the path without %-escapes"),
     "path None": (lambda: WebSocketGateway(untyped(None)), "not None"),
     "path of a system": (lambda: JobsGateway("ws"), "JobsGateway"),
     "timeout as text": (lambda: WebSocketGateway("/x", auth_timeout=untyped("5")), "auth_timeout must be a number"),
+    "query_token as text": (lambda: WebSocketGateway("/x", query_token=untyped("no")), "query_token must be True or"),
+    "auth_frame None": (lambda: WebSocketGateway("/x", auth_frame=untyped(None)), "auth_frame must be True or False"),
     "limits as a dict": (lambda: SocketIOGateway("/", limits=untyped({})), "write limits=Limits(message_bytes=...)"),
     "limits as the class": (lambda: WebSocketGateway("/x", limits=untyped(Limits)), "write limits=Limits("),
     "authenticator as text": (lambda: mounted(SocketIOGateway(authenticator=untyped("jwt"))), "must be a function"),
@@ -85,6 +91,7 @@ MISTAKES: dict[str, tuple[Callable[[], object], str]] = {
         lambda: mounted(WebSocketGateway("/x", authenticator=untyped(Authenticate))),
         "authenticator is the class Authenticate; pass an instance",
     ),
+    "authenticator False": (lambda: mounted(SocketIOGateway(authenticator=untyped(False))), "must be a function"),
     "authenticator without a parameter": (
         lambda: mounted(SocketIOGateway(authenticator=untyped(lambda: None))),
         "is called with (handshake)",
@@ -127,7 +134,10 @@ MISTAKES: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "origins of numbers": (lambda: Settings(cors_origins=untyped([1])), "MEW_CORS_ORIGINS must be a tuple of texts"),
     "transports None": (lambda: Settings(transports=untyped(None)), "MEW_TRANSPORTS must be a tuple of texts"),
-    "limits of settings as a dict": (lambda: Settings(limits=untyped({"message_bytes": 1})), "must be a Limits object"),
+    "limits of settings as a dict": (
+        lambda: Settings(limits=untyped({"message_bytes": 1})),
+        "Settings(limits=...) must be a Limits object, not dict",
+    ),
     "limits of settings as the class": (lambda: Settings(limits=untyped(Limits)), "not the class Limits"),
     "message_bytes as text": (
         lambda: Limits(message_bytes=untyped("1")),
@@ -215,6 +225,15 @@ def test_a_misspelt_variable_logs_a_warning(name: str, meant: str, caplog: pytes
     assert message.endswith(f"ignores: {name} (did you mean {meant}?)")
 
 
+@pytest.mark.parametrize("name", ["MEW_JWT_SECRET", "MEW_ADMIN_SECRET", "WS_AUTH_TOKEN"])
+@pytest.mark.parametrize("text", [f'"{SECRET}"', f"'{SECRET}'", f" {SECRET}", f"{SECRET}\n"])
+def test_a_secret_in_quotes_or_with_spaces_around_it_logs_a_warning(
+    text: str, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert warnings_of(caplog, **{name: text}) == [f"the quotes or spaces at the ends of {name} are part of it"]
+    assert warnings_of(caplog, **{name: f"{SECRET}' \"{SECRET}"}) == []
+
+
 def test_variables_of_other_programs_log_no_warning(caplog: pytest.LogCaptureFixture) -> None:
     assert warnings_of(caplog, PATH="/bin", CORS_ORIGIN="http://a.example", MEWL_X="1") == []
     (message,) = warnings_of(caplog, MEW_NOTHING_LIKE_IT="1", MEW_LIMITS="2")
@@ -243,7 +262,7 @@ def test_an_adapter_that_hides_the_broadcaster_logs_a_warning(caplog: pytest.Log
         ("wrong", "write MODULE:GATEWAY"),
         ("app/gateways.py:Board", "write MODULE:GATEWAY"),
         ("nowhere.at_all:Board", "there is no module nowhere"),
-        ("mine:Nothing", "mine has no Nothing; its gateways are: SocketIOGateway, Board, board, forgot"),
+        ("mine:Nothing", "mine has no Nothing; its gateways are: Board, board, forgot"),
         ("mine:app", "is a dict, not a gateway"),
         ("mine:Other", "is the class Other, not a gateway"),
         ("mine:forgot", "Forgot.__init__ does not call super()"),
