@@ -11,6 +11,7 @@ from msgspec import UNSET
 
 from asgi_realtime.broadcasting.cluster_questions import ClusterQuestions, user
 from asgi_realtime.broadcasting.gateway_registry import Addressable
+from asgi_realtime.broadcasting.route_parameters import NoSchema
 from asgi_realtime.broadcasting.standalone import standalone
 from asgi_realtime.connection.contracts import AnyConnection
 from asgi_realtime.payloads.encoding import encode
@@ -261,7 +262,7 @@ class Broadcaster(ClusterQuestions):
         return self._publisher.publish(publication, key=key)
 
 
-class SyncBroadcaster(SyncProxy[Broadcaster]):
+class SyncBroadcaster(SyncProxy[Broadcaster], NoSchema):
     """`Broadcaster` for threads: each method has the same parameters and returns when the event loop has done the work.
 
     Each raises `RuntimeError` on the event loop's own thread, where it would wait for itself; before start-up;

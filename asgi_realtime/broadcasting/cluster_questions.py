@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from asgi_realtime.broadcasting.gateway_registry import GatewayRegistry
 from asgi_realtime.broadcasting.publisher import Publisher
+from asgi_realtime.broadcasting.route_parameters import NoSchema
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.limits import room_text
 from asgi_realtime.presence.base import Presence
@@ -13,7 +14,7 @@ from asgi_realtime.values.publications import Position
 from asgi_realtime.values.questions import Answer, ConnectionsOf, Node, NodeStatus, RoomSize, UserConnection
 
 
-class ClusterQuestions:
+class ClusterQuestions(NoSchema):
     """The part of a `Broadcaster` that asks. Each question raises `ConfigurationError` for an unknown gateway."""
 
     def __init__(

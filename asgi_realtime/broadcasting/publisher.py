@@ -7,6 +7,7 @@ from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
 from asgi_realtime.broadcasting.gateway_registry import GatewayRegistry
+from asgi_realtime.broadcasting.route_parameters import NoSchema
 from asgi_realtime.broker.base import Broker
 from asgi_realtime.broker.time_limit import answer_in_time
 from asgi_realtime.errors import BrokerUnavailable, PayloadTooLarge
@@ -26,7 +27,7 @@ _TURN_BYTES = 65_536
 """Bytes of payload that may be published before the event loop runs other callbacks."""
 
 
-class Publisher:
+class Publisher(NoSchema):
     """Publishes to the broker for broadcasters. All broadcasters of an app share one."""
 
     def __init__(

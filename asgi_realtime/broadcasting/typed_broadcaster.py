@@ -8,12 +8,14 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from asgi_realtime.broadcasting.broadcaster import Broadcaster
+from asgi_realtime.broadcasting.route_parameters import NoSchema
+from asgi_realtime.errors import ConfigurationError
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class TypedBroadcaster:
+class TypedBroadcaster(NoSchema):
     """The base of a broadcaster with one method for each event of a gateway.
 
     The methods are coroutines that send through `self._broadcaster`, and are marked with `sync_too`. A class for
@@ -41,6 +43,12 @@ class SyncTypedBroadcaster:
 
     A call from the event loop's own thread would wait for itself. It raises `RuntimeError`.
     """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        bases = [base for base in cls.__mro__ if base in (SyncTypedBroadcaster, TypedBroadcaster)]
+        if bases[0] is not SyncTypedBroadcaster:
+            raise ConfigurationError(f"class {cls.__qualname__}: SyncTypedBroadcaster must be its first base")
 
     def __init__(self, typed: TypedBroadcaster) -> None:
         """Wrap the typed broadcaster for coroutines."""

@@ -79,6 +79,8 @@ def _gateway(name: str, websocket: bool) -> Addressable:
             return WebSocketGateway(name) if websocket else SocketIOGateway(name)
     except ConfigurationError as error:
         raise click.BadParameter(str(error)) from None
+    if ":" not in name:
+        raise click.BadParameter(f"{name}: write a name that begins with a slash, such as /chat, or MODULE:GATEWAY")
     found = gateway_named(name)
     if isinstance(found, type):
         raise click.BadParameter(f"{name} is a class, which has no name or path; give an instance, or its name")

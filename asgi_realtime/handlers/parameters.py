@@ -16,6 +16,7 @@ from typing import Annotated, Any, NamedTuple, Union
 import msgspec
 
 from asgi_realtime.broadcasting.broadcaster import Broadcaster, SyncBroadcaster
+from asgi_realtime.broadcasting.typed_broadcaster import TypedBroadcaster
 from asgi_realtime.connection.connection import Connection
 from asgi_realtime.errors import ConfigurationError, InvalidMessage
 from asgi_realtime.handlers.sync_connection import SyncConnection
@@ -95,6 +96,8 @@ def injected(annotation: Any, *, plain: bool = True) -> type | None:
         if issubclass(kind, (*_INJECTED, *_FOR_THREADS)):
             name = next(base.__name__ for base in (*_INJECTED, *_FOR_THREADS) if issubclass(kind, base))
             raise TypeError(f"{kind.__name__} cannot be injected like this: annotate {name} alone")
+        if issubclass(kind, TypedBroadcaster):
+            raise TypeError(f"a {kind.__name__} is not injected: take `broadcaster: Broadcaster` and make one of it")
         if issubclass(kind, Handshake):
             raise TypeError("a Handshake is not injected: take `connection: Connection` and use connection.handshake")
     return None

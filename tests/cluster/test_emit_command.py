@@ -61,7 +61,7 @@ async def test_an_event_from_a_terminal_reaches_room_user_and_all(cluster: Clust
         (["--all", "/", "news", "{1}"], 2, "JSON"),
         (["/", "news"], 2, "--room, --user and --all"),
         (["--all", "--room", "x", "/", "news"], 2, "--room, --user and --all"),
-        (["--all", "here", "news"], 2, "MODULE:GATEWAY"),
+        (["--all", "here", "news"], 2, "here: write a name that begins with a slash, such as /chat, or MODULE:GATEWAY"),
         (["--all", "/", "news"], 75, "127.0.0.1:1"),
         (["--all", "/", "disconnect"], 75, "127.0.0.1:1"),
     ],
