@@ -169,6 +169,7 @@ async def test_the_queue_is_bounded_in_number_bytes_and_age(pair: Pair, monkeypa
     monkeypatch.setattr("asgi_realtime.broker.outage_queue.QUEUED_SECONDS", 0.0)
     with pytest.raises(BrokerUnavailable):
         await pair.queue.publish(event("late"))
+    monkeypatch.setattr("asgi_realtime.broker.outage_queue.QUEUED_SECONDS", 60.0)
     pair.proxy.refusing = False
     await until(lambda: pair.others.seen == ["0", "1", "2"])
     await pair.queue.publish(event("after"))
