@@ -96,7 +96,7 @@ from asgi_realtime.values.handshake import Handshake
 from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.ids import Id, id_from_host, id_text, id_texts, ids_from_host
 from asgi_realtime.values.json import Json
-from asgi_realtime.values.publications import Publication, Receipt, ToAll, ToRoom, ToUsers
+from asgi_realtime.values.publications import Publication, Receipt, ToAll, ToRoom, ToRooms, ToUsers
 from asgi_realtime.values.questions import Answer, Node, UserConnection
 
 if TYPE_CHECKING:
@@ -150,6 +150,7 @@ __all__ = [
     "Acknowledge",
     "Publication",
     "ToRoom",
+    "ToRooms",
     "ToUsers",
     "ToAll",
     "TypedBroadcaster",

@@ -7,8 +7,8 @@ from typing import Final
 import msgspec
 
 from asgi_realtime.values.commands import Command
-from asgi_realtime.values.ids import ConnectionId, GatewayName, UserId
-from asgi_realtime.values.publications import Position, Publication, Target, ToUsers
+from asgi_realtime.values.ids import ConnectionId, GatewayName
+from asgi_realtime.values.publications import Position, Publication, Target, ToRooms, ToUsers
 
 PUBLICATION: Final = b"P"
 COMMAND: Final = b"C"
@@ -19,7 +19,7 @@ class _Publication(msgspec.Struct, array_like=True, frozen=True, gc=False):
     payload: bytes
     attachments: tuple[bytes, ...] = ()
     except_: tuple[ConnectionId, ...] = ()
-    user_ids: tuple[UserId, ...] = ()
+    several: ToUsers | ToRooms | None = None
     origin: str = ""
 
 
@@ -28,7 +28,7 @@ class _Origin(msgspec.Struct, array_like=True, frozen=True, gc=False):
     payload: msgspec.Raw
     attachments: msgspec.Raw
     except_: msgspec.Raw
-    user_ids: msgspec.Raw
+    several: msgspec.Raw
     origin: str
 
 
@@ -44,12 +44,12 @@ _command_decoder = msgspec.msgpack.Decoder(_Command)
 
 
 def encode_publication(publication: Publication, origin: str = "") -> bytes:
-    """The bytes of a publication. Gateway and position are not in it, and the target only if it is several users.
+    """The bytes of a publication. Gateway and position are not in it, and the target only if it is several.
 
     `origin` says which call in which process has published it.
     """
     target = publication.target
-    several = target.user_ids if type(target) is ToUsers and len(target.user_ids) != 1 else ()
+    several = target if type(target) is ToRooms or type(target) is ToUsers and len(target.user_ids) != 1 else None
     return PUBLICATION + _encoder.encode(
         _Publication(
             publication.event, publication.payload, publication.attachments, publication.except_, several, origin
@@ -69,7 +69,7 @@ def decode_publication(
     found = _publication_decoder.decode(memoryview(data)[1:])
     return Publication(
         gateway=gateway,
-        target=ToUsers(found.user_ids) if found.user_ids else target,
+        target=found.several or target,
         event=found.event,
         payload=found.payload,
         attachments=found.attachments,

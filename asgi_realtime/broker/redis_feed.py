@@ -31,7 +31,8 @@ logger = logging.getLogger("asgi_realtime")
 HELD_BYTES: Final = 16 * 1024 * 1024
 """Most bytes that are held while history is read. Over: what comes is dropped, and read from history afterwards."""
 SEVERAL_REMEMBERED: Final = 1_000
-"""Publications to several users that a feed remembers. Each has a copy for each user, and a cut may come between."""
+"""Publications to several users or rooms that a feed remembers. Each has a copy for each of them, and a cut may come
+between."""
 
 
 class Channel:
@@ -220,7 +221,7 @@ class Feed:
             return
         channel.last = message.number
         if message.number == self.number:
-            return  # a publication to several users comes once for each of them
+            return  # a publication to several users or rooms comes once for each of them
         self._deliver_numbered(message)
 
     def deliver_repaired(self, copies: Sequence[Message]) -> None:

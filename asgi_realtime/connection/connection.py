@@ -27,8 +27,6 @@ from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.ids import ConnectionId, GatewayName, Id, RoomName
 from asgi_realtime.values.json import Json
 
-NO_ROOM = RoomName("")
-"""The room of a frame that was broadcast to users or to all. No room has this name."""
 _NOT_ENDED_HERE: Final = (1006, "")
 """The code and reason of a connection that was not ended by a call of `end`."""
 _NONE: frozenset[RoomName] = frozenset()  # one for all connections: Python makes a new one each time
@@ -302,17 +300,17 @@ class InternalConnection:
         """Write the broadcasts that wait for the end of the tick: something else is about to be written."""
         self.mounted.hub.flush()
 
-    def push(self, frame: Frame, room: RoomName | None = None) -> None:
+    def push(self, frame: Frame, rooms: tuple[RoomName, ...] | None = None) -> None:
         """Write a frame, or keep it while the connection is held. Called for each recipient without a `sink`.
 
-        `room` is where the frame was broadcast (`NO_ROOM`: to users or to all; None: to this client alone).
+        `rooms` is where the frame was broadcast (empty: to users or to all; None: to this client alone).
         """
-        if room is None:
+        if rooms is None:
             self.mounted.hub.flush()
         blocked = self._blocked
         if blocked is None:
             self.transport.outbox.push(frame)
-        elif isinstance(blocked, HeldFrames) and blocked.add(frame, room) > self.mounted.held_bytes:
+        elif isinstance(blocked, HeldFrames) and blocked.add(frame, rooms) > self.mounted.held_bytes:
             self.end(1013, TOO_SLOW)
 
     def hold(self) -> int:
@@ -346,8 +344,8 @@ class InternalConnection:
         if held.holds:
             return
         self._blocked = None
-        for room, frame in held.frames:
-            if not room or room in self.room_set:
+        for rooms, frame in held.frames:
+            if not rooms or any(room in self.room_set for room in rooms):
                 self.transport.outbox.push(frame)
         self.sink_changed()
 

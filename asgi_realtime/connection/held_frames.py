@@ -7,9 +7,9 @@ from asgi_realtime.values.ids import RoomName
 
 
 class HeldFrames:
-    """Frames in order, each with the room it was broadcast to. Exists only while they are held.
+    """Frames in order, each with the rooms it was broadcast to. Exists only while they are held.
 
-    A frame that was sent to this client alone has no room (None).
+    A frame that was broadcast to users or to all has no rooms. One that was sent to this client alone has None.
     """
 
     __slots__ = ("_bytes", "_frames", "holds")
@@ -17,15 +17,15 @@ class HeldFrames:
     def __init__(self) -> None:
         self.holds = 1
         """How many calls of `hold` have no `release` yet."""
-        self._frames: list[tuple[RoomName | None, Frame]] = []
+        self._frames: list[tuple[tuple[RoomName, ...] | None, Frame]] = []
         self._bytes = 0
 
     def __len__(self) -> int:
         return len(self._frames)
 
-    def add(self, frame: Frame, room: RoomName | None) -> int:
+    def add(self, frame: Frame, rooms: tuple[RoomName, ...] | None) -> int:
         """Append a frame. Returns how many bytes are held now."""
-        self._frames.append((room, frame))
+        self._frames.append((rooms, frame))
         self._bytes += frame.size
         return self._bytes
 
@@ -38,12 +38,12 @@ class HeldFrames:
 
     def take_own(self) -> list[Frame]:
         """Remove and return the frames that were sent to this client alone."""
-        own = [frame for room, frame in self._frames if room is None]
+        own = [frame for rooms, frame in self._frames if rooms is None]
         self._frames = [item for item in self._frames if item[0] is not None]
         self._bytes -= sum(frame.size for frame in own)
         return own
 
     @property
-    def frames(self) -> list[tuple[RoomName | None, Frame]]:
-        """The frames in order, each with its room."""
+    def frames(self) -> list[tuple[tuple[RoomName, ...] | None, Frame]]:
+        """The frames in order, each with its rooms."""
         return self._frames

@@ -22,24 +22,24 @@ class Batch:
     written to a connection flushes the batch first, so that every client sees one order.
     """
 
-    __slots__ = ("_frames", "_recipients", "_room", "_size", "_call_soon", "_ticking")
+    __slots__ = ("_frames", "_recipients", "_rooms", "_size", "_call_soon", "_ticking")
 
     def __init__(self, call_soon: CallSoon | None = None) -> None:
         """`call_soon` calls a function at the end of the tick. Default: the running loop's `call_soon`."""
         self._call_soon = call_soon
         self._frames: list[Frame] = []
         self._recipients = NO_RECIPIENTS
-        self._room = RoomName("")
+        self._rooms: tuple[RoomName, ...] = ()
         self._size = 0
         self._ticking = False
 
-    def add(self, recipients: Recipients, frame: Frame, room: RoomName) -> None:
+    def add(self, recipients: Recipients, frame: Frame, rooms: tuple[RoomName, ...]) -> None:
         """Write a frame to these recipients, after everything added before."""
         # A room's recipients are the same object until a member joins or leaves.
         if recipients is not self._recipients:
             self.flush()
             self._recipients = recipients
-            self._room = room
+            self._rooms = rooms
         self._frames.append(frame)
         self._size += frame.size
         if self._size >= WRITE_BYTES:
@@ -62,5 +62,4 @@ class Batch:
             self._frames = []
             self._size = 0
             self._recipients = NO_RECIPIENTS
-            room = self._room
-            recipients.deliver(frame, room)
+            recipients.deliver(frame, self._rooms)

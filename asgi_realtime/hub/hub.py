@@ -10,7 +10,7 @@ from typing import Any
 
 from asgi_realtime.auth.revocations import Revocations
 from asgi_realtime.broker.base import Broker
-from asgi_realtime.connection.connection import NO_ROOM, InternalConnection
+from asgi_realtime.connection.connection import InternalConnection
 from asgi_realtime.connection.contracts import HostCallback
 from asgi_realtime.errors import RateLimited, Unauthorized
 from asgi_realtime.hub.answers import answer
@@ -41,7 +41,7 @@ from asgi_realtime.values.commands import (
     TakeOver,
 )
 from asgi_realtime.values.ids import GatewayName, Id, RoomName
-from asgi_realtime.values.publications import Position, Publication, Subscription, ToAll, ToRoom, ToUsers
+from asgi_realtime.values.publications import Position, Publication, Subscription, ToAll, ToRoom, ToRooms, ToUsers
 from asgi_realtime.values.questions import NodeAnswer, Question
 
 
@@ -189,8 +189,13 @@ class Hub:
         It is encoded once. Then there is one write per recipient, at the end of the tick (see `Batch`).
         """
         mount = self._mounts.get(publication.gateway)
-        if mount is None or (self._subscriptions is not None and self._subscriptions.defer(publication)):
+        if mount is None:
             return 0
+        if self._subscriptions is not None:
+            now = self._subscriptions.defer(publication)
+            if now is None:
+                return 0
+            publication = now
         target = publication.target
         recipients = mount.rooms.recipients(target)
         chosen: Sequence[InternalConnection] = recipients.connections
@@ -210,8 +215,8 @@ class Hub:
         if chosen is not recipients.connections:
             recipients = Recipients(tuple(chosen))
         frame = mount.frame(publication)
-        room = target.room if type(target) is ToRoom else NO_ROOM
-        self._batch.add(recipients, frame, room)
+        rooms = (target.room,) if type(target) is ToRoom else target.rooms if type(target) is ToRooms else ()
+        self._batch.add(recipients, frame, rooms)
         return len(recipients)
 
     def sink_changed(self, connection: InternalConnection) -> None:

@@ -12,8 +12,8 @@ from asgi_realtime.hub.subscriptions import UNAVAILABLE
 from asgi_realtime.limits import Limits
 from asgi_realtime.protocols.dialect import Dialect
 from asgi_realtime.protocols.frame import Frame
-from asgi_realtime.values.ids import GatewayName
-from asgi_realtime.values.publications import Publication, Subscription, ToRoom
+from asgi_realtime.values.ids import ConnectionId, GatewayName
+from asgi_realtime.values.publications import Publication, Subscription, Target, ToRoom
 
 RecipientFilter: TypeAlias = Callable[[Publication], Callable[[Connection], bool] | None]
 """Returns a function that says which connections get a publication. None: all recipients get it."""
@@ -53,6 +53,10 @@ class Mounts(dict[GatewayName, Mount]):
     def has(self, subscription: Subscription) -> bool:
         """Whether a room, a user or a gateway has connections here."""
         return self[subscription.gateway].rooms.has(subscription.target)
+
+    def ids(self, gateway: GatewayName, target: Target) -> tuple[ConnectionId, ...]:
+        """The ids of the connections that a target addresses."""
+        return tuple([connection.id for connection in self[gateway].rooms.recipients(target).connections])
 
     def target_count(self) -> int:
         """How many rooms, users and gateways have connections here."""

@@ -31,8 +31,8 @@ class Recipients:
         """Sort again before the next delivery: the sink of a connection has changed."""
         self._sinks = None
 
-    def deliver(self, frame: Frame, room: RoomName) -> None:
-        """Write a frame to each of them. `room` is where it was broadcast; see `InternalConnection.push`."""
+    def deliver(self, frame: Frame, rooms: tuple[RoomName, ...]) -> None:
+        """Write a frame to each of them. `rooms` is where it was broadcast; see `InternalConnection.push`."""
         sinks = self._sort() if self._sinks is None else self._sinks
         deflating, others = self._deflating, self._others
         # If the kernel has no room for a client, only that client's next frame is written in another way.
@@ -41,7 +41,7 @@ class Recipients:
             deflating.write(frame.deflated)
         # A push may end a client that is too slow, and other connections with it. For those, `push` does nothing.
         for connection in others:
-            connection.push(frame, room)
+            connection.push(frame, rooms)
 
     def _sort(self) -> Sinks:
         sinks: list[Sink] = []

@@ -6,7 +6,6 @@ from typing import Final
 
 import msgspec
 
-from asgi_realtime.connection.connection import NO_ROOM
 from asgi_realtime.hub.batch import Batch
 from asgi_realtime.hub.mounts import Mount
 from asgi_realtime.values.publications import Target, ToRoom
@@ -21,4 +20,4 @@ def resync_members(mount: Mount, target: Target, batch: Batch) -> None:
     if recipients.connections:
         room = target.room if type(target) is ToRoom else None
         frame = mount.dialect.event(RESYNC, msgspec.json.encode({"room": room}))
-        batch.add(recipients, frame, NO_ROOM if room is None else room)
+        batch.add(recipients, frame, () if room is None else (room,))

@@ -9,7 +9,7 @@ from typing import Protocol
 from asgi_realtime.connection.connection import InternalConnection
 from asgi_realtime.hub.recipients import NO_RECIPIENTS, Recipients
 from asgi_realtime.values.ids import ConnectionId, RoomName, UserId
-from asgi_realtime.values.publications import Target, ToAll, ToRoom, ToUsers
+from asgi_realtime.values.publications import Target, ToAll, ToRoom, ToRooms, ToUsers
 
 
 class MembershipListener(Protocol):
@@ -141,6 +141,9 @@ class Rooms:
         """The connections that a target addresses, each once."""
         if type(target) is ToRoom:
             return _recipients(self._rooms.get(target.room))
+        if type(target) is ToRooms:
+            found = (self._rooms[room] for room in target.rooms if room in self._rooms)
+            return Recipients(tuple(dict.fromkeys(member for room in found for member in room.members)))
         if type(target) is ToUsers:
             if len(target.user_ids) == 1:
                 return Recipients(self.of_user(target.user_ids[0]))

@@ -26,8 +26,8 @@ from asgi_realtime.errors import BrokerUnavailable, PositionLost
 from asgi_realtime.metrics import Metrics
 from asgi_realtime.runtime.coroutines import run_with_timeout
 from asgi_realtime.runtime.tasks import Tasks
-from asgi_realtime.values.ids import ConnectionId, GatewayName
-from asgi_realtime.values.publications import Position, Publication, Subscription, Target
+from asgi_realtime.values.ids import ConnectionId, GatewayName, RoomName
+from asgi_realtime.values.publications import Position, Publication, Subscription, Target, ToRoom, ToRooms
 
 logger = logging.getLogger("asgi_realtime")
 
@@ -48,6 +48,9 @@ class Members(Protocol):
     def has(self, subscription: Subscription) -> bool:
         """Whether a target has members."""
 
+    def ids(self, gateway: GatewayName, target: Target) -> tuple[ConnectionId, ...]:
+        """The ids of the connections that a target addresses."""
+
     def target_count(self) -> int:
         """How many targets have members."""
 
@@ -61,7 +64,7 @@ class Members(Protocol):
 class _PendingSubscription:
     """A subscription that is requested, or has failed while it still has members."""
 
-    __slots__ = ("done", "deferred", "deferred_bytes", "later", "since")
+    __slots__ = ("done", "deferred", "deferred_bytes", "elsewhere", "later", "since")
 
     def __init__(self) -> None:
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -72,6 +75,19 @@ class _PendingSubscription:
         self.deferred: list[Publication] = []
         """Publications that are delivered after that history."""
         self.deferred_bytes = 0
+        self.elsewhere: dict[Position, tuple[ConnectionId, ...]] = {}
+        """Of publications to several rooms: the connections that have received them as members of another room."""
+
+    def defer(self, publication: Publication) -> None:
+        """Deliver a publication after the history."""
+        self.deferred_bytes += len(publication.payload) + sum(map(len, publication.attachments))
+        if self.deferred_bytes <= DEFERRED_BYTES:
+            self.deferred.append(publication)
+
+    def received_elsewhere(self, position: Position | None, members: Collection[ConnectionId]) -> None:
+        """Some connections have received, or will receive, a publication as members of another room."""
+        if position is not None:
+            self.elsewhere[position] = (*self.elsewhere.get(position, ()), *members)
 
     @property
     def has_failed(self) -> bool:
@@ -183,17 +199,37 @@ class Subscriptions:
                 pending.deferred = [_except(publication, members) for publication in pending.deferred]
         return asyncio.shield(pending.done)
 
-    def defer(self, publication: Publication) -> bool:
-        """Defer a publication if history before it must be delivered first. Returns whether it was deferred."""
+    def defer(self, publication: Publication) -> Publication | None:
+        """Defer a publication if history before it must be delivered first. Returns what is to be delivered now."""
         if not self._catching_up:
-            return False
-        pending = self._catching_up.get(Subscription(publication.gateway, publication.target))
+            return publication
+        target = publication.target
+        if type(target) is ToRooms:
+            return self._defer_for_rooms(publication, target.rooms)
+        pending = self._catching_up.get(Subscription(publication.gateway, target))
         if pending is None:
-            return False
-        pending.deferred_bytes += len(publication.payload) + sum(map(len, publication.attachments))
-        if pending.deferred_bytes <= DEFERRED_BYTES:
-            pending.deferred.append(publication)
-        return True
+            return publication
+        pending.defer(publication)
+        return None
+
+    def _defer_for_rooms(self, publication: Publication, rooms: Sequence[RoomName]) -> Publication | None:
+        """Defer a publication to several rooms for those whose history must be delivered first."""
+        behind = self._behind(publication.gateway, rooms)
+        if not behind:
+            return publication
+        others = ToRooms(tuple(room for room in rooms if room not in behind))
+        received = self._members.ids(publication.gateway, others)
+        for room, pending in behind.items():
+            one = msgspec.structs.replace(publication, target=ToRoom(room))
+            pending.defer(_except(one, received))
+            pending.received_elsewhere(publication.position, received)
+            received = (*received, *self._members.ids(publication.gateway, one.target))
+        return msgspec.structs.replace(publication, target=others) if others.rooms else None
+
+    def _behind(self, gateway: GatewayName, rooms: Sequence[RoomName]) -> dict[RoomName, _PendingSubscription]:
+        """The rooms whose history must be delivered first."""
+        found = {room: self._catching_up.get(Subscription(gateway, ToRoom(room))) for room in rooms}
+        return {room: pending for room, pending in found.items() if pending is not None}
 
     # What the rooms report
 
@@ -264,8 +300,20 @@ class Subscriptions:
             *missed,
             *(each for each in pending.deferred if each.volatile or each.position not in read),
         ]:
-            deliver(self._members, publication)
+            deliver(self._members, self._for_room(publication, subscription, pending))
         self._set_subscribed(subscription)
+
+    def _for_room(
+        self, publication: Publication, subscription: Subscription, pending: _PendingSubscription
+    ) -> Publication:
+        """A publication from history, for those members of this room who have not received it in another room."""
+        if type(publication.target) is not ToRooms or publication.position is None:
+            return publication
+        members = self._members.ids(subscription.gateway, subscription.target)
+        for other in self._behind(subscription.gateway, publication.target.rooms).values():
+            other.received_elsewhere(publication.position, members)
+        one = msgspec.structs.replace(publication, target=subscription.target)
+        return _except(one, pending.elsewhere.get(publication.position, ()))
 
     async def _history_since(self, subscription: Subscription, since: Position) -> list[Publication]:
         history = self._broker.history(subscription.gateway, since, [subscription.target])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from asgi_realtime.values.ids import GatewayName
-from asgi_realtime.values.publications import Target, ToAll, ToRoom, ToUsers
+from asgi_realtime.values.publications import Target, ToAll, ToRoom, ToRooms, ToUsers
 
 SHARED = GatewayName("*")
 """Stands for all gateways: their commands and the leases of the nodes. No gateway has this name."""
@@ -75,13 +75,15 @@ class Keys:
 
 
 def suffixes(target: Target) -> list[str]:
-    """What the keys and channels of a target end with: one for each user of several, otherwise one.
+    """What the keys and channels of a target end with: one for each of several rooms or users, otherwise one.
 
     The kinds begin with different letters, so a room's name never makes the key of something else.
     """
     match target:
         case ToRoom(room):
             return [f"r:{room}"]
+        case ToRooms(rooms):
+            return [f"r:{room}" for room in dict.fromkeys(rooms)]
         case ToUsers(user_ids):
             return [f"u:{user_id}" for user_id in dict.fromkeys(user_ids)]
         case ToAll():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from asgi_realtime.broadcasting.publisher import checked_size
@@ -20,7 +20,7 @@ from asgi_realtime.socketio.server_state import ServerState
 from asgi_realtime.transports.socketio.namespace_transport import transport_of
 from asgi_realtime.values.ids import ConnectionId, GatewayName, RoomName
 from asgi_realtime.values.json import Json
-from asgi_realtime.values.publications import Publication, Target, ToAll, ToRoom
+from asgi_realtime.values.publications import Publication, Target, ToAll, ToRoom, ToRooms
 
 
 class Participants:
@@ -54,10 +54,10 @@ class Participants:
 
     def in_rooms(self, rooms: Sequence[str] | None, skipped: Collection[str] = ()) -> list[Connection]:
         """The clients in any of the rooms (None: all clients), each once, without those skipped."""
-        members = self._context.hub.rooms(self._namespace)
-        found = dict.fromkeys(
-            connection for target in _targets(rooms) for connection in members.recipients(target).connections
-        )
+        target = _target(rooms)
+        if target is None:
+            return []
+        found = self._context.hub.rooms(self._namespace).recipients(target).connections
         return [connection.public for connection in found if connection.id not in skipped]
 
     def room_names(self) -> Collection[str]:
@@ -158,7 +158,8 @@ class Participants:
                 # A client's own room. No other client reads its history, so the event need not be kept.
                 inside[0].push(self._frame(event, args))
                 return
-        for publication in self._publications(event, args, rooms, skipped):
+        publication = self._publication(event, args, rooms, skipped)
+        if publication is not None:
             await self._publish(publication)
 
     def _frame(self, event: str, args: Sequence[Any]) -> Frame:
@@ -178,31 +179,28 @@ class Participants:
         event = self._dialect.event_name(event)
         for observer in self._state.active_observers:
             observer.sent(self.in_rooms(rooms, skipped), event, args)
-        for publication in self._publications(event, args, rooms, skipped):
+        publication = self._publication(event, args, rooms, skipped)
+        if publication is not None:
             if len(publication.payload) + sum(map(len, publication.attachments)) > most:
                 raise ValueError(f"the payload is over MEW_PUBLICATION_BYTES ({most})")
             self._context.hub.deliver(publication)
 
-    def _publications(
+    def _publication(
         self, event: str, args: Sequence[Any], rooms: Sequence[str] | None, skipped: Sequence[str]
-    ) -> Iterator[Publication]:
-        """One publication for each room. A client that one of them has reached is left out of the next ones."""
+    ) -> Publication | None:
+        """One publication, also to several rooms. None: to no room."""
         payload, attachments = encode(list(args))
-        left_out = [ConnectionId(sid) for sid in skipped]
-        targets = _targets(rooms)
-        for target in targets:
-            publication = Publication(
-                gateway=self._namespace,
-                target=target,
-                event=event,
-                payload=payload[1:-1],  # the arguments, without the brackets around them
-                attachments=attachments,
-                except_=tuple(left_out),
-            )
-            members = self._context.hub.rooms(self._namespace)
-            reached = members.recipients(target).connections if len(targets) > 1 else ()
-            yield publication
-            left_out += [connection.id for connection in reached]
+        target = _target(rooms)
+        if target is None:
+            return None
+        return Publication(
+            gateway=self._namespace,
+            target=target,
+            event=event,
+            payload=payload[1:-1],  # the arguments, without the brackets around them
+            attachments=attachments,
+            except_=tuple(map(ConnectionId, skipped)),
+        )
 
     async def _publish(self, publication: Publication) -> None:
         try:
@@ -237,5 +235,9 @@ class Participants:
         self._context.tasks.spawn(call(), name=f"callback {getattr(callback, '__name__', '')}")
 
 
-def _targets(rooms: Sequence[str] | None) -> Sequence[Target]:
-    return [ToAll()] if rooms is None else [ToRoom(RoomName(room)) for room in dict.fromkeys(rooms)]
+def _target(rooms: Sequence[str] | None) -> Target | None:
+    """Where an event goes. None: nowhere."""
+    if rooms is None:
+        return ToAll()
+    names = tuple(map(RoomName, dict.fromkeys(rooms)))
+    return ToRooms(names) if len(names) > 1 else ToRoom(names[0]) if names else None

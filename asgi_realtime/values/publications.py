@@ -18,6 +18,12 @@ class ToRoom(msgspec.Struct, frozen=True, tag="room"):
     room: RoomName
 
 
+class ToRooms(msgspec.Struct, frozen=True, tag="rooms"):
+    """Every connection in any of some rooms, once."""
+
+    rooms: tuple[RoomName, ...]
+
+
 class ToUsers(msgspec.Struct, frozen=True, tag="users"):
     """Every connection of some users: their personal rooms. No client can name a personal room."""
 
@@ -28,13 +34,13 @@ class ToAll(msgspec.Struct, frozen=True, tag="all"):
     """Every connection of the gateway."""
 
 
-Target: TypeAlias = ToRoom | ToUsers | ToAll
+Target: TypeAlias = ToRoom | ToRooms | ToUsers | ToAll
 
 
 class Subscription(msgspec.Struct, frozen=True):
     """What a process subscribes to at the broker: a room, one user's personal room, or all of a gateway.
 
-    `target` names at most one user. The keys of the three kinds never collide.
+    `target` names one room, one user, or all. The keys of the three kinds never collide.
     """
 
     gateway: GatewayName
@@ -64,6 +70,8 @@ class Publication(msgspec.Struct, frozen=True, kw_only=True):
         if type(target) is ToUsers and len(target.user_ids) != 1:
             users = dict.fromkeys(target.user_ids)
             return [Subscription(self.gateway, ToUsers((user_id,))) for user_id in users]
+        if type(target) is ToRooms:
+            return [Subscription(self.gateway, ToRoom(room)) for room in dict.fromkeys(target.rooms)]
         return [Subscription(self.gateway, target)]
 
 

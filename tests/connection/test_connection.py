@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from asgi_realtime.connection.connection import NO_ROOM
 from asgi_realtime.errors import InvalidMessage
 from asgi_realtime.limits import Limits
 from asgi_realtime.protocols.frame import Frame
@@ -21,9 +20,9 @@ async def test_held_frames_are_written_after_the_answer_to_connect() -> None:
     connection, transport = world.admit()
     connection.hold()
     await connection.public.join("a")
-    connection.push(frame("room a"), RoomName("a"))
+    connection.push(frame("room a"), (RoomName("a"),))
     await connection.public.send("first")
-    connection.push(frame("all"), NO_ROOM)
+    connection.push(frame("all"), ())
     await connection.public.send("second")
     assert transport.written == []
     connection.open(Frame("ACCEPTED"))
@@ -40,12 +39,14 @@ async def test_a_broadcast_to_a_room_left_while_held_is_dropped() -> None:
     connection.hold()
     connection.hold()
     for room in ("a", "b"):
-        connection.push(frame(room), RoomName(room))
+        connection.push(frame(room), (RoomName(room),))
+    connection.push(frame("a and b"), (RoomName("a"), RoomName("b")))
+    connection.push(frame("a and c"), (RoomName("a"), RoomName("c")))
     await connection.public.leave("a")
     connection.release()
     assert transport.written == []
     connection.release()
-    assert transport.events == ["b"]
+    assert transport.events == ["b", "a and b"]
 
 
 async def test_nothing_is_written_after_the_end() -> None:
@@ -56,7 +57,7 @@ async def test_nothing_is_written_after_the_end() -> None:
             connection.hold()
         await connection.public.close(1008, "out")
         await connection.public.close(1000, "again")
-        connection.push(frame("broadcast"), NO_ROOM)
+        connection.push(frame("broadcast"), ())
         await connection.public.send("event")
         if held:
             connection.open(Frame("ACCEPTED"))
@@ -71,9 +72,9 @@ async def test_held_frames_are_bounded() -> None:
     world = World(Limits(outbox_bytes=1000))
     connection, transport = world.admit()
     connection.hold()
-    connection.push(frame("a", 600), NO_ROOM)
+    connection.push(frame("a", 600), ())
     assert not connection.closed
-    connection.push(frame("b", 600), NO_ROOM)
+    connection.push(frame("b", 600), ())
     assert transport.closes == [(1013, "too slow")]
     connection.release()
     assert transport.written == []
@@ -87,7 +88,7 @@ async def test_what_was_written_does_not_count_as_held() -> None:
     connection.push(frame("own", 600))
     connection.open(Frame("ACCEPTED"))
     assert transport.events == ["ACCEPTED", "own"]
-    connection.push(frame("all", 600), NO_ROOM)
+    connection.push(frame("all", 600), ())
     connection.release()
     assert transport.events == ["ACCEPTED", "own", "all"]
 
@@ -96,7 +97,7 @@ async def test_a_frame_that_is_inserted_counts_as_held() -> None:
     world = World(Limits(outbox_bytes=1000))
     connection, transport = world.admit()
     connection.insert(frame("latest", 600), connection.hold())
-    connection.push(frame("all", 600), NO_ROOM)
+    connection.push(frame("all", 600), ())
     assert transport.closes == [(1013, "too slow")]
 
 

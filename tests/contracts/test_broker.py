@@ -25,6 +25,7 @@ from asgi_realtime.values.publications import (
     Target,
     ToAll,
     ToRoom,
+    ToRooms,
     ToUsers,
 )
 from asgi_realtime.values.questions import NodeAnswer, Question, RoomSize
@@ -206,6 +207,7 @@ async def test_history_returns_only_what_the_client_may_receive(
         (MEW, ToUsers((BOB,)), "of another"),
         (MEW, ToUsers((BOB, ADA, ADA)), "of both"),
         (MEW, ToRoom(RoomName("ada")), "room named as the user"),
+        (MEW, ToRooms((ATTIC, LOBBY, LOBBY)), "both rooms"),
         (INFRA, ToRoom(LOBBY), "same room, other gateway"),
         (INFRA, ToAll(), "all of the other gateway"),
         (MEW, ToAll(), "all"),
@@ -214,7 +216,10 @@ async def test_history_returns_only_what_the_client_may_receive(
     for gateway, target, event in published:
         await broker.publish(Publication(gateway=gateway, target=target, event=event))
 
-    assert await events_since(broker, start, LOBBY, user_id=ADA) == ["lobby", "personal", "of both", "all"]
+    assert await events_since(broker, start, LOBBY, user_id=ADA) == [
+        *("lobby", "personal", "of both", "both rooms", "all")
+    ]
+    assert await events_since(broker, start, LOBBY, ATTIC, user_id=NO_USER) == ["lobby", "attic", "both rooms", "all"]
     assert await events_since(broker, start, user_id=BOB) == ["of another", "of both", "all"]
     assert await events_since(broker, start_of_infra, LOBBY, gateway=INFRA) == [
         "same room, other gateway",
@@ -549,6 +554,7 @@ async def test_nothing_can_be_published_before_the_start_or_after_the_stop(make_
 targets: st.SearchStrategy[Target] = st.one_of(
     st.just(ToAll()),
     st.sampled_from([LOBBY, ATTIC, RoomName("ada")]).map(ToRoom),
+    st.lists(st.sampled_from([LOBBY, ATTIC, RoomName("ada")]), max_size=3).map(lambda rooms: ToRooms(tuple(rooms))),
     st.lists(st.sampled_from([ADA, BOB]), max_size=2).map(lambda user_ids: ToUsers(tuple(user_ids))),
 )
 publications: st.SearchStrategy[Publication] = st.builds(
@@ -567,6 +573,8 @@ def entitled(publication: Publication, rooms: Sequence[RoomName], user_id: UserI
             return publication.gateway == MEW
         case ToRoom(room):
             return publication.gateway == MEW and room in rooms
+        case ToRooms(several):
+            return publication.gateway == MEW and not set(several).isdisjoint(rooms)
         case ToUsers(user_ids):
             return publication.gateway == MEW and user_id in user_ids
 
@@ -677,6 +685,7 @@ async def test_nothing_published_after_a_subscription_is_active_is_missed(make_e
         for target, event in (
             (ToRoom(LOBBY), "room"),
             (ToUsers((BOB, ADA)), "one of several users"),
+            (ToRooms((ATTIC, LOBBY)), "one of several rooms"),
             (ToAll(), "all"),
             (ToRoom(ATTIC), "other room"),
             (ToUsers((BOB,)), "other user"),
@@ -685,7 +694,7 @@ async def test_nothing_published_after_a_subscription_is_active_is_missed(make_e
     await broker.subscribe([Subscription(MEW, target) for target in (ToRoom(LOBBY), ToUsers((ADA,)), ToAll())])
     for publication in publications:
         await broker.publish(publication)
-    mine = ["room", "one of several users", "all"]
+    mine = ["room", "one of several users", "one of several rooms", "all"]
     rest = ["other room", "other user", "other gateway"]
     assert listener.events == (mine if broker.needs_subscriptions else ["before", *mine, *rest])
     await broker.stop()

@@ -25,7 +25,7 @@ from asgi_realtime.values.commands import (
     TakeOver,
 )
 from asgi_realtime.values.ids import ConnectionId, GatewayName, RoomName, UserId
-from asgi_realtime.values.publications import Position, Publication, Target, ToAll, ToRoom, ToUsers
+from asgi_realtime.values.publications import Position, Publication, Target, ToAll, ToRoom, ToRooms, ToUsers
 from tests.support.held_permission import HeldPermission
 from tests.support.recording import GATEWAY, World
 
@@ -169,11 +169,12 @@ async def test_each_target_reaches_its_recipients_only() -> None:
     assert world.deliver(publication("users", ToUsers((ANN, BOB, ANN)))) == 3
     assert world.deliver(publication("all", ToAll())) == 3
     assert world.deliver(publication("but", ToAll(), except_=(ann.id, bob.id))) == 1
+    assert world.deliver(publication("rooms", ToRooms((RoomName("empty"), RoomName("room"), RoomName("room"))))) == 2
     assert world.deliver(publication("none", ToRoom(RoomName("empty")))) == 0
     assert world.deliver(Publication(gateway=OTHER, target=ToAll(), event="x")) == 0
-    assert to_ann.events == ["room", "user", "users", "all"]
+    assert to_ann.events == ["room", "user", "users", "all", "rooms"]
     assert to_ann_too.events == ["user", "users", "all", "but"]
-    assert to_bob.events == ["room", "users", "all"]
+    assert to_bob.events == ["room", "users", "all", "rooms"]
 
 
 async def test_volatile_events_skip_clients_that_are_behind() -> None:

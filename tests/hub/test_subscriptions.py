@@ -22,7 +22,7 @@ from asgi_realtime.values.commands import (
     TakeOver,
 )
 from asgi_realtime.values.ids import RoomName, UserId
-from asgi_realtime.values.publications import Publication, Subscription, Target, ToAll, ToRoom, ToUsers
+from asgi_realtime.values.publications import Publication, Subscription, Target, ToAll, ToRoom, ToRooms, ToUsers
 from tests.support.clock import Clock
 from tests.support.distant_broker import DistantBroker, Server
 from tests.support.recording import GATEWAY, RecordingTransport, World
@@ -372,6 +372,36 @@ async def test_publications_after_a_command_that_adds_the_first_member_arrive_on
         assert seen[9:] in ([], ["9"])  # a volatile event may be lost, but not doubled
         assert await publish(here.broker, "after") == 1
         assert here.seen(transport)[-1] == "after"
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_publications_to_several_rooms_arrive_once_while_histories_are_read(seed: int) -> None:
+    server = Server()
+    old, new = ROOM, [RoomName("new"), RoomName("newer")]
+    async with node(server, seed=seed) as here, node(server, seed=seed + 1000) as there:
+        transports = {}
+        for user_id in ("ann", "bob"):
+            connection, transports[user_id] = await here.admit(user_id)
+            if user_id == "bob":
+                await connection.public.join(old)
+        adding = [
+            asyncio.create_task(there.command(AddToRoom(GATEWAY, UserId(user_id), room)))
+            for room in new
+            for user_id in ("ann", "bob")
+        ]
+        sending = []
+        for number in range(10):
+            await turns(seed % 7)
+            target = ToRooms((old, *new) if number % 2 else (*new, RoomName("other")))
+            sending.append(asyncio.create_task(publish(there.broker, str(number), target, volatile=number == 9)))
+        await asyncio.gather(*adding, *sending)
+        await here.settled()
+        assert await publish(there.broker, "after", ToRooms((old, *new))) == 0
+        await here.settled()
+        for user_id, transport in transports.items():
+            seen = here.seen(transport)
+            assert seen[-1] == "after"
+            assert sorted(seen) in ([*map(str, range(9)), "after"], [*map(str, range(10)), "after"]), user_id
 
 
 async def test_a_user_removed_while_history_is_read_receives_none_of_it() -> None:

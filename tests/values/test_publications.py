@@ -27,7 +27,7 @@ from asgi_realtime.values.commands import (
 from asgi_realtime.values.handshake import Handshake
 from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.ids import ConnectionId, GatewayName, RoomName, UserId
-from asgi_realtime.values.publications import Position, Publication, Target, ToAll, ToRoom, ToUsers
+from asgi_realtime.values.publications import Position, Publication, Target, ToAll, ToRoom, ToRooms, ToUsers
 
 GATEWAY = GatewayName("/")
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x1e"))
@@ -106,7 +106,15 @@ def test_values_are_frozen() -> None:
         identity.user_id = UserId("u2")  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("target", [ToRoom(RoomName("general")), ToUsers((UserId("u1"), UserId("u2"))), ToAll()])
+@pytest.mark.parametrize(
+    "target",
+    [
+        ToRoom(RoomName("general")),
+        ToRooms((RoomName("a"), RoomName("b"))),
+        ToUsers((UserId("u1"), UserId("u2"))),
+        ToAll(),
+    ],
+)
 def test_a_publication_survives_serialization(target: Target) -> None:
     publication = Publication(
         gateway=GATEWAY,
