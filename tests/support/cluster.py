@@ -27,8 +27,12 @@ class Node:
 
     async def call(self, method: str, *arguments: Any, **options: Any) -> Any:
         """Call a method of the node's broadcaster. Returns its result as JSON."""
+        return await self.call_at("/call", method, *arguments, **options)
+
+    async def call_at(self, path: str, method: str, *arguments: Any, **options: Any) -> Any:
+        """The same for the object behind another route."""
         body = {"method": method, "arguments": arguments, "options": options}
-        response = await self._http.post(f"{self.url}/call", json=body)
+        response = await self._http.post(f"{self.url}{path}", json=body)
         assert response.status_code == 200, response.text
         return response.json()
 

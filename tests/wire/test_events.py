@@ -32,6 +32,7 @@ from asgi_realtime import (
     create_token,
 )
 from asgi_realtime.values.json import Json
+from tests.support.events_clients import MARK, EventsClients, ask
 from tests.support.node_client import ConnectRefused, Node, Received
 from tests.support.raw_engineio import TRANSPORTS, TransportName, raw_client
 from tests.support.servers import LiveServer, Serve
@@ -72,25 +73,19 @@ async def enter(connect: Connect, running: Running, user_id: str) -> StockClient
     return await connect(running.server.url, "/events", auth={"token": create_token(user_id, SETTINGS)})
 
 
-async def ask(client: StockClient, event: str, *args: Json) -> Json:
-    """Send an event. Returns the only value of its acknowledgement."""
-    [answer] = await client.call(event, *args)
-    return answer
-
-
 def no(message: str) -> dict[str, Json]:
     return {"success": False, "message": message}
 
 
-async def take_events(running: Running, *clients: StockClient) -> list[list[Received]]:
-    """The events of each client since the last call. All sent events have arrived."""
-    await running.to.broadcast_to_all("MARK")
-    found = []
-    for client in clients:
-        await client.expect("MARK")
-        found.append(list(client.unread))
-        client.unread.clear()
-    return found
+def clients_of(running: Running, connect: Connect) -> EventsClients:
+    return EventsClients(lambda user_id: enter(connect, running, user_id), lambda: running.to.broadcast_to_all(MARK))
+
+
+@pytest.fixture
+async def clients(serve: Serve, connect: Connect) -> AsyncIterator[EventsClients]:
+    """Clients of a server with Events."""
+    async with events(serve) as running:
+        yield clients_of(running, connect)
 
 
 async def test_tokens_of_auth_and_query_are_accepted_and_all_others_refused(serve: Serve, connect: Connect) -> None:
@@ -113,64 +108,62 @@ async def test_tokens_of_auth_and_query_are_accepted_and_all_others_refused(serv
             assert (refused.value.message, refused.value.data) == ("invalid credentials", {"code": "UNAUTHORIZED"})
 
 
-async def test_joining_and_leaving_a_room_notifies_its_other_clients(serve: Serve, connect: Connect) -> None:
-    async with events(serve) as running:
-        ann, ben, eve = [await enter(connect, running, user_id) for user_id in ("ann", "ben", "eve")]
-        assert await ask(ann, "join", {"room": "猫"}) == {"success": True, "room": "猫"}
-        assert await take_events(running, ann, ben, eve) == [[], [], []]
-        assert await ask(ben, "join", {"room": "猫"}) == {"success": True, "room": "猫"}
-        joined = Received("user:joined", [{"userId": "ben", "room": "猫"}])
-        assert await take_events(running, ann, ben, eve) == [[joined], [], []]
-        left = Received("user:left", [{"userId": "ben", "room": "猫"}])
-        assert await ask(ben, "leave", {"room": "猫"}) == {"success": True, "room": "猫"}
-        assert await take_events(running, ann, ben, eve) == [[left], [], []]
+async def test_joining_and_leaving_a_room_notifies_its_other_clients(clients: EventsClients) -> None:
+    ann, ben, eve = await clients.enter("ann", "ben", "eve")
+    assert await ask(ann, "join", {"room": "猫"}) == {"success": True, "room": "猫"}
+    assert await clients.take(ann, ben, eve) == [[], [], []]
+    assert await ask(ben, "join", {"room": "猫"}) == {"success": True, "room": "猫"}
+    joined = Received("user:joined", [{"userId": "ben", "room": "猫"}])
+    assert await clients.take(ann, ben, eve) == [[joined], [], []]
+    left = Received("user:left", [{"userId": "ben", "room": "猫"}])
+    assert await ask(ben, "leave", {"room": "猫"}) == {"success": True, "room": "猫"}
+    assert await clients.take(ann, ben, eve) == [[left], [], []]
 
-        # The same without an ack, and without an answer. A client that disconnects leaves every room.
-        for room in ("猫", "狗"):
-            await ask(ann, "join", {"room": room})
-            await ben.emit("join", {"room": room})
-            assert (await ann.expect("user:joined")).data == {"userId": "ben", "room": room}
-        assert await take_events(running, ann, ben, eve) == [[], [], []]
-        await ben.disconnect()
-        departures = [(await ann.expect("user:left")).data for _ in range(2)]
-        assert sorted(data["room"] for data in departures) == sorted(["猫", "狗"])
-        assert {data["userId"] for data in departures} == {"ben"}
-        assert await take_events(running, ann, eve) == [[], []]
+    # The same without an ack, and without an answer. A client that disconnects leaves every room.
+    for room in ("猫", "狗"):
+        await ask(ann, "join", {"room": room})
+        await ben.emit("join", {"room": room})
+        assert (await ann.expect("user:joined")).data == {"userId": "ben", "room": room}
+    assert await clients.take(ann, ben, eve) == [[], [], []]
+    await ben.disconnect()
+    departures = [(await ann.expect("user:left")).data for _ in range(2)]
+    assert sorted(data["room"] for data in departures) == sorted(["猫", "狗"])
+    assert {data["userId"] for data in departures} == {"ben"}
+    assert await clients.take(ann, eve) == [[], []]
 
 
-async def test_messages_reach_the_room_with_the_sender_or_all_other_clients(serve: Serve, connect: Connect) -> None:
-    async with events(serve) as running:
-        ann, ben, eve, tab = [await enter(connect, running, user_id) for user_id in ("ann", "ben", "eve", "ann")]
-        for client in (ann, ben):
-            await ask(client, "join", {"room": "r"})
-        await ann.expect("user:joined")
-        before = datetime.now(UTC)
-        assert await ask(ann, "message", {"content": "你好 😺", "room": "r"}) == DONE
-        assert await ask(ann, "message", {"content": "to all"}) == DONE
-        after = datetime.now(UTC)
-        of_ann, of_ben, of_eve, of_tab = await take_events(running, ann, ben, eve, tab)
-        in_room, to_all = of_ben
-        assert of_ann == [in_room], "the sender is a member; without a room it is left out"
-        assert of_eve == of_tab == [to_all]
-        for received, content in ((in_room, "你好 😺"), (to_all, "to all")):
-            assert received.event == "message"
-            assert received.data == {
-                "senderId": "ann",
-                "content": content,
-                "timestamp": received.data["timestamp"],
-            }
-            assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", received.data["timestamp"])
-            sent = datetime.fromisoformat(received.data["timestamp"])
-            assert before - timedelta(milliseconds=1) <= sent <= after
-        assert sent.utcoffset() == timedelta(0)
+async def test_messages_reach_the_room_with_the_sender_or_all_other_clients(clients: EventsClients) -> None:
+    ann, ben, eve, tab = await clients.enter("ann", "ben", "eve", "ann")
+    for client in (ann, ben):
+        await ask(client, "join", {"room": "r"})
+    await ann.expect("user:joined")
+    before = datetime.now(UTC)
+    assert await ask(ann, "message", {"content": "你好 😺", "room": "r"}) == DONE
+    assert await ask(ann, "message", {"content": "to all"}) == DONE
+    after = datetime.now(UTC)
+    of_ann, of_ben, of_eve, of_tab = await clients.take(ann, ben, eve, tab)
+    in_room, to_all = of_ben
+    assert of_ann == [in_room], "the sender is a member; without a room it is left out"
+    assert of_eve == of_tab == [to_all]
+    for received, content in ((in_room, "你好 😺"), (to_all, "to all")):
+        assert received.event == "message"
+        assert received.data == {
+            "senderId": "ann",
+            "content": content,
+            "timestamp": received.data["timestamp"],
+        }
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", received.data["timestamp"])
+        sent = datetime.fromisoformat(received.data["timestamp"])
+        assert before - timedelta(milliseconds=1) <= sent <= after
+    assert sent.utcoffset() == timedelta(0)
 
-        await eve.emit("message", {"content": "without an ack", "room": None})
-        for client in (ann, ben, tab):
-            assert (await client.expect("message")).data["content"] == "without an ack"
-        for character in ("x", "字", "😺"):
-            assert await ask(eve, "message", {"content": character * 1000}) == DONE
-            assert (await ann.expect("message")).data["content"] == character * 1000
-            assert await ask(eve, "message", {"content": character * 1001}) == no("消息过长")
+    await eve.emit("message", {"content": "without an ack", "room": None})
+    for client in (ann, ben, tab):
+        assert (await client.expect("message")).data["content"] == "without an ack"
+    for character in ("x", "字", "😺"):
+        assert await ask(eve, "message", {"content": character * 1000}) == DONE
+        assert (await ann.expect("message")).data["content"] == character * 1000
+        assert await ask(eve, "message", {"content": character * 1001}) == no("消息过长")
 
 
 async def test_every_refusal_is_an_ack_or_the_event_error(serve: Serve, connect: Connect) -> None:
@@ -204,14 +197,14 @@ async def test_every_refusal_is_an_ack_or_the_event_error(serve: Serve, connect:
             assert await ask(ann, event, payload) == no(message), (event, payload)
             await ann.emit(event, payload)
             assert (await ann.expect("error")).args == [{"message": message}], (event, payload)
-        assert await take_events(running, ann, ben) == [[], []]
+        assert await clients_of(running, connect).take(ann, ben) == [[], []]
         for _ in range(30 - 2 * len(refusals)):
             assert await ask(ann, "leave", {"room": "open"}) == {"success": True, "room": "open"}
         for event, payload in (("message", {"content": "x"}), ("join", {"room": "open"}), ("leave", {"room": "open"})):
             assert await ask(ann, event, payload) == no("消息发送过于频繁")
             await ann.emit(event, payload)
             assert (await ann.expect("error")).args == [{"message": "消息发送过于频繁"}]
-        assert await take_events(running, ann, ben) == [[], []]
+        assert await clients_of(running, connect).take(ann, ben) == [[], []]
         assert await ask(ben, "message", {"content": "x"}) == DONE, "another user's limit"
 
 
@@ -247,7 +240,10 @@ async def test_no_client_waits_for_the_hosts_decision_about_another(serve: Serve
         assert not any(task.done() for task in waiting)
         answer.set()
         assert await asyncio.gather(*waiting) == [{"success": True, "room": "r"}, DONE]
-        assert {received.event for received in (await take_events(running, ben))[0]} == {"message", "user:joined"}
+        assert {received.event for received in (await clients_of(running, connect).take(ben))[0]} == {
+            "message",
+            "user:joined",
+        }
 
 
 async def test_hooks_of_the_host_run_and_send_events(serve: Serve, connect: Connect) -> None:
@@ -272,14 +268,17 @@ async def test_hooks_of_the_host_run_and_send_events(serve: Serve, connect: Conn
         ann, ben = await enter(connect, running, "ann"), await enter(connect, running, "ben")
         assert log == ["initialised", "ann", "ben"]
         welcome = Received("welcome", ["to you"])
-        assert await take_events(running, ann, ben) == [[welcome], [welcome]]
+        assert await clients_of(running, connect).take(ann, ben) == [[welcome], [welcome]]
         await ask(ann, "join", {"room": "r"})
         await running.to.broadcast_to_room("r", "alarm", {"level": 1})
         await running.to.broadcast_to_all("maintenance", ["at", "noon"])
         await ben.emit("typing", {"room": "r"})
         await ann.expect("typing")
         maintenance = Received("maintenance", [["at", "noon"]])
-        assert await take_events(running, ann, ben) == [[Received("alarm", [{"level": 1}]), maintenance], [maintenance]]
+        assert await clients_of(running, connect).take(ann, ben) == [
+            [Received("alarm", [{"level": 1}]), maintenance],
+            [maintenance],
+        ]
         await ben.disconnect()
         await until(lambda: len(log) == 4)
         assert log[3] == ("ben", True)
