@@ -82,7 +82,7 @@ class RealtimeMiddleware:
         self._failed_on: asyncio.AbstractEventLoop | None = None
         self._inflation = InflationWarning()
         if type(self).__call__ is RealtimeMiddleware.__call__:
-            # Servers look here for a coroutine function, to tell ASGI 3 from ASGI 2.
+            # Servers look here for a coroutine function, to distinguish ASGI 3 from ASGI 2.
             self.__call__ = self._serve  # type: ignore[method-assign, assignment]
         check_list(app)  # raises: these frameworks make their middleware while the app is made
         try:
@@ -95,7 +95,7 @@ class RealtimeMiddleware:
             warn_of_adapter(app)
             self._realtime = Realtime(gateways=gateways, settings=settings, metrics=metrics)
         except Exception as error:
-            # Frameworks make their middleware while the server starts. Servers take an error there for a missing
+            # Frameworks make their middleware while the server starts. Servers treat an error there as a missing
             # lifespan, and continue. So it is reported by the lifespan, or by the first request.
             self._failed = FailedStart(error)
             return

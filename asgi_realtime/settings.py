@@ -132,11 +132,11 @@ class Settings:
     different ones."""
     on_broker_down: str = "raise"
     """`MEW_ON_BROKER_DOWN`: what a broadcast does while Redis is away. `raise`: it raises `BrokerUnavailable`, and new
-    clients are told to come back. `local`: it is delivered to the clients of this process, and published in order when
-    Redis is back; new clients are let in."""
+    clients are refused until it is back. `local`: it is delivered to the clients of this process, and published in
+    order when Redis is back; new clients are let in."""
     single_process: bool = False
     """`MEW_SINGLE_PROCESS`: without `MEW_REDIS_URL`, start although another process of this app runs on this machine.
-    Each process then knows only its own clients."""
+    Each process then has only its own clients."""
     drain_timeout: float = 5.0
     """`MEW_DRAIN_TIMEOUT`: seconds connections may take to close when the process stops."""
     limits: Limits = dataclasses.field(default_factory=Limits)

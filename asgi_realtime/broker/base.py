@@ -55,7 +55,7 @@ class Broker(Protocol):
         """Begin to deliver to `receiver`: all commands, and the publications that are subscribed to."""
 
     async def stop(self) -> None:
-        """Stop delivery, and forget every subscription. `publish` then raises `BrokerUnavailable`."""
+        """Stop delivery, and drop every subscription. `publish` then raises `BrokerUnavailable`."""
 
     async def publish(self, publication: Publication, *, key: str | None = None) -> Receipt:
         """Number, keep (unless volatile) and deliver a publication, as one step.

@@ -86,7 +86,7 @@ class RedisBroker:
         self._receives = False
         self._questions = Questions(self.links, working=self._calls.working)
         self._revocations = SharedRevocations(
-            revocations or Revocations(ttl=_REVOCATION_TTL), keys=self.links.keys(SHARED), learned=self._end_revoked
+            revocations or Revocations(ttl=_REVOCATION_TTL), keys=self.links.keys(SHARED), on_new=self._end_revoked
         )
 
     # Life
@@ -148,13 +148,13 @@ class RedisBroker:
         return channels
 
     async def _prepare_link(self, reconnecting: ReconnectingLink, link: Link) -> None:
-        """Make a new link ready: subscribe, learn what was missed, and only then let clients in."""
+        """Make a new link ready: subscribe, read what was missed, and only then let clients in."""
         if reconnecting is self.links.of(SHARED):
             self._questions.subscribe_on(link)
         if self._receives and self._channels is not None:
-            await self._channels.subscribe_again(reconnecting, link, self._learn_revocations)
+            await self._channels.subscribe_again(reconnecting, link, self._read_revocations)
 
-    async def _learn_revocations(self, reconnecting: ReconnectingLink, link: Link) -> None:
+    async def _read_revocations(self, reconnecting: ReconnectingLink, link: Link) -> None:
         if reconnecting is self.links.of(SHARED):
             await self._revocations.synchronise(link)
 

@@ -121,7 +121,7 @@ class Channels:
             )
 
     def expect(self, subscriptions: Iterable[Subscription]) -> None:
-        """Subscribe as soon as there is a link. If something was published until then, the members are told."""
+        """Subscribe as soon as there is a link. If events were missed until then, members get `realtime:resync`."""
         for subscription in subscriptions:
             feed = self._feed(subscription.gateway)
             [suffix] = suffixes(subscription.target)

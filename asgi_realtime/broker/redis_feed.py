@@ -1,7 +1,7 @@
-"""What Redis sends of one gateway: in order, without gaps and without duplicates, or the receiver is told so.
+"""What Redis sends of one gateway: in order and without duplicates. A gap is filled, or reported to the receiver.
 
 Publications and commands of a gateway have one sequence of numbers. Each message carries its number, and the number of
-the message before it to the same target. So a channel that missed something is noticed by its next message:
+the message before it to the same target. So the next message shows that a channel missed something:
 
 - the previous number is what was delivered last: deliver;
 - the number was delivered: drop;
@@ -30,8 +30,8 @@ logger = logging.getLogger("asgi_realtime")
 
 HELD_BYTES: Final = 16 * 1024 * 1024
 """Most bytes that are held while history is read. Over: what comes is dropped, and read from history afterwards."""
-SEVERAL_REMEMBERED: Final = 1_000
-"""Publications to several users or rooms that a feed remembers. Each has a copy for each of them, and a cut may come
+SEVERAL_KEPT: Final = 1_000
+"""Publications to several users or rooms that a feed keeps. Each has a copy for each of them, and a cut may come
 between."""
 
 
@@ -256,7 +256,7 @@ class Feed:
         target = message.channel.target
         try:
             if self._unconfirmed and self._unconfirmed.pop(origin_of(message.data), False):
-                self._remember_several(message)
+                self._keep_several(message)
                 return 0
             if target is None:
                 self._apply(message.data, position)
@@ -268,12 +268,12 @@ class Feed:
             self._drop_unreadable(error)
             return 0
         if publication.target is not target and position is not None:
-            self._remember_several(message)
+            self._keep_several(message)
         return deliver(self.receiver, publication)
 
-    def _remember_several(self, message: Message) -> None:
+    def _keep_several(self, message: Message) -> None:
         self._several[message.number] = None
-        if len(self._several) > SEVERAL_REMEMBERED:
+        if len(self._several) > SEVERAL_KEPT:
             del self._several[next(iter(self._several))]
 
     def _apply(self, data: bytes, position: Position | None) -> None:

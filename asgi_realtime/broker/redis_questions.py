@@ -152,7 +152,7 @@ class Questions:
     def _send(self, asked: _Asked, answer: NodeAnswer) -> None:
         link = self._links.current()
         if link is None:
-            return  # the process that asks is told that an answer is missing
+            return  # the process that asks gets an incomplete answer
         data = _encoder.encode(_Answered(self._links.node, asked.number, answer))
         try:
             link.send(lambda reply: None, self._links.publish_command, self._answers_of(asked.node), data)

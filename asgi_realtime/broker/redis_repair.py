@@ -80,8 +80,8 @@ async def compare(feed: Feed, link: Link, keys: Keys, ttl: int) -> Comparison:
 async def catch_up(feed: Feed, link: Link, keys: Keys, ttl: int, metrics: Metrics) -> None:
     """Deliver what the feed missed, and then what it holds, and release it.
 
-    It must hold, and its channels must be subscribed to. Where history does not reach back, the receiver is told so,
-    before anything newer is delivered: if commands are missing, the members of rooms are not known.
+    It must hold, and its channels must be subscribed to. Where history does not reach back, that is reported to the
+    receiver before anything newer is delivered: if commands are missing, the members of rooms are not known.
     """
     while True:
         earlier = feed.epoch
@@ -92,8 +92,8 @@ async def catch_up(feed: Feed, link: Link, keys: Keys, ttl: int, metrics: Metric
             logger.info("%s: %d missed messages were read from history", feed.gateway, len(missed))
         if found.everything or found.lost:
             metrics.count("broker_resyncs_total", gateway=feed.gateway)
-            logger.warning("%s: history in Redis does not reach back; clients are told to resync", feed.gateway)
-            _tell(feed, found)
+            logger.warning("%s: history in Redis does not reach back; clients are sent realtime:resync", feed.gateway)
+            _report_missed(feed, found)
         if await _deliver(feed, missed, found, {earlier, feed.epoch}):
             feed.release()
             return
@@ -123,7 +123,7 @@ async def _read_missed(feed: Feed, link: Link, keys: Keys, ttl: int, found: Comp
     ]
 
 
-def _tell(feed: Feed, found: Comparison) -> None:
+def _report_missed(feed: Feed, found: Comparison) -> None:
     for channel in found.lost:
         channel.last = None
     everything = found.everything or any(channel.target is None for channel in found.lost)

@@ -37,18 +37,18 @@ class SharedRevocations:
     Args:
         own: those of this process.
         keys: the names in Redis that concern all gateways.
-        learned: called when some came from Redis that this process did not know.
+        on_new: called when Redis had some that this process did not have.
     """
 
-    def __init__(self, own: Revocations, *, keys: Keys, learned: Callable[[], object]) -> None:
+    def __init__(self, own: Revocations, *, keys: Keys, on_new: Callable[[], object]) -> None:
         self._own = own
         self._key = keys.revocations
-        self._learned = learned
+        self._on_new = on_new
         self._number = 0
         """How many were in Redis when it was last compared."""
 
     async def write(self, link: ReconnectingLink, command: RevokeToken | RevokeUser) -> None:
-        """Remember the revocation of a command in Redis. To be called before the command is published.
+        """Write the revocation of a command to Redis. To be called before the command is published.
 
         Raises:
             BrokerUnavailable: Redis is away, or refused.
@@ -58,14 +58,14 @@ class SharedRevocations:
         await link.run(Script.REVOKE, [self._key], MOST, text, left, read=_as_number)
 
     async def synchronise(self, link: Link) -> None:
-        """Learn what is in Redis, and write there what is missing.
+        """Read what is in Redis, and write there what is missing.
 
         Raises:
             LinkLost: the connection is lost.
             hiredis.ReplyError: Redis refused.
         """
         found: set[str] = set()
-        learned = False
+        new_ones = False
         while True:
             _, *page = await run_script(link, Script.REVOKED, [self._key], len(found), AT_ONCE, read=_as_page)
             new = {
@@ -73,12 +73,12 @@ class SharedRevocations:
                 for text, left in zip(page[::2], page[1::2], strict=True)
             }
             for text, seconds in new.items():
-                learned |= self._learn(text, seconds)
+                new_ones |= self._add(text, seconds)
             found |= new.keys()
             if len(new) < AT_ONCE:
                 break
-        if learned:
-            self._learned()
+        if new_ones:
+            self._on_new()
         missing: list[Argument] = []
         for text, seconds in self._known():
             if text not in found:
@@ -106,8 +106,8 @@ class SharedRevocations:
             except hiredis.ReplyError as error:
                 logger.error("Redis refused a look at the revocations: %s", error)
 
-    def _learn(self, text: str, seconds: float) -> bool:
-        """Add one of Redis to those of this process. Returns whether it was not known."""
+    def _add(self, text: str, seconds: float) -> bool:
+        """Add one of Redis to those of this process. Returns whether it is new here."""
         kind, rest = text[:1], text[1:]
         if kind == "t":
             return self._own.revoke_token(rest, seconds)

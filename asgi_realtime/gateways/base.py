@@ -92,7 +92,7 @@ class Gateway(ConnectionLifecycle):
         _contains_router = NoRouter()
 
         async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-            """Tell a server that serves this, or an app that mounts it, what to write instead."""
+            """Answer a server that serves this, or an app that mounts it, with what to write instead."""
             await self.__serve(scope, receive, send)
 
         @classmethod

@@ -52,7 +52,7 @@ class Dispatcher:
 
     acknowledges: ClassVar[bool] = True
     """Whether a client may ask for an acknowledgement of its event: the handler's result."""
-    # Declared here, so that `reserved_names` knows them.
+    # Declared here, so that `reserved_names` includes them.
     _name: GatewayName
     _functions: dict[str, Callable[..., Any]]
     _handlers: dict[str, BoundHandler]

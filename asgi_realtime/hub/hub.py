@@ -322,7 +322,7 @@ class Hub:
         return answer(question, self._mounts)
 
     def resync(self, gateway: GatewayName, subscriptions: Collection[Subscription] | None) -> None:
-        """Tell the members of targets that events may be missing; see `BrokerReceiver.resync`.
+        """Send the members of targets the event that events may be missing; see `BrokerReceiver.resync`.
 
         If commands may be missing, the host is asked again for the rooms of every connection of the gateway.
         """

@@ -1,4 +1,4 @@
-"""Tells clients that events may be missing, which history does not have."""
+"""Sends clients the event about missed events that history does not have."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from asgi_realtime.hub.mounts import Mount
 from asgi_realtime.values.publications import Target, ToRoom
 
 RESYNC: Final = "realtime:resync"
-"""The event that tells clients to read again what they show. Its data has the `room`, or null for everything."""
+"""The event after which clients must read again what they show. Its data has the `room`, or null for everything."""
 
 
 def resync_members(mount: Mount, target: Target, batch: Batch) -> None:

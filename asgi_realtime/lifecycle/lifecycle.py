@@ -59,7 +59,9 @@ class Lifecycle:
         """
         here = _get_running_loop()
         if here is None:
-            raise ConfigurationError("asgi_realtime runs on asyncio, not on trio; tell the server, or the test client")
+            raise ConfigurationError(
+                "asgi_realtime runs on asyncio, not on trio; start the server, or the test client, with asyncio"
+            )
         while self.loop is not here:
             if self._owner is not here:
                 if self._owner is not None and self._owner.is_running():

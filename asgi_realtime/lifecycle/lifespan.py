@@ -41,7 +41,9 @@ class Lifespan:
                 await self._stop()  # where the cancellation came when it had just started
                 raise
             failed = FailedStart(error)
-        if failed is not None:  # outside of `except`: what the server raises in `send` would be chained to the error
+        if (
+            failed is not None
+        ):  # outside of `except`, so that what the server raises in `send` is not chained to the error
             await failed.report(send)
             return
         host = asyncio.create_task(self._run(scope), name="lifespan of the host")
@@ -89,7 +91,7 @@ async def _end_of(host: asyncio.Task[None]) -> None:
 def ends_start(error: BaseException) -> bool:
     """Whether an error of `on_start` ends the start-up: all but those that end this task or the process.
 
-    `sys.exit()` in a hook does too: servers take a SystemExit for a missing lifespan, and go on.
+    `sys.exit()` in a hook does too: servers treat a SystemExit as a missing lifespan, and continue.
     """
     if isinstance(error, Exception):
         return True

@@ -243,8 +243,8 @@ def warn_of_open_origins(origins: OriginPolicy, gateways: Iterable[Mountable]) -
     opened = [gateway.name for gateway in gateways if isinstance(gateway, Gateway) and gateway.origins.is_open]
     if origins.is_open or opened:
         logger.warning(
-            "pages of any origin may connect (%s): cookies count from the own origin and from origins that are "
-            "named, and CORS responses allow credentials to no others; name the origins that need them",
+            "pages of any origin may connect (%s); cookies and credentials of CORS requests are accepted only from the "
+            "same origin and from origins that are listed by name; list the origins that need them",
             "MEW_CORS_ORIGINS or MEW_CORS_ORIGIN_REGEX" if origins.is_open else ", ".join(opened),
         )
 

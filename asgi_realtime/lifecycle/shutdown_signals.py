@@ -1,4 +1,4 @@
-"""Notices that the server is about to stop, so that clients can be closed first."""
+"""Signals that the server is about to stop: clients are closed first."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ShutdownSignals:
     the drain. SIGTERM after SIGINT does not force, because a supervisor sends it when Ctrl-C has reached both. Signals
     without a Python handler are not changed. Outside the main thread, no signal is handled.
 
-    Hypercorn's worker processes get no signal. `listen` notices their end.
+    Hypercorn's worker processes get no signal. `listen` waits for their end instead.
     """
 
     def __init__(self, close_clients: Callable[[], Awaitable[None]]) -> None:

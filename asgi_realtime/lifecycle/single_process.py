@@ -1,4 +1,4 @@
-"""Notices a second process of the same app on the same machine, which without Redis would have other clients."""
+"""Detects a second process of the same app on the same machine, which without Redis would have other clients."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LOOK_SECONDS: Final = 0.1
 _SERVERS: Final = ("uvicorn", "uvicorn_worker", "hypercorn", "granian", "gunicorn", "daphne")
 """Packages whose code runs the event loop of a server."""
 _APP: Final = re.compile(r"([A-Za-z_][\w.]*):[A-Za-z_][\w.()]*")
-"""How servers are told their app: `module:attribute`."""
+"""How the command line of a server names the app: `module:attribute`."""
 
 
 class SecondProcess(ConfigurationError):
@@ -40,8 +40,8 @@ class SecondProcess(ConfigurationError):
 class SingleProcess:
     """A lock on the app, held by the one process that serves it.
 
-    It is a lock on a file in a folder of this user, which the operating system removes with the process, however that
-    ends. The file is named by the app: the file of the module that the server was told to serve, or of the program.
+    It is a lock on a file in a folder of this user. The operating system removes it when the process ends, in any way.
+    The file is named by the app: the file of the module on the command line of the server, or of the program.
     Another checkout is another app, and so is another container.
 
     Nothing is locked, and nothing is refused, where this is not the process of a server (tests and scripts run apps on
@@ -49,7 +49,7 @@ class SingleProcess:
     """
 
     def __init__(self, *, expected: bool) -> None:
-        """`expected`: a server that a test has started, or an app that may have several processes. Nothing is done."""
+        """`expected`: other processes of the app may run, or a test has started this one. Then nothing is locked."""
         self._expected = expected
         self._locks: list[int] = []
 
@@ -75,7 +75,7 @@ class SingleProcess:
             logger.info("other processes of this app are not noticed: %s", error)
 
     def release(self) -> None:
-        """Let another process have the app: this one accepts no more clients."""
+        """Release the lock: this process accepts no more clients."""
         for lock in self._locks:
             os.close(lock)
         self._locks.clear()
@@ -85,7 +85,7 @@ class SingleProcess:
         if _is_explained(path.with_suffix(".refused")):
             raise SecondProcess(f"this process is one of several without MEW_REDIS_URL, beside process {other}")
         raise SecondProcess(
-            f"process {other} serves this app on this machine already, and without Redis each process knows only its "
+            f"process {other} serves this app on this machine already, and without Redis each process has only its "
             "own clients: set MEW_REDIS_URL to join the processes, or run one process (uvicorn without --workers). "
             "MEW_SINGLE_PROCESS=true allows several that are separate on purpose"
         )
@@ -109,7 +109,7 @@ def _open(path: Path) -> int:
 
 
 def _is_explained(path: Path) -> bool:
-    """Whether another worker of this process' parent has been refused a moment ago, and has said why.
+    """Whether another worker of the same parent was refused a moment ago, and has logged why.
 
     The workers of a server are refused within seconds of each other, and the first may have ended before the last. So
     the file keeps the parent and the time.
@@ -144,7 +144,7 @@ def _is_server() -> bool:
 
 
 def _end_restarts() -> None:
-    """End a supervisor that would start a refused worker again for ever, as older versions of uvicorn do."""
+    """End a supervisor that would start a refused worker again and again, as older versions of uvicorn do."""
     name = "uvicorn.supervisors.multiprocess"
     if not hasattr(sys.modules.get(name), "STARTUP_FAILURE") and name in _modules_that_run():
         os.kill(os.getppid(), signal.SIGTERM)

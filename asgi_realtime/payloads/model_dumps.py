@@ -72,7 +72,7 @@ def _own_serializer(schema: Any) -> SchemaSerializer:
 
 
 class _Rewrite:
-    """Rewrites a schema, and remembers whether anything changed."""
+    """Rewrites a schema, and records whether anything changed."""
 
     def __init__(self, reduce: Reduce) -> None:
         self.changed = False

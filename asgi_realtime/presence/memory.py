@@ -42,13 +42,13 @@ class MemoryPresence:
         offline: Callable[[GatewayName, UserId], None],
         online: Callable[[GatewayName, UserId], None] | None = None,
     ) -> None:
-        """Begin with no user online. `online` is never called: every `join` knows."""
+        """Begin with no user online. `online` is never called: `join` returns it."""
         self._timers.clear()
         self._users.clear()
         self._offline = offline
 
     async def stop(self) -> None:
-        """Forget all users, and announce nothing."""
+        """Remove all users, and announce nothing."""
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()

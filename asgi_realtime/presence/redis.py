@@ -29,22 +29,22 @@ T = TypeVar("T")
 USERS_AT_ONCE: Final = 500
 """Most users that one command removes or takes, so that Redis serves other clients in between."""
 REFUSED_FOR: Final = 86_400
-"""Seconds for which Redis refuses what a removed node tells. A process may be frozen for so long."""
+"""Seconds for which Redis refuses what a removed node writes. A process may be frozen for so long."""
 STOP_TIMEOUT: Final = 2.0
-"""Seconds that telling Redis about a stop may take. Over: the node's lease ends by itself."""
+"""Seconds that removing this node from Redis may take. Over: its lease ends by itself."""
 
 
 class RedisPresence:
     """A `Presence` for any number of processes that use one Redis.
 
-    While Redis is away, presence is frozen: no user goes offline. What has changed by then is told to Redis afterwards.
+    While Redis is away, presence is frozen: no user goes offline. What changes in that time is written to Redis later.
 
     Args:
         links: the connections of this process, which the broker opens and closes.
         grace: seconds a user stays online after the last connection ended.
         lease: seconds after which a node that no longer renews its lease counts as dead.
-        timeout: seconds that `join` waits for Redis. Over: the connection is added, and Redis is told later. Less than
-            callers wait.
+        timeout: seconds that `join` waits for Redis. Over: the connection is added, and written to Redis later. Less
+            than callers wait.
         call_later: the timers of grace periods. Default: those of the running event loop.
     """
 
@@ -73,15 +73,15 @@ class RedisPresence:
         self._timers: dict[GatewayName, tuple[float, Timer]] = {}
         self._changed = asyncio.Lock()
         self._outdated = asyncio.Event()
-        """Set when Redis must be told everything at once, not after the next renewal of the lease."""
+        """Set when everything must be written to Redis at once, not after the next renewal of the lease."""
         self._leased: Link | None = None
         """The link on which this node has its lease."""
         self._quiet_until = 0.0
-        """When users may be announced as offline again. After an outage, other nodes need time to tell theirs."""
+        """When users may be announced as offline again. After an outage, other nodes need time to write theirs."""
         self._refusal: str | None = None
         """Why Redis refused last. It is logged once."""
         self._without_scripts = False
-        """Whether Redis has forgotten the scripts (SCRIPT FLUSH)."""
+        """Whether Redis has lost the scripts (SCRIPT FLUSH)."""
         self._offline: Callable[[GatewayName, UserId], None] | None = None
         self._online: Callable[[GatewayName, UserId], None] | None = None
 
@@ -90,7 +90,7 @@ class RedisPresence:
         """The id of this node. It changes when the lease was lost. Empty: Redis was not reached yet."""
         return self._lease.node
 
-    # Life
+    # Start and stop
 
     async def start(
         self,
@@ -138,7 +138,7 @@ class RedisPresence:
             with contextlib.suppress(LinkLost, BrokerUnavailable):
                 if self._leased is not None:
                     self._lease.add_gateway(self._leased, name)
-                    gateway.link = self._links.of(name).current  # there is nothing to tell yet
+                    gateway.link = self._links.of(name).current  # there is nothing to write yet
         return gateway
 
     # Connections
@@ -201,17 +201,17 @@ class RedisPresence:
     # Links and the lease
 
     async def _prepare(self, reconnecting: ReconnectingLink, link: Link) -> None:
-        """Tell Redis on a new link what this node has. A refusal is logged, and it is told again later."""
+        """Write to a new link what this node has. A refusal is logged, and it is written again later."""
         async with self._changed:
             try:
                 if reconnecting is self._links.of(SHARED):
                     await self._take_lease(link)
-                await self._tell_all(reconnecting, link)
+                await self._write_all(reconnecting, link)
             except hiredis.ReplyError as error:
                 self._failed(str(error))
 
     async def _take_lease(self, link: Link) -> None:
-        """Have a lease on a new link. If the old one was lost, everything is told again, under another id."""
+        """Take a lease on a new link. If the old one was lost, everything is written again, under another id."""
         self._leased = None
         had_lease = bool(self.node)
         if not await self._lease.begin(link):
@@ -221,8 +221,8 @@ class RedisPresence:
             self._lease.add_gateway(link, name)
         self._leased = link
 
-    async def _tell_all(self, reconnecting: ReconnectingLink | None = None, link: Link | None = None) -> None:
-        """Tell each gateway's numbers, unless that was done on its link. `link` is the new one of `reconnecting`."""
+    async def _write_all(self, reconnecting: ReconnectingLink | None = None, link: Link | None = None) -> None:
+        """Write each gateway's counts, unless that was done on its link. `link` is the new one of `reconnecting`."""
         for name, gateway in list(self._gateways.items()):
             own = self._links.of(name)
             current = link if own is reconnecting else own.current
@@ -230,13 +230,13 @@ class RedisPresence:
                 continue
             if self._without_scripts:
                 await load_scripts(current)
-            gateway.assert_all(current, self.node)
+            gateway.write_all(current, self.node)
             self._quiet_until = asyncio.get_running_loop().time() + self._lease.every
             self._plan(name, 0.0)
         self._without_scripts = False
 
     def _failed(self, reason: str | None) -> None:
-        """Redis must be told everything again. If it has not refused, at once."""
+        """Everything must be written to Redis again: at once, unless Redis has refused it."""
         if reason is None:
             self._outdated.set()
         elif reason.startswith("NOSCRIPT"):
@@ -274,7 +274,7 @@ class RedisPresence:
                 if ended is None:
                     logger.warning("presence: the lease of this node has ended, so it takes another id")
                 await self._take_lease(link)
-            await self._tell_all()
+            await self._write_all()
         for node in ended or ():
             if node != self.node:
                 await self._remove(link, node)

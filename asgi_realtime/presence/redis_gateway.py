@@ -1,4 +1,4 @@
-"""The presence of one gateway: what this process knows, and what it tells Redis."""
+"""The presence of one gateway: the connections of this process, and the counts that it writes to Redis."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from asgi_realtime.redis.link import Argument, Link, LinkLost, Reply
 from asgi_realtime.redis.scripts import Script, sha
 from asgi_realtime.values.ids import ConnectionId, UserId
 
-ASSERTED_AT_ONCE: Final = 500
+WRITTEN_AT_ONCE: Final = 500
 """Most users in one command, so that Redis serves other clients in between."""
 
 
 class RedisGateway:
-    """Tells Redis how many connections each user has here, and reads from the reply what has changed.
+    """Writes to Redis how many connections each user has here, and reads from the reply what has changed.
 
-    Numbers are absolute, not differences: a number that is told twice does no harm. Commands are sent in order on one
-    link. On a new link all numbers are told again.
+    Counts are absolute, not differences: a count that is written twice does no harm. Commands are sent in order on one
+    link. On a new link all counts are written again.
 
     Args:
         keys: the names of the gateway in Redis.
         grace: microseconds a user stays online after the last connection ended.
-        grace_if_lost: the same if Redis has lost the numbers, so that other nodes can tell theirs again.
+        grace_if_lost: the same if Redis has lost the counts, so that other nodes can write theirs again.
         online: called with a user who came online, if no `join` returns it.
         next_end: called with the seconds until the next grace period ends.
-        failed: called when Redis must be told everything again: with the reason why it refused, or None if it has lost
-            the numbers or has removed the node.
+        failed: called when everything must be written to Redis again: with the reason why it refused, or None if it
+            has lost the counts or has removed the node.
     """
 
     NOTHING: Final = 0
@@ -53,7 +53,7 @@ class RedisGateway:
         self.keys = keys
         self.connections = ConnectionTable()
         self.link: Link | None = None
-        """The link on which Redis was told everything. None: there is none, or Redis must be told everything again."""
+        """The link to which all counts were written. None: there is none, or they must be written again."""
         self.removed = False
         """Whether this node was removed in the meantime, and its users were perhaps announced as offline."""
         self._grace = grace
@@ -62,16 +62,16 @@ class RedisGateway:
         self._next_end = next_end
         self._on_failure = failed
         self._epoch = ""
-        """Of the numbers in Redis. It changes when they were lost. Empty: not known yet."""
+        """The epoch of the counts in Redis. It changes when they were lost. Empty: not known yet."""
         self._any_leaving = False
         """Whether a grace period was running when Redis answered last."""
         self._unanswered: set[UserId] = set()
-        """Users who are connected here, but Redis has not answered whether they came online by that."""
+        """Users who are connected here, but Redis has not replied whether they came online by that."""
         self._left: dict[UserId, float] = {}
         """Users whose last connection here ended, and when their grace period is over (by this process's clock)."""
 
     def _usable(self) -> Link | None:
-        """The link. None: Redis is told later."""
+        """The link. None: the counts are written later."""
         return None if self.link is None or self.link.lost else self.link
 
     def _failed(self, reason: str | None) -> None:
@@ -79,7 +79,7 @@ class RedisGateway:
         self._on_failure(reason)
 
     def _send(
-        self, link: Link, node: str, numbers: Sequence[Argument], most: int, replied: Callable[[Reply], None]
+        self, link: Link, node: str, counts: Sequence[Argument], most: int, replied: Callable[[Reply], None]
     ) -> None:
         link.send(
             replied,
@@ -94,13 +94,13 @@ class RedisGateway:
             self._grace,
             self._grace_if_lost,
             most,
-            *numbers,
+            *counts,
         )
 
     # One connection
 
     def add(self, user_id: UserId, connection_id: ConnectionId, node: str, most: int) -> asyncio.Future[int] | None:
-        """Add a connection that is not in the table. The result is what Redis says. None: it cannot be asked now."""
+        """Add a connection that is not in the table. The result is the reply of Redis. None: there is no link now."""
         if not self.connections.count(user_id):
             self._unanswered.add(user_id)
         self.connections.add(user_id, connection_id)
@@ -124,7 +124,7 @@ class RedisGateway:
                 if result == self.ONLINE and answer.done():
                     self._online(user_id)
             else:
-                result = self.NOTHING  # told before
+                result = self.NOTHING  # written before
             if not answer.done():
                 answer.set_result(result)
 
@@ -137,13 +137,13 @@ class RedisGateway:
     def _refused(self, user_id: UserId, connection_id: ConnectionId | None, node: str) -> None:
         """Redis refused a connection. None: too late, the connection is open, and is counted.
 
-        The number is told again, because another connection may have been counted together with this one.
+        The count is written again, because another connection may have been counted together with this one.
         """
         if connection_id is not None:
             self.connections.remove(user_id, connection_id)
         if not self.connections.count(user_id):
             self._unanswered.discard(user_id)
-        self._tell(user_id, node)
+        self._write_count(user_id, node)
 
     def remove(self, user_id: UserId, connection_id: ConnectionId, node: str) -> None:
         """Remove a connection. One that is not in the table is ignored."""
@@ -152,26 +152,26 @@ class RedisGateway:
         if not self.connections.count(user_id):
             self._unanswered.discard(user_id)
             self._left[user_id] = float("inf")
-        self._tell(user_id, node)
+        self._write_count(user_id, node)
 
-    def _tell(self, user_id: UserId, node: str) -> None:
-        """Tell the number of a user's connections."""
+    def _write_count(self, user_id: UserId, node: str) -> None:
+        """Write the count of a user's connections."""
         link = self._usable()
         if link is None:
             return
-        number = self.connections.count(user_id)
+        count = self.connections.count(user_id)
 
         def replied(reply: Reply) -> None:
             if self._results(reply) is not None:
                 self._set_end(user_id)
 
         try:
-            self._send(link, node, (user_id, number), 0, replied)
+            self._send(link, node, (user_id, count), 0, replied)
         except LinkLost:
-            pass  # the next link tells it
+            pass  # it is written to the next link
 
-    def _results(self, reply: Reply, *, asserted: bool = False) -> list[int] | None:
-        """What Redis says of each user. None: it did not count."""
+    def _results(self, reply: Reply, *, all_written: bool = False) -> list[int] | None:
+        """The result of each user. None: Redis did not count."""
         if isinstance(reply, Exception):
             if isinstance(reply, hiredis.ReplyError):
                 self._failed(str(reply))
@@ -182,8 +182,8 @@ class RedisGateway:
             self._failed(None)
             return None
         if epoch.decode() != self._epoch:
-            if self._epoch and not asserted:
-                self._failed(None)  # the numbers in Redis were lost
+            if self._epoch and not all_written:
+                self._failed(None)  # the counts in Redis were lost
             else:
                 self._epoch = epoch.decode()
         next_end, *results = cast(list[int], rest)
@@ -191,7 +191,7 @@ class RedisGateway:
         return results
 
     def _set_end(self, user_id: UserId) -> None:
-        """Redis knows that a user has left. If the user left for good, the grace period has begun."""
+        """It is written to Redis that a user has left. If the user is at no other node, the grace period has begun."""
         if user_id not in self._left:
             return
         if self._any_leaving:
@@ -202,33 +202,33 @@ class RedisGateway:
     def _plan(self, microseconds: int) -> None:
         self._any_leaving = microseconds >= 0
         if microseconds >= 0:
-            # A millisecond more, as Redis' clock and that of the event loop are not the same.
+            # A millisecond more, because the clocks of Redis and of the event loop differ.
             self._next_end(microseconds / 1_000_000 + 0.001)
 
     # All connections
 
-    def assert_all(self, link: Link, node: str) -> None:
-        """Tell the numbers of all users on a new link, or with a new id. Everything sent later comes after them.
+    def write_all(self, link: Link, node: str) -> None:
+        """Write the counts of all users to a new link, or under a new id. Everything sent later comes after them.
 
         Raises:
             LinkLost: the connection is lost.
         """
         known, removed = self._epoch, self.removed
-        numbers: list[tuple[UserId, int]] = [(user_id, self.connections.count(user_id)) for user_id in self.connections]
-        numbers += [(user_id, 0) for user_id in self._left]
-        for start in range(0, len(numbers), ASSERTED_AT_ONCE):
-            some = numbers[start : start + ASSERTED_AT_ONCE]
+        counts: list[tuple[UserId, int]] = [(user_id, self.connections.count(user_id)) for user_id in self.connections]
+        counts += [(user_id, 0) for user_id in self._left]
+        for start in range(0, len(counts), WRITTEN_AT_ONCE):
+            some = counts[start : start + WRITTEN_AT_ONCE]
 
             def replied(reply: Reply, some: Sequence[tuple[UserId, int]] = some) -> None:
-                results = self._results(reply, asserted=True)
+                results = self._results(reply, all_written=True)
                 if results is None:
                     return
-                # If Redis had lost the numbers, nobody was announced as offline.
+                # If Redis had lost the counts, no user was announced as offline.
                 announce = removed and self._epoch == known
-                for (user_id, number), result in zip(some, results, strict=True):
+                for (user_id, count), result in zip(some, results, strict=True):
                     if result == self.ONLINE and (announce or user_id in self._unanswered):
                         self._online(user_id)
-                    if number:
+                    if count:
                         self._unanswered.discard(user_id)
                     else:
                         self._set_end(user_id)
@@ -239,7 +239,7 @@ class RedisGateway:
     # Other nodes, and the end of grace periods
 
     async def sweep(self, link: Link, node: str, *, users_at_once: int, refused_for: int) -> None:
-        """Remove what a node has told. Its users stay online for the grace period.
+        """Remove what a node has written. Its users stay online for the grace period.
 
         Raises:
             LinkLost: the connection is lost.
@@ -286,7 +286,7 @@ class RedisGateway:
         try:
             link.send(replied, "EVALSHA", sha(Script.PRESENCE_OFFLINE), 1, self.keys.leaving, most)
         except LinkLost:
-            pass  # the next link does it
+            pass  # repeated with the next link
 
 
 def _two_numbers(reply: Reply) -> tuple[int, int]:

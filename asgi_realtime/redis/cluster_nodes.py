@@ -21,7 +21,7 @@ class ClusterNodes:
     """Finds the owner of a slot.
 
     Args:
-        seeds: some servers of the cluster. The others are learned from them.
+        seeds: some servers of the cluster. They return the others.
     """
 
     sharded = True

@@ -140,7 +140,7 @@ FILES: Final = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_ca_path")
 
 
 def _check_query(transport: str, url: str) -> None:
-    """See that redis-py knows the options, and that the files exist."""
+    """Check that redis-py has the options, and that the files exist."""
     parts = urlsplit(url)
     database = unquote(parts.path).strip("/")
     if transport != "unix" and database and not (database.isascii() and database.isdecimal()):

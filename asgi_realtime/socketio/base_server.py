@@ -92,7 +92,7 @@ class BaseServer:
             self.gateway_for(name)
 
     def start(self) -> None:
-        """The app has started: hear what other processes emit, if there is a client manager."""
+        """The app has started: receive what other processes emit, if there is a client manager."""
         manager = self.options.get("client_manager")
         if manager is None or self._context is None:
             return

@@ -1,4 +1,4 @@
-"""Hears what python-socketio's `RedisManager(url, write_only=True)` publishes in other processes."""
+"""Receives what python-socketio's `RedisManager(url, write_only=True)` publishes in other processes."""
 
 from __future__ import annotations
 

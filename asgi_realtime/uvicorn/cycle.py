@@ -161,7 +161,7 @@ class WebSocketCycle:
             "extensions": {"websocket.http.response": {}, EXTENSION: protocol},
         }
         self._stage = _Stage.CONNECTING
-        # Newer releases of uvicorn can be told to run each application in a context of its own.
+        # Newer releases of uvicorn can run each application in a context of its own.
         context = contextvars.Context() if getattr(config, "reset_contextvars", False) else None
         task = asyncio.get_running_loop().create_task(self._run(), context=context)
         self._state.tasks.add(task)

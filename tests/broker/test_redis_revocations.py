@@ -39,7 +39,7 @@ class Process:
     def __init__(self, keys: Keys, ttl: float = 60.0) -> None:
         self.own = Revocations(ttl=ttl)
         self.learned = 0
-        self.shared = SharedRevocations(self.own, keys=keys, learned=self._count)
+        self.shared = SharedRevocations(self.own, keys=keys, on_new=self._count)
 
     def _count(self) -> None:
         self.learned += 1

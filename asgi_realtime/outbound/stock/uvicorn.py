@@ -50,7 +50,7 @@ def protocol_behind(method: Send | Receive) -> Any:
 class StockTransport:
     """The transport of a known protocol object, as a `frame_writer.Writable`.
 
-    It replaces the protocol's flow-control callbacks to notice when the kernel's buffer is full.
+    It replaces the protocol's flow-control callbacks to detect when the kernel's buffer is full.
     """
 
     __slots__ = ("_protocol", "_transport", "_was", "descriptor", "listener")

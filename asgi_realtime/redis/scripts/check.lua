@@ -1,4 +1,4 @@
--- Run each command that the other scripts use, on keys of its own, to see that it is permitted.
+-- Run each command that the other scripts use, on keys of its own, to check that it is permitted.
 -- KEYS: a string, a hash, a sorted set, a stream
 -- ARGV: name of the publish command, channel
 local refused

@@ -1,10 +1,10 @@
--- What was published to some targets after a number, as much as fits into an answer.
+-- Return what was published to some targets after a number, as much as fits into an answer.
 -- KEYS: state, then for each target: last, history
 -- ARGV: milliseconds that history is kept; number that was delivered last of any target, or time until which nothing was
---       missed (0: the caller asks for a client); number to end at (0: the newest of all targets); most bytes (about);
+--       missed (0: the caller reads for a client); number to end at (0: the newest of all targets); most bytes (about);
 --       then for each target the number to begin after
 -- Returns epoch, number of the last publication, then for each target 0 if history no longer reaches back, or a list: 1
--- if that is all or 0 if there is more, then number and payload by turns.
+-- if that is all or 0 if there is more, then number and payload alternately.
 local time = redis.call('TIME')
 local ttl = tonumber(ARGV[1]) * 1000
 local oldest = time[1] * 1000000 + time[2] - ttl
@@ -39,8 +39,8 @@ local function read(last_key, history, since)
             local number = tonumber(string.match(id, '%d+'))
             if is_first then
                 local previous = tonumber(fields[2])
-                -- 0: nothing before it is remembered, so nothing was published within the time that history is kept.
-                -- Or the memory of what was published less than that time ago was evicted.
+                -- 0: Redis has no earlier number, so nothing was published within the time that history is kept.
+                -- Or the key of a newer publication was evicted.
                 local evicted = known > 0 and since > 0 and number - since < ttl
                 if previous > since or previous == 0 and (checked < oldest or evicted) then
                     return 0

@@ -1,8 +1,8 @@
--- The newest publications to a target, newest first.
+-- Return the newest publications to a target, newest first.
 -- KEYS: state, history
 -- ARGV: milliseconds that history is kept, epoch, number to begin after in that epoch, number to end before (0: none),
 --       count
--- Returns a list of position and payload by turns.
+-- Returns a list of position and payload alternately.
 local time = redis.call('TIME')
 local oldest = time[1] * 1000000 + time[2] - tonumber(ARGV[1]) * 1000
 local epoch = redis.call('HGET', KEYS[1], 'epoch') or ''

@@ -1,5 +1,5 @@
 -- Renew the lease of a node, and take over nodes whose lease has ended.
--- KEYS: end of the lease by node, nodes to remove: by node, when the one that took it over must be done
+-- KEYS: end of the lease by node, by node to be removed: when the node that removes it must be done
 -- ARGV: node, microseconds of the lease, 1: the node is new, most nodes to take over
 -- Returns 1, or 0: the node has no lease; microseconds until the next lease ends; then nodes that the caller removes.
 local time = redis.call('TIME')
@@ -17,7 +17,7 @@ if ARGV[4] ~= '0' then
         redis.call('ZREM', KEYS[1], ended[number])
         redis.call('ZADD', KEYS[2], text, ended[number])
     end
-    -- If the caller dies too, another one takes them over when its time is up.
+    -- If the caller dies too, another node takes them over when its time is up.
     local taken = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', text, 'LIMIT', 0, ARGV[4])
     for number = 1, #taken do
         redis.call('ZADD', KEYS[2], ends, taken[number])

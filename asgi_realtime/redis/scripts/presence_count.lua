@@ -1,8 +1,8 @@
--- Say how many connections some users have at a node.
+-- Set how many connections some users have at a node.
 -- KEYS: connections by user, end of the grace period by user, connections by user at the node
--- ARGV: epoch that the node knows ('': none), epoch for new presence, microseconds of grace,
---       the same if Redis has lost the numbers, so that all nodes can tell theirs again,
---       most connections of a user (0: any number), then user and number by turns
+-- ARGV: epoch that the node has ('': none), epoch for new presence, microseconds of grace,
+--       the same if Redis has lost the counts, so that all nodes can write theirs again,
+--       most connections of a user (0: no limit), then user and count alternately
 -- Returns epoch, microseconds until the next grace period ends (-1: none), then for each user 0, 1: the user came
 -- online, or 2: refused, because the user would have too many connections. Only the epoch '': the node was removed.
 if redis.call('HEXISTS', KEYS[3], '') == 1 then

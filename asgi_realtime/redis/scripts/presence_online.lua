@@ -1,4 +1,4 @@
--- Which users are online, or within their grace period.
+-- Return which users are online, or within their grace period.
 -- KEYS: connections by user, end of the grace period by user
 -- ARGV: a user, or nothing: all
 -- Returns 1 or 0 for a user, or a list of users and '', which is no user.

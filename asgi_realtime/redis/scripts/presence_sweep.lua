@@ -19,7 +19,7 @@ for field = 1, #found, 2 do
         end
     end
 end
--- From now on, what this node says is refused: it may have been frozen, and not know yet.
+-- From now on, writes of this node are refused: it may have been frozen while its lease ended.
 redis.call('HSET', KEYS[3], '', '')
 redis.call('EXPIRE', KEYS[3], ARGV[3])
 local answer = {redis.call('HLEN', KEYS[3]) - 1, -1}

@@ -36,8 +36,8 @@ end
 if first == 3 then
     redis.call('SET', KEYS[2], position, 'PX', ARGV[4])
 end
--- Keys are kept for a quarter longer than asked, and their expiry is moved at most eight times within that time.
--- Readers leave out what is older than asked.
+-- Keys are kept for a quarter longer than the time of ARGV, and their expiry is moved at most eight times within that time.
+-- Readers leave out what is older.
 local step = tonumber(ARGV[3]) * 125
 local ttl = string.format('%.0f', ARGV[3] * 1.25 + 1000)
 local channel = 9

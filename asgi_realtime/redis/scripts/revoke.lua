@@ -1,4 +1,4 @@
--- Remember revocations until they end.
+-- Keep revocations until they end.
 -- KEYS: revocations, a sorted set by the time of their end in milliseconds
 -- ARGV: most that are kept, then for each: its text, and milliseconds until it ends
 -- Returns how many there are.
@@ -11,7 +11,7 @@ for argument = 2, #ARGV, 2 do
     longest = math.max(longest, left)
 end
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now))
--- Over the limit, those that end first are forgotten.
+-- Over the limit, those that end first are removed.
 redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - tonumber(ARGV[1]))
 if longest > 0 then
     redis.call('PEXPIRE', KEYS[1], string.format('%.0f', longest))

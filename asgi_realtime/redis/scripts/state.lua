@@ -1,4 +1,4 @@
--- The state of a gateway, and the last number of some of its targets.
+-- Return the state of a gateway, and the last number of some of its targets.
 -- KEYS: state, last of each target
 -- ARGV: epoch for a new state
 -- Returns epoch, number of the last publication, time of Redis in microseconds, and for each target its last number or

@@ -1,7 +1,7 @@
 """The messages between two processes that relay.
 
 The process at which a request arrives opens a relay and numbers it. The process that has the session serves it. Each
-message has the sender, so that the recipient knows the relay by sender and number.
+message has the sender, so that sender and number identify the relay at the recipient.
 """
 
 from __future__ import annotations

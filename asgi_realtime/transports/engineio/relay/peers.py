@@ -83,10 +83,10 @@ class Peers:
         self._nodes.listen(received=self._received, lost=self.end_all)
 
     def end_opened(self) -> None:
-        """End the relays that this process has opened, and tell the other ends."""
+        """End the relays that this process has opened, and send that to the other ends."""
         for peer in list(self._peers.values()):
             for relay in list(peer.opened):
-                self.close(peer.node, relay, opened=True, tell=True)
+                self.close(peer.node, relay, opened=True, notify=True)
 
     def end_all(self) -> None:
         """End every relay without a message: some may have been lost, or this process stops."""
@@ -106,12 +106,12 @@ class Peers:
         self._send(peer, message(self._number))
         return self._number, pipe
 
-    def close(self, node: str, relay: int, *, opened: bool, tell: bool) -> None:
-        """Forget a relay. `tell`: the other end does not know that it has ended."""
+    def close(self, node: str, relay: int, *, opened: bool, notify: bool) -> None:
+        """Remove a relay. `notify`: the other end has not ended it, and gets a message."""
         peer = self._peers.get(node)
         pipe = None if peer is None else (peer.opened if opened else peer.served).pop(relay, None)
         if peer is not None and pipe is not None:
-            if tell and not pipe.over:
+            if notify and not pipe.over:
                 self._send(peer, End(self._nodes.node, relay, opened))
             pipe.end()
             self._forget(peer)
@@ -202,7 +202,7 @@ class Peers:
                 pipe.receive_part(message.kind, message.data, message.more)
             except ValueError as error:
                 logger.error("a relay was ended: %s", error)
-                self.close(message.sender, message.relay, opened=not message.opened, tell=True)
+                self.close(message.sender, message.relay, opened=not message.opened, notify=True)
 
     def _answer(self, peer: Peer, probe: Probe) -> None:
         for relay in probe.opened:

@@ -95,7 +95,7 @@ class Relay:
         try:
             answered = await serve_relayed(self._app, opened, pipe)
         finally:
-            self._peers.close(node, opened.relay, opened=False, tell=not answered)
+            self._peers.close(node, opened.relay, opened=False, notify=not answered)
 
     # The end at which the request has arrived
 
@@ -163,7 +163,7 @@ class Relay:
         try:
             yield pipe
         finally:
-            self._peers.close(node, relay, opened=True, tell=True)
+            self._peers.close(node, relay, opened=True, notify=True)
 
     @contextlib.contextmanager
     def _place(self, request: Request) -> Iterator[None]:
