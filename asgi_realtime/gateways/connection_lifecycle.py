@@ -183,13 +183,17 @@ class ConnectionLifecycle(Dispatcher):
 
     def _make(self, handshake: Handshake, identity: Identity, transport: ClientTransport) -> InternalConnection:
         return InternalConnection(
-            id=ConnectionId(secrets.token_urlsafe(15)),
+            id=self._new_id(identity),
             identity=identity,
             handshake=handshake,
             mounted=self._mounted,
             transport=transport,
             inbox=Inbox(self.context.tasks, self.limits),
         )
+
+    def _new_id(self, identity: Identity) -> ConnectionId:
+        """The id of a new connection."""
+        return ConnectionId(secrets.token_urlsafe(15))
 
     async def _prepare(self, connection: InternalConnection, transport: ClientTransport) -> None:
         context = self.context

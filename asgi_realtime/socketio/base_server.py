@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Literal, TypeVar, Unpack, overload
+from typing import Any, Final, Literal, TypeVar, Unpack, overload
 
 from asgi_realtime.broadcasting.gateway_registry import GatewayRegistry
 from asgi_realtime.connection.connection import Connection
@@ -26,6 +26,10 @@ from asgi_realtime.values.ids import GatewayName, id_text
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
+ELSEWHERE: Final = (
+    "the client is not connected to this process, and a session is kept where its client is connected. "
+    "Keep what all processes need in a database"
+)
 MOST_NAMESPACES = 1_000
 """Namespaces that a server with `namespaces="*"` opens. Clients choose their names."""
 
@@ -210,9 +214,16 @@ class BaseServer:
         gateway = self.gateways.get(namespace or "/")
         return None if gateway is None else gateway.participants.find(id_text(sid, "sid"))
 
+    def _is_elsewhere(self, sid: str, namespace: str | None) -> bool:
+        """Whether a client that is not here may be connected to another process."""
+        gateway = self.gateway_for(namespace or "/")
+        return gateway is not None and gateway.participants.is_elsewhere(id_text(sid, "sid"))
+
     def _connected(self, sid: str, namespace: str | None) -> Connection:
         connection = self._find(sid, namespace)
         if connection is None:
+            if self._is_elsewhere(sid, namespace):
+                raise KeyError(f"Session not found: {ELSEWHERE}")
             raise KeyError("Session not found")
         return connection
 

@@ -6,7 +6,6 @@ import asyncio
 import builtins
 import dataclasses
 import logging
-import secrets
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,8 +22,10 @@ from asgi_realtime.socketio.handlers import NOT_HANDLED, UnfitValues
 from asgi_realtime.socketio.participants import Participants
 from asgi_realtime.socketio.reasons import Reason
 from asgi_realtime.socketio.server_state import ServerState
+from asgi_realtime.socketio.sids import new_sid
 from asgi_realtime.values.handshake import Handshake
 from asgi_realtime.values.identity import Identity
+from asgi_realtime.values.ids import ConnectionId
 from asgi_realtime.values.json import Json
 
 HANDLER_TIMEOUT = 3600.0
@@ -104,6 +105,10 @@ class NamespaceGateway(SocketIOGateway):
             raise _NotHandled
         return tuple(result) if isinstance(result, tuple) else result  # any tuple is several values there
 
+    def _new_id(self, identity: Identity) -> ConnectionId:
+        """The user's id. So commands for a user, which every process carries out, are for one client."""
+        return ConnectionId(identity.user_id)
+
     def _refusal_of(self, error: BaseException) -> Refusal | Disconnect | None:
         """This package's own only: in python-socketio every other exception is a failure, also HTTP errors."""
         return error if isinstance(error, Refusal | Disconnect) else None
@@ -137,8 +142,8 @@ class _NotHandled(Refusal):
 
 
 async def _new_identity(handshake: Handshake) -> Identity:
-    # The connect handler authenticates. For the gateway each client is a user of its own.
-    return Identity(user_id=secrets.token_urlsafe(15))
+    # The connect handler authenticates. For the gateway each client is a user of its own, whose id is the client's.
+    return Identity(user_id=new_sid())
 
 
 def _refusal(message: str, data: Json = None) -> Refusal:

@@ -6,8 +6,9 @@ import contextlib
 import functools
 import inspect
 from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from typing import Any, Final
 
+from asgi_realtime.broadcasting.broadcaster import Broadcaster
 from asgi_realtime.broadcasting.publisher import checked_size
 from asgi_realtime.connection.connection import Connection
 from asgi_realtime.errors import BrokerUnavailable, NoAnswer
@@ -17,10 +18,13 @@ from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.protocols.socketio.dialect import SocketIODialect
 from asgi_realtime.socketio.client_state import ClientState
 from asgi_realtime.socketio.server_state import ServerState
+from asgi_realtime.socketio.sids import is_sid
 from asgi_realtime.transports.socketio.namespace_transport import transport_of
 from asgi_realtime.values.ids import ConnectionId, GatewayName, RoomName
 from asgi_realtime.values.json import Json
 from asgi_realtime.values.publications import Publication, Target, ToAll, ToRoom, ToRooms
+
+_DISCONNECTED: Final = "server disconnect"
 
 
 class Participants:
@@ -72,6 +76,10 @@ class Participants:
         """The disconnect handler of a client has returned."""
         del self._leaving[connection.id]
 
+    def is_elsewhere(self, sid: str) -> bool:
+        """Whether a client that is not here may be connected to another process."""
+        return self._context.settings.redis_url is not None and is_sid(sid) and self.find(sid) is None
+
     # Rooms
 
     async def enter_room(self, connection: Connection, room: str) -> None:
@@ -80,13 +88,43 @@ class Participants:
         Raises:
             ValueError: if the room is another client's own: it would get what is sent to that client.
         """
-        if room != connection.id and self.connected(room) is not None:
-            raise ValueError("cannot enter a sid room")
+        self._check_enters(connection.id, room)
         self._state.logger.info("%s is entering room %s [%s]", connection.id, room, self._namespace)
         known = room in connection.rooms
         await connection.join(room)
         for observer in () if known else self._state.active_observers:
             observer.joined(connection, room)
+
+    def _check_enters(self, sid: str, room: str) -> None:
+        if room != sid and self._is_own_room(room):
+            raise ValueError("cannot enter a sid room")
+
+    def _is_own_room(self, room: str) -> bool:
+        return self.connected(room) is not None or self.is_elsewhere(room)
+
+    async def enter_room_elsewhere(self, sid: str, room: str) -> None:
+        """Put a client of another process into a room. Does nothing if there is no such client.
+
+        Raises:
+            ValueError: if the room is another client's own.
+        """
+        self._check_enters(sid, room)
+        self._state.logger.info("%s is entering room %s [%s]", sid, room, self._namespace)
+        await self._broadcaster.add_user_to_room(sid, room)
+
+    async def leave_room_elsewhere(self, sid: str, room: str) -> None:
+        """Take a client of another process out of a room."""
+        self._state.logger.info("%s is leaving room %s [%s]", sid, room, self._namespace)
+        await self._broadcaster.remove_user_from_room(sid, room)
+
+    async def disconnect_elsewhere(self, sid: str) -> None:
+        """Disconnect a client of another process from the namespace."""
+        self._state.logger.info("Disconnecting %s [%s]", sid, self._namespace)
+        await self._broadcaster.disconnect_user(sid, code=1000, reason=_DISCONNECTED, gateway=self._namespace)
+
+    @property
+    def _broadcaster(self) -> Broadcaster:
+        return self._context.broadcaster.of(self._namespace)
 
     async def leave_room(self, connection: Connection, room: str) -> None:
         """Take a client out of a room. Does nothing if it is not in it."""
@@ -103,11 +141,11 @@ class Participants:
         Raises:
             ValueError: if the room is a client's own.
         """
-        if self.connected(room) is not None:
+        if self._is_own_room(room):
             raise ValueError("cannot close a sid room")
         self._state.logger.info("room %s is closing [%s]", room, self._namespace)
         members = self.in_room(room)
-        await self._context.broadcaster.of(self._namespace).close_room(room)
+        await self._broadcaster.close_room(room)
         for observer in self._state.active_observers:
             for connection in members:
                 observer.left(connection, room)
@@ -115,7 +153,7 @@ class Participants:
     async def disconnect(self, connection: Connection) -> None:
         """Disconnect a client from the namespace. Stock clients do not reconnect by themselves."""
         self._state.logger.info("Disconnecting %s [%s]", connection.id, self._namespace)
-        await connection.close(1000, "server disconnect")
+        await connection.close(1000, _DISCONNECTED)
 
     # Sending
 
@@ -168,21 +206,14 @@ class Participants:
         checked_size(event, payload, attachments, self._context.settings.limits)
         return self._dialect.event(self._dialect.event_name(event), payload[1:-1], attachments)
 
-    def deliver(
-        self, event: str, args: Sequence[Any], *, rooms: Sequence[str] | None, skipped: Sequence[str], most: int
-    ) -> None:
-        """`emit` for the clients of this process only. An observer is told as there.
-
-        Raises:
-            ValueError: for a name that may not be sent, or a payload of more than `most` bytes.
-        """
+    def deliver(self, event: str, args: Sequence[Any], *, rooms: Sequence[str] | None, skipped: Sequence[str]) -> None:
+        """`emit` for the clients of this process only. An observer is told as there. Errors as there."""
         event = self._dialect.event_name(event)
         for observer in self._state.active_observers:
             observer.sent(self.in_rooms(rooms, skipped), event, args)
         publication = self._publication(event, args, rooms, skipped)
         if publication is not None:
-            if len(publication.payload) + sum(map(len, publication.attachments)) > most:
-                raise ValueError(f"the payload is over MEW_PUBLICATION_BYTES ({most})")
+            checked_size(event, publication.payload, publication.attachments, self._context.settings.limits)
             self._context.hub.deliver(publication)
 
     def _publication(

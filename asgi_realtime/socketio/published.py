@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from asgi_realtime.errors import PayloadTooLarge
 from asgi_realtime.socketio.namespace_gateway import NamespaceGateway
 from asgi_realtime.socketio.participants import Participants
 from asgi_realtime.values.ids import id_text
@@ -70,10 +71,9 @@ async def carry_out(message: PublishedMessage, gateway_for: Callable[[str], Name
     try:
         match message.method:
             case "emit":
-                size = gateway.limits.publication_bytes
                 args = arguments_of(message)
                 participants.deliver(
-                    message.event or "", args, rooms=_rooms(message.room), skipped=_names(message.skip_sid), most=size
+                    message.event or "", args, rooms=_rooms(message.room), skipped=_names(message.skip_sid)
                 )
             case "close_room":
                 room = id_text(message.room, "room")
@@ -83,7 +83,7 @@ async def carry_out(message: PublishedMessage, gateway_for: Callable[[str], Name
                 await _move(message, participants)
             case _:
                 pass  # acknowledgements, which no process here has asked for
-    except (TypeError, ValueError, binascii.Error) as error:
+    except (TypeError, ValueError, binascii.Error, PayloadTooLarge) as error:
         raise Refused(f"{message.method}: {error}") from None
 
 

@@ -146,24 +146,30 @@ class SocketIOServer(BaseServer):
     # Rooms
 
     async def enter_room(self, sid: str, room: Id, namespace: str | None = None) -> None:
-        """Put a client into a room.
+        """Put a client into a room, also one of another process.
 
         Raises:
             ValueError: if the client is not connected, or the room is another client's own: it would get
-                what is sent to that client.
+                what is sent to that client. With several processes, a client that has left is not noticed.
+            BrokerUnavailable: for a client of another process, if Redis does not answer.
         """
-        gateway, connection = self.gateways.get(namespace or "/"), self._find(sid, namespace)
+        gateway, connection = self.gateway_for(namespace or "/"), self._find(sid, namespace)
         name = id_text(room, "room")
-        if gateway is None or connection is None:
+        if gateway is not None and connection is not None:
+            await gateway.participants.enter_room(connection, name)
+        elif gateway is not None and self._is_elsewhere(sid, namespace):
+            await gateway.participants.enter_room_elsewhere(id_text(sid, "sid"), name)
+        else:
             raise ValueError("sid is not connected to requested namespace")
-        await gateway.participants.enter_room(connection, name)
 
     async def leave_room(self, sid: str, room: Id, namespace: str | None = None) -> None:
-        """Take a client out of a room."""
+        """Take a client out of a room, also one of another process."""
         name = id_text(room, "room")
-        gateway, connection = self.gateways.get(namespace or "/"), self._find(sid, namespace)
+        gateway, connection = self.gateway_for(namespace or "/"), self._find(sid, namespace)
         if gateway is not None and connection is not None:
             await gateway.participants.leave_room(connection, name)
+        elif gateway is not None and self._is_elsewhere(sid, namespace):
+            await gateway.participants.leave_room_elsewhere(id_text(sid, "sid"), name)
 
     async def close_room(self, room: Id, namespace: str | None = None) -> None:
         """Take all clients out of a room.
@@ -172,7 +178,7 @@ class SocketIOServer(BaseServer):
             ValueError: if the room is a client's own.
         """
         name = id_text(room, "room")
-        gateway = self.gateways.get(namespace or "/")
+        gateway = self.gateway_for(namespace or "/")
         if gateway is not None:
             await gateway.participants.close_room(name)
 
@@ -182,7 +188,7 @@ class SocketIOServer(BaseServer):
         """The session of a client: a dictionary that lives as long as the client is connected.
 
         Raises:
-            KeyError: if the client is not connected.
+            KeyError: if the client is not connected to this process.
         """
         return self._client_state(sid, namespace).session
 
@@ -190,7 +196,7 @@ class SocketIOServer(BaseServer):
         """Replace the session of a client.
 
         Raises:
-            KeyError: if the client is not connected.
+            KeyError: if the client is not connected to this process.
         """
         self._client_state(sid, namespace).session = session
 
@@ -205,10 +211,15 @@ class SocketIOServer(BaseServer):
                 await self.save_session(sid, session, namespace)
 
     async def disconnect(self, sid: str, namespace: str | None = None, ignore_queue: bool = False) -> None:
-        """Disconnect a client from a namespace. Its disconnect handler is called; it does not reconnect by itself."""
-        gateway, connection = self.gateways.get(namespace or "/"), self._find(sid, namespace)
+        """Disconnect a client from a namespace. Its disconnect handler is called; it does not reconnect by itself.
+
+        `ignore_queue=True`: only if it is connected to this process.
+        """
+        gateway, connection = self.gateway_for(namespace or "/"), self._find(sid, namespace)
         if gateway is not None and connection is not None:
             await gateway.participants.disconnect(connection)
+        elif gateway is not None and not ignore_queue and self._is_elsewhere(sid, namespace):
+            await gateway.participants.disconnect_elsewhere(id_text(sid, "sid"))
 
     # Background tasks
 

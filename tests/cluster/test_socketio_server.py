@@ -53,3 +53,72 @@ async def test_an_event_to_several_rooms_reaches_each_client_of_every_node_once(
     for client, names in expected.items():
         assert await events_until_end(first, client) == [(name, [1]) for name in 2 * names]
         await client.disconnect()
+
+
+async def test_rooms_of_a_client_of_another_node_are_changed_before_later_events(nodes: tuple[Node, Node]) -> None:
+    first, second = nodes
+    ada, bob = await first.connect("ada"), await second.connect("bob")
+    ids = [await sid_in(ada, "lobby"), await sid_in(bob, "lobby")]
+    for number in range(10):
+        assert await first.call("enter_room", ids[1], "attic") == {"result": None}
+        await first.call("emit", f"in attic {number}", room="attic")
+        await first.call("leave_room", ids[1], "attic")
+        await first.call("emit", "after leaving", room="attic")
+    await first.call("enter_room", ids[1], "attic")
+    assert set((await second.call("rooms", ids[1]))["result"]) == {ids[1], "lobby", "attic"}
+    assert (await first.call("rooms", ids[1]))["result"] == []
+    await first.call("close_room", "lobby")
+    await first.call("emit", "after closing", room="lobby")
+    assert await events_until_end(first, bob) == [(f"in attic {number}", []) for number in range(10)]
+    assert await events_until_end(first, ada) == []
+    for client in (ada, bob):
+        await client.disconnect()
+
+
+async def test_no_client_enters_or_closes_the_room_of_a_client_of_another_node(nodes: tuple[Node, Node]) -> None:
+    first, second = nodes
+    ada, bob, eve = await first.connect("ada"), await second.connect("bob"), await second.connect("eve")
+    ids = [await sid_in(client, "lobby") for client in (ada, bob, eve)]
+    entering = {"error": "ValueError", "message": "cannot enter a sid room"}
+    assert await first.call("enter_room", ids[0], ids[1]) == entering
+    assert await first.call("enter_room", ids[2], ids[1]) == entering
+    assert await second.call("enter_room", ids[2], ids[1]) == entering
+    assert await first.call("close_room", ids[1]) == {"error": "ValueError", "message": "cannot close a sid room"}
+    await first.call("emit", "secret", to=ids[1])
+    await second.call("emit", "secret", to=ids[1])
+    await ada.disconnect()
+    assert await events_until_end(first, bob) == [("secret", []), ("secret", [])]
+    assert await events_until_end(first, eve) == []
+    for client in (bob, eve):
+        await client.disconnect()
+
+
+async def test_a_client_of_another_node_is_disconnected_from_its_namespace(nodes: tuple[Node, Node]) -> None:
+    first, second = nodes
+    ada, bob, eve = await first.connect("ada"), await second.connect("bob"), await second.connect("eve")
+    await sid_in(ada, "watchers")
+    ids = [await sid_in(client, "lobby") for client in (bob, eve)]
+    await first.call("disconnect", ids[1], ignore_queue=True)
+    await first.call("disconnect", ids[0])
+    assert await bob.disconnection() == "server disconnect"
+    assert (await ada.expect("left")).args == [ids[0], "server disconnect"]
+    await first.call("emit", "still")
+    await eve.expect("still")
+    for client in (ada, eve):
+        await client.disconnect()
+
+
+async def test_the_session_of_a_client_of_another_node_is_refused_with_a_remedy(nodes: tuple[Node, Node]) -> None:
+    first, second = nodes
+    bob = await second.connect("bob")
+    sid = await sid_in(bob, "lobby")
+    assert "auth" in (await second.call("get_session", sid))["result"]
+    for method, *arguments in (("get_session",), ("save_session", {"a": 1}), ("transport",)):
+        answer = await first.call(method, sid, *arguments)
+        assert answer["error"] == "KeyError"
+        assert "not connected to this process" in answer["message"] and "in a database" in answer["message"]
+        assert await first.call(method, "nobody", *arguments) == {"error": "KeyError", "message": "'Session not found'"}
+    unknown = {"error": "ValueError", "message": "sid is not connected to requested namespace"}
+    assert await first.call("enter_room", "nobody", "lobby") == unknown
+    assert (await first.call("get_environ", sid))["result"] is None
+    await bob.disconnect()
