@@ -11,23 +11,12 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.rows import Case, Table, across_nodes, cases, one_connection, problems
+from tests.cluster import mew_steps
+from tests.cluster.rows import Case, Step, Table, across_nodes, cases, one_connection, problems
 from tests.support.mew_nodes import MewNodes, mew_nodes
 from tests.support.redis_server import RedisProcess
 from tests.support.waiting import no_task_left
 from tests.wire import test_example_events as steps
-
-
-async def a_channel_with_the_id_of_a_user_is_a_different_room(mew: MewNodes) -> None:
-    await mew.host.call("add_user_to_room", "alice", "bob")
-    await mew.host.call("broadcast_to_room", "bob", "ROOM")
-    await mew.host.call("broadcast_to_user", "bob", "PERSONAL")
-    assert await mew.received() == steps.to("alice", events=[("ROOM", None)]) | {"bob": [("PERSONAL", None)]}
-    await mew.host.call("close_room", "bob")
-    await mew.host.call("broadcast_to_room", "bob", "ROOM")
-    await mew.host.call("broadcast_to_user", "bob", "PERSONAL")
-    assert await mew.received() == steps.to("bob", events=[("PERSONAL", None)])
-
 
 _HANDSHAKE = "a handshake is decided by the node that it reaches"
 
@@ -66,11 +55,13 @@ ROWS: Table = {
             steps.test_changed_overrides_are_sent_to_the_users_concerned_and_take_effect,
         ),
         "`PRESENCE_INITIAL_STATE`": across_nodes(
-            steps.test_a_client_that_connects_gets_the_online_users_and_the_others_its_presence
+            steps.test_a_client_that_connects_gets_the_online_users_and_the_others_its_presence,
+            mew_steps.a_new_client_gets_the_users_of_every_node,
         ),
         "`PRESENCE_UPDATE`": across_nodes(
             steps.test_a_client_that_connects_gets_the_online_users_and_the_others_its_presence,
             steps.test_a_client_that_disconnects_is_announced_offline_to_the_others,
+            mew_steps.tabs_on_two_nodes_are_one_user,
             nodes=2,
         ),
         "`ready`": one_connection("only the new socket gets it"),
@@ -85,16 +76,36 @@ ROWS: Table = {
             steps.test_a_member_that_leaves_is_sent_to_the_remaining_members,
             events=("MEMBER_LEAVE",),
         ),
-        "a channel whose id": across_nodes(a_channel_with_the_id_of_a_user_is_a_different_room, events=("ROOM",)),
+        "a channel whose id": across_nodes(
+            mew_steps.a_channel_with_the_id_of_a_user_is_a_different_room, events=("ROOM",)
+        ),
         "`/infra`": one_connection(_HANDSHAKE),
         "`SYSTEM_BOT_CONFIG_UPDATE`": across_nodes(
-            steps.test_a_changed_bot_is_sent_to_the_service_of_its_type_only, nodes=2
+            steps.test_a_changed_bot_is_sent_to_the_service_of_its_type_only,
+            mew_steps.infra_is_apart_from_users_on_every_node,
+            nodes=2,
+        ),
+    },
+}
+
+COMMON: Table = {
+    "rule": {
+        "origins": one_connection(_HANDSHAKE),
+        "tokens": one_connection(_HANDSHAKE),
+        "an expired or revoked token": across_nodes(
+            mew_steps.a_revoked_token_ends_on_every_node_and_is_refused_there, events=("E",), nodes=2
+        ),
+        "order": across_nodes(mew_steps.all_clients_see_the_events_of_all_nodes_in_one_order, events=("E",), nodes=2),
+        "bad input": one_connection("the client gets an error, or is closed"),
+        "all systems": across_nodes(
+            mew_steps.a_user_is_disconnected_on_every_node, events=("E", "still here"), nodes=2
         ),
     },
 }
 
 
 def test_every_row_is_in_the_table() -> None:
+    assert problems("Common to all", COMMON) == []
     assert problems("Mew", ROWS) == []
 
 
@@ -125,6 +136,11 @@ async def mew(running: MewNodes) -> MewNodes:
     return running
 
 
-@pytest.mark.parametrize("case", cases("Mew", ROWS))
+@pytest.mark.parametrize("case", [*cases("Common to all", COMMON), *cases("Mew", ROWS)])
 async def test_a_row_holds_across_nodes(case: Case, mew: MewNodes) -> None:
     await case.run(mew)
+
+
+@pytest.mark.parametrize("step", [pytest.param(step, id=step.__name__) for step in mew_steps.STEPS])
+async def test_a_step_of_several_nodes(step: Step, mew: MewNodes) -> None:
+    await step(mew)

@@ -157,9 +157,9 @@ class Mew:
         self.alice, self.bob, self.carol, self.dave = self.people.values()
         self.server = self.general = self.private = ""
 
-    def person(self, user_id: str) -> Person:
-        """A user, or another device of a user, with the next of the servers."""
-        person = Person(user_id, self.http, next(self._servers))
+    def person(self, user_id: str, server: ClientServer | None = None) -> Person:
+        """A user, or another device of a user. Without a server it gets the next one."""
+        person = Person(user_id, self.http, server or next(self._servers))
         self._all.append(person)
         return person
 
