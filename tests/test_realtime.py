@@ -81,7 +81,7 @@ async def test_stopping_takes_no_longer_than_the_drain_timeout() -> None:
     realtime = Realtime(gateways=[gateway], settings=SETTINGS)
     await realtime.start()
     connection = await enter(gateway)
-    gateway.receive(internal(connection), "save", [], None)
+    gateway.receive(internal(connection), "save", [], None, time.monotonic())
     await gateway.begun.wait()
     began = time.monotonic()
     await realtime.stop()

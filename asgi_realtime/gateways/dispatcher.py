@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from time import monotonic
 from typing import Any, ClassVar, TypeAlias
 
 from asgi_realtime.broadcasting.broadcaster import Broadcaster
@@ -177,23 +176,34 @@ class Dispatcher:
     # Entry points of the transports
 
     def receive(
-        self, connection: InternalConnection, event: str, sent: Sequence[Json], acknowledge: Acknowledge | None
+        self,
+        connection: InternalConnection,
+        event: str,
+        sent: Sequence[Json],
+        acknowledge: Acknowledge | None,
+        now: float,
     ) -> bool:
         """Take one event of a client. Handled after the client's earlier events, never concurrently with them.
 
-        Returns True if the transport must stop reading until `connection.inbox.ready` returns.
+        Returns True if the transport must stop reading until `connection.inbox.ready` returns. `now`: seconds,
+        monotonic.
         """
         inbox = connection.inbox
-        if self._rates.admits(inbox, connection.identity.user_id, monotonic()):
+        if self._rates.admits(inbox, connection.identity.user_id, now):
             return inbox.begin(self._handle, connection, event, sent, acknowledge)
         self._refuse_more(connection, event, sent, acknowledge)
         return False
 
     def admits(
-        self, connection: InternalConnection, event: str, sent: Sequence[Json], acknowledge: Acknowledge | None
+        self,
+        connection: InternalConnection,
+        event: str,
+        sent: Sequence[Json],
+        acknowledge: Acknowledge | None,
+        now: float,
     ) -> bool:
         """Whether one more event is within the rate. If not, it was refused, or the client was closed."""
-        if self._rates.admits(connection.inbox, connection.identity.user_id, monotonic()):
+        if self._rates.admits(connection.inbox, connection.identity.user_id, now):
             return True
         self._refuse_more(connection, event, sent, acknowledge)
         return False

@@ -41,10 +41,14 @@ class SlowGateway(SocketIOGateway):
         take = self.receive
 
         def counted(
-            connection: InternalConnection, event: str, sent: Sequence[Json], acknowledge: Acknowledge | None
+            connection: InternalConnection,
+            event: str,
+            sent: Sequence[Json],
+            acknowledge: Acknowledge | None,
+            now: float,
         ) -> bool:
             self.taken += 1
-            return take(connection, event, sent, acknowledge)
+            return take(connection, event, sent, acknowledge, now)
 
         self.receive = counted  # type: ignore[method-assign]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -64,7 +65,7 @@ async def test_queued_events_are_dropped_only_if_the_server_ended_the_connection
 ) -> None:
     async with opened(Handshake(gateway="/")) as (realtime, gateway, connection):
         for number in (1, 2, 3):
-            gateway.receive(internal(connection), "note", [number], None)
+            gateway.receive(internal(connection), "note", [number], None, time.monotonic())
         await gateway.begun.wait()
         if ended_by == "the server":
             await connection.close()

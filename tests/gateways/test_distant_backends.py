@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -152,14 +153,14 @@ async def test_a_join_in_a_handler_returns_when_the_subscription_is_active() -> 
         assert internal is not None
         answers: list[Any] = []
         broker.subscribing.pause()
-        gateway.receive(internal, "join", ["kitchen"], answers.append)
+        gateway.receive(internal, "join", ["kitchen"], answers.append, time.monotonic())
         await broker.subscribing.holds_back()
         assert answers == []
         broker.subscribing.resume()
         await realtime.tasks.until_idle()
         assert answers.pop() == ["joined"]
         broker.failing.add("subscribe")
-        gateway.receive(internal, "join", ["attic"], answers.append)
+        gateway.receive(internal, "join", ["attic"], answers.append, time.monotonic())
         await realtime.tasks.until_idle()
         assert [answer.code for [answer] in answers] == ["INTERNAL"]
         assert RoomName("kitchen") in connection.rooms

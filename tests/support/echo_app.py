@@ -94,7 +94,7 @@ class EngineEcho:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def receive(self, message: str | bytes) -> bool:
+    def receive(self, message: str | bytes, now: float) -> bool:
         self._session.push(Frame("4" + message if isinstance(message, str) else message))
         return False
 

@@ -39,7 +39,7 @@ class Echo:
         self.gate = asyncio.Event()
         self.gate.set()
 
-    def receive(self, message: str | bytes) -> bool:
+    def receive(self, message: str | bytes, now: float) -> bool:
         self.received.append(message)
         self.send(message)
         return not self.gate.is_set()

@@ -8,8 +8,10 @@ from typing import Protocol
 class Application(Protocol):
     """Receives the messages of a session: a Socket.IO peer, for example."""
 
-    def receive(self, message: str | bytes) -> bool:
+    def receive(self, message: str | bytes, now: float) -> bool:
         """Take one message, in the order sent. True: no more is to be taken before `ready` returns.
+
+        `now`: seconds, monotonic.
 
         Raises:
             ProtocolError: to end the session, with a text for the log.

@@ -146,10 +146,10 @@ class Session(SessionLifecycle):
                 self.without_event()
             return False
         if isinstance(packet, bytes):
-            return application.receive(packet)
+            return application.receive(packet, now)
         kind = packet[:1]
         if kind == packets.MESSAGE:
-            return application.receive(packet[1:])
+            return application.receive(packet[1:], now)
         if kind == packets.PONG:
             if not self._heartbeat.pong(now):
                 self.without_event()

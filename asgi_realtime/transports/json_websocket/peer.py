@@ -164,8 +164,8 @@ class JSONPeer:
             return self._receive_early(kind, data)
         sent = [] if data is UNSET else [data]
         if kind != "ping":
-            return gateway.receive(connection, kind, sent, None)
-        if gateway.admits(connection, kind, sent, None):
+            return gateway.receive(connection, kind, sent, None, now)
+        if gateway.admits(connection, kind, sent, None, now):
             self.outbox.push(gateway.pong_frame())
         return False
 

@@ -160,13 +160,13 @@ class NamespaceTransport:
 
     # For the peer
 
-    def receive(self, event: str, args: list[Json], ack_id: int | None) -> bool:
-        """Take an event. True: no more may be taken before the connection's inbox is ready."""
+    def receive(self, event: str, args: list[Json], ack_id: int | None, now: float) -> bool:
+        """Take an event, at `now` (seconds, monotonic). True: take no more before the connection's inbox is ready."""
         assert self.connection is not None
         acknowledge = None if ack_id is None else self._acknowledger(self.connection, ack_id)
-        return self.gateway.receive(self.connection, event, args, acknowledge)
+        return self.gateway.receive(self.connection, event, args, acknowledge, now)
 
-    def receive_ahead(self, event: Event, size: int) -> None:
+    def receive_ahead(self, event: Event, size: int, now: float) -> None:
         """Take an event of `size` bytes that was read ahead. Refused over `Limits.events_behind_call`."""
         assert self.connection is not None
         gateway, limits = self.gateway, self.gateway.limits
@@ -178,12 +178,12 @@ class NamespaceTransport:
             bytes_ahead = size if waiting == 0 else acks.bytes_ahead + size
             if waiting >= limits.events_behind_call or bytes_ahead > limits.message_bytes:
                 acknowledge = None if event.ack_id is None else self._acknowledger(self.connection, event.ack_id)
-                if gateway.admits(self.connection, event.name, event.args, acknowledge):
+                if gateway.admits(self.connection, event.name, event.args, acknowledge, now):
                     refusal = RateLimited("too many events wait")
                     gateway.send_refusal(self.connection.public, event.name, event.args, refusal, acknowledge)
                 return
             acks.bytes_ahead = bytes_ahead
-        self.receive(event.name, event.args, event.ack_id)
+        self.receive(event.name, event.args, event.ack_id, now)
 
     def _acknowledger(self, connection: InternalConnection, ack_id: int) -> Acknowledge:
         def acknowledge(values: Sequence[Json]) -> None:

@@ -56,8 +56,8 @@ class SocketIOPeer:
         session.outbox.sink_listener = self
         self._watch()
 
-    def receive(self, message: str | bytes) -> bool:
-        """Take one Engine.IO message. True: no more before `ready` returns.
+    def receive(self, message: str | bytes, now: float) -> bool:
+        """Take one Engine.IO message. `now`: seconds, monotonic. True: no more before `ready` returns.
 
         Raises:
             ProtocolError: if the client broke the protocol; its session ends.
@@ -65,8 +65,8 @@ class SocketIOPeer:
         packet = self._packets.receive(message)
         if type(packet) is Event:
             if self._read_ahead is not None:
-                return self._receive_ahead(self._read_ahead, packet, len(message))
-            return self._namespaces[packet.namespace].receive(packet.name, packet.args, packet.ack_id)
+                return self._receive_ahead(self._read_ahead, packet, len(message), now)
+            return self._namespaces[packet.namespace].receive(packet.name, packet.args, packet.ack_id, now)
         match packet:
             case Ack(namespace=namespace, ack_id=ack_id, args=args):
                 if not self._namespaces[namespace].acknowledged(ack_id, args):
@@ -83,14 +83,14 @@ class SocketIOPeer:
             self._read_ahead.bytes_incomplete = before + len(message) if self._packets.incomplete else 0
         return False
 
-    def _receive_ahead(self, read_ahead: ReadAhead, event: Event, size: int) -> bool:
+    def _receive_ahead(self, read_ahead: ReadAhead, event: Event, size: int, now: float) -> bool:
         """Take an event while an acknowledgement is pending. `size` is that of its last message in bytes."""
         size, read_ahead.bytes_incomplete = read_ahead.bytes_incomplete + size, 0
         transport = self._namespaces[event.namespace]
         if asyncio.get_running_loop().time() >= read_ahead.until:
             self._read_ahead = None
-            return transport.receive(event.name, event.args, event.ack_id)
-        transport.receive_ahead(event, size)
+            return transport.receive(event.name, event.args, event.ack_id, now)
+        transport.receive_ahead(event, size, now)
         return False
 
     @property

@@ -168,7 +168,7 @@ async def test_an_application_that_fails_to_receive_ends_the_session(
     serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Failing(Echo):
-        def receive(self, message: str | bytes) -> bool:
+        def receive(self, message: str | bytes, now: float) -> bool:
             raise RuntimeError("a bug")
 
     async with echo_server(serve, application=Failing) as server:

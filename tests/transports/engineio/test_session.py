@@ -25,7 +25,7 @@ class Recorder:
         self.received: list[str | bytes] = []
         self.reasons: list[str] = []
 
-    def receive(self, message: str | bytes) -> bool:
+    def receive(self, message: str | bytes, now: float) -> bool:
         self.received.append(message)
         return False
 
