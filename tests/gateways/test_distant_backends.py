@@ -14,7 +14,9 @@ import pytest
 
 from asgi_realtime import (
     BrokerUnavailable,
+    ChatBroadcaster,
     ChatGateway,
+    ChatMessage,
     Connection,
     Handshake,
     Identity,
@@ -67,8 +69,10 @@ async def running(*gateways: Gateway) -> AsyncIterator[tuple[Realtime, DistantBr
 
 
 @asynccontextmanager
-async def running_with(presence: DistantPresence, *gateways: Gateway) -> AsyncIterator[tuple[Realtime, DistantBroker]]:
-    broker = DistantBroker(seed=7)
+async def running_with(
+    presence: DistantPresence, *gateways: Gateway, seed: int = 7
+) -> AsyncIterator[tuple[Realtime, DistantBroker]]:
+    broker = DistantBroker(seed=seed)
     async with Realtime(
         gateways=gateways or [Site("/", authenticator=by_auth)],
         settings=SETTINGS,
@@ -274,3 +278,52 @@ async def test_a_chat_client_that_is_refused_after_on_connect_ends_no_older_devi
         await realtime.tasks.until_idle()
         assert to_first.closes == [(1008, "another device")]
         assert to_third.closes == []
+
+
+TO_ANN = ChatMessage(id="m1", from_id="bob", to_id="ann", chat_type="single", content="x", timestamp=1)
+
+
+def messages(transport: RecordingTransport) -> list[str]:
+    transport.read()
+    return [event for event in transport.events if event == "message"]
+
+
+async def test_a_chat_message_that_arrives_while_the_process_subscribes_is_pending_if_the_client_is_refused(
+    tmp_path: Path,
+) -> None:
+    presence, service = DistantPresence(MemoryPresence(grace=0.0)), Service(tmp_path / "chat.db")
+    chat = ChatGateway(service=service, authenticator=by_auth)
+    async with running_with(presence, chat) as (realtime, broker):
+        await open_(realtime, "bob")
+        service.save_message(Identity(user_id="bob"), TO_ANN)
+        broker.subscribing.pause()
+        presence.failing.add("join")
+        opening = asyncio.create_task(open_(realtime))
+        await broker.subscribing.holds_back()
+        # It goes to both sides, and arrives for Bob's sake.
+        receipt = await ChatBroadcaster(chat.broadcaster).message(TO_ANN)
+        assert receipt.delivered_locally == 2
+        broker.subscribing.resume()
+        with pytest.raises(Refusal):
+            await opening
+        presence.failing.clear()
+        _, transport = await open_(realtime)
+        await realtime.tasks.until_idle()
+        assert len(messages(transport)) == 1
+        assert service.rows("SELECT * FROM owed WHERE user_id = 'ann'") == []
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_a_chat_message_that_is_sent_while_a_client_connects_comes_once(seed: int, tmp_path: Path) -> None:
+    presence, service = DistantPresence(MemoryPresence(grace=0.0)), Service(tmp_path / "chat.db")
+    chat = ChatGateway(service=service, authenticator=by_auth)
+    async with running_with(presence, chat, seed=seed) as (realtime, _):
+        service.save_message(Identity(user_id="bob"), TO_ANN)
+        opening = asyncio.create_task(open_(realtime))
+        for _ in range(seed):
+            await asyncio.sleep(0)
+        await ChatBroadcaster(chat.broadcaster).message(TO_ANN)
+        _, transport = await opening
+        await realtime.tasks.until_idle()
+        assert len(messages(transport)) == 1
+        assert service.rows("SELECT * FROM owed") == []

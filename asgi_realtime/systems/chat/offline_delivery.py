@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -41,7 +41,8 @@ class Handover:
     """The state of one connection that gets its pending messages.
 
     A message may be both pending and broadcast: it was saved before the service was asked, and is broadcast
-    after. `received` has the messages that the connection got in either way, so that it gets each of them once.
+    after, or before `on_connect`, while the process subscribes for the user. `received` has the messages that the
+    connection got in either way, so that it gets each of them once.
     """
 
     __slots__ = ("ends_at", "more", "received", "unreported")
@@ -56,10 +57,14 @@ class Handover:
         """The loop's time after which no message of `received` can be broadcast. None: pending messages remain."""
 
 
+_DONE: Final = object()
+"""The state of a connection that has its pending messages, and can get none of them twice."""
+
+
 class OfflineDelivery:
     """Sends pending messages to clients that connect, and reports to the host which messages were delivered.
 
-    It keeps a `Handover` in `connection.state` while a connection gets its pending messages.
+    `connection.state` is None at first, a `Handover` while a connection gets its pending messages, and then `_DONE`.
     """
 
     def __init__(self, gateway: WebSocketGateway, service: object) -> None:
@@ -86,10 +91,7 @@ class OfflineDelivery:
 
     def begin(self, connection: Connection) -> None:
         """Note from now on what a connection gets. Called first in `on_connect`, before anything is awaited."""
-        if self._deliveries is None or self._deliveries.loop is not asyncio.get_running_loop():
-            # A report that was under way on an earlier event loop never ends.
-            self._deliveries = Deliveries(self._messages_delivered, gateway=self._gateway)
-        connection.state = Handover()
+        _handover(connection)
 
     async def send_first(self, connection: Connection) -> None:
         """Send as many pending messages as may be held back until the client is connected."""
@@ -108,8 +110,8 @@ class OfflineDelivery:
 
     def connected(self, connection: Connection) -> None:
         """Report what was sent in `on_connect`, and send the rest."""
-        handover: Handover | None = connection.state
-        if handover is None or handover.unreported is None:  # a subclass has an `on_connect` without `super()`
+        handover = _handover(connection)
+        if handover is None or handover.unreported is None:
             return
         unreported, handover.unreported = handover.unreported, None
         if connection.closed:
@@ -138,8 +140,7 @@ class OfflineDelivery:
     async def _pending(self, connection: Connection) -> list[tuple[MessageKey, Frame]]:
         """The next batch of pending messages, without those that the connection got already."""
         # Deliveries to earlier connections of the user must be reported to the service first.
-        assert self._deliveries is not None
-        await self._deliveries.reported(connection.identity.user_id)
+        await self._reports().reported(connection.identity.user_id)
         found: Iterable[ChatMessage] = await self._pending_messages(connection.identity, _BATCH)
         handover: Handover = connection.state
         return [
@@ -151,7 +152,7 @@ class OfflineDelivery:
     def _end(self, connection: Connection) -> None:
         handover: Handover = connection.state
         if not handover.received:
-            connection.state = None
+            connection.state = _DONE
         # A message is broadcast at most `handler_timeout` after it was saved.
         handover.ends_at = asyncio.get_running_loop().time() + self._gateway.limits.handler_timeout
 
@@ -162,18 +163,17 @@ class OfflineDelivery:
 
         The function is called once for each recipient, most of which have no `Handover`.
         """
-        deliveries = self._deliveries
-        if publication.event != "message" or deliveries is None:
+        if publication.event != "message":
             return None
         try:
             found = _headers.decode(publication.payload)
         except msgspec.DecodeError:
             return None  # an event of the host with the same name
         from_id, message_id = found.from_id, found.id
-        report = deliveries.add
+        report = self._reports().add
 
         def gets(connection: Connection) -> bool:
-            if connection.state is not None:
+            if connection.state is not _DONE:
                 return self._gets(connection, (from_id, message_id))
             report(Delivery(connection.identity.user_id, from_id, message_id))
             return True
@@ -182,14 +182,14 @@ class OfflineDelivery:
 
     def _gets(self, connection: Connection, key: MessageKey) -> bool:
         """Whether a connection gets a message now. Then it is reported as delivered."""
-        handover: Handover | None = connection.state
+        handover = _handover(connection)
         if handover is not None:
             if key in handover.received:
                 return False
             if handover.ends_at is None:
                 handover.received.add(key)
             elif handover.ends_at < asyncio.get_running_loop().time():
-                connection.state = None
+                connection.state = _DONE
             if handover.unreported is not None:
                 handover.unreported.append(key)
                 return True
@@ -197,5 +197,18 @@ class OfflineDelivery:
         return True
 
     def _report(self, connection: Connection, key: MessageKey) -> None:
-        if self._deliveries is not None:
-            self._deliveries.add(Delivery(connection.identity.user_id, *key))
+        self._reports().add(Delivery(connection.identity.user_id, *key))
+
+    def _reports(self) -> Deliveries:
+        if self._deliveries is None or self._deliveries.loop is not asyncio.get_running_loop():
+            # A report that was under way on an earlier event loop never ends.
+            self._deliveries = Deliveries(self._messages_delivered, gateway=self._gateway)
+        return self._deliveries
+
+
+def _handover(connection: Connection) -> Handover | None:
+    """The handover of a connection, which begins with the first call. None: it has ended."""
+    state = connection.state
+    if state is None:
+        state = connection.state = Handover()
+    return state if isinstance(state, Handover) else None
