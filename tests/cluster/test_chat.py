@@ -20,11 +20,13 @@ from asgi_realtime import (
     SyncBroadcaster,
     WebSocketGateway,
 )
+from tests.cluster.rows import Table, by_tests, one_connection, problems
 from tests.support.chat_app import OTHER_DEVICE
 from tests.support.json_client import PATIENCE, Frame, JSONClient, JSONClients
 from tests.support.json_systems import JSONNodes, JSONSystems, json_nodes, token_of
 from tests.support.json_systems_app import CHAT, MANY_DEVICES
 from tests.support.redis_server import RedisProcess
+from tests.support.waiting import until
 
 KICK = {"type": "kick", "data": {"reason": OTHER_DEVICE}}
 
@@ -58,6 +60,10 @@ class ChatOnNodes(JSONSystems):
         taken = await self.taken(*clients)
         assert {frame["type"] for frames in taken for frame in frames} <= {"message"}, taken
         return [self.ids(frames) for frames in taken]
+
+    async def all_reported(self) -> None:
+        """Wait until no message is owed to a user: every node has reported what it delivered."""
+        await until(lambda: self.service.rows("SELECT * FROM owed") == [])
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +101,7 @@ async def test_messages_reach_the_recipients_and_the_senders_devices_on_other_no
     assert single == it.message("m1", replyTo="m0", contentType="text", imageUrl="")
     named = {"from_name": "Ann", "from_avatar": "/avatars/ann.png"}
     assert group == it.message("m2", toId="g", chatType="group", contentType="text", replyTo="", imageUrl="") | named
-    assert it.service.rows("SELECT * FROM owed") == []
+    await it.all_reported()
 
 
 async def test_a_read_of_one_node_is_saved_where_the_host_of_every_node_finds_it(it: ChatOnNodes) -> None:
@@ -209,7 +215,7 @@ async def test_a_new_login_ends_the_older_device_on_another_node(it: ChatOnNodes
 async def test_of_two_simultaneous_logins_on_two_nodes_one_remains(it: ChatOnNodes) -> None:
     before: list[JSONClient] = []
     for number in range(8):
-        logins = await asyncio.gather(it.enter("ann", 0), it.enter("ann", 1))
+        logins = await asyncio.gather(*[it.enter("ann", node, take_over=False) for node in (0, 1)])
         ends = [asyncio.create_task(login.end()) for login in logins]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         (remaining,) = [login for login in logins if login.closed is None]
@@ -253,7 +259,7 @@ async def test_no_message_is_lost_while_a_user_changes_devices_between_nodes(it:
         seen |= set(received)
     assert number > 6
     assert seen == {f"m{each}" for each in range(1, number + 1)}
-    assert it.service.rows("SELECT * FROM owed") == []
+    await it.all_reported()
 
 
 async def test_the_host_kicks_a_user_on_another_node(it: ChatOnNodes) -> None:
@@ -295,6 +301,7 @@ async def test_messages_sent_while_a_user_was_offline_come_once_on_any_node(it: 
     assert await it.taken_messages(bob) == [["m1", "m2"]]
     await it.sent(ann, "m2", toId="g", chatType="group")
     assert await it.taken(bob) == [[]]
+    await it.all_reported()
     for node in (0, 1):
         assert await it.taken(await it.enter("bob", node)) == [[]]
 
@@ -308,11 +315,11 @@ async def test_of_two_devices_that_connect_at_once_each_gets_a_message_once_and_
         await it.sent(ann, f"m{number}")
     devices = [await entered for entered in entering]
     received = await it.taken_messages(*devices)
-    assert [len(each) for each in received] == [len(set(each)) for each in received]
+    assert [len(each) for each in received] == [len(set(each)) for each in received], received
     assert set().union(*received) == {f"m{number}" for number in range(15)}
     await it.sent(ann, "m15")
     assert await it.taken_messages(*devices) == [["m15"], ["m15"]]
-    assert it.service.rows("SELECT * FROM owed") == []
+    await it.all_reported()
 
 
 async def test_a_message_that_follows_a_kick_is_pending_for_the_next_login_on_another_node(it: ChatOnNodes) -> None:
@@ -358,12 +365,14 @@ async def test_after_a_kill_of_the_node_the_user_logs_in_elsewhere_and_gets_what
         ann, bob = await it.enter("ann", 0), await it.enter("bob", 1)
         await it.sent(ann, "m1")
         assert await it.taken_messages(bob) == [["m1"]]
+        await it.all_reported()
         it.nodes[1].process.signal(signal.SIGKILL)
         assert (await bob.end())[0] == 1006
         await it.sent(ann, "m2")
         bob = await it.enter("bob", 0)
         await it.sent(ann, "m3")
         assert await it.taken_messages(bob) == [["m2", "m3"]]
+        await it.all_reported()
         newer = await it.enter("bob", 2)
         assert await bob.end() == (1008, "another device")
         assert await it.taken(newer) == [[]]
@@ -403,3 +412,77 @@ async def test_every_node_knows_which_users_are_online(it: ChatOnNodes) -> None:
         while await it.call("is_online", "gus", gateway=CHAT):  # noqa: ASYNC110 (no event reports it)
             await asyncio.sleep(0.01)
     assert await it.call("is_online", "fay", gateway=CHAT)
+
+
+_ANSWER = "the answer to an event of the same connection"
+_HOST = "the answer to the sender: the host's database decides, which the nodes share"
+_EVENTS = by_tests(test_every_event_of_the_host_reaches_its_recipients_on_other_nodes)
+_GROUPS = by_tests(test_changes_of_a_group_hold_on_every_node_for_the_next_event)
+_ONE_DEVICE = by_tests(
+    test_a_new_login_ends_the_older_device_on_another_node,
+    test_of_two_simultaneous_logins_on_two_nodes_one_remains,
+    test_no_message_is_lost_while_a_user_changes_devices_between_nodes,
+    test_a_device_on_a_node_that_hangs_is_ended_when_the_node_continues,
+    test_the_host_kicks_a_user_on_another_node,
+)
+_REVOKED = by_tests(test_a_refreshed_token_counts_and_a_revoked_one_is_cut_on_every_node)
+
+ROWS: Table = {
+    "a client sends": {
+        "`auth`": one_connection("a handshake is decided by the node that it reaches; for its effects see `kick`"),
+        "`message`: checked": by_tests(
+            test_messages_reach_the_recipients_and_the_senders_devices_on_other_nodes,
+            test_a_message_of_the_host_is_delivered_once_by_any_node,
+        ),
+        "`message` with the same id": by_tests(
+            test_messages_reach_the_recipients_and_the_senders_devices_on_other_nodes,
+            test_a_message_of_the_host_is_delivered_once_by_any_node,
+        ),
+        "`read`": by_tests(test_a_read_of_one_node_is_saved_where_the_host_of_every_node_finds_it),
+        "`ping`": one_connection(_ANSWER),
+    },
+    "the server sends": {
+        "`message`": by_tests(test_messages_reach_the_recipients_and_the_senders_devices_on_other_nodes),
+        "`ack`": one_connection(_ANSWER),
+        "`error`": one_connection(_ANSWER),
+        "`kick`": _ONE_DEVICE,
+        "`friend_request`": _EVENTS,
+        "`friend_accepted`": _EVENTS,
+        "`message_revoked`": _EVENTS,
+        "`group_member_quit`": _GROUPS,
+        "`group_dissolved`": _GROUPS,
+        "`group_transfer`": _EVENTS,
+        "`group_member_kick`": _GROUPS,
+        "`group_invite`": _EVENTS,
+    },
+    "refused": {
+        "`未认证`": one_connection(_ANSWER),
+        "`消息缺少必要字段`": one_connection(_ANSWER),
+        "`消息内容过长`": one_connection(_ANSWER),
+        "`发送者身份不符`": one_connection(_ANSWER),
+        "`对方已将你屏蔽`": one_connection(_HOST),
+        "`你已被禁言`": one_connection(_HOST),
+        "`你不是群成员`": one_connection(_HOST),
+        "`消息发送过于频繁`": one_connection("each node limits the events that it receives"),
+        "`服务器内部错误`": one_connection(_HOST),
+        "`令牌无效或已过期`": _REVOKED,
+    },
+    "other rules": {
+        "`?token=`": one_connection("a handshake is decided by the node that it reaches"),
+        "one device": _ONE_DEVICE,
+        "messages sent while": by_tests(
+            test_messages_sent_while_a_user_was_offline_come_once_on_any_node,
+            test_of_two_devices_that_connect_at_once_each_gets_a_message_once_and_none_is_lost,
+            test_a_message_that_follows_a_kick_is_pending_for_the_next_login_on_another_node,
+        ),
+        "server killed": by_tests(
+            test_after_a_kill_of_the_node_the_user_logs_in_elsewhere_and_gets_what_came_in_between
+        ),
+        "a slow host": one_connection("the events of a client are handled by one node"),
+        "a second `auth` frame": _REVOKED,
+    },
+}
+
+
+def test_every_row_is_in_the_table() -> None:
+    assert problems("Chat", ROWS) == []

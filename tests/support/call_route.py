@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -18,13 +20,22 @@ def calls_to(get: Callable[[Request], Awaitable[Any]]) -> Callable[[Request], Aw
 
     async def call(request: Request) -> Response:
         wanted = await request.json()
-        try:
-            result: Any = await getattr(await get(request), wanted["method"])(*wanted["arguments"], **wanted["options"])
-        except RealtimeError as error:
-            return JSONResponse({"error": type(error).__name__, "message": str(error)}, 503)
-        return Response(msgspec.json.encode(result), media_type="application/json")
+        return await answer(await get(request), wanted["method"], wanted["arguments"], wanted["options"])
 
     return call
+
+
+async def answer(target: Any, method: str, arguments: Sequence[Any], options: dict[str, Any]) -> Response:
+    """Call a method, in a thread if it is not a coroutine function. Its result as JSON, or its error with 503."""
+    function = getattr(target, method)
+    try:
+        if inspect.iscoroutinefunction(function):
+            result: Any = await function(*arguments, **options)
+        else:
+            result = await asyncio.to_thread(function, *arguments, **options)
+    except RealtimeError as error:
+        return JSONResponse({"error": type(error).__name__, "message": str(error)}, 503)
+    return Response(msgspec.json.encode(result), media_type="application/json")
 
 
 call = calls_to(get_broadcaster)

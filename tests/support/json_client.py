@@ -29,13 +29,9 @@ class JSONClient:
         """The code and the reason with which the connection has ended."""
         self._write = write
         self._close = close
-        self._unread: list[Frame] = []
+        self.unread: list[Frame] = []
+        """Those that were not taken yet."""
         self._changed = asyncio.Condition()
-
-    @property
-    def kinds(self) -> list[str]:
-        """The types of all frames received, in order."""
-        return [frame["type"] for frame in self.frames]
 
     async def send(self, kind: str, data: Any = None, **fields: Any) -> None:
         """Send a frame."""
@@ -49,25 +45,30 @@ class JSONClient:
         """Take the frames up to one of this type, which must come. Returns those before it."""
 
         def place() -> int | None:
-            return next((number for number, frame in enumerate(self._unread) if frame["type"] == kind), None)
+            return next((number for number, frame in enumerate(self.unread) if frame["type"] == kind), None)
 
         await self._until(lambda: place() is not None, kind)
         end = place()
         assert end is not None
-        frames = self._unread[:end]
-        del self._unread[: end + 1]
+        frames = self.unread[:end]
+        del self.unread[: end + 1]
         return frames
+
+    async def take(self, where: Callable[[Frame], bool], what: str = "a frame") -> Frame:
+        """Take the first frame that was not taken yet and for which `where` is true. The others stay in their order."""
+
+        def find() -> Frame | None:
+            return next(filter(where, self.unread), None)
+
+        await self._until(lambda: find() is not None, what)
+        frame = find()
+        assert frame is not None
+        self.unread.remove(frame)
+        return frame
 
     async def expect(self, kind: str) -> Any:
         """Take the next frame of this type, and leave the others. Returns its `data`, or the frame if it has none."""
-
-        def find() -> Frame | None:
-            return next((frame for frame in self._unread if frame["type"] == kind), None)
-
-        await self._until(lambda: find() is not None, kind)
-        frame = find()
-        assert frame is not None
-        self._unread.remove(frame)
+        frame = await self.take(lambda frame: frame["type"] == kind, kind)
         return frame.get("data", frame)
 
     async def end(self) -> tuple[int | None, str]:
@@ -81,12 +82,12 @@ class JSONClient:
             async with asyncio.timeout(PATIENCE), self._changed:
                 await self._changed.wait_for(holds)
         except TimeoutError:
-            raise TimeoutError(f"{what} did not come in {PATIENCE} s: {self._unread}, {self.closed}") from None
+            raise TimeoutError(f"{what} did not come in {PATIENCE} s: {self.unread}, {self.closed}") from None
 
     async def received(self, frame: Frame) -> None:
         async with self._changed:
             self.frames.append(frame)
-            self._unread.append(frame)
+            self.unread.append(frame)
             self._changed.notify_all()
 
     async def ended(self, code: int | None, reason: str) -> None:

@@ -13,7 +13,7 @@ from asgi_realtime import Settings, create_token
 from tests.support.chat_app import Service
 from tests.support.cluster import SECRET, Cluster, Node
 from tests.support.json_client import Frame, JSONClient, JSONClients
-from tests.support.json_systems_app import CHAT, JOBS, MANY_DEVICES
+from tests.support.json_systems_app import CHAT, JOBS, MANY_DEVICES, SHARED_TOKEN
 
 GATEWAYS = (CHAT, MANY_DEVICES, JOBS)
 _END = "end of the events "
@@ -53,13 +53,22 @@ class JSONSystems:
         url = self.nodes[node].url.replace("http", "ws") + path
         return await (self.clients.python(url) if node == 0 else self.clients.node(url))
 
-    async def enter(self, user_id: str, node: int, path: str = CHAT, *, token: str | None = None) -> JSONClient:
-        """Log in to Chat. On node 0 the token is in a frame, on the others in the query."""
+    async def enter(
+        self, user_id: str, node: int, path: str = CHAT, *, token: str | None = None, take_over: bool = True
+    ) -> JSONClient:
+        """Log in to Chat. On node 0 the token is in a frame, on the others in the query.
+
+        `take_over`: whether to wait until the connection has taken over from the user's older ones.
+        """
         token = token or token_of(user_id)
         client = await self.open(node, path if node == 0 else f"{path}?token={token}")
         if node == 0:
             await client.send("auth", {"token": token})
         assert await client.expect("auth_success") == {"userId": user_id}
+        if take_over:
+            await client.send("read", {})  # refused after the connection has taken over, as its events wait for that
+            error = await client.take(lambda frame: frame["type"] == "error")
+            client.frames.remove(error)
         return client
 
     async def follow(self, user_id: str, node: int, *jobs: str, token: str | None = None) -> JSONClient:
@@ -74,6 +83,13 @@ class JSONSystems:
         for job in jobs:
             await client.send("join_job", jobId=job)
         return client
+
+    async def handled(self, *clients: JSONClient) -> None:
+        """Wait until everything that these clients of Jobs have sent is handled."""
+        for client in clients:
+            await client.send("join_job", jobId="over")
+            await client.take(lambda frame: frame["type"] == "job_status" and frame["data"]["jobId"] == "over")
+            await client.send("leave_job", jobId="over")
 
     async def taken(self, *clients: JSONClient) -> list[list[Frame]]:
         """The frames of each client that were not taken yet. All that was published before this call has arrived."""
@@ -90,5 +106,6 @@ async def json_nodes(folder: Path, redis_url: str) -> AsyncIterator[JSONNodes]:
     database = folder / "chat.db"
     service = Service(database)
     async with Cluster(folder, redis_url, "tests.support.json_systems_app") as cluster:
-        start = [cluster.start(DATABASE=str(database), MEW_PRESENCE_GRACE="0.1") for _ in range(3)]
-        yield JSONNodes(cluster, await asyncio.gather(*start), service)
+        variables = {"DATABASE": str(database), "MEW_PRESENCE_GRACE": "0.1", "WS_AUTH_TOKEN": SHARED_TOKEN}
+        nodes = await asyncio.gather(*[cluster.start(**variables) for _ in range(3)])
+        yield JSONNodes(cluster, nodes, service)

@@ -7,7 +7,6 @@ its name, such as `chat.sync.kick`, it is called in a thread. `DATABASE` names C
 from __future__ import annotations
 
 import argparse
-import asyncio
 import logging
 import os
 from pathlib import Path
@@ -17,7 +16,7 @@ import msgspec
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from asgi_realtime import (
@@ -31,13 +30,15 @@ from asgi_realtime import (
     RealtimeMiddleware,
     get_broadcaster,
 )
-from asgi_realtime.errors import RealtimeError
+from tests.support.call_route import answer
 from tests.support.chat_app import Service
 
 CHAT = "/chat"
 MANY_DEVICES = "/devices"
 """Chat without the limit of one device."""
 JOBS = "/ws"
+SHARED_TOKEN = "a-token-that-clients-share"
+"""`WS_AUTH_TOKEN` of the nodes."""
 
 
 class Jobs:
@@ -64,14 +65,7 @@ async def call(request: Request) -> Response:
     arguments = wanted["arguments"]
     if method == "message":
         arguments = [msgspec.convert(arguments[0], ChatMessage)]
-    try:
-        if kind.endswith(".sync"):
-            result = await asyncio.to_thread(getattr(target.sync, method), *arguments, **wanted["options"])
-        else:
-            result = await getattr(target, method)(*arguments, **wanted["options"])
-    except RealtimeError as error:
-        return JSONResponse({"error": type(error).__name__, "message": str(error)}, 503)
-    return Response(msgspec.json.encode(result), media_type="application/json")
+    return await answer(target.sync if kind.endswith(".sync") else target, method, arguments, wanted["options"])
 
 
 def make_app(database: Path) -> RealtimeMiddleware:
