@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from tests.support.node_client import Node, node_process
 from tests.support.redis_cluster import RedisClusterProcesses, redis_cluster
+from tests.support.redis_places import RedisPlaces
 from tests.support.redis_sentinel import RedisSentinel, redis_sentinel
 from tests.support.redis_server import RedisProcess, redis_server
 from tests.support.servers import Implementation, LiveServer, Serve, running
@@ -58,6 +59,13 @@ def redis_sentinel_service() -> Iterator[RedisSentinel]:
     """A Sentinel and its servers that the tests of one process share. They kill none of them."""
     with redis_sentinel() as sentinel:
         yield sentinel
+
+
+@pytest.fixture(scope="session")
+def redis_places() -> Iterator[RedisPlaces]:
+    """Servers at every place, which the tests of one process share: `redis_places("cluster").url`."""
+    with RedisPlaces() as places:
+        yield places
 
 
 @pytest.fixture

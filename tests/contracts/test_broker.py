@@ -30,6 +30,7 @@ from asgi_realtime.values.publications import (
 )
 from asgi_realtime.values.questions import NodeAnswer, Question, RoomSize
 from tests.support.distant_broker import DistantBroker, Server
+from tests.support.redis_places import LONG, PLACES, RedisPlaces
 from tests.support.redis_server import RedisProcess
 
 T = TypeVar("T")
@@ -105,6 +106,7 @@ class RedisEnvironment:
             prefix=self._prefix,
             history_size=history_size,
             history_ttl=history_ttl / self._speed,
+            timeout=10.0,
         )
 
     async def pass_time(self, seconds: float) -> None:
@@ -114,13 +116,15 @@ class RedisEnvironment:
 MakeEnvironment = Callable[[], Environment]
 in_memory = pytest.mark.parametrize("make_environment", [MemoryEnvironment, DistantEnvironment])
 """For limits that Redis has in another form."""
+at_hand = pytest.mark.parametrize("make_environment", ["memory", "distant", "socket"], indirect=True)
+"""For long tests whose result does not depend on where Redis is."""
 
 
-@pytest.fixture(scope="module", params=["memory", "distant", "redis"])
-def make_environment(request: pytest.FixtureRequest) -> MakeEnvironment:
-    if request.param == "redis":
-        server: RedisProcess = request.getfixturevalue("redis_process")
-        return lambda: RedisEnvironment(server.url)
+@pytest.fixture(scope="module", params=["memory", "distant", *PLACES])
+def make_environment(request: pytest.FixtureRequest, redis_places: RedisPlaces) -> MakeEnvironment:
+    if request.param in PLACES:
+        place = redis_places(request.param)
+        return lambda: RedisEnvironment(place.url)
     return MemoryEnvironment if request.param == "memory" else DistantEnvironment
 
 
@@ -309,6 +313,7 @@ async def test_remembered_keys_are_bounded_and_the_oldest_is_dropped_first(make_
     await broker.stop()
 
 
+@at_hand
 @pytest.mark.parametrize("place", ["", "-", "x-1", "0-0", "{epoch}", "{epoch}-", "{epoch}--1", "{epoch}-1.0"])
 @pytest.mark.parametrize("suffix", ["", "²", "9" * 5_000, "\x00"])
 async def test_a_position_of_another_history_is_lost(
@@ -579,15 +584,40 @@ def entitled(publication: Publication, rooms: Sequence[RoomName], user_id: UserI
             return publication.gateway == MEW and user_id in user_ids
 
 
-@settings(deadline=None)
-@given(
-    stream=st.lists(publications, max_size=40),
-    cut=st.integers(0, 40),
-    rooms=st.lists(st.sampled_from([LOBBY, ATTIC, RoomName("ada")]), unique=True),
-)
+def with_a_stream(examples: int) -> Callable[[Callable[..., Coroutine[Any, Any, None]]], Callable[..., None]]:
+    """Run a test with random publications, a place among them, and the rooms of a client."""
+
+    def decorate(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+        given_stream = given(
+            stream=st.lists(publications, max_size=40),
+            cut=st.integers(0, 40),
+            rooms=st.lists(st.sampled_from([LOBBY, ATTIC, RoomName("ada")]), unique=True),
+        )
+        return settings(deadline=None, max_examples=examples)(given_stream(test))
+
+    return decorate
+
+
+@at_hand
+@with_a_stream(examples=100)
 async def test_history_from_any_position_equals_the_uninterrupted_stream(
     make_environment: MakeEnvironment, stream: list[Publication], cut: int, rooms: list[RoomName]
 ) -> None:
+    await check_history_from_a_position(make_environment, stream, cut, rooms)
+
+
+@pytest.mark.parametrize("make_environment", PLACES[1:], indirect=True)
+@with_a_stream(examples=100 if LONG else 8)
+async def test_history_equals_the_uninterrupted_stream_wherever_redis_is(
+    make_environment: MakeEnvironment, stream: list[Publication], cut: int, rooms: list[RoomName]
+) -> None:
+    await check_history_from_a_position(make_environment, stream, cut, rooms)
+
+
+async def check_history_from_a_position(
+    make_environment: MakeEnvironment, stream: list[Publication], cut: int, rooms: list[RoomName]
+) -> None:
+    """History has what was delivered since, and only what the client may receive."""
     broker = make_environment().broker()
     listener = Listener()
     await run(broker, listener)
