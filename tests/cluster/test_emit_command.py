@@ -2,29 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
-import sys
 
 import pytest
 
 from tests.support.cluster import Cluster
-from tests.support.paths import ROOT
-
-
-async def emit(environ: dict[str, str], *arguments: str) -> tuple[int, str, str]:
-    """Run the command. Returns exit code, output and errors."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "asgi_realtime", "emit", *arguments),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        cwd=ROOT,
-        env={name: value for name, value in os.environ.items() if not name.startswith("MEW_")} | environ,
-    )
-    output, errors = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, output.decode(), errors.decode()
+from tests.support.emit_command import emit
 
 
 async def test_an_event_from_a_terminal_reaches_room_user_and_all(cluster: Cluster) -> None:

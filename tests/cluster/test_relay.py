@@ -17,7 +17,7 @@ from websockets.asyncio.client import connect as open_websocket
 
 from asgi_realtime import Connection, RealtimeMiddleware, Settings, SocketIOGateway, on
 from asgi_realtime.limits import Limits
-from tests.support.redis_server import RedisProcess
+from tests.support.redis_places import RedisPlace
 from tests.support.roaming_client import RoamingClient
 from tests.support.servers import IMPLEMENTATIONS, Implementation, Serve
 from tests.support.waiting import until
@@ -71,11 +71,11 @@ Start: TypeAlias = Callable[..., Awaitable[Process]]
 
 
 @pytest.fixture
-def start(serve: Serve, redis_process: RedisProcess) -> Start:
+def start(serve: Serve, redis_place: RedisPlace) -> Start:
     prefix = f"test-{secrets.token_hex(4)}"
 
     async def begin(implementation: Implementation | None = None, **options: Any) -> Process:
-        options = {"jwt_secret": SECRET, "redis_url": redis_process.url, "redis_prefix": prefix} | options
+        options = {"jwt_secret": SECRET, "redis_url": redis_place.url, "redis_prefix": prefix} | options
         metrics = Counted()
         app = RealtimeMiddleware(Starlette(), gateways=[Echo("/")], settings=Settings(**options), metrics=metrics)
         server = await serve(app, implementation)

@@ -13,7 +13,7 @@ from websockets.asyncio.client import connect as open_websocket
 from websockets.exceptions import ConnectionClosed
 
 from tests.support.cluster import SECRET, Cluster, Node
-from tests.support.redis_server import RedisProcess
+from tests.support.redis_places import RedisPlace
 from tests.support.roaming_client import RoamingClient
 
 UNKNOWN = {"code": 1, "message": "Session ID unknown"}
@@ -105,13 +105,13 @@ async def test_an_answer_that_reaches_no_process_ends_the_session(cluster: Clust
 
 
 async def test_lost_connections_to_redis_end_relays_only(
-    cluster: Cluster, http: httpx.AsyncClient, redis_process: RedisProcess
+    cluster: Cluster, http: httpx.AsyncClient, redis_place: RedisPlace
 ) -> None:
     owner, relaying = await cluster.start(), await cluster.start()
     client = await connected(http, owner, relaying)
     bob = await owner.connect("bob")
     polling = await begin_poll(client)
-    redis_process.kill_connections()
+    redis_place.kill_connections()
     assert (await polling).json() == UNKNOWN
     await until_ended(client)
     assert not bob.disconnects

@@ -11,7 +11,7 @@ import pytest
 from asgi_realtime import Broadcaster, Settings, create_token
 from tests.support.cluster import SECRET, Cluster
 from tests.support.node_client import ConnectRefused
-from tests.support.redis_server import RedisProcess
+from tests.support.redis_places import RedisPlace
 from tests.support.waiting import until
 
 
@@ -54,14 +54,14 @@ async def test_a_node_that_starts_later_knows_what_was_revoked(cluster: Cluster)
 
 
 async def test_a_node_that_was_cut_off_cuts_the_token_as_soon_as_it_is_back(
-    cluster: Cluster, redis_process: RedisProcess
+    cluster: Cluster, redis_place: RedisPlace
 ) -> None:
     # The history is so short that the node cannot recover the command from it.
     first, second = await cluster.start(), await cluster.start(MEW_HISTORY_TTL="0.1")
     ada = await second.connect("ada", token=token_of("ada", "j1"))
     second.process.signal(signal.SIGSTOP)
     try:
-        await asyncio.to_thread(redis_process.kill_connections)
+        await asyncio.to_thread(redis_place.kill_connections)
         settings = Settings(redis_url=cluster.redis_url, redis_prefix=cluster.prefix, history_ttl=0.1)
         async with Broadcaster.connect(settings=settings) as broadcaster:
             await broadcaster.revoke_token("j1")
@@ -73,14 +73,14 @@ async def test_a_node_that_was_cut_off_cuts_the_token_as_soon_as_it_is_back(
     assert "Traceback" not in first.process.output + second.process.output
 
 
-async def test_revocations_come_back_after_a_flush(cluster: Cluster, redis_process: RedisProcess) -> None:
+async def test_revocations_come_back_after_a_flush(cluster: Cluster, redis_place: RedisPlace) -> None:
     first = await cluster.start()
     revoked = token_of("ada", "j1")
     await first.call("revoke_token", "j1")
     await first.call("revoke_user", "bob")
-    with redis_process.client() as redis:
-        redis.flushall()
-        await asyncio.to_thread(redis_process.kill_connections)
+    redis_place.flush()
+    await asyncio.to_thread(redis_place.kill_connections)
+    with redis_place.client() as redis:
         await until(lambda: redis.exists(f"{cluster.prefix}:{{*}}:x"))
     second = await cluster.start()
     with pytest.raises(ConnectRefused):
