@@ -39,9 +39,11 @@ test: setup
 	npm test --prefix $(CLIENT)
 	$(BIN)/pytest --numprocesses auto --dist worksteal
 
-# Faults of Redis in their long form: 10 s without it, 50 times without a connection.
+# Tests of Redis in their long form: 10 s without it, 50 times without a connection; and applications and contracts with
+# TLS, Sentinel, a cluster and a restricted user.
 test-faults: setup
-	FAULTS=long $(BIN)/pytest --numprocesses auto tests/faults
+	@scripts/system-packages
+	FAULTS=long $(BIN)/pytest --numprocesses auto tests/faults tests/cluster tests/contracts
 
 # The tests that use redis-py, with each version that is supported.
 REDIS_PY ?= 5.1 6.4 7 8.0.1 8.1

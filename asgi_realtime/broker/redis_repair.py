@@ -30,8 +30,8 @@ class Comparison:
     def __init__(self) -> None:
         self.everything = False
         """Whether Redis has another history than before: it was flushed, or went back."""
-        self.behind: list[Channel] = []
-        """Something was published to these that did not arrive."""
+        self.behind: list[tuple[Channel, int]] = []
+        """Something was published to these that did not arrive, and the number in Redis."""
         self.lost: list[Channel] = []
         """It cannot be known what was published to these."""
         self.new: list[tuple[Channel, int]] = []
@@ -66,7 +66,7 @@ async def compare(feed: Feed, link: Link, keys: Keys, ttl: int) -> Comparison:
                 if channel.expected and number > found.known:
                     found.lost.append(channel)  # its members came while this process was cut off
             elif number > last:
-                found.behind.append(channel)
+                found.behind.append((channel, number))
             elif number == last and (number or found.known >= oldest):
                 continue
             elif number or last > oldest or found.known < oldest:
@@ -100,10 +100,10 @@ async def catch_up(feed: Feed, link: Link, keys: Keys, ttl: int, metrics: Metric
 
 
 async def _read_missed(feed: Feed, link: Link, keys: Keys, ttl: int, found: Comparison) -> list[Message]:
-    behind = {channel.suffix: channel for channel in found.behind if channel.last is not None}
+    behind = {channel.suffix: (channel, number) for channel, number in found.behind if channel.last is not None}
     if not behind:
         return []
-    since = {suffix: channel.last or 0 for suffix, channel in behind.items()}
+    since = {suffix: channel.last or 0 for suffix, (channel, _) in behind.items()}
     # Nothing newer is read: it is held, or else it may be missing in a channel that was compared before.
     history = History(since, known=found.known, epoch=feed.epoch, newest=found.number)
     await history.read(functools.partial(run_script, link), keys, ttl)
@@ -113,10 +113,10 @@ async def _read_missed(feed: Feed, link: Link, keys: Keys, ttl: int, found: Comp
         feed.begin_epoch(epoch, 0)
         return []
     for suffix in history.lost:
-        found.lost.append(behind[suffix])
-        found.new.append((behind[suffix], found.number))
+        found.lost.append(behind[suffix][0])
+        found.new.append(behind[suffix])
     return [
-        Message(behind[suffix], epoch, number, 0, data)
+        Message(behind[suffix][0], epoch, number, 0, data)
         for suffix, entries in history.found.items()
         if suffix not in history.lost
         for number, data in entries

@@ -40,12 +40,11 @@ async def publish_until_accepted(broker: RedisBroker, event: str) -> None:
 
 async def test_nothing_is_lost_if_the_replica_had_everything() -> None:
     with redis_sentinel() as service:
-        await until(service.replica_is_connected)
         one, first = await start(service.url)
         two, second = await start(service.url)
         for number in range(20):
             await one.publish(news(str(number)))
-        await asyncio.to_thread(service.until_replicated)
+        await asyncio.to_thread(service.servers[0].until_replicated)
         service.servers[0].kill()
         for number in range(20, 40):
             await publish_until_accepted(one, str(number))
@@ -59,10 +58,9 @@ async def test_nothing_is_lost_if_the_replica_had_everything() -> None:
 
 async def test_clients_are_told_of_what_the_replica_did_not_have() -> None:
     with redis_sentinel() as service:
-        await until(service.replica_is_connected)
         broker, receiver = await start(service.url)
         await broker.publish(news("replicated"))
-        await asyncio.to_thread(service.until_replicated)
+        await asyncio.to_thread(service.servers[0].until_replicated)
         # From now on the replica gets nothing: it is cut off, and cannot connect again.
         service.servers[1].freeze()
         with service.servers[0].client() as master:

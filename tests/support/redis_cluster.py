@@ -7,11 +7,12 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import redis
 from redis.crc import key_slot
 
-from tests.support.redis_server import RedisProcess, free_port
+from tests.support.redis_server import RedisProcess, free_port, redis_server
 
 SLOTS = 16_384
 
@@ -45,6 +46,31 @@ class RedisClusterProcesses:
             for client in (new, old):
                 client.execute_command("CLUSTER", "SETSLOT", slot, "NODE", new_id)
 
+    @contextlib.contextmanager
+    def replica(self, of: int) -> Iterator[RedisProcess]:
+        """A running replica of a master, that has its data. It becomes the master when that one is killed."""
+        port = free_port()
+        options = {**dict(self.masters[of].options), "port": str(port), "cluster-port": str(free_port())}
+        with redis_server(*options.items()) as server, self.masters[of].client() as master:
+            with server.client() as replica:
+                replica.execute_command(
+                    "CLUSTER", "MEET", "127.0.0.1", self.ports[of], dict(self.masters[of].options)["cluster-port"]
+                )
+                master_id = master.execute_command("CLUSTER", "MYID")
+                deadline = time.monotonic() + 20
+                while not _follows(replica, master_id):
+                    assert time.monotonic() < deadline, "the replica did not join in time"
+                    time.sleep(0.02)
+                while not all(self._knows(each, master_id, port) for each in self.masters):
+                    assert time.monotonic() < deadline, "the replica was not found in time"
+                    time.sleep(0.02)
+            yield server
+
+    def _knows(self, server: RedisProcess, master_id: object, port: int) -> bool:
+        with server.client() as client:
+            replicas = client.execute_command("CLUSTER", "REPLICAS", master_id)
+        return f":{port}@" in str(replicas)
+
     def form(self) -> None:
         """Join the servers, and return when each knows the cluster to be complete."""
         share = SLOTS // len(self.masters)
@@ -71,6 +97,16 @@ class RedisClusterProcesses:
                 return False
         text = state.decode() if isinstance(state, bytes) else str(state)
         return masters == set(self.ports) and ("cluster_state:ok" in text or "'cluster_state': 'ok'" in text)
+
+
+def _follows(replica: Any, master_id: object) -> bool:
+    """Whether a server has copied the data of its master. It is told to do so, if it knows the master yet."""
+    role = replica.execute_command("ROLE")
+    if role[0] == b"slave":
+        return bool(role[3] == b"connected")
+    with contextlib.suppress(redis.ResponseError):
+        replica.execute_command("CLUSTER", "REPLICATE", master_id)
+    return False
 
 
 @contextlib.contextmanager

@@ -75,6 +75,12 @@ class RedisProcess:
         with self.client() as client:
             client.execute_command("ACL", "SETUSER", name, "reset", "on", f">{password}", *rules)
 
+    def until_replicated(self, key: str = "waited") -> None:
+        """Return when a replica has everything. In a cluster, the key must be one of this server."""
+        with self.client() as client:
+            client.set(key, 1)  # WAIT is about what its own connection has written
+            assert client.execute_command("WAIT", 1, 9_000) == 1
+
     def kill(self) -> None:
         """Kill the server, as `kill -9` does."""
         process, self._process = self._process, None

@@ -42,7 +42,9 @@ local function read(last_key, history, since)
                 -- 0: Redis has no earlier number, so nothing was published within the time that history is kept.
                 -- Or the key of a newer publication was evicted.
                 local evicted = known > 0 and since > 0 and number - since < ttl
-                if previous > since or previous == 0 and (checked < oldest or evicted) then
+                -- What was delivered last is not here: a failover to a server that did not have it yet.
+                local replaced = known > 0 and previous > 0 and previous < since
+                if previous > since or replaced or previous == 0 and (checked < oldest or evicted) then
                     return 0
                 end
                 is_first = false

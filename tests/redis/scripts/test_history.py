@@ -62,6 +62,15 @@ def test_nothing_newer_than_the_final_number_is_returned(scripts: ScriptRedis, n
 def test_an_answer_that_is_full_says_that_there_is_more(scripts: ScriptRedis, numbers: list[int]) -> None:
     assert history(scripts, most=1, a=numbers[0], b=numbers[0]) == [(0, (numbers[1], b"1")), (0,)]
     assert history(scripts, most=60, a=numbers[0]) == [(0, (numbers[1], b"1"), (numbers[3], b"3"))]
+    # An entry counts with its payload and 50 bytes.
+    assert history(scripts, most=102, a=numbers[0], b=numbers[0]) == [
+        (0, (numbers[1], b"1"), (numbers[3], b"3")),
+        (0,),
+    ]
+    assert history(scripts, most=103, a=numbers[0], b=numbers[0]) == [
+        (1, (numbers[1], b"1"), (numbers[3], b"3")),
+        (0, (numbers[2], b"2")),
+    ]
 
 
 def test_entries_that_were_dropped_are_a_loss(scripts: ScriptRedis, numbers: list[int]) -> None:
@@ -82,8 +91,16 @@ def test_a_target_without_publications_is_whole_as_long_as_history_would_have_ke
     now = scripts.now()
     assert history(scripts, silent=now - MINUTE // 2) == [(1,)]
     assert history(scripts, silent=now - 2 * MINUTE) == [LOST]
+    assert history(scripts, silent=numbers[3]) == [(1,)]
     # A process that was subscribed until half a minute ago has missed nothing.
     assert history(scripts, known=now - MINUTE // 2, silent=now - 2 * MINUTE) == [(1,)]
+
+
+def test_nothing_is_lost_after_the_newest_publication_however_old_it_is(scripts: ScriptRedis) -> None:
+    newest = scripts.now() - 2 * MINUTE
+    scripts.client.hset(scripts.keys.state, mapping={"epoch": "e", "seq": newest})
+    assert history(scripts, a=newest) == [(1,)]
+    assert history(scripts, a=newest - 1) == [LOST]
 
 
 def test_the_first_publication_of_a_target_is_whole_only_if_none_before_it_can_have_expired(
@@ -100,6 +117,17 @@ def test_a_process_notices_that_what_it_had_received_was_evicted(scripts: Script
     scripts.client.delete(scripts.keys.last("a"), scripts.keys.history("a"))
     publish(scripts, "a")  # it says that there was none before
     assert history(scripts, known=numbers[3], a=numbers[3]) == [LOST]
+
+
+def test_a_process_notices_that_what_it_had_received_is_not_there_after_a_failover(
+    scripts: ScriptRedis, numbers: list[int]
+) -> None:
+    received = numbers[3] + 1  # the server that had it is gone
+    later = number_of(publish(scripts, "a", payload="later")[0])
+    assert history(scripts, known=received, a=received) == [LOST]
+    assert history(scripts, known=received, b=received) == [(1,)]
+    # A client's position is not one of each target.
+    assert history(scripts, a=received) == [(1, (later, b"later"))]
 
 
 def test_what_is_older_than_asked_is_left_out(scripts: ScriptRedis) -> None:

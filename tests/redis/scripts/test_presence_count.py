@@ -78,6 +78,7 @@ def test_a_repeated_end_does_not_move_the_grace_period(scripts: ScriptRedis) -> 
 
 def test_no_user_has_more_connections_than_the_limit(scripts: ScriptRedis) -> None:
     assert results_of(scripts, "one", limit=3, ada=2) == [ONLINE]
+    assert results_of(scripts, "one", limit=1, ada=2) == [ONLINE]  # as many as before is never refused
     assert results_of(scripts, "two", limit=3, ada=2) == [REFUSED]
     assert results_of(scripts, "two", limit=3, ada=1) == [NO_CHANGE]
     assert results_of(scripts, "one", limit=3, ada=3) == [REFUSED]
