@@ -1,4 +1,4 @@
-"""The broker and the presence that the settings ask for."""
+"""The broker and the presence that the settings select."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def backends_from(settings: Settings, metrics: Metrics, revocations: Revocations
     """Make the backends of one process. They do nothing before they are started.
 
     Args:
-        settings: say which backends.
+        settings: select the backends.
         metrics: counters and gauges.
         revocations: those of this process, which it shares with the others.
 
@@ -79,7 +79,7 @@ def redis_broker(url: str, settings: Settings, metrics: Metrics, revocations: Re
 def redis_presence(broker: RedisBroker, settings: Settings) -> RedisPresence:
     """Make the presence of a process that uses Redis, on the broker's connection.
 
-    A process that serves no clients asks it who is online without starting it.
+    A process that serves no clients reads from it who is online, without starting it.
     """
     from asgi_realtime.presence.redis import RedisPresence
 

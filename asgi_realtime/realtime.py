@@ -270,7 +270,7 @@ class Realtime:
         await self.single_process.acquire()
         stack.callback(self.single_process.release)
         self.tasks.start()
-        stack.push_async_callback(self.tasks.aclose)  # those of the parts
+        stack.push_async_callback(self.tasks.aclose)  # ends the tasks of the parts
         self.hub.start()
         self.engineio.start()
         for endpoint in self.websockets.values():
@@ -287,7 +287,7 @@ class Realtime:
         stack.callback(self.wheel.close)
         self.host_threads.start()
         stack.callback(self.host_threads.stop)
-        stack.push_async_callback(self.tasks.aclose)  # those of handlers and hooks, which use the parts
+        stack.push_async_callback(self.tasks.aclose)  # ends the tasks of handlers and hooks, which use the parts
         self.signals.install()
         stack.callback(self.signals.remove)
         for mounted in self.gateways:

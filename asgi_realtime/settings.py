@@ -76,7 +76,7 @@ class Settings:
     jwt_leeway: float = 0.0
     """`MEW_JWT_LEEWAY`: seconds of clock difference that `exp` and `nbf` may have."""
     revocation_ttl: float = 2_592_000.0
-    """`MEW_REVOCATION_TTL`: seconds for which a revocation is remembered. Set it longer than your tokens live."""
+    """`MEW_REVOCATION_TTL`: seconds for which a revocation is kept. Set it longer than your tokens live."""
     admin_secret: str | None = _secret()
     """`MEW_ADMIN_SECRET`: the secret of the Infra gateway. Unset: the gateway refuses everyone."""
     cors_origins: tuple[str, ...] = ()

@@ -18,7 +18,7 @@ KeyT = TypeVar("KeyT")
 class Revocations:
     """The tokens and users that this process refuses.
 
-    Each revocation is forgotten after `ttl` seconds. If there are more than `capacity`, the oldest is forgotten.
+    Each revocation is removed after `ttl` seconds. If there are more than `capacity`, the oldest is removed.
 
     `ttl` must be longer than any token is valid: an expired token needs no revocation. `clock` returns seconds since
     the epoch, like the times in tokens.
@@ -30,7 +30,7 @@ class Revocations:
 
     @property
     def ttl(self) -> float:
-        """Seconds for which a revocation is remembered."""
+        """Seconds for which a revocation is kept."""
         return self._tokens.ttl
 
     def revoke_token(self, jti: str, seconds: float | None = None) -> bool:
@@ -43,7 +43,7 @@ class Revocations:
     def revoke_user(self, user_id: UserId, issued_before: float, seconds: float | None = None) -> bool:
         """Refuse the user's tokens issued up to this time (seconds since the epoch). The latest time wins.
 
-        It is remembered for `seconds` (None: `ttl`). Returns whether more tokens are refused than before.
+        It is kept for `seconds` (None: `ttl`). Returns whether more tokens are refused than before.
         """
         earlier = self._users.get(user_id)
         is_new = earlier is None or earlier < issued_before
@@ -52,11 +52,11 @@ class Revocations:
         return is_new
 
     def tokens(self) -> list[tuple[str, float]]:
-        """The revoked tokens (`jti`), each with the seconds for which it is still remembered."""
+        """The revoked tokens (`jti`), each with the seconds for which it is still kept."""
         return [(jti, left) for jti, _, left in self._tokens.items()]
 
     def users(self) -> list[tuple[UserId, float, float]]:
-        """The revoked users, each with the time of `revoke_user` and the seconds for which it is still remembered."""
+        """The revoked users, each with the time of `revoke_user` and the seconds for which it is still kept."""
         return self._users.items()
 
     def is_revoked(self, identity: Identity) -> bool:
@@ -96,7 +96,7 @@ class _ExpiringMap(Generic[KeyT]):
             if not expired and len(self._entries) <= self._capacity:
                 break
             if not expired:
-                logger.warning("more than %d revocations at once: the oldest one is forgotten", self._capacity)
+                logger.warning("more than %d revocations at once: the oldest one is removed", self._capacity)
             del self._entries[oldest]
 
     def get(self, key: KeyT) -> float | None:

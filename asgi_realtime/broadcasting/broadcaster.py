@@ -70,8 +70,8 @@ class Broadcaster(ClusterQuestions):
 
         Args:
             redis_url: the Redis of the app. Default: `MEW_REDIS_URL`.
-            gateways: those of the app, in its order; the first one gets what names no gateway. Names are enough:
-                `[SocketIOGateway("/"), WebSocketGateway("/chat")]`. Default: the Socket.IO namespace `/`.
+            gateways: those of the app, in its order; broadcasts that name no gateway go to the first one. Names are
+                enough: `[SocketIOGateway("/"), WebSocketGateway("/chat")]`. Default: the Socket.IO namespace `/`.
             settings: as in the app. Default: the environment variables.
 
         Raises:

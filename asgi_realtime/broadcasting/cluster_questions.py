@@ -15,7 +15,7 @@ from asgi_realtime.values.questions import Answer, ConnectionsOf, Node, NodeStat
 
 
 class ClusterQuestions(NoSchema):
-    """The part of a `Broadcaster` that asks. Each question raises `ConfigurationError` for an unknown gateway."""
+    """The questions of a `Broadcaster`. Each method raises `ConfigurationError` for an unknown gateway."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class ClusterQuestions(NoSchema):
     async def position(self, room: Id, *, gateway: str | None = None) -> Position:
         """The newest place in the history that a room belongs to: all rooms of a gateway share one.
 
-        Ask for it before you read a snapshot from your database. Every broadcast after this place may be missing in
+        Get it before you read a snapshot from your database. Every broadcast after this place may be missing in
         the snapshot, and none before it is, if your app saves first and broadcasts then.
 
         Raises:

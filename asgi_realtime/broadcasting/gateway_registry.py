@@ -32,7 +32,7 @@ class GatewayRegistry(dict[GatewayName, RegisteredGateway]):
         return next(iter(self), None)
 
     def add(self, name: GatewayName, dialect: Dialect, limits: Limits) -> None:
-        """Make a gateway known."""
+        """Add a gateway."""
         self[name] = RegisteredGateway(dialect, limits)
 
 
@@ -40,4 +40,4 @@ class Addressable(Protocol):
     """What `Broadcaster.connect(gateways=)` takes: a gateway, mounted or not, or a `SocketIOServer`."""
 
     def add_to_registry(self, registry: GatewayRegistry, limits: Limits) -> None:
-        """Make its names known. `limits` are those of the settings, for a gateway that has none of its own."""
+        """Add its names. `limits` are those of the settings, for a gateway that has none of its own."""

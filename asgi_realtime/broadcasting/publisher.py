@@ -60,7 +60,7 @@ class Publisher(NoSchema):
         event = dialect.event_name(event)
         payload, attachments = encode(data)
         if attachments and not dialect.binary:
-            raise TypeError(f"{event}: {gateway} carries JSON and no bytes; encode them, as base64 text say")
+            raise TypeError(f"{event}: {gateway} carries JSON and no bytes; encode them, for example as base64 text")
         publication = Publication(
             gateway=gateway,
             target=target,

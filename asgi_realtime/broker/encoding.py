@@ -1,4 +1,4 @@
-"""The bytes of publications and commands between processes: MessagePack, without what the channel already says."""
+"""The bytes of publications and commands between processes: MessagePack, without what the channel names."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class MemoryBroker:
         history_ttl: seconds that a publication or an idempotency key is kept.
         history_bytes: most bytes of history. Over: the oldest publications are removed, and a client whose position is
             older cannot recover. Default: 64 MiB.
-        keys: most idempotency keys. Over: the oldest is forgotten, and a repetition of its broadcast is delivered.
+        keys: most idempotency keys. Over: the oldest is removed, and a repetition of its broadcast is delivered.
         clock: returns seconds, monotonic.
     """
 

@@ -1,4 +1,4 @@
-"""A broker that goes on in this process while Redis is away: `MEW_ON_BROKER_DOWN=local`."""
+"""A broker that continues in this process while Redis is away: `MEW_ON_BROKER_DOWN=local`."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class OutageQueue:
         self._sending = asyncio.create_task(self._send(), name="publishing what was queued")
 
     async def stop(self) -> None:
-        """Stop; see `Broker.stop`. What is queued still is lost, which is logged."""
+        """Stop; see `Broker.stop`. Publications that are still queued are lost, and the log says how many."""
         self._receiver = None
         sending, self._sending = self._sending, None
         if sending is not None:
@@ -168,7 +168,7 @@ class OutageQueue:
             return self._receipts[key]
         is_full = len(self._queue) >= QUEUED or self._bytes + queued.size > QUEUED_BYTES
         if is_full or (self._queue and queued.since - self._queue[0].since > QUEUED_SECONDS):
-            raise BrokerUnavailable("Redis is away, and as much is queued as is allowed")
+            raise BrokerUnavailable("Redis is away, and the queue is full")
         unconfirmed = self._broker.unconfirmed
         if len(unconfirmed) > 2 * QUEUED:  # the oldest are of targets that this process has not subscribed to
             del unconfirmed[next(iter(unconfirmed))]
@@ -183,7 +183,7 @@ class OutageQueue:
         return receipt
 
     async def _send(self) -> None:
-        """Publish what is queued, in order, when Redis is there."""
+        """Publish what is queued, in order, when Redis is available."""
         while True:
             await self._filled.wait()
             queued = self._queue[0]

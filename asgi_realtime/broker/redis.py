@@ -89,7 +89,7 @@ class RedisBroker:
             revocations or Revocations(ttl=_REVOCATION_TTL), keys=self.links.keys(SHARED), on_new=self._end_revoked
         )
 
-    # Life
+    # Start and stop
 
     async def start(self, receiver: BrokerReceiver) -> None:
         """Connect; see `Broker.start`. An unreachable Redis is no error: calls raise until it is there.
@@ -111,7 +111,7 @@ class RedisBroker:
         self._tasks.spawn(self._revocations.watch(self.links.current), name="watching revocations")
 
     async def start_publishing(self) -> None:
-        """Connect a process that publishes, asks and commands, but has no connections. It receives nothing.
+        """Connect a process that sends, but has no connections. It receives nothing.
 
         Raises:
             BrokerUnavailable: Redis cannot be reached within the timeout. It is stopped then.
@@ -225,7 +225,8 @@ class RedisBroker:
         """Have every process carry out a command; see `Broker.command`.
 
         A process that only publishes does not carry it out. Then this returns when Redis has accepted it. Otherwise
-        only carrying it out may take longer than the timeout, because the host may be asked.
+        it returns when the command is carried out here. That may take longer than the timeout, because the host's
+        service may be called.
 
         A refresh is awaited at the other processes too, because nothing that is published before its end reaches the
         rooms that it adds.

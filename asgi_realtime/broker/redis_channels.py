@@ -1,7 +1,7 @@
 """The channels in Redis that this process has subscribed to.
 
-The table says what is wanted. Each link is brought to it: new channels are subscribed to on the current link, and a new
-link subscribes to all of them. A channel is confirmed when the reply to a command after its SUBSCRIBE has come.
+The table has the wanted subscriptions. New channels are subscribed to on the current link, and a new link subscribes to
+all of them. A channel is confirmed when the reply to a command after its SUBSCRIBE has come.
 """
 
 from __future__ import annotations
@@ -233,7 +233,7 @@ class Channels:
         if isinstance(reply, LinkLost):
             return
         if isinstance(reply, Exception):
-            logger.error("%s: Redis did not say where history is: %s", feed.gateway, reply)
+            logger.error("%s: Redis did not return the state of history: %s", feed.gateway, reply)
             link.abort()
             return
         state = HistoryState(reply)
@@ -304,14 +304,14 @@ class Channels:
             except LinkLost:
                 pass
             except hiredis.ReplyError as error:
-                logger.error("%s: Redis refused to say what is missing: %s", feed.gateway, error)
+                logger.error("%s: Redis refused to return missed messages: %s", feed.gateway, error)
                 link.abort()
             except BaseException:
                 link.abort()  # the next link tries again
                 raise
 
     async def watch(self) -> None:
-        """Compare numbers now and then. This finds a lost message that no other message followed."""
+        """Compare numbers at intervals. This finds a lost message that no other message followed."""
         while True:
             await asyncio.sleep(min(COMPARE_EVERY, self._ttl / 4_000))
             for feed in list(self._feeds.values()):

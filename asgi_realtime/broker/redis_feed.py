@@ -7,7 +7,7 @@ the message before it to the same target. So the next message shows that a chann
 - the number was delivered: drop;
 - otherwise a message is missing. Everything of this gateway is held, history is read, and both are delivered in order.
 
-Held are all targets and not only the one with the gap, because a missing command may remove a user from any room.
+All targets are held, not only the one with the gap, because a missing command may remove a user from any room.
 """
 
 from __future__ import annotations
@@ -182,7 +182,7 @@ class Feed:
             self.overflowed = True
 
     def take_held(self) -> list[Message]:
-        """What is held. The feed goes on holding."""
+        """What is held. The feed continues to hold."""
         held, self._held, self._held_bytes = self._held, [], 0
         return held or []
 

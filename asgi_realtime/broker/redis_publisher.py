@@ -132,6 +132,6 @@ class RedisPublisher:
         )
 
     def _renew_epoch(self, position: bytes) -> None:
-        """Have another epoch for the next history, if this one has begun with ours."""
+        """Make another epoch for the next history, if the current history began with this one."""
         if position.startswith(self._epoch.encode()):
             self._epoch = new_epoch()

@@ -1,6 +1,6 @@
 """Questions to every process, through Redis: asked on one channel, answered on the channel of the process that asks.
 
-Redis says how many processes a question has reached. When all of these have answered, the answer is there. It is
+Redis returns how many processes a question has reached. When all of these have answered, the answer is there. It is
 complete if they are as many as the nodes that have a lease. A process that is cut off from Redis, or has died, has one
 for `MEW_NODE_LEASE`.
 """
@@ -55,11 +55,11 @@ class _Pending:
     def __init__(self) -> None:
         self.answers: dict[str, NodeAnswer] = {}
         self.expected: int | None = None
-        """How many processes it has reached. None: Redis has not said it yet."""
+        """How many processes it has reached. None: Redis has not returned it yet."""
         self.done = asyncio.Event()
 
     def check(self) -> None:
-        """See whether all answers are there."""
+        """Check whether all answers are there."""
         if self.expected is not None and len(self.answers) >= self.expected:
             self.done.set()
 

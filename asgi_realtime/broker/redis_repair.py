@@ -131,7 +131,7 @@ def _report_missed(feed: Feed, found: Comparison) -> None:
     try:
         feed.receiver.resync(feed.gateway, None if everything else subscriptions)
     except Exception:
-        logger.exception("%s: telling clients to resync failed", feed.gateway)
+        logger.exception("%s: sending realtime:resync failed", feed.gateway)
 
 
 async def _deliver(feed: Feed, missed: list[Message], found: Comparison, epochs: set[str | None]) -> bool:
@@ -155,7 +155,7 @@ async def _deliver(feed: Feed, missed: list[Message], found: Comparison, epochs:
         for _, group in groupby(numbered, key=lambda each: (each[0], each[1].number)):
             feed.deliver_repaired([message for _, message in group])
             if loop.time() > until:
-                await asyncio.sleep(0)  # others' turn
+                await asyncio.sleep(0)  # other tasks run
                 until = loop.time() + SECONDS_A_TURN
         for channel, number in found.new:
             # What was dropped of it must still be newer.

@@ -24,11 +24,11 @@ from asgi_realtime.values.ids import UserId
 logger = logging.getLogger("asgi_realtime")
 
 MOST: Final = 200_000
-"""Most revocations in Redis. Over: those that end first are forgotten."""
+"""Most revocations in Redis. Over: those that end first are removed."""
 AT_ONCE: Final = 1_000
 """Revocations in one step, so that Redis serves other clients in between."""
 CHECK_EVERY: Final = 30.0
-"""Seconds between two looks at their number in Redis. It changes if Redis has lost them."""
+"""Seconds between two checks of their number in Redis. It changes if Redis has lost them."""
 
 
 class SharedRevocations:
@@ -104,7 +104,7 @@ class SharedRevocations:
             except LinkLost:
                 continue
             except hiredis.ReplyError as error:
-                logger.error("Redis refused a look at the revocations: %s", error)
+                logger.error("Redis refused to return the revocations: %s", error)
 
     def _add(self, text: str, seconds: float) -> bool:
         """Add one of Redis to those of this process. Returns whether it is new here."""

@@ -76,7 +76,7 @@ class Membership(Protocol[C_contra]):
         """Take the connection out of a room."""
 
     def remove(self, connection: C_contra) -> None:
-        """Forget the connection and its memberships. A second call does nothing."""
+        """Remove the connection and its memberships. A second call does nothing."""
 
     @property
     def thread(self) -> int | None:

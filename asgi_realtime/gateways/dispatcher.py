@@ -19,7 +19,7 @@ from asgi_realtime.errors import (
     Refusal,
 )
 from asgi_realtime.gateways.replies import ErrorMessage, Failure
-from asgi_realtime.handlers.event_handlers import SEND_INSTEAD, BoundHandler, beginning, declared, handler_name
+from asgi_realtime.handlers.event_handlers import SEND_INSTEAD, BoundHandler, bind_handler, declared, handler_name
 from asgi_realtime.handlers.event_rates import EventRates
 from asgi_realtime.handlers.sync_connection import sync_converter
 from asgi_realtime.handlers.unused_results import UnusedResults
@@ -112,7 +112,7 @@ class Dispatcher:
         functions = self.functions
         if self._injected is not None:
             self.check_arrives(event)
-            self._handlers[event] = beginning(
+            self._handlers[event] = bind_handler(
                 event, function, self._injected, self._to_sync, acknowledges=self.acknowledges
             )
         functions[event] = function
@@ -131,7 +131,7 @@ class Dispatcher:
         self._injected = broadcaster
         self._sync_converter = sync_converter(broadcaster, loop_bridge, limits.handler_timeout)
         self._handlers = {
-            event: beginning(event, function, broadcaster, self._to_sync, acknowledges=self.acknowledges)
+            event: bind_handler(event, function, broadcaster, self._to_sync, acknowledges=self.acknowledges)
             for event, function in self._functions.items()
         }
 

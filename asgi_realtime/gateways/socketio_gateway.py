@@ -50,6 +50,6 @@ class SocketIOGateway(Gateway):
 
     @on("auth/refresh")
     async def _on_auth_refresh(self, new: NewToken, connection: Connection) -> Success:
-        """Replace the token of a live connection by one of the same user (docs/protocols.md)."""
+        """Replace the token of a live connection. The new token must be of the same user."""
         await self.refresh_token(connection, new["token"])
         return Success()

@@ -163,7 +163,7 @@ class WebSocketGateway(Gateway):
 
     @on("auth")
     async def _on_auth(self, new: NewToken, connection: Connection) -> None:
-        """A second `auth` frame replaces the token (docs/protocols.md), by one of the same user."""
+        """A second `auth` frame replaces the token. The new token must be of the same user."""
         await self.refresh_token(connection, new["token"])
         answer = self.accepted_frame(connection)
         if answer is not None:

@@ -149,7 +149,7 @@ def handler_name(event: str, function: Callable[..., Any]) -> str:
     return f"handler {getattr(function, '__qualname__', function)!s} of {event!r}"
 
 
-def beginning(
+def bind_handler(
     event: str,
     function: Callable[..., Any],
     broadcaster: Broadcaster,

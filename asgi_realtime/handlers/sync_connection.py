@@ -116,24 +116,24 @@ class SyncConnection(SyncProxy[Connection]):
                 await self._target.join(
                     room,
                     parent=parent,
-                    allowed=_asked_in(thread, allowed),
+                    allowed=_callback_in(thread, allowed),
                     latest=latest,
-                    known=_asked_in(thread, known),
+                    known=_callback_in(thread, known),
                 )
 
         self._loop_bridge.run(join(), thread)
 
 
-def _asked_in(thread: WaitingThread, question: HostCallback | None) -> Callable[[], Awaitable[Any]] | None:
+def _callback_in(thread: WaitingThread, callback: HostCallback | None) -> Callable[[], Awaitable[Any]] | None:
     """The callback as a coroutine function, which calls a plain callback in the thread."""
-    if question is None or is_coroutine_function(question):
-        return question
+    if callback is None or is_coroutine_function(callback):
+        return callback
 
-    async def ask() -> Any:
-        answer = await asyncio.get_running_loop().run_in_executor(thread, question)
-        return await answer if inspect.isawaitable(answer) else answer
+    async def call() -> Any:
+        result = await asyncio.get_running_loop().run_in_executor(thread, callback)
+        return await result if inspect.isawaitable(result) else result
 
-    return ask
+    return call
 
 
 def sync_converter(broadcaster: Broadcaster, loop_bridge: LoopBridge, timeout: float) -> ToSync:

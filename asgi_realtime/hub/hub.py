@@ -111,7 +111,7 @@ class Hub:
         return Rooms() if subscriptions is None else Rooms(GatewaySubscriptions(subscriptions, gateway))
 
     def start(self) -> None:
-        """Begin on the running event loop. Connections of an earlier loop are forgotten."""
+        """Begin on the running event loop. Connections of an earlier loop are dropped."""
         self.thread = get_ident()
         self._subscriptions = self._new_subscriptions()
         for name, mount in self._mounts.items():
@@ -147,7 +147,7 @@ class Hub:
     ) -> None:
         """Register a gateway.
 
-        `rooms_of` asks the host for the rooms of an identity. `recipient_filter` decides which connections get a
+        `rooms_of` calls the host for the rooms of an identity. `recipient_filter` decides which connections get a
         publication. None: the gateway has none.
         """
         self._mounts[gateway] = Mount(dialect, limits, self._new_rooms(gateway), rooms_of, recipient_filter)
@@ -255,7 +255,7 @@ class Hub:
         return self._subscriptions.until_subscribed([Subscription(connection.gateway, target) for target in targets])
 
     def remove(self, connection: InternalConnection) -> None:
-        """Forget a connection and its memberships. A second call does nothing."""
+        """Remove a connection and its memberships. A second call does nothing."""
         mount = self._mounts[connection.gateway]
         self._refresher.cancel(connection)
         mount.rooms.remove(connection)
@@ -324,7 +324,7 @@ class Hub:
     def resync(self, gateway: GatewayName, subscriptions: Collection[Subscription] | None) -> None:
         """Send the members of targets the event that events may be missing; see `BrokerReceiver.resync`.
 
-        If commands may be missing, the host is asked again for the rooms of every connection of the gateway.
+        If commands may be missing, the host is called again for the rooms of every connection of the gateway.
         """
         mount = self._mounts.get(gateway)
         if mount is None:
@@ -336,14 +336,14 @@ class Hub:
                 self.refresh(connection)
 
     async def enter(self, connection: InternalConnection) -> None:
-        """Ask the host for the rooms of a new connection, and put it into them.
+        """Call the host for the rooms of a new connection, and put it into them.
 
         Raises what the host raised.
         """
         await self._refresher.enter(*self._question(connection))
 
     def refresh(self, connection: InternalConnection) -> Awaitable[None]:
-        """Ask the host for a connection's rooms, and put it into them. The connection is held until then.
+        """Call the host for a connection's rooms, and put it into them. The connection is held until then.
 
         If the host fails, the connection is closed, because its rooms are not known.
         """

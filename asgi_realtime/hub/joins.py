@@ -69,13 +69,13 @@ class Joins:
             latest = mount.dialect.event_name(latest)
         if room not in connection.rooms and len(connection.rooms) >= mount.limits.rooms_per_connection:
             raise InvalidMessage(f"a connection is in at most {mount.limits.rooms_per_connection} rooms")
-        answer = asked_at = None
+        answer = position = None
         if allowed is not None or known is not None or not self._is_subscribed(connection, room):
-            with self._pending.asking(connection, room, parent) as entry:
+            with self._pending.registered(connection, room, parent) as entry:
                 if allowed is not None and not await call_host(allowed):
                     raise Forbidden(NO_ENTRY)
                 if known is not None:
-                    asked_at = await answer_in_time(self._broker_timeout, self._broker.position(connection.gateway))
+                    position = await answer_in_time(self._broker_timeout, self._broker.position(connection.gateway))
                     answer = await call_host(known)
                 # Last: the room is entered in the step in which this ends, so that no event is missed.
                 subscribing = self._until_subscribed(connection, (room,))
@@ -89,7 +89,7 @@ class Joins:
             mount.rooms.join(connection, room, parent)
             return
         first = None if answer is None else mount.dialect.event_args(latest, [answer])
-        await self._follow(connection, room, parent, latest, first, asked_at if first else None)
+        await self._follow(connection, room, parent, latest, first, position if first else None)
 
     async def _follow(
         self,
@@ -107,8 +107,8 @@ class Joins:
         position = connection.hold()
         try:
             await self.join(connection, room, parent)
-            asked = self._broker.latest(connection.gateway, room, event, since=since)
-            publication = await answer_in_time(self._broker_timeout, asked)
+            reading = self._broker.latest(connection.gateway, room, event, since=since)
+            publication = await answer_in_time(self._broker_timeout, reading)
             if publication is not None and connection.id not in publication.except_:
                 first = mount.frame(publication)
             if first is not None and room in connection.rooms:

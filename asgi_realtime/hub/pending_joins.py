@@ -40,7 +40,9 @@ class PendingJoins:
         return len(self._pending_joins)
 
     @contextmanager
-    def asking(self, connection: InternalConnection, room: RoomName, parent: RoomName | None) -> Iterator[PendingJoin]:
+    def registered(
+        self, connection: InternalConnection, room: RoomName, parent: RoomName | None
+    ) -> Iterator[PendingJoin]:
         """Register a pending join for the duration of this block."""
         entry = PendingJoin(connection, room, parent)
         self._pending_joins.add(entry)

@@ -1,4 +1,4 @@
-"""Gets the rooms that a connection may see from the host, and moves the connection into them."""
+"""Calls the host for the rooms that a connection may see, and moves the connection into them."""
 
 from __future__ import annotations
 

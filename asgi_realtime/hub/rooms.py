@@ -184,7 +184,7 @@ class Rooms:
             self._listener.occupied(ToAll())
 
     def remove(self, connection: InternalConnection) -> None:
-        """Forget a connection. `connection.rooms` still lists its rooms. Does nothing if it is not here."""
+        """Remove a connection. `connection.rooms` still lists its rooms. Does nothing if it is not here."""
         if connection not in self:
             return
         del self._by_id[connection.id]

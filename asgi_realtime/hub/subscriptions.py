@@ -374,7 +374,7 @@ class Subscriptions:
             logger.warning("the broker did not answer when this process unsubscribed from %d rooms", len(subscriptions))
 
     def stop(self) -> None:
-        """Forget everything: the broker has stopped, or is about to."""
+        """Drop everything: the broker has stopped, or is about to."""
         self._stopped = True
         if self._timer is not None:
             self._timer.cancel()

@@ -28,7 +28,7 @@ class OtherLoop(ConfigurationError):
 
 
 class Lifecycle:
-    """Starts a service once, however many callers ask for it at the same time, and stops it.
+    """Starts a service once, however many callers start it at the same time, and stops it.
 
     If a start fails, or every caller is cancelled, the parts that have started are stopped in reverse order. All
     callers that waited for it get the same error. The service may start again after that, after `stop`, and after

@@ -28,7 +28,7 @@ class Presence(Protocol):
         Args:
             offline: called on the event loop, by one process, when a user's grace period has ended.
             online: called on the event loop, by one process, when a user came online and no `join` returned that: the
-                answer came too late, or the users of this process were taken for offline.
+                answer came too late, or other processes had announced these users as offline.
         """
 
     async def stop(self) -> None:

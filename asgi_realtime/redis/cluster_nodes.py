@@ -35,7 +35,7 @@ class ClusterNodes:
 
     async def find(self, key: str) -> Endpoint:
         """The owner of the key's slot; see `Discovery.find`."""
-        # Each attempt begins with another server: one that does not know of a failover cannot prevent it for long.
+        # Each attempt begins with another server, in case one has not seen a failover yet.
         if self._known:
             self._known.append(self._known.pop(0))
         self._seeds.append(self._seeds.pop(0))
@@ -46,7 +46,7 @@ class ClusterNodes:
                 raise ConfigurationError(
                     "MEW_REDIS_URL: this Redis is not part of a cluster; write redis:// instead of redis+cluster://"
                 ) from error
-            raise LinkLost(f"{self!r} does not say which server has a slot: {error}") from error
+            raise LinkLost(f"{self!r} does not return which server has a slot: {error}") from error
         self._known = [asked.at(*address) for address in dict.fromkeys(_addresses(reply, asked))]
         slot = key_slot(key.encode())
         for start, end, master, *_ in reply:
@@ -64,5 +64,5 @@ def _addresses(reply: Iterable[Sequence[ServerReply]], asked: Endpoint) -> Itera
 def _address(server: ServerReply, asked: Endpoint) -> Address:
     host, port = server[0], server[1]
     assert isinstance(port, int)
-    # A server that does not know its own address leaves it empty: it is where the question was answered.
+    # A server without an address of its own leaves it empty: it is where the question was answered.
     return (host.decode() if isinstance(host, bytes) and host not in (b"", b"?") else asked.host), port

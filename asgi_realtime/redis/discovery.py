@@ -49,7 +49,7 @@ async def ask_in_turn(
     """Ask one server after the other, until one gives a usable reply. Returns it, and which server gave it.
 
     Raises:
-        LinkLost: none gave one. It says what the last one said.
+        LinkLost: none gave one. The text is that of the last error.
         redis.ResponseError: the last one refused the command.
         ConfigurationError: the last one refused the login.
     """

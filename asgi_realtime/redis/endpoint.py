@@ -32,7 +32,7 @@ class Endpoint:
         timeout: seconds that connecting may take, and then each answer of the handshake.
 
     Raises:
-        TypeError: the class does not know one of the options.
+        TypeError: the class does not have one of the options.
         redis.RedisError: it refuses a value.
     """
 
@@ -40,7 +40,7 @@ class Endpoint:
         self._kind = kind
         self._options = {**options, **_explicit(kind, timeout)}
         self._timeout = timeout
-        kind(**self._options)  # connects to nothing, but refuses options that it does not know
+        kind(**self._options)  # connects to nothing, but refuses options that it does not have
 
     def __repr__(self) -> str:
         return f"Endpoint({self})"

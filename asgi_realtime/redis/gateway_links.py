@@ -29,7 +29,7 @@ OwnChannels = Mapping[bytes, Callable[[bytes], None]]
 class GatewayLinks:
     """Gives the link of a gateway. The broker opens and closes them; presence uses the same ones.
 
-    In a cluster, the link of a gateway is made when it is asked for first.
+    In a cluster, the link of a gateway is made at its first use.
 
     Args:
         server: where Redis is.

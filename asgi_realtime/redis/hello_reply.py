@@ -1,4 +1,4 @@
-"""What a server says of itself in its reply to HELLO, and whether this package can use it."""
+"""Checks a server's reply to HELLO: whether this package can use the server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OLDEST_CLUSTER: Final = (7, 0)
 
 
 def check_hello_reply(reply: Mapping[bytes, object], *, address: str, sharded: bool) -> None:
-    """See that a server can be used.
+    """Check that a server can be used.
 
     Args:
         reply: the reply to HELLO.

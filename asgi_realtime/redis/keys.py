@@ -31,7 +31,7 @@ class Keys:
         """A hash: the epoch, and the number of the last publication or command."""
 
         self.revocations = self._base + "x"
-        """A sorted set, for `SHARED`: revoked tokens and users, by the time until which they are remembered."""
+        """A sorted set, for `SHARED`: revoked tokens and users, by the time until which they are kept."""
 
     def last(self, suffix: str) -> str:
         """A string: the number of the last publication to a target."""

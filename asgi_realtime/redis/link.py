@@ -36,7 +36,7 @@ UNSENT_BYTES: Final = 16 * 1024 * 1024
 SUBSCRIBE_AT_ONCE: Final = 512
 """Most channels in one command, so that Redis serves other clients in between."""
 ELSEWHERE: Final = ("MOVED ", "READONLY ", "MASTERDOWN ", "CLUSTERDOWN", "LOADING ")
-"""How errors begin that say that the server is not, or not yet, the one to ask. The command was not carried out."""
+"""How errors begin of a server that is not, or not yet, the right one. The command was not carried out."""
 _MORE: Final = object()
 
 

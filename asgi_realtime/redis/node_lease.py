@@ -1,4 +1,4 @@
-"""The lease of a node in Redis: it says that the process lives. All times are those of Redis' clock."""
+"""The lease of a node in Redis: it shows that the process runs. All times are those of Redis' clock."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class NodeLease:
         return await link.ask("SMEMBERS", self._keys.of_node(node), read=_names)
 
     def add_gateway(self, link: Link, gateway: str) -> None:
-        """Remember a gateway that this node uses.
+        """Record a gateway that this node uses.
 
         Raises:
             LinkLost: the connection is lost.

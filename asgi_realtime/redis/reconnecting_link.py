@@ -136,7 +136,7 @@ class ReconnectingLink:
         return self._link
 
     def check(self) -> None:
-        """See that an outage has not lasted longer than the timeout.
+        """Check that an outage has not lasted longer than the timeout.
 
         Raises:
             BrokerUnavailable: it has, or the application has stopped.

@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class Script(enum.StrEnum):
-    """The scripts by file name. Each file says what its keys and arguments are, and what it returns."""
+    """The scripts by file name. Each file describes its keys, arguments and result."""
 
     CHECK = "check"
     PUBLISH = "publish"
@@ -48,7 +48,7 @@ def sha(script: Script) -> str:
 
 
 async def load_scripts(link: Link) -> None:
-    """Make the scripts known to Redis.
+    """Load the scripts into Redis.
 
     Raises:
         LinkLost: the connection is lost.
@@ -62,7 +62,7 @@ async def run_script(
 ) -> T:
     """Run a script. Returns what `read` returns for the reply; it is called in order with the messages.
 
-    If Redis has forgotten the script (SCRIPT FLUSH), its text is sent.
+    If Redis has lost the script (SCRIPT FLUSH), its text is sent.
 
     Raises:
         LinkLost: the connection is lost.

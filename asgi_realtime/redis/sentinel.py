@@ -1,4 +1,4 @@
-"""Redis with Sentinel: the Sentinels know which server is the master now."""
+"""Redis with Sentinel: the Sentinels return the current master."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class SentinelService:
 
     Args:
         sentinels: the Sentinels.
-        service: the name that they know the service by.
+        service: the name of the service at the Sentinels.
         server: how to connect to the master. Its address is replaced.
     """
 
@@ -32,7 +32,7 @@ class SentinelService:
 
     async def find(self, key: str) -> Endpoint:
         """The master; see `Discovery.find`."""
-        # Each attempt begins with another Sentinel: one that does not know of a failover cannot prevent it for long.
+        # Each attempt begins with another Sentinel, in case one has not seen a failover yet.
         self._sentinels.append(self._sentinels.pop(0))
         try:
             _, reply = await ask_in_turn(

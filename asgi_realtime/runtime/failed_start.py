@@ -17,7 +17,7 @@ _BODY = b"Internal Server Error: asgi_realtime did not start. The server's log h
 class FailedStart:
     """An ASGI app that ends the server's start-up with an error.
 
-    Where the server has no lifespan, or goes on without one, every request is answered with HTTP
+    Where the server has no lifespan, or continues without one, every request is answered with HTTP
     500 and every WebSocket is refused. The error is logged once, not for each request.
     """
 

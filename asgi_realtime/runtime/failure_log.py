@@ -12,7 +12,7 @@ logger = logging.getLogger("asgi_realtime")
 INTERVAL: Final = 60.0
 """Seconds in which each cause is logged once."""
 _MOST_CAUSES: Final = 500
-"""Most causes that are remembered. Then all are forgotten."""
+"""Most causes that are stored. Then all are removed."""
 
 
 class FailureLog:

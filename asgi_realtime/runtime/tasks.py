@@ -27,7 +27,7 @@ class Tasks:
         return len(self._tasks)
 
     def start(self) -> None:
-        """Begin on the running event loop. Tasks of a loop that ended without `aclose` are forgotten."""
+        """Begin on the running event loop. Tasks of a loop that ended without `aclose` are dropped."""
         self._tasks = set()
         self.standby.clear()
         self.closing = False

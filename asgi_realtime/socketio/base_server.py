@@ -115,7 +115,7 @@ class BaseServer:
             registry.add(name, SocketIODialect(name), limits)
 
     def gateway_for(self, namespace: str) -> NamespaceGateway | None:
-        """The gateway of a namespace that has handlers or was listed. It is made when it is first asked for."""
+        """The gateway of a namespace that has handlers or was listed. It is made at its first use."""
         gateway = self.gateways.get(namespace)
         if gateway is None and self._context is not None and self._accepts(namespace, self._context):
             gateway = self.gateways[namespace] = NamespaceGateway(namespace, self._state)

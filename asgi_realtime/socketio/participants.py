@@ -207,7 +207,7 @@ class Participants:
         return self._dialect.event(self._dialect.event_name(event), payload[1:-1], attachments)
 
     def deliver(self, event: str, args: Sequence[Any], *, rooms: Sequence[str] | None, skipped: Sequence[str]) -> None:
-        """`emit` for the clients of this process only. An observer is told as there. Errors as there."""
+        """`emit` for the clients of this process only. For observers and errors see `emit`."""
         event = self._dialect.event_name(event)
         for observer in self._state.active_observers:
             observer.sent(self.in_rooms(rooms, skipped), event, args)

@@ -132,13 +132,13 @@ class RealtimeTestClient:
         """
         is_json = gateway in self._running.websockets
         number = str(next(self._socket_numbers))
-        asked = dict(query or {})
+        parameters = dict(query or {})
         if token is not None and is_json:
-            asked["token"] = token
+            parameters["token"] = token
         elif token is not None:
             auth = {"token": token, **(auth or {})}
-        asked[_SOCKET_NUMBER] = number
-        scope = self._scope(gateway if is_json else None, transport, asked, dict(headers or {}), cookies)
+        parameters[_SOCKET_NUMBER] = number
+        scope = self._scope(gateway if is_json else None, transport, parameters, dict(headers or {}), cookies)
         kind = JSONSocket if is_json else SocketIOSocket
         socket = kind(gateway, timeout=self._timeout, settle=self.settle, find=lambda: self._find(gateway, number))
         socket.wire = (PollingWire if transport == "polling" else WebSocketWire)(self._app, scope, socket)

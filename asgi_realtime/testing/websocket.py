@@ -82,7 +82,7 @@ class WebSocketWire:
             self._arrival.clear()
             await self._arrival.wait()
         if self._incoming[0]["type"] == "websocket.disconnect":
-            return self._incoming[0]  # again, however often it is asked for
+            return self._incoming[0]  # also for later calls
         return self._incoming.popleft()
 
     async def _send(self, message: Message) -> None:

@@ -93,7 +93,7 @@ def test_mew_and_infra_declare_the_events_of_the_contract() -> None:
     assert mew["PERMISSIONS_UPDATE"].payload is PermissionsUpdate
     assert mew["ready"].payload is None
     assert by_name(MewGateway, "up")["message/create"] == up(
-        "message/create", MessageCreate, effect="Hand the message to the host. The result arrives as `MESSAGE_CREATE`."
+        "message/create", MessageCreate, effect="Pass the message to the host. The result arrives as `MESSAGE_CREATE`."
     )
     assert set(by_name(InfraGateway, "down")) == {"SYSTEM_BOT_CONFIG_UPDATE", "error"}
 

@@ -29,7 +29,7 @@ from asgi_realtime import (
     SocketIOGateway,
     on,
 )
-from asgi_realtime.handlers.event_handlers import beginning, declared
+from asgi_realtime.handlers.event_handlers import bind_handler, declared
 from asgi_realtime.runtime.host_calls import call_host
 from asgi_realtime.values.event_names import RESERVED
 from tests.support.recording import World
@@ -61,7 +61,7 @@ def arguments(function: Callable[..., Any], *sent: Any, connection: Connection =
     async def given(*arguments: Any) -> list[Any]:
         return list(arguments)
 
-    work = beginning("event", given, BROADCASTER)(connection, sent)
+    work = bind_handler("event", given, BROADCASTER)(connection, sent)
     with pytest.raises(StopIteration) as ended:
         work.send(None)
     found: list[Any] = ended.value.value
@@ -129,7 +129,7 @@ def test_an_injected_parameter_may_follow_an_optional_one_but_not_as_keyword_onl
     def after(text: str, times: int = 1, connection: Connection = CONNECTION) -> None: ...
 
     with pytest.raises(ConfigurationError):
-        beginning("event", function, BROADCASTER)
+        bind_handler("event", function, BROADCASTER)
     assert arguments(after, "a", 2) == ["a", 2, CONNECTION]
     assert arguments(after, "a") == ["a", 1, CONNECTION]
 
@@ -201,7 +201,7 @@ def test_dependencies_of_fastapi_are_refused(marker: Any) -> None:
     ):
         message = rf"handler .*{function.__name__} of 'event': parameter '\w+'.*{type(marker).__name__}\(…\).*__init__"
         with pytest.raises(ConfigurationError, match=message):
-            beginning("event", function, BROADCASTER)
+            bind_handler("event", function, BROADCASTER)
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ def test_markers_of_http_are_refused(make: Callable[..., Any]) -> None:
 
         for function in (default, annotated(text=Annotated[str, make()]), annotated(text=list[Annotated[str, make()]])):
             with pytest.raises(ConfigurationError, match=rf"parameter 'text': {type(marker).__name__}\(…\)"):
-                beginning("event", function, BROADCASTER)
+                bind_handler("event", function, BROADCASTER)
 
 
 def test_unknown_injected_parameters_are_refused_by_name() -> None:
@@ -229,7 +229,7 @@ def test_unknown_injected_parameters_are_refused_by_name() -> None:
     for function in (own, one_of, several, handshake, request, websocket, typed):
         name = next(iter(inspect.signature(function).parameters))
         with pytest.raises(ConfigurationError, match=f"parameter '{name}'"):
-            beginning("event", function, BROADCASTER)
+            bind_handler("event", function, BROADCASTER)
 
 
 @pytest.mark.parametrize("name", ["connection", "identity", "broadcaster", "sid", "socket", "websocket", "request"])
@@ -237,7 +237,7 @@ def test_a_name_that_means_something_injected_needs_an_annotation(name: str) -> 
     found: dict[str, Any] = {}
     exec(f"def bare(data, {name}): ...\ndef said(data, {name}: str): ...", found)
     with pytest.raises(ConfigurationError, match=f"parameter '{name}'.*annotate it"):
-        beginning("event", found["bare"], BROADCASTER)
+        bind_handler("event", found["bare"], BROADCASTER)
     assert arguments(found["said"], 1, "a") == [1, "a"]
 
 
@@ -279,7 +279,7 @@ def test_pydantic_fields_without_effect_on_a_parameter_are_refused() -> None:
 
     for function in (alias, validation_alias, excluded, frozen, data, validated):
         with pytest.raises(ConfigurationError, match="parameter"):
-            beginning("event", function, BROADCASTER)
+            bind_handler("event", function, BROADCASTER)
 
 
 class Service:
@@ -310,7 +310,7 @@ def test_defaults_that_are_no_values_are_refused(annotation: Any, default: Any) 
 
     function.__annotations__ = {"value": annotation}
     with pytest.raises(ConfigurationError, match="parameter 'value': its default"):
-        beginning("event", function, BROADCASTER)
+        bind_handler("event", function, BROADCASTER)
 
 
 @pytest.mark.parametrize(
@@ -371,7 +371,7 @@ def test_impossible_signatures_are_refused_at_registration() -> None:
 
     for function in (keyword, unknown):
         with pytest.raises(ConfigurationError, match="event"):
-            beginning("event", function, BROADCASTER)
+            bind_handler("event", function, BROADCASTER)
 
 
 def test_methods_partials_and_wrapped_functions_are_handlers() -> None:
@@ -447,7 +447,7 @@ class Decorated(SocketIOGateway):
 def test_a_handler_of_every_kind_of_method_is_declared_and_read(event: str) -> None:
     gateway = Decorated("/")
     assert event in declared(gateway)
-    begin = beginning(event, gateway.functions[event], BROADCASTER)
+    begin = bind_handler(event, gateway.functions[event], BROADCASTER)
     work = begin(CONNECTION, [{"text": "a"}])
     work.close()
     with pytest.raises(InvalidMessage, match=r"`\$\.text`"):
@@ -471,7 +471,7 @@ def test_an_object_that_is_not_a_handler_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="not a property"):
         on("event")(property(lambda self: None))  # type: ignore[type-var]
     with pytest.raises(ConfigurationError, match="is a class"):
-        beginning("event", Service, BROADCASTER)
+        bind_handler("event", Service, BROADCASTER)
 
 
 def bare_function() -> None: ...

@@ -40,7 +40,7 @@ _headers = msgspec.json.Decoder(_MessageHeader)
 class Handover:
     """The state of one connection that gets its pending messages.
 
-    A message may be both pending and broadcast: it was saved before the service was asked, and is broadcast
+    A message may be both pending and broadcast: it was saved before the service was called, and is broadcast
     after, or before `on_connect`, while the process subscribes for the user. `received` has the messages that the
     connection got in either way, so that it gets each of them once.
     """

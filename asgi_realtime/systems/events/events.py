@@ -8,7 +8,7 @@ import msgspec
 
 
 class RoomRequest(msgspec.Struct, frozen=True):
-    """The room a client asks to join or leave."""
+    """The room that a client wants to join or leave."""
 
     room: str
 

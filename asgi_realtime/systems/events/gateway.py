@@ -101,9 +101,9 @@ class EventsGateway(SocketIOGateway):
         return [settings.events_cors_origin] if settings.events_cors_origin else []
 
     @on("join")
-    async def _on_join(self, asked: RoomRequest, connection: Connection) -> RoomReply:
+    async def _on_join(self, request: RoomRequest, connection: Connection) -> RoomReply:
         """Join the room, if `may_join` allows it. The other members get `user:joined`."""
-        room = asked.room
+        room = request.room
         allowed = None
         if self.__may_join is not None:
             allowed = functools.partial(self.__may_join, connection.identity, room)
@@ -116,12 +116,12 @@ class EventsGateway(SocketIOGateway):
         return RoomReply(room=room)
 
     @on("leave")
-    async def _on_leave(self, asked: RoomRequest, connection: Connection) -> RoomReply:
+    async def _on_leave(self, request: RoomRequest, connection: Connection) -> RoomReply:
         """Leave the room. The remaining members get `user:left`."""
-        if asked.room in connection.rooms:
-            await connection.leave(asked.room)
-            await self._broadcast_membership("user:left", connection, asked.room)
-        return RoomReply(room=asked.room)
+        if request.room in connection.rooms:
+            await connection.leave(request.room)
+            await self._broadcast_membership("user:left", connection, request.room)
+        return RoomReply(room=request.room)
 
     @on("message")
     async def _on_message(self, new: NewMessage, connection: Connection) -> Success:

@@ -159,7 +159,7 @@ class MewBroadcaster(TypedBroadcaster):
     async def permissions_update(
         self, server_id: Id, *, channel_id: Id | None = None, user_id: Id | None = None
     ) -> Receipt:
-        """Ask the service again for the rooms of the server's members, or of one user; then `PERMISSIONS_UPDATE`.
+        """Get the rooms of the server's members, or of one user, from the service again; then `PERMISSIONS_UPDATE`.
 
         With `user_id`, only that user's personal room gets the event. Nothing is written to the users concerned
         until the service has answered.

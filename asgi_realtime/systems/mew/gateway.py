@@ -82,7 +82,7 @@ class MewGateway(SocketIOGateway):
 
     @on("message/create")
     async def _on_message_create(self, message: MessageCreate, identity: Identity) -> None:
-        """Hand the message to the host. The result arrives as `MESSAGE_CREATE`."""
+        """Pass the message to the host. The result arrives as `MESSAGE_CREATE`."""
         await self.__create_message(identity, message, MewBroadcaster(self.broadcaster))
 
     def send_refusal(

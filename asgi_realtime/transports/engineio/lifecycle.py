@@ -85,8 +85,8 @@ class SessionLifecycle:
         """End the session after what is queued. The application is notified now, the client when it reads.
 
         Code and reason are those of a WebSocket. A polling client gets what is queued by its next GET
-        and a close packet by the one after it: stock clients act on a close packet before they hand
-        on what is in the same payload. From now on nothing that the client sends is taken.
+        and a close packet by the one after it: stock clients act on a close packet before they
+        process the rest of the same payload. From now on nothing that the client sends is taken.
         """
         if self._state is State.OPEN:
             self._begin_to_end("forced close", code, reason, wait=True)

@@ -63,7 +63,7 @@ def forbidden(reason: str) -> HTTPRefusal:
 
 
 def unsupported_version() -> HTTPRefusal:
-    """Only revision 4 of the protocol is spoken."""
+    """Only revision 4 of the protocol is supported."""
     return HTTPRefusal(HTTPStatus.BAD_REQUEST, 5, "Unsupported protocol version", "a version of Engine.IO other than 4")
 
 

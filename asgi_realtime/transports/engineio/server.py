@@ -48,7 +48,7 @@ class EngineIO:
     once. If it raises an exception, the client is refused.
 
     `extra_origins` are allowed beside those of the policy. A page of these may open sessions and use its own
-    sessions, but no session of another page. The application sees the origin in the session's handshake.
+    sessions, but no session of another page. The application finds the origin in the session's handshake.
 
     `nodes` connects it with the other processes of the application. Requests of their sessions are relayed to them.
     """
@@ -102,7 +102,7 @@ class EngineIO:
             await self._serve_http(request, scope, receive, send)
 
     def start(self) -> None:
-        """Open sessions on the running event loop. Those of a loop that ended before they did are forgotten."""
+        """Open sessions on the running event loop. Sessions of a loop that ended first are dropped."""
         self._sessions.clear()
         self._addresses.clear()
         self._stopping = False
@@ -354,7 +354,7 @@ class EngineIO:
             self._wheel.schedule(self._now() + self._settings.ping_timeout, WeakOwner(session, _on_last_polls_deadline))
 
     def session_ended(self, session: Session, reason: str) -> None:
-        """Forget a session that has ended."""
+        """Remove a session that has ended."""
         if self._sessions.pop(session.id, None) is None:
             return  # of an event loop that has ended
         address = session.handshake.client_address

@@ -96,7 +96,7 @@ class WebSocketEndpoint:
         return True
 
     def peer_ended(self, peer: JSONPeer) -> None:
-        """Forget a client that is gone."""
+        """Remove a client that is gone."""
         if peer not in self._peers:
             return  # of an event loop that has ended
         del self._peers[peer]
@@ -117,7 +117,7 @@ class WebSocketEndpoint:
         return False
 
     def start(self) -> None:
-        """Begin on the running event loop. Clients of a loop that ended before they did are forgotten."""
+        """Begin on the running event loop. Clients of a loop that ended first are dropped."""
         self._peers.clear()
         self._addresses.clear()
         self._stopping = False

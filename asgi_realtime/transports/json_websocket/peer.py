@@ -230,7 +230,7 @@ class JSONPeer:
         return Ending(end.code, end.reason, flush=not self.outbox.sealed)
 
     def websocket_ended(self) -> None:
-        """Forget the client."""
+        """Remove the client."""
         self._leave()
         if self._end is None:
             self._end = _VANISHED

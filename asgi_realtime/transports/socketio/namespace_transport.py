@@ -131,7 +131,7 @@ class NamespaceTransport:
             ConnectionError: if the client is not let in yet, or has disconnected.
         """
         if self.connection is None:
-            raise ConnectionError("the client is not connected (yet): ask it once on_connect has returned")
+            raise ConnectionError("the client is not connected (yet): call it after on_connect has returned")
         if self.connection.closed:
             raise NoAnswer("the client is gone")
         acks = self._acks

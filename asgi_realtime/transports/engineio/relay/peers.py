@@ -52,7 +52,7 @@ class Peer:
 class Peers:
     """Sends and receives the messages of all relays.
 
-    A relay ends when either end says so, when the other process is gone or does not answer, and when messages may have
+    A relay ends when either end ends it, when the other process is gone or does not answer, and when messages may have
     been lost. Each probe lists the relays that its sender has, so a relay whose other end is missing is found within
     `PROBE_EVERY`, whatever was lost.
 

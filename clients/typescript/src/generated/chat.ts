@@ -174,7 +174,7 @@ export type ServerFrame =
 export type ClientFrame =
   /** Answered with `pong`. */
   | { readonly type: "ping" }
-  /** A second `auth` frame replaces the token (docs/protocols.md), by one of the same user. */
+  /** A second `auth` frame replaces the token. The new token must be of the same user. */
   | { readonly type: "auth"; readonly data: NewToken }
   /** Check the message, let the host save it, deliver it, and acknowledge it with `ack`. */
   | { readonly type: "message"; readonly data: NewChatMessage }

@@ -34,7 +34,7 @@ export interface Failure {
   readonly message: string;
 }
 
-/** The room a client asks to join or leave. */
+/** The room that a client wants to join or leave. */
 export interface RoomRequest {
   readonly room: string;
 }
@@ -65,7 +65,7 @@ export interface ServerToClientEvents {
 
 /** What a client sends. */
 export interface ClientToServerEvents {
-  /** Replace the token of a live connection by one of the same user (docs/protocols.md). */
+  /** Replace the token of a live connection. The new token must be of the same user. */
   "auth/refresh": (payload: NewToken, acknowledge: (answer: Success | Failure) => void) => void;
   /** Join the room, if `may_join` allows it. The other members get `user:joined`. */
   join: (payload: RoomRequest, acknowledge: (answer: RoomReply | Failure) => void) => void;

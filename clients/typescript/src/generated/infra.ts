@@ -44,6 +44,6 @@ export interface ServerToClientEvents {
 
 /** What a client sends. */
 export interface ClientToServerEvents {
-  /** Replace the token of a live connection by one of the same user (docs/protocols.md). */
+  /** Replace the token of a live connection. The new token must be of the same user. */
   "auth/refresh": (payload: NewToken, acknowledge: (answer: Success | Failure) => void) => void;
 }

@@ -145,8 +145,8 @@ export interface ServerToClientEvents<Host extends HostTypes = HostTypes> {
 
 /** What a client sends. */
 export interface ClientToServerEvents {
-  /** Replace the token of a live connection by one of the same user (docs/protocols.md). */
+  /** Replace the token of a live connection. The new token must be of the same user. */
   "auth/refresh": (payload: NewToken, acknowledge: (answer: Success | Failure) => void) => void;
-  /** Hand the message to the host. The result arrives as `MESSAGE_CREATE`. */
+  /** Pass the message to the host. The result arrives as `MESSAGE_CREATE`. */
   "message/create": (payload: MessageCreate) => void;
 }
