@@ -13,7 +13,7 @@ import pytest
 
 from asgi_realtime import Connection, SocketIOGateway
 from asgi_realtime.errors import ConfigurationError, InvalidMessage
-from asgi_realtime.handlers.event_handlers import beginning
+from asgi_realtime.handlers.event_handlers import bind_handler
 from asgi_realtime.payloads.encoding import encode
 from asgi_realtime.payloads.validation import decide, validator
 from tests.support.paths import DOCS
@@ -49,7 +49,7 @@ def begin(annotation: Any, *sent: Any) -> Any:
         return value
 
     handler.__annotations__ = {"value": annotation}
-    work = beginning("event", handler, BROADCASTER)(CONNECTION, sent)
+    work = bind_handler("event", handler, BROADCASTER)(CONNECTION, sent)
     with pytest.raises(StopIteration) as ended:
         work.send(None)
     return ended.value.value
@@ -95,5 +95,5 @@ def test_the_handler_on_the_page_works_in_a_gateway() -> None:
     async def note(note: Any, connection: Connection) -> None: ...
 
     note.__annotations__["note"] = page()["Note"]
-    work = beginning("note", note, BROADCASTER)(CONNECTION, [{"title": "abc"}])
+    work = bind_handler("note", note, BROADCASTER)(CONNECTION, [{"title": "abc"}])
     work.close()
