@@ -254,10 +254,10 @@ class WebSocketProtocol(FrameOutput):
         assert parser is not None
         try:
             left, until = MESSAGES_A_TURN, 0.0
-            while not self._paused and (message := parser.next()) is not None:
+            while not self._paused and parser.buffer and (message := parser.next()) is not None:
                 left -= 1
-                if not until:
-                    until = monotonic() + SECONDS_A_TURN
+                if not until:  # the clock is not read for a single message
+                    until = monotonic() + SECONDS_A_TURN if parser.buffer else math.inf
                 elif not left or monotonic() > until:
                     self._yield_turn()
                 if not isinstance(message, (str, bytes)):

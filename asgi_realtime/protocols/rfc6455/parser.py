@@ -86,15 +86,16 @@ class Parser:
     `next` returns None and further bytes are ignored.
     """
 
-    __slots__ = ("_at", "_buffer", "_compressed", "_ended", "_message", "_need", "_text", "_valid", "deflate", "limit")
+    __slots__ = ("_at", "_compressed", "_ended", "_message", "_need", "_text", "_valid", "buffer", "deflate", "limit")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         """Largest message in bytes, both before and after decompression. It may be changed at any time."""
         self.deflate = False
         """Whether messages may be compressed."""
-        self._buffer: bytes | bytearray = b""
-        self._at = 0  # the start of the next frame in `_buffer`
+        self.buffer: bytes | bytearray = b""
+        """Holds the bytes that are not decoded. Empty: there are none, and `next` would return None."""
+        self._at = 0  # the start of the next frame in `buffer`
         self._need = 2  # bytes that must follow `_at` before decoding can continue
         self._ended = False
         self._message: bytearray | None = None  # the fragments so far
@@ -105,17 +106,17 @@ class Parser:
     @property
     def waiting(self) -> int:
         """Bytes that are not decoded yet."""
-        return len(self._buffer) - self._at
+        return len(self.buffer) - self._at
 
     def feed(self, data: bytes) -> None:
         """Add bytes that came from the network."""
         if self._ended:
             return
-        if not self._buffer:
-            self._buffer = data
+        if not self.buffer:
+            self.buffer = data
         else:
             self._keep_rest()
-            self._buffer += data
+            self.buffer += data
 
     def next(self) -> Received | None:
         """Return the next message, control frame or fragment. None: more bytes are needed.
@@ -123,7 +124,7 @@ class Parser:
         Raises:
             FrameError: the client broke the protocol.
         """
-        buffer, at = self._buffer, self._at
+        buffer, at = self.buffer, self._at
         if not buffer:
             return None
         # Most client messages are a short text in one frame. This fast path needs no further call.
@@ -138,14 +139,14 @@ class Parser:
             if 0 <= length <= self.limit and end <= there and (length < 126) is (start == at + _SHORT_HEADER):
                 self._need = 2
                 if end == there:
-                    self._buffer, self._at = b"", 0
+                    self.buffer, self._at = b"", 0
                 else:
                     self._at = end
                 try:
                     return unmask(buffer[start:end], buffer[start - 4 : start]).decode()
                 except UnicodeDecodeError:
                     raise self.refused(INVALID_DATA, "text that is not UTF-8") from None
-        while not self._ended and len(self._buffer) - self._at >= self._need:
+        while not self._ended and len(self.buffer) - self._at >= self._need:
             received = self._frame()
             if received is not None:
                 return received
@@ -155,7 +156,7 @@ class Parser:
 
     def _frame(self) -> Received | None:
         """Decode the next frame. None: it is incomplete, and more bytes are needed."""
-        buffer, at = self._buffer, self._at
+        buffer, at = self.buffer, self._at
         first, second = buffer[at], buffer[at + 1]
         opcode, final, length = first & 0x0F, first >= 0x80, second & 0x7F
         compressed = bool(first & COMPRESSED)
@@ -254,18 +255,18 @@ class Parser:
         return message
 
     def _consume(self, end: int) -> None:
-        if end == len(self._buffer):
-            self._buffer, self._at = b"", 0
+        if end == len(self.buffer):
+            self.buffer, self._at = b"", 0
         else:
             self._at = end
         self._need = 2
 
     def _keep_rest(self) -> None:
         """Remove the decoded bytes from the buffer, so that more bytes can be appended."""
-        if isinstance(self._buffer, bytes):
-            self._buffer = bytearray(self._buffer[self._at :])
+        if isinstance(self.buffer, bytes):
+            self.buffer = bytearray(self.buffer[self._at :])
         else:
-            del self._buffer[: self._at]
+            del self.buffer[: self._at]
         self._at = 0
 
     def refused(self, code: int, reason: str) -> FrameError:
@@ -275,4 +276,4 @@ class Parser:
 
     def _end(self) -> None:
         self._ended = True
-        self._buffer, self._at, self._message = b"", 0, None
+        self.buffer, self._at, self._message = b"", 0, None
