@@ -30,11 +30,11 @@ async def check_permissions(link: Link, keys: Keys, *, publish: str) -> None:
         hiredis.ReplyError: Redis refused for another reason.
     """
     channel = keys.channel(CHECKED)
-    names = [keys.last(f"{CHECKED}:{kind}") for kind in ("string", "hash", "zset", "stream")]
+    names = [keys.last(f"{CHECKED}:{kind}") for kind in ("string", "hash", "zset", "stream", "set")]
     link.subscribe([channel])
     link.unsubscribe([channel])
     work: dict[str, Awaitable[None]] = {
-        "a command of the scripts": run_script(link, Script.CHECK, names, publish, channel, read=_unread),
+        "a command": run_script(link, Script.CHECK, names, publish, channel, read=_unread),
         "EVAL": link.ask("EVAL", "return 0", 1, keys.state, read=_unread),
         publish: link.ask(publish, channel, "", read=_unread),
     }

@@ -20,8 +20,10 @@ from tests.support.roaming_client import RoamingClient
 async def everywhere(
     request: pytest.FixtureRequest, tmp_path: Path, redis_places: RedisPlaces
 ) -> AsyncIterator[Cluster]:
-    async with Cluster(tmp_path, redis_places(request.param).url) as running:
+    place = redis_places(request.param)
+    async with Cluster(tmp_path, place.url) as running:
         yield running
+    assert place.denied() == []
 
 
 async def test_two_processes_behave_as_one_wherever_redis_is(everywhere: Cluster) -> None:

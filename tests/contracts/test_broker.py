@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Generator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Generator, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
 import pytest
@@ -121,11 +121,13 @@ at_hand = pytest.mark.parametrize("make_environment", ["memory", "distant", "soc
 
 
 @pytest.fixture(scope="module", params=["memory", "distant", *PLACES])
-def make_environment(request: pytest.FixtureRequest, redis_places: RedisPlaces) -> MakeEnvironment:
+def make_environment(request: pytest.FixtureRequest, redis_places: RedisPlaces) -> Iterator[MakeEnvironment]:
     if request.param in PLACES:
         place = redis_places(request.param)
-        return lambda: RedisEnvironment(place.url)
-    return MemoryEnvironment if request.param == "memory" else DistantEnvironment
+        yield lambda: RedisEnvironment(place.url)
+        assert place.denied() == []
+    else:
+        yield MemoryEnvironment if request.param == "memory" else DistantEnvironment
 
 
 class Listener:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol, TypeAlias
 
 import pytest
@@ -164,11 +164,13 @@ MakeEnvironment = Callable[[], Environment]
 
 
 @pytest.fixture(scope="module", params=["memory", "distant", *PLACES])
-def make_environment(request: pytest.FixtureRequest, redis_places: RedisPlaces) -> MakeEnvironment:
+def make_environment(request: pytest.FixtureRequest, redis_places: RedisPlaces) -> Iterator[MakeEnvironment]:
     if request.param in PLACES:
         place = redis_places(request.param)
-        return lambda: RedisEnvironment(place)
-    return MemoryEnvironment if request.param == "memory" else DistantEnvironment
+        yield lambda: RedisEnvironment(place)
+        assert place.denied() == []
+    else:
+        yield MemoryEnvironment if request.param == "memory" else DistantEnvironment
 
 
 class Announcements(list[tuple[GatewayName, UserId]]):

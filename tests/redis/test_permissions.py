@@ -16,6 +16,7 @@ from asgi_realtime.redis.scripts import Script, source
 from asgi_realtime.redis.server import RedisServer
 from asgi_realtime.values.ids import GatewayName, RoomName
 from asgi_realtime.values.publications import Publication, ToRoom
+from tests.support.paths import ROOT
 from tests.support.recording_receiver import RecordingReceiver
 from tests.support.redis_cluster import RedisClusterProcesses
 from tests.support.redis_rights import documented_rules
@@ -114,14 +115,23 @@ async def test_a_cluster_needs_sharded_channels(redis_cluster_processes: RedisCl
     assert left_out.strip("+") in (await start_error(url)).lower()
 
 
-def test_the_check_runs_every_command_of_the_scripts_and_the_page_lists_them() -> None:
-    used = {name for script in Script if script is not Script.CHECK for name in commands_of(script)}
+def test_the_check_runs_every_command_and_the_page_lists_them() -> None:
+    used = {name for script in Script if script is not Script.CHECK for name in commands_of(script)} | sent_directly()
     assert used == commands_of(Script.CHECK)
     assert {f"+{name.lower()}" for name in used} <= {*documented_rules("mew")}
 
 
 def commands_of(script: Script) -> set[str]:
     return set(re.findall(r"(?:redis\.call|run)\('(\w+)'", source(script)))
+
+
+def sent_directly() -> set[str]:
+    """The commands on keys that the package sends without a script."""
+    texts = [file.read_text("utf-8") for file in (ROOT / "asgi_realtime").glob("**/*.py")]
+    found = {name for text in texts for name in re.findall(r'link\.(?:ask|send)\(\s*(?:\w+,\s+)?"(\w+)"', text)}
+    others = {"PING", "SCRIPT", "EVAL", "EVALSHA", "INFO"}
+    assert others < found
+    return found - others
 
 
 async def test_the_check_leaves_nothing_behind(redis_process: RedisProcess) -> None:

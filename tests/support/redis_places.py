@@ -46,6 +46,15 @@ class RedisPlace:
         for server in self._servers:
             server.kill_connections()
 
+    def denied(self) -> list[str]:
+        """The commands, keys and channels that the user was not permitted to use since the last call."""
+        found: list[str] = []
+        for server in self._servers:
+            with server.client() as client:
+                found += [str(entry["object"]) for entry in client.acl_log()]
+                client.acl_log_reset()
+        return found
+
     def flush(self) -> None:
         """Remove all data."""
         for server in self._servers:

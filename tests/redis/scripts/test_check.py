@@ -12,7 +12,7 @@ from tests.support.waiting import until
 
 
 def names(scripts: ScriptRedis) -> list[str]:
-    return [scripts.keys.last(kind) for kind in ("string", "hash", "zset", "stream")]
+    return [scripts.keys.last(kind) for kind in ("string", "hash", "zset", "stream", "set")]
 
 
 async def test_everything_is_permitted_and_the_keys_expire(scripts: ScriptRedis) -> None:
@@ -25,4 +25,4 @@ def test_the_first_command_that_is_not_permitted_is_named() -> None:
         server.add_user("app", "s3cret", "~*", "&*", "+@all", "-zscore", "-xadd")
         with redis.Redis(unix_socket_path=str(server.socket), username="app", password="s3cret", protocol=2) as client:
             with pytest.raises(redis.ResponseError, match="ZSCORE"):
-                client.execute_command("EVAL", source(Script.CHECK), 4, "a", "b", "c", "d", "PUBLISH", "e")
+                client.execute_command("EVAL", source(Script.CHECK), 5, "a", "b", "c", "d", "e", "PUBLISH", "f")
