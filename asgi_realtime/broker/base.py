@@ -7,7 +7,8 @@ from typing import Protocol
 
 from asgi_realtime.values.commands import Command
 from asgi_realtime.values.ids import GatewayName, RoomName
-from asgi_realtime.values.publications import Position, Publication, Receipt, Subscription, Target
+from asgi_realtime.values.json import Json
+from asgi_realtime.values.publications import Position, Publication, Receipt, ReplyTo, Subscription, Target
 from asgi_realtime.values.questions import NodeAnswer, NodeAnswers, Question
 
 
@@ -29,6 +30,9 @@ class BrokerReceiver(Protocol):
         None: publications to all targets of the gateway, and commands.
         """
 
+    def acknowledged(self, number: int, values: list[Json]) -> None:
+        """A client has acknowledged a publication of this process. `number` is that of its `reply_to`."""
+
     def answer(self, question: Question) -> NodeAnswer:
         """Answer a question about the connections of this process. This returns at once."""
 
@@ -46,6 +50,10 @@ class Broker(Protocol):
     @property
     def needs_subscriptions(self) -> bool:
         """Whether only subscribed publications are delivered. False: all are, without `subscribe`."""
+
+    @property
+    def node(self) -> str:
+        """The id of this process, for `reply_to`."""
 
     @property
     def ready(self) -> bool:
@@ -116,6 +124,12 @@ class Broker(Protocol):
 
         Raises:
             BrokerUnavailable: the broker did not answer.
+        """
+
+    def acknowledge(self, reply_to: ReplyTo, values: list[Json]) -> None:
+        """Send a client's acknowledgement to the process that has asked for it. Never waits and never raises.
+
+        If that process cannot be reached, the acknowledgement is lost.
         """
 
     async def ask(self, question: Question, *, seconds: float) -> NodeAnswers:

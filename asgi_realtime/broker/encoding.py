@@ -8,7 +8,7 @@ import msgspec
 
 from asgi_realtime.values.commands import Command
 from asgi_realtime.values.ids import ConnectionId, GatewayName
-from asgi_realtime.values.publications import Position, Publication, Target, ToRooms, ToUsers
+from asgi_realtime.values.publications import Position, Publication, ReplyTo, Target, ToRooms, ToUsers
 
 PUBLICATION: Final = b"P"
 COMMAND: Final = b"C"
@@ -21,6 +21,7 @@ class _Publication(msgspec.Struct, array_like=True, frozen=True, gc=False):
     except_: tuple[ConnectionId, ...] = ()
     several: ToUsers | ToRooms | None = None
     origin: str = ""
+    reply_to: ReplyTo | None = None
 
 
 class _Origin(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -52,7 +53,13 @@ def encode_publication(publication: Publication, origin: str = "") -> bytes:
     several = target if type(target) is ToRooms or type(target) is ToUsers and len(target.user_ids) != 1 else None
     return PUBLICATION + _encoder.encode(
         _Publication(
-            publication.event, publication.payload, publication.attachments, publication.except_, several, origin
+            publication.event,
+            publication.payload,
+            publication.attachments,
+            publication.except_,
+            several,
+            origin,
+            publication.reply_to,
         )
     )
 
@@ -76,6 +83,7 @@ def decode_publication(
         except_=found.except_,
         volatile=volatile,
         position=position,
+        reply_to=found.reply_to,
     )
 
 

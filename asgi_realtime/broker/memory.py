@@ -14,7 +14,8 @@ from asgi_realtime.broker.history import History
 from asgi_realtime.errors import BrokerUnavailable
 from asgi_realtime.values.commands import Command
 from asgi_realtime.values.ids import GatewayName, RoomName
-from asgi_realtime.values.publications import Position, Publication, Receipt, Subscription, Target, ToRoom
+from asgi_realtime.values.json import Json
+from asgi_realtime.values.publications import Position, Publication, Receipt, ReplyTo, Subscription, Target, ToRoom
 from asgi_realtime.values.questions import NodeAnswers, Question
 
 
@@ -44,7 +45,7 @@ class MemoryBroker:
         self._history = History(size=history_size, ttl=history_ttl, limit=history_bytes)
         self._receipts = _Receipts(limit=keys, ttl=history_ttl)
         self._clock = clock
-        self._node = secrets.token_urlsafe(9)
+        self.node = secrets.token_urlsafe(9)
         self._receiver: BrokerReceiver | None = None
         self._steps: deque[Callable[[], None]] = deque()
         self._stepping = False
@@ -109,10 +110,15 @@ class MemoryBroker:
     async def unsubscribe(self, subscriptions: Collection[Subscription]) -> None:
         """Does nothing."""
 
+    def acknowledge(self, reply_to: ReplyTo, values: list[Json]) -> None:
+        """Give an acknowledgement to this process; see `Broker.acknowledge`."""
+        if self._receiver is not None:
+            self._receiver.acknowledged(reply_to.number, values)
+
     async def ask(self, question: Question, *, seconds: float) -> NodeAnswers:
         """Ask this process; see `Broker.ask`."""
         answer = self._running().answer(question)
-        return NodeAnswers({self._node: answer}, complete=not answer.cut)
+        return NodeAnswers({self.node: answer}, complete=not answer.cut)
 
     async def position(self, gateway: GatewayName) -> Position:
         """The newest position in history, which all gateways share."""

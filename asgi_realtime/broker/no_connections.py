@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Collection
 
 from asgi_realtime.values.commands import Command
 from asgi_realtime.values.ids import GatewayName
+from asgi_realtime.values.json import Json
 from asgi_realtime.values.publications import Position, Publication, Subscription
 from asgi_realtime.values.questions import NodeAnswer, Question
 
@@ -22,6 +23,9 @@ class NoConnections:
 
     def resync(self, gateway: GatewayName, subscriptions: Collection[Subscription] | None) -> None:
         """There is no member here."""
+
+    def acknowledged(self, number: int, values: list[Json]) -> None:
+        """Nothing here asks for acknowledgements."""
 
     def answer(self, question: Question) -> NodeAnswer:
         """There is nothing here."""

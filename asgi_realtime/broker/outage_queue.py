@@ -16,7 +16,8 @@ from asgi_realtime.errors import BrokerUnavailable
 from asgi_realtime.metrics import Metrics, NullMetrics
 from asgi_realtime.values.commands import Command, TakeOver
 from asgi_realtime.values.ids import GatewayName, RoomName
-from asgi_realtime.values.publications import Position, Publication, Receipt, Subscription, Target
+from asgi_realtime.values.json import Json
+from asgi_realtime.values.publications import Position, Publication, Receipt, ReplyTo, Subscription, Target
 from asgi_realtime.values.questions import NodeAnswers, Question
 
 logger = logging.getLogger("asgi_realtime")
@@ -215,6 +216,15 @@ class OutageQueue:
             receiver.apply(command, None)
             return
         await self._broker.command(command)
+
+    @property
+    def node(self) -> str:
+        """The id of this process."""
+        return self._broker.node
+
+    def acknowledge(self, reply_to: ReplyTo, values: list[Json]) -> None:
+        """Send an acknowledgement; see `Broker.acknowledge`."""
+        self._broker.acknowledge(reply_to, values)
 
     async def ask(self, question: Question, *, seconds: float) -> NodeAnswers:
         """Ask every process; see `Broker.ask`."""

@@ -13,6 +13,7 @@ from asgi_realtime.broker.base import BrokerReceiver
 from asgi_realtime.broker.command_calls import CommandCalls
 from asgi_realtime.broker.encoding import encode_command, encode_publication
 from asgi_realtime.broker.no_connections import NoConnections
+from asgi_realtime.broker.redis_acknowledgements import Acknowledgements
 from asgi_realtime.broker.redis_channels import Channels
 from asgi_realtime.broker.redis_history import read_history, read_latest
 from asgi_realtime.broker.redis_publisher import RedisPublisher
@@ -31,7 +32,8 @@ from asgi_realtime.redis.server import RedisServer
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.values.commands import Command, EndRevoked, RefreshRooms, RevokeToken, RevokeUser
 from asgi_realtime.values.ids import GatewayName, RoomName
-from asgi_realtime.values.publications import Position, Publication, Receipt, Subscription, Target
+from asgi_realtime.values.json import Json
+from asgi_realtime.values.publications import Position, Publication, Receipt, ReplyTo, Subscription, Target
 from asgi_realtime.values.questions import CommandDone, NodeAnswers, Question
 
 logger = logging.getLogger("asgi_realtime")
@@ -84,6 +86,7 @@ class RedisBroker:
         self.unconfirmed: dict[str, bool] = {}
         """See `Feed`."""
         self._receives = False
+        self._acknowledgements = Acknowledgements(self.links)
         self._questions = Questions(self.links, working=self._calls.working)
         self._revocations = SharedRevocations(
             revocations or Revocations(ttl=_REVOCATION_TTL), keys=self.links.keys(SHARED), on_new=self._end_revoked
@@ -98,7 +101,11 @@ class RedisBroker:
             ConfigurationError: Redis cannot be used with this configuration, such as a wrong password.
         """
         self._questions.answer = receiver.answer
-        own = {self.node_channel.channel.encode(): self.node_channel.receive}
+        self._acknowledgements.received = receiver.acknowledged
+        own = {
+            self.node_channel.channel.encode(): self.node_channel.receive,
+            self._acknowledgements.channel.encode(): self._acknowledgements.receive,
+        }
         channels = self._open(receiver, own, self.node_channel.link_lost)
         self._receives = True
         channels.expect_commands(SHARED)
@@ -257,7 +264,16 @@ class RedisBroker:
         finally:
             self._calls.end(origin)
 
-    # Questions
+    # Acknowledgements and questions
+
+    @property
+    def node(self) -> str:
+        """The id of this process."""
+        return self.links.node
+
+    def acknowledge(self, reply_to: ReplyTo, values: list[Json]) -> None:
+        """Send an acknowledgement; see `Broker.acknowledge`."""
+        self._acknowledgements.send(reply_to, values)
 
     async def ask(self, question: Question | CommandDone, *, seconds: float) -> NodeAnswers:
         """Ask every process; see `Broker.ask`."""

@@ -17,8 +17,9 @@ from asgi_realtime.hub.answers import answer
 from asgi_realtime.hub.apply_commands import end_connections, move, take_over
 from asgi_realtime.hub.batch import Batch, CallSoon
 from asgi_realtime.hub.joins import Joins
-from asgi_realtime.hub.mounts import Mount, Mounts, RecipientFilter
+from asgi_realtime.hub.mounts import Mount, Mounts, RecipientFilter, Request
 from asgi_realtime.hub.recipients import Recipients
+from asgi_realtime.hub.replies import Answered, PendingReplies
 from asgi_realtime.hub.resync_event import resync_members
 from asgi_realtime.hub.room_refresh import Refresher, RoomsOf
 from asgi_realtime.hub.rooms import Rooms
@@ -41,7 +42,17 @@ from asgi_realtime.values.commands import (
     TakeOver,
 )
 from asgi_realtime.values.ids import GatewayName, Id, RoomName
-from asgi_realtime.values.publications import Position, Publication, Subscription, ToAll, ToRoom, ToRooms, ToUsers
+from asgi_realtime.values.json import Json
+from asgi_realtime.values.publications import (
+    Position,
+    Publication,
+    ReplyTo,
+    Subscription,
+    ToAll,
+    ToRoom,
+    ToRooms,
+    ToUsers,
+)
 from asgi_realtime.values.questions import NodeAnswer, Question
 
 
@@ -81,6 +92,7 @@ class Hub:
         self.thread: int | None = None
         """The id of the event loop's thread. None: the hub has not started."""
         self._batch = Batch(call_soon)
+        self._replies = PendingReplies()
         self._refresher = Refresher(tasks, self._until_subscribed)
         self._joins = self._new_joins()
         self._subscriptions = self._new_subscriptions()
@@ -199,11 +211,12 @@ class Hub:
         target = publication.target
         recipients = mount.rooms.recipients(target)
         chosen: Sequence[InternalConnection] = recipients.connections
-        if publication.except_ or publication.volatile:
+        may_be_dropped = publication.volatile and publication.reply_to is None
+        if publication.except_ or may_be_dropped:
             chosen = [
                 connection
                 for connection in chosen
-                if connection.id not in publication.except_ and not (publication.volatile and connection.behind)
+                if connection.id not in publication.except_ and not (may_be_dropped and connection.behind)
             ]
         if mount.recipient_filter is not None and chosen:
             takes = mount.recipient_filter(publication)
@@ -212,6 +225,10 @@ class Hub:
                 chosen = some if len(some) < len(chosen) else chosen  # else keep the snapshot, which is sorted already
         if not chosen:
             return 0
+        if publication.reply_to is not None:
+            if mount.request is not None:
+                mount.request(publication, [connection.public for connection in chosen])
+            return len(chosen)
         if chosen is not recipients.connections:
             recipients = Recipients(tuple(chosen))
         frame = mount.frame(publication)
@@ -316,6 +333,28 @@ class Hub:
             if isinstance(command, AddToRoom) and self._subscriptions is not None:
                 return self._subscriptions.catch_up(Subscription(command.gateway, ToRoom(command.room)), position, new)
         return None
+
+    # Acknowledgements
+
+    def on_request(self, gateway: GatewayName, request: Request) -> None:
+        """Publications of a mounted gateway that ask for acknowledgements are sent by this function."""
+        self._mounts[gateway].request = request
+
+    def expect_replies(self, answered: Answered) -> ReplyTo:
+        """What a publication has as `reply_to`, so that `answered` is called for each acknowledgement."""
+        return ReplyTo(self._broker.node, self._replies.expect(answered))
+
+    def forget_replies(self, reply_to: ReplyTo) -> None:
+        """Ignore later acknowledgements of a publication."""
+        self._replies.forget(reply_to.number)
+
+    def acknowledge(self, reply_to: ReplyTo, values: list[Json]) -> None:
+        """A client of this process has acknowledged a publication of any process."""
+        self._broker.acknowledge(reply_to, values)
+
+    def acknowledged(self, number: int, values: list[Json]) -> None:
+        """A client of any process has acknowledged a publication of this process."""
+        self._replies.acknowledged(number, values)
 
     def answer(self, question: Question) -> NodeAnswer:
         """Answer a question about the connections of this process."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from asgi_realtime.connection.connection import Connection
@@ -15,6 +15,8 @@ from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.values.ids import ConnectionId, GatewayName
 from asgi_realtime.values.publications import Publication, Subscription, Target, ToRoom
 
+Request: TypeAlias = Callable[[Publication, Sequence[Connection]], None]
+"""Sends a publication with `reply_to` to each recipient, and asks it for an acknowledgement."""
 RecipientFilter: TypeAlias = Callable[[Publication], Callable[[Connection], bool] | None]
 """Returns a function that says which connections get a publication. None: all recipients get it."""
 
@@ -22,7 +24,7 @@ RecipientFilter: TypeAlias = Callable[[Publication], Callable[[Connection], bool
 class Mount:
     """A gateway as the hub uses it: its dialect, limits, rooms and callbacks."""
 
-    __slots__ = ("dialect", "limits", "recipient_filter", "rooms", "rooms_of")
+    __slots__ = ("dialect", "limits", "recipient_filter", "request", "rooms", "rooms_of")
 
     def __init__(
         self,
@@ -37,6 +39,8 @@ class Mount:
         self.rooms = rooms
         self.rooms_of = rooms_of
         self.recipient_filter = recipient_filter
+        self.request: Request | None = None
+        """None: publications with `reply_to` are not for this gateway."""
 
     def frame(self, publication: Publication) -> Frame:
         """The frame of a publication in the dialect of this gateway."""

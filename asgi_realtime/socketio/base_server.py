@@ -105,7 +105,9 @@ class BaseServer:
         from asgi_realtime.socketio.redis_listener import RedisListener
 
         listener = RedisListener(
-            manager, lambda message: carry_out(message, self.gateway_for), logging.getLogger("asgi_realtime.socketio")
+            manager,
+            lambda message: carry_out(message, self.gateway_for, listener.publish),
+            logging.getLogger("asgi_realtime.socketio"),
         )
         self._context.tasks.spawn(listener.run(), name="client manager")
 

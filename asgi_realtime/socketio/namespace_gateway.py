@@ -50,6 +50,7 @@ class NamespaceGateway(SocketIOGateway):
         )
         super().bind(context, dialect)
         self.participants = Participants(self.name, state=self._state, context=context)
+        context.hub.on_request(self.name, self.participants.request)
 
     @property
     def limits(self) -> Limits:

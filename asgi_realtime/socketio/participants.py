@@ -8,13 +8,15 @@ import inspect
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
+import msgspec
+
 from asgi_realtime.broadcasting.broadcaster import Broadcaster
 from asgi_realtime.broadcasting.publisher import checked_size
-from asgi_realtime.connection.connection import Connection
+from asgi_realtime.connection.connection import Connection, InternalConnection
 from asgi_realtime.errors import BrokerUnavailable, NoAnswer
 from asgi_realtime.gateways.gateway_context import GatewayContext
+from asgi_realtime.hub.replies import Answered
 from asgi_realtime.payloads.encoding import encode
-from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.protocols.socketio.dialect import SocketIODialect
 from asgi_realtime.socketio.client_state import ClientState
 from asgi_realtime.socketio.server_state import ServerState
@@ -22,7 +24,7 @@ from asgi_realtime.socketio.sids import is_sid
 from asgi_realtime.transports.socketio.namespace_transport import transport_of
 from asgi_realtime.values.ids import ConnectionId, GatewayName, RoomName
 from asgi_realtime.values.json import Json
-from asgi_realtime.values.publications import Publication, Target, ToAll, ToRoom, ToRooms
+from asgi_realtime.values.publications import Publication, ReplyTo, Target, ToAll, ToRoom, ToRooms
 
 _DISCONNECTED: Final = "server disconnect"
 
@@ -165,11 +167,15 @@ class Participants:
         rooms: Sequence[str] | None,
         skipped: Sequence[str] = (),
         callback: Callable[..., Any] | None = None,
-    ) -> None:
+        here: bool = False,
+    ) -> ReplyTo | None:
         """Send an event to the clients in any of the rooms, each once. None: to all clients of the namespace.
 
-        `callback` is called with the values of each recipient's acknowledgement. For the errors see
-        `SocketIOServer.emit`.
+        `callback` is called with the values of each recipient's acknowledgement. `here`: to the clients of this process
+        only. For the errors see `SocketIOServer.emit`.
+
+        Returns:
+            What to pass to `forget_replies` when no more acknowledgements are expected. None: nothing.
         """
         self._state.logger.info(
             'emitting event "%s" to %s [%s]', event, "all" if rooms is None else rooms, self._namespace
@@ -179,48 +185,46 @@ class Participants:
             recipients = self.in_rooms(rooms, skipped)
             for observer in observers:
                 observer.sent(recipients, event, args)
-        if callback is None:
-            await self._broadcast(event, args, rooms, skipped)
-        else:
-            self._frame(event, args)  # raises now also for clients that are not let in yet
-            for connection in self.in_rooms(rooms, skipped):
-                self._request(connection, event, args, callback)
-
-    async def _broadcast(
-        self, event: str, args: Sequence[Any], rooms: Sequence[str] | None, skipped: Sequence[str]
-    ) -> None:
-        event = self._dialect.event_name(event)
-        if rooms is not None and len(rooms) == 1 and not skipped:
-            inside = self._context.hub.rooms(self._namespace).of_room(RoomName(rooms[0]))
-            if len(inside) == 1 and str(inside[0].id) == rooms[0]:
-                # A client's own room. No other client reads its history, so the event need not be kept.
-                inside[0].push(self._frame(event, args))
-                return
         publication = self._publication(event, args, rooms, skipped)
-        if publication is not None:
-            await self._publish(publication)
-
-    def _frame(self, event: str, args: Sequence[Any]) -> Frame:
-        """The frame of an event for single clients, within the limits of broadcasts."""
-        payload, attachments = encode(list(args))
-        checked_size(event, payload, attachments, self._context.settings.limits)
-        return self._dialect.event(self._dialect.event_name(event), payload[1:-1], attachments)
-
-    def deliver(self, event: str, args: Sequence[Any], *, rooms: Sequence[str] | None, skipped: Sequence[str]) -> None:
-        """`emit` for the clients of this process only. For observers and errors see `emit`."""
-        event = self._dialect.event_name(event)
-        for observer in self._state.active_observers:
-            observer.sent(self.in_rooms(rooms, skipped), event, args)
-        publication = self._publication(event, args, rooms, skipped)
-        if publication is not None:
-            checked_size(event, publication.payload, publication.attachments, self._context.settings.limits)
+        if publication is None:
+            return None
+        client = None if skipped or rooms is None else self._only_client(rooms)
+        reply_to: ReplyTo | None = None
+        if client is not None:
+            # A client's own room. No other client reads its history, so the event need not be kept.
+            if callback is None:
+                client.push(self._dialect.event(publication.event, publication.payload, publication.attachments))
+            else:
+                self._request(client.public, publication, functools.partial(self._acknowledged, callback))
+            return None
+        if callback is not None:
+            reply_to = self._context.hub.expect_replies(functools.partial(self._acknowledged, callback))
+            publication = msgspec.structs.replace(publication, volatile=True, reply_to=reply_to)
+        if here:
             self._context.hub.deliver(publication)
+        else:
+            await self._publish(publication)
+        return reply_to
+
+    def _only_client(self, rooms: Sequence[str]) -> InternalConnection | None:
+        """The client whose own room is the only one of these, if it is connected to this process."""
+        if len(rooms) != 1:
+            return None
+        inside = self._context.hub.rooms(self._namespace).of_room(RoomName(rooms[0]))
+        return inside[0] if len(inside) == 1 and str(inside[0].id) == rooms[0] else None
+
+    def forget_replies(self, reply_to: ReplyTo | None) -> None:
+        """Ignore later acknowledgements."""
+        if reply_to is not None:
+            self._context.hub.forget_replies(reply_to)
 
     def _publication(
         self, event: str, args: Sequence[Any], rooms: Sequence[str] | None, skipped: Sequence[str]
     ) -> Publication | None:
-        """One publication, also to several rooms. None: to no room."""
+        """One publication within the limits, also to several rooms. None: to no room."""
         payload, attachments = encode(list(args))
+        event = self._dialect.event_name(event)
+        checked_size(event, payload, attachments, self._context.settings.limits)
         target = _target(rooms)
         if target is None:
             return None
@@ -242,14 +246,21 @@ class Participants:
             # Where the server has no lifespan, it starts with its first client. Until then there is no recipient.
             self._state.logger.warning("an event was emitted before the server has started: %s", publication.event)
 
-    def _request(self, connection: Connection, event: str, args: Sequence[Any], callback: Callable[..., Any]) -> None:
-        """Send an event to a client and call `callback` with its acknowledgement. One that has ended is left out."""
-        acknowledged = functools.partial(self._acknowledged, callback)
+    def request(self, publication: Publication, connections: Sequence[Connection]) -> None:
+        """Send a publication of any process to clients, and their acknowledgements to where it came from."""
+        if publication.reply_to is not None:
+            answered = functools.partial(self._context.hub.acknowledge, publication.reply_to)
+            for connection in connections:
+                self._request(connection, publication, answered)
+
+    def _request(self, connection: Connection, publication: Publication, answered: Answered) -> None:
+        """Send an event to a client and call `answered` with its acknowledgement. One that has ended is left out."""
+        event, payload, attachments = publication.event, publication.payload, publication.attachments
 
         def request() -> None:
             # The write of earlier broadcasts may have ended a slow client since the recipients were listed.
             with contextlib.suppress(NoAnswer):
-                transport_of(connection).request(event, args, acknowledged)
+                transport_of(connection).request(event, payload, attachments, answered)
 
         state: ClientState = connection.state
         if state.postponed is not None:

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from asgi_realtime.errors import PayloadTooLarge
+from asgi_realtime.payloads.encoding import encode_json
 from asgi_realtime.socketio.namespace_gateway import NamespaceGateway
 from asgi_realtime.socketio.participants import Participants
 from asgi_realtime.values.ids import id_text
@@ -29,7 +30,7 @@ class Refused(Exception):
 
 
 class PublishedMessage(msgspec.Struct, frozen=True):
-    """One message. Fields that are not listed, such as `host_id`, do not matter here."""
+    """One message."""
 
     method: str
     namespace: str | None = None
@@ -39,6 +40,10 @@ class PublishedMessage(msgspec.Struct, frozen=True):
     room: Any = None
     skip_sid: Any = None
     sid: Any = None
+    host_id: str | None = None
+    """The server that has published it."""
+    callback: tuple[Any, Any, int] | None = None
+    """What that server calls an acknowledgement by: the room, the namespace and a number."""
 
 
 _decoder = msgspec.json.Decoder(PublishedMessage)
@@ -58,8 +63,21 @@ def decode(payload: bytes) -> PublishedMessage:
         raise Refused(f"it is no JSON message of python-socketio ({type(error).__name__})") from None
 
 
-async def carry_out(message: PublishedMessage, gateway_for: Callable[[str], NamespaceGateway | None]) -> None:
-    """Carry a message out for the clients of this process.
+def _callback(message: PublishedMessage, answer: Callable[[bytes], None]) -> Callable[..., None] | None:
+    """What publishes each client's acknowledgement for the server that has asked for it. None: it has not."""
+    if message.callback is None or message.host_id is None:
+        return None
+    room, namespace, number = message.callback
+    asked = {"method": "callback", "host_id": message.host_id, "sid": room, "namespace": namespace, "id": number}
+    return lambda *values: answer(encode_json({**asked, "args": values}))
+
+
+async def carry_out(
+    message: PublishedMessage,
+    gateway_for: Callable[[str], NamespaceGateway | None],
+    answer: Callable[[bytes], None],
+) -> None:
+    """Carry a message out for the clients of this process. `answer` publishes a message on the same channel.
 
     Raises:
         Refused: a field has a wrong type, or the event cannot be sent.
@@ -72,8 +90,13 @@ async def carry_out(message: PublishedMessage, gateway_for: Callable[[str], Name
         match message.method:
             case "emit":
                 args = arguments_of(message)
-                participants.deliver(
-                    message.event or "", args, rooms=_rooms(message.room), skipped=_names(message.skip_sid)
+                await participants.emit(
+                    message.event or "",
+                    args,
+                    rooms=_rooms(message.room),
+                    skipped=_names(message.skip_sid),
+                    callback=_callback(message, answer),
+                    here=True,
                 )
             case "close_room":
                 room = id_text(message.room, "room")
@@ -82,7 +105,7 @@ async def carry_out(message: PublishedMessage, gateway_for: Callable[[str], Name
             case "enter_room" | "leave_room" | "disconnect":
                 await _move(message, participants)
             case _:
-                pass  # acknowledgements, which no process here has asked for
+                pass  # acknowledgements, which are for the process that asked for them
     except (TypeError, ValueError, binascii.Error, PayloadTooLarge) as error:
         raise Refused(f"{message.method}: {error}") from None
 

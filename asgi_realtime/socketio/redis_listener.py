@@ -48,6 +48,7 @@ class RedisListener:
         self._waiting_bytes = 0
         self._arrived = asyncio.Event()
         self._lost = asyncio.Event()
+        self._link: Link | None = None
         self._complaints: set[str] = set()
 
     async def run(self) -> None:
@@ -70,6 +71,7 @@ class RedisListener:
                     self._channel, on_message=self._received, on_lost=lambda link: self._lost.set()
                 )
                 link.subscribe([self._channel])
+                self._link = link
                 while True:
                     async with asyncio.timeout(PING_EVERY):
                         await link.ask("PING", read=lambda reply: None)
@@ -86,10 +88,19 @@ class RedisListener:
                     self._logger.warning("channel %s of python-socketio: %s; connecting again", self._channel, reason)
                 reported = True
             finally:
+                self._link = None
                 if link is not None:
                     link.abort()
             await asyncio.sleep(delay)
             delay = min(2 * delay, LAST_BACK_OFF)
+
+    def publish(self, message: bytes) -> None:
+        """Publish on the channel. Without a connection, or if Redis does not read, the message is lost."""
+        try:
+            if self._link is not None:
+                self._link.send(lambda reply: None, self._server.publish_command, self._channel, message)
+        except LinkLost:
+            pass
 
     def _received(self, channel: bytes, payload: bytes) -> None:
         if self._waiting_bytes + len(payload) > WAITING_BYTES:

@@ -70,8 +70,9 @@ class SocketIOServer(BaseServer):
             room: another name for `to`.
             skip_sid: one or several clients to leave out.
             namespace: default `/`.
-            callback: called with the values of each recipient's acknowledgement; may be a coroutine function.
-            ignore_queue: changes nothing.
+            callback: called with the values of each recipient's acknowledgement, also of clients of other processes;
+                may be a coroutine function.
+            ignore_queue: send to the clients of this process only.
 
         Raises:
             TypeError: if `data` cannot be encoded.
@@ -84,10 +85,11 @@ class SocketIOServer(BaseServer):
         gateway.context.hub.check_thread()
         await gateway.participants.emit(
             event,
-            list(data) if isinstance(data, tuple) else [] if data is None else [data],
+            _arguments(data),
             rooms=_listed(room, "room") if to is None or to == "" else _listed(to, "to"),
             skipped=_listed(skip_sid, "skip_sid") or [],
             callback=callback,
+            here=ignore_queue,
         )
 
     async def send(
@@ -123,24 +125,29 @@ class SocketIOServer(BaseServer):
         recipient = to or sid
         if recipient is None:
             raise ValueError("Cannot use call() to broadcast.")
-        client = self._find(recipient, namespace)
-        if client is None:
+        gateway, client = self.gateway_for(namespace or "/"), self._find(recipient, namespace)
+        if gateway is None or (client is None and (ignore_queue or not self._is_elsewhere(recipient, namespace))):
             raise TimeoutError
+        gateway.context.hub.check_thread()
         answer: asyncio.Future[tuple[Json, ...]] = asyncio.get_running_loop().create_future()
 
         def answered(*values: Json) -> None:
             if not answer.done():
                 answer.set_result(values)
 
-        await self.emit(event, data, to=recipient, namespace=namespace, callback=answered)
-        if client.closed:  # the event is not sent, or was too much for a client that reads slowly
-            raise TimeoutError
+        reply_to = await gateway.participants.emit(
+            event, _arguments(data), rooms=[recipient], callback=answered, here=ignore_queue
+        )
         try:
+            if client is not None and client.closed:  # not sent, or too much for a client that reads slowly
+                raise TimeoutError
             # None is what python-socketio's namespaces pass where a handler names no time.
             async with asyncio.timeout(_CALL_SECONDS if timeout is None else timeout):
                 values = await answer
         except builtins.TimeoutError:
             raise TimeoutError from None
+        finally:
+            gateway.participants.forget_replies(reply_to)
         return values if len(values) > 1 else values[0] if values else None
 
     # Rooms
@@ -258,6 +265,10 @@ class SocketIOServer(BaseServer):
         )
         self._state.observers.append(admin)
         return admin
+
+
+def _arguments(data: Any) -> list[Any]:
+    return list(data) if isinstance(data, tuple) else [] if data is None else [data]
 
 
 def _listed(names: OneOrMany, argument: str) -> list[str] | None:

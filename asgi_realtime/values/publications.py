@@ -47,12 +47,20 @@ class Subscription(msgspec.Struct, frozen=True):
     target: Target
 
 
+class ReplyTo(msgspec.Struct, frozen=True):
+    """Where the acknowledgements of a publication go: to one call in one process."""
+
+    node: str
+    number: int
+
+
 class Publication(msgspec.Struct, frozen=True, kw_only=True):
     """One event for its recipients. The publisher has encoded the payload once.
 
     `payload` is JSON (empty: the event has no payload). If the payload contained `bytes`, they are in `attachments`,
     and the JSON has Socket.IO placeholders in their places. Connections in `except_` do not receive the event. A
-    volatile publication is not kept in history, and may be dropped for a client that reads slowly.
+    volatile publication is not kept in history, and may be dropped for a client that reads slowly. One with `reply_to`
+    asks each recipient for an acknowledgement. It is volatile too, but not dropped for a client that reads slowly.
     """
 
     gateway: GatewayName
@@ -63,6 +71,7 @@ class Publication(msgspec.Struct, frozen=True, kw_only=True):
     except_: tuple[ConnectionId, ...] = ()
     volatile: bool = False
     position: Position | None = None
+    reply_to: ReplyTo | None = None
 
     def subscriptions(self) -> list[Subscription]:
         """A process that has any of these subscriptions receives the publication once."""

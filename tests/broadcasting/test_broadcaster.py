@@ -42,6 +42,7 @@ from asgi_realtime.protocols.socketio.dialect import SocketIODialect
 from asgi_realtime.runtime.loop_bridge import LoopBridge
 from asgi_realtime.values.commands import Command
 from asgi_realtime.values.ids import GatewayName, UserId
+from asgi_realtime.values.json import Json
 from asgi_realtime.values.publications import Position, Publication, Subscription
 from asgi_realtime.values.questions import Answer, NodeAnswer, Question
 from tests.support.recording import RecordingTransport
@@ -366,6 +367,9 @@ async def test_a_broadcaster_without_a_hub_obeys_the_limits_of_each_gateway() ->
 
         def resync(self, gateway: GatewayName, subscriptions: Collection[Subscription] | None) -> None:
             self.events.append("resync")
+
+        def acknowledged(self, number: int, values: list[Json]) -> None:
+            raise AssertionError
 
         def answer(self, question: Question) -> NodeAnswer:
             return NodeAnswer()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import pytest
 
 from tests.support.cluster import Cluster, Node
-from tests.support.python_client import PythonClient
+from tests.support.node_client import PATIENCE
+from tests.support.python_client import NO_ANSWER, PythonClient
 from tests.support.redis_server import RedisProcess
 
 
@@ -57,8 +59,9 @@ async def test_an_event_to_several_rooms_reaches_each_client_of_every_node_once(
 
 async def test_rooms_of_a_client_of_another_node_are_changed_before_later_events(nodes: tuple[Node, Node]) -> None:
     first, second = nodes
-    ada, bob = await first.connect("ada"), await second.connect("bob")
+    ada, bob, eve = await first.connect("ada"), await second.connect("bob"), await second.connect("eve")
     ids = [await sid_in(ada, "lobby"), await sid_in(bob, "lobby")]
+    await sid_in(eve, "attic")  # so the node has subscribed, and bob gets what is published before it leaves
     for number in range(10):
         assert await first.call("enter_room", ids[1], "attic") == {"result": None}
         await first.call("emit", f"in attic {number}", room="attic")
@@ -71,7 +74,7 @@ async def test_rooms_of_a_client_of_another_node_are_changed_before_later_events
     await first.call("emit", "after closing", room="lobby")
     assert await events_until_end(first, bob) == [(f"in attic {number}", []) for number in range(10)]
     assert await events_until_end(first, ada) == []
-    for client in (ada, bob):
+    for client in (ada, bob, eve):
         await client.disconnect()
 
 
@@ -122,3 +125,67 @@ async def test_the_session_of_a_client_of_another_node_is_refused_with_a_remedy(
     assert await first.call("enter_room", "nobody", "lobby") == unknown
     assert (await first.call("get_environ", sid))["result"] is None
     await bob.disconnect()
+
+
+async def test_a_client_of_another_node_is_called(nodes: tuple[Node, Node]) -> None:
+    first, second = nodes
+    ada, bob = await first.connect("ada"), await second.connect("bob")
+    ids = [await sid_in(ada, "lobby"), await sid_in(bob, "lobby")]
+    values: list[tuple[Any, Any]] = [
+        (None, None),
+        (1, 1),
+        ((1, [2], "é"), [1, [2], "é"]),
+        (2**70, 2**70),
+        ("\U0001f600", "\U0001f600"),
+    ]
+    for answer, expected in values:
+        bob.answer = answer
+        for node in nodes:
+            assert await node.call("call", "ask", [1, {"a": "b"}], to=ids[1]) == {"result": expected}
+    assert [(each.event, each.args) for each in bob.events] == [("ask", [[1, {"a": "b"}]])] * 2 * len(values)
+    bob.answer = NO_ANSWER
+    timeout = {"error": "TimeoutError", "message": ""}
+    assert await first.call("call", "ask", to=ids[1], timeout=0.2) == timeout
+    assert await first.call("call", "ask", to=ids[1], ignore_queue=True, timeout=60) == timeout
+    await bob.disconnect()
+    assert await first.call("call", "ask", to=ids[1], timeout=0.2) == timeout
+    assert await first.call("call", "ask", to="nobody", timeout=60) == timeout
+    await ada.disconnect()
+
+
+async def test_callbacks_get_the_acknowledgements_of_the_clients_of_every_node(nodes: tuple[Node, Node]) -> None:
+    first, second = nodes
+    clients = {name: await node.connect(name) for name, node in (("ada", first), ("bob", second), ("eve", second))}
+    sids = {}
+    for name, client in clients.items():
+        sids[name] = await sid_in(client, "lobby", "attic" if name == "eve" else "hall")
+        client.answer = (name, b"\x00\xff") if name == "bob" else (name,)
+
+    async def answers(count: int) -> list[Any]:
+        async with asyncio.timeout(PATIENCE):
+            while len(found := (await first.call("answers"))["result"]) < count:
+                pass
+        await first.call("forget answers")
+        return sorted(found)
+
+    bob, ada, eve = ["bob", "b'\\x00\\xff'"], ["ada"], ["eve"]
+    await first.call("emit", "before", room="lobby")
+    await first.call("emit", "ask", (1, 2), to=sids["bob"], callback=True)
+    assert await answers(1) == [bob]
+    await first.call("emit", "ask", room="lobby", callback=True)
+    assert await answers(3) == [ada, bob, eve]
+    await first.call("emit", "ask", room=["attic", "hall"], skip_sid=sids["ada"], callback=True)
+    assert await answers(2) == [bob, eve]
+    await first.call("emit", "ask", callback=True)
+    assert await answers(3) == [ada, bob, eve]
+    await first.call("emit", "here", ignore_queue=True)
+    await first.call("emit", "here", callback=True, ignore_queue=True)
+    assert await answers(1) == [ada]
+    events = {name: [event for event, _ in await events_until_end(first, client)] for name, client in clients.items()}
+    assert events == {
+        "ada": ["before", "ask", "ask", "here", "here"],
+        "bob": ["before", "ask", "ask", "ask", "ask"],
+        "eve": ["before", "ask", "ask", "ask"],
+    }
+    for client in clients.values():
+        await client.disconnect()

@@ -17,10 +17,12 @@ from asgi_realtime.errors import BrokerUnavailable, PositionLost
 from asgi_realtime.redis.server import RedisServer
 from asgi_realtime.values.commands import CloseRoom, Command
 from asgi_realtime.values.ids import GatewayName, RoomName, UserId
+from asgi_realtime.values.json import Json
 from asgi_realtime.values.publications import (
     Position,
     Publication,
     Receipt,
+    ReplyTo,
     Subscription,
     Target,
     ToAll,
@@ -136,6 +138,7 @@ class Listener:
     def __init__(self, connections: int = 1) -> None:
         self.connections = connections
         self.seen: list[Publication | Command] = []
+        self.acknowledgements: list[tuple[int, list[Json]]] = []
         self.resyncs: list[tuple[GatewayName, Collection[Subscription] | None]] = []
         self.on_delivery: Callable[[Publication], None] = lambda publication: None
         self.on_command: Callable[[Command], Awaitable[None] | None] = lambda command: None
@@ -155,6 +158,9 @@ class Listener:
 
     def resync(self, gateway: GatewayName, subscriptions: Collection[Subscription] | None) -> None:
         self.resyncs.append((gateway, subscriptions))
+
+    def acknowledged(self, number: int, values: list[Json]) -> None:
+        self.acknowledgements.append((number, values))
 
     def answer(self, question: Question) -> NodeAnswer:
         return NodeAnswer(members=self.connections)
@@ -826,3 +832,21 @@ async def test_every_process_answers_a_question(make_environment: MakeEnvironmen
     await broker.stop()
     with pytest.raises(BrokerUnavailable):
         await broker.ask(RoomSize(MEW, LOBBY), seconds=0.1)
+
+
+async def test_a_publication_that_asks_for_acknowledgements_is_not_kept_and_gets_them(
+    make_environment: MakeEnvironment,
+) -> None:
+    broker, listener = make_environment().broker(), Listener()
+    await run(broker, listener)
+    start = await broker.position(MEW)
+    reply_to = ReplyTo(broker.node, 7)
+    publication = Publication(gateway=MEW, target=ToRoom(LOBBY), event="ask", volatile=True, reply_to=reply_to)
+    assert (await broker.publish(publication)).position is None
+    assert listener.seen == [publication]
+    assert await events_since(broker, start, LOBBY) == []
+    broker.acknowledge(reply_to, [1, None, b"\x00"])
+    await broker.position(MEW)
+    assert listener.acknowledgements == [(7, [1, None, b"\x00"])]
+    await broker.stop()
+    broker.acknowledge(reply_to, ["late"])  # never raises

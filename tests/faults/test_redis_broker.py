@@ -16,6 +16,7 @@ from asgi_realtime.errors import BrokerUnavailable, PositionLost
 from asgi_realtime.redis.server import RedisServer
 from asgi_realtime.values.commands import CloseRoom, Command, RefreshRooms
 from asgi_realtime.values.ids import GatewayName, RoomName, UserId
+from asgi_realtime.values.json import Json
 from asgi_realtime.values.publications import Position, Publication, Subscription, Target, ToAll, ToRoom, ToUsers
 from asgi_realtime.values.questions import NodeAnswer, Question
 from tests.support.redis_proxy import RedisProxy, redis_proxy
@@ -48,6 +49,9 @@ class Recorder:
     def resync(self, gateway: GatewayName, subscriptions: Collection[Subscription] | None) -> None:
         if gateway == GATEWAY:
             self.resyncs.append(subscriptions)
+
+    def acknowledged(self, number: int, values: list[Json]) -> None:
+        raise AssertionError
 
     def answer(self, question: Question) -> NodeAnswer:
         return NodeAnswer()

@@ -15,6 +15,7 @@ from asgi_realtime.errors import BrokerUnavailable
 from asgi_realtime.redis.server import RedisServer
 from asgi_realtime.values.commands import CloseRoom, Command
 from asgi_realtime.values.ids import GatewayName, RoomName, UserId
+from asgi_realtime.values.json import Json
 from asgi_realtime.values.publications import Position, Publication, Subscription, Target, ToAll, ToRoom, ToUsers
 from asgi_realtime.values.questions import NodeAnswer, Question
 from tests.support.redis_proxy import RedisProxy, redis_proxy
@@ -64,6 +65,9 @@ class Node:
 
     def resync(self, gateway: GatewayName, subscriptions: Collection[Subscription] | None) -> None:
         self.resyncs += 1
+
+    def acknowledged(self, number: int, values: list[Json]) -> None:
+        raise AssertionError
 
     def answer(self, question: Question) -> NodeAnswer:
         return NodeAnswer()

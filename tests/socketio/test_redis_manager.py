@@ -9,12 +9,15 @@ import pickle
 import secrets
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import socketio as theirs
 
 from asgi_realtime import ConfigurationError, socketio
 from asgi_realtime.values.json import Json
+from tests.support.cluster import Cluster
+from tests.support.node_client import PATIENCE
 from tests.support.python_client import PythonClient
 from tests.support.redis_server import RedisProcess
 from tests.support.servers import Serve
@@ -168,6 +171,28 @@ async def test_rooms_and_clients_are_changed_from_another_process(
     await bob.disconnect()
 
 
+async def test_a_python_socketio_server_beside_ours_gets_the_acknowledgements_of_our_clients(
+    serve: Serve, redis_process: RedisProcess, tmp_path: Path
+) -> None:
+    async with Cluster(tmp_path, redis_process.url, "tests.support.socketio_app") as cluster:
+        their_server = await cluster.start(SOCKETIO="python-socketio")
+        [url] = await start(serve, redis_process, cluster.prefix)
+        theirs, ada = await their_server.connect("eve"), PythonClient()  # it begins to listen with its first client
+        await until(lambda: listens(redis_process, cluster.prefix, 2))
+        await ada.connect(url)
+        [sid] = await ada.call("join", "lobby")
+        ada.answer = ("a", 1, {"b": None})
+        assert await their_server.call("call", "ask", {"n": 1}, to=sid) == {"result": ["a", 1, {"b": None}]}
+        await their_server.call("emit", "ask", None, room="lobby", callback=True)
+        async with asyncio.timeout(PATIENCE):
+            while (found := (await their_server.call("answers"))["result"]) == []:
+                pass
+        assert found == [["a", "1", "{'b': None}"]]
+        assert [(each.event, each.args) for each in ada.events] == [("ask", [{"n": 1}]), ("ask", [])]
+        for client in (ada, theirs):
+            await client.disconnect()
+
+
 async def test_bad_messages_are_refused_with_one_line_and_never_unpickled(
     serve: Serve, redis_process: RedisProcess, channel: str, emitter: Emitter, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -190,6 +215,9 @@ async def test_bad_messages_are_refused_with_one_line_and_never_unpickled(
                 {"data": ["x" * 5_000_000]},
                 {"method": "emit", "namespace": "/none"},
                 {"method": "callback"},
+                {"callback": 5, "host_id": "x"},
+                {"callback": ["room"], "host_id": "x"},
+                {"callback": ["room", "/", 1], "host_id": 5},
             ):
                 redis.publish(channel, json.dumps(good | wrong))
     await emitter.call("emit", "end", 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection
 from typing import TypeVar
@@ -16,7 +17,8 @@ from asgi_realtime.broker.memory import MemoryBroker
 from asgi_realtime.errors import BrokerUnavailable
 from asgi_realtime.values.commands import Command
 from asgi_realtime.values.ids import GatewayName, RoomName
-from asgi_realtime.values.publications import Position, Publication, Receipt, Subscription, Target
+from asgi_realtime.values.json import Json
+from asgi_realtime.values.publications import Position, Publication, Receipt, ReplyTo, Subscription, Target
 from asgi_realtime.values.questions import NodeAnswer, NodeAnswers, Question
 
 T = TypeVar("T")
@@ -103,6 +105,9 @@ class Server:
     def resync(self, gateway: GatewayName, subscriptions: Collection[Subscription] | None) -> None:
         raise AssertionError("a broker in memory loses nothing")
 
+    def acknowledged(self, number: int, values: list[Json]) -> None:
+        raise AssertionError("the node that asked gets it")
+
     def answer(self, question: Question) -> NodeAnswer:
         raise AssertionError("the nodes are asked")
 
@@ -122,6 +127,7 @@ class DistantBroker:
 
     def __init__(self, server: Server | None = None, *, seed: int = 0) -> None:
         self.server = server or Server()
+        self.node = secrets.token_hex(4)
         self.calls: list[tuple[str, object]] = []
         self.failing: set[str] = set()
         """Names of methods that raise `BrokerUnavailable`, as soon as a call reaches the server."""
@@ -198,6 +204,11 @@ class DistantBroker:
     ) -> Publication | None:
         await self._reach("latest", (gateway, room, event, since))
         return await self._answer(await self.server.memory.latest(gateway, room, event, since=since))
+
+    def acknowledge(self, reply_to: ReplyTo, values: list[Json]) -> None:
+        for node in self.server.nodes:
+            if node.node == reply_to.node and (receiver := node._receiver) is not None:
+                node.receiving.put(lambda: receiver.acknowledged(reply_to.number, values))
 
     async def ask(self, question: Question, *, seconds: float) -> NodeAnswers:
         await self._reach("ask", question)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import socketio
 
 from asgi_realtime.values.json import Json
 from tests.support.node_client import PATIENCE, ConnectRefused, Disconnected, Received
+
+NO_ANSWER: Final = object()
+"""As `PythonClient.answer`: acknowledge nothing."""
 
 
 class PythonClient:
@@ -21,6 +25,9 @@ class PythonClient:
         self.unread: list[Received] = []
         self.disconnects: list[Disconnected] = []
         """Every `disconnect` it received, in order."""
+        self.answer: object = None
+        """What it acknowledges events with. A tuple is several values."""
+        self._ended = asyncio.Event()
         self._namespace = "/"
         self._refusal: Json = None
 
@@ -102,16 +109,21 @@ class PythonClient:
         """Disconnect."""
         engine = self._socket.eio
         await self._socket.disconnect()
+        self._ended.set()
         for task in (engine.read_loop_task, engine.write_loop_task):
             if task is not None:
                 task.cancel()  # they would wait for half a minute after a close packet
 
-    async def _take(self, event: str, *args: Json) -> None:
+    async def _take(self, event: str, *args: Json) -> object:
         async with self._changed:
             received = Received(event, list(args))
             self.events.append(received)
             self.unread.append(received)
             self._changed.notify_all()
+        if self.answer is NO_ANSWER:
+            await self._ended.wait()
+            return None
+        return self.answer
 
     async def _disconnected(self, reason: str) -> None:
         # The library reconnects after a lost transport, but not after a packet that ends the connection.

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Collection
 
 from asgi_realtime.values.commands import Command
 from asgi_realtime.values.ids import GatewayName
+from asgi_realtime.values.json import Json
 from asgi_realtime.values.publications import Position, Publication, Subscription
 from asgi_realtime.values.questions import NodeAnswer, Question
 
@@ -31,6 +32,10 @@ class RecordingReceiver:
     def resync(self, gateway: GatewayName, subscriptions: Collection[Subscription] | None) -> None:
         """Remember it."""
         self.resyncs.append((gateway, subscriptions))
+
+    def acknowledged(self, number: int, values: list[Json]) -> None:
+        """Nothing is asked."""
+        raise AssertionError
 
     def answer(self, question: Question) -> NodeAnswer:
         """No connection."""

@@ -58,14 +58,18 @@ for handler in (connect, join, disconnect):
 async def call(request: Request) -> Response:
     """Call a method of the server: `{"method", "arguments", "options"}`. Returns `{"result"}` or `{"error"}`.
 
-    The method `answers` returns what callbacks were called with. The option `callback` is True to have one.
+    The method `answers` returns what callbacks were called with since `forget answers`, as texts. The option `callback`
+    is True to have one.
     """
     wanted = await request.json()
     options = wanted["options"]
     if wanted["method"] == "answers":
         return JSONResponse({"result": answers})
+    if wanted["method"] == "forget answers":
+        answers.clear()
+        return JSONResponse({"result": None})
     if options.pop("callback", False):
-        options["callback"] = lambda *values: answers.append(values)
+        options["callback"] = lambda *values: answers.append(list(map(str, values)))
     try:
         result = getattr(sio, wanted["method"])(*wanted["arguments"], **options)
         return JSONResponse({"result": await result if inspect.isawaitable(result) else result})

@@ -34,21 +34,28 @@ class SocketIODialect:
         return event
 
     def event(
-        self, event: str, payload: bytes = b"", attachments: Sequence[bytes] = (), position: str | None = None
+        self,
+        event: str,
+        payload: bytes = b"",
+        attachments: Sequence[bytes] = (),
+        position: str | None = None,
+        *,
+        ack_id: int | None = None,
     ) -> Frame:
-        """Make the frame of an event with at most one argument, which is encoded already. Used for broadcasts.
+        """Make the frame of an event whose arguments are encoded already. Used for broadcasts.
 
-        `payload` is JSON, with placeholders for the attachments. Empty: no argument. `position` is added as the last
-        argument. A client sends it back for recovery.
+        `payload` is JSON, with placeholders for the attachments: one argument, or several with commas between them.
+        Empty: no argument. `position` is added as the last argument. A client sends it back for recovery. `ack_id` asks
+        for an acknowledgement.
         """
         parts = [_quote(event)]
         if payload:
             parts.append(payload.decode())
         if position is not None:
             parts.append(_quote(position))
-        return encode(PacketType.EVENT, self.namespace, f"[{','.join(parts)}]", attachments=attachments)
+        return encode(PacketType.EVENT, self.namespace, f"[{','.join(parts)}]", attachments=attachments, ack_id=ack_id)
 
-    def event_args(self, event: str, args: Sequence[Any], ack_id: int | None = None) -> Frame:
+    def event_args(self, event: str, args: Sequence[Any]) -> Frame:
         """Encode an event of any number of arguments; `bytes` inside become attachments.
 
         Raises:
@@ -56,7 +63,7 @@ class SocketIODialect:
             ValueError: for an event name that is reserved.
         """
         payload, attachments = encoding.encode([self.event_name(event), *args])
-        return encode(PacketType.EVENT, self.namespace, payload.decode(), attachments=attachments, ack_id=ack_id)
+        return encode(PacketType.EVENT, self.namespace, payload.decode(), attachments=attachments)
 
     def ack(self, ack_id: int, args: Sequence[Any]) -> Frame:
         """Make the acknowledgement of the client's event with this id.

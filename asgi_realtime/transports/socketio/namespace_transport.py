@@ -8,12 +8,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from msgspec import UNSET
-
 from asgi_realtime.connection.connection import Connection, InternalConnection, internal
 from asgi_realtime.errors import NoAnswer, RateLimited, Refusal
 from asgi_realtime.gateways.dispatcher import Acknowledge
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
+from asgi_realtime.payloads.encoding import encode
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.protocols.socketio.dialect import SocketIODialect
 from asgi_realtime.protocols.socketio.packets import Event
@@ -100,7 +99,8 @@ class NamespaceTransport:
             if not answer.done():  # the timeout may have come in the same tick
                 answer.set_result(values)
 
-        ack_id = self.request(event, [] if data is UNSET else [data], answered, timeout)
+        payload, attachments = encode(data)
+        ack_id = self.request(self.dialect.event_name(event), payload, attachments, answered, timeout)
         assert self._acks is not None and self.connection is not None
         try:
             if self.connection.closed:  # the event was too much for a client that reads slowly
@@ -115,11 +115,12 @@ class NamespaceTransport:
     def request(
         self,
         event: str,
-        args: Sequence[Any],
+        payload: bytes,
+        attachments: Sequence[bytes],
         answered: Callable[[list[Json]], None],
         seconds: float = ACK_SECONDS,
     ) -> int:
-        """Send an event with any number of arguments. `answered` gets the values of its acknowledgement, if one comes.
+        """Send an event that is encoded already. `answered` gets the values of its acknowledgement, if one comes.
 
         For so many seconds the transport is read ahead for it, however many events wait for their handlers.
         Over `Limits.pending_acks` the oldest pending acknowledgement is dropped.
@@ -138,7 +139,7 @@ class NamespaceTransport:
         if acks is None:
             acks = self._acks = PendingAcks()
         ack_id = acks.next_id
-        frame = self.dialect.event_args(event, args, ack_id)
+        frame = self.dialect.event(event, payload, attachments, ack_id=ack_id)
         acks.expect(answered, self.gateway.limits.pending_acks)
         self.connection.push(frame)
         self._peer.ack_expected(seconds)

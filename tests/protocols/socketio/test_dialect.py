@@ -26,17 +26,19 @@ def test_payloads_with_attachments_are_framed_as_binary_events() -> None:
 
 def test_an_event_may_have_any_arguments_and_an_ack_id() -> None:
     assert ROOT.event_args("foo", []).messages == ('42["foo"]',)
-    assert ROOT.event_args("foo", [1, None, {"a": [True]}], 7).messages == ('427["foo",1,null,{"a":[true]}]',)
-    assert ADMIN.event_args("foo", [(1, 2)], 0).messages == ('42/admin,0["foo",[1,2]]',)
+    assert ROOT.event_args("foo", [1, None, {"a": [True]}]).messages == ('42["foo",1,null,{"a":[true]}]',)
+    assert ADMIN.event_args("foo", [(1, 2)]).messages == ('42/admin,["foo",[1,2]]',)
+    assert ROOT.event("foo", b'1,null,{"a":[true]}', ack_id=7).messages == ('427["foo",1,null,{"a":[true]}]',)
+    assert ADMIN.event("foo", ack_id=0).messages == ('42/admin,0["foo"]',)
 
 
 def test_bytes_become_attachments_depth_first() -> None:
-    frame = ROOT.event_args("foo", [{"a": [b"0", {"b": bytearray(b"1")}], "c": b"2"}, b"3"], 12)
+    frame = ROOT.event_args("foo", [{"a": [b"0", {"b": bytearray(b"1")}], "c": b"2"}, b"3"])
     text, *attachments = frame.messages
     assert attachments == [b"0", b"1", b"2", b"3"]
     assert all(type(attachment) is bytes for attachment in attachments)
     places = [f'{{"_placeholder":true,"num":{number}}}' for number in range(4)]
-    assert text == f'454-12["foo",{{"a":[{places[0]},{{"b":{places[1]}}}],"c":{places[2]}}},{places[3]}]'
+    assert text == f'454-["foo",{{"a":[{places[0]},{{"b":{places[1]}}}],"c":{places[2]}}},{places[3]}]'
 
 
 def test_arguments_may_be_models() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from asgi_realtime.errors import ProtocolError
 from asgi_realtime.limits import Limits
+from asgi_realtime.payloads import encoding
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.protocols.json_text import MAX_NESTING
 from asgi_realtime.protocols.socketio import packets
@@ -293,9 +294,9 @@ ack_ids = st.none() | st.integers(0, 2**53)
 @given(namespaces, texts.filter(lambda name: name not in RESERVED), st.lists(json_and_bytes, max_size=3), ack_ids)
 def test_events_round_trip(namespace: str, name: str, args: list[Json], ack_id: int | None) -> None:
     limits = dataclasses.replace(LIMITS, attachments=100)
-    assert decode_frame(SocketIODialect(namespace).event_args(name, args, ack_id), limits) == Event(
-        namespace, name, args, ack_id
-    )
+    payload, attachments = encoding.encode(args)
+    frame = SocketIODialect(namespace).event(name, payload[1:-1], attachments, ack_id=ack_id)
+    assert decode_frame(frame, limits) == Event(namespace, name, args, ack_id)
 
 
 @given(namespaces, st.integers(0, 2**53), st.lists(json_and_bytes, max_size=3))
