@@ -11,6 +11,7 @@ from typing import Final
 
 from asgi_realtime.broker.base import BrokerReceiver
 from asgi_realtime.broker.delivery import deliver
+from asgi_realtime.broker.outage_take_overs import OutageTakeOvers
 from asgi_realtime.broker.redis import RedisBroker
 from asgi_realtime.errors import BrokerUnavailable
 from asgi_realtime.metrics import Metrics, NullMetrics
@@ -62,7 +63,8 @@ class OutageQueue:
     queue is published in order, and this process does not deliver it again. Until the queue is empty, newer
     publications go behind it.
 
-    Commands are not queued: they raise, because a user who was removed would still receive on other processes.
+    Commands are not queued: they raise, because a user who was removed would still receive on other processes. Only a
+    `TakeOver` is carried out here, and sent when Redis is back, so that clients can connect.
 
     Args:
         broker: the one on Redis.
@@ -79,6 +81,7 @@ class OutageQueue:
         self._queue: deque[_Queued] = deque()
         self._bytes = 0
         self._receipts: dict[tuple[GatewayName, str], Receipt] = {}
+        self._take_overs = OutageTakeOvers(broker)
         self._filled = asyncio.Event()
         self._sending: asyncio.Task[None] | None = None
 
@@ -108,6 +111,7 @@ class OutageQueue:
         if self._queue:
             logger.error("%d publications were not sent to other processes: Redis is away", len(self._queue))
             self._clear()
+        self._take_overs.clear()
         await self._broker.stop()
 
     def _clear(self) -> None:
@@ -184,38 +188,54 @@ class OutageQueue:
         return receipt
 
     async def _send(self) -> None:
-        """Publish what is queued, in order, when Redis is available."""
+        """Send what is kept, in order, when Redis is available."""
         while True:
             await self._filled.wait()
-            queued = self._queue[0]
-            await self._broker.until_ready(queued.publication.gateway)
             try:
-                async with asyncio.timeout(self._timeout):
-                    await self._publish(queued)
+                if self._take_overs:
+                    # First, so that an older connection elsewhere gets none of the publications.
+                    await self._take_overs.send_first(self._running())
+                else:
+                    await self._send_first(self._queue[0])
             except (BrokerUnavailable, TimeoutError):
-                queued.again = True
                 await asyncio.sleep(RETRY_AFTER)
-                continue
-            self._queue.popleft()
-            self._bytes -= queued.size
-            if queued.key is not None:
-                self._receipts.pop((queued.publication.gateway, queued.key), None)
-            self._metrics.gauge("outage_queue", len(self._queue))
-            if not self._queue:
+            if not self._queue and not self._take_overs:
                 self._filled.clear()
                 logger.info("Redis: everything that was queued is published")
+
+    async def _send_first(self, queued: _Queued) -> None:
+        await self._broker.until_ready(queued.publication.gateway)
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._publish(queued)
+        except (BrokerUnavailable, TimeoutError):
+            queued.again = True
+            raise
+        self._queue.popleft()
+        self._bytes -= queued.size
+        if queued.key is not None:
+            self._receipts.pop((queued.publication.gateway, queued.key), None)
+        self._metrics.gauge("outage_queue", len(self._queue))
 
     async def command(self, command: Command) -> None:
         """Have every process carry out a command; see `Broker.command`.
 
         Raises:
-            BrokerUnavailable: Redis is away. Only `TakeOver` is applied here then, so that clients can connect.
+            BrokerUnavailable: Redis is away. A `TakeOver` is carried out here then, and sent later.
         """
         receiver = self._running()
-        if isinstance(command, TakeOver) and not self._broker.ready:
-            receiver.apply(command, None)
+        if not isinstance(command, TakeOver):
+            await self._broker.command(command)
             return
-        await self._broker.command(command)
+        if self._broker.ready:
+            with contextlib.suppress(TimeoutError, BrokerUnavailable):
+                async with asyncio.timeout(self._timeout):
+                    await self._broker.command(command)
+                    return
+            self._running()
+        self._take_overs.keep(command)
+        receiver.apply(command, None)
+        self._filled.set()
 
     @property
     def node(self) -> str:

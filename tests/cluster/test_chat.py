@@ -25,7 +25,7 @@ from tests.support.chat_app import OTHER_DEVICE
 from tests.support.json_client import PATIENCE, Frame, JSONClient, JSONClients
 from tests.support.json_systems import JSONNodes, JSONSystems, json_nodes, token_of
 from tests.support.json_systems_app import CHAT, MANY_DEVICES
-from tests.support.redis_server import RedisProcess
+from tests.support.redis_server import RedisProcess, redis_server
 from tests.support.waiting import until
 
 KICK = {"type": "kick", "data": {"reason": OTHER_DEVICE}}
@@ -378,6 +378,21 @@ async def test_after_a_kill_of_the_node_the_user_logs_in_elsewhere_and_gets_what
         assert await it.taken(newer) == [[]]
 
 
+async def test_of_two_logins_while_redis_is_away_one_remains_when_it_is_back(tmp_path: Path) -> None:
+    with redis_server() as redis:
+        async with json_nodes(tmp_path, redis.url, MEW_ON_BROKER_DOWN="local") as nodes, JSONClients() as clients:
+            it = ChatOnNodes(nodes, clients)
+            bob, older = await it.enter("bob", 0), await it.enter("ann", 0)
+            redis.kill()
+            newer = await it.enter("ann", 1)  # each process lets clients in, and cannot tell the other
+            redis.start()
+            assert await older.end() == (1008, "another device")
+            assert older.frames[-1] == KICK
+            for frames in await it.taken(newer, bob):
+                assert {frame["type"] for frame in frames} <= {"realtime:resync"}  # Redis has lost its data
+            assert newer.closed is None
+
+
 # Tokens and presence
 
 
@@ -423,6 +438,7 @@ _ONE_DEVICE = by_tests(
     test_of_two_simultaneous_logins_on_two_nodes_one_remains,
     test_no_message_is_lost_while_a_user_changes_devices_between_nodes,
     test_a_device_on_a_node_that_hangs_is_ended_when_the_node_continues,
+    test_of_two_logins_while_redis_is_away_one_remains_when_it_is_back,
     test_the_host_kicks_a_user_on_another_node,
 )
 _REVOKED = by_tests(test_a_refreshed_token_counts_and_a_revoked_one_is_cut_on_every_node)

@@ -10,11 +10,12 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from asgi_realtime.broker import outage_take_overs
 from asgi_realtime.broker.outage_queue import OutageQueue
 from asgi_realtime.broker.redis import RedisBroker
 from asgi_realtime.errors import BrokerUnavailable
 from asgi_realtime.redis.server import RedisServer
-from asgi_realtime.values.commands import CloseRoom, TakeOver
+from asgi_realtime.values.commands import CloseRoom, Command, TakeOver
 from asgi_realtime.values.ids import ConnectionId, RoomName, UserId
 from asgi_realtime.values.publications import ToRoom, ToUsers
 from tests.faults.test_redis_broker import ADA, ATTIC, GATEWAY, LOBBY, Recorder, event, to
@@ -45,6 +46,18 @@ class Pair:
         self.proxy.refusing = True
         self.proxy.cut()
         await until(lambda: not self.queue.ready)
+
+
+def take_over(user_id: str, connection_id: str) -> TakeOver:
+    return TakeOver(
+        gateway=GATEWAY,
+        user_id=UserId(user_id),
+        connection_id=ConnectionId(connection_id),
+        event="bye",
+        payload=b"",
+        code=1008,
+        reason="replaced",
+    )
 
 
 @pytest.fixture
@@ -90,7 +103,7 @@ async def test_a_broadcast_while_the_queue_is_sent_goes_behind_it(pair: Pair) ->
         await pair.queue.publish(event(f"{number}"))
     pair.proxy.refusing = False
     number = 200
-    while len(pair.queue):
+    while len(pair.queue) and number < 400:  # on a slow machine they come faster than the queue is sent
         await pair.queue.publish(event(f"{number}"))
         number += 1
         await asyncio.sleep(0.001)
@@ -197,18 +210,51 @@ async def test_commands_raise_during_an_outage_except_a_take_over(pair: Pair) ->
     with pytest.raises(BrokerUnavailable):
         async with asyncio.timeout(2):
             await pair.queue.command(CloseRoom(GATEWAY, RoomName("lobby")))
-    await pair.queue.command(
-        TakeOver(
-            gateway=GATEWAY,
-            user_id=UserId("ada"),
-            connection_id=ConnectionId("c"),
-            event="bye",
-            payload=b"",
-            code=1008,
-            reason="replaced",
-        )
-    )
+    await pair.queue.command(take_over("ada", "c"))
     assert pair.seen.seen == ["TakeOver"]
+
+
+async def test_take_overs_of_an_outage_are_sent_afterwards_if_their_connections_are_open(pair: Pair) -> None:
+    taken: list[tuple[str, str]] = []
+
+    def note(command: Command) -> None:
+        assert isinstance(command, TakeOver)
+        taken.append((command.user_id, command.connection_id))
+
+    pair.others.on_command = note
+    await pair.cut_off()
+    for user_id, connection_id in (("ada", "a1"), ("bob", "b1"), ("eve", "e1"), ("ada", "a2")):
+        await pair.queue.command(take_over(user_id, connection_id))
+    await pair.queue.publish(event("queued"))
+    pair.seen.connections = ConnectionId("a2"), ConnectionId("a1"), ConnectionId("b1")
+    pair.proxy.refusing = False
+    await until(lambda: pair.others.seen[-1:] == ["queued"])
+    assert taken == [("bob", "b1"), ("ada", "a2")]
+    assert pair.seen.seen == [*["TakeOver"] * 4, "queued", *["TakeOver"] * 2]
+
+
+async def test_with_a_frozen_redis_a_take_over_is_carried_out_here_at_once(
+    pair: Pair, redis_process: RedisProcess
+) -> None:
+    pair.seen.connections = (ConnectionId("c"),)
+    redis_process.freeze()
+    try:
+        async with asyncio.timeout(0.9):
+            await pair.queue.command(take_over("ada", "c"))
+        assert pair.seen.seen == ["TakeOver"]
+    finally:
+        redis_process.thaw()
+    await until(lambda: "TakeOver" in pair.others.seen)
+
+
+async def test_take_overs_of_an_outage_are_bounded(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outage_take_overs, "KEPT", 2)
+    await pair.cut_off()
+    for user_id in ("ada", "bob", "ada"):
+        await pair.queue.command(take_over(user_id, "c"))
+    with pytest.raises(BrokerUnavailable):
+        await pair.queue.command(take_over("eve", "c"))
+    assert pair.seen.seen == ["TakeOver"] * 3
 
 
 async def test_what_is_queued_at_the_stop_is_logged(pair: Pair, caplog: pytest.LogCaptureFixture) -> None:

@@ -15,7 +15,7 @@ from asgi_realtime.broker.redis import RedisBroker
 from asgi_realtime.errors import BrokerUnavailable, PositionLost
 from asgi_realtime.redis.server import RedisServer
 from asgi_realtime.values.commands import CloseRoom, Command, RefreshRooms
-from asgi_realtime.values.ids import GatewayName, RoomName, UserId
+from asgi_realtime.values.ids import ConnectionId, GatewayName, RoomName, UserId
 from asgi_realtime.values.json import Json
 from asgi_realtime.values.publications import Position, Publication, Subscription, Target, ToAll, ToRoom, ToUsers
 from asgi_realtime.values.questions import NodeAnswer, Question
@@ -37,6 +37,7 @@ class Recorder:
         self.seen: list[str] = []
         self.resyncs: list[Collection[Subscription] | None] = []
         self.on_command: Callable[[Command], Awaitable[None] | None] = lambda command: None
+        self.connections: tuple[ConnectionId, ...] = ()
 
     def deliver(self, publication: Publication) -> int:
         self.seen.append(publication.event)
@@ -54,7 +55,7 @@ class Recorder:
         raise AssertionError
 
     def answer(self, question: Question) -> NodeAnswer:
-        return NodeAnswer()
+        return NodeAnswer(connections=self.connections)
 
 
 def event(name: str, target: Target = LOBBY, *, size: int = 0, volatile: bool = False) -> Publication:

@@ -101,11 +101,11 @@ class JSONSystems:
 
 
 @asynccontextmanager
-async def json_nodes(folder: Path, redis_url: str) -> AsyncIterator[JSONNodes]:
-    """Start the three nodes."""
+async def json_nodes(folder: Path, redis_url: str, **environ: str) -> AsyncIterator[JSONNodes]:
+    """Start the three nodes. `environ` has further variables of theirs."""
     database = folder / "chat.db"
     service = Service(database)
     async with Cluster(folder, redis_url, "tests.support.json_systems_app") as cluster:
-        variables = {"DATABASE": str(database), "MEW_PRESENCE_GRACE": "0.1", "WS_AUTH_TOKEN": SHARED_TOKEN}
+        variables = {"DATABASE": str(database), "MEW_PRESENCE_GRACE": "0.1", "WS_AUTH_TOKEN": SHARED_TOKEN} | environ
         nodes = await asyncio.gather(*[cluster.start(**variables) for _ in range(3)])
         yield JSONNodes(cluster, nodes, service)
