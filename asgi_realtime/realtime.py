@@ -24,6 +24,7 @@ from asgi_realtime.gateways.gateway_context import GatewayContext
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.hub.hub import Hub
+from asgi_realtime.lifecycle.batches import Client, stop_in_batches
 from asgi_realtime.lifecycle.drain import Drain
 from asgi_realtime.lifecycle.lifecycle import Lifecycle
 from asgi_realtime.lifecycle.mounting import (
@@ -135,7 +136,11 @@ class Realtime:
         self.websockets: dict[str, WebSocketEndpoint] = {}
         self.host_threads = HostThreads(self.settings.host_threads)
         self.drain = Drain(
-            self._close_clients, tasks=self.tasks, timeout=self.settings.drain_timeout, metrics=self.metrics
+            self._stop_clients,
+            self._close_clients,
+            tasks=self.tasks,
+            timeout=self.settings.drain_timeout,
+            metrics=self.metrics,
         )
         self.single_process = SingleProcess(
             expected=self.settings.single_process or self.settings.redis_url is not None or started_by_test()
@@ -231,7 +236,7 @@ class Realtime:
 
     @property
     def ready(self) -> bool:
-        """Whether clients can be served: it has started, and Redis, if there is one, is connected and delivers.
+        """Whether clients are let in: it has started and does not stop, and Redis, if there is one, delivers.
 
         For the health check of a load balancer. While Redis is away, connected clients stay connected, and
         `MEW_ON_BROKER_DOWN` says what becomes of broadcasts and new clients.
@@ -269,6 +274,7 @@ class Realtime:
                 raise mounted_elsewhere(mounted)
         await self.single_process.acquire()
         stack.callback(self.single_process.release)
+        self.publisher.draining = False
         self.tasks.start()
         stack.push_async_callback(self.tasks.aclose)  # ends the tasks of the parts
         self.hub.start()
@@ -297,8 +303,17 @@ class Realtime:
                 mounted.start()
         stack.push_async_callback(self.drain.run, self.signals)
 
-    async def _close_clients(self) -> None:
+    async def _stop_clients(self, seconds: float) -> None:
+        self.publisher.draining = True
         self.single_process.release()
+        self.engineio.refuse_clients()
+        clients: list[Client] = list(self.engineio.sessions.values())
+        for endpoint in self.websockets.values():
+            endpoint.refuse_clients()
+            clients += endpoint.peers
+        await stop_in_batches(clients, seconds=seconds)
+
+    async def _close_clients(self) -> None:
         await asyncio.gather(self.engineio.aclose(), *[endpoint.aclose() for endpoint in self.websockets.values()])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

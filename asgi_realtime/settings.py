@@ -138,7 +138,8 @@ class Settings:
     """`MEW_SINGLE_PROCESS`: without `MEW_REDIS_URL`, start although another process of this app runs on this machine.
     Each process then has only its own clients."""
     drain_timeout: float = 5.0
-    """`MEW_DRAIN_TIMEOUT`: seconds connections may take to close when the process stops."""
+    """`MEW_DRAIN_TIMEOUT`: seconds connections may take to close when the process stops. Half of it is for closing them
+    in batches of 100, one every 0.1 s; if that is too short, batches are larger."""
     limits: Limits = dataclasses.field(default_factory=Limits)
     """Bounds on clients: see `Limits`; each field is a variable too."""
 

@@ -39,11 +39,13 @@ class Publisher(NoSchema):
         self._loop_bridge = loop_bridge
         self._timeout = publish_timeout
         self._unwritten = 0
+        self.draining = False
+        """Whether the process closes its clients, because it is about to stop."""
 
     @property
     def ready(self) -> bool:
-        """Whether the broker can publish and deliver."""
-        return self._broker.ready
+        """Whether the broker can publish and deliver, and clients are let in."""
+        return self._broker.ready and not self.draining
 
     async def publish_event(
         self,

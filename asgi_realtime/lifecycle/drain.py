@@ -17,9 +17,24 @@ class Drain:
     """Closes the clients, lets queued frames reach them, and waits for handlers, for a limited time."""
 
     def __init__(
-        self, close_clients: Callable[[], Awaitable[Any]], *, tasks: Tasks, timeout: float, metrics: Metrics
+        self,
+        stop_clients: Callable[[float], Awaitable[Any]],
+        close_clients: Callable[[], Awaitable[Any]],
+        *,
+        tasks: Tasks,
+        timeout: float,
+        metrics: Metrics,
     ) -> None:
-        """`close_clients` refuses new clients and returns when all have gone. `timeout` is `MEW_DRAIN_TIMEOUT`."""
+        """Prepare a drain.
+
+        Args:
+            stop_clients: refuses new clients, and closes all that are there within some seconds.
+            close_clients: closes those that are left, and returns when all have gone.
+            tasks: handlers and hooks.
+            timeout: `MEW_DRAIN_TIMEOUT`. Half of it is for `stop_clients`.
+            metrics: counts timeouts.
+        """
+        self._stop_clients = stop_clients
         self._close_clients = close_clients
         self._tasks = tasks
         self._timeout = timeout
@@ -27,6 +42,7 @@ class Drain:
 
     async def close_clients(self) -> None:
         """Close the clients after a signal, while the app still runs, before the server closes them itself."""
+        await self._stop_clients(self._timeout / 2)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(min(FLUSH_SECONDS, self._timeout)):
                 await self._close_clients()
@@ -36,6 +52,7 @@ class Drain:
         try:
             async with asyncio.timeout(self._timeout) as timeout:
                 signals.drain(lambda: _expire(timeout))
+                await self._stop_clients(self._timeout / 2)
                 await self._close_clients()
                 await self._tasks.until_idle()  # `on_disconnect` of the host is among them
         except TimeoutError:

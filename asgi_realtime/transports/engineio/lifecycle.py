@@ -91,6 +91,10 @@ class SessionLifecycle:
         if self._state is State.OPEN:
             self._begin_to_end("forced close", code, reason, wait=True)
 
+    def stop(self) -> None:
+        """The server stops: close with 1012, so that the client reconnects."""
+        self.close(1012, "server restart")
+
     def fail(self, reason: str, code: int | None = None) -> None:
         """End the session after what is queued, for what the client did or what failed here.
 

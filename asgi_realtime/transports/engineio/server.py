@@ -85,7 +85,7 @@ class EngineIO:
         )
         self._sessions: dict[str, Session] = {}
         self._addresses: Counter[str | None] = Counter()
-        self._stopping = False
+        self._refusing = self._stopping = False
         self._emptied = asyncio.Event()
 
     @property
@@ -105,7 +105,7 @@ class EngineIO:
         """Open sessions on the running event loop. Sessions of a loop that ended first are dropped."""
         self._sessions.clear()
         self._addresses.clear()
-        self._stopping = False
+        self._refusing = self._stopping = False
         self._emptied = asyncio.Event()
         if self._relay is not None:
             self._relay.start(self, unanswered=self._unanswered)
@@ -115,13 +115,17 @@ class EngineIO:
         if self._relay is not None:
             self._relay.stop()
 
+    def refuse_clients(self) -> None:
+        """Open no more sessions. Those that are open are served, and so are those of other processes."""
+        self._refusing = True
+
     async def aclose(self) -> None:
         """Close every session (WebSockets with 1012) and return when all have ended; open no more."""
-        self._stopping = True
+        self._refusing = self._stopping = True
         if self._relay is not None:
             self._relay.end_opened()
         for session in list(self._sessions.values()):
-            session.close(1012, "server restart")
+            session.stop()
         try:
             async with asyncio.timeout(2 * FLUSH_SECONDS):
                 while self._sessions:
@@ -242,7 +246,7 @@ class EngineIO:
                 self._check_capacity(request)  # again: during the acceptance others came, or the server began to stop
             except HTTPRefusal as refusal:
                 self._log(request, refusal)
-                code, reason = (1012, "server restart") if self._stopping else (1013, str(refusal))
+                code, reason = (1012, "server restart") if self._refusing else (1013, str(refusal))
                 await close_websocket(send, code, reason)
                 return
             session = self._open(request, websocket=True)
@@ -316,7 +320,7 @@ class EngineIO:
 
     def _check_capacity(self, request: Request) -> None:
         limits = self._settings.limits
-        if self._stopping:
+        if self._refusing:
             raise responses.overloaded("the server is stopping")
         if len(self._sessions) >= limits.sessions:
             raise responses.overloaded("as many transports as MEW_SESSIONS allows")

@@ -124,9 +124,13 @@ class WebSocketEndpoint:
         self._emptied = None
         self.auth_deadlines = AuthDeadlines(self.context.wheel, self.gateway.auth_timeout)
 
+    def refuse_clients(self) -> None:
+        """Accept no more clients. Those that are there are served."""
+        self._stopping = True
+
     async def aclose(self) -> None:
         """Close every connection with 1012, and return when all have ended; accept no more."""
-        self._stopping = True
+        self.refuse_clients()
         for peer in tuple(self._peers):
             peer.stop()
         while self._peers:

@@ -1,0 +1,1 @@
+"""Programs that hold thousands of clients, for tests. They run as processes of their own."""
