@@ -46,9 +46,13 @@ class Rooms(SocketIOGateway):
         await self.broadcaster.broadcast_to_room("presence", "offline", user_id)
 
     @on("join")
-    async def join(self, room: str, connection: Connection) -> str:
-        await connection.join(room)
+    async def join(self, room: str, connection: Connection, parent: str | None = None) -> str:
+        await connection.join(room, parent=parent)
         return connection.id
+
+    @on("leave")
+    async def leave(self, room: str, connection: Connection) -> None:
+        await connection.leave(room)
 
 
 class OneDevice(SocketIOGateway):
