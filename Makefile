@@ -1,9 +1,9 @@
-# Two commands do everything on a machine with Python 3.11, Node 20, npm and git:
-#   make demo    the example app on http://localhost:3000 (PORT=… for another port)
-#   make demo-cluster  a Redis and three processes of it behind one port (needs redis-server)
+# These commands do everything on a machine with Python 3.11, Node 20, npm and git:
+#   make demo          the example app on http://localhost:3000 (PORT=… for another port)
+#   make demo-cluster  three processes of the example app and a Redis of their own (needs redis-server)
 #   make demo-flask    the Flask example on http://localhost:3001
-#   make test    the whole suite. Installs its dependencies, or names the command that does
-#   make test-redis-clients    the tests that use Redis, with each version of redis-py that is supported
+#   make test          the whole suite. Installs its dependencies, or names the command that does
+#   make test-redis-clients  the tests that use Redis, with each version of redis-py that is supported
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
@@ -24,10 +24,10 @@ setup: $(VENV)/dev.stamp $(WIRE)/node_modules/.stamp websocket-test
 demo: $(VENV)/example.stamp
 	@MEW_DEV=$${MEW_DEV:-true} exec $(BIN)/python -m examples.fastapi_app
 
-# Without Node there is no test page. Everything else works.
 demo-cluster: $(VENV)/example.stamp
 	@exec $(BIN)/python -m examples.cluster
 
+# Without Node there is no test page. Everything else works.
 demo-flask: $(VENV)/example.stamp $(if $(shell command -v npm),websocket-test)
 	@MEW_DEV=$${MEW_DEV:-true} WS_ALLOW_DEMO_TOKEN=$${WS_ALLOW_DEMO_TOKEN:-true} exec $(BIN)/python -m examples.flask_adapter
 

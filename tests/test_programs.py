@@ -1,4 +1,4 @@
-"""The programs of the project refuse arguments that they do not know."""
+"""The programs of the project refuse unknown arguments and wrong values."""
 
 from __future__ import annotations
 
@@ -35,3 +35,23 @@ def test_a_program_refuses_an_unknown_option(program: str) -> None:
     assert done.returncode == 2, done.stderr
     assert "--no-such-option" in done.stderr or "usage: " in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("program", "options", "port", "message"),
+    [
+        *(
+            (program, [], "http", "PORT must be a number")
+            for program in ("examples.fastapi_app", "examples.flask_adapter", "examples.cluster")
+        ),
+        ("examples.cluster", ["--workers", "0"], "0", "--workers must be 1 or more"),
+    ],
+)
+def test_an_example_refuses_a_wrong_value_in_one_line(
+    program: str, options: list[str], port: str, message: str
+) -> None:
+    command = [sys.executable, "-m", program, *options]
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, "PORT": port}, capture_output=True, text=True, timeout=30
+    )
+    assert message in done.stderr.splitlines()[-1], done.stderr

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import os
 import secrets
+import sys
 
 import uvicorn
 
@@ -27,7 +28,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m examples.cluster", description=__doc__)
     parser.add_argument("--workers", type=int, default=3, help="how many processes (default: 3)")
     options = parser.parse_args()
+    if options.workers < 1:
+        parser.error("--workers must be 1 or more")
     host, port = os.environ.get("HOST") or "127.0.0.1", os.environ.get("PORT") or "3000"
+    if not port.isdecimal():
+        sys.exit("PORT must be a number")
     os.environ["MEW_DEV"] = "true"
     os.environ.setdefault("MEW_JWT_SECRET", secrets.token_urlsafe(48))  # one for all processes
     asyncio.run(_fill(os.environ.get("DATABASE_URL") or DEFAULT_URL))
