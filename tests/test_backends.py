@@ -1,4 +1,4 @@
-"""The backends that the settings ask for."""
+"""The backends that the settings select."""
 
 from __future__ import annotations
 

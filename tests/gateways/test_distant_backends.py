@@ -300,7 +300,7 @@ async def test_a_chat_message_that_arrives_while_the_process_subscribes_is_pendi
         presence.failing.add("join")
         opening = asyncio.create_task(open_(realtime))
         await broker.subscribing.holds_back()
-        # It goes to both sides, and arrives for Bob's sake.
+        # It goes to both sides, and arrives because Bob's side is subscribed.
         receipt = await ChatBroadcaster(chat.broadcaster).message(TO_ANN)
         assert receipt.delivered_locally == 2
         broker.subscribing.resume()

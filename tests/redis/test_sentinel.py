@@ -1,4 +1,4 @@
-"""A failover by Sentinel: the new master is found, and what was lost is told."""
+"""A failover by Sentinel: the new master is found, and clients get `realtime:resync` for what was lost."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ class Person:
         return events
 
     def forget(self) -> None:
-        """Forget the events received so far."""
+        """Drop the events received so far."""
         for socket in self.sockets:
             socket.events.clear()
 

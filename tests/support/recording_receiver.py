@@ -1,4 +1,4 @@
-"""A receiver of a broker that remembers what it got."""
+"""A receiver of a broker that records what it got."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ class RecordingReceiver:
         self.resyncs: list[tuple[GatewayName, Collection[Subscription] | None]] = []
 
     def deliver(self, publication: Publication) -> int:
-        """Remember the event."""
+        """Record the event."""
         self.seen.append(publication.event)
         return 1
 
     def apply(self, command: Command, position: Position | None) -> Awaitable[object] | None:
-        """Remember the command's name."""
+        """Record the command's name."""
         self.seen.append(type(command).__name__)
         return None
 
     def resync(self, gateway: GatewayName, subscriptions: Collection[Subscription] | None) -> None:
-        """Remember it."""
+        """Record it."""
         self.resyncs.append((gateway, subscriptions))
 
     def acknowledged(self, number: int, values: list[Json]) -> None:

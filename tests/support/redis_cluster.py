@@ -72,7 +72,7 @@ class RedisClusterProcesses:
         return f":{port}@" in str(replicas)
 
     def form(self) -> None:
-        """Join the servers, and return when each knows the cluster to be complete."""
+        """Join the servers, and return when each reports a complete cluster."""
         share = SLOTS // len(self.masters)
         for number, master in enumerate(self.masters):
             with master.client() as client:
@@ -100,7 +100,7 @@ class RedisClusterProcesses:
 
 
 def _follows(replica: Any, master_id: object) -> bool:
-    """Whether a server has copied the data of its master. It is told to do so, if it knows the master yet."""
+    """Whether a server has copied the data of its master. It gets the command to do so, once it has found the master."""
     role = replica.execute_command("ROLE")
     if role[0] == b"slave":
         return bool(role[3] == b"connected")

@@ -38,7 +38,7 @@ class RedisSentinel:
         return redis.Redis(port=self.port, socket_timeout=10)
 
     def begin(self) -> None:
-        """Have the replica follow, and the Sentinel watch, and return when the Sentinel knows both."""
+        """Have the replica follow, and the Sentinel watch, and return when the Sentinel has found both."""
         with self.servers[1].client() as replica:
             replica.execute_command("REPLICAOF", "127.0.0.1", self.ports[0])
         with self.client() as sentinel:
@@ -49,7 +49,7 @@ class RedisSentinel:
             sentinel.execute_command("SENTINEL", "MONITOR", SERVICE, "127.0.0.1", self.ports[0], 1)
             for name, value in (("down-after-milliseconds", 500), ("failover-timeout", 3_000)):
                 sentinel.execute_command("SENTINEL", "SET", SERVICE, name, value)
-            # The Sentinel learns of the replica from the master, every 10 s or when the master's role changes.
+            # The Sentinel gets the replica from the master, every 10 s or when the master's role changes.
             while len(sentinel.execute_command("SENTINEL", "REPLICAS", SERVICE)) != 1:
                 assert time.monotonic() < deadline, "the Sentinel did not find the replica in time"
                 time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""`check.lua` says which command is not permitted."""
+"""`check.lua` returns which command is not permitted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`history.lua` reads what was published to some targets, and says so if something is missing."""
+"""`history.lua` reads what was published to some targets, and returns whether something is missing."""
 
 from __future__ import annotations
 

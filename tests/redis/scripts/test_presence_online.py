@@ -1,4 +1,4 @@
-"""`presence_online.lua` says which users are online."""
+"""`presence_online.lua` returns which users are online."""
 
 from __future__ import annotations
 

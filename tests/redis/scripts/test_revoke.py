@@ -1,4 +1,4 @@
-"""`revoke.lua` remembers revocations until they end."""
+"""`revoke.lua` keeps revocations until they end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`state.lua` says where the history of a gateway is."""
+"""`state.lua` returns where the history of a gateway is."""
 
 from __future__ import annotations
 
