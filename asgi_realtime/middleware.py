@@ -15,6 +15,7 @@ from asgi_realtime.auth.trusted_proxies import TrustedProxies
 from asgi_realtime.broadcasting.broadcaster import Broadcaster
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.gateways.mounted import SCOPE_KEY, mounted_in, no_middleware
+from asgi_realtime.lifecycle.hidden_routes import check_routes
 from asgi_realtime.lifecycle.inflation_warning import InflationWarning
 from asgi_realtime.lifecycle.lifecycle import OtherLoop
 from asgi_realtime.lifecycle.lifespan import Lifespan, ends_start
@@ -93,7 +94,10 @@ class RealtimeMiddleware:
                 )
             check_app(app)
             warn_of_adapter(app)
-            self._realtime = Realtime(gateways=gateways, settings=settings, metrics=metrics)
+            realtime = Realtime(gateways=gateways, settings=settings, metrics=metrics)
+            socketio_path = realtime.settings.socketio_path if realtime.serves_socketio else None
+            check_routes(app, realtime.websockets, socketio_path)
+            self._realtime = realtime
         except Exception as error:
             # Frameworks make their middleware while the server starts. Servers treat an error there as a missing
             # lifespan, and continue. So it is reported by the lifespan, or by the first request.

@@ -23,7 +23,7 @@ import pytest
 import socketio
 import websockets
 from asgi_lifespan import LifespanManager
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI, WebSocket
 from flask import Flask
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -403,6 +403,46 @@ async def test_litestar_is_wrapped_like_any_other_app() -> None:
         assert (await client.http.get("/x")).status_code == 200
         await client.broadcaster.broadcast_to_all("said")
         await socket.expect("said")
+
+
+async def hidden(websocket: WebSocket) -> None: ...
+
+
+HIDDEN: dict[str, tuple[Callable[[FastAPI], object], str]] = {
+    "FastAPI's decorator": (lambda app: app.websocket("/feed")(hidden), "the WebSocket route /feed of the app"),
+    "WebSocketRoute": (lambda app: app.router.routes.append(WebSocketRoute("/feed", hidden)), "route /feed of the app"),
+    "a mount at Socket.IO's path": (lambda app: app.mount("/socket.io", Starlette()), "the route /socket.io of the"),
+    "a route below it": (lambda app: app.get("/socket.io/client.js")(health), "the route /socket.io/client.js of"),
+}
+
+
+@pytest.mark.parametrize("place", ["below another middleware", "in front of the app"])
+@pytest.mark.parametrize("route", HIDDEN)
+async def test_a_route_that_a_gateway_hides_ends_the_start_up(route: str, place: str) -> None:
+    add, message = HIDDEN[route]
+    host = FastAPI()
+    add(host)
+    gateways = [SocketIOGateway("/"), WebSocketGateway("/feed")]
+    app: ASGIApp = host
+    if place == "in front of the app":
+        app = RealtimeMiddleware(host, gateways=gateways, settings=SETTINGS)
+    else:
+        host.add_middleware(HostMiddleware)
+        host.add_middleware(RealtimeMiddleware, gateways=gateways, settings=SETTINGS)
+    with pytest.raises(ConfigurationError, match=message):
+        async with LifespanManager(app):
+            pass
+
+
+async def test_routes_beside_the_gateways_are_served() -> None:
+    host = FastAPI()
+    host.websocket("/feed/{name}")(hidden)
+    host.get("/feed")(health)
+    host.mount("/socket.io", Starlette(routes=[Route("/", health)]))
+    app = RealtimeMiddleware(host, gateways=[WebSocketGateway("/feed")], settings=SETTINGS)
+    async with RealtimeTestClient(app) as client:
+        assert (await client.http.get("/feed")).status_code == 200
+        assert (await client.http.get("/socket.io/")).status_code == 200
 
 
 def test_a_wsgi_server_shows_the_configuration_error() -> None:

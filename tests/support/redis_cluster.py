@@ -100,7 +100,7 @@ class RedisClusterProcesses:
 
 
 def _follows(replica: Any, master_id: object) -> bool:
-    """Whether a server has copied the data of its master. It gets the command to do so, once it has found the master."""
+    """Whether a server has copied the data of its master. It is sent that command once it has found the master."""
     role = replica.execute_command("ROLE")
     if role[0] == b"slave":
         return bool(role[3] == b"connected")
