@@ -376,7 +376,7 @@ async def litestar_route() -> None: ...
 def test_a_list_of_middleware_in_litestar_is_refused(others: list[Any]) -> None:
     middleware: list[Any] = [RealtimeMiddleware, *others]
     with pytest.raises(ConfigurationError, match=r"Litestar's list of middleware.*RealtimeMiddleware\(Litestar\("):
-        litestar.Litestar([litestar_route], middleware=middleware)
+        litestar.Litestar([litestar_route], middleware=middleware, logging_config=None)
 
 
 @pytest.mark.parametrize("kind", ["asgi", "wsgi"])
@@ -397,7 +397,7 @@ get_{kind}_application()
 
 
 async def test_litestar_is_wrapped_like_any_other_app() -> None:
-    host: Any = litestar.Litestar([litestar_route])
+    host: Any = litestar.Litestar([litestar_route], logging_config=None)
     app = RealtimeMiddleware(HostMiddleware(host), settings=SETTINGS)
     async with RealtimeTestClient(app) as client, client.connect("/", token=client.token("ann")) as socket:
         assert (await client.http.get("/x")).status_code == 200
