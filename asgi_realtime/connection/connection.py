@@ -15,7 +15,7 @@ from typing import Any, Final
 from msgspec import UNSET
 
 from asgi_realtime.connection.contracts import HostCallback, MountedGateway, Transport
-from asgi_realtime.connection.held_frames import HeldFrames
+from asgi_realtime.connection.held_frames import HeldFrames, Taker
 from asgi_realtime.connection.refresh_state import Refresh
 from asgi_realtime.connection.room_set import NO_ROOMS, RoomSet, as_set, with_room, without_rooms
 from asgi_realtime.protocols.frame import Frame
@@ -300,17 +300,23 @@ class InternalConnection:
         """Write the broadcasts that wait for the end of the tick: something else is about to be written."""
         self.mounted.hub.flush()
 
-    def push(self, frame: Frame, rooms: tuple[RoomName, ...] | None = None) -> None:
+    @property
+    def held(self) -> bool:
+        """Whether frames are held: see `hold`."""
+        return isinstance(self._blocked, HeldFrames)
+
+    def push(self, frame: Frame, rooms: tuple[RoomName, ...] | None = None, takes: Taker | None = None) -> None:
         """Write a frame, or keep it while the connection is held. Called for each recipient without a `sink`.
 
-        `rooms` is where the frame was broadcast (empty: to users or to all; None: to this client alone).
+        `rooms` is where the frame was broadcast (empty: to users or to all; None: to this client alone). If the frame
+        is kept, `takes` is called when it is about to be written, and says whether the connection gets it.
         """
         if rooms is None:
             self.mounted.hub.flush()
         blocked = self._blocked
         if blocked is None:
             self.transport.outbox.push(frame)
-        elif isinstance(blocked, HeldFrames) and blocked.add(frame, rooms) > self.mounted.held_bytes:
+        elif isinstance(blocked, HeldFrames) and blocked.add(frame, rooms, takes) > self.mounted.held_bytes:
             self.end(1013, TOO_SLOW)
 
     def hold(self) -> int:
@@ -344,8 +350,10 @@ class InternalConnection:
         if held.holds:
             return
         self._blocked = None
-        for rooms, frame in held.frames:
-            if not rooms or any(room in self.room_set for room in rooms):
+        for frame, rooms, takes in held.frames:
+            if rooms and not any(room in self.room_set for room in rooms):
+                continue
+            if takes is None or (not self.closed and takes()):
                 self.transport.outbox.push(frame)
         self.sink_changed()
 

@@ -16,6 +16,7 @@ from asgi_realtime.errors import RateLimited, Unauthorized
 from asgi_realtime.hub.answers import answer
 from asgi_realtime.hub.apply_commands import end_connections, move, take_over
 from asgi_realtime.hub.batch import Batch, CallSoon
+from asgi_realtime.hub.held_recipients import push_held
 from asgi_realtime.hub.joins import Joins
 from asgi_realtime.hub.mounts import Mount, Mounts, RecipientFilter, Request
 from asgi_realtime.hub.recipients import Recipients
@@ -218,12 +219,16 @@ class Hub:
                 for connection in chosen
                 if connection.id not in publication.except_ and not (may_be_dropped and connection.behind)
             ]
+        takes = None
+        held: list[InternalConnection] = []
         if mount.recipient_filter is not None and chosen:
             takes = mount.recipient_filter(publication)
             if takes is not None:
+                if publication.reply_to is None and (held := [each for each in chosen if each.held]):
+                    chosen = [each for each in chosen if not each.held]
                 some = [connection for connection in chosen if takes(connection.public)]
                 chosen = some if len(some) < len(chosen) else chosen  # else keep the snapshot, which is sorted already
-        if not chosen:
+        if not chosen and not held:
             return 0
         if publication.reply_to is not None:
             if mount.request is not None:
@@ -233,8 +238,13 @@ class Hub:
             recipients = Recipients(tuple(chosen))
         frame = mount.frame(publication)
         rooms = (target.room,) if type(target) is ToRoom else target.rooms if type(target) is ToRooms else ()
+        if held and takes is not None:
+            self._batch.flush()
+            push_held(held, frame, rooms, takes)
+        if not chosen:
+            return len(held)
         self._batch.add(recipients, frame, rooms)
-        return len(recipients)
+        return len(recipients) + len(held)
 
     def sink_changed(self, connection: InternalConnection) -> None:
         """The sink of a connection has changed: see `outbound.sink`."""

@@ -308,7 +308,7 @@ async def test_a_call_to_an_unconnected_client_sends_nothing(serve: Serve) -> No
         await receive_json(client, "0")
         await client.send("1")
         await until(lambda: len(caught) == 2)
-    assert "once on_connect has returned" in caught["on_connect"] and "gone" in caught["on_disconnect"]
+    assert "after on_connect has returned" in caught["on_connect"] and "gone" in caught["on_disconnect"]
 
 
 async def _asked(connection: Connection) -> str:

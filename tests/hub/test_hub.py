@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Callable
 
 import pytest
 
 from asgi_realtime.broker.memory import MemoryBroker
-from asgi_realtime.connection.connection import InternalConnection
+from asgi_realtime.connection.connection import Connection, InternalConnection
 from asgi_realtime.errors import BrokerUnavailable, Forbidden, RateLimited, Unauthorized
 from asgi_realtime.limits import Limits
 from asgi_realtime.protocols.json_dialect import JSONDialect
@@ -310,6 +311,36 @@ async def test_a_gateway_may_choose_among_the_recipients() -> None:
     assert world.deliver(publication("two", ToAll())) == 1
     assert world.deliver(publication("three", ToAll())) == 2
     assert (to_ann.events, to_bob.events) == (["three"], ["two", "three"])
+
+
+async def test_the_choice_for_a_held_connection_is_made_when_the_frame_is_written() -> None:
+    world = World()
+    asked: list[str] = []
+
+    def recipient_filter(event: Publication) -> Callable[[Connection], bool]:
+        def takes(connection: Connection) -> bool:
+            asked.append(f"{event.event} to {connection.identity.user_id}")
+            if event.event == "broken":
+                raise LookupError("the database is away")
+            return event.event != "not this"
+
+        return takes
+
+    world.hub.mount(GATEWAY, JSONDialect(), world.limits, recipient_filter=recipient_filter)
+    ann, to_ann = world.admit("ann")
+    bob, to_bob = world.admit("bob")
+    world.deliver(publication("before", ToAll()))
+    asked.clear()
+    for connection in (ann, bob):
+        connection.hold()
+    for name in ("one", "not this", "broken", "two"):
+        assert world.deliver(publication(name, ToAll())) == 2
+    assert asked == []
+    bob.end(1011, "rooms unavailable")
+    ann.release()
+    assert asked == ["one to ann", "not this to ann", "broken to ann", "two to ann"]
+    assert world.deliver(publication("after", ToAll())) == 1
+    assert (to_ann.events, to_bob.events) == (["before", "one", "two", "after"], ["before"])
 
 
 async def test_commands_for_a_gateway_of_another_process_are_ignored() -> None:

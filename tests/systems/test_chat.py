@@ -319,6 +319,38 @@ async def test_a_message_sent_after_the_end_of_a_connection_is_not_reported_as_d
     assert [data["id"] for _, data in (await take_events(await running.enter("bob")))[0]] == ["m1"]
 
 
+@pytest.mark.parametrize("fails", [True, False])
+async def test_a_message_that_is_held_while_groups_are_read_again_is_reported_when_it_is_written(
+    fails: bool, chat: Chat, tmp_path: Path
+) -> None:
+    service = GatedService(tmp_path / "chat.db")
+    running = await chat(service)
+    service.group("g", "ann", "bob")
+    bob = await running.enter("bob")
+    while service.asked.acquire(blocking=False):
+        pass
+    held = service.go = threading.Event()
+    refreshing = asyncio.create_task(running.client.broadcaster.refresh_rooms("bob"))
+    await service.until_asked()
+    to_bob = ChatMessage(id="m1", from_id="ann", to_id="bob", chat_type="single", content="x", timestamp=1)
+    to_group = ChatMessage(id="m2", from_id="ann", to_id="g", chat_type="group", content="x", timestamp=1)
+    for saved in (to_bob, to_group):
+        Service.save_message(service, Identity(user_id="ann"), saved)
+        assert (await running.to.message(saved)).delivered_locally == 1
+    service.fails = fails
+    held.set()
+    await refreshing
+    service.fails = False
+    service.open()
+    if fails:
+        assert tuple(await bob.expect_closed()) == (1011, "rooms unavailable")
+        assert [event.name for event in bob.events] == ["auth_success"]
+        bob = await running.enter("bob")
+    assert [data["id"] for _, data in (await take_events(bob))[0]] == ["m1", "m2"]
+    await bob.close()
+    assert await take_events(await running.enter("bob")) == [[]]
+
+
 async def test_offline_messages_are_handed_over_once_in_order(chat: Chat) -> None:
     running = await chat(limits=Limits(outbox_bytes=40_000))
     ann = await running.enter("ann")
