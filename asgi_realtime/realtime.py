@@ -239,7 +239,7 @@ class Realtime:
         """Whether clients are let in: it has started and does not stop, and Redis, if there is one, delivers.
 
         For the health check of a load balancer. While Redis is away, connected clients stay connected, and
-        `MEW_ON_BROKER_DOWN` says what becomes of broadcasts and new clients.
+        `MEW_ON_BROKER_DOWN` decides what happens to broadcasts and new clients.
         """
         return self.publisher.ready
 

@@ -185,7 +185,7 @@ class Gateway(ConnectionLifecycle):
         try:
             return self._broadcaster
         except AttributeError:
-            raise self._not_there() from None
+            raise self._not_available() from None
 
     @property
     def jwt_verifier(self) -> JWTVerifier:

@@ -73,7 +73,7 @@ class ConnectionLifecycle(Dispatcher):
         except AttributeError:
             context = None
         if context is None:
-            raise self._not_there()
+            raise self._not_available()
         return context
 
     @property
@@ -93,7 +93,7 @@ class ConnectionLifecycle(Dispatcher):
         try:
             return self._origins
         except AttributeError:
-            raise self._not_there() from None
+            raise self._not_available() from None
 
     def connection_opened(self, connection: Connection) -> None:
         """The client is connected, and what `on_connect` sent was written. Must not wait, nor raise."""

@@ -78,7 +78,7 @@ class Dispatcher:
         try:
             return self._name
         except AttributeError:
-            raise self._not_there() from None
+            raise self._not_available() from None
 
     @property
     def functions(self) -> dict[str, Callable[..., Any]]:
@@ -86,7 +86,7 @@ class Dispatcher:
         try:
             return self._functions
         except AttributeError:
-            raise self._not_there() from None
+            raise self._not_available() from None
 
     @property
     def dialect(self) -> Dialect:
@@ -94,9 +94,9 @@ class Dispatcher:
         try:
             return self._dialect
         except AttributeError:
-            raise self._not_there() from None
+            raise self._not_available() from None
 
-    def _not_there(self) -> RuntimeError:
+    def _not_available(self) -> RuntimeError:
         """The error about a part of the gateway that is not available yet.
 
         A `__getattr__` could raise it for all parts. But in a class with `__getattr__` Python reads every attribute

@@ -14,7 +14,7 @@ from asgi_realtime.values.json import Json
 class JSONSocket(Socket):
     """A client of a WebSocket path, with frames `{"type", "data"}`.
 
-    Of a frame without `data` the other fields are the event's data.
+    In a frame without `data`, the other fields are the event's data.
     """
 
     async def _enter(self, auth: Json) -> None:

@@ -90,7 +90,7 @@ class Socket(abc.ABC):
     async def expect_nothing(self, event: str | None = None, *, where: Where | None = None) -> None:
         """Check that no such event (without a name: none at all) is here untaken, or on its way.
 
-        It waits for no time, but until the application has handled all it was sent; see
+        It does not wait for a fixed time, but until the application has handled everything that was sent; see
         `RealtimeTestClient.settle`.
 
         Raises:
@@ -198,7 +198,7 @@ class Socket(abc.ABC):
             async with asyncio.timeout(self._timeout):
                 await self.wire.close(code)
         except TimeoutError:
-            raise AssertionError(f"the application held on to a closed connection for {self._timeout} s") from None
+            raise AssertionError(f"the application did not end a closed connection within {self._timeout} s") from None
         self._mailbox.raise_error()
 
     async def _until(self, look: Callable[[], T | None], problem: str, timeout: float | None) -> T:

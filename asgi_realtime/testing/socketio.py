@@ -16,13 +16,13 @@ from asgi_realtime.values.json import Json
 class SocketIOSocket(Socket):
     """A client of one namespace, on a transport of its own.
 
-    Packets are coded by python-socketio, so that what is tested is not tested against itself.
+    python-socketio encodes and decodes the packets, so that this package is not tested against itself.
     """
 
-    # The answer to CONNECT, or to being refused; and whether the application has put this client out.
+    # The answer to CONNECT, or to being refused; and whether the application has disconnected this client.
     _answer: Json = None
     _refusal: Json = None
-    _put_out = False
+    _disconnected = False
     _partial: Any = None
     _next_ack = 0
 
@@ -50,14 +50,14 @@ class SocketIOSocket(Socket):
         return values[0] if len(values) == 1 else values or None
 
     async def expect_closed(self, *, timeout: float | None = None) -> Closed:
-        """Wait until the application has closed the transport, or put this client out of the namespace."""
-        await self._until(lambda: self.closed or self._put_out or None, "still open", timeout)
+        """Wait until the application has closed the transport, or disconnected this client from the namespace."""
+        await self._until(lambda: self.closed or self._disconnected or None, "still open", timeout)
         if self.closed is None:
-            await self._settle()  # the close of the transport comes at once, where one comes
-        return self.closed or Closed(NO_STATUS, "put out of the namespace")
+            await self._settle()  # if the transport is closed too, that comes at once
+        return self.closed or Closed(NO_STATUS, "disconnected from the namespace")
 
     async def _end(self, code: int) -> None:
-        is_in = self._answer is not None and not self._put_out and self.closed is None
+        is_in = self._answer is not None and not self._disconnected and self.closed is None
         if is_in and code != ABNORMAL:
             self._send_packet(DISCONNECT)
         await super()._end(code)
@@ -98,7 +98,7 @@ class SocketIOSocket(Socket):
         elif kind == CONNECT_ERROR:
             self._refusal = packet.data
         elif kind == DISCONNECT:
-            self._put_out = True
+            self._disconnected = True
         self._mailbox.wake()
 
     def _answerer(self, ack_id: int) -> Any:

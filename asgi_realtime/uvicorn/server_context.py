@@ -35,7 +35,7 @@ class ServerContext:
         self.ping_interval = config.ws_ping_interval or None
         """Seconds of silence after which a client is pinged. None: never."""
         self.ping_timeout = config.ws_ping_timeout or None
-        """Seconds a pinged client may stay silent. None: for ever."""
+        """Seconds a pinged client may stay silent. None: no limit."""
         times = (shortest, self.ping_interval or shortest, self.ping_timeout or shortest)
         self.wheel = TimerWheel(tick=min(times) / 10)
 

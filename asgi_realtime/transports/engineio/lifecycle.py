@@ -184,7 +184,7 @@ class SessionLifecycle:
     def _signal(self) -> None:
         if self.outbox.wake is not None:
             self.outbox.wake()
-        # An upgrade under way goes on while the session is closing: a JavaScript client whose probe was
+        # An upgrade under way continues while the session is closing: a JavaScript client whose probe was
         # answered polls no more, so that it can be reached only by the WebSocket.
         if self.carrier is not None and (self._websocket or self._state is State.CLOSED):
             self.carrier.end()

@@ -1,4 +1,4 @@
-"""The ASGI application of Engine.IO: checks each request, finds or opens its session, hands it to a transport."""
+"""The ASGI application of Engine.IO: checks each request, finds or opens its session, passes it to a transport."""
 
 from __future__ import annotations
 

@@ -284,7 +284,7 @@ class Session(SessionLifecycle):
         return True
 
     def abandon_upgrade(self) -> None:
-        """The upgrade has failed. Polling goes on."""
+        """The upgrade has failed. Polling continues."""
         self._upgrading = self.probed = False
 
     # For the lifecycle

@@ -119,7 +119,7 @@ def test_a_process_notices_that_what_it_had_received_was_evicted(scripts: Script
     assert history(scripts, known=numbers[3], a=numbers[3]) == [LOST]
 
 
-def test_a_process_notices_that_what_it_had_received_is_not_there_after_a_failover(
+def test_a_process_notices_that_what_it_had_received_is_not_available_after_a_failover(
     scripts: ScriptRedis, numbers: list[int]
 ) -> None:
     received = numbers[3] + 1  # the server that had it is gone
