@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import logging
 import secrets
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -28,8 +27,6 @@ from asgi_realtime.runtime.inbox import Inbox
 from asgi_realtime.values.handshake import Handshake
 from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.ids import ConnectionId, GatewayName, UserId
-
-logger = logging.getLogger("asgi_realtime")
 
 
 class ClientTransport(Transport, Protocol):
@@ -130,7 +127,7 @@ class ConnectionLifecycle(Dispatcher):
             if ends_this_task(error):
                 raise
             context.metrics.count("refused_connections_total", gateway=self.name)
-            logger.error("%s: connecting failed: %r", self.name, error, exc_info=not isinstance(error, TimeoutError))
+            self._failures.failed(self.name, "connecting failed", error)
             raise Refusal("internal error", code="INTERNAL") from None
         self.connection_opened(connection.public)
         return connection.public
@@ -151,11 +148,9 @@ class ConnectionLifecycle(Dispatcher):
         identity = await self._authenticate(handshake)
         if not isinstance(identity, Identity):
             # Only the type is logged: the value may be a secret.
-            logger.error(
-                "%s: the authenticator returned %s: it must return an Identity, or raise Unauthorized",
-                self.name,
-                "None" if identity is None else f"an object of type {type(identity).__qualname__}",
-            )
+            found = "None" if identity is None else f"an object of type {type(identity).__qualname__}"
+            error = TypeError("it must return an Identity, or raise Unauthorized")
+            self._failures.failed(self.name, f"the authenticator returned {found}", error)
             raise Refusal("internal error", code="INTERNAL")
         if self.context.revocations.is_revoked(identity):
             raise Unauthorized(log_reason="the token is revoked")
@@ -277,7 +272,7 @@ class ConnectionLifecycle(Dispatcher):
         except (TimeoutError, BrokerUnavailable):
             pass  # presence removes it later; see `Presence.leave`
         except Exception as error:  # against the contract of presence
-            logger.error("%s: %r was not removed from presence: %r", self._name, connection, error, exc_info=error)
+            self._failures.failed(self._name, "leaving presence failed", error, about=repr(connection))
 
     async def _guard(self, name: str, hook: HostCall, *arguments: Any) -> None:
         """Run a hook of the host. Its failure is logged."""
@@ -291,7 +286,7 @@ class ConnectionLifecycle(Dispatcher):
             if isinstance(error, Disconnect) and isinstance(first, Connection) and not first.closed:
                 internal(first).end(error.code, error.reason)
                 return
-            logger.error("%s: %s failed: %r", self.name, name, error, exc_info=not isinstance(error, TimeoutError))
+            self._failures.failed(self.name, f"{name} failed", error)
 
     # Tokens
 

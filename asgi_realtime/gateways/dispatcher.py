@@ -10,7 +10,6 @@ from typing import Any, ClassVar, TypeAlias
 from asgi_realtime.broadcasting.broadcaster import Broadcaster
 from asgi_realtime.connection.connection import Connection, InternalConnection, internal
 from asgi_realtime.errors import (
-    BrokerUnavailable,
     ConfigurationError,
     Disconnect,
     InvalidMessage,
@@ -29,6 +28,7 @@ from asgi_realtime.protocols.dialect import Dialect
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.runtime.budgets import Budget
 from asgi_realtime.runtime.coroutines import resume
+from asgi_realtime.runtime.failure_log import FailureLog
 from asgi_realtime.runtime.host_calls import ToSync
 from asgi_realtime.runtime.http_errors import refusal_of
 from asgi_realtime.runtime.inbox import Pending
@@ -63,6 +63,7 @@ class Dispatcher:
     _handler_timeout: float
     _event_name_bytes: int
     _unused_results: UnusedResults
+    _failures: FailureLog
 
     def __init__(self, name: str) -> None:
         self._name = GatewayName(name)
@@ -71,6 +72,7 @@ class Dispatcher:
         self._injected = None
         self._sync_converter = None
         self._unused_results = UnusedResults(SEND_INSTEAD)
+        self._failures = FailureLog()
 
     @property
     def name(self) -> GatewayName:
@@ -311,7 +313,7 @@ class Dispatcher:
         elif isinstance(error, NoAnswer) and connection.closed:
             logger.info("%s: %s ended early: the client has gone", self.name, self.loggable(event))
         else:
-            logger.error("%s: %s failed: %r", self.name, self.loggable(event), error, exc_info=_traceback(error))
+            self._failures.failed(self.name, f"{self.loggable(event)} failed", error)
             self.send_refusal(connection.public, event, sent, Refusal("internal error", code="INTERNAL"), acknowledge)
 
     def loggable(self, event: str) -> str:
@@ -327,10 +329,6 @@ def _values(result: Any) -> list[Json]:
     """What a handler returned, as the values of an acknowledgement."""
     # A NamedTuple is one value, as in a response of FastAPI.
     return [] if result is None else list(result) if type(result) is tuple else [result]
-
-
-def _traceback(error: BaseException) -> BaseException | None:
-    return None if isinstance(error, TimeoutError | BrokerUnavailable) else error
 
 
 def ends_this_task(error: BaseException) -> bool:

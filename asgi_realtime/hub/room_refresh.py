@@ -119,8 +119,10 @@ class Refresher:
         if isinstance(error, BrokerUnavailable):
             connection.end(*UNAVAILABLE)
         elif meant is None:
-            text = f"the host could not say which rooms user {connection.identity.user_id!r} may see"
-            self._failures.failed(connection.gateway, text, error)
+            about = f"user {connection.identity.user_id!r}"
+            self._failures.failed(
+                connection.gateway, "the host could not say which rooms a client may see", error, about=about
+            )
             connection.end(1011, "rooms unavailable")
         elif isinstance(meant, Disconnect):
             connection.end(meant.code, meant.reason)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import Final
+from types import TracebackType
+from typing import Final, NamedTuple
+
+from asgi_realtime.errors import BrokerUnavailable
 
 logger = logging.getLogger("asgi_realtime")
 
@@ -15,25 +18,51 @@ _MOST_CAUSES: Final = 500
 """Most causes that are stored. Then all are removed."""
 
 
-class FailureLog:
-    """Logs the first failure of each cause in a minute, and later how many others there were.
+class _Cause(NamedTuple):
+    """What failures have in common. The text of an error is no part of it: it often contains an id of the client."""
 
-    A cause is an endpoint and the type of the error: the text of an error often contains an id of the client.
-    """
+    endpoint: str
+    what: str
+    kind: type[BaseException]
+    place: tuple[str, int] | None
+    """File and line where the error was raised. None: it was not raised."""
+
+
+class FailureLog:
+    """Logs the first failure of each cause in a minute with its traceback, and later how many others there were."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._causes: dict[tuple[str, type[BaseException]], tuple[float, int]] = {}
+        self._causes: dict[_Cause, tuple[float, int]] = {}
 
-    def failed(self, endpoint: str, text: str, error: BaseException) -> None:
-        """Log `text` and the error without a traceback, unless the cause was logged in the last minute."""
-        key, now = (endpoint, type(error)), self._clock()
-        until, unwritten = self._causes.get(key, (now, 0))
+    def failed(self, endpoint: str, what: str, error: BaseException, *, about: str = "") -> None:
+        """Log an error, unless its cause was logged in the last minute.
+
+        An error that says that something was too slow or is unavailable is logged without a traceback.
+
+        Args:
+            endpoint: where: a gateway.
+            what: what failed. One of few texts: it is a part of the cause.
+            error: the exception.
+            about: which client or object. It is no part of the cause.
+        """
+        cause, now = _Cause(endpoint, what, type(error), _place(error.__traceback__)), self._clock()
+        until, unwritten = self._causes.get(cause, (now, 0))
         if now < until:
-            self._causes[key] = until, unwritten + 1
+            self._causes[cause] = until, unwritten + 1
             return
-        if key not in self._causes and len(self._causes) >= _MOST_CAUSES:
+        if cause not in self._causes and len(self._causes) >= _MOST_CAUSES:
             self._causes.clear()
-        self._causes[key] = now + INTERVAL, 0
+        self._causes[cause] = now + INTERVAL, 0
+        which = f" ({about})" if about else ""
         more = f"; {unwritten} more since the last line" if unwritten else ""
-        logger.error("%s: %s: %r%s", endpoint, text, error, more)
+        has_traceback = cause.place is not None and not isinstance(error, TimeoutError | BrokerUnavailable)
+        logger.error("%s: %s%s: %r%s", endpoint, what, which, error, more, exc_info=error if has_traceback else None)
+
+
+def _place(traceback: TracebackType | None) -> tuple[str, int] | None:
+    if traceback is None:
+        return None
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return traceback.tb_frame.f_code.co_filename, traceback.tb_lineno

@@ -274,7 +274,7 @@ async def test_a_failing_host_callback_is_an_internal_error_and_not_a_refusal(ca
             assert await ada.call("message", {"content": "x"}) == no(INTERNAL)
             await ada.send("message", {"content": "x"})
             assert (await ada.expect("error")).data == {"message": INTERNAL}
-        assert len(caplog.records) == 3
+        assert len(caplog.records) == 2  # the second failure of `message` has the same cause
         assert not ada.rooms
 
 
