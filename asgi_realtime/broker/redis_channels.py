@@ -117,7 +117,7 @@ class Channels:
             self._remove(
                 channel
                 for channel in channels
-                if channel.confirmed is not None and not channel.callers and not channel.expected
+                if channel.confirmed is not None and not channel.callers and channel.expected_at is None
             )
 
     def expect(self, subscriptions: Iterable[Subscription]) -> None:
@@ -126,7 +126,10 @@ class Channels:
             feed = self._feed(subscription.gateway)
             [suffix] = suffixes(subscription.target)
             channel = feed.channels.get(suffix) or self._add(feed, suffix, subscription.target)
-            channel.expected = channel.confirmed is not None
+            if channel.confirmed is None:
+                channel.expected_at = None
+            elif channel.expected_at is None:
+                channel.expected_at = max(feed.checked, feed.number)
         self._send_subscribe()
 
     def expect_commands(self, gateway: GatewayName) -> None:
@@ -238,7 +241,7 @@ class Channels:
             return
         state = HistoryState(reply)
         if feed.epoch is None:
-            feed.epoch, feed.begun = state.epoch, state.number
+            feed.epoch = state.epoch
         if not feed.checked:
             feed.checked = state.now
         for channel, number in zip(channels, state.last, strict=True):

@@ -38,7 +38,7 @@ between."""
 class Channel:
     """One channel that this process has subscribed to, or is about to."""
 
-    __slots__ = ("callers", "confirmed", "expected", "feed", "last", "link", "suffix", "target")
+    __slots__ = ("callers", "confirmed", "expected_at", "feed", "last", "link", "suffix", "target")
 
     def __init__(self, feed: Feed, suffix: str, target: Target | None) -> None:
         self.feed = feed
@@ -53,8 +53,9 @@ class Channel:
         """Done when Redis has subscribed this process. None: it has."""
         self.callers = 0
         """How many calls wait for that."""
-        self.expected = False
-        """Whether it may have members already, while Redis is away."""
+        self.expected_at: int | None = None
+        """It may have members already, while Redis is away: the time of Redis until which nothing was missed before
+        they came. None: it has none until it is confirmed."""
 
     def confirm(self) -> None:
         """Redis has subscribed this process."""
@@ -103,8 +104,6 @@ class Feed:
         self.epoch: str | None = None
         self.number = 0
         """The newest number that was delivered, of any channel."""
-        self.begun = 0
-        """The number of Redis when this epoch became known here. Nothing up to here is missing."""
         self.checked = 0
         """The time of Redis, in microseconds, when it was last seen that nothing is missing."""
         self.lock = asyncio.Lock()
@@ -135,9 +134,9 @@ class Feed:
         if self._held is None:
             self._held = []
 
-    def begin_epoch(self, epoch: str, number: int) -> None:
-        """Redis has another history, and this number is its newest: nothing is known of it."""
-        self.epoch, self.number, self.begun = epoch, 0, number
+    def begin_epoch(self, epoch: str) -> None:
+        """Redis has another history: nothing is known of it."""
+        self.epoch, self.number = epoch, 0
         for channel in self.channels.values():
             channel.last = None
 

@@ -41,6 +41,13 @@ class Comparison:
         self.known = 0
         """The time of Redis, in microseconds, until which nothing was missed."""
 
+    def lose_everything(self, feed: Feed, link: Link, epoch: str) -> None:
+        """Redis has another history. Of the channels of this link, all that was published in it came on this link."""
+        self.everything = True
+        self.behind, self.lost = [], []
+        feed.begin_epoch(epoch)
+        self.new = [(channel, 0) for channel in feed.channels.values() if channel.link is link]
+
 
 async def compare(feed: Feed, link: Link, keys: Keys, ttl: int) -> Comparison:
     """Compare what was delivered with the numbers in Redis. `ttl` is how long history is kept, in milliseconds.
@@ -53,17 +60,16 @@ async def compare(feed: Feed, link: Link, keys: Keys, ttl: int) -> Comparison:
         names = [keys.state, *(keys.last(channel.suffix) for channel in channels)]
         state = await run_script(link, Script.STATE, names, new_epoch(), read=HistoryState)
         if feed.epoch is None:
-            feed.begin_epoch(state.epoch, state.number)
+            feed.begin_epoch(state.epoch)
         elif feed.epoch != state.epoch or state.number < feed.number:
-            found.everything = True
-            feed.begin_epoch(state.epoch, state.number)
+            found.lose_everything(feed, link, state.epoch)
         found.number = found.number or state.number
         oldest = state.now - ttl * 1_000
         for channel, number in zip(channels, state.last, strict=True):
             last = channel.last
             if last is None:
                 found.new.append((channel, number))
-                if channel.expected and number > found.known:
+                if channel.expected_at is not None and number > channel.expected_at:
                     found.lost.append(channel)  # its members came while this process was cut off
             elif number > last:
                 found.behind.append((channel, number))
@@ -109,8 +115,7 @@ async def _read_missed(feed: Feed, link: Link, keys: Keys, ttl: int, found: Comp
     await history.read(functools.partial(run_script, link), keys, ttl)
     epoch = history.epoch or ""
     if epoch != feed.epoch:
-        found.everything = True
-        feed.begin_epoch(epoch, 0)
+        found.lose_everything(feed, link, epoch)
         return []
     for suffix in history.lost:
         found.lost.append(behind[suffix][0])
@@ -158,8 +163,8 @@ async def _deliver(feed: Feed, missed: list[Message], found: Comparison, epochs:
                 await asyncio.sleep(0)  # other tasks run
                 until = loop.time() + SECONDS_A_TURN
         for channel, number in found.new:
-            # What was dropped of it must still be newer.
-            channel.last = max(channel.last or 0, number if complete else min(number, max(feed.number, feed.begun)))
+            # What was dropped up to here is not missed: it came before the subscription, or clients were told.
+            channel.last = max(channel.last or 0, number)
         found.new, numbered = [], []
         if not complete:
             return False

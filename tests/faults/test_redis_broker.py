@@ -554,6 +554,49 @@ async def test_more_messages_than_may_be_held_are_read_from_history(
     assert seen.resyncs == []
 
 
+async def test_a_room_that_is_new_while_messages_are_dropped_is_not_taken_for_lost(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asgi_realtime.broker.redis_feed.HELD_BYTES", 0)
+    monkeypatch.setattr("asgi_realtime.broker.redis_repair.COMPARED_AT_ONCE", 1)
+    rooms = [ToRoom(RoomName(f"{number}")) for number in range(30)]
+    far, seen = await nodes.start(*rooms, behind_proxy=True, timeout=30.0)
+    near, _ = await nodes.start()
+    await near.publish(event("before", rooms[0]))
+    await nodes.cut_off(far)
+    subscribing = asyncio.create_task(far.subscribe(to(LOBBY)))
+    await near.publish(event("first"))
+    nodes.proxy.refusing = False
+    numbers = range(1, 200)
+    for number in numbers:
+        await near.publish(event(f"{number}", rooms[number % 30]))
+    await subscribing
+    await near.publish(event("second"))
+    await until(lambda: seen.seen[-1:] == ["second"])
+    assert seen.resyncs == []
+    assert [name for name in seen.seen if name != "first"] == ["before", *map(str, numbers), "second"]
+
+
+async def test_a_room_with_members_that_is_subscribed_to_later_misses_nothing_silently(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asgi_realtime.broker.redis_repair.COMPARED_AT_ONCE", 1)
+    far, seen = await nodes.start(*(ToRoom(RoomName(f"{number}")) for number in range(30)), behind_proxy=True)
+    near, _ = await nodes.start()
+    for turn in range(12):
+        room = ToRoom(RoomName(f"new {turn}"))
+        await nodes.cut_off(far)
+        nodes.proxy.refusing = False
+        await until(lambda: nodes.proxy.connections == turn + 2)  # noqa: B023  it is awaited here
+        await asyncio.sleep(0.002 * turn)
+        far.expect(to(room))  # it has members, who connected while Redis was away
+        await near.publish(event(f"{turn}", room))
+        await until(lambda: far.ready)
+        await far.publish(event(f"after {turn}", room))
+        missed = [subscription for each in seen.resyncs for subscription in each or ()]
+        assert f"{turn}" in seen.seen or to(room)[0] in missed
+
+
 async def test_subscriptions_come_and_go_while_connections_are_cut(nodes: Nodes) -> None:
     far, seen = await nodes.start(LOBBY, behind_proxy=True)
     near, _ = await nodes.start()
