@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 
 class RedisProxy:
-    """Passes connections on to the Unix socket of a Redis. It listens on a free TCP port of loopback."""
+    """Passes connections on to the Unix socket of a Redis. It listens on a free TCP port of loopback.
 
-    def __init__(self, socket: Path) -> None:
+    Args:
+        socket: the path of the Unix socket.
+        rewrite: changes what Redis sends.
+    """
+
+    def __init__(self, socket: Path, rewrite: Callable[[bytes], bytes] | None = None) -> None:
         self._socket = socket
+        self._rewrite = rewrite
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._passing = asyncio.Event()
@@ -98,6 +104,8 @@ class RedisProxy:
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, commands: bool) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(65_536):
+                if not commands and self._rewrite is not None:
+                    data = self._rewrite(data)
                 if not commands and not self._passing.is_set():
                     self.held += data
                     self._held_changed.set()
@@ -107,9 +115,9 @@ class RedisProxy:
 
 
 @contextlib.asynccontextmanager
-async def redis_proxy(socket: Path) -> AsyncIterator[RedisProxy]:
+async def redis_proxy(socket: Path, *, rewrite: Callable[[bytes], bytes] | None = None) -> AsyncIterator[RedisProxy]:
     """A running proxy."""
-    proxy = RedisProxy(socket)
+    proxy = RedisProxy(socket, rewrite)
     await proxy.start()
     try:
         yield proxy
