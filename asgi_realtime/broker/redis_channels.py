@@ -88,6 +88,14 @@ class Channels:
         """The feed of a gateway. None: nothing was subscribed to yet."""
         return self._feeds.get(gateway)
 
+    def count_subscribed(self, gateway: GatewayName, ends: Iterable[str], link: Link) -> int:
+        """How many of the channels with these endings this process has subscribed to on a link."""
+        feed = self._feeds.get(gateway)
+        if feed is None:
+            return 0
+        found = map(feed.channels.get, ends)
+        return sum(channel is not None and channel.link is link for channel in found)
+
     async def until_delivered(self, gateway: GatewayName) -> None:
         """Return when everything that came before this call was delivered."""
         feed = self._feeds.get(gateway)

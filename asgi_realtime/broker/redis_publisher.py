@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import secrets
 from collections.abc import Callable, Sequence
@@ -16,7 +17,7 @@ from asgi_realtime.errors import BrokerUnavailable
 from asgi_realtime.redis.gateway_links import GatewayLinks
 from asgi_realtime.redis.history_state import new_epoch
 from asgi_realtime.redis.keys import Keys, suffixes
-from asgi_realtime.redis.link import Argument, LinkLost, Reply
+from asgi_realtime.redis.link import Argument, CountCopies, Link, LinkLost, Reply
 from asgi_realtime.redis.scripts import Script, run_script
 from asgi_realtime.values.publications import Position, Publication, Receipt
 
@@ -71,19 +72,27 @@ class RedisPublisher:
         keys = self._links.keys(gateway)
         number = next(self._volatile_numbers)
         message = b"-%d:0:" % number + encode_publication(publication)
-        names = [keys.channel(end) for end in suffixes(publication.target)]
+        ends = suffixes(publication.target)
+        names = [keys.channel(end) for end in ends]
 
         def delivered(reply: Reply) -> int:
             feed = channels.feed(gateway)
             return 0 if feed is None else feed.delivered_volatile(number)
 
+        def copies() -> CountCopies:
+            subscribed = channels.count_subscribed(gateway, ends, link)
+            return lambda reply: subscribed
+
         link = await self._links.of(gateway).link()
         try:
             if len(names) == 1:
-                count = await link.ask(publish, names[0], message, read=delivered)
+                counted = copies() if link.copies_follow else None
+                count = await link.ask(publish, names[0], message, read=delivered, copies=counted)
             else:
                 # One step, so that the copies come together: a process delivers them once.
-                count = await run_script(link, Script.VOLATILE, [keys.state], publish, message, *names, read=delivered)
+                count = await run_script(
+                    link, Script.VOLATILE, [keys.state], publish, message, *names, read=delivered, copies=copies
+                )
         except (LinkLost, hiredis.ReplyError) as error:
             raise BrokerUnavailable(f"Redis did not publish: {error}") from error
         return Receipt(position=None, delivered_locally=count, replicated=True)
@@ -125,9 +134,20 @@ class RedisPublisher:
                 return Position(position.decode()), 0
             return Position(position.decode()), feed.delivered(int(position.rpartition(b"-")[2]))
 
+        def copies(link: Link) -> CountCopies:
+            subscribed = channels.count_subscribed(keys.gateway, ends, link)
+            return lambda reply: subscribed if cast(tuple[bytes, int], reply)[1] else 0
+
         return await self._links.of(keys.gateway).attempt(
             lambda link, attempted: run_script(
-                link, Script.PUBLISH, names, *before, int(again or attempted), *names_of_channels, read=published
+                link,
+                Script.PUBLISH,
+                names,
+                *before,
+                int(again or attempted),
+                *names_of_channels,
+                read=published,
+                copies=functools.partial(copies, link),
             )
         )
 

@@ -2,9 +2,11 @@
 
 Redis runs one command at a time. It queues the messages of a PUBLISH before that command's reply, and before everything
 that a later command causes. So with both on one connection, when a reply has come, every message that Redis had
-published to this process before has come too. This is why publishing, subscribing and reading history share a link:
+published to this process before has come too. Only the copies of the command's own messages come directly after the
+reply, from Redis 7.2 on. Then the reply is held until they are handled. This is why publishing, subscribing and reading
+history share a link:
 
-- the copy of a node's own publication arrives directly before the reply to it;
+- the copy of a node's own publication is handled directly before the reply to it;
 - after the reply to a command that follows SUBSCRIBE, nothing published later is missed;
 - an answer about history is never ahead of what was delivered.
 
@@ -14,6 +16,7 @@ Nothing is awaited for a message. hiredis parses what a read returns, and the ca
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
@@ -30,6 +33,9 @@ Argument: TypeAlias = str | bytes | int
 """One word of a command."""
 
 T = TypeVar("T")
+
+CountCopies: TypeAlias = Callable[[Reply], int]
+"""From the reply to a command that publishes: how many of its messages come on the same link."""
 
 UNSENT_BYTES: Final = 16 * 1024 * 1024
 """Most bytes of commands that wait because Redis does not read. Over: commands are refused with `LinkLost`."""
@@ -77,6 +83,12 @@ class Link(asyncio.Protocol):
         """What Redis replied, if the link was given up for that."""
         self.connection: object = None
         """What opened the connection. It must live as long as the link."""
+        self.copies_follow = False
+        """Whether Redis sends this link the copies of its own messages after the reply, as it does from 7.2 on."""
+        self._copies_due = 0
+        """How many copies must still come before the reply is handled that is held."""
+        self._held_reply: Reply = None
+        self._on_held: Callable[[Reply], None] = lambda reply: None
 
     # Commands
 
@@ -95,8 +107,13 @@ class Link(asyncio.Protocol):
         self._write(_pack(*command))
         self._waiting.append(on_reply)
 
-    def ask(self, *command: Argument, read: Callable[[Reply], T]) -> asyncio.Future[T]:
+    def ask(
+        self, *command: Argument, read: Callable[[Reply], T], copies: CountCopies | None = None
+    ) -> asyncio.Future[T]:
         """Send a command. The result is what `read` returns for its reply; it is called in order with the messages.
+
+        `copies`: the command publishes. Its own messages are handled before the reply, also if Redis sends them after
+        it (`copies_follow`).
 
         The future raises `LinkLost`, or `hiredis.ReplyError` if Redis refused the command.
 
@@ -113,8 +130,24 @@ class Link(asyncio.Protocol):
             else:
                 answer.set_result(read(reply))
 
-        self.send(replied, *command)
+        if copies is not None and self.copies_follow:
+            self.send(functools.partial(self._handle_after_copies, replied, copies), *command)
+        else:
+            self.send(replied, *command)
         return answer
+
+    def _handle_after_copies(self, on_reply: Callable[[Reply], None], copies: CountCopies, reply: Reply) -> None:
+        due = 0 if isinstance(reply, Exception) else copies(reply)
+        if due:
+            # Redis sends them directly after the reply, before anything else.
+            self._copies_due, self._held_reply, self._on_held = due, reply, on_reply
+        else:
+            on_reply(reply)
+
+    def _copy_came(self) -> None:
+        self._copies_due -= 1
+        if not self._copies_due:
+            self._on_held(self._held_reply)
 
     def subscribe(self, channels: Iterable[str]) -> None:
         """Subscribe. A reply to any later command says that it is done.
@@ -189,6 +222,8 @@ class Link(asyncio.Protocol):
                 if type(reply) is hiredis.PushNotification:
                     if len(reply) == 3 and reply[0] in (b"message", b"smessage"):
                         message(reply[1], reply[2])
+                        if self._copies_due:
+                            self._copy_came()
                         if time.monotonic() > until:
                             self._yield()
                             return
@@ -241,6 +276,9 @@ class Link(asyncio.Protocol):
             return
         self.lost = True
         self._on_lost(self)  # before callers that get an error try again
+        if self._copies_due:  # as if the reply was lost: the copies must be read from history
+            self._copies_due = 0
+            self._on_held(reason)
         while self._waiting:
             self._waiting.popleft()(reason)
 

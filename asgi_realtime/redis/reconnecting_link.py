@@ -71,7 +71,9 @@ class ReconnectingLink:
         self._server = server
         self._keys = keys
         self._probe_channel = keys.channel(f"probe:{node}")
-        self._own = {self._probe_channel.encode(): lambda probe: None, **own}
+        self._own = {self._probe_channel.encode(): self._probe_came, **own}
+        self._probes = 0
+        """How many messages came on the channel for probes."""
         self._on_lost = on_lost
         self._on_message = on_message
         self._on_link = on_link
@@ -277,10 +279,21 @@ class ReconnectingLink:
                 await check_permissions(link, self._keys, publish=self._server.publish_command)
                 await warn_of_eviction(link)
                 self._checked = True
-        link.subscribe(channel.decode() for channel in self._own)
+            link.subscribe(channel.decode() for channel in self._own)
+            link.copies_follow = await self._copies_follow(link)
         await self._while_it_answers(link, self._on_link(self, link))
         if link.lost:
             raise LinkLost(link.refusal or "the connection was lost")
+
+    async def _copies_follow(self, link: Link) -> bool:
+        """Publish a probe, and return whether its copy comes after the reply."""
+        before = self._probes
+        return await link.ask(
+            self._server.publish_command, self._probe_channel, "", read=lambda reply: self._probes == before
+        )
+
+    def _probe_came(self, probe: bytes) -> None:
+        self._probes += 1
 
     async def _while_it_answers(self, link: Link, work: Awaitable[None]) -> None:
         """Await work on a new link, which may take long, but not while nothing is received.

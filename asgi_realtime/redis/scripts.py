@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import hiredis
 
-from asgi_realtime.redis.link import Argument, Link, LinkLost, Reply
+from asgi_realtime.redis.link import Argument, CountCopies, Link, LinkLost, Reply
 
 T = TypeVar("T")
 
@@ -58,9 +58,16 @@ async def load_scripts(link: Link) -> None:
 
 
 async def run_script(
-    link: Link, script: Script, keys: Sequence[str], *arguments: Argument, read: Callable[[Reply], T]
+    link: Link,
+    script: Script,
+    keys: Sequence[str],
+    *arguments: Argument,
+    read: Callable[[Reply], T],
+    copies: Callable[[], CountCopies] | None = None,
 ) -> T:
     """Run a script. Returns what `read` returns for the reply; it is called in order with the messages.
+
+    `copies`: the script publishes. It is called when the script is sent; see `Link.ask`.
 
     If Redis has lost the script (SCRIPT FLUSH), its text is sent.
 
@@ -69,11 +76,13 @@ async def run_script(
         hiredis.ReplyError: Redis refused.
     """
     try:
-        return await link.ask("EVALSHA", sha(script), len(keys), *keys, *arguments, read=read)
+        count = copies() if copies is not None and link.copies_follow else None
+        return await link.ask("EVALSHA", sha(script), len(keys), *keys, *arguments, read=read, copies=count)
     except hiredis.ReplyError as error:
         if not _is_forgotten(error):
             raise
-    return await link.ask("EVAL", source(script), len(keys), *keys, *arguments, read=read)
+    count = copies() if copies is not None and link.copies_follow else None
+    return await link.ask("EVAL", source(script), len(keys), *keys, *arguments, read=read, copies=count)
 
 
 def send_script(

@@ -93,6 +93,39 @@ async def test_the_copy_of_an_own_message_comes_directly_before_the_reply(connec
     assert record.events == [b"0", 1, b"1", 1, b"2", 1]
 
 
+@pytest.mark.parametrize("end", ["copies", "lost"])
+async def test_the_reply_is_handled_after_copies_that_follow_it(
+    connect: Connect, redis_process: RedisProcess, end: str
+) -> None:
+    message = b">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\n%d\r\n"
+    record = Record()
+    async with redis_proxy(redis_process.socket) as proxy:
+        link = await connect(record, proxy.url)
+        proxy.hold()  # the answers are those of a newer Redis
+        link.copies_follow = True
+        asked = [
+            link.ask(
+                "PUBLISH", "c", text, read=record.reply, copies=lambda reply: reply if isinstance(reply, int) else 0
+            )
+            for text in ("1", "2", "3", "4")
+        ]
+        link.send(record.reply, "PING")
+        link.data_received(b":0\r\n-ERR no\r\n:2\r\n" + message % 1)
+        with pytest.raises(hiredis.ReplyError):
+            await asked[1]
+        assert not asked[2].done()
+        assert record.events == [0, b"1"]
+        if end == "lost":
+            link.abort()
+            with pytest.raises(LinkLost):
+                await asked[2]
+            assert record.events[:3] == [0, b"1", "lost"]
+            return
+        link.data_received(message % 2 + b":1\r\n" + message % 3 + message % 4 + b"+PONG\r\n")
+        await asyncio.gather(asked[2], asked[3])
+    assert record.events[:7] == [0, b"1", b"2", 2, b"3", 1, b"4"]
+
+
 async def test_nothing_published_after_the_reply_that_follows_a_subscription_is_missed(
     connect: Connect, channel: str
 ) -> None:

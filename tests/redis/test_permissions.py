@@ -25,7 +25,7 @@ from tests.support.redis_server import RedisProcess, redis_server
 from tests.support.waiting import until
 
 NEWS = Publication(gateway=GatewayName("/"), target=ToRoom(RoomName("lobby")), event="news")
-OPTIONAL = {"+info", "+select", "+cluster|slots"}
+OPTIONAL = {"resetchannels", "+info", "+select", "+cluster|slots"}
 """What one server, on database 0, does not need."""
 SHARDED = {"+ssubscribe", "+sunsubscribe", "+spublish"}
 

