@@ -216,9 +216,9 @@ class Realtime:
     def _gateway_named(self, name: GatewayName) -> Gateway | None:
         return self.gateway_for(name) or (self.websockets[name].gateway if name in self.websockets else None)
 
-    def _offline(self, gateway: GatewayName, user_id: UserId) -> None:
-        if (found := self._gateway_named(gateway)) is not None:
-            found.offline(user_id)
+    def _offline(self, gateway: GatewayName, user_id: UserId) -> asyncio.Task[None] | None:
+        found = self._gateway_named(gateway)
+        return None if found is None else found.offline(user_id)
 
     def _online(self, gateway: GatewayName, user_id: UserId) -> None:
         if (found := self._gateway_named(gateway)) is not None:

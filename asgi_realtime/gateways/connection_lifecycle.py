@@ -244,9 +244,11 @@ class ConnectionLifecycle(Dispatcher):
         self.context.metrics.count("closed_total", gateway=self.name, reason=reason)
         connection.inbox.submit(functools.partial(self._finish_disconnect, connection, reason))
 
-    def offline(self, user_id: UserId) -> None:
-        """A user is offline, cluster-wide; called by one process."""
-        self.context.tasks.spawn(self._guard("on_offline", self._hooks["on_offline"], user_id), name="on_offline")
+    def offline(self, user_id: UserId) -> asyncio.Task[None]:
+        """A user is offline, cluster-wide; called by one process. The task ends when that is announced."""
+        return self.context.tasks.spawn(
+            self._guard("on_offline", self._hooks["on_offline"], user_id), name="on_offline"
+        )
 
     def came_online(self, user_id: UserId) -> None:
         """A user came online, cluster-wide, with connections that are open; called by one process."""

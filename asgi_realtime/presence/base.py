@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
 from asgi_realtime.values.ids import ConnectionId, GatewayName, UserId
+
+Announce: TypeAlias = Callable[[GatewayName, UserId], "asyncio.Future[Any] | None"]
+"""Announces a user. The future ends when that is done. None: it is done."""
+ANNOUNCED_WITHIN: Final = 5.0
+"""Seconds for which a user who returns is not announced as online, while the user is still announced as offline."""
+JOIN_WAITS: Final = 0.25
+"""Seconds for which `join` waits for that announcement. Over: the client is accepted, and `online` is called later."""
 
 
 class Presence(Protocol):
@@ -20,13 +28,14 @@ class Presence(Protocol):
 
     async def start(
         self,
-        offline: Callable[[GatewayName, UserId], None],
+        offline: Announce,
         online: Callable[[GatewayName, UserId], None] | None = None,
     ) -> None:
         """Begin.
 
         Args:
-            offline: called on the event loop, by one process, when a user's grace period has ended.
+            offline: called on the event loop, by one process, when a user's grace period has ended. Until it has
+                announced that, `join` does not return that the user came online, for `ANNOUNCED_WITHIN` at most.
             online: called on the event loop, by one process, when a user came online and no `join` returned that: the
                 answer came too late, or other processes had announced these users as offline.
         """

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from asgi_realtime.errors import RateLimited
+from asgi_realtime.presence.base import ANNOUNCED_WITHIN, JOIN_WAITS, Announce
 from asgi_realtime.values.ids import ConnectionId, GatewayName, UserId
 
 
@@ -32,20 +33,24 @@ class MemoryPresence:
     def __init__(self, *, grace: float = 5.0, call_later: CallLater | None = None) -> None:
         self._grace = grace
         self._call_later = call_later
-        self._offline: Callable[[GatewayName, UserId], None] | None = None
+        self._offline: Announce | None = None
+        self._online: Callable[[GatewayName, UserId], None] | None = None
         # A user with no connections is within the grace period, and has a timer. Most users have one connection.
         self._users: dict[GatewayName, dict[UserId, ConnectionId | tuple[ConnectionId, ...]]] = {}
         self._timers: dict[tuple[GatewayName, UserId], Timer] = {}
+        self._announcing: dict[tuple[GatewayName, UserId], asyncio.Future[Any]] = {}
+        """The users who are being announced as offline."""
 
     async def start(
         self,
-        offline: Callable[[GatewayName, UserId], None],
+        offline: Announce,
         online: Callable[[GatewayName, UserId], None] | None = None,
     ) -> None:
-        """Begin with no user online. `online` is never called: `join` returns it."""
+        """Begin with no user online."""
         self._timers.clear()
         self._users.clear()
-        self._offline = offline
+        self._announcing.clear()
+        self._offline, self._online = offline, online
 
     async def stop(self) -> None:
         """Remove all users, and announce nothing."""
@@ -53,7 +58,8 @@ class MemoryPresence:
             timer.cancel()
         self._timers.clear()
         self._users.clear()
-        self._offline = None
+        self._announcing.clear()
+        self._offline = self._online = None
 
     async def join(
         self, gateway: GatewayName, user_id: UserId, connection_id: ConnectionId, *, limit: int | None = None
@@ -68,7 +74,30 @@ class MemoryPresence:
         timer = self._timers.pop((gateway, user_id), None)
         if timer is not None:
             timer.cancel()
+        announcing = self._announcing.get((gateway, user_id))
+        if comes_online and announcing is not None:
+            return await self._comes_online_after(announcing, gateway, user_id)
         return comes_online
+
+    async def _comes_online_after(self, announcing: asyncio.Future[Any], gateway: GatewayName, user_id: UserId) -> bool:
+        """Wait until the user was announced as offline. If that takes long, the client is not kept waiting for it."""
+        await asyncio.wait([announcing], timeout=JOIN_WAITS)
+        if announcing.done():
+            return True
+        loop = asyncio.get_running_loop()
+        late = loop.call_later(ANNOUNCED_WITHIN - JOIN_WAITS, self._came_online, gateway, user_id)
+
+        def announced(announcing: asyncio.Future[Any]) -> None:
+            if not late.cancelled() and loop.time() < late.when():
+                late.cancel()
+                self._came_online(gateway, user_id)
+
+        announcing.add_done_callback(announced)
+        return False
+
+    def _came_online(self, gateway: GatewayName, user_id: UserId) -> None:
+        if self._online is not None and _as_tuple(self._users.get(gateway, {}).get(user_id, ())):
+            self._online(gateway, user_id)
 
     async def leave(self, gateway: GatewayName, user_id: UserId, connection_id: ConnectionId) -> None:
         """Remove a connection; see `Presence.leave`."""
@@ -95,8 +124,14 @@ class MemoryPresence:
         del users[user_id]
         if not users:
             del self._users[gateway]
-        if self._offline is not None:
-            self._offline(gateway, user_id)
+        announcing = self._offline(gateway, user_id) if self._offline is not None else None
+        if announcing is not None:
+            self._announcing[gateway, user_id] = announcing
+            announcing.add_done_callback(lambda _: self._announced(announcing, gateway, user_id))
+
+    def _announced(self, announcing: asyncio.Future[Any], gateway: GatewayName, user_id: UserId) -> None:
+        if self._announcing.get((gateway, user_id)) is announcing:
+            del self._announcing[gateway, user_id]
 
 
 def too_many_connections() -> RateLimited:

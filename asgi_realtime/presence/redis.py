@@ -12,6 +12,7 @@ from typing import Final, TypeVar, cast
 import hiredis
 
 from asgi_realtime.errors import BrokerUnavailable
+from asgi_realtime.presence.base import ANNOUNCED_WITHIN, JOIN_WAITS, Announce
 from asgi_realtime.presence.memory import CallLater, Timer, too_many_connections
 from asgi_realtime.presence.redis_gateway import RedisGateway
 from asgi_realtime.redis.gateway_links import GatewayLinks
@@ -30,6 +31,9 @@ USERS_AT_ONCE: Final = 500
 """Most users that one command removes or takes, so that Redis serves other clients in between."""
 REFUSED_FOR: Final = 86_400
 """Seconds for which Redis refuses what a removed node writes. A process may be frozen for so long."""
+FIRST_WAIT: Final = 0.005
+LAST_WAIT: Final = 0.25
+"""Seconds until Redis is asked again whether a user was announced as offline. The time doubles with each question."""
 STOP_TIMEOUT: Final = 2.0
 """Seconds that removing this node from Redis may take. Over: its lease ends by itself."""
 
@@ -82,7 +86,7 @@ class RedisPresence:
         """Why Redis refused last. It is logged once."""
         self._without_scripts = False
         """Whether Redis has lost the scripts (SCRIPT FLUSH)."""
-        self._offline: Callable[[GatewayName, UserId], None] | None = None
+        self._offline: Announce | None = None
         self._online: Callable[[GatewayName, UserId], None] | None = None
 
     @property
@@ -94,7 +98,7 @@ class RedisPresence:
 
     async def start(
         self,
-        offline: Callable[[GatewayName, UserId], None],
+        offline: Announce,
         online: Callable[[GatewayName, UserId], None] | None = None,
     ) -> None:
         """Begin; see `Presence.start`. An unreachable Redis is no error."""
@@ -132,6 +136,7 @@ class RedisPresence:
                 grace=self._grace,
                 grace_if_lost=max(self._grace, round(self._lease_seconds * 1_000_000)),
                 online=functools.partial(self._announce_online, name),
+                ask_again=functools.partial(self._ask_again, name),
                 next_end=functools.partial(self._plan, name),
                 failed=self._failed,
             )
@@ -148,8 +153,9 @@ class RedisPresence:
     ) -> bool:
         """Add a connection; see `Presence.join`.
 
-        If Redis does not answer within the timeout, the connection is added and this returns False. When Redis
-        answers later that the user came online, `online` of `start` is called.
+        If Redis does not answer within the timeout, or another process still announces the user as offline, the
+        connection is added and this returns False. When Redis answers later that the user came online, `online` of
+        `start` is called.
         """
         if self._offline is None:
             return False  # it has stopped
@@ -168,7 +174,38 @@ class RedisPresence:
             return False
         if answer.result() == RedisGateway.REFUSED:
             raise too_many_connections()
+        if answer.result() == RedisGateway.ASK_AGAIN:
+            asking = self._ask_until_announced(gateway, user_id)
+            await asyncio.wait([asking], timeout=JOIN_WAITS)
+            if asking.done():
+                return not asking.cancelled() and asking.result()
+            self._announce_online_after(asking, gateway, user_id)
+            return False
         return answer.result() == RedisGateway.ONLINE
+
+    def _ask_until_announced(self, gateway: GatewayName, user_id: UserId) -> asyncio.Task[bool]:
+        """Ask until the user was announced as offline. Returns whether the user must now be announced as online."""
+
+        async def ask() -> bool:
+            found, wait = self._gateway(gateway), FIRST_WAIT
+            while True:
+                await asyncio.sleep(wait)
+                answer = found.count_again(user_id, self.node)
+                if answer is None:
+                    return False  # the user has left, or the next link answers
+                result = await answer
+                if result != RedisGateway.ASK_AGAIN:
+                    return result == RedisGateway.ONLINE
+                wait = min(2 * wait, LAST_WAIT)
+
+        return self._tasks.spawn(ask(), name="asking presence again")
+
+    def _announce_online_after(self, asking: asyncio.Task[bool], gateway: GatewayName, user_id: UserId) -> None:
+        def answered(asking: asyncio.Task[bool]) -> None:
+            if not asking.cancelled() and asking.exception() is None and asking.result():
+                self._announce_online(gateway, user_id)
+
+        asking.add_done_callback(answered)
 
     async def leave(self, gateway: GatewayName, user_id: UserId, connection_id: ConnectionId) -> None:
         """Remove a connection; see `Presence.leave`. It does not wait for Redis."""
@@ -294,14 +331,26 @@ class RedisPresence:
 
     # Announcements
 
+    def _ask_again(self, gateway: GatewayName, user_id: UserId) -> None:
+        self._announce_online_after(self._ask_until_announced(gateway, user_id), gateway, user_id)
+
     def _announce_online(self, gateway: GatewayName, user_id: UserId) -> None:
         # Later, because this is called while messages of Redis are read.
         if self._online is not None:
             asyncio.get_running_loop().call_soon(self._online, gateway, user_id)
 
     def _announce_offline(self, gateway: GatewayName, user_id: UserId) -> None:
-        if self._offline is not None:
-            asyncio.get_running_loop().call_soon(self._offline, gateway, user_id)
+        asyncio.get_running_loop().call_soon(self._call_offline, gateway, user_id)
+
+    def _call_offline(self, gateway: GatewayName, user_id: UserId) -> None:
+        if self._offline is None:
+            return
+        announcing = self._offline(gateway, user_id)
+        announced = functools.partial(self._gateways[gateway].announced, user_id)
+        if announcing is None:
+            announced()
+        else:
+            announcing.add_done_callback(lambda _: announced())
 
     def _plan(self, gateway: GatewayName, seconds: float) -> None:
         """Take the users whose grace period has ended, in some seconds."""
@@ -323,7 +372,7 @@ class RedisPresence:
             self._plan(gateway, 0.0)
             return
         offline = functools.partial(self._announce_offline, gateway)
-        self._gateways[gateway].take_ended(USERS_AT_ONCE, offline)
+        self._gateways[gateway].take_ended(USERS_AT_ONCE, round(ANNOUNCED_WITHIN * 1_000_000), offline)
 
 
 def _users(reply: Reply) -> set[UserId]:

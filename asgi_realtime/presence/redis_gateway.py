@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import Callable, Sequence
 from typing import Final, cast
@@ -30,6 +31,7 @@ class RedisGateway:
         grace: microseconds a user stays online after the last connection ended.
         grace_if_lost: the same if Redis has lost the counts, so that other nodes can write theirs again.
         online: called with a user who came online, if no `join` returns it.
+        ask_again: called with a user for whom `count_again` must be called, if no `join` does so.
         next_end: called with the seconds until the next grace period ends.
         failed: called when everything must be written to Redis again: with the reason why it refused, or None if it
             has lost the counts or has removed the node.
@@ -38,7 +40,8 @@ class RedisGateway:
     NOTHING: Final = 0
     ONLINE: Final = 1
     REFUSED: Final = 2
-    """What `presence_count.lua` returns for a user."""
+    ASK_AGAIN: Final = 3
+    """What `presence_count.lua` returns for a user. `ASK_AGAIN`: the user is still being announced as offline."""
 
     def __init__(
         self,
@@ -47,6 +50,7 @@ class RedisGateway:
         grace: int,
         grace_if_lost: int,
         online: Callable[[UserId], None],
+        ask_again: Callable[[UserId], None],
         next_end: Callable[[float], None],
         failed: Callable[[str | None], None],
     ) -> None:
@@ -59,6 +63,7 @@ class RedisGateway:
         self._grace = grace
         self._grace_if_lost = grace_if_lost
         self._online = online
+        self._ask_again = ask_again
         self._next_end = next_end
         self._on_failure = failed
         self._epoch = ""
@@ -85,10 +90,11 @@ class RedisGateway:
             replied,
             "EVALSHA",
             sha(Script.PRESENCE_COUNT),
-            3,
+            4,
             self.keys.connections,
             self.keys.leaving,
             self.keys.of_node(node),
+            self.keys.announcing,
             self._epoch,
             secrets.token_hex(8),
             self._grace,
@@ -105,6 +111,15 @@ class RedisGateway:
             self._unanswered.add(user_id)
         self.connections.add(user_id, connection_id)
         self._left.pop(user_id, None)
+        return self._count(user_id, connection_id, node, most)
+
+    def count_again(self, user_id: UserId, node: str) -> asyncio.Future[int] | None:
+        """Write a user's count again, after the reply `ASK_AGAIN`. None: that is not necessary any more."""
+        return self._count(user_id, None, node, 0) if user_id in self._unanswered else None
+
+    def _count(
+        self, user_id: UserId, connection_id: ConnectionId | None, node: str, most: int
+    ) -> asyncio.Future[int] | None:
         link = self._usable()
         if link is None:
             return None
@@ -119,12 +134,15 @@ class RedisGateway:
             result = results[0]
             if result == self.REFUSED:
                 self._refused(user_id, None if answer.done() else connection_id, node)
-            elif user_id in self._unanswered:
+            elif user_id not in self._unanswered:
+                result = self.NOTHING  # written before
+            elif result == self.ASK_AGAIN:
+                if answer.done():
+                    self._ask_again(user_id)
+            else:
                 self._unanswered.discard(user_id)
                 if result == self.ONLINE and answer.done():
                     self._online(user_id)
-            else:
-                result = self.NOTHING  # written before
             if not answer.done():
                 answer.set_result(result)
 
@@ -226,6 +244,10 @@ class RedisGateway:
                 # If Redis had lost the counts, no user was announced as offline.
                 announce = removed and self._epoch == known
                 for (user_id, count), result in zip(some, results, strict=True):
+                    if result == self.ASK_AGAIN and (announce or user_id in self._unanswered):
+                        self._unanswered.add(user_id)
+                        self._ask_again(user_id)
+                        continue
                     if result == self.ONLINE and (announce or user_id in self._unanswered):
                         self._online(user_id)
                     if count:
@@ -261,8 +283,11 @@ class RedisGateway:
             )
         self._plan(next_end)
 
-    def take_ended(self, most: int, offline: Callable[[UserId], None]) -> None:
-        """Take the users whose grace period has ended. `offline` is called with each."""
+    def take_ended(self, most: int, within: int, offline: Callable[[UserId], None]) -> None:
+        """Take the users whose grace period has ended. `offline` is called with each, and then `announced`.
+
+        `within`: microseconds for which other processes wait for `announced`.
+        """
         link = self._usable()
         if link is None:
             return  # planned again with the next link
@@ -284,9 +309,21 @@ class RedisGateway:
             self._plan(next_end)
 
         try:
-            link.send(replied, "EVALSHA", sha(Script.PRESENCE_OFFLINE), 1, self.keys.leaving, most)
+            names = self.keys.leaving, self.keys.announcing
+            link.send(replied, "EVALSHA", sha(Script.PRESENCE_OFFLINE), 2, *names, most, within)
         except LinkLost:
             pass  # repeated with the next link
+
+    def announced(self, user_id: UserId) -> None:
+        """A user was announced as offline. Now other processes may announce that the user is back."""
+        link = self._usable()
+        if link is not None:
+            with contextlib.suppress(LinkLost):  # then they wait until the time is over
+                link.send(_ignore, "ZREM", self.keys.announcing, user_id)
+
+
+def _ignore(reply: Reply) -> None:
+    """For a command whose failure needs no answer."""
 
 
 def _two_numbers(reply: Reply) -> tuple[int, int]:

@@ -55,6 +55,11 @@ class Keys:
         """A sorted set: users within their grace period, and when it ends, in microseconds of Redis' clock."""
         return self._base + "g"
 
+    @property
+    def announcing(self) -> str:
+        """A sorted set: users who are being announced as offline, and until when others wait for that."""
+        return self._base + "o"
+
     def of_node(self, node: str) -> str:
         """A hash: the connections of each user at a node. Of `SHARED`, a set: the gateways that the node has used."""
         return f"{self._base}n:{node}"

@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import secrets
 from collections.abc import Callable, Iterator
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from asgi_realtime.broker.redis import RedisBroker
 from asgi_realtime.errors import RateLimited
 from asgi_realtime.presence import MemoryPresence, Presence
+from asgi_realtime.presence.base import Announce
 from asgi_realtime.presence.redis import RedisPresence
 from asgi_realtime.redis.keys import Keys
 from asgi_realtime.redis.server import RedisServer
@@ -137,7 +138,7 @@ class ConnectedPresence(RedisPresence):
 
     async def start(
         self,
-        offline: Callable[[GatewayName, UserId], None],
+        offline: Announce,
         online: Callable[[GatewayName, UserId], None] | None = None,
     ) -> None:
         await self.broker.start_publishing()
@@ -297,6 +298,65 @@ async def test_a_user_has_at_most_as_many_connections_as_the_limit(make_environm
         await presence.join(MEW, ADA, ConnectionId("tablet"), limit=2)
     await presence.leave(MEW, ADA, PHONE)
     assert not await presence.join(MEW, ADA, ConnectionId("tablet"), limit=2)
+    await presence.stop()
+
+
+class SlowAnnouncements:
+    """Announcements that take until the test ends them."""
+
+    def __init__(self) -> None:
+        self.offline_of: dict[UserId, asyncio.Future[Any]] = {}
+        self.online: asyncio.Queue[UserId] = asyncio.Queue()
+        """Users who came online, which no `join` has returned."""
+
+    def announce(self, gateway: GatewayName, user_id: UserId) -> asyncio.Future[Any]:
+        announcing = self.offline_of[user_id] = asyncio.get_running_loop().create_future()
+        return announcing
+
+    def came_online(self, gateway: GatewayName, user_id: UserId) -> None:
+        self.online.put_nowait(user_id)
+
+
+async def taken_offline(environment: Environment, presence: Presence, announcements: SlowAnnouncements) -> None:
+    """Let Ada come online and go offline. That is being announced."""
+    await presence.start(announcements.announce, announcements.came_online)
+    assert await presence.join(MEW, ADA, TAB)
+    await presence.leave(MEW, ADA, TAB)
+    await environment.pass_time(6.0)
+    assert list(announcements.offline_of) == [ADA]
+
+
+async def test_a_user_who_returns_is_announced_online_after_offline(make_environment: MakeEnvironment) -> None:
+    environment, announcements = make_environment(), SlowAnnouncements()
+    presence = environment.presence()
+    await taken_offline(environment, presence, announcements)
+    joining = asyncio.create_task(presence.join(MEW, ADA, PHONE))
+    await asyncio.sleep(0.02)
+    assert not joining.done()
+    assert await presence.is_online(MEW, ADA)
+    assert await presence.join(MEW, BOB, TAB), "other users do not wait"
+    announcements.offline_of[ADA].set_result(None)
+    assert await joining
+    assert not await presence.join(MEW, ADA, TAB)
+    assert announcements.online.empty()
+    await presence.stop()
+
+
+async def test_a_client_does_not_wait_long_for_the_announcement_of_its_user(make_environment: MakeEnvironment) -> None:
+    environment, announcements = make_environment(), SlowAnnouncements()
+    presence = environment.presence()
+    await taken_offline(environment, presence, announcements)
+    assert not await asyncio.wait_for(presence.join(MEW, ADA, PHONE), 2)
+    assert announcements.online.empty()
+    announcements.offline_of[ADA].set_result(None)
+    assert await asyncio.wait_for(announcements.online.get(), 10) == ADA
+    await presence.leave(MEW, ADA, PHONE)
+    await environment.pass_time(6.0)
+    assert not await asyncio.wait_for(presence.join(MEW, ADA, PHONE), 2)
+    await presence.leave(MEW, ADA, PHONE)  # before the user could be announced
+    announcements.offline_of[ADA].set_result(None)
+    assert await presence.join(MEW, BOB, TAB)
+    assert announcements.online.empty()
     await presence.stop()
 
 

@@ -1,6 +1,7 @@
 """One node of a cluster: `python -m tests.support.cluster_app` serves it on a free port, with the variables given.
 
-`POST /call` calls a method of the node's broadcaster. `ROOMS` names a JSON file with the rooms of each user.
+`POST /call` calls a method of the node's broadcaster. `ROOMS` names a JSON file with the rooms of each user. The
+seconds in `ROOMS_DELAY` and `OFFLINE_DELAY` make the host slow.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class Rooms(SocketIOGateway):
         await self.broadcaster.broadcast_to_room("presence", "online", connection.identity.user_id)
 
     async def on_offline(self, user_id: str) -> None:
+        await asyncio.sleep(float(os.environ.get("OFFLINE_DELAY", "0")))
         await self.broadcaster.broadcast_to_room("presence", "offline", user_id)
 
     @on("join")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable
+from typing import Any
 
 from asgi_realtime.errors import BrokerUnavailable
+from asgi_realtime.presence.base import Announce
 from asgi_realtime.presence.memory import MemoryPresence
 from asgi_realtime.values.ids import ConnectionId, GatewayName, UserId
 from tests.support.distant_broker import Line
@@ -27,10 +30,27 @@ class DistantPresence:
 
     async def start(
         self,
-        offline: Callable[[GatewayName, UserId], None],
+        offline: Announce,
         online: Callable[[GatewayName, UserId], None] | None = None,
     ) -> None:
-        await self.server.start(lambda gateway, user_id: self.receiving.put(lambda: offline(gateway, user_id)))
+        def announce(gateway: GatewayName, user_id: UserId) -> asyncio.Future[Any]:
+            announced: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+            def call() -> None:
+                announcing = offline(gateway, user_id)
+                if announcing is None:
+                    announced.set_result(None)
+                else:
+                    announcing.add_done_callback(lambda _: announced.set_result(None))
+
+            self.receiving.put(call)
+            return announced
+
+        def came_online(gateway: GatewayName, user_id: UserId) -> None:
+            if online is not None:
+                self.receiving.put(lambda: online(gateway, user_id))
+
+        await self.server.start(announce, came_online)
 
     async def stop(self) -> None:
         await self.server.stop()

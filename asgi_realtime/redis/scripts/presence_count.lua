@@ -1,10 +1,12 @@
 -- Set how many connections some users have at a node.
--- KEYS: connections by user, end of the grace period by user, connections by user at the node
+-- KEYS: connections by user, end of the grace period by user, connections by user at the node, users who are being
+--       announced as offline
 -- ARGV: epoch that the node has ('': none), epoch for new presence, microseconds of grace,
 --       the same if Redis has lost the counts, so that all nodes can write theirs again,
 --       most connections of a user (0: no limit), then user and count alternately
 -- Returns epoch, microseconds until the next grace period ends (-1: none), then for each user 0, 1: the user came
--- online, or 2: refused, because the user would have too many connections. Only the epoch '': the node was removed.
+-- online, 2: refused, because the user would have too many connections, or 3: the user came online, but is still being
+-- announced as offline, so ask again. Only the epoch '': the node was removed.
 if redis.call('HEXISTS', KEYS[3], '') == 1 then
     return {''}
 end
@@ -38,7 +40,10 @@ for argument = 6, #ARGV, 2 do
             redis.call('HSET', KEYS[1], user, after)
         end
         redis.call('HSET', KEYS[3], user, came and -number or number)
-        result = came and 1 or 0
+        if came then
+            local announced = redis.call('ZSCORE', KEYS[4], user)
+            result = announced and tonumber(announced) > now and 3 or 1
+        end
     elseif counted > 0 or (lost and total == 0) then
         redis.call('HDEL', KEYS[3], user)
         if after > 0 then

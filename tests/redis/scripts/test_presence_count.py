@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from asgi_realtime.redis.scripts import Script
 from tests.redis.scripts.conftest import ScriptRedis
 
-NO_CHANGE, ONLINE, REFUSED = 0, 1, 2
+NO_CHANGE, ONLINE, REFUSED, ASK_AGAIN = 0, 1, 2, 3
 SECOND = 1_000_000
 GRACE, GRACE_AFTER_LOSS = 5 * SECOND, 60 * SECOND
 
@@ -17,7 +17,7 @@ def count(
 ) -> tuple[str, int, list[int]]:
     """Epoch, microseconds until the next grace period ends, and the result for each user."""
     keys = scripts.keys
-    names = [keys.connections, keys.leaving, keys.of_node(node)]
+    names = [keys.connections, keys.leaving, keys.of_node(node), keys.announcing]
     pairs = [word for pair in numbers.items() for word in pair]
     epoch, left, *results = scripts.run(
         Script.PRESENCE_COUNT, names, known, new, GRACE, GRACE_AFTER_LOSS, limit, *pairs
@@ -90,7 +90,7 @@ def test_a_removed_node_is_told_so_and_changes_nothing(scripts: ScriptRedis) -> 
     scripts.client.hset(scripts.keys.of_node("one"), "", "")
     assert scripts.run(
         Script.PRESENCE_COUNT,
-        [scripts.keys.connections, scripts.keys.leaving, scripts.keys.of_node("one")],
+        [scripts.keys.connections, scripts.keys.leaving, scripts.keys.of_node("one"), scripts.keys.announcing],
         *("e", "e", GRACE, GRACE_AFTER_LOSS, 0, "ada", 1),
     ) == [b""]
     assert totals(scripts) == {}
@@ -101,3 +101,14 @@ def test_after_a_loss_of_data_an_end_is_announced_after_the_longer_time(scripts:
     # That bob left was not announced before the loss, so it is announced now.
     assert (totals(scripts), leaving(scripts)) == ({"ada": 1}, {"bob": 60})
     assert count(scripts, "two", {"bob": 0}, known="next", new="another")[0] == "next"
+
+
+def test_a_user_who_is_being_announced_as_offline_comes_online_afterwards(scripts: ScriptRedis) -> None:
+    announcing = scripts.keys.announcing
+    scripts.client.zadd(announcing, {"ada": scripts.now() + 60 * SECOND, "eve": scripts.now() - 1})
+    assert results_of(scripts, "one", ada=1, bob=1, eve=1) == [ASK_AGAIN, ONLINE, ONLINE]
+    assert results_of(scripts, "two", ada=1) == [NO_CHANGE], "one node announces the user"
+    assert results_of(scripts, "one", ada=2) == [ASK_AGAIN]
+    assert totals(scripts) == {"ada": 3, "bob": 1, "eve": 1}
+    scripts.client.zrem(announcing, "ada")
+    assert results_of(scripts, "one", ada=2) == [ONLINE]

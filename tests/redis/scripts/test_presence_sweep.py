@@ -27,7 +27,8 @@ def test_users_of_other_nodes_stay_online_and_the_rest_begin_their_grace_period(
 def test_a_removed_node_is_refused_for_a_while(scripts: ScriptRedis) -> None:
     results_of(scripts, "dead", ada=1)
     sweep(scripts, "dead")
-    names = [scripts.keys.connections, scripts.keys.leaving, scripts.keys.of_node("dead")]
+    keys = scripts.keys
+    names = [keys.connections, keys.leaving, keys.of_node("dead"), keys.announcing]
     refused = scripts.run(Script.PRESENCE_COUNT, names, "e", "e", GRACE, GRACE_AFTER_LOSS, 0, "eve", 1)
     assert refused == [b""]
     assert totals(scripts) == {}
