@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.support.paths import ROOT
 from tests.support.servers import LiveServer
 
-START_SECONDS = 20.0
+START_SECONDS = 60.0
 _LISTENING = re.compile(rb"[Rr]unning on http://127\.0\.0\.1:(\d+)")
 
 
