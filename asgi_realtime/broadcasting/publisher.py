@@ -86,15 +86,12 @@ class Publisher(NoSchema):
             raise BrokerUnavailable(
                 f"{event}: the broker did not answer within MEW_PUBLISH_TIMEOUT ({self._timeout} s)"
             ) from None
-        await self._take_turns(size)
-        return receipt
-
-    async def _take_turns(self, size: int) -> None:
-        """Let the writers run: otherwise a host that broadcasts in a loop would fill the outbox of every client."""
         self._unwritten += size
         if self._unwritten >= _TURN_BYTES:
+            # Let the writers run: otherwise a host that broadcasts in a loop would fill the outbox of every client.
             self._unwritten = 0
             await asyncio.sleep(0)
+        return receipt
 
     async def command(self, command: Command, *, wait: bool = False) -> None:
         """Send a command to every process. `wait`: without a timeout here, because calls of the host have their own."""

@@ -93,7 +93,7 @@ class Link(asyncio.Protocol):
     # Commands
 
     def send(self, on_reply: Callable[[Reply], None], *command: Argument) -> None:
-        """Send a command at the end of this iteration of the loop, together with the others.
+        """Send a command: at once if no reply is due, else at the end of this iteration of the loop, with others.
 
         `on_reply` is called with the reply, in order with the messages. It must not raise.
 
@@ -179,6 +179,11 @@ class Link(asyncio.Protocol):
         self.abort()
 
     def _write(self, data: bytes) -> None:
+        # A caller that awaits each command must not wait for another iteration of the loop. Of a burst, the first
+        # command is written here, and the others together.
+        if not self._waiting and not self._unsent and self._transport is not None:
+            self._transport.write(data)
+            return
         if not self._unsent:
             self._loop.call_soon(self._flush)
         self._unsent.append(data)

@@ -197,7 +197,7 @@ class ReconnectingLink:
         until = self._loop.time() + self._timeout
         again = False
         while True:
-            link = await self.link()
+            link = self._link or await self.link()
             try:
                 return await work(link, again)
             except LinkLost as error:
