@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, TypeVar, Unpack, overload
 
 from asgi_realtime.broadcasting.gateway_registry import GatewayRegistry
 from asgi_realtime.connection.connection import Connection
+from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.gateways.gateway_context import GatewayContext
 from asgi_realtime.limits import Limits
 from asgi_realtime.protocols.socketio.dialect import SocketIODialect
@@ -96,9 +97,18 @@ class BaseServer:
             self.gateway_for(name)
 
     def start(self) -> None:
-        """The app has started: receive what other processes emit, if there is a client manager."""
+        """The app starts: receive what other processes emit, if there is a client manager.
+
+        Raises:
+            ConfigurationError: for handlers of a namespace that another gateway serves.
+        """
+        if self._context is None:
+            return
+        for name in self.names:
+            if name in self._context.registry and name not in self.gateways:
+                raise ConfigurationError(f"gateways=: {name!r} is mounted twice; give one of them another name")
         manager = self.options.get("client_manager")
-        if manager is None or self._context is None:
+        if manager is None:
             return
         # Imported here: an app without a client manager does not load the client of Redis.
         from asgi_realtime.socketio.published import carry_out

@@ -49,7 +49,7 @@ _SUBSTITUTES = {
     "allow_upgrades": "name the transports instead: transports=['polling'] or transports=['websocket']",
     "cookie": "no session cookie is needed; leave it out",
     "json": "payloads are encoded by msgspec, which takes datetime, UUID and Decimal too; leave it out",
-    "serializer": "only the default serializer is spoken",
+    "serializer": "only the default serializer is supported",
 }
 
 

@@ -405,6 +405,15 @@ async def test_litestar_is_wrapped_like_any_other_app() -> None:
         await socket.expect("said")
 
 
+async def test_handlers_that_a_server_gets_after_mounting_do_not_hide_behind_another_gateway() -> None:
+    sio = SocketIOServer()
+    app = RealtimeMiddleware(fastapi(), gateways=[Board(), sio], settings=SETTINGS)
+    sio.on("said", said)
+    with pytest.raises(ConfigurationError, match="'/' is mounted twice"):
+        async with LifespanManager(app):
+            pass
+
+
 async def hidden(websocket: WebSocket) -> None: ...
 
 
