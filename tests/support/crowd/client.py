@@ -113,6 +113,8 @@ class LightClient(asyncio.Protocol):
             opcode, first, start = frame
             if opcode == 1:
                 self._received(bytes(buffer[first:start]))
+            elif opcode == 9:
+                self._send(bytes(buffer[first:start]), opcode=10)
             elif opcode == 8:
                 self.code = int.from_bytes(buffer[first : first + 2])
                 self.reason = buffer[first + 2 : start].decode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 from collections import Counter
 from typing import Any
 
@@ -19,9 +20,10 @@ class Publisher:
         self._statuses = statuses
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def broadcast(self, room: str, event: str, data: Any, **options: Any) -> dict[str, Any]:
-        """Publish to a room, and return the receipt."""
-        body = {"method": "broadcast_to_room", "arguments": [room, event, data], "options": options}
+    async def call(self, method: str, *arguments: Any, **options: Any) -> dict[str, Any]:
+        """Call a method of the broadcaster that publishes, and return the receipt."""
+        options["key"] = secrets.token_hex(8)
+        body = {"method": method, "arguments": arguments, "options": options}
         async with asyncio.timeout(PATIENCE):
             while True:
                 try:

@@ -141,7 +141,7 @@ class Crowd:
         await asyncio.sleep(random.uniform(0, self._pause))
         while self._publishing:
             number = self._published[gateway, room] + 1
-            await publisher.broadcast(room, "news", number, gateway=gateway, key=f"{room}.{number}")
+            await publisher.call("broadcast_to_room", room, "news", number, gateway=gateway)
             self._published[gateway, room] = number
             await asyncio.sleep(self._pause)
         publisher.close()
