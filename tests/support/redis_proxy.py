@@ -27,6 +27,8 @@ class RedisProxy:
         self.port = 0
         self.refusing = False
         """Whether new connections are closed at once."""
+        self.delay = 0.0
+        """Seconds that each command and each reply takes longer."""
         self.connections = 0
         """How many connections were made and not refused."""
         self.held = bytearray()
@@ -110,6 +112,8 @@ class RedisProxy:
                     self.held += data
                     self._held_changed.set()
                     continue
+                if self.delay:
+                    await asyncio.sleep(self.delay)
                 writer.write(data)
                 await writer.drain()
 
