@@ -164,7 +164,7 @@ class Churner:
     async def connect(self, token: str, port: int) -> None:
         """Connect."""
         self._client = LightClient(token, self._received)
-        assert await self._client.connect(port), f"{self._client.status} {self._client.reason}"
+        assert await self._client.connect(port), self._client.outcome
 
     async def run(self, cycle: float) -> None:
         """Enter rooms and leave them, each for a part of a cycle."""
@@ -219,7 +219,7 @@ class Churner:
         assert self._client is not None
         await asyncio.wait([done, self._client.ended], return_when=asyncio.FIRST_COMPLETED)
         if not done.done():
-            raise RuntimeError(f"closed: {self._client.code} {self._client.reason}")
+            raise RuntimeError(f"closed: {self._client.outcome}")
 
     def _received(self, event: list[Any]) -> None:
         if event[0] == "tick":

@@ -50,6 +50,7 @@ class LightClient(asyncio.Protocol):
         self.code: int | None = None
         """The code of the close frame of the server."""
         self.reason = ""
+        """The reason in that frame, or the packet with which the gateway refused."""
         self.ended: asyncio.Future[None] = loop.create_future()
         """Done when the connection has ended."""
         self.ended_at = 0.0
@@ -77,6 +78,11 @@ class LightClient(asyncio.Protocol):
         either: list[asyncio.Future[Any]] = [answer, self.ended]
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         return answer.result() if answer.done() else None
+
+    @property
+    def outcome(self) -> str:
+        """How the connection was refused or ended."""
+        return f"{self.status} {self.code} {self.reason}"
 
     def drop(self) -> None:
         """End the connection."""
@@ -134,6 +140,7 @@ class LightClient(asyncio.Protocol):
         elif packet.startswith(b"40") and not self._opened.done():
             self._opened.set_result(True)
         elif packet.startswith(b"44"):
+            self.reason = packet.decode()
             self.drop()
 
     def _send(self, data: bytes, opcode: int = 1) -> None:

@@ -52,7 +52,7 @@ class Crowd:
                     if len(self._entered) == self._clients:
                         self._all_entered.set()
             await client.ended
-            self._ended[f"{client.status} {client.code} {client.reason}"] += 1
+            self._ended[client.outcome] += 1
             await asyncio.sleep(1.0)
 
 

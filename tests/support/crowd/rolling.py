@@ -55,7 +55,7 @@ class Roamer:
                 self._crowd.closed(self, client)
                 delay = 1.0
             else:
-                self._crowd.refused[client.status or 0] += 1
+                self._crowd.refused[client.outcome] += 1
             await asyncio.sleep(delay * random.uniform(0.5, 1.5))
             delay = min(5.0, delay if connected else delay * 2)
 
@@ -78,7 +78,7 @@ class Crowd:
         self.port = port
         self.rooms = rooms
         self.secret = secret
-        self.refused: Counter[int] = Counter()
+        self.refused: Counter[str] = Counter()
         self._pause = pause
         self._places = [("/", f"room{number}") for number in range(rooms)] + [(each[0], each[1]) for each in followed]
         self._roamers = [Roamer(self, number) for number in range(clients)]
@@ -139,7 +139,9 @@ class Crowd:
     async def _publish(self, gateway: str, room: str) -> None:
         publisher = Publisher(self.port, self._statuses)
         await asyncio.sleep(random.uniform(0, self._pause))
-        while self._publishing:
+        last = False
+        while not last:
+            last = not self._publishing  # one more is published when all clients are there
             number = self._published[gateway, room] + 1
             await publisher.call("broadcast_to_room", room, "news", number, gateway=gateway)
             self._published[gateway, room] = number
