@@ -13,7 +13,9 @@ from asgi_realtime import create_token
 from tests.support.mew_app import SETTINGS, Person, ReceivedEvent
 from tests.support.mew_nodes import CONNECTIONS_PER_USER, MewNodes
 from tests.support.node_client import ConnectRefused
+from tests.support.python_client import PythonClient
 from tests.support.roaming_client import RoamingClient
+from tests.support.round_robin import round_robin
 from tests.support.stock_client import StockClient
 from tests.wire.test_example_events import to
 
@@ -347,6 +349,39 @@ async def requests_of_a_polling_client_reach_all_nodes_in_turn(mew: MewNodes) ->
         await client.post("41")
 
 
+async def stock_polling_clients_work_behind_a_round_robin(mew: MewNodes) -> None:
+    nodes = [mew.second.url, mew.host.url, mew.third.url]
+    alone = {"Connection": "close"}  # each request has a connection of its own, so it reaches the next node
+    async with round_robin(nodes) as proxy:
+        npm = await mew.node.connect(proxy.url, auth={"token": mew.alice.token}, headers=alone, transports=["polling"])
+        python = PythonClient()
+        await python.connect(proxy.url, auth={"token": mew.dave.token}, headers=alone, transports=["polling"])
+        for client in (npm, python):
+            await client.expect("ready")
+        await mew.dave.post(f"/servers/{mew.server}/members")
+        sent = []
+        for number in range(8):
+            sender = (npm, python)[number % 2]
+            await sender.emit("message/create", {"channelId": mew.general, "content": str(number)})
+            received = [await client.expect("MESSAGE_CREATE") for client in (npm, python)]
+            assert received[0] == received[1]
+            sent.append(("MESSAGE_CREATE", received[0].data))
+        assert [message["content"] for _, message in sent] == list(map(str, range(8)))
+        joined = ("MEMBER_JOIN", {"serverId": mew.server, "userId": "dave"})
+        assert await mew.received() == to(*EVERYBODY, events=[joined, *sent])
+        assert (npm.transport, python.transport) == ("polling", "polling")
+        for client in (npm, python):
+            await client.expect("MARK")
+            assert [received.event for received in client.events] == [
+                *("PRESENCE_INITIAL_STATE", "ready", "MEMBER_JOIN"),
+                *["MESSAGE_CREATE"] * 8,
+                "MARK",
+            ]
+            assert not client.disconnects
+            await client.disconnect()
+        assert min(proxy.connections[node] for node in nodes) > 5
+
+
 STEPS: list[Any] = [
     connections_of_a_user_are_counted_over_nodes,
     the_host_reaches_rooms_users_and_everybody,
@@ -355,5 +390,6 @@ STEPS: list[Any] = [
     membership_changes_hold_for_later_events_of_every_node,
     a_refresh_asks_the_database_on_the_node_of_the_client,
     requests_of_a_polling_client_reach_all_nodes_in_turn,
+    stock_polling_clients_work_behind_a_round_robin,
 ]
 """Steps that show no row of the page."""

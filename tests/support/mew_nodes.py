@@ -29,6 +29,8 @@ class MewNodes(Mew):
             ClientServer(self.second.url, "node-websocket", node),
             ClientServer(self.third.url, "python-websocket"),
         )
+        self.node = node
+        """The Node process of npm's clients."""
         super().__init__(http, *self._of_clients)
 
     def tabs(self, user_id: str) -> tuple[Person, Person]:
