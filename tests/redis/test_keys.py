@@ -10,6 +10,7 @@ from redis.crc import key_slot
 from asgi_realtime.redis.keys import COMMANDS, SHARED, Keys, suffixes
 from asgi_realtime.values.ids import GatewayName, RoomName, UserId
 from asgi_realtime.values.publications import Target, ToAll, ToRoom, ToUsers
+from tests.support.paths import ROOT
 
 
 def names_of(prefix: str, gateway: str, *ends: str) -> list[str]:
@@ -62,3 +63,12 @@ def test_a_target_of_several_users_has_one_name_for_each() -> None:
     ada, bob = UserId("ada"), UserId("bob")
     assert suffixes(ToUsers((bob, ada, bob))) == ["u:bob", "u:ada"]
     assert suffixes(ToUsers(())) == []
+
+
+def test_the_page_lists_every_key() -> None:
+    page = (ROOT / "docs" / "redis.md").read_text("utf-8")
+    keys, shared = Keys("mew", GatewayName("<gateway>")), Keys("mew", SHARED)
+    names = [keys.state, keys.last("<target>"), keys.history("<target>"), keys.receipt("<key>")]
+    names += [keys.connections, keys.leaving, keys.of_node("<node>")]
+    names += [shared.nodes, shared.ended_nodes, shared.of_node("<node>"), shared.revocations]
+    assert [name for name in names if f"| `{name}` |" not in page] == []
