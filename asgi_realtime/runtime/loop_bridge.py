@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import os
 import threading
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, TypeVar
 
 from asgi_realtime.runtime.waiting_thread import WaitingThread
 
@@ -36,6 +35,58 @@ _LOOK_SECONDS = 1.0
 """How often a waiting thread checks whether the event loop was closed without `unbind`."""
 
 
+class _Call(Generic[T]):
+    """A coroutine that a thread waits for. It becomes a task of the loop.
+
+    `asyncio.run_coroutine_threadsafe` does the same with two futures, their callbacks and a lock for each call.
+    """
+
+    __slots__ = ("_ended", "_wake", "_work", "task")
+
+    def __init__(self, work: Coroutine[Any, Any, T], wake: Callable[[object], None]) -> None:
+        self._work = work
+        self._wake = wake
+        self._ended = False
+        self.task: asyncio.Task[T] | None = None
+        """None: it has not begun."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is done, or was given up."""
+        return self._ended
+
+    def start(self) -> None:
+        """Begin. Called by the loop."""
+        if self._ended:
+            self._work.close()
+            return
+        self.task = asyncio.get_running_loop().create_task(self._work)
+        self.task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[T]) -> None:
+        if not task.cancelled():
+            task.exception()  # avoids asyncio's warning if the thread waits no longer
+        self._ended = True
+        self._wake(task)
+
+    def give_up(self) -> None:
+        """End it: the application stops. Called on the loop's thread."""
+        self._ended = True
+        if self.task is not None:
+            self.task.cancel()
+        self._wake(None)
+
+    def result(self) -> T:
+        """What the coroutine returned or raised.
+
+        Raises:
+            RuntimeError: it was given up, or the loop was closed.
+        """
+        if self.task is None or not self.task.done() or self.task.cancelled():
+            raise RuntimeError("the gateway stopped before the call was done")
+        return self.task.result()
+
+
 class LoopBridge:
     """Runs a coroutine on the event loop while the calling thread waits. All calls from threads use it.
 
@@ -49,7 +100,7 @@ class LoopBridge:
         """The id of the event loop's thread, in which `bind` was called. None: no loop is bound."""
         self._process: int | None = None
         self._lock = threading.Lock()
-        self._waited_for: set[concurrent.futures.Future[Any]] = set()
+        self._calls: set[_Call[Any]] = set()
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
         """Accept calls for this loop, which runs in the current thread."""
@@ -62,9 +113,9 @@ class LoopBridge:
         """Refuse calls from now on, and end those that are waiting."""
         with self._lock:
             self._loop = self.thread = None
-            waited_for = tuple(self._waited_for)
-        for future in waited_for:
-            future.cancel()
+            calls = tuple(self._calls)
+        for call in calls:
+            call.give_up()
 
     @property
     def running(self) -> bool:
@@ -95,22 +146,20 @@ class LoopBridge:
             work.close()
             raise RuntimeError(_FORKED)
         waiting = WaitingThread() if thread is None else thread
+        call = _Call(work, waiting.wake)
         with self._lock:
-            loop, future = self._submit(work)
-            self._waited_for.add(future)
-        future.add_done_callback(waiting.wake)
+            loop = self._submit(work, call)
+            self._calls.add(call)
         try:
-            while not future.done() and not loop.is_closed():
+            while not call.ended and not loop.is_closed():
                 waiting.wait(_LOOK_SECONDS)
-            # A loop that is stopping may never run a call that was submitted. `unbind` cancels its future.
-            if not future.done() or future.cancelled():
-                raise RuntimeError("the gateway stopped before the call was done")
-            return future.result()
+            # A loop that is stopping may never run a call that was submitted. `unbind` gives it up.
+            return call.result()
         finally:
             with self._lock:
-                self._waited_for.discard(future)
+                self._calls.discard(call)
 
-    def _submit(self, work: Coroutine[Any, Any, T]) -> tuple[asyncio.AbstractEventLoop, concurrent.futures.Future[T]]:
+    def _submit(self, work: Coroutine[Any, Any, T], call: _Call[T]) -> asyncio.AbstractEventLoop:
         loop = self._loop
         if loop is None or not loop.is_running():
             error = _NOT_RUNNING
@@ -118,7 +167,8 @@ class LoopBridge:
             error = _ON_THE_LOOP
         else:
             try:
-                return loop, asyncio.run_coroutine_threadsafe(work, loop)
+                loop.call_soon_threadsafe(call.start)
+                return loop
             except RuntimeError:  # the loop was closed after the check above
                 error = _NOT_RUNNING
         work.close()
