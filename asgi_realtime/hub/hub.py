@@ -220,7 +220,7 @@ class Hub:
                 if connection.id not in publication.except_ and not (may_be_dropped and connection.behind)
             ]
         takes = None
-        held: list[InternalConnection] = []
+        held: Sequence[InternalConnection] = ()
         if mount.recipient_filter is not None and chosen:
             takes = mount.recipient_filter(publication)
             if takes is not None:
