@@ -45,7 +45,11 @@ class Comparison:
         """Redis has another history. Of the channels of this link, all that was published in it came on this link."""
         self.everything = True
         self.behind, self.lost = [], []
+        is_new = feed.epoch != epoch
         feed.begin_epoch(epoch)
+        for channel in feed.channels.values():
+            if channel.target is None and is_new:
+                channel.last = 0  # none of its commands was carried out here: they are read from the beginning
         self.new = [(channel, 0) for channel in feed.channels.values() if channel.link is link]
 
 

@@ -400,6 +400,32 @@ async def test_after_flushall_the_members_are_told_and_nothing_is_lost_from_then
         assert each.resyncs == [None]
 
 
+async def test_a_process_that_was_cut_off_carries_out_the_commands_of_a_new_history(nodes: Nodes) -> None:
+    far, seen = await nodes.start(LOBBY, behind_proxy=True)
+    near, _ = await nodes.start(LOBBY)
+    closed: list[str] = []
+
+    def note(command: Command) -> None:
+        assert isinstance(command, CloseRoom)
+        closed.append(command.room)
+
+    seen.on_command = note
+    await near.command(CloseRoom(GATEWAY, RoomName("before")))
+    await until(lambda: closed == ["before"])
+    await nodes.cut_off(far)
+    with nodes.server.client() as client:
+        for key in client.scan_iter(f"{nodes.prefix}:*"):
+            client.delete(key)
+    await near.command(CloseRoom(GATEWAY, RoomName("during")))
+    await near.publish(event("missed"))
+    nodes.proxy.refusing = False
+    await until(lambda: bool(seen.resyncs))
+    await near.publish(event("after"))
+    await until(lambda: seen.seen[-1:] == ["after"])
+    assert closed == ["before", "during"]
+    assert seen.resyncs == [None]
+
+
 async def test_each_history_that_a_process_begins_has_another_epoch(nodes: Nodes) -> None:
     near, seen = await nodes.start(LOBBY)
     places = []
