@@ -26,8 +26,7 @@ def redis_server() -> Iterator[str]:
         socket = Path(folder) / "redis.sock"
         options = {"port": "0", "unixsocket": str(socket), "unixsocketperm": "700", "dir": folder, "save": ""}
         command = [program, *(word for name, value in options.items() for word in (f"--{name}", value))]
-        # In a session of its own, Ctrl-C does not end it before the app.
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         try:
             _await(socket, process)
             yield f"unix://{socket}"
