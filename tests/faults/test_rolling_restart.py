@@ -41,11 +41,10 @@ pytestmark = pytest.mark.timeout(600 if LONG else 120)
 REFUSALS = {
     "503 None ",
     "101 1012 server restart",
-    "101 1013 internal error",
     "None None ",
 }
-"""How a client may be refused that comes back too early: by a process that stops, by one that cannot ask Redis in time
-on a busy machine, and by a port without a listener. All of them mean that it is to try again."""
+"""How a client may be refused that comes back too early: by a process that stops, or by a port without a listener. All
+of them mean that it is to try again."""
 
 
 class Follower:
@@ -138,7 +137,7 @@ async def check_libraries(stock: list[NodeClient], followers: list[Follower], pu
     for follower in followers:
         await until(functools.partial(follower.has_heard, published["/ws news"]), seconds=10)
         check_gapless(follower.connections)
-        assert set(follower.codes) <= {1012, 1013}
+        assert set(follower.codes) <= {1012}
 
 
 async def test_clients_come_back_in_batches_and_nothing_is_doubled(
@@ -148,7 +147,9 @@ async def test_clients_come_back_in_batches_and_nothing_is_doubled(
         port = stack.enter_context(shared_port(0)).getsockname()[1]
         cluster = await stack.enter_async_context(Cluster(tmp_path, redis_process.url, "tests.support.rolling_app"))
         cluster.set_rooms({f"node{number}": {"room0": None} for number in range(STOCK)})
-        nodes = [await cluster.start(PORT=str(port)) for _ in range(NODES)]
+        # A busy machine may take its time. Every refusal comes from the restart.
+        environ = {"PORT": str(port), "MEW_PUBLISH_TIMEOUT": "10"}
+        nodes = [await cluster.start(**environ) for _ in range(NODES)]
         stock = await connect_stock(node, f"http://127.0.0.1:{port}")
         followers = [Follower(f"ws://127.0.0.1:{port}/ws", f"follower{number}") for number in range(STOCK)]
         for follower in followers:
@@ -169,7 +170,7 @@ async def test_clients_come_back_in_batches_and_nothing_is_doubled(
             nodes[number].process.signal(signal.SIGTERM)
             await nodes[number].process.ended()
             print("stopped", re.findall(r"late by .* s", nodes[number].process.output))
-            nodes[number] = await cluster.start(PORT=str(port))
+            nodes[number] = await cluster.start(**environ)
             crowd.tell("gather")
             news = await crowd.result(PATIENCE)
             print(news)

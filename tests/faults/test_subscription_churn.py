@@ -32,8 +32,9 @@ pytestmark = pytest.mark.timeout(300 if LONG else 90)
 async def test_clients_hear_a_room_from_their_join_to_their_leave(tmp_path: Path, redis_process: RedisProcess) -> None:
     async with redis_proxy(redis_process.socket) as proxy, Cluster(tmp_path, redis_process.url) as cluster:
         proxy.delay = DISTANCE
-        nodes = [await cluster.start(MEW_REDIS_URL=proxy.url)]
-        nodes += [await cluster.start() for _ in range(NODES - 1)]
+        patient = {"MEW_PUBLISH_TIMEOUT": "10"}  # a busy machine may take its time
+        nodes = [await cluster.start(**patient, MEW_REDIS_URL=proxy.url)]
+        nodes += [await cluster.start(**patient) for _ in range(NODES - 1)]
         async with program(
             "tests.support.crowd.churning",
             ports=[node.process.server.port for node in nodes],
