@@ -7,14 +7,14 @@ import contextlib
 import functools
 import logging
 from collections.abc import Callable
-from typing import Final, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 import hiredis
 
 from asgi_realtime.errors import BrokerUnavailable
 from asgi_realtime.presence.base import ANNOUNCED_WITHIN, JOIN_WAITS, Announce
 from asgi_realtime.presence.memory import CallLater, Timer, too_many_connections
-from asgi_realtime.presence.redis_gateway import RedisGateway
+from asgi_realtime.presence.redis_gateway import RedisGateway, Taken
 from asgi_realtime.redis.gateway_links import GatewayLinks
 from asgi_realtime.redis.keys import SHARED
 from asgi_realtime.redis.link import Link, LinkLost, Reply
@@ -327,7 +327,7 @@ class RedisPresence:
         await self._lease.removed(link, node)
 
     async def _sweep(self, gateway: RedisGateway, link: Link, node: str) -> None:
-        await gateway.sweep(link, node, users_at_once=USERS_AT_ONCE, refused_for=REFUSED_FOR)
+        await gateway.sweep(link, node, by=self.node, users_at_once=USERS_AT_ONCE, refused_for=REFUSED_FOR)
 
     # Announcements
 
@@ -339,18 +339,26 @@ class RedisPresence:
         if self._online is not None:
             asyncio.get_running_loop().call_soon(self._online, gateway, user_id)
 
-    def _announce_offline(self, gateway: GatewayName, user_id: UserId) -> None:
-        asyncio.get_running_loop().call_soon(self._call_offline, gateway, user_id)
+    def _announce_offline(self, gateway: GatewayName, taken: Taken) -> None:
+        asyncio.get_running_loop().call_soon(self._call_offline, gateway, taken)
 
-    def _call_offline(self, gateway: GatewayName, user_id: UserId) -> None:
+    def _call_offline(self, gateway: GatewayName, taken: Taken) -> None:
         if self._offline is None:
-            return
-        announcing = self._offline(gateway, user_id)
-        announced = functools.partial(self._gateways[gateway].announced, user_id)
+            return  # another node announces the user when it removes this one
+        announcing = self._offline(gateway, taken.user_id)
         if announcing is None:
-            announced()
+            self._announced_offline(gateway, taken)
         else:
-            announcing.add_done_callback(lambda _: announced())
+            announcing.add_done_callback(functools.partial(self._announced_offline, gateway, taken))
+
+    def _announced_offline(
+        self, gateway: GatewayName, taken: Taken, announcing: asyncio.Future[Any] | None = None
+    ) -> None:
+        found = self._gateways.get(gateway)
+        if found is None or (announcing is not None and announcing.cancelled()):
+            return  # this node has stopped
+        if found.announced(taken):  # others of this moment are told together with it
+            asyncio.get_running_loop().call_soon(self._take, gateway, 0)
 
     def _plan(self, gateway: GatewayName, seconds: float) -> None:
         """Take the users whose grace period has ended, in some seconds."""
@@ -371,8 +379,13 @@ class RedisPresence:
         if asyncio.get_running_loop().time() < self._quiet_until:
             self._plan(gateway, 0.0)
             return
-        offline = functools.partial(self._announce_offline, gateway)
-        self._gateways[gateway].take_ended(USERS_AT_ONCE, round(ANNOUNCED_WITHIN * 1_000_000), offline)
+        self._take(gateway, USERS_AT_ONCE)
+
+    def _take(self, gateway: GatewayName, most: int) -> None:
+        found = self._gateways.get(gateway)
+        if found is not None:
+            offline = functools.partial(self._announce_offline, gateway)
+            found.take_ended(most, round(ANNOUNCED_WITHIN * 1_000_000), self.node, offline)
 
 
 def _users(reply: Reply) -> set[UserId]:

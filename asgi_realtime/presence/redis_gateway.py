@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import Callable, Sequence
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 import hiredis
 
@@ -18,6 +18,14 @@ from asgi_realtime.values.ids import ConnectionId, UserId
 
 WRITTEN_AT_ONCE: Final = 500
 """Most users in one command, so that Redis serves other clients in between."""
+
+
+class Taken(NamedTuple):
+    """A user whom this node took from Redis, to announce that the user is offline."""
+
+    user_id: UserId
+    token: str
+    """Names the node and its call."""
 
 
 class RedisGateway:
@@ -74,6 +82,12 @@ class RedisGateway:
         """Users who are connected here, but Redis has not replied whether they came online by that."""
         self._left: dict[UserId, float] = {}
         """Users whose last connection here ended, and when their grace period is over (by this process's clock)."""
+        self._takes = 0
+        self._taken_on: Link | None = None
+        """The link on which Redis has answered which users this node took. Another one: it must say so again."""
+        self._announcing: set[Taken] = set()
+        self._announced: set[Taken] = set()
+        """Taken users who were announced as offline, of which Redis is told with the next call."""
 
     def _usable(self) -> Link | None:
         """The link. None: the counts are written later."""
@@ -260,72 +274,90 @@ class RedisGateway:
 
     # Other nodes, and the end of grace periods
 
-    async def sweep(self, link: Link, node: str, *, users_at_once: int, refused_for: int) -> None:
+    async def sweep(self, link: Link, node: str, *, by: str, users_at_once: int, refused_for: int) -> None:
         """Remove what a node has written. Its users stay online for the grace period.
+
+        The node `by` announces the users whom the removed one took, but perhaps did not announce.
 
         Raises:
             LinkLost: the connection is lost.
             hiredis.ReplyError: Redis refused.
         """
-        left = 1
+        left, taken_over = 1, 0
         while left:
-            left, next_end = await link.ask(
+            left, next_end, more = await link.ask(
                 "EVALSHA",
                 sha(Script.PRESENCE_SWEEP),
-                3,
+                4,
                 self.keys.connections,
                 self.keys.leaving,
                 self.keys.of_node(node),
+                self.keys.taken,
                 self._grace,
                 users_at_once,
                 refused_for,
-                read=_two_numbers,
+                node,
+                by,
+                read=_three_numbers,
             )
+            taken_over += more
         self._plan(next_end)
+        if taken_over:
+            self._taken_on = None
+            self._next_end(0.0)
 
-    def take_ended(self, most: int, within: int, offline: Callable[[UserId], None]) -> None:
+    def take_ended(self, most: int, within: int, node: str, offline: Callable[[Taken], None]) -> None:
         """Take the users whose grace period has ended. `offline` is called with each, and then `announced`.
 
-        `within`: microseconds for which other processes wait for `announced`.
+        Redis keeps a user until this node has told it of `announced`, with the next call of this method. If a reply is
+        lost, the next link gets the user again.
+
+        `within`: microseconds for which other processes wait for that.
         """
         link = self._usable()
         if link is None:
             return  # planned again with the next link
+        self._takes += 1
+        announced = list(self._announced)
 
         def replied(reply: Reply) -> None:
             if isinstance(reply, Exception):
                 if isinstance(reply, hiredis.ReplyError):
                     self._failed(str(reply))
                 return
-            next_end, *users = cast(list[int | bytes], reply)
+            next_end, *words = cast(list[int | bytes], reply)
             assert isinstance(next_end, int)
-            now = asyncio.get_running_loop().time()
-            for user_id in [user_id for user_id, ends in self._left.items() if ends <= now]:
-                del self._left[user_id]
-            for user in users:
-                assert isinstance(user, bytes)
-                self._left.pop(UserId(user.decode()), None)
-                offline(UserId(user.decode()))
+            self._taken_on = link
+            self._announced.difference_update(announced)
+            self._forget_left()
+            texts = [word.decode() for word in words if isinstance(word, bytes)]
+            for taken in map(Taken, map(UserId, texts[::2]), texts[1::2]):
+                self._left.pop(taken.user_id, None)
+                if taken not in self._announcing and taken not in self._announced:
+                    self._announcing.add(taken)
+                    offline(taken)
             self._plan(next_end)
 
-        try:
-            names = self.keys.leaving, self.keys.announcing
-            link.send(replied, "EVALSHA", sha(Script.PRESENCE_OFFLINE), 2, *names, most, within)
-        except LinkLost:
-            pass  # repeated with the next link
+        keys, again = self.keys, int(self._taken_on is not link)
+        names = keys.leaving, keys.announcing, keys.taken, keys.connections
+        words = [word for taken in announced for word in taken]
+        with contextlib.suppress(LinkLost):  # repeated with the next link
+            arguments: list[Argument] = [most, within, node, self._takes, again, *words]
+            link.send(replied, "EVALSHA", sha(Script.PRESENCE_OFFLINE), len(names), *names, *arguments)
 
-    def announced(self, user_id: UserId) -> None:
-        """A user was announced as offline. Now other processes may announce that the user is back."""
-        link = self._usable()
-        if link is not None:
-            with contextlib.suppress(LinkLost):  # then they wait until the time is over
-                link.send(_ignore, "ZREM", self.keys.announcing, user_id)
+    def announced(self, taken: Taken) -> bool:
+        """A user was announced as offline. Returns whether Redis must be told so now, with `take_ended`."""
+        self._announcing.discard(taken)
+        self._announced.add(taken)
+        return len(self._announced) == 1
+
+    def _forget_left(self) -> None:
+        """Forget the users whose grace period has ended."""
+        now = asyncio.get_running_loop().time()
+        for user_id in [user_id for user_id, ends in self._left.items() if ends <= now]:
+            del self._left[user_id]
 
 
-def _ignore(reply: Reply) -> None:
-    """For a command whose failure needs no answer."""
-
-
-def _two_numbers(reply: Reply) -> tuple[int, int]:
-    first, second = cast(list[int], reply)
-    return first, second
+def _three_numbers(reply: Reply) -> tuple[int, int, int]:
+    first, second, third = cast(list[int], reply)
+    return first, second, third

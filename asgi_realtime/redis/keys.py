@@ -60,6 +60,11 @@ class Keys:
         """A sorted set: users who are being announced as offline, and until when others wait for that."""
         return self._base + "o"
 
+    @property
+    def taken(self) -> str:
+        """A hash: users who are being announced as offline, and the node and call that took them."""
+        return self._base + "t"
+
     def of_node(self, node: str) -> str:
         """A hash: the connections of each user at a node. Of `SHARED`, a set: the gateways that the node has used."""
         return f"{self._base}n:{node}"

@@ -12,6 +12,7 @@ import pytest
 from tests.support.cluster import Cluster, Node
 from tests.support.node_client import ConnectRefused
 from tests.support.python_client import PythonClient
+from tests.support.redis_proxy import redis_proxy
 from tests.support.redis_server import RedisProcess
 from tests.support.waiting import until
 
@@ -87,6 +88,42 @@ async def test_a_frozen_process_brings_its_users_back_once(cluster: Cluster) -> 
     await eve.disconnect()
     await watcher.expect_announced("-ada", "-eve")
     await watcher.close()
+
+
+async def test_a_process_that_was_cut_off_for_longer_than_its_lease_comes_back_without_a_storm(
+    cluster: Cluster, redis_process: RedisProcess
+) -> None:
+    async with redis_proxy(redis_process.socket) as proxy:
+        settings = SETTINGS | {"MEW_ON_BROKER_DOWN": "local"}
+        cut, other = await cluster.start(**settings, MEW_REDIS_URL=proxy.url), await cluster.start(**settings)
+        watcher = await Watcher.at(other)
+        ada, eve, stays = await cut.connect("ada"), await cut.connect("eve"), await other.connect("bob")
+        eve_elsewhere = await other.connect("eve")
+        await watcher.expect_announced("+ada", "+eve", "+bob")
+        for client in (ada, stays):
+            await client.call("join", "lobby")
+
+        proxy.refusing = True
+        proxy.cut()
+        await watcher.expect_announced("-ada")  # for the others, this process is dead
+        for number in range(3):
+            await cut.call("broadcast_to_room", "lobby", "news", number)
+            assert (await ada.expect("news")).data == number
+        late = await cut.connect("late")
+
+        proxy.refusing = False
+        await watcher.expect_announced("+ada", "+late")
+        assert [(await stays.expect("news")).data for _ in range(3)] == [0, 1, 2]
+        assert sorted(await other.call("online_users")) == ["ada", "bob", "eve", "late", "watcher"]
+
+        await eve.disconnect()
+        await watcher.expect_announced()
+        await eve_elsewhere.disconnect()
+        await ada.disconnect()
+        await watcher.expect_announced("-ada", "-eve")
+        for client in (late, stays):
+            await client.disconnect()
+        await watcher.close()
 
 
 async def test_a_stopped_process_hands_its_users_over(cluster: Cluster) -> None:

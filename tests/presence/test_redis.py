@@ -14,6 +14,7 @@ from asgi_realtime.errors import BrokerUnavailable, RateLimited
 from asgi_realtime.presence.redis import RedisPresence
 from asgi_realtime.redis.server import RedisServer
 from asgi_realtime.values.ids import ConnectionId, GatewayName, UserId
+from tests.support.redis_proxy import RedisProxy, redis_proxy
 from tests.support.redis_server import RedisProcess, redis_server
 from tests.support.waiting import until
 
@@ -68,11 +69,11 @@ class Nodes:
     def __init__(self, server: RedisProcess) -> None:
         self.server = server
         self.announced: list[str] = []
-        self._prefix = f"test-{secrets.token_hex(4)}"
+        self.prefix = f"test-{secrets.token_hex(4)}"
         self._running: list[Node] = []
 
-    async def start(self, *, grace: float = GRACE, lease: float = LEASE) -> Node:
-        node = Node(self.server.url, self._prefix, grace=grace, lease=lease, announced=self.announced)
+    async def start(self, *, grace: float = GRACE, lease: float = LEASE, url: str | None = None) -> Node:
+        node = Node(url or self.server.url, self.prefix, grace=grace, lease=lease, announced=self.announced)
         self._running.append(node)
         await node.start()
         return node
@@ -347,3 +348,50 @@ async def test_an_idle_node_costs_one_command_for_each_renewal(fragile: Nodes) -
     # Three renewals per lease and node.
     assert 10 <= commands() - before <= 2 * 3 * 5 + 2
     assert second.presence.node != first.presence.node
+
+
+@pytest.fixture
+async def proxy(redis_process: RedisProcess) -> AsyncIterator[RedisProxy]:
+    async with redis_proxy(redis_process.socket) as running:
+        yield running
+
+
+async def until_taken(nodes: Nodes) -> None:
+    """Wait until a node has taken a user who is to be announced as offline."""
+    with nodes.server.client() as client:
+        await until(lambda: client.zcard(f"{nodes.prefix}:{{/}}:g") == 1)
+        await until(lambda: client.zcard(f"{nodes.prefix}:{{/}}:g") == 0)
+
+
+async def test_a_user_goes_offline_once_if_the_reply_is_lost(nodes: Nodes, proxy: RedisProxy) -> None:
+    far = await nodes.start(url=proxy.url, grace=0.5, lease=3.0)
+    await far.join(ADA)
+    await far.join(BOB)
+    await far.leave(ADA)
+    await far.online()  # Redis has answered that the grace period has begun
+    proxy.hold()
+    await until_taken(nodes)
+    proxy.cut()
+    await nodes.expect_announced("+ada", "+bob", "-ada")
+    await far.leave(BOB)
+    await nodes.expect_announced("-bob")
+    with nodes.server.client() as client:
+        assert client.hlen(f"{nodes.prefix}:{{/}}:t") == 0
+
+
+async def test_another_node_announces_the_users_that_a_dead_one_took(nodes: Nodes, proxy: RedisProxy) -> None:
+    await nodes.start()
+    far = await nodes.start(url=proxy.url, grace=0.5, lease=30.0)
+    await far.join(ADA)
+    await far.leave(ADA)
+    await far.online()  # Redis has answered that the grace period has begun
+    proxy.hold()
+    await until_taken(nodes)
+    proxy.refusing = True
+    proxy.cut()
+    with nodes.server.client() as client:
+        client.zadd(f"{nodes.prefix}:{{*}}:nodes", {far.presence.node: 1})  # its lease ends
+    await nodes.expect_announced("+ada", "-ada")
+    proxy.refusing = False
+    await until(lambda: far.broker.ready)
+    await nodes.expect_announced()

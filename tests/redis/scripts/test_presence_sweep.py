@@ -5,13 +5,14 @@ from __future__ import annotations
 from asgi_realtime.redis.scripts import Script
 from tests.redis.scripts.conftest import ScriptRedis
 from tests.redis.scripts.test_presence_count import GRACE, GRACE_AFTER_LOSS, leaving, results_of, totals
+from tests.redis.scripts.test_presence_offline import take
 
 
 def sweep(scripts: ScriptRedis, node: str, most: int = 10) -> tuple[int, int]:
     """How many users are left, and microseconds until the next grace period ends."""
     keys = scripts.keys
-    names = [keys.connections, keys.leaving, keys.of_node(node)]
-    left, ends = scripts.run(Script.PRESENCE_SWEEP, names, GRACE, most, 60)
+    names = [keys.connections, keys.leaving, keys.of_node(node), keys.taken]
+    left, ends, _ = scripts.run(Script.PRESENCE_SWEEP, names, GRACE, most, 60, node, "alive")
     return left, ends
 
 
@@ -52,3 +53,14 @@ def test_a_second_sweep_changes_nothing(scripts: ScriptRedis) -> None:
     results_of(scripts, "alive", ada=1)
     assert sweep(scripts, "dead") == (0, -1)
     assert totals(scripts) == {"ada": 1}
+
+
+def test_users_that_the_node_took_are_given_to_the_one_that_removes_it(scripts: ScriptRedis) -> None:
+    keys = scripts.keys
+    scripts.client.zadd(keys.leaving, {"ada": 1})
+    assert take(scripts, node="dead")[1] == ["ada"]
+    assert take(scripts, node="alive", again=True)[1] == []
+    names = [keys.connections, keys.leaving, keys.of_node("dead"), keys.taken]
+    assert scripts.run(Script.PRESENCE_SWEEP, names, GRACE, 10, 60, "dead", "alive")[2] == 1
+    assert take(scripts, node="dead", again=True)[1] == []
+    assert take(scripts, node="alive", again=True)[1] == ["ada"]
