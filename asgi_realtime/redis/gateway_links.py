@@ -81,6 +81,8 @@ class GatewayLinks:
     async def close(self) -> None:
         """Close all links."""
         self._open = False
+        for link in self._links.values():
+            link.end_calls()  # now, because a link that is being prepared fails from here on
         await asyncio.gather(*(link.stop() for link in self._links.values()))
 
     @property

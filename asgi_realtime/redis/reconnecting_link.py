@@ -119,10 +119,14 @@ class ReconnectingLink:
         if self._first_attempt.done():
             self._first_attempt.result()
 
+    def end_calls(self) -> None:
+        """End the calls that wait, with `BrokerUnavailable`. What fails from now on is not logged."""
+        self._stopped = True
+        self._up.set()
+
     async def stop(self) -> None:
         """Close the link."""
-        self._stopped = True
-        self._up.set()  # those who wait get `BrokerUnavailable`
+        self.end_calls()
         if self._task is not None:
             while not self._task.done():
                 self._task.cancel()
@@ -214,7 +218,7 @@ class ReconnectingLink:
     async def _run(self) -> None:
         """Connect, watch the link, and begin again. This never ends by an error."""
         attempt = 0
-        while not self._stopped:
+        while True:
             reason = await self._connect_once()
             if reason is None:
                 connected = self._loop.time()
@@ -223,6 +227,8 @@ class ReconnectingLink:
                     attempt = 0
             self.failure = reason
             if self._starting and self._first_attempt.done() and self._first_attempt.exception() is not None:
+                return
+            if self._stopped:
                 return
             if attempt == 0:
                 logger.warning("Redis: %s; connecting again", reason)
@@ -256,7 +262,9 @@ class ReconnectingLink:
             error = not_permitted("the channels", refusal)
         elif isinstance(error, hiredis.ReplyError) and is_permission(str(error)):
             error = not_permitted("a command", str(error))
-        if not isinstance(error, LinkLost | ConfigurationError | hiredis.ReplyError | TimeoutError):
+        if not self._stopped and not isinstance(
+            error, LinkLost | ConfigurationError | hiredis.ReplyError | TimeoutError
+        ):
             logger.error("Redis: a new connection could not be used", exc_info=error)
         self._settle_first_attempt(error if isinstance(error, ConfigurationError) else None)
         if isinstance(error, LinkLost) and refusal is not None:

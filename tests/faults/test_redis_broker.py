@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import logging
 import secrets
@@ -13,6 +14,7 @@ import pytest
 
 from asgi_realtime.broker.redis import RedisBroker
 from asgi_realtime.errors import BrokerUnavailable, PositionLost
+from asgi_realtime.redis.link import Link
 from asgi_realtime.redis.server import RedisServer
 from asgi_realtime.values.commands import CloseRoom, Command, RefreshRooms
 from asgi_realtime.values.ids import ConnectionId, GatewayName, RoomName, UserId
@@ -350,6 +352,36 @@ async def test_a_stop_while_the_connection_is_made_closes_it(nodes: Nodes) -> No
         await asyncio.sleep(waits)
         await broker.stop()
         nodes.proxy.cut()
+
+
+class FinishesConnecting(RedisServer):
+    """Takes no notice of a cancellation while it connects, as redis-py does at some points."""
+
+    async def connect(
+        self, key: str, *, on_message: Callable[[bytes, bytes], None], on_lost: Callable[[Link], None]
+    ) -> Link:
+        connecting = asyncio.ensure_future(super().connect(key, on_message=on_message, on_lost=on_lost))
+        while not connecting.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([connecting])
+        return connecting.result()
+
+
+async def test_a_stop_while_a_new_connection_is_prepared_is_no_failure(
+    nodes: Nodes, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker = RedisBroker(FinishesConnecting(nodes.server.url), prefix=nodes.prefix)
+    nodes.server.freeze()
+    try:
+        starting = asyncio.create_task(broker.start(Recorder()))
+        await asyncio.sleep(0.05)
+        stopping = asyncio.create_task(broker.stop())
+        await asyncio.sleep(0.01)
+    finally:
+        nodes.server.thaw()
+    await stopping
+    await starting
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 async def test_a_broker_starts_and_stops_again(nodes: Nodes) -> None:
