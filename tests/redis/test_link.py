@@ -15,6 +15,7 @@ import pytest
 from asgi_realtime.redis.link import SUBSCRIBE_AT_ONCE, UNSENT_BYTES, Link, LinkLost, Reply, is_elsewhere
 from asgi_realtime.redis.server import RedisServer
 from asgi_realtime.runtime.fair_turns import SECONDS_A_TURN
+from tests.support.redis_places import RedisPlaces
 from tests.support.redis_proxy import redis_proxy
 from tests.support.redis_server import RedisProcess, free_port, redis_server
 from tests.support.waiting import until
@@ -83,12 +84,19 @@ async def test_replies_come_in_the_order_of_the_commands_and_errors_are_replies(
     assert not link.lost
 
 
-async def test_the_copy_of_an_own_message_comes_directly_before_the_reply(connect: Connect, channel: str) -> None:
+@pytest.mark.parametrize("place", ["socket", "valkey"])
+async def test_the_copy_of_an_own_message_is_handled_directly_before_the_reply(
+    connect: Connect, redis_places: RedisPlaces, channel: str, place: str
+) -> None:
     record = Record()
-    link = await connect(record)
+    link = await connect(record, redis_places(place).url)
     link.subscribe([channel])
+    link.send(record.reply, "PUBLISH", channel, "probe")
+    await link.ask("PING", read=itself)
+    link.copies_follow = record.events == [1, b"probe"]
+    record.events.clear()
     for number in range(3):
-        link.send(record.reply, "PUBLISH", channel, f"{number}")
+        link.ask("PUBLISH", channel, f"{number}", read=record.reply, copies=lambda reply: 1)
     await link.ask("PING", read=itself)
     assert record.events == [b"0", 1, b"1", 1, b"2", 1]
 
