@@ -207,8 +207,12 @@ class DistantBroker:
 
     def acknowledge(self, reply_to: ReplyTo, values: list[Json]) -> None:
         for node in self.server.nodes:
-            if node.node == reply_to.node and (receiver := node._receiver) is not None:
-                node.receiving.put(lambda: receiver.acknowledged(reply_to.number, values))
+            if node.node == reply_to.node:
+                node.take_acknowledgement(reply_to.number, values)
+
+    def take_acknowledgement(self, number: int, values: list[Json]) -> None:
+        """Called by the node of the client that has acknowledged."""
+        self.receiving.put(lambda: None if self._receiver is None else self._receiver.acknowledged(number, values))
 
     async def ask(self, question: Question, *, seconds: float) -> NodeAnswers:
         await self._reach("ask", question)
