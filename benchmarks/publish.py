@@ -57,10 +57,10 @@ def _short(value: float | None) -> str:
     return f"{value:.2f}" if value < 1 else f"{value:.1f}" if value < 10 else f"{value:.0f}"
 
 
-def with_figures(page: str, figures: str) -> str:
+def with_figures(page: str, figures: str, begin: str = BEGIN) -> str:
     """The page with these figures between its marks, or at its end."""
-    before, _, rest = page.partition(BEGIN)
-    return f"{before}{BEGIN}\n\n{figures}\n{END}{rest.partition(END)[2]}"
+    before, _, rest = page.partition(begin)
+    return f"{before}{begin}\n\n{figures}\n{END}{rest.partition(END)[2]}"
 
 
 def publish(results: Results) -> None:

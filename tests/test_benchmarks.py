@@ -1,7 +1,9 @@
-"""The figures in README and docs equal those of the stored session."""
+"""The figures in README and docs equal those of the stored sessions. The benchmark of a cluster runs."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -9,8 +11,12 @@ import pytest
 
 from benchmarks import plot, report
 from benchmarks.catalogue import SYSTEMS
+from benchmarks.cluster import report as cluster_report
+from benchmarks.cluster import results as cluster_results
+from benchmarks.cluster.systems import JOINED
 from benchmarks.publish import FIGURES, PAGE, PICTURE, README, overview, with_figures
 from benchmarks.results import Results, read
+from tests.support.paths import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -47,3 +53,26 @@ def test_a_session_that_is_stored_again_gives_the_same_file(session: Results, tm
     stored = again.read_bytes()
     read(again).write(again)
     assert again.read_bytes() == stored
+
+
+def test_the_page_on_scaling_shows_the_figures_of_the_stored_session() -> None:
+    stored = cluster_results.read(cluster_results.FIGURES)
+    assert stored.broken == {}
+    assert stored.rounds.keys() | stored.missing.keys() == {system.name for system in JOINED}
+    text = cluster_results.PAGE.read_text()
+    shown = with_figures(text, cluster_report.markdown(stored), cluster_results.BEGIN)
+    assert text == shown, "run python -m benchmarks.cluster --publish"
+
+
+def test_a_publication_reaches_only_the_processes_with_members_of_its_room() -> None:
+    command = [sys.executable, "-m", "benchmarks.cluster", "--quick", "--only", "asgi_realtime, Socket.IO"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    cells: dict[str, str] = {}
+    for part in done.stdout.split("\n\n"):
+        if part.startswith("| system"):
+            head, _, row = part.strip().splitlines()
+            cells |= zip(head.split(" | "), row.split(" | "), strict=True)
+    assert float(cells["publisher, 16"]) > 0
+    assert float(cells["receiver, 3"]) > 0
+    assert float(cells["bytes from Redis"]) < 5, "a message has more than 200 bytes"

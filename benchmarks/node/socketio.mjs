@@ -2,19 +2,26 @@
 
 import { Server } from "socket.io";
 import { join } from "./adapters.mjs";
-import { serve } from "./control.mjs";
+import { control, listen } from "./control.mjs";
 
-const http = serve((event, payload) => io.to("room").emit(event, payload));
+const room = process.env.ROOM ?? "room";
+let accepted = async () => {};
+const http = control(
+  (event, payload) => io.to(room).emit(event, payload),
+  () => accepted(),
+);
 const io = new Server(http);
 if (process.env.REDIS_URL) {
-  await join(io, process.env.REDIS_URL, process.env.ADAPTER);
+  accepted = await join(io, process.env.REDIS_URL, process.env.ADAPTER);
 }
 
 io.on("connection", (socket) => {
   let counted = 0;
-  socket.join("room");
+  socket.join(room);
   socket.on("count", () => {
     counted++;
   });
   socket.on("total", (payload, acknowledge) => acknowledge({ number: ++counted }));
 });
+
+listen(http);

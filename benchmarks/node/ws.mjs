@@ -1,11 +1,11 @@
 // ws at its best: each broadcast is framed once, and the frame written to every socket.
 
 import { Sender, WebSocketServer } from "ws";
-import { serve } from "./control.mjs";
+import { control, listen } from "./control.mjs";
 
 const room = new Set();
 
-const http = serve((type, data) => {
+const http = control((type, data) => {
   const text = Buffer.from(JSON.stringify({ type, data }));
   const frame = Buffer.concat(Sender.frame(text, { fin: true, rsv1: false, opcode: 1, mask: false, readOnly: true }));
   for (const socket of room) {
@@ -28,3 +28,5 @@ new WebSocketServer({ server: http }).on("connection", (socket) => {
   });
   socket.on("close", () => room.delete(socket));
 });
+
+listen(http);

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias, TypedDict
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 EVENT = "MESSAGE_CREATE"
-ROOM = "room"
+ROOM = os.environ.get("ROOM", "room")
 
 
 class Payload(TypedDict):

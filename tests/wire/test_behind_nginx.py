@@ -1,4 +1,4 @@
-"""Behind a real nginx with the configuration of docs/running.md."""
+"""Behind a real nginx with the configurations of docs/running.md and docs/scaling.md."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from tests.support.redis_server import RedisProcess
 from tests.support.servers import IMPLEMENTATIONS, Implementation, LiveServer, Serve
 
 RUNNING = ROOT / "docs" / "running.md"
+SCALING = ROOT / "docs" / "scaling.md"
 SETTINGS = Settings(jwt_secret="a secret for tests that is long enough")
 CONFIGURATION = """
 daemon off; master_process off; error_log stderr warn; pid nginx.pid; {user}
@@ -42,9 +43,9 @@ http {{
 """
 
 
-def documented_blocks() -> list[str]:
-    """The page's configuration: processes of an app, the location, and the server that limits connections."""
-    return re.findall(r"```nginx\n(.*?)```", RUNNING.read_text(encoding="utf-8"), re.DOTALL)
+def documented_blocks(page: Path = RUNNING) -> list[str]:
+    """A page's configuration. Running: processes of an app, the location, and the server that limits connections."""
+    return re.findall(r"```nginx\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
 
 
 def documented() -> tuple[str, str]:
@@ -172,17 +173,40 @@ async def test_a_trusted_proxy_serves_the_same_origin(serve: Serve, tmp_path: Pa
         assert await status_of(port, "/socket.io/?EIO=4&transport=websocket", origin) == 101
 
 
+async def joined_servers(
+    serve: Serve, redis_process: RedisProcess, processes: list[CountedMetrics]
+) -> list[LiveServer]:
+    """A server for each of these metrics, joined by Redis."""
+    settings = dataclasses.replace(
+        SETTINGS, redis_url=redis_process.url, redis_prefix=f"test-{secrets.token_hex(4)}", cors_origins=("*",)
+    )
+    return [await serve(RealtimeMiddleware(Starlette(), settings=settings, metrics=metrics)) for metrics in processes]
+
+
+async def test_a_proxy_that_counts_connections_needs_no_sticky_sessions(
+    serve: Serve, node: Node, redis_process: RedisProcess, tmp_path: Path
+) -> None:
+    processes = [CountedMetrics(), CountedMetrics()]
+    servers = await joined_servers(serve, redis_process, processes)
+    [lines] = documented_blocks(SCALING)
+    for number, server in enumerate(servers, 1):
+        lines = lines.replace(f"10.0.0.1{number}:8000", f"127.0.0.1:{server.port}")
+    async with nginx(tmp_path, servers[0], lines.replace("listen 8080;", "")) as port:
+        token = create_token("ann", SETTINGS)
+        clients = [await node.connect(f"http://127.0.0.1:{port}", auth={"token": token}) for _ in range(6)]
+        for client in clients:
+            await client.upgraded()
+        assert all(metrics.totals["engineio_sessions_opened_total"] for metrics in processes)
+        for client in clients:
+            await client.disconnect()
+
+
 @pytest.mark.parametrize("hashed", [True, False])
 async def test_a_hash_on_the_client_avoids_relays(
     serve: Serve, node: Node, redis_process: RedisProcess, tmp_path: Path, hashed: bool
 ) -> None:
-    settings = dataclasses.replace(
-        SETTINGS, redis_url=redis_process.url, redis_prefix=f"test-{secrets.token_hex(4)}", cors_origins=("*",)
-    )
     processes = [CountedMetrics(), CountedMetrics()]
-    servers = [
-        await serve(RealtimeMiddleware(Starlette(), settings=settings, metrics=metrics)) for metrics in processes
-    ]
+    servers = await joined_servers(serve, redis_process, processes)
     upstream = documented_blocks()[0]
     for number, server in enumerate(servers, 1):
         upstream = upstream.replace(f"app{number}:8000", f"127.0.0.1:{server.port}")
