@@ -19,7 +19,7 @@ def markdown(results: ClusterResults) -> str:
     """Write all tables, after the conditions."""
     plan = results.plan
     unnamed = ("processor", "kernel", "gcc", "granian", "hypercorn")
-    names = (f"{name} {value}" for name, value in results.machine.items() if name not in unnamed)
+    names = (f"{name} {value}" for name, value in sorted(results.machine.items()) if name not in unnamed)
     machine = ", ".join([results.machine["processor"], results.machine["kernel"], *names])
     rounds = f"Medians of {plan.rounds} rounds" if plan.rounds > 1 else "One round"
     parts = [
