@@ -70,7 +70,7 @@ async def test_only_the_gateways_of_a_dead_server_are_away() -> None:
         shared = cluster.owner(Keys(prefix, GatewayName("*")).state)
         dead = next(gateway for gateway, owner in owners.items() if owner != shared)
         alive = next(gateway for gateway, owner in owners.items() if owner != owners[dead])
-        broker, receiver = await start(cluster.url, prefix, dead, alive, timeout=1.0)
+        broker, receiver = await start(cluster.url, prefix, dead, alive, timeout=3.0)
         cluster.masters[owners[dead]].kill()
         await until(lambda: not broker.ready)
         await broker.publish(news("to the living", alive))
