@@ -196,6 +196,10 @@ class RedisBroker:
 
         If the reply is lost, the publication is sent once more on the next connection. Its origin is kept in history,
         so it is not published twice.
+
+        Raises:
+            BrokerUnavailable: also if so many publications followed that history no longer says whether it was
+                published. It is not published again then. A publication with a key has no such limit.
         """
         if publication.volatile:
             return await self._publisher.publish_volatile(publication)
@@ -208,19 +212,20 @@ class RedisBroker:
         origin: str,
         *,
         key: str | None,
-        again: bool,
+        since: float | None,
         answered: Callable[[], None] | None = None,
     ) -> Receipt:
         """Publish with an origin that is in the message, for `unconfirmed`. Not for volatile publications.
 
-        `again`: it may have been published before. `answered` is called when Redis has answered, and what came before
-        the answer was delivered.
+        `since`: it may have been published then, by the event loop's clock. None: not before. `answered` is called when
+        Redis has answered, and what came before the answer was delivered.
 
         Raises:
+            InDoubt: history no longer says whether it was published.
             BrokerUnavailable: Redis is away, or refused.
         """
         data = encode_publication(publication, origin)
-        return await self._publisher.publish(publication, origin, data=data, key=key, again=again, answered=answered)
+        return await self._publisher.publish(publication, origin, data=data, key=key, since=since, answered=answered)
 
     def new_origin(self) -> str:
         """Names one call of this process that publishes."""

@@ -7,7 +7,7 @@ import functools
 import itertools
 import secrets
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import Final, cast
 
 import hiredis
 
@@ -20,6 +20,13 @@ from asgi_realtime.redis.keys import Keys, suffixes
 from asgi_realtime.redis.link import Argument, CountCopies, Link, LinkLost, Reply
 from asgi_realtime.redis.scripts import Script, run_script
 from asgi_realtime.values.publications import Position, Publication, Receipt
+
+_UNKNOWN: Final = 2
+"""What `publish.lua` returns if it did not publish, because it may have done so before."""
+
+
+class InDoubt(BrokerUnavailable):
+    """A reply was lost, and history no longer says whether Redis had published."""
 
 
 class RedisPublisher:
@@ -52,12 +59,12 @@ class RedisPublisher:
         *,
         data: bytes,
         key: str | None,
-        again: bool = False,
+        since: float | None = None,
         answered: Callable[[], None] | None = None,
     ) -> Receipt:
         """Number, keep and publish; see `RedisBroker.publish_from`. `data` is the encoded publication."""
         keys, ends = self._links.keys(publication.gateway), suffixes(publication.target)
-        position, delivered = await self.append(keys, ends, data, origin, self._size, key, again, answered)
+        position, delivered = await self.append(keys, ends, data, origin, self._size, key, since, answered)
         if not isinstance(delivered, int):
             delivered = await asyncio.shield(delivered)
         return Receipt(position=position, delivered_locally=delivered, replicated=True)
@@ -105,14 +112,17 @@ class RedisPublisher:
         origin: str,
         size: int,
         key: str | None = None,
-        again: bool = False,
+        since: float | None = None,
         answered: Callable[[], None] | None = None,
     ) -> tuple[Position, int | asyncio.Future[int]]:
         """Append to the histories with these endings of keys, and publish to their channels.
 
         Returns the position, and the number of recipients here (a future: the copy is held).
 
+        `since`: when Redis was asked first, by the event loop's clock. None: it is asked for the first time.
+
         Raises:
+            InDoubt: a reply was lost, and history does not say whether it was published.
             BrokerUnavailable: Redis is away, or refused.
         """
         channels = self._channels()
@@ -124,8 +134,10 @@ class RedisPublisher:
         before: list[Argument] = [self._epoch, size, self._ttl, receipt_ttl, publish, data, origin]
         names_of_channels = [keys.channel(end) for end in ends]
 
-        def published(reply: Reply) -> tuple[Position, int | asyncio.Future[int]]:
+        def published(reply: Reply) -> tuple[Position, int | asyncio.Future[int]] | None:
             position, is_new = cast(tuple[bytes, int], reply)
+            if is_new == _UNKNOWN:
+                return None
             self._renew_epoch(position)
             if answered is not None:
                 answered()
@@ -136,22 +148,27 @@ class RedisPublisher:
 
         def copies(link: Link) -> CountCopies:
             subscribed = channels.count_subscribed(keys.gateway, ends, link)
-            return lambda reply: subscribed if cast(tuple[bytes, int], reply)[1] else 0
+            return lambda reply: subscribed if cast(tuple[bytes, int], reply)[1] == 1 else 0
 
-        return await self._links.of(keys.gateway).attempt(
-            lambda link, attempted: run_script(
-                link,
-                Script.PUBLISH,
-                names,
-                *before,
-                int(again or attempted),
-                *names_of_channels,
-                read=published,
-                copies=functools.partial(copies, link),
-            )
-        )
+        begun = asyncio.get_running_loop().time() if since is None else since
+
+        async def run(link: Link, again: bool) -> tuple[Position, int | asyncio.Future[int]] | None:
+            elapsed = _microseconds_since(begun) if again or since is not None else 0
+            arguments = [*before, elapsed, *names_of_channels]
+            count = functools.partial(copies, link)
+            return await run_script(link, Script.PUBLISH, names, *arguments, read=published, copies=count)
+
+        found = await self._links.of(keys.gateway).attempt(run)
+        if found is None:
+            raise InDoubt("a reply of Redis was lost, and history no longer says whether the event was published")
+        return found
 
     def _renew_epoch(self, position: bytes) -> None:
         """Make another epoch for the next history, if the current history began with this one."""
         if position.startswith(self._epoch.encode()):
             self._epoch = new_epoch()
+
+
+def _microseconds_since(begun: float) -> int:
+    """The time since then, and a little more: the clocks of Redis and of the event loop may run at different rates."""
+    return 10_000 + round((asyncio.get_running_loop().time() - begun) * 1_010_000)

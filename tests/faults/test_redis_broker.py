@@ -193,6 +193,45 @@ async def test_a_publication_whose_reply_is_lost_is_delivered_once(nodes: Nodes,
     assert seen.seen == (["after"] if volatile else ["once", "after"])
 
 
+@pytest.mark.parametrize(("history_size", "others"), [(10_000, 1_500), (5, 10), (0, 10), (0, 0)])
+async def test_a_publication_whose_reply_is_lost_is_delivered_once_or_refused(
+    nodes: Nodes, history_size: int, others: int
+) -> None:
+    far, _ = await nodes.start(behind_proxy=True, history_size=history_size, timeout=10.0)
+    near, seen = await nodes.start(LOBBY, history_size=history_size)
+    nodes.proxy.hold()
+    publishing = asyncio.create_task(far.publish(event("once")))
+    await until(lambda: "once" in seen.seen)
+    for number in range(others):
+        await near.publish(event(f"{number}"))
+    nodes.proxy.cut()
+    if history_size < others or not history_size:
+        with pytest.raises(BrokerUnavailable, match="no longer says"):
+            await publishing
+    else:
+        await publishing
+    await near.publish(event("after"))
+    await until(lambda: seen.seen[-1:] == ["after"])
+    assert seen.seen.count("once") == 1
+
+
+@pytest.mark.parametrize("history_size", [5, 0])
+async def test_a_publication_that_redis_did_not_get_is_sent_again(nodes: Nodes, history_size: int) -> None:
+    far, _ = await nodes.start(behind_proxy=True, history_size=history_size, timeout=10.0)
+    near, seen = await nodes.start(LOBBY, history_size=history_size)
+    for number in range(10):
+        await near.publish(event(f"{number}"))
+    await asyncio.sleep(0.1)  # longer ago than the publication
+    nodes.proxy.dropping = True
+    publishing = asyncio.create_task(far.publish(event("once")))
+    await until(lambda: nodes.proxy.dropped)
+    nodes.proxy.dropping = False
+    nodes.proxy.cut()
+    await publishing
+    await until(lambda: seen.seen[-1:] == ["once"])
+    assert seen.seen.count("once") == 1
+
+
 async def test_a_command_whose_reply_is_lost_is_applied_once_everywhere(nodes: Nodes) -> None:
     far, seen = await nodes.start(LOBBY, behind_proxy=True)
     _, other = await nodes.start(LOBBY)

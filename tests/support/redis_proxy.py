@@ -29,6 +29,10 @@ class RedisProxy:
         """Whether new connections are closed at once."""
         self.delay = 0.0
         """Seconds that each command and each reply takes longer."""
+        self.dropping = False
+        """Whether commands do not reach Redis."""
+        self.dropped = 0
+        """Bytes of commands that were dropped."""
         self.connections = 0
         """How many connections were made and not refused."""
         self.held = bytearray()
@@ -108,6 +112,9 @@ class RedisProxy:
             while data := await reader.read(65_536):
                 if not commands and self._rewrite is not None:
                     data = self._rewrite(data)
+                if commands and self.dropping:
+                    self.dropped += len(data)
+                    continue
                 if not commands and not self._passing.is_set():
                     self.held += data
                     self._held_changed.set()

@@ -1,9 +1,10 @@
 -- Number a publication or command, keep it in history, and publish it.
 -- KEYS: state, receipt (only if ARGV[4] is not 0), then for each target: last, history
 -- ARGV: epoch for a new state, entries kept per target, milliseconds that they are kept, milliseconds that the receipt
---       is kept, name of the publish command, payload, origin, 1 if it may have been published before or else 0,
---       then the channel of each target
--- Returns the position, and 1 if it was published now or 0 if it was published before.
+--       is kept, name of the publish command, payload, origin, microseconds since it may have been published
+--       before or else 0, then the channel of each target
+-- Returns the position, and 1 if it was published now, 0 if it was published before, or 2 (and no position): history no
+-- longer says whether it was published before, and it was not published now.
 local state = redis.call('HMGET', KEYS[1], 'epoch', 'seq')
 local epoch = state[1] or ARGV[1]
 local first = 2
@@ -14,15 +15,38 @@ if ARGV[4] ~= '0' then
     end
     first = 3
 end
-if ARGV[8] == '1' and KEYS[first + 1] then
-    for _, entry in ipairs(redis.call('XREVRANGE', KEYS[first + 1], '+', '-', 'COUNT', 1000)) do
-        if entry[2][6] == ARGV[7] then
-            return {epoch .. '-' .. string.match(entry[1], '%d+'), 0}
-        end
-    end
-end
 local time = redis.call('TIME')
 local seq = time[1] * 1000000 + time[2]
+if ARGV[8] ~= '0' then
+    local since = seq - ARGV[8]
+    local oldest = string.format('(%.0f-0', since)
+    -- Whether all that was published to a target since then is in its history.
+    local function reaches_back(last, history)
+        local entry = redis.call('XRANGE', history, '-', '+', 'COUNT', 1)[1]
+        if entry then
+            return tonumber(string.match(entry[1], '%d+')) <= since or tonumber(entry[2][2]) <= since
+        end
+        return tonumber(redis.call('GET', last) or '0') <= since
+    end
+    local known = #KEYS < first -- to no target
+    for key = first, #KEYS, 2 do
+        local newest = '+'
+        repeat
+            local entries = redis.call('XREVRANGE', KEYS[key + 1], newest, oldest, 'COUNT', 1000)
+            for number = 1, #entries do
+                local id, fields = entries[number][1], entries[number][2]
+                if fields[6] == ARGV[7] then
+                    return {epoch .. '-' .. string.match(id, '%d+'), 0}
+                end
+                newest = '(' .. id
+            end
+        until #entries < 1000
+        known = known or reaches_back(KEYS[key], KEYS[key + 1])
+    end
+    if not known then
+        return {'', 2}
+    end
+end
 if state[2] and tonumber(state[2]) >= seq then
     seq = tonumber(state[2]) + 1
 end

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from asgi_realtime.redis.link import Argument
 from asgi_realtime.redis.scripts import Script
 from tests.redis.scripts.conftest import ScriptRedis
@@ -20,7 +22,7 @@ def publish(
     ttl: int = 60_000,
     payload: str = "payload",
     origin: str = "o",
-    again: bool = False,
+    since: int = 0,
     key: str | None = None,
 ) -> tuple[str, int]:
     """Position, and whether it is new."""
@@ -28,7 +30,7 @@ def publish(
     names = [keys.state] if key is None else [keys.state, keys.receipt(key)]
     for suffix in suffixes:
         names += keys.last(suffix), keys.history(suffix)
-    arguments: list[Argument] = [epoch, size, ttl, ttl if key else 0, "PUBLISH", payload, origin, int(again)]
+    arguments: list[Argument] = [epoch, size, ttl, ttl if key else 0, "PUBLISH", payload, origin, since]
     position, is_new = scripts.run(Script.PUBLISH, names, *arguments, *map(keys.channel, suffixes))
     return position.decode(), is_new
 
@@ -99,12 +101,54 @@ def test_a_key_is_published_once(scripts: ScriptRedis) -> None:
     assert 0 < scripts.milliseconds_left(scripts.keys.receipt("k")) <= 60_000
 
 
+MINUTE = 60_000_000
+UNKNOWN = ("", 2)
+
+
 def test_what_may_have_been_published_is_looked_up_by_its_origin(scripts: ScriptRedis) -> None:
     position, _ = publish(scripts, "r:a", origin="mine")
     publish(scripts, "r:a", origin="another")
-    assert publish(scripts, "r:a", origin="mine", again=True) == (position, 0)
-    assert publish(scripts, "r:a", origin="not yet", again=True)[1] == 1
+    assert publish(scripts, "r:a", origin="mine", since=MINUTE) == (position, 0)
+    assert publish(scripts, "r:a", origin="not yet", since=MINUTE)[1] == 1
     assert len(entries(scripts, "r:a")) == 3
+
+
+def test_it_is_found_behind_any_number_of_others(scripts: ScriptRedis) -> None:
+    position, _ = publish(scripts, "r:a", origin="mine", size=5_000)
+    for _ in range(2_500):
+        publish(scripts, "r:a", origin="another", size=5_000)
+    assert publish(scripts, "r:a", origin="mine", since=MINUTE) == (position, 0)
+
+
+@pytest.mark.parametrize("size", [0, 2])
+def test_it_is_unknown_if_history_does_not_reach_back(scripts: ScriptRedis, size: int) -> None:
+    publish(scripts, "r:a", origin="mine", size=size)
+    for _ in range(3):
+        publish(scripts, "r:a", origin="another", size=size)
+    before = entries(scripts, "r:a")
+    assert publish(scripts, "r:a", origin="mine", since=MINUTE, size=size) == UNKNOWN
+    assert entries(scripts, "r:a") == before
+
+
+@pytest.mark.parametrize("size", [0, 2])
+def test_it_is_new_if_nothing_followed_since_it_was_tried(scripts: ScriptRedis, size: int) -> None:
+    for _ in range(3):
+        position, _ = publish(scripts, "r:a", size=size)
+    while scripts.now() <= number_of(position) + 2_000:
+        pass
+    assert publish(scripts, "r:a", origin="mine", since=1_000, size=size)[1] == 1
+    assert publish(scripts, "r:never used", origin="mine", since=MINUTE, size=size)[1] == 1
+    assert publish(scripts, origin="mine", since=MINUTE)[1] == 1
+
+
+def test_one_target_whose_history_reaches_back_is_enough(scripts: ScriptRedis) -> None:
+    for _ in range(3):
+        publish(scripts, "r:busy", size=2)
+    assert publish(scripts, "r:busy", "r:quiet", origin="mine", since=MINUTE, size=2)[1] == 1
+    position = publish(scripts, "r:busy", "r:quiet", origin="yours", size=2)[0]
+    for _ in range(3):
+        publish(scripts, "r:busy", size=2)
+    assert publish(scripts, "r:busy", "r:quiet", origin="yours", since=MINUTE, size=2) == (position, 0)
 
 
 def test_the_oldest_entries_of_a_target_are_dropped(scripts: ScriptRedis) -> None:
