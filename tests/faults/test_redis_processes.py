@@ -20,7 +20,7 @@ import pytest
 from asgi_realtime import Settings, create_token
 from tests.support.cluster import SECRET, Cluster
 from tests.support.cluster import Node as ServerNode
-from tests.support.node_client import Node, NodeClient
+from tests.support.node_client import ConnectRefused, Node, NodeClient
 from tests.support.python_client import PythonClient
 from tests.support.redis_proxy import redis_proxy
 from tests.support.redis_server import RedisProcess, redis_server
@@ -206,13 +206,17 @@ async def test_nothing_is_lost_or_doubled_when_every_connection_is_killed(
     clients = await connect(nodes, node)
     before = connections(durable)
     async with Load(nodes) as load:
-        for _ in range(50 if LONG else 8):
+        kills = 50 if LONG else 8
+        for _ in range(kills):
             await load.more(10)
             durable.kill_connections()
         await load.more()
     assert load.slowest < TIMEOUT + SLACK
     await check_that_nothing_is_lost_or_doubled(clients, load)
     await until(lambda: connections(durable) == before)
+    for each in nodes:
+        assert len(outages(each)) <= kills, outages(each)
+        assert "Traceback" not in each.process.output
     await leave(clients)
 
 
@@ -294,3 +298,40 @@ async def test_a_broadcast_of_33_megabytes_is_refused_at_the_publisher(processes
     assert (await client.expect("small")).args == ["x"]
     assert client.disconnects == []
     await client.disconnect()
+
+
+def token_of(user_id: str, jti: str) -> str:
+    return create_token(user_id, Settings(jwt_secret=SECRET), jti=jti)
+
+
+async def test_three_nodes_cut_the_token_one_of_them_after_it_was_cut_off_from_redis(
+    processes: Cluster, durable: RedisProcess
+) -> None:
+    async with redis_proxy(durable.socket) as proxy:
+        # The history of the node that is cut off is so short that it cannot recover the command from it.
+        revoking, connected = await processes.start(), await processes.start()
+        cut_off = await processes.start(MEW_REDIS_URL=proxy.url, MEW_ON_BROKER_DOWN="local", MEW_HISTORY_TTL="0.1")
+        nodes = (revoking, connected, cut_off)
+        revoked = [await node.connect("ada", token=token_of("ada", "j1")) for node in nodes]
+        kept = [await node.connect("ada", token=token_of("ada", "j2")) for node in nodes]
+        proxy.refusing = True
+        proxy.cut()
+        await until(lambda: "connecting again" in cut_off.process.output)
+
+        before = time.monotonic()
+        await revoking.call("revoke_token", "j1")
+        for client in revoked[:2]:
+            await client.disconnection()
+        assert time.monotonic() - before < 1
+        assert not revoked[2].disconnects
+
+        proxy.refusing = False
+        await until(lambda: "Redis: connected" in cut_off.process.output.rpartition("connecting again")[2])
+        before = time.monotonic()
+        await revoked[2].disconnection()
+        assert time.monotonic() - before < 1
+        for node in nodes:
+            with pytest.raises(ConnectRefused):
+                await node.connect("ada", token=token_of("ada", "j1"))
+        for client in kept:
+            await client.disconnect()
