@@ -111,6 +111,8 @@ def _capacity(results: ClusterResults) -> Iterator[str]:
         points = [(size - 1, results.median(system.name, f"{name}: Redis")) for size, name in _sizes(results).items()]
         receivers, costs = zip(*((count, cost) for count, cost in points if cost is not None), strict=True)
         each, base = statistics.linear_regression(receivers, costs)
+        if each < 0:  # noise
+            each, base = 0.0, statistics.mean(costs)
         rates = (_SHARE * 1e6 / (base + each * count) for count in counts)
         rows.append([system.name, _number(base), _number(each), *(f"{rate:,.0f}" for rate in rates)])
     if rows and len(results.plan.sizes) > 1:
