@@ -22,7 +22,7 @@ class Frame:
 
     def __init__(self, *messages: str | bytes) -> None:
         self.messages = messages
-        self.size = sum(len(m) if isinstance(m, bytes) or m.isascii() else len(m.encode()) for m in messages)
+        self.size = _bytes(messages[0]) if len(messages) == 1 else sum(map(_bytes, messages))
         self._asgi: tuple[dict[str, Any], ...] | None = None
         self._polling: str | None = None
         self._wire: bytes | None = None
@@ -31,7 +31,9 @@ class Frame:
     @classmethod
     def joined(cls, frames: Sequence[Frame]) -> Frame:
         """Join several frames into one, to be written at once."""
-        return frames[0] if len(frames) == 1 else cls(*[message for frame in frames for message in frame.messages])
+        if len(frames) == 1:
+            return frames[0]
+        return cls(*[message for frame in frames for message in frame.messages])
 
     @property
     def wire(self) -> bytes:
@@ -65,3 +67,8 @@ class Frame:
                 m if isinstance(m, str) else "b" + base64.b64encode(m).decode("ascii") for m in self.messages
             )
         return self._polling
+
+
+def _bytes(message: str | bytes) -> int:
+    """The size of a message."""
+    return len(message) if isinstance(message, bytes) or message.isascii() else len(message.encode())

@@ -17,10 +17,10 @@ the acknowledgements of a join and of a leave, and what it must not hear:
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import random
-import sys
 import time
 from collections import Counter, defaultdict
 from typing import Any, Final
@@ -252,9 +252,16 @@ def _place(receipt: dict[str, Any]) -> int:
     return int(str(receipt["position"]).rpartition("-")[2])
 
 
+def _options() -> str:
+    """The only argument."""
+    parser = argparse.ArgumentParser(prog="python -m tests.support.crowd.churning", description=__doc__)
+    parser.add_argument("options", help="the parameters of `Crowd`, as a JSON object")
+    return str(parser.parse_args().options)
+
+
 async def main() -> None:
     """Run."""
-    print(json.dumps(await Crowd(**json.loads(sys.argv[1])).run()), flush=True)
+    print(json.dumps(await Crowd(**json.loads(_options())).run()), flush=True)
 
 
 if __name__ == "__main__":

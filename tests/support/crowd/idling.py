@@ -7,6 +7,7 @@ reads how many connections have ended, with the reasons.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import sys
@@ -60,9 +61,16 @@ def _ignore(event: list[Any]) -> None:
     """No event matters."""
 
 
+def _options() -> str:
+    """The only argument."""
+    parser = argparse.ArgumentParser(prog="python -m tests.support.crowd.idling", description=__doc__)
+    parser.add_argument("options", help="the parameters of `Crowd`, as a JSON object")
+    return str(parser.parse_args().options)
+
+
 async def main() -> None:
     """Run."""
-    await Crowd(**json.loads(sys.argv[1])).run()
+    await Crowd(**json.loads(_options())).run()
 
 
 if __name__ == "__main__":

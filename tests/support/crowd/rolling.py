@@ -11,6 +11,7 @@ Writes a line when all are connected. Then it reads commands, and writes a line 
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import random
@@ -197,9 +198,16 @@ def _most_within(times: list[float], seconds: float) -> int:
     return most
 
 
+def _options() -> str:
+    """The only argument."""
+    parser = argparse.ArgumentParser(prog="python -m tests.support.crowd.rolling", description=__doc__)
+    parser.add_argument("options", help="the parameters of `Crowd`, as a JSON object")
+    return str(parser.parse_args().options)
+
+
 async def main() -> None:
     """Run."""
-    await Crowd(**json.loads(sys.argv[1])).run()
+    await Crowd(**json.loads(_options())).run()
 
 
 if __name__ == "__main__":
