@@ -17,7 +17,7 @@ if ARGV[4] ~= '0' then
 end
 local time = redis.call('TIME')
 local seq = time[1] * 1000000 + time[2]
-if ARGV[8] ~= '0' then
+if ARGV[8] ~= '0' and first == 2 then -- without a receipt, history says it
     local since = seq - ARGV[8]
     local oldest = string.format('(%.0f-0', since)
     -- Whether all that was published to a target since then is in its history.

@@ -141,6 +141,13 @@ def test_it_is_new_if_nothing_followed_since_it_was_tried(scripts: ScriptRedis, 
     assert publish(scripts, origin="mine", since=MINUTE)[1] == 1
 
 
+def test_with_a_key_the_receipt_says_it(scripts: ScriptRedis) -> None:
+    publish(scripts, "r:a", size=0)
+    position, is_new = publish(scripts, "r:a", origin="mine", key="k", since=MINUTE, size=0)
+    assert is_new == 1
+    assert publish(scripts, "r:a", origin="mine", key="k", since=MINUTE, size=0) == (position, 0)
+
+
 def test_one_target_whose_history_reaches_back_is_enough(scripts: ScriptRedis) -> None:
     for _ in range(3):
         publish(scripts, "r:busy", size=2)
