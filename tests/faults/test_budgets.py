@@ -217,8 +217,12 @@ async def test_late_acks_do_not_count_as_unrequested(serve: Serve) -> None:
     async with entered(server, "slow") as client:
         (connection,) = target.realtime.hub.rooms(target.gateway.name).everybody
         answers: list[int] = []
+
+        def answered(values: list[int]) -> None:
+            answers.append(values[0])
+
         for number in range(50):
-            connection.transport.request("question", [number], lambda values: answers.append(values[0]))  # type: ignore[attr-defined]
+            connection.transport.request("question", b"%d" % number, [], answered)  # type: ignore[attr-defined]
         asked = [str(await client.receive()) for _ in range(50)]
         assert asked[49] == '249["question",49]'
         await client.send(*(f"3{number}[{number}]" for number in range(50)))
