@@ -177,7 +177,7 @@ async def test_a_publication_to_several_users_that_came_for_one_before_the_cut_i
 
 @pytest.mark.parametrize("volatile", [False, True])
 async def test_a_publication_whose_reply_is_lost_is_delivered_once(nodes: Nodes, volatile: bool) -> None:
-    far, seen = await nodes.start(LOBBY, behind_proxy=True)
+    far, seen = await nodes.start(LOBBY, behind_proxy=True, timeout=10.0)
     _, other = await nodes.start(LOBBY)
     nodes.proxy.hold()
     publishing = asyncio.create_task(far.publish(event("once", volatile=volatile)))
@@ -233,7 +233,7 @@ async def test_a_publication_that_redis_did_not_get_is_sent_again(nodes: Nodes, 
 
 
 async def test_a_command_whose_reply_is_lost_is_applied_once_everywhere(nodes: Nodes) -> None:
-    far, seen = await nodes.start(LOBBY, behind_proxy=True)
+    far, seen = await nodes.start(LOBBY, behind_proxy=True, timeout=10.0)
     _, other = await nodes.start(LOBBY)
     await far.publish(event("before"))
     nodes.proxy.hold()
@@ -695,7 +695,7 @@ async def test_a_room_with_members_that_is_subscribed_to_later_misses_nothing_si
 
 
 async def test_subscriptions_come_and_go_while_connections_are_cut(nodes: Nodes) -> None:
-    far, seen = await nodes.start(LOBBY, behind_proxy=True)
+    far, seen = await nodes.start(LOBBY, behind_proxy=True, timeout=30.0)
     near, _ = await nodes.start()
     rooms = [ToRoom(RoomName(f"{number}")) for number in range(20)]
     for turn in range(10):
