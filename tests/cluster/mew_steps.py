@@ -139,7 +139,7 @@ async def the_host_reaches_rooms_users_and_everybody(mew: MewNodes) -> None:
     assert await mew.received() == to("alice", "bob", events=[("E", {"n": 1})])
     await host.call("broadcast_to_user", "carol", "E", 2)
     assert await mew.received() == to("carol", events=[("E", 2)])
-    await host.call("broadcast_to_users", ["carol", "dave", "carol", "nobody"], "E", 3)
+    await host.call("broadcast_to_users", ["carol", "dave", "carol", "unknown"], "E", 3)
     assert await mew.received() == to("carol", "dave", events=[("E", 3)])
     await host.call("broadcast_to_all", "E", None)
     assert await mew.received() == to(*EVERYBODY, events=[("E", None)])

@@ -60,8 +60,8 @@ ERRORS: Final[list[tuple[int, str, list[Any], dict[str, Any]]]] = [
     (0, "get_session", ["bob"], {}),
     (0, "save_session", ["bob", {"a": 1}], {}),
     (0, "transport", ["bob"], {}),
-    (1, "get_session", ["nobody"], {}),
-    (0, "call", ["ask", 1], {"to": "nobody", "timeout": 0.1}),
+    (1, "get_session", ["unknown"], {}),
+    (0, "call", ["ask", 1], {"to": "unknown", "timeout": 0.1}),
 ]
 
 

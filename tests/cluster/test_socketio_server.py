@@ -120,9 +120,12 @@ async def test_the_session_of_a_client_of_another_node_is_refused_with_a_remedy(
         answer = await first.call(method, sid, *arguments)
         assert answer["error"] == "KeyError"
         assert "not connected to this process" in answer["message"] and "in a database" in answer["message"]
-        assert await first.call(method, "nobody", *arguments) == {"error": "KeyError", "message": "'Session not found'"}
+        assert await first.call(method, "unknown", *arguments) == {
+            "error": "KeyError",
+            "message": "'Session not found'",
+        }
     unknown = {"error": "ValueError", "message": "sid is not connected to requested namespace"}
-    assert await first.call("enter_room", "nobody", "lobby") == unknown
+    assert await first.call("enter_room", "unknown", "lobby") == unknown
     assert (await first.call("get_environ", sid))["result"] is None
     await bob.disconnect()
 
@@ -149,7 +152,7 @@ async def test_a_client_of_another_node_is_called(nodes: tuple[Node, Node]) -> N
     assert await first.call("call", "ask", to=ids[1], ignore_queue=True, timeout=60) == timeout
     await bob.disconnect()
     assert await first.call("call", "ask", to=ids[1], timeout=0.2) == timeout
-    assert await first.call("call", "ask", to="nobody", timeout=60) == timeout
+    assert await first.call("call", "ask", to="unknown", timeout=60) == timeout
     await ada.disconnect()
 
 
