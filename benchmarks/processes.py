@@ -1,10 +1,13 @@
-"""Pins processes to processors, and reads their figures from the operating system."""
+"""Pins processes to processors, waits for their start, and reads their figures from the operating system."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import resource
+import socket
+import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -97,3 +100,24 @@ def unsent(port: int) -> int:
     """Bytes that wait in the kernel to be sent, on the connection of this port with the most."""
     rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
     return max((int(row[4].partition(":")[0], 16) for row in rows if row[1].endswith(f":{port:04X}")), default=0)
+
+
+def free_port() -> int:
+    """A port that no process uses."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+def accepts(port: int, process: subprocess.Popen[bytes], seconds: float) -> bool:
+    """Whether a process that was just started accepts connections on a port within this time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except OSError:
+            time.sleep(0.05)  # no event announces that another process listens
+        else:
+            return True
+    return False

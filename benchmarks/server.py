@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -24,9 +23,7 @@ class Server:
     """One system on a free port and its own processor. Use it with `with`."""
 
     def __init__(self, system: System, processor: int | None, log: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = processes.free_port()
         self._log = log
         command = [part.format(port=self.port) for part in system.command]
         environment = {**os.environ, "NODE_ENV": "production"}
@@ -36,14 +33,8 @@ class Server:
             )
 
     def __enter__(self) -> Server:
-        deadline = time.monotonic() + _START_SECONDS
-        while time.monotonic() < deadline and self._process.poll() is None:
-            try:
-                socket.create_connection(("127.0.0.1", self.port)).close()
-            except OSError:
-                time.sleep(0.05)
-            else:
-                return self
+        if processes.accepts(self.port, self._process, _START_SECONDS):
+            return self
         self._stop()
         raise BrokenRun(f"the server did not start: {self._log.read_text(errors='replace')[-500:]}")
 

@@ -164,7 +164,7 @@ async def _deliver(feed: Feed, missed: list[Message], found: Comparison, epochs:
         for _, group in groupby(numbered, key=lambda each: (each[0], each[1].number)):
             feed.deliver_repaired([message for _, message in group])
             if loop.time() > until:
-                await asyncio.sleep(0)  # other tasks run
+                await asyncio.sleep(0)  # the event loop runs other tasks; the feed holds what comes
                 until = loop.time() + SECONDS_A_TURN
         for channel, number in found.new:
             # What was dropped up to here is not missed: it came before the subscription, or clients were told.

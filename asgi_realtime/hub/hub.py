@@ -20,7 +20,7 @@ from asgi_realtime.hub.held_recipients import push_held
 from asgi_realtime.hub.joins import Joins
 from asgi_realtime.hub.mounts import Mount, Mounts, RecipientFilter, Request
 from asgi_realtime.hub.recipients import Recipients
-from asgi_realtime.hub.replies import Answered, PendingReplies
+from asgi_realtime.hub.replies import PendingReplies
 from asgi_realtime.hub.resync_event import resync_members
 from asgi_realtime.hub.room_refresh import Refresher, RoomsOf
 from asgi_realtime.hub.rooms import Rooms
@@ -44,16 +44,7 @@ from asgi_realtime.values.commands import (
 )
 from asgi_realtime.values.ids import GatewayName, Id, RoomName
 from asgi_realtime.values.json import Json
-from asgi_realtime.values.publications import (
-    Position,
-    Publication,
-    ReplyTo,
-    Subscription,
-    ToAll,
-    ToRoom,
-    ToRooms,
-    ToUsers,
-)
+from asgi_realtime.values.publications import Position, Publication, Subscription, ToAll, ToRoom, ToRooms, ToUsers
 from asgi_realtime.values.questions import NodeAnswer, Question
 
 
@@ -93,7 +84,8 @@ class Hub:
         self.thread: int | None = None
         """The id of the event loop's thread. None: the hub has not started."""
         self._batch = Batch(call_soon)
-        self._replies = PendingReplies()
+        self.replies = PendingReplies(broker)
+        """The calls that wait for acknowledgements of clients."""
         self._refresher = Refresher(tasks, self._until_subscribed)
         self._joins = self._new_joins()
         self._subscriptions = self._new_subscriptions()
@@ -344,27 +336,15 @@ class Hub:
                 return self._subscriptions.catch_up(Subscription(command.gateway, ToRoom(command.room)), position, new)
         return None
 
-    # Acknowledgements
+    # Acknowledgements and questions
 
     def on_request(self, gateway: GatewayName, request: Request) -> None:
         """Publications of a mounted gateway that ask for acknowledgements are sent by this function."""
         self._mounts[gateway].request = request
 
-    def expect_replies(self, answered: Answered) -> ReplyTo:
-        """What a publication has as `reply_to`, so that `answered` is called for each acknowledgement."""
-        return ReplyTo(self._broker.node, self._replies.expect(answered))
-
-    def forget_replies(self, reply_to: ReplyTo) -> None:
-        """Ignore later acknowledgements of a publication."""
-        self._replies.forget(reply_to.number)
-
-    def acknowledge(self, reply_to: ReplyTo, values: list[Json]) -> None:
-        """A client of this process has acknowledged a publication of any process."""
-        self._broker.acknowledge(reply_to, values)
-
     def acknowledged(self, number: int, values: list[Json]) -> None:
         """A client of any process has acknowledged a publication of this process."""
-        self._replies.acknowledged(number, values)
+        self.replies.acknowledged(number, values)
 
     def answer(self, question: Question) -> NodeAnswer:
         """Answer a question about the connections of this process."""

@@ -6,7 +6,9 @@ import itertools
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
+from asgi_realtime.broker.base import Broker
 from asgi_realtime.values.json import Json
+from asgi_realtime.values.publications import ReplyTo
 
 MOST_PENDING: Final = 10_000
 """Most calls that acknowledgements may still come for. Over: those of the oldest are ignored."""
@@ -16,29 +18,38 @@ Answered: TypeAlias = Callable[[list[Json]], None]
 
 
 class PendingReplies:
-    """Gives each call the acknowledgements that come for it, by its number."""
+    """Gives each call the acknowledgements that come for it, by its number.
 
-    def __init__(self) -> None:
+    Args:
+        broker: carries them between processes.
+    """
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
         self._numbers = itertools.count()
         self._pending: dict[int, Answered] = {}
 
     def __len__(self) -> int:
         return len(self._pending)
 
-    def expect(self, answered: Answered) -> int:
-        """Call `answered` for each acknowledgement of a new call. Returns the number of the call."""
+    def expect(self, answered: Answered) -> ReplyTo:
+        """Call `answered` for each acknowledgement of a publication that has the returned `reply_to`."""
         if len(self._pending) >= MOST_PENDING:
             del self._pending[next(iter(self._pending))]
         number = next(self._numbers)
         self._pending[number] = answered
-        return number
+        return ReplyTo(self._broker.node, number)
 
-    def forget(self, number: int) -> None:
-        """Ignore later acknowledgements of a call."""
-        self._pending.pop(number, None)
+    def forget(self, reply_to: ReplyTo) -> None:
+        """Ignore later acknowledgements of a publication."""
+        self._pending.pop(reply_to.number, None)
+
+    def acknowledge(self, reply_to: ReplyTo, values: list[Json]) -> None:
+        """A client of this process has acknowledged a publication of any process."""
+        self._broker.acknowledge(reply_to, values)
 
     def acknowledged(self, number: int, values: list[Json]) -> None:
-        """An acknowledgement has come."""
+        """A client of any process has acknowledged a publication of this process."""
         answered = self._pending.get(number)
         if answered is not None:
             answered(values)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 AT_ONCE: Final = 100
-"""Clients that are closed at once. Fewer than that have gone before a server would notice the delay."""
+"""Clients that are closed at once. An application with fewer stops without a delay."""
 PAUSE: Final = 0.1
 """Seconds between two batches: 1,000 clients per second."""
 

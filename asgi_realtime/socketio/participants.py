@@ -198,7 +198,7 @@ class Participants:
                 self._request(client.public, publication, functools.partial(self._acknowledged, callback))
             return None
         if callback is not None:
-            reply_to = self._context.hub.expect_replies(functools.partial(self._acknowledged, callback))
+            reply_to = self._context.hub.replies.expect(functools.partial(self._acknowledged, callback))
             publication = msgspec.structs.replace(publication, volatile=True, reply_to=reply_to)
         if here:
             self._context.hub.deliver(publication)
@@ -216,7 +216,7 @@ class Participants:
     def forget_replies(self, reply_to: ReplyTo | None) -> None:
         """Ignore later acknowledgements."""
         if reply_to is not None:
-            self._context.hub.forget_replies(reply_to)
+            self._context.hub.replies.forget(reply_to)
 
     def _publication(
         self, event: str, args: Sequence[Any], rooms: Sequence[str] | None, skipped: Sequence[str]
@@ -249,7 +249,7 @@ class Participants:
     def request(self, publication: Publication, connections: Sequence[Connection]) -> None:
         """Send a publication of any process to clients, and their acknowledgements to where it came from."""
         if publication.reply_to is not None:
-            answered = functools.partial(self._context.hub.acknowledge, publication.reply_to)
+            answered = functools.partial(self._context.hub.replies.acknowledge, publication.reply_to)
             for connection in connections:
                 self._request(connection, publication, answered)
 

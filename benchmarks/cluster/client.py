@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import json
 import re
 import secrets
@@ -43,6 +42,7 @@ class Client:
         self._first: int | None = None
         self._broken: str | None = None
         self._last: int | None = None
+        self._changed = threading.Condition()
         self._buffer = bytearray()
         self._read_at = 0.0
         self._heartbeats = _HEARTBEATS[protocol]
@@ -82,16 +82,26 @@ class Client:
             pass
 
     def _read(self) -> None:
-        with contextlib.suppress(OSError):
+        try:
             while True:
-                for found in _NUMBER.finditer(self._frame()):
-                    number = int(found[1])
-                    if self._first is None:
-                        self._first = number
-                    elif number in self.arrived or (self._ordered and number - 1 != self._last):
-                        self._broken = f"message {number} came after {self._last}"
-                    self._last = number
-                    self.arrived[number] = self._read_at
+                frame = self._frame()
+                with self._changed:
+                    self._note(frame)
+                    self._changed.notify()
+        except OSError as error:
+            with self._changed:
+                self._broken = self._broken or f"the connection ended: {error}"
+                self._changed.notify()
+
+    def _note(self, frame: bytes) -> None:
+        for found in _NUMBER.finditer(frame):
+            number = int(found[1])
+            if self._first is None:
+                self._first = number
+            elif number in self.arrived or (self._ordered and number - 1 != self._last):
+                self._broken = f"message {number} came after {self._last}"
+            self._last = number
+            self.arrived[number] = self._read_at
 
     def _frame(self) -> bytes:
         """The payload of the next text frame. Heartbeats are answered."""
@@ -133,14 +143,15 @@ class Client:
         Raises:
             BrokenRun: if messages were lost or are out of order, or the connection ended.
         """
-        deadline = time.monotonic() + seconds
-        while self._first is None or len(self.arrived) <= number - self._first:
-            if self._broken:
+
+        def arrived() -> bool:
+            return self._first is not None and len(self.arrived) > number - self._first
+
+        with self._changed:
+            self._changed.wait_for(lambda: arrived() or self._broken is not None, seconds)
+            if self._broken is not None:
                 raise BrokenRun(self._broken)
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.001)
-        return True
+            return arrived()
 
     def wait(self, number: int) -> None:
         """Return when a message, and every one before it, has arrived.

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
-import time
 from pathlib import Path
 
 from benchmarks import processes
@@ -20,7 +18,7 @@ class Node:
     """One process of a system on a free port. Call `await_start` before it is used, and `stop` at the end."""
 
     def __init__(self, system: JoinedSystem, redis_url: str, room: str, log: Path) -> None:
-        self.port = free_port()
+        self.port = processes.free_port()
         environment = {**os.environ, **system.environment(redis_url, room)}
         with log.open("ab") as output:
             self._process = subprocess.Popen(
@@ -28,8 +26,13 @@ class Node:
             )
 
     def await_start(self) -> None:
-        """Return when it accepts connections."""
-        await_port(self.port, self._process)
+        """Return when it accepts connections.
+
+        Raises:
+            BrokenRun: if it ends, or takes too long.
+        """
+        if not processes.accepts(self.port, self._process, _START_SECONDS):
+            raise BrokenRun("a server did not start")
 
     def pids(self) -> set[int]:
         """The process and its children."""
@@ -43,28 +46,3 @@ class Node:
         """End it."""
         self._process.kill()
         self._process.wait()
-
-
-def free_port() -> int:
-    """A port that no process uses."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
-
-
-def await_port(port: int, process: subprocess.Popen[bytes]) -> None:
-    """Return when a process accepts connections on a port.
-
-    Raises:
-        BrokenRun: if it ends, or takes too long.
-    """
-    deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise BrokenRun("a server did not start")

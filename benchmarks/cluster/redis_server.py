@@ -12,8 +12,9 @@ from pathlib import Path
 import redis
 
 from benchmarks import processes
-from benchmarks.cluster.node import await_port, free_port
+from benchmarks.server import BrokenRun
 
+_START_SECONDS = 30.0
 _OWN_COMMANDS = {"cmdstat_info", "cmdstat_client|list"}
 _RECEIVED = re.compile(r"bytes_received:(\d+)")
 _PID = re.compile(r"pid=(\d+)")
@@ -54,12 +55,13 @@ class RedisServer:
 @contextlib.contextmanager
 def redis_server(folder: Path) -> Iterator[RedisServer]:
     """Run a redis-server that keeps nothing on disk."""
-    port = free_port()
+    port = processes.free_port()
     command = ["redis-server", "--port", str(port), "--save", "", "--dir", str(folder), "--bind", "127.0.0.1"]
     with (folder / "redis.log").open("ab") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
-        await_port(port, process)
+        if not processes.accepts(port, process, _START_SECONDS):
+            raise BrokenRun("Redis did not start")
         yield RedisServer(port, process.pid)
     finally:
         process.kill()
