@@ -66,24 +66,10 @@ class ChatOnNodes(JSONSystems):
         await until(lambda: self.service.rows("SELECT * FROM owed") == [])
 
 
-@pytest.fixture(scope="module")
-def anyio_backend() -> tuple[str, dict[str, Any]]:
-    """One event loop for the tests of this file, which share the nodes."""
-    return "asyncio", {"debug": True}
-
-
-@pytest.fixture(scope="module")
-async def nodes(
-    tmp_path_factory: pytest.TempPathFactory, redis_process: RedisProcess, anyio_backend: object
-) -> AsyncIterator[JSONNodes]:
-    async with json_nodes(tmp_path_factory.mktemp("nodes"), redis_process.url) as running:
-        yield running
-
-
 @pytest.fixture
-async def it(nodes: JSONNodes) -> AsyncIterator[ChatOnNodes]:
+async def it(shared_nodes: JSONNodes) -> AsyncIterator[ChatOnNodes]:
     async with JSONClients() as clients:
-        yield ChatOnNodes(nodes, clients)
+        yield ChatOnNodes(shared_nodes, clients)
 
 
 async def test_messages_reach_the_recipients_and_the_senders_devices_on_other_nodes(it: ChatOnNodes) -> None:

@@ -209,12 +209,6 @@ def test_every_row_is_in_the_table() -> None:
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> tuple[str, dict[str, Any]]:
-    """One event loop for the module: its nodes serve all steps."""
-    return "asyncio", {"debug": True}
-
-
-@pytest.fixture(scope="module")
 async def no_leaked_tasks() -> AsyncIterator[None]:
     """One client stays connected between the steps. At the end of the module no task may be left."""
     async with no_task_left():

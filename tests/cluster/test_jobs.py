@@ -23,24 +23,10 @@ TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 _numbers = itertools.count(1)
 
 
-@pytest.fixture(scope="module")
-def anyio_backend() -> tuple[str, dict[str, Any]]:
-    """One event loop for the tests of this file, which share the nodes."""
-    return "asyncio", {"debug": True}
-
-
-@pytest.fixture(scope="module")
-async def nodes(
-    tmp_path_factory: pytest.TempPathFactory, redis_process: RedisProcess, anyio_backend: object
-) -> AsyncIterator[JSONNodes]:
-    async with json_nodes(tmp_path_factory.mktemp("nodes"), redis_process.url) as running:
-        yield running
-
-
 @pytest.fixture
-async def it(nodes: JSONNodes) -> AsyncIterator[JSONSystems]:
+async def it(shared_nodes: JSONNodes) -> AsyncIterator[JSONSystems]:
     async with JSONClients() as clients:
-        yield JSONSystems(nodes, clients)
+        yield JSONSystems(shared_nodes, clients)
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ clients. Alice and Carol use npm's client on a second node; Bob and Dave use pyt
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 
@@ -107,12 +106,6 @@ COMMON: Table = {
 def test_every_row_is_in_the_table() -> None:
     assert problems("Common to all", COMMON) == []
     assert problems("Mew", ROWS) == []
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> tuple[str, dict[str, Any]]:
-    """One event loop for the module: its nodes and clients serve all steps."""
-    return "asyncio", {"debug": True}
 
 
 @pytest.fixture(scope="module")
