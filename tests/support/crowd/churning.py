@@ -17,7 +17,6 @@ the acknowledgements of a join and of a leave, and what it must not hear:
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import random
@@ -27,6 +26,7 @@ from typing import Any, Final
 
 from asgi_realtime import Settings, create_token
 from tests.support.crowd.client import LightClient
+from tests.support.crowd.options import read_options
 from tests.support.crowd.publisher import Publisher
 
 ROOMS: Final = 12
@@ -252,16 +252,9 @@ def _place(receipt: dict[str, Any]) -> int:
     return int(str(receipt["position"]).rpartition("-")[2])
 
 
-def _options() -> str:
-    """The only argument."""
-    parser = argparse.ArgumentParser(prog="python -m tests.support.crowd.churning", description=__doc__)
-    parser.add_argument("options", help="the parameters of `Crowd`, as a JSON object")
-    return str(parser.parse_args().options)
-
-
 async def main() -> None:
     """Run."""
-    print(json.dumps(await Crowd(**json.loads(_options())).run()), flush=True)
+    print(json.dumps(await Crowd(**read_options("churning", __doc__)).run()), flush=True)
 
 
 if __name__ == "__main__":

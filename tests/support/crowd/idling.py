@@ -7,7 +7,6 @@ reads how many connections have ended, with the reasons.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import sys
@@ -16,6 +15,7 @@ from typing import Any
 
 from asgi_realtime import Settings, create_token
 from tests.support.crowd.client import LightClient
+from tests.support.crowd.options import read_options
 
 TOGETHER = 20
 """Clients that connect at the same time."""
@@ -61,16 +61,9 @@ def _ignore(event: list[Any]) -> None:
     """No event matters."""
 
 
-def _options() -> str:
-    """The only argument."""
-    parser = argparse.ArgumentParser(prog="python -m tests.support.crowd.idling", description=__doc__)
-    parser.add_argument("options", help="the parameters of `Crowd`, as a JSON object")
-    return str(parser.parse_args().options)
-
-
 async def main() -> None:
     """Run."""
-    await Crowd(**json.loads(_options())).run()
+    await Crowd(**read_options("idling", __doc__)).run()
 
 
 if __name__ == "__main__":

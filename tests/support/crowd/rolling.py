@@ -11,7 +11,6 @@ Writes a line when all are connected. Then it reads commands, and writes a line 
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import random
@@ -22,6 +21,7 @@ from typing import Any
 
 from asgi_realtime import Settings, create_token
 from tests.support.crowd.client import ABNORMAL, LightClient
+from tests.support.crowd.options import read_options
 from tests.support.crowd.publisher import Publisher
 
 TOGETHER = 50
@@ -198,16 +198,9 @@ def _most_within(times: list[float], seconds: float) -> int:
     return most
 
 
-def _options() -> str:
-    """The only argument."""
-    parser = argparse.ArgumentParser(prog="python -m tests.support.crowd.rolling", description=__doc__)
-    parser.add_argument("options", help="the parameters of `Crowd`, as a JSON object")
-    return str(parser.parse_args().options)
-
-
 async def main() -> None:
     """Run."""
-    await Crowd(**json.loads(_options())).run()
+    await Crowd(**read_options("rolling", __doc__)).run()
 
 
 if __name__ == "__main__":
