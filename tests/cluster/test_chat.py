@@ -22,7 +22,7 @@ from asgi_realtime import (
 )
 from tests.cluster.rows import Table, by_tests, one_connection, problems
 from tests.support.chat_app import OTHER_DEVICE
-from tests.support.json_client import PATIENCE, Frame, JSONClient, JSONClients
+from tests.support.json_client import Frame, JSONClient, JSONClients
 from tests.support.json_systems import JSONNodes, JSONSystems, json_nodes, token_of
 from tests.support.json_systems_app import CHAT, MANY_DEVICES
 from tests.support.redis_server import RedisProcess, redis_server
@@ -409,9 +409,11 @@ async def test_every_node_knows_which_users_are_online(it: ChatOnNodes) -> None:
         for user_id, online in (("gus", True), ("hal", False)):
             assert await it.call("is_online", user_id, gateway=CHAT, on=node) is online
     await newer.close()
-    async with asyncio.timeout(PATIENCE):
-        while await it.call("is_online", "gus", gateway=CHAT):  # noqa: ASYNC110 (no event reports it)
-            await asyncio.sleep(0.01)
+
+    async def gus_is_offline() -> bool:
+        return not await it.call("is_online", "gus", gateway=CHAT)
+
+    await until(gus_is_offline)
     assert await it.call("is_online", "fay", gateway=CHAT)
 
 

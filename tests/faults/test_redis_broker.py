@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import logging
 import secrets
@@ -396,26 +395,34 @@ async def test_a_stop_while_the_connection_is_made_closes_it(nodes: Nodes) -> No
 class FinishesConnecting(RedisServer):
     """Takes no notice of a cancellation while it connects, as redis-py does at some points."""
 
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.connecting, self.cancelled = asyncio.Event(), asyncio.Event()
+
     async def connect(
         self, key: str, *, on_message: Callable[[bytes, bytes], None], on_lost: Callable[[Link], None]
     ) -> Link:
         connecting = asyncio.ensure_future(super().connect(key, on_message=on_message, on_lost=on_lost))
+        self.connecting.set()
         while not connecting.done():
-            with contextlib.suppress(asyncio.CancelledError):
+            try:
                 await asyncio.wait([connecting])
+            except asyncio.CancelledError:
+                self.cancelled.set()
         return connecting.result()
 
 
 async def test_a_stop_while_a_new_connection_is_prepared_is_no_failure(
     nodes: Nodes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    broker = RedisBroker(FinishesConnecting(nodes.server.url), prefix=nodes.prefix)
+    server = FinishesConnecting(nodes.server.url)
+    broker = RedisBroker(server, prefix=nodes.prefix)
     nodes.server.freeze()
     try:
         starting = asyncio.create_task(broker.start(Recorder()))
-        await asyncio.sleep(0.05)
+        await server.connecting.wait()
         stopping = asyncio.create_task(broker.stop())
-        await asyncio.sleep(0.01)
+        await server.cancelled.wait()
     finally:
         nodes.server.thaw()
     await stopping

@@ -5,22 +5,23 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from asgi_realtime.realtime import Realtime
 
 
-async def until(condition: Callable[[], object], *, seconds: float = 20.0) -> None:
-    """Return as soon as the condition holds.
+async def until(condition: Callable[[], object | Awaitable[object]], *, seconds: float = 20.0) -> None:
+    """Return as soon as the condition holds. It may be a coroutine function.
 
     Raises:
         TimeoutError: if it does not hold within `seconds`.
     """
     async with asyncio.timeout(seconds):
         while True:
-            if condition():
+            found = condition()
+            if await found if isinstance(found, Awaitable) else found:
                 return
             await asyncio.sleep(0.005)
 
@@ -31,11 +32,11 @@ async def no_user_online(realtime: Realtime, *, seconds: float = 20.0) -> None:
     Raises:
         TimeoutError: if a user is still online after `seconds`.
     """
-    async with asyncio.timeout(seconds):
-        while True:
-            if not any([await realtime.presence.online(gateway) for gateway in realtime.registry]):
-                return
-            await asyncio.sleep(0.005)
+
+    async def all_offline() -> bool:
+        return not any([await realtime.presence.online(gateway) for gateway in realtime.registry])
+
+    await until(all_offline, seconds=seconds)
 
 
 @asynccontextmanager
