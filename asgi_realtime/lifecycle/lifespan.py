@@ -41,9 +41,8 @@ class Lifespan:
                 await self._stop()  # where the cancellation came when it had just started
                 raise
             failed = FailedStart(error)
-        if (
-            failed is not None
-        ):  # outside of `except`, so that what the server raises in `send` is not chained to the error
+        if failed is not None:
+            # Outside of `except`, so that what the server raises in `send` is not chained to the error.
             await failed.report(send)
             return
         host = asyncio.create_task(self._run(scope), name="lifespan of the host")
