@@ -13,7 +13,7 @@ from asgi_realtime.broker.base import BrokerReceiver
 from asgi_realtime.broker.delivery import deliver
 from asgi_realtime.broker.outage_take_overs import OutageTakeOvers
 from asgi_realtime.broker.redis import RedisBroker
-from asgi_realtime.broker.redis_publisher import InDoubt
+from asgi_realtime.broker.redis_publisher import Attempt, InDoubt
 from asgi_realtime.errors import BrokerUnavailable
 from asgi_realtime.metrics import Metrics, NullMetrics
 from asgi_realtime.values.commands import Command, TakeOver
@@ -37,15 +37,14 @@ RETRY_AFTER: Final = 0.25
 class _Queued:
     """A publication that was delivered here, or is about to be sent."""
 
-    __slots__ = ("answered", "attempted", "key", "origin", "publication", "since")
+    __slots__ = ("answered", "attempt", "key", "origin", "publication", "since")
 
     def __init__(self, publication: Publication, key: str | None, origin: str, since: float) -> None:
         self.publication = publication
         self.key = key
         self.origin = origin
         self.since = since
-        self.attempted: float | None = None
-        """When it was sent first: Redis may have it already. None: it was not."""
+        self.attempt = Attempt()
         self.answered = False
 
     @property
@@ -151,7 +150,6 @@ class OutageQueue:
         finally:
             sending.cancel()
             unconfirmed.pop(queued.origin, None)
-        queued.attempted = queued.since
         return self._deliver_here(queued)
 
     def _running(self) -> BrokerReceiver:
@@ -164,7 +162,7 @@ class OutageQueue:
 
     async def _publish(self, queued: _Queued) -> Receipt:
         return await self._broker.publish_from(
-            queued.publication, queued.origin, key=queued.key, since=queued.attempted, answered=queued.set_answered
+            queued.publication, queued.origin, key=queued.key, attempt=queued.attempt, answered=queued.set_answered
         )
 
     def _deliver_here(self, queued: _Queued) -> Receipt:
@@ -206,15 +204,11 @@ class OutageQueue:
 
     async def _send_first(self, queued: _Queued) -> None:
         await self._broker.until_ready(queued.publication.gateway)
-        begun = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(self._timeout):
                 await self._publish(queued)
         except InDoubt:
-            queued.attempted = None  # twice is better than never: its sender was told that it will be published
-            raise
-        except (BrokerUnavailable, TimeoutError):
-            queued.attempted = queued.attempted or begun
+            queued.attempt = Attempt()  # twice is better than never: its sender was told that it will be published
             raise
         self._queue.popleft()
         self._bytes -= queued.size

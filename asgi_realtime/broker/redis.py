@@ -16,7 +16,7 @@ from asgi_realtime.broker.no_connections import NoConnections
 from asgi_realtime.broker.redis_acknowledgements import Acknowledgements
 from asgi_realtime.broker.redis_channels import Channels
 from asgi_realtime.broker.redis_history import read_history, read_latest
-from asgi_realtime.broker.redis_publisher import RedisPublisher
+from asgi_realtime.broker.redis_publisher import Attempt, RedisPublisher
 from asgi_realtime.broker.redis_questions import Questions
 from asgi_realtime.broker.redis_revocations import SharedRevocations
 from asgi_realtime.errors import BrokerUnavailable
@@ -212,20 +212,22 @@ class RedisBroker:
         origin: str,
         *,
         key: str | None,
-        since: float | None,
+        attempt: Attempt,
         answered: Callable[[], None] | None = None,
     ) -> Receipt:
         """Publish with an origin that is in the message, for `unconfirmed`. Not for volatile publications.
 
-        `since`: it may have been published then, by the event loop's clock. None: not before. `answered` is called when
-        Redis has answered, and what came before the answer was delivered.
+        `attempt`: the same in each call, so that it is not published twice. `answered` is called when Redis has
+        answered, and what came before the answer was delivered.
 
         Raises:
             InDoubt: history no longer says whether it was published.
             BrokerUnavailable: Redis is away, or refused.
         """
         data = encode_publication(publication, origin)
-        return await self._publisher.publish(publication, origin, data=data, key=key, since=since, answered=answered)
+        return await self._publisher.publish(
+            publication, origin, data=data, key=key, attempt=attempt, answered=answered
+        )
 
     def new_origin(self) -> str:
         """Names one call of this process that publishes."""

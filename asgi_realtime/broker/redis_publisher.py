@@ -29,6 +29,16 @@ class InDoubt(BrokerUnavailable):
     """A reply was lost, and history no longer says whether Redis had published."""
 
 
+class Attempt:
+    """The first attempt to publish something, for those that follow because its reply was lost."""
+
+    __slots__ = ("since",)
+
+    def __init__(self) -> None:
+        self.since: int | None = None
+        """Redis has given it no number up to this one. None: it was not attempted yet."""
+
+
 class RedisPublisher:
     """Publishes on the links of this process.
 
@@ -59,12 +69,12 @@ class RedisPublisher:
         *,
         data: bytes,
         key: str | None,
-        since: float | None = None,
+        attempt: Attempt | None = None,
         answered: Callable[[], None] | None = None,
     ) -> Receipt:
         """Number, keep and publish; see `RedisBroker.publish_from`. `data` is the encoded publication."""
         keys, ends = self._links.keys(publication.gateway), suffixes(publication.target)
-        position, delivered = await self.append(keys, ends, data, origin, self._size, key, since, answered)
+        position, delivered = await self.append(keys, ends, data, origin, self._size, key, attempt, answered)
         if not isinstance(delivered, int):
             delivered = await asyncio.shield(delivered)
         return Receipt(position=position, delivered_locally=delivered, replicated=True)
@@ -112,14 +122,14 @@ class RedisPublisher:
         origin: str,
         size: int,
         key: str | None = None,
-        since: float | None = None,
+        attempt: Attempt | None = None,
         answered: Callable[[], None] | None = None,
     ) -> tuple[Position, int | asyncio.Future[int]]:
         """Append to the histories with these endings of keys, and publish to their channels.
 
         Returns the position, and the number of recipients here (a future: the copy is held).
 
-        `since`: when Redis was asked first, by the event loop's clock. None: it is asked for the first time.
+        `attempt`: that of earlier calls, if there were any.
 
         Raises:
             InDoubt: a reply was lost, and history does not say whether it was published.
@@ -150,11 +160,13 @@ class RedisPublisher:
             subscribed = channels.count_subscribed(keys.gateway, ends, link)
             return lambda reply: subscribed if cast(tuple[bytes, int], reply)[1] == 1 else 0
 
-        begun = asyncio.get_running_loop().time() if since is None else since
+        first = attempt or Attempt()
 
         async def run(link: Link, again: bool) -> tuple[Position, int | asyncio.Future[int]] | None:
-            elapsed = _microseconds_since(begun) if again or since is not None else 0
-            arguments = [*before, elapsed, *names_of_channels]
+            since = first.since or 0
+            if not since:
+                first.since = link.clock.earliest(asyncio.get_running_loop().time())
+            arguments = [*before, since, *names_of_channels]
             count = functools.partial(copies, link)
             return await run_script(link, Script.PUBLISH, names, *arguments, read=published, copies=count)
 
@@ -167,8 +179,3 @@ class RedisPublisher:
         """Make another epoch for the next history, if the current history began with this one."""
         if position.startswith(self._epoch.encode()):
             self._epoch = new_epoch()
-
-
-def _microseconds_since(begun: float) -> int:
-    """The time since then, and a little more: the clocks of Redis and of the event loop may run at different rates."""
-    return 10_000 + round((asyncio.get_running_loop().time() - begun) * 1_010_000)

@@ -84,6 +84,7 @@ async def compare(feed: Feed, link: Link, keys: Keys, ttl: int) -> Comparison:
                 found.lost.append(channel)
                 found.new.append((channel, number))
         feed.checked = state.now
+        link.clock.seen(state.now, asyncio.get_running_loop().time())
     return found
 
 

@@ -24,6 +24,7 @@ from typing import Any, Final, TypeAlias, TypeVar, cast
 
 import hiredis
 
+from asgi_realtime.redis.server_clock import ServerClock
 from asgi_realtime.runtime.fair_turns import SECONDS_A_TURN
 
 Reply: TypeAlias = object
@@ -83,6 +84,8 @@ class Link(asyncio.Protocol):
         """What Redis replied, if the link was given up for that."""
         self.connection: object = None
         """What opened the connection. It must live as long as the link."""
+        self.clock = ServerClock()
+        """That of the server."""
         self.copies_follow = False
         """Whether Redis sends this link the copies of its own messages after the reply, as it does from 7.2 on."""
         self._copies_due = 0

@@ -7,7 +7,7 @@ import logging
 import random
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
 import hiredis
 
@@ -283,6 +283,7 @@ class ReconnectingLink:
     async def _prepare(self, link: Link) -> None:
         async with asyncio.timeout(2 * PROBE_TIMEOUT):
             await load_scripts(link)
+            link.clock.seen(await link.ask("TIME", read=_as_microseconds), self._loop.time())
             if not self._checked:
                 await check_permissions(link, self._keys, publish=self._server.publish_command)
                 await warn_of_eviction(link)
@@ -370,3 +371,8 @@ class ReconnectingLink:
         except TimeoutError:
             return False
         return True
+
+
+def _as_microseconds(reply: Reply) -> int:
+    seconds, microseconds = cast("list[bytes]", reply)
+    return int(seconds) * 1_000_000 + int(microseconds)

@@ -231,6 +231,20 @@ async def test_a_publication_that_redis_did_not_get_is_sent_again(nodes: Nodes, 
     assert seen.seen.count("once") == 1
 
 
+async def test_a_publication_is_published_once_although_its_repetition_is_long_under_way(nodes: Nodes) -> None:
+    far, seen = await nodes.start(LOBBY, behind_proxy=True, timeout=10.0)
+    _, other = await nodes.start(LOBBY)
+    nodes.proxy.hold()
+    publishing = asyncio.create_task(far.publish(event("once")))
+    await nodes.proxy.until_held(b"once")
+    nodes.proxy.delay = 0.1
+    nodes.proxy.cut()
+    await publishing
+    await far.publish(event("after"))
+    await until(lambda: other.seen == ["once", "after"])
+    assert seen.seen == ["once", "after"]
+
+
 async def test_a_command_whose_reply_is_lost_is_applied_once_everywhere(nodes: Nodes) -> None:
     far, seen = await nodes.start(LOBBY, behind_proxy=True, timeout=10.0)
     _, other = await nodes.start(LOBBY)

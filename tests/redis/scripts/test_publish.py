@@ -22,15 +22,24 @@ def publish(
     ttl: int = 60_000,
     payload: str = "payload",
     origin: str = "o",
-    since: int = 0,
+    ago: int = 0,
     key: str | None = None,
 ) -> tuple[str, int]:
-    """Position, and whether it is new."""
+    """Position, and whether it is new. `ago`: it may have been published since then, in microseconds."""
     keys = scripts.keys
     names = [keys.state] if key is None else [keys.state, keys.receipt(key)]
     for suffix in suffixes:
         names += keys.last(suffix), keys.history(suffix)
-    arguments: list[Argument] = [epoch, size, ttl, ttl if key else 0, "PUBLISH", payload, origin, since]
+    arguments: list[Argument] = [
+        epoch,
+        size,
+        ttl,
+        ttl if key else 0,
+        "PUBLISH",
+        payload,
+        origin,
+        scripts.now() - ago if ago else 0,
+    ]
     position, is_new = scripts.run(Script.PUBLISH, names, *arguments, *map(keys.channel, suffixes))
     return position.decode(), is_new
 
@@ -108,8 +117,8 @@ UNKNOWN = ("", 2)
 def test_what_may_have_been_published_is_looked_up_by_its_origin(scripts: ScriptRedis) -> None:
     position, _ = publish(scripts, "r:a", origin="mine")
     publish(scripts, "r:a", origin="another")
-    assert publish(scripts, "r:a", origin="mine", since=MINUTE) == (position, 0)
-    assert publish(scripts, "r:a", origin="not yet", since=MINUTE)[1] == 1
+    assert publish(scripts, "r:a", origin="mine", ago=MINUTE) == (position, 0)
+    assert publish(scripts, "r:a", origin="not yet", ago=MINUTE)[1] == 1
     assert len(entries(scripts, "r:a")) == 3
 
 
@@ -117,7 +126,7 @@ def test_it_is_found_behind_any_number_of_others(scripts: ScriptRedis) -> None:
     position, _ = publish(scripts, "r:a", origin="mine", size=5_000)
     for _ in range(2_500):
         publish(scripts, "r:a", origin="another", size=5_000)
-    assert publish(scripts, "r:a", origin="mine", since=MINUTE) == (position, 0)
+    assert publish(scripts, "r:a", origin="mine", ago=MINUTE) == (position, 0)
 
 
 @pytest.mark.parametrize("size", [0, 2])
@@ -126,7 +135,7 @@ def test_it_is_unknown_if_history_does_not_reach_back(scripts: ScriptRedis, size
     for _ in range(3):
         publish(scripts, "r:a", origin="another", size=size)
     before = entries(scripts, "r:a")
-    assert publish(scripts, "r:a", origin="mine", since=MINUTE, size=size) == UNKNOWN
+    assert publish(scripts, "r:a", origin="mine", ago=MINUTE, size=size) == UNKNOWN
     assert entries(scripts, "r:a") == before
 
 
@@ -136,26 +145,26 @@ def test_it_is_new_if_nothing_followed_since_it_was_tried(scripts: ScriptRedis, 
         position, _ = publish(scripts, "r:a", size=size)
     while scripts.now() <= number_of(position) + 2_000:
         pass
-    assert publish(scripts, "r:a", origin="mine", since=1_000, size=size)[1] == 1
-    assert publish(scripts, "r:never used", origin="mine", since=MINUTE, size=size)[1] == 1
-    assert publish(scripts, origin="mine", since=MINUTE)[1] == 1
+    assert publish(scripts, "r:a", origin="mine", ago=1_000, size=size)[1] == 1
+    assert publish(scripts, "r:never used", origin="mine", ago=MINUTE, size=size)[1] == 1
+    assert publish(scripts, origin="mine", ago=MINUTE)[1] == 1
 
 
 def test_with_a_key_the_receipt_says_it(scripts: ScriptRedis) -> None:
     publish(scripts, "r:a", size=0)
-    position, is_new = publish(scripts, "r:a", origin="mine", key="k", since=MINUTE, size=0)
+    position, is_new = publish(scripts, "r:a", origin="mine", key="k", ago=MINUTE, size=0)
     assert is_new == 1
-    assert publish(scripts, "r:a", origin="mine", key="k", since=MINUTE, size=0) == (position, 0)
+    assert publish(scripts, "r:a", origin="mine", key="k", ago=MINUTE, size=0) == (position, 0)
 
 
 def test_one_target_whose_history_reaches_back_is_enough(scripts: ScriptRedis) -> None:
     for _ in range(3):
         publish(scripts, "r:busy", size=2)
-    assert publish(scripts, "r:busy", "r:quiet", origin="mine", since=MINUTE, size=2)[1] == 1
+    assert publish(scripts, "r:busy", "r:quiet", origin="mine", ago=MINUTE, size=2)[1] == 1
     position = publish(scripts, "r:busy", "r:quiet", origin="yours", size=2)[0]
     for _ in range(3):
         publish(scripts, "r:busy", size=2)
-    assert publish(scripts, "r:busy", "r:quiet", origin="yours", since=MINUTE, size=2) == (position, 0)
+    assert publish(scripts, "r:busy", "r:quiet", origin="yours", ago=MINUTE, size=2) == (position, 0)
 
 
 def test_the_oldest_entries_of_a_target_are_dropped(scripts: ScriptRedis) -> None:
