@@ -15,7 +15,7 @@ FLOORS = (
     ("values", "errors", "limits", "metrics", "payloads", "runtime"),
     ("auth", "protocols", "settings"),
     ("backends", "broker", "outbound", "presence", "redis"),
-    ("connection", "hub"),
+    ("connection", "hub", "recovery"),
     ("broadcasting", "handlers"),
     ("gateways", "systems"),
     ("transports",),
