@@ -9,6 +9,7 @@ from asgi_realtime.auth.revocations import Revocations
 from asgi_realtime.broker.base import Broker
 from asgi_realtime.broker.memory import MemoryBroker
 from asgi_realtime.broker.node_channel import NodeChannel
+from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.metrics import Metrics
 from asgi_realtime.presence.base import Presence
 from asgi_realtime.presence.memory import MemoryPresence
@@ -17,6 +18,7 @@ from asgi_realtime.settings import Settings
 if TYPE_CHECKING:
     from asgi_realtime.broker.redis import RedisBroker
     from asgi_realtime.presence.redis import RedisPresence
+    from asgi_realtime.redis.ready_client import RedisClient
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -28,20 +30,28 @@ class Backends:
     node_channel: NodeChannel | None = None
     """Messages to single processes. None: there is no other process."""
 
+    @property
+    def many_processes(self) -> bool:
+        """Whether other processes may serve clients of the same application."""
+        return self.node_channel is not None
 
-def backends_from(settings: Settings, metrics: Metrics, revocations: Revocations) -> Backends:
+
+def backends_from(
+    settings: Settings, metrics: Metrics, revocations: Revocations, client: RedisClient | None = None
+) -> Backends:
     """Make the backends of one process. They do nothing before they are started.
 
     Args:
         settings: select the backends.
         metrics: counters and gauges.
         revocations: those of this process, which it shares with the others.
+        client: the host's client of Redis, instead of the URL in the settings.
 
     Raises:
-        ConfigurationError: for a URL of Redis that cannot be used.
+        ConfigurationError: for a URL or a client of Redis that cannot be used, or for both.
     """
-    if settings.redis_url is not None:
-        redis = redis_broker(settings.redis_url, settings, metrics, revocations)
+    if settings.redis_url is not None or client is not None:
+        redis = redis_broker(settings, metrics, revocations, client=client)
         broker: Broker = redis
         if settings.on_broker_down == "local":
             from asgi_realtime.broker.outage_queue import OutageQueue
@@ -55,18 +65,47 @@ def backends_from(settings: Settings, metrics: Metrics, revocations: Revocations
     )
 
 
-def redis_broker(url: str, settings: Settings, metrics: Metrics, revocations: Revocations) -> RedisBroker:
-    """Make the broker of a process that uses this Redis.
+def redis_broker(
+    settings: Settings,
+    metrics: Metrics,
+    revocations: Revocations,
+    *,
+    url: str | None = None,
+    client: RedisClient | None = None,
+) -> RedisBroker:
+    """Make the broker of a process that uses Redis.
+
+    Args:
+        settings: name the Redis, unless an argument does.
+        metrics: counters and gauges.
+        revocations: those of this process.
+        url: the Redis, instead of the one in the settings.
+        client: the host's client of the Redis, if no URL names it.
 
     Raises:
-        ConfigurationError: for a URL that cannot be used.
+        ConfigurationError: for a URL or a client that cannot be used, for both, or for none.
     """
+    if client is not None and (url or settings.redis_url):
+        raise ConfigurationError(
+            f"redis= and {'redis_url' if url else 'MEW_REDIS_URL'} both say where Redis is; keep one of them"
+        )
     # Imported here: an application without Redis does not load its client.
     from asgi_realtime.broker.redis import RedisBroker
     from asgi_realtime.redis.server import RedisServer
 
+    if client is not None:
+        server = RedisServer(client=client, named="redis=")
+    elif url:
+        server = RedisServer(url, named="redis_url")
+    elif settings.redis_url:
+        server = RedisServer(settings.redis_url)
+    else:
+        raise ConfigurationError(
+            "there is no Redis to publish to: pass its URL or a client, or set MEW_REDIS_URL, as in the app that "
+            "serves the clients"
+        )
     return RedisBroker(
-        RedisServer(url),
+        server,
         prefix=settings.redis_prefix,
         history_size=settings.history_size,
         history_ttl=settings.history_ttl,

@@ -27,10 +27,13 @@ from asgi_realtime.runtime.asgi_scope import redact_query
 from asgi_realtime.runtime.failed_start import FailedStart
 from asgi_realtime.settings import Settings
 
+if TYPE_CHECKING:
+    from asgi_realtime.redis.ready_client import RedisClient
+
 ScopeEntries: TypeAlias = tuple[tuple[Realtime, str], ...]
 """What a scope holds below `SCOPE_KEY`: what each middleware serves and its `root_path`, the innermost first."""
 
-_ARGUMENTS = ("gateways", "settings", "metrics")
+_ARGUMENTS = ("gateways", "settings", "metrics", "redis")
 
 
 class RealtimeMiddleware:
@@ -45,6 +48,8 @@ class RealtimeMiddleware:
         gateways: the gateways. None: one `SocketIOGateway("/")`. An empty list: none.
         settings: the configuration. None: it is read from the environment.
         metrics: an object with the methods `count` and `gauge`. None: nothing is counted.
+        redis: a client of `redis.asyncio` for the Redis that joins the processes of the app, instead of
+            `MEW_REDIS_URL`. Its options are used, and not the client itself. None: `MEW_REDIS_URL` decides.
 
     A mistake in the arguments ends the server's start-up with a message that says what to write.
 
@@ -61,12 +66,13 @@ class RealtimeMiddleware:
             gateways: Sequence[Mountable] | None = None,
             settings: Settings | None = None,
             metrics: Metrics | None = None,
+            redis: RedisClient | None = None,
         ) -> None: ...
 
     else:  # accepts all arguments, to report wrong ones at start-up; type checkers see the signature above
 
-        def __init__(self, app, *positional, gateways=None, settings=None, metrics=None, **unknown):
-            self._mount(app, gateways, settings, metrics, positional, unknown)
+        def __init__(self, app, *positional, gateways=None, settings=None, metrics=None, redis=None, **unknown):
+            self._mount(app, gateways, settings, metrics, redis, positional, unknown)
 
     def _mount(
         self,
@@ -74,6 +80,7 @@ class RealtimeMiddleware:
         gateways: Sequence[Mountable] | None,
         settings: Settings | None,
         metrics: Metrics | None,
+        redis: RedisClient | None,
         positional: Sequence[object],
         unknown: Mapping[str, object],
     ) -> None:
@@ -94,7 +101,7 @@ class RealtimeMiddleware:
                 )
             check_app(app)
             warn_of_adapter(app)
-            realtime = Realtime(gateways=gateways, settings=settings, metrics=metrics)
+            realtime = Realtime(gateways=gateways, settings=settings, metrics=metrics, redis=redis)
             socketio_path = realtime.settings.socketio_path if realtime.serves_socketio else None
             check_routes(app, realtime.websockets, socketio_path)
             self._realtime = realtime

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Never, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Never, Self, TypeVar, cast
 
 from starlette.types import Receive, Scope, Send
 
@@ -56,6 +56,9 @@ from asgi_realtime.transports.json_websocket.endpoint import WebSocketEndpoint
 from asgi_realtime.transports.socketio.peer import SocketIOPeer
 from asgi_realtime.values.ids import GatewayName, UserId
 
+if TYPE_CHECKING:
+    from asgi_realtime.redis.ready_client import RedisClient
+
 G = TypeVar("G", bound=Gateway)
 
 _TICK = 0.25
@@ -65,7 +68,7 @@ _TICK = 0.25
 class Realtime:
     """Serves the gateways of one process. `RealtimeMiddleware` uses one in front of an app.
 
-    Use it without an app as `async with`, or call `start` and `stop`.
+    Use it without an app as `async with`, or call `start` and `stop`. Its arguments are those of `RealtimeMiddleware`.
 
     Raises:
         ConfigurationError: at once, if a setting that a gateway needs is missing or wrong.
@@ -81,6 +84,7 @@ class Realtime:
         gateways: Sequence[Mountable] | None = None,
         settings: Settings | None = None,
         metrics: Metrics | None = None,
+        redis: RedisClient | None = None,
         backends: Backends | None = None,
     ) -> None:
         self.settings = settings_from(settings)
@@ -92,7 +96,7 @@ class Realtime:
         self.tasks = Tasks()
         self.wheel = TimerWheel(tick=min(_TICK, self.settings.ping_interval / 8, self.settings.ping_timeout / 8))
         self.revocations = Revocations(ttl=self.settings.revocation_ttl)
-        backends = backends or backends_from(self.settings, self.metrics, self.revocations)
+        backends = backends or backends_from(self.settings, self.metrics, self.revocations, redis)
         self.broker, self.presence = backends.broker, backends.presence
         self.registry = GatewayRegistry()
         self.hub = Hub(
@@ -143,13 +147,13 @@ class Realtime:
             metrics=self.metrics,
         )
         self.single_process = SingleProcess(
-            expected=self.settings.single_process or self.settings.redis_url is not None or started_by_test()
+            expected=self.settings.single_process or backends.many_processes or started_by_test()
         )
         self.signals = ShutdownSignals(self.drain.close_clients)
         self.lifecycle = Lifecycle(self._start_parts)
-        self._mount()
+        self._mount(backends)
 
-    def _mount(self) -> None:
+    def _mount(self, backends: Backends) -> None:
         context = GatewayContext(
             settings=self.settings,
             origins=self.origins,
@@ -164,6 +168,7 @@ class Realtime:
             wheel=self.wheel,
             metrics=self.metrics,
             refusals=self.refusals,
+            many_processes=backends.many_processes,
         )
         for mounted in self.gateways:
             check_unmounted(mounted)

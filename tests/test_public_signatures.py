@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from redis.asyncio import Redis, RedisCluster
 
 from asgi_realtime import sync_too
 from asgi_realtime.broadcasting.gateway_registry import Addressable
@@ -91,6 +92,7 @@ def own(hint: Any) -> Iterator[Any]:
 def test_a_signature_names_only_what_is_exported(name: str) -> None:
     # Imports that are only for type checkers.
     names = {"httpx": httpx, "Iterable": Iterable, "Json": Any, "AnyConnection": AnyConnection, "Position": Position}
+    names["RedisClient"] = Redis | RedisCluster
     hints = typing.get_type_hints(SIGNATURES[name], localns={**names, **EXPORTED})
     for argument, hint in hints.items():
         if f"{name}.{argument}" in NOT_CALLED_BY_HOSTS:

@@ -20,6 +20,7 @@ from tests.support.paths import ROOT, WIRE
 PROGRAM = ROOT / "tests" / "support" / "host_app.py"
 MISTAKES = """
 from fastapi import FastAPI
+from redis import Redis
 
 from asgi_realtime import (
     Broadcaster,
@@ -35,6 +36,7 @@ from asgi_realtime import (
     Receipt,
     Settings,
     SocketIOGateway,
+    SyncBroadcaster,
     create_token,
     check_room_name,
     find_gateway,
@@ -107,6 +109,8 @@ async def mounts(app: FastAPI, settings: Settings) -> None:
     JobsGateway(service=HalfOfJobs())  # refused
     RealtimeMiddleware(app, gateways=SocketIOGateway())  # refused
     app.add_middleware(RealtimeMiddleware, metrics=CountsOnly())  # refused
+    app.add_middleware(RealtimeMiddleware, redis="redis://localhost")  # refused
+    SyncBroadcaster.connect(redis=Redis())  # refused
     get_broadcaster({}).broadcast_to_all("news")  # refused
     find_gateway({}, Office).broadcaster  # refused
     async with RealtimeTestClient(app) as client, client.connect("/", transport="carrier pigeon"):  # refused

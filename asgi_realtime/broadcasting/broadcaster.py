@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import UNSET
 
@@ -31,6 +31,9 @@ from asgi_realtime.values.commands import (
 )
 from asgi_realtime.values.ids import Id, UserId, id_text, id_texts
 from asgi_realtime.values.publications import Publication, Receipt, ToAll, ToRoom, ToUsers
+
+if TYPE_CHECKING:
+    from asgi_realtime.redis.ready_client import RedisClient
 
 T = TypeVar("T")
 
@@ -60,6 +63,7 @@ class Broadcaster(ClusterQuestions):
         cls,
         redis_url: str | None = None,
         *,
+        redis: RedisClient | None = None,
         gateways: Sequence[Addressable] | None = None,
         settings: Settings | None = None,
     ) -> AsyncIterator[Broadcaster]:
@@ -70,15 +74,16 @@ class Broadcaster(ClusterQuestions):
 
         Args:
             redis_url: the Redis of the app. Default: `MEW_REDIS_URL`.
+            redis: a client of `redis.asyncio` for it, instead of a URL. Only its options are used.
             gateways: those of the app, in its order; broadcasts that name no gateway go to the first one. Names are
                 enough: `[SocketIOGateway("/"), WebSocketGateway("/chat")]`. Default: the Socket.IO namespace `/`.
             settings: as in the app. Default: the environment variables.
 
         Raises:
-            ConfigurationError: without a URL, or for one that cannot be used.
+            ConfigurationError: without a URL and a client, with both, or for one that cannot be used.
             BrokerUnavailable: Redis cannot be reached within `MEW_PUBLISH_TIMEOUT`.
         """
-        async with standalone(redis_url, gateways, settings) as parts:
+        async with standalone(redis_url, redis, gateways, settings) as parts:
             yield cls(
                 publisher=parts.publisher,
                 presence=parts.presence,
@@ -277,6 +282,7 @@ class SyncBroadcaster(SyncProxy[Broadcaster], NoSchema):
         cls,
         redis_url: str | None = None,
         *,
+        redis: RedisClient | None = None,
         gateways: Sequence[Addressable] | None = None,
         settings: Settings | None = None,
     ) -> Iterator[SyncBroadcaster]:
@@ -285,7 +291,7 @@ class SyncBroadcaster(SyncProxy[Broadcaster], NoSchema):
         It runs an event loop in a thread of its own. All threads of the process may use it. Each process needs its own:
         connect after a fork. In a process that was forked inside the block, every call raises `RuntimeError`.
         """
-        connected = Broadcaster.connect(redis_url, gateways=gateways, settings=settings)
+        connected = Broadcaster.connect(redis_url, redis=redis, gateways=gateways, settings=settings)
         with LoopThread(connected, name="SyncBroadcaster") as broadcaster:
             yield broadcaster.sync
 

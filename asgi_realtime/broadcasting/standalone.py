@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asgi_realtime.auth.revocations import Revocations
 from asgi_realtime.backends import redis_broker, redis_presence
@@ -19,6 +19,9 @@ from asgi_realtime.protocols.socketio.dialect import SocketIODialect
 from asgi_realtime.runtime.loop_bridge import LoopBridge
 from asgi_realtime.settings import Settings
 from asgi_realtime.values.ids import GatewayName
+
+if TYPE_CHECKING:
+    from asgi_realtime.redis.ready_client import RedisClient
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -33,17 +36,19 @@ class Standalone:
 
 @asynccontextmanager
 async def standalone(
-    redis_url: str | None, gateways: Sequence[Addressable] | None, settings: Settings | None
+    redis_url: str | None,
+    redis: RedisClient | None,
+    gateways: Sequence[Addressable] | None,
+    settings: Settings | None,
 ) -> AsyncIterator[Standalone]:
     """Connect to Redis on the running event loop, until the block ends. See `Broadcaster.connect`."""
+    given: Any = redis_url
+    if given is not None and not isinstance(given, str):
+        raise ConfigurationError(f"redis_url takes text, not a {type(given).__qualname__}; write redis= for a client")
     settings = Settings.from_env() if settings is None else settings
-    url = redis_url or settings.redis_url
-    if not url:
-        raise ConfigurationError(
-            "there is no Redis to publish to: pass its URL, or set MEW_REDIS_URL, as in the app that serves the clients"
-        )
     registry = registry_of(gateways, settings)
-    broker = redis_broker(url, settings, NullMetrics(), Revocations(ttl=settings.revocation_ttl))
+    revocations = Revocations(ttl=settings.revocation_ttl)
+    broker = redis_broker(settings, NullMetrics(), revocations, url=redis_url, client=redis)
     loop_bridge = LoopBridge()
     publisher = Publisher(
         broker=broker, gateways=registry, loop_bridge=loop_bridge, publish_timeout=settings.publish_timeout

@@ -37,6 +37,8 @@ class GatewayContext:
     wheel: TimerWheel
     metrics: Metrics
     refusals: RefusalLog
+    many_processes: bool
+    """Whether other processes may serve clients of the same application."""
 
     def require_verifier(self) -> JWTVerifier:
         """The verifier of JWTs.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 from redis.crc import key_slot
@@ -22,12 +22,14 @@ class ClusterNodes:
 
     Args:
         seeds: some servers of the cluster. They return the others.
+        remap: returns where to connect to, for an address that the servers return.
     """
 
     sharded = True
 
-    def __init__(self, seeds: Sequence[Endpoint]) -> None:
+    def __init__(self, seeds: Sequence[Endpoint], *, remap: Callable[[Address], Address] | None = None) -> None:
         self._seeds = list(seeds)
+        self._remap = remap
         self._known: list[Endpoint] = []
 
     def __repr__(self) -> str:
@@ -44,15 +46,18 @@ class ClusterNodes:
         except ResponseError as error:
             if "cluster support disabled" in str(error):
                 raise ConfigurationError(
-                    "MEW_REDIS_URL: this Redis is not part of a cluster; write redis:// instead of redis+cluster://"
+                    "this Redis is not part of a cluster; write redis:// instead of redis+cluster://, or pass a Redis"
                 ) from error
             raise LinkLost(f"{self!r} does not return which server has a slot: {error}") from error
-        self._known = [asked.at(*address) for address in dict.fromkeys(_addresses(reply, asked))]
+        self._known = [self._at(address, asked) for address in dict.fromkeys(_addresses(reply, asked))]
         slot = key_slot(key.encode())
         for start, end, master, *_ in reply:
             if start <= slot <= end:
-                return asked.at(*_address(master, asked))
+                return self._at(_address(master, asked), asked)
         raise LinkLost(f"no server of {self!r} has slot {slot}")
+
+    def _at(self, address: Address, asked: Endpoint) -> Endpoint:
+        return asked.at(*(address if self._remap is None else self._remap(address)))
 
 
 def _addresses(reply: Iterable[Sequence[ServerReply]], asked: Endpoint) -> Iterator[Address]:

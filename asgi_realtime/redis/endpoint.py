@@ -33,7 +33,8 @@ class Endpoint:
 
     Raises:
         TypeError: the class does not have one of the options.
-        redis.RedisError: it refuses a value.
+        ValueError: it refuses a value.
+        redis.RedisError: the same.
     """
 
     def __init__(self, kind: type[AbstractConnection], options: Mapping[str, Any], *, timeout: float) -> None:
@@ -83,24 +84,23 @@ class Endpoint:
         # redis-py puts what the server replied into an error of the connection.
         if login := _find(error, AuthenticationError):
             return ConfigurationError(
-                f"MEW_REDIS_URL: {self} refuses the login ({login}); check the user and the password in the URL, with"
-                " special characters as %-escapes"
+                f"{self} refuses the login ({login}); check the user and the password (in a URL, special characters are"
+                " %-escapes)"
             )
         if right := _find(error, NoPermissionError):
             return ConfigurationError(
-                f"MEW_REDIS_URL: {self} does not permit what connecting needs ({right}); docs/redis.md lists the"
-                " commands to permit"
+                f"{self} does not permit what connecting needs ({right}); docs/redis.md lists the commands to permit"
             )
         reply = _find(error, ResponseError)
         if reply is not None and ("HELLO" in str(reply) or "NOPROTO" in str(reply)):
             return ConfigurationError(
-                f"MEW_REDIS_URL: {self} does not speak RESP3 ({reply}); use Redis 6.2 or newer, or Valkey, and permit"
+                f"{self} does not speak RESP3 ({reply}); use Redis 6.2 or newer, or Valkey, and permit"
                 " the command HELLO"
             )
         if untrusted := _find(error, ssl.SSLCertVerificationError):
             return ConfigurationError(
-                f"MEW_REDIS_URL: the certificate of {self} is not trusted ({untrusted.verify_message}); name the"
-                " authority with ?ssl_ca_certs=FILE"
+                f"the certificate of {self} is not trusted ({untrusted.verify_message}); name the authority with"
+                " ssl_ca_certs=FILE"
             )
         return LinkLost(f"cannot connect to {self}: {str(error) or type(error).__name__}")
 

@@ -29,17 +29,18 @@ def check_hello_reply(reply: Mapping[bytes, object], *, address: str, sharded: b
     mode, role, version = (_text(reply.get(name)) for name in (b"mode", b"role", b"version"))
     if mode == "sentinel":
         raise ConfigurationError(
-            f"MEW_REDIS_URL: {address} is a Sentinel; write redis+sentinel://{address}/SERVICE, with the service's name"
+            f"{address} is a Sentinel; write redis+sentinel://{address}/SERVICE, with the service's name, or pass the"
+            " client that Sentinel(...).master_for(SERVICE) returns"
         )
     if mode == "cluster" and not sharded:
         raise ConfigurationError(
-            f"MEW_REDIS_URL: {address} is part of a Redis Cluster; write redis+cluster:// instead of redis://"
+            f"{address} is part of a Redis Cluster; write redis+cluster:// instead of redis://, or pass a RedisCluster"
         )
     oldest = OLDEST_CLUSTER if sharded else OLDEST
     if version_of(version) < oldest:
         what = "a Redis Cluster must have" if sharded else "use"
         raise ConfigurationError(
-            f"MEW_REDIS_URL: {address} has version {version}; {what} Redis {oldest[0]}.{oldest[1]} or newer, or Valkey"
+            f"{address} has version {version}; {what} Redis {oldest[0]}.{oldest[1]} or newer, or Valkey"
         )
     if role not in ("master", "primary"):
         raise LinkLost(f"{address} is a replica, and publications need the master")

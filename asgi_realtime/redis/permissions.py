@@ -21,8 +21,14 @@ CHECKED: Final = "check"
 """What the names of the keys and of the channel of the check end with. The keys expire at once."""
 
 
-async def check_permissions(link: Link, keys: Keys, *, publish: str) -> None:
-    """Run everything that this package runs once. `publish` is the name of the publish command.
+async def check_permissions(link: Link, keys: Keys, *, publish: str, named: str) -> None:
+    """Run everything that this package runs once.
+
+    Args:
+        link: the link to the server.
+        keys: the names of the check in Redis begin as these.
+        publish: the name of the publish command.
+        named: what the server is configured by, for the error.
 
     Raises:
         ConfigurationError: something is not permitted.
@@ -41,7 +47,7 @@ async def check_permissions(link: Link, keys: Keys, *, publish: str) -> None:
     outcomes = await asyncio.gather(*work.values(), return_exceptions=True)
     for what, outcome in zip(work, outcomes, strict=True):
         if isinstance(outcome, hiredis.ReplyError) and is_permission(str(outcome)):
-            raise not_permitted(what, str(outcome)) from None
+            raise not_permitted(what, str(outcome), named=named) from None
         if isinstance(outcome, BaseException):
             raise outcome
 
@@ -51,11 +57,11 @@ def is_permission(text: str) -> bool:
     return "NOPERM" in text or "user executing the script" in text or "unknown command" in text.lower()
 
 
-def not_permitted(what: str, text: str) -> ConfigurationError:
-    """The error for something that Redis does not permit."""
+def not_permitted(what: str, text: str, *, named: str) -> ConfigurationError:
+    """The error for something that Redis does not permit. `named`: what the server is configured by."""
     return ConfigurationError(
-        f"MEW_REDIS_URL: Redis does not permit {what} to the user of the URL ({text}); permit the commands, keys and"
-        " channels that docs/redis.md lists"
+        f"{named}: Redis does not permit {what} to this user ({text}); permit the commands, keys and channels that"
+        " docs/redis.md lists"
     )
 
 

@@ -259,9 +259,9 @@ class ReconnectingLink:
     def _failed(self, error: Exception, refusal: str | None) -> str:
         """An attempt failed. Returns why."""
         if refusal is not None and is_permission(refusal):
-            error = not_permitted("the channels", refusal)
+            error = not_permitted("the channels", refusal, named=self._server.named)
         elif isinstance(error, hiredis.ReplyError) and is_permission(str(error)):
-            error = not_permitted("a command", str(error))
+            error = not_permitted("a command", str(error), named=self._server.named)
         if not self._stopped and not isinstance(
             error, LinkLost | ConfigurationError | hiredis.ReplyError | TimeoutError
         ):
@@ -285,7 +285,9 @@ class ReconnectingLink:
             await load_scripts(link)
             link.clock.seen(await link.ask("TIME", read=_as_microseconds), self._loop.time())
             if not self._checked:
-                await check_permissions(link, self._keys, publish=self._server.publish_command)
+                await check_permissions(
+                    link, self._keys, publish=self._server.publish_command, named=self._server.named
+                )
                 await warn_of_eviction(link)
                 self._checked = True
             link.subscribe(channel.decode() for channel in self._own)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.redis.endpoint import close
 from asgi_realtime.redis.hello_reply import check_hello_reply
 from asgi_realtime.redis.link import Link
@@ -21,17 +22,29 @@ class RedisServer:
         url: `redis://`, `rediss://`, `unix://`, `redis+sentinel://host:port,host:port/service`, `redis+cluster://`,
             with user, password, database and options as redis-py reads them.
         client: a client of `redis.asyncio`. It is not used itself and not closed.
+        named: the variable or the argument that it comes from. Every error about it begins with this.
         timeout: seconds that connecting may take, and then each answer of the handshake.
 
     Raises:
-        ConfigurationError: for a URL that cannot be used.
+        ConfigurationError: for a URL or a client that cannot be used.
     """
 
-    def __init__(self, url: str | None = None, *, client: RedisClient | None = None, timeout: float = 2.0) -> None:
-        if client is None:
-            self._discovery = read_url(url or "", timeout=timeout)
-        else:
-            self._discovery = read_client(client, timeout=timeout)
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        client: RedisClient | None = None,
+        named: str = "MEW_REDIS_URL",
+        timeout: float = 2.0,
+    ) -> None:
+        self.named = named
+        try:
+            if client is None:
+                self._discovery = read_url(url or "", timeout=timeout)
+            else:
+                self._discovery = read_client(client, timeout=timeout)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{named}: {error}") from None
 
     def __repr__(self) -> str:
         return f"RedisServer({self._discovery!r})"
@@ -55,6 +68,14 @@ class RedisServer:
             LinkLost: Redis cannot be reached, or cannot be used at the moment.
             ConfigurationError: Redis refuses the login, or is of a kind that cannot be used.
         """
+        try:
+            return await self._connect(key, on_message, on_lost)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{self.named}: {error}") from error.__cause__
+
+    async def _connect(
+        self, key: str, on_message: Callable[[bytes, bytes], None], on_lost: Callable[[Link], None]
+    ) -> Link:
         endpoint = await self._discovery.find(key)
         connection: Any = await endpoint.open()
         try:

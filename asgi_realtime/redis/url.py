@@ -155,4 +155,4 @@ def _check_query(transport: str, url: str) -> None:
 
 
 def _wrong(what: str) -> ConfigurationError:
-    return ConfigurationError(f"MEW_REDIS_URL: {what}")
+    return ConfigurationError(what)

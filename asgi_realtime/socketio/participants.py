@@ -80,7 +80,7 @@ class Participants:
 
     def is_elsewhere(self, sid: str) -> bool:
         """Whether a client that is not here may be connected to another process."""
-        return self._context.settings.redis_url is not None and is_sid(sid) and self.find(sid) is None
+        return self._context.many_processes and is_sid(sid) and self.find(sid) is None
 
     # Rooms
 

@@ -16,6 +16,8 @@ from asgi_realtime.redis.server import RedisServer
 from asgi_realtime.runtime.fair_turns import SECONDS_A_TURN
 from asgi_realtime.socketio.published import PublishedMessage, Refused, decode
 
+NAMED: Final = "client_manager="
+"""What errors about Redis name: the argument of `SocketIOServer`."""
 WAITING_BYTES: Final = 16 * 1024 * 1024
 """Most bytes of messages that wait to be carried out. Over: they are dropped, and the log says so once."""
 PING_EVERY: Final = 5.0
@@ -146,7 +148,7 @@ def server_of(manager: Any) -> RedisServer:
     """
     options = manager.redis_options
     if not options:
-        return RedisServer(manager.redis_url)
+        return RedisServer(manager.redis_url, named=NAMED)
     from redis.asyncio import Redis
 
-    return RedisServer(client=Redis.from_url(manager.redis_url, **options))
+    return RedisServer(client=Redis.from_url(manager.redis_url, **options), named=NAMED)

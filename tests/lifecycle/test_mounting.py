@@ -20,6 +20,8 @@ import anyio.to_thread
 import httpx
 import litestar
 import pytest
+import redis
+import redis.asyncio
 import socketio
 import websockets
 from asgi_lifespan import LifespanManager
@@ -136,6 +138,12 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "settings: False": ({"settings": False}, "not a bool"),
     "metrics: a text": ({"metrics": "prometheus"}, "str has no gauge"),
     "metrics: the class": ({"metrics": NullMetrics}, "NullMetrics(...)"),
+    "redis: a client that blocks": ({"redis": redis.Redis()}, "redis=: it takes a client of redis.asyncio"),
+    "redis: a URL": ({"redis": "redis://localhost"}, "a URL belongs into MEW_REDIS_URL"),
+    "redis: beside a URL": (
+        {"redis": redis.asyncio.Redis(), "settings": Settings(jwt_secret=SECRET, redis_url="redis://localhost")},
+        "redis= and MEW_REDIS_URL both say where Redis is; keep one of them",
+    ),
     "no key": ({"settings": Settings()}, "MEW_JWT_SECRET"),
 }
 EXCEPTIONS: dict[str, dict[str, Any]] = {

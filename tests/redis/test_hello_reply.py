@@ -53,7 +53,7 @@ def test_servers_that_can_be_used(version: str, role: str) -> None:
 def test_servers_that_cannot_be_used_are_refused_with_the_remedy(
     found: dict[bytes, object], sharded: bool, message: str
 ) -> None:
-    with pytest.raises(ConfigurationError, match=r"^MEW_REDIS_URL: ") as refused:
+    with pytest.raises(ConfigurationError) as refused:
         check(found, sharded=sharded)
     assert message in str(refused.value)
 

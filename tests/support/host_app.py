@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from fastapi import Depends, FastAPI
+from redis.asyncio import Redis, RedisCluster
 
 from asgi_realtime import (
     Acknowledge,
@@ -182,6 +183,19 @@ async def done(job_id: str, jobs: Annotated[JobsBroadcaster, Depends(get_jobs_br
 @app.post("/jobs/{job_id}/failed")
 def failed(job_id: str, jobs: Annotated[JobsBroadcaster, Depends(get_jobs_broadcaster)]) -> int:
     return jobs.sync.error(job_id, "paper jam").delivered_locally
+
+
+def app_of_many_processes(client: Redis | RedisCluster) -> FastAPI:
+    """The same app with the Redis client that the host has already."""
+    joined = FastAPI()
+    joined.add_middleware(RealtimeMiddleware, gateways=[Office(authenticator=authenticate)], redis=client)
+    return joined
+
+
+async def announce(client: Redis, text: str) -> Receipt:
+    """What a worker does with its own client."""
+    async with Broadcaster.connect(redis=client, settings=settings) as broadcaster:
+        return await broadcaster.broadcast_to_all("news", text)
 
 
 async def try_out() -> None:
