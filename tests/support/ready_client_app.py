@@ -30,7 +30,7 @@ class Lobby(SocketIOGateway):
         return connection.id
 
 
-client = Redis.from_url(os.environ["MEW_REDIS_URL"], decode_responses=True, max_connections=1)
+client = Redis.from_url(os.environ.get("MEW_REDIS_URL", "redis://localhost"), decode_responses=True, max_connections=1)
 settings = replace(Settings.from_env(), redis_url=None)
 server = AsyncServer(async_mode="asgi", namespaces=["/chat"])
 
