@@ -76,7 +76,7 @@ class Realtime:
 
     def __new__(cls, *app: Never, **options: object) -> Self:
         """If a framework uses this class as a middleware, return an app that says what to write instead."""
-        return cast(Self, FailedStart(not_an_app())) if app else super().__new__(cls)
+        return cast("Self", FailedStart(not_an_app())) if app else super().__new__(cls)
 
     def __init__(
         self,

@@ -143,7 +143,7 @@ async def read_latest(
             start,
             before,
             SEARCHED_AT_ONCE,
-            read=lambda reply: cast(list[bytes], reply),
+            read=lambda reply: cast("list[bytes]", reply),
         )
         for position, data in zip(found[::2], found[1::2], strict=True):
             publication = decode_publication(
@@ -171,4 +171,4 @@ def parse(position: Position) -> tuple[str, int]:
 
 def as_history(reply: Reply) -> list[bytes | list[bytes] | int]:
     """What `history.lua` returns."""
-    return cast(list[bytes | list[bytes] | int], reply)
+    return cast("list[bytes | list[bytes] | int]", reply)

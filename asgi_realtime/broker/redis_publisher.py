@@ -145,7 +145,7 @@ class RedisPublisher:
         names_of_channels = [keys.channel(end) for end in ends]
 
         def published(reply: Reply) -> tuple[Position, int | asyncio.Future[int]] | None:
-            position, is_new = cast(tuple[bytes, int], reply)
+            position, is_new = cast("tuple[bytes, int]", reply)
             if is_new == _UNKNOWN:
                 return None
             self._renew_epoch(position)
@@ -158,7 +158,7 @@ class RedisPublisher:
 
         def copies(link: Link) -> CountCopies:
             subscribed = channels.count_subscribed(keys.gateway, ends, link)
-            return lambda reply: subscribed if cast(tuple[bytes, int], reply)[1] == 1 else 0
+            return lambda reply: subscribed if cast("tuple[bytes, int]", reply)[1] == 1 else 0
 
         first = attempt or Attempt()
 

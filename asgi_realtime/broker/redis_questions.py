@@ -167,4 +167,4 @@ class Questions:
 
 
 def _as_number(reply: Reply) -> int:
-    return cast(int, reply)
+    return cast("int", reply)

@@ -69,7 +69,7 @@ class SharedRevocations:
         while True:
             _, *page = await run_script(link, Script.REVOKED, [self._key], len(found), AT_ONCE, read=_as_page)
             new = {
-                cast(bytes, text).decode(): cast(int, left) / 1_000
+                cast("bytes", text).decode(): cast("int", left) / 1_000
                 for text, left in zip(page[::2], page[1::2], strict=True)
             }
             for text, seconds in new.items():
@@ -131,8 +131,8 @@ def _of_user(command: RevokeUser) -> str:
 
 
 def _as_number(reply: Reply) -> int:
-    return cast(int, reply)
+    return cast("int", reply)
 
 
 def _as_page(reply: Reply) -> Sequence[int | bytes]:
-    return cast(Sequence[int | bytes], reply)
+    return cast("Sequence[int | bytes]", reply)

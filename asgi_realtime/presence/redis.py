@@ -389,4 +389,4 @@ class RedisPresence:
 
 
 def _users(reply: Reply) -> set[UserId]:
-    return {UserId(user.decode()) for user in cast(list[bytes], reply) if user}
+    return {UserId(user.decode()) for user in cast("list[bytes]", reply) if user}

@@ -208,7 +208,7 @@ class RedisGateway:
             if isinstance(reply, hiredis.ReplyError):
                 self._failed(str(reply))
             return None
-        epoch, *rest = cast(list[bytes | int], reply)
+        epoch, *rest = cast("list[bytes | int]", reply)
         assert isinstance(epoch, bytes)
         if not epoch:
             self._failed(None)
@@ -218,7 +218,7 @@ class RedisGateway:
                 self._failed(None)  # the counts in Redis were lost
             else:
                 self._epoch = epoch.decode()
-        next_end, *results = cast(list[int], rest)
+        next_end, *results = cast("list[int]", rest)
         self._plan(next_end)
         return results
 
@@ -325,7 +325,7 @@ class RedisGateway:
                 if isinstance(reply, hiredis.ReplyError):
                     self._failed(str(reply))
                 return
-            next_end, *words = cast(list[int | bytes], reply)
+            next_end, *words = cast("list[int | bytes]", reply)
             assert isinstance(next_end, int)
             self._taken_on = link
             self._announced.difference_update(announced)
@@ -359,5 +359,5 @@ class RedisGateway:
 
 
 def _three_numbers(reply: Reply) -> tuple[int, int, int]:
-    first, second, third = cast(list[int], reply)
+    first, second, third = cast("list[int]", reply)
     return first, second, third

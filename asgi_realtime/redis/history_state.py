@@ -14,7 +14,7 @@ class HistoryState:
     __slots__ = ("epoch", "last", "now", "number")
 
     def __init__(self, reply: Reply) -> None:
-        epoch, number, now, *last = cast(list[bytes | None], reply)
+        epoch, number, now, *last = cast("list[bytes | None]", reply)
         assert epoch is not None and number is not None and now is not None
         self.epoch = epoch.decode()
         """It changes when Redis has lost its history."""

@@ -212,7 +212,7 @@ class Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection is ready."""
-        self._transport = cast(asyncio.Transport, transport)
+        self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         """Parse replies and messages, and handle them in order."""
@@ -299,5 +299,5 @@ def is_elsewhere(error: hiredis.ReplyError) -> bool:
 
 def _pack(*command: Argument) -> bytes:
     # hiredis declares that it takes tuples of one item.
-    packed: bytes = hiredis.pack_command(cast(Any, command))
+    packed: bytes = hiredis.pack_command(cast("Any", command))
     return packed

@@ -100,12 +100,12 @@ class NodeLease:
 
 
 def _numbers_and_nodes(reply: Reply) -> tuple[int, int, *tuple[bytes, ...]]:
-    return cast(tuple[int, int, *tuple[bytes, ...]], reply)
+    return cast("tuple[int, int, *tuple[bytes, ...]]", reply)
 
 
 def _names(reply: Reply) -> list[str]:
     # RESP3 has sets. hiredis makes lists of them, or sets if asked to.
-    return [name.decode() for name in cast(list[bytes], reply)]
+    return [name.decode() for name in cast("list[bytes]", reply)]
 
 
 def _unread(reply: Reply) -> None:

@@ -27,7 +27,7 @@ class FrameOutput(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport."""
-        self.transport = cast(asyncio.Transport, transport)
+        self.transport = cast("asyncio.Transport", transport)
         self.descriptor = descriptor_of(transport)
         # So `resume_writing` means that nothing is left. asyncio's TLS takes 0 for "always too much".
         self.transport.set_write_buffer_limits(high=1 if transport.get_extra_info("sslcontext") else 0)

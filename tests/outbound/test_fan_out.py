@@ -49,7 +49,7 @@ class Server(asyncio.Protocol):
         self.inode_at_the_end = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)
+        self.transport = cast("asyncio.Transport", transport)
         self.transport.set_write_buffer_limits(high=0)
         self.descriptor = descriptor_of(transport)
         if self.descriptor != NO_DESCRIPTOR:
