@@ -312,7 +312,7 @@ class Realtime:
         self.publisher.draining = True
         self.single_process.release()
         self.engineio.refuse_clients()
-        clients: list[Client] = list(self.engineio.sessions.values())
+        clients: list[Client] = [*self.engineio.clients]
         for endpoint in self.websockets.values():
             endpoint.refuse_clients()
             clients += endpoint.peers

@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from websockets.asyncio.client import connect as open_websocket
 
 from asgi_realtime import Connection, RealtimeMiddleware, Settings, SocketIOGateway, on
+from asgi_realtime.lifecycle.batches import AT_ONCE, PAUSE
 from asgi_realtime.limits import Limits
 from tests.support.redis_places import RedisPlace
 from tests.support.roaming_client import RoamingClient
@@ -290,6 +291,25 @@ async def test_a_relaying_process_that_stops_closes_with_1012_and_ends_the_sessi
         await websocket.recv()
     assert websocket.close_code == 1012
     await until(lambda: not first.app.realtime.engineio.sessions)
+
+
+async def test_a_stop_closes_relayed_websockets_in_batches_with_the_other_clients(
+    start: Start, http: httpx.AsyncClient, upgrade: Upgrade
+) -> None:
+    first, second = await start(), await start()
+    client = RoamingClient(http, [first.url, second.url])
+    await connect_at_first(client)
+    websocket = await upgrade(client, 1)
+    sessions = [http.get(f"{second.url}/socket.io/?EIO=4&transport=polling") for _ in range(AT_ONCE)]
+    assert {answer.status_code for answer in await asyncio.gather(*sessions)} == {200}
+    loop = asyncio.get_running_loop()
+    begin = loop.time()
+    stopping = asyncio.create_task(second.app.realtime.stop())
+    with pytest.raises(websockets.ConnectionClosed):
+        await websocket.recv()
+    assert loop.time() - begin >= PAUSE  # the sessions are the first batch
+    assert websocket.close_code == 1012
+    await stopping
 
 
 async def test_an_abandoned_upgrade_leaves_polling_alive(start: Start, http: httpx.AsyncClient) -> None:

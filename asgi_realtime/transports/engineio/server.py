@@ -28,6 +28,7 @@ from asgi_realtime.transports.engineio import responses
 from asgi_realtime.transports.engineio.application import Application
 from asgi_realtime.transports.engineio.lifecycle import State
 from asgi_realtime.transports.engineio.polling import answer_poll, take_payload
+from asgi_realtime.transports.engineio.relay.peers import OpenedRelay
 from asgi_realtime.transports.engineio.relay.relay import Relay
 from asgi_realtime.transports.engineio.responses import ClientGone, HTTPRefusal, refuse_websocket, respond
 from asgi_realtime.transports.engineio.session import Session
@@ -93,6 +94,11 @@ class EngineIO:
         """The sessions of this process by id, those included that are being closed."""
         return MappingProxyType(self._sessions)
 
+    @property
+    def clients(self) -> list[Session | OpenedRelay]:
+        """What is to be stopped for each client of this process: its session, or the relay to it."""
+        return [*self._sessions.values(), *(() if self._relay is None else self._relay.opened)]
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request or WebSocket."""
         request = Request(scope)
@@ -122,10 +128,8 @@ class EngineIO:
     async def aclose(self) -> None:
         """Close every session (WebSockets with 1012) and return when all have ended; open no more."""
         self._refusing = self._stopping = True
-        if self._relay is not None:
-            self._relay.end_opened()
-        for session in list(self._sessions.values()):
-            session.stop()
+        for client in self.clients:
+            client.stop()
         try:
             async with asyncio.timeout(2 * FLUSH_SECONDS):
                 while self._sessions:

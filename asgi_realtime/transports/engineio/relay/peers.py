@@ -49,6 +49,21 @@ class Peer:
         self.unanswered = 0
 
 
+class OpenedRelay:
+    """A relay that this process has opened for a client that is connected to it."""
+
+    __slots__ = ("_node", "_number", "_peers")
+
+    def __init__(self, peers: Peers, node: str, number: int) -> None:
+        self._peers = peers
+        self._node = node
+        self._number = number
+
+    def stop(self) -> None:
+        """End it, and send that to the other end. A WebSocket is closed with 1012. Does nothing if it has ended."""
+        self._peers.close(self._node, self._number, opened=True, notify=True)
+
+
 class Peers:
     """Sends and receives the messages of all relays.
 
@@ -82,11 +97,10 @@ class Peers:
         self._timer = None
         self._nodes.listen(received=self._received, lost=self.end_all)
 
-    def end_opened(self) -> None:
-        """End the relays that this process has opened, and send that to the other ends."""
-        for peer in list(self._peers.values()):
-            for relay in list(peer.opened):
-                self.close(peer.node, relay, opened=True, notify=True)
+    @property
+    def opened(self) -> list[OpenedRelay]:
+        """The relays that this process has opened."""
+        return [OpenedRelay(self, peer.node, number) for peer in self._peers.values() for number in peer.opened]
 
     def end_all(self) -> None:
         """End every relay without a message: some may have been lost, or this process stops."""

@@ -17,7 +17,7 @@ from asgi_realtime.runtime.budgets import Budget
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.transports.engineio import responses
 from asgi_realtime.transports.engineio.relay.messages import ACCEPT, RESPONSE, Open, Response, decode_response
-from asgi_realtime.transports.engineio.relay.peers import Peer, Peers
+from asgi_realtime.transports.engineio.relay.peers import OpenedRelay, Peer, Peers
 from asgi_realtime.transports.engineio.relay.pipe import PART, Pipe
 from asgi_realtime.transports.engineio.relay.requests import first_piece, pass_body
 from asgi_realtime.transports.engineio.relay.serving import serve_relayed
@@ -64,9 +64,10 @@ class Relay:
         self._count = 0
         self._peers.start()
 
-    def end_opened(self) -> None:
-        """End the relays of clients that are connected to this process."""
-        self._peers.end_opened()
+    @property
+    def opened(self) -> list[OpenedRelay]:
+        """The relays of clients that are connected to this process."""
+        return self._peers.opened
 
     def stop(self) -> None:
         """End every relay."""
