@@ -24,6 +24,13 @@ class BrokerReceiver(Protocol):
         `position` is the command's position in the history of its gateway. None: it is not for a single gateway.
         """
 
+    def subscription_for(self, command: Command) -> Subscription | None:
+        """What this process must be subscribed to before a command, which adds members to it. None: nothing.
+
+        The broker subscribes before `apply`, and delivers everything that is published there after the command. The
+        receiver calls `subscribe` for it during `apply`, or has done so.
+        """
+
     def resync(self, gateway: GatewayName, subscriptions: Collection[Subscription] | None) -> None:
         """Publications to these targets may be lost, and history does not have them: the members must read again.
 

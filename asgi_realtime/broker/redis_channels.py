@@ -115,18 +115,25 @@ class Channels:
             [suffix] = suffixes(subscription.target)
             channel = feed.channels.get(suffix) or self._add(feed, suffix, subscription.target)
             channel.callers += 1
+            feed.ahead.discard(channel)
             channels.append(channel)
         commands = [self._feed(subscription.gateway).channels[COMMANDS] for subscription in subscriptions]
+        done = False
         try:
             await self._until_confirmed([*channels, *commands])
+            done = True
         finally:
+            unused = []
             for channel in channels:
                 channel.callers -= 1
-            self._remove(
-                channel
-                for channel in channels
-                if channel.confirmed is not None and not channel.callers and channel.expected_at is None
-            )
+                is_new = channel.confirmed is not None or (channel.entered and not done)
+                channel.entered = False
+                if is_new and not channel.callers and channel.expected_at is None:
+                    if channel.since is None or channel.confirmed is None:
+                        unused.append(channel)
+                    else:
+                        channel.feed.ahead.add(channel)  # its history is being read for a command
+            self._remove(unused)
 
     def expect(self, subscriptions: Iterable[Subscription]) -> None:
         """Subscribe as soon as there is a link. If events were missed until then, members get `realtime:resync`."""
@@ -134,6 +141,8 @@ class Channels:
             feed = self._feed(subscription.gateway)
             [suffix] = suffixes(subscription.target)
             channel = feed.channels.get(suffix) or self._add(feed, suffix, subscription.target)
+            channel.entered = False
+            feed.ahead.discard(channel)
             if channel.confirmed is None:
                 channel.expected_at = None
             elif channel.expected_at is None:
@@ -158,12 +167,12 @@ class Channels:
                 channel.confirm()
 
     def unsubscribe(self, subscriptions: Iterable[Subscription]) -> None:
-        """Unsubscribe. What comes from now on is not delivered."""
+        """Unsubscribe. What comes from now on is not delivered. Not if a command has added members since."""
         found = []
         for subscription in subscriptions:
             feed = self._feeds.get(subscription.gateway)
             channel = None if feed is None else feed.channels.get(suffixes(subscription.target)[0])
-            if channel is not None:
+            if channel is not None and not channel.entered:
                 found.append(channel)
         self._remove(found)
 
@@ -182,6 +191,7 @@ class Channels:
                 gateway,
                 self.receiver,
                 repair=self._begin_repair,
+                subscribe=self._begin_subscribing,
                 commanded=self._commanded,
                 unconfirmed=self._unconfirmed,
             )
@@ -225,7 +235,7 @@ class Channels:
             if link is None:
                 continue
             try:
-                self._subscribe_on(link, feed, channels)
+                self._subscribe_on(link, feed, [channel for channel in channels if channel.link is not link])
             except LinkLost:
                 link.abort()  # the next link does it
 
@@ -253,9 +263,25 @@ class Channels:
         if not feed.checked:
             feed.checked = state.now
         for channel, number in zip(channels, state.last, strict=True):
-            if channel.last is None:
+            if channel.last is None and channel.since is None:
                 channel.last = number
             channel.confirm()
+
+    def _subscribe_needed(self, feed: Feed, link: Link) -> list[Channel]:
+        """Subscribe to what held commands add members to. Returns the channels whose history must be read."""
+        needed, feed.needed = feed.needed, {}
+        found = []
+        for target, number in needed.items():
+            [suffix] = suffixes(target)
+            channel = feed.channels.get(suffix)
+            if channel is None:
+                channel = self._add(feed, suffix, target)
+                feed.ahead.add(channel)
+            if channel.last is None and channel.since is None:
+                channel.since = number
+                found.append(channel)
+        self._subscribe_on(link, feed, [channel for channel in found if channel.link is not link])
+        return found
 
     # A new link
 
@@ -295,23 +321,31 @@ class Channels:
             and (channels := [channel for channel in feed.channels.values() if channel.link is not link])
         }
 
-    async def _catch_up(self, feed: Feed, link: Link) -> None:
-        await catch_up(feed, link, self._links.keys(feed.gateway), self._ttl, self._metrics)
+    async def _catch_up(self, feed: Feed, link: Link, *, whole: bool = True) -> None:
+        subscribe = functools.partial(self._subscribe_needed, feed, link)
+        keys = self._links.keys(feed.gateway)
+        await catch_up(feed, link, keys, self._ttl, self._metrics, subscribe=subscribe, whole=whole)
+        unused, feed.ahead = feed.ahead, set()
+        self._remove(unused)
 
-    # Gaps
+    # Gaps, and commands that need a subscription first
+
+    def _begin_subscribing(self, feed: Feed) -> None:
+        """A command adds members to a room that is not subscribed to. The feed holds until its history is read."""
+        self._tasks.spawn(self._repair(feed, whole=False), name="subscribing for a command")
 
     def _begin_repair(self, feed: Feed) -> None:
         """A message is missing although the link stands. The feed holds until it is read."""
         self._metrics.count("broker_gaps_total", gateway=feed.gateway)
         self._tasks.spawn(self._repair(feed), name="repair")
 
-    async def _repair(self, feed: Feed) -> None:
+    async def _repair(self, feed: Feed, *, whole: bool = True) -> None:
         async with feed.lock:
             link = self._current(feed)
             if link is None or not feed.holding:
                 return  # the next link repairs it, or has done so
             try:
-                await self._catch_up(feed, link)
+                await self._catch_up(feed, link, whole=whole)
             except LinkLost:
                 pass
             except hiredis.ReplyError as error:

@@ -8,6 +8,9 @@ the message before it to the same target. So the next message shows that a chann
 - otherwise a message is missing. Everything of this gateway is held, history is read, and both are delivered in order.
 
 All targets are held, not only the one with the gap, because a missing command may remove a user from any room.
+
+A command may put clients into a room that this process has not subscribed to. It is held too, with all that follows,
+until the process has subscribed and what was published to the room since the command is read.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ import msgspec
 from asgi_realtime.broker.base import BrokerReceiver
 from asgi_realtime.broker.delivery import deliver
 from asgi_realtime.broker.encoding import decode_command, decode_publication, origin_of
+from asgi_realtime.redis.keys import suffixes
 from asgi_realtime.redis.link import Link
 from asgi_realtime.values.ids import GatewayName
 from asgi_realtime.values.publications import Position, Subscription, Target
@@ -38,7 +42,7 @@ between."""
 class Channel:
     """One channel that this process has subscribed to, or is about to."""
 
-    __slots__ = ("callers", "confirmed", "expected_at", "feed", "last", "link", "suffix", "target")
+    __slots__ = ("callers", "confirmed", "entered", "expected_at", "feed", "last", "link", "since", "suffix", "target")
 
     def __init__(self, feed: Feed, suffix: str, target: Target | None) -> None:
         self.feed = feed
@@ -56,6 +60,10 @@ class Channel:
         self.expected_at: int | None = None
         """It may have members already, while Redis is away: the time of Redis until which nothing was missed before
         they came. None: it has none until it is confirmed."""
+        self.since: int | None = None
+        """The number of the command that adds its first members. What was published after it is read from history."""
+        self.entered = False
+        """Whether a command has added members, and a call of `subscribe` follows. Until then, it stays."""
 
     def confirm(self) -> None:
         """Redis has subscribed this process."""
@@ -80,6 +88,7 @@ class Feed:
 
     Args:
         repair: called when a message is missing; the feed holds messages until `release`.
+        subscribe: called when a command needs channels first, see `needed`; the feed holds messages until `release`.
         commanded: called with the origin of each command and what carrying it out returned or raised.
         unconfirmed: by origin, what this process publishes. True: it was delivered here already, while Redis was away,
             and is not delivered again. An origin is removed when its message comes.
@@ -91,12 +100,14 @@ class Feed:
         receiver: BrokerReceiver,
         *,
         repair: Callable[[Feed], None],
+        subscribe: Callable[[Feed], None],
         commanded: Callable[[str, Awaitable[object] | Exception | None], None],
         unconfirmed: dict[str, bool],
     ) -> None:
         self.gateway = gateway
         self.receiver = receiver
         self._repair = repair
+        self._subscribe = subscribe
         self._commanded = commanded
         self._unconfirmed = unconfirmed
         self.channels: dict[str, Channel] = {}
@@ -108,12 +119,17 @@ class Feed:
         """The time of Redis, in microseconds, when it was last seen that nothing is missing."""
         self.lock = asyncio.Lock()
         """Held by the task that repairs this feed."""
+        self.needed: dict[Target, int] = {}
+        """What held commands add members to, without a channel in sequence, and the number of the first command."""
+        self.ahead: set[Channel] = set()
+        """The channels that were subscribed to for held commands. Those that get no members are removed."""
         self._volatile = -1
         self._delivered = 0
         self._held: list[Message] | None = None
         self._held_bytes = 0
-        self.overflowed = False
-        """Whether messages were dropped that should be held. Nothing is held after them."""
+        self.incomplete = False
+        """Whether messages are missing from what is held: it was too much, or there is a gap."""
+        self._gap = 0
         self._several: dict[int, None] = {}
         self._released: asyncio.Future[None] | None = None
         self._waiting: dict[int, asyncio.Future[int]] = {}
@@ -127,7 +143,7 @@ class Feed:
     @property
     def has_held(self) -> bool:
         """Whether a message is held, or was dropped."""
-        return bool(self._held) or self.overflowed
+        return bool(self._held) or self.incomplete
 
     def hold(self) -> None:
         """Hold what comes from now on."""
@@ -138,7 +154,7 @@ class Feed:
         """Redis has another history: nothing is known of it."""
         self.epoch, self.number = epoch, 0
         for channel in self.channels.values():
-            channel.last = None
+            channel.last = channel.since = None
 
     # Receiving
 
@@ -177,18 +193,27 @@ class Feed:
         self._held_bytes += len(message.data)
         if self._held_bytes <= HELD_BYTES:
             self._held.append(message)
+            if message.channel.target is None:
+                self._lacks_channel(message)  # its room is subscribed to together with those of earlier commands
         else:
-            self.overflowed = True
+            self.incomplete = True
 
     def take_held(self) -> list[Message]:
         """What is held. The feed continues to hold."""
         held, self._held, self._held_bytes = self._held, [], 0
         return held or []
 
+    def put_back(self, messages: list[Message]) -> None:
+        """Hold these again, before what has come since."""
+        assert self._held is not None
+        self._held[:0] = messages
+        self._held_bytes += sum(len(message.data) for message in messages)
+
     def release(self) -> None:
         """Hold nothing from now on. Nothing may be held: take it and deliver it first."""
         assert not self.has_held
         self._held = None
+        self.needed.clear()
         self._end_waits()
 
     def stop(self) -> None:
@@ -218,25 +243,61 @@ class Feed:
         channel = message.channel
         if channel.last is not None and message.number <= channel.last:
             return
+        if channel.target is None and self._lacks_channel(message):
+            self.hold()
+            self._hold_message(message)
+            self._subscribe(self)
+            return
         channel.last = message.number
         if message.number == self.number:
             return  # a publication to several users or rooms comes once for each of them
         self._deliver_numbered(message)
 
-    def deliver_repaired(self, copies: Sequence[Message]) -> None:
-        """Deliver a message that was read from history or held, or both, unless it was delivered."""
+    def deliver_repaired(self, copies: Sequence[Message]) -> bool:
+        """Deliver a message that was read from history or held, or both, unless it was delivered.
+
+        False: a message before it is missing (see `incomplete`), or it is a command that needs a channel first (see
+        `needed`).
+        """
         first = copies[0]
         if not first.epoch:
             self._deliver_volatile(first)
-            return
-        new: Message | None = None
-        for message in copies:
-            channel = message.channel
-            if self.channels.get(channel.suffix) is channel and (channel.last is None or message.number > channel.last):
-                channel.last = message.number
-                new = message
-        if new is not None and new.number != self.number and new.number not in self._several:
-            self._deliver_numbered(new)
+            return True
+        # The history of an earlier epoch is gone: the members were sent `realtime:resync` in its place.
+        if first.channel.target is None and first.epoch == self.epoch and self._lacks_channel(first):
+            return False
+        new = [message for message in copies if self._is_new(message)]
+        if first.number != self._gap and any(map(_follows_gap, new)):
+            self._gap = first.number  # the second time, Redis has lost what is missing
+            self.incomplete = True
+            return False
+        for message in new:
+            message.channel.last = message.number
+        if new and first.number != self.number and first.number not in self._several:
+            self._deliver_numbered(new[-1])
+        return True
+
+    def _is_new(self, message: Message) -> bool:
+        """Whether a channel is subscribed to, and has not delivered a message."""
+        channel = message.channel
+        return self.channels.get(channel.suffix) is channel and (channel.last is None or message.number > channel.last)
+
+    def _lacks_channel(self, message: Message) -> bool:
+        """Whether a command adds members to a target without a channel in sequence. It is in `needed` then."""
+        if message.channel.last is not None and message.number <= message.channel.last:
+            return False  # it was carried out
+        try:
+            _, command = decode_command(message.data)
+        except msgspec.DecodeError:
+            return False
+        subscription = self.receiver.subscription_for(command)
+        if subscription is None:
+            return False
+        channel = self.channels.get(suffixes(subscription.target)[0])
+        if channel is not None and (channel.last is not None or channel.since is not None):
+            return False
+        self.needed.setdefault(subscription.target, message.number)
+        return True
 
     def _deliver_numbered(self, message: Message) -> None:
         number = self.number = message.number
@@ -277,6 +338,11 @@ class Feed:
 
     def _apply(self, data: bytes, position: Position | None) -> None:
         origin, command = decode_command(data)
+        subscription = self.receiver.subscription_for(command)
+        channel = None if subscription is None else self.channels.get(suffixes(subscription.target)[0])
+        if channel is not None:
+            channel.entered = True
+            self.ahead.discard(channel)
         try:
             outcome: Awaitable[object] | Exception | None = self.receiver.apply(command, position)
         except Exception as error:
@@ -311,3 +377,8 @@ class Feed:
     def subscription(self, channel: Channel) -> Subscription | None:
         """What a channel is for. None: commands."""
         return None if channel.target is None else Subscription(self.gateway, channel.target)
+
+
+def _follows_gap(message: Message) -> bool:
+    """Whether the message before it, to the same target, was not delivered."""
+    return message.channel.last is not None and message.previous > message.channel.last

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from typing import Final
 
@@ -53,14 +53,16 @@ class Comparison:
         self.new = [(channel, 0) for channel in feed.channels.values() if channel.link is link]
 
 
-async def compare(feed: Feed, link: Link, keys: Keys, ttl: int) -> Comparison:
+async def compare(feed: Feed, link: Link, keys: Keys, ttl: int, some: Sequence[Channel] | None = None) -> Comparison:
     """Compare what was delivered with the numbers in Redis. `ttl` is how long history is kept, in milliseconds.
+
+    `some`: only these channels. None: all channels of the feed.
 
     The feed must hold, and its channels must be subscribed to on this link.
     """
     found = Comparison()
     found.known = max(feed.checked, feed.number)
-    for channels in _slices(list(feed.channels.values()), COMPARED_AT_ONCE):
+    for channels in _slices(list(feed.channels.values()) if some is None else some, COMPARED_AT_ONCE):
         names = [keys.state, *(keys.last(channel.suffix) for channel in channels)]
         state = await run_script(link, Script.STATE, names, new_epoch(), read=HistoryState)
         if feed.epoch is None:
@@ -72,9 +74,14 @@ async def compare(feed: Feed, link: Link, keys: Keys, ttl: int) -> Comparison:
         for channel, number in zip(channels, state.last, strict=True):
             last = channel.last
             if last is None:
-                found.new.append((channel, number))
                 if channel.expected_at is not None and number > channel.expected_at:
                     found.lost.append(channel)  # its members came while this process was cut off
+                elif channel.since is not None and number > channel.since:
+                    found.behind.append((channel, number))
+                    continue
+                elif channel.since is not None:
+                    channel.last = number
+                found.new.append((channel, number))
             elif number > last:
                 found.behind.append((channel, number))
             elif number == last and (number or found.known >= oldest):
@@ -83,22 +90,38 @@ async def compare(feed: Feed, link: Link, keys: Keys, ttl: int) -> Comparison:
                 # It went back (a failover), is gone before its time (an eviction), or was away longer than history is.
                 found.lost.append(channel)
                 found.new.append((channel, number))
-        feed.checked = state.now
+        if some is None:
+            feed.checked = state.now
         link.clock.seen(state.now, asyncio.get_running_loop().time())
     return found
 
 
-async def catch_up(feed: Feed, link: Link, keys: Keys, ttl: int, metrics: Metrics) -> None:
+async def catch_up(
+    feed: Feed,
+    link: Link,
+    keys: Keys,
+    ttl: int,
+    metrics: Metrics,
+    *,
+    subscribe: Callable[[], Sequence[Channel]],
+    whole: bool,
+) -> None:
     """Deliver what the feed missed, and then what it holds, and release it.
 
     It must hold, and its channels must be subscribed to. Where history does not reach back, that is reported to the
     receiver before anything newer is delivered: if commands are missing, the members of rooms are not known.
+
+    `subscribe` subscribes to `Feed.needed`, and returns the channels whose history must be read. `whole`: others may
+    have missed something too.
     """
+    new: list[Channel] = []
     while True:
         earlier = feed.epoch
-        found = await compare(feed, link, keys, ttl)
+        whole, feed.incomplete = whole or feed.incomplete, False
+        new += subscribe()
+        found = await compare(feed, link, keys, ttl, None if whole else new)
         missed = await _read_missed(feed, link, keys, ttl, found)
-        if missed:
+        if missed and whole:
             metrics.count("broker_repaired_total", len(missed), gateway=feed.gateway)
             logger.info("%s: %d missed messages were read from history", feed.gateway, len(missed))
         if found.everything or found.lost:
@@ -108,29 +131,32 @@ async def catch_up(feed: Feed, link: Link, keys: Keys, ttl: int, metrics: Metric
         if await _deliver(feed, missed, found, {earlier, feed.epoch}):
             feed.release()
             return
+        whole = whole or found.everything
 
 
 async def _read_missed(feed: Feed, link: Link, keys: Keys, ttl: int, found: Comparison) -> list[Message]:
-    behind = {channel.suffix: (channel, number) for channel, number in found.behind if channel.last is not None}
-    if not behind:
-        return []
-    since = {suffix: channel.last or 0 for suffix, (channel, _) in behind.items()}
-    # Nothing newer is read: it is held, or else it may be missing in a channel that was compared before.
-    history = History(since, known=found.known, epoch=feed.epoch, newest=found.number)
-    await history.read(functools.partial(run_script, link), keys, ttl)
-    epoch = history.epoch or ""
-    if epoch != feed.epoch:
-        found.lose_everything(feed, link, epoch)
-        return []
-    for suffix in history.lost:
-        found.lost.append(behind[suffix][0])
-        found.new.append(behind[suffix])
-    return [
-        Message(behind[suffix][0], epoch, number, 0, data)
-        for suffix, entries in history.found.items()
-        if suffix not in history.lost
-        for number, data in entries
-    ]
+    behind = {channel.suffix: (channel, number) for channel, number in found.behind}
+    delivered = {end: channel.last for end, (channel, _) in behind.items() if channel.last is not None}
+    entered = {end: channel.since for end, (channel, _) in behind.items() if end not in delivered and channel.since}
+    missed: list[Message] = []
+    for since, known in ((delivered, found.known), (entered, 0)):
+        # Nothing newer is read: it is held, or else it may be missing in a channel that was compared before.
+        history = History(since, known=known, epoch=feed.epoch, newest=found.number)
+        await history.read(functools.partial(run_script, link), keys, ttl)
+        epoch = history.epoch or ""
+        if epoch != feed.epoch:
+            found.lose_everything(feed, link, epoch)
+            return []
+        for end in history.lost:
+            found.lost.append(behind[end][0])
+            found.new.append(behind[end])
+        missed += [
+            Message(behind[end][0], epoch, number, 0, data)
+            for end, entries in history.found.items()
+            if end not in history.lost
+            for number, data in entries
+        ]
+    return missed
 
 
 def _report_missed(feed: Feed, found: Comparison) -> None:
@@ -147,14 +173,13 @@ def _report_missed(feed: Feed, found: Comparison) -> None:
 async def _deliver(feed: Feed, missed: list[Message], found: Comparison, epochs: set[str | None]) -> bool:
     """Deliver in the order of the numbers what was read and what is held.
 
-    Returns whether the feed holds nothing now. False: it held too much, and newer messages must be read.
+    Returns whether the feed holds nothing now. False: something must be read first.
     """
     loop = asyncio.get_running_loop()
     until = loop.time() + SECONDS_A_TURN
     numbered = [((True, message.number), message) for message in missed]
     while True:
-        complete = not feed.overflowed
-        held, feed.overflowed = feed.take_held(), False
+        held = feed.take_held()
         # A volatile message has no number. It stays behind the message that came before it.
         place = (False, 0)
         for message in held:
@@ -162,8 +187,15 @@ async def _deliver(feed: Feed, missed: list[Message], found: Comparison, epochs:
                 place = (message.epoch == feed.epoch, message.number) if message.epoch else place
                 numbered.append((place, message))
         numbered.sort(key=lambda each: each[0])
+        delivered = 0
         for _, group in groupby(numbered, key=lambda each: (each[0], each[1].number)):
-            feed.deliver_repaired([message for _, message in group])
+            copies = [message for _, message in group]
+            if not feed.deliver_repaired(copies):
+                # What was read is read again, with what is missing.
+                again = {id(message) for message in missed}
+                feed.put_back([message for _, message in numbered[delivered:] if id(message) not in again])
+                return False
+            delivered += len(copies)
             if loop.time() > until:
                 await asyncio.sleep(0)  # the event loop runs other tasks; the feed holds what comes
                 until = loop.time() + SECONDS_A_TURN
@@ -171,7 +203,7 @@ async def _deliver(feed: Feed, missed: list[Message], found: Comparison, epochs:
             # What was dropped up to here is not missed: it came before the subscription, or clients were told.
             channel.last = max(channel.last or 0, number)
         found.new, numbered = [], []
-        if not complete:
+        if feed.incomplete:
             return False
         if not feed.has_held:
             return True

@@ -78,7 +78,7 @@ class Hub:
         self._broker_timeout = broker_timeout
         self._revocations = revocations
         self._metrics = metrics
-        self._mounts = Mounts(self.deliver)
+        self._mounts = Mounts()
         self._tasks = tasks
         self._call_soon = call_soon
         self.thread: int | None = None
@@ -196,11 +196,6 @@ class Hub:
         mount = self._mounts.get(publication.gateway)
         if mount is None:
             return 0
-        if self._subscriptions is not None:
-            now = self._subscriptions.defer(publication)
-            if now is None:
-                return 0
-            publication = now
         target = publication.target
         recipients = mount.rooms.recipients(target)
         chosen: Sequence[InternalConnection] = recipients.connections
@@ -299,11 +294,19 @@ class Hub:
 
     # Commands of the cluster
 
-    def apply(self, command: Command, position: Position | None = None) -> Awaitable[object] | None:
-        """Carry out a command in this process. Returns an awaitable if it must wait for the host or the broker.
+    def subscription_for(self, command: Command) -> Subscription | None:
+        """What must be subscribed to before a command; see `BrokerReceiver.subscription_for`."""
+        subscriptions = self._subscriptions
+        if subscriptions is None or not isinstance(command, AddToRoom):
+            return None
+        mount = self._mounts.get(command.gateway)
+        if mount is None or not mount.rooms.of_user(command.user_id):
+            return None
+        subscription = Subscription(command.gateway, ToRoom(command.room))
+        return None if subscriptions.is_subscribed(subscription) else subscription
 
-        `position` is the command's position in history. Publications after it are not missed.
-        """
+    def apply(self, command: Command, position: Position | None = None) -> Awaitable[object] | None:
+        """Carry out a command in this process. Returns an awaitable if it must wait for the host."""
         self._batch.flush()
         if isinstance(command, RevokeToken | RevokeUser | EndRevoked | DisconnectUser):
             end_connections(command, self._mounts, self._revocations)
@@ -328,12 +331,9 @@ class Hub:
             if isinstance(command, RemoveFromRoom):
                 self._joins.withdraw(command)
             connections = mount.rooms.of_user(command.user_id)
-            new = [connection.id for connection in connections if command.room not in connection.rooms]
             for connection in connections:
                 move(command, mount.rooms, connection)
             self._refresher.repeat(connections, functools.partial(move, command, mount.rooms))
-            if isinstance(command, AddToRoom) and self._subscriptions is not None:
-                return self._subscriptions.catch_up(Subscription(command.gateway, ToRoom(command.room)), position, new)
         return None
 
     # Acknowledgements and questions

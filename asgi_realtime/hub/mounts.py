@@ -12,8 +12,8 @@ from asgi_realtime.hub.subscriptions import UNAVAILABLE
 from asgi_realtime.limits import Limits
 from asgi_realtime.protocols.dialect import Dialect
 from asgi_realtime.protocols.frame import Frame
-from asgi_realtime.values.ids import ConnectionId, GatewayName
-from asgi_realtime.values.publications import Publication, Subscription, Target, ToRoom
+from asgi_realtime.values.ids import GatewayName
+from asgi_realtime.values.publications import Publication, Subscription, ToRoom
 
 Request: TypeAlias = Callable[[Publication, Sequence[Connection]], None]
 """Sends a publication with `reply_to` to each recipient, and asks it for an acknowledgement."""
@@ -50,17 +50,9 @@ class Mount:
 class Mounts(dict[GatewayName, Mount]):
     """The mounted gateways by name. `Subscriptions` uses it to reach the members of their rooms."""
 
-    def __init__(self, deliver: Callable[[Publication], int]) -> None:
-        super().__init__()
-        self.deliver = deliver
-
     def has(self, subscription: Subscription) -> bool:
         """Whether a room, a user or a gateway has connections here."""
         return self[subscription.gateway].rooms.has(subscription.target)
-
-    def ids(self, gateway: GatewayName, target: Target) -> tuple[ConnectionId, ...]:
-        """The ids of the connections that a target addresses."""
-        return tuple([connection.id for connection in self[gateway].rooms.recipients(target).connections])
 
     def target_count(self) -> int:
         """How many rooms, users and gateways have connections here."""

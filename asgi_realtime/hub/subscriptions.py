@@ -18,26 +18,19 @@ import logging
 from collections.abc import Awaitable, Collection, Sequence
 from typing import Final, Protocol
 
-import msgspec
-
 from asgi_realtime.broker.base import Broker
-from asgi_realtime.broker.delivery import deliver
-from asgi_realtime.errors import BrokerUnavailable, PositionLost
+from asgi_realtime.errors import BrokerUnavailable
 from asgi_realtime.metrics import Metrics
 from asgi_realtime.runtime.coroutines import run_with_timeout
 from asgi_realtime.runtime.tasks import Tasks
-from asgi_realtime.values.ids import ConnectionId, GatewayName, RoomName
-from asgi_realtime.values.publications import Position, Publication, Subscription, Target, ToRoom, ToRooms
+from asgi_realtime.values.ids import GatewayName
+from asgi_realtime.values.publications import Subscription, Target
 
 logger = logging.getLogger("asgi_realtime")
 
 UNSUBSCRIBE_DELAY = 10.0
 """Seconds from a room's last member to unsubscribing. A client that comes back within that time, because it reloads its
 page, costs the broker nothing. With a longer delay the broker delivers more events that no client here receives."""
-DEFERRED_BYTES = 1_048_576
-"""Most bytes of payload that are deferred for one room while its history is read. Over: `BrokerUnavailable`."""
-
-
 UNAVAILABLE: Final = (1013, "rooms unavailable")
 """The close code and reason for a connection whose rooms could not be subscribed to."""
 
@@ -48,14 +41,8 @@ class Members(Protocol):
     def has(self, subscription: Subscription) -> bool:
         """Whether a target has members."""
 
-    def ids(self, gateway: GatewayName, target: Target) -> tuple[ConnectionId, ...]:
-        """The ids of the connections that a target addresses."""
-
     def target_count(self) -> int:
         """How many targets have members."""
-
-    def deliver(self, publication: Publication) -> int:
-        """Write a publication to its recipients. Returns the number of connections."""
 
     def end_members(self, subscription: Subscription) -> None:
         """Close the members of a room whose subscription failed."""
@@ -64,30 +51,10 @@ class Members(Protocol):
 class _PendingSubscription:
     """A subscription that is requested, or has failed while it still has members."""
 
-    __slots__ = ("done", "deferred", "deferred_bytes", "elsewhere", "later", "since")
+    __slots__ = ("done",)
 
     def __init__(self) -> None:
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.since: Position | None = None
-        """History after this position is delivered first. None: no history is read."""
-        self.later: list[tuple[Position, Collection[ConnectionId]]] = []
-        """Later commands: the position of each, and the members it added. They receive only what follows it."""
-        self.deferred: list[Publication] = []
-        """Publications that are delivered after that history."""
-        self.deferred_bytes = 0
-        self.elsewhere: dict[Position, tuple[ConnectionId, ...]] = {}
-        """Of publications to several rooms: the connections that have received them as members of another room."""
-
-    def defer(self, publication: Publication) -> None:
-        """Deliver a publication after the history."""
-        self.deferred_bytes += len(publication.payload) + sum(map(len, publication.attachments))
-        if self.deferred_bytes <= DEFERRED_BYTES:
-            self.deferred.append(publication)
-
-    def received_elsewhere(self, position: Position | None, members: Collection[ConnectionId]) -> None:
-        """Some connections have received, or will receive, a publication as members of another room."""
-        if position is not None:
-            self.elsewhere[position] = (*self.elsewhere.get(position, ()), *members)
 
     @property
     def has_failed(self) -> bool:
@@ -140,7 +107,6 @@ class Subscriptions:
         self._delay = delay
         self._pending: dict[Subscription, _PendingSubscription] = {}
         self._batch: list[Subscription] = []
-        self._catching_up: dict[Subscription, _PendingSubscription] = {}
         self._unsubscribe_at: dict[Subscription, float] = {}  # in the order of time: the delay is the same for all
         self._timer: asyncio.TimerHandle | None = None
         self._stopped = False
@@ -178,58 +144,6 @@ class Subscriptions:
             await asyncio.wait([pending.done for pending in requested])
             for pending in requested:
                 pending.done.result()
-
-    def catch_up(
-        self, subscription: Subscription, since: Position | None, members: Collection[ConnectionId]
-    ) -> Awaitable[None] | None:
-        """A command has added members. What was published after it is read from history, if it could be missed.
-
-        `since` is the command's position, `members` are the connections that it added. Returns what to await until the
-        subscription stands; None: it does.
-        """
-        pending = self._pending.get(subscription)
-        if pending is None:
-            return None
-        if since is not None:
-            if pending.since is None:
-                pending.since = since
-                self._catching_up[subscription] = pending
-            else:
-                pending.later.append((since, members))
-                pending.deferred = [_except(publication, members) for publication in pending.deferred]
-        return asyncio.shield(pending.done)
-
-    def defer(self, publication: Publication) -> Publication | None:
-        """Defer a publication if history before it must be delivered first. Returns what is to be delivered now."""
-        if not self._catching_up:
-            return publication
-        target = publication.target
-        if type(target) is ToRooms:
-            return self._defer_for_rooms(publication, target.rooms)
-        pending = self._catching_up.get(Subscription(publication.gateway, target))
-        if pending is None:
-            return publication
-        pending.defer(publication)
-        return None
-
-    def _defer_for_rooms(self, publication: Publication, rooms: Sequence[RoomName]) -> Publication | None:
-        """Defer a publication to several rooms for those whose history must be delivered first."""
-        behind = self._behind(publication.gateway, rooms)
-        if not behind:
-            return publication
-        others = ToRooms(tuple(room for room in rooms if room not in behind))
-        received = self._members.ids(publication.gateway, others)
-        for room, pending in behind.items():
-            one = msgspec.structs.replace(publication, target=ToRoom(room))
-            pending.defer(_except(one, received))
-            pending.received_elsewhere(publication.position, received)
-            received = (*received, *self._members.ids(publication.gateway, one.target))
-        return msgspec.structs.replace(publication, target=others) if others.rooms else None
-
-    def _behind(self, gateway: GatewayName, rooms: Sequence[RoomName]) -> dict[RoomName, _PendingSubscription]:
-        """The rooms whose history must be delivered first."""
-        found = {room: self._catching_up.get(Subscription(gateway, ToRoom(room))) for room in rooms}
-        return {room: pending for room, pending in found.items() if pending is not None}
 
     # What the rooms report
 
@@ -270,54 +184,9 @@ class Subscriptions:
             if not isinstance(error, TimeoutError | BrokerUnavailable):
                 raise
             return
-        behind = [subscription for subscription in batch if subscription in self._catching_up]
         for subscription in batch:
-            if subscription not in self._catching_up:
-                self._set_subscribed(subscription)
-        await asyncio.gather(*map(self._read, behind))
+            self._set_subscribed(subscription)
         self._metrics.gauge("subscriptions", len(self))
-
-    async def _read(self, subscription: Subscription) -> None:
-        """Deliver what was published since the command that brought the members, up to now."""
-        pending = self._pending[subscription]
-        assert pending.since is not None
-        try:
-            missed = await self._history_since(subscription, pending.since)
-            for since, members in pending.later:  # it may grow while this waits
-                newer = {publication.position for publication in await self._history_since(subscription, since)}
-                missed = [each if each.position in newer else _except(each, members) for each in missed]
-            if pending.deferred_bytes > DEFERRED_BYTES:
-                raise BrokerUnavailable("too much was published while history was read")
-        except BaseException as error:
-            self._tasks.spawn(self._unsubscribe([subscription]), name="unsubscribing")
-            self._fail(subscription, error)
-            if not isinstance(error, TimeoutError | BrokerUnavailable | PositionLost):
-                raise
-            return
-        del self._catching_up[subscription]
-        read = {publication.position for publication in missed}
-        for publication in [
-            *missed,
-            *(each for each in pending.deferred if each.volatile or each.position not in read),
-        ]:
-            deliver(self._members, self._for_room(publication, subscription, pending))
-        self._set_subscribed(subscription)
-
-    def _for_room(
-        self, publication: Publication, subscription: Subscription, pending: _PendingSubscription
-    ) -> Publication:
-        """A publication from history, for those members of this room who have not received it in another room."""
-        if type(publication.target) is not ToRooms or publication.position is None:
-            return publication
-        members = self._members.ids(subscription.gateway, subscription.target)
-        for other in self._behind(subscription.gateway, publication.target.rooms).values():
-            other.received_elsewhere(publication.position, members)
-        one = msgspec.structs.replace(publication, target=subscription.target)
-        return _except(one, pending.elsewhere.get(publication.position, ()))
-
-    async def _history_since(self, subscription: Subscription, since: Position) -> list[Publication]:
-        history = self._broker.history(subscription.gateway, since, [subscription.target])
-        return await run_with_timeout(self._timeout, history)
 
     def _set_subscribed(self, subscription: Subscription) -> None:
         pending = self._pending.pop(subscription)
@@ -327,7 +196,6 @@ class Subscriptions:
 
     def _fail(self, subscription: Subscription, error: BaseException) -> None:
         pending = self._pending[subscription]
-        self._catching_up.pop(subscription, None)
         if not isinstance(error, BrokerUnavailable):
             failure = BrokerUnavailable(f"the broker did not subscribe this process to a room: {error!r}")
             failure.__cause__ = error
@@ -380,8 +248,3 @@ class Subscriptions:
             self._timer.cancel()
             self._timer = None
         self._unsubscribe_at.clear()
-
-
-def _except(publication: Publication, members: Collection[ConnectionId]) -> Publication:
-    """The publication, for all but some members."""
-    return msgspec.structs.replace(publication, except_=(*publication.except_, *members))

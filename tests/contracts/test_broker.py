@@ -156,6 +156,9 @@ class Listener:
         self.seen.append(command)
         return self.on_command(command)
 
+    def subscription_for(self, command: Command) -> Subscription | None:
+        return None
+
     def resync(self, gateway: GatewayName, subscriptions: Collection[Subscription] | None) -> None:
         self.resyncs.append((gateway, subscriptions))
 

@@ -48,6 +48,9 @@ class Recorder:
         self.seen.append(type(command).__name__)
         return self.on_command(command)
 
+    def subscription_for(self, command: Command) -> Subscription | None:
+        return None
+
     def resync(self, gateway: GatewayName, subscriptions: Collection[Subscription] | None) -> None:
         if gateway == GATEWAY:
             self.resyncs.append(subscriptions)

@@ -71,6 +71,9 @@ class Node:
         self.seen.append(Seen(command.room, [], int(position.rpartition("-")[2])))
         return None
 
+    def subscription_for(self, command: Command) -> Subscription | None:
+        return None
+
     def resync(self, gateway: GatewayName, subscriptions: Collection[Subscription] | None) -> None:
         self.resyncs.append(subscriptions)
 

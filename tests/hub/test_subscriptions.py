@@ -11,7 +11,7 @@ import pytest
 
 from asgi_realtime.connection.connection import InternalConnection
 from asgi_realtime.errors import BrokerUnavailable, Forbidden
-from asgi_realtime.hub.subscriptions import DEFERRED_BYTES, UNSUBSCRIBE_DELAY
+from asgi_realtime.hub.subscriptions import UNSUBSCRIBE_DELAY
 from asgi_realtime.values.commands import (
     AddToRoom,
     CloseRoom,
@@ -402,75 +402,6 @@ async def test_publications_to_several_rooms_arrive_once_while_histories_are_rea
             seen = here.seen(transport)
             assert seen[-1] == "after"
             assert sorted(seen) in ([*map(str, range(9)), "after"], [*map(str, range(10)), "after"]), user_id
-
-
-async def test_a_user_removed_while_history_is_read_receives_none_of_it() -> None:
-    async with node() as here:
-        connection, transport = await here.admit()
-        here.broker.subscribing.pause()
-        adding = asyncio.create_task(here.command(AddToRoom(GATEWAY, ANN, ROOM)))
-        await here.broker.subscribing.holds_back()
-        assert connection.rooms == {ROOM}
-        await publish(here.broker, "secret")
-        await here.command(RemoveFromRoom(GATEWAY, ANN, ROOM))
-        here.broker.subscribing.resume()
-        await adding
-        assert here.seen(transport) == []
-
-
-@pytest.mark.parametrize("closed", [False, True])
-async def test_a_user_added_while_history_is_pending_receives_nothing_from_before(closed: bool) -> None:
-    async with node() as here:
-        _, first = await here.admit("ann")
-        _, second = await here.admit("bob")
-        here.broker.subscribing.pause()
-        adding = [asyncio.create_task(here.command(AddToRoom(GATEWAY, ANN, ROOM)))]
-        await here.broker.subscribing.holds_back()
-        await publish(here.broker, "before")
-        if closed:
-            await here.command(CloseRoom(GATEWAY, ROOM))
-        adding.append(asyncio.create_task(here.command(AddToRoom(GATEWAY, BOB, ROOM))))
-        await turns(1)  # the command is sent before the publication
-        await publish(here.broker, "after")
-        here.broker.subscribing.resume()
-        await asyncio.gather(*adding)
-        assert here.seen(second) == ["after"]
-        assert here.seen(first) == ([] if closed else ["before", "after"])
-
-
-@pytest.mark.parametrize("failure", ["subscribe", "history", "too much"])
-async def test_a_member_by_command_whose_room_cannot_be_subscribed_to_is_closed(failure: str) -> None:
-    async with node() as here:
-        _, transport = await here.admit()
-        bob, to_bob = await here.admit("bob")
-        if failure != "too much":
-            here.broker.failing.add(failure)
-        position = await here.broker.position(GATEWAY)
-        here.broker.requests.pause()
-        adding = here.hub.apply(AddToRoom(GATEWAY, ANN, ROOM), position)
-        assert adding is not None
-        if failure != "subscribe":
-            await here.broker.requests.holds_back()
-        if failure == "too much":
-            for _ in range(2):
-                here.broker.server.deliver(
-                    Publication(
-                        gateway=GATEWAY, target=ToRoom(ROOM), event="x", payload=b"1" * (DEFERRED_BYTES // 2 + 1)
-                    )
-                )
-            await here.broker.receiving.passed()
-        here.broker.requests.resume()
-        with pytest.raises(BrokerUnavailable):
-            await adding
-        assert transport.closes == [(1013, "rooms unavailable")]
-        assert transport.written == []
-        assert to_bob.closes == []
-        assert not here.world.rooms.names
-        await here.settled()
-        assert IN_ROOM not in here.broker.active_subscriptions
-        here.broker.failing.clear()
-        await bob.public.join(ROOM)
-        assert await publish(here.broker, "news") == 1
 
 
 @pytest.mark.parametrize("asks_host", [False, True])

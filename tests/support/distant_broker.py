@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Collection
 from typing import TypeVar
 
@@ -15,10 +15,10 @@ from asgi_realtime.broker.base import BrokerReceiver
 from asgi_realtime.broker.delivery import deliver
 from asgi_realtime.broker.memory import MemoryBroker
 from asgi_realtime.errors import BrokerUnavailable
-from asgi_realtime.values.commands import Command
+from asgi_realtime.values.commands import AddToRoom, Command
 from asgi_realtime.values.ids import GatewayName, RoomName
 from asgi_realtime.values.json import Json
-from asgi_realtime.values.publications import Position, Publication, Receipt, ReplyTo, Subscription, Target
+from asgi_realtime.values.publications import Position, Publication, Receipt, ReplyTo, Subscription, Target, ToRoom
 from asgi_realtime.values.questions import NodeAnswer, NodeAnswers, Question
 
 T = TypeVar("T")
@@ -102,6 +102,9 @@ class Server:
             node.send(self.sent, publication)
         return self.sent
 
+    def subscription_for(self, command: Command) -> Subscription | None:
+        return None
+
     def resync(self, gateway: GatewayName, subscriptions: Collection[Subscription] | None) -> None:
         raise AssertionError("a broker in memory loses nothing")
 
@@ -137,6 +140,10 @@ class DistantBroker:
         self.receiving = Line(chance)
         self.active_subscriptions: set[Subscription] = set()
         """What the server delivers here."""
+        self._entered: set[Subscription] = set()
+        """What commands have added members to, until `subscribe` is called for it."""
+        self._ahead: Counter[Subscription] = Counter()
+        """What the server delivers here for commands that have not arrived yet, and their number."""
         self._receiver: BrokerReceiver | None = None
         self._results: dict[int, asyncio.Future[object]] = {}
 
@@ -180,15 +187,19 @@ class DistantBroker:
             self._check("subscribe")
             made = set(subscriptions) - self.active_subscriptions
             self.active_subscriptions |= made
+            for each in subscriptions:
+                self._ahead.pop(each, None)
             await self.receiving.passed()  # the answer uses the direction of deliveries
         except BaseException:
-            self.active_subscriptions -= made
+            self.active_subscriptions -= made | self._entered.intersection(subscriptions)
             raise
+        finally:
+            self._entered -= set(subscriptions)
 
     async def unsubscribe(self, subscriptions: Collection[Subscription]) -> None:
         self._call("unsubscribe", tuple(subscriptions))
         await self.subscribing.passed()
-        self.active_subscriptions -= set(subscriptions)
+        self.active_subscriptions -= set(subscriptions) - self._entered
         await self.receiving.passed()
 
     async def position(self, gateway: GatewayName) -> Position:
@@ -255,6 +266,11 @@ class DistantBroker:
     def send_command(self, number: int, command: Command, position: Position | None) -> None:
         """Called by the server, for each command."""
         result = self._expect(number)
+        if isinstance(command, AddToRoom):
+            room = Subscription(command.gateway, ToRoom(command.room))
+            if room in self._ahead or room not in self.active_subscriptions:
+                self._ahead[room] += 1
+                self.active_subscriptions.add(room)
         self.receiving.put(lambda: self._apply(command, position, result))
 
     def _expect(self, number: int) -> asyncio.Future[object]:
@@ -270,10 +286,24 @@ class DistantBroker:
     def _deliver(self, publication: Publication) -> int:
         return 0 if self._receiver is None else deliver(self._receiver, publication)
 
+    def _not_needed(self, room: Subscription) -> None:
+        """A command has added no member here."""
+        if room in self._ahead:
+            self._ahead[room] -= 1
+            if not self._ahead[room]:
+                del self._ahead[room]
+                self.active_subscriptions.discard(room)
+
     def _apply(self, command: Command, position: Position | None, result: asyncio.Future[object]) -> None:
         if self._receiver is None:
             result.set_exception(BrokerUnavailable("stopped"))
             return
+        needed = self._receiver.subscription_for(command)
+        if needed is not None:
+            self._entered.add(needed)
+            self._ahead.pop(needed, None)
+        elif isinstance(command, AddToRoom):
+            self._not_needed(Subscription(command.gateway, ToRoom(command.room)))
         try:
             work: Awaitable[object] | None = self._receiver.apply(command, position)
         except Exception as error:

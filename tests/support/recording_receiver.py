@@ -29,6 +29,10 @@ class RecordingReceiver:
         self.seen.append(type(command).__name__)
         return None
 
+    def subscription_for(self, command: Command) -> Subscription | None:
+        """Every target has its connection already."""
+        return None
+
     def resync(self, gateway: GatewayName, subscriptions: Collection[Subscription] | None) -> None:
         """Record it."""
         self.resyncs.append((gateway, subscriptions))
