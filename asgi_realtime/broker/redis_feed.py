@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -193,8 +193,6 @@ class Feed:
         self._held_bytes += len(message.data)
         if self._held_bytes <= HELD_BYTES:
             self._held.append(message)
-            if message.channel.target is None:
-                self._lacks_channel(message)  # its room is subscribed to together with those of earlier commands
         else:
             self.incomplete = True
 
@@ -202,6 +200,16 @@ class Feed:
         """What is held. The feed continues to hold."""
         held, self._held, self._held_bytes = self._held, [], 0
         return held or []
+
+    def look_ahead(self, messages: Iterable[Message]) -> None:
+        """Add to `needed` what these commands need, up to the first gap. They are in order, and not delivered yet."""
+        number: int | None = None
+        for message in messages:
+            if message.channel.target is None and message.epoch == self.epoch:
+                if message.previous > (message.channel.last or 0 if number is None else number):
+                    return
+                number = message.number
+                self._lacks_channel(message)
 
     def put_back(self, messages: list[Message]) -> None:
         """Hold these again, before what has come since."""
@@ -263,13 +271,13 @@ class Feed:
         if not first.epoch:
             self._deliver_volatile(first)
             return True
-        # The history of an earlier epoch is gone: the members were sent `realtime:resync` in its place.
-        if first.channel.target is None and first.epoch == self.epoch and self._lacks_channel(first):
-            return False
         new = [message for message in copies if self._is_new(message)]
         if first.number != self._gap and any(map(_follows_gap, new)):
             self._gap = first.number  # the second time, Redis has lost what is missing
             self.incomplete = True
+            return False
+        # The history of an earlier epoch is gone: the members were sent `realtime:resync` in its place.
+        if first.channel.target is None and first.epoch == self.epoch and self._lacks_channel(first):
             return False
         for message in new:
             message.channel.last = message.number

@@ -191,9 +191,10 @@ async def _deliver(feed: Feed, missed: list[Message], found: Comparison, epochs:
         for _, group in groupby(numbered, key=lambda each: (each[0], each[1].number)):
             copies = [message for _, message in group]
             if not feed.deliver_repaired(copies):
-                # What was read is read again, with what is missing.
-                again = {id(message) for message in missed}
-                feed.put_back([message for _, message in numbered[delivered:] if id(message) not in again])
+                rest = [message for _, message in numbered[delivered:]]
+                feed.look_ahead(rest)
+                again = {id(message) for message in missed}  # it is read again, with what is missing
+                feed.put_back([message for message in rest if id(message) not in again])
                 return False
             delivered += len(copies)
             if loop.time() > until:
