@@ -24,7 +24,6 @@ from asgi_realtime.gateways.gateway_context import GatewayContext
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.hub.hub import Hub
-from asgi_realtime.lifecycle.batches import Client, stop_in_batches
 from asgi_realtime.lifecycle.drain import Drain
 from asgi_realtime.lifecycle.lifecycle import Lifecycle
 from asgi_realtime.lifecycle.mounting import (
@@ -44,6 +43,7 @@ from asgi_realtime.lifecycle.shutdown_signals import ShutdownSignals
 from asgi_realtime.lifecycle.single_process import SingleProcess
 from asgi_realtime.metrics import Metrics
 from asgi_realtime.protocols.socketio.dialect import SocketIODialect
+from asgi_realtime.runtime.batches import Client, close_in_batches
 from asgi_realtime.runtime.failed_start import FailedStart
 from asgi_realtime.runtime.host_threads import HostThreads
 from asgi_realtime.runtime.loop_bridge import LoopBridge
@@ -316,7 +316,7 @@ class Realtime:
         for endpoint in self.websockets.values():
             endpoint.refuse_clients()
             clients += endpoint.peers
-        await stop_in_batches(clients, seconds=seconds)
+        await close_in_batches(clients, lambda client: client.stop(), seconds=seconds)
 
     async def _close_clients(self) -> None:
         await asyncio.gather(self.engineio.aclose(), *[endpoint.aclose() for endpoint in self.websockets.values()])

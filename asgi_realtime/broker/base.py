@@ -22,6 +22,8 @@ class BrokerReceiver(Protocol):
         """Begin a command at once. Returns an awaitable that ends when it is carried out. None: it is already.
 
         `position` is the command's position in the history of its gateway. None: it is not for a single gateway.
+
+        A broker that has missed commands, and cannot get them, has the receiver carry out `EndAll`.
         """
 
     def subscription_for(self, command: Command) -> Subscription | None:
@@ -34,7 +36,8 @@ class BrokerReceiver(Protocol):
     def resync(self, gateway: GatewayName, subscriptions: Collection[Subscription] | None) -> None:
         """Publications to these targets may be lost, and history does not have them: the members must read again.
 
-        None: publications to all targets of the gateway, and commands.
+        None: publications to all targets of the gateway, because the history is another one. Commands that were given
+        just before may be lost too.
         """
 
     def acknowledged(self, number: int, values: list[Json]) -> None:

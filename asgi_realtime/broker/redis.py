@@ -250,6 +250,7 @@ class RedisBroker:
         self.links.of(keys.gateway).check()
         origin = self.new_origin()
         data = encode_command(command, origin)
+        only_in_history = not isinstance(command, RevokeToken | RevokeUser)
         call = self._calls.begin(origin)
         try:
             async with asyncio.timeout(self._timeout):
@@ -257,7 +258,9 @@ class RedisBroker:
                     await self._revocations.write(self.links.of(SHARED), command)
                 if self._receives:
                     await channels.subscribe_to_commands(keys.gateway)
-                await self._publisher.append(keys, [COMMANDS], data, origin, COMMANDS_KEPT)
+                await self._publisher.append(
+                    keys, [COMMANDS], data, origin, COMMANDS_KEPT, only_in_history=only_in_history
+                )
                 if self._receives:
                     await asyncio.shield(call.begun)
         except TimeoutError:

@@ -124,12 +124,23 @@ class RedisPublisher:
         key: str | None = None,
         attempt: Attempt | None = None,
         answered: Callable[[], None] | None = None,
+        *,
+        only_in_history: bool = False,
     ) -> tuple[Position, int | asyncio.Future[int]]:
         """Append to the histories with these endings of keys, and publish to their channels.
 
         Returns the position, and the number of recipients here (a future: the copy is held).
 
-        `attempt`: that of earlier calls, if there were any.
+        Args:
+            keys: those of the gateway.
+            ends: the endings.
+            data: what is published.
+            origin: names the call.
+            size: entries that each history keeps.
+            key: the idempotency key.
+            attempt: that of earlier calls, if there were any.
+            answered: called when Redis has answered.
+            only_in_history: it is a command, and a process that misses it can get it from history only.
 
         Raises:
             InDoubt: a reply was lost, and history does not say whether it was published.
@@ -166,7 +177,7 @@ class RedisPublisher:
             since = first.since or 0
             if not since:
                 first.since = link.clock.earliest(asyncio.get_running_loop().time())
-            arguments = [*before, since, *names_of_channels]
+            arguments = [*before, since, int(only_in_history), *names_of_channels]
             count = functools.partial(copies, link)
             return await run_script(link, Script.PUBLISH, names, *arguments, read=published, copies=count)
 

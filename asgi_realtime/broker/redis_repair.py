@@ -13,10 +13,11 @@ from asgi_realtime.broker.redis_feed import Channel, Feed, Message
 from asgi_realtime.broker.redis_history import History
 from asgi_realtime.metrics import Metrics
 from asgi_realtime.redis.history_state import HistoryState, new_epoch
-from asgi_realtime.redis.keys import Keys
+from asgi_realtime.redis.keys import SHARED, Keys
 from asgi_realtime.redis.link import Link
 from asgi_realtime.redis.scripts import Script, run_script
 from asgi_realtime.runtime.fair_turns import SECONDS_A_TURN
+from asgi_realtime.values.commands import EndAll
 
 logger = logging.getLogger("asgi_realtime")
 
@@ -40,6 +41,10 @@ class Comparison:
         """The number of the newest message at the first step. All up to here are delivered, read or held."""
         self.known = 0
         """The time of Redis, in microseconds, until which nothing was missed."""
+        self.command = 0
+        """The number of the newest command that only history repeats."""
+        self.commands_lost = False
+        """Whether commands may be missing although no channel in `lost` is for commands."""
 
     def lose_everything(self, feed: Feed, link: Link, epoch: str) -> None:
         """Redis has another history. Of the channels of this link, all that was published in it came on this link."""
@@ -62,18 +67,25 @@ async def compare(feed: Feed, link: Link, keys: Keys, ttl: int, some: Sequence[C
     """
     found = Comparison()
     found.known = max(feed.checked, feed.number)
+    # The earliest time at which a connection became a member while this process was cut off.
+    expected = min((each.expected_at for each in feed.channels.values() if each.expected_at is not None), default=None)
     for channels in _slices(list(feed.channels.values()) if some is None else some, COMPARED_AT_ONCE):
         names = [keys.state, *(keys.last(channel.suffix) for channel in channels)]
         state = await run_script(link, Script.STATE, names, new_epoch(), read=HistoryState)
+        oldest = state.now - ttl * 1_000
         if feed.epoch is None:
             feed.begin_epoch(state.epoch)
         elif feed.epoch != state.epoch or state.number < feed.number:
             found.lose_everything(feed, link, state.epoch)
+            # It was away longer than history is. So it may have missed commands of the history that Redis has lost.
+            found.commands_lost = found.known < oldest
         found.number = found.number or state.number
-        oldest = state.now - ttl * 1_000
+        found.command = state.command
         for channel, number in zip(channels, state.last, strict=True):
             last = channel.last
             if last is None:
+                if channel.target is None and expected is not None and state.command > expected:
+                    found.commands_lost = True  # about connections that came while this process was cut off
                 if channel.expected_at is not None and number > channel.expected_at:
                     found.lost.append(channel)  # its members came while this process was cut off
                 elif channel.since is not None and number > channel.since:
@@ -84,6 +96,10 @@ async def compare(feed: Feed, link: Link, keys: Keys, ttl: int, some: Sequence[C
                 found.new.append((channel, number))
             elif number > last:
                 found.behind.append((channel, number))
+            elif channel.target is None:
+                if state.command > last:  # its number in Redis has expired, and so has history
+                    found.lost.append(channel)
+                    found.new.append((channel, number))
             elif number == last and (number or found.known >= oldest):
                 continue
             elif number or last > oldest or found.known < oldest:
@@ -124,10 +140,8 @@ async def catch_up(
         if missed and whole:
             metrics.count("broker_repaired_total", len(missed), gateway=feed.gateway)
             logger.info("%s: %d missed messages were read from history", feed.gateway, len(missed))
-        if found.everything or found.lost:
-            metrics.count("broker_resyncs_total", gateway=feed.gateway)
-            logger.warning("%s: history in Redis does not reach back; clients are sent realtime:resync", feed.gateway)
-            _report_missed(feed, found)
+        if found.everything or found.lost or found.commands_lost:
+            _report_missed(feed, found, metrics)
         if await _deliver(feed, missed, found, {earlier, feed.epoch}):
             feed.release()
             return
@@ -148,8 +162,10 @@ async def _read_missed(feed: Feed, link: Link, keys: Keys, ttl: int, found: Comp
             found.lose_everything(feed, link, epoch)
             return []
         for end in history.lost:
-            found.lost.append(behind[end][0])
-            found.new.append(behind[end])
+            channel, number = behind[end]
+            found.new.append((channel, number))
+            if channel.target is not None or found.command > (channel.last or 0):
+                found.lost.append(channel)
         missed += [
             Message(behind[end][0], epoch, number, 0, data)
             for end, entries in history.found.items()
@@ -159,15 +175,25 @@ async def _read_missed(feed: Feed, link: Link, keys: Keys, ttl: int, found: Comp
     return missed
 
 
-def _report_missed(feed: Feed, found: Comparison) -> None:
+def _report_missed(feed: Feed, found: Comparison, metrics: Metrics) -> None:
     for channel in found.lost:
         channel.last = None
-    everything = found.everything or any(channel.target is None for channel in found.lost)
     subscriptions = [each for each in map(feed.subscription, found.lost) if each is not None]
     try:
-        feed.receiver.resync(feed.gateway, None if everything else subscriptions)
+        if found.commands_lost or len(subscriptions) < len(found.lost):
+            metrics.count("broker_commands_lost_total", gateway=feed.gateway)
+            logger.warning(
+                "%s: commands, such as the removal of a user from a room, may be missing, and history in Redis does not"
+                " reach back; clients are closed with 1012, so that they connect again",
+                feed.gateway,
+            )
+            feed.receiver.apply(EndAll(None if feed.gateway == SHARED else feed.gateway), None)
+        else:
+            metrics.count("broker_resyncs_total", gateway=feed.gateway)
+            logger.warning("%s: history in Redis does not reach back; clients are sent realtime:resync", feed.gateway)
+            feed.receiver.resync(feed.gateway, None if found.everything else subscriptions)
     except Exception:
-        logger.exception("%s: sending realtime:resync failed", feed.gateway)
+        logger.exception("%s: it failed to tell clients that events are missing", feed.gateway)
 
 
 async def _deliver(feed: Feed, missed: list[Message], found: Comparison, epochs: set[str | None]) -> bool:

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from asgi_realtime.auth.revocations import Revocations
 from asgi_realtime.connection.connection import InternalConnection
 from asgi_realtime.hub.mounts import Mount
 from asgi_realtime.hub.rooms import Rooms
+from asgi_realtime.runtime.batches import close_in_batches
+from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.values.commands import (
     AddToRoom,
     CloseRoom,
     DisconnectUser,
-    EndRevoked,
+    EndAll,
+    EndsConnections,
     RemoveFromRoom,
     RevokeToken,
     RevokeUser,
     TakeOver,
 )
 from asgi_realtime.values.ids import GatewayName
+
+CONNECT_AGAIN: Final = (1012, "connect again")
+"""Code and reason for the clients of `EndAll`. Stock clients come back after this code."""
+END_ALL_SECONDS: Final = 10.0
+"""Within this time `EndAll` closes all connections."""
 
 
 def move(command: AddToRoom | RemoveFromRoom | CloseRoom, rooms: Rooms, connection: InternalConnection) -> None:
@@ -40,11 +49,12 @@ def take_over(command: TakeOver, mount: Mount) -> None:
 
 
 def end_connections(
-    command: RevokeToken | RevokeUser | EndRevoked | DisconnectUser,
-    mounts: Mapping[GatewayName, Mount],
-    revocations: Revocations,
+    command: EndsConnections, mounts: Mapping[GatewayName, Mount], revocations: Revocations, tasks: Tasks
 ) -> None:
-    """End the connections of a user, or those whose credentials are revoked from now on."""
+    """End the connections of a user, those whose credentials are revoked from now on, or all of a gateway."""
+    if isinstance(command, EndAll):
+        _end_all(command, mounts, tasks)
+        return
     if isinstance(command, RevokeToken):
         revocations.revoke_token(command.jti)
     elif isinstance(command, RevokeUser):
@@ -59,3 +69,21 @@ def end_connections(
         for connection in concerned:
             if revocations.is_revoked(connection.identity):
                 connection.end(1008, "credentials revoked")
+
+
+def _end_all(command: EndAll, mounts: Mapping[GatewayName, Mount], tasks: Tasks) -> None:
+    """Write nothing more to the connections of a gateway, and close them in batches."""
+    concerned = [
+        connection
+        for name, mount in mounts.items()
+        if command.gateway in (None, name)
+        for connection in mount.rooms.everybody
+    ]
+    for connection in concerned:
+        connection.hold()  # a user who was removed from a room receives nothing more of it
+
+    def close(connection: InternalConnection) -> None:
+        connection.end(*CONNECT_AGAIN)
+
+    if concerned:
+        tasks.spawn(close_in_batches(concerned, close, seconds=END_ALL_SECONDS), name="closing connections")

@@ -34,12 +34,9 @@ from asgi_realtime.values.commands import (
     AddToRoom,
     CloseRoom,
     Command,
-    DisconnectUser,
-    EndRevoked,
+    EndsConnections,
     RefreshRooms,
     RemoveFromRoom,
-    RevokeToken,
-    RevokeUser,
     TakeOver,
 )
 from asgi_realtime.values.ids import GatewayName, Id, RoomName
@@ -308,8 +305,8 @@ class Hub:
     def apply(self, command: Command, position: Position | None = None) -> Awaitable[object] | None:
         """Carry out a command in this process. Returns an awaitable if it must wait for the host."""
         self._batch.flush()
-        if isinstance(command, RevokeToken | RevokeUser | EndRevoked | DisconnectUser):
-            end_connections(command, self._mounts, self._revocations)
+        if isinstance(command, EndsConnections):
+            end_connections(command, self._mounts, self._revocations, self._tasks)
             return None
         mount = self._mounts.get(command.gateway)
         if mount is None:

@@ -11,10 +11,10 @@ from asgi_realtime.redis.link import Reply
 class HistoryState:
     """The state of a gateway, read from the reply."""
 
-    __slots__ = ("epoch", "last", "now", "number")
+    __slots__ = ("command", "epoch", "last", "now", "number")
 
     def __init__(self, reply: Reply) -> None:
-        epoch, number, now, *last = cast("list[bytes | None]", reply)
+        epoch, number, now, command, *last = cast("list[bytes | None]", reply)
         assert epoch is not None and number is not None and now is not None
         self.epoch = epoch.decode()
         """It changes when Redis has lost its history."""
@@ -22,6 +22,8 @@ class HistoryState:
         """The number of the last publication or command."""
         self.now = int(now)
         """The time of Redis, in microseconds."""
+        self.command = int(command or 0)
+        """The number of the last command that only history repeats: not of a revocation, which is kept. 0: none."""
         self.last = [int(text or 0) for text in last]
         """The last number of each target that was asked for. 0: none within the time that history is kept."""
 

@@ -28,7 +28,7 @@ class Keys:
         tag = gateway.replace("%", "%25").replace("{", "%7B").replace("}", "%7D")
         self._base = f"{prefix}:{{{tag}}}:"
         self.state = self._base + "s"
-        """A hash: the epoch, and the number of the last publication or command."""
+        """A hash: the epoch, the number of the last publication or command, and that of the last command."""
 
         self.revocations = self._base + "x"
         """A sorted set, for `SHARED`: revoked tokens and users, by the time until which they are kept."""

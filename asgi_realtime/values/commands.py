@@ -84,14 +84,14 @@ class EndRevoked(msgspec.Struct, frozen=True, tag="end_revoked"):
     """Close the connections whose credentials are revoked. The broker has read revocations that were not known here."""
 
 
-Command: TypeAlias = (
-    AddToRoom
-    | RemoveFromRoom
-    | CloseRoom
-    | RefreshRooms
-    | DisconnectUser
-    | TakeOver
-    | RevokeToken
-    | RevokeUser
-    | EndRevoked
-)
+class EndAll(msgspec.Struct, frozen=True, tag="end_all"):
+    """Close every connection of a gateway of this process, so that its client connects again. None: of every gateway.
+
+    The broker has missed commands here, so it is not known who may be connected, and in which rooms.
+    """
+
+    gateway: GatewayName | None
+
+
+EndsConnections: TypeAlias = DisconnectUser | RevokeToken | RevokeUser | EndRevoked | EndAll
+Command: TypeAlias = AddToRoom | RemoveFromRoom | CloseRoom | RefreshRooms | TakeOver | EndsConnections

@@ -16,8 +16,8 @@ from starlette.applications import Starlette
 from websockets.asyncio.client import connect as open_websocket
 
 from asgi_realtime import Connection, RealtimeMiddleware, Settings, SocketIOGateway, on
-from asgi_realtime.lifecycle.batches import AT_ONCE, PAUSE
 from asgi_realtime.limits import Limits
+from asgi_realtime.runtime.batches import AT_ONCE, PAUSE
 from tests.support.redis_places import RedisPlace
 from tests.support.roaming_client import RoamingClient
 from tests.support.servers import IMPLEMENTATIONS, Implementation, Serve

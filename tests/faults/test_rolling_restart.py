@@ -19,7 +19,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from asgi_realtime import Settings, create_token
-from asgi_realtime.lifecycle.batches import AT_ONCE, PAUSE
+from asgi_realtime.runtime.batches import AT_ONCE, PAUSE
 from tests.support.cluster import SECRET, Cluster
 from tests.support.cluster import Node as ServerNode
 from tests.support.node_client import Node, NodeClient

@@ -14,11 +14,13 @@ from asgi_realtime.connection.connection import Connection, InternalConnection
 from asgi_realtime.errors import BrokerUnavailable, Forbidden, RateLimited, Unauthorized
 from asgi_realtime.limits import Limits
 from asgi_realtime.protocols.json_dialect import JSONDialect
+from asgi_realtime.runtime.batches import AT_ONCE
 from asgi_realtime.values.commands import (
     AddToRoom,
     CloseRoom,
     Command,
     DisconnectUser,
+    EndAll,
     RefreshRooms,
     RemoveFromRoom,
     RevokeToken,
@@ -432,3 +434,37 @@ async def test_pending_joins_that_link_to_each_other_end_together(how: str, link
     results = await asyncio.gather(*joins, return_exceptions=True)
     assert [type(result) for result in results] == [type(None) if how == "left" else Forbidden] * 2
     assert connection.public.rooms == set()
+
+
+@pytest.mark.parametrize("gateway", [GATEWAY, None])
+async def test_after_missed_commands_connections_get_nothing_more_and_are_closed_in_batches(
+    gateway: GatewayName | None,
+) -> None:
+    world = World()
+    admitted = [world.admit(f"user{number}") for number in range(AT_ONCE + 1)]
+    for connection, _ in admitted:
+        await world.hub.join(connection, "lobby", None)
+    assert world.hub.apply(EndAll(gateway)) is None
+    assert world.deliver(publication("secret", ToRoom(RoomName("lobby")))) == AT_ONCE + 1
+    closed: list[InternalConnection] = []
+    for connection, transport in admitted:
+        transport.on_close = lambda connection=connection: closed.append(connection)
+    await asyncio.sleep(0)
+    assert closed == [connection for connection, _ in admitted[:AT_ONCE]]
+    new, transport = world.admit("user0")
+    await world.hub.join(new, "lobby", None)
+    assert world.deliver(publication("news", ToRoom(RoomName("lobby")))) == 2
+    await world.tasks.until_idle()
+    assert closed == [connection for connection, _ in admitted]
+    for _, each in admitted:
+        assert (each.closes, each.written) == ([(1012, "connect again")], [])
+    assert (transport.closes, transport.events) == ([], ["news"])
+
+
+async def test_missed_commands_of_one_gateway_close_no_connection_of_another() -> None:
+    world = World()
+    connection, transport = world.admit()
+    world.hub.apply(EndAll(OTHER))
+    await world.tasks.until_idle()
+    world.deliver(publication("news", ToAll()))
+    assert (connection.closed, transport.events) == (False, ["news"])

@@ -17,6 +17,7 @@ class RecordingReceiver:
     def __init__(self) -> None:
         self.seen: list[str] = []
         """Events of publications, and names of commands, in order."""
+        self.commands: list[Command] = []
         self.resyncs: list[tuple[GatewayName, Collection[Subscription] | None]] = []
 
     def deliver(self, publication: Publication) -> int:
@@ -25,7 +26,8 @@ class RecordingReceiver:
         return 1
 
     def apply(self, command: Command, position: Position | None) -> Awaitable[object] | None:
-        """Record the command's name."""
+        """Record the command, and its name."""
+        self.commands.append(command)
         self.seen.append(type(command).__name__)
         return None
 

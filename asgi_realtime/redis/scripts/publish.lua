@@ -2,7 +2,8 @@
 -- KEYS: state, receipt (only if ARGV[4] is not 0), then for each target: last, history
 -- ARGV: epoch for a new state, entries kept per target, milliseconds that they are kept, milliseconds that the receipt
 --       is kept, name of the publish command, payload, origin, 0 or else a number: it may have been published
---       before, with a greater number; then the channel of each target
+--       before, with a greater number; 1 for a command that only history repeats, or else 0; then the channel of each
+--       target
 -- Returns the position, and 1 if it was published now, 0 if it was published before, or 2 (and no position): history no
 -- longer says whether it was published before, and it was not published now.
 local state = redis.call('HMGET', KEYS[1], 'epoch', 'seq')
@@ -57,6 +58,9 @@ if state[1] then
 else
     redis.call('HSET', KEYS[1], 'epoch', epoch, 'seq', number)
 end
+if ARGV[9] == '1' then -- without an end, so that a process that was away for longer knows whether it missed one
+    redis.call('HSET', KEYS[1], 'command', number)
+end
 if first == 3 then
     redis.call('SET', KEYS[2], position, 'PX', ARGV[4])
 end
@@ -64,7 +68,7 @@ end
 -- Readers leave out what is older.
 local step = tonumber(ARGV[3]) * 125
 local ttl = string.format('%.0f', ARGV[3] * 1.25 + 1000)
-local channel = 9
+local channel = 10
 for key = first, #KEYS, 2 do
     local previous = redis.call('GET', KEYS[key]) or '0'
     if math.floor(seq / step) ~= math.floor(previous / step) then

@@ -24,6 +24,7 @@ def publish(
     origin: str = "o",
     ago: int = 0,
     key: str | None = None,
+    command: bool = False,
 ) -> tuple[str, int]:
     """Position, and whether it is new. `ago`: it may have been published since then, in microseconds."""
     keys = scripts.keys
@@ -39,6 +40,7 @@ def publish(
         payload,
         origin,
         scripts.now() - ago if ago else 0,
+        int(command),
     ]
     position, is_new = scripts.run(Script.PUBLISH, names, *arguments, *map(keys.channel, suffixes))
     return position.decode(), is_new
@@ -191,3 +193,17 @@ def test_keys_are_kept_longer_than_asked_and_their_expiry_is_moved_in_steps(scri
     publish(scripts, "r:a", ttl=ttl)
     assert all(scripts.milliseconds_left(name) > 1.24 * ttl for name in names)
     assert scripts.milliseconds_left(scripts.keys.state) == -1
+
+
+def test_the_number_of_the_last_command_is_kept_without_an_end(scripts: ScriptRedis) -> None:
+    def last_command() -> bytes | None:
+        found: bytes | None = scripts.client.hget(scripts.keys.state, "command")
+        return found
+
+    publish(scripts, "c")  # a revocation, which is kept elsewhere
+    assert last_command() is None
+    position, _ = publish(scripts, "c", command=True)
+    publish(scripts, "r:a")
+    assert last_command() == str(number_of(position)).encode()
+    assert scripts.milliseconds_left(scripts.keys.state) == -1
+    assert scripts.run(Script.STATE, [scripts.keys.state], "e")[3] == last_command()

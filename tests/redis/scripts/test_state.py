@@ -10,9 +10,9 @@ from tests.redis.scripts.conftest import ScriptRedis
 
 def test_the_first_call_begins_a_history_at_the_time_of_redis(scripts: ScriptRedis) -> None:
     before = scripts.now()
-    epoch, number, now = scripts.run(Script.STATE, [scripts.keys.state], "first")
+    epoch, number, now, command = scripts.run(Script.STATE, [scripts.keys.state], "first")
     assert epoch == b"first"
-    assert number == now
+    assert (number, command) == (now, None)
     assert before <= int(now) <= scripts.now()
     again = scripts.run(Script.STATE, [scripts.keys.state], "second")
     assert again[:2] == [b"first", number]
@@ -24,4 +24,4 @@ def test_the_last_number_of_each_target_is_returned(scripts: ScriptRedis, count:
     names = [scripts.keys.last(f"r:{number}") for number in range(count)]
     scripts.client.mset({name: number for number, name in enumerate(names) if number % 3 == 0})
     answer = scripts.run(Script.STATE, [scripts.keys.state, *names], "e")
-    assert answer[3:] == [b"%d" % number if number % 3 == 0 else None for number in range(count)]
+    assert answer[4:] == [b"%d" % number if number % 3 == 0 else None for number in range(count)]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
-from typing import Final, Protocol
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol, TypeVar
 
 AT_ONCE: Final = 100
 """Clients that are closed at once. An application with fewer stops without a delay."""
 PAUSE: Final = 0.1
 """Seconds between two batches: 1,000 clients per second."""
+
+T = TypeVar("T")
 
 
 class Client(Protocol):
@@ -20,12 +22,12 @@ class Client(Protocol):
         """Close it with 1012. Does nothing if it has ended."""
 
 
-async def stop_in_batches(clients: Sequence[Client], *, seconds: float) -> None:
-    """Stop all clients. Batches are larger than `AT_ONCE` if it would take longer than `seconds`."""
+async def close_in_batches(clients: Sequence[T], close: Callable[[T], object], *, seconds: float) -> None:
+    """Close all clients. Batches are larger than `AT_ONCE` if it would take longer than `seconds`."""
     batches = max(1, int(seconds / PAUSE))
     size = max(AT_ONCE, math.ceil(len(clients) / batches))
     for start in range(0, len(clients), size):
         if start:
             await asyncio.sleep(PAUSE)
         for client in clients[start : start + size]:
-            client.stop()
+            close(client)

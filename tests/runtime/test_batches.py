@@ -8,7 +8,7 @@ import pytest
 from starlette.applications import Starlette
 
 from asgi_realtime import Connection, RealtimeMiddleware, Settings, SocketIOGateway, create_token
-from asgi_realtime.lifecycle.batches import AT_ONCE, PAUSE, stop_in_batches
+from asgi_realtime.runtime.batches import AT_ONCE, PAUSE, close_in_batches
 from tests.support.crowd.client import LightClient
 from tests.support.servers import Serve
 
@@ -28,7 +28,7 @@ class Client:
 async def batches_of(number: int, seconds: float) -> list[int]:
     """Stop this many clients, and return the size of each batch. Batches must be `PAUSE` apart."""
     clients = [Client() for _ in range(number)]
-    await stop_in_batches(clients, seconds=seconds)
+    await close_in_batches(clients, Client.stop, seconds=seconds)
     times = [at for client in clients for at in client.stopped_at]
     assert len(times) == number
     starts = [0, *(n for n in range(1, number) if times[n] - times[n - 1] > 0.9 * PAUSE)]
