@@ -75,6 +75,7 @@ class RedisBroker:
         self._timeout = timeout
         self._metrics = metrics or NullMetrics()
         self._tasks = Tasks()
+        self._comparing: asyncio.Task[None] | None = None
         self._stack = contextlib.ExitStack()
         self._calls = CommandCalls(self._tasks)
         self.links = GatewayLinks(server, prefix=prefix, timeout=timeout, metrics=self._metrics)
@@ -114,7 +115,7 @@ class RedisBroker:
         except BaseException:
             await self.stop()
             raise
-        self._tasks.spawn(channels.watch(), name="comparing with Redis")
+        self._comparing = self._tasks.spawn(channels.watch(), name="comparing with Redis")
         self._tasks.spawn(self._revocations.watch(self.links.current), name="watching revocations")
 
     async def start_publishing(self) -> None:
@@ -171,6 +172,8 @@ class RedisBroker:
 
     async def stop(self) -> None:
         """Close the connections; see `Broker.stop`."""
+        if self._comparing is not None:
+            self._comparing.cancel()  # before the links, which it uses
         channels, self._channels = self._channels, None
         if channels is not None:
             channels.stop()
