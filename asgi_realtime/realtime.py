@@ -140,9 +140,11 @@ class Realtime:
         self.websockets: dict[str, WebSocketEndpoint] = {}
         self.host_threads = HostThreads(self.settings.host_threads)
         self.drain = Drain(
+            self._announce_stop,
             self._stop_clients,
             self._close_clients,
             tasks=self.tasks,
+            delay=self.settings.shutdown_delay,
             timeout=self.settings.drain_timeout,
             metrics=self.metrics,
         )
@@ -241,10 +243,11 @@ class Realtime:
 
     @property
     def ready(self) -> bool:
-        """Whether clients are let in: it has started and does not stop, and Redis, if there is one, delivers.
+        """Whether clients should come: it has started and does not stop, and Redis, if there is one, delivers.
 
-        For the health check of a load balancer. While Redis is away, connected clients stay connected, and
-        `MEW_ON_BROKER_DOWN` decides what happens to broadcasts and new clients.
+        For the health check of a load balancer. It is False from SIGTERM on, also while `MEW_SHUTDOWN_DELAY` passes.
+        While Redis is away, connected clients stay connected, and `MEW_ON_BROKER_DOWN` decides what happens to
+        broadcasts and new clients.
         """
         return self.publisher.ready
 
@@ -308,8 +311,10 @@ class Realtime:
                 mounted.start()
         stack.push_async_callback(self.drain.run, self.signals)
 
-    async def _stop_clients(self, seconds: float) -> None:
+    def _announce_stop(self) -> None:
         self.publisher.draining = True
+
+    async def _stop_clients(self, seconds: float) -> None:
         self.single_process.release()
         self.engineio.refuse_clients()
         clients: list[Client] = [*self.engineio.clients]

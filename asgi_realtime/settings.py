@@ -137,6 +137,10 @@ class Settings:
     single_process: bool = False
     """`MEW_SINGLE_PROCESS`: without `MEW_REDIS_URL`, start although another process of this app runs on this machine.
     Each process then has only its own clients."""
+    shutdown_delay: float = 0.0
+    """`MEW_SHUTDOWN_DELAY`: seconds from SIGTERM until clients are closed. All are served until then, and
+    `broadcaster.ready` is false, so that a load balancer sends new clients elsewhere. Set it to a little more than the
+    time after which the load balancer's health check fails."""
     drain_timeout: float = 5.0
     """`MEW_DRAIN_TIMEOUT`: seconds connections may take to close when the process stops. Half of it is for closing them
     in batches of 100, one every 0.1 s; if that is too short, batches are larger."""
@@ -303,7 +307,7 @@ _POSITIVE = (
     *("ping_interval", "ping_timeout", "upgrade_timeout", "publish_timeout", "drain_timeout"),
     *("node_lease", "host_threads", "history_size", "history_ttl", "jwks_timeout", "jwks_ttl", "revocation_ttl"),
 )
-_NOT_NEGATIVE = ("presence_grace", "jwt_leeway", "jwks_cooldown")
+_NOT_NEGATIVE = ("presence_grace", "shutdown_delay", "jwt_leeway", "jwks_cooldown")
 
 
 def _set(settings: Settings, field: str, value: str) -> None:

@@ -24,6 +24,8 @@ _Handler: TypeAlias = Callable[[int, FrameType | None], Any]
 class ShutdownSignals:
     """Closes clients when the process gets a signal to stop, and then calls the earlier signal handler.
 
+    `close_clients` is called with True for SIGTERM, which supervisors send, else with False.
+
     Servers end the lifespan only after they have answered every request and closed every WebSocket. But a long-poll is
     a request that waits for the gateway, and some servers close WebSockets without a code. So `close_clients` runs
     first, on the event loop. It must end soon. A second signal forces the shutdown: it is passed on at once, and ends
@@ -33,7 +35,7 @@ class ShutdownSignals:
     Hypercorn's worker processes get no signal. `listen` waits for their end instead.
     """
 
-    def __init__(self, close_clients: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, close_clients: Callable[[bool], Awaitable[None]]) -> None:
         self._close_clients = close_clients
         self._before: dict[int, _Handler] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -101,7 +103,7 @@ class ShutdownSignals:
 
     async def _until(self, stopping: Callable[[], Awaitable[None]]) -> None:
         await stopping()
-        await self._run()
+        await self._run(False)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         first, loop = self._first, self._loop
@@ -120,11 +122,11 @@ class ShutdownSignals:
 
     def _begin(self) -> None:
         if self._held and self._closing is None:
-            self._closing = asyncio.create_task(self._run(), name="end of the clients")
+            self._closing = asyncio.create_task(self._run(self._first == signal.SIGTERM), name="end of the clients")
 
-    async def _run(self) -> None:
+    async def _run(self, supervised: bool) -> None:
         try:
-            await self._close_clients()
+            await self._close_clients(supervised)
         except Exception:
             logger.exception("clients could not be closed before the server stops")
         finally:

@@ -188,6 +188,47 @@ async def test_a_second_signal_ends_the_drain(
         assert "work is cancelled" in process.output
 
 
+async def status(process: Process) -> int:
+    """What the health check of a load balancer gets."""
+    async with httpx.AsyncClient() as http:
+        return (await http.get(f"{process.server.url}/ready")).status_code
+
+
+EARLY, LATE = [f'{{"type":"auth","data":{{"name":"{name}"}}}}' for name in ("early", "late")]
+UVICORN: Final = [name for name in IMPLEMENTATIONS if name != "hypercorn"]
+
+
+@pytest.mark.parametrize("implementation", UVICORN)
+async def test_new_clients_are_served_until_the_load_balancer_has_seen_the_stop(
+    tmp_path: Path, implementation: Implementation
+) -> None:
+    environ = {"MEW_SHUTDOWN_DELAY": "60"}
+    async with served_process(tmp_path, implementation, app="busy", environ=environ) as process:
+        assert await status(process) == 200
+        async with websocket(process.server, "/json", EARLY) as early:
+            process.signal(signal.SIGTERM)
+            while await status(process) == 200:
+                pass
+            async with websocket(process.server, "/json", LATE):  # it has received an event
+                while "event" not in str(await early.recv()):
+                    pass
+                process.signal(signal.SIGTERM)  # ends the delay
+                assert await closed_with(early) == 1012
+                await process.ended()
+
+
+@pytest.mark.parametrize(("number", "delay"), [(signal.SIGTERM, "0.3"), (signal.SIGINT, "60")])
+async def test_clients_are_closed_after_the_delay_and_at_once_for_ctrl_c(
+    tmp_path: Path, number: signal.Signals, delay: str
+) -> None:
+    environ = {"MEW_SHUTDOWN_DELAY": delay}
+    async with served_process(tmp_path, "WebSocketProtocol", app="busy", environ=environ) as process:
+        async with websocket(process.server, "/json", EARLY) as client:
+            process.signal(number)
+            assert await closed_with(client) == 1012
+        await process.ended()
+
+
 @pytest.mark.parametrize("kind", ["Socket.IO", "JSON"])
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 async def test_a_client_that_does_not_read_does_not_hold_up_the_server(

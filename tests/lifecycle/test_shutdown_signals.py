@@ -70,8 +70,9 @@ class Server:
         self.error: Exception | None = None
         self.signals = ShutdownSignals(self._close_clients)
 
-    async def _close_clients(self) -> None:
+    async def _close_clients(self, supervised: bool) -> None:
         self.calls.append("closing")
+        self.supervised = supervised
         if self.error is not None:
             raise self.error
         await self.clients_closed.wait()

@@ -123,7 +123,13 @@ class Target:
         self.gateway = TargetGateway()
         self.path = TargetPath()
         self._changes = Changes()
-        self.host = Starlette(routes=[Route("/broadcast", _broadcast, methods=["POST"]), Route("/state", self._state)])
+        self.host = Starlette(
+            routes=[
+                Route("/broadcast", _broadcast, methods=["POST"]),
+                Route("/ready", _ready),
+                Route("/state", self._state),
+            ]
+        )
         self.app = RealtimeMiddleware(
             self.host,
             gateways=[self.gateway, self.path, *gateways],
@@ -167,6 +173,12 @@ class Target:
 
     async def _state(self, request: Request) -> Response:
         return JSONResponse(self.state() | {"left": self.gateway.left})
+
+
+async def _ready(request: Request) -> Response:
+    """The health check of a load balancer."""
+    broadcaster = await get_broadcaster(request)
+    return Response(status_code=200 if broadcaster.ready else 503)
 
 
 async def _broadcast(request: Request) -> Response:
