@@ -15,6 +15,7 @@ from hypercorn.config import Config as HypercornConfig
 from starlette.types import ASGIApp
 
 from asgi_realtime.uvicorn import WebSocketProtocol
+from tests.support.waiting import until
 from tests.support.wrapped_send import WrappedSend
 
 Implementation: TypeAlias = Literal["uvicorn", "uvicorn-wsproto", "WebSocketProtocol", "hypercorn", "plain"]
@@ -29,6 +30,8 @@ IMPLEMENTATIONS: tuple[Implementation, ...] = ("uvicorn", "uvicorn-wsproto", "We
 """For `@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)`."""
 
 STOP_TIMEOUT = 10.0
+GRACE = 2.0
+"""Seconds that a server which stops waits for its clients."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,6 +120,24 @@ class UvicornServer(uvicorn.Server):
         await self.on_tick(0)
         await self.stopping.wait()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop in the order of uvicorn, which looks only each 0.1 s whether the last client has gone."""
+        state = self.server_state
+        for server in self.servers:
+            server.close()
+        for listener in sockets or []:
+            listener.close()
+        for connection in list(state.connections):
+            connection.shutdown()
+        try:
+            await until(lambda: not state.connections and not state.tasks, seconds=GRACE)
+            for server in self.servers:
+                await server.wait_closed()
+        except TimeoutError:
+            for task in state.tasks:
+                task.cancel()
+        await self.lifespan.shutdown()
+
 
 async def _uvicorn(
     app: ASGIApp, listener: socket.socket, implementation: Implementation, root_path: str
@@ -127,7 +148,6 @@ async def _uvicorn(
             ws=WEBSOCKETS[implementation],
             root_path=root_path,
             log_level="warning",
-            timeout_graceful_shutdown=2,
         )
     )
     serving = asyncio.create_task(server.serve([listener]), name="uvicorn")
@@ -148,7 +168,7 @@ async def _hypercorn(
     config = HypercornConfig()
     config.bind = [f"fd://{listener.detach()}"]
     config.root_path = root_path
-    config.graceful_timeout = 2
+    config.graceful_timeout = GRACE
     ending = asyncio.Event()
     listening = asyncio.Event()
 
