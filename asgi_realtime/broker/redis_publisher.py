@@ -153,7 +153,9 @@ class RedisPublisher:
         receipt_ttl = 0 if key is None else self._ttl
         publish = self._links.publish_command
         before: list[Argument] = [self._epoch, size, self._ttl, receipt_ttl, publish, data, origin]
-        names_of_channels = [keys.channel(end) for end in ends]
+        after: list[Argument] = [keys.channel(end) for end in ends]
+        if only_in_history:
+            after.append(1)
 
         def published(reply: Reply) -> tuple[Position, int | asyncio.Future[int]] | None:
             position, is_new = cast("tuple[bytes, int]", reply)
@@ -177,7 +179,7 @@ class RedisPublisher:
             since = first.since or 0
             if not since:
                 first.since = link.clock.earliest(asyncio.get_running_loop().time())
-            arguments = [*before, since, int(only_in_history), *names_of_channels]
+            arguments = [*before, since, *after]
             count = functools.partial(copies, link)
             return await run_script(link, Script.PUBLISH, names, *arguments, read=published, copies=count)
 

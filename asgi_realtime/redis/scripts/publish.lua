@@ -2,8 +2,8 @@
 -- KEYS: state, receipt (only if ARGV[4] is not 0), then for each target: last, history
 -- ARGV: epoch for a new state, entries kept per target, milliseconds that they are kept, milliseconds that the receipt
 --       is kept, name of the publish command, payload, origin, 0 or else a number: it may have been published
---       before, with a greater number; 1 for a command that only history repeats, or else 0; then the channel of each
---       target
+--       before, with a greater number; then the channel of each target; then, only for a command that nothing but
+--       history repeats, 1
 -- Returns the position, and 1 if it was published now, 0 if it was published before, or 2 (and no position): history no
 -- longer says whether it was published before, and it was not published now.
 local state = redis.call('HMGET', KEYS[1], 'epoch', 'seq')
@@ -58,9 +58,6 @@ if state[1] then
 else
     redis.call('HSET', KEYS[1], 'epoch', epoch, 'seq', number)
 end
-if ARGV[9] == '1' then -- without an end, so that a process that was away for longer knows whether it missed one
-    redis.call('HSET', KEYS[1], 'command', number)
-end
 if first == 3 then
     redis.call('SET', KEYS[2], position, 'PX', ARGV[4])
 end
@@ -68,7 +65,7 @@ end
 -- Readers leave out what is older.
 local step = tonumber(ARGV[3]) * 125
 local ttl = string.format('%.0f', ARGV[3] * 1.25 + 1000)
-local channel = 10
+local channel = 9
 for key = first, #KEYS, 2 do
     local previous = redis.call('GET', KEYS[key]) or '0'
     if math.floor(seq / step) ~= math.floor(previous / step) then
@@ -81,5 +78,8 @@ for key = first, #KEYS, 2 do
     end
     redis.call(ARGV[5], ARGV[channel], position .. ':' .. previous .. ':' .. ARGV[6])
     channel = channel + 1
+end
+if ARGV[channel] then -- kept without an end, so that a process that was away for longer knows whether it missed one
+    redis.call('HSET', KEYS[1], 'command', number)
 end
 return {position, 1}

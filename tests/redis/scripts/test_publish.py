@@ -40,9 +40,10 @@ def publish(
         payload,
         origin,
         scripts.now() - ago if ago else 0,
-        int(command),
     ]
-    position, is_new = scripts.run(Script.PUBLISH, names, *arguments, *map(keys.channel, suffixes))
+    position, is_new = scripts.run(
+        Script.PUBLISH, names, *arguments, *map(keys.channel, suffixes), *([1] if command else [])
+    )
     return position.decode(), is_new
 
 
