@@ -43,6 +43,7 @@ from asgi_realtime.lifecycle.shutdown_signals import ShutdownSignals
 from asgi_realtime.lifecycle.single_process import SingleProcess
 from asgi_realtime.metrics import Metrics
 from asgi_realtime.protocols.socketio.dialect import SocketIODialect
+from asgi_realtime.recovery.recovery import Recovery
 from asgi_realtime.runtime.batches import Client, close_in_batches
 from asgi_realtime.runtime.failed_start import FailedStart
 from asgi_realtime.runtime.host_threads import HostThreads
@@ -106,6 +107,7 @@ class Realtime:
             metrics=self.metrics,
             broker_timeout=self.settings.publish_timeout,
         )
+        self.recovery = self._new_recovery()
         self.loop_bridge = LoopBridge()
         self.publisher = Publisher(
             broker=self.broker,
@@ -171,6 +173,7 @@ class Realtime:
             metrics=self.metrics,
             refusals=self.refusals,
             many_processes=backends.many_processes,
+            recovery=self.recovery,
         )
         for mounted in self.gateways:
             check_unmounted(mounted)
@@ -184,6 +187,18 @@ class Realtime:
                 mounted.bind(context)
         self._context = context
         warn_of_open_origins(self.origins, self.gateways)
+
+    def _new_recovery(self) -> Recovery | None:
+        if self.settings.recovery_window == 0 or self.settings.redis_url is not None:
+            return None
+        return Recovery(
+            hub=self.hub,
+            broker=self.broker,
+            revocations=self.revocations,
+            wheel=self.wheel,
+            window=self.settings.recovery_window,
+            broker_timeout=self.settings.publish_timeout,
+        )
 
     def gateway_for(self, namespace: str) -> SocketIOGateway | None:
         """The gateway of a Socket.IO namespace; None: there is no such namespace."""
@@ -291,10 +306,12 @@ class Realtime:
             endpoint.start()
         self.loop_bridge.bind(asyncio.get_running_loop())
         stack.callback(self.loop_bridge.unbind)
-        await self.broker.start(self.hub)
+        await self.broker.start(self.recovery or self.hub)
         stack.push_async_callback(self.broker.stop)
         stack.callback(self.engineio.stop)
         stack.callback(self.hub.stop)
+        if self.recovery is not None:
+            await self.recovery.start()
         await self.presence.start(self._offline, self._online)
         stack.push_async_callback(self.presence.stop)
         self.wheel.open()

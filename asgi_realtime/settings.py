@@ -123,6 +123,9 @@ class Settings:
     """`MEW_HISTORY_SIZE`: publications kept for each room."""
     history_ttl: float = 300.0
     """`MEW_HISTORY_TTL`: seconds a publication is kept."""
+    recovery_window: float = 120.0
+    """`MEW_RECOVERY_WINDOW`: seconds in which a Socket.IO client that lost its connection may return and get the events
+    that it missed. 0: no client can, and none gets positions. Without Redis only."""
     redis_url: str | None = _secret()
     """`MEW_REDIS_URL`: the Redis that joins the processes of an application. Unset: this is the only process.
 
@@ -307,7 +310,7 @@ _POSITIVE = (
     *("ping_interval", "ping_timeout", "upgrade_timeout", "publish_timeout", "drain_timeout"),
     *("node_lease", "host_threads", "history_size", "history_ttl", "jwks_timeout", "jwks_ttl", "revocation_ttl"),
 )
-_NOT_NEGATIVE = ("presence_grace", "shutdown_delay", "jwt_leeway", "jwks_cooldown")
+_NOT_NEGATIVE = ("presence_grace", "shutdown_delay", "jwt_leeway", "jwks_cooldown", "recovery_window")
 
 
 def _set(settings: Settings, field: str, value: str) -> None:

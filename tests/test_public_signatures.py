@@ -38,6 +38,7 @@ OF_GATEWAYS = {
     "disconnected",
     "mounted",
     "offline",
+    "recovery_id",
     "came_online",
     "open",
     "prepare",

@@ -16,6 +16,7 @@ from msgspec import UNSET
 
 from asgi_realtime.connection.contracts import HostCallback, MountedGateway, Transport
 from asgi_realtime.connection.held_frames import HeldFrames, Taker
+from asgi_realtime.connection.positions import ConnectionPositions
 from asgi_realtime.connection.refresh_state import Refresh
 from asgi_realtime.connection.room_set import NO_ROOMS, RoomSet, as_set, with_room, without_rooms
 from asgi_realtime.protocols.frame import Frame
@@ -81,6 +82,12 @@ class Connection:
     def closed(self) -> bool:
         """Whether it has ended."""
         return self._internal.closed
+
+    @property
+    def recovered(self) -> bool:
+        """Whether it replaces a lost connection with the same `id`, and the client gets the events that it missed."""
+        positions = self._internal.positions
+        return positions is not None and positions.recovered
 
     @property
     def behind(self) -> bool:
@@ -185,6 +192,7 @@ class InternalConnection:
         "identity",
         "inbox",
         "mounted",
+        "positions",
         "public",
         "refresh",
         "room_set",
@@ -203,6 +211,7 @@ class InternalConnection:
         mounted: MountedGateway[InternalConnection],
         transport: Transport,
         inbox: Inbox,
+        positions: ConnectionPositions | None = None,
     ) -> None:
         self.id = id
         self.identity = identity
@@ -210,6 +219,8 @@ class InternalConnection:
         self.mounted = mounted
         self.transport = transport
         self.inbox = inbox
+        self.positions = positions
+        """For recovery. None: the client gets no positions."""
         self.public = Connection(self)
         """What host code gets. Deleted by `forget_public`."""
         self.state: Any = None
@@ -278,11 +289,15 @@ class InternalConnection:
 
     def entered(self, room: RoomName) -> None:
         """The hub has put it into a room."""
+        if self.positions is not None and room not in self.room_set:
+            self.positions.enter(room)
         self.room_set = with_room(self.room_set, room)
 
     def left(self, rooms: Collection[RoomName]) -> None:
         """The hub has taken it out of rooms."""
         self.room_set = without_rooms(self.room_set, rooms)
+        if self.positions is not None:
+            self.positions.leave(rooms)
 
     # What is written to it
 
@@ -313,6 +328,8 @@ class InternalConnection:
         """
         if rooms is None:
             self.mounted.hub.flush()
+            if self.positions is not None:
+                frame = self.positions.own(frame)
         blocked = self._blocked
         if blocked is None:
             self.transport.outbox.push(frame)
@@ -334,11 +351,17 @@ class InternalConnection:
             self.sink_changed()
         return 0
 
-    def insert(self, frame: Frame, position: int) -> None:
-        """Put a frame before those that were held since `hold` returned `position`, unless it is one of them."""
+    def insert(self, frame: Frame, position: int, broadcast: Frame) -> None:
+        """Put a frame before those held since `hold` returned `position`, unless its broadcast is one of them."""
         self.flush()
         if isinstance(self._blocked, HeldFrames):
-            self._blocked.insert(frame, position)
+            self._blocked.insert(frame, position, broadcast)
+
+    def drop_held_broadcasts(self) -> None:
+        """Drop the broadcasts that are held until now: the client gets them from history."""
+        self.flush()
+        if isinstance(self._blocked, HeldFrames):
+            self._blocked.drop_broadcasts()
 
     def release(self) -> None:
         """End a `hold`. The last call writes the held frames, except those of rooms that were left since."""
@@ -364,7 +387,8 @@ class InternalConnection:
         if isinstance(held, HeldFrames):
             if answer is not None:
                 self.transport.outbox.push(answer)
-            for frame in held.take_own():
+            own = held.take_own()
+            for frame in own if self.positions is None else self.positions.opening(own):
                 self.transport.outbox.push(frame)
         self.release()
 

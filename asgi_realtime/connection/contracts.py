@@ -44,8 +44,15 @@ class Transport(Protocol):
     def outbox(self) -> Outbox:
         """Where frames for the client are pushed. Its `sink_listener` notifies the connection once it is accepted."""
 
+    @property
+    def answered_at(self) -> float | None:
+        """When the last ping was sent that the client has answered (the event loop's clock). None: it is not known."""
+
     def close(self, code: int, reason: str) -> None:
         """End the connection, after what was pushed; then call the gateway's `disconnected`."""
+
+    def abandon(self) -> None:
+        """End the transport at once: the client has come back on another one. Calls the gateway's `disconnected`."""
 
     def attempted(self, budget: Budget) -> bool:
         """Count an attempt (see `Limits.attempt_rate`). False: it is one too many, and the caller ends the client.

@@ -42,10 +42,10 @@ class HeldFrames:
         self._bytes += frame.size
         return self._bytes
 
-    def insert(self, frame: Frame, position: int) -> None:
-        """Put a frame at the position `position`, unless one of the frames from there on has the same messages."""
+    def insert(self, frame: Frame, position: int, broadcast: Frame) -> None:
+        """Put a frame at the position `position`, unless the frames from there on have the messages of `broadcast`."""
         since = {message for held in self._frames[position:] for message in held.frame.messages}
-        if not since.issuperset(frame.messages):
+        if not since.issuperset(broadcast.messages):
             self._frames.insert(position, HeldFrame(frame, None, None))
             self._bytes += frame.size
 
@@ -55,6 +55,12 @@ class HeldFrames:
         self._frames = [held for held in self._frames if held.rooms is not None]
         self._bytes -= sum(frame.size for frame in own)
         return own
+
+    def drop_broadcasts(self) -> None:
+        """Remove the frames that were not sent to this client alone."""
+        own = [held for held in self._frames if held.rooms is None]
+        self._frames = own
+        self._bytes = sum(held.frame.size for held in own)
 
     @property
     def frames(self) -> list[HeldFrame]:

@@ -69,6 +69,8 @@ class Gateway(ConnectionLifecycle):
     """Inherited events that it does not send."""
     failure: ClassVar[Any] = Failure
     """The type of an acknowledgement when an event was refused or failed, for client types."""
+    recovery: ClassVar[bool] = False
+    """Whether a client that loses its connection and returns gets the events that it missed."""
     __as_app: ClassVar[FailedStart]
     _authenticator: Authenticator | None
     _broadcaster: Broadcaster
@@ -257,6 +259,7 @@ class Gateway(ConnectionLifecycle):
             self.limits,
             hooks["rooms_of"] if has_service else None,
             self.recipient_filter if filters else None,
+            None if context.recovery is None or not self.recovery else context.recovery.add_gateway(self._name),
         )
         self._mounted = MountedGateway(
             name=self.name, dialect=dialect, hub=context.hub, held_bytes=self.limits.outbox_bytes

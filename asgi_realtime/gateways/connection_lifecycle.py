@@ -15,12 +15,14 @@ from asgi_realtime.auth.refusal_log import FOREIGN_ORIGIN
 from asgi_realtime.broker.time_limit import answer_in_time
 from asgi_realtime.connection.connection import Connection, InternalConnection, internal
 from asgi_realtime.connection.contracts import MountedGateway, Transport
+from asgi_realtime.connection.positions import ConnectionPositions
 from asgi_realtime.errors import BrokerUnavailable, Disconnect, Forbidden, Refusal, Unauthorized, Unavailable
 from asgi_realtime.gateways.dispatcher import Dispatcher, ends_this_task
 from asgi_realtime.gateways.expiry import Expiry
 from asgi_realtime.gateways.gateway_context import GatewayContext
 from asgi_realtime.limits import TOO_MANY_ATTEMPTS, Limits
 from asgi_realtime.protocols.frame import Frame
+from asgi_realtime.recovery.recovery import ReturningClient
 from asgi_realtime.runtime.coroutines import run_with_timeout
 from asgi_realtime.runtime.host_calls import HostCall
 from asgi_realtime.runtime.inbox import Inbox
@@ -135,13 +137,29 @@ class ConnectionLifecycle(Dispatcher):
     async def _let_in(self, handshake: Handshake, transport: ClientTransport) -> InternalConnection:
         try:
             identity = await self._identify(handshake)
-            connection = self._make(handshake, identity, transport)
-            await self._prepare(connection, transport)
+            connection = await self._admit(handshake, identity, transport)
         except Exception as error:
             meant = self._refusal_of(error)
             if meant is None or meant is error:
                 raise
             raise meant from None
+        return connection
+
+    async def _admit(self, handshake: Handshake, identity: Identity, transport: ClientTransport) -> InternalConnection:
+        """Open the connection of an authenticated client, with its recovery session if it has one."""
+        recovery = self.context.recovery
+        positions = None if recovery is None else recovery.positions_for(self._name, handshake)
+        returning = None
+        if recovery is not None and positions is not None:
+            returning = await recovery.claim(handshake, identity, self.limits.outbox_bytes)
+            positions.since = positions.gateway.newest  # it is added to the hub in this step
+        connection = self._make(handshake, identity, transport, positions, returning)
+        try:
+            await self._prepare(connection, transport, returning)
+        except BaseException:
+            if recovery is not None and returning is not None:
+                recovery.put_back(returning)
+            raise
         return connection
 
     async def _identify(self, handshake: Handshake) -> Identity:
@@ -176,21 +194,36 @@ class ConnectionLifecycle(Dispatcher):
             return handshake
         return handshake.without_browser_credentials()
 
-    def _make(self, handshake: Handshake, identity: Identity, transport: ClientTransport) -> InternalConnection:
+    def _make(
+        self,
+        handshake: Handshake,
+        identity: Identity,
+        transport: ClientTransport,
+        positions: ConnectionPositions | None,
+        returning: ReturningClient | None,
+    ) -> InternalConnection:
         return InternalConnection(
-            id=self._new_id(identity),
+            id=self._new_id(identity) if returning is None else returning.session.connection_id,
             identity=identity,
             handshake=handshake,
             mounted=self._mounted,
             transport=transport,
             inbox=Inbox(self.context.tasks, self.limits),
+            positions=positions,
         )
 
     def _new_id(self, identity: Identity) -> ConnectionId:
         """The id of a new connection."""
         return ConnectionId(secrets.token_urlsafe(15))
 
-    async def _prepare(self, connection: InternalConnection, transport: ClientTransport) -> None:
+    def recovery_id(self, connection: InternalConnection) -> str | None:
+        """The secret id with which a client recovers this connection. None: it cannot."""
+        recovery = self.context.recovery
+        return None if recovery is None or connection.positions is None else recovery.pid(connection)
+
+    async def _prepare(
+        self, connection: InternalConnection, transport: ClientTransport, returning: ReturningClient | None
+    ) -> None:
         context = self.context
         connection.hold()
         context.hub.add(connection)
@@ -201,6 +234,8 @@ class ConnectionLifecycle(Dispatcher):
                 await subscribing
                 if connection.ended is not None:
                     raise self._refusal_of_ended(connection, connection.ended)
+            if context.recovery is not None and returning is not None:
+                await context.recovery.restore_rooms(connection, returning)
             if await self._hooks["on_connect"](connection.public) is False:
                 raise TypeError("on_connect returned False; to refuse a client, raise Forbidden() or another Refusal")
             if connection.ended is not None:
@@ -213,7 +248,14 @@ class ConnectionLifecycle(Dispatcher):
             first = await answer_in_time(context.settings.publish_timeout, joining)
             if connection.ended is not None:
                 raise self._refusal_of_ended(connection, connection.ended)
+            missed: list[Frame] = []
+            if context.recovery is not None and returning is not None:
+                missed = await context.recovery.replay(connection, returning)
+                if connection.ended is not None:
+                    raise self._refusal_of_ended(connection, connection.ended)
             answer = transport.accept(connection)
+            if missed and answer is not None:
+                answer = Frame.joined([*missed, answer])
         except BaseException:
             connection.set_closed()
             context.hub.remove(connection)
@@ -236,13 +278,22 @@ class ConnectionLifecycle(Dispatcher):
     def disconnected(self, connection: InternalConnection, reason: str) -> None:
         """An open connection has ended. It leaves all rooms in this call."""
         ended_here = connection.closed
+        saved = self.context.recovery is not None and self.context.recovery.save(connection, reason)
         connection.set_closed()
         if ended_here:
             # The server has ended it: events that wait are dropped. Those of a client that left are still handled.
             connection.inbox.clear()
         self.context.hub.remove(connection)
         self.context.metrics.count("closed_total", gateway=self.name, reason=reason)
-        connection.inbox.submit(functools.partial(self._finish_disconnect, connection, reason))
+        leaving = self._leave_early(connection) if saved else None
+        connection.inbox.submit(functools.partial(self._finish_disconnect, connection, reason, leaving))
+
+    def _leave_early(self, connection: InternalConnection) -> asyncio.Task[None]:
+        """Leave presence before the connection's last handlers have ended: its client may be back before that."""
+        assert self.context.recovery is not None
+        leaving = self.context.tasks.spawn(self._leave_presence(connection), name="leaving presence")
+        self.context.recovery.leaving_presence(connection, leaving)
+        return leaving
 
     def offline(self, user_id: UserId) -> asyncio.Task[None]:
         """A user is offline, cluster-wide; called by one process. The task ends when that is announced."""
@@ -260,9 +311,11 @@ class ConnectionLifecycle(Dispatcher):
             functools.partial(self._guard, "on_online", self._hooks["on_online"], connection.public)
         )
 
-    async def _finish_disconnect(self, connection: InternalConnection, reason: str) -> None:
+    async def _finish_disconnect(
+        self, connection: InternalConnection, reason: str, leaving: asyncio.Task[None] | None
+    ) -> None:
         # Before the host's hook, which may be slow.
-        await self._leave_presence(connection)
+        await (self._leave_presence(connection) if leaving is None else asyncio.shield(leaving))
         await self._guard("on_disconnect", self._hooks["on_disconnect"], connection.public, reason)
         connection.forget_public()
 

@@ -14,6 +14,7 @@ from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.hub.hub import Hub
 from asgi_realtime.metrics import Metrics
 from asgi_realtime.presence.base import Presence
+from asgi_realtime.recovery.recovery import Recovery
 from asgi_realtime.runtime.loop_bridge import LoopBridge
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.runtime.timers import TimerWheel
@@ -39,6 +40,8 @@ class GatewayContext:
     refusals: RefusalLog
     many_processes: bool
     """Whether other processes may serve clients of the same application."""
+    recovery: Recovery | None
+    """None: it is turned off, or not available with this broker."""
 
     def require_verifier(self) -> JWTVerifier:
         """The verifier of JWTs.

@@ -19,7 +19,7 @@ OVERRIDABLE = frozenset(
         *("send_refusal", "accepted_frame", "rejected_frame", "early_frame", "pong_frame", "error_frame"),
         *("close_code", "has_credential"),
         # Declarations
-        *("events", "omitted", "failure", "wire"),
+        *("events", "omitted", "failure", "recovery", "wire"),
     }
 )
 """Names of the gateway that a subclass may override, but not use for an event handler."""

@@ -23,6 +23,8 @@ class SocketIOGateway(Gateway):
     Without an `authenticator` a client needs a JWT, in `auth.token` or an `Authorization` header.
     """
 
+    recovery = True
+
     def __init__(
         self, namespace: str = "/", *, authenticator: Authenticator | None = None, limits: Limits | None = None
     ) -> None:

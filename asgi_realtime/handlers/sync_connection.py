@@ -86,6 +86,11 @@ class SyncConnection(SyncProxy[Connection]):
         return self._target.closed
 
     @property
+    def recovered(self) -> bool:
+        """See `Connection.recovered`."""
+        return self._target.recovered
+
+    @property
     def behind(self) -> bool:
         """Whether the client reads so slowly that volatile events should be dropped."""
         return self._target.behind

@@ -25,7 +25,8 @@ def push_held(
 ) -> None:
     """Add a frame to those that are held. `takes` is the filter of the publication."""
     for connection in connections:
-        connection.push(frame, rooms, functools.partial(_takes, takes, connection.public))
+        form = frame if connection.positions is None else frame.positioned or frame
+        connection.push(form, rooms, functools.partial(_takes, takes, connection.public))
 
 
 def _takes(takes: Callable[[Connection], bool], connection: Connection) -> bool:

@@ -12,6 +12,7 @@ from asgi_realtime.auth.revocations import Revocations
 from asgi_realtime.broker.base import Broker
 from asgi_realtime.connection.connection import InternalConnection
 from asgi_realtime.connection.contracts import HostCallback
+from asgi_realtime.connection.positions import GatewayPositions
 from asgi_realtime.errors import RateLimited, Unauthorized
 from asgi_realtime.hub.answers import answer
 from asgi_realtime.hub.apply_commands import end_connections, move, take_over
@@ -28,6 +29,7 @@ from asgi_realtime.hub.subscriptions import GatewaySubscriptions, Subscriptions
 from asgi_realtime.limits import Limits
 from asgi_realtime.metrics import Metrics
 from asgi_realtime.protocols.dialect import Dialect
+from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.runtime.loop_bridge import ELSEWHERE
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.values.commands import (
@@ -146,13 +148,14 @@ class Hub:
         limits: Limits,
         rooms_of: RoomsOf | None = None,
         recipient_filter: RecipientFilter | None = None,
+        positions: GatewayPositions | None = None,
     ) -> None:
         """Register a gateway.
 
         `rooms_of` calls the host for the rooms of an identity. `recipient_filter` decides which connections get a
-        publication. None: the gateway has none.
+        publication. `positions` is for recovery. None: the gateway has none.
         """
-        self._mounts[gateway] = Mount(dialect, limits, self._new_rooms(gateway), rooms_of, recipient_filter)
+        self._mounts[gateway] = Mount(dialect, limits, self._new_rooms(gateway), rooms_of, recipient_filter, positions)
 
     def rooms(self, gateway: GatewayName) -> Rooms:
         """The rooms of a mounted gateway. Callers must not change them."""
@@ -220,7 +223,7 @@ class Hub:
             return len(chosen)
         if chosen is not recipients.connections:
             recipients = Recipients(tuple(chosen))
-        frame = mount.frame(publication)
+        frame = mount.frame(publication, Recipients((*chosen, *held)) if held else recipients)
         rooms = (target.room,) if type(target) is ToRoom else target.rooms if type(target) is ToRooms else ()
         if held and takes is not None:
             self._batch.flush()
@@ -229,6 +232,10 @@ class Hub:
             return len(held)
         self._batch.add(recipients, frame, rooms)
         return len(recipients) + len(held)
+
+    def frames_for(self, connection: InternalConnection, publications: Iterable[Publication]) -> list[Frame]:
+        """The frames of publications from history for one connection that missed them."""
+        return self._mounts[connection.gateway].frames_for(connection, publications)
 
     def sink_changed(self, connection: InternalConnection) -> None:
         """The sink of a connection has changed: see `outbound.sink`."""

@@ -104,15 +104,20 @@ class Joins:
         mount = self._mounts[connection.gateway]
         was_there = room in connection.rooms
         # Frames are held before the room is entered: what is published until then may be in history too.
-        position = connection.hold()
+        index = connection.hold()
+        positions = connection.positions
+        newest = None if positions is None else positions.gateway.newest
         try:
             await self.join(connection, room, parent)
             reading = self._broker.latest(connection.gateway, room, event, since=since)
             publication = await answer_in_time(self._broker_timeout, reading)
+            broadcast = first
             if publication is not None and connection.id not in publication.except_:
-                first = mount.frame(publication)
-            if first is not None and room in connection.rooms:
-                connection.insert(first, position)
+                first = mount.plain_frame(publication)
+                broadcast = mount.frame_for(connection, publication)
+            if first is not None and broadcast is not None and room in connection.rooms:
+                # It is older than other events that the client has got. So it has not its own position.
+                connection.insert(first if positions is None else positions.own(first, newest), index, broadcast)
         except BaseException:
             if not was_there:
                 mount.rooms.leave(connection, room)

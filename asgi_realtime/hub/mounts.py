@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
-from asgi_realtime.connection.connection import Connection
+from asgi_realtime.connection.connection import Connection, InternalConnection
+from asgi_realtime.connection.positions import GatewayPositions
+from asgi_realtime.hub.recipients import Recipients
 from asgi_realtime.hub.room_refresh import RoomsOf
 from asgi_realtime.hub.rooms import Rooms
 from asgi_realtime.hub.subscriptions import UNAVAILABLE
 from asgi_realtime.limits import Limits
 from asgi_realtime.protocols.dialect import Dialect
 from asgi_realtime.protocols.frame import Frame
+from asgi_realtime.protocols.socketio.positions import ends_with_text, with_position
 from asgi_realtime.values.ids import GatewayName
 from asgi_realtime.values.publications import Publication, Subscription, ToRoom
 
@@ -24,7 +27,7 @@ RecipientFilter: TypeAlias = Callable[[Publication], Callable[[Connection], bool
 class Mount:
     """A gateway as the hub uses it: its dialect, limits, rooms and callbacks."""
 
-    __slots__ = ("dialect", "limits", "recipient_filter", "request", "rooms", "rooms_of")
+    __slots__ = ("dialect", "limits", "positions", "recipient_filter", "request", "rooms", "rooms_of")
 
     def __init__(
         self,
@@ -33,18 +36,57 @@ class Mount:
         rooms: Rooms,
         rooms_of: RoomsOf | None,
         recipient_filter: RecipientFilter | None,
+        positions: GatewayPositions | None,
     ) -> None:
         self.dialect = dialect
         self.limits = limits
         self.rooms = rooms
         self.rooms_of = rooms_of
         self.recipient_filter = recipient_filter
+        self.positions = positions
+        """None: no client of this gateway gets positions."""
         self.request: Request | None = None
         """None: publications with `reply_to` are not for this gateway."""
 
-    def frame(self, publication: Publication) -> Frame:
-        """The frame of a publication in the dialect of this gateway."""
+    def frame(self, publication: Publication, recipients: Recipients) -> Frame:
+        """The frame of a publication in the dialect of this gateway, in the forms that the recipients get."""
+        frame = self.plain_frame(publication)
+        if self.positions is None:
+            return frame
+        plain, positioned = recipients.forms
+        if not positioned:
+            return frame
+        other = _with_position(frame, publication, self.positions)
+        if not plain:
+            return other
+        frame.positioned = other
+        return frame
+
+    def frame_for(self, connection: InternalConnection, publication: Publication) -> Frame:
+        """The frame of a publication as one connection gets it when it is broadcast."""
+        frame = self.plain_frame(publication)
+        if self.positions is None or connection.positions is None:
+            return frame
+        return _with_position(frame, publication, self.positions)
+
+    def frames_for(self, connection: InternalConnection, publications: Iterable[Publication]) -> list[Frame]:
+        """The frames of publications for one connection, except those that the gateway's filter keeps from it."""
+        frames = []
+        for publication in publications:
+            takes = None if self.recipient_filter is None else self.recipient_filter(publication)
+            if takes is None or takes(connection.public):
+                frames.append(self.frame_for(connection, publication))
+        return frames
+
+    def plain_frame(self, publication: Publication) -> Frame:
+        """The frame of a publication without its position."""
         return self.dialect.event(publication.event, publication.payload, publication.attachments)
+
+
+def _with_position(frame: Frame, publication: Publication, positions: GatewayPositions) -> Frame:
+    if publication.position is not None:
+        return with_position(frame, publication.position)
+    return with_position(frame, positions.newest) if ends_with_text(frame) else frame
 
 
 class Mounts(dict[GatewayName, Mount]):

@@ -13,19 +13,36 @@ class Recipients:
     """A fixed list of connections, sorted by how frames are written to them.
 
     Connections with a sink are written to by `Sinks`. The others get each frame by `push`. They are sorted before the
-    first write, and again after a `sink_changed`.
+    first write, and again after a `sink_changed`. Those that get positions are sorted apart: see `Frame.positioned`.
     """
 
-    __slots__ = ("_deflating", "_others", "_sinks", "connections")
+    __slots__ = ("_deflating", "_others", "_positioned", "_positioned_deflating", "_sinks", "connections")
 
     def __init__(self, connections: tuple[InternalConnection, ...]) -> None:
         self.connections = connections
         self._sinks: Sinks | None = None
         self._deflating: Sinks | None = None
+        self._positioned: Sinks | None = None
+        self._positioned_deflating: Sinks | None = None
         self._others: list[InternalConnection] = []
 
     def __len__(self) -> int:
         return len(self.connections)
+
+    @property
+    def forms(self) -> tuple[bool, bool]:
+        """Whether any of them gets frames without positions, and whether any gets frames with positions."""
+        sinks = self._sort() if self._sinks is None else self._sinks
+        plain = bool(sinks) or self._deflating is not None
+        positioned = self._positioned is not None or self._positioned_deflating is not None
+        for connection in self._others:
+            if plain and positioned:
+                break
+            if connection.positions is None:
+                plain = True
+            else:
+                positioned = True
+        return plain, positioned
 
     def sink_changed(self) -> None:
         """Sort again before the next delivery: the sink of a connection has changed."""
@@ -36,26 +53,38 @@ class Recipients:
         sinks = self._sort() if self._sinks is None else self._sinks
         deflating, others = self._deflating, self._others
         # If the kernel has no room for a client, only that client's next frame is written in another way.
-        sinks.write(frame.wire)
+        if sinks:
+            sinks.write(frame.wire)
         if deflating is not None:
             deflating.write(frame.deflated)
+        positioned = frame.positioned or frame
+        if self._positioned is not None:
+            self._positioned.write(positioned.wire)
+        if self._positioned_deflating is not None:
+            self._positioned_deflating.write(positioned.deflated)
         # A push may end a client that is too slow, and other connections with it. For those, `push` does nothing.
         for connection in others:
-            connection.push(frame, rooms)
+            connection.push(frame if connection.positions is None else positioned, rooms)
 
     def _sort(self) -> Sinks:
         sinks: list[Sink] = []
         deflating: list[Sink] = []
+        positioned: list[Sink] = []
+        positioned_deflating: list[Sink] = []
         self._others = []
         for connection in self.connections:
             sink = connection.sink
             if sink is None:
                 self._others.append(connection)
+            elif connection.positions is not None:
+                (positioned_deflating if sink.deflate else positioned).append(sink)
             elif sink.deflate:
                 deflating.append(sink)
             else:
                 sinks.append(sink)
         self._deflating = Sinks(deflating) if deflating else None
+        self._positioned = Sinks(positioned) if positioned else None
+        self._positioned_deflating = Sinks(positioned_deflating) if positioned_deflating else None
         self._sinks = Sinks(sinks)
         return self._sinks
 

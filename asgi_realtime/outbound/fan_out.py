@@ -53,6 +53,9 @@ class Sinks:
             (self._by_descriptor if sink.descriptor != NO_DESCRIPTOR else self._others).append(sink)
         self._descriptors = array("i", [sink.descriptor for sink in self._by_descriptor])
 
+    def __len__(self) -> int:
+        return len(self._by_descriptor) + len(self._others)
+
     def write(self, wire: bytes) -> None:
         """Write the same bytes to each."""
         for sink in self._by_descriptor[self._write_to_descriptors(wire) :]:

@@ -15,10 +15,10 @@ class Frame:
 
     `messages` are WebSocket messages in order: text as `str`, binary as `bytes`. A Socket.IO event with attachments is
     one frame of several messages, so that no other message can be written between them. `size` is in bytes. Outboxes
-    count it.
+    count it. `positioned` is the same with positions, for the recipients that get them. None: all get this frame.
     """
 
-    __slots__ = ("_asgi", "_deflated", "_polling", "_wire", "messages", "size")
+    __slots__ = ("_asgi", "_deflated", "_polling", "_wire", "messages", "positioned", "size")
 
     def __init__(self, *messages: str | bytes) -> None:
         self.messages = messages
@@ -27,13 +27,17 @@ class Frame:
         self._polling: str | None = None
         self._wire: bytes | None = None
         self._deflated: bytes | None = None
+        self.positioned: Frame | None = None
 
     @classmethod
     def joined(cls, frames: Sequence[Frame]) -> Frame:
         """Join several frames into one, to be written at once."""
         if len(frames) == 1:
             return frames[0]
-        return cls(*[message for frame in frames for message in frame.messages])
+        joined = cls(*[message for frame in frames for message in frame.messages])
+        if any([frame.positioned for frame in frames]):
+            joined.positioned = cls(*[text for frame in frames for text in (frame.positioned or frame).messages])
+        return joined
 
     @property
     def wire(self) -> bytes:

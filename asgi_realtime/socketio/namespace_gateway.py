@@ -35,6 +35,8 @@ HANDLER_TIMEOUT = 3600.0
 class NamespaceGateway(SocketIOGateway):
     """Calls the server's handlers with a namespace's events, and answers as python-socketio does."""
 
+    recovery = False
+    """Each client has an identity of its own, so no client can return as the same user."""
     participants: Participants
 
     def __init__(self, namespace: str, state: ServerState) -> None:

@@ -96,7 +96,8 @@ async def test_what_was_written_does_not_count_as_held() -> None:
 async def test_a_frame_that_is_inserted_counts_as_held() -> None:
     world = World(Limits(outbox_bytes=1000))
     connection, transport = world.admit()
-    connection.insert(frame("latest", 600), connection.hold())
+    latest = frame("latest", 600)
+    connection.insert(latest, connection.hold(), latest)
     connection.push(frame("all", 600), ())
     assert transport.closes == [(1013, "too slow")]
 

@@ -19,7 +19,7 @@ from tests.support.waiting import until
 
 MEMBERS = [
     *("behind", "call", "close", "closed", "gateway", "handshake", "id", "identity"),
-    *("join", "leave", "rooms", "send", "state"),
+    *("join", "leave", "recovered", "rooms", "send", "state"),
 ]
 SETTINGS = Settings(jwt_secret="a secret of at least 32 bytes for tests")
 

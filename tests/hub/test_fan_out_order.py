@@ -269,6 +269,7 @@ class Seat:
         self.ended = False
         """Closed by a caller, not for reading slowly."""
         self.closes: list[int] = []
+        self.answered_at: float | None = None
         self.leave_hub: Callable[[], None]
         self.rooms: set[RoomName] = set()
         self.opened = True
@@ -285,6 +286,9 @@ class Seat:
     def close(self, code: int, reason: str) -> None:
         self.closes.append(code)
         self.leave_hub()
+
+    def abandon(self) -> None:
+        raise NotImplementedError
 
     def attempted(self, budget: Budget) -> bool:
         return True

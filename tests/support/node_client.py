@@ -8,12 +8,14 @@ import contextlib
 import dataclasses
 import itertools
 import json
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from asgi_realtime.values.json import Json
 from tests.support.paths import WIRE
 
+POSITION = re.compile(r"[0-9a-f]{16}-[0-9]+")
 PROGRAM = WIRE.joinpath("client.mjs")
 PATIENCE = 5.0
 """The longest time that a test waits for anything, in seconds."""
@@ -21,11 +23,15 @@ PATIENCE = 5.0
 
 @dataclasses.dataclass(frozen=True)
 class Received:
-    """One event as a handler of the client received it. Binary values are `bytes`."""
+    """One event as a handler of the client received it. Binary values are `bytes`.
+
+    A handler also gets the position as one more argument, which is not in `args`.
+    """
 
     event: str
     args: list[Json]
     asks_for_ack: bool = False
+    position: str | None = dataclasses.field(default=None, compare=False)
 
     @property
     def data(self) -> Json:
@@ -146,6 +152,10 @@ class NodeClient:
         """Close the transport without a Socket.IO DISCONNECT packet."""
         await self.command("drop")
 
+    async def vanish(self) -> None:
+        """Give the transport up, so that the server does not notice."""
+        await self.command("vanish")
+
     async def reconnect(self, *, auth: Json = None) -> None:
         """Connect the same socket again, as the application's `socket.connect()`, and wait for it."""
         self.refusal = self.disconnect_reason = None
@@ -183,7 +193,12 @@ class NodeClient:
                 case "connect_error":
                     self.refusal = ConnectRefused(line["message"], line.get("data"), line["status"])
                 case "event":
-                    received = Received(line["event"], _unpack(line["args"]), line["asksForAck"])
+                    args: list[Json] = _unpack(line["args"])
+                    last = args[-1] if args else None
+                    position = last if isinstance(last, str) and POSITION.fullmatch(last) else None
+                    if position is not None:
+                        args.pop()
+                    received = Received(line["event"], args, line["asksForAck"], position)
                     self.events.append(received)
                     self.unread.append(received)
             self._changed.notify_all()

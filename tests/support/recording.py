@@ -52,6 +52,7 @@ class RecordingTransport:
         self._gateway = gateway
         self._gone = gone
         self.on_close: Callable[[], None] | None = None
+        self.answered_at: float | None = None
 
     def stall(self) -> None:
         """Stop reading until `read`, with an outbox that is more than half full."""
@@ -76,6 +77,9 @@ class RecordingTransport:
             self.on_close()
         if self._gateway is not None and self.connection is not None:
             self._gateway.disconnected(self.connection, "server disconnect")
+
+    def abandon(self) -> None:
+        self.close(1000, "")
 
     def attempted(self, budget: Budget) -> bool:
         return True

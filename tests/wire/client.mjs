@@ -86,6 +86,21 @@ const commands = {
   disconnect({ socket }) {
     sockets.get(socket).disconnect();
   },
+  pid({ socket }) {
+    return sockets.get(socket)._pid;
+  },
+  set_pid({ socket, pid }) {
+    sockets.get(socket)._pid = pid;
+  },
+  vanish({ socket }) {
+    // As after a change of network: the client gives its transport up, and the server does not notice.
+    const { engine } = sockets.get(socket).io;
+    engine.transport.removeAllListeners();
+    engine.transport.doClose = () => {};
+    engine.transport.write = () => {};
+    engine.transport.doPoll = () => {};
+    engine._onClose("transport close");
+  },
   drop({ socket }) {
     sockets.get(socket).io.engine.close();
   },

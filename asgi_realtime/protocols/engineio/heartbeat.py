@@ -18,7 +18,7 @@ class HeartbeatAction(enum.Enum):
 class Heartbeat:
     """A ping is sent `interval` seconds after the last pong. Its pong must come within `timeout` seconds."""
 
-    __slots__ = ("_interval", "_expired_once", "_ping_at", "_pong_by", "_timeout")
+    __slots__ = ("_interval", "_expired_once", "_ping_at", "_pong_by", "_timeout", "answered_at")
 
     def __init__(self, interval: float, timeout: float, now: float) -> None:
         self._interval = interval
@@ -26,6 +26,8 @@ class Heartbeat:
         self._ping_at = now + interval
         self._pong_by: float | None = None
         self._expired_once = False
+        self.answered_at: float | None = None
+        """When the last ping was sent that was answered. None: none yet."""
 
     def check(self, now: float, *, reading: bool) -> HeartbeatAction:
         """Return what to do at the time `now`.
@@ -39,6 +41,7 @@ class Heartbeat:
                 return HeartbeatAction.NONE
             # Counted from when the ping was due. If this check is very late, the client still gets most of the timeout.
             self._pong_by = max(self._ping_at, now - self._timeout / 4) + self._timeout
+            self._ping_at = now
             self._expired_once = False
             return HeartbeatAction.PING
         if not reading:
@@ -61,6 +64,7 @@ class Heartbeat:
         if self._pong_by is None:
             return False
         self._pong_by = None
+        self.answered_at = self._ping_at
         self._ping_at = now + self._interval
         return True
 

@@ -166,6 +166,15 @@ class EventsGateway(SocketIOGateway):
         if self.__connected is not None and await self.__connected(connection) is False:
             raise TypeError("connected returned False; to refuse a client, raise Forbidden() or another Refusal")
 
+    def connection_opened(self, connection: Connection) -> None:
+        """Send `user:joined` again to the rooms of a client that has recovered: they got `user:left`."""
+        if connection.recovered:
+            self.run_later(connection, "user:joined", self._announce_return)
+
+    async def _announce_return(self, connection: Connection) -> None:
+        for room in tuple(connection.rooms):
+            await self._broadcast_membership("user:joined", connection, room)
+
     async def on_disconnect(self, connection: Connection, reason: str) -> None:
         """Send `user:left` to the rooms of the client, and call `disconnected`."""
         failure = None

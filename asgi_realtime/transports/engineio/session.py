@@ -102,6 +102,11 @@ class Session(SessionLifecycle):
         return "websocket" if self._websocket else "polling"
 
     @property
+    def answered_at(self) -> float | None:
+        """When the last ping was sent that the client has answered (seconds, monotonic). None: none yet."""
+        return self._heartbeat.answered_at
+
+    @property
     def open_packet(self) -> str:
         """The first packet for the client: the session id, and the parameters of the session."""
         upgrades = ["websocket"] if not self._websocket and "websocket" in self._settings.transports else []

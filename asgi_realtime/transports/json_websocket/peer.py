@@ -110,6 +110,15 @@ class JSONPeer:
 
     # For the connection: see `connection.contracts.Transport`
 
+    @property
+    def answered_at(self) -> float | None:
+        """Not known: a JSON WebSocket has no pings of this package's own."""
+        return None
+
+    def abandon(self) -> None:
+        """The client has come back on another WebSocket: end this one."""
+        self._finish(1000, "", _GONE)
+
     def close(self, code: int, reason: str) -> None:
         """End the WebSocket after what is queued. Before the client is let in, the gateway refuses it instead."""
         if self._connection is not None:

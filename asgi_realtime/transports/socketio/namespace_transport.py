@@ -72,6 +72,15 @@ class NamespaceTransport:
         """The id of the Engine.IO session."""
         return self._peer.session.id
 
+    @property
+    def answered_at(self) -> float | None:
+        """When the last ping was sent that the client has answered."""
+        return self._peer.session.answered_at
+
+    def abandon(self) -> None:
+        """The client has come back on another transport: end this one, with all its namespaces, at once."""
+        self._peer.session.abort("transport close")
+
     def close(self, code: int, reason: str) -> None:
         """Disconnect the client from this namespace. Does nothing before it is let in: the gateway refuses it then."""
         if self.connection is not None:
@@ -157,7 +166,9 @@ class NamespaceTransport:
             raise Refusal("gone")
         self.connection = connection
         self._peer.entered(self.gateway.name)
-        return self.dialect.connect({"sid": connection.id})
+        data: dict[str, Json] = {"sid": connection.id}
+        pid = self.gateway.recovery_id(connection)
+        return self.dialect.connect(data if pid is None else data | {"pid": pid})
 
     # For the peer
 

@@ -1,0 +1,44 @@
+"""The events that a client has missed, read from history."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from asgi_realtime.broker.base import Broker
+from asgi_realtime.broker.time_limit import answer_in_time
+from asgi_realtime.recovery.history_order import number
+from asgi_realtime.values.ids import ConnectionId, GatewayName, RoomName, UserId
+from asgi_realtime.values.publications import Position, Publication, Target, ToAll, ToRoom, ToRooms, ToUsers
+
+
+async def read_missed(
+    broker: Broker,
+    seconds: float,
+    gateway: GatewayName,
+    *,
+    connection_id: ConnectionId,
+    user_id: UserId,
+    since: Position,
+    rooms: Mapping[RoomName, Position],
+) -> list[Publication]:
+    """The publications after `since` for a client, in order.
+
+    `rooms` are those of the client, each with the position from which on it was there.
+
+    Raises:
+        PositionLost: some of them may be gone.
+        BrokerUnavailable: the broker did not answer in `seconds`.
+    """
+    targets: list[Target] = [*map(ToRoom, rooms), ToUsers((user_id,)), ToAll()]
+    found = await answer_in_time(seconds, broker.history(gateway, since, targets))
+    return [each for each in found if connection_id not in each.except_ and _is_for(each, rooms)]
+
+
+def _is_for(publication: Publication, rooms: Mapping[RoomName, Position]) -> bool:
+    target = publication.target
+    if isinstance(target, ToRoom | ToRooms):
+        assert publication.position is not None  # it is from history
+        at = number(publication.position)
+        names = (target.room,) if isinstance(target, ToRoom) else target.rooms
+        return any(room in rooms and at > number(rooms[room]) for room in names)
+    return True  # to its user, or to all

@@ -1,0 +1,95 @@
+"""What is kept of a connection that was lost."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from typing import TypeAlias
+
+from asgi_realtime.recovery.history_order import newest_of, number
+from asgi_realtime.values.commands import AddToRoom, CloseRoom, Command, RefreshRooms, RemoveFromRoom
+from asgi_realtime.values.identity import Identity
+from asgi_realtime.values.ids import ConnectionId, GatewayName, RoomName
+from asgi_realtime.values.publications import Position, ToAll, ToRoom, ToRooms, ToUsers
+
+RoomPositions: TypeAlias = dict[RoomName, Position]
+"""Rooms, each with the position from which on its events are for the client."""
+
+_OVERHEAD = 1_000
+"""Bytes of a session without its rooms."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RecoverySession:
+    """A lost connection, for the client that returns."""
+
+    gateway: GatewayName
+    connection_id: ConnectionId
+    identity: Identity
+    rooms: RoomPositions
+    parents: Mapping[RoomName, RoomName]
+    """The parent of each room, and of each room above it."""
+    granted: frozenset[RoomName]
+    """The rooms that the host's service has granted. It is asked again."""
+    since: Position
+    """Everything up to here is with the client, or is not for it."""
+    replayed: Position | None
+    """See `ConnectionPositions.replayed`."""
+    commands: int
+    """How many commands of the process had been carried out."""
+    expires_at: float
+    """On the event loop's clock, in seconds."""
+    presence_left: asyncio.Task[None] | None = None
+    """Ends when the lost connection has left presence. None: it has."""
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes."""
+        texts = [*self.rooms, *self.parents, *self.parents.values()]
+        return _OVERHEAD + sum(map(sys.getsizeof, texts)) + 100 * len(texts)
+
+    def start(self, offset: Position | None) -> Position | None:
+        """The position after which events are missed. None: that is not known.
+
+        `offset` is the client's position, if it has one of this history.
+        """
+        if self.replayed is not None and (offset is None or number(offset) < number(self.replayed)):
+            # It has not got the answer to its last CONNECT. But it may have got some of the events before it.
+            return None
+        return newest_of(offset, self.since)
+
+    def after(self, commands: Sequence[tuple[Command, Position | None]]) -> RecoverySession | None:
+        """The session after commands that came later. None: it is not known which rooms the client would be in."""
+        rooms, parents = dict(self.rooms), dict(self.parents)
+        for command, position in commands:
+            if isinstance(command, AddToRoom) and position is not None:
+                rooms.setdefault(command.room, position)
+                if command.parent is not None:
+                    parents[command.room] = command.parent
+            elif isinstance(command, RemoveFromRoom | CloseRoom):
+                for room in [each for each in rooms if command.room in _with_ancestors(each, parents)]:
+                    del rooms[room]
+            elif not (isinstance(command, RefreshRooms) and not _concerns(command, rooms)):
+                return None
+        return dataclasses.replace(self, rooms=rooms, parents=parents)
+
+
+def _concerns(command: RefreshRooms, rooms: Collection[RoomName]) -> bool:
+    """Whether a refresh would have asked the host for this client's rooms. One for users is for this user."""
+    target = command.target
+    if isinstance(target, ToRoom):
+        return target.room in rooms
+    if isinstance(target, ToRooms):
+        return any(room in rooms for room in target.rooms)
+    return isinstance(target, ToAll | ToUsers)
+
+
+def _with_ancestors(room: RoomName, parents: Mapping[RoomName, RoomName]) -> set[RoomName]:
+    found = {room}
+    above = parents.get(room)
+    while above is not None and above not in found:
+        found.add(above)
+        above = parents.get(above)
+    return found
