@@ -209,11 +209,11 @@ async def test_new_clients_are_served_until_the_load_balancer_has_seen_the_stop(
             process.signal(signal.SIGTERM)
             while await status(process) == 200:
                 pass
-            async with websocket(process.server, "/json", LATE):  # it has received an event
+            async with websocket(process.server, "/json", LATE) as late:  # it has received an event
                 while "event" not in str(await early.recv()):
                     pass
                 process.signal(signal.SIGTERM)  # ends the delay
-                assert await closed_with(early) == 1012
+                assert await asyncio.gather(closed_with(early), closed_with(late)) == [1012, 1012]
                 await process.ended()
 
 
