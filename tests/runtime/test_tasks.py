@@ -362,3 +362,49 @@ async def test_only_a_coroutine_over_its_time_limit_is_cancelled() -> None:
     with pytest.raises(TimeoutError):
         await run_with_timeout(0.001, work(2))
     assert cancelled.is_set()
+
+
+async def test_a_cancellation_is_no_timeout() -> None:
+    work = asyncio.create_task(run_with_timeout(60.0, asyncio.Event().wait()))
+    await asyncio.sleep(0)
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_what_a_coroutine_makes_of_its_timeout_counts(fails: bool) -> None:
+    async def work() -> str:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if fails:
+                raise ValueError("a bug") from None
+        return "ended anyway"
+
+    async def call() -> str:
+        try:
+            return await run_with_timeout(0.001, work())
+        finally:
+            task = asyncio.current_task()
+            assert task is not None and task.cancelling() == 0
+
+    calling = asyncio.create_task(call())
+    if fails:
+        with pytest.raises(ValueError, match="a bug"):
+            await calling
+    else:
+        assert await calling == "ended anyway"
+
+
+async def test_a_cancellation_and_a_timeout_together_are_a_cancellation() -> None:
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            calling.cancel()
+            raise
+
+    calling = asyncio.create_task(run_with_timeout(0.001, work()))
+    with pytest.raises(asyncio.CancelledError):
+        await calling
