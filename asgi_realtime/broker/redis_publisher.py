@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import itertools
 import secrets
 from collections.abc import Callable, Sequence
-from typing import Final, cast
+from typing import Final, TypeAlias, cast
 
 import hiredis
 
@@ -15,14 +14,21 @@ from asgi_realtime.broker.encoding import encode_publication
 from asgi_realtime.broker.redis_channels import Channels
 from asgi_realtime.errors import BrokerUnavailable
 from asgi_realtime.redis.gateway_links import GatewayLinks
-from asgi_realtime.redis.history_state import new_epoch
 from asgi_realtime.redis.keys import Keys, suffixes
 from asgi_realtime.redis.link import Argument, CountCopies, Link, LinkLost, Reply
-from asgi_realtime.redis.scripts import Script, run_script
+from asgi_realtime.redis.scripts import PackedCall, Script, run_script
+from asgi_realtime.values.ids import GatewayName
 from asgi_realtime.values.publications import Position, Publication, Receipt
 
 _UNKNOWN: Final = 2
 """What `publish.lua` returns if it did not publish, because it may have done so before."""
+
+
+PACKED_TARGETS: Final = 4_096
+"""Most targets for which the bytes that are the same in each publication are kept. Over: all are made again."""
+
+Appended: TypeAlias = tuple[Position, int | asyncio.Future[int]]
+"""The position of a publication, and the number of its recipients here. A future: its copy is held."""
 
 
 class InDoubt(BrokerUnavailable):
@@ -39,6 +45,70 @@ class Attempt:
         """Redis has given it no number up to this one. None: it was not attempted yet."""
 
 
+class Appending:
+    """A publication or command on its way into the histories of its targets. It may take several attempts.
+
+    Args:
+        channels: those of this process.
+        keys: those of the gateway.
+        ends: what the keys and channels of the targets end with.
+        data: what is published.
+        origin: names the call.
+        attempt: the first attempt, if there was one.
+        answered: called when Redis has answered.
+    """
+
+    __slots__ = ("_answered", "_attempt", "_channels", "_data", "_ends", "_keys", "_origin", "_subscribed", "command")
+
+    command: PackedCall
+
+    def __init__(
+        self,
+        channels: Channels,
+        keys: Keys,
+        ends: Sequence[str],
+        data: bytes,
+        origin: str,
+        attempt: Attempt,
+        answered: Callable[[], None] | None,
+    ) -> None:
+        self._channels = channels
+        self._keys = keys
+        self._ends = ends
+        self._data = data
+        self._origin = origin
+        self._attempt = attempt
+        self._answered = answered
+        self._subscribed = 0
+
+    def send(self, link: Link, again: bool) -> asyncio.Future[Appended | None]:
+        """Send it. The result is None if history does not say whether it was published by an earlier attempt."""
+        attempt = self._attempt
+        since = attempt.since or 0
+        if not since:
+            attempt.since = link.clock.earliest(asyncio.get_running_loop().time())
+        command = self.command.pack(self._data, self._origin, since)
+        if not link.copies_follow:
+            return link.ask_packed(command, self._read)
+        self._subscribed = self._channels.count_subscribed(self._keys.gateway, self._ends, link)
+        return link.ask_packed(command, self._read, self._count_copies)
+
+    def _read(self, reply: Reply) -> Appended | None:
+        found, is_new = cast("tuple[bytes, int]", reply)
+        if is_new == _UNKNOWN:
+            return None
+        if self._answered is not None:
+            self._answered()
+        position = found.decode()
+        feed = self._channels.feed(self._keys.gateway)
+        if feed is None or not is_new:
+            return Position(position), 0
+        return Position(position), feed.delivered(int(position.rpartition("-")[2]))
+
+    def _count_copies(self, reply: Reply) -> int:
+        return self._subscribed if cast("tuple[bytes, int]", reply)[1] == 1 else 0
+
+
 class RedisPublisher:
     """Publishes on the links of this process.
 
@@ -53,8 +123,10 @@ class RedisPublisher:
         self._channels = channels
         self._size = size
         self._ttl = ttl
-        self._epoch = new_epoch()
-        """The epoch of the next history that this process begins."""
+        self._epoch = secrets.token_hex(4)
+        """What the epoch of each history begins with that this process begins."""
+        self._packed: dict[tuple[GatewayName, str], PackedCall] = {}
+        """By gateway and target: what is the same in each call."""
         self._numbers = itertools.count()
         self._volatile_numbers = itertools.count(secrets.randbits(42) << 20)
 
@@ -126,10 +198,8 @@ class RedisPublisher:
         answered: Callable[[], None] | None = None,
         *,
         only_in_history: bool = False,
-    ) -> tuple[Position, int | asyncio.Future[int]]:
+    ) -> Appended:
         """Append to the histories with these endings of keys, and publish to their channels.
-
-        Returns the position, and the number of recipients here (a future: the copy is held).
 
         Args:
             keys: those of the gateway.
@@ -146,49 +216,29 @@ class RedisPublisher:
             InDoubt: a reply was lost, and history does not say whether it was published.
             BrokerUnavailable: Redis is away, or refused.
         """
-        channels = self._channels()
-        names = [keys.state] if key is None else [keys.state, keys.receipt(key)]
-        for end in ends:
-            names += keys.last(end), keys.history(end)
-        receipt_ttl = 0 if key is None else self._ttl
-        publish = self._links.publish_command
-        before: list[Argument] = [self._epoch, size, self._ttl, receipt_ttl, publish, data, origin]
-        after: list[Argument] = [keys.channel(end) for end in ends]
-        if only_in_history:
-            after.append(1)
-
-        def published(reply: Reply) -> tuple[Position, int | asyncio.Future[int]] | None:
-            position, is_new = cast("tuple[bytes, int]", reply)
-            if is_new == _UNKNOWN:
-                return None
-            self._renew_epoch(position)
-            if answered is not None:
-                answered()
-            feed = channels.feed(keys.gateway)
-            if feed is None or not is_new:
-                return Position(position.decode()), 0
-            return Position(position.decode()), feed.delivered(int(position.rpartition(b"-")[2]))
-
-        def copies(link: Link) -> CountCopies:
-            subscribed = channels.count_subscribed(keys.gateway, ends, link)
-            return lambda reply: subscribed if cast("tuple[bytes, int]", reply)[1] == 1 else 0
-
-        first = attempt or Attempt()
-
-        async def run(link: Link, again: bool) -> tuple[Position, int | asyncio.Future[int]] | None:
-            since = first.since or 0
-            if not since:
-                first.since = link.clock.earliest(asyncio.get_running_loop().time())
-            arguments = [*before, since, *after]
-            count = functools.partial(copies, link)
-            return await run_script(link, Script.PUBLISH, names, *arguments, read=published, copies=count)
-
-        found = await self._links.of(keys.gateway).attempt(run)
+        appending = Appending(self._channels(), keys, ends, data, origin, attempt or Attempt(), answered)
+        if key is None and len(ends) == 1 and not only_in_history:
+            appending.command = self._packed.get((keys.gateway, ends[0])) or self._pack_for(keys, ends[0], size)
+        else:
+            appending.command = self._pack(keys, ends, size, key, only_in_history)
+        found = await self._links.of(keys.gateway).attempt(appending.send)
         if found is None:
             raise InDoubt("a reply of Redis was lost, and history no longer says whether the event was published")
         return found
 
-    def _renew_epoch(self, position: bytes) -> None:
-        """Make another epoch for the next history, if the current history began with this one."""
-        if position.startswith(self._epoch.encode()):
-            self._epoch = new_epoch()
+    def _pack_for(self, keys: Keys, end: str, size: int) -> PackedCall:
+        if len(self._packed) >= PACKED_TARGETS:
+            self._packed.clear()
+        command = self._packed[keys.gateway, end] = self._pack(keys, [end], size, None, False)
+        return command
+
+    def _pack(self, keys: Keys, ends: Sequence[str], size: int, key: str | None, only_in_history: bool) -> PackedCall:
+        names = [keys.state] if key is None else [keys.state, keys.receipt(key)]
+        for end in ends:
+            names += keys.last(end), keys.history(end)
+        receipt_ttl = 0 if key is None else self._ttl
+        before: list[Argument] = [self._epoch, size, self._ttl, receipt_ttl, self._links.publish_command]
+        after: list[Argument] = [keys.channel(end) for end in ends]
+        if only_in_history:
+            after.append(1)
+        return PackedCall(Script.PUBLISH, names, before, between=3, after=after)

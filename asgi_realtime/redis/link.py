@@ -103,15 +103,24 @@ class Link(asyncio.Protocol):
         Raises:
             LinkLost: the connection is lost, or Redis does not read.
         """
+        self._send_packed(on_reply, pack(*command))
+
+    def _send_packed(self, on_reply: Callable[[Reply], None], command: bytes) -> None:
         if self.lost or self._transport is None:
             raise LinkLost("there is no connection to Redis")
         if self._unsent_bytes + self._transport.get_write_buffer_size() > UNSENT_BYTES:
             raise LinkLost(f"Redis does not read: more than {UNSENT_BYTES} bytes wait")
-        self._write(_pack(*command))
+        self._write(command)
         self._waiting.append(on_reply)
 
     def ask(
         self, *command: Argument, read: Callable[[Reply], T], copies: CountCopies | None = None
+    ) -> asyncio.Future[T]:
+        """Send a command. The result is what `read` returns for its reply. See `ask_packed`."""
+        return self.ask_packed(pack(*command), read, copies)
+
+    def ask_packed(
+        self, command: bytes, read: Callable[[Reply], T], copies: CountCopies | None = None
     ) -> asyncio.Future[T]:
         """Send a command. The result is what `read` returns for its reply; it is called in order with the messages.
 
@@ -134,9 +143,9 @@ class Link(asyncio.Protocol):
                 answer.set_result(read(reply))
 
         if copies is not None and self.copies_follow:
-            self.send(functools.partial(self._handle_after_copies, replied, copies), *command)
+            self._send_packed(functools.partial(self._handle_after_copies, replied, copies), command)
         else:
-            self.send(replied, *command)
+            self._send_packed(replied, command)
         return answer
 
     def _handle_after_copies(self, on_reply: Callable[[Reply], None], copies: CountCopies, reply: Reply) -> None:
@@ -160,7 +169,7 @@ class Link(asyncio.Protocol):
         """
         names = list(channels)
         for start in range(0, len(names), SUBSCRIBE_AT_ONCE):
-            self._write(_pack(self._subscribe, *names[start : start + SUBSCRIBE_AT_ONCE]))
+            self._write(pack(self._subscribe, *names[start : start + SUBSCRIBE_AT_ONCE]))
             self.send(self._check_pong, "PING")
 
     def unsubscribe(self, channels: Iterable[str]) -> None:
@@ -170,7 +179,7 @@ class Link(asyncio.Protocol):
             some = names[start : start + SUBSCRIBE_AT_ONCE]
             if self._sharded:
                 self._removed.update(name.encode() for name in some)
-            self._write(_pack(self._unsubscribe, *some))
+            self._write(pack(self._unsubscribe, *some))
             self.send(self._check_pong, "PING")
 
     def _check_pong(self, reply: Reply) -> None:
@@ -297,7 +306,8 @@ def is_elsewhere(error: hiredis.ReplyError) -> bool:
     return text.startswith(ELSEWHERE) or "-READONLY " in text  # Redis 6.2 puts errors of scripts into its own
 
 
-def _pack(*command: Argument) -> bytes:
+def pack(*command: Argument) -> bytes:
+    """The bytes of a command."""
     # hiredis declares that it takes tuples of one item.
     packed: bytes = hiredis.pack_command(cast("Any", command))
     return packed

@@ -16,7 +16,7 @@ from asgi_realtime.metrics import Metrics
 from asgi_realtime.redis.keys import Keys
 from asgi_realtime.redis.link import Argument, Link, LinkLost, Reply
 from asgi_realtime.redis.permissions import check_permissions, is_permission, not_permitted, warn_of_eviction
-from asgi_realtime.redis.scripts import Script, load_scripts, run_script
+from asgi_realtime.redis.scripts import Script, is_forgotten, load_scripts, run_script
 from asgi_realtime.redis.server import RedisServer
 from asgi_realtime.runtime.tasks import Tasks
 
@@ -199,18 +199,22 @@ class ReconnectingLink:
             BrokerUnavailable: Redis is away, or refused.
         """
         until = self._loop.time() + self._timeout
-        again = False
+        again = forgotten = False
         while True:
             link = self._link or await self.link()
             try:
+                if forgotten:
+                    await load_scripts(link)
                 return await work(link, again)
             except LinkLost as error:
                 if not link.lost or self._loop.time() > until:
                     raise BrokerUnavailable(str(error)) from error
             except hiredis.ReplyError as error:
-                if not str(error).startswith(SLOT_MOVES) or self._loop.time() > until:
+                forgotten = is_forgotten(error)
+                if not (forgotten or str(error).startswith(SLOT_MOVES)) or self._loop.time() > until:
                     raise BrokerUnavailable(f"Redis refused: {error}") from error
-                await asyncio.sleep(FIRST_BACK_OFF)
+                if not forgotten:
+                    await asyncio.sleep(FIRST_BACK_OFF)
             again = True
 
     # The link

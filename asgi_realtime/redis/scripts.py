@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import hiredis
 
-from asgi_realtime.redis.link import Argument, CountCopies, Link, LinkLost, Reply
+from asgi_realtime.redis.link import Argument, CountCopies, Link, LinkLost, Reply, pack
 
 T = TypeVar("T")
 
@@ -47,6 +47,45 @@ def sha(script: Script) -> str:
     return hashlib.sha1(source(script).encode(), usedforsecurity=False).hexdigest()
 
 
+class PackedCall:
+    """A call of a script whose first and last words are packed once, for calls that differ in the words between.
+
+    Packing is an eighth of what a broadcast costs its process.
+
+    Args:
+        script: the script.
+        keys: its keys.
+        before: the first arguments.
+        between: how many arguments follow that differ.
+        after: the last arguments.
+    """
+
+    __slots__ = ("_head", "_tail")
+
+    def __init__(
+        self,
+        script: Script,
+        keys: Sequence[str],
+        before: Sequence[Argument],
+        *,
+        between: int,
+        after: Sequence[Argument],
+    ) -> None:
+        words = 3 + len(keys) + len(before) + between + len(after)
+        self._head = b"*%d\r\n%b" % (words, _words("EVALSHA", sha(script), len(keys), *keys, *before))
+        self._tail = _words(*after) if after else b""
+
+    def pack(self, *between: Argument) -> bytes:
+        """The bytes of a call."""
+        return self._head + _words(*between) + self._tail
+
+
+def _words(*words: Argument) -> bytes:
+    """The bytes of some words of a command, without their number."""
+    packed = pack(*words)
+    return packed[packed.index(b"\n") + 1 :]
+
+
 async def load_scripts(link: Link) -> None:
     """Load the scripts into Redis.
 
@@ -79,7 +118,7 @@ async def run_script(
         count = copies() if copies is not None and link.copies_follow else None
         return await link.ask("EVALSHA", sha(script), len(keys), *keys, *arguments, read=read, copies=count)
     except hiredis.ReplyError as error:
-        if not _is_forgotten(error):
+        if not is_forgotten(error):
             raise
     count = copies() if copies is not None and link.copies_follow else None
     return await link.ask("EVAL", source(script), len(keys), *keys, *arguments, read=read, copies=count)
@@ -95,7 +134,7 @@ def send_script(
     """
 
     def replied(reply: Reply) -> None:
-        if not _is_forgotten(reply):
+        if not is_forgotten(reply):
             on_reply(reply)
             return
         try:
@@ -106,7 +145,8 @@ def send_script(
     link.send(replied, "EVALSHA", sha(script), len(keys), *keys, *arguments)
 
 
-def _is_forgotten(reply: Reply) -> bool:
+def is_forgotten(reply: Reply) -> bool:
+    """Whether a reply says that Redis has lost the script."""
     return isinstance(reply, hiredis.ReplyError) and str(reply).startswith("NOSCRIPT")
 
 

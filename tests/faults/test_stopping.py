@@ -213,7 +213,7 @@ async def test_new_clients_are_served_until_the_load_balancer_has_seen_the_stop(
                 while "event" not in str(await early.recv()):
                     pass
                 process.signal(signal.SIGTERM)  # ends the delay
-                assert await asyncio.gather(closed_with(early), closed_with(late)) == [1012, 1012]
+                assert tuple(await asyncio.gather(closed_with(early), closed_with(late))) == (1012, 1012)
                 await process.ended()
 
 

@@ -1,13 +1,12 @@
 -- Number a publication or command, keep it in history, and publish it.
 -- KEYS: state, receipt (only if ARGV[4] is not 0), then for each target: last, history
--- ARGV: epoch for a new state, entries kept per target, milliseconds that they are kept, milliseconds that the receipt
---       is kept, name of the publish command, payload, origin, 0 or else a number: it may have been published
---       before, with a greater number; then the channel of each target; then, only for a command that nothing but
---       history repeats, 1
+-- ARGV: what the epoch of a new state begins with, entries kept per target, milliseconds that they are kept, milliseconds
+--       that the receipt is kept, name of the publish command, payload, origin, 0 or else a number: it may have been
+--       published before, with a greater number; then the channel of each target; then, only for a command that nothing
+--       but history repeats, 1
 -- Returns the position, and 1 if it was published now, 0 if it was published before, or 2 (and no position): history no
 -- longer says whether it was published before, and it was not published now.
 local state = redis.call('HMGET', KEYS[1], 'epoch', 'seq')
-local epoch = state[1] or ARGV[1]
 local first = 2
 if ARGV[4] ~= '0' then
     local known = redis.call('GET', KEYS[2])
@@ -18,6 +17,7 @@ if ARGV[4] ~= '0' then
 end
 local time = redis.call('TIME')
 local seq = time[1] * 1000000 + time[2]
+local epoch = state[1] or ARGV[1] .. string.format('%x', seq) -- no other history has it
 if ARGV[8] ~= '0' and first == 2 then -- without a receipt, history says it
     local since = tonumber(ARGV[8])
     local oldest = string.format('(%.0f-0', since)

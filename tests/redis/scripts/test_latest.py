@@ -23,12 +23,13 @@ def test_the_newest_come_first_and_limits_are_kept(scripts: ScriptRedis) -> None
     publish(scripts, "b")
     newest = published[::-1]
     numbers = [number_of(position) for position, _ in published]
+    epoch = published[0][0].partition("-")[0]
     assert latest(scripts) == newest
     assert latest(scripts, count=2) == newest[:2]
     assert latest(scripts, before=numbers[2]) == newest[2:]
-    assert latest(scripts, epoch="e", after=numbers[1]) == newest[:2]
+    assert latest(scripts, epoch=epoch, after=numbers[1]) == newest[:2]
     assert latest(scripts, epoch="another", after=numbers[1]) == newest
-    assert latest(scripts, epoch="e", after=numbers[0], before=numbers[3], count=1) == newest[1:2]
+    assert latest(scripts, epoch=epoch, after=numbers[0], before=numbers[3], count=1) == newest[1:2]
 
 
 def test_what_is_older_than_asked_is_left_out(scripts: ScriptRedis) -> None:

@@ -58,11 +58,18 @@ def entries(scripts: ScriptRedis, suffix: str) -> list[tuple[int, dict[bytes, by
 
 def test_the_number_is_the_time_of_redis_and_the_epoch_that_of_the_first_publication(scripts: ScriptRedis) -> None:
     before = scripts.now()
-    first, is_new = publish(scripts, "r:a", epoch="one")
-    second, _ = publish(scripts, "r:a", epoch="two")
+    first, is_new = publish(scripts, "r:a", epoch="1")
+    second, _ = publish(scripts, "r:a", epoch="2")
     assert is_new == 1
-    assert first.startswith("one-") and second.startswith("one-")
+    assert first.startswith("1") and second.partition("-")[0] == first.partition("-")[0]
     assert before <= number_of(first) < number_of(second) <= scripts.now()
+
+
+def test_each_history_has_an_epoch_of_its_own_also_if_one_process_begins_both(scripts: ScriptRedis) -> None:
+    first, _ = publish(scripts, "r:a")
+    scripts.client.delete(scripts.keys.state)
+    second, _ = publish(scripts, "r:a")
+    assert first.partition("-")[0] != second.partition("-")[0]
 
 
 def test_numbers_increase_although_the_clock_went_back(scripts: ScriptRedis) -> None:
