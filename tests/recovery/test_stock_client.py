@@ -25,7 +25,13 @@ from tests.support.servers import LiveServer, Serve
 from tests.support.waiting import until
 
 SETTINGS = Settings(jwt_secret="a secret for tests that is long enough", presence_grace=0.0)
-TRANSPORTS = (["polling"], ["websocket"], ["polling", "websocket"])
+over_each_transport = pytest.mark.parametrize(
+    "site",
+    [["polling"], ["websocket"], ["polling", "websocket"]],
+    ids=["polling", "websocket", "upgrade"],
+    indirect=True,
+)
+"""The other tests run over WebSocket."""
 
 
 class Rooms(SocketIOGateway):
@@ -94,11 +100,11 @@ class Site:
         return self.realtime.recovery
 
 
-@pytest.fixture(params=TRANSPORTS, ids=["polling", "websocket", "upgrade"])
+@pytest.fixture
 async def site(request: pytest.FixtureRequest, node: Node, serve: Serve) -> AsyncIterator[Site]:
     gateway = Rooms()
     app = RealtimeMiddleware(Starlette(), gateways=[gateway], settings=SETTINGS)
-    site = Site(node, gateway, await serve(app), app.realtime, request.param)
+    site = Site(node, gateway, await serve(app), app.realtime, getattr(request, "param", ["websocket"]))
     yield site
     for client in site.clients:
         await client.disconnect()
@@ -109,6 +115,7 @@ def data(client: NodeClient, event: str = "n") -> list[Json]:
     return [received.args[0] for received in client.events if received.event == event]
 
 
+@over_each_transport
 async def test_missed_events_arrive_before_the_connection(site: Site) -> None:
     client = await site.connect()
     await client.call("join", "room")
@@ -137,6 +144,7 @@ async def test_a_client_recovers_before_its_first_event(site: Site) -> None:
     assert data(client) == [1, 2]
 
 
+@over_each_transport
 async def test_a_client_recovers_any_number_of_times(site: Site) -> None:
     client = await site.connect()
     await client.call("join", "room")
@@ -182,6 +190,7 @@ async def test_volatile_and_excepted_events_are_not_replayed(site: Site) -> None
     assert data(client) == [3]
 
 
+@over_each_transport
 async def test_binary_events_are_replayed(site: Site) -> None:
     client = await site.connect()
     await site.lose(client)
@@ -193,6 +202,7 @@ async def test_binary_events_are_replayed(site: Site) -> None:
     assert data(client) == [1]
 
 
+@over_each_transport
 async def test_the_old_transport_may_still_be_there(site: Site) -> None:
     client = await site.connect()
     await client.call("join", "room")
