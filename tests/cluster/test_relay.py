@@ -76,7 +76,13 @@ def start(serve: Serve, redis_place: RedisPlace) -> Start:
     prefix = f"test-{secrets.token_hex(4)}"
 
     async def begin(implementation: Implementation | None = None, **options: Any) -> Process:
-        options = {"jwt_secret": SECRET, "redis_url": redis_place.url, "redis_prefix": prefix} | options
+        own: dict[str, Any] = {
+            "jwt_secret": SECRET,
+            "redis_url": redis_place.url,
+            "redis_prefix": prefix,
+            "publish_timeout": 10.0,
+        }
+        options = own | options
         metrics = Counted()
         app = RealtimeMiddleware(Starlette(), gateways=[Echo("/")], settings=Settings(**options), metrics=metrics)
         server = await serve(app, implementation)

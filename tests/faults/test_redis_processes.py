@@ -39,8 +39,12 @@ pytestmark = pytest.mark.timeout(300 if LONG else 90)
 
 @pytest.fixture
 def durable() -> Iterator[RedisProcess]:
-    """A Redis of the test that keeps its data over a restart."""
-    with redis_server(("appendonly", "yes")) as server:
+    """A Redis of the test that keeps its data when it is killed.
+
+    With Redis' default, `appendfsync everysec`, it writes up to two seconds later on a busy disk, and clients are
+    told that events are missing.
+    """
+    with redis_server(("appendonly", "yes"), ("appendfsync", "always")) as server:
         yield server
 
 
