@@ -170,7 +170,7 @@ async def test_a_large_broadcast_is_compressed_once_beside_clients_that_do_not_w
         JSONRoom("/room", authenticator=AcceptAll()) if kind == "JSON" else SocketIORoom(authenticator=AcceptAll())
     )
     middleware = RealtimeMiddleware(Starlette(), gateways=[gateway], settings=Settings(compression=True))
-    path = "/room" if kind == "JSON" else "/socket.io/?EIO=4&transport=websocket"
+    path = "/room" if kind == "JSON" else "/socket.io/?EIO=4&transport=websocket&recovery=false"
     async with (
         protocol_server(middleware) as server,
         open_websocket(server.port, path, OFFER) as one,
