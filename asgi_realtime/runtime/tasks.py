@@ -18,6 +18,7 @@ class Tasks:
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._endless: set[asyncio.Task[Any]] = set()
         self.standby = StandbyTasks(self._own)
         """Runs work at once, as a task that resumes it if it must wait."""
         self.closing = False
@@ -28,14 +29,19 @@ class Tasks:
 
     def start(self) -> None:
         """Begin on the running event loop. Tasks of a loop that ended without `aclose` are dropped."""
-        self._tasks = set()
+        self._tasks, self._endless = set(), set()
         self.standby.clear()
         self.closing = False
 
-    def spawn(self, work: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
-        """Start a task that this object owns."""
+    def spawn(self, work: Coroutine[Any, Any, T], *, name: str, endless: bool = False) -> asyncio.Task[T]:
+        """Start a task that this object owns.
+
+        `endless`: it may run until it is cancelled, so `until_idle` does not wait for it.
+        """
         task = asyncio.create_task(work, name=name)
         self._own(task)
+        if endless:
+            self._endless.add(task)
         return task
 
     def _own(self, task: asyncio.Task[Any]) -> None:
@@ -44,13 +50,14 @@ class Tasks:
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
+        self._endless.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("%s failed", task.get_name(), exc_info=error)
 
     async def until_idle(self) -> None:
-        """Return when no task is left. Tasks that are started while waiting are awaited too."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        """Return when only endless tasks are left. Tasks that are started while waiting are awaited too."""
+        while tasks := self._tasks - self._endless:
+            await asyncio.wait(tasks)
 
     async def aclose(self) -> None:
         """Cancel every task and wait until all have ended, including tasks that are started while waiting.

@@ -119,7 +119,7 @@ class BaseServer:
             lambda message: carry_out(message, self.gateway_for, listener.publish),
             logging.getLogger("asgi_realtime.socketio"),
         )
-        self._context.tasks.spawn(listener.run(), name="client manager")
+        self._context.tasks.spawn(listener.run(), name="client manager", endless=True)
 
     def add_to_registry(self, registry: GatewayRegistry, limits: Limits) -> None:
         """Make the namespaces known to a broadcaster that is not mounted. See `Broadcaster.connect`."""
@@ -200,7 +200,8 @@ class BaseServer:
     ) -> asyncio.Task[T]:
         """Run a coroutine function in the background until the server stops. A failure is logged."""
         tasks = self._tasks if self._context is None else self._context.tasks
-        return tasks.spawn(target(*args, **kwargs), name=f"background task {getattr(target, '__name__', '')}")
+        name = f"background task {getattr(target, '__name__', '')}"
+        return tasks.spawn(target(*args, **kwargs), name=name, endless=True)
 
     # Look-ups
 

@@ -53,6 +53,12 @@ class Emitter:
         assert await self._process.stdout.readline() == b"done\n"
 
 
+@pytest.fixture(autouse=True)
+def long_drain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server whose stop waits for its manager does not stop in time."""
+    monkeypatch.setenv("MEW_DRAIN_TIMEOUT", "3600")
+
+
 @pytest.fixture
 def channel() -> str:
     return f"test-{secrets.token_hex(4)}"
