@@ -107,7 +107,7 @@ class Realtime:
             metrics=self.metrics,
             broker_timeout=self.settings.publish_timeout,
         )
-        self.recovery = self._new_recovery()
+        self.recovery = self._new_recovery(backends)
         self.loop_bridge = LoopBridge()
         self.publisher = Publisher(
             broker=self.broker,
@@ -188,8 +188,8 @@ class Realtime:
         self._context = context
         warn_of_open_origins(self.origins, self.gateways)
 
-    def _new_recovery(self) -> Recovery | None:
-        if self.settings.recovery_window == 0 or self.settings.redis_url is not None:
+    def _new_recovery(self, backends: Backends) -> Recovery | None:
+        if self.settings.recovery_window == 0 or backends.many_processes:
             return None
         return Recovery(
             hub=self.hub,

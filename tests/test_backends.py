@@ -4,6 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+from starlette.applications import Starlette
+
+from asgi_realtime import RealtimeMiddleware, Settings, SocketIOGateway
+
+SECRET = "a secret for tests that is long enough"
+URL = "redis://127.0.0.1:6379"
 
 PROGRAM = """
 import asyncio, sys
@@ -24,3 +34,16 @@ print(sorted({name.partition(".")[0] for name in sys.modules} & {"redis", "hired
 def test_an_application_without_redis_does_not_import_its_client() -> None:
     ran = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=True)
     assert ran.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("of_settings", "of_middleware", "recovers"),
+    [({}, {}, True), ({"redis_url": URL}, {}, False), ({}, {"redis": Redis.from_url(URL)}, False)],
+    ids=["one process", "MEW_REDIS_URL", "redis="],
+)
+def test_clients_recover_only_where_one_process_has_everything(
+    of_settings: dict[str, Any], of_middleware: dict[str, Any], recovers: bool
+) -> None:
+    settings = Settings(jwt_secret=SECRET, **of_settings)
+    app = RealtimeMiddleware(Starlette(), gateways=[SocketIOGateway("/")], settings=settings, **of_middleware)
+    assert (app.realtime.recovery is not None) is recovers

@@ -331,8 +331,8 @@ async def test_a_user_who_returns_is_announced_online_after_offline(make_environ
     presence = environment.presence()
     await taken_offline(environment, presence, announcements)
     joining = asyncio.create_task(presence.join(MEW, ADA, PHONE))
-    await asyncio.sleep(0)  # the task has begun
-    assert await presence.join(MEW, BOB, TAB), "other users do not wait"
+    bob = asyncio.create_task(presence.join(MEW, BOB, TAB))  # it begins after the other task
+    assert await bob, "other users do not wait"
     assert await presence.is_online(MEW, ADA)
     assert not joining.done()
     announcements.offline_of[ADA].set_result(None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import time
 from collections.abc import Callable
@@ -447,9 +448,15 @@ async def test_after_missed_commands_connections_get_nothing_more_and_are_closed
     assert world.hub.apply(EndAll(gateway)) is None
     assert world.deliver(publication("secret", ToRoom(RoomName("lobby")))) == AT_ONCE + 1
     closed: list[InternalConnection] = []
+    begun = asyncio.Event()
+
+    def on_close(connection: InternalConnection) -> None:
+        closed.append(connection)
+        begun.set()
+
     for connection, transport in admitted:
-        transport.on_close = lambda connection=connection: closed.append(connection)
-    await asyncio.sleep(0)
+        transport.on_close = functools.partial(on_close, connection)
+    await begun.wait()
     assert closed == [connection for connection, _ in admitted[:AT_ONCE]]
     new, transport = world.admit("user0")
     await world.hub.join(new, "lobby", None)

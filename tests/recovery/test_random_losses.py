@@ -22,13 +22,22 @@ BREAKS = 0.01
 """How probable it is that a connection breaks after a packet before the answer to CONNECT."""
 
 
+PACE = 0.001
+"""Seconds between two events, so that history still has what a client missed."""
+
+
 class Lobby(SocketIOGateway):
-    """Every client is in one room."""
+    """Every client is in one room. An event is published while a client is let in."""
+
+    def __init__(self) -> None:
+        super().__init__("/")
+        self.published = asyncio.Event()
 
     async def on_connect(self, connection: Connection) -> None:
         if not connection.recovered:
             await connection.join("lobby")
-        await asyncio.sleep(0.002)  # the time of a database: events are published while it is let in
+        self.published.clear()
+        await self.published.wait()
         await connection.send("ready")
 
 
@@ -89,7 +98,8 @@ class StockClient:
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_each_event_arrives_once_and_in_order(transport: TransportName, serve: Serve) -> None:
-    app = RealtimeMiddleware(Starlette(), gateways=[Lobby("/")], settings=SETTINGS)
+    lobby = Lobby()
+    app = RealtimeMiddleware(Starlette(), gateways=[lobby], settings=SETTINGS)
     server = await serve(app)
     clients = [StockClient(f"{transport} {number}") for number in range(CLIENTS)]
     async with asyncio.timeout(60):
@@ -97,7 +107,8 @@ async def test_each_event_arrives_once_and_in_order(transport: TransportName, se
         numbers = itertools.count(1)
         while not running.done():
             await app.broadcaster.broadcast_to_room("lobby", "n", next(numbers))
-            await asyncio.sleep(0.001)
+            lobby.published.set()
+            await asyncio.sleep(PACE)
         await running
     for client in clients:
         for numbers_of_session in client.sessions:

@@ -365,11 +365,17 @@ async def test_only_a_coroutine_over_its_time_limit_is_cancelled() -> None:
 
 
 async def test_a_cancellation_is_no_timeout() -> None:
-    work = asyncio.create_task(run_with_timeout(60.0, asyncio.Event().wait()))
-    await asyncio.sleep(0)
-    work.cancel()
+    begun = asyncio.Event()
+
+    async def work() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    calling = asyncio.create_task(run_with_timeout(60.0, work()))
+    await begun.wait()
+    calling.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await work
+        await calling
 
 
 @pytest.mark.parametrize("fails", [False, True])
