@@ -33,7 +33,10 @@ from asgi_realtime.values.publications import Position, Subscription, Target
 logger = logging.getLogger("asgi_realtime")
 
 HELD_BYTES: Final = 16 * 1024 * 1024
-"""Most bytes that are held while history is read. Over: what comes is dropped, and read from history afterwards."""
+"""Most bytes that are held while history is read. Over: what comes is dropped, and history is read again. Then twice as
+much is held as came during the last reading, so that catching up ends although others publish all the time."""
+HELD_AT_MOST: Final = 64 * 1024 * 1024
+"""Most bytes after that growth."""
 SEVERAL_KEPT: Final = 1_000
 """Publications to several users or rooms that a feed keeps. Each has a copy for each of them, and a cut may come
 between."""
@@ -126,7 +129,8 @@ class Feed:
         self._volatile = -1
         self._delivered = 0
         self._held: list[Message] | None = None
-        self._held_bytes = 0
+        self._held_bytes = 0  # with those that were dropped
+        self._most_held = 0  # bytes, if more than HELD_BYTES
         self.incomplete = False
         """Whether messages are missing from what is held: it was too much, or there is a gap."""
         self._gap = 0
@@ -191,13 +195,15 @@ class Feed:
     def _hold_message(self, message: Message) -> None:
         assert self._held is not None
         self._held_bytes += len(message.data)
-        if self._held_bytes <= HELD_BYTES:
+        if self._held_bytes <= max(HELD_BYTES, self._most_held):
             self._held.append(message)
         else:
             self.incomplete = True
 
     def take_held(self) -> list[Message]:
-        """What is held. The feed continues to hold."""
+        """What is held. The feed continues to hold, more than before if messages were dropped."""
+        if self.incomplete:
+            self._most_held = min(2 * self._held_bytes, HELD_AT_MOST)
         held, self._held, self._held_bytes = self._held, [], 0
         return held or []
 
@@ -220,7 +226,7 @@ class Feed:
     def release(self) -> None:
         """Hold nothing from now on. Nothing may be held: take it and deliver it first."""
         assert not self.has_held
-        self._held = None
+        self._held, self._most_held = None, 0
         self.needed.clear()
         self._end_waits()
 

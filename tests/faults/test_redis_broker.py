@@ -675,6 +675,41 @@ async def test_more_messages_than_may_be_held_are_read_from_history(
     assert seen.resyncs == []
 
 
+@pytest.mark.parametrize("held_bytes", [0, 1_000])
+async def test_catching_up_ends_while_others_publish_without_a_pause(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch, held_bytes: int
+) -> None:
+    monkeypatch.setattr("asgi_realtime.broker.redis_feed.HELD_BYTES", held_bytes)
+    monkeypatch.setattr("asgi_realtime.broker.redis_repair.COMPARED_AT_ONCE", 1)
+    rooms = [ToRoom(RoomName(f"{number}")) for number in range(30)]
+    far, seen = await nodes.start(*rooms, behind_proxy=True)
+    near, expected = await nodes.start(*rooms)
+    numbers = iter(range(100_000))
+    published = 0
+
+    async def publish() -> None:
+        nonlocal published
+        for number in numbers:
+            await near.publish(event(f"{number}", rooms[number % 30], size=200))
+            published += 1
+
+    await near.publish(event("before", rooms[0]))
+    await nodes.cut_off(far)
+    publishing = [asyncio.create_task(publish()) for _ in range(8)]
+    await until(lambda: published > 100)
+    nodes.proxy.refusing = False
+    await until(lambda: far.ready)
+    await far.position(GATEWAY)  # all that was held is delivered
+    assert len(seen.seen) > 100
+    for task in publishing:
+        task.cancel()
+    await asyncio.gather(*publishing, return_exceptions=True)
+    await far.position(GATEWAY)
+    await until(lambda: seen.seen[-1] == expected.seen[-1])
+    assert seen.seen == expected.seen
+    assert seen.resyncs == []
+
+
 async def test_a_room_that_is_new_while_messages_are_dropped_is_not_taken_for_lost(
     nodes: Nodes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
