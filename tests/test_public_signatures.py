@@ -48,6 +48,8 @@ OF_GATEWAYS = {
 NOT_CALLED_BY_HOSTS = {
     # For encoded payloads.
     *("Broadcaster.publish", "Publication.subscriptions", "JSONDialect.event", "FlatJSONDialect.event"),
+    # For recovery.
+    *("JSONDialect.with_position", "FlatJSONDialect.with_position"),
     # Objects that tests pass instead of those of the package.
     "Realtime.__init__.backends",
 }

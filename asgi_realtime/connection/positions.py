@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Collection
 from typing import Final
 
+from asgi_realtime.protocols.dialect import Dialect
 from asgi_realtime.protocols.frame import Frame
-from asgi_realtime.protocols.socketio.positions import ends_with_text, with_position
 from asgi_realtime.values.ids import RoomName
 from asgi_realtime.values.publications import Position
 
@@ -19,9 +19,11 @@ _MARKS: Final = 128
 class GatewayPositions:
     """The newest position of a gateway in this process, and those at earlier times."""
 
-    __slots__ = ("_marks", "_next_mark", "newest")
+    __slots__ = ("_marks", "_next_mark", "dialect", "newest")
 
-    def __init__(self) -> None:
+    def __init__(self, dialect: Dialect) -> None:
+        self.dialect = dialect
+        """How positions are written."""
         self.newest = Position("")
         """The position of the last publication that was delivered. Empty: the broker has not started."""
         self._marks: deque[tuple[float, Position]] = deque(maxlen=_MARKS)
@@ -86,11 +88,13 @@ class ConnectionPositions:
         `position`: by default the newest. Until CONNECT is answered nothing is added, because the frame will be
         written before others that were published earlier. See `opening`.
         """
-        if self.opened and ends_with_text(frame):
-            return with_position(frame, self.gateway.newest if position is None else position)
+        dialect = self.gateway.dialect
+        if self.opened and dialect.needs_position(frame):
+            return dialect.with_position(frame, self.gateway.newest if position is None else position)
         return frame
 
     def opening(self, own: list[Frame]) -> list[Frame]:
         """CONNECT is answered now. As `own`, for the frames that are written directly after the answer."""
         self.opened = True
-        return [with_position(frame, self.since) if ends_with_text(frame) else frame for frame in own]
+        dialect = self.gateway.dialect
+        return [dialect.with_position(frame, self.since) if dialect.needs_position(frame) else frame for frame in own]

@@ -259,7 +259,9 @@ class Gateway(ConnectionLifecycle):
             self.limits,
             hooks["rooms_of"] if has_service else None,
             self.recipient_filter if filters else None,
-            None if context.recovery is None or not self.recovery else context.recovery.add_gateway(self._name),
+            None
+            if context.recovery is None or not self.recovery
+            else context.recovery.add_gateway(self._name, dialect),
         )
         self._mounted = MountedGateway(
             name=self.name, dialect=dialect, hub=context.hub, held_bytes=self.limits.outbox_bytes

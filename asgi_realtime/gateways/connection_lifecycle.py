@@ -23,6 +23,7 @@ from asgi_realtime.gateways.gateway_context import GatewayContext
 from asgi_realtime.limits import TOO_MANY_ATTEMPTS, Limits
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.recovery.recovery import ReturningClient
+from asgi_realtime.recovery.session import SessionClaim
 from asgi_realtime.runtime.coroutines import run_with_timeout
 from asgi_realtime.runtime.host_calls import HostCall
 from asgi_realtime.runtime.inbox import Inbox
@@ -148,10 +149,16 @@ class ConnectionLifecycle(Dispatcher):
     async def _admit(self, handshake: Handshake, identity: Identity, transport: ClientTransport) -> InternalConnection:
         """Open the connection of an authenticated client, with its recovery session if it has one."""
         recovery = self.context.recovery
-        positions = None if recovery is None else recovery.positions_for(self._name, handshake)
-        returning = None
+        positions = returning = None
+        if recovery is not None and self._gets_positions(handshake):
+            positions = recovery.positions_for(self._name)
         if recovery is not None and positions is not None:
-            returning = await recovery.claim(handshake, identity, self.limits.outbox_bytes)
+            claim = self._session_claim(handshake)
+            if claim is not None:
+                most_bytes = self.limits.outbox_bytes
+                returning = await recovery.claim(self._name, claim, identity, self._same_user, most_bytes)
+            if returning is not None:
+                identity = returning.identity
             positions.since = positions.gateway.newest  # it is added to the hub in this step
         connection = self._make(handshake, identity, transport, positions, returning)
         try:
@@ -215,6 +222,20 @@ class ConnectionLifecycle(Dispatcher):
     def _new_id(self, identity: Identity) -> ConnectionId:
         """The id of a new connection."""
         return ConnectionId(secrets.token_urlsafe(15))
+
+    # Recovery: what subclasses in this package define
+
+    def _gets_positions(self, handshake: Handshake) -> bool:
+        """Whether a client gets positions with its events, so that it can recover. Asked if `recovery` is on."""
+        return False
+
+    def _session_claim(self, handshake: Handshake) -> SessionClaim | None:
+        """What a client that returns presents. None: it does not ask for an earlier session."""
+        return None
+
+    def _same_user(self, earlier: Identity, identity: Identity) -> Identity | None:
+        """The identity of a client that asks for a session of `earlier`. None: it is another user."""
+        return identity if identity.user_id == earlier.user_id else None
 
     def recovery_id(self, connection: InternalConnection) -> str | None:
         """The secret id with which a client recovers this connection. None: it cannot."""

@@ -13,8 +13,11 @@ from asgi_realtime.gateways.replies import NewToken, Success
 from asgi_realtime.handlers.event_handlers import on
 from asgi_realtime.limits import Limits
 from asgi_realtime.protocols.socketio.dialect import SocketIODialect
+from asgi_realtime.recovery.clients import gets_positions
+from asgi_realtime.recovery.session import SessionClaim
 from asgi_realtime.settings import Settings
 from asgi_realtime.values.gateway_names import is_namespace
+from asgi_realtime.values.handshake import Handshake
 
 
 class SocketIOGateway(Gateway):
@@ -49,6 +52,15 @@ class SocketIOGateway(Gateway):
     def default_authenticator(self, settings: Settings) -> Authenticator:
         """A JWT in `auth.token`, or an `Authorization: Bearer` header."""
         return JWTAuthenticator(self.jwt_verifier, [token_from_auth("token"), token_from_bearer()])
+
+    def _gets_positions(self, handshake: Handshake) -> bool:
+        """Clients that ignore an argument which they do not know."""
+        return gets_positions(handshake)
+
+    def _session_claim(self, handshake: Handshake) -> SessionClaim | None:
+        """`pid` and `offset` of `auth`, as the JavaScript client sends them."""
+        auth = handshake.auth
+        return SessionClaim(auth["pid"], auth.get("offset")) if isinstance(auth, dict) and "pid" in auth else None
 
     @on("auth/refresh")
     async def _on_auth_refresh(self, new: NewToken, connection: Connection) -> Success:

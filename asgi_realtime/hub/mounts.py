@@ -14,7 +14,6 @@ from asgi_realtime.hub.subscriptions import UNAVAILABLE
 from asgi_realtime.limits import Limits
 from asgi_realtime.protocols.dialect import Dialect
 from asgi_realtime.protocols.frame import Frame
-from asgi_realtime.protocols.socketio.positions import ends_with_text, with_position
 from asgi_realtime.values.ids import GatewayName
 from asgi_realtime.values.publications import Publication, Subscription, ToRoom
 
@@ -56,7 +55,7 @@ class Mount:
         plain, positioned = recipients.forms
         if not positioned:
             return frame
-        other = _with_position(frame, publication, self.positions)
+        other = self._with_position(frame, publication, self.positions)
         if not plain:
             return other
         frame.positioned = other
@@ -67,7 +66,7 @@ class Mount:
         frame = self.plain_frame(publication)
         if self.positions is None or connection.positions is None:
             return frame
-        return _with_position(frame, publication, self.positions)
+        return self._with_position(frame, publication, self.positions)
 
     def frames_for(self, connection: InternalConnection, publications: Iterable[Publication]) -> list[Frame]:
         """The frames of publications for one connection, except those that the gateway's filter keeps from it."""
@@ -82,11 +81,12 @@ class Mount:
         """The frame of a publication without its position."""
         return self.dialect.event(publication.event, publication.payload, publication.attachments)
 
-
-def _with_position(frame: Frame, publication: Publication, positions: GatewayPositions) -> Frame:
-    if publication.position is not None:
-        return with_position(frame, publication.position)
-    return with_position(frame, positions.newest) if ends_with_text(frame) else frame
+    def _with_position(self, frame: Frame, publication: Publication, positions: GatewayPositions) -> Frame:
+        if publication.position is not None:
+            return self.dialect.with_position(frame, publication.position)
+        if self.dialect.needs_position(frame):
+            return self.dialect.with_position(frame, positions.newest)
+        return frame
 
 
 class Mounts(dict[GatewayName, Mount]):

@@ -24,14 +24,14 @@ class Dialect(Protocol):
             ValueError: the name is reserved.
         """
 
-    def event(
-        self,
-        event: str,
-        payload: bytes = b"",
-        attachments: Sequence[bytes] = (),
-        position: Position | None = None,
-    ) -> Frame:
+    def event(self, event: str, payload: bytes = b"", attachments: Sequence[bytes] = ()) -> Frame:
         """Make the frame of an event whose payload is JSON already (empty: no payload)."""
+
+    def with_position(self, frame: Frame, position: Position) -> Frame:
+        """The frame of an event with its position, for a client that may recover. Made from the frame's text."""
+
+    def needs_position(self, frame: Frame) -> bool:
+        """Whether a client that may recover would take something else in this frame for a position."""
 
     def event_args(self, event: str, args: Sequence[Any]) -> Frame:
         """Encode an event with any number of values, if the protocol allows more than one."""

@@ -37,9 +37,7 @@ class JSONDialect:
         """Check the name of an event to be sent. No name is reserved. See `Dialect.event_name`."""
         return event_text(event)
 
-    def event(
-        self, event: str, payload: bytes = b"", attachments: Sequence[bytes] = (), position: Position | None = None
-    ) -> Frame:
+    def event(self, event: str, payload: bytes = b"", attachments: Sequence[bytes] = ()) -> Frame:
         """Make the frame of an event whose payload is JSON already (empty: no payload).
 
         Raises:
@@ -50,9 +48,17 @@ class JSONDialect:
         parts = [b'{"type":', encode_json(event)]
         if payload:
             parts += [b',"data":', payload]
-        if position is not None:
-            parts += [b',"offset":', encode_json(position)]
         return Frame(b"".join((*parts, b"}")).decode())
+
+    def with_position(self, frame: Frame, position: Position) -> Frame:
+        """Add `offset`, as the last field beside `type`. See `Dialect.with_position`."""
+        (text,) = frame.messages
+        assert isinstance(text, str)
+        return Frame(f'{text[:-1]},"offset":{encode_json(position).decode()}}}')
+
+    def needs_position(self, frame: Frame) -> bool:
+        """Never: a client reads `offset` and nothing else."""
+        return False
 
     def event_args(self, event: str, args: Sequence[Any]) -> Frame:
         """Encode an event with one value or none.

@@ -7,8 +7,8 @@ import base64
 import hashlib
 import hmac
 import secrets
-from collections.abc import Awaitable, Collection, Mapping
-from typing import Final
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Final, TypeAlias
 
 from asgi_realtime.auth.revocations import Revocations
 from asgi_realtime.broker.base import Broker
@@ -16,17 +16,16 @@ from asgi_realtime.connection.connection import InternalConnection
 from asgi_realtime.connection.positions import ConnectionPositions, GatewayPositions
 from asgi_realtime.errors import PositionLost, Unavailable
 from asgi_realtime.hub.hub import Hub
+from asgi_realtime.protocols.dialect import Dialect
 from asgi_realtime.protocols.frame import Frame
-from asgi_realtime.recovery.clients import gets_positions
 from asgi_realtime.recovery.command_log import CommandLog
 from asgi_realtime.recovery.history_order import number, position_from_client
 from asgi_realtime.recovery.missed_events import read_missed
-from asgi_realtime.recovery.session import RecoverySession, RoomPositions
+from asgi_realtime.recovery.session import RecoverySession, RoomPositions, SessionClaim
 from asgi_realtime.recovery.session_store import MemorySessionStore
 from asgi_realtime.runtime.timers import TimerWheel
 from asgi_realtime.values.close_codes import TOO_SLOW
 from asgi_realtime.values.commands import Command, EndAll
-from asgi_realtime.values.handshake import Handshake
 from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.ids import ConnectionId, GatewayName, RoomName
 from asgi_realtime.values.json import Json
@@ -40,14 +39,19 @@ _LOST: Final = frozenset(
 _PING_MARGIN: Final = 1.0
 """Seconds. A ping may overtake broadcasts of the same tick."""
 
+SameUser: TypeAlias = Callable[[Identity, Identity], Identity | None]
+"""Returns the identity of a returning client, of the session's identity and the new one. None: it is another user."""
+
 
 class ReturningClient:
     """A client that has claimed its session and is about to be let in."""
 
-    __slots__ = ("rooms", "session", "start")
+    __slots__ = ("identity", "rooms", "session", "start")
 
-    def __init__(self, session: RecoverySession, start: Position) -> None:
+    def __init__(self, session: RecoverySession, identity: Identity, start: Position) -> None:
         self.session = session
+        self.identity = identity
+        """The user, with the credential that it has just presented."""
         self.start = start
         """The position after which it has missed events."""
         self.rooms: RoomPositions = {}
@@ -93,9 +97,9 @@ class Recovery:
         """How many sessions are kept."""
         return len(self._store)
 
-    def add_gateway(self, gateway: GatewayName) -> GatewayPositions:
+    def add_gateway(self, gateway: GatewayName, dialect: Dialect) -> GatewayPositions:
         """Clients of this gateway may recover."""
-        return self._gateways.setdefault(gateway, GatewayPositions())
+        return self._gateways.setdefault(gateway, GatewayPositions(dialect))
 
     async def start(self) -> None:
         """Begin on the running event loop, without sessions. The broker has started, and no client is connected."""
@@ -141,10 +145,10 @@ class Recovery:
 
     # For gateways
 
-    def positions_for(self, gateway: GatewayName, handshake: Handshake) -> ConnectionPositions | None:
-        """The positions of a new connection. None: its client gets none."""
+    def positions_for(self, gateway: GatewayName) -> ConnectionPositions | None:
+        """The positions of a new connection whose client gets them. None: no client of this gateway does."""
         positions = self._gateways.get(gateway)
-        return ConnectionPositions(positions) if positions is not None and gets_positions(handshake) else None
+        return None if positions is None else ConnectionPositions(positions)
 
     def pid(self, connection: InternalConnection) -> str:
         """The secret id with which the client claims its session."""
@@ -189,7 +193,9 @@ class Recovery:
         """A returning client was not let in: it may try again."""
         self._keep(client.session)
 
-    async def claim(self, handshake: Handshake, identity: Identity, most_bytes: int) -> ReturningClient | None:
+    async def claim(
+        self, gateway: GatewayName, claim: SessionClaim, identity: Identity, same_user: SameUser, most_bytes: int
+    ) -> ReturningClient | None:
         """Claim the session of a client that is authenticated. None: it cannot recover, and is a new client.
 
         A live connection of the same client is ended first. `most_bytes` is the limit on what it may have missed.
@@ -197,37 +203,37 @@ class Recovery:
         Raises:
             BrokerUnavailable: history was not read in time.
         """
-        gateway, auth = GatewayName(handshake.gateway), handshake.auth
         positions = self._gateways.get(gateway)
-        connection_id = self._claimed_id(gateway, auth)
-        if positions is None or connection_id is None or not isinstance(auth, dict):
+        connection_id = self._claimed_id(gateway, claim.pid)
+        if positions is None or connection_id is None:
             return None
         live = self._hub.rooms(gateway).get(connection_id)
         if live is not None:
-            if live.identity.user_id != identity.user_id or live.positions is None or not live.positions.opened:
+            if same_user(live.identity, identity) is None or live.positions is None or not live.positions.opened:
                 return None
             live.transport.abandon()
         session = await self._store.claim(gateway, connection_id, asyncio.get_running_loop().time())
         if session is None:
             return None
-        if session.identity.user_id != identity.user_id:
+        known = same_user(session.identity, identity)
+        if known is None:
             self._keep(session)
             return None
         if self._revocations.is_revoked(session.identity):
             return None
         if session.presence_left is not None:
             await asyncio.shield(session.presence_left)
-        start = session.start(position_from_client(auth.get("offset"), positions.newest))
+        start = session.start(position_from_client(claim.offset, positions.newest))
         current = self._after_commands(session)
         if start is None or current is None:
             return None
         try:
-            missed = await self._read(session.gateway, connection_id, identity, start, current.rooms)
+            missed = await self._read(session.gateway, connection_id, known, start, current.rooms)
         except PositionLost:
             return None
         if sum([len(each.payload) + sum(map(len, each.attachments)) for each in missed]) > most_bytes:
             return None
-        return ReturningClient(session, start)
+        return ReturningClient(session, known, start)
 
     async def restore_rooms(self, connection: InternalConnection, client: ReturningClient) -> None:
         """Put the connection of a returning client into its rooms. It has just been added to the hub, and is held.
@@ -315,9 +321,8 @@ class Recovery:
         mac = hmac.digest(self._key, f"{gateway}\n{connection_id}".encode(), hashlib.sha256)[:18]
         return f"{connection_id}.{base64.urlsafe_b64encode(mac).decode()}"
 
-    def _claimed_id(self, gateway: GatewayName, auth: Json) -> ConnectionId | None:
-        """The id of the connection whose `pid` a client presents. None: it presents none that this process has made."""
-        pid = auth.get("pid") if isinstance(auth, dict) else None
+    def _claimed_id(self, gateway: GatewayName, pid: Json) -> ConnectionId | None:
+        """The id of the connection whose `pid` a client presents. None: this process has not made it."""
         if not isinstance(pid, str) or not pid.isascii():
             return None
         connection_id = pid.rpartition(".")[0]

@@ -6,12 +6,13 @@ import asyncio
 import dataclasses
 import sys
 from collections.abc import Collection, Mapping, Sequence
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from asgi_realtime.recovery.history_order import newest_of, number
 from asgi_realtime.values.commands import AddToRoom, CloseRoom, Command, RefreshRooms, RemoveFromRoom
 from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.ids import ConnectionId, GatewayName, RoomName
+from asgi_realtime.values.json import Json
 from asgi_realtime.values.publications import Position, ToAll, ToRoom, ToRooms, ToUsers
 
 RoomPositions: TypeAlias = dict[RoomName, Position]
@@ -19,6 +20,15 @@ RoomPositions: TypeAlias = dict[RoomName, Position]
 
 _OVERHEAD = 1_000
 """Bytes of a session without its rooms."""
+
+
+class SessionClaim(NamedTuple):
+    """What a client presents to get its session back. It may be anything."""
+
+    pid: Json
+    """The secret id of the session. See `Recovery.pid`."""
+    offset: Json
+    """The position of the last event that the client has received."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

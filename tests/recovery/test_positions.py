@@ -6,6 +6,7 @@ import pytest
 
 from asgi_realtime.connection.positions import ConnectionPositions, GatewayPositions
 from asgi_realtime.protocols.frame import Frame
+from asgi_realtime.protocols.socketio.dialect import SocketIODialect
 from asgi_realtime.protocols.socketio.positions import ends_with_text, with_position
 from asgi_realtime.values.ids import RoomName
 from asgi_realtime.values.publications import Position
@@ -40,7 +41,7 @@ def test_a_position_is_the_last_argument() -> None:
 
 
 def gateway(newest: int) -> GatewayPositions:
-    positions = GatewayPositions()
+    positions = GatewayPositions(SocketIODialect("/"))
     positions.start(Position(f"e-{newest}"))
     return positions
 

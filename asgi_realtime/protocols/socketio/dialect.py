@@ -8,9 +8,11 @@ from typing import Any
 from asgi_realtime.payloads import encoding
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.protocols.socketio.packets import PacketType, encode
+from asgi_realtime.protocols.socketio.positions import ends_with_text, with_position
 from asgi_realtime.values.event_names import check_not_reserved, event_text
 from asgi_realtime.values.gateway_names import is_namespace
 from asgi_realtime.values.json import Json
+from asgi_realtime.values.publications import Position
 
 
 class SocketIODialect:
@@ -38,21 +40,17 @@ class SocketIODialect:
         event: str,
         payload: bytes = b"",
         attachments: Sequence[bytes] = (),
-        position: str | None = None,
         *,
         ack_id: int | None = None,
     ) -> Frame:
         """Make the frame of an event whose arguments are encoded already. Used for broadcasts.
 
         `payload` is JSON, with placeholders for the attachments: one argument, or several with commas between them.
-        Empty: no argument. `position` is added as the last argument. A client sends it back for recovery. `ack_id` asks
-        for an acknowledgement.
+        Empty: no argument. `ack_id` asks for an acknowledgement.
         """
         parts = [_quote(event)]
         if payload:
             parts.append(payload.decode())
-        if position is not None:
-            parts.append(_quote(position))
         return encode(PacketType.EVENT, self.namespace, f"[{','.join(parts)}]", attachments=attachments, ack_id=ack_id)
 
     def event_args(self, event: str, args: Sequence[Any]) -> Frame:
@@ -64,6 +62,14 @@ class SocketIODialect:
         """
         payload, attachments = encoding.encode([self.event_name(event), *args])
         return encode(PacketType.EVENT, self.namespace, payload.decode(), attachments=attachments)
+
+    def with_position(self, frame: Frame, position: Position) -> Frame:
+        """Add the position as the last argument. See `Dialect.with_position`."""
+        return with_position(frame, position)
+
+    def needs_position(self, frame: Frame) -> bool:
+        """Whether the event ends with a text. See `Dialect.needs_position`."""
+        return ends_with_text(frame)
 
     def ack(self, ack_id: int, args: Sequence[Any]) -> Frame:
         """Make the acknowledgement of the client's event with this id.

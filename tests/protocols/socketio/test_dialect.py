@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from asgi_realtime.protocols.socketio.dialect import SocketIODialect
+from asgi_realtime.values.publications import Position
 
 ROOT = SocketIODialect("/")
 ADMIN = SocketIODialect("/admin")
@@ -12,15 +13,14 @@ ADMIN = SocketIODialect("/admin")
 
 def test_encoded_payloads_are_framed_as_events() -> None:
     assert ROOT.event("ready").messages == ('42["ready"]',)
-    assert ROOT.event("ready", position="5-1").messages == ('42["ready","5-1"]',)
     assert ROOT.event("new", b'{"id":1}').messages == ('42["new",{"id":1}]',)
-    assert ADMIN.event("new", b"null", position='"').messages == ('42/admin,["new",null,"\\""]',)
+    assert ADMIN.event("new", b"null").messages == ('42/admin,["new",null]',)
     assert ROOT.event('say "hi"', '"消息"'.encode()).messages == ('42["say \\"hi\\"","消息"]',)
 
 
 def test_payloads_with_attachments_are_framed_as_binary_events() -> None:
     payload = b'{"image":{"_placeholder":true,"num":0}}'
-    frame = ADMIN.event("new", payload, [b"png"], "5-1")
+    frame = ADMIN.with_position(ADMIN.event("new", payload, [b"png"]), Position("5-1"))
     assert frame.messages == ('451-/admin,["new",{"image":{"_placeholder":true,"num":0}},"5-1"]', b"png")
 
 
