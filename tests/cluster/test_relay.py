@@ -7,7 +7,7 @@ import dataclasses
 import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import httpx
 import pytest
@@ -98,10 +98,30 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def test_polls_and_posts_may_alternate_between_two_processes(start: Start, http: httpx.AsyncClient) -> None:
-    first, second = await start(), await start()
-    client = RoamingClient(http, [first.url, second.url])
-    await client.connect("ann", SECRET)
+class Two(NamedTuple):
+    """Two processes, and a client that is connected at the first one. Its later requests go to both alternately."""
+
+    first: Process
+    second: Process
+    client: RoamingClient
+
+
+StartTwo: TypeAlias = Callable[..., Awaitable[Two]]
+
+
+@pytest.fixture
+def start_two(start: Start, http: httpx.AsyncClient) -> StartTwo:
+    async def begin(implementation: Implementation | None = None) -> Two:
+        first, second = await start(implementation), await start(implementation)
+        client = RoamingClient(http, [first.url, second.url])
+        await connect_at_first(client)
+        return Two(first, second, client)
+
+    return begin
+
+
+async def test_polls_and_posts_may_alternate_between_two_processes(start_two: StartTwo) -> None:
+    first, second, client = await start_two()
     for number in range(20):
         await client.post(f'42["echo","{number}"]')
         assert await client.event() == ["echoed", str(number)]
@@ -164,10 +184,8 @@ async def test_ids_of_a_single_process_stay_short(serve: Serve, http: httpx.Asyn
 
 
 @pytest.mark.parametrize("size", [1_000, 200_000, 900_000])
-async def test_large_bodies_and_answers_go_in_parts(start: Start, http: httpx.AsyncClient, size: int) -> None:
-    first, second = await start(), await start()
-    client = RoamingClient(http, [first.url, second.url])
-    await client.connect("ann", SECRET)
+async def test_large_bodies_and_answers_go_in_parts(start_two: StartTwo, size: int) -> None:
+    first, second, client = await start_two()
     text = "x" * size
     assert (await client.post(f'42["echo","{text}"]', at=1)).status_code == 200
     answer = await client.get(at=1)
@@ -183,23 +201,17 @@ async def test_a_body_that_is_too_large_is_refused_by_the_owner(start: Start, ht
     assert not first.app.realtime.engineio.sessions
 
 
-async def test_a_client_that_disconnects_during_a_relayed_poll_ends_session_and_relay(
-    start: Start, http: httpx.AsyncClient
-) -> None:
-    first, second = await start(), await start()
-    client = RoamingClient(http, [first.url, second.url])
-    await client.connect("ann", SECRET)
+async def test_a_client_that_disconnects_during_a_relayed_poll_ends_session_and_relay(start_two: StartTwo) -> None:
+    first, second, client = await start_two()
     polling = asyncio.create_task(client.get(at=1))
-    await until(lambda: second.metrics.gauges["relays"] == 1)
+    await until(lambda: second.metrics.gauges.get("relays") == 1)
     polling.cancel()
     await until(lambda: not first.app.realtime.engineio.sessions)
     await until(lambda: second.metrics.gauges["relays"] == 0)
 
 
-async def test_two_polls_at_once_end_the_session(start: Start, http: httpx.AsyncClient) -> None:
-    first, second = await start(), await start()
-    client = RoamingClient(http, [first.url, second.url])
-    await client.connect("ann", SECRET)
+async def test_two_polls_at_once_end_the_session(start_two: StartTwo) -> None:
+    first, second, client = await start_two()
     waiting = asyncio.create_task(client.get(at=0))
     await until(lambda: not waiting.done())
     answers = [await client.get(at=1), await waiting]
@@ -249,11 +261,9 @@ async def upgrade() -> AsyncIterator[Upgrade]:
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 async def test_a_session_can_be_upgraded_at_another_process(
-    start: Start, http: httpx.AsyncClient, upgrade: Upgrade, implementation: Implementation
+    start_two: StartTwo, upgrade: Upgrade, implementation: Implementation
 ) -> None:
-    first, second = await start(implementation), await start(implementation)
-    client = RoamingClient(http, [first.url, second.url])
-    await connect_at_first(client)
+    first, second, client = await start_two(implementation)
     websocket = await upgrade(client, 1)
     for number in range(20):
         await websocket.send(f'42["echo","{number}"]')
@@ -273,10 +283,8 @@ async def test_a_session_can_be_upgraded_at_another_process(
     await until(lambda: second.metrics.gauges["relays"] == 0)
 
 
-async def test_the_owner_closes_a_relayed_websocket(start: Start, http: httpx.AsyncClient, upgrade: Upgrade) -> None:
-    first, second = await start(), await start()
-    client = RoamingClient(http, [first.url, second.url])
-    await connect_at_first(client)
+async def test_the_owner_closes_a_relayed_websocket(start_two: StartTwo, upgrade: Upgrade) -> None:
+    first, second, client = await start_two()
     websocket = await upgrade(client, 1)
     await first.stop()
     with pytest.raises(websockets.ConnectionClosed):
@@ -286,11 +294,9 @@ async def test_the_owner_closes_a_relayed_websocket(start: Start, http: httpx.As
 
 
 async def test_a_relaying_process_that_stops_closes_with_1012_and_ends_the_session(
-    start: Start, http: httpx.AsyncClient, upgrade: Upgrade
+    start_two: StartTwo, upgrade: Upgrade
 ) -> None:
-    first, second = await start(), await start()
-    client = RoamingClient(http, [first.url, second.url])
-    await connect_at_first(client)
+    first, second, client = await start_two()
     websocket = await upgrade(client, 1)
     await second.stop()
     with pytest.raises(websockets.ConnectionClosed):
@@ -300,11 +306,9 @@ async def test_a_relaying_process_that_stops_closes_with_1012_and_ends_the_sessi
 
 
 async def test_a_stop_closes_relayed_websockets_in_batches_with_the_other_clients(
-    start: Start, http: httpx.AsyncClient, upgrade: Upgrade
+    start_two: StartTwo, http: httpx.AsyncClient, upgrade: Upgrade
 ) -> None:
-    first, second = await start(), await start()
-    client = RoamingClient(http, [first.url, second.url])
-    await connect_at_first(client)
+    first, second, client = await start_two()
     websocket = await upgrade(client, 1)
     sessions = [http.get(f"{second.url}/socket.io/?EIO=4&transport=polling") for _ in range(AT_ONCE)]
     assert {answer.status_code for answer in await asyncio.gather(*sessions)} == {200}
@@ -318,10 +322,8 @@ async def test_a_stop_closes_relayed_websockets_in_batches_with_the_other_client
     await stopping
 
 
-async def test_an_abandoned_upgrade_leaves_polling_alive(start: Start, http: httpx.AsyncClient) -> None:
-    first, second = await start(), await start()
-    client = RoamingClient(http, [first.url, second.url])
-    await connect_at_first(client)
+async def test_an_abandoned_upgrade_leaves_polling_alive(start_two: StartTwo) -> None:
+    first, second, client = await start_two()
     websocket = await open_websocket(client.url("websocket", at=1).replace("http", "ws", 1))
     await websocket.send("2probe")
     assert await websocket.recv() == "3probe"
@@ -332,12 +334,8 @@ async def test_an_abandoned_upgrade_leaves_polling_alive(start: Start, http: htt
     assert await client.event() == ["echoed", "still here"]
 
 
-async def test_a_client_that_does_not_read_is_closed_by_the_owner(
-    start: Start, http: httpx.AsyncClient, upgrade: Upgrade
-) -> None:
-    first, second = await start(), await start()
-    client = RoamingClient(http, [first.url, second.url])
-    await connect_at_first(client)
+async def test_a_client_that_does_not_read_is_closed_by_the_owner(start_two: StartTwo, upgrade: Upgrade) -> None:
+    first, second, client = await start_two()
     websocket = await upgrade(client, 1)
     websocket.transport.pause_reading()
     text = "x" * 500_000
