@@ -231,6 +231,67 @@ async def test_relays_over_the_limit_of_an_address_get_503(start: Start, http: h
     assert (await clients[1].get(at=1)).status_code == 200
 
 
+async def test_a_process_that_stops_leaves_the_polling_clients_of_others_connected(
+    start_two: StartTwo, http: httpx.AsyncClient
+) -> None:
+    first, second, client = await start_two()
+    sessions = [http.get(f"{second.url}/socket.io/?EIO=4&transport=polling") for _ in range(AT_ONCE)]
+    assert {answer.status_code for answer in await asyncio.gather(*sessions)} == {200}
+    polling = asyncio.create_task(client.get(at=1))
+    await until(lambda: second.metrics.gauges.get("relays") == 1)
+    loop = asyncio.get_running_loop()
+    begin = loop.time()
+    stopping = asyncio.create_task(second.app.realtime.stop())
+    answer = await polling
+    assert loop.time() - begin >= PAUSE  # the sessions are the first batch
+    assert (answer.status_code, answer.text, answer.headers["connection"]) == (200, "6", "close")
+    polling = asyncio.create_task(client.get(at=1))
+    answer = await polling  # after its batch
+    assert answer.status_code == 503 or (answer.text, answer.headers["connection"]) == ("6", "close")
+    await stopping
+    await first.app.broadcaster.broadcast_to_user("ann", "still here")
+    assert (await client.get(at=0)).text == '42["still here"]'
+    assert second.metrics.gauges["relays"] == 0
+
+
+async def test_a_relayed_post_is_taken_while_the_process_stops(start_two: StartTwo, http: httpx.AsyncClient) -> None:
+    first, second, client = await start_two()
+    more = asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b'42["echo",'
+        await more.wait()
+        yield b'"said"]'
+
+    posting = asyncio.create_task(http.post(client.url(at=1), content=body()))
+    await until(lambda: second.metrics.gauges.get("relays") == 1)
+    stopping = asyncio.create_task(second.app.realtime.stop())
+    await until(lambda: second.app.broadcaster.ready is False)
+    more.set()
+    answer = await posting
+    assert (answer.status_code, answer.text, answer.headers["connection"]) == (200, "ok", "close")
+    await stopping
+    assert (await client.get(at=0)).text == '42["echoed","said"]'
+
+
+async def test_a_relayed_post_that_does_not_end_ends_with_the_process(
+    start_two: StartTwo, http: httpx.AsyncClient
+) -> None:
+    first, second, client = await start_two()
+    never = asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b'42["echo",'
+        await never.wait()
+
+    posting = asyncio.create_task(http.post(client.url(at=1), content=body()))
+    await until(lambda: second.metrics.gauges.get("relays") == 1)
+    await second.app.realtime.stop()
+    await until(lambda: not first.app.realtime.engineio.sessions)
+    assert second.metrics.gauges["relays"] == 0
+    posting.cancel()
+
+
 # WebSockets
 
 

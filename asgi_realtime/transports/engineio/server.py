@@ -114,7 +114,7 @@ class EngineIO:
         self._refusing = self._stopping = False
         self._emptied = asyncio.Event()
         if self._relay is not None:
-            self._relay.start(self, unanswered=self._unanswered)
+            self._relay.start(self, unanswered=self._unanswered, answer_now=self._answer_now)
 
     def stop(self) -> None:
         """End what other processes relay. `aclose` comes before."""
@@ -126,7 +126,7 @@ class EngineIO:
         self._refusing = True
 
     async def aclose(self) -> None:
-        """Close every session (WebSockets with 1012) and return when all have ended; open no more."""
+        """Close every session (WebSockets with 1012) and return when all have ended. Open and relay no more."""
         self._refusing = self._stopping = True
         for client in self.clients:
             client.stop()
@@ -135,9 +135,14 @@ class EngineIO:
                 while self._sessions:
                     self._emptied.clear()
                     await self._emptied.wait()
+                if self._relay is not None:
+                    await self._relay.until_unused()
         except TimeoutError:
             for session in list(self._sessions.values()):
                 session.abort("forced close")
+        finally:
+            for relay in () if self._relay is None else self._relay.opened:
+                relay.end()
 
     # Long-polling
 
@@ -171,8 +176,11 @@ class EngineIO:
         """Answer a request as the process answers that has its session."""
         assert self._relay is not None
         answer = await self._relay.answer(node, request, scope, receive)
+        headers = answer.headers
+        if self._refusing and scope.get("http_version", "1.1").startswith("1"):
+            headers = [*headers, (b"connection", b"close")]  # the next request goes to a process that stays
         with contextlib.suppress(OSError):  # as in `respond`
-            await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
             await send({"type": "http.response.body", "body": answer.body})
 
     def _unanswered(self, session_id: str) -> None:
@@ -180,6 +188,12 @@ class EngineIO:
         session = self._sessions.get(session_id)
         if session is not None:
             session.abort("transport close")
+
+    def _answer_now(self, session_id: str) -> None:
+        """The process that relays a poll stops, so the client is to poll again."""
+        session = self._sessions.get(session_id)
+        if session is not None:
+            session.answer_poll()
 
     def _preflight(self, request: Request) -> Headers:
         headers = self._origins.preflight(

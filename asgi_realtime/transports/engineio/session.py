@@ -247,6 +247,11 @@ class Session(SessionLifecycle):
         if not self._websocket:
             self.outbox.wake = None
 
+    def answer_poll(self) -> None:
+        """Answer the GET that waits, also with nothing."""
+        if self._polling and self.outbox.wake is not None:
+            self.outbox.wake()
+
     def begin_post(self) -> None:
         """Let a POST bring packets.
 
@@ -274,8 +279,7 @@ class Session(SessionLifecycle):
     def probe(self) -> None:
         """The WebSocket was probed: the GET that waits is answered, so that the client can stop polling."""
         self.probed = True
-        if self.outbox.wake is not None:
-            self.outbox.wake()
+        self.answer_poll()
 
     def complete_upgrade(self) -> bool:
         """The client has stopped polling: the WebSocket carries the session. False if the session has ended."""

@@ -73,6 +73,13 @@ class End(msgspec.Struct, tag=3, array_like=True, frozen=True):
     opened: bool
 
 
+class Leave(msgspec.Struct, tag=6, array_like=True, frozen=True):
+    """The sender stops soon: the poll of a relay that it has opened is to be answered now."""
+
+    sender: str
+    relay: int
+
+
 class Probe(msgspec.Struct, tag=4, array_like=True, frozen=True):
     """The relays with the recipient that the sender has. The recipient answers `Alive`, and ends those it lacks."""
 
@@ -95,7 +102,7 @@ class Response(msgspec.Struct, array_like=True, frozen=True):
     body: bytes
 
 
-Message: TypeAlias = Open | Part | Credit | End | Probe | Alive
+Message: TypeAlias = Open | Part | Credit | End | Leave | Probe | Alive
 
 encode: Final = msgspec.msgpack.Encoder().encode
 decode: Final = msgspec.msgpack.Decoder(Message).decode

@@ -15,6 +15,7 @@ from asgi_realtime.transports.engineio.relay.messages import (
     Alive,
     Credit,
     End,
+    Leave,
     Message,
     Open,
     Part,
@@ -42,25 +43,56 @@ class Peer:
 
     def __init__(self, node: str) -> None:
         self.node = node
-        self.opened: dict[int, Pipe] = {}
+        self.opened: dict[int, OpenedRelay] = {}
         """Relays that this process has opened."""
         self.served: dict[int, Pipe] = {}
         """Relays that the other process has opened."""
         self.unanswered = 0
 
+    def pipe(self, relay: int, *, opened: bool) -> Pipe | None:
+        """This end of a relay. `opened`: one that this process has opened. None: there is none with this number."""
+        if not opened:
+            return self.served.get(relay)
+        found = self.opened.get(relay)
+        return None if found is None else found.pipe
+
+    def pop(self, relay: int, *, opened: bool) -> Pipe | None:
+        """Remove a relay. Returns this end of it."""
+        pipe = self.pipe(relay, opened=opened)
+        (self.opened if opened else self.served).pop(relay, None)
+        return pipe
+
 
 class OpenedRelay:
-    """A relay that this process has opened for a client that is connected to it."""
+    """A relay that this process has opened for a client that is connected to it.
 
-    __slots__ = ("_node", "_number", "_peers")
+    Args:
+        pipe: its end here.
+        method: of the HTTP request. A WebSocket: None.
+    """
 
-    def __init__(self, peers: Peers, node: str, number: int) -> None:
+    __slots__ = ("_method", "_node", "_number", "_peers", "pipe")
+
+    def __init__(self, peers: Peers, node: str, number: int, pipe: Pipe, method: str | None) -> None:
+        self.pipe = pipe
         self._peers = peers
         self._node = node
         self._number = number
+        self._method = method
 
     def stop(self) -> None:
-        """End it, and send that to the other end. A WebSocket is closed with 1012. Does nothing if it has ended."""
+        """Send its client elsewhere. Does nothing if it has ended.
+
+        A WebSocket is closed with 1012. A poll is answered by the other end, and the client's next one can arrive at
+        another process, so the session goes on. A POST is short, and may end.
+        """
+        if self._method is None:
+            self.end()
+        elif self._method == "GET":
+            self._peers.leave(self._node, self._number)
+
+    def end(self) -> None:
+        """End it, and send that to the other end, which ends the session. Does nothing if it has ended."""
         self._peers.close(self._node, self._number, opened=True, notify=True)
 
 
@@ -100,7 +132,7 @@ class Peers:
     @property
     def opened(self) -> list[OpenedRelay]:
         """The relays that this process has opened."""
-        return [OpenedRelay(self, peer.node, number) for peer in self._peers.values() for number in peer.opened]
+        return [relay for peer in self._peers.values() for relay in peer.opened.values()]
 
     def end_all(self) -> None:
         """End every relay without a message: some may have been lost, or this process stops."""
@@ -116,14 +148,23 @@ class Peers:
         """Open a relay to another process. `message` makes its first message from the relay's number."""
         self._number += 1
         peer = self._peer(node)
-        pipe = peer.opened[self._number] = self._pipe(peer, self._number, opened=True)
-        self._send(peer, message(self._number))
+        opening = message(self._number)
+        pipe = self._pipe(peer, self._number, opened=True)
+        method = None if opening.websocket else opening.method
+        peer.opened[self._number] = OpenedRelay(self, node, self._number, pipe, method)
+        self._send(peer, opening)
         return self._number, pipe
+
+    def leave(self, node: str, relay: int) -> None:
+        """Ask the other end of a relay that this process has opened to answer now."""
+        peer = self._peers.get(node)
+        if peer is not None and relay in peer.opened:
+            self._send(peer, Leave(self._nodes.node, relay))
 
     def close(self, node: str, relay: int, *, opened: bool, notify: bool) -> None:
         """Remove a relay. `notify`: the other end has not ended it, and gets a message."""
         peer = self._peers.get(node)
-        pipe = None if peer is None else (peer.opened if opened else peer.served).pop(relay, None)
+        pipe = None if peer is None else peer.pop(relay, opened=opened)
         if peer is not None and pipe is not None:
             if notify and not pipe.over:
                 self._send(peer, End(self._nodes.node, relay, opened))
@@ -159,7 +200,7 @@ class Peers:
         """End all relays with a process."""
         if self._peers.get(peer.node) is peer:
             del self._peers[peer.node]
-        pipes = [*peer.opened.values(), *peer.served.values()]
+        pipes = [*(relay.pipe for relay in peer.opened.values()), *peer.served.values()]
         peer.opened.clear()
         peer.served.clear()
         if pipes:
@@ -199,16 +240,19 @@ class Peers:
         elif not isinstance(message, Alive):
             self._pass_on(peer, message)
 
-    def _pass_on(self, peer: Peer | None, message: Part | Credit | End) -> None:
+    def _pass_on(self, peer: Peer | None, message: Part | Credit | End | Leave) -> None:
         # What the sender has opened is served here.
-        pipes = {} if peer is None else peer.served if message.opened else peer.opened
-        pipe = pipes.get(message.relay)
-        if isinstance(message, End):
+        opened = not (isinstance(message, Leave) or message.opened)
+        pipe = None if peer is None else peer.pipe(message.relay, opened=opened)
+        if isinstance(message, Leave):
+            if pipe is not None and pipe.on_leave is not None:
+                pipe.on_leave()
+        elif isinstance(message, End):
             if pipe is not None:
                 pipe.end()
         elif pipe is None:
             if isinstance(message, Part):
-                self._end_there(peer or Peer(message.sender), message.relay, opened=not message.opened)
+                self._end_there(peer or Peer(message.sender), message.relay, opened=opened)
         elif isinstance(message, Credit):
             pipe.receive_credit(message.bytes)
         else:
@@ -216,7 +260,7 @@ class Peers:
                 pipe.receive_part(message.kind, message.data, message.more)
             except ValueError as error:
                 logger.error("a relay was ended: %s", error)
-                self.close(message.sender, message.relay, opened=not message.opened, notify=True)
+                self.close(message.sender, message.relay, opened=opened, notify=True)
 
     def _answer(self, peer: Peer, probe: Probe) -> None:
         for relay in probe.opened:

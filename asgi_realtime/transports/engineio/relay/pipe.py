@@ -48,6 +48,7 @@ class Pipe:
         "_taken",
         "_waiting",
         "on_change",
+        "on_leave",
         "on_undelivered",
     )
 
@@ -67,6 +68,8 @@ class Pipe:
         """Called when an event has come, and when the relay has ended."""
         self.on_undelivered: Callable[[], None] | None = None
         """Called if something that was sent did not reach the other end."""
+        self.on_leave: Callable[[], None] | None = None
+        """Called when the other end stops soon, and needs an answer before."""
 
     @property
     def over(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
 from collections import Counter
@@ -48,18 +49,23 @@ class Relay:
         )
         self._app: ASGIApp | None = None
         self._unanswered: Callable[[str], None] = lambda session_id: None
+        self._answer_now: Callable[[str], None] = lambda session_id: None
+        self._idle = asyncio.Event()
         self._addresses: Counter[str | None] = Counter()
         self._count = 0
 
-    def start(self, app: ASGIApp, *, unanswered: Callable[[str], None]) -> None:
+    def start(self, app: ASGIApp, *, unanswered: Callable[[str], None], answer_now: Callable[[str], None]) -> None:
         """Begin on the running event loop.
 
         Args:
             app: serves the requests that others relay.
             unanswered: called with the id of a session whose client could not be answered.
+            answer_now: called with the id of a session whose poll is to be answered, because its process stops.
         """
         self._app = app
         self._unanswered = unanswered
+        self._answer_now = answer_now
+        self._idle = asyncio.Event()
         self._addresses.clear()
         self._count = 0
         self._peers.start()
@@ -68,6 +74,12 @@ class Relay:
     def opened(self) -> list[OpenedRelay]:
         """The relays of clients that are connected to this process."""
         return self._peers.opened
+
+    async def until_unused(self) -> None:
+        """Return when no client of this process needs a relay."""
+        while self._count:
+            self._idle.clear()
+            await self._idle.wait()
 
     def stop(self) -> None:
         """End every relay."""
@@ -88,6 +100,7 @@ class Relay:
         if not opened.websocket:
             # The client will not poll again, as it has got no answer.
             pipe.on_undelivered = lambda: self._unanswered(opened.session)
+            pipe.on_leave = lambda: self._answer_now(opened.session)
         self._tasks.spawn(self._serve_until_end(peer.node, opened, pipe), name="relayed request")
 
     async def _serve_until_end(self, node: str, opened: Open, pipe: Pipe) -> None:
@@ -185,6 +198,8 @@ class Relay:
             yield
         finally:
             self._count -= 1
+            if not self._count:
+                self._idle.set()
             self._addresses[address] -= 1
             if not self._addresses[address]:
                 del self._addresses[address]
