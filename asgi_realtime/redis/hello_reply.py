@@ -14,13 +14,14 @@ OLDEST_CLUSTER: Final = (7, 0)
 """The first version with sharded channels."""
 
 
-def check_hello_reply(reply: Mapping[bytes, object], *, address: str, sharded: bool) -> None:
+def check_hello_reply(reply: Mapping[bytes, object], *, address: str, sharded: bool, keyless: bool = False) -> None:
     """Check that a server can be used.
 
     Args:
         reply: the reply to HELLO.
         address: where the server is, for errors.
         sharded: whether it must be part of a Redis Cluster.
+        keyless: whether only channels are used. They reach every server of a Redis Cluster, so any of them will do.
 
     Raises:
         ConfigurationError: it is too old, or of another kind than the URL says.
@@ -32,7 +33,7 @@ def check_hello_reply(reply: Mapping[bytes, object], *, address: str, sharded: b
             f"{address} is a Sentinel; write redis+sentinel://{address}/SERVICE, with the service's name, or pass the"
             " client that Sentinel(...).master_for(SERVICE) returns"
         )
-    if mode == "cluster" and not sharded:
+    if mode == "cluster" and not sharded and not keyless:
         raise ConfigurationError(
             f"{address} is part of a Redis Cluster; write redis+cluster:// instead of redis://, or pass a RedisCluster"
         )

@@ -24,6 +24,7 @@ class RedisServer:
         client: a client of `redis.asyncio`. It is not used itself and not closed.
         named: the variable or the argument that it comes from. Every error about it begins with this.
         timeout: seconds that connecting may take, and then each answer of the handshake.
+        keyless: whether only channels are used, and no keys. Then one server of a Redis Cluster is enough.
 
     Raises:
         ConfigurationError: for a URL or a client that cannot be used.
@@ -36,8 +37,10 @@ class RedisServer:
         client: RedisClient | None = None,
         named: str = "MEW_REDIS_URL",
         timeout: float = 2.0,
+        keyless: bool = False,
     ) -> None:
         self.named = named
+        self._keyless = keyless
         try:
             if client is None:
                 self._discovery = read_url(url or "", timeout=timeout)
@@ -80,7 +83,7 @@ class RedisServer:
         connection: Any = await endpoint.open()
         try:
             hello = await endpoint.ask(connection, "HELLO", 3)
-            check_hello_reply(hello, address=str(endpoint), sharded=self.sharded)
+            check_hello_reply(hello, address=str(endpoint), sharded=self.sharded, keyless=self._keyless)
             writer = connection._writer  # the one thing that redis-py has no public name for
             assert writer is not None
         except BaseException:

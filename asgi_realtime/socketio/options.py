@@ -75,6 +75,11 @@ def check_options(options: Options) -> None:
         raise ConfigurationError(
             "SocketIOServer(client_manager=...): a manager with write_only=True receives nothing; leave write_only out"
         )
+    if manager is not None:
+        # Imported here: a server without a client manager does not load the client of Redis.
+        from asgi_realtime.socketio.manager_server import server_of
+
+        server_of(manager)
     if options.get("async_mode") not in (None, "asgi"):
         raise ConfigurationError(f"SocketIOServer(async_mode={options['async_mode']!r}): only asgi is supported")
     if callable(options.get("cors_allowed_origins")):

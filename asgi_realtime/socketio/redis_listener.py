@@ -12,12 +12,10 @@ import hiredis
 
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.redis.link import Link, LinkLost
-from asgi_realtime.redis.server import RedisServer
 from asgi_realtime.runtime.fair_turns import SECONDS_A_TURN
+from asgi_realtime.socketio.manager_server import server_of
 from asgi_realtime.socketio.published import PublishedMessage, Refused, decode
 
-NAMED: Final = "client_manager="
-"""What errors about Redis name: the argument of `SocketIOServer`."""
 WAITING_BYTES: Final = 16 * 1024 * 1024
 """Most bytes of messages that wait to be carried out. Over: they are dropped, and the log says so once."""
 PING_EVERY: Final = 5.0
@@ -138,17 +136,3 @@ class RedisListener:
         if reason not in self._complaints and len(self._complaints) < 100:
             self._complaints.add(reason)
             self._logger.error("a message on channel %s was refused: %s", self._channel, reason)
-
-
-def server_of(manager: Any) -> RedisServer:
-    """The Redis of a client manager.
-
-    Raises:
-        ConfigurationError: for a URL that cannot be used.
-    """
-    options = manager.redis_options
-    if not options:
-        return RedisServer(manager.redis_url, named=NAMED)
-    from redis.asyncio import Redis
-
-    return RedisServer(client=Redis.from_url(manager.redis_url, **options), named=NAMED)
