@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from asgi_realtime.answers import Answers, MemoryAnswers
 from asgi_realtime.auth.revocations import Revocations
 from asgi_realtime.broker.base import Broker
 from asgi_realtime.broker.memory import MemoryBroker
 from asgi_realtime.broker.node_channel import NodeChannel
 from asgi_realtime.errors import ConfigurationError
+from asgi_realtime.limits import Limits
 from asgi_realtime.metrics import Metrics
 from asgi_realtime.presence.base import Presence
 from asgi_realtime.presence.memory import MemoryPresence
 from asgi_realtime.settings import Settings
+from asgi_realtime.values.ids import GatewayName
 
 if TYPE_CHECKING:
     from asgi_realtime.broker.redis import RedisBroker
@@ -27,6 +32,8 @@ class Backends:
 
     broker: Broker
     presence: Presence
+    make_answers: Callable[[GatewayName, Limits], Answers] = lambda gateway, limits: MemoryAnswers(limits)
+    """Makes the answers of a gateway."""
     node_channel: NodeChannel | None = None
     """Messages to single processes. None: there is no other process."""
 
@@ -58,7 +65,12 @@ def backends_from(
 
             # Half the time: what remains is for the local delivery.
             broker = OutageQueue(redis, timeout=settings.publish_timeout / 2, metrics=metrics)
-        return Backends(broker=broker, presence=redis_presence(redis, settings), node_channel=redis.node_channel)
+        return Backends(
+            broker=broker,
+            presence=redis_presence(redis, settings),
+            make_answers=functools.partial(_redis_answers, redis, settings),
+            node_channel=redis.node_channel,
+        )
     return Backends(
         broker=MemoryBroker(history_size=settings.history_size, history_ttl=settings.history_ttl),
         presence=MemoryPresence(grace=settings.presence_grace),
@@ -127,4 +139,16 @@ def redis_presence(broker: RedisBroker, settings: Settings) -> RedisPresence:
         grace=settings.presence_grace,
         lease=settings.node_lease,
         timeout=settings.publish_timeout / 2,
+    )
+
+
+def _redis_answers(broker: RedisBroker, settings: Settings, gateway: GatewayName, limits: Limits) -> Answers:
+    from asgi_realtime.answers.redis import RedisAnswers
+
+    return RedisAnswers(
+        broker.links,
+        gateway,
+        limits,
+        timeout=settings.publish_timeout,
+        local=settings.on_broker_down == "local",
     )

@@ -83,6 +83,14 @@ class Limits:
     events_behind_call: int = 1_000
     """Further events that may wait while the server awaits an acknowledgement of the client, of `MEW_MESSAGE_BYTES`
     together. Reading continues during that time, so that the acknowledgement is found. Over: `RATE_LIMITED`."""
+    event_id_bytes: int = 200
+    """Longest id of an event for a handler with `once`, in bytes. Over: `InvalidMessage`."""
+    once_ttl: float = 300.0
+    """Seconds for which the answer of a handler with `once` is kept. Over: the same id is a new event."""
+    once_answers: int = 1_000
+    """Such answers that are kept for one user of a gateway. Over: the oldest is removed, and its id is a new event."""
+    once_bytes: int = 1_000_000
+    """Bytes of such answers that are kept for one user of a gateway. Over: the oldest is removed."""
     handler_timeout: float = 30.0
     """Seconds a handler or service call may take. Over: cancelled and answered as a failure."""
     connect_timeout: float = 20.0

@@ -173,6 +173,7 @@ class Realtime:
             metrics=self.metrics,
             refusals=self.refusals,
             many_processes=backends.many_processes,
+            make_answers=backends.make_answers,
             recovery=self.recovery,
         )
         for mounted in self.gateways:

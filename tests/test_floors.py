@@ -14,7 +14,7 @@ from tests.support.paths import PACKAGE
 FLOORS = (
     ("values", "errors", "limits", "metrics", "payloads", "runtime"),
     ("auth", "protocols", "settings"),
-    ("backends", "broker", "outbound", "presence", "redis"),
+    ("answers", "backends", "broker", "outbound", "presence", "redis"),
     ("connection", "hub", "recovery"),
     ("broadcasting", "handlers"),
     ("gateways", "systems"),

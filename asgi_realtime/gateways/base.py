@@ -25,7 +25,7 @@ from asgi_realtime.gateways.not_an_app import NoRouter, RouteSignature, not_an_a
 from asgi_realtime.gateways.replies import ErrorMessage, Failure
 from asgi_realtime.gateways.reserved_names import check_attributes, check_names, private_attributes
 from asgi_realtime.handlers.event_declarations import EventDeclaration, check_payloads, down
-from asgi_realtime.handlers.event_handlers import check_event, check_free
+from asgi_realtime.handlers.event_handlers import check_event, check_free, check_once
 from asgi_realtime.handlers.unused_results import without_result
 from asgi_realtime.limits import Limits
 from asgi_realtime.protocols.dialect import Dialect
@@ -118,17 +118,18 @@ class Gateway(ConnectionLifecycle):
 
     # What host code uses and overrides
 
-    def on(self, event: str) -> Callable[[F], F]:
+    def on(self, event: str, *, once: str | None = None) -> Callable[[F], F]:
         """Declare a handler without subclassing: `@gateway.on("message")`. See `on`.
 
         Raises:
             ConfigurationError: as `on`, and if the event has a handler that is not the package's own.
         """
         check_event(event)
+        check_once(event, once)
 
         def register(function: F) -> F:
             check_free(event, self.functions, type(self).__name__)
-            self.declare(event, function)
+            self.declare(event, function, once)
             return function
 
         return register
@@ -274,7 +275,7 @@ class Gateway(ConnectionLifecycle):
         self._authenticate = self.host_call(authenticator, "authenticator", "handshake")
         limits = self.limits
         self._attempts = Budget("attempts", limits.attempt_rate, limits.attempt_burst, context.metrics)
-        self.prepare(limits, self._broadcaster, context.loop_bridge)
+        self.prepare(limits, self._broadcaster, context.loop_bridge, context.make_answers)
         self.__attributes = private_attributes(self)
 
     def check_attributes(self) -> None:

@@ -8,8 +8,11 @@ from types import GenericAlias
 from typing import Any
 
 from asgi_realtime.gateways.base import Gateway
-from asgi_realtime.handlers.event_declarations import EventDeclaration
-from asgi_realtime.handlers.event_handlers import declared, payload_types
+from asgi_realtime.gateways.replies import EventAck
+from asgi_realtime.handlers.event_declarations import EventDeclaration, down
+from asgi_realtime.handlers.event_handlers import declared, declared_once, payload_types
+
+_ACK = down("ack", EventAck, to="the sender of an event that is handled once, each time that it is sent")
 
 
 def declarations(gateway: Gateway | type[Gateway]) -> tuple[EventDeclaration, ...]:
@@ -25,6 +28,9 @@ def declarations(gateway: Gateway | type[Gateway]) -> tuple[EventDeclaration, ..
             if declaration.direction == "up" or declaration.name not in kind.omitted:
                 found.setdefault((declaration.direction, declaration.name), declaration)
     functions = declared(gateway) if isinstance(gateway, type) else gateway.functions
+    once = declared_once(gateway) if isinstance(gateway, type) else gateway.once
+    if once and not kind.acknowledges:
+        found.setdefault(("down", "ack"), _ACK)
     for event, function in functions.items():
         if ("up", event) not in found:
             found["up", event] = _read(event, function)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, ClassVar, TypeAlias
 
+from asgi_realtime.answers import Answers
 from asgi_realtime.broadcasting.broadcaster import Broadcaster
 from asgi_realtime.connection.connection import Connection, InternalConnection, internal
 from asgi_realtime.errors import (
@@ -18,8 +20,19 @@ from asgi_realtime.errors import (
     Refusal,
 )
 from asgi_realtime.gateways.replies import ErrorMessage, Failure
-from asgi_realtime.handlers.event_handlers import SEND_INSTEAD, BoundHandler, bind_handler, declared, handler_name
+from asgi_realtime.handlers.event_handlers import (
+    SEND_INSTEAD,
+    BoundHandler,
+    answer_values,
+    bind_handler,
+    declared,
+    declared_once,
+    handler_name,
+    payload_parameters,
+)
+from asgi_realtime.handlers.event_ids import event_id_reader
 from asgi_realtime.handlers.event_rates import EventRates
+from asgi_realtime.handlers.once import OnceHandlers, SendAnswer
 from asgi_realtime.handlers.sync_connection import sync_converter
 from asgi_realtime.handlers.unused_results import UnusedResults
 from asgi_realtime.limits import TOO_MANY_ATTEMPTS, Limits
@@ -54,6 +67,8 @@ class Dispatcher:
     # Declared here, so that `reserved_names` includes them.
     _name: GatewayName
     _functions: dict[str, Callable[..., Any]]
+    _once: dict[str, str]
+    _once_handlers: OnceHandlers | None
     _handlers: dict[str, BoundHandler]
     _injected: Broadcaster | None
     _sync_converter: ToSync | None
@@ -62,12 +77,16 @@ class Dispatcher:
     _attempts: Budget
     _handler_timeout: float
     _event_name_bytes: int
+    _event_id_bytes: int
+    _make_answers: Callable[[], Answers]
     _unused_results: UnusedResults
     _failures: FailureLog
 
     def __init__(self, name: str) -> None:
         self._name = GatewayName(name)
         self._functions = declared(self)
+        self._once = declared_once(self)
+        self._once_handlers = None
         self._handlers = {}
         self._injected = None
         self._sync_converter = None
@@ -91,6 +110,11 @@ class Dispatcher:
             raise self._not_available() from None
 
     @property
+    def once(self) -> dict[str, str]:
+        """What `once` names, by event."""
+        return self._once
+
+    @property
     def dialect(self) -> Dialect:
         """The dialect of the gateway. Available after mounting."""
         try:
@@ -109,22 +133,32 @@ class Dispatcher:
             return RuntimeError(f"{kind}.__init__ must call super().__init__(...) before it uses the gateway")
         return RuntimeError(f"{kind} is not mounted yet; pass it to RealtimeMiddleware(gateways=[...])")
 
-    def declare(self, event: str, function: Callable[..., Any]) -> None:
-        """Make a function the handler of an event, from now on."""
+    def declare(self, event: str, function: Callable[..., Any], once: str | None = None) -> None:
+        """Make a function the handler of an event, from now on. `once`: see `on`."""
         functions = self.functions
         if self._injected is not None:
             self.check_arrives(event)
-            self._handlers[event] = bind_handler(
-                event, function, self._injected, self._to_sync, acknowledges=self.acknowledges
-            )
+            self._handlers[event] = self._bind(event, function, once, self._injected)
         functions[event] = function
+        self._once.pop(event, None)
+        if once is not None:
+            self._once[event] = once
 
-    def prepare(self, limits: Limits, broadcaster: Broadcaster, loop_bridge: LoopBridge) -> None:
+    def prepare(
+        self,
+        limits: Limits,
+        broadcaster: Broadcaster,
+        loop_bridge: LoopBridge,
+        make_answers: Callable[[GatewayName, Limits], Answers],
+    ) -> None:
         """Get ready for events. The handlers' signatures are checked here.
 
         Raises:
-            ConfigurationError: for a parameter that nothing can be injected into, or an event that cannot arrive.
+            ConfigurationError: for a parameter that nothing can be injected into, an event that cannot arrive, or a
+                `once` that names no id.
         """
+        self._event_id_bytes = limits.event_id_bytes
+        self._make_answers = functools.partial(make_answers, self._name, limits)
         self._event_name_bytes = limits.event_name_bytes
         for event in self._functions:
             self.check_arrives(event)
@@ -133,9 +167,25 @@ class Dispatcher:
         self._injected = broadcaster
         self._sync_converter = sync_converter(broadcaster, loop_bridge, limits.handler_timeout)
         self._handlers = {
-            event: bind_handler(event, function, broadcaster, self._to_sync, acknowledges=self.acknowledges)
+            event: self._bind(event, function, self._once.get(event), broadcaster)
             for event, function in self._functions.items()
         }
+
+    def _bind(
+        self, event: str, function: Callable[..., Any], once: str | None, broadcaster: Broadcaster
+    ) -> BoundHandler:
+        if once is None:
+            return bind_handler(event, function, broadcaster, self._to_sync, acknowledges=self.acknowledges)
+        begin = bind_handler(event, function, broadcaster, self._to_sync)
+        where = handler_name(event, function)
+        ids = event_id_reader(once, payload_parameters(function, where), where, limit=self._event_id_bytes)
+        if self._once_handlers is None:
+            self._once_handlers = OnceHandlers(self._make_answers(), self._answer_sender())
+        return self._once_handlers.bind(event, begin, ids)
+
+    def _answer_sender(self) -> SendAnswer | None:
+        """Sends the answers of handlers with `once`, where clients cannot ask for an acknowledgement."""
+        return None
 
     def check_arrives(self, event: str) -> None:
         """Refuse a handler of an event that never reaches one.
@@ -259,7 +309,7 @@ class Dispatcher:
                 waiting = work.send(None)
             except StopIteration as done:
                 if acknowledge is not None:
-                    acknowledge(_values(done.value))
+                    acknowledge(answer_values(done.value))
                 elif done.value is not None and not self.acknowledges:
                     self._report_unused(event, done.value)
                 return None
@@ -280,7 +330,7 @@ class Dispatcher:
             async with asyncio.timeout(self._handler_timeout):
                 result = await rest
             if acknowledge is not None:
-                acknowledge(_values(result))
+                acknowledge(answer_values(result))
             elif result is not None and not self.acknowledges:
                 self._report_unused(event, result)
         except (Exception, asyncio.CancelledError) as error:
@@ -323,12 +373,6 @@ class Dispatcher:
     def _refusal_of(self, error: BaseException) -> Refusal | Disconnect | None:
         """The reply to the client for an exception of host code. None: it is a failure."""
         return refusal_of(error)
-
-
-def _values(result: Any) -> list[Json]:
-    """What a handler returned, as the values of an acknowledgement."""
-    # A NamedTuple is one value, as in a response of FastAPI.
-    return [] if result is None else list(result) if type(result) is tuple else [result]
 
 
 def ends_this_task(error: BaseException) -> bool:

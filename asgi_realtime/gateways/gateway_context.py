@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
+from asgi_realtime.answers import Answers
 from asgi_realtime.auth.jwt_verifier import JWTVerifier
 from asgi_realtime.auth.origins import OriginPolicy
 from asgi_realtime.auth.refusal_log import RefusalLog
@@ -12,6 +14,7 @@ from asgi_realtime.broadcasting.broadcaster import Broadcaster
 from asgi_realtime.broadcasting.gateway_registry import GatewayRegistry
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.hub.hub import Hub
+from asgi_realtime.limits import Limits
 from asgi_realtime.metrics import Metrics
 from asgi_realtime.presence.base import Presence
 from asgi_realtime.recovery.recovery import Recovery
@@ -19,6 +22,7 @@ from asgi_realtime.runtime.loop_bridge import LoopBridge
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.runtime.timers import TimerWheel
 from asgi_realtime.settings import Settings
+from asgi_realtime.values.ids import GatewayName
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +44,8 @@ class GatewayContext:
     refusals: RefusalLog
     many_processes: bool
     """Whether other processes may serve clients of the same application."""
+    make_answers: Callable[[GatewayName, Limits], Answers]
+    """Makes the answers of a gateway: those of its handlers with `once`."""
     recovery: Recovery | None
     """None: it is turned off, or not available with this broker."""
 

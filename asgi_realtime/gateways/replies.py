@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 
 class NewToken(TypedDict):
@@ -32,3 +33,10 @@ class ErrorMessage(msgspec.Struct, frozen=True):
 
     code: str
     message: str
+
+
+class EventAck(msgspec.Struct, frozen=True):
+    """The event with this id was handled, now or before. `result` is what the handler returned, if anything."""
+
+    id: str
+    result: Any | UnsetType = UNSET

@@ -17,6 +17,7 @@ OVERRIDABLE = frozenset(
         "connection_opened",
         # What clients receive
         *("send_refusal", "accepted_frame", "rejected_frame", "early_frame", "pong_frame", "error_frame"),
+        "ack_frame",
         *("close_code", "has_credential"),
         # Declarations
         *("events", "omitted", "failure", "recovery", "wire"),

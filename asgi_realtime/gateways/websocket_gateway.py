@@ -28,9 +28,10 @@ from asgi_realtime.errors import (
 from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.gateways.dispatcher import Acknowledge
 from asgi_realtime.gateways.names import check_name
-from asgi_realtime.gateways.replies import ErrorMessage, NewToken
+from asgi_realtime.gateways.replies import ErrorMessage, EventAck, NewToken
 from asgi_realtime.handlers.event_declarations import EventDeclaration, down, up
 from asgi_realtime.handlers.event_handlers import on
+from asgi_realtime.handlers.once import SendAnswer
 from asgi_realtime.limits import Limits
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.protocols.json_dialect import JSONDialect
@@ -205,6 +206,11 @@ class WebSocketGateway(Gateway):
         """The answer to `ping`."""
         return self.wire.event("pong")
 
+    def ack_frame(self, event_id: str, values: Sequence[Json]) -> Frame:
+        """The answer to an event with an id, of a handler with `once`. `values` are those that the handler returned."""
+        result = UNSET if not values else values[0] if len(values) == 1 else list(values)
+        return self.wire.event_args("ack", [EventAck(event_id, result)])
+
     def error_frame(self, refusal: Refusal, sent: Json) -> Frame:
         """The frame for an event that was refused or failed. `sent` is its payload, if it could be read."""
         return self.wire.event_args("error", [ErrorMessage(refusal.reply_code, refusal.message)])
@@ -215,6 +221,14 @@ class WebSocketGateway(Gateway):
         1013 (try again later) for `INTERNAL` and `RATE_LIMITED`, 1009 for `TOO_LARGE`, 1008 for all others.
         """
         return _CLOSE_CODES.get(refusal.reply_code, 1008)
+
+    def _answer_sender(self) -> SendAnswer:
+        """The answers are frames."""
+
+        def send(connection: Connection, event_id: str, values: Sequence[Json]) -> None:
+            self.push_frame(connection, self.ack_frame(event_id, values))
+
+        return send
 
     def send_refusal(
         self,

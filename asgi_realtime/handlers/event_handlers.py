@@ -23,10 +23,11 @@ from asgi_realtime.values.text import is_whole
 F = TypeVar("F", bound=Callable[..., Any])
 
 _EVENTS = "__realtime_events__"
+_ONCE = "__realtime_once__"
 _PACKAGE = f"{__name__.partition('.')[0]}."
 
 
-def on(event: str) -> Callable[[F], F]:
+def on(event: str, *, once: str | None = None) -> Callable[[F], F]:
     """Mark a gateway's method as the handler of an event.
 
     The annotation of a parameter decides what it gets: `Connection`, `Identity` and `Broadcaster` are
@@ -39,14 +40,22 @@ def on(event: str) -> Callable[[F], F]:
     A plain `def` runs in a thread. There a `Connection` is a `SyncConnection` and a `Broadcaster` a
     `SyncBroadcaster`: their methods wait. Annotate these classes for your type checker.
 
+    `once` names where a client puts the event's id: a parameter that the client fills, or a field of the first
+    one. If the client sends an event with the same id again, on any connection of its user, the handler is not
+    called again, and its answer is sent again (see `Limits.once_ttl`). A JSON WebSocket gets the answer as
+    `ack`.
+
     Raises:
-        ConfigurationError: for a name that belongs to the protocol, such as `connect`.
+        ConfigurationError: for a name that belongs to the protocol, such as `connect`, or a `once` that is no name.
     """
     check_event(event)
+    check_once(event, once)
 
     def mark(function: F) -> F:
         try:
             setattr(function, _EVENTS, (*getattr(function, _EVENTS, ()), event))
+            if once is not None:
+                setattr(function, _ONCE, {**getattr(function, _ONCE, {}), event: once})
         except AttributeError:
             raise ConfigurationError(f"@on({event!r}) marks a function, not a {type(function).__name__}") from None
         return function
@@ -66,6 +75,18 @@ def check_event(event: str) -> None:
         raise ConfigurationError(f"@on({event!r}): half a surrogate pair; clients' names arrive without such halves")
     if event in RESERVED:
         raise ConfigurationError(f"@on({event!r}): the protocol owns this name; override on_connect or on_disconnect")
+
+
+def check_once(event: str, once: object) -> None:
+    """Refuse a `once` that is no name.
+
+    Raises:
+        ConfigurationError: naming the argument.
+    """
+    if once is not None and (not isinstance(once, str) or not once):
+        raise ConfigurationError(
+            f'@on({event!r}, once={once!r}): once takes the name of the field with the event\'s id, as in once="id"'
+        )
 
 
 def check_free(event: str, functions: Mapping[str, Callable[..., Any]], owner: str) -> None:
@@ -90,6 +111,24 @@ def declared(owner: object) -> dict[str, Callable[..., Any]]:
     return found
 
 
+def declared_once(owner: object) -> dict[str, str]:
+    """What `once` names, by event, for the methods that `declared` returns. Events without it are left out."""
+    found: dict[str, str | None] = {}
+    for kind in reversed((owner if isinstance(owner, type) else type(owner)).__mro__):
+        for member in vars(kind).values():
+            for event in events_of(member):
+                found[event] = _once_of(member, event)
+    return {event: once for event, once in found.items() if once is not None}
+
+
+def _once_of(member: object, event: str) -> str | None:
+    marks: Mapping[str, str] = getattr(member, _ONCE, {})
+    if event in getattr(member, _EVENTS, ()):
+        return marks.get(event)
+    inner: object = member.__func__ if isinstance(member, staticmethod | classmethod) else getattr(member, "func", None)
+    return None if inner is None else _once_of(inner, event)
+
+
 def events_of(member: object) -> tuple[str, ...]:
     """The events that a function was marked for with `on`, also below `@staticmethod` and the like.
 
@@ -107,15 +146,24 @@ def payload_types(event: str, function: Callable[..., Any]) -> tuple[list[Any], 
     Raises:
         ConfigurationError: for an annotation that cannot be resolved.
     """
-    hints = _hints(function, f"the handler of {event!r}")
-    wanted = [
-        payload_type(parameter, hints.get(parameter.name, Any))
+    where = f"the handler of {event!r}"
+    returned = _hints(function, where).get("return", Any)
+    return [*payload_parameters(function, where).values()], None if returned is type(None) else returned
+
+
+def payload_parameters(function: Callable[..., Any], where: str) -> dict[str, Any]:
+    """The parameters of a handler that a client fills, in order, with their annotations.
+
+    Raises:
+        ConfigurationError: for an annotation that cannot be resolved. It begins with `where`.
+    """
+    hints = _hints(function, where)
+    return {
+        parameter.name: payload_type(parameter, hints.get(parameter.name, Any))
         for parameter in inspect.signature(function).parameters.values()
         if parameter.name not in ("self", *_bound(function)) and parameter.kind is not parameter.VAR_POSITIONAL
         if injected(hints.get(parameter.name, Any)) is None
-    ]
-    returned = hints.get("return", Any)
-    return wanted, None if returned is type(None) else returned
+    }
 
 
 def _hints(function: Callable[..., Any], where: str) -> dict[str, Any]:
@@ -138,6 +186,12 @@ BoundHandler: TypeAlias = Callable[[Connection, Sequence[Json]], Coroutine[Any, 
 Raises:
     InvalidMessage: if what the client sent does not fit the declaration.
 """
+
+
+def answer_values(result: Any) -> list[Json]:
+    """What a handler returned, as the values of an acknowledgement."""
+    # A NamedTuple is one value, as in a response of FastAPI.
+    return [] if result is None else list(result) if type(result) is tuple else [result]
 
 
 SEND_INSTEAD = "send the client an event instead: await connection.send(...)"

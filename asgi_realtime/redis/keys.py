@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from asgi_realtime.values.ids import GatewayName
+from asgi_realtime.values.ids import GatewayName, UserId
 from asgi_realtime.values.publications import Target, ToAll, ToRoom, ToRooms, ToUsers
 
 SHARED = GatewayName("*")
@@ -44,6 +44,14 @@ class Keys:
     def receipt(self, key: str) -> str:
         """A string: the position of the publication with an idempotency key."""
         return f"{self._base}i:{key}"
+
+    def answers(self, user_id: UserId) -> str:
+        """A hash: the answers to a user's events with ids, and the claims of those that are being handled."""
+        return f"{self._base}a:{user_id}"
+
+    def answered(self, user_id: UserId) -> str:
+        """A sorted set: these events, and when they were claimed or answered, in microseconds of Redis' clock."""
+        return f"{self._base}b:{user_id}"
 
     @property
     def connections(self) -> str:

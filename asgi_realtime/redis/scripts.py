@@ -26,6 +26,8 @@ class Script(enum.StrEnum):
     STATE = "state"
     HISTORY = "history"
     LATEST = "latest"
+    ONCE_CLAIM = "once_claim"
+    ONCE_KEEP = "once_keep"
     REVOKE = "revoke"
     REVOKED = "revoked"
     NODE_LEASE = "node_lease"

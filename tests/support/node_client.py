@@ -103,6 +103,11 @@ class NodeClient:
             raise TimeoutError(f"no ack of {event}: {error}") from None
         return reply
 
+    async def deliver(self, event: str, *args: Json) -> Json:
+        """Send an event with `emitWithAck`, again as `retries` and `ackTimeout` say. Returns its answer."""
+        async with asyncio.timeout(PATIENCE):
+            return await self.command("deliver", event=event, args=args)
+
     async def answer(self, event: str, *args: Json) -> None:
         """From now on, acknowledge this event with these arguments."""
         await self.command("answer", event=event, args=args)
@@ -227,8 +232,8 @@ class Node:
     ) -> NodeClient:
         """Open a socket on a transport of its own and wait until it is connected.
 
-        `options` are the client's own (`path`, `upgrade`, `reconnection`, `timeout` ...); reconnection is off
-        unless asked for. With `wait=False` the caller waits by `connection()`.
+        `options` are the client's own (`path`, `upgrade`, `reconnection`, `timeout`, `retries` ...); reconnection is
+        off unless asked for. With `wait=False` the caller waits by `connection()`.
 
         Raises:
             ConnectRefused: the server or the gateway refused the client.

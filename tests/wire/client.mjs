@@ -56,7 +56,8 @@ const commands = {
     manager.on("open", () => {
       manager.engine.on("upgrade", (transport) => write({ socket, signal: "upgrade", transport: transport.name }));
     });
-    watch(socket, manager.socket(namespace, { auth }));
+    const { retries, ackTimeout } = options;
+    watch(socket, manager.socket(namespace, { auth, retries, ackTimeout: ackTimeout ?? undefined }));
     sockets.get(socket).connect();
   },
   share({ socket, of, namespace, auth }) {
@@ -69,6 +70,9 @@ const commands = {
   },
   emit({ socket, event, args }) {
     sockets.get(socket).emit(event, ...unpack(args));
+  },
+  async deliver({ socket, event, args }) {
+    return pack(await sockets.get(socket).emitWithAck(event, ...unpack(args)));
   },
   async call({ socket, event, args, timeout }) {
     return pack(
