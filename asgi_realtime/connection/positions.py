@@ -19,11 +19,13 @@ _MARKS: Final = 128
 class GatewayPositions:
     """The newest position of a gateway in this process, and those at earlier times."""
 
-    __slots__ = ("_marks", "_next_mark", "dialect", "newest")
+    __slots__ = ("_marks", "_next_mark", "answer_has_position", "dialect", "newest")
 
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(self, dialect: Dialect, answer_has_position: bool) -> None:
         self.dialect = dialect
         """How positions are written."""
+        self.answer_has_position = answer_has_position
+        """Whether the answer to a new client tells it its position. Then the client has one of its session always."""
         self.newest = Position("")
         """The position of the last publication that was delivered. Empty: the broker has not started."""
         self._marks: deque[tuple[float, Position]] = deque(maxlen=_MARKS)

@@ -18,6 +18,7 @@ from asgi_realtime.broadcasting.broadcaster import Broadcaster
 from asgi_realtime.broadcasting.gateway_registry import GatewayRegistry
 from asgi_realtime.connection.connection import Connection, internal
 from asgi_realtime.connection.contracts import MountedGateway
+from asgi_realtime.connection.positions import GatewayPositions
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.gateways.connection_lifecycle import ConnectionLifecycle
 from asgi_realtime.gateways.gateway_context import GatewayContext
@@ -260,9 +261,7 @@ class Gateway(ConnectionLifecycle):
             self.limits,
             hooks["rooms_of"] if has_service else None,
             self.recipient_filter if filters else None,
-            None
-            if context.recovery is None or not self.recovery
-            else context.recovery.add_gateway(self._name, dialect),
+            self._gateway_positions(context, dialect),
         )
         self._mounted = MountedGateway(
             name=self.name, dialect=dialect, hub=context.hub, held_bytes=self.limits.outbox_bytes
@@ -277,6 +276,16 @@ class Gateway(ConnectionLifecycle):
         self._attempts = Budget("attempts", limits.attempt_rate, limits.attempt_burst, context.metrics)
         self.prepare(limits, self._broadcaster, context.loop_bridge, context.make_answers)
         self.__attributes = private_attributes(self)
+
+    @property
+    def _recovers(self) -> bool:
+        """See `recovery`."""
+        return self.recovery
+
+    def _gateway_positions(self, context: GatewayContext, dialect: Dialect) -> GatewayPositions | None:
+        if context.recovery is None or not self._recovers:
+            return None
+        return context.recovery.add_gateway(self._name, dialect, self._answer_has_position)
 
     def check_attributes(self) -> None:
         """Refuse a gateway whose attributes replace what it needs, or whose `__init__` did not call that of its base.

@@ -17,13 +17,13 @@ from asgi_realtime.connection.connection import Connection, InternalConnection, 
 from asgi_realtime.connection.contracts import MountedGateway, Transport
 from asgi_realtime.connection.positions import ConnectionPositions
 from asgi_realtime.errors import BrokerUnavailable, Disconnect, Forbidden, Refusal, Unauthorized, Unavailable
-from asgi_realtime.gateways.dispatcher import Dispatcher, ends_this_task
+from asgi_realtime.gateways.dispatcher import ends_this_task
 from asgi_realtime.gateways.expiry import Expiry
 from asgi_realtime.gateways.gateway_context import GatewayContext
+from asgi_realtime.gateways.recovery_rules import RecoveryRules
 from asgi_realtime.limits import TOO_MANY_ATTEMPTS, Limits
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.recovery.recovery import ReturningClient
-from asgi_realtime.recovery.session import SessionClaim
 from asgi_realtime.runtime.coroutines import run_with_timeout
 from asgi_realtime.runtime.host_calls import HostCall
 from asgi_realtime.runtime.inbox import Inbox
@@ -43,7 +43,7 @@ class ClientTransport(Transport, Protocol):
         """
 
 
-class ConnectionLifecycle(Dispatcher):
+class ConnectionLifecycle(RecoveryRules):
     """Opens and closes connections. Transports call `open` and `disconnected`.
 
     It calls the authenticator and the hooks of the host, which `Gateway.bind` sets.
@@ -156,7 +156,7 @@ class ConnectionLifecycle(Dispatcher):
             claim = self._session_claim(handshake)
             if claim is not None:
                 most_bytes = self.limits.outbox_bytes
-                returning = await recovery.claim(self._name, claim, identity, self._same_user, most_bytes)
+                returning = await recovery.claim(self._name, claim, identity, self.recovered_identity, most_bytes)
             if returning is not None:
                 identity = returning.identity
             positions.since = positions.gateway.newest  # it is added to the hub in this step
@@ -223,20 +223,6 @@ class ConnectionLifecycle(Dispatcher):
         """The id of a new connection."""
         return ConnectionId(secrets.token_urlsafe(15))
 
-    # Recovery: what subclasses in this package define
-
-    def _gets_positions(self, handshake: Handshake) -> bool:
-        """Whether a client gets positions with its events, so that it can recover. Asked if `recovery` is on."""
-        return False
-
-    def _session_claim(self, handshake: Handshake) -> SessionClaim | None:
-        """What a client that returns presents. None: it does not ask for an earlier session."""
-        return None
-
-    def _same_user(self, earlier: Identity, identity: Identity) -> Identity | None:
-        """The identity of a client that asks for a session of `earlier`. None: it is another user."""
-        return identity if identity.user_id == earlier.user_id else None
-
     def recovery_id(self, connection: InternalConnection) -> str | None:
         """The secret id with which a client recovers this connection. None: it cannot."""
         recovery = self.context.recovery
@@ -276,7 +262,7 @@ class ConnectionLifecycle(Dispatcher):
                     raise self._refusal_of_ended(connection, connection.ended)
             answer = transport.accept(connection)
             if missed and answer is not None:
-                answer = Frame.joined([*missed, answer])
+                answer = Frame.joined([answer, *missed] if self._answer_has_position else [*missed, answer])
         except BaseException:
             connection.set_closed()
             context.hub.remove(connection)

@@ -14,7 +14,7 @@ OVERRIDABLE = frozenset(
         *HOOKS,
         # Called by the gateway, and defined by its subclass
         *("extra_origins", "rooms_of", "default_authenticator", "dispatch", "recipient_filter"),
-        "connection_opened",
+        *("connection_opened", "recovered_identity"),
         # What clients receive
         *("send_refusal", "accepted_frame", "rejected_frame", "early_frame", "pong_frame", "error_frame"),
         "ack_frame",

@@ -33,14 +33,14 @@ from asgi_realtime.values.publications import Position, Publication, Subscriptio
 from asgi_realtime.values.questions import NodeAnswer, Question
 
 _LOST: Final = frozenset(
-    {"transport close", "transport error", "ping timeout", "forced close", "client close", TOO_SLOW}
+    {"transport close", "transport error", "ping timeout", "forced close", "client close", "idle", TOO_SLOW}
 )
 """The reasons of ends that neither the client nor the application wanted."""
 _PING_MARGIN: Final = 1.0
 """Seconds. A ping may overtake broadcasts of the same tick."""
 
-SameUser: TypeAlias = Callable[[Identity, Identity], Identity | None]
-"""Returns the identity of a returning client, of the session's identity and the new one. None: it is another user."""
+RecoveredIdentity: TypeAlias = Callable[[Identity, Identity], Identity | None]
+"""See `RecoveryRules.recovered_identity`."""
 
 
 class ReturningClient:
@@ -97,9 +97,9 @@ class Recovery:
         """How many sessions are kept."""
         return len(self._store)
 
-    def add_gateway(self, gateway: GatewayName, dialect: Dialect) -> GatewayPositions:
-        """Clients of this gateway may recover."""
-        return self._gateways.setdefault(gateway, GatewayPositions(dialect))
+    def add_gateway(self, gateway: GatewayName, dialect: Dialect, answer_has_position: bool) -> GatewayPositions:
+        """Clients of this gateway may recover. See `GatewayPositions.answer_has_position`."""
+        return self._gateways.setdefault(gateway, GatewayPositions(dialect, answer_has_position))
 
     async def start(self) -> None:
         """Begin on the running event loop, without sessions. The broker has started, and no client is connected."""
@@ -194,7 +194,12 @@ class Recovery:
         self._keep(client.session)
 
     async def claim(
-        self, gateway: GatewayName, claim: SessionClaim, identity: Identity, same_user: SameUser, most_bytes: int
+        self,
+        gateway: GatewayName,
+        claim: SessionClaim,
+        identity: Identity,
+        recovered_identity: RecoveredIdentity,
+        most_bytes: int,
     ) -> ReturningClient | None:
         """Claim the session of a client that is authenticated. None: it cannot recover, and is a new client.
 
@@ -209,13 +214,17 @@ class Recovery:
             return None
         live = self._hub.rooms(gateway).get(connection_id)
         if live is not None:
-            if same_user(live.identity, identity) is None or live.positions is None or not live.positions.opened:
+            if (
+                recovered_identity(live.identity, identity) is None
+                or live.positions is None
+                or not live.positions.opened
+            ):
                 return None
             live.transport.abandon()
         session = await self._store.claim(gateway, connection_id, asyncio.get_running_loop().time())
         if session is None:
             return None
-        known = same_user(session.identity, identity)
+        known = recovered_identity(session.identity, identity)
         if known is None:
             self._keep(session)
             return None
@@ -223,7 +232,8 @@ class Recovery:
             return None
         if session.presence_left is not None:
             await asyncio.shield(session.presence_left)
-        start = session.start(position_from_client(claim.offset, positions.newest))
+        offset = position_from_client(claim.offset, positions.newest)
+        start = session.exact_start(offset) if positions.answer_has_position else session.start(offset)
         current = self._after_commands(session)
         if start is None or current is None:
             return None
@@ -272,13 +282,19 @@ class Recovery:
         now = positions.gateway.newest
         entered = positions.entered or {}
         rooms = {room: entered.get(room) or client.rooms.get(room, positions.since) for room in tuple(connection.rooms)}
-        positions.since, positions.entered = now, None
+        if positions.gateway.answer_has_position:
+            # Its client knows what it has got, also if the connection breaks while the missed events are written.
+            positions.since = client.start
+            positions.entered = {room: at for room, at in rooms.items() if number(at) > number(client.start)}
+        else:
+            positions.since, positions.entered = now, None
         try:
             found = await self._read(connection.gateway, connection.id, connection.identity, client.start, rooms)
         except PositionLost:
             raise Unavailable from None
         missed = [each for each in found if each.position is not None and number(each.position) <= number(now)]
-        positions.replayed = missed[-1].position if missed else None
+        if missed and not positions.gateway.answer_has_position:
+            positions.replayed = missed[-1].position
         return self._hub.frames_for(connection, missed)
 
     # For the timer

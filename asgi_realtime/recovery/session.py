@@ -70,6 +70,10 @@ class RecoverySession:
             return None
         return newest_of(offset, self.since)
 
+    def exact_start(self, offset: Position | None) -> Position | None:
+        """As `start`, for a client that has known a position of this session from its beginning."""
+        return offset if offset is not None and number(offset) >= number(self.since) else None
+
     def after(self, commands: Sequence[tuple[Command, Position | None]]) -> RecoverySession | None:
         """The session after commands that came later. None: it is not known which rooms the client would be in."""
         rooms, parents = dict(self.rooms), dict(self.parents)

@@ -41,7 +41,7 @@ def test_a_position_is_the_last_argument() -> None:
 
 
 def gateway(newest: int) -> GatewayPositions:
-    positions = GatewayPositions(SocketIODialect("/"))
+    positions = GatewayPositions(SocketIODialect("/"), answer_has_position=False)
     positions.start(Position(f"e-{newest}"))
     return positions
 
