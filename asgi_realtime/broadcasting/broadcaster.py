@@ -137,8 +137,9 @@ class Broadcaster(ClusterQuestions):
         for clients that are behind. The same `key` again within the history's lifetime sends
         nothing and returns the first receipt.
         """
-        target = ToRoom(self._room(room, self._named(gateway)))
-        return await self._publisher.publish_event(self._named(gateway), target, event, data, except_, volatile, key)
+        name = self._named(gateway)
+        target = ToRoom(self._room(room, name))
+        return await self._publisher.publish_event(name, target, event, data, except_, volatile, key)
 
     async def broadcast_to_user(
         self,

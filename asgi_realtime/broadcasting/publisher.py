@@ -47,7 +47,7 @@ class Publisher(NoSchema):
         """Whether the broker can publish and deliver, and clients are let in."""
         return self._broker.ready and not self.draining
 
-    async def publish_event(
+    def publish_event(
         self,
         gateway: GatewayName,
         target: Target,
@@ -56,8 +56,8 @@ class Publisher(NoSchema):
         except_: Id | Iterable[Id] | None,
         volatile: bool,
         key: Id | None,
-    ) -> Receipt:
-        """Encode an event for a gateway and publish it. See `Broadcaster`."""
+    ) -> Coroutine[Any, Any, Receipt]:
+        """Encode an event for a gateway, at once, and publish it when the result is awaited. See `Broadcaster`."""
         dialect = self._gateways[gateway].dialect
         event = dialect.event_name(event)
         payload, attachments = encode(data)
@@ -72,7 +72,7 @@ class Publisher(NoSchema):
             except_=_connections(except_),
             volatile=volatile,
         )
-        return await self.publish(publication, key=None if key is None else id_text(key, "key"))
+        return self.publish(publication, key=None if key is None else id_text(key, "key"))
 
     async def publish(self, publication: Publication, *, key: str | None = None) -> Receipt:
         """Publish what is encoded already. Every broadcast ends here."""

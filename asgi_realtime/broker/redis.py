@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Collection
-from typing import Final
+from collections.abc import Callable, Collection, Coroutine
+from typing import Any, Final
 
 from asgi_realtime.auth.revocations import Revocations
 from asgi_realtime.broker.base import BrokerReceiver
@@ -194,7 +194,7 @@ class RedisBroker:
 
     # Publishing
 
-    async def publish(self, publication: Publication, *, key: str | None = None) -> Receipt:
+    def publish(self, publication: Publication, *, key: str | None = None) -> Coroutine[Any, Any, Receipt]:
         """Number, keep and publish; see `Broker.publish`.
 
         If the reply is lost, the publication is sent once more on the next connection. Its origin is kept in history,
@@ -205,9 +205,9 @@ class RedisBroker:
                 published. It is not published again then. A publication with a key has no such limit.
         """
         if publication.volatile:
-            return await self._publisher.publish_volatile(publication)
+            return self._publisher.publish_volatile(publication)
         data = encode_publication(publication)
-        return await self._publisher.publish(publication, self.new_origin(), data=data, key=key)
+        return self._publisher.publish(publication, self.new_origin(), data=data, key=key)
 
     async def publish_from(
         self,

@@ -109,6 +109,12 @@ class Appending:
         return self._subscribed if cast("tuple[bytes, int]", reply)[1] == 1 else 0
 
 
+def _certain(found: Appended | None) -> Appended:
+    if found is None:
+        raise InDoubt("a reply of Redis was lost, and history no longer says whether the event was published")
+    return found
+
+
 class RedisPublisher:
     """Publishes on the links of this process.
 
@@ -146,7 +152,8 @@ class RedisPublisher:
     ) -> Receipt:
         """Number, keep and publish; see `RedisBroker.publish_from`. `data` is the encoded publication."""
         keys, ends = self._links.keys(publication.gateway), suffixes(publication.target)
-        position, delivered = await self.append(keys, ends, data, origin, self._size, key, attempt, answered)
+        appending = self._prepare(keys, ends, data, origin, self._size, key, attempt, answered)
+        position, delivered = _certain(await self._links.of(keys.gateway).attempt(appending.send))
         if not isinstance(delivered, int):
             delivered = await asyncio.shield(delivered)
         return Receipt(position=position, delivered_locally=delivered, replicated=True)
@@ -216,15 +223,28 @@ class RedisPublisher:
             InDoubt: a reply was lost, and history does not say whether it was published.
             BrokerUnavailable: Redis is away, or refused.
         """
+        appending = self._prepare(keys, ends, data, origin, size, key, attempt, answered, only_in_history)
+        return _certain(await self._links.of(keys.gateway).attempt(appending.send))
+
+    def _prepare(
+        self,
+        keys: Keys,
+        ends: Sequence[str],
+        data: bytes,
+        origin: str,
+        size: int,
+        key: str | None,
+        attempt: Attempt | None,
+        answered: Callable[[], None] | None,
+        only_in_history: bool = False,
+    ) -> Appending:
+        """See `append`. Each broadcast is one coroutine shorter because `publish` calls this."""
         appending = Appending(self._channels(), keys, ends, data, origin, attempt or Attempt(), answered)
         if key is None and len(ends) == 1 and not only_in_history:
             appending.command = self._packed.get((keys.gateway, ends[0])) or self._pack_for(keys, ends[0], size)
         else:
             appending.command = self._pack(keys, ends, size, key, only_in_history)
-        found = await self._links.of(keys.gateway).attempt(appending.send)
-        if found is None:
-            raise InDoubt("a reply of Redis was lost, and history no longer says whether the event was published")
-        return found
+        return appending
 
     def _pack_for(self, keys: Keys, end: str, size: int) -> PackedCall:
         if len(self._packed) >= PACKED_TARGETS:

@@ -4,31 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import types
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Coroutine, Generator
 from contextvars import Context
 from typing import Any
 
 from asgi_realtime.runtime.tasks import T
 
 
-def _run(step: Callable[[Any], Any], value: Any) -> Any:
-    return step(value)
-
-
 @types.coroutine
-def resume(work: Coroutine[Any, Any, T], waiting: Any, run: Callable[..., Any] = _run) -> Generator[Any, Any, T]:
-    """Await the rest of a coroutine. It was started by `send(None)`, which returned `waiting`.
-
-    `run` calls each step, for example in another context.
-    """
+def resume(work: Coroutine[Any, Any, T], waiting: Any) -> Generator[Any, Any, T]:
+    """Await the rest of a coroutine. It was started by `send(None)`, which returned `waiting`."""
     while True:
         try:
             try:
                 sent = yield waiting
             except BaseException as error:  # such as a cancellation: the coroutine handles it
-                waiting = run(work.throw, error)
+                waiting = work.throw(error)
             else:
-                waiting = run(work.send, sent)
+                waiting = work.send(sent)
+        except StopIteration as done:
+            result: T = done.value
+            return result
+
+
+@types.coroutine
+def _resume_in_context(context: Context, work: Coroutine[Any, Any, T], waiting: Any) -> Generator[Any, Any, T]:
+    while True:
+        try:
+            try:
+                sent = yield waiting
+            except BaseException as error:  # such as a cancellation: the coroutine handles it
+                waiting = context.run(work.throw, error)
+            else:
+                waiting = context.run(work.send, sent)
         except StopIteration as done:
             result: T = done.value
             return result
@@ -41,7 +49,7 @@ async def run_in_context(context: Context, work: Coroutine[Any, Any, T]) -> T:
     except StopIteration as done:
         result: T = done.value
         return result
-    return await resume(work, waiting, context.run)
+    return await _resume_in_context(context, work, waiting)
 
 
 class _Deadline:
@@ -63,10 +71,12 @@ class _Deadline:
         return self._task.uncancel() <= self._cancelling
 
 
-async def run_with_timeout(seconds: float, work: Coroutine[Any, Any, T]) -> T:
+@types.coroutine
+def run_with_timeout(seconds: float, work: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
     """Await a coroutine for at most `seconds`. If it ends without waiting, no timer is made.
 
-    The same as `asyncio.timeout` in half the time, because every broadcast through Redis passes here.
+    The same as `asyncio.timeout` in half the time, because every broadcast through Redis passes here. It is a generator
+    that does what `resume` does, so that a broadcast has one coroutine less.
 
     Raises:
         TimeoutError: it took longer, and was cancelled.
@@ -74,14 +84,22 @@ async def run_with_timeout(seconds: float, work: Coroutine[Any, Any, T]) -> T:
     try:
         waiting = work.send(None)
     except StopIteration as done:
-        result: T = done.value
-        return result
+        at_once: T = done.value
+        return at_once
     task = asyncio.current_task()
     assert task is not None, "asyncio runs coroutines in tasks"
     deadline = _Deadline(task)
     timer = asyncio.get_running_loop().call_later(seconds, deadline.pass_)
     try:
-        result = await resume(work, waiting)
+        while True:
+            try:
+                sent = yield waiting
+            except BaseException as error:  # such as a cancellation: the coroutine handles it
+                waiting = work.throw(error)
+            else:
+                waiting = work.send(sent)
+    except StopIteration as done:
+        result: T = done.value
     except asyncio.CancelledError as error:
         if deadline.passed and deadline.uncancel():
             raise TimeoutError from error

@@ -371,7 +371,10 @@ async def test_a_cancellation_is_no_timeout() -> None:
         begun.set()
         await asyncio.Event().wait()
 
-    calling = asyncio.create_task(run_with_timeout(60.0, work()))
+    async def call() -> None:
+        await run_with_timeout(60.0, work())
+
+    calling = asyncio.create_task(call())
     await begun.wait()
     calling.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -411,6 +414,9 @@ async def test_a_cancellation_and_a_timeout_together_are_a_cancellation() -> Non
             calling.cancel()
             raise
 
-    calling = asyncio.create_task(run_with_timeout(0.001, work()))
+    async def call() -> None:
+        await run_with_timeout(0.001, work())
+
+    calling = asyncio.create_task(call())
     with pytest.raises(asyncio.CancelledError):
         await calling
