@@ -36,6 +36,8 @@ class Backends:
     """Makes the answers of a gateway."""
     node_channel: NodeChannel | None = None
     """Messages to single processes. None: there is no other process."""
+    redis: RedisBroker | None = None
+    """Keeps what recovery needs of lost connections. None: there is no other process."""
 
     @property
     def many_processes(self) -> bool:
@@ -70,6 +72,7 @@ def backends_from(
             presence=redis_presence(redis, settings),
             make_answers=functools.partial(_redis_answers, redis, settings),
             node_channel=redis.node_channel,
+            redis=redis,
         )
     return Backends(
         broker=MemoryBroker(history_size=settings.history_size, history_ttl=settings.history_ttl),

@@ -190,15 +190,18 @@ class Realtime:
         warn_of_open_origins(self.origins, self.gateways)
 
     def _new_recovery(self, backends: Backends) -> Recovery | None:
-        if self.settings.recovery_window == 0 or backends.many_processes:
+        if self.settings.recovery_window == 0 or (backends.many_processes and backends.redis is None):
             return None
         return Recovery(
             hub=self.hub,
             broker=self.broker,
             revocations=self.revocations,
+            tasks=self.tasks,
             wheel=self.wheel,
             window=self.settings.recovery_window,
+            silence=self.settings.ping_interval + self.settings.ping_timeout + 2 * self.wheel.tick,
             broker_timeout=self.settings.publish_timeout,
+            redis=backends.redis,
         )
 
     def gateway_for(self, namespace: str) -> SocketIOGateway | None:
@@ -313,6 +316,7 @@ class Realtime:
         stack.callback(self.hub.stop)
         if self.recovery is not None:
             await self.recovery.start()
+            stack.push_async_callback(self.recovery.stop)
         await self.presence.start(self._offline, self._online)
         stack.push_async_callback(self.presence.stop)
         self.wheel.open()

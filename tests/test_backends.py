@@ -38,10 +38,16 @@ def test_an_application_without_redis_does_not_import_its_client() -> None:
 
 @pytest.mark.parametrize(
     ("of_settings", "of_middleware", "recovers"),
-    [({}, {}, True), ({"redis_url": URL}, {}, False), ({}, {"redis": Redis.from_url(URL)}, False)],
-    ids=["one process", "MEW_REDIS_URL", "redis="],
+    [
+        ({}, {}, True),
+        ({"redis_url": URL}, {}, True),
+        ({}, {"redis": Redis.from_url(URL)}, True),
+        ({"recovery_window": 0}, {}, False),
+        ({"recovery_window": 0, "redis_url": URL}, {}, False),
+    ],
+    ids=["one process", "MEW_REDIS_URL", "redis=", "off", "off, with MEW_REDIS_URL"],
 )
-def test_clients_recover_only_where_one_process_has_everything(
+def test_clients_recover_unless_it_is_turned_off(
     of_settings: dict[str, Any], of_middleware: dict[str, Any], recovers: bool
 ) -> None:
     settings = Settings(jwt_secret=SECRET, **of_settings)

@@ -15,7 +15,7 @@ from asgi_realtime.broker.encoding import encode_command, encode_publication
 from asgi_realtime.broker.no_connections import NoConnections
 from asgi_realtime.broker.redis_acknowledgements import Acknowledgements
 from asgi_realtime.broker.redis_channels import Channels
-from asgi_realtime.broker.redis_history import read_history, read_latest
+from asgi_realtime.broker.redis_history import read_commands, read_history, read_latest
 from asgi_realtime.broker.redis_publisher import Attempt, RedisPublisher
 from asgi_realtime.broker.redis_questions import Questions
 from asgi_realtime.broker.redis_revocations import SharedRevocations
@@ -81,7 +81,9 @@ class RedisBroker:
         self.links = GatewayLinks(server, prefix=prefix, timeout=timeout, metrics=self._metrics)
         """The connections of this process, for presence too."""
         self.node_channel = RedisNodeChannel(self.links)
-        """Messages from this process to others, and from others to this one."""
+        """Messages about relayed requests, from this process to others and back."""
+        self.session_channel = RedisNodeChannel(self.links, kind="sessions")
+        """Messages about recovery sessions."""
         self._publisher = RedisPublisher(self.links, channels=self._running, size=history_size, ttl=self._ttl)
         self._channels: Channels | None = None
         self.unconfirmed: dict[str, bool] = {}
@@ -105,9 +107,10 @@ class RedisBroker:
         self._acknowledgements.received = receiver.acknowledged
         own = {
             self.node_channel.channel.encode(): self.node_channel.receive,
+            self.session_channel.channel.encode(): self.session_channel.receive,
             self._acknowledgements.channel.encode(): self._acknowledgements.receive,
         }
-        channels = self._open(receiver, own, self.node_channel.link_lost)
+        channels = self._open(receiver, own, self._link_lost)
         self._receives = True
         channels.expect_commands(SHARED)
         try:
@@ -154,6 +157,10 @@ class RedisBroker:
         self.links.open(on_message=channels.received, own=own, on_lost=on_lost, tasks=self._tasks)
         self._stack.enter_context(self.links.preparing(self._prepare_link))
         return channels
+
+    def _link_lost(self) -> None:
+        self.node_channel.link_lost()
+        self.session_channel.link_lost()
 
     async def _prepare_link(self, reconnecting: ReconnectingLink, link: Link) -> None:
         """Make a new link ready: subscribe, read what was missed, and only then let clients in."""
@@ -356,3 +363,12 @@ class RedisBroker:
         found = await read_latest(self.links.of(gateway), self.links.keys(gateway), self._ttl, room, event, since)
         await channels.until_delivered(gateway)
         return found
+
+    async def commands(self, gateway: GatewayName, since: Position) -> list[tuple[Command, Position]]:
+        """The commands of a gateway (or of `SHARED`) after a position, in order. Revocations may be missing.
+
+        Raises:
+            PositionLost: some of them may be gone, or `since` is a position in another history.
+            BrokerUnavailable: Redis did not answer.
+        """
+        return await read_commands(self.links.of(gateway), self.links.keys(gateway), self._ttl, since)

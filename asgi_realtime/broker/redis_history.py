@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Final, Protocol, TypeVar, cast
 
-from asgi_realtime.broker.encoding import PUBLICATION, decode_publication
+from asgi_realtime.broker.encoding import COMMAND, PUBLICATION, decode_command, decode_publication
 from asgi_realtime.errors import PositionLost
+from asgi_realtime.redis.history_state import HistoryState, new_epoch
 from asgi_realtime.redis.keys import COMMANDS, Keys, suffixes
 from asgi_realtime.redis.link import Argument, Reply
 from asgi_realtime.redis.reconnecting_link import ReconnectingLink
 from asgi_realtime.redis.scripts import Script
+from asgi_realtime.values.commands import Command
 from asgi_realtime.values.ids import RoomName
 from asgi_realtime.values.publications import Position, Publication, Target, ToRoom
 
@@ -114,6 +116,26 @@ async def read_history(
                 position = Position(f"{epoch}-{number}")
                 found[number] = decode_publication(data, keys.gateway, target, position=position, volatile=False)
     return [found[number] for number in sorted(found)]
+
+
+async def read_commands(
+    link: ReconnectingLink, keys: Keys, ttl: int, since: Position
+) -> list[tuple[Command, Position]]:
+    """The commands after `since`, in order. `ttl` is in milliseconds. See `read_history`."""
+    epoch, start = parse(since)
+    history = History({COMMANDS: start})
+    await history.read(link.run, keys, ttl)
+    if history.epoch != epoch or start > history.newest:
+        raise PositionLost("the position is not of this history")
+    if history.lost:
+        state = await link.run(Script.STATE, [keys.state], new_epoch(), read=HistoryState)
+        if state.epoch != epoch or state.command > start:
+            raise PositionLost("history no longer has the commands since this position")
+    return [
+        (decode_command(data)[1], Position(f"{epoch}-{number}"))
+        for number, data in history.found[COMMANDS]
+        if data[:1] == COMMAND
+    ]
 
 
 async def read_latest(

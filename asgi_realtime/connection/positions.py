@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 
+from asgi_realtime.broker.position_order import is_up_to
 from asgi_realtime.protocols.dialect import Dialect
 from asgi_realtime.protocols.frame import Frame
-from asgi_realtime.values.ids import RoomName
+from asgi_realtime.values.ids import ConnectionId, RoomName
 from asgi_realtime.values.publications import Position
 
 _MARK_SECONDS: Final = 5.0
@@ -19,7 +20,17 @@ _MARKS: Final = 128
 class GatewayPositions:
     """The newest position of a gateway in this process, and those at earlier times."""
 
-    __slots__ = ("_marks", "_next_mark", "answer_has_position", "dialect", "newest")
+    __slots__ = (
+        "_marks",
+        "_next_mark",
+        "answer_has_position",
+        "changed",
+        "dialect",
+        "newest",
+        "settle",
+        "unnumbered",
+        "written",
+    )
 
     def __init__(self, dialect: Dialect, answer_has_position: bool) -> None:
         self.dialect = dialect
@@ -28,6 +39,15 @@ class GatewayPositions:
         """Whether the answer to a new client tells it its position. Then the client has one of its session always."""
         self.newest = Position("")
         """The position of the last publication that was delivered. Empty: the broker has not started."""
+        self.unnumbered = 0
+        """How many publications without a position were delivered that history may get later: the broker was away."""
+        self.changed: Callable[[ConnectionId], None] | None = None
+        """Called when the rooms of an open connection have changed. None: no process but this one gives sessions."""
+        self.written: Callable[[], Awaitable[None]] | None = None
+        """Returns when all such changes are where other processes find them."""
+        self.settle: Callable[[], Awaitable[bool]] | None = None
+        """Asks the broker for its position, so that `newest` is not older than what was just subscribed to. None: it
+        never is. Returns False if the broker does not answer."""
         self._marks: deque[tuple[float, Position]] = deque(maxlen=_MARKS)
         self._next_mark = 0.0
 
@@ -37,12 +57,19 @@ class GatewayPositions:
         self._marks.clear()
         self._next_mark = 0.0
 
-    def advance(self, position: Position, now: float) -> None:
-        """A publication is about to be delivered. `now`: seconds, monotonic."""
+    def advance(self, position: Position, now: float) -> bool:
+        """A publication is about to be delivered, or everything before it was. `now`: seconds, monotonic.
+
+        False: the position is older than the newest. A message was found to be missing, and comes late.
+        """
         if now >= self._next_mark:
             self._marks.append((now, self.newest))
             self._next_mark = now + _MARK_SECONDS
+        # The first comparison is cheap, and enough unless the numbers have not the same number of digits.
+        if position <= self.newest and is_up_to(position, self.newest):
+            return position == self.newest
         self.newest = position
+        return True
 
     def at(self, time: float) -> Position | None:
         """A position that was delivered before a time, if the marks reach back so far."""
@@ -55,12 +82,31 @@ class GatewayPositions:
 class ConnectionPositions:
     """What recovery needs to know of one connection, beside what the connection holds anyway."""
 
-    __slots__ = ("entered", "gateway", "opened", "recovered", "replayed", "since")
+    __slots__ = (
+        "connection_id",
+        "entered",
+        "gateway",
+        "opened",
+        "owner",
+        "pid",
+        "recovered",
+        "replayed",
+        "since",
+        "unnumbered",
+    )
 
-    def __init__(self, gateway: GatewayPositions) -> None:
+    def __init__(self, gateway: GatewayPositions, owner: str) -> None:
         self.gateway = gateway
+        self.owner = owner
+        """See `SessionStore.new_owner`."""
+        self.pid: str | None = None
+        """The id that the client has presented, if another process made it."""
+        self.connection_id: ConnectionId | None = None
+        """None: the CONNECT of this connection is not answered yet."""
         self.since = gateway.newest
-        """Everything up to here is with the client, or is not for it."""
+        """Everything up to here is with the client, or is not for it. Empty: that is not known."""
+        self.unnumbered = gateway.unnumbered
+        """That of the gateway when the client connected. If it has changed, the client cannot recover."""
         self.entered: dict[RoomName, Position] | None = None
         """The newest positions when rooms were entered. Rooms that are not here were entered at `since`."""
         self.replayed: Position | None = None
@@ -70,6 +116,12 @@ class ConnectionPositions:
         self.recovered = False
         """See `Connection.recovered`."""
 
+    async def after(self, subscribing: Awaitable[None]) -> None:
+        """Return when subscriptions are made and `newest` is the position at which they were, or a later one."""
+        await subscribing
+        if self.gateway.settle is not None and not await self.gateway.settle():
+            self.unnumbered = -1
+
     def enter(self, room: RoomName) -> None:
         """The connection has entered a room."""
         newest = self.gateway.newest
@@ -77,12 +129,23 @@ class ConnectionPositions:
             if self.entered is None:
                 self.entered = {}
             self.entered[room] = newest
+        self._change()
 
     def leave(self, rooms: Collection[RoomName]) -> None:
         """The connection has left rooms."""
         if self.entered is not None:
             for room in rooms:
                 self.entered.pop(room, None)
+        self._change()
+
+    def _change(self) -> None:
+        if self.connection_id is not None and self.gateway.changed is not None:
+            self.gateway.changed(self.connection_id)
+
+    async def until_written(self) -> None:
+        """Return when the rooms of the connection are where other processes find them."""
+        if self.connection_id is not None and self.gateway.written is not None:
+            await self.gateway.written()
 
     def own(self, frame: Frame, position: Position | None = None) -> Frame:
         """A frame for this client alone, with a position if the client would find another one in it.

@@ -23,7 +23,7 @@ from asgi_realtime.gateways.gateway_context import GatewayContext
 from asgi_realtime.gateways.recovery_rules import RecoveryRules
 from asgi_realtime.limits import TOO_MANY_ATTEMPTS, Limits
 from asgi_realtime.protocols.frame import Frame
-from asgi_realtime.recovery.recovery import ReturningClient
+from asgi_realtime.recovery.returning_client import ReturningClient
 from asgi_realtime.runtime.coroutines import run_with_timeout
 from asgi_realtime.runtime.host_calls import HostCall
 from asgi_realtime.runtime.inbox import Inbox
@@ -156,7 +156,9 @@ class ConnectionLifecycle(RecoveryRules):
             claim = self._session_claim(handshake)
             if claim is not None:
                 most_bytes = self.limits.outbox_bytes
-                returning = await recovery.claim(self._name, claim, identity, self.recovered_identity, most_bytes)
+                returning = await recovery.claim(
+                    positions, self._name, claim, identity, self.recovered_identity, most_bytes
+                )
             if returning is not None:
                 identity = returning.identity
             positions.since = positions.gateway.newest  # it is added to the hub in this step
@@ -239,6 +241,9 @@ class ConnectionLifecycle(RecoveryRules):
             subscribing = context.hub.until_subscribed(connection)
             if subscribing is not None:
                 await subscribing
+                if connection.positions is not None:
+                    connection.drop_held_broadcasts()  # the client begins at this position
+                    connection.positions.since = connection.positions.gateway.newest
                 if connection.ended is not None:
                     raise self._refusal_of_ended(connection, connection.ended)
             if context.recovery is not None and returning is not None:
@@ -273,6 +278,8 @@ class ConnectionLifecycle(RecoveryRules):
         self._watch_expiry(connection)
         connection.handshake = connection.handshake.without_credentials()
         connection.open(answer)
+        if context.recovery is not None:
+            context.recovery.opened(connection)
         if first:
             self._announce_online(connection)
 

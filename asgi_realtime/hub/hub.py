@@ -177,9 +177,16 @@ class Hub:
 
     def _until_subscribed(self, connection: InternalConnection, rooms: Iterable[RoomName]) -> Awaitable[None] | None:
         """An awaitable that ends when rooms are subscribed. None: they are already."""
+        return self._subscribing(connection, map(ToRoom, rooms))
+
+    def _subscribing(
+        self, connection: InternalConnection, targets: Iterable[ToRoom | ToUsers | ToAll]
+    ) -> Awaitable[None] | None:
         if self._subscriptions is None:
             return None
-        return self._subscriptions.until_subscribed([Subscription(connection.gateway, ToRoom(room)) for room in rooms])
+        wanted = [Subscription(connection.gateway, target) for target in targets]
+        waiting = self._subscriptions.until_subscribed(wanted)
+        return waiting if waiting is None or connection.positions is None else connection.positions.after(waiting)
 
     def _is_subscribed(self, connection: InternalConnection, room: RoomName) -> bool:
         """Whether a connection may enter a room without waiting for the broker."""
@@ -262,15 +269,17 @@ class Hub:
         mount.rooms.add(connection)
         self._metrics.gauge("connections", len(mount.rooms), gateway=connection.gateway)
 
-    def until_subscribed(self, connection: InternalConnection) -> Awaitable[None] | None:
-        """An awaitable that ends when publications to the connection's user and to all are delivered. None: they are.
+    def until_subscribed(
+        self, connection: InternalConnection, rooms: Iterable[RoomName] = ()
+    ) -> Awaitable[None] | None:
+        """An awaitable that ends when publications to the connection's user, to all, and to rooms are delivered.
+
+        None: they are.
 
         The awaitable raises `BrokerUnavailable` if the broker did not accept the subscriptions.
         """
-        if self._subscriptions is None:
-            return None
-        targets = (ToUsers((connection.identity.user_id,)), ToAll())
-        return self._subscriptions.until_subscribed([Subscription(connection.gateway, target) for target in targets])
+        user = ToUsers((connection.identity.user_id,))
+        return self._subscribing(connection, [user, ToAll(), *map(ToRoom, rooms)])
 
     def remove(self, connection: InternalConnection) -> None:
         """Remove a connection and its memberships. A second call does nothing."""
@@ -294,7 +303,7 @@ class Hub:
 
     async def leave(self, connection: InternalConnection, room: Id) -> None:
         """Take a connection out of a room and the rooms below it. Joins of these rooms that are pending end too."""
-        self._joins.leave(connection, room)
+        await self._joins.leave(connection, room)
 
     # Commands of the cluster
 

@@ -87,6 +87,7 @@ class Joins:
                 return
         if latest is None:
             mount.rooms.join(connection, room, parent)
+            await _written(connection)
             return
         first = None if answer is None else mount.dialect.event_args(latest, [answer])
         await self._follow(connection, room, parent, latest, first, position if first else None)
@@ -125,14 +126,21 @@ class Joins:
         finally:
             connection.release()
 
-    def leave(self, connection: InternalConnection, room: Id) -> None:
+    async def leave(self, connection: InternalConnection, room: Id) -> None:
         """Take a connection out of a room and the rooms below it. Joins of these rooms that are pending end too."""
         name = RoomName(id_text(room, "room"))
         rooms = self._mounts[connection.gateway].rooms
         if self._pending:
             self._pending.leave(connection, name, rooms.with_descendants)
         rooms.leave(connection, name)
+        await _written(connection)
 
     def withdraw(self, command: RemoveFromRoom | CloseRoom) -> None:
         """Refuse the pending joins that a command is newer than."""
         self._pending.withdraw(command, self._mounts[command.gateway].rooms.with_descendants)
+
+
+async def _written(connection: InternalConnection) -> None:
+    """Return when another process that takes the client over would find its rooms."""
+    if connection.positions is not None:
+        await connection.positions.until_written()

@@ -32,6 +32,10 @@ class CommandLog:
 
     def __init__(self, *, limit: int = LOGGED) -> None:
         self._limit = limit
+        self.clear()
+
+    def clear(self) -> None:
+        """There were no commands."""
         self.count = 0
         """How many commands there were."""
         self._dropped = 0
@@ -42,13 +46,8 @@ class CommandLog:
 
     def append(self, command: Command, position: Position | None) -> None:
         """A command is carried out. `position`: see `BrokerReceiver.apply`."""
-        if isinstance(command, AddToRoom | RemoveFromRoom | DisconnectUser | TakeOver):
-            users: tuple[UserId | None, ...] = (command.user_id,)
-        elif isinstance(command, RefreshRooms) and isinstance(command.target, ToUsers):
-            users = command.target.user_ids
-        elif isinstance(command, CloseRoom | RefreshRooms):
-            users = (None,)
-        else:
+        users = _users_of(command)
+        if not users:
             return
         self.count += 1
         for user_id in users:
@@ -75,7 +74,9 @@ class CommandLog:
                     break
                 found.append(entry)
         return [
-            (entry.command, entry.position) for entry in sorted(found, key=_number) if _is_for(entry.command, gateway)
+            (entry.command, entry.position)
+            for entry in sorted(found, key=_number)
+            if concerns(entry.command, gateway, user_id)
         ]
 
     def _drop(self) -> None:
@@ -90,5 +91,16 @@ def _number(entry: _Entry) -> int:
     return entry.number
 
 
-def _is_for(command: Command, gateway: GatewayName) -> bool:
-    return getattr(command, "gateway", None) in (None, gateway)
+def concerns(command: Command, gateway: GatewayName, user_id: UserId) -> bool:
+    """Whether a command may concern a user's connections to a gateway."""
+    users = _users_of(command)
+    return getattr(command, "gateway", None) in (None, gateway) and (user_id in users or None in users)
+
+
+def _users_of(command: Command) -> tuple[UserId | None, ...]:
+    """The users that a command is for. None: for all. Empty: it does not change who gets what."""
+    if isinstance(command, AddToRoom | RemoveFromRoom | DisconnectUser | TakeOver):
+        return (command.user_id,)
+    if isinstance(command, RefreshRooms) and isinstance(command.target, ToUsers):
+        return command.target.user_ids
+    return (None,) if isinstance(command, CloseRoom | RefreshRooms) else ()

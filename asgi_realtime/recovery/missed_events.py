@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from asgi_realtime.broker.base import Broker
+from asgi_realtime.broker.position_order import number
 from asgi_realtime.broker.time_limit import answer_in_time
-from asgi_realtime.recovery.history_order import number
 from asgi_realtime.values.ids import ConnectionId, GatewayName, RoomName, UserId
 from asgi_realtime.values.publications import Position, Publication, Target, ToAll, ToRoom, ToRooms, ToUsers
 

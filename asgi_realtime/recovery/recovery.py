@@ -1,61 +1,51 @@
-"""Recovery in one process: what is kept of lost connections, and how their clients get it back."""
+"""Recovery: what is kept of lost connections, and how their clients get it back."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
+import dataclasses
+import functools
 import hmac
-import secrets
-from collections.abc import Awaitable, Callable, Collection, Mapping
-from typing import Final, TypeAlias
+from collections.abc import Awaitable, Collection
+from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from asgi_realtime.auth.revocations import Revocations
 from asgi_realtime.broker.base import Broker
+from asgi_realtime.broker.position_order import number, position_from_client, same_history
 from asgi_realtime.connection.connection import InternalConnection
 from asgi_realtime.connection.positions import ConnectionPositions, GatewayPositions
-from asgi_realtime.errors import PositionLost, Unavailable
+from asgi_realtime.errors import BrokerUnavailable, PositionLost, Unavailable
 from asgi_realtime.hub.hub import Hub
 from asgi_realtime.protocols.dialect import Dialect
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.recovery.command_log import CommandLog
-from asgi_realtime.recovery.history_order import number, position_from_client
+from asgi_realtime.recovery.connection_sessions import ENDED_TOO_SLOW, ConnectionSessions
+from asgi_realtime.recovery.departures import Departures
 from asgi_realtime.recovery.missed_events import read_missed
-from asgi_realtime.recovery.session import RecoverySession, RoomPositions, SessionClaim
-from asgi_realtime.recovery.session_store import MemorySessionStore
+from asgi_realtime.recovery.returning_client import RecoveredIdentity, ReturningClient
+from asgi_realtime.recovery.session import RecoverySession, RoomPositions, SessionClaim, SessionId
+from asgi_realtime.recovery.session_store import MemorySessionStore, SessionStore
+from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.runtime.timers import TimerWheel
 from asgi_realtime.values.close_codes import TOO_SLOW
 from asgi_realtime.values.commands import Command, EndAll
 from asgi_realtime.values.identity import Identity
-from asgi_realtime.values.ids import ConnectionId, GatewayName, RoomName
+from asgi_realtime.values.ids import ConnectionId, GatewayName
 from asgi_realtime.values.json import Json
 from asgi_realtime.values.publications import Position, Publication, Subscription
 from asgi_realtime.values.questions import NodeAnswer, Question
+
+if TYPE_CHECKING:
+    from asgi_realtime.broker.redis import RedisBroker
+    from asgi_realtime.recovery.open_connections import OpenConnections
 
 _LOST: Final = frozenset(
     {"transport close", "transport error", "ping timeout", "forced close", "client close", "idle", TOO_SLOW}
 )
 """The reasons of ends that neither the client nor the application wanted."""
-_PING_MARGIN: Final = 1.0
-"""Seconds. A ping may overtake broadcasts of the same tick."""
-
-RecoveredIdentity: TypeAlias = Callable[[Identity, Identity], Identity | None]
-"""See `RecoveryRules.recovered_identity`."""
-
-
-class ReturningClient:
-    """A client that has claimed its session and is about to be let in."""
-
-    __slots__ = ("identity", "rooms", "session", "start")
-
-    def __init__(self, session: RecoverySession, identity: Identity, start: Position) -> None:
-        self.session = session
-        self.identity = identity
-        """The user, with the credential that it has just presented."""
-        self.start = start
-        """The position after which it has missed events."""
-        self.rooms: RoomPositions = {}
-        """The rooms that it is still in."""
+_LONGEST_PID: Final = 200
 
 
 class Recovery:
@@ -65,9 +55,12 @@ class Recovery:
         hub: the connections of this process.
         broker: has the history.
         revocations: the revoked credentials.
+        tasks: own the tasks.
         wheel: timers.
         window: seconds that a session is kept.
+        silence: seconds after which a client that does not answer is taken for lost.
         broker_timeout: seconds the broker may take to answer.
+        redis: keeps the sessions, so that clients recover in any process. None: there is one process.
     """
 
     def __init__(
@@ -76,47 +69,101 @@ class Recovery:
         hub: Hub,
         broker: Broker,
         revocations: Revocations,
+        tasks: Tasks,
         wheel: TimerWheel,
         window: float,
+        silence: float,
         broker_timeout: float,
+        redis: RedisBroker | None = None,
     ) -> None:
         self._hub = hub
         self._broker = broker
         self._revocations = revocations
-        self._wheel = wheel
-        self._window = window
+        self._tasks = tasks
         self._broker_timeout = broker_timeout
-        self._key = secrets.token_bytes(32)
         self._gateways: dict[GatewayName, GatewayPositions] = {}
-        self._store = MemorySessionStore()
         self._log = CommandLog()
-        self._scheduled = False
+        self._sessions = ConnectionSessions(hub, self._log)
+        self._departures = Departures()
+        self._settling: dict[GatewayName, asyncio.Task[bool]] = {}
+        self._open: OpenConnections | None = None
+        if redis is None:
+            self._store: SessionStore = MemorySessionStore(wheel=wheel, window=window)
+            return
+        # Imported here: an application without Redis does not load its client.
+        from asgi_realtime.recovery.open_connections import OpenConnections
 
-    @property
-    def saved(self) -> int:
-        """How many sessions are kept."""
-        return len(self._store)
+        self._open = OpenConnections(
+            redis=redis,
+            broker=broker,
+            hub=hub,
+            commands=self._log,
+            gateways=self._gateways,
+            session_of=self._sessions.of,
+            id_of=self._sessions.id_of,
+            window=window,
+            silence=silence,
+            timeout=broker_timeout,
+            departures=self._departures,
+            tasks=tasks,
+        )
+        self._store = self._open.store
 
     def add_gateway(self, gateway: GatewayName, dialect: Dialect, answer_has_position: bool) -> GatewayPositions:
         """Clients of this gateway may recover. See `GatewayPositions.answer_has_position`."""
-        return self._gateways.setdefault(gateway, GatewayPositions(dialect, answer_has_position))
+        if gateway not in self._gateways:
+            positions = self._gateways[gateway] = GatewayPositions(dialect, answer_has_position)
+            if self._open is not None:
+                self._open.add_gateway(gateway)
+                positions.settle = functools.partial(self._settle, gateway)
+        return self._gateways[gateway]
 
     async def start(self) -> None:
         """Begin on the running event loop, without sessions. The broker has started, and no client is connected."""
-        self._store = MemorySessionStore()
-        self._log = CommandLog()
-        self._scheduled = False
+        self._log.clear()
+        self._settling.clear()
+        await self._store.start()
         for gateway, positions in self._gateways.items():
-            positions.start(await self._broker.position(gateway))
+            positions.start(Position(""))
+            if self._open is None:
+                positions.start(await self._broker.position(gateway))
+        if self._open is not None:
+            self._open.start()
+
+    async def stop(self) -> None:
+        """Write what must be written. The clients are gone, and the broker still runs."""
+        await self._store.stop()
+
+    def _settle(self, gateway: GatewayName) -> Awaitable[bool]:
+        """See `GatewayPositions.settle`. Calls of one tick share an answer."""
+        task = self._settling.get(gateway)
+        if task is None:
+            task = self._settling[gateway] = self._tasks.spawn(
+                self._ask_position(gateway), name="asking for a position"
+            )
+        return asyncio.shield(task)
+
+    async def _ask_position(self, gateway: GatewayName) -> bool:
+        del self._settling[gateway]  # who comes from now on needs a later answer
+        assert self._open is not None
+        try:
+            position = await self._open.ask_position(gateway)
+        except BrokerUnavailable:
+            return False
+        self._gateways[gateway].advance(position, asyncio.get_running_loop().time())
+        return True
 
     # For the broker: see `BrokerReceiver`
 
     def deliver(self, publication: Publication) -> int:
         """Note the position, and write the publication to its recipients."""
-        if publication.position is not None:
-            positions = self._gateways.get(publication.gateway)
-            if positions is not None:
-                positions.advance(publication.position, asyncio.get_running_loop().time())
+        positions = self._gateways.get(publication.gateway)
+        if positions is not None:
+            if publication.position is not None:
+                if not positions.advance(publication.position, asyncio.get_running_loop().time()):
+                    publication = msgspec.structs.replace(publication, position=positions.newest)
+            elif not publication.volatile:
+                positions.unnumbered += 1
         return self._hub.deliver(publication)
 
     def apply(self, command: Command, position: Position | None) -> Awaitable[object] | None:
@@ -124,6 +171,13 @@ class Recovery:
         if isinstance(command, EndAll):
             self._log.forget()
         self._log.append(command, position)
+        if position is not None and self._open is not None:
+            gateway: GatewayName | None = getattr(command, "gateway", None)
+            positions = None if gateway is None else self._gateways.get(gateway)
+            if positions is not None:
+                positions.advance(position, asyncio.get_running_loop().time())
+            elif gateway is None:
+                self._open.shared = position
         return self._hub.apply(command, position)
 
     def subscription_for(self, command: Command) -> Subscription | None:
@@ -148,53 +202,49 @@ class Recovery:
     def positions_for(self, gateway: GatewayName) -> ConnectionPositions | None:
         """The positions of a new connection whose client gets them. None: no client of this gateway does."""
         positions = self._gateways.get(gateway)
-        return None if positions is None else ConnectionPositions(positions)
+        return None if positions is None else ConnectionPositions(positions, self._store.new_owner())
 
     def pid(self, connection: InternalConnection) -> str:
-        """The secret id with which the client claims its session."""
-        return self._pid(connection.gateway, connection.id)
+        """The secret id with which the client claims its session. It stays the same when the client recovers."""
+        return self._sessions.pid(connection)
+
+    def opened(self, connection: InternalConnection) -> None:
+        """The CONNECT of a client that gets positions is answered."""
+        if connection.positions is not None and self._open is not None:
+            connection.positions.connection_id = connection.id
+            self._open.changed(connection.gateway, connection.id)
 
     def save(self, connection: InternalConnection, reason: str) -> bool:
         """Keep what a client needs that has lost its connection, which is still in its rooms. False: it cannot recover.
 
         `reason` is that of the gateway's `disconnected`.
         """
-        positions, ended = connection.positions, connection.ended
-        if positions is None or not (reason in _LOST or ended == (1013, TOO_SLOW)):
+        positions = connection.positions
+        if positions is None:
             return False
-        if connection.refresh is not None or ended not in (None, (1013, TOO_SLOW)):
-            return False
-        since, replayed = positions.since, positions.replayed
-        answered_at = connection.transport.answered_at
-        received = None if answered_at is None else positions.gateway.at(answered_at - _PING_MARGIN)
-        if received is not None and number(received) > number(since):
-            since, replayed = received, None
-        entered = positions.entered or {}
-        session = RecoverySession(
-            gateway=connection.gateway,
-            connection_id=connection.id,
-            identity=connection.identity,
-            rooms={room: entered.get(room, since) for room in connection.rooms},
-            parents=_parents_of(connection.rooms, self._hub.rooms(connection.gateway).parents),
-            granted=connection.granted,
-            since=since,
-            replayed=replayed,
-            commands=self._log.count,
-            expires_at=asyncio.get_running_loop().time() + self._window,
-        )
-        self._keep(session)
-        return True
+        session = None
+        if reason in _LOST or connection.ended == ENDED_TOO_SLOW:
+            session = self._sessions.of(connection)
+        if session is not None:
+            self._store.save(session, positions.owner)
+        elif self._open is not None:
+            self._store.remove(self._sessions.id_of(connection), positions.owner)
+        positions.connection_id = None  # the rooms that it leaves now are not written
+        return session is not None
 
     def leaving_presence(self, connection: InternalConnection, task: asyncio.Task[None]) -> None:
         """A saved connection leaves presence in this task. Its client is let in after that."""
-        self._store.set_presence_left(connection.gateway, connection.id, task)
+        self._departures.add(connection.id, task)
 
     def put_back(self, client: ReturningClient) -> None:
         """A returning client was not let in: it may try again."""
-        self._keep(client.session)
+        session = self._after_commands(client.session)
+        if session is not None:
+            self._store.save(dataclasses.replace(session, commands=self._log.count), client.owner)
 
     async def claim(
         self,
+        positions: ConnectionPositions,
         gateway: GatewayName,
         claim: SessionClaim,
         identity: Identity,
@@ -206,44 +256,45 @@ class Recovery:
         A live connection of the same client is ended first. `most_bytes` is the limit on what it may have missed.
 
         Raises:
-            BrokerUnavailable: history was not read in time.
+            BrokerUnavailable: the sessions or history were not read in time.
         """
-        positions = self._gateways.get(gateway)
-        connection_id = self._claimed_id(gateway, claim.pid)
-        if positions is None or connection_id is None:
+        pid = claim.pid
+        if not isinstance(pid, str) or not pid.isascii() or len(pid) > _LONGEST_PID:
             return None
-        live = self._hub.rooms(gateway).get(connection_id)
-        if live is not None:
-            if (
-                recovered_identity(live.identity, identity) is None
-                or live.positions is None
-                or not live.positions.opened
-            ):
+        live = self._hub.rooms(gateway).get(ConnectionId(pid.rpartition(".")[0]))
+        if live is not None and live.positions is not None and hmac.compare_digest(pid, self.pid(live)):
+            if recovered_identity(live.identity, identity) is None or not live.positions.opened:
                 return None
             live.transport.abandon()
-        session = await self._store.claim(gateway, connection_id, asyncio.get_running_loop().time())
-        if session is None:
+        session = await self._store.claim(
+            SessionId.of(gateway, pid),
+            positions.owner,
+            lambda earlier: recovered_identity(earlier, identity) is not None,
+        )
+        known = None if session is None else recovered_identity(session.identity, identity)
+        if session is None or known is None or self._revocations.is_revoked(session.identity):
             return None
-        known = recovered_identity(session.identity, identity)
-        if known is None:
-            self._keep(session)
-            return None
-        if self._revocations.is_revoked(session.identity):
-            return None
-        if session.presence_left is not None:
-            await asyncio.shield(session.presence_left)
-        offset = position_from_client(claim.offset, positions.newest)
-        start = session.exact_start(offset) if positions.answer_has_position else session.start(offset)
+        await self._departures.until_left(session.connection_id)
+        if not await self._is_settled(positions):
+            raise BrokerUnavailable("the position of history is not known")
+        offset = position_from_client(claim.offset, positions.gateway.newest)
+        start = session.exact_start(offset) if positions.gateway.answer_has_position else session.start(offset)
         current = self._after_commands(session)
-        if start is None or current is None:
+        if start is None or current is None or not same_history(start, positions.gateway.newest):
             return None
         try:
-            missed = await self._read(session.gateway, connection_id, known, start, current.rooms)
+            missed = await self._read(gateway, session.connection_id, known, start, current.rooms)
         except PositionLost:
             return None
         if sum([len(each.payload) + sum(map(len, each.attachments)) for each in missed]) > most_bytes:
             return None
-        return ReturningClient(session, known, start)
+        positions.pid = pid
+        return ReturningClient(session, known, start, positions.owner)
+
+    async def _is_settled(self, positions: ConnectionPositions) -> bool:
+        """Whether the newest position is known now."""
+        settle = positions.gateway.settle
+        return settle is None or await settle()
 
     async def restore_rooms(self, connection: InternalConnection, client: ReturningClient) -> None:
         """Put the connection of a returning client into its rooms. It has just been added to the hub, and is held.
@@ -259,6 +310,9 @@ class Recovery:
         positions.recovered = True
         client.rooms = current.rooms
         connection.granted = client.session.granted
+        subscribing = self._hub.until_subscribed(connection, current.rooms)
+        if subscribing is not None:
+            await subscribing
         for room in current.rooms:
             await self._hub.join(connection, room, current.parents.get(room))
             positions.leave((room,))  # it was there before
@@ -277,6 +331,8 @@ class Recovery:
         if connection.granted is client.session.granted:
             for room in connection.granted:  # the host was not asked for them again
                 await self._hub.leave(connection, room)
+        if not await self._is_settled(positions):
+            raise Unavailable
         # In one step: what was published before it is read from history, and what comes after it is held.
         connection.drop_held_broadcasts()
         now = positions.gateway.newest
@@ -297,22 +353,8 @@ class Recovery:
             positions.replayed = missed[-1].position
         return self._hub.frames_for(connection, missed)
 
-    # For the timer
-
-    def on_deadline(self, now: float) -> float | None:
-        """Remove the sessions that have expired."""
-        following = self._store.expire(now)
-        self._scheduled = following is not None
-        return following
-
-    def _keep(self, session: RecoverySession) -> None:
-        self._store.save(session)
-        if not self._scheduled:
-            self._scheduled = True
-            self._wheel.schedule(session.expires_at, self)
-
     def _after_commands(self, session: RecoverySession) -> RecoverySession | None:
-        commands = self._log.since(session.commands, session.gateway, session.identity.user_id)
+        commands = self._log.since(session.commands, session.id.gateway, session.identity.user_id)
         return None if commands is None else session.after(commands)
 
     async def _read(
@@ -332,24 +374,3 @@ class Recovery:
             since=since,
             rooms=rooms,
         )
-
-    def _pid(self, gateway: GatewayName, connection_id: str) -> str:
-        mac = hmac.digest(self._key, f"{gateway}\n{connection_id}".encode(), hashlib.sha256)[:18]
-        return f"{connection_id}.{base64.urlsafe_b64encode(mac).decode()}"
-
-    def _claimed_id(self, gateway: GatewayName, pid: Json) -> ConnectionId | None:
-        """The id of the connection whose `pid` a client presents. None: this process has not made it."""
-        if not isinstance(pid, str) or not pid.isascii():
-            return None
-        connection_id = pid.rpartition(".")[0]
-        return ConnectionId(connection_id) if hmac.compare_digest(pid, self._pid(gateway, connection_id)) else None
-
-
-def _parents_of(rooms: Collection[RoomName], parents: Mapping[RoomName, RoomName]) -> dict[RoomName, RoomName]:
-    """The parents of some rooms and of the rooms above them."""
-    found: dict[RoomName, RoomName] = {}
-    for room in rooms:
-        while room in parents and room not in found:
-            found[room] = parents[room]
-            room = parents[room]
-    return found

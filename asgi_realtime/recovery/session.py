@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
+import hashlib
 import sys
 from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, Self, TypeAlias
 
-from asgi_realtime.recovery.history_order import newest_of, number
+from asgi_realtime.broker.position_order import is_up_to, newest_of, number
 from asgi_realtime.values.commands import AddToRoom, CloseRoom, Command, RefreshRooms, RemoveFromRoom
 from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.ids import ConnectionId, GatewayName, RoomName
@@ -31,11 +31,23 @@ class SessionClaim(NamedTuple):
     """The position of the last event that the client has received."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class RecoverySession:
-    """A lost connection, for the client that returns."""
+class SessionId(NamedTuple):
+    """Names a session where it is kept. The client's secret is not stored, and no lookup compares it."""
 
     gateway: GatewayName
+    digest: str
+
+    @classmethod
+    def of(cls, gateway: GatewayName, pid: str) -> Self:
+        """The session that a client claims with `pid`."""
+        return cls(gateway, hashlib.sha256(pid.encode()).hexdigest()[:32])
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RecoverySession:
+    """A connection that was lost or may be lost, for the client that returns."""
+
+    id: SessionId
     connection_id: ConnectionId
     identity: Identity
     rooms: RoomPositions
@@ -48,11 +60,7 @@ class RecoverySession:
     replayed: Position | None
     """See `ConnectionPositions.replayed`."""
     commands: int
-    """How many commands of the process had been carried out."""
-    expires_at: float
-    """On the event loop's clock, in seconds."""
-    presence_left: asyncio.Task[None] | None = None
-    """Ends when the lost connection has left presence. None: it has."""
+    """How many commands this process had carried out."""
 
     @property
     def size(self) -> int:
@@ -73,6 +81,10 @@ class RecoverySession:
     def exact_start(self, offset: Position | None) -> Position | None:
         """As `start`, for a client that has known a position of this session from its beginning."""
         return offset if offset is not None and number(offset) >= number(self.since) else None
+
+    def after_receiving(self, position: Position) -> RecoverySession:
+        """The session of a client that has received everything up to a position."""
+        return dataclasses.replace(self, since=position, replayed=None) if is_up_to(self.since, position) else self
 
     def after(self, commands: Sequence[tuple[Command, Position | None]]) -> RecoverySession | None:
         """The session after commands that came later. None: it is not known which rooms the client would be in."""

@@ -53,6 +53,14 @@ class Keys:
         """A sorted set: these events, and when they were claimed or answered, in microseconds of Redis' clock."""
         return f"{self._base}b:{user_id}"
 
+    def session(self, digest: str) -> str:
+        """A hash: the recovery session of a connection, by the digest of the id that its client presents."""
+        return f"{self._base}r:{digest}"
+
+    def progress(self, node: str) -> str:
+        """A string: what a node has carried out, and what its clients have received. See `Progress`."""
+        return f"{self._base}p:{node}"
+
     @property
     def connections(self) -> str:
         """A hash: the connections of each user at all nodes. The field "" is the epoch, which is lost with them."""

@@ -15,12 +15,17 @@ class RedisNodeChannel:
 
     They are published on the link like everything else, so messages between two processes keep their order. They are
     not kept: what is sent while the recipient has no link is lost, and then `send` says that there was no recipient.
+
+    Args:
+        links: the links of this process.
+        kind: what the messages are about. Each kind has a channel of its own.
     """
 
-    def __init__(self, links: GatewayLinks) -> None:
+    def __init__(self, links: GatewayLinks, kind: str = "node") -> None:
         self.node = links.node
         """The id of this process."""
         self._links = links
+        self._kind = kind
         self._received: Callable[[bytes], None] = lambda message: None
         self._lost: Callable[[], None] = lambda: None
 
@@ -30,7 +35,7 @@ class RedisNodeChannel:
         return self._name(self.node)
 
     def _name(self, node: str) -> str:
-        return self._links.keys(SHARED).channel(f"node:{node}")
+        return self._links.keys(SHARED).channel(f"{self._kind}:{node}")
 
     def listen(self, *, received: Callable[[bytes], None], lost: Callable[[], None]) -> None:
         """From now on call `received` for each message, and `lost` when messages may have been lost."""

@@ -35,6 +35,8 @@ class Script(enum.StrEnum):
     PRESENCE_OFFLINE = "presence_offline"
     PRESENCE_ONLINE = "presence_online"
     PRESENCE_SWEEP = "presence_sweep"
+    SESSION_CLAIM = "session_claim"
+    SESSION_SAVE = "session_save"
 
 
 @functools.cache

@@ -61,7 +61,7 @@ def test_a_gateway_knows_what_was_delivered_before_a_time() -> None:
 
 def test_rooms_that_were_entered_later_have_their_own_positions() -> None:
     shared = gateway(5)
-    own = ConnectionPositions(shared)
+    own = ConnectionPositions(shared, "")
     lobby, room = RoomName("lobby"), RoomName("room")
     own.enter(lobby)
     shared.advance(Position("e-6"), 0.0)
@@ -73,7 +73,7 @@ def test_rooms_that_were_entered_later_have_their_own_positions() -> None:
 
 def test_events_to_one_client_have_the_position_that_its_client_would_look_for() -> None:
     shared = gateway(5)
-    own = ConnectionPositions(shared)
+    own = ConnectionPositions(shared, "")
     text, number = Frame('42["n","text"]'), Frame('42["n",1]')
     shared.advance(Position("e-6"), 0.0)
     assert own.own(text) is text  # broadcasts from before it are still to be written

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable
+
 import pytest
 
+from asgi_realtime.broker.position_order import position_from_client
 from asgi_realtime.recovery.command_log import CommandLog
-from asgi_realtime.recovery.history_order import position_from_client
-from asgi_realtime.recovery.session import RecoverySession
+from asgi_realtime.recovery.session import RecoverySession, SessionId
 from asgi_realtime.recovery.session_store import MemorySessionStore
+from asgi_realtime.runtime.timers import TimerWheel
 from asgi_realtime.values.commands import (
     AddToRoom,
     CloseRoom,
@@ -38,10 +42,9 @@ def session(
     rooms: dict[RoomName, Position] | None = None,
     parents: dict[RoomName, RoomName] | None = None,
     replayed: Position | None = None,
-    expires_at: float = 120.0,
 ) -> RecoverySession:
     return RecoverySession(
-        gateway=GATEWAY,
+        id=SessionId(GATEWAY, connection_id),
         connection_id=ConnectionId(connection_id),
         identity=Identity(user_id=ANN),
         rooms=rooms or {},
@@ -50,7 +53,6 @@ def session(
         since=at(10),
         replayed=replayed,
         commands=0,
-        expires_at=expires_at,
     )
 
 
@@ -136,32 +138,44 @@ def test_a_session_from_before_the_oldest_command_is_not_complete() -> None:
     assert log.since(log.count, GATEWAY, BOB) == []
 
 
+def new_store(*, window: float = 120.0, **limits: int) -> MemorySessionStore:
+    return MemorySessionStore(wheel=TimerWheel(tick=1.0), window=window, **limits)
+
+
+def claim(store: MemorySessionStore, name: str, *, accept: bool = True) -> Awaitable[RecoverySession | None]:
+    return store.claim(SessionId(GATEWAY, name), "", lambda identity: accept)
+
+
 async def test_a_session_is_claimed_once() -> None:
-    store = MemorySessionStore()
-    store.save(session("c"))
-    assert await store.claim(OTHER, ConnectionId("c"), 0.0) is None
-    assert await store.claim(GATEWAY, ConnectionId("c"), 0.0) is not None
-    assert await store.claim(GATEWAY, ConnectionId("c"), 0.0) is None
+    store = new_store()
+    store.save(session("c"), "")
+    assert await store.claim(SessionId(OTHER, "c"), "", lambda identity: True) is None
+    assert await claim(store, "c", accept=False) is None
+    assert await claim(store, "c") is not None
+    assert await claim(store, "c") is None
 
 
 async def test_a_session_expires() -> None:
-    store = MemorySessionStore()
-    store.save(session("c", expires_at=120.0))
-    store.save(session("d", expires_at=130.0))
-    assert store.expire(119.0) == 120.0
-    assert await store.claim(GATEWAY, ConnectionId("c"), 120.0) is None
-    assert store.expire(125.0) == 130.0
-    assert store.expire(130.0) is None
+    store = new_store(window=0.01)
+    store.save(session("c"), "")
+    now = asyncio.get_running_loop().time()
+    assert store.on_deadline(now) is not None
+    assert len(store) == 1
+    assert store.on_deadline(now + 0.1) is None
     assert len(store) == 0
+    store = new_store(window=0.0)
+    store.save(session("c"), "")
+    assert await claim(store, "c") is None
 
 
-@pytest.mark.parametrize("store", [MemorySessionStore(limit=2), MemorySessionStore(limit_bytes=2 * session().size + 1)])
-async def test_the_oldest_sessions_are_removed_over_a_limit(store: MemorySessionStore) -> None:
+@pytest.mark.parametrize("limits", [{"limit": 2}, {"limit_bytes": 2 * session().size + 1}])
+async def test_the_oldest_sessions_are_removed_over_a_limit(limits: dict[str, int]) -> None:
+    store = new_store(**limits)
     for name in "cdde":
-        store.save(session(name))
+        store.save(session(name), "")
     assert len(store) == 2
-    assert await store.claim(GATEWAY, ConnectionId("c"), 0.0) is None
-    assert await store.claim(GATEWAY, ConnectionId("e"), 0.0) is not None
+    assert await claim(store, "c") is None
+    assert await claim(store, "e") is not None
 
 
 @pytest.mark.parametrize(

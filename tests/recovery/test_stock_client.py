@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 import pytest
@@ -10,25 +12,28 @@ from starlette.applications import Starlette
 from asgi_realtime import (
     Broadcaster,
     Connection,
-    Realtime,
     RealtimeMiddleware,
     Settings,
     SocketIOGateway,
     create_token,
     on,
 )
-from asgi_realtime.recovery.recovery import Recovery
-from asgi_realtime.values.ids import GatewayName
+from asgi_realtime.values.ids import ConnectionId, GatewayName
 from asgi_realtime.values.json import Json
 from tests.support.node_client import ConnectRefused, Node, NodeClient
+from tests.support.redis_server import RedisProcess
 from tests.support.servers import LiveServer, Serve
 from tests.support.waiting import until
 
+GATEWAY = GatewayName("/")
 SETTINGS = Settings(jwt_secret="a secret for tests that is long enough", presence_grace=0.0)
+PLACES = ("memory", "redis", "other")
+"""Where clients recover: in the only process, in the same one with Redis, or in another one each time."""
+sites = pytest.mark.parametrize("site", [(place, ["websocket"]) for place in PLACES], ids=PLACES, indirect=True)
 over_each_transport = pytest.mark.parametrize(
     "site",
-    [["polling"], ["websocket"], ["polling", "websocket"]],
-    ids=["polling", "websocket", "upgrade"],
+    [(place, transports) for place in PLACES for transports in (["polling"], ["websocket"], ["polling", "websocket"])],
+    ids=[f"{place}-{name}" for place in PLACES for name in ("polling", "websocket", "upgrade")],
     indirect=True,
 )
 """The other tests run over WebSocket."""
@@ -62,19 +67,21 @@ class Rooms(SocketIOGateway):
 
 
 class Site:
-    """A server, and clients of its gateway."""
+    """One process or two, and clients of their gateways."""
 
     def __init__(
-        self, node: Node, gateway: Rooms, server: LiveServer, realtime: Realtime, transports: list[str]
+        self, node: Node, servers: list[LiveServer], apps: list[RealtimeMiddleware], transports: list[str]
     ) -> None:
         self.node = node
-        self.gateway = gateway
-        self.server = server
-        self.realtime = realtime
+        self.servers = servers
+        self.realtimes = [app.realtime for app in apps]
         self.transports = transports
-        self.broadcaster = realtime.broadcaster
+        self.broadcaster = self.realtimes[0].broadcaster
+        self.granted: dict[str, Mapping[str, str | None]] = {}
+        self.recovered: list[bool] = []
         self.token_ids: list[str] = []
         self.clients: list[NodeClient] = []
+        self._place = 0
 
     def new_token(self, user_id: str) -> str:
         self.token_ids.append(f"token {len(self.token_ids)}")
@@ -82,33 +89,44 @@ class Site:
 
     async def connect(self, user_id: str = "ann", **auth: Json) -> NodeClient:
         token = self.new_token(user_id)
-        client = await self.node.connect(self.server.url, auth={"token": token, **auth}, transports=self.transports)
+        client = await self.node.connect(self.servers[0].url, auth={"token": token, **auth}, transports=self.transports)
         self.clients.append(client)
         if len(self.transports) > 1:
             await client.upgraded()
         return client
 
     async def lose(self, client: NodeClient) -> None:
-        """Let a client lose its connection, and wait until the server knows."""
-        saved = self.recovery.saved
+        """Let a client lose its connection, and wait until the server knows. It will return elsewhere, if it can."""
+        assert client.id is not None
         await client.drop()
-        await until(lambda: self.recovery.saved == saved + 1)
+        await until(lambda: not self.has(client))
+        await self.move(client)
 
-    @property
-    def recovery(self) -> Recovery:
-        assert self.realtime.recovery is not None
-        return self.realtime.recovery
+    def has(self, client: NodeClient) -> bool:
+        return any(each.hub.rooms(GATEWAY).get(ConnectionId(client.id or "")) for each in self.realtimes)
+
+    async def move(self, client: NodeClient) -> None:
+        self._place = (self._place + 1) % len(self.servers)
+        await client.command("move", url=self.servers[self._place].url)
 
 
 @pytest.fixture
-async def site(request: pytest.FixtureRequest, node: Node, serve: Serve) -> AsyncIterator[Site]:
-    gateway = Rooms()
-    app = RealtimeMiddleware(Starlette(), gateways=[gateway], settings=SETTINGS)
-    site = Site(node, gateway, await serve(app), app.realtime, getattr(request, "param", ["websocket"]))
+async def site(
+    request: pytest.FixtureRequest, node: Node, serve: Serve, redis_process: RedisProcess
+) -> AsyncIterator[Site]:
+    place, transports = request.param
+    settings = SETTINGS
+    if place != "memory":
+        settings = dataclasses.replace(SETTINGS, redis_url=redis_process.url, redis_prefix=secrets.token_hex(4))
+    gateways = [Rooms() for _ in range(2 if place == "other" else 1)]
+    apps = [RealtimeMiddleware(Starlette(), gateways=[each], settings=settings) for each in gateways]
+    site = Site(node, [await serve(app) for app in apps], apps, transports)
+    for each in gateways:
+        each.granted, each.recovered = site.granted, site.recovered
     yield site
     for client in site.clients:
         await client.disconnect()
-    await until(lambda: not site.realtime.engineio.sessions)
+    await until(lambda: not any(each.engineio.sessions for each in site.realtimes))
 
 
 def data(client: NodeClient, event: str = "n") -> list[Json]:
@@ -128,12 +146,13 @@ async def test_missed_events_arrive_before_the_connection(site: Site) -> None:
     await client.reconnect()
     assert client.recovered
     assert client.id == earlier
-    assert site.gateway.recovered == [False, True]
+    assert site.recovered == [False, True]
     await site.broadcaster.broadcast_to_room("room", "n", 4)
     await until(lambda: 4 in data(client))
     assert data(client) == [1, 2, 3, 4]
 
 
+@sites
 async def test_a_client_recovers_before_its_first_event(site: Site) -> None:
     client = await site.connect()
     await site.lose(client)
@@ -163,6 +182,7 @@ async def test_a_client_recovers_any_number_of_times(site: Site) -> None:
     assert data(client) == list(range(1, number + 1))
 
 
+@sites
 async def test_text_in_an_event_is_not_taken_for_a_position(site: Site) -> None:
     client = await site.connect()
     await client.call("join", "room")
@@ -178,6 +198,7 @@ async def test_text_in_an_event_is_not_taken_for_a_position(site: Site) -> None:
     assert data(client) == [1]
 
 
+@sites
 async def test_volatile_and_excepted_events_are_not_replayed(site: Site) -> None:
     client = await site.connect()
     await client.call("join", "room")
@@ -207,6 +228,7 @@ async def test_the_old_transport_may_still_be_there(site: Site) -> None:
     client = await site.connect()
     await client.call("join", "room")
     await client.vanish()
+    await site.move(client)
     await site.broadcaster.broadcast_to_room("room", "n", 1)
     await client.reconnect()
     assert client.recovered
@@ -216,13 +238,14 @@ async def test_the_old_transport_may_still_be_there(site: Site) -> None:
     await until(lambda: data(client) == [1, 2])
 
 
+@sites
 async def test_granted_rooms_are_asked_for_again(site: Site) -> None:
-    site.gateway.granted["ann"] = {"kept": None, "lost": None}
+    site.granted["ann"] = {"kept": None, "lost": None}
     client = await site.connect()
     await site.lose(client)
     for room in ("kept", "lost"):
         await site.broadcaster.broadcast_to_room(room, "n", room)
-    site.gateway.granted["ann"] = {"kept": None, "new": None}
+    site.granted["ann"] = {"kept": None, "new": None}
     await site.broadcaster.broadcast_to_room("new", "n", "before it was there")
     await client.reconnect()
     assert client.recovered
@@ -232,6 +255,7 @@ async def test_granted_rooms_are_asked_for_again(site: Site) -> None:
     assert data(client) == ["kept", "now new"]
 
 
+@sites
 async def test_nothing_comes_from_a_time_in_which_the_client_was_not_in_the_room(site: Site) -> None:
     client = await site.connect()
     for room in ("left and back", "removed", "removed and added", "closed", "joined later"):
@@ -258,6 +282,7 @@ async def test_nothing_comes_from_a_time_in_which_the_client_was_not_in_the_room
     assert data(client) == ["left and back", "removed and added", "joined later", "now removed and added"]
 
 
+@sites
 async def test_what_cannot_be_complete_is_not_begun(site: Site) -> None:
     client = await site.connect()
     await client.call("join", "room")
@@ -281,6 +306,7 @@ REVOCATIONS: dict[str, Callable[[Broadcaster], Awaitable[object]]] = {
 }
 
 
+@sites
 @pytest.mark.parametrize("revocation", REVOCATIONS)
 async def test_a_session_ends_with_its_credentials(site: Site, revocation: str) -> None:
     client = await site.connect()
@@ -295,6 +321,7 @@ async def test_a_session_ends_with_its_credentials(site: Site, revocation: str) 
     assert (client.recovered, data(client)) == (False, [])
 
 
+@sites
 async def test_a_session_of_a_revoked_token_is_not_recovered_with_another_token(site: Site) -> None:
     client = await site.connect()
     await site.lose(client)
@@ -304,13 +331,14 @@ async def test_a_session_of_a_revoked_token_is_not_recovered_with_another_token(
     assert (client.recovered, data(client)) == (False, [])
 
 
+@sites
 async def test_the_session_of_another_user_is_not_given_away(site: Site) -> None:
     ann = await site.connect("ann")
     eve = await site.connect("eve")
     pid = await ann.command("pid")
     await site.lose(ann)
     await site.broadcaster.broadcast_to_user("ann", "n", "secret")
-    await eve.drop()
+    await site.lose(eve)
     await eve.command("set_pid", pid=pid)
     await eve.reconnect()
     assert not eve.recovered
@@ -320,6 +348,7 @@ async def test_the_session_of_another_user_is_not_given_away(site: Site) -> None
     assert data(eve) == []
 
 
+@sites
 async def test_a_client_may_decline_positions(site: Site) -> None:
     client = await site.connect(recovery=False)
     await site.broadcaster.broadcast_to_all("n", 1)
@@ -327,10 +356,10 @@ async def test_a_client_may_decline_positions(site: Site) -> None:
     assert (received.args, received.position) == ([1], None)
     assert await client.command("pid") is None
     await client.drop()
-    await until(lambda: len(site.realtime.hub.rooms(GatewayName("/"))) == 0)
-    assert site.recovery.saved == 0
+    await until(lambda: not site.has(client))
 
 
+@sites
 async def test_both_forms_of_an_event_arrive_in_one_room(site: Site) -> None:
     clients = [await site.connect("ann"), await site.connect("bob", recovery=False)]
     for client in clients:

@@ -68,6 +68,10 @@ const commands = {
     if (auth !== null) sockets.get(socket).auth = auth;
     sockets.get(socket).connect();
   },
+  move({ socket, url }) {
+    // It connects to another server from now on.
+    sockets.get(socket).io.uri = url;
+  },
   emit({ socket, event, args }) {
     sockets.get(socket).emit(event, ...unpack(args));
   },

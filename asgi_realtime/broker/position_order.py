@@ -13,6 +13,21 @@ def number(position: Position) -> int:
     return int(position.rpartition("-")[2])
 
 
+def same_history(one: Position, other: Position) -> bool:
+    """Whether two positions are of one history, and so can be compared."""
+    return one != "" and one.rpartition("-")[0] == other.rpartition("-")[0]
+
+
+def is_up_to(one: Position, other: Position) -> bool:
+    """Whether `one` is not newer than `other`, which is of the same history."""
+    return same_history(one, other) and number(one) <= number(other)
+
+
+def newer(one: Position, other: Position) -> Position:
+    """The newer of two positions, or `one` if they are not of one history."""
+    return other if is_up_to(one, other) else one
+
+
 def newest_of(*positions: Position | None) -> Position:
     """The newest of some positions of one history. At least one is not None."""
     return max([position for position in positions if position is not None], key=number)

@@ -1,0 +1,30 @@
+"""A client that has claimed its session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from asgi_realtime.recovery.session import RecoverySession, RoomPositions
+from asgi_realtime.values.identity import Identity
+from asgi_realtime.values.publications import Position
+
+RecoveredIdentity: TypeAlias = Callable[[Identity, Identity], Identity | None]
+"""See `RecoveryRules.recovered_identity`."""
+
+
+class ReturningClient:
+    """A client that has claimed its session and is about to be let in."""
+
+    __slots__ = ("identity", "owner", "rooms", "session", "start")
+
+    def __init__(self, session: RecoverySession, identity: Identity, start: Position, owner: str) -> None:
+        self.session = session
+        self.identity = identity
+        """The user, with the credential that it has just presented."""
+        self.start = start
+        """The position after which it has missed events."""
+        self.owner = owner
+        """The new connection. See `SessionStore.new_owner`."""
+        self.rooms: RoomPositions = {}
+        """The rooms that it is still in."""

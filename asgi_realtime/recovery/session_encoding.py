@@ -1,0 +1,89 @@
+"""The bytes of recovery sessions in Redis: MessagePack."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import msgspec
+
+from asgi_realtime.recovery.session import RecoverySession, SessionId
+from asgi_realtime.values.identity import Identity
+from asgi_realtime.values.ids import ConnectionId, RoomName, UserId
+from asgi_realtime.values.publications import Position
+
+
+class CommandPositions(NamedTuple):
+    """The positions up to which a process has carried out all commands: those of one gateway, and those of all."""
+
+    gateway: Position
+    shared: Position
+
+
+class Progress(msgspec.Struct, array_like=True, frozen=True):
+    """How far a process is with one gateway."""
+
+    carried_out: CommandPositions
+    """The sessions of its open connections have every command up to here."""
+    received: Position
+    """The clients of its open connections have received everything up to here. Empty: that is not known."""
+
+
+class _Session(msgspec.Struct, array_like=True, frozen=True):
+    connection_id: ConnectionId
+    user_id: UserId
+    token_id: str | None
+    issued_at: float | None
+    since: Position
+    replayed: Position | None
+    carried_out: CommandPositions
+    rooms: dict[RoomName, Position]
+    """Empty: from `since` on."""
+    parents: dict[RoomName, RoomName]
+    granted: list[RoomName]
+
+
+_encoder: Final = msgspec.msgpack.Encoder()
+_decoder: Final = msgspec.msgpack.Decoder(_Session)
+
+
+def encode_session(session: RecoverySession, carried_out: CommandPositions) -> bytes:
+    """The bytes of a session. Of the identity, they have what a revocation is decided by."""
+    token_id, issued_at = map(session.identity.claims.get, ("jti", "iat"))
+    return _encoder.encode(
+        _Session(
+            connection_id=session.connection_id,
+            user_id=session.identity.user_id,
+            token_id=None if token_id is None else str(token_id),
+            issued_at=float(issued_at) if isinstance(issued_at, int | float) else None,
+            since=session.since,
+            replayed=session.replayed,
+            carried_out=carried_out,
+            rooms={room: Position("") if at == session.since else at for room, at in session.rooms.items()},
+            parents=dict(session.parents),
+            granted=list(session.granted),
+        )
+    )
+
+
+def decode_session(id: SessionId, data: bytes) -> tuple[RecoverySession, CommandPositions]:
+    """A session, and which commands its process had carried out.
+
+    Raises:
+        msgspec.DecodeError: the bytes are no session.
+    """
+    found = _decoder.decode(data)
+    claims = {"jti": found.token_id, "iat": found.issued_at}
+    session = RecoverySession(
+        id=id,
+        connection_id=found.connection_id,
+        identity=Identity(
+            user_id=found.user_id, claims={name: claim for name, claim in claims.items() if claim is not None}
+        ),
+        rooms={room: at or found.since for room, at in found.rooms.items()},
+        parents=found.parents,
+        granted=frozenset(found.granted),
+        since=found.since,
+        replayed=found.replayed,
+        commands=0,
+    )
+    return session, found.carried_out

@@ -1,0 +1,130 @@
+"""Stock clients recover in another process, however the first one ends."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from asgi_realtime import Settings, create_token
+from asgi_realtime.values.json import Json
+from tests.support.cluster import SECRET, Cluster
+from tests.support.cluster import Node as ServerNode
+from tests.support.node_client import Node, NodeClient
+from tests.support.waiting import until
+
+PATIENCE = 20.0
+
+
+async def connect(node: Node, server: ServerNode, user_id: str = "ann") -> NodeClient:
+    token = create_token(user_id, Settings(jwt_secret=SECRET))
+    return await node.connect(server.url, auth={"token": token}, transports=["websocket"])
+
+
+async def return_to(client: NodeClient, server: ServerNode) -> None:
+    await client.command("move", url=server.url)
+    await client.reconnect()
+
+
+def data(client: NodeClient) -> list[Json]:
+    return [received.args[0] for received in client.events if received.event == "n"]
+
+
+async def test_clients_of_a_killed_process_recover(cluster: Cluster, node: Node) -> None:
+    cluster.set_rooms({"ann": {"granted": None}})
+    killed, other = await cluster.start(), await cluster.start()
+    client = await connect(node, killed)
+    for room in ("left", "joined", "removed"):
+        await client.call("join", room)
+    await client.call("leave", "left")
+    await other.call("broadcast_to_room", "joined", "n", 1)
+    await client.expect("n")
+    killed.process.signal(signal.SIGKILL)
+    await client.disconnection(timeout=PATIENCE)
+    await other.call("remove_user_from_room", "ann", "removed")
+    await other.call("add_user_to_room", "ann", "added")
+    for room in ("left", "joined", "removed", "added", "granted"):
+        await other.call("broadcast_to_room", room, "n", room)
+    await return_to(client, other)
+    assert client.recovered
+    await other.call("broadcast_to_user", "ann", "n", "last")
+    await until(lambda: "last" in data(client))
+    assert data(client) == [1, "joined", "added", "granted", "last"]
+
+
+async def test_rooms_that_commands_have_changed_are_known_after_a_kill(cluster: Cluster, node: Node) -> None:
+    killed, other = await cluster.start(), await cluster.start()
+    client = await connect(node, killed)
+    await client.call("join", "removed")
+    await other.call("add_user_to_room", "ann", "added")
+    await other.call("remove_user_from_room", "ann", "removed")
+    await other.call("broadcast_to_room", "added", "n", 1)
+    await client.expect("n")
+    killed.process.signal(signal.SIGKILL)
+    await client.disconnection(timeout=PATIENCE)
+    for room in ("removed", "added"):
+        await other.call("broadcast_to_room", room, "n", room)
+    await return_to(client, other)
+    assert client.recovered
+    assert data(client) == [1, "added"]
+
+
+async def test_clients_of_a_frozen_process_recover_and_it_gives_them_up(cluster: Cluster, node: Node) -> None:
+    frozen, other = await cluster.start(), await cluster.start()
+    client = await connect(node, frozen)
+    await client.call("join", "room")
+    frozen.process.signal(signal.SIGSTOP)
+    try:
+        await client.vanish()
+        await other.call("broadcast_to_room", "room", "n", 1)
+        await return_to(client, other)
+        assert client.recovered
+        await client.call("join", "later")
+    finally:
+        frozen.process.signal(signal.SIGCONT)
+    await other.call("broadcast_to_room", "later", "n", 2)
+    await until(lambda: 2 in data(client))
+    await client.drop()
+    await client.disconnection()
+    await other.call("broadcast_to_room", "later", "n", 3)
+    await return_to(client, frozen)
+    assert client.recovered
+    await other.call("broadcast_to_room", "room", "n", 4)
+    await until(lambda: 4 in data(client))
+    assert data(client) == [1, 2, 3, 4]
+    assert len((await other.call("connections", "ann"))["value"]) == 1
+
+
+@pytest.mark.parametrize("transport", ["polling", "websocket"])
+async def test_clients_recover_when_processes_are_replaced_in_turn(
+    transport: str, cluster: Cluster, node: Node
+) -> None:
+    token = create_token("ann", Settings(jwt_secret=SECRET))
+    current = await cluster.start(MEW_DRAIN_TIMEOUT="2")
+    client = await node.connect(current.url, auth={"token": token}, transports=[transport])
+    await client.call("join", "room")
+    for number in range(3):
+        following = await cluster.start(MEW_DRAIN_TIMEOUT="2")
+        await current.process.stop()
+        await client.disconnection(timeout=PATIENCE)
+        await following.call("broadcast_to_room", "room", "n", number)
+        await return_to(client, following)
+        assert client.recovered
+        current = following
+    assert data(client) == [0, 1, 2]
+
+
+async def test_a_session_is_claimed_by_one_process(cluster: Cluster, node: Node) -> None:
+    first, second = await cluster.start(), await cluster.start()
+    client, thief = await connect(node, first), await connect(node, second)
+    pid = await client.command("pid")
+    await client.drop()
+    await thief.drop()
+    await thief.disconnection()
+    await thief.command("set_pid", pid=pid)
+    await thief.reconnect()
+    assert thief.recovered
+    await thief.command("set_pid", pid=None)
+    await return_to(client, second)
+    assert client.recovered  # the open connection of the session is ended, as in one process
+    await thief.disconnection()
