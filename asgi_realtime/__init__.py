@@ -35,7 +35,7 @@ from asgi_realtime.errors import (
 )
 from asgi_realtime.gateways.dispatcher import Acknowledge
 from asgi_realtime.gateways.mounted import find_gateway, get_gateway
-from asgi_realtime.gateways.replies import NewToken, Success
+from asgi_realtime.gateways.replies import NewToken, RecoveryOffer, Success
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.handlers.event_declarations import EventDeclaration, down, up
@@ -162,6 +162,7 @@ __all__ = [
     "HostCall",
     "Json",
     "NewToken",
+    "RecoveryOffer",
     "Success",
     "id_text",
     "id_texts",

@@ -14,6 +14,17 @@ class NewToken(TypedDict):
     token: str
 
 
+class RecoveryOffer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client presents to recover after a loss, and whether it has just recovered.
+
+    `position` is that of the last event it has got. Each later event has a newer one, as `offset`.
+    """
+
+    id: str
+    position: str
+    recovered: bool
+
+
 class Success(msgspec.Struct, frozen=True, kw_only=True):
     """An acknowledgement: the event was handled."""
 

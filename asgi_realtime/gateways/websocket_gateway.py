@@ -15,7 +15,7 @@ from msgspec import UNSET, UnsetType
 from asgi_realtime.auth.authenticators import Authenticator, JWTAuthenticator
 from asgi_realtime.auth.token_sources import TokenSource, token_from_auth, token_from_bearer, token_from_query
 from asgi_realtime.broadcasting.gateway_registry import GatewayRegistry
-from asgi_realtime.connection.connection import Connection
+from asgi_realtime.connection.connection import Connection, internal
 from asgi_realtime.errors import (
     ConfigurationError,
     Forbidden,
@@ -28,13 +28,15 @@ from asgi_realtime.errors import (
 from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.gateways.dispatcher import Acknowledge
 from asgi_realtime.gateways.names import check_name
-from asgi_realtime.gateways.replies import ErrorMessage, EventAck, NewToken
+from asgi_realtime.gateways.replies import ErrorMessage, EventAck, NewToken, RecoveryOffer
 from asgi_realtime.handlers.event_declarations import EventDeclaration, down, up
 from asgi_realtime.handlers.event_handlers import on
 from asgi_realtime.handlers.once import SendAnswer
 from asgi_realtime.limits import Limits
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.protocols.json_dialect import JSONDialect
+from asgi_realtime.recovery.json_clients import claim_in, presented
+from asgi_realtime.recovery.session import SessionClaim
 from asgi_realtime.settings import Settings
 from asgi_realtime.values.field_types import is_number
 from asgi_realtime.values.handshake import Handshake
@@ -51,9 +53,13 @@ _OUR_CODES = frozenset(
 
 
 class Authenticated(msgspec.Struct, frozen=True, rename="camel"):
-    """The user that the client authenticated as."""
+    """The user that the client authenticated as.
+
+    `recovery` is there if the client can recover, and not after a later `auth`.
+    """
 
     user_id: str
+    recovery: RecoveryOffer | UnsetType = UNSET
 
 
 class Unauthenticated(msgspec.Struct, frozen=True):
@@ -77,6 +83,11 @@ class WebSocketGateway(Gateway):
         down("pong", to="the client that sent `ping`"),
     )
     acknowledges: ClassVar[bool] = False
+    recovery = True
+    """Whether a client that loses its connection and returns gets the events that it missed. In a class that overrides
+    `accepted_frame` it must be set again, because that frame must have what `recovery_offer` returns.
+    """
+    _answer_has_position = True
     wire: JSONDialect = JSONDialect()
     """How frames are written and read. Replace it for another form, such as `FlatJSONDialect()`."""
 
@@ -170,6 +181,30 @@ class WebSocketGateway(Gateway):
         if answer is not None:
             self.push_frame(connection, answer)
 
+    # Recovery
+
+    def recovery_offer(self, connection: Connection) -> RecoveryOffer | UnsetType:
+        """What `accepted_frame` tells a client as `recovery`. `UNSET`: it cannot recover, or has been told already."""
+        positions = internal(connection).positions
+        secret_id = None if positions is None or positions.opened else self.recovery_id(internal(connection))
+        if positions is None or secret_id is None or not positions.since:
+            return UNSET
+        return RecoveryOffer(id=secret_id, position=positions.since, recovered=positions.recovered)
+
+    @property
+    def _recovers(self) -> bool:
+        """`recovery`, but False if a class has its own `accepted_frame` and does not say that it is for recovery."""
+        decisive = next(kind for kind in type(self).__mro__ if {"accepted_frame", "recovery"} & vars(kind).keys())
+        return self.recovery and "recovery" in vars(decisive)
+
+    def _gets_positions(self, handshake: Handshake) -> bool:
+        """Every client that does not decline: it may ignore a field that it does not know."""
+        return presented(handshake) is not False
+
+    def _session_claim(self, handshake: Handshake) -> SessionClaim | None:
+        """What the client was told as `recovery`, with the `offset` of the last event as `position`."""
+        return claim_in(presented(handshake))
+
     def check_arrives(self, event: str) -> None:
         """Refuse also `ping`: its answer is `pong_frame`.
 
@@ -191,7 +226,8 @@ class WebSocketGateway(Gateway):
 
     def accepted_frame(self, connection: Connection) -> Frame | None:
         """The first frame after authentication. What `on_connect` sends comes right after it."""
-        return self.wire.event_args("auth_success", [Authenticated(connection.identity.user_id)])
+        accepted = Authenticated(connection.identity.user_id, self.recovery_offer(connection))
+        return self.wire.event_args("auth_success", [accepted])
 
     def rejected_frame(self, refusal: Refusal) -> Frame | None:
         """The frame for a client that is refused. It is then closed with `close_code(refusal)`."""

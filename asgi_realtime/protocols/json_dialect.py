@@ -51,9 +51,13 @@ class JSONDialect:
         return Frame(b"".join((*parts, b"}")).decode())
 
     def with_position(self, frame: Frame, position: Position) -> Frame:
-        """Add `offset`, as the last field beside `type`. See `Dialect.with_position`."""
+        """Add `offset`, as the last field beside `type`. A frame that is no object gets none.
+
+        See `Dialect.with_position`.
+        """
         (text,) = frame.messages
-        assert isinstance(text, str)
+        if not isinstance(text, str) or not text.endswith("}"):
+            return frame
         return Frame(f'{text[:-1]},"offset":{encode_json(position).decode()}}}')
 
     def needs_position(self, frame: Frame) -> bool:

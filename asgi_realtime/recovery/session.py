@@ -8,8 +8,8 @@ import sys
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Self, TypeAlias
 
-from asgi_realtime.broker.position_order import is_up_to, newest_of, number
-from asgi_realtime.values.commands import AddToRoom, CloseRoom, Command, RefreshRooms, RemoveFromRoom
+from asgi_realtime.broker.position_order import is_up_to, newest_of, number, same_history
+from asgi_realtime.values.commands import AddToRoom, CloseRoom, Command, RefreshRooms, RemoveFromRoom, TakeOver
 from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.ids import ConnectionId, GatewayName, RoomName
 from asgi_realtime.values.json import Json
@@ -80,7 +80,9 @@ class RecoverySession:
 
     def exact_start(self, offset: Position | None) -> Position | None:
         """As `start`, for a client that has known a position of this session from its beginning."""
-        return offset if offset is not None and number(offset) >= number(self.since) else None
+        if offset is None or not same_history(offset, self.since):
+            return None
+        return offset if number(offset) >= number(self.since) else None
 
     def after_receiving(self, position: Position) -> RecoverySession:
         """The session of a client that has received everything up to a position."""
@@ -97,6 +99,8 @@ class RecoverySession:
             elif isinstance(command, RemoveFromRoom | CloseRoom):
                 for room in [each for each in rooms if command.room in _with_ancestors(each, parents)]:
                     del rooms[room]
+            elif isinstance(command, TakeOver) and command.connection_id == self.connection_id:
+                pass  # it has ended the older connections of its user
             elif not (isinstance(command, RefreshRooms) and not _concerns(command, rooms)):
                 return None
         return dataclasses.replace(self, rooms=rooms, parents=parents)

@@ -40,5 +40,7 @@ class JSONSocket(Socket):
     def _receive(self, message: str | bytes) -> None:
         frame = json.loads(message)
         name = frame.pop("type")
+        if isinstance(frame.get("offset"), str) and (name == "pong" or frame.keys() == {"offset"}):
+            del frame["offset"]  # a position, for recovery: not part of the event
         args = (frame["data"],) if "data" in frame else (frame,) if frame else ()
         self._mailbox.put(Event(name, args))

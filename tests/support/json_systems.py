@@ -64,7 +64,7 @@ class JSONSystems:
         client = await self.open(node, path if node == 0 else f"{path}?token={token}")
         if node == 0:
             await client.send("auth", {"token": token})
-        assert await client.expect("auth_success") == {"userId": user_id}
+        assert (await client.expect("auth_success"))["userId"] == user_id
         if take_over:
             await client.send("read", {})  # refused after the connection has taken over, as its events wait for that
             error = await client.take(lambda frame: frame["type"] == "error")

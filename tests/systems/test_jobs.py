@@ -29,6 +29,7 @@ from asgi_realtime import (
 )
 from asgi_realtime.systems.jobs import JobsService
 from asgi_realtime.testing import ConnectionRefused, RealtimeTestClient
+from tests.support.accepted import check_new
 
 SHARED = "a token that clients share"
 SETTINGS = Settings(jwt_secret="a secret for tests that is long enough", ws_auth_token=SHARED)
@@ -97,6 +98,7 @@ def timeless(data: Any) -> Any:
 async def test_a_client_receives_the_events_of_the_job_it_has_joined_only() -> None:
     async with running() as (client, jobs), client.connect("/ws", token=SHARED) as one:
         established = (await one.expect("connection_established")).data
+        check_new(established.pop("recovery"))
         assert timeless(established) == {"clientId": one.connection.id, "heartbeatInterval": 30_000}
         async with client.connect("/ws", token=client.token("bob")) as other:
             await one.send("join_job", jobId="7")

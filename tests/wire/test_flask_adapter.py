@@ -24,6 +24,7 @@ from examples.flask_adapter.app import create_app, create_flask
 from examples.flask_adapter.database import PEOPLE, Database
 from examples.flask_adapter.models import Job
 from examples.flask_adapter.workflow import pretend
+from tests.support.accepted import accepted_user
 from tests.support.servers import Serve
 
 SETTINGS = Settings(jwt_secret="a secret for tests that is long enough", dev=True, ws_allow_demo_token=True)
@@ -89,7 +90,7 @@ class World:
     async def enter(self, user_id: str) -> Person:
         socket = await self.connect(f"/chat?token={create_token(user_id, SETTINGS)}")
         person = self.people[user_id] = Person(user_id, self.http, socket)
-        assert await person.next() == ("auth_success", {"userId": user_id})
+        assert accepted_user(await person.next()) == user_id
         return person
 
     async def expect(self, **expected: list[ReceivedEvent]) -> None:

@@ -27,6 +27,7 @@ from asgi_realtime import (
 )
 from asgi_realtime.hub.rooms import Rooms
 from asgi_realtime.values.ids import RoomName
+from tests.support.accepted import check_new
 from tests.support.client_frames import TEXT, frame
 from tests.support.raw_websocket import open_websocket
 from tests.support.servers import Implementation, LiveServer, Serve
@@ -68,8 +69,8 @@ class World:
 
     @asynccontextmanager
     async def client(self, token: str = SHARED, **options: Any) -> AsyncIterator[ClientConnection]:
-        """An accepted client."""
-        async with self.connect(token, **options) as websocket:
+        """An accepted client that declines recovery, so its frames have the fields of the contract and no other."""
+        async with self.connect(f"{token}&recovery=false", **options) as websocket:
             assert (await receive(websocket))["type"] == "connection_established"
             yield websocket
 
@@ -120,6 +121,7 @@ async def test_an_accepted_client_gets_connection_established(implementation: Im
     async with jobs_on(serve, implementation) as world, world.connect() as websocket:
         established = await receive(websocket)
         client_id = established.pop("clientId")
+        check_new(established.pop("recovery"))
         assert established == {"type": "connection_established", "heartbeatInterval": 30_000}
         assert [c.id for c in world.rooms.everybody] == [client_id]
 

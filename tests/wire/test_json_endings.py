@@ -118,7 +118,7 @@ async def running(
 @asynccontextmanager
 async def entered(url: str, user_id: str = "ann") -> AsyncIterator[ClientConnection]:
     token = create_token(user_id, SETTINGS, jti=f"token of {user_id}")
-    async with websockets.connect(f"{url}?token={quote(token)}", ping_interval=None) as client:
+    async with websockets.connect(f"{url}?token={quote(token)}&recovery=false", ping_interval=None) as client:
         assert json.loads(await client.recv())["type"] == "auth_success"
         yield client
 

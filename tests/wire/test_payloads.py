@@ -126,7 +126,8 @@ async def test_a_json_frame_equals_the_response_of_a_route(serve: Serve) -> None
     app = App()
     server = await serve(app.app)
     expected = await rest(server.url)
-    async with websockets.connect(f"{server.websocket_url}/frames?token={AUTH['token']}") as client:
+    query = f"token={AUTH['token']}&recovery=false"
+    async with websockets.connect(f"{server.websocket_url}/frames?{query}") as client:
         await client.recv()  # auth_success
         for name, (value, _) in VALUES.items():
             await app.frames.broadcaster.broadcast_to_room("all", name, value)

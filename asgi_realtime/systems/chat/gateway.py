@@ -88,7 +88,7 @@ class ChatGateway(WebSocketGateway):
         return self.wire.event_args("auth_error", [{"message": _TEXTS["UNAUTHORIZED"]}])
 
     async def on_connect(self, connection: Connection) -> None:
-        """Enter the user's groups, and send pending messages."""
+        """Enter the user's groups, and send pending messages. A client that recovers gets what it missed first."""
         if self.__offline is not None:
             self.__offline.begin(connection)
         await self.enter_rooms(connection)

@@ -94,9 +94,16 @@ class OfflineDelivery:
         _handover(connection)
 
     async def send_first(self, connection: Connection) -> None:
-        """Send as many pending messages as may be held back until the client is connected."""
+        """Send as many pending messages as may be held back until the client is connected.
+
+        None to a client that recovers. It gets what it missed from history, in order, and the rest when it is
+        connected.
+        """
         handover: Handover = connection.state
         assert handover.unreported is not None
+        if connection.recovered:
+            handover.more = True
+            return
         batch = await self._pending(connection)
         handover.more = bool(batch)
         room = self._gateway.limits.outbox_bytes // 2

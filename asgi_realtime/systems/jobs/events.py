@@ -6,8 +6,9 @@ import datetime
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
-from asgi_realtime.gateways.replies import NewToken
+from asgi_realtime.gateways.replies import NewToken, RecoveryOffer
 from asgi_realtime.handlers.event_declarations import down, up
 from asgi_realtime.values.ids import Id, id_from_host
 from asgi_realtime.values.timestamps import iso
@@ -30,11 +31,15 @@ def timestamp_text(when: datetime.datetime | None = None) -> str:
 
 
 class ConnectionEstablished(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """The client is connected. It should send `ping` every `heartbeatInterval` milliseconds."""
+    """The client is connected. It should send `ping` every `heartbeatInterval` milliseconds.
+
+    `recovery` is there if the client can recover, and not after a later `auth`.
+    """
 
     client_id: str
     timestamp: str
     heartbeat_interval: int
+    recovery: RecoveryOffer | UnsetType = UNSET
 
 
 class JobReference(msgspec.Struct, frozen=True, rename="camel"):

@@ -14,7 +14,7 @@ from asgi_realtime.limits import Limits
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.protocols.json_dialect import FlatJSONDialect
 from asgi_realtime.settings import Settings
-from asgi_realtime.systems.jobs.authenticator import JobsAuthenticator
+from asgi_realtime.systems.jobs.authenticator import JobsAuthenticator, is_anonymous
 from asgi_realtime.systems.jobs.events import (
     CODES,
     JOBS_EVENTS,
@@ -25,6 +25,7 @@ from asgi_realtime.systems.jobs.events import (
     timestamp_text,
 )
 from asgi_realtime.systems.jobs.service import JobsService
+from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.json import Json
 
 logger = logging.getLogger("asgi_realtime")
@@ -39,6 +40,7 @@ class JobsGateway(WebSocketGateway):
 
     events = JOBS_EVENTS
     omitted = ("auth_success", "auth_error")
+    recovery = True
     wire = FlatJSONDialect()
 
     def __init__(
@@ -75,7 +77,10 @@ class JobsGateway(WebSocketGateway):
     def accepted_frame(self, connection: Connection) -> Frame:
         """`connection_established`, with the client's id and the ping interval."""
         established = ConnectionEstablished(
-            client_id=connection.id, timestamp=timestamp_text(), heartbeat_interval=self.__heartbeat
+            client_id=connection.id,
+            timestamp=timestamp_text(),
+            heartbeat_interval=self.__heartbeat,
+            recovery=self.recovery_offer(connection),
         )
         return self.wire.flat("connection_established", established)
 
@@ -84,6 +89,12 @@ class JobsGateway(WebSocketGateway):
         if refusal.reply_code == Unauthorized.code:
             refusal = Unauthorized("Authentication failed")
         return self.error_frame(refusal, None)
+
+    def recovered_identity(self, earlier: Identity, identity: Identity) -> Identity | None:
+        """Also a client with the same shared token. It continues as the user that it was."""
+        if is_anonymous(earlier) and is_anonymous(identity) and earlier.claims == identity.claims:
+            return earlier
+        return super().recovered_identity(earlier, identity)
 
     # What clients send
 

@@ -116,8 +116,10 @@ class JSONPeer:
         return None
 
     def abandon(self) -> None:
-        """The client has come back on another WebSocket: end this one."""
+        """The client has come back on another WebSocket: end this one. What waits is not written."""
         self._finish(1000, "", _GONE)
+        self._leave()
+        self.outbox.close()
 
     def close(self, code: int, reason: str) -> None:
         """End the WebSocket after what is queued. Before the client is let in, the gateway refuses it instead."""
@@ -175,8 +177,16 @@ class JSONPeer:
         if kind != "ping":
             return gateway.receive(connection, kind, sent, None, now)
         if gateway.admits(connection, kind, sent, None, now):
-            self.outbox.push(gateway.pong_frame())
+            self.outbox.push(self._pong(connection))
         return False
+
+    def _pong(self, connection: InternalConnection) -> Frame:
+        """The answer to `ping`, with a position: so a client that gets no events has one that history still has."""
+        frame, positions = self._owner.gateway.pong_frame(), connection.positions
+        if positions is None or connection.held:
+            return frame
+        connection.flush()  # everything up to this position is written before it
+        return positions.gateway.dialect.with_position(frame, positions.gateway.newest)
 
     def _receive_early(self, kind: str, data: Json) -> bool:
         """Take a frame of a client that is not let in yet. True: it has a token now."""

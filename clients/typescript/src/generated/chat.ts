@@ -100,6 +100,14 @@ export interface GroupInvite {
 /** The user that the client authenticated as. */
 export interface Authenticated {
   readonly userId: string;
+  readonly recovery?: RecoveryOffer;
+}
+
+/** What a client presents to recover after a loss, and whether it has just recovered. */
+export interface RecoveryOffer {
+  readonly id: string;
+  readonly position: string;
+  readonly recovered: boolean;
 }
 
 /** Why the client was refused. `code` is there if the host's refusal has a code of its own. */

@@ -5,6 +5,14 @@ export interface ConnectionEstablished {
   readonly clientId: string;
   readonly timestamp: string;
   readonly heartbeatInterval: number;
+  readonly recovery?: RecoveryOffer;
+}
+
+/** What a client presents to recover after a loss, and whether it has just recovered. */
+export interface RecoveryOffer {
+  readonly id: string;
+  readonly position: string;
+  readonly recovered: boolean;
 }
 
 /** The status of a job. A `job_id` given as a number or a UUID becomes text. */
