@@ -7,14 +7,14 @@ import functools
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
-from typing import Final
+from typing import Final, cast
 
 from asgi_realtime.broker.redis_feed import Channel, Feed, Message
 from asgi_realtime.broker.redis_history import History
 from asgi_realtime.metrics import Metrics
 from asgi_realtime.redis.history_state import HistoryState, new_epoch
-from asgi_realtime.redis.keys import SHARED, Keys
-from asgi_realtime.redis.link import Link
+from asgi_realtime.redis.keys import COMMANDS, SHARED, Keys
+from asgi_realtime.redis.link import Link, Reply
 from asgi_realtime.redis.scripts import Script, run_script
 from asgi_realtime.runtime.fair_turns import SECONDS_A_TURN
 from asgi_realtime.values.commands import EndAll
@@ -75,8 +75,13 @@ async def compare(feed: Feed, link: Link, keys: Keys, ttl: int, some: Sequence[C
         oldest = state.now - ttl * 1_000
         if feed.epoch is None:
             feed.begin_epoch(state.epoch)
-        elif feed.epoch != state.epoch or state.number < feed.number:
-            found.lose_everything(feed, link, state.epoch)
+        elif feed.epoch != state.epoch or _went_back(feed, channels, state):
+            epoch = state.epoch
+            if epoch == feed.epoch:
+                # Its positions are not valid any longer, also for processes and clients that have not noticed.
+                names = [keys.state, keys.last(COMMANDS), keys.history(COMMANDS)]
+                epoch = await run_script(link, Script.RENEW, names, epoch, new_epoch(), read=_as_epoch)
+            found.lose_everything(feed, link, epoch)
             # It was away longer than history is. So it may have missed commands of the history that Redis has lost.
             found.commands_lost = found.known < oldest
         found.number = found.number or state.number
@@ -110,6 +115,18 @@ async def compare(feed: Feed, link: Link, keys: Keys, ttl: int, some: Sequence[C
             feed.checked = state.now
         link.clock.seen(state.now, asyncio.get_running_loop().time())
     return found
+
+
+def _went_back(feed: Feed, channels: Sequence[Channel], state: HistoryState) -> bool:
+    """Whether Redis was restored from data that are older than what was delivered here."""
+    return state.number < feed.number or any(
+        channel.last is not None and 0 < number < channel.last
+        for channel, number in zip(channels, state.last, strict=True)
+    )
+
+
+def _as_epoch(reply: Reply) -> str:
+    return cast("bytes", reply).decode()
 
 
 async def catch_up(

@@ -12,7 +12,7 @@ from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.values.ids import ConnectionId, RoomName
 from asgi_realtime.values.publications import Position
 
-_MARK_SECONDS: Final = 5.0
+MARK_SECONDS: Final = 5.0
 _MARKS: Final = 128
 """So the marks of a busy gateway reach back ten minutes."""
 
@@ -21,6 +21,7 @@ class GatewayPositions:
     """The newest position of a gateway in this process, and those at earlier times."""
 
     __slots__ = (
+        "_mark_every",
         "_marks",
         "_next_mark",
         "answer_has_position",
@@ -32,7 +33,7 @@ class GatewayPositions:
         "written",
     )
 
-    def __init__(self, dialect: Dialect, answer_has_position: bool) -> None:
+    def __init__(self, dialect: Dialect, answer_has_position: bool, *, mark_every: float = MARK_SECONDS) -> None:
         self.dialect = dialect
         """How positions are written."""
         self.answer_has_position = answer_has_position
@@ -50,6 +51,7 @@ class GatewayPositions:
         never is. Returns False if the broker does not answer."""
         self._marks: deque[tuple[float, Position]] = deque(maxlen=_MARKS)
         self._next_mark = 0.0
+        self._mark_every = mark_every
 
     def start(self, position: Position) -> None:
         """The broker has started, with this position."""
@@ -64,7 +66,7 @@ class GatewayPositions:
         """
         if now >= self._next_mark:
             self._marks.append((now, self.newest))
-            self._next_mark = now + _MARK_SECONDS
+            self._next_mark = now + self._mark_every
         # The first comparison is cheap, and enough unless the numbers have not the same number of digits.
         if position <= self.newest and is_up_to(position, self.newest):
             return position == self.newest

@@ -149,7 +149,7 @@ class ConnectionLifecycle(RecoveryRules):
     async def _admit(self, handshake: Handshake, identity: Identity, transport: ClientTransport) -> InternalConnection:
         """Open the connection of an authenticated client, with its recovery session if it has one."""
         recovery = self.context.recovery
-        positions = returning = None
+        positions = returning = claim = None
         if recovery is not None and self._gets_positions(handshake):
             positions = recovery.positions_for(self._name)
         if recovery is not None and positions is not None:
@@ -169,6 +169,9 @@ class ConnectionLifecycle(RecoveryRules):
             if recovery is not None and returning is not None:
                 recovery.put_back(returning)
             raise
+        if claim is not None:
+            result = "new session" if returning is None else "recovered"
+            self.context.metrics.count("recoveries_total", gateway=self.name, result=result)
         return connection
 
     async def _identify(self, handshake: Handshake) -> Identity:

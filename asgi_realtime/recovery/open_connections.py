@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import functools
 from collections.abc import Callable, Mapping
-from typing import Final
 
 from asgi_realtime.broker.base import Broker
 from asgi_realtime.broker.redis import RedisBroker
@@ -17,18 +16,13 @@ from asgi_realtime.errors import BrokerUnavailable
 from asgi_realtime.hub.hub import Hub
 from asgi_realtime.recovery.command_log import CommandLog
 from asgi_realtime.recovery.departures import Departures
-from asgi_realtime.recovery.redis_session_store import OPEN_TTL, PROGRESS_EVERY, RedisSessionStore
+from asgi_realtime.recovery.redis_session_store import OPEN_TTL, RedisSessionStore
 from asgi_realtime.recovery.session import RecoverySession, SessionId
 from asgi_realtime.recovery.session_encoding import CommandPositions, Progress
 from asgi_realtime.redis.keys import SHARED
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.values.ids import ConnectionId, GatewayName
 from asgi_realtime.values.publications import Position
-
-_SHARES: Final = round(OPEN_TTL / 2 / PROGRESS_EVERY)
-"""With each report, one of so many shares of the sessions is written again, so that none expires."""
-_STALLED: Final = 2 * PROGRESS_EVERY
-"""Seconds between two reports after which the process has not run in between: no ping was sent or missed."""
 
 
 class OpenConnections:
@@ -76,6 +70,8 @@ class OpenConnections:
         self._timeout = timeout
         self._departures = departures
         self._tasks = tasks
+        self._shares = round(OPEN_TTL / 2 / self.store.report_every)
+        """With each report, one of so many shares of the sessions is written again, so that none expires."""
         self._reported: set[GatewayName] = set()
         self._share = 0
         self._measured_at = 0.0
@@ -140,12 +136,12 @@ class OpenConnections:
 
     async def _report_regularly(self) -> None:
         while True:
-            await asyncio.sleep(PROGRESS_EVERY)
+            await asyncio.sleep(self.store.report_every)
             now = asyncio.get_running_loop().time()
-            if now - self._measured_at > _STALLED:
-                self._steady_since = now
+            if now - self._measured_at > 2 * self.store.report_every:
+                self._steady_since = now  # it did not run in between: no ping was sent, or found to be unanswered
             self._measured_at = now
-            self._share = (self._share + 1) % _SHARES
+            self._share = (self._share + 1) % self._shares
             for gateway in self._gateways:
                 await self._report(gateway, now)
 
@@ -162,7 +158,7 @@ class OpenConnections:
         positions.advance(await self.ask_position(gateway), now)
         carried_out = self.carried_out(gateway)
         for connection in connections:
-            if hash(connection.id) % _SHARES == self._share and not connection.closed:
+            if hash(connection.id) % self._shares == self._share and not connection.closed:
                 self.changed(gateway, connection.id)
         received = None
         if now - self._silence >= self._steady_since and any(each.transport.answered_at for each in connections[:100]):

@@ -15,7 +15,7 @@ from asgi_realtime.auth.revocations import Revocations
 from asgi_realtime.broker.base import Broker
 from asgi_realtime.broker.position_order import number, position_from_client, same_history
 from asgi_realtime.connection.connection import InternalConnection
-from asgi_realtime.connection.positions import ConnectionPositions, GatewayPositions
+from asgi_realtime.connection.positions import MARK_SECONDS, ConnectionPositions, GatewayPositions
 from asgi_realtime.errors import BrokerUnavailable, PositionLost, Unavailable
 from asgi_realtime.hub.hub import Hub
 from asgi_realtime.protocols.dialect import Dialect
@@ -82,6 +82,7 @@ class Recovery:
         self._tasks = tasks
         self._broker_timeout = broker_timeout
         self._gateways: dict[GatewayName, GatewayPositions] = {}
+        self._mark_every = min(MARK_SECONDS, silence / 8)
         self._log = CommandLog()
         self._sessions = ConnectionSessions(hub, self._log)
         self._departures = Departures()
@@ -112,7 +113,9 @@ class Recovery:
     def add_gateway(self, gateway: GatewayName, dialect: Dialect, answer_has_position: bool) -> GatewayPositions:
         """Clients of this gateway may recover. See `GatewayPositions.answer_has_position`."""
         if gateway not in self._gateways:
-            positions = self._gateways[gateway] = GatewayPositions(dialect, answer_has_position)
+            positions = self._gateways[gateway] = GatewayPositions(
+                dialect, answer_has_position, mark_every=self._mark_every
+            )
             if self._open is not None:
                 self._open.add_gateway(gateway)
                 positions.settle = functools.partial(self._settle, gateway)

@@ -14,6 +14,7 @@ import asyncio
 import dataclasses
 import functools
 import itertools
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Protocol, cast
 
@@ -27,6 +28,7 @@ from asgi_realtime.recovery.command_log import CommandLog, concerns
 from asgi_realtime.recovery.other_processes import OtherProcesses
 from asgi_realtime.recovery.session import RecoverySession, SessionId
 from asgi_realtime.recovery.session_encoding import CommandPositions, Progress, decode_session, encode_session
+from asgi_realtime.recovery.session_store import SESSIONS, STORE_BYTES
 from asgi_realtime.recovery.session_writer import SessionWrite, SessionWriter
 from asgi_realtime.redis.keys import SHARED
 from asgi_realtime.redis.link import Reply
@@ -38,11 +40,15 @@ from asgi_realtime.values.ids import ConnectionId, GatewayName
 from asgi_realtime.values.publications import Position
 
 PROGRESS_EVERY: Final = 10.0
-"""Seconds between two reports of a process."""
+"""Seconds between two reports of a process. More often if the window is shorter than a minute."""
+SESSION_BYTES: Final = 64 * 1024
+"""Most bytes of a session: about 1 000 rooms. Over: its client cannot recover. Each change of rooms writes it again."""
 OPEN_TTL: Final = 3_600.0
 """Seconds that the session of an open connection is kept. It is written again twice within that time."""
 CLAIM_STEPS: Final = 3
 """A claim takes at most so many times the timeout: the answer of another process, and those of Redis."""
+_OVERHEAD: Final = 300
+"""Bytes that Redis needs for a session beside it."""
 SHARED_SECONDS: Final = 5.0
 """For so long, commands that were read for one client are used for others too."""
 
@@ -75,6 +81,10 @@ class RedisSessionStore:
         self._process = process
         self._window = window
         self._timeout = timeout
+        self.report_every = min(PROGRESS_EVERY, window / 6)
+        """Seconds between two reports."""
+        self._lost: OrderedDict[SessionId, _LostSession] = OrderedDict()
+        self._lost_bytes = 0
         self._tasks = Tasks()
         self._writer = SessionWriter(self._links, self._tasks)
         self._others = OtherProcesses(broker.session_channel, self._tasks, end=process.end, seconds=timeout)
@@ -89,6 +99,8 @@ class RedisSessionStore:
         self._writer.start()
         self._others.start()
         self._commands.clear()
+        self._lost.clear()
+        self._lost_bytes = 0
 
     async def stop(self) -> None:
         """Write what waits, for at most the timeout."""
@@ -105,7 +117,7 @@ class RedisSessionStore:
         """
         await self.until_written(gateway)
         key, data = self._links.keys(gateway).progress(self._links.node), msgspec.msgpack.encode(progress)
-        milliseconds = self._milliseconds(2 * PROGRESS_EVERY)
+        milliseconds = self._milliseconds(2 * self.report_every)
         await self._links.of(gateway).attempt(
             lambda link, again: link.ask("SET", key, data, "PX", milliseconds, read=_unread)
         )
@@ -119,8 +131,27 @@ class RedisSessionStore:
     def save(self, session: RecoverySession, owner: str) -> None:
         """Keep the session of a lost connection; see `SessionStore.save`."""
         data = encode_session(session, self._process.carried_out(session.id.gateway))
-        until = asyncio.get_running_loop().time() + self._window
+        if len(data) > SESSION_BYTES:
+            self.remove(session.id, owner)
+            return
+        now = asyncio.get_running_loop().time()
+        until = now + self._window
         self._writer.write(session.id, owner, functools.partial(_lost, data, until))
+        self._forget(session.id)
+        self._lost[session.id] = _LostSession(until, len(data) + _OVERHEAD, owner)
+        self._lost_bytes += len(data) + _OVERHEAD
+        while self._lost:
+            oldest, kept = next(iter(self._lost.items()))
+            if kept.until > now:
+                if len(self._lost) <= SESSIONS and self._lost_bytes <= STORE_BYTES:
+                    break
+                self.remove(oldest, kept.owner)
+            self._forget(oldest)
+
+    def _forget(self, id: SessionId) -> None:
+        kept = self._lost.pop(id, None)
+        if kept is not None:
+            self._lost_bytes -= kept.size
 
     def record(
         self,
@@ -143,7 +174,10 @@ class RedisSessionStore:
         found = session()
         if found is None:
             return None
-        return SessionWrite(True, encode_session(found, self._process.carried_out(gateway)), round(OPEN_TTL * 1_000))
+        data = encode_session(found, self._process.carried_out(gateway))
+        if len(data) > SESSION_BYTES:
+            return self._none()
+        return SessionWrite(True, data, round(OPEN_TTL * 1_000))
 
     def _milliseconds(self, more: float) -> int:
         return round((self._window + more) * 1_000)
@@ -228,6 +262,12 @@ class RedisSessionStore:
             read = self._commands[gateway] = _Commands(now, since, count, await self._broker.commands(gateway, since))
         start = number(since)
         return read.known, [each for each in read.commands if number(each[1]) > start]
+
+
+class _LostSession(NamedTuple):
+    until: float
+    size: int
+    owner: str
 
 
 class _Found(NamedTuple):

@@ -12,8 +12,10 @@ from asgi_realtime.runtime.timers import TimerWheel
 from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.ids import GatewayName
 
-SESSIONS: Final = 10_000
+SESSIONS: Final = 100_000
+"""Most sessions of lost connections that one process keeps."""
 STORE_BYTES: Final = 64 * 1024 * 1024
+"""Most bytes of them: about 60 000 clients with a few rooms."""
 
 
 class SessionStore(Protocol):

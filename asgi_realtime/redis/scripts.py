@@ -30,6 +30,7 @@ class Script(enum.StrEnum):
     ONCE_KEEP = "once_keep"
     REVOKE = "revoke"
     REVOKED = "revoked"
+    RENEW = "renew"
     NODE_LEASE = "node_lease"
     PRESENCE_COUNT = "presence_count"
     PRESENCE_OFFLINE = "presence_offline"

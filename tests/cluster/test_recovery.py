@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -11,8 +14,12 @@ from asgi_realtime.values.json import Json
 from tests.support.cluster import SECRET, Cluster
 from tests.support.cluster import Node as ServerNode
 from tests.support.node_client import Node, NodeClient
+from tests.support.redis_server import RedisProcess
 from tests.support.waiting import until
 
+LONG = os.environ.get("FAULTS") == "long"
+SILENT, SILENCE = (90.0, {}) if LONG else (2.0, {"MEW_PING_INTERVAL": "0.4", "MEW_PING_TIMEOUT": "0.4"})
+"""Seconds, longer than a ping and its time-out, after which the client's process takes it for lost."""
 PATIENCE = 20.0
 
 
@@ -114,6 +121,41 @@ async def test_clients_recover_when_processes_are_replaced_in_turn(
     assert data(client) == [0, 1, 2]
 
 
+async def test_clients_that_were_idle_for_longer_than_history_is_kept_recover(cluster: Cluster, node: Node) -> None:
+    short = {
+        "MEW_HISTORY_TTL": "6",
+        "MEW_RECOVERY_WINDOW": "6",  # a process reports its progress every second
+        "MEW_PING_INTERVAL": "0.4",
+        "MEW_PING_TIMEOUT": "0.4",
+    }
+    killed, other = await cluster.start(**short), await cluster.start(**short)
+    client, witness = await connect(node, killed), await connect(node, other, "bob")
+    await client.call("join", "room")
+    await witness.call("join", "elsewhere")
+    await other.call("broadcast_to_room", "room", "n", 1)
+    await client.expect("n")
+    for number in range(16):  # so that the client's position is older than everything in history
+        await other.call("broadcast_to_room", "elsewhere", "n", number)
+        await asyncio.sleep(0.5)
+    killed.process.signal(signal.SIGKILL)
+    await client.disconnection(timeout=PATIENCE)
+    await other.call("broadcast_to_room", "room", "n", 2)
+    await return_to(client, other)
+    assert client.recovered
+    assert data(client) == [1, 2]
+
+
+async def test_a_client_recovers_after_a_long_silence(cluster: Cluster, node: Node) -> None:
+    first, second = [await cluster.start(**SILENCE) for _ in range(2)]
+    client = await connect(node, first)
+    await client.vanish()
+    await asyncio.sleep(SILENT)
+    await second.call("broadcast_to_user", "ann", "n", 1)
+    await return_to(client, second)
+    assert client.recovered
+    assert data(client) == [1]
+
+
 async def test_a_session_is_claimed_by_one_process(cluster: Cluster, node: Node) -> None:
     first, second = await cluster.start(), await cluster.start()
     client, thief = await connect(node, first), await connect(node, second)
@@ -128,3 +170,29 @@ async def test_a_session_is_claimed_by_one_process(cluster: Cluster, node: Node)
     await return_to(client, second)
     assert client.recovered  # the open connection of the session is ended, as in one process
     await thief.disconnection()
+
+
+async def test_clients_do_not_recover_from_a_history_that_redis_has_lost_a_part_of(
+    tmp_path: Path, redis_process: RedisProcess, node: Node
+) -> None:
+    async with Cluster(tmp_path, redis_process.url) as cluster:
+        server = await cluster.start()
+        client, witness = await connect(node, server), await connect(node, server, "bob")
+        await client.call("join", "room")
+        await witness.call("join", "room")
+        await client.drop()
+        await client.disconnection()
+        with redis_process.client() as redis:
+            keys = redis.keys(f"{cluster.prefix}:*")
+            older = {key: redis.dump(key) for key in keys if b":r:" not in key}
+            await server.call("broadcast_to_room", "room", "n", 1)
+            await witness.expect("n")
+            redis.delete(*redis.keys(f"{cluster.prefix}:*:[hl]:*"))
+            for key, dump in older.items():
+                redis.restore(key, 0, dump, replace=True)
+            redis.client_kill_filter(_type="pubsub", skipme=True)
+        await witness.expect("realtime:resync")
+        other = await cluster.start()
+        await other.call("broadcast_to_room", "room", "n", 2)
+        await return_to(client, other)
+        assert (client.recovered, data(client)) == (False, [])
