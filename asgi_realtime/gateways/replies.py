@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -12,6 +12,19 @@ class NewToken(TypedDict):
     """The token that replaces a client's token."""
 
     token: str
+
+
+class SessionReference(msgspec.Struct, frozen=True):
+    """What a client presents to recover: the `id` that it was told, and the position of the last event it has got."""
+
+    id: str
+    position: str
+
+
+class Credentials(NewToken):
+    """What a client presents in `auth`. `recovery` is for the first one only. `false` declines recovery."""
+
+    recovery: NotRequired[SessionReference | Literal[False]]
 
 
 class RecoveryOffer(msgspec.Struct, frozen=True, kw_only=True):

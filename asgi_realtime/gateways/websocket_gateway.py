@@ -28,7 +28,7 @@ from asgi_realtime.errors import (
 from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.gateways.dispatcher import Acknowledge
 from asgi_realtime.gateways.names import check_name
-from asgi_realtime.gateways.replies import ErrorMessage, EventAck, NewToken, RecoveryOffer
+from asgi_realtime.gateways.replies import Credentials, ErrorMessage, EventAck, NewToken, RecoveryOffer
 from asgi_realtime.handlers.event_declarations import EventDeclaration, down, up
 from asgi_realtime.handlers.event_handlers import on
 from asgi_realtime.handlers.once import SendAnswer
@@ -79,6 +79,7 @@ class WebSocketGateway(Gateway):
     events: ClassVar[Sequence[EventDeclaration]] = (
         down("auth_success", Authenticated, to="the client that authenticated"),
         down("auth_error", Unauthenticated, to="the client whose token is not valid, before it is closed with 1008"),
+        up("auth", Credentials, effect="authenticates, or replaces the token; answered with `auth_success`"),
         up("ping", effect="answered with `pong`"),
         down("pong", to="the client that sent `ping`"),
     )

@@ -330,12 +330,12 @@ def test_a_socketio_gateway_becomes_event_maps() -> None:
 def test_a_websocket_gateway_becomes_unions_of_frames() -> None:
     text = typescript(StreamGateway)
     assert "export interface HostTypes {\n  Tree: unknown;\n}\n" in text
-    assert "export type ServerFrame<Host extends HostTypes = HostTypes> =\n" in text
+    assert "export type ServerFrame<Host extends HostTypes = HostTypes> = { readonly offset?: string } & (\n" in text
     assert '  | ({ readonly type: "established" } & Partial)\n' in text
     assert '  | { readonly type: "grown"; readonly data: Host["Tree"] }\n' in text
     client = text.partition("export type ClientFrame =\n")[2]
     assert '  | { readonly type: "stop" }\n' in client
-    assert '  | { readonly type: "auth"; readonly data: NewToken };\n' in client
+    assert '  | { readonly type: "auth"; readonly data: Credentials }\n' in client
 
 
 @pytest.mark.parametrize("name", ['say "hi"', "back\\slash", "two\nlines"])

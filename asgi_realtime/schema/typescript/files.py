@@ -51,6 +51,10 @@ def typescript(gateway: AnyGateway) -> str:
         interfaces.host_types |= known
         name, text = of_frames if frames else of_events
         head = f"export type {name}{generic} =" if frames else f"export interface {name}{generic} {{"
+        if frames and direction == "down" and kind.recovery:
+            text += " `offset` is the position of a frame, for recovery."
+            head += " { readonly offset?: string } & ("
+            lines = [*lines[:-1], lines[-1].removesuffix(";"), ");"]
         body += ["", *comment(text), head, *lines]
     return "\n".join([_FIRST, "", *_host_types(interfaces.host_types), *interfaces.lines(), *body[1:], ""])
 

@@ -3,6 +3,7 @@ import { WebSocketError } from "./errors.js";
 import type { ClientFrame, JobError, JobStatus, ServerFrame, StageCompleted } from "./generated/jobs.js";
 import { Link, type WebSocketConstructor } from "./link.js";
 import { Listeners } from "./listeners.js";
+import { Session } from "./session.js";
 
 /**
  * The state of a client's connection.
@@ -32,11 +33,13 @@ export interface WebSocketClientOptions {
 /** The events of a client, by the names that `on` takes. */
 export interface WebSocketClientEvents {
   status: { readonly status: ConnectionStatus; readonly reconnectAttempts: number };
+  /** The server has accepted the client. See `recovered`; the missed events come next. */
+  connected: { readonly recovered: boolean };
   job_status: JobStatus;
   stage_completed: StageCompleted;
   job_error: JobError;
   error: WebSocketError;
-  /** Every frame received. */
+  /** Every frame received, as it was sent: those of broadcasts have their position as `offset`. */
   received: ServerFrame;
   /** Every frame sent. */
   sent: ClientFrame;
@@ -61,6 +64,9 @@ export class WebSocketClient {
   #reconnectAttempts = 0;
   #lastStatus: WebSocketClientEvents["status"] = { status: "disconnected", reconnectAttempts: 0 };
   #link: Link | undefined;
+  #session = new Session();
+  /** Whether the next `pong` is behind the missed events. */
+  #awaitsMissed = false;
   /** The only timer besides the heartbeat: for the next attempt, or for the current one. */
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** Counts attempts, so that the end of an abandoned one is recognised. */
@@ -78,6 +84,14 @@ export class WebSocketClient {
   /** The number of attempts since the client was last connected, including the next one if it is scheduled. */
   get reconnectAttempts(): number {
     return this.#reconnectAttempts;
+  }
+
+  /**
+   * Whether the client, when it connected last, got the events that it had missed since the connection was lost: each once
+   * and in order. False: it may have missed events, as after its first connection.
+   */
+  get recovered(): boolean {
+    return this.#session.recovered;
   }
 
   /** The jobs that the client joins whenever it connects. */
@@ -101,9 +115,10 @@ export class WebSocketClient {
     }
   }
 
-  /** Close the connection, or stop trying. The next `connect()` joins the same jobs. */
+  /** Close the connection, or stop trying. The next `connect()` joins the same jobs, and recovers no missed events. */
   disconnect(): void {
     this.#stop();
+    this.#session = new Session();
     this.#reconnectAttempts = 0;
     this.#become("disconnected");
   }
@@ -113,7 +128,7 @@ export class WebSocketClient {
     const times = this.#jobs.get(jobId) ?? 0;
     this.#jobs.set(jobId, times + 1);
     if (times === 0) {
-      this.#sendIfConnected({ type: "join_job", jobId });
+      this.#sendJoin(jobId);
     }
   }
 
@@ -123,7 +138,7 @@ export class WebSocketClient {
     if (times > 1) {
       this.#jobs.set(jobId, times - 1);
     } else if (this.#jobs.delete(jobId)) {
-      this.#sendIfConnected({ type: "leave_job", jobId });
+      this.#sendLeave(jobId);
     }
   }
 
@@ -172,6 +187,9 @@ export class WebSocketClient {
     const url = endpoint(this.#options.url);
     debug(`connecting to ${url.host}${url.pathname}`);
     url.searchParams.set("token", token);
+    if (this.#session.reference !== undefined) {
+      url.searchParams.set("recovery", JSON.stringify(this.#session.reference));
+    }
     return new Link(new Socket(url.href), {
       received: (frame) => {
         this.#received(frame);
@@ -186,10 +204,11 @@ export class WebSocketClient {
   }
 
   #received(frame: ServerFrame): void {
+    this.#session.received(frame);
     this.#listeners.emit("received", frame);
     switch (frame.type) {
       case "connection_established":
-        this.#established(frame.heartbeatInterval);
+        this.#established(frame);
         break;
       case "job_status":
         this.#listeners.emit("job_status", frame.data);
@@ -203,12 +222,16 @@ export class WebSocketClient {
       case "error":
         this.#listeners.emit("error", new WebSocketError(frame.code, frame.message));
         break;
-      case "pong": // only the heartbeat of the link needs it
+      case "pong":
+        if (this.#awaitsMissed) {
+          this.#awaitsMissed = false;
+          this.#joinWhatIsMissing();
+        }
         break;
     }
   }
 
-  #established(heartbeatInterval: number): void {
+  #established({ heartbeatInterval, recovery }: Extract<ServerFrame, { type: "connection_established" }>): void {
     // The server sends this also as the answer to a new token while the client is connected.
     if (this.#status !== "connecting") {
       return;
@@ -216,19 +239,62 @@ export class WebSocketClient {
     clearTimeout(this.#timer);
     this.#reconnectAttempts = 0;
     this.#link?.keepAlive(Number.isFinite(heartbeatInterval) ? heartbeatInterval : DEFAULT_HEARTBEAT, () => {
-      this.#sendIfConnected({ type: "ping" });
+      this.#ping();
     });
     this.#status = "connected";
-    for (const jobId of this.#jobs.keys()) {
-      this.#sendIfConnected({ type: "join_job", jobId });
-    }
+    this.#session.begin(recovery);
+    this.#listeners.emit("connected", { recovered: this.#session.recovered });
+    this.#resumeJobs();
     this.#emitStatus();
   }
 
-  #sendIfConnected(frame: ClientFrame): void {
-    if (this.#status === "connected" && this.#link?.send(frame) === true) {
+  /** Join the jobs that the server's session is not in, and leave those that were left in the meantime. */
+  #resumeJobs(): void {
+    for (const jobId of this.#session.jobs.filter((each) => !this.#jobs.has(each))) {
+      this.#sendLeave(jobId);
+    }
+    // Joining again would send the last status again. So the missed events, which come before the answer, are read first:
+    // they may show that the server has handled a join.
+    this.#awaitsMissed = this.#session.recovered && [...this.#jobs.keys()].some((each) => !this.#session.follows(each));
+    if (this.#awaitsMissed) {
+      this.#ping();
+    } else {
+      this.#joinWhatIsMissing();
+    }
+  }
+
+  #joinWhatIsMissing(): void {
+    for (const jobId of this.#jobs.keys()) {
+      if (!this.#session.follows(jobId)) {
+        this.#sendJoin(jobId);
+      }
+    }
+  }
+
+  #sendJoin(jobId: string): void {
+    if (this.#sendIfConnected({ type: "join_job", jobId })) {
+      this.#session.joined(jobId);
+    }
+  }
+
+  #sendLeave(jobId: string): void {
+    if (this.#sendIfConnected({ type: "leave_job", jobId })) {
+      this.#session.left(jobId);
+    }
+  }
+
+  #ping(): void {
+    this.#session.pinged();
+    this.#sendIfConnected({ type: "ping" });
+  }
+
+  /** Returns whether it was sent. */
+  #sendIfConnected(frame: ClientFrame): boolean {
+    const sent = this.#status === "connected" && this.#link?.send(frame) === true;
+    if (sent) {
       this.#listeners.emit("sent", frame);
     }
+    return sent;
   }
 
   #lost(code: number, reason: string): void {

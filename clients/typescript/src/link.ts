@@ -91,7 +91,8 @@ export class Link {
       debug("received a message that is not a frame");
       this.#listener.invalid();
     } else {
-      debug("received", frame);
+      // The id with which the client recovers is a secret, as a token.
+      debug("received", "recovery" in frame ? { ...frame, recovery: "(not logged)" } : frame);
       this.#listener.received(frame);
     }
   }

@@ -15,6 +15,8 @@ export interface UseWebSocketOptions extends Pick<WebSocketClientOptions, "url" 
   readonly onJobError?: ((error: JobError) => void) | undefined;
   /** Called when the connection has opened or ended. */
   readonly onConnectionChange?: ((connected: boolean) => void) | undefined;
+  /** Called each time the server has accepted the client, before missed events. See `WebSocketClient.recovered`. */
+  readonly onConnected?: ((event: { readonly recovered: boolean }) => void) | undefined;
   readonly onError?: ((error: WebSocketError) => void) | undefined;
   /** A client shared by components, to follow many jobs on one connection. It stays connected when they unmount. */
   readonly client?: WebSocketClient | undefined;
@@ -24,6 +26,8 @@ export interface UseWebSocketResult {
   readonly connectionStatus: WebSocketClientEvents["status"]["status"];
   /** Attempts since the connection was lost, at most 5, 3000 ms apart. */
   readonly reconnectAttempts: number;
+  /** Whether the last connection got the events that were missed before it. See `WebSocketClient.recovered`. */
+  readonly recovered: boolean;
   /** Connect after `disconnect()`, or after the last attempt failed. Always the same function. */
   readonly connect: () => void;
   /** Close the connection until `connect()` is called. Always the same function. */
@@ -39,6 +43,7 @@ export interface UseWebSocketResult {
 export function useWebSocket(options: UseWebSocketOptions): UseWebSocketResult {
   const { jobId, url, token, WebSocket, client: shared } = options;
   const [state, setState] = useState<WebSocketClientEvents["status"]>({ status: "connecting", reconnectAttempts: 0 });
+  const [recovered, setRecovered] = useState(false);
   const latest = useRef(options);
   const current = useRef<WebSocketClient>(undefined);
   const connected = useRef(false);
@@ -61,6 +66,7 @@ export function useWebSocket(options: UseWebSocketOptions): UseWebSocketResult {
       });
     const update = (now: WebSocketClientEvents["status"]): void => {
       setState(now);
+      setRecovered(client.recovered);
       if (connected.current !== (now.status === "connected")) {
         connected.current = !connected.current;
         latest.current.onConnectionChange?.(connected.current);
@@ -70,6 +76,7 @@ export function useWebSocket(options: UseWebSocketOptions): UseWebSocketResult {
     const isOwn = (event: { readonly jobId: string }): boolean => event.jobId === latest.current.jobId;
     const removers = [
       client.on("status", update),
+      client.on("connected", (event) => latest.current.onConnected?.(event)),
       client.on("job_status", (status) => isOwn(status) && latest.current.onJobStatusUpdate?.(status)),
       client.on("stage_completed", (stage) => isOwn(stage) && latest.current.onStageCompleted?.(stage)),
       client.on("job_error", (error) => isOwn(error) && latest.current.onJobError?.(error)),
@@ -106,7 +113,7 @@ export function useWebSocket(options: UseWebSocketOptions): UseWebSocketResult {
   const disconnect = useCallback(() => {
     current.current?.disconnect();
   }, []);
-  return { connectionStatus: state.status, reconnectAttempts: state.reconnectAttempts, connect, disconnect };
+  return { connectionStatus: state.status, reconnectAttempts: state.reconnectAttempts, recovered, connect, disconnect };
 }
 
 async function currentToken({ token }: UseWebSocketOptions): Promise<string> {

@@ -128,6 +128,128 @@ test("reconnects 3000 ms after the connection was lost, and joins the same jobs"
   expect(await stage).toMatchObject({ jobId: "lasting" });
 });
 
+/** Let a client lose its connection, and wait until the server knows. Returns how many events of the job it missed. */
+async function lose(client: WebSocketClient, jobId: string): Promise<number> {
+  const lost = statusChange(client, "disconnected");
+  network.cut();
+  await lost;
+  let missed = 0;
+  await until(async () => {
+    const recipients = await server.broadcast(jobId, "stage");
+    missed += 1; // also if it went to the old connection: the client has not got it
+    return recipients === 0;
+  });
+  return missed;
+}
+
+async function comeBack(client: WebSocketClient): Promise<void> {
+  const back = statusChange(client, "connected");
+  vi.advanceTimersByTime(3000);
+  await back;
+}
+
+/** What a client receives and sends, in order. A heartbeat is not part of it. */
+function recordOf(client: WebSocketClient): string[] {
+  const record: string[] = [];
+  client.on("connected", ({ recovered }) => record.push(recovered ? "recovered" : "new"));
+  client.on("job_status", (status) => record.push(`status ${status.jobId} ${Object.keys(status).join()}`));
+  client.on("stage_completed", ({ jobId }) => record.push(`stage ${jobId}`));
+  client.on("job_error", ({ jobId }) => record.push(`error ${jobId}`));
+  client.on("sent", (frame) => {
+    if ("jobId" in frame) record.push(`${frame.type} ${frame.jobId}`);
+  });
+  return record;
+}
+
+/** Wait until the client has received everything that the server has sent to it. */
+async function settle(client: WebSocketClient): Promise<void> {
+  client.join("settling");
+  await until(async () => (await server.broadcast("settling", "error")) > 0);
+  await next(client, "job_error", ({ jobId }) => jobId === "settling");
+  client.leave("settling");
+}
+
+const STATUS = "jobId,status,currentStage,completedStages,timestamp";
+
+test("a client that lost its connection gets what it missed, once and in order, and joins nothing again", async () => {
+  const client = make();
+  const record = recordOf(client);
+  client.connect();
+  await statusChange(client, "connected");
+  expect(client.recovered).toBe(false);
+  await join(client, "kept");
+  await next(client, "stage_completed");
+  for (const turn of [1, 2]) {
+    record.length = 0;
+    const missed = await lose(client, "kept");
+    await server.broadcast("kept", "status");
+    await server.broadcast("kept", "error");
+    await comeBack(client);
+    expect(client.recovered).toBe(true);
+    await server.broadcast("kept", turn === 1 ? "status" : "stage");
+    await settle(client);
+    expect(record.filter((each) => !each.includes("settling"))).toEqual([
+      "recovered",
+      ...Array<string>(missed).fill("stage kept"),
+      `status kept ${STATUS}`,
+      "error kept",
+      turn === 1 ? `status kept ${STATUS}` : "stage kept",
+    ]);
+  }
+});
+
+test("a join that no event has confirmed is repeated only if the missed events do not confirm it", async () => {
+  const client = await connected();
+  const record = recordOf(client);
+  client.join("late");
+  await settle(client);
+  client.join("unknown");
+  record.length = 0;
+  await lose(client, "another");
+  await server.broadcast("late", "status");
+  await server.broadcast("new", "status");
+  client.join("new");
+  await comeBack(client);
+  await until(() => record.at(-1) === `status new ${STATUS}`);
+  expect(record.filter((each) => !each.includes("settling"))).toEqual([
+    "recovered",
+    `status late ${STATUS}`,
+    "join_job unknown",
+    "join_job new",
+    `status new ${STATUS}`,
+  ]);
+});
+
+test.each(["before the loss", "after it"])("a job that was left %s is left on the server", async (when) => {
+  const client = await connected();
+  const jobId = when.replaceAll(" ", "-");
+  await join(client, jobId);
+  await next(client, "stage_completed");
+  if (when === "before the loss") {
+    network.frozen = true; // the server does not read it
+    client.leave(jobId);
+  }
+  await lose(client, jobId);
+  network.frozen = false;
+  client.leave(jobId);
+  await comeBack(client);
+  expect(client.recovered).toBe(true);
+  await until(async () => (await server.broadcast(jobId, "stage")) === 0);
+});
+
+test("a connection after disconnect() is a new one", async () => {
+  const client = await connected();
+  await join(client, "again");
+  client.disconnect();
+  await until(async () => (await server.broadcast("again", "stage")) === 0);
+  const record = recordOf(client);
+  client.connect();
+  await statusChange(client, "connected");
+  await settle(client);
+  expect(record.filter((each) => !each.includes("settling"))).toEqual(["new", "join_job again"]);
+  expect(client.recovered).toBe(false);
+});
+
 test("gives up after five attempts; connect() starts again", async () => {
   network.down = true;
   const client = make();

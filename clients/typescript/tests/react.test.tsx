@@ -175,3 +175,28 @@ test("reconnects five times, gives up, and connects again on connect()", async (
   expect(hook?.reconnectAttempts).toBe(0);
   await broadcast("y", "stage");
 });
+
+test("gets what it missed while the connection was lost, and says so before", async () => {
+  const calls: string[] = [];
+  render({
+    jobId: "z",
+    onConnected: ({ recovered }) => calls.push(recovered ? "recovered" : "new"),
+    onJobStatusUpdate: ({ status }) => calls.push(status),
+    onStageCompleted: ({ stage }) => calls.push(stage),
+  });
+  await status("connected");
+  expect(hook?.recovered).toBe(false);
+  await broadcast("z", "stage");
+  await until(() => calls.length === 2);
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval"] });
+  network.down = true;
+  network.cut();
+  await status("disconnected");
+  await server.broadcast("z", "status");
+  network.down = false;
+  vi.advanceTimersByTime(3000);
+  await status("connected");
+  await until(() => calls.length === 4);
+  expect(calls).toEqual(["new", "OUTLINE", "recovered", "RUNNING"]);
+  expect(hook?.recovered).toBe(true);
+});

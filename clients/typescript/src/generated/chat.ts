@@ -116,9 +116,22 @@ export interface Unauthenticated {
   readonly code?: string;
 }
 
-/** The token that replaces a client's token. */
-export interface NewToken {
+/**
+ * What a client presents in `auth`. `recovery` is for the first one only. `false` declines
+ * recovery.
+ */
+export interface Credentials {
+  readonly recovery?: SessionReference | false;
   readonly token: string;
+}
+
+/**
+ * What a client presents to recover: the `id` that it was told, and the position of the last event
+ * it has got.
+ */
+export interface SessionReference {
+  readonly id: string;
+  readonly position: string;
 }
 
 /**
@@ -141,8 +154,8 @@ export interface Read {
   readonly chatId: string;
 }
 
-/** What the server sends. */
-export type ServerFrame =
+/** What the server sends. `offset` is the position of a frame, for recovery. */
+export type ServerFrame = { readonly offset?: string } & (
   /** To `toId` and the sender's other devices; the group except the sending connection. */
   | { readonly type: "message"; readonly data: ChatMessage }
   /** To the sender, once the message is saved. */
@@ -176,14 +189,15 @@ export type ServerFrame =
   /** To the client whose token is not valid, before it is closed with 1008. */
   | { readonly type: "auth_error"; readonly data: Unauthenticated }
   /** To the client that sent `ping`. */
-  | { readonly type: "pong" };
+  | { readonly type: "pong" }
+);
 
 /** What a client sends. */
 export type ClientFrame =
+  /** Authenticates, or replaces the token; answered with `auth_success`. */
+  | { readonly type: "auth"; readonly data: Credentials }
   /** Answered with `pong`. */
   | { readonly type: "ping" }
-  /** A second `auth` frame replaces the token. The new token must be of the same user. */
-  | { readonly type: "auth"; readonly data: NewToken }
   /** Check the message, let the host save it, deliver it, and acknowledge it with `ack`. */
   | { readonly type: "message"; readonly data: NewChatMessage }
   /** Let the host mark the chat as read. */

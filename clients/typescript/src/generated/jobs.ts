@@ -62,8 +62,8 @@ export interface NewToken {
   readonly token: string;
 }
 
-/** What the server sends. */
-export type ServerFrame =
+/** What the server sends. `offset` is the position of a frame, for recovery. */
+export type ServerFrame = { readonly offset?: string } & (
   /** To the new client. */
   | ({ readonly type: "connection_established" } & ConnectionEstablished)
   /** To the clients that joined the job; the last one also to a client that joins later. */
@@ -75,7 +75,8 @@ export type ServerFrame =
   /** To the client concerned. */
   | ({ readonly type: "error" } & ErrorMessage)
   /** To the client that sent `ping`. */
-  | ({ readonly type: "pong" } & Pong);
+  | ({ readonly type: "pong" } & Pong)
+);
 
 /** What a client sends. */
 export type ClientFrame =
