@@ -30,10 +30,6 @@ class PayloadTooLarge(RealtimeError):
     """A broadcast is larger than `Limits.publication_bytes`. It was not sent."""
 
 
-class PositionLost(RealtimeError):
-    """History no longer reaches back to the position asked for (or it is of another epoch)."""
-
-
 class ProtocolError(RealtimeError):
     """The peer broke the protocol. Its session is closed. The text is for the log."""
 
@@ -104,6 +100,15 @@ class TooLarge(Refusal):
     """A message is larger than its limit. Its sender is closed with 1009."""
 
     code = "TOO_LARGE"
+
+
+class PositionLost(Refusal):
+    """History does not have every event after the position asked for. The client must read a snapshot again.
+
+    It no longer reaches back so far, it is another history, or the position is none.
+    """
+
+    code = "POSITION_LOST"
 
 
 class Unavailable(Refusal):

@@ -80,6 +80,8 @@ class OutageQueue:
         self._receiver: BrokerReceiver | None = None
         self._queue: deque[_Queued] = deque()
         self._bytes = 0
+        self._delivered_here = 0
+        """How many publications were delivered in this process before they had a position."""
         self._receipts: dict[tuple[GatewayName, str], Receipt] = {}
         self._take_overs = OutageTakeOvers(broker)
         self._filled = asyncio.Event()
@@ -178,6 +180,7 @@ class OutageQueue:
             del unconfirmed[next(iter(unconfirmed))]
         self._queue.append(queued)
         self._bytes += queued.size
+        self._delivered_here += 1
         unconfirmed[queued.origin] = True
         self._filled.set()
         self._metrics.gauge("outage_queue", len(self._queue))
@@ -273,8 +276,16 @@ class OutageQueue:
         return await self._broker.position(gateway)
 
     async def history(self, gateway: GatewayName, since: Position, targets: Collection[Target]) -> list[Publication]:
-        """All publications after `since` to these targets; see `Broker.history`."""
-        return await self._broker.history(gateway, since, targets)
+        """All publications after `since` to these targets; see `Broker.history`.
+
+        Raises:
+            BrokerUnavailable: also if something was delivered here that history does not have yet.
+        """
+        before = self._delivered_here
+        found = await self._broker.history(gateway, since, targets)
+        if self._queue or before != self._delivered_here:
+            raise BrokerUnavailable("not everything that was delivered in this process is published yet")
+        return found
 
     async def latest(
         self, gateway: GatewayName, room: RoomName, event: str, *, since: Position | None = None

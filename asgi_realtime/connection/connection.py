@@ -7,7 +7,7 @@ each for every client. They refer to each other until the gateway has called `on
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from collections.abc import Set as AbstractSet
 from threading import get_ident
 from typing import Any, Final
@@ -136,6 +136,7 @@ class Connection:
         allowed: HostCallback | None = None,
         latest: str | None = None,
         known: HostCallback | None = None,
+        since: str | None = None,
     ) -> None:
         """Enter a room.
 
@@ -145,20 +146,21 @@ class Connection:
             allowed: a function, async or plain (then it runs in a thread), that returns whether the client may
                 enter. A client that is removed from the room while the function runs does not enter.
             latest: an event. Its newest broadcast to the room, if history has one, is sent to this client at
-                once, so that the client need not poll. It is sent once, and before later broadcasts.
+                once, and before later broadcasts.
             known: a function, async or plain, that returns the payload of that event as the host has stored it.
                 If it returns None, or the event was broadcast since, the broadcast in history is sent instead.
+            since: a result of `Broadcaster.position`. The room's events after it (but no volatile ones) are sent
+                first, in order and each once, also if the connection is in the room already.
 
         Raises:
-            InvalidMessage: for a name over the limits, or more rooms than allowed.
-            InvalidId: for a name that is no id.
+            InvalidMessage: for a name over the limits, or more rooms than allowed. `InvalidId`: it is no id.
             Forbidden: the client may not enter.
-            BrokerUnavailable: the broker did not subscribe this process to the room, or read history, within
-                `MEW_PUBLISH_TIMEOUT`. The room was not entered.
+            PositionLost: history does not have all events after `since`. The client must read a snapshot again.
+            BrokerUnavailable: the broker did not answer within `MEW_PUBLISH_TIMEOUT`. The room was not entered.
         """
         hub = self._internal.mounted.hub
         hub.check_thread()
-        await hub.join(self._internal, room, parent, allowed=allowed, latest=latest, known=known)
+        await hub.join(self._internal, room, parent, allowed=allowed, latest=latest, known=known, since=since)
 
     async def leave(self, room: Id) -> None:
         """Leave a room, and the rooms below it.
@@ -351,11 +353,11 @@ class InternalConnection:
             self.sink_changed()
         return 0
 
-    def insert(self, frame: Frame, position: int, broadcast: Frame) -> None:
-        """Put a frame before those held since `hold` returned `position`, unless its broadcast is one of them."""
+    def insert(self, frames: Iterable[Frame], at: int, room: RoomName | None, unless: Frame | None = None) -> None:
+        """Put frames before those held since `hold` returned `at`. See `HeldFrames.insert`."""
         self.flush()
         if isinstance(self._blocked, HeldFrames):
-            self._blocked.insert(frame, position, broadcast)
+            self._blocked.insert(frames, at, room, unless)
 
     def drop_held_broadcasts(self) -> None:
         """Drop the broadcasts that are held until now: the client gets them from history."""

@@ -76,6 +76,7 @@ class Membership(Protocol[C_contra]):
         allowed: HostCallback | None = None,
         latest: str | None = None,
         known: HostCallback | None = None,
+        since: str | None = None,
     ) -> None:
         """Put the connection into a room; it receives the room's events from now on. See `Connection.join`."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple, TypeAlias
 
 from asgi_realtime.protocols.frame import Frame
@@ -42,12 +42,19 @@ class HeldFrames:
         self._bytes += frame.size
         return self._bytes
 
-    def insert(self, frame: Frame, position: int, broadcast: Frame) -> None:
-        """Put a frame at the position `position`, unless the frames from there on have the messages of `broadcast`."""
-        since = {message for held in self._frames[position:] for message in held.frame.messages}
-        if not since.issuperset(broadcast.messages):
-            self._frames.insert(position, HeldFrame(frame, None, None))
-            self._bytes += frame.size
+    def insert(self, frames: Iterable[Frame], at: int, room: RoomName | None, unless: Frame | None) -> None:
+        """Put frames at the place `at`.
+
+        `room` is where they were broadcast. None: they are for this client alone. `unless` is a broadcast: if its
+        messages are among those from there on, nothing is put there.
+        """
+        if unless is not None:
+            since = {message for held in self._frames[at:] for message in held.frame.messages}
+            if since.issuperset(unless.messages):
+                return
+        new = [HeldFrame(frame, None if room is None else (room,), None) for frame in frames]
+        self._frames[at:at] = new
+        self._bytes += sum(held.frame.size for held in new)
 
     def take_own(self) -> list[Frame]:
         """Remove and return the frames that were sent to this client alone."""

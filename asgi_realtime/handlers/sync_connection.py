@@ -108,6 +108,7 @@ class SyncConnection(SyncProxy[Connection]):
         allowed: HostCallback | None = None,
         latest: str | None = None,
         known: HostCallback | None = None,
+        since: str | None = None,
     ) -> None:
         """See `Connection.join`. Plain functions as `allowed` and `known` are called in this thread.
 
@@ -124,6 +125,7 @@ class SyncConnection(SyncProxy[Connection]):
                     allowed=_callback_in(thread, allowed),
                     latest=latest,
                     known=_callback_in(thread, known),
+                    since=since,
                 )
 
         self._loop_bridge.run(join(), thread)

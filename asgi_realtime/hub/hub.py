@@ -297,9 +297,10 @@ class Hub:
         allowed: HostCallback | None = None,
         latest: str | None = None,
         known: HostCallback | None = None,
+        since: str | None = None,
     ) -> Coroutine[Any, Any, None]:
         """Put a connection into a room; it receives the room's events from now on. See `Connection.join`."""
-        return self._joins.join(connection, room, parent, allowed=allowed, latest=latest, known=known)
+        return self._joins.join(connection, room, parent, allowed=allowed, latest=latest, known=known, since=since)
 
     async def leave(self, connection: InternalConnection, room: Id) -> None:
         """Take a connection out of a room and the rooms below it. Joins of these rooms that are pending end too."""

@@ -9,6 +9,7 @@ from asgi_realtime.broker.time_limit import answer_in_time
 from asgi_realtime.connection.connection import InternalConnection
 from asgi_realtime.connection.contracts import HostCallback
 from asgi_realtime.errors import Forbidden, InvalidMessage
+from asgi_realtime.hub.catch_up import catch_up, checked_position
 from asgi_realtime.hub.mounts import Mounts
 from asgi_realtime.hub.pending_joins import PendingJoins
 from asgi_realtime.limits import room_text
@@ -60,17 +61,21 @@ class Joins:
         allowed: HostCallback | None = None,
         latest: str | None = None,
         known: HostCallback | None = None,
+        since: str | None = None,
     ) -> None:
         """Put a connection into a room; it receives the room's events from now on. See `Connection.join`."""
         mount = self._mounts[connection.gateway]
         room = RoomName(room_text(room, mount.limits))
         parent = None if parent is None else RoomName(room_text(parent, mount.limits, "parent"))
+        start = None if since is None else checked_position(since)
         if latest is not None:
+            if start is not None:
+                raise TypeError("join(): since= sends also the newest event, so latest= cannot be given with it")
             latest = mount.dialect.event_name(latest)
         if room not in connection.rooms and len(connection.rooms) >= mount.limits.rooms_per_connection:
             raise InvalidMessage(f"a connection is in at most {mount.limits.rooms_per_connection} rooms")
         answer = position = None
-        if allowed is not None or known is not None or not self._is_subscribed(connection, room):
+        if start is not None or allowed is not None or known is not None or not self._is_subscribed(connection, room):
             with self._pending.registered(connection, room, parent) as entry:
                 if allowed is not None and not await call_host(allowed):
                     raise Forbidden(NO_ENTRY)
@@ -81,9 +86,11 @@ class Joins:
                 subscribing = self._until_subscribed(connection, (room,))
                 if subscribing is not None:
                     await subscribing
+                if start is not None and not (entry.withdrawn or entry.left):
+                    await catch_up(mount, self._broker, self._broker_timeout, connection, entry, start)
             if entry.withdrawn:
                 raise Forbidden(NO_ENTRY)
-            if entry.left:
+            if entry.left or start is not None:
                 return
         if latest is None:
             mount.rooms.join(connection, room, parent)
@@ -118,7 +125,8 @@ class Joins:
                 broadcast = mount.frame_for(connection, publication)
             if first is not None and broadcast is not None and room in connection.rooms:
                 # It is older than other events that the client has got. So it has not its own position.
-                connection.insert(first if positions is None else positions.own(first, newest), index, broadcast)
+                own = first if positions is None else positions.own(first, newest)
+                connection.insert([own], index, None, unless=broadcast)
         except BaseException:
             if not was_there:
                 mount.rooms.leave(connection, room)

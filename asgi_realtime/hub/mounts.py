@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from asgi_realtime.connection.connection import Connection, InternalConnection
 from asgi_realtime.connection.positions import GatewayPositions
+from asgi_realtime.hub.recent_deliveries import RecentDeliveries
 from asgi_realtime.hub.recipients import Recipients
 from asgi_realtime.hub.room_refresh import RoomsOf
 from asgi_realtime.hub.rooms import Rooms
@@ -26,7 +27,7 @@ RecipientFilter: TypeAlias = Callable[[Publication], Callable[[Connection], bool
 class Mount:
     """A gateway as the hub uses it: its dialect, limits, rooms and callbacks."""
 
-    __slots__ = ("dialect", "limits", "positions", "recipient_filter", "request", "rooms", "rooms_of")
+    __slots__ = ("dialect", "limits", "positions", "recent", "recipient_filter", "request", "rooms", "rooms_of")
 
     def __init__(
         self,
@@ -44,11 +45,15 @@ class Mount:
         self.recipient_filter = recipient_filter
         self.positions = positions
         """None: no client of this gateway gets positions."""
+        self.recent = RecentDeliveries()
+        """What is delivered to rooms whose history is being read."""
         self.request: Request | None = None
         """None: publications with `reply_to` are not for this gateway."""
 
     def frame(self, publication: Publication, recipients: Recipients) -> Frame:
-        """The frame of a publication in the dialect of this gateway, in the forms that the recipients get."""
+        """The frame of a publication that is delivered now, in the forms that the recipients get."""
+        if self.recent.logs:
+            self.recent.note(publication)
         frame = self.plain_frame(publication)
         if self.positions is None:
             return frame
@@ -70,12 +75,15 @@ class Mount:
 
     def frames_for(self, connection: InternalConnection, publications: Iterable[Publication]) -> list[Frame]:
         """The frames of publications for one connection, except those that the gateway's filter keeps from it."""
-        frames = []
-        for publication in publications:
-            takes = None if self.recipient_filter is None else self.recipient_filter(publication)
-            if takes is None or takes(connection.public):
-                frames.append(self.frame_for(connection, publication))
-        return frames
+        return [self.frame_for(connection, each) for each in publications if self._takes(connection, each)]
+
+    def plain_frames_for(self, connection: InternalConnection, publications: Iterable[Publication]) -> list[Frame]:
+        """The same without positions."""
+        return [self.plain_frame(each) for each in publications if self._takes(connection, each)]
+
+    def _takes(self, connection: InternalConnection, publication: Publication) -> bool:
+        takes = None if self.recipient_filter is None else self.recipient_filter(publication)
+        return takes is None or takes(connection.public)
 
     def plain_frame(self, publication: Publication) -> Frame:
         """The frame of a publication without its position."""

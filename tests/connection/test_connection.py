@@ -97,7 +97,7 @@ async def test_a_frame_that_is_inserted_counts_as_held() -> None:
     world = World(Limits(outbox_bytes=1000))
     connection, transport = world.admit()
     latest = frame("latest", 600)
-    connection.insert(latest, connection.hold(), latest)
+    connection.insert([latest], connection.hold(), None, unless=latest)
     connection.push(frame("all", 600), ())
     assert transport.closes == [(1013, "too slow")]
 
