@@ -112,7 +112,8 @@ class ConnectionPositions:
         self.entered: dict[RoomName, Position] | None = None
         """The newest positions when rooms were entered. Rooms that are not here were entered at `since`."""
         self.replayed: Position | None = None
-        """The last of the missed events that were written before the answer to CONNECT. None: there were none."""
+        """The last of the missed events that were written before the answer to CONNECT, or see `older`. A client that
+        returns with an older position cannot recover. None: there were none."""
         self.opened = False
         """Whether the CONNECT of this connection is answered."""
         self.recovered = False
@@ -165,3 +166,19 @@ class ConnectionPositions:
         self.opened = True
         dialect = self.gateway.dialect
         return [dialect.with_position(frame, self.since) if dialect.needs_position(frame) else frame for frame in own]
+
+    def older(self, frames: list[Frame], newest: Position) -> list[Frame]:
+        """Frames of publications that are older than others that the client has got. `newest`: before they were read.
+
+        They have not their own positions, because the client's would become older. The last one has `newest`. So a
+        client that returns with an older position has not got all of them, and cannot recover.
+        """
+        if not frames or not newest:
+            return [self.own(frame) for frame in frames]
+        dialect, before = self.gateway.dialect, self.since or newest
+        self.since = self.replayed = newest
+        self.entered = None
+        self._change()
+        *first, last = frames
+        some = [dialect.with_position(frame, before) if dialect.needs_position(frame) else frame for frame in first]
+        return [*some, dialect.with_position(last, newest)]

@@ -31,10 +31,13 @@ async def catch_up(
         PositionLost: some of the events may be gone, or they are more than may wait for a client.
         BrokerUnavailable: the broker did not answer in time.
     """
-    room = pending.room
+    room, positions = pending.room, connection.positions
     was_there = room in connection.rooms
+    if positions is not None and positions.recovered and not positions.opened:
+        if was_there:
+            return  # it gets what it missed, from the position of its client on
+        raise RuntimeError("on_connect: call join(since=) only if not connection.recovered")
     held = connection.hold()
-    positions = connection.positions
     newest = None if positions is None else positions.gateway.newest
     try:
         mount.rooms.join(connection, room, pending.parent)
@@ -44,9 +47,9 @@ async def catch_up(
             missed = _missed(found, delivered.positions, connection, mount.limits.outbox_bytes)
         if room in connection.rooms and not (pending.left or pending.withdrawn):
             frames = mount.plain_frames_for(connection, missed)
-            # They are older than other events that the client has got. So they have not their own positions.
-            own = frames if positions is None else [positions.own(frame, newest) for frame in frames]
-            connection.insert(own, held, room)
+            if positions is not None and newest is not None:
+                frames = positions.older(frames, newest)
+            connection.insert(frames, held, room)
     except BaseException:
         if not was_there:
             mount.rooms.leave(connection, room)

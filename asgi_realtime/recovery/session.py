@@ -86,7 +86,9 @@ class RecoverySession:
 
     def after_receiving(self, position: Position) -> RecoverySession:
         """The session of a client that has received everything up to a position."""
-        return dataclasses.replace(self, since=position, replayed=None) if is_up_to(self.since, position) else self
+        if position == self.since or not is_up_to(self.since, position):
+            return self
+        return dataclasses.replace(self, since=position, replayed=None)
 
     def after(self, commands: Sequence[tuple[Command, Position | None]]) -> RecoverySession | None:
         """The session after commands that came later. None: it is not known which rooms the client would be in."""

@@ -158,6 +158,38 @@ async def test_a_key_is_used_once_during_an_outage(pair: Pair) -> None:
     assert pair.seen.seen == ["once", "after"]
 
 
+async def test_history_is_complete_or_unavailable_while_the_queue_is_sent(pair: Pair) -> None:
+    since = await pair.queue.position(GATEWAY)
+    await pair.cut_off()
+    with pytest.raises(BrokerUnavailable):
+        await pair.queue.history(GATEWAY, since, [LOBBY])
+    for number in range(300):
+        await pair.queue.publish(event(f"{number}"))
+    pair.proxy.refusing = False
+    while True:
+        try:
+            found = await pair.queue.history(GATEWAY, since, [LOBBY])
+        except BrokerUnavailable:
+            await asyncio.sleep(0.001)
+        else:
+            break
+    assert [each.event for each in found] == [f"{number}" for number in range(300)]
+
+
+async def test_history_is_unavailable_if_something_was_delivered_only_here_during_the_reading(pair: Pair) -> None:
+    since = await pair.queue.position(GATEWAY)
+    pair.proxy.delay = 0.4
+    reading = asyncio.create_task(pair.queue.history(GATEWAY, since, [LOBBY]))
+    await pair.queue.publish(event("here"))
+    assert pair.seen.seen == ["here"]
+    pair.proxy.delay = 0.0
+    with pytest.raises(BrokerUnavailable):
+        await reading
+    await until(lambda: len(pair.queue) == 0)
+    found = await pair.queue.history(GATEWAY, since, [LOBBY])
+    assert [each.event for each in found] == ["here"]
+
+
 async def test_a_volatile_broadcast_is_only_delivered_here(pair: Pair) -> None:
     await pair.cut_off()
     receipt = await pair.queue.publish(event("typing", volatile=True))

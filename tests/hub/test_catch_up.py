@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator
+import secrets
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,11 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asgi_realtime.broker.base import Broker
 from asgi_realtime.broker.memory import MemoryBroker
+from asgi_realtime.broker.redis import RedisBroker
 from asgi_realtime.connection.connection import InternalConnection
 from asgi_realtime.errors import BrokerUnavailable, Forbidden, InvalidMessage, PositionLost
 from asgi_realtime.limits import Limits
 from asgi_realtime.protocols.json_dialect import JSONDialect
+from asgi_realtime.redis.server import RedisServer
 from asgi_realtime.values.commands import AddToRoom, CloseRoom, RemoveFromRoom
 from asgi_realtime.values.ids import ConnectionId, GatewayName, RoomName, UserId
 from asgi_realtime.values.publications import (
@@ -32,6 +36,7 @@ from asgi_realtime.values.publications import (
 )
 from tests.support.distant_broker import DistantBroker, Server
 from tests.support.recording import GATEWAY, RecordingTransport, World
+from tests.support.redis_places import LONG, LONG_PLACES, RedisPlaces
 
 ROOM, OTHER = RoomName("room"), RoomName("other")
 TO_ROOM = ToRoom(ROOM)
@@ -284,12 +289,24 @@ async def turns(number: int) -> None:
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 1 << 32))
 async def test_each_client_gets_exactly_what_came_after_its_snapshot(seed: int) -> None:
-    chance = random.Random(seed)
     server = Server()
+    await check_snapshots(random.Random(seed), [DistantBroker(server, seed=seed + number) for number in range(2)])
+
+
+@pytest.mark.parametrize("seed", range(200 if LONG else 3))
+@pytest.mark.parametrize("place", LONG_PLACES)
+async def test_each_client_gets_exactly_what_came_after_its_snapshot_with_redis(
+    place: str, seed: int, redis_places: RedisPlaces
+) -> None:
+    url, prefix = redis_places(place).url, f"test-{secrets.token_hex(4)}"
+    brokers = [RedisBroker(RedisServer(url), prefix=prefix, timeout=10.0) for _ in range(2)]
+    await check_snapshots(random.Random(seed), brokers)
+
+
+async def check_snapshots(chance: random.Random, brokers: Sequence[Broker]) -> None:
     nodes = []
-    for number in range(2):
-        broker = DistantBroker(server, seed=seed + number)
-        world = World(broker=broker)
+    for broker in brokers:
+        world = World(broker=broker, broker_timeout=10.0)
         await broker.start(world.hub)
         nodes.append((broker, world))
     beginning = await nodes[0][0].position(GATEWAY)
@@ -326,7 +343,7 @@ async def test_each_client_gets_exactly_what_came_after_its_snapshot(seed: int) 
                 publication = event("not in the stream of the room", target, volatile=publication.volatile)
             await chance.choice(nodes)[0].publish(publication)
 
-    async def follow(client: Client, broker: DistantBroker, world: World) -> None:
+    async def follow(client: Client, broker: Broker, world: World) -> None:
         await turns(chance.randrange(40))
         client.since = await broker.position(GATEWAY)
         await turns(chance.randrange(20))
@@ -341,7 +358,7 @@ async def test_each_client_gets_exactly_what_came_after_its_snapshot(seed: int) 
     following = [follow(client, *nodes[number % 2]) for number, client in enumerate(clients)]
     await asyncio.gather(*following, *[publish() for _ in range(3)], tick())
     for broker, world in nodes:
-        await broker.receiving.passed()
+        await broker.position(GATEWAY)  # it has delivered everything before it answers
         world.tick()
     everything = await nodes[0][0].history(GATEWAY, beginning, [TO_ROOM])
     for client in clients:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -18,7 +19,7 @@ from asgi_realtime import (
     create_token,
     on,
 )
-from asgi_realtime.values.ids import ConnectionId, GatewayName
+from asgi_realtime.values.ids import ConnectionId, GatewayName, RoomName
 from asgi_realtime.values.json import Json
 from tests.support.node_client import ConnectRefused, Node, NodeClient
 from tests.support.redis_server import RedisProcess
@@ -46,6 +47,8 @@ class Rooms(SocketIOGateway):
         super().__init__("/")
         self.granted: dict[str, Mapping[str, str | None]] = {}
         self.recovered: list[bool] = []
+        self.may_follow = asyncio.Event()
+        self.followers: list[ConnectionId] = []
 
     async def rooms_of(self, identity: object) -> Mapping[str, str | None]:
         return self.granted.get(getattr(identity, "user_id", ""), {})
@@ -58,6 +61,13 @@ class Rooms(SocketIOGateway):
     @on("join")
     async def join(self, room: str, connection: Connection) -> bool:
         await connection.join(room)
+        return True
+
+    @on("follow")
+    async def follow(self, room: str, position: str, connection: Connection) -> bool:
+        self.followers.append(connection.id)
+        await self.may_follow.wait()
+        await connection.join(room, since=position)
         return True
 
     @on("leave")
@@ -81,6 +91,8 @@ class Site:
         self.recovered: list[bool] = []
         self.token_ids: list[str] = []
         self.clients: list[NodeClient] = []
+        self.may_follow = asyncio.Event()
+        self.followers: list[ConnectionId] = []
         self._place = 0
 
     def new_token(self, user_id: str) -> str:
@@ -123,6 +135,7 @@ async def site(
     site = Site(node, [await serve(app) for app in apps], apps, transports)
     for each in gateways:
         each.granted, each.recovered = site.granted, site.recovered
+        each.may_follow, each.followers = site.may_follow, site.followers
     yield site
     for client in site.clients:
         await client.disconnect()
@@ -196,6 +209,45 @@ async def test_text_in_an_event_is_not_taken_for_a_position(site: Site) -> None:
     assert client.recovered
     assert data(client, "text") == ["1764-5", "1764-5"]
     assert data(client) == [1]
+
+
+@sites
+async def test_a_client_that_follows_a_room_from_a_position_recovers_from_what_it_got(site: Site) -> None:
+    client = await site.connect()
+    await client.call("join", "other")
+    position = await site.broadcaster.position("room")
+    for number in range(3):
+        await site.broadcaster.broadcast_to_room("room", "n", number)
+        await site.broadcaster.broadcast_to_room("other", "other", f"text {number}")
+    await until(lambda: len(data(client, "other")) == 3)
+    site.may_follow.set()
+    await client.call("follow", "room", position)
+    await site.lose(client)
+    await site.broadcaster.broadcast_to_room("room", "n", 3)
+    await site.broadcaster.broadcast_to_room("other", "other", "text 3")
+    await client.reconnect()
+    assert client.recovered
+    await until(lambda: len(data(client)) >= 4)
+    assert data(client) == [0, 1, 2, 3]
+    assert data(client, "other") == ["text 0", "text 1", "text 2", "text 3"]
+
+
+@sites
+@pytest.mark.parametrize("text", [False, True])
+async def test_a_client_that_may_have_lost_what_came_since_a_position_does_not_recover(site: Site, text: bool) -> None:
+    client = await site.connect()
+    position = await site.broadcaster.position("room")
+    for number in range(2):
+        await site.broadcaster.broadcast_to_room("room", "n", f"text {number}" if text else number)
+    await client.emit("follow", "room", position)
+    await until(lambda: bool(site.followers))
+    await client.vanish()
+    site.may_follow.set()
+    await until(lambda: bool(site.realtimes[0].hub.rooms(GATEWAY).of_room(RoomName("room"))))
+    await site.broadcaster.broadcast_to_room("room", "n", "so it is written, or held until it is")
+    await site.move(client)
+    await client.reconnect()
+    assert not client.recovered
 
 
 @sites
