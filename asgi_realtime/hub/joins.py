@@ -90,7 +90,10 @@ class Joins:
                     await catch_up(mount, self._broker, self._broker_timeout, connection, entry, start)
             if entry.withdrawn:
                 raise Forbidden(NO_ENTRY)
-            if entry.left or start is not None:
+            if entry.left:
+                return
+            if start is not None:
+                await _written(connection)
                 return
         if latest is None:
             mount.rooms.join(connection, room, parent)

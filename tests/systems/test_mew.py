@@ -169,6 +169,44 @@ async def test_a_token_may_be_in_any_of_its_places(serve: Serve) -> None:
             assert await client.connect(auth) == refused
 
 
+async def test_a_client_follows_a_channel_from_the_position_of_its_messages(serve: Serve) -> None:
+    async with mew(serve) as running:
+        running.service.may("ann", "s", "c", "d")
+        running.service.dms["ann"] = {"dm"}
+        client = await running.enter("ann")
+        position = await running.to.position("c")
+        for number in range(2):
+            await running.to.message_create("c", number, recipients=None)
+            await running.to.message_create("d", "elsewhere", recipients=None)
+        seen = [["MESSAGE_CREATE", 0], ["MESSAGE_CREATE", "elsewhere"]] * 2
+        seen[2] = ["MESSAGE_CREATE", 1]
+        assert await running.received(client) == seen
+
+        async def follow(channel_id: Any, position: Any) -> tuple[list[Any], Any]:
+            await client.emit("channel/follow", {"channelId": channel_id, "position": position}, ack="7")
+            events = []
+            while not (packet := await client.next()).startswith("43"):
+                events.append(json.loads(packet[2:]))
+            return events, json.loads(packet[3:])[0]
+
+        again = [["MESSAGE_CREATE", 0], ["MESSAGE_CREATE", 1]]
+        assert await follow("c", position) == (again, {"success": True})
+        assert await follow("c", await running.to.position("c")) == ([], {"success": True})
+        for channel_id in ("dm", "s", "hidden", "ann"):
+            events, answer = await follow(channel_id, position)
+            assert (events, answer["code"]) == ([], "FORBIDDEN")
+        running.service.may("ann", "s", "c", "d", "not yet entered")
+        assert (await follow("not yet entered", position))[1]["code"] == "FORBIDDEN"
+        running.service.may("ann", "s", "d")
+        assert (await follow("c", position))[1]["code"] == "FORBIDDEN"
+        assert (await follow("d", "another history-1"))[1] == {
+            "success": False,
+            "code": "POSITION_LOST",
+            "message": "the position is not of this history",
+        }
+        assert (await follow("d", 7))[1]["code"] == "INVALID_MESSAGE"
+
+
 async def test_messages_reach_the_channel_and_refusals_only_the_sender(serve: Serve) -> None:
     async with mew(serve) as running:
         for user in ("ann", "bob"):

@@ -163,6 +163,24 @@ async function runSteps() {
   await equal(() => message(bob, `While you were out ${run}`).count(), 1);
   await bob.locator(".tile:not(.action)").nth(1).locator(".badge", { hasText: "1" }).waitFor();
 
+  begin("a new session gets what came since the messages were loaded");
+  await bob.locator(".tile:not(.action)").nth(1).click();
+  await channel(bob, "general");
+  await message(bob, `And here too ${run}`).waitFor();
+  cut.refuse = cut.forget = true;
+  await cut.now();
+  await bob.locator("#banner[data-state=lost]").waitFor();
+  await send(alice, `For a new session ${run}`);
+  await message(alice, `For a new session ${run}`).waitFor();
+  cut.refuse = false;
+  await message(bob, `For a new session ${run}`).waitFor();
+  await connected(bob);
+  cut.forget = false;
+  await equal(() => message(bob, `For a new session ${run}`).count(), 1);
+  await equal(() => message(bob, `And here too ${run}`).count(), 1);
+  await equal(() => cut.sent.filter((frame) => frame.includes("channel/follow")).length > 0, true);
+  await equal(() => cut.received.some((frame) => /^43\d+\[{"success":true}\]$/.test(frame)), true);
+
   begin("create a server, and invite a user");
   await alice.locator(".tile[data-server=new]").click();
   await fill(alice, { name: `Tea room ${run}` });
@@ -250,14 +268,25 @@ async function open(context) {
   return page;
 }
 
-/** From the next load on, the page's WebSocket can be closed (`now`) and new ones refused (`refuse`). */
+/**
+ * From the next load on, the page's WebSocket can be closed (`now`) and new ones refused (`refuse`). With `forget` the
+ * server does not learn which session the page had.
+ */
 async function interceptWebSocket(page) {
   const wires = new Set();
-  const cut = { refuse: false, now: () => Promise.all([...wires].map((wire) => wire.close({ code: 1012 }))) };
+  const cut = { refuse: false, forget: false, sent: [], received: [], now: () => Promise.all([...wires].map((wire) => wire.close({ code: 1012 }))) };
   await page.routeWebSocket(/\/socket\.io\//, (wire) => {
     if (cut.refuse) return wire.close({ code: 1012 });
     wires.add(wire);
-    wire.connectToServer();
+    const server = wire.connectToServer();
+    wire.onMessage((frame) => {
+      cut.sent.push(frame);
+      server.send(cut.forget ? frame.replace(/"pid":"[^"]*"/, '"pid":""') : frame);
+    });
+    server.onMessage((frame) => {
+      cut.received.push(frame);
+      wire.send(frame);
+    });
   });
   await page.reload();
   return cut;

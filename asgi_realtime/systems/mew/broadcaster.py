@@ -19,7 +19,7 @@ from asgi_realtime.systems.mew.events import (
     StickerDelete,
 )
 from asgi_realtime.values.ids import Id, id_text, id_texts
-from asgi_realtime.values.publications import Receipt
+from asgi_realtime.values.publications import Position, Receipt
 
 
 class MewBroadcaster(TypedBroadcaster):
@@ -39,6 +39,11 @@ class MewBroadcaster(TypedBroadcaster):
     def sync(self) -> SyncMewBroadcaster:
         """The same methods for threads."""
         return SyncMewBroadcaster(self)
+
+    @sync_too
+    async def position(self, channel_id: Id) -> Position:
+        """The position that a client passes to `channel/follow`. Get it before you read the channel's messages."""
+        return await self._broadcaster.position(channel_id)
 
     @sync_too
     async def message_create(self, channel_id: Id, message: Any, *, recipients: Collection[Id] | None) -> Receipt:

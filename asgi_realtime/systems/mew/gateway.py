@@ -8,8 +8,9 @@ from typing import Literal
 from asgi_realtime.auth.authenticators import Authenticator, JWTAuthenticator
 from asgi_realtime.auth.token_sources import token_from_auth, token_from_bearer, token_from_cookie
 from asgi_realtime.connection.connection import Connection
-from asgi_realtime.errors import Refusal
+from asgi_realtime.errors import Forbidden, Refusal
 from asgi_realtime.gateways.dispatcher import Acknowledge
+from asgi_realtime.gateways.replies import Success
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.handlers.event_handlers import on
 from asgi_realtime.limits import Limits
@@ -20,7 +21,7 @@ from asgi_realtime.systems.mew.events import (
     ErrorMessage,
     PresenceUpdate,
 )
-from asgi_realtime.systems.mew.service import MessageCreate, MewService, UserRooms
+from asgi_realtime.systems.mew.service import ChannelFollow, MessageCreate, MewService, UserRooms
 from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.ids import id_from_host, ids_from_host
 from asgi_realtime.values.json import Json
@@ -57,15 +58,17 @@ class MewGateway(SocketIOGateway):
 
     async def rooms_of(self, identity: Identity) -> Mapping[str, str | None]:
         """Return the rooms of the user's servers, of their channels below them, and of the direct-message channels."""
+        rooms = await self.__user_rooms(identity)
+        found: dict[str, str | None] = dict.fromkeys(ids_from_host(rooms.dms, "UserRooms.dms"))
+        for channel, server in _server_channels(rooms).items():
+            found[channel] = server
+        return found | dict.fromkeys(id_from_host(server, "a server of UserRooms.servers") for server in rooms.servers)
+
+    async def __user_rooms(self, identity: Identity) -> UserRooms:
         rooms = await self.__rooms_of(identity)
         if not isinstance(rooms, UserRooms):
             raise TypeError(f"MewService.rooms_of must return UserRooms, not {type(rooms).__qualname__}")
-        found: dict[str, str | None] = dict.fromkeys(ids_from_host(rooms.dms, "UserRooms.dms"))
-        for server, channels in rooms.servers.items():
-            above = id_from_host(server, "a server of UserRooms.servers")
-            found[above] = None
-            found.update((each, above) for each in ids_from_host(channels, "UserRooms.servers"))
-        return found
+        return rooms
 
     async def on_online(self, connection: Connection) -> None:
         """Send `PRESENCE_UPDATE` to all other clients."""
@@ -85,6 +88,16 @@ class MewGateway(SocketIOGateway):
         """Pass the message to the host. The result arrives as `MESSAGE_CREATE`."""
         await self.__create_message(identity, message, MewBroadcaster(self.broadcaster))
 
+    @on("channel/follow")
+    async def _on_channel_follow(self, follow: ChannelFollow, connection: Connection) -> Success:
+        """Send the events of a server's channel after the position, before later ones."""
+        server = _server_channels(await self.__user_rooms(connection.identity)).get(follow.channel_id)
+        if server is None or follow.channel_id not in connection.rooms:
+            # Messages of a DM are not sent to its room.
+            raise Forbidden("no channel of a server that you may see")
+        await connection.join(follow.channel_id, parent=server, since=follow.position)
+        return Success()
+
     def send_refusal(
         self,
         connection: Connection,
@@ -98,3 +111,12 @@ class MewGateway(SocketIOGateway):
             self.push_event(connection, "error", ErrorMessage("Failed to create message"))
         else:
             super().send_refusal(connection, event, sent, refusal, acknowledge)
+
+
+def _server_channels(rooms: UserRooms) -> dict[str, str]:
+    """The channels of a user's servers, each with its server."""
+    return {
+        channel: id_from_host(server, "a server of UserRooms.servers")
+        for server, channels in rooms.servers.items()
+        for channel in ids_from_host(channels, "UserRooms.servers")
+    }

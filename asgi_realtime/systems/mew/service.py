@@ -27,6 +27,13 @@ class MessageCreate(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     plain_text: str | None = None
 
 
+class ChannelFollow(msgspec.Struct, frozen=True, rename="camel"):
+    """What a client sends with `channel/follow`. The position is that of its snapshot of the channel's messages."""
+
+    channel_id: str
+    position: str
+
+
 class UserRooms(msgspec.Struct, frozen=True):
     """The rooms of a user: by server the channels with `VIEW_CHANNEL`, and the direct-message channels."""
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 from sqlalchemy import delete, select
 
-from asgi_realtime import Forbidden
+from asgi_realtime import BrokerUnavailable, Forbidden
 from examples.fastapi_app import access as access_to
 from examples.fastapi_app import models, schemas
 from examples.fastapi_app.access import ChannelAccess
@@ -23,10 +24,14 @@ router = APIRouter(tags=["messages"])
 async def list_messages(
     access: InChannel,
     session: Session,
+    mew: Mew,
+    response: Response,
     before: str | None = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
 ) -> list[models.Message]:
-    """The newest messages (before one of them), the oldest first."""
+    """The newest messages (before one of them), the oldest first. `X-Position` is for `channel/follow`."""
+    with suppress(BrokerUnavailable):  # without it, a client that returns loads the messages again
+        response.headers["X-Position"] = await mew.position(access.channel.id)
     newest = select(models.Message).where(models.Message.channel_id == access.channel.id)
     if before is not None:
         newest = newest.where(models.Message.id < before)

@@ -13,12 +13,14 @@ export class Api {
   }
 
   get = (path) => this.#request("GET", path);
+  /** The answer, and the position in the history of events from which on `channel/follow` adds to it, or null. */
+  snapshot = (path) => this.#request("GET", path, undefined, (answer, headers) => [answer, headers.get("X-Position")]);
   post = (path, body) => this.#request("POST", path, body);
   patch = (path, body) => this.#request("PATCH", path, body);
   put = (path, body) => this.#request("PUT", path, body);
   delete = (path) => this.#request("DELETE", path);
 
-  async #request(method, path, body) {
+  async #request(method, path, body, read = (answer) => answer) {
     const headers = { Accept: "application/json" };
     if (this.token) headers.Authorization = `Bearer ${this.token}`;
     if (body !== undefined) headers["Content-Type"] = "application/json";
@@ -34,7 +36,7 @@ export class Api {
       throw new ApiError(0, "The server cannot be reached.");
     }
     const answer = await response.json().catch(() => null);
-    if (response.ok) return answer;
+    if (response.ok) return read(answer, response.headers);
     throw new ApiError(response.status, reason(answer) ?? `The server answered ${response.status}.`);
   }
 }

@@ -10,7 +10,9 @@ export function events(session) {
   async function arrived(message) {
     const { channelId } = message;
     if (!message.serverId && !state.dms.has(channelId)) state.putDm(await api.get(at("/channels/{}", channelId)));
+    const isKnown = message.id <= (state.newest.get(channelId) ?? ""); // ids sort by time
     state.put(message, { create: true });
+    if (isKnown) return; // it came before, or was counted: this is an answer to channel/follow
     state.touched.set(channelId, message.createdAt);
     state.newest.set(channelId, message.id);
     const open = channelId === state.place.channelId;

@@ -9,8 +9,6 @@ const PAGE = 50; // messages
 export async function load(session) {
   const { api, state } = session;
   const [servers, dms] = await Promise.all([api.get("/servers"), api.get("/dms")]);
-  state.messages.clear();
-  state.complete.clear();
   state.dms = byId(dms);
   dms.forEach(({ recipients }) => state.meet(recipients));
   const ids = servers.map(({ id }) => id);
@@ -18,6 +16,7 @@ export async function load(session) {
   for (const id of ids) await loadServer(session, id).catch(unlessGone);
   for (const id of [...state.unread.keys(), ...state.newest.keys()]) if (!state.find(id)) state.forgetChannel(id);
   await Promise.all([...state.newest.keys()].map((id) => countMissed(session, id)));
+  await Promise.all([...state.messages.keys()].map((id) => addMissed(session, id)));
   const { serverId, channelId, notice } = state.place;
   if (notice) return; // the user has not read it yet
   if (serverId === undefined) session.open(state.servers.keys().next().value ?? null);
@@ -30,6 +29,11 @@ async function countMissed({ api, state }, channelId) {
   const missed = latest.filter(({ id, authorId }) => id > state.newest.get(channelId) && authorId !== state.me.id);
   missed.forEach((message) => state.count(message));
   state.newest.set(channelId, latest.at(-1)?.id ?? "");
+}
+
+/** Have the server send what was missed in a channel that was opened. If it cannot, the channel is loaded again. */
+async function addMissed(session, channelId) {
+  if (!(await session.follow(channelId))) session.state.forgetMessages(channelId);
 }
 
 /** Load one server with everything that the user may see. Leaves channels that are no longer visible. */
@@ -62,11 +66,14 @@ export async function loadMembers(session, serverId) {
 /** Load the newest messages of a channel, or those before one of them. */
 export async function loadHistory({ api, state }, channelId, before) {
   const query = `?limit=${PAGE}${before ? at("&before={}", before) : ""}`;
-  const older = await api.get(at("/channels/{}/messages", channelId) + query);
+  const [older, position] = await api.snapshot(at("/channels/{}/messages", channelId) + query);
   if (!state.find(channelId)) return;
   state.meet(older.map(({ author }) => author));
   state.messages.set(channelId, [...older, ...(before ? (state.messages.get(channelId) ?? []) : [])]);
-  if (!before) state.newest.set(channelId, older.at(-1)?.id ?? "");
+  if (!before) {
+    state.newest.set(channelId, older.at(-1)?.id ?? "");
+    state.positions.set(channelId, position);
+  }
   if (older.length < PAGE) state.complete.add(channelId);
 }
 

@@ -98,6 +98,12 @@ export class Session {
     return this.#socket.emit("message/create", message);
   }
 
+  /** Get the events of a channel since its messages were loaded again. False: they must be loaded again. */
+  async follow(channelId) {
+    const position = this.state.positions.get(channelId);
+    return Boolean(position && (await this.#socket.ask("channel/follow", { channelId, position }))?.success);
+  }
+
   /** Show a message that this window sent without waiting for its event, which is late during a reconnection. */
   sent(message) {
     const known = this.state.messages.get(message.channelId)?.some(({ id }) => id === message.id);

@@ -6,8 +6,9 @@
  *                      then [namespace ","] [ack id] [JSON]
  *
  * An event looks like `42["MESSAGE_CREATE",{…},"position"]`. A server may append the position for connection state
- * recovery: a client that reconnects with it receives what it missed. Polling, acknowledgements and binary attachments
- * are left out. The npm package socket.io-client has all three and works here unchanged.
+ * recovery: a client that reconnects with it receives what it missed. An event that asks for an acknowledgement has an
+ * id: `427["channel/follow",{…}]` is answered by `437[{…}]`. Polling, acknowledgements of the page and binary
+ * attachments are left out. The npm package socket.io-client has all three and works here unchanged.
  */
 
 const OPEN = "0",
@@ -18,6 +19,7 @@ const OPEN = "0",
 const CONNECT = "0",
   DISCONNECT = "1",
   EVENT = "2",
+  ACK = "3",
   CONNECT_ERROR = "4"; // Socket.IO
 const OPENING_TIMEOUT = 8_000; // milliseconds from the first attempt to CONNECT
 const LONGEST_DELAY = 8_000; // milliseconds between two attempts
@@ -34,6 +36,8 @@ export class Socket {
   #retry; // timer of the next attempt
   #attempts = 0;
   #recovery = null; // {pid, offset}: what the server needs for a replay
+  #answers = new Map(); // ack id → what is called with the answer
+  #asked = 0;
 
   state = "closed"; // connecting | live | waiting | refused | closed
 
@@ -62,8 +66,17 @@ export class Socket {
   /** Send an event. False: not connected, nothing was sent. */
   emit(event, ...args) {
     if (this.state !== "live") return false;
-    this.#send(EVENT, [event, ...args]);
+    this.#send(EVENT + this.#namespace, [event, ...args]);
     return true;
+  }
+
+  /** Send an event. Resolves with the server's answer, or null if the connection is lost before it comes. */
+  ask(event, ...args) {
+    if (this.state !== "live") return Promise.resolve(null);
+    return new Promise((resolve) => {
+      this.#answers.set(++this.#asked, resolve);
+      this.#send(EVENT + this.#namespace + this.#asked, [event, ...args]);
+    });
   }
 
   /** Connect now, also if an attempt is planned for later. */
@@ -90,7 +103,7 @@ export class Socket {
     if (type === OPEN) {
       const { pingInterval, pingTimeout } = JSON.parse(data);
       this.#patience = pingInterval + pingTimeout;
-      this.#send(CONNECT, { ...this.#auth(), ...this.#recovery });
+      this.#send(CONNECT + this.#namespace, { ...this.#auth(), ...this.#recovery });
     } else if (type === PING) this.#transport.send(PONG);
     else if (type === CLOSE) this.#lost();
     else if (type === MESSAGE) this.#message(data);
@@ -98,8 +111,8 @@ export class Socket {
   }
 
   #message(packet) {
-    // Namespace and ack id are optional. The page uses neither, so both are skipped.
-    const [, type, data] = /^([0-4])(?:\/[^,]*,)?\d*(.*)$/s.exec(packet) ?? [];
+    // Namespace and ack id are optional. The page uses one namespace, so it is skipped.
+    const [, type, id, data] = /^([0-4])(?:\/[^,]*,)?(\d*)(.*)$/s.exec(packet) ?? [];
     const value = data ? JSON.parse(data) : undefined;
     if (type === CONNECT) {
       const recovered = Boolean(value.pid) && value.pid === this.#recovery?.pid;
@@ -110,6 +123,9 @@ export class Socket {
       const [event, ...args] = value;
       if (this.#recovery && typeof args.at(-1) === "string") this.#recovery.offset = args.at(-1);
       this.#handlers.get(event)?.(...args);
+    } else if (type === ACK) {
+      this.#answers.get(Number(id))?.(value[0]);
+      this.#answers.delete(Number(id));
     } else if (type === CONNECT_ERROR || type === DISCONNECT) {
       // The server refused the client. It would refuse the same token again.
       this.#drop();
@@ -118,8 +134,8 @@ export class Socket {
     }
   }
 
-  #send(type, value) {
-    this.#transport.send(MESSAGE + type + this.#namespace + JSON.stringify(value));
+  #send(head, value) {
+    this.#transport.send(MESSAGE + head + JSON.stringify(value));
   }
 
   /** Called for each packet. The server sends pings, so a longer silence means that the connection is lost. */
@@ -141,6 +157,8 @@ export class Socket {
     clearTimeout(this.#silence);
     this.#transport?.close();
     this.#transport = null;
+    for (const answered of this.#answers.values()) answered(null);
+    this.#answers.clear();
   }
 
   #become(state, detail = {}) {

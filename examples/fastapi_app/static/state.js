@@ -8,6 +8,7 @@ export class State {
   servers = new Map(); // id → Server with its channels, categories, stickers, members, and the user's permissions
   dms = new Map(); // id → Channel with recipients
   messages = new Map(); // channel id → its messages in order, only for channels that were opened
+  positions = new Map(); // channel id → the position in the history of events at which its messages were loaded
   complete = new Set(); // channel ids whose first message is loaded
   unread = new Map(); // channel id → {count, since: id of the first}
   newest = new Map(); // channel id → id of the newest message known
@@ -107,8 +108,14 @@ export class State {
   }
 
   forgetChannel(channelId) {
-    for (const map of [this.dms, this.messages, this.unread, this.newest, this.touched]) map.delete(channelId);
+    this.forgetMessages(channelId);
+    for (const map of [this.dms, this.unread, this.newest, this.touched]) map.delete(channelId);
     for (const server of this.servers.values()) server.channels.delete(channelId);
+  }
+
+  /** The messages must be loaded again when the channel is opened. */
+  forgetMessages(channelId) {
+    for (const loaded of [this.messages, this.positions, this.complete]) loaded.delete(channelId);
   }
 
   forgetServer(serverId) {

@@ -95,6 +95,15 @@ export interface MessageCreate {
   readonly plainText?: string | null;
 }
 
+/**
+ * What a client sends with `channel/follow`. The position is that of its snapshot of the channel's
+ * messages.
+ */
+export interface ChannelFollow {
+  readonly channelId: string;
+  readonly position: string;
+}
+
 /** What the server sends. */
 export interface ServerToClientEvents<Host extends HostTypes = HostTypes> {
   /** To the channel's room; in a DM its recipients' personal rooms instead. */
@@ -149,4 +158,6 @@ export interface ClientToServerEvents {
   "auth/refresh": (payload: NewToken, acknowledge: (answer: Success | Failure) => void) => void;
   /** Pass the message to the host. The result arrives as `MESSAGE_CREATE`. */
   "message/create": (payload: MessageCreate) => void;
+  /** Send the events of a server's channel after the position, before later ones. */
+  "channel/follow": (payload: ChannelFollow, acknowledge: (answer: Success | Failure) => void) => void;
 }
