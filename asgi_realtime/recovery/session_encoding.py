@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 import msgspec
 
+from asgi_realtime.payloads.encoding import encode_json
 from asgi_realtime.recovery.session import RecoverySession, SessionId
 from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.ids import ConnectionId, RoomName, UserId
+from asgi_realtime.values.json import Json
 from asgi_realtime.values.publications import Position
 
 
@@ -31,8 +34,8 @@ class Progress(msgspec.Struct, array_like=True, frozen=True):
 class _Session(msgspec.Struct, array_like=True, frozen=True):
     connection_id: ConnectionId
     user_id: UserId
-    token_id: str | None
-    issued_at: float | None
+    claims: bytes
+    """JSON."""
     since: Position
     replayed: Position | None
     carried_out: CommandPositions
@@ -47,14 +50,12 @@ _decoder: Final = msgspec.msgpack.Decoder(_Session)
 
 
 def encode_session(session: RecoverySession, carried_out: CommandPositions) -> bytes:
-    """The bytes of a session. Of the identity, they have what a revocation is decided by."""
-    token_id, issued_at = map(session.identity.claims.get, ("jti", "iat"))
+    """The bytes of a session."""
     return _encoder.encode(
         _Session(
             connection_id=session.connection_id,
             user_id=session.identity.user_id,
-            token_id=None if token_id is None else str(token_id),
-            issued_at=float(issued_at) if isinstance(issued_at, int | float) else None,
+            claims=_encode_claims(session.identity.claims),
             since=session.since,
             replayed=session.replayed,
             carried_out=carried_out,
@@ -65,6 +66,15 @@ def encode_session(session: RecoverySession, carried_out: CommandPositions) -> b
     )
 
 
+def _encode_claims(claims: Mapping[str, Json]) -> bytes:
+    try:
+        return encode_json(dict(claims))
+    except Exception:  # whatever an object of the host raises: only what a revocation is decided by must be kept
+        issued_at = claims.get("iat")
+        known = {"jti": str(claims["jti"])} if "jti" in claims else {}
+        return encode_json(known | ({"iat": float(issued_at)} if isinstance(issued_at, int | float) else {}))
+
+
 def decode_session(id: SessionId, data: bytes) -> tuple[RecoverySession, CommandPositions]:
     """A session, and which commands its process had carried out.
 
@@ -72,13 +82,10 @@ def decode_session(id: SessionId, data: bytes) -> tuple[RecoverySession, Command
         msgspec.DecodeError: the bytes are no session.
     """
     found = _decoder.decode(data)
-    claims = {"jti": found.token_id, "iat": found.issued_at}
     session = RecoverySession(
         id=id,
         connection_id=found.connection_id,
-        identity=Identity(
-            user_id=found.user_id, claims={name: claim for name, claim in claims.items() if claim is not None}
-        ),
+        identity=Identity(user_id=found.user_id, claims=msgspec.json.decode(found.claims)),
         rooms={room: at or found.since for room, at in found.rooms.items()},
         parents=found.parents,
         granted=frozenset(found.granted),

@@ -14,6 +14,7 @@ from asgi_realtime.values.json import Json
 from tests.support.cluster import SECRET, Cluster
 from tests.support.cluster import Node as ServerNode
 from tests.support.node_client import Node, NodeClient
+from tests.support.redis_proxy import redis_proxy
 from tests.support.redis_server import RedisProcess
 from tests.support.waiting import until
 
@@ -170,6 +171,38 @@ async def test_a_session_is_claimed_by_one_process(cluster: Cluster, node: Node)
     await return_to(client, second)
     assert client.recovered  # the open connection of the session is ended, as in one process
     await thief.disconnection()
+
+
+async def test_rooms_that_were_joined_while_redis_was_away_are_written_when_it_is_back(
+    cluster: Cluster, redis_process: RedisProcess, node: Node
+) -> None:
+    async with redis_proxy(redis_process.socket) as proxy:
+        cut, other = await cluster.start(MEW_REDIS_URL=proxy.url), await cluster.start(MEW_REDIS_URL=redis_process.url)
+        client, witness = await connect(node, cut), await connect(node, cut, "bob")
+        await witness.call("join", "room")
+        proxy.refusing = True
+        proxy.cut()
+        await client.call("join", "room")
+        proxy.refusing = False
+        await other.call("broadcast_to_room", "room", "n", 1)
+        await client.expect("n", timeout=PATIENCE)
+        await client.call("join", "another")  # what was to be written before is written now
+        cut.process.signal(signal.SIGKILL)
+        await client.disconnection(timeout=PATIENCE)
+        await other.call("broadcast_to_room", "room", "n", 2)
+        await return_to(client, other)
+        assert client.recovered
+        assert data(client) == [1, 2]
+
+
+async def test_a_client_with_too_many_rooms_does_not_recover(cluster: Cluster, node: Node) -> None:
+    cluster.set_rooms({"ann": {f"{number:0>100}": None for number in range(700)}})
+    first, second = await cluster.start(), await cluster.start()
+    client = await connect(node, first)
+    await client.drop()
+    await client.disconnection()
+    await return_to(client, second)
+    assert not client.recovered
 
 
 async def test_clients_do_not_recover_from_a_history_that_redis_has_lost_a_part_of(
