@@ -34,13 +34,12 @@ class JSONRecoveryClient:
         self.recovered = False
         self.frames: list[dict[str, Any]] = []
         """Every frame of every connection."""
-        self._websocket: ClientConnection | None = None
+        self._websockets: list[ClientConnection] = []
 
     @property
     def websocket(self) -> ClientConnection:
-        """The connection, which may have ended."""
-        assert self._websocket is not None
-        return self._websocket
+        """The newest connection, which may have ended."""
+        return self._websockets[-1]
 
     async def open(self, **options: Any) -> None:
         """Connect, and present the token."""
@@ -48,7 +47,7 @@ class JSONRecoveryClient:
         if self.recovery is not None and self.way == "query":
             query["recovery"] = json.dumps(self.recovery)
         url = f"{self.url}?{urlencode(query)}"
-        self._websocket = await websockets.connect(url, compression=None, ping_interval=None, **options)
+        self._websockets.append(await websockets.connect(url, compression=None, ping_interval=None, **options))
         if self.way == "frame":
             data = {"token": self.token} | ({} if self.recovery is None else {"recovery": self.recovery})
             await self.send("auth", data)
@@ -89,8 +88,10 @@ class JSONRecoveryClient:
         await self.websocket.send(json.dumps({"type": kind, "data": data}))
 
     def vanish(self) -> None:
-        """Lose the connection, without a close frame."""
-        self.websocket.transport.abort()
+        """Lose every connection, without a close frame."""
+        for websocket in self._websockets:
+            websocket.transport.abort()
+        self._websockets.clear()
 
     def data(self, kind: str = "n") -> list[Any]:
         """The data of all frames of a type."""

@@ -13,13 +13,18 @@ from asgi_realtime.values.handshake import Handshake
 from asgi_realtime.values.identity import Identity
 
 DEMO_TOKEN = "demo-token"
-_ANONYMOUS = "client:"
+_PREFIX = "client:"
 """How the user ids of clients with a shared token begin."""
 
 
-def is_anonymous(identity: Identity) -> bool:
-    """Whether an identity is of a client with a shared token. A JWT has at least the claim that names its user."""
-    return identity.user_id.startswith(_ANONYMOUS) and identity.claims.keys() == {"token"}
+def same_shared_token(earlier: Identity, identity: Identity) -> bool:
+    """Whether two clients have presented the same shared token. A JWT has at least the claim that names its user."""
+    users = (earlier.user_id, identity.user_id)
+    return (
+        identity.claims.keys() == {"token"}
+        and earlier.claims == identity.claims
+        and all(user_id.startswith(_PREFIX) for user_id in users)
+    )
 
 
 class JobsAuthenticator:
@@ -59,7 +64,7 @@ class JobsAuthenticator:
         # Every comparison is made, so that the time does not show which one failed.
         matching = [name for name, known in self._shared.items() if hmac.compare_digest(presented, known)]
         if matching:
-            return Identity(user_id=f"{_ANONYMOUS}{secrets.token_urlsafe(12)}", claims={"token": matching[0]})
+            return Identity(user_id=f"{_PREFIX}{secrets.token_urlsafe(12)}", claims={"token": matching[0]})
         if self._verifier is None:
             raise Unauthorized(log_reason="the token is not the one of WS_AUTH_TOKEN, and no key for JWTs is set")
         return await self._verifier.verify(token)

@@ -14,7 +14,7 @@ from asgi_realtime.limits import Limits
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.protocols.json_dialect import FlatJSONDialect
 from asgi_realtime.settings import Settings
-from asgi_realtime.systems.jobs.authenticator import JobsAuthenticator, is_anonymous
+from asgi_realtime.systems.jobs.authenticator import JobsAuthenticator, same_shared_token
 from asgi_realtime.systems.jobs.events import (
     CODES,
     JOBS_EVENTS,
@@ -92,7 +92,7 @@ class JobsGateway(WebSocketGateway):
 
     def recovered_identity(self, earlier: Identity, identity: Identity) -> Identity | None:
         """Also a client with the same shared token. It continues as the user that it was."""
-        if is_anonymous(earlier) and is_anonymous(identity) and earlier.claims == identity.claims:
+        if same_shared_token(earlier, identity):
             return earlier
         return super().recovered_identity(earlier, identity)
 
