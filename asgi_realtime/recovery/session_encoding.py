@@ -39,10 +39,10 @@ class _Session(msgspec.Struct, array_like=True, frozen=True):
     since: Position
     replayed: Position | None
     carried_out: CommandPositions
-    rooms: dict[RoomName, Position]
-    """Empty: from `since` on."""
+    granted: dict[RoomName, Position]
+    """Rooms that the host's service has granted. An empty position: from `since` on."""
+    others: dict[RoomName, Position]
     parents: dict[RoomName, RoomName]
-    granted: list[RoomName]
 
 
 _encoder: Final = msgspec.msgpack.Encoder()
@@ -51,6 +51,7 @@ _decoder: Final = msgspec.msgpack.Decoder(_Session)
 
 def encode_session(session: RecoverySession, carried_out: CommandPositions) -> bytes:
     """The bytes of a session."""
+    rooms = {room: Position("") if at == session.since else at for room, at in session.rooms.items()}
     return _encoder.encode(
         _Session(
             connection_id=session.connection_id,
@@ -59,9 +60,9 @@ def encode_session(session: RecoverySession, carried_out: CommandPositions) -> b
             since=session.since,
             replayed=session.replayed,
             carried_out=carried_out,
-            rooms={room: Position("") if at == session.since else at for room, at in session.rooms.items()},
+            granted={room: at for room, at in rooms.items() if room in session.granted},
+            others={room: at for room, at in rooms.items() if room not in session.granted},
             parents=dict(session.parents),
-            granted=list(session.granted),
         )
     )
 
@@ -86,7 +87,7 @@ def decode_session(id: SessionId, data: bytes) -> tuple[RecoverySession, Command
         id=id,
         connection_id=found.connection_id,
         identity=Identity(user_id=found.user_id, claims=msgspec.json.decode(found.claims)),
-        rooms={room: at or found.since for room, at in found.rooms.items()},
+        rooms={room: at or found.since for room, at in (found.granted | found.others).items()},
         parents=found.parents,
         granted=frozenset(found.granted),
         since=found.since,
