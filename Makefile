@@ -77,6 +77,7 @@ format: $(VENV)/dev.stamp
 
 bench: $(VENV)/bench.stamp benchmarks/node/node_modules/.stamp
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.recovery
 
 docs: $(VENV)/dev.stamp
 	$(BIN)/pytest tests/test_docs.py tests/test_readme.py tests/test_exports.py

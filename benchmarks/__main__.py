@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import os
 import random
 import sys
 import time
@@ -20,7 +19,7 @@ from benchmarks import plot, processes, report
 from benchmarks.build import build
 from benchmarks.catalogue import HERE, SYSTEMS, System
 from benchmarks.measure import measure
-from benchmarks.plan import FULL, PARTS, QUICK, Part, Plan
+from benchmarks.plan import FULL, PARTS, QUICK, Part, Plan, requested
 from benchmarks.publish import publish
 from benchmarks.results import Results, describe_machine, read
 from benchmarks.server import BrokenRun
@@ -51,11 +50,11 @@ def session(plan: Plan, systems: list[System], parts: Sequence[Part], seed: int)
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", default=_set("QUICK"), help="under five minutes (QUICK=1)")
+    parser.add_argument("--quick", action="store_true", default=requested("QUICK"), help="under five minutes (QUICK=1)")
     parser.add_argument(
         "--publish",
         action="store_true",
-        default=_set("PUBLISH"),
+        default=requested("PUBLISH"),
         help="also write the tables of README and docs (PUBLISH=1)",
     )
     parser.add_argument("--append", action="store_true", help="add to the session in the output folder")
@@ -70,10 +69,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000), help="seed of the random order")
     parser.add_argument("--output", type=Path, default=HERE / "results", help="folder for results.json, .md and .svg")
     return parser.parse_args()
-
-
-def _set(variable: str) -> bool:
-    return os.environ.get(variable, "") not in ("", "0")
 
 
 def _plan(options: argparse.Namespace) -> Plan:

@@ -168,3 +168,8 @@ SYSTEMS: tuple[System, ...] = (
         )
     ),
 )
+
+
+def named(name: str) -> System:
+    """The system with this name."""
+    return next(system for system in SYSTEMS if system.name == name)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import select
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -63,14 +64,32 @@ class Stalled(msgspec.Struct):
     code: int = 0
 
 
+class Returned(msgspec.Struct):
+    """Clients that had lost their connections and are in the room again."""
+
+    returned: int
+    recovered: int
+    """How many got their earlier session."""
+    incomplete: int
+    """How many of these did not get all events."""
+    seconds: float
+    """Until the last of them was in the room."""
+    longest: float
+    """The longest time from the request for a broadcast until another client received it, in milliseconds."""
+    messages: int
+    """Broadcasts until then."""
+
+
 class Generator:
     """The clients of one server. Use it with `with`.
+
+    The dialect `recovery` is Socket.IO, with clients that can recover missed events.
 
     Raises:
         BrokenRun: from every method, if a client lost a message, had one twice or out of order, or was refused.
     """
 
-    def __init__(self, port: int, dialect: Dialect, tokens: Path, processor: int | None) -> None:
+    def __init__(self, port: int, dialect: Dialect | Literal["recovery"], tokens: Path, processor: int | None) -> None:
         with processes.pinned(processor):
             self._process = subprocess.Popen(
                 [str(LOAD), str(port), dialect, str(tokens)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -141,6 +160,24 @@ class Generator:
     def wake_stalled(self) -> Stalled:
         """Let these clients read, and return how many were disconnected."""
         return self._do("stalled", Stalled)
+
+    def lose(self, clients: int) -> None:
+        """The clients that entered last close their connections without a word."""
+        self._do(f"lose {clients}", dict[str, int])
+
+    def ended_by(self, clients: int, end: Callable[[], object]) -> None:
+        """Call `end`, which makes the server end the connections of the clients that entered last."""
+        self.ask(f"ended {clients}")
+        end()
+        self.answer(dict[str, int])
+
+    def return_lost(self, width: int, rate: float, size: int) -> Returned:
+        """Lost clients return, so many at a time. There are so many broadcasts per second, which others receive too."""
+        return self._do(f"return {width} {rate} {size}", Returned)
+
+    def connect_to(self, port: int) -> None:
+        """Clients connect to this port from now on. Broadcasts are still requested where they were before."""
+        self._do(f"port {port}", dict[str, int])
 
     def disconnect(self) -> None:
         """Disconnect all clients."""

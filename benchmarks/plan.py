@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
@@ -78,3 +79,8 @@ QUICK = Plan(
     stalled_seconds=4.0,
     quick=True,
 )
+
+
+def requested(variable: str) -> bool:
+    """Whether a variable of the environment, such as `QUICK`, asks for something."""
+    return os.environ.get(variable, "") not in ("", "0")

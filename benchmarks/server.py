@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 
 from benchmarks import processes
 from benchmarks.catalogue import HERE, System
 from benchmarks.processes import CPU
 
 _START_SECONDS = 30
+_IDLE_SECONDS = 0.1
+_IDLE_SHARE = 0.01
+"""A server that uses less of a processor is idle."""
 
 
 class BrokenRun(Exception):
@@ -20,13 +24,18 @@ class BrokenRun(Exception):
 
 
 class Server:
-    """One system on a free port and its own processor. Use it with `with`."""
+    """One system on a free port and its own processor. Use it with `with`.
 
-    def __init__(self, system: System, processor: int | None, log: Path) -> None:
+    `variables` are added to its environment.
+    """
+
+    def __init__(
+        self, system: System, processor: int | None, log: Path, variables: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self.port = processes.free_port()
         self._log = log
         command = [part.format(port=self.port) for part in system.command]
-        environment = {**os.environ, "NODE_ENV": "production"}
+        environment = {**os.environ, "NODE_ENV": "production", **variables}
         with processes.pinned(processor), log.open("wb") as output:
             self._process = subprocess.Popen(
                 command, cwd=HERE.parent, env=environment, stdout=output, stderr=subprocess.STDOUT
@@ -43,6 +52,14 @@ class Server:
     ) -> None:
         self._stop()
 
+    def kill(self) -> None:
+        """End it at once."""
+        self._process.kill()
+
+    def terminate(self) -> None:
+        """Ask it to end, as a supervisor does."""
+        self._process.terminate()
+
     def _stop(self) -> None:
         for pid in reversed(processes.family(self._process.pid) if self._process.poll() is None else []):
             os.kill(pid, 9)
@@ -51,6 +68,16 @@ class Server:
     def cpu(self) -> CPU:
         """Processor time used so far."""
         return processes.cpu(self._process.pid)
+
+    def settled_cpu(self, seconds: float = 5.0) -> CPU:
+        """Processor time used when it is idle, or after some seconds."""
+        used, deadline = self.cpu(), time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            time.sleep(_IDLE_SECONDS)
+            before, used = used, self.cpu()
+            if used.since(before).total < _IDLE_SHARE * _IDLE_SECONDS:
+                break
+        return used
 
     def memory(self) -> float:
         """Memory in KB."""

@@ -1,4 +1,4 @@
-"""The figures in README and docs equal those of the stored sessions. The benchmark of a cluster runs."""
+"""The figures in README and docs equal those of the stored sessions. Two of the benchmarks run."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import msgspec
 import pytest
 
 from benchmarks import plot, report
-from benchmarks.catalogue import SYSTEMS
+from benchmarks.catalogue import OWN_SOCKETIO, SYSTEMS
 from benchmarks.cluster import report as cluster_report
 from benchmarks.cluster import results as cluster_results
 from benchmarks.cluster.systems import JOINED
 from benchmarks.publish import FIGURES, PAGE, PICTURE, README, overview, with_figures
+from benchmarks.recovery import report as recovery_report
+from benchmarks.recovery import results as recovery_results
 from benchmarks.results import Results, read
 from tests.support.paths import ROOT
 
@@ -76,3 +78,23 @@ def test_a_publication_reaches_only_the_processes_with_members_of_its_room() -> 
     assert float(cells["publisher, 16"]) > 0
     assert float(cells["receiver, 3"]) > 0
     assert float(cells["bytes from Redis"]) < 5, "a message has more than 200 bytes"
+
+
+def test_the_page_on_recovery_shows_the_figures_of_the_stored_session() -> None:
+    stored = recovery_results.read(recovery_results.FIGURES)
+    assert (stored.broken, stored.missing) == ({}, {})
+    text = recovery_results.PAGE.read_text()
+    shown = with_figures(text, recovery_report.markdown(stored), recovery_results.BEGIN)
+    assert text == shown, "run python -m benchmarks.recovery --publish"
+
+
+def test_clients_of_the_benchmark_of_recovery_return_with_all_events() -> None:
+    command = [sys.executable, "-m", "benchmarks.recovery", "--quick", "--parts", "broadcasts", "returns"]
+    command += ["--only", OWN_SOCKETIO[0], "asgi_realtime, one process"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split(" | ") for line in done.stdout.splitlines()]
+    broadcasts = [row for row in rows if row[0] == f"| {OWN_SOCKETIO[0]}, room of 100"]
+    assert float(broadcasts[0][4]) > 0
+    returned = [row for row in rows if row[0] == "| asgi_realtime, one process"]
+    assert [[cell.strip(" |") for cell in row if "%" in cell] for row in returned] == [["100%", "0%"]] * 2

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from benchmarks.catalogue import NODE, OWN_JSON, OWN_SOCKETIO, PYTHON_SOCKETIO, SYSTEMS, System
+from benchmarks.catalogue import NODE, OWN_JSON, OWN_SOCKETIO, PYTHON_SOCKETIO, System, named
 from benchmarks.cluster import centrifugo
 
 Protocol = Literal["json", "socketio", "centrifugo"]
@@ -50,7 +50,8 @@ class JoinedSystem:
         return common if self.catalogued is not None else {**common, "CENTRIFUGO_ENGINE_REDIS_ADDRESS": redis_url}
 
     def _system(self) -> System:
-        return next(each for each in SYSTEMS if each.name == self.catalogued)
+        assert self.catalogued is not None
+        return named(self.catalogued)
 
 
 JOINED = (

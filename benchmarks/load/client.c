@@ -32,22 +32,38 @@ static void send_text(struct client *client, const char *text) {
     write_all(client, frame, frame_write(frame, TEXT, text, size));
 }
 
-void client_open(struct client *client, const char *token, bool stalled) {
+static const char *path(void) {
+    if (crowd.dialect == JSON) return "/room";
+    return crowd.recovery ? "/socket.io/?EIO=4&transport=websocket&recovery=true" : "/socket.io/?EIO=4&transport=websocket";
+}
+
+static void dial(struct client *client) {
     int on = 1, few = 4096;
     struct sockaddr_in server = {.sin_family = AF_INET, .sin_port = htons((unsigned short)crowd.port)};
     server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    *client = (struct client){.fd = socket(AF_INET, SOCK_STREAM, 0), .token = token, .stalled = stalled};
+    client->fd = socket(AF_INET, SOCK_STREAM, 0);
+    client->phase = UPGRADING;
     if (client->fd < 0) fail("no socket: %s", strerror(errno));
     setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (stalled) setsockopt(client->fd, SOL_SOCKET, SO_RCVBUF, &few, sizeof few);
+    if (client->stalled) setsockopt(client->fd, SOL_SOCKET, SO_RCVBUF, &few, sizeof few);
     if (connect(client->fd, (struct sockaddr *)&server, sizeof server) < 0) fail("no connection: %s", strerror(errno));
     char request[512];
     int size = snprintf(request, sizeof request,
                         "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                         "User-Agent: Mozilla/5.0 (X11; Linux x86_64) benchmark\r\nAccept-Language: en\r\n"
                         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n",
-                        crowd.dialect == SOCKETIO ? "/socket.io/?EIO=4&transport=websocket" : "/room", crowd.port);
+                        path(), crowd.port);
     write_all(client, request, (size_t)size);
+}
+
+void client_open(struct client *client, const char *token, bool stalled) {
+    *client = (struct client){.token = token, .stalled = stalled};
+    dial(client);
+}
+
+void client_return(struct client *client) {
+    client->recovered = client->incomplete = false;
+    dial(client);
 }
 
 void client_close(struct client *client) {
@@ -89,11 +105,43 @@ static unsigned long number_in(const struct client *client, const struct frame *
 
 static void enter(struct client *client) {
     char text[1024];
-    snprintf(text, sizeof text,
-             crowd.dialect == SOCKETIO ? "40{\"token\":\"%s\"}" : "{\"type\":\"auth\",\"data\":{\"token\":\"%s\"}}",
-             client->token);
+    if (client->lost && client->pid[0] && client->offset[0])
+        snprintf(text, sizeof text, "40{\"pid\":\"%s\",\"offset\":\"%s\",\"token\":\"%s\"}", client->pid, client->offset,
+                 client->token);
+    else
+        snprintf(text, sizeof text,
+                 crowd.dialect == SOCKETIO ? "40{\"token\":\"%s\"}" : "{\"type\":\"auth\",\"data\":{\"token\":\"%s\"}}",
+                 client->token);
     send_text(client, text);
     client->phase = ENTERING;
+}
+
+/* Copy a text up to the next quotation mark. */
+static void copy_text(char *to, size_t room, const char *from, const char *end) {
+    const char *quote = memchr(from, '"', (size_t)(end - from));
+    if (quote == NULL || (size_t)(quote - from) >= room) fail("a text that is not ended, or too long: %.100s", from);
+    memcpy(to, from, (size_t)(quote - from));
+    to[quote - from] = 0;
+}
+
+/* The last argument of an event is its position if it is a text, as for the JavaScript client. */
+static void note_position(struct client *client, const struct frame *frame) {
+    const char *end = frame->payload + frame->size;
+    if (frame->size < 4 || end[-1] != ']' || end[-2] != '"') return;
+    const char *start = memrchr(frame->payload, '"', frame->size - 2);
+    if (start != NULL) copy_text(client->offset, sizeof client->offset, start + 1, end);
+}
+
+/* CONNECT is answered. Is it the session that the client has presented? */
+static void note_session(struct client *client, const struct frame *frame) {
+    static const char name[] = "\"pid\":\"";
+    char pid[sizeof client->pid] = "";
+    const char *at = memmem(frame->payload, frame->size, name, sizeof name - 1);
+    if (at != NULL) copy_text(pid, sizeof pid, at + sizeof name - 1, frame->payload + frame->size);
+    client->recovered = client->lost && pid[0] && strcmp(pid, client->pid) == 0;
+    memcpy(client->pid, pid, sizeof pid);
+    if (client->recovered && client->next < crowd.missed_to)
+        fail("a client recovered with the messages before %lu of %lu", client->next, crowd.missed_to);
 }
 
 /* Ask one thing without more to say. */
@@ -135,11 +183,13 @@ static void message(struct client *client, const struct frame *frame, double tim
     } else if (client->phase == GREETING) {
         if (!starts(frame, "0{")) unexpected(client, frame);
         enter(client);
-    } else if (client->phase == ENTERING) {
+    } else if (client->phase == ENTERING && !(client->lost && starts(frame, "42"))) {
         if (crowd.dialect == SOCKETIO ? !starts(frame, "40{") : !contains(frame, "auth_success"))
             unexpected(client, frame);
         client->phase = READY;
-        client->next = crowd.published;
+        if (crowd.recovery) note_session(client, frame);
+        if (!client->lost) client->next = crowd.published;
+        else crowd.returned++, client->any = !client->recovered; /* a new client gets what is broadcast from now on */
         if (!client->stalled) crowd.ready++;
     } else if (client->restless && (crowd.dialect == SOCKETIO ? starts(frame, "43") : contains(frame, "\"moved\""))) {
         moved(client, number_in(client, frame));
@@ -151,25 +201,31 @@ static void message(struct client *client, const struct frame *frame, double tim
         if (client->talks && !crowd.winding_up) client_send_events(client, 1);
     } else if (contains(frame, "MESSAGE_CREATE")) {
         unsigned long number = number_in(client, frame);
-        if (client->any && client->place == JOINING && number >= client->next)
+        if (client->any && (client->place == JOINING || client->lost) && number >= client->next)
             client->next = number, client->any = false;
+        else if (client->lost && number > client->next)
+            client->next = number, client->incomplete = true;
         else if (number != client->next)
             fail("a client got message %lu where %lu was next: %s", number, client->next,
                  number < client->next ? "doubled or out of order" : "lost or out of order");
         client->next++;
+        if (crowd.recovery) note_position(client, frame);
         if (!client->restless) crowd.deliveries++;
-        latency_record(time - crowd.asked[number % ASKED_RING]);
+        if (!client->lost) latency_record(time - crowd.asked[number % ASKED_RING]);
     } else {
         unexpected(client, frame);
     }
 }
 
 static void take(struct client *client, const struct frame *frame, double time) {
-    char pong[125 + FRAME_OVERHEAD];
+    char answer[125 + FRAME_OVERHEAD];
     if (frame->opcode == PING && frame->size <= 125) {
-        write_all(client, pong, frame_write(pong, PONG, frame->payload, frame->size));
+        write_all(client, answer, frame_write(answer, PONG, frame->payload, frame->size));
     } else if (frame->opcode == CLOSE) {
         client->close_code = frame->size >= 2 ? (unsigned char)frame->payload[0] << 8 | (unsigned char)frame->payload[1] : 1005;
+        /* The server awaits an answer before it closes the connection. It may not wait for it. */
+        if (client->lost && frame->size <= 125)
+            (void)!send(client->fd, answer, frame_write(answer, CLOSE, frame->payload, frame->size), MSG_NOSIGNAL);
     } else if (frame->opcode == TEXT && frame->final) {
         message(client, frame, time);
     } else if (frame->opcode != PONG) {
@@ -182,7 +238,7 @@ void client_read(struct client *client) {
     ssize_t got = recv(client->fd, buffer + client->held, BUFFER - client->held, MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (got <= 0) {
-        if (!client->stalled) fail("the server closed a client (code %d)", client->close_code);
+        if (!client->stalled && !(client->lost && client->phase == READY)) fail("the server closed a client (code %d)", client->close_code);
         client_close(client);
         return;
     }

@@ -20,6 +20,9 @@ struct client {
     bool restless;         /* leaves the room and enters again, over and over */
     bool talks;            /* sends an event whenever the last was answered */
     bool slow;             /* reads now and then only */
+    bool lost;             /* has lost its connection, and until the end of the command that lets it return */
+    bool recovered;        /* the server gave it its earlier session back */
+    bool incomplete;       /* it recovered, and then a message was missing */
     enum place place;
     bool any;              /* has entered, and does not know yet which message comes first */
     const char *token;     /* what it authenticates with */
@@ -29,18 +32,23 @@ struct client {
     int close_code;        /* of the close frame that came, or 0 */
     char *rest;            /* the start of a frame whose end has not come */
     size_t held;
+    char pid[96];          /* of its recovery session, or empty */
+    char offset[64];       /* the position of the last event it has got, or empty */
 };
 
 /* What the clients of this run have in common, and what they add up to. */
 struct crowd {
     enum dialect dialect;
-    int port;
+    bool recovery;            /* clients ask for positions, and present their session when they return */
+    int port;                 /* where clients connect */
     int ready;                /* clients that are in, not counting stalled ones */
     unsigned long published;  /* messages asked for so far: each client must get all from its entry on */
     unsigned long deliveries; /* messages received, all clients together but the restless ones */
     unsigned long moves;      /* times that a restless client left, or entered */
     bool winding_up;          /* no client disconnects or sends events any more */
     unsigned long confirmed;  /* bursts of events confirmed */
+    unsigned long returned;   /* lost clients that are in again, with all that they had missed */
+    unsigned long missed_to;  /* what they have missed: all messages before this one */
     double *asked;            /* when each message was asked for, a ring */
 };
 
@@ -50,6 +58,9 @@ extern struct crowd crowd;
 
 /* Begin to connect. */
 void client_open(struct client *client, const char *token, bool stalled);
+
+/* Connect again, with the session of the lost connection. */
+void client_return(struct client *client);
 
 /* Take what has come. Ends the program if it is not what must come. */
 void client_read(struct client *client);

@@ -1,9 +1,10 @@
 /* The load generator: a crowd of WebSocket clients in one thread.
  *
- *     load PORT json|socketio TOKENS
+ *     load PORT json|socketio|recovery TOKENS
  *
  * TOKENS is a file with a credential per line. Commands come by standard input, one a line; each is
  * answered by a line of JSON. Whatever a client must not see ends the program with {"error": …}.
+ * `recovery` is Socket.IO with clients that recover: they keep their session and the last position.
  *
  *     connect N                     have N clients in the room
  *     broadcast WIDTH SECONDS SIZE  WIDTH broadcasts at a time, again when all clients have all
@@ -13,6 +14,10 @@
  *                                   enters, one talks, and one reads now and then only; then, for all, once more
  *     stall N                       N more clients that do not read
  *     stalled                       let those read, and leave: how many of them had been cut?
+ *     lose N                        N clients close their connections without a word
+ *     ended N                       N clients wait until the server has ended their connections
+ *     return WIDTH RATE SIZE        lost clients return, so many at a time, while RATE broadcasts a second go on
+ *     port PORT                     clients connect there from now on
  *     disconnect                    all clients leave
  */
 #define _GNU_SOURCE
@@ -230,6 +235,79 @@ static void run_stalled(void) {
     printf("{\"stalled\": %d, \"cut\": %d, \"code\": %d}\n", woken, cut, code);
 }
 
+/* The clients that entered last lose their connections. Those that entered first stay. */
+static void lose(int count) {
+    if (stalled || count > crowd.ready) fail("%d clients are to be lost, and %d are here", count, crowd.ready);
+    for (int i = size - count; i < size; i++) clients[i].lost = true;
+}
+
+static void run_lose(int count) {
+    lose(count);
+    for (int i = size - count; i < size; i++) client_close(&clients[i]);
+    printf("{}\n");
+}
+
+static void run_ended(int count) {
+    int left = crowd.ready - count;
+    double until = now() + PATIENCE;
+    lose(count);
+    while (crowd.ready > left) {
+        turn(1.0);
+        if (now() > until) fail("the server has not ended %d of %d connections", crowd.ready - left, count);
+    }
+    printf("{}\n");
+}
+
+/* How many clients have not received everything that was broadcast. */
+static int behind(bool lost_too) {
+    int found = 0;
+    for (int i = 0; i < size; i++)
+        found += clients[i].lost ? lost_too && (clients[i].any || clients[i].next < crowd.published)
+                                 : clients[i].next < crowd.published;
+    return found;
+}
+
+static void catch_up(bool lost_too) {
+    double until = now() + PATIENCE;
+    int left;
+    while ((left = behind(lost_too)) > 0 || control.answered < control.asked) {
+        turn(0.01);
+        if (now() > until) fail("%d clients did not receive everything", left);
+    }
+}
+
+static void run_return(int width, double rate, int bytes) {
+    unsigned long wanted = 0, opened = 0, recovered = 0, incomplete = 0, first = begin();
+    double begun = now(), until = begun + PATIENCE, served, longest;
+    for (int i = 0; i < size; i++) wanted += clients[i].lost;
+    crowd.returned = 0;
+    crowd.missed_to = crowd.published;
+    for (int next = 0; crowd.returned < wanted;) {
+        for (; opened < wanted && opened - crowd.returned < (unsigned long)width; next++)
+            if (clients[next].lost) {
+                client_return(&clients[next]);
+                watch(clients[next].fd, &clients[next]);
+                opened++;
+            }
+        if (rate > 0 && now() >= begun + (double)(crowd.published - first) / rate) ask(1, bytes);
+        turn(rate > 0 ? 0.001 : 1.0);
+        if (now() > until) fail("%lu of %lu clients were back within %.0f s", crowd.returned, wanted, PATIENCE);
+    }
+    served = now() - begun;
+    catch_up(false);
+    longest = latency_within(1);
+    /* One more, for all: those that did not recover are in the room too. */
+    ask(1, bytes);
+    catch_up(true);
+    for (int i = 0; i < size; i++) {
+        recovered += clients[i].lost && clients[i].recovered;
+        incomplete += clients[i].lost && clients[i].incomplete;
+        clients[i].lost = false;
+    }
+    printf("{\"returned\": %lu, \"recovered\": %lu, \"incomplete\": %lu, ", wanted, recovered, incomplete);
+    printf("\"seconds\": %.6f, \"longest\": %.3f, \"messages\": %lu}\n", served, longest, crowd.published - first - 1);
+}
+
 static void run_disconnect(void) {
     for (int i = 0; i < size; i++)
         if (clients[i].phase != CUT) client_close(&clients[i]);
@@ -257,12 +335,13 @@ int main(int argc, char **argv) {
     double b, rate;
     struct rlimit files;
     setvbuf(stdout, NULL, _IOLBF, 0);
-    if (argc != 4) fail("usage: load PORT json|socketio TOKENS");
+    if (argc != 4) fail("usage: load PORT json|socketio|recovery TOKENS");
     getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
     crowd.port = atoi(argv[1]);
-    crowd.dialect = strcmp(argv[2], "socketio") == 0 ? SOCKETIO : JSON;
+    crowd.recovery = strcmp(argv[2], "recovery") == 0;
+    crowd.dialect = crowd.recovery || strcmp(argv[2], "socketio") == 0 ? SOCKETIO : JSON;
     crowd.asked = calloc(ASKED_RING, sizeof *crowd.asked);
     read_tokens(argv[3]);
     poller = epoll_create1(0);
@@ -275,6 +354,10 @@ int main(int argc, char **argv) {
         else if (sscanf(line, "mixed %lf %d", &b, &c) == 2) run_mixed(b, c);
         else if (sscanf(line, "stall %d", &a) == 1) run_stall(a);
         else if (strncmp(line, "stalled", 7) == 0) run_stalled();
+        else if (sscanf(line, "lose %d", &a) == 1) run_lose(a);
+        else if (sscanf(line, "ended %d", &a) == 1) run_ended(a);
+        else if (sscanf(line, "return %d %lf %d", &a, &rate, &c) == 3) run_return(a, rate, c);
+        else if (sscanf(line, "port %d", &crowd.port) == 1) printf("{}\n");
         else if (strncmp(line, "disconnect", 10) == 0) run_disconnect();
         else fail("unknown command: %s", line);
     }

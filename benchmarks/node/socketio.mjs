@@ -10,7 +10,7 @@ const http = control(
   (event, payload) => io.to(room).emit(event, payload),
   () => accepted(),
 );
-const io = new Server(http);
+const io = new Server(http, process.env.RECOVERY ? { connectionStateRecovery: {} } : {});
 if (process.env.REDIS_URL) {
   accepted = await join(io, process.env.REDIS_URL, process.env.ADAPTER);
 }
@@ -23,5 +23,8 @@ io.on("connection", (socket) => {
   });
   socket.on("total", (payload, acknowledge) => acknowledge({ number: ++counted }));
 });
+
+// A graceful end, so that what its clients need to recover is kept.
+process.on("SIGTERM", () => io.close());
 
 listen(http);

@@ -16,8 +16,10 @@ SECRET = "not secret: all clients are accepted"
 settings = Settings(
     jwt_secret=SECRET,
     redis_url=os.environ.get("REDIS_URL"),
+    single_process=True,  # two servers are measured side by side
+    recovery_window=float(os.environ.get("MEW_RECOVERY_WINDOW", Settings().recovery_window)),
     # There is a history, but so short that it no longer grows when memory is measured.
-    history_size=32,
+    history_size=int(os.environ.get("MEW_HISTORY_SIZE", "32")),
     # All clients have one address and send more than people do. The limits are checked nevertheless.
     limits=Limits(
         sessions_per_address=100_000,
