@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection
 from typing import Final
@@ -95,6 +97,7 @@ class ConnectionPositions:
         "replayed",
         "since",
         "unnumbered",
+        "unsure",
     )
 
     def __init__(self, gateway: GatewayPositions, owner: str) -> None:
@@ -112,8 +115,10 @@ class ConnectionPositions:
         self.entered: dict[RoomName, Position] | None = None
         """The newest positions when rooms were entered. Rooms that are not here were entered at `since`."""
         self.replayed: Position | None = None
-        """The last of the missed events that were written before the answer to CONNECT, or see `older`. A client that
-        returns with an older position cannot recover. None: there were none."""
+        """The last of the missed events that were written before the answer to CONNECT. None: there were none."""
+        self.unsure: tuple[Position, float] | None = None
+        """The client may lack what `older` returned, unless its position is newer than this one, or it has answered a
+        ping that was sent after this time (of the event loop)."""
         self.opened = False
         """Whether the CONNECT of this connection is answered."""
         self.recovered = False
@@ -167,18 +172,18 @@ class ConnectionPositions:
         dialect = self.gateway.dialect
         return [dialect.with_position(frame, self.since) if dialect.needs_position(frame) else frame for frame in own]
 
-    def older(self, frames: list[Frame], newest: Position) -> list[Frame]:
-        """Frames of publications that are older than others that the client has got. `newest`: before they were read.
+    def older(self, frames: list[Frame]) -> list[Frame]:
+        """Frames of publications that are older than others that the client has got. They have not their own positions.
 
-        They have not their own positions, because the client's would become older. The last one has `newest`. So a
-        client that returns with an older position has not got all of them, and cannot recover.
+        So it does not know, after a reconnect, whether the client has got them. See `unsure`.
         """
-        if not frames or not newest:
-            return [self.own(frame) for frame in frames]
-        dialect, before = self.gateway.dialect, self.since or newest
-        self.since = self.replayed = newest
-        self.entered = None
-        self._change()
-        *first, last = frames
-        some = [dialect.with_position(frame, before) if dialect.needs_position(frame) else frame for frame in first]
-        return [*some, dialect.with_position(last, newest)]
+        dialect, newest = self.gateway.dialect, self.gateway.newest
+        if frames:
+            self.unsure = newest, math.inf
+            self._change()
+        return [dialect.with_position(frame, newest) if dialect.needs_position(frame) else frame for frame in frames]
+
+    def written(self) -> None:
+        """What `older` returned is written to the client."""
+        if self.unsure is not None:
+            self.unsure = self.unsure[0], asyncio.get_running_loop().time()

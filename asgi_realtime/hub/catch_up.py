@@ -38,7 +38,6 @@ async def catch_up(
             return  # it gets what it missed, from the position of its client on
         raise RuntimeError("on_connect: call join(since=) only if not connection.recovered")
     held = connection.hold()
-    newest = None if positions is None else positions.gateway.newest
     try:
         mount.rooms.join(connection, room, pending.parent)
         with mount.recent.since_now(room) as delivered:
@@ -47,15 +46,15 @@ async def catch_up(
             missed = _missed(found, delivered.positions, connection, mount.limits.outbox_bytes)
         if room in connection.rooms and not (pending.left or pending.withdrawn):
             frames = mount.plain_frames_for(connection, missed)
-            if positions is not None and newest is not None:
-                frames = positions.older(frames, newest)
-            connection.insert(frames, held, room)
+            connection.insert(frames if positions is None else positions.older(frames), held, room)
     except BaseException:
         if not was_there:
             mount.rooms.leave(connection, room)
         raise
     finally:
         connection.release()
+    if positions is not None and not connection.held:
+        positions.written()
 
 
 def checked_position(since: object) -> Position:

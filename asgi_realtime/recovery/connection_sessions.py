@@ -11,11 +11,13 @@ from typing import Final
 
 from asgi_realtime.broker.position_order import newer, same_history
 from asgi_realtime.connection.connection import InternalConnection
+from asgi_realtime.connection.positions import ConnectionPositions
 from asgi_realtime.hub.hub import Hub
 from asgi_realtime.recovery.command_log import CommandLog
 from asgi_realtime.recovery.session import RecoverySession, SessionId
 from asgi_realtime.values.close_codes import TOO_SLOW
 from asgi_realtime.values.ids import RoomName
+from asgi_realtime.values.publications import Position
 
 ENDED_TOO_SLOW: Final = (1013, TOO_SLOW)
 """The end of a client that reads too slowly."""
@@ -70,8 +72,16 @@ class ConnectionSessions:
             granted=connection.granted,
             since=since,
             replayed=replayed,
+            unsure=_unsure(positions, answered_at),
             commands=self._log.count,
         )
+
+
+def _unsure(positions: ConnectionPositions, answered_at: float | None) -> Position | None:
+    if positions.unsure is None:
+        return None
+    position, written_at = positions.unsure
+    return None if answered_at is not None and answered_at - _PING_MARGIN > written_at else position
 
 
 def _parents_of(rooms: Collection[RoomName], parents: Mapping[RoomName, RoomName]) -> dict[RoomName, RoomName]:

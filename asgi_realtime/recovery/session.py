@@ -59,6 +59,8 @@ class RecoverySession:
     """Everything up to here is with the client, or is not for it."""
     replayed: Position | None
     """See `ConnectionPositions.replayed`."""
+    unsure: Position | None
+    """A client whose position is not newer may not have got all that was sent to it alone. None: it has."""
     commands: int
     """How many commands this process had carried out."""
 
@@ -73,6 +75,8 @@ class RecoverySession:
 
         `offset` is the client's position, if it has one of this history.
         """
+        if self._may_lack(offset):
+            return None
         if self.replayed is not None and (offset is None or number(offset) < number(self.replayed)):
             # It has not got the answer to its last CONNECT. But it may have got some of the events before it.
             return None
@@ -80,15 +84,20 @@ class RecoverySession:
 
     def exact_start(self, offset: Position | None) -> Position | None:
         """As `start`, for a client that has known a position of this session from its beginning."""
-        if offset is None or not same_history(offset, self.since):
+        if offset is None or not same_history(offset, self.since) or self._may_lack(offset):
             return None
         return offset if number(offset) >= number(self.since) else None
 
     def after_receiving(self, position: Position) -> RecoverySession:
         """The session of a client that has received everything up to a position."""
-        if position == self.since or not is_up_to(self.since, position):
+        if not is_up_to(self.since, position):
             return self
-        return dataclasses.replace(self, since=position, replayed=None)
+        unsure = self.unsure if self._may_lack(position) else None
+        return dataclasses.replace(self, since=position, replayed=None, unsure=unsure)
+
+    def _may_lack(self, position: Position | None) -> bool:
+        """Whether a client with this position may not have got all that was sent to it alone."""
+        return self.unsure is not None and (position is None or number(position) <= number(self.unsure))
 
     def after(self, commands: Sequence[tuple[Command, Position | None]]) -> RecoverySession | None:
         """The session after commands that came later. None: it is not known which rooms the client would be in."""

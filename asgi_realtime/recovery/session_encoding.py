@@ -43,6 +43,7 @@ class _Session(msgspec.Struct, array_like=True, frozen=True):
     """Rooms that the host's service has granted. An empty position: from `since` on."""
     others: dict[RoomName, Position]
     parents: dict[RoomName, RoomName]
+    unsure: Position | None = None
 
 
 _encoder: Final = msgspec.msgpack.Encoder()
@@ -63,6 +64,7 @@ def encode_session(session: RecoverySession, carried_out: CommandPositions) -> b
             granted={room: at for room, at in rooms.items() if room in session.granted},
             others={room: at for room, at in rooms.items() if room not in session.granted},
             parents=dict(session.parents),
+            unsure=session.unsure,
         )
     )
 
@@ -92,6 +94,7 @@ def decode_session(id: SessionId, data: bytes) -> tuple[RecoverySession, Command
         granted=frozenset(found.granted),
         since=found.since,
         replayed=found.replayed,
+        unsure=found.unsure,
         commands=0,
     )
     return session, found.carried_out

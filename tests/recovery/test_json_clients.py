@@ -26,7 +26,7 @@ from asgi_realtime import (
     create_token,
     on,
 )
-from asgi_realtime.values.ids import ConnectionId, GatewayName
+from asgi_realtime.values.ids import ConnectionId, GatewayName, RoomName
 from asgi_realtime.values.json import Json
 from tests.support.json_recovery_client import JSONRecoveryClient, Way
 from tests.support.redis_server import RedisProcess
@@ -60,6 +60,11 @@ class Rooms(WebSocketGateway):
     @on("join")
     async def join(self, room: str, connection: Connection) -> None:
         await connection.join(room)
+        await connection.send("done")
+
+    @on("follow")
+    async def follow(self, where: dict[str, str], connection: Connection) -> None:
+        await connection.join(where["room"], since=where["position"])
         await connection.send("done")
 
     @on("leave")
@@ -184,6 +189,35 @@ async def test_which_frames_have_an_offset(site: Site) -> None:
     assert client.data("volatile") == [{"offset": "of the host"}]
     await client.send("auth", {"token": client.token})
     assert (await client.next())["data"] == {"userId": "ann"}  # a new token is not a new session
+    client.vanish()
+
+
+@everywhere
+@pytest.mark.parametrize("read", [0, 1, 4])
+async def test_a_client_that_follows_a_room_recovers_only_if_it_got_everything(site: Site, read: int) -> None:
+    client = await site.connect()
+    await site.join(client, "other")
+    position = await site.broadcaster.position("room")
+    for number in range(3):
+        await site.broadcaster.broadcast_to_room("room", "n", number)
+        await site.broadcaster.broadcast_to_room("other", "other", number)
+    await site.settle(client)
+    await client.send("follow", {"room": "room", "position": position})
+    rooms = site.realtimes[0].hub.rooms(GATEWAY)
+    await until(lambda: bool(rooms.of_room(RoomName("room"))) and not rooms.of_room(RoomName("room"))[0].held)
+    if read == 4:
+        await site.broadcaster.broadcast_to_room("room", "n", 3)
+    for number in range(read):
+        assert await client.expect("n") == number
+    await site.lose(client)
+    await site.broadcaster.broadcast_to_room("room", "n", 4)
+    await site.broadcaster.broadcast_to_room("other", "other", 3)
+    await client.connect()
+    assert client.recovered is (read == 4)
+    await client.expect("ready")
+    if client.recovered:
+        assert client.data() == [0, 1, 2, 3, 4]
+        assert client.data("other") == [0, 1, 2, 3]
     client.vanish()
 
 

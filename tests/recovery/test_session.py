@@ -42,6 +42,7 @@ def session(
     rooms: dict[RoomName, Position] | None = None,
     parents: dict[RoomName, RoomName] | None = None,
     replayed: Position | None = None,
+    unsure: Position | None = None,
 ) -> RecoverySession:
     return RecoverySession(
         id=SessionId(GATEWAY, connection_id),
@@ -51,9 +52,20 @@ def session(
         parents=parents or {},
         granted=frozenset(),
         since=at(10),
+        unsure=unsure,
         replayed=replayed,
         commands=0,
     )
+
+
+@pytest.mark.parametrize(("offset", "start"), [(13, 13), (12, None), (11, None), (None, None)])
+def test_a_client_that_may_lack_events_of_its_own_does_not_recover(offset: int | None, start: int | None) -> None:
+    lost = session(unsure=at(12))
+    known = None if offset is None else at(offset)
+    expected = None if start is None else at(start)
+    assert (lost.start(known), lost.exact_start(known)) == (expected, expected)
+    assert lost.after_receiving(at(12)).start(known) == expected
+    assert lost.after_receiving(at(13)).start(known) == at(13)
 
 
 @pytest.mark.parametrize(
