@@ -87,6 +87,23 @@ async def test_joining_is_announced_to_the_others_once() -> None:
         assert ada.rooms == bob.rooms == {"r"}
 
 
+async def test_a_client_may_join_from_a_position() -> None:
+    async with events() as running:
+        ada = await running.enter("ada")
+        position = await running.to.position("r")
+        for number in range(2):
+            await running.to.broadcast_to_room("r", "n", number)
+        assert await ada.call("join", {"room": "r", "position": position}) == {"success": True, "room": "r"}
+        await running.to.broadcast_to_room("r", "n", 2)
+        assert [(await ada.expect("n")).data for _ in range(3)] == [0, 1, 2]
+        lost = {"success": False, "message": "历史记录不完整", "code": "POSITION_LOST"}
+        for wrong in ("", "another history-1"):
+            assert await ada.call("join", {"room": "elsewhere", "position": wrong}) == lost
+        assert await ada.call("join", {"room": "elsewhere", "position": 1}) == no(MALFORMED)
+        assert ada.rooms == {"r"}
+        assert await ada.call("join", {"room": "elsewhere", "position": None}) == {"success": True, "room": "elsewhere"}
+
+
 async def test_leaving_is_announced_to_the_remaining_members() -> None:
     async with events() as running:
         ada, bob = await running.enter_room("r", "ada", "bob")

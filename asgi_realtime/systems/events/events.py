@@ -5,12 +5,19 @@ from __future__ import annotations
 from typing import Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 
 class RoomRequest(msgspec.Struct, frozen=True):
     """The room that a client wants to join or leave."""
 
     room: str
+
+
+class JoinRequest(RoomRequest, frozen=True):
+    """The room that a client wants to join. With a position, it first gets the room's events since then."""
+
+    position: str | None = None
 
 
 class RoomReply(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,10 +50,11 @@ class RoomMember(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """An acknowledgement: the event was refused or failed."""
+    """An acknowledgement: the event was refused or failed. `code` is there if a position cannot be followed from."""
 
     success: Literal[False] = False
     message: str
+    code: Literal["POSITION_LOST"] | UnsetType = UNSET
 
 
 class ErrorMessage(msgspec.Struct, frozen=True):

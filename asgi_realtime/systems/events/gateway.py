@@ -7,10 +7,12 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
+from msgspec import UNSET
+
 from asgi_realtime.auth.authenticators import Authenticator, JWTAuthenticator
 from asgi_realtime.auth.token_sources import token_from_auth, token_from_query
 from asgi_realtime.connection.connection import Connection
-from asgi_realtime.errors import Forbidden, Refusal
+from asgi_realtime.errors import Forbidden, PositionLost, Refusal
 from asgi_realtime.gateways.dispatcher import Acknowledge
 from asgi_realtime.gateways.replies import Success
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
@@ -22,6 +24,7 @@ from asgi_realtime.settings import Settings
 from asgi_realtime.systems.events.events import (
     ErrorMessage,
     Failure,
+    JoinRequest,
     Message,
     NewMessage,
     RoomMember,
@@ -43,6 +46,7 @@ TEXTS = {
     "RATE_LIMITED": "消息发送过于频繁",
     "INVALID_MESSAGE": "消息格式错误",
     "INTERNAL": "服务器内部错误",
+    "POSITION_LOST": "历史记录不完整",
 }
 """Texts for clients, by the code of the refusal. A refusal with another code keeps its own message."""
 
@@ -101,14 +105,14 @@ class EventsGateway(SocketIOGateway):
         return [settings.events_cors_origin] if settings.events_cors_origin else []
 
     @on("join")
-    async def _on_join(self, request: RoomRequest, connection: Connection) -> RoomReply:
+    async def _on_join(self, request: JoinRequest, connection: Connection) -> RoomReply:
         """Join the room, if `may_join` allows it. The other members get `user:joined`."""
         room = request.room
         allowed = None
         if self.__may_join is not None:
             allowed = functools.partial(self.__may_join, connection.identity, room)
         was_there = room in connection.rooms
-        await connection.join(room, allowed=allowed)
+        await connection.join(room, allowed=allowed, since=request.position)
         if not was_there:
             if room not in connection.rooms:  # it disconnected, or was removed, while `may_join` ran
                 raise Forbidden(NO_ACCESS)
@@ -152,7 +156,7 @@ class EventsGateway(SocketIOGateway):
         """Answer with the text of the contract: in the acknowledgement, else by `error`."""
         text = TEXTS.get(refusal.reply_code, refusal.message)
         if acknowledge is not None:
-            acknowledge([Failure(message=text)])
+            acknowledge([Failure(message=text, code="POSITION_LOST" if isinstance(refusal, PositionLost) else UNSET)])
         else:
             self.push_event(connection, "error", ErrorMessage(text))
 

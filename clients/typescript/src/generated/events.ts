@@ -28,20 +28,33 @@ export interface Success {
   readonly success: true;
 }
 
-/** An acknowledgement: the event was refused or failed. */
+/**
+ * An acknowledgement: the event was refused or failed. `code` is there if a position cannot be
+ * followed from.
+ */
 export interface Failure {
   readonly success: false;
   readonly message: string;
+  readonly code?: "POSITION_LOST";
 }
 
-/** The room that a client wants to join or leave. */
-export interface RoomRequest {
+/**
+ * The room that a client wants to join. With a position, it first gets the room's events since
+ * then.
+ */
+export interface JoinRequest {
   readonly room: string;
+  readonly position?: string | null;
 }
 
 /** An acknowledgement: the client joined the room, or left it. */
 export interface RoomReply {
   readonly success: true;
+  readonly room: string;
+}
+
+/** The room that a client wants to join or leave. */
+export interface RoomRequest {
   readonly room: string;
 }
 
@@ -68,7 +81,7 @@ export interface ClientToServerEvents {
   /** Replace the token of a live connection. The new token must be of the same user. */
   "auth/refresh": (payload: NewToken, acknowledge: (answer: Success | Failure) => void) => void;
   /** Join the room, if `may_join` allows it. The other members get `user:joined`. */
-  join: (payload: RoomRequest, acknowledge: (answer: RoomReply | Failure) => void) => void;
+  join: (payload: JoinRequest, acknowledge: (answer: RoomReply | Failure) => void) => void;
   /** Leave the room. The remaining members get `user:left`. */
   leave: (payload: RoomRequest, acknowledge: (answer: RoomReply | Failure) => void) => void;
   /** Send a message to a room that the client is in, or without a room to all other clients. */
