@@ -105,6 +105,8 @@ def _growth(results: ClusterResults) -> str:
 
 def _capacity(results: ClusterResults) -> Iterator[str]:
     """Publications per second, from a straight line through Redis' processor time in clusters of each size."""
+    if len(results.plan.sizes) < 2:
+        return
     counts = (1, 2, 5, 10, 50)
     rows = []
     for system in filter(lambda each: each.own, _measured(results)):
@@ -115,7 +117,7 @@ def _capacity(results: ClusterResults) -> Iterator[str]:
             each, base = 0.0, statistics.mean(costs)
         rates = (_SHARE * 1e6 / (base + each * count) for count in counts)
         rows.append([system.name, _number(base), _number(each), *(f"{rate:,.0f}" for rate in rates)])
-    if rows and len(results.plan.sizes) > 1:
+    if rows:
         processes = (f"{count} process{'es' if count > 1 else ''}" for count in counts)
         yield (
             f"What one Redis carries at {_SHARE:.0%} of one processor: publications per second, by the number of "
