@@ -37,6 +37,8 @@ def gets_positions(handshake: Handshake) -> bool:
     if "EIO" not in handshake.query or query[query.index("EIO") + 1 :][:1] != ("transport",):
         return False
     if handshake.query["transport"] == "polling":
+        if query[-1] == "b64":  # 4.6 and 4.7 in Node, whose requests have no binary answers
+            query = query[:-1]
         return query[-1] == "t" and _TIMESTAMP.fullmatch(handshake.query["t"]) is not None
     return "permessage-deflate" in headers.get("sec-websocket-extensions", "")
 

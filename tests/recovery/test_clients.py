@@ -21,7 +21,8 @@ def handshake(query: str, headers: dict[str, str], auth: Json = None) -> Handsha
 @pytest.mark.parametrize(
     ("query", "headers"),
     [
-        ("EIO=4&transport=polling&t=PFq8xQc", {"user-agent": "node-XMLHttpRequest"}),  # 4.6 and 4.7
+        ("EIO=4&transport=polling&t=PFq8xQc", BROWSER),  # 4.6 and 4.7
+        ("EIO=4&transport=polling&t=PFq8xQc&b64=1", {"user-agent": "node-XMLHttpRequest"}),
         ("EIO=4&transport=polling&t=PFq8xQc.0", BROWSER),
         ("EIO=4&transport=polling&t=b3c9x1qz", BROWSER),  # 4.8
         ("token=abc&EIO=4&transport=polling&t=b3c9x1qz", BROWSER),  # the option `query`
@@ -50,6 +51,7 @@ def test_the_javascript_client_gets_positions(query: str, headers: dict[str, str
         ("EIO=4&transport=websocket", {}),
         ("EIO=4&transport=polling", {"user-agent": "Dart/3.5 (dart:io)"}),  # Dart
         ("EIO=4&transport=websocket", {"user-agent": "Dart/3.5 (dart:io)"} | DEFLATE),
+        ("EIO=4&transport=polling&b64=1", {}),
         ("EIO=4&transport=polling&t=1764396000123", {}),
         ("EIO=4&transport=polling&t=", BROWSER),
         ("EIO=4", BROWSER | DEFLATE),
