@@ -366,6 +366,28 @@ async def test_a_relaying_process_that_stops_closes_with_1012_and_ends_the_sessi
     await until(lambda: not first.app.realtime.engineio.sessions)
 
 
+async def test_a_stop_lets_a_relayed_client_complete_its_upgrade_first(
+    start_two: StartTwo, http: httpx.AsyncClient
+) -> None:
+    first, second, client = await start_two()
+    async with open_websocket(client.url("websocket", at=1).replace("http", "ws", 1)) as websocket:
+        await websocket.send("2probe")
+        assert await websocket.recv() == "3probe"
+        # From here on, the JavaScript client does not poll.
+        stopping = asyncio.create_task(second.app.realtime.stop())
+
+        async def refuses() -> bool:
+            return (await http.get(f"{second.url}/socket.io/?EIO=4&transport=polling")).status_code == 503
+
+        await until(refuses)
+        await websocket.send("5")
+        with pytest.raises(websockets.ConnectionClosed):
+            await websocket.recv()
+        assert websocket.close_code == 1012
+        await until(lambda: not first.app.realtime.engineio.sessions)
+        await stopping
+
+
 async def test_a_stop_closes_relayed_websockets_in_batches_with_the_other_clients(
     start_two: StartTwo, http: httpx.AsyncClient, upgrade: Upgrade
 ) -> None:

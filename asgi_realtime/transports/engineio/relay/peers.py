@@ -83,11 +83,16 @@ class OpenedRelay:
     def stop(self) -> None:
         """Send its client elsewhere. Does nothing if it has ended.
 
-        A WebSocket is closed with 1012. A poll is answered by the other end, and the client's next one can arrive at
-        another process, so the session goes on. A POST is short, and may end.
+        A WebSocket is closed with 1012 when the client has completed its upgrade. (The JavaScript client does not poll
+        after the answer to its probe. If the WebSocket ends before the upgrade, it waits until its ping times out.)
+        A poll is answered by the other end, and the client's next one can arrive at another process, so the session
+        goes on. A POST is short, and may end.
         """
         if self._method is None:
-            self.end()
+            if self.pipe.upgraded:
+                self.end()
+            else:
+                self.pipe.on_upgraded = self.end
         elif self._method == "GET":
             self._peers.leave(self._node, self._number)
 

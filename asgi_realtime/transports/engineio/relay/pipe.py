@@ -49,7 +49,9 @@ class Pipe:
         "_waiting",
         "on_change",
         "on_leave",
+        "on_upgraded",
         "on_undelivered",
+        "upgraded",
     )
 
     def __init__(
@@ -70,6 +72,10 @@ class Pipe:
         """Called if something that was sent did not reach the other end."""
         self.on_leave: Callable[[], None] | None = None
         """Called when the other end stops soon, and needs an answer before."""
+        self.upgraded = False
+        """Whether the client of a WebSocket has completed its upgrade."""
+        self.on_upgraded: Callable[[], None] | None = None
+        """Called when it has."""
 
     @property
     def over(self) -> bool:

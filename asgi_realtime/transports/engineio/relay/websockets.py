@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from asgi_realtime.outbound.frame_writer import FLUSH_SECONDS
 from asgi_realtime.outbound.stock.read_guard import guard_reading
+from asgi_realtime.protocols.engineio import packets
 from asgi_realtime.runtime.budgets import Budget
 from asgi_realtime.runtime.interrupt import Interrupt
 from asgi_realtime.runtime.tasks import Tasks
@@ -77,6 +78,10 @@ async def _read(receive: Receive, pipe: Pipe) -> bool:
                 await pipe.send(BYTES, event["bytes"])
             else:
                 await pipe.send(TEXT, text.encode())
+                if text == packets.UPGRADE:
+                    pipe.upgraded = True
+                    if pipe.on_upgraded is not None:
+                        pipe.on_upgraded()
         except PipeEnded:
             return False
 
