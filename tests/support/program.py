@@ -35,6 +35,10 @@ class Program:
         assert self._process.stdin is not None
         self._process.stdin.write(command.encode() + b"\n")
 
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
+
 
 @contextlib.asynccontextmanager
 async def program(module: str, **parameters: Any) -> AsyncIterator[Program]:
