@@ -124,8 +124,8 @@ class Settings:
     history_ttl: float = 300.0
     """`MEW_HISTORY_TTL`: seconds a publication is kept."""
     recovery_window: float = 120.0
-    """`MEW_RECOVERY_WINDOW`: seconds in which a Socket.IO client that lost its connection may return and get the events
-    that it missed. 0: no client can, and none gets positions."""
+    """`MEW_RECOVERY_WINDOW`: seconds in which a client that lost its connection may return and get the events that it
+    missed. 0: no client can, and none gets positions."""
     redis_url: str | None = _secret()
     """`MEW_REDIS_URL`: the Redis that joins the processes of an application. Unset: this is the only process.
 

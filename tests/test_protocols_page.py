@@ -42,7 +42,7 @@ def names_in(path: Path) -> set[str]:
 
 
 def test_there_is_a_section_for_each_system() -> None:
-    assert list(SECTIONS) == ["Common to all", "Mew", "Events", "Chat", "Jobs"]
+    assert list(SECTIONS) == ["Common to all", "Mew", "Events", "Chat", "Jobs", "Recovery"]
 
 
 def test_every_row_names_a_test() -> None:

@@ -61,7 +61,7 @@ def make(**options: Any) -> Realtime:
         SocketIOGateway("/second", authenticator=by_auth),
         WebSocketGateway("/json", authenticator=by_auth),
     ]
-    return Realtime(gateways=gateways, settings=Settings(jwt_secret=SECRET, **options))
+    return Realtime(gateways=gateways, settings=Settings(jwt_secret=SECRET, recovery_window=0, **options))
 
 
 async def enter(realtime: Realtime, user_id: str, index: int = 0) -> tuple[Connection, RecordingTransport]:

@@ -107,7 +107,7 @@ async def test_a_user_is_disconnected_on_every_node_and_gateway(cluster: Cluster
     first, second = await two_nodes(cluster)
     settings = Settings(jwt_secret=SECRET)
     bob, eve = await second.connect("bob"), await second.connect("eve")
-    url = f"{second.process.server.websocket_url}/ws?token={create_token('bob', settings)}"
+    url = f"{second.process.server.websocket_url}/ws?token={create_token('bob', settings)}&recovery=false"
     async with websockets.connect(url) as socket:
         async with asyncio.timeout(5):
             await socket.recv()

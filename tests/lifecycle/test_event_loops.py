@@ -152,7 +152,7 @@ def test_each_test_may_use_a_new_event_loop(path: str, app: App) -> None:
 
 
 def connect(client: TestClient) -> Any:
-    return client.websocket_connect(f"/ticker?token={create_token('ann', SETTINGS)}")
+    return client.websocket_connect(f"/ticker?token={create_token('ann', SETTINGS)}&recovery=false")
 
 
 @pytest.mark.parametrize("path", ["/async", "/sync"])

@@ -338,7 +338,7 @@ def test_gateway_names_with_half_characters_are_refused(make: Callable[[str], An
 
 @asynccontextmanager
 async def json_client(url: str, path: str, user_id: str = "ann") -> AsyncIterator[websockets.ClientConnection]:
-    async with websockets.connect(f"{url}{path}?token={token(user_id)}", close_timeout=1) as websocket:
+    async with websockets.connect(f"{url}{path}?token={token(user_id)}&recovery=false", close_timeout=1) as websocket:
         async with asyncio.timeout(20):
             yield websocket
 

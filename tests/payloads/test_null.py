@@ -242,7 +242,7 @@ async def test_a_call_and_its_acknowledgement_distinguish_null_from_no_value(
 async def test_json_frames_distinguish_null_from_no_payload(implementation: Implementation, serve: Serve) -> None:
     middleware = application()
     server = await serve(middleware, implementation)
-    url = f"{server.websocket_url}/path?token={create_token('ann', SETTINGS)}"
+    url = f"{server.websocket_url}/path?token={create_token('ann', SETTINGS)}&recovery=false"
     async with websockets.connect(url) as websocket, asyncio.timeout(10):
         await websocket.recv()
         for frame, expected in (('{"type":"optional"}', "7"), ('{"type":"optional","data":null}', "None")):
