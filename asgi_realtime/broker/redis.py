@@ -367,8 +367,11 @@ class RedisBroker:
     async def commands(self, gateway: GatewayName, since: Position) -> list[tuple[Command, Position]]:
         """The commands of a gateway (or of `SHARED`) after a position, in order. Revocations may be missing.
 
+        Those that come later are given to the receiver, from the call on.
+
         Raises:
             PositionLost: some of them may be gone, or `since` is a position in another history.
             BrokerUnavailable: Redis did not answer.
         """
+        await self._running().subscribe_to_commands(gateway)
         return await read_commands(self.links.of(gateway), self.links.keys(gateway), self._ttl, since)

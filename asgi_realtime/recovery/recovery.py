@@ -305,17 +305,19 @@ class Recovery:
         Raises:
             Unavailable: it is no longer known which rooms these are.
         """
-        current = self._after_commands(client.session)
-        if current is None:
-            raise Unavailable
         positions = connection.positions
         assert positions is not None
+        while True:
+            current = self._after_commands(client.session)
+            if current is None:
+                raise Unavailable
+            subscribing = self._hub.until_subscribed(connection, current.rooms)
+            if subscribing is None:
+                break
+            await subscribing  # a command may take the client out of a room in the meantime
         positions.recovered = True
         client.rooms = current.rooms
         connection.granted = client.session.granted
-        subscribing = self._hub.until_subscribed(connection, current.rooms)
-        if subscribing is not None:
-            await subscribing
         for room in current.rooms:
             await self._hub.join(connection, room, current.parents.get(room))
             positions.leave((room,))  # it was there before
