@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from asgi_realtime.broker.base import Broker
 from asgi_realtime.broker.position_order import number
@@ -31,10 +31,16 @@ async def read_missed(
     """
     targets: list[Target] = [*map(ToRoom, rooms), ToUsers((user_id,)), ToAll()]
     found = await answer_in_time(seconds, broker.history(gateway, since, targets))
-    return [each for each in found if connection_id not in each.except_ and _is_for(each, rooms)]
+    return [each for each in found if connection_id not in each.except_ and is_for(each, rooms)]
 
 
-def _is_for(publication: Publication, rooms: Mapping[RoomName, Position]) -> bool:
+def size_of(publications: Iterable[Publication]) -> int:
+    """How many bytes publications have."""
+    return sum([len(each.payload) + sum(map(len, each.attachments)) for each in publications])
+
+
+def is_for(publication: Publication, rooms: Mapping[RoomName, Position]) -> bool:
+    """Whether a publication is for a client in these rooms, which it entered at these positions."""
     target = publication.target
     if isinstance(target, ToRoom | ToRooms):
         assert publication.position is not None  # it is from history

@@ -23,7 +23,7 @@ from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.recovery.command_log import CommandLog
 from asgi_realtime.recovery.connection_sessions import ENDED_TOO_SLOW, ConnectionSessions
 from asgi_realtime.recovery.departures import Departures
-from asgi_realtime.recovery.missed_events import read_missed
+from asgi_realtime.recovery.missed_events import is_for, read_missed, size_of
 from asgi_realtime.recovery.returning_client import RecoveredIdentity, ReturningClient
 from asgi_realtime.recovery.session import RecoverySession, RoomPositions, SessionClaim, SessionId
 from asgi_realtime.recovery.session_store import MemorySessionStore, SessionStore
@@ -46,6 +46,8 @@ _LOST: Final = frozenset(
 )
 """The reasons of ends that neither the client nor the application wanted."""
 _LONGEST_PID: Final = 200
+_READ_ONCE: Final = 65_536
+"""Most bytes of missed events that are kept while a client is let in. More are read from history again."""
 
 
 class Recovery:
@@ -285,14 +287,19 @@ class Recovery:
         current = self._after_commands(session)
         if start is None or current is None or not same_history(start, positions.gateway.newest):
             return None
+        until = positions.gateway.newest
         try:
             missed = await self._read(gateway, session.connection_id, known, start, current.rooms)
         except PositionLost:
             return None
-        if sum([len(each.payload) + sum(map(len, each.attachments)) for each in missed]) > most_bytes:
+        size = size_of(missed)
+        if size > most_bytes:
             return None
         positions.pid = pid
-        return ReturningClient(session, known, start, positions.owner)
+        client = ReturningClient(session, known, start, positions.owner)
+        if size <= _READ_ONCE:
+            client.until, client.missed = until, [each for each in missed if _is_until(each, until)]
+        return client
 
     async def _is_settled(self, positions: ConnectionPositions) -> bool:
         """Whether the newest position is known now."""
@@ -336,8 +343,8 @@ class Recovery:
         if connection.granted is client.session.granted:
             for room in connection.granted:  # the host was not asked for them again
                 await self._hub.leave(connection, room)
-        if not await self._is_settled(positions):
-            raise Unavailable
+        if positions.unnumbered != positions.gateway.unnumbered:
+            raise Unavailable  # the newest position is not known
         # In one step: what was published before it is read from history, and what comes after it is held.
         connection.drop_held_broadcasts()
         now = positions.gateway.newest
@@ -350,10 +357,11 @@ class Recovery:
         else:
             positions.since, positions.entered = now, None
         try:
-            found = await self._read(connection.gateway, connection.id, connection.identity, client.start, rooms)
+            later = await self._read(connection.gateway, connection.id, connection.identity, client.until, rooms)
         except PositionLost:
             raise Unavailable from None
-        missed = [each for each in found if each.position is not None and number(each.position) <= number(now)]
+        missed = [each for each in client.missed if is_for(each, rooms)]
+        missed += [each for each in later if _is_until(each, now)]
         if missed and not positions.gateway.answer_has_position:
             positions.replayed = missed[-1].position
         return self._hub.frames_for(connection, missed)
@@ -379,3 +387,8 @@ class Recovery:
             since=since,
             rooms=rooms,
         )
+
+
+def _is_until(publication: Publication, position: Position) -> bool:
+    assert publication.position is not None  # it is from history
+    return number(publication.position) <= number(position)

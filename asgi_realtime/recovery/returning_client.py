@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from asgi_realtime.recovery.session import RecoverySession, RoomPositions
 from asgi_realtime.values.identity import Identity
-from asgi_realtime.values.publications import Position
+from asgi_realtime.values.publications import Position, Publication
 
 RecoveredIdentity: TypeAlias = Callable[[Identity, Identity], Identity | None]
 """See `RecoveryRules.recovered_identity`."""
@@ -16,7 +16,7 @@ RecoveredIdentity: TypeAlias = Callable[[Identity, Identity], Identity | None]
 class ReturningClient:
     """A client that has claimed its session and is about to be let in."""
 
-    __slots__ = ("identity", "owner", "rooms", "session", "start")
+    __slots__ = ("identity", "missed", "owner", "rooms", "session", "start", "until")
 
     def __init__(self, session: RecoverySession, identity: Identity, start: Position, owner: str) -> None:
         self.session = session
@@ -26,5 +26,8 @@ class ReturningClient:
         """The position after which it has missed events."""
         self.owner = owner
         """The new connection. See `SessionStore.new_owner`."""
+        self.missed: Sequence[Publication] = ()
+        """What it has missed between `start` and `until`."""
+        self.until = start
         self.rooms: RoomPositions = {}
         """The rooms that it is still in."""
