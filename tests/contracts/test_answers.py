@@ -19,6 +19,7 @@ from asgi_realtime.limits import Limits
 from asgi_realtime.redis.server import RedisServer
 from asgi_realtime.values.ids import GatewayName, UserId
 from tests.support.redis_places import LONG_PLACES, PLACES, RedisPlaces
+from tests.support.waiting import until
 
 GATEWAY = GatewayName("/")
 ANN, BOB = UserId("ann"), UserId("bob")
@@ -218,6 +219,40 @@ async def test_a_cancelled_claim_is_no_claim(redis: RedisEnvironment) -> None:
         claiming.cancel()
         await asyncio.wait([claiming])
         assert await asyncio.wait_for(second.claim(key(1)), 10) is None
+
+
+async def test_each_event_is_handled_once_although_connections_to_redis_are_lost(
+    redis_places: RedisPlaces,
+) -> None:
+    place = redis_places("socket")
+    redis = RedisEnvironment(place.url)
+    events = [key(number) for number in range(40)]
+    handled_by: list[tuple[EventKey, int]] = []
+
+    async def handle(process: int, answers: Answers, of: EventKey) -> bytes:
+        answer = await answers.claim(of)
+        if answer is None:
+            handled_by.append((of, process))
+            await asyncio.sleep(0)
+            answer = f"{of.id} by {process}".encode()
+            await answers.keep(of, answer)
+        return answer
+
+    async def cut() -> None:
+        for number in range(5):
+            await until(lambda: len(handled_by) >= number * 8)  # noqa: B023
+            place.kill_connections()
+
+    async with redis.process() as one, redis.process() as other:
+        both = [each.answers(redis.limits()) for each in (one, other)]
+        cutting = asyncio.ensure_future(cut())
+        for some in (events[:10], events[10:20], events[20:30], events[30:]):
+            answers = await asyncio.gather(
+                *[handle(number, each, of) for of in some for number, each in enumerate(both)]
+            )
+            assert answers[::2] == answers[1::2]
+        await cutting
+    assert sorted(of for of, _ in handled_by) == sorted(events)
 
 
 @pytest.mark.parametrize("local", [False, True])
