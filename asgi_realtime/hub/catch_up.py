@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from asgi_realtime.broker.base import Broker
 from asgi_realtime.broker.time_limit import answer_in_time
 from asgi_realtime.connection.connection import InternalConnection
@@ -9,6 +11,9 @@ from asgi_realtime.errors import InvalidMessage, PositionLost
 from asgi_realtime.hub.mounts import Mount
 from asgi_realtime.hub.pending_joins import PendingJoin
 from asgi_realtime.values.publications import Position, Publication, ToRoom
+
+_HEAD_BYTES: Final = 250
+"""Most bytes of a frame beside the name of the event, the payload and the attachments: a namespace, a position."""
 
 
 async def catch_up(
@@ -72,6 +77,11 @@ def _missed(
     found: list[Publication], delivered: set[Position], connection: InternalConnection, most_bytes: int
 ) -> list[Publication]:
     missed = [each for each in found if each.position not in delivered and connection.id not in each.except_]
-    if sum(len(each.payload) + sum(map(len, each.attachments)) for each in missed) > most_bytes:
+    if sum(map(_frame_bytes, missed)) > most_bytes:
         raise PositionLost("there are too many events since this position")
     return missed
+
+
+def _frame_bytes(publication: Publication) -> int:
+    """About how many bytes a frame has: not fewer than it has."""
+    return _HEAD_BYTES + 4 * len(publication.event) + len(publication.payload) + sum(map(len, publication.attachments))

@@ -20,6 +20,7 @@ from asgi_realtime import (
     Realtime,
     Settings,
     SocketIOGateway,
+    WebSocketGateway,
     on,
 )
 from asgi_realtime.gateways import replies
@@ -54,6 +55,12 @@ class BoardGateway(SocketIOGateway):
 
     @on("erase")
     async def erase(self, sent: Any) -> None: ...
+
+
+class DeskGateway(WebSocketGateway):
+    @on("order", once="board")
+    async def order(self, order: Stroke) -> int:
+        return 1
 
 
 def by_name(gateway: Any, direction: str) -> dict[str, EventDeclaration]:
@@ -139,3 +146,10 @@ async def test_a_sent_payload_may_mix_msgspec_and_pydantic_types() -> None:
 
     async with Realtime(gateways=[Declared("/")], settings=SETTINGS):
         pass
+
+
+def test_a_json_gateway_with_an_event_that_is_handled_once_sends_ack() -> None:
+    assert by_name(DeskGateway, "down")["ack"].payload is replies.EventAck
+    assert by_name(DeskGateway("/desk"), "down")["ack"].payload is replies.EventAck
+    assert "ack" not in by_name(WebSocketGateway, "down")
+    assert "ack" not in by_name(BoardGateway, "down")

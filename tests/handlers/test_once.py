@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
@@ -18,11 +18,14 @@ from starlette.applications import Starlette
 from asgi_realtime import (
     ConfigurationError,
     Connection,
+    FlatJSONDialect,
     Forbidden,
+    Frame,
     Identity,
     Limits,
     Realtime,
     RealtimeMiddleware,
+    Refusal,
     Settings,
     SocketIOGateway,
     WebSocketGateway,
@@ -271,6 +274,40 @@ async def test_a_plain_websocket_gets_an_ack_each_time(serve: Serve) -> None:
         await second.send(json.dumps({"type": "order", "data": {"orderId": "1", "item": "jam"}}))
         assert json.loads(await second.recv())["data"] == {"code": "CONFLICT", "message": "another event had this id"}
     assert desk.handled == ["tea", "cancel"]
+
+
+class FlatDesk(WebSocketGateway):
+    """Has frames of its own, and names the event that was refused."""
+
+    wire = FlatJSONDialect()
+
+    def ack_frame(self, event_id: str, values: Sequence[Json]) -> Frame:
+        return self.wire.flat("done", {"id": event_id, "result": values})
+
+    def error_frame(self, refusal: Refusal, sent: Any) -> Frame:
+        return self.wire.flat("failed", {"id": sent.get("id"), "code": refusal.reply_code})
+
+    @on("order", once="id")
+    async def order(self, order: dict[str, Any]) -> tuple[int, int] | None:
+        if order["item"] == "nothing":
+            return None
+        if order["item"] == "refused":
+            raise Forbidden("no")
+        return 1, 2
+
+
+async def test_a_gateway_may_have_other_frames() -> None:
+    gateway = FlatDesk("/desk")
+    async with RealtimeTestClient(RealtimeMiddleware(Starlette(), gateways=[gateway], settings=SETTINGS)) as client:
+        async with client.connect("/desk", token=client.token("ann")) as socket:
+            for item, event, rest in (
+                ("tea", "done", {"result": [1, 2]}),
+                ("nothing", "done", {"result": []}),
+                ("refused", "failed", {"code": "FORBIDDEN"}),
+            ):
+                for _ in range(2):
+                    await socket.send("order", id=item, item=item)
+                    assert (await socket.expect(event)).data == {"id": item, **rest}
 
 
 # Several processes

@@ -75,9 +75,11 @@ class Stopped(MemoryBroker):
 class Site:
     """A hub with one connection, and a position."""
 
-    def __init__(self, broker: MemoryBroker | None = None, limits: Limits | None = None) -> None:
+    def __init__(
+        self, broker: MemoryBroker | None = None, limits: Limits | None = None, *, timeout: float = 10.0
+    ) -> None:
         self.broker = broker or Stopped()
-        self.world = World(limits, broker=self.broker)
+        self.world = World(limits, broker=self.broker, broker_timeout=timeout)
         self.connection, self.transport = self.world.admit()
         self.position = Position("")
 
@@ -190,14 +192,17 @@ async def test_what_is_no_text_is_refused(wrong: Any) -> None:
 
 
 async def test_more_than_may_wait_for_a_client_is_refused() -> None:
-    here = await Site(MemoryBroker(), Limits(outbox_bytes=1_000)).start()
-    await here.publish("x" * 400, "y" * 400)
-    middle = await here.broker.position(GATEWAY)
-    await here.publish("z" * 400)
+    here = await Site(MemoryBroker(), Limits(outbox_bytes=10_000)).start()
+    await here.publish(*["short"] * 100)
     with pytest.raises(PositionLost, match="too many events"):
         await here.join()
+    middle = await here.broker.position(GATEWAY)
+    await here.publish("x" * 4_000, "y" * 4_000)
     await here.join(middle)
-    assert here.connection.ended is None
+    assert here.seen == ["x" * 4_000, "y" * 4_000]
+    await here.publish("z" * 2_000)
+    with pytest.raises(PositionLost, match="too many events"):
+        await here.join(middle)
 
 
 async def test_a_broker_that_is_away_leaves_the_client_outside() -> None:
@@ -212,6 +217,16 @@ async def test_a_broker_that_is_away_leaves_the_client_outside() -> None:
     assert here.seen == []
     assert here.connection.rooms == set()
     assert not here.connection.held
+
+
+async def test_a_broker_that_is_too_slow_is_not_waited_for() -> None:
+    here = Site(Stopped(), timeout=0.01)
+    await here.start()
+    with pytest.raises(BrokerUnavailable, match="MEW_PUBLISH_TIMEOUT"):
+        await here.join()
+    await here.publish("1")
+    assert here.seen == []
+    assert here.connection.rooms == set()
 
 
 async def test_permission_is_asked_for_first() -> None:
