@@ -9,6 +9,7 @@ from asgi_realtime.connection.connection import Connection, InternalConnection
 from asgi_realtime.connection.positions import GatewayPositions
 from asgi_realtime.hub.recent_deliveries import RecentDeliveries
 from asgi_realtime.hub.recipients import Recipients
+from asgi_realtime.hub.replayed_frames import ReplayedFrames
 from asgi_realtime.hub.room_refresh import RoomsOf
 from asgi_realtime.hub.rooms import Rooms
 from asgi_realtime.hub.subscriptions import UNAVAILABLE
@@ -27,7 +28,17 @@ RecipientFilter: TypeAlias = Callable[[Publication], Callable[[Connection], bool
 class Mount:
     """A gateway as the hub uses it: its dialect, limits, rooms and callbacks."""
 
-    __slots__ = ("dialect", "limits", "positions", "recent", "recipient_filter", "request", "rooms", "rooms_of")
+    __slots__ = (
+        "_replayed",
+        "dialect",
+        "limits",
+        "positions",
+        "recent",
+        "recipient_filter",
+        "request",
+        "rooms",
+        "rooms_of",
+    )
 
     def __init__(
         self,
@@ -47,6 +58,7 @@ class Mount:
         """None: no client of this gateway gets positions."""
         self.recent = RecentDeliveries()
         """What is delivered to rooms whose history is being read."""
+        self._replayed = ReplayedFrames()
         self.request: Request | None = None
         """None: publications with `reply_to` are not for this gateway."""
 
@@ -68,10 +80,15 @@ class Mount:
 
     def frame_for(self, connection: InternalConnection, publication: Publication) -> Frame:
         """The frame of a publication as one connection gets it when it is broadcast."""
-        frame = self.plain_frame(publication)
         if self.positions is None or connection.positions is None:
-            return frame
-        return self._with_position(frame, publication, self.positions)
+            return self.plain_frame(publication)
+        position = publication.position
+        frame = None if position is None else self._replayed.get(position)
+        if frame is None:
+            frame = self._with_position(self.plain_frame(publication), publication, self.positions)
+            if position is not None:
+                self._replayed.put(position, frame)
+        return frame
 
     def frames_for(self, connection: InternalConnection, publications: Iterable[Publication]) -> list[Frame]:
         """The frames of publications for one connection, except those that the gateway's filter keeps from it."""

@@ -31,7 +31,7 @@ async def read_missed(
     """
     targets: list[Target] = [*map(ToRoom, rooms), ToUsers((user_id,)), ToAll()]
     found = await answer_in_time(seconds, broker.history(gateway, since, targets))
-    return [each for each in found if connection_id not in each.except_ and is_for(each, rooms)]
+    return those_for([each for each in found if connection_id not in each.except_], rooms)
 
 
 def size_of(publications: Iterable[Publication]) -> int:
@@ -39,12 +39,18 @@ def size_of(publications: Iterable[Publication]) -> int:
     return sum([len(each.payload) + sum(map(len, each.attachments)) for each in publications])
 
 
-def is_for(publication: Publication, rooms: Mapping[RoomName, Position]) -> bool:
-    """Whether a publication is for a client in these rooms, which it entered at these positions."""
+def those_for(publications: Iterable[Publication], rooms: Mapping[RoomName, Position]) -> list[Publication]:
+    """The publications of history that are for a client in these rooms, which it entered at these positions."""
+    entered = {room: number(position) for room, position in rooms.items()}
+    return [each for each in publications if _is_for(each, entered)]
+
+
+def _is_for(publication: Publication, entered: Mapping[RoomName, int]) -> bool:
     target = publication.target
     if isinstance(target, ToRoom | ToRooms):
         assert publication.position is not None  # it is from history
         at = number(publication.position)
-        names = (target.room,) if isinstance(target, ToRoom) else target.rooms
-        return any(room in rooms and at > number(rooms[room]) for room in names)
+        if isinstance(target, ToRoom):
+            return at > entered.get(target.room, at)
+        return any(at > entered.get(room, at) for room in target.rooms)
     return True  # to its user, or to all

@@ -23,7 +23,7 @@ from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.recovery.command_log import CommandLog
 from asgi_realtime.recovery.connection_sessions import ENDED_TOO_SLOW, ConnectionSessions
 from asgi_realtime.recovery.departures import Departures
-from asgi_realtime.recovery.missed_events import is_for, read_missed, size_of
+from asgi_realtime.recovery.missed_events import read_missed, size_of, those_for
 from asgi_realtime.recovery.returning_client import RecoveredIdentity, ReturningClient
 from asgi_realtime.recovery.session import RecoverySession, RoomPositions, SessionClaim, SessionId
 from asgi_realtime.recovery.session_store import MemorySessionStore, SessionStore
@@ -360,7 +360,7 @@ class Recovery:
             later = await self._read(connection.gateway, connection.id, connection.identity, client.until, rooms)
         except PositionLost:
             raise Unavailable from None
-        missed = [each for each in client.missed if is_for(each, rooms)]
+        missed = those_for(client.missed, rooms)
         missed += [each for each in later if _is_until(each, now)]
         if missed and not positions.gateway.answer_has_position:
             positions.replayed = missed[-1].position
