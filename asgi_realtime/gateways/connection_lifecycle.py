@@ -155,7 +155,7 @@ class ConnectionLifecycle(RecoveryRules):
         if recovery is not None and positions is not None:
             claim = self._session_claim(handshake)
             if claim is not None:
-                most_bytes = self.limits.outbox_bytes
+                most_bytes = self.limits.outbox_bytes // 2  # the rest is for what is sent directly after them
                 returning = await recovery.claim(
                     positions, self._name, claim, identity, self.recovered_identity, most_bytes
                 )

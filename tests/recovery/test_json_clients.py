@@ -44,8 +44,8 @@ WAYS: tuple[Way, ...] = get_args(Way)
 class Rooms(WebSocketGateway):
     """Its service grants rooms, and clients may join others."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
-        super().__init__("/rooms", limits=limits)
+    def __init__(self, limits: Limits | None = None, *, idle_timeout: float | None = None) -> None:
+        super().__init__("/rooms", limits=limits, idle_timeout=idle_timeout)
         self.granted: dict[str, Mapping[str, str | None]] = {}
         self.recovered: list[bool] = []
 
@@ -382,9 +382,10 @@ async def test_what_cannot_be_complete_is_not_begun(site: Site) -> None:
     client.vanish()
 
 
-async def test_no_more_is_replayed_than_may_wait_for_a_client(serve: Serve) -> None:
-    site = await running(serve, Rooms(Limits(outbox_bytes=100_000)))
-    for size, recovered in ((20_000, True), (60_000, False)):
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+async def test_no_more_is_replayed_than_may_wait_for_a_client(implementation: Implementation, serve: Serve) -> None:
+    site = await running(serve, Rooms(Limits(outbox_bytes=100_000)), implementation=implementation)
+    for size, recovered in ((24_900, True), (25_100, False)):
         client = await site.connect()
         await site.lose(client)
         for _ in range(2):
@@ -430,6 +431,20 @@ async def test_a_session_ends_with_its_credentials(site: Site, revocation: str) 
         await client.connect()
         await site.settle(client)
     assert (client.recovered, client.data()) == (False, [])
+    client.vanish()
+
+
+async def test_a_client_that_was_silent_too_long_recovers(serve: Serve) -> None:
+    gateway = Rooms(idle_timeout=0.3)
+    site = await running(serve, gateway)
+    client = await site.connect()
+    with pytest.raises(websockets.ConnectionClosed):
+        await client.next()
+    assert client.websocket.close_code == 1000
+    await site.broadcaster.broadcast_to_all("n", 1)
+    await client.connect()
+    assert client.recovered
+    assert await client.expect("n") == 1
     client.vanish()
 
 
