@@ -17,7 +17,7 @@ class EventKey(NamedTuple):
 
 
 class Answers(Protocol):
-    """The answers of one gateway. What the bytes mean is the caller's matter.
+    """The answers of one gateway. The caller decides what the bytes mean.
 
     Answers are kept for `Limits.once_ttl` seconds. Of each user, at most `Limits.once_answers` and `Limits.once_bytes`
     are kept. Over: the oldest are removed, but never the newest.

@@ -156,7 +156,7 @@ async def test_a_connection_in_the_room_gets_everything_since_the_position_again
     assert here.seen == ["live", "before", "live", "later"]
 
 
-async def test_what_is_sent_to_the_client_meanwhile_comes_after_what_came_since() -> None:
+async def test_what_is_sent_to_the_client_during_the_reading_comes_after_what_came_since() -> None:
     here = await Site().start()
     await here.publish("1")
     await here.connection.public.send("e", "sent before")
