@@ -10,7 +10,7 @@ from msgspec import UNSET
 from asgi_realtime.broadcasting.typed_broadcaster import SyncTypedBroadcaster, TypedBroadcaster, sync_too
 from asgi_realtime.systems.events.events import Message, RoomMember
 from asgi_realtime.values.ids import Id, id_text
-from asgi_realtime.values.publications import Position, Receipt
+from asgi_realtime.values.publications import Receipt
 from asgi_realtime.values.timestamps import iso
 
 
@@ -23,7 +23,7 @@ class EventsBroadcaster(TypedBroadcaster):
         return SyncEventsBroadcaster(self)
 
     @sync_too
-    async def position(self, room: Id) -> Position:
+    async def position(self, room: Id) -> str:
         """The position that a client passes to `join`. Get it before you read the data of the room."""
         return await self._broadcaster.position(room)
 

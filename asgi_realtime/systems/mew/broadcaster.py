@@ -19,7 +19,7 @@ from asgi_realtime.systems.mew.events import (
     StickerDelete,
 )
 from asgi_realtime.values.ids import Id, id_text, id_texts
-from asgi_realtime.values.publications import Position, Receipt
+from asgi_realtime.values.publications import Receipt
 
 
 class MewBroadcaster(TypedBroadcaster):
@@ -41,7 +41,7 @@ class MewBroadcaster(TypedBroadcaster):
         return SyncMewBroadcaster(self)
 
     @sync_too
-    async def position(self, channel_id: Id) -> Position:
+    async def position(self, channel_id: Id) -> str:
         """The position that a client passes to `channel/follow`. Get it before you read the channel's messages."""
         return await self._broadcaster.position(channel_id)
 
