@@ -40,8 +40,8 @@ test: setup
 	$(BIN)/pytest --numprocesses auto --dist worksteal
 
 # Tests of Redis in their long form: 10 s without it, 50 times without a connection, a rolling restart with 2,000 clients,
-# 1,000 joins and leaves per second, 10,000 idle clients; and applications and contracts with TLS, Sentinel, a cluster and
-# a restricted user.
+# 1,000 joins and leaves per second, 10,000 idle clients; recovery of 200 stock clients in three minutes of faults, and of
+# 2,000 at a rolling restart; and applications and contracts with TLS, Sentinel, a cluster and a restricted user.
 test-faults: setup
 	@scripts/system-packages
 	FAULTS=long $(BIN)/pytest --numprocesses auto tests/faults tests/cluster tests/contracts
