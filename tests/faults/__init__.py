@@ -14,6 +14,7 @@
 | a process is killed | its users go offline once | `test_dead_nodes::test_users_of_a_killed_process_go_offline_once` |
 | a process is frozen for longer than its lease | it takes another id; no double presence | `test_dead_nodes::test_a_frozen_process_brings_its_users_back_once` |
 | processes are restarted one by one | clients are told in batches, and recover | `test_rolling_restart::test_clients_come_back_in_batches_and_nothing_is_doubled` |
+| clients lose connections, upgrades and time, and processes are killed and restarted | stock clients recover, or are told that they did not | `test_recovery_clients::test_each_client_gets_every_event_once_or_is_told`, `test_recovery_clients::test_clients_recover_at_a_rolling_restart` |
 | a process is cut off from Redis, also for longer than its lease | local delivery goes on; no storm when it is back | `test_redis_processes::test_a_process_that_is_cut_off_goes_on_with_local`, `test_dead_nodes::test_a_process_that_was_cut_off_for_longer_than_its_lease_comes_back_without_a_storm` |
 | a token is revoked while a process is cut off | cut on all others within 1 s, and there when it is back | `test_redis_processes::test_three_nodes_cut_the_token_one_of_them_after_it_was_cut_off_from_redis` |
 | everything at random | one order everywhere, nothing lost, nothing doubled | `test_redis_order::test_nodes_agree_on_one_order_and_lose_nothing`, `test_redis_order::test_nodes_agree_with_absurdly_small_limits` |
