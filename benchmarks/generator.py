@@ -72,6 +72,8 @@ class Returned(msgspec.Struct):
     """How many got their earlier session."""
     incomplete: int
     """How many of these did not get all events."""
+    refused: int
+    """How often the server closed the connection of one of them. It tried again after a second."""
     seconds: float
     """Until the last of them was in the room."""
     longest: float

@@ -238,7 +238,8 @@ void client_read(struct client *client) {
     ssize_t got = recv(client->fd, buffer + client->held, BUFFER - client->held, MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (got <= 0) {
-        if (!client->stalled && !(client->lost && client->phase == READY)) fail("the server closed a client (code %d)", client->close_code);
+        if (!client->stalled && !client->lost) fail("the server closed a client (code %d)", client->close_code);
+        if (client->lost && client->phase != READY) crowd.refused++;
         client_close(client);
         return;
     }

@@ -48,6 +48,7 @@ struct crowd {
     bool winding_up;          /* no client disconnects or sends events any more */
     unsigned long confirmed;  /* bursts of events confirmed */
     unsigned long returned;   /* lost clients that are in again, with all that they had missed */
+    unsigned long refused;    /* times that the server closed the connection of one that returned */
     unsigned long missed_to;  /* what they have missed: all messages before this one */
     double *asked;            /* when each message was asked for, a ring */
 };

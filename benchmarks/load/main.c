@@ -36,6 +36,7 @@
 #define MOST_CLIENTS 20000
 #define PATIENCE 60.0
 #define SLOWNESS 50 /* what comes to slow clients is looked at one time in so many */
+#define AGAIN 1.0  /* seconds after which clients that were refused try again */
 #define OPENING 64 /* handshakes under way at once */
 
 static struct client clients[MOST_CLIENTS];
@@ -276,21 +277,27 @@ static void catch_up(bool lost_too) {
     }
 }
 
+static void reopen(struct client *client) {
+    client_return(client);
+    watch(client->fd, client);
+}
+
 static void run_return(int width, double rate, int bytes) {
     unsigned long wanted = 0, opened = 0, recovered = 0, incomplete = 0, first = begin();
-    double begun = now(), until = begun + PATIENCE, served, longest;
+    double begun = now(), until = begun + PATIENCE, again = begun, served, longest;
     for (int i = 0; i < size; i++) wanted += clients[i].lost;
-    crowd.returned = 0;
+    crowd.returned = crowd.refused = 0;
     crowd.missed_to = crowd.published;
     for (int next = 0; crowd.returned < wanted;) {
-        for (; opened < wanted && opened - crowd.returned < (unsigned long)width; next++)
-            if (clients[next].lost) {
-                client_return(&clients[next]);
-                watch(clients[next].fd, &clients[next]);
-                opened++;
-            }
+        if (now() >= again) {
+            for (int i = 0; i < next; i++)
+                if (clients[i].lost && clients[i].phase == CUT) reopen(&clients[i]), opened++;
+            again = now() + AGAIN;
+        }
+        for (; next < size && opened - crowd.returned - crowd.refused < (unsigned long)width; next++)
+            if (clients[next].lost) reopen(&clients[next]), opened++;
         if (rate > 0 && now() >= begun + (double)(crowd.published - first) / rate) ask(1, bytes);
-        turn(rate > 0 ? 0.001 : 1.0);
+        turn(rate > 0 ? 0.001 : 0.1);
         if (now() > until) fail("%lu of %lu clients were back within %.0f s", crowd.returned, wanted, PATIENCE);
     }
     served = now() - begun;
@@ -305,7 +312,8 @@ static void run_return(int width, double rate, int bytes) {
         clients[i].lost = false;
     }
     printf("{\"returned\": %lu, \"recovered\": %lu, \"incomplete\": %lu, ", wanted, recovered, incomplete);
-    printf("\"seconds\": %.6f, \"longest\": %.3f, \"messages\": %lu}\n", served, longest, crowd.published - first - 1);
+    printf("\"refused\": %lu, \"seconds\": %.6f, \"longest\": %.3f, \"messages\": %lu}\n", crowd.refused, served, longest,
+           crowd.published - first - 1);
 }
 
 static void run_disconnect(void) {

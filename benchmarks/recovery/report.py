@@ -45,7 +45,8 @@ def markdown(results: RecoveryResults) -> str:
         f"one processor. {plan.others} others are there, and {plan.rate:g} broadcasts per second go to all. "
         "“Broadcasts” is the longest time from the request for a broadcast until one of the others has received it. "
         f"Targets: {_SERVED:.0f} s, {_WAITED:.0f} ms. “Without all events”: clients that were told that they had "
-        "recovered, although events are missing.",
+        "recovered, although events are missing. “Refused”: how often the server closed the connection of one that "
+        "returned. It tried again after a second.",
         table(
             [
                 "system",
@@ -53,6 +54,7 @@ def markdown(results: RecoveryResults) -> str:
                 "all are back, s",
                 "recovered",
                 "without all events",
+                "refused",
                 "broadcasts, ms",
                 "processor, ms each",
             ],
@@ -114,6 +116,7 @@ def _many(results: RecoveryResults) -> Iterator[list[str]]:
                 _LOSSES[loss],
                 _number(results.returned(case, "seconds"), 1),
                 *_shares(results, case),
+                _number(results.returned(case, "refused"), 0),
                 _number(results.returned(case, "longest"), 0),
                 _number(results.returned(case, "processor"), 2),
             ]

@@ -56,6 +56,17 @@ RETURNING = (
         losses=("cut", "stopped", "killed"),
         one=True,
     ),
+    *(
+        Returning(
+            name=f"asgi_realtime, {name}, without recovery",
+            system=OWN_SOCKETIO[0],
+            redis=redis,
+            losses=("cut",),
+            one=False,
+            variables={"MEW_RECOVERY_WINDOW": "0"},
+        )
+        for name, redis in (("one process", False), ("Redis", True))
+    ),
     Returning(name="Node socket.io, one process", system=NODE, redis=False, losses=("cut",), one=True),
     Returning(
         name="Node socket.io, streams adapter",
@@ -172,6 +183,7 @@ def all_at_once(
         return {
             "seconds": done.seconds,
             **_shares(case, done),
+            "refused": float(done.refused),
             "longest": done.longest,
             "p99 before": quiet.p99,
             "processor": used.total / count * 1e3,
