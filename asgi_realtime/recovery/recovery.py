@@ -27,6 +27,7 @@ from asgi_realtime.recovery.missed_events import read_missed, size_of, those_for
 from asgi_realtime.recovery.returning_client import RecoveredIdentity, ReturningClient
 from asgi_realtime.recovery.session import RecoverySession, RoomPositions, SessionClaim, SessionId
 from asgi_realtime.recovery.session_store import MemorySessionStore, SessionStore
+from asgi_realtime.recovery.turns import Turns
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.runtime.timers import TimerWheel
 from asgi_realtime.values.close_codes import TOO_SLOW
@@ -127,6 +128,7 @@ class Recovery:
         """Begin on the running event loop, without sessions. The broker has started, and no client is connected."""
         self._log.clear()
         self._settling.clear()
+        self._claims, self._reads, self._replays = Turns(), Turns(), Turns()  # of this event loop
         await self._store.start()
         for gateway, positions in self._gateways.items():
             positions.start(Position(""))
@@ -266,6 +268,7 @@ class Recovery:
         pid = claim.pid
         if not isinstance(pid, str) or not pid.isascii() or len(pid) > _LONGEST_PID:
             return None
+        await self._claims.next()
         live = self._hub.rooms(gateway).get(ConnectionId(pid.rpartition(".")[0]))
         if live is not None and live.positions is not None and hmac.compare_digest(pid, self.pid(live)):
             if recovered_identity(live.identity, identity) is None or not live.positions.opened:
@@ -289,7 +292,8 @@ class Recovery:
             return None
         until = positions.gateway.newest
         try:
-            missed = await self._read(gateway, session.connection_id, known, start, current.rooms)
+            async with self._reads:
+                missed = await self._read(gateway, session.connection_id, known, start, current.rooms)
         except PositionLost:
             return None
         size = size_of(missed)
@@ -343,6 +347,7 @@ class Recovery:
         if connection.granted is client.session.granted:
             for room in connection.granted:  # the host was not asked for them again
                 await self._hub.leave(connection, room)
+        await self._replays.next()
         if positions.unnumbered != positions.gateway.unnumbered:
             raise Unavailable  # the newest position is not known
         # In one step: what was published before it is read from history, and what comes after it is held.

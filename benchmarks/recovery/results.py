@@ -40,7 +40,7 @@ class RecoveryPlan(msgspec.Struct, frozen=True, kw_only=True):
     missed: int = 100
     returning: int = 2_000
     others: int = 100
-    rate: float = 20.0
+    rate: float = 10.0
 
 
 FULL = RecoveryPlan()
