@@ -195,6 +195,35 @@ async def test_rooms_that_were_joined_while_redis_was_away_are_written_when_it_i
         assert data(client) == [1, 2]
 
 
+async def test_clients_that_got_events_while_redis_was_away_do_not_get_them_again(
+    cluster: Cluster, redis_process: RedisProcess, node: Node
+) -> None:
+    async with redis_proxy(redis_process.socket) as proxy:
+        cut = await cluster.start(MEW_REDIS_URL=proxy.url, MEW_ON_BROKER_DOWN="local")
+        client, later = await connect(node, cut), await connect(node, cut, "bob")
+        await client.call("join", "room")
+        proxy.refusing = True
+        proxy.cut()
+        await cut.call("broadcast_to_room", "room", "n", 1)
+        await client.expect("n")
+        proxy.refusing = False
+        await until(lambda: cut.process.output.count("Redis: connected\n") == 2)
+        await cut.call("broadcast_to_all", "behind what has waited")
+        await later.drop()
+        await later.disconnection()
+        await later.command("set_pid", pid=None)
+        await return_to(later, cut)
+        await later.call("join", "room")
+        for each in (client, later):
+            await each.drop()
+            await each.disconnection()
+        await cut.call("broadcast_to_room", "room", "n", 2)
+        for each, recovered in ((client, False), (later, True)):
+            await return_to(each, cut)
+            assert each.recovered is recovered
+        assert (data(client), data(later)) == ([1], [2])
+
+
 async def test_a_client_with_too_many_rooms_does_not_recover(cluster: Cluster, node: Node) -> None:
     cluster.set_rooms({"ann": {f"{number:0>100}": None for number in range(700)}})
     first, second = await cluster.start(), await cluster.start()
