@@ -24,6 +24,7 @@ from asgi_realtime.gateways.recovery_rules import RecoveryRules
 from asgi_realtime.limits import TOO_MANY_ATTEMPTS, Limits
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.recovery.returning_client import ReturningClient
+from asgi_realtime.recovery.unbroken_claim import unbroken_claim
 from asgi_realtime.runtime.coroutines import run_with_timeout
 from asgi_realtime.runtime.host_calls import HostCall
 from asgi_realtime.runtime.inbox import Inbox
@@ -156,9 +157,8 @@ class ConnectionLifecycle(RecoveryRules):
             claim = self._session_claim(handshake)
             if claim is not None:
                 most_bytes = self.limits.outbox_bytes // 2  # the rest is for what is sent directly after them
-                returning = await recovery.claim(
-                    positions, self._name, claim, identity, self.recovered_identity, most_bytes
-                )
+                claiming = recovery.claim(positions, self._name, claim, identity, self.recovered_identity, most_bytes)
+                returning = await unbroken_claim(claiming, put_back=recovery.put_back, tasks=self.context.tasks)
             if returning is not None:
                 identity = returning.identity
             positions.since = positions.gateway.newest  # it is added to the hub in this step
