@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Awaitable
 
 import pytest
@@ -109,6 +110,31 @@ def test_commands_move_the_client_that_is_away() -> None:
     assert rooms_after(DisconnectUser(GATEWAY, ANN, 1000, "")) is None
 
 
+def take_over(connection_id: str) -> TakeOver:
+    return TakeOver(
+        gateway=GATEWAY,
+        user_id=ANN,
+        connection_id=ConnectionId(connection_id),
+        event="kick",
+        payload=b"",
+        code=1008,
+        reason="",
+    )
+
+
+def test_only_another_connection_takes_over_from_a_session() -> None:
+    kept = session("c", rooms={CHANNEL: at(3)})
+    assert kept.after([(take_over("c"), at(20))]) == kept
+    assert kept.after([(take_over("d"), at(20))]) is None
+
+
+def test_a_client_that_always_has_a_position_begins_exactly_there() -> None:
+    kept = dataclasses.replace(session(), since=at(10))
+    assert [kept.exact_start(at(number)) for number in (9, 10, 11)] == [None, at(10), at(11)]
+    assert kept.exact_start(None) is None
+    assert kept.exact_start(Position("f-11")) is None
+
+
 def test_the_log_has_the_commands_that_concern_a_user() -> None:
     log = CommandLog(limit=100)
     commands: list[Command] = [
@@ -119,15 +145,7 @@ def test_the_log_has_the_commands_that_concern_a_user() -> None:
         RefreshRooms(GATEWAY, ToUsers((BOB, ANN))),
         RevokeToken("a token"),
         DisconnectUser(None, ANN, 1000, ""),
-        TakeOver(
-            gateway=GATEWAY,
-            user_id=ANN,
-            connection_id=ConnectionId("d"),
-            event="kick",
-            payload=b"",
-            code=1008,
-            reason="",
-        ),
+        take_over("d"),
     ]
     before = []
     for number, command in enumerate(commands):
