@@ -93,6 +93,17 @@ async def clients_of_both_nodes_join_speak_and_leave(clients: EventsNodes) -> No
     assert await clients.take(ann, cleo, dan) == [[], [Received("user:left", [left[0]])], []]
 
 
+async def clients_join_from_a_position_of_another_node(clients: EventsNodes) -> None:
+    ann, ben = await clients.enter("ann", "ben")
+    position = await clients.host.call_at("/events-call", "position", "r")
+    for level in range(2):
+        await clients.host.call_at("/events-call", "broadcast_to_room", "r", "alarm", level)
+    alarms = [Received("alarm", [level]) for level in range(2)]
+    for client in (ann, ben):
+        assert await ask(client, "join", {"room": "r", "position": position}) == {"success": True, "room": "r"}
+        assert [await client.next() for _ in alarms] == alarms
+
+
 async def each_tab_of_a_user_joins_by_itself(clients: EventsNodes) -> None:
     ann, tab, eve, other = await clients.enter("ann", "ann", "eve", "eve")
     room = {"room": "r"}
@@ -163,6 +174,7 @@ _HANDSHAKE = "a handshake is decided by the node that it reaches"
 
 ROWS: Table = {
     "a client sends": {
+        "`position` of `join`": across_nodes(clients_join_from_a_position_of_another_node, events=("alarm",)),
         "`join`": across_nodes(clients_of_both_nodes_join_speak_and_leave, events=("user:joined",)),
         "`leave`": across_nodes(clients_of_both_nodes_join_speak_and_leave, events=("user:left",)),
         "`message`": across_nodes(

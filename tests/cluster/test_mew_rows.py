@@ -24,6 +24,9 @@ ROWS: Table = {
         "`message/create`": across_nodes(
             steps.test_a_message_by_socket_is_saved_and_sent_to_its_channel, events=("MESSAGE_CREATE",)
         ),
+        "`channel/follow`": across_nodes(
+            steps.test_a_channel_is_followed_from_the_position_of_its_messages, events=("MESSAGE_CREATE",)
+        ),
     },
     "the server sends": {
         "`MESSAGE_CREATE`": across_nodes(

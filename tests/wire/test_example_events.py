@@ -114,6 +114,20 @@ async def test_a_message_by_socket_is_saved_and_sent_to_its_channel(mew: Mew) ->
     assert await mew.received() == to("alice", "bob", events=[("MESSAGE_CREATE", message)])
 
 
+async def test_a_channel_is_followed_from_the_position_of_its_messages(mew: Mew) -> None:
+    snapshot = await mew.alice.request("GET", f"/channels/{mew.general}/messages")
+    texts = ("one", "two")
+    created = [
+        ("MESSAGE_CREATE", await mew.bob.post(f"/channels/{mew.general}/messages", {"content": text})) for text in texts
+    ]
+    assert await mew.received() == to(*MEMBERS, events=created)
+    follow = {"channelId": mew.general, "position": snapshot.headers["X-Position"]}
+    for person in (mew.alice, mew.bob):
+        await person.emit("channel/follow", follow)
+        assert [await person.next_event() for _ in created] == created
+    assert await mew.received() == to(events=[])
+
+
 async def test_a_refused_message_by_socket_gets_an_error_at_the_sender_only(mew: Mew) -> None:
     other_tab = mew.person("carol")
     await other_tab.connect()
