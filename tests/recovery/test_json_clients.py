@@ -367,6 +367,9 @@ async def test_nothing_comes_from_a_time_in_which_the_client_was_not_in_the_room
     for room in ("kept", "removed and added", "joined"):
         await site.broadcaster.broadcast_to_room(room, "n", room)
     site.gateway.granted["ann"] = {"kept": None, "new": None}
+    await client.connect()  # and it is lost again before it has got any of them
+    assert client.recovered
+    await site.lose(client)
     for _ in range(2):
         await client.connect()
         assert client.recovered
