@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import functools
 import hmac
 from collections.abc import Awaitable, Collection
 from typing import TYPE_CHECKING, Final
@@ -22,6 +21,7 @@ from asgi_realtime.protocols.dialect import Dialect
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.recovery.command_log import CommandLog
 from asgi_realtime.recovery.connection_sessions import ENDED_TOO_SLOW, ConnectionSessions
+from asgi_realtime.recovery.current_positions import CurrentPositions, until_settled
 from asgi_realtime.recovery.departures import Departures
 from asgi_realtime.recovery.missed_events import read_missed, size_of, those_for
 from asgi_realtime.recovery.returning_client import RecoveredIdentity, ReturningClient
@@ -89,7 +89,7 @@ class Recovery:
         self._log = CommandLog()
         self._sessions = ConnectionSessions(hub, self._log)
         self._departures = Departures()
-        self._settling: dict[GatewayName, asyncio.Task[bool]] = {}
+        self._current: CurrentPositions | None = None
         self._open: OpenConnections | None = None
         if redis is None:
             self._store: SessionStore = MemorySessionStore(wheel=wheel, window=window)
@@ -111,6 +111,7 @@ class Recovery:
             departures=self._departures,
             tasks=tasks,
         )
+        self._current = CurrentPositions(self._gateways, self._open.ask_position, tasks)
         self._store = self._open.store
 
     def add_gateway(self, gateway: GatewayName, dialect: Dialect, answer_has_position: bool) -> GatewayPositions:
@@ -119,46 +120,27 @@ class Recovery:
             positions = self._gateways[gateway] = GatewayPositions(
                 dialect, answer_has_position, mark_every=self._mark_every
             )
-            if self._open is not None:
+            if self._open is not None and self._current is not None:
                 self._open.add_gateway(gateway)
-                positions.settle = functools.partial(self._settle, gateway)
+                positions.settle = self._current.of(gateway)
         return self._gateways[gateway]
 
     async def start(self) -> None:
         """Begin on the running event loop, without sessions. The broker has started, and no client is connected."""
         self._log.clear()
-        self._settling.clear()
         self._claims, self._reads, self._replays = Turns(), Turns(), Turns()  # of this event loop
         await self._store.start()
         for gateway, positions in self._gateways.items():
             positions.start(Position(""))
             if self._open is None:
                 positions.start(await self._broker.position(gateway))
-        if self._open is not None:
+        if self._open is not None and self._current is not None:
+            self._current.start()
             self._open.start()
 
     async def stop(self) -> None:
         """Write what must be written. The clients are gone, and the broker still runs."""
         await self._store.stop()
-
-    def _settle(self, gateway: GatewayName) -> Awaitable[bool]:
-        """See `GatewayPositions.settle`. Calls of one tick share an answer."""
-        task = self._settling.get(gateway)
-        if task is None:
-            task = self._settling[gateway] = self._tasks.spawn(
-                self._ask_position(gateway), name="asking for a position"
-            )
-        return asyncio.shield(task)
-
-    async def _ask_position(self, gateway: GatewayName) -> bool:
-        del self._settling[gateway]  # who comes from now on needs a later answer
-        assert self._open is not None
-        try:
-            position = await self._open.ask_position(gateway)
-        except BrokerUnavailable:
-            return False
-        self._gateways[gateway].advance(position, asyncio.get_running_loop().time())
-        return True
 
     # For the broker: see `BrokerReceiver`
 
@@ -283,32 +265,43 @@ class Recovery:
         if session is None or known is None or self._revocations.is_revoked(session.identity):
             return None
         await self._departures.until_left(session.connection_id)
-        if not await self._is_settled(positions):
-            raise BrokerUnavailable("the position of history is not known")
-        offset = position_from_client(claim.offset, positions.gateway.newest)
-        start = session.exact_start(offset) if positions.gateway.answer_has_position else session.start(offset)
-        current = self._after_commands(session)
-        if start is None or current is None or not same_history(start, positions.gateway.newest):
-            return None
+        client = ReturningClient(session, known, pid, positions.owner)
+        try:
+            return client if await self._can_return(client, positions, gateway, claim.offset, most_bytes) else None
+        except BrokerUnavailable:
+            self.put_back(client)
+            raise
+
+    async def _can_return(
+        self,
+        client: ReturningClient,
+        positions: ConnectionPositions,
+        gateway: GatewayName,
+        offset: Json,
+        most_bytes: int,
+    ) -> bool:
+        """Whether history has everything that a client has missed."""
+        session = client.session
+        await until_settled(positions)
         until = positions.gateway.newest
+        received = position_from_client(offset, until)
+        start = session.exact_start(received) if positions.gateway.answer_has_position else session.start(received)
+        current = self._after_commands(session)
+        if start is None or current is None or not same_history(start, until):
+            return False
         try:
             async with self._reads:
-                missed = await self._read(gateway, session.connection_id, known, start, current.rooms)
+                missed = await self._read(gateway, session.connection_id, client.identity, start, current.rooms)
         except PositionLost:
-            return None
+            return False
         size = size_of(missed)
         if size > most_bytes:
-            return None
-        positions.pid = pid
-        client = ReturningClient(session, known, start, positions.owner)
+            return False
+        positions.pid = client.pid
+        client.start = client.until = start
         if size <= _READ_ONCE:
             client.until, client.missed = until, [each for each in missed if _is_until(each, until)]
-        return client
-
-    async def _is_settled(self, positions: ConnectionPositions) -> bool:
-        """Whether the newest position is known now."""
-        settle = positions.gateway.settle
-        return settle is None or await settle()
+        return True
 
     async def restore_rooms(self, connection: InternalConnection, client: ReturningClient) -> None:
         """Put the connection of a returning client into its rooms. It has just been added to the hub, and is held.

@@ -225,7 +225,12 @@ class RedisSessionStore:
         if progress is not None:
             carried_out = CommandPositions(*map(newer, carried_out, progress.carried_out))
             session = session.after_receiving(progress.received)
-        return await self._after_commands(session, carried_out)
+        try:
+            return await self._after_commands(session, carried_out)
+        except BaseException:  # Redis did not answer in time
+            until = asyncio.get_running_loop().time() + self._window
+            self._writer.write(id, owner, functools.partial(_lost, encode_session(session, carried_out), until))
+            raise
 
     async def _read(self, id: SessionId) -> _Found | None:
         key = self._links.keys(id.gateway).session(id.digest)
@@ -290,7 +295,8 @@ def _lost(data: bytes, until: float) -> SessionWrite | None:
 
 def _found(reply: Reply) -> _Found | None:
     owner, is_open, data = cast("list[bytes | None]", reply)
-    return _Found(owner.decode(), is_open == b"1", data) if owner and data else None
+    # `open` is empty while a connection that has taken the session over is not open yet.
+    return _Found(owner.decode(), is_open == b"1", data) if owner and is_open and data else None
 
 
 def _data(reply: Reply) -> bytes | None:

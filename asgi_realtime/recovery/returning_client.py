@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from asgi_realtime.recovery.session import RecoverySession, RoomPositions
 from asgi_realtime.values.identity import Identity
-from asgi_realtime.values.publications import Position, Publication
+from asgi_realtime.values.publications import Publication
 
 RecoveredIdentity: TypeAlias = Callable[[Identity, Identity], Identity | None]
 """See `RecoveryRules.recovered_identity`."""
@@ -16,18 +16,20 @@ RecoveredIdentity: TypeAlias = Callable[[Identity, Identity], Identity | None]
 class ReturningClient:
     """A client that has claimed its session and is about to be let in."""
 
-    __slots__ = ("identity", "missed", "owner", "rooms", "session", "start", "until")
+    __slots__ = ("identity", "missed", "owner", "pid", "rooms", "session", "start", "until")
 
-    def __init__(self, session: RecoverySession, identity: Identity, start: Position, owner: str) -> None:
+    def __init__(self, session: RecoverySession, identity: Identity, pid: str, owner: str) -> None:
         self.session = session
         self.identity = identity
         """The user, with the credential that it has just presented."""
-        self.start = start
+        self.pid = pid
+        """What it has presented. It stays the same."""
+        self.start = session.since
         """The position after which it has missed events."""
         self.owner = owner
         """The new connection. See `SessionStore.new_owner`."""
         self.missed: Sequence[Publication] = ()
         """What it has missed between `start` and `until`."""
-        self.until = start
+        self.until = session.since
         self.rooms: RoomPositions = {}
         """The rooms that it is still in."""

@@ -17,8 +17,20 @@ def test_a_session_is_claimed_once(scripts: ScriptRedis) -> None:
     assert claim(scripts, "other.1", "node.1") == b"session"
     assert claim(scripts, "third.1", "node.1") is None
     assert claim(scripts, "third.1", "other.1") is None
-    assert kept(scripts) == {b"owner": b"other.1", b"open": b"1", b"data": b""}
+    assert kept(scripts) == {b"owner": b"other.1", b"open": b"", b"data": b"session"}
     assert 20_000 < scripts.milliseconds_left(scripts.keys.session("d")) <= 30_000
+
+
+def test_a_call_whose_answer_was_lost_may_be_repeated(scripts: ScriptRedis) -> None:
+    save(scripts, "node.1", b"session")
+    assert claim(scripts, "other.1", "node.1") == claim(scripts, "other.1", "node.1") == b"session"
+    save(scripts, "other.1", b"new")
+    assert claim(scripts, "other.1", "node.1") is None
+
+
+def test_a_session_that_has_ended_is_not_claimed(scripts: ScriptRedis) -> None:
+    save(scripts, "node.1", b"", open=0)
+    assert claim(scripts, "other.1", "node.1") is None
 
 
 def test_the_new_owner_writes_and_the_earlier_one_does_not(scripts: ScriptRedis) -> None:
