@@ -349,7 +349,7 @@ async def test_each_typed_method_means_the_same_with_numbers_and_text(
     with_text = await effect(kind, gateway, name, str)
     assert await effect(kind, gateway, name, int) == with_text
     received, rooms, closed = with_text
-    if (kind, name) != (MewBroadcaster, "system_bot_config_update"):  # passed to services
+    if name != "position" and (kind, name) != (MewBroadcaster, "system_bot_config_update"):  # passed to services
         assert received or closed or rooms != ROOMS[gateway], "the call must reach the user"
 
 

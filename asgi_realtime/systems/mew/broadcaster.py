@@ -43,7 +43,7 @@ class MewBroadcaster(TypedBroadcaster):
     @sync_too
     async def position(self, channel_id: Id) -> str:
         """The position that a client passes to `channel/follow`. Get it before you read the channel's messages."""
-        return await self._broadcaster.position(channel_id)
+        return await self._broadcaster.position(id_text(channel_id, "channel_id"))
 
     @sync_too
     async def message_create(self, channel_id: Id, message: Any, *, recipients: Collection[Id] | None) -> Receipt:
