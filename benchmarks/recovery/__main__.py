@@ -25,7 +25,7 @@ from benchmarks.processes import Processors
 from benchmarks.publish import with_figures
 from benchmarks.recovery.pairs import broadcasts, new_clients
 from benchmarks.recovery.report import markdown
-from benchmarks.recovery.results import BEGIN, FIGURES, FULL, PAGE, QUICK, RecoveryPlan, RecoveryResults
+from benchmarks.recovery.results import BEGIN, FIGURES, FULL, PAGE, QUICK, RecoveryPlan, RecoveryResults, read
 from benchmarks.recovery.returns import RETURNING, all_at_once, one_client
 from benchmarks.results import describe_machine
 from benchmarks.server import BrokenRun
@@ -155,6 +155,7 @@ def main() -> None:
     print(tables)
     if options.publish:
         session.results.write(FIGURES)
+        tables = markdown(read(FIGURES))  # in the order of the file, as the test of the page has it
         PAGE.write_text(with_figures(PAGE.read_text(), tables, BEGIN))
     if session.results.broken:
         sys.exit(1)
