@@ -73,8 +73,6 @@ class RedisSessionStore:
         timeout: seconds that Redis, or another process, may take to answer.
     """
 
-    keeps_open = True
-
     def __init__(self, broker: RedisBroker, process: ThisProcess, *, window: float, timeout: float) -> None:
         self._broker = broker
         self._links = broker.links
@@ -160,7 +158,11 @@ class RedisSessionStore:
         session: Callable[[], RecoverySession | None],
         taken: Callable[[], None],
     ) -> None:
-        """Keep the session of an open connection; see `SessionStore.record`."""
+        """Keep the session of an open connection.
+
+        `session` is called when it is written. None: it is not known now, and what was kept before is kept. `taken` is
+        called if the session belongs to another connection now.
+        """
         self._writer.write(id, owner, functools.partial(self._open, id.gateway, session), taken)
 
     def remove(self, id: SessionId, owner: str) -> None:

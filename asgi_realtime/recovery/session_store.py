@@ -10,7 +10,6 @@ from typing import Final, Protocol
 from asgi_realtime.recovery.session import RecoverySession, SessionId
 from asgi_realtime.runtime.timers import TimerWheel
 from asgi_realtime.values.identity import Identity
-from asgi_realtime.values.ids import GatewayName
 
 SESSIONS: Final = 100_000
 """Most sessions of lost connections that one process keeps."""
@@ -20,10 +19,6 @@ STORE_BYTES: Final = 64 * 1024 * 1024
 
 class SessionStore(Protocol):
     """Keeps recovery sessions until they are claimed or expire. All but `start`, `stop` and `claim` never wait."""
-
-    @property
-    def keeps_open(self) -> bool:
-        """Whether the sessions of open connections are kept too, so that another process can take them over."""
 
     async def start(self) -> None:
         """Begin on the running event loop."""
@@ -37,24 +32,8 @@ class SessionStore(Protocol):
     def save(self, session: RecoverySession, owner: str) -> None:
         """Keep the session of a lost connection. Over a limit the oldest sessions are removed."""
 
-    def record(
-        self,
-        id: SessionId,
-        owner: str,
-        session: Callable[[], RecoverySession | None],
-        taken: Callable[[], None],
-    ) -> None:
-        """Keep the session of an open connection, if `keeps_open`.
-
-        `session` is called when it is written. None: it is not known now, and what was kept before is kept. `taken` is
-        called if the session belongs to another connection now.
-        """
-
     def remove(self, id: SessionId, owner: str) -> None:
         """A connection has ended, and its client cannot recover."""
-
-    async def until_written(self, gateway: GatewayName) -> None:
-        """Return when everything up to now is kept, or the store does not answer."""
 
     async def claim(self, id: SessionId, owner: str, accept: Callable[[Identity], bool]) -> RecoverySession | None:
         """Give a session to the connection `owner`. None: there is none, or it has been claimed already.
@@ -75,8 +54,6 @@ class MemorySessionStore:
         limit: most sessions. Over: the oldest is removed. Also if they have more bytes than the limit.
         limit_bytes: most bytes of all sessions.
     """
-
-    keeps_open = False
 
     def __init__(
         self, *, wheel: TimerWheel, window: float, limit: int = SESSIONS, limit_bytes: int = STORE_BYTES
@@ -118,20 +95,8 @@ class MemorySessionStore:
             self._scheduled = True
             self._wheel.schedule(expires_at, self)
 
-    def record(
-        self,
-        id: SessionId,
-        owner: str,
-        session: Callable[[], RecoverySession | None],
-        taken: Callable[[], None],
-    ) -> None:
-        """Open connections are in the hub."""
-
     def remove(self, id: SessionId, owner: str) -> None:
         """Open connections are in the hub."""
-
-    async def until_written(self, gateway: GatewayName) -> None:
-        """Return when everything up to now is kept, or the store does not answer."""
 
     async def claim(self, id: SessionId, owner: str, accept: Callable[[Identity], bool]) -> RecoverySession | None:
         """Remove and return a session; see `SessionStore.claim`."""
