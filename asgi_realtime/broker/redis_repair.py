@@ -61,15 +61,18 @@ class Comparison:
 async def compare(feed: Feed, link: Link, keys: Keys, ttl: int, some: Sequence[Channel] | None = None) -> Comparison:
     """Compare what was delivered with the numbers in Redis. `ttl` is how long history is kept, in milliseconds.
 
-    `some`: only these channels. None: all channels of the feed.
+    `some`: only these channels. None: all channels of the feed that are subscribed to on this link. Of the others it is
+    not known what will come.
 
-    The feed must hold, and its channels must be subscribed to on this link.
+    The feed must hold.
     """
-    found = Comparison()
+    found, whole = Comparison(), some is None
     found.known = max(feed.checked, feed.number)
     # The earliest time at which a connection became a member while this process was cut off.
     expected = min((each.expected_at for each in feed.channels.values() if each.expected_at is not None), default=None)
-    for channels in _slices(list(feed.channels.values()) if some is None else some, COMPARED_AT_ONCE):
+    if some is None:
+        some = [channel for channel in feed.channels.values() if channel.link is link]
+    for channels in _slices(some, COMPARED_AT_ONCE):
         names = [keys.state, *(keys.last(channel.suffix) for channel in channels)]
         state = await run_script(link, Script.STATE, names, new_epoch(), read=HistoryState)
         oldest = state.now - ttl * 1_000
@@ -111,7 +114,7 @@ async def compare(feed: Feed, link: Link, keys: Keys, ttl: int, some: Sequence[C
                 # It went back (a failover), is gone before its time (an eviction), or was away longer than history is.
                 found.lost.append(channel)
                 found.new.append((channel, number))
-        if some is None:
+        if whole:
             feed.checked = state.now
         link.clock.seen(state.now, asyncio.get_running_loop().time())
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
 import logging
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
@@ -751,6 +752,33 @@ async def test_a_room_with_members_that_is_subscribed_to_later_misses_nothing_si
         await far.publish(event(f"after {turn}", room))
         missed = [subscription for each in seen.resyncs for subscription in each or ()]
         assert f"{turn}" in seen.seen or to(room)[0] in missed
+
+
+async def test_rooms_that_are_subscribed_to_during_a_repair_keep_the_order(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asgi_realtime.broker.redis_feed.HELD_BYTES", 100)
+    monkeypatch.setattr("asgi_realtime.broker.redis_repair.COMPARED_AT_ONCE", 1)
+    rooms = [ToRoom(RoomName(f"{number}")) for number in range(30)]
+    far, seen = await nodes.start(*rooms, behind_proxy=True, timeout=30.0)
+    near, _ = await nodes.start()
+    numbers = itertools.count()
+    for turn in range(6):
+        new = ToRoom(RoomName(f"new {turn}"))
+        await nodes.cut_off(far)
+        nodes.proxy.refusing = False
+        await until(lambda: nodes.proxy.connections == turn + 2)  # noqa: B023  it is awaited here
+        await asyncio.sleep(0.004 * turn)
+        subscribing = asyncio.create_task(far.subscribe(to(new)))
+        while not subscribing.done():
+            for target in (new, rooms[next(numbers) % 30]):
+                await near.publish(event(f"{next(numbers)}", target))
+        await subscribing
+        await near.publish(event(f"{next(numbers)}", new))
+        await until(lambda: far.ready)
+        await far.position(GATEWAY)  # all that was held is delivered
+    assert list(map(int, seen.seen)) == sorted(map(int, seen.seen))
+    assert seen.resyncs == []
 
 
 async def test_subscriptions_come_and_go_while_connections_are_cut(nodes: Nodes) -> None:
