@@ -13,6 +13,7 @@ from asgi_realtime.broker.base import BrokerReceiver
 from asgi_realtime.broker.command_calls import CommandCalls
 from asgi_realtime.broker.encoding import encode_command, encode_publication
 from asgi_realtime.broker.no_connections import NoConnections
+from asgi_realtime.broker.recent_history import RecentHistory
 from asgi_realtime.broker.redis_acknowledgements import Acknowledgements
 from asgi_realtime.broker.redis_channels import Channels
 from asgi_realtime.broker.redis_history import read_commands, read_history, read_latest
@@ -85,6 +86,7 @@ class RedisBroker:
         self.session_channel = RedisNodeChannel(self.links, kind="sessions")
         """Messages about recovery sessions."""
         self._publisher = RedisPublisher(self.links, channels=self._running, size=history_size, ttl=self._ttl)
+        self._recent = RecentHistory()
         self._channels: Channels | None = None
         self.unconfirmed: dict[str, bool] = {}
         """See `Feed`."""
@@ -351,7 +353,8 @@ class RedisBroker:
     async def history(self, gateway: GatewayName, since: Position, targets: Collection[Target]) -> list[Publication]:
         """All publications after `since` to these targets; see `Broker.history`."""
         channels = self._running()
-        found = await read_history(self.links.of(gateway), self.links.keys(gateway), self._ttl, since, targets)
+        link, keys = self.links.of(gateway), self.links.keys(gateway)
+        found = await read_history(link, keys, self._ttl, since, targets, self._recent)
         await channels.until_delivered(gateway)
         return found
 

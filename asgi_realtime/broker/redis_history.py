@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Final, Protocol, TypeVar, cast
 
 from asgi_realtime.broker.encoding import COMMAND, PUBLICATION, decode_command, decode_publication
+from asgi_realtime.broker.recent_history import Known, RecentHistory
 from asgi_realtime.errors import PositionLost
 from asgi_realtime.redis.history_state import HistoryState, new_epoch
 from asgi_realtime.redis.keys import COMMANDS, Keys, suffixes
@@ -93,7 +95,7 @@ class History:
 
 
 async def read_history(
-    link: ReconnectingLink, keys: Keys, ttl: int, since: Position, targets: Collection[Target]
+    link: ReconnectingLink, keys: Keys, ttl: int, since: Position, targets: Collection[Target], recent: RecentHistory
 ) -> list[Publication]:
     """What was published after `since` to any of the targets, in order. `ttl` is in milliseconds.
 
@@ -103,18 +105,30 @@ async def read_history(
     """
     epoch, start = parse(since)
     ends = {suffix: target for target in targets for suffix in suffixes(target)}
-    history = History({COMMANDS: start} if not ends else dict.fromkeys(ends, start))
-    await history.read(link.run, keys, ttl)
-    if history.epoch != epoch or start > history.newest:
+    now = asyncio.get_running_loop().time()
+    while True:
+        used = link.current
+        known = {suffix: recent.known(keys.history(suffix), used, epoch, start, now) for suffix in ends}
+        history = History({suffix: each.until for suffix, each in known.items()} or {COMMANDS: start})
+        await history.read(link.run, keys, ttl)
+        if link.current is used or not any(each.numbers for each in known.values()):
+            break
+    if history.epoch != epoch or max([start, *(each.until for each in known.values())]) > history.newest:
+        recent.forget()
         raise PositionLost("the position is not of this history")
     if history.lost and ends:
         raise PositionLost("history no longer reaches back to this position")
     found: dict[int, Publication] = {}
     for suffix, target in ends.items():
+        numbers, publications = known[suffix].numbers, known[suffix].publications
         for number, data in history.found[suffix]:
-            if number not in found and data[:1] == PUBLICATION:
+            if data[:1] == PUBLICATION:
                 position = Position(f"{epoch}-{number}")
-                found[number] = decode_publication(data, keys.gateway, target, position=position, volatile=False)
+                numbers.append(number)
+                publications.append(decode_publication(data, keys.gateway, target, position=position, volatile=False))
+        if used is not None and link.current is used:
+            recent.keep(keys.history(suffix), used, epoch, start, now, Known(history.newest, numbers, publications))
+        found.update(zip(numbers, publications, strict=True))
     return [found[number] for number in sorted(found)]
 
 

@@ -16,7 +16,7 @@ class Recipients:
     first write, and again after a `sink_changed`. Those that get positions are sorted apart: see `Frame.positioned`.
     """
 
-    __slots__ = ("_deflating", "_others", "_positioned", "_positioned_deflating", "_sinks", "connections")
+    __slots__ = ("_deflating", "_forms", "_others", "_positioned", "_positioned_deflating", "_sinks", "connections")
 
     def __init__(self, connections: tuple[InternalConnection, ...]) -> None:
         self.connections = connections
@@ -25,6 +25,7 @@ class Recipients:
         self._positioned: Sinks | None = None
         self._positioned_deflating: Sinks | None = None
         self._others: list[InternalConnection] = []
+        self._forms: tuple[bool, bool] | None = None
 
     def __len__(self) -> int:
         return len(self.connections)
@@ -32,17 +33,10 @@ class Recipients:
     @property
     def forms(self) -> tuple[bool, bool]:
         """Whether any of them gets frames without positions, and whether any gets frames with positions."""
-        sinks = self._sort() if self._sinks is None else self._sinks
-        plain = bool(sinks) or self._deflating is not None
-        positioned = self._positioned is not None or self._positioned_deflating is not None
-        for connection in self._others:
-            if plain and positioned:
-                break
-            if connection.positions is None:
-                plain = True
-            else:
-                positioned = True
-        return plain, positioned
+        if self._forms is None:
+            positioned = [connection.positions is not None for connection in self.connections]
+            self._forms = not all(positioned), any(positioned)
+        return self._forms
 
     def sink_changed(self) -> None:
         """Sort again before the next delivery: the sink of a connection has changed."""

@@ -18,11 +18,16 @@ class Frame:
     count it. `positioned` is the same with positions, for the recipients that get them. None: all get this frame.
     """
 
-    __slots__ = ("_asgi", "_deflated", "_polling", "_wire", "messages", "positioned", "size")
+    __slots__ = ("_asgi", "_deflated", "_parts", "_polling", "_wire", "messages", "positioned", "size")
 
-    def __init__(self, *messages: str | bytes) -> None:
+    def __init__(self, *messages: str | bytes, parts: Sequence[Frame] = ()) -> None:
+        """`parts` are other frames that together have these messages. Their `wire` may be made already."""
         self.messages = messages
-        self.size = _bytes(messages[0]) if len(messages) == 1 else sum(map(_bytes, messages))
+        if parts:
+            self.size: int = sum([part.size for part in parts])
+        else:
+            self.size = _bytes(messages[0]) if len(messages) == 1 else sum(map(_bytes, messages))
+        self._parts = parts
         self._asgi: tuple[dict[str, Any], ...] | None = None
         self._polling: str | None = None
         self._wire: bytes | None = None
@@ -34,16 +39,18 @@ class Frame:
         """Join several frames into one, to be written at once."""
         if len(frames) == 1:
             return frames[0]
-        joined = cls(*[message for frame in frames for message in frame.messages])
+        joined = cls(*[message for frame in frames for message in frame.messages], parts=frames)
         if any([frame.positioned for frame in frames]):
-            joined.positioned = cls(*[text for frame in frames for text in (frame.positioned or frame).messages])
+            joined.positioned = cls.joined([frame.positioned or frame for frame in frames])
         return joined
 
     @property
     def wire(self) -> bytes:
         """The frame as a server's WebSocket frames (RFC 6455, section 5.2). Made once, on first use."""
         if self._wire is None:
-            self._wire = b"".join(map(encode, self.messages))
+            parts = self._parts
+            self._wire = b"".join([part.wire for part in parts] if parts else map(encode, self.messages))
+            self._parts = ()
         return self._wire
 
     @property

@@ -31,7 +31,11 @@ async def read_missed(
     """
     targets: list[Target] = [*map(ToRoom, rooms), ToUsers((user_id,)), ToAll()]
     found = await answer_in_time(seconds, broker.history(gateway, since, targets))
-    return those_for([each for each in found if connection_id not in each.except_], rooms)
+    found = [each for each in found if connection_id not in each.except_]
+    after = number(since)
+    if all([number(position) <= after for position in rooms.values()]):
+        return found  # it was in all of them already
+    return those_for(found, rooms)
 
 
 def size_of(publications: Iterable[Publication]) -> int:
@@ -45,12 +49,24 @@ def those_for(publications: Iterable[Publication], rooms: Mapping[RoomName, Posi
     return [each for each in publications if _is_for(each, entered)]
 
 
+def those_until(publications: list[Publication], position: Position) -> list[Publication]:
+    """The publications that are not newer than a position. They are in order."""
+    last = number(position)
+    if not publications or _number(publications[-1]) <= last:
+        return publications
+    return [each for each in publications if _number(each) <= last]
+
+
 def _is_for(publication: Publication, entered: Mapping[RoomName, int]) -> bool:
     target = publication.target
     if isinstance(target, ToRoom | ToRooms):
-        assert publication.position is not None  # it is from history
-        at = number(publication.position)
+        at = _number(publication)
         if isinstance(target, ToRoom):
             return at > entered.get(target.room, at)
         return any(at > entered.get(room, at) for room in target.rooms)
     return True  # to its user, or to all
+
+
+def _number(publication: Publication) -> int:
+    assert publication.position is not None  # it is from history
+    return number(publication.position)

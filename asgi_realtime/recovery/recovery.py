@@ -23,7 +23,7 @@ from asgi_realtime.recovery.command_log import CommandLog
 from asgi_realtime.recovery.connection_sessions import ENDED_TOO_SLOW, ConnectionSessions
 from asgi_realtime.recovery.current_positions import CurrentPositions, until_settled
 from asgi_realtime.recovery.departures import Departures
-from asgi_realtime.recovery.missed_events import read_missed, size_of, those_for
+from asgi_realtime.recovery.missed_events import read_missed, size_of, those_until
 from asgi_realtime.recovery.returning_client import RecoveredIdentity, ReturningClient
 from asgi_realtime.recovery.session import RecoverySession, RoomPositions, SessionClaim, SessionId
 from asgi_realtime.recovery.session_store import MemorySessionStore, SessionStore
@@ -299,8 +299,9 @@ class Recovery:
             return False
         positions.pid = client.pid
         client.start = client.until = start
+        client.rooms = current.rooms
         if size <= _READ_ONCE:
-            client.until, client.missed = until, [each for each in missed if _is_until(each, until)]
+            client.until, client.missed = until, those_until(missed, until)
         return True
 
     async def restore_rooms(self, connection: InternalConnection, client: ReturningClient) -> None:
@@ -320,7 +321,7 @@ class Recovery:
                 break
             await subscribing  # a command may take the client out of a room in the meantime
         positions.recovered = True
-        client.rooms = current.rooms
+        client.in_rooms(current.rooms)
         connection.granted = client.session.granted
         for room in current.rooms:
             await self._hub.join(connection, room, current.parents.get(room))
@@ -354,12 +355,14 @@ class Recovery:
             positions.entered = {room: at for room, at in rooms.items() if number(at) > number(client.start)}
         else:
             positions.since, positions.entered = now, None
-        try:
-            later = await self._read(connection.gateway, connection.id, connection.identity, client.until, rooms)
-        except PositionLost:
-            raise Unavailable from None
-        missed = those_for(client.missed, rooms)
-        missed += [each for each in later if _is_until(each, now)]
+        client.in_rooms(rooms)
+        missed = client.missed
+        if now != client.until:
+            try:
+                later = await self._read(connection.gateway, connection.id, connection.identity, client.until, rooms)
+            except PositionLost:
+                raise Unavailable from None
+            missed = [*missed, *those_until(later, now)]
         if missed and not positions.gateway.answer_has_position:
             positions.replayed = missed[-1].position
         return self._hub.frames_for(connection, missed)
@@ -385,8 +388,3 @@ class Recovery:
             since=since,
             rooms=rooms,
         )
-
-
-def _is_until(publication: Publication, position: Position) -> bool:
-    assert publication.position is not None  # it is from history
-    return number(publication.position) <= number(position)

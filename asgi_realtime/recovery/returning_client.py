@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TypeAlias
 
+from asgi_realtime.recovery.missed_events import those_for
 from asgi_realtime.recovery.session import RecoverySession, RoomPositions
 from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.publications import Publication
@@ -28,8 +29,13 @@ class ReturningClient:
         """The position after which it has missed events."""
         self.owner = owner
         """The new connection. See `SessionStore.new_owner`."""
-        self.missed: Sequence[Publication] = ()
+        self.missed: list[Publication] = []
         """What it has missed between `start` and `until`."""
         self.until = session.since
         self.rooms: RoomPositions = {}
         """The rooms that it is still in."""
+
+    def in_rooms(self, rooms: RoomPositions) -> None:
+        """It is in these rooms now. What it has missed in others is not for it."""
+        if rooms != self.rooms:
+            self.rooms, self.missed = rooms, those_for(self.missed, rooms)
