@@ -23,9 +23,9 @@ class GatewayPositions:
     """The newest position of a gateway in this process, and those at earlier times."""
 
     __slots__ = (
+        "_mark_due",
         "_mark_every",
         "_marks",
-        "_next_mark",
         "answer_has_position",
         "changed",
         "dialect",
@@ -52,28 +52,37 @@ class GatewayPositions:
         """Asks the broker for its position, so that `newest` is not older than what was just subscribed to. None: it
         never is. Returns False if the broker does not answer."""
         self._marks: deque[tuple[float, Position]] = deque(maxlen=_MARKS)
-        self._next_mark = 0.0
         self._mark_every = mark_every
+        self._mark_due = True
 
     def start(self, position: Position) -> None:
         """The broker has started, with this position."""
         self.newest = position
         self._marks.clear()
-        self._next_mark = 0.0
+        self._mark_due = True
 
-    def advance(self, position: Position, now: float) -> bool:
-        """A publication is about to be delivered, or everything before it was. `now`: seconds, monotonic.
+    def advance(self, position: Position) -> bool:
+        """A publication is about to be delivered, or everything before it was.
 
         False: the position is older than the newest. A message was found to be missing, and comes late.
         """
-        if now >= self._next_mark:
-            self._marks.append((now, self.newest))
-            self._next_mark = now + self._mark_every
+        if self._mark_due:
+            loop = asyncio.get_running_loop()
+            self.mark(loop.time())
+            self._mark_due = False
+            loop.call_later(self._mark_every, self._set_mark_due)  # no publication asks for the time
         # The first comparison is cheap, and enough unless the numbers have not the same number of digits.
         if position <= self.newest and is_up_to(position, self.newest):
             return position == self.newest
         self.newest = position
         return True
+
+    def mark(self, now: float) -> None:
+        """Note the time at which the newest position was delivered already. `now`: of the event loop."""
+        self._marks.append((now, self.newest))
+
+    def _set_mark_due(self) -> None:
+        self._mark_due = True
 
     def at(self, time: float) -> Position | None:
         """A position that was delivered before a time, if the marks reach back so far."""

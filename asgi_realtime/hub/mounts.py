@@ -72,7 +72,11 @@ class Mount:
         plain, positioned = recipients.forms
         if not positioned:
             return frame
-        other = self._with_position(frame, publication, self.positions)
+        position = publication.position
+        if position is not None:
+            other = self.dialect.with_position(frame, position)
+        else:
+            other = self._with_newest_position(frame, self.positions)
         if not plain:
             return other
         frame.positioned = other
@@ -83,11 +87,12 @@ class Mount:
         if self.positions is None or connection.positions is None:
             return self.plain_frame(publication)
         position = publication.position
-        frame = None if position is None else self._replayed.get(position)
+        if position is None:
+            return self._with_newest_position(self.plain_frame(publication), self.positions)
+        frame = self._replayed.get(position)
         if frame is None:
-            frame = self._with_position(self.plain_frame(publication), publication, self.positions)
-            if position is not None:
-                self._replayed.put(position, frame)
+            frame = self.dialect.with_position(self.plain_frame(publication), position)
+            self._replayed.put(position, frame)
         return frame
 
     def frames_for(self, connection: InternalConnection, publications: Iterable[Publication]) -> list[Frame]:
@@ -106,9 +111,7 @@ class Mount:
         """The frame of a publication without its position."""
         return self.dialect.event(publication.event, publication.payload, publication.attachments)
 
-    def _with_position(self, frame: Frame, publication: Publication, positions: GatewayPositions) -> Frame:
-        if publication.position is not None:
-            return self.dialect.with_position(frame, publication.position)
+    def _with_newest_position(self, frame: Frame, positions: GatewayPositions) -> Frame:
         if self.dialect.needs_position(frame):
             return self.dialect.with_position(frame, positions.newest)
         return frame

@@ -18,16 +18,11 @@ class Frame:
     count it. `positioned` is the same with positions, for the recipients that get them. None: all get this frame.
     """
 
-    __slots__ = ("_asgi", "_deflated", "_parts", "_polling", "_wire", "messages", "positioned", "size")
+    __slots__ = ("_asgi", "_deflated", "_polling", "_wire", "messages", "positioned", "size")
 
-    def __init__(self, *messages: str | bytes, parts: Sequence[Frame] = ()) -> None:
-        """`parts` are other frames that together have these messages. Their `wire` may be made already."""
+    def __init__(self, *messages: str | bytes) -> None:
         self.messages = messages
-        if parts:
-            self.size: int = sum([part.size for part in parts])
-        else:
-            self.size = _bytes(messages[0]) if len(messages) == 1 else sum(map(_bytes, messages))
-        self._parts = parts
+        self.size = _bytes(messages[0]) if len(messages) == 1 else sum(map(_bytes, messages))
         self._asgi: tuple[dict[str, Any], ...] | None = None
         self._polling: str | None = None
         self._wire: bytes | None = None
@@ -39,19 +34,20 @@ class Frame:
         """Join several frames into one, to be written at once."""
         if len(frames) == 1:
             return frames[0]
-        joined = cls(*[message for frame in frames for message in frame.messages], parts=frames)
+        joined = _Joined(frames)
         if any([frame.positioned for frame in frames]):
-            joined.positioned = cls.joined([frame.positioned or frame for frame in frames])
+            joined.positioned = _Joined([frame.positioned or frame for frame in frames])
         return joined
 
     @property
     def wire(self) -> bytes:
         """The frame as a server's WebSocket frames (RFC 6455, section 5.2). Made once, on first use."""
         if self._wire is None:
-            parts = self._parts
-            self._wire = b"".join([part.wire for part in parts] if parts else map(encode, self.messages))
-            self._parts = ()
+            self._wire = self._encode()
         return self._wire
+
+    def _encode(self) -> bytes:
+        return b"".join(map(encode, self.messages))
 
     @property
     def deflated(self) -> bytes:
@@ -78,6 +74,22 @@ class Frame:
                 m if isinstance(m, str) else "b" + base64.b64encode(m).decode("ascii") for m in self.messages
             )
         return self._polling
+
+
+class _Joined(Frame):
+    """Several frames. The wire forms of some may be made already: of events that many clients have missed."""
+
+    __slots__ = ("_parts",)
+
+    def __init__(self, parts: Sequence[Frame]) -> None:
+        super().__init__()
+        self.messages = tuple([message for part in parts for message in part.messages])
+        self.size = sum([part.size for part in parts])
+        self._parts = parts
+
+    def _encode(self) -> bytes:
+        parts, self._parts = self._parts, ()
+        return b"".join([part.wire for part in parts])
 
 
 def _bytes(message: str | bytes) -> int:

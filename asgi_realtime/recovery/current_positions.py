@@ -54,7 +54,7 @@ class CurrentPositions:
             position = await self._ask(gateway)
         except BrokerUnavailable:
             return False
-        self._gateways[gateway].advance(position, asyncio.get_running_loop().time())
+        self._gateways[gateway].advance(position)
         return True
 
 

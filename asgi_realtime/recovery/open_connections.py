@@ -155,7 +155,7 @@ class OpenConnections:
             return
         positions = self._gateways[gateway]
         self.shared = await answer_in_time(self._timeout, self._broker.position(SHARED))
-        positions.advance(await self.ask_position(gateway), now)
+        positions.advance(await self.ask_position(gateway))
         carried_out = self.carried_out(gateway)
         for connection in connections:
             if hash(connection.id) % self._shares == self._share and not connection.closed:

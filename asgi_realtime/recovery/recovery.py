@@ -149,7 +149,7 @@ class Recovery:
         positions = self._gateways.get(publication.gateway)
         if positions is not None:
             if publication.position is not None:
-                if not positions.advance(publication.position, asyncio.get_running_loop().time()):
+                if not positions.advance(publication.position):
                     publication = msgspec.structs.replace(publication, position=positions.newest)
             elif not publication.volatile:
                 positions.unnumbered += 1
@@ -164,7 +164,7 @@ class Recovery:
             gateway: GatewayName | None = getattr(command, "gateway", None)
             positions = None if gateway is None else self._gateways.get(gateway)
             if positions is not None:
-                positions.advance(position, asyncio.get_running_loop().time())
+                positions.advance(position)
             elif gateway is None:
                 self._open.shared = position
         return self._hub.apply(command, position)

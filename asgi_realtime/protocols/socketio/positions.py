@@ -17,10 +17,3 @@ def ends_with_text(frame: Frame) -> bool:
     """Whether a frame is an event whose last argument a client would take for a position."""
     text = frame.messages[0]
     return isinstance(text, str) and text.endswith('"]') and _EVENT_WITHOUT_ACK.match(text) is not None
-
-
-def with_position(frame: Frame, position: str) -> Frame:
-    """The frame of an event with one more argument."""
-    text, *attachments = frame.messages
-    assert isinstance(text, str)
-    return Frame(f'{text[:-1]},"{position}"]', *attachments)  # no position has a character that JSON would escape
