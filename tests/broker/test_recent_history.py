@@ -35,18 +35,15 @@ EVERYTHING: Sequence[Target] = (ToRoom(LOBBY), ToRoom(ATTIC), ToUsers((ADA,)), T
 async def started(redis_process: RedisProcess, prefix: str) -> AsyncIterator[RedisBroker]:
     broker = RedisBroker(RedisServer(redis_process.url), prefix=prefix, timeout=10.0)
     await broker.start(RecordingReceiver())
-    yield broker
-    await broker.stop()
+    try:
+        yield broker
+    finally:
+        await broker.stop()
 
 
 @pytest.fixture
-def prefix() -> str:
-    return f"test-{secrets.token_hex(4)}"
-
-
-@pytest.fixture
-async def broker(redis_process: RedisProcess, prefix: str) -> AsyncIterator[RedisBroker]:
-    async with started(redis_process, prefix) as broker:
+async def broker(redis_process: RedisProcess) -> AsyncIterator[RedisBroker]:
+    async with started(redis_process, f"test-{secrets.token_hex(4)}") as broker:
         yield broker
 
 
@@ -80,10 +77,8 @@ async def test_reading_again_and_again_equals_reading_once(
             if isinstance(step, tuple):
                 place, targets = step
                 since = positions[int(place * (len(positions) - 1))]
-                once = RedisBroker(RedisServer(redis_process.url), prefix=prefix, timeout=10.0)
-                await once.start(RecordingReceiver())
-                expected = await once.history(CHAT, since, targets)
-                await once.stop()
+                async with started(redis_process, prefix) as once:
+                    expected = await once.history(CHAT, since, targets)
                 assert await broker.history(CHAT, since, targets) == expected
             else:
                 receipt = await other.publish(news(len(positions), step))

@@ -768,7 +768,8 @@ async def test_rooms_that_are_subscribed_to_during_a_repair_keep_the_order(
         await nodes.cut_off(far)
         nodes.proxy.refusing = False
         await until(lambda: nodes.proxy.connections == turn + 2)  # noqa: B023  it is awaited here
-        await asyncio.sleep(0.004 * turn)
+        for _ in range(20 * turn):  # so the repair has come further in each turn
+            await near.publish(event(f"{next(numbers)}", rooms[next(numbers) % 30]))
         subscribing = asyncio.create_task(far.subscribe(to(new)))
         while not subscribing.done():
             for target in (new, rooms[next(numbers) % 30]):

@@ -12,6 +12,7 @@ from asgi_realtime.protocols.socketio.dialect import SocketIODialect
 from asgi_realtime.protocols.socketio.positions import ends_with_text
 from asgi_realtime.values.ids import RoomName
 from asgi_realtime.values.publications import Position
+from tests.support.clock import Clock
 
 
 @pytest.mark.parametrize(
@@ -43,31 +44,26 @@ def test_a_position_is_the_last_argument() -> None:
     assert with_position(frame, position).messages == ('451-["file",{"_placeholder":true,"num":0},"e-1"]', b"content")
 
 
-def gateway(newest: int, mark_every: float = 5.0) -> GatewayPositions:
-    positions = GatewayPositions(SocketIODialect("/"), answer_has_position=False, mark_every=mark_every)
+def gateway(newest: int) -> GatewayPositions:
+    positions = GatewayPositions(SocketIODialect("/"), answer_has_position=False)
     positions.start(Position(f"e-{newest}"))
     return positions
 
 
 async def test_a_gateway_knows_what_was_delivered_before_a_time() -> None:
-    positions = gateway(0, mark_every=0.01)
+    positions = gateway(0)
     assert positions.at(0.0) is None
     loop = asyncio.get_running_loop()
-    began, delivered = loop.time(), [0.0]
-    while loop.time() < began + 0.3:
-        positions.advance(Position(f"e-{len(delivered)}"))
-        delivered.append(loop.time())
-        await asyncio.sleep(0)
-    assert positions.newest == f"e-{len(delivered) - 1}"
-    assert positions.at(began - 1) is None
-    for part in (0.1, 0.5, 0.9, 1.0):
-        time = delivered[int(part * (len(delivered) - 1))]
-        found = positions.at(time)
+    clock, began = Clock(loop), loop.time()
+    for number in range(1, 100):
+        positions.advance(Position(f"e-{number}"))
+        await clock.pass_time(1.0, steps=1)
+    assert positions.newest == "e-99"
+    for seconds in (1.0, 3.0, 50.0, 98.9):
+        found = positions.at(began + seconds)
         assert found is not None
-        assert delivered[int(found[2:])] <= time
-    newest = positions.at(loop.time())
-    assert newest is not None
-    assert int(newest[2:]) > len(delivered) // 2
+        assert seconds - 7 <= int(found[2:]) <= seconds
+    assert positions.at(began - 0.5) is None
 
 
 async def test_rooms_that_were_entered_later_have_their_own_positions() -> None:
