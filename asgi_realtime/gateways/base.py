@@ -318,6 +318,8 @@ class Gateway(ConnectionLifecycle):
             hooks[name] = call = host_call(hook, where, parameters, self._to_sync)
             if name in _REMEDIES:
                 hooks[name] = without_result(call, hook, where, _REMEDIES[name])
+        if getattr(self.on_online, "__func__", None) is Gateway.on_online:
+            del hooks["on_online"]
         return hooks
 
     async def call_on_start(self) -> None:

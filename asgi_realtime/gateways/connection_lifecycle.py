@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import secrets
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -31,6 +30,7 @@ from asgi_realtime.runtime.inbox import Inbox
 from asgi_realtime.values.handshake import Handshake
 from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.ids import ConnectionId, GatewayName, UserId
+from asgi_realtime.values.random_ids import random_id
 
 
 class ClientTransport(Transport, Protocol):
@@ -54,6 +54,7 @@ class ConnectionLifecycle(RecoveryRules):
     _context: GatewayContext | None
     _authenticate: HostCall
     _hooks: Mapping[str, HostCall]
+    """By name. Without `on_online` if the gateway does not override it: a task for each client is saved."""
     _origins: OriginPolicy
     _mounted: MountedGateway[InternalConnection]
 
@@ -112,8 +113,7 @@ class ConnectionLifecycle(RecoveryRules):
         context = self.context
         try:
             handshake = self._check_origin(handshake)
-            async with asyncio.timeout(self.limits.handler_timeout):
-                connection = await self._let_in(handshake, transport)
+            connection = await run_with_timeout(self.limits.handler_timeout, self._let_in(handshake, transport))
         except Refusal as refusal:
             context.metrics.count("refused_connections_total", gateway=self.name)
             self._log_refusal(refusal, handshake)
@@ -226,7 +226,7 @@ class ConnectionLifecycle(RecoveryRules):
 
     def _new_id(self, identity: Identity) -> ConnectionId:
         """The id of a new connection."""
-        return ConnectionId(secrets.token_urlsafe(15))
+        return ConnectionId(random_id())
 
     def recovery_id(self, connection: InternalConnection) -> str | None:
         """The secret id with which a client recovers this connection. None: it cannot."""
@@ -324,9 +324,9 @@ class ConnectionLifecycle(RecoveryRules):
             self._announce_online(connection)
 
     def _announce_online(self, connection: InternalConnection) -> None:
-        connection.inbox.submit(
-            functools.partial(self._guard, "on_online", self._hooks["on_online"], connection.public)
-        )
+        hook = self._hooks.get("on_online")
+        if hook is not None:
+            connection.inbox.submit(functools.partial(self._guard, "on_online", hook, connection.public))
 
     async def _finish_disconnect(
         self, connection: InternalConnection, reason: str, leaving: asyncio.Task[None] | None

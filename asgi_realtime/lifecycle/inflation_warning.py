@@ -10,6 +10,8 @@ from typing import Any, Final
 logger: Final = logging.getLogger("asgi_realtime")
 
 _WSPROTO: Final = "uvicorn.protocols.websockets.wsproto_impl"
+_OWN: Final = "asgi_realtime.uvicorn.cycle"
+"""This package's own class for uvicorn, which has a limit."""
 _UVICORN: Final = (
     "uvicorn's wsproto implementation inflates compressed WebSocket messages without a limit: 200 KB from a client can "
     "take hundreds of megabytes, whatever --ws-max-size says. Start uvicorn with --ws websockets-sansio, or with "
@@ -46,7 +48,7 @@ class InflationWarning:
                 protocol = getattr(config, "ws_protocol_class", None)
                 if getattr(protocol, "__module__", "") == _WSPROTO and getattr(config, "ws_per_message_deflate", True):
                     logger.warning(_UVICORN)
-            else:
+            elif type(server).__module__ != _OWN:
                 continue
             self._known = True
             return

@@ -57,7 +57,7 @@ class NamespaceTransport:
         self.dialect = shared if isinstance(shared, SocketIODialect) else SocketIODialect(gateway.name)
         self.connection: InternalConnection | None = None
         """None: not let in yet."""
-        self.opening: asyncio.Task[None] | None = None
+        self.opening: asyncio.Task[Any] | None = None
         """The task that authenticates the client and lets it in."""
 
     # For the connection

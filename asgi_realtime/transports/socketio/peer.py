@@ -15,6 +15,7 @@ from asgi_realtime.limits import TOO_MANY_ATTEMPTS
 from asgi_realtime.protocols.socketio.dialect import SocketIODialect
 from asgi_realtime.protocols.socketio.packets import Ack, Connect, Disconnect, Event
 from asgi_realtime.protocols.socketio.session import SocketIOSession
+from asgi_realtime.runtime.begun_task import begin_task
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.runtime.timers import TimerWheel, WeakOwner
 from asgi_realtime.settings import Settings
@@ -184,10 +185,11 @@ class SocketIOPeer:
             self._refuse(SocketIODialect(namespace), {"message": "too many namespaces"})
         else:
             transport = self._namespaces[namespace] = NamespaceTransport(self, gateway)
-            transport.opening = self._context.tasks.spawn(self._open(transport, auth), name=f"connect to {namespace}")
+            begin_task(self._context.tasks, self._open(transport, auth))
 
     async def _open(self, transport: NamespaceTransport, auth: Json) -> None:
         gateway = transport.gateway
+        transport.opening = asyncio.current_task()
         handshake = msgspec.structs.replace(self.session.handshake, gateway=gateway.name, auth=auth)
         try:
             await gateway.open(handshake, transport)
