@@ -50,7 +50,11 @@ class FrameTransport(Protocol):
     """
     max_message_bytes: int
     """Largest message the client may send. Over: closed with 1009 before it is in memory."""
+    hold_acceptance: bool
+    """Set it before the acceptance if a frame follows in the same step: then one write takes both.
 
+    The response waits for the first frame that is written. A server may ignore it.
+    """
     deflate: bool
     """Before the acceptance: set it to agree to permessage-deflate, if the client offers it without context.
 

@@ -36,6 +36,8 @@ _USUAL_VALUES = {
         "permessage-deflate; client_max_window_bits",
     )
 }
+_USUAL_QUERIES = frozenset({b"EIO=4&transport=websocket"})
+"""Queries without a secret that most clients send."""
 _SINGLE = frozenset({b"authorization", b"host", b"origin", b"x-mew-admin-secret"})
 _USUAL_QUERY = {text: text for text in ("EIO", "4", "transport", "websocket", "polling")}
 
@@ -81,7 +83,7 @@ def redact_query(scope: Scope) -> None:
     contain the secrets.
     """
     query: bytes = scope["query_string"]
-    if query:
+    if query and query not in _USUAL_QUERIES:
         scope["query_string"] = b"&".join(map(_redact, query.split(b"&")))
 
 

@@ -13,14 +13,18 @@ from asgi_realtime.runtime.budgets import Budget
 
 
 async def accept_websocket(
-    scope: Scope, send: Send, *, compression: bool, message_bytes: int, control: Budget
+    scope: Scope, send: Send, *, compression: bool, message_bytes: int, control: Budget, frame_follows: bool = False
 ) -> FrameTransport | None:
-    """Accept a WebSocket. For the arguments and the result see `offered`.
+    """Accept a WebSocket. For the other arguments and the result see `offered`.
+
+    `frame_follows`: whether a frame, or a close, is written directly after it.
 
     Raises:
         OSError: if the client has disconnected.
     """
     frames = offered(scope, compression=compression, message_bytes=message_bytes, control=control)
+    if frames is not None:
+        frames.hold_acceptance = frame_follows
     hypercorn = hypercorn_stream(send)
     if hypercorn is not None:
         hypercorn.decline_compression()

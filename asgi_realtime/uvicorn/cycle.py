@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import enum
+import logging
 from collections.abc import MutableMapping
 from http import HTTPStatus
 from typing import Any, Final
@@ -76,8 +77,8 @@ class WebSocketCycle:
         self._connect_received = False  # by the application
         self._message: str | bytes | None = None
         self._disconnected: tuple[int, str] | None = None
-        self._wakeup = asyncio.Event()
-        self._drained = asyncio.Event()
+        self._wakeup: asyncio.Event | None = None  # until something waits: most cycles never do
+        self._drained: asyncio.Event | None = None
         self._response: tuple[int, list[tuple[bytes, bytes]]] | None = None
         self.detached = False
         """Whether the application reads the WebSocket without ASGI."""
@@ -112,17 +113,20 @@ class WebSocketCycle:
         """Keep a message for `receive`. Nothing more is read until it is fetched."""
         self._message = message
         self._protocol.pause()
-        self._wakeup.set()
+        if self._wakeup is not None:
+            self._wakeup.set()
 
     def websocket_closed(self, code: int, reason: str) -> None:
         """The WebSocket has ended: `receive` returns `websocket.disconnect` from now on."""
         if self._disconnected is None:
             self._disconnected = code, reason
-        self._wakeup.set()
+        if self._wakeup is not None:
+            self._wakeup.set()
 
     def drained(self) -> None:
         """Everything is sent, or the client is gone."""
-        self._drained.set()
+        if self._drained is not None:
+            self._drained.set()
 
     def detach(self) -> str | bytes | None:
         """Give the WebSocket to another reader. Returns the message that waits for `receive`, if any."""
@@ -207,6 +211,8 @@ class WebSocketCycle:
         while self._message is None:
             if self._disconnected is not None:
                 return {"type": "websocket.disconnect", "code": self._disconnected[0], "reason": self._disconnected[1]}
+            if self._wakeup is None:
+                self._wakeup = asyncio.Event()
             self._wakeup.clear()
             await self._wakeup.wait()
         message, self._message = self._message, None
@@ -245,6 +251,8 @@ class WebSocketCycle:
         """Wait while too much is buffered."""
         protocol = self._protocol
         while protocol.buffered > _HIGH_WATER and not protocol.lost:
+            if self._drained is None:
+                self._drained = asyncio.Event()
             self._drained.clear()
             await self._drained.wait()
 
@@ -301,10 +309,11 @@ class WebSocketCycle:
         return [*headers, *(header for header in defaults if header[0] not in names)]
 
     def _log(self, what: str) -> None:
-        # The path is read from the scope, because the application may have removed secrets from its query.
-        logger.info(
-            '%s - "WebSocket %s" %s',
-            get_client_addr(self._scope),  # type: ignore[arg-type]
-            get_path_with_query_string(self._scope),  # type: ignore[arg-type]
-            what,
-        )
+        if logger.isEnabledFor(logging.INFO):
+            # The path is read from the scope, because the application may have removed secrets from its query.
+            logger.info(
+                '%s - "WebSocket %s" %s',
+                get_client_addr(self._scope),  # type: ignore[arg-type]
+                get_path_with_query_string(self._scope),  # type: ignore[arg-type]
+                what,
+            )

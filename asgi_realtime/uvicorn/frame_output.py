@@ -12,7 +12,7 @@ from asgi_realtime.outbound.frames_extension import WriteListener
 class FrameOutput(asyncio.Protocol):
     """Writes frames to the transport, and calls the listener when the kernel stops and starts taking them."""
 
-    __slots__ = ("_lost", "deflate", "descriptor", "is_open", "listener", "transport")
+    __slots__ = ("_held", "_lost", "deflate", "descriptor", "is_open", "listener", "transport")
 
     transport: asyncio.Transport
     descriptor: int
@@ -24,6 +24,16 @@ class FrameOutput(asyncio.Protocol):
         self.is_open = False
         """Whether frames may be written: from the acceptance to the first close of either side."""
         self._lost = False
+        self._held: bytes | None = None  # a response that waits for the first frame. Empty: it is to wait
+
+    @property
+    def hold_acceptance(self) -> bool:
+        """See `FrameTransport`."""
+        return self._held is not None
+
+    @hold_acceptance.setter
+    def hold_acceptance(self, hold: bool) -> None:
+        self._held = b"" if hold else None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport."""
@@ -62,4 +72,16 @@ class FrameOutput(asyncio.Protocol):
         """Write whole frames."""
         # A write may have failed since the event loop was last at work. asyncio logs a line for each one after that.
         if self.is_open and not self.transport.is_closing():
-            self.transport.write(frames)
+            self._write(frames)
+
+    def _accept(self, response: bytes) -> None:
+        """Write the response that opens the WebSocket, or keep it for the first frame."""
+        if self._held is None:
+            self.transport.write(response)
+        else:
+            self._held = response
+
+    def _write(self, frames: bytes) -> None:
+        if self._held is not None:
+            frames, self._held = self._held + frames, None
+        self.transport.write(frames)

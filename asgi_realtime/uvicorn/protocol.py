@@ -146,7 +146,7 @@ class WebSocketProtocol(FrameOutput):
 
     def accept(self, response: bytes) -> None:
         """Write the answer that opens the WebSocket."""
-        self.transport.write(response)
+        self._accept(response)
         if self._parser is not None:
             self._parser.deflate = self.deflate
         self.is_open = True
@@ -303,7 +303,7 @@ class WebSocketProtocol(FrameOutput):
         elif not isinstance(frame, Close):
             self._count_control()
             if isinstance(frame, Ping) and self.is_open and self.buffered <= _MAX_UNREAD_PONGS:
-                self.transport.write(pong(frame.payload))
+                self._write(pong(frame.payload))
         else:
             if self.is_open:
                 self._write_close(frame.code, "", self.close_timeout)
@@ -334,7 +334,7 @@ class WebSocketProtocol(FrameOutput):
             self.resume()
 
     def _write_close(self, code: int, reason: str, seconds: float) -> None:
-        self.transport.write(close(code, reason))
+        self._write(close(code, reason))
         self.is_open = False
         self.pause_writing()
         self._schedule(seconds)
@@ -376,6 +376,6 @@ class WebSocketProtocol(FrameOutput):
             self._fail(1011, "keepalive ping timeout", self.close_timeout)
             return
         if silent:
-            self.transport.write(ping())
+            self._write(ping())
             self._deadline = now + (timeout or interval)
         self._awaiting_pong = silent and timeout is not None

@@ -84,6 +84,50 @@ def disconnect(code: int, reason: str = "") -> dict[str, Any]:
 # The handshake
 
 
+@pytest.mark.parametrize("first", ["write", "send", "close", "ping of the client"])
+async def test_a_held_acceptance_leaves_with_what_is_written_first(first: str) -> None:
+    accepted, release = asyncio.Event(), asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        transport = scope["extensions"]["asgi_realtime.frames"]
+        transport.hold_acceptance = scope["path"] == "/held"
+        await send({"type": "websocket.accept"})
+        if scope["path"] == "/held":
+            accepted.set()
+            await release.wait()
+            if first == "write":
+                transport.write(encode("a"))
+            elif first == "send":
+                await send({"type": "websocket.send", "text": "a"})
+            elif first == "close":
+                transport.close(4000, "a")
+        await receive()
+
+    async with serving(app) as server, connect(server.port) as held:
+        await held.send(request("/held"))
+        answer = asyncio.ensure_future(held.reader.read(65_536))
+        await accepted.wait()
+        async with open_websocket(server.port) as other:
+            await other.reached()
+        assert not answer.done()
+        release.set()
+        if first == "ping of the client":
+            await held.send(frame(PING, b"a"))
+        async with asyncio.timeout(PATIENCE):
+            head, _, frames = (await answer).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 101 ")
+    assert (
+        frames
+        == {
+            "write": b"\x81\x01a",
+            "send": b"\x81\x01a",
+            "close": b"\x88\x03\x0f\xa0a",
+            "ping of the client": b"\x8a\x01a",
+        }[first]
+    )
+
+
 @pytest.mark.parametrize("http", ["h11", "httptools"])
 async def test_the_scope_equals_that_of_uvicorn(http: str) -> None:
     app = Application(until_disconnect)

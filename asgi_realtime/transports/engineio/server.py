@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import secrets
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from http import HTTPStatus
@@ -35,11 +34,11 @@ from asgi_realtime.transports.engineio.session import Session
 from asgi_realtime.transports.engineio.upgrade import upgrade
 from asgi_realtime.transports.request import Request
 from asgi_realtime.transports.websocket_carrier import CarrierOptions, WebSocketCarrier
+from asgi_realtime.values.random_ids import random_id
 
 logger = logging.getLogger("asgi_realtime")
 
 _VERSION = "4"
-_SESSION_ID_BYTES = 15
 
 
 class EngineIO:
@@ -255,6 +254,7 @@ class EngineIO:
                 compression=self._settings.compression,
                 message_bytes=self._settings.limits.message_bytes,
                 control=self._budgets.control,
+                frame_follows=session is None,  # the open packet
             )
         except OSError:
             return
@@ -346,7 +346,7 @@ class EngineIO:
             raise responses.overloaded("as many transports of one address as MEW_SESSIONS_PER_ADDRESS allows")
 
     def _open(self, request: Request, *, websocket: bool) -> Session:
-        secret = secrets.token_urlsafe(_SESSION_ID_BYTES)
+        secret = random_id()
         session = Session(
             secret if self._relay is None else self._relay.session_id(secret),
             request.handshake(),
