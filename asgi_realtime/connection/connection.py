@@ -378,7 +378,7 @@ class InternalConnection:
         for frame, rooms, takes in held.frames:
             if rooms and not any(room in self.room_set for room in rooms):
                 continue
-            if takes is None or (not self.closed and takes()):
+            if takes is None or not self.transport.outbox.has_room(frame) or (not self.closed and takes()):
                 self.transport.outbox.push(frame)
         self.sink_changed()
 

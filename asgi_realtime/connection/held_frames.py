@@ -19,7 +19,7 @@ class HeldFrame(NamedTuple):
     rooms: tuple[RoomName, ...] | None
     """Where it was broadcast. Empty: to users or to all. None: it was sent to this client alone."""
     takes: Taker | None
-    """Called when it is about to be written. None: the connection gets it."""
+    """Called when it is about to be written, if the outbox has room for it. None: the connection gets it."""
 
 
 class HeldFrames:

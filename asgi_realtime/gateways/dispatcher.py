@@ -225,6 +225,10 @@ class Dispatcher:
         """Write a frame that a dialect made to one client, in order with everything else. Never waits."""
         internal(connection).push(frame)
 
+    def has_room(self, connection: Connection, frame: Frame) -> bool:
+        """Whether a client has read enough to get a frame. If not, `push_frame` ends it."""
+        return internal(connection).transport.outbox.has_room(frame)
+
     # Entry points of the transports
 
     def receive(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Collection, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Collection, Coroutine, Iterable
 from threading import get_ident
 from typing import Any
 
@@ -17,10 +17,9 @@ from asgi_realtime.errors import RateLimited, Unauthorized
 from asgi_realtime.hub.answers import answer
 from asgi_realtime.hub.apply_commands import end_connections, move, take_over
 from asgi_realtime.hub.batch import Batch, CallSoon
-from asgi_realtime.hub.held_recipients import push_held
+from asgi_realtime.hub.deliver import deliver
 from asgi_realtime.hub.joins import Joins
 from asgi_realtime.hub.mounts import Mount, Mounts, RecipientFilter, Request
-from asgi_realtime.hub.recipients import Recipients
 from asgi_realtime.hub.replies import PendingReplies
 from asgi_realtime.hub.resync_event import resync_members
 from asgi_realtime.hub.room_refresh import Refresher, RoomsOf
@@ -43,7 +42,7 @@ from asgi_realtime.values.commands import (
 )
 from asgi_realtime.values.ids import GatewayName, Id, RoomName
 from asgi_realtime.values.json import Json
-from asgi_realtime.values.publications import Position, Publication, Subscription, ToAll, ToRoom, ToRooms, ToUsers
+from asgi_realtime.values.publications import Position, Publication, Subscription, ToAll, ToRoom, ToUsers
 from asgi_realtime.values.questions import NodeAnswer, Question
 
 
@@ -196,49 +195,9 @@ class Hub:
     # Fan-out
 
     def deliver(self, publication: Publication) -> int:
-        """Write a publication to its recipients in this process. Returns their number.
-
-        It is encoded once. Then there is one write per recipient, at the end of the tick (see `Batch`).
-        """
+        """Write a publication to its recipients in this process. Returns their number. See `hub.deliver`."""
         mount = self._mounts.get(publication.gateway)
-        if mount is None:
-            return 0
-        target = publication.target
-        recipients = mount.rooms.recipients(target)
-        chosen: Sequence[InternalConnection] = recipients.connections
-        may_be_dropped = publication.volatile and publication.reply_to is None
-        if publication.except_ or may_be_dropped:
-            chosen = [
-                connection
-                for connection in chosen
-                if connection.id not in publication.except_ and not (may_be_dropped and connection.behind)
-            ]
-        takes = None
-        held: Sequence[InternalConnection] = ()
-        if mount.recipient_filter is not None and chosen:
-            takes = mount.recipient_filter(publication)
-            if takes is not None:
-                if publication.reply_to is None and (held := [each for each in chosen if each.held]):
-                    chosen = [each for each in chosen if not each.held]
-                some = [connection for connection in chosen if takes(connection.public)]
-                chosen = some if len(some) < len(chosen) else chosen  # else keep the snapshot, which is sorted already
-        if not chosen and not held:
-            return 0
-        if publication.reply_to is not None:
-            if mount.request is not None:
-                mount.request(publication, [connection.public for connection in chosen])
-            return len(chosen)
-        if chosen is not recipients.connections:
-            recipients = Recipients(tuple(chosen))
-        frame = mount.frame(publication, Recipients((*chosen, *held)) if held else recipients)
-        rooms = (target.room,) if type(target) is ToRoom else target.rooms if type(target) is ToRooms else ()
-        if held and takes is not None:
-            self._batch.flush()
-            push_held(held, frame, rooms, takes)
-        if not chosen:
-            return len(held)
-        self._batch.add(recipients, frame, rooms)
-        return len(recipients) + len(held)
+        return 0 if mount is None else deliver(publication, mount, self._batch)
 
     def frames_for(self, connection: InternalConnection, publications: Iterable[Publication]) -> list[Frame]:
         """The frames of publications from history for one connection that missed them."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from types import MappingProxyType
 from typing import Protocol
 
 from asgi_realtime.connection.connection import InternalConnection
-from asgi_realtime.hub.recipients import NO_RECIPIENTS, Recipients
+from asgi_realtime.hub.kept_recipients import KeptRecipients
+from asgi_realtime.hub.recipients import FEW, NO_RECIPIENTS, Recipients, SortedRecipients
 from asgi_realtime.values.ids import ConnectionId, RoomName, UserId
 from asgi_realtime.values.publications import Target, ToAll, ToRoom, ToRooms, ToUsers
 
@@ -29,7 +30,7 @@ class Room:
 
     def __init__(self) -> None:
         self.members: dict[InternalConnection, None] = {}
-        self._recipients: Recipients | None = None
+        self._recipients: SortedRecipients | None = None
 
     def add(self, connection: InternalConnection) -> None:
         """Add a connection."""
@@ -55,7 +56,7 @@ class Room:
     def recipients(self) -> Recipients:
         """The members as a snapshot, made once after each change."""
         if self._recipients is None:
-            self._recipients = Recipients(tuple(self.members))
+            self._recipients = SortedRecipients(tuple(self.members))
         return self._recipients
 
 
@@ -71,7 +72,8 @@ class Rooms:
 
     def __init__(self, listener: MembershipListener | None = None) -> None:
         self._listener = listener
-        self._everybody: Recipients | None = None  # as `Room._recipients`
+        self._everybody: SortedRecipients | None = None  # as `Room._recipients`
+        self._kept = KeptRecipients()
         self._rooms: dict[RoomName, Room] = {}
         # Most users have one connection. A dict for each user would take more memory than the rest of this index.
         self._users: dict[UserId, InternalConnection | dict[InternalConnection, None]] = {}
@@ -141,30 +143,51 @@ class Rooms:
         """The connections that a target addresses, each once."""
         if type(target) is ToRoom:
             return _recipients(self._rooms.get(target.room))
-        if type(target) is ToRooms:
-            found = (self._rooms[room] for room in target.rooms if room in self._rooms)
-            return Recipients(tuple(dict.fromkeys(member for room in found for member in room.members)))
-        if type(target) is ToUsers:
-            if len(target.user_ids) == 1:
-                return Recipients(self.of_user(target.user_ids[0]))
-            return Recipients(tuple(dict.fromkeys(c for user_id in target.user_ids for c in self.of_user(user_id))))
-        return self._all()
+        if type(target) is ToAll:
+            return self._all()
+        if type(target) is ToUsers and len(target.user_ids) == 1:
+            found = self.of_user(target.user_ids[0])
+        else:
+            kept = self._kept.get(target)
+            if kept is not None:
+                return kept
+            found = tuple(dict.fromkeys(self._members(target)))
+            if len(found) > FEW:
+                return self._kept.keep(target, found)
+        return Recipients(found) if len(found) <= FEW else SortedRecipients(found)
 
-    def _all(self) -> Recipients:
+    def _members(self, target: Target) -> Iterator[InternalConnection]:
+        if type(target) is ToRooms:
+            for name in target.rooms:
+                room = self._rooms.get(name)
+                if room is not None:
+                    yield from room.members
+        elif type(target) is ToUsers:
+            for user_id in target.user_ids:
+                yield from self.of_user(user_id)
+
+    def among(self, target: Target, ids: Iterable[ConnectionId]) -> list[InternalConnection]:
+        """Those of some connections that a target addresses, each once."""
+        found = (self._by_id.get(id) for id in dict.fromkeys(ids))
+        return [connection for connection in found if connection is not None and _addresses(target, connection)]
+
+    def _all(self) -> SortedRecipients:
         if self._everybody is None:
-            self._everybody = Recipients(tuple(self._by_id.values()))
+            self._everybody = SortedRecipients(tuple(self._by_id.values()))
         return self._everybody
 
     def _changed(self) -> None:
         if self._everybody is not None:
             self._everybody.sink_changed()  # as in `Room`
             self._everybody = None
+        self._kept.drop()
 
     def sink_changed(self, connection: InternalConnection) -> None:
         """The sink of a connection has changed. Does nothing for one that is not here."""
         if connection in self:
             if self._everybody is not None:
                 self._everybody.sink_changed()
+            self._kept.sink_changed()
             for room in connection.room_set:
                 self._rooms[room].sink_changed()
 
@@ -212,6 +235,7 @@ class Rooms:
             if self._listener is not None:
                 self._listener.occupied(ToRoom(room))
         members.add(connection)
+        self._kept.drop()
         connection.entered(room)
         if parent is not None and self._parents.get(room) != parent and room not in self._with_ancestors(parent):
             earlier = self._parents.get(room)
@@ -255,6 +279,7 @@ class Rooms:
     def _remove_member(self, connection: InternalConnection, room: RoomName) -> None:
         found = self._rooms[room]
         found.discard(connection)
+        self._kept.drop()
         if not found.members:
             del self._rooms[room]
             if self._listener is not None:
@@ -277,3 +302,12 @@ class Rooms:
 
 def _recipients(room: Room | None) -> Recipients:
     return NO_RECIPIENTS if room is None else room.recipients
+
+
+def _addresses(target: Target, connection: InternalConnection) -> bool:
+    """Whether a connection that is here is among the recipients of a target."""
+    if type(target) is ToRoom:
+        return target.room in connection.room_set
+    if type(target) is ToRooms:
+        return not connection.rooms.isdisjoint(target.rooms)
+    return type(target) is not ToUsers or connection.identity.user_id in target.user_ids

@@ -27,7 +27,7 @@ import os
 import sys
 from array import array
 from asyncio.selector_events import _SelectorSocketTransport  # type: ignore[attr-defined]
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from time import monotonic
 from typing import Final
 
@@ -56,33 +56,46 @@ class Sinks:
     def __len__(self) -> int:
         return len(self._by_descriptor) + len(self._others)
 
-    def write(self, wire: bytes) -> None:
-        """Write the same bytes to each."""
-        for sink in self._by_descriptor[self._write_to_descriptors(wire) :]:
-            sink.write(wire)
+    def write(self, wire: bytes, skipped: Collection[Sink] = ()) -> None:
+        """Write the same bytes to each, except to those that are `skipped`."""
+        begin = 0
+        for place in self._places(skipped) if skipped else ():
+            self._write_between(begin, place, wire)
+            begin = place + 1
+        self._write_between(begin, len(self._by_descriptor), wire)
         for sink in self._others:
+            if sink not in skipped:
+                sink.write(wire)
+
+    def _places(self, skipped: Collection[Sink]) -> list[int]:
+        """Where some of the sinks are, in order. One pass, whatever their number."""
+        wanted = set(skipped)
+        return [place for place, sink in enumerate(self._by_descriptor) if sink in wanted]
+
+    def _write_between(self, begin: int, end: int, wire: bytes) -> None:
+        for sink in self._by_descriptor[self._write_to_descriptors(begin, end, wire) : end]:
             sink.write(wire)
 
-    def _write_to_descriptors(self, wire: bytes) -> int:
-        """Write until the GIL is contended. Returns to how many descriptors."""
+    def _write_to_descriptors(self, begin: int, end: int, wire: bytes) -> int:
+        """Write until the GIL is contended. Returns the place of the first descriptor that was not written to."""
         size, write, now = len(wire), os.write, monotonic()
-        descriptors, count = self._descriptors, 0
-        while count < len(descriptors) and not self._gil_backoff.active(now):
-            begun = now
-            for place, descriptor in enumerate(descriptors[count : count + _STRETCH], count):
+        descriptors, at = self._descriptors, begin
+        while at < end and not self._gil_backoff.active(now):
+            started = now
+            for place, descriptor in enumerate(descriptors[at : min(at + _STRETCH, end)], at):
                 try:
                     taken = write(descriptor, wire)
                 except OSError:  # the kernel has no room, or the client is gone
                     taken = 0
                 if taken != size:
                     self._by_descriptor[place].write(wire[taken:])
-            count += _STRETCH
+            at += _STRETCH
             now = monotonic()
-            if now - begun > CONTENDED_SECONDS:
+            if now - started > CONTENDED_SECONDS:
                 self._gil_backoff.contended(now)
-            elif count >= len(descriptors) >= _STRETCH:  # a smaller fan-out proves nothing
+            elif at >= end >= begin + _STRETCH:  # a smaller fan-out proves nothing
                 self._gil_backoff.undisturbed()
-        return count
+        return at
 
 
 def descriptor_of(transport: asyncio.BaseTransport) -> int:

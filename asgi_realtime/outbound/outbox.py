@@ -52,6 +52,12 @@ class Outbox:
     def __len__(self) -> int:
         return 0 if self._frames is None else len(self._frames)
 
+    def has_room(self, frame: Frame) -> bool:
+        """Whether `push` would write or keep a frame. False: it would close the outbox, or it is sealed."""
+        if self.sink is not None:
+            return True
+        return self._limit >= 0 and (not self._frames or self.size + frame.size <= self._limit)
+
     def push(self, frame: Frame) -> None:
         """Write a frame to the sink, or append it. Closes the outbox of a client that is too slow. Sealed: drops it."""
         if self.sink is not None:

@@ -8,12 +8,15 @@ import json
 import time
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
 from asgi_realtime.broker.memory import MemoryBroker
 from asgi_realtime.connection.connection import Connection, InternalConnection
 from asgi_realtime.errors import BrokerUnavailable, Forbidden, RateLimited, Unauthorized
+from asgi_realtime.hub.recipients import FEW
 from asgi_realtime.limits import Limits
+from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.protocols.json_dialect import JSONDialect
 from asgi_realtime.runtime.batches import AT_ONCE
 from asgi_realtime.values.commands import (
@@ -30,8 +33,9 @@ from asgi_realtime.values.commands import (
 )
 from asgi_realtime.values.ids import ConnectionId, GatewayName, RoomName, UserId
 from asgi_realtime.values.publications import Position, Publication, Target, ToAll, ToRoom, ToRooms, ToUsers
+from tests.support.at_once import at_once
 from tests.support.held_permission import HeldPermission
-from tests.support.recording import GATEWAY, World
+from tests.support.recording import GATEWAY, RecordingTransport, World
 
 ANN, BOB = UserId("ann"), UserId("bob")
 OTHER = GatewayName("/not mounted")
@@ -190,6 +194,189 @@ async def test_volatile_events_skip_clients_that_are_behind() -> None:
     assert world.deliver(publication("message", ToAll())) == 2
     slow.read()
     assert (quick.events, slow.events) == (["typing", "message"], ["message"])
+
+
+def members(world: World, count: int) -> list[tuple[InternalConnection, RecordingTransport]]:
+    """Connections, each of another user, all in the rooms "a" and "b"."""
+    found = [world.admit(f"user{number}") for number in range(count)]
+    for connection, transport in found:
+        transport.take_broadcasts()
+        for room in ("a", "b"):
+            at_once(connection.public.join(room))
+    return found
+
+
+TARGETS: dict[str, Target] = {
+    "a room": ToRoom(RoomName("a")),
+    "rooms": ToRooms((RoomName("a"), RoomName("b"))),
+    "users": ToUsers(tuple(UserId(f"user{number}") for number in range(FEW + 2))),
+    "a user": ToUsers((UserId("user0"),)),
+    "all": ToAll(),
+}
+
+
+@pytest.mark.parametrize("to", TARGETS)
+@pytest.mark.parametrize("volatile", [True, False])
+def test_broadcasts_of_one_tick_are_written_at_once(to: str, volatile: bool) -> None:
+    world = World()
+    found = members(world, FEW + 2)
+    for number in range(16):
+        reached = 1 if to == "a user" else len(found)
+        assert world.hub.deliver(publication(f"event{number}", TARGETS[to], volatile=volatile)) == reached
+    world.tick()
+    assert [transport.writes for _, transport in found] == [1] * reached + [0] * (len(found) - reached)
+    for _, transport in found[:reached]:
+        assert transport.events == [f"event{number}" for number in range(16)]
+
+
+@pytest.mark.parametrize("to", ["a room", "rooms", "users", "all"])
+def test_broadcasts_that_leave_out_their_senders_are_written_at_once(to: str) -> None:
+    world = World()
+    found = members(world, FEW + 2)
+    stranger, _ = world.connection("user0")  # not here, as a connection of another process
+    for number in range(6):
+        sender = found[number % 3][0]
+        left_out = (sender.id, stranger.id, sender.id)
+        assert world.hub.deliver(publication(f"event{number}", TARGETS[to], except_=left_out)) == len(found) - 1
+    world.tick()
+    assert [transport.writes for _, transport in found] == [1] * len(found)
+    for place, (_, transport) in enumerate(found):
+        assert transport.events == [f"event{number}" for number in range(6) if number % 3 != place]
+
+
+def test_a_connection_of_another_room_is_not_counted_among_those_left_out() -> None:
+    world = World()
+    members(world, 2)
+    outside, _ = world.admit("outside")
+    for to in ("a room", "rooms", "users", "a user"):
+        assert world.deliver(publication("event", TARGETS[to], except_=(outside.id,))) == (1 if to == "a user" else 2)
+
+
+def test_volatile_events_of_one_tick_do_not_end_a_client() -> None:
+    world = World(Limits(outbox_bytes=1000))
+    _, transport = world.admit()
+    transport.outbox.wake = None
+    for number in range(5):
+        large = Publication(gateway=GATEWAY, target=ToAll(), event=f"e{number}", payload=b'"' + b"x" * 300 + b'"')
+        world.hub.deliver(msgspec.structs.replace(large, volatile=True))
+    world.tick()
+    assert len(transport.outbox) == 2, "the third is dropped, because more than half waits"
+
+
+def test_a_batch_is_bounded_in_the_connections_that_its_broadcasts_leave_out() -> None:
+    world = World()
+    found = members(world, 70)
+    for connection, _ in found[:63]:
+        world.hub.deliver(publication("event", ToAll(), except_=(connection.id,)))
+    world.hub.deliver(publication("event", ToAll(), except_=(found[0][0].id,)))
+    assert not any(transport.writes for _, transport in found)
+    world.hub.deliver(publication("event", ToAll(), except_=(found[69][0].id,)))
+    assert [transport.writes for _, transport in found] == [1] * 70
+
+
+def test_broadcasts_to_a_user_and_to_its_rooms_are_held_apart() -> None:
+    world = World()
+    connection, transport = world.admit("user0")
+    for room in ("a", "b"):
+        at_once(connection.public.join(room))
+    connection.hold()
+    for to in ("a user", "rooms", "a user"):
+        world.hub.deliver(publication(to, TARGETS[to]))
+    for room in ("a", "b"):
+        at_once(connection.public.leave(room))
+    connection.release()
+    assert transport.events == ["a user", "a user"]
+
+
+@pytest.mark.parametrize("to", ["a room", "rooms", "users", "all"])
+def test_a_sink_that_is_gone_gets_nothing_that_waited_for_it(to: str) -> None:
+    """Its descriptor may belong to another client by then."""
+    world = World()
+    found = members(world, FEW + 2)
+    assert world.deliver(publication("one", TARGETS[to])) == len(found)
+    world.hub.deliver(publication("two", TARGETS[to]))
+    new, _ = world.admit("new")  # the lists of recipients are dropped, and the batch has one of them
+    at_once(new.public.join("a"))
+    _, transport = found[0]
+    transport.outbox.wake = None
+    transport.outbox.set_sink(None)
+    world.tick()
+    assert (transport.writes, len(transport.outbox)) == (1, 1)
+
+
+@pytest.mark.parametrize("change", ["join", "leave", "remove", "add"])
+@pytest.mark.parametrize("to", ["rooms", "users"])
+def test_the_recipients_of_several_rooms_or_users_follow_each_change(to: str, change: str) -> None:
+    world = World()
+    found = members(world, FEW + 2)
+    other, to_other = world.admit("other")
+    assert world.deliver(publication("one", TARGETS[to])) == len(found)
+    assert world.rooms.recipients(TARGETS[to]) is world.rooms.recipients(TARGETS[to]), "they are kept"
+    world.hub.deliver(publication("two", TARGETS[to]))
+    first, to_first = found[0]
+    if change == "join":
+        at_once(other.public.join("b"))
+    elif change == "leave":
+        for room in ("a", "b"):
+            at_once(first.public.leave(room))
+    elif change == "remove":
+        world.hub.remove(first)
+    else:
+        _, to_other = world.admit("user0")
+    world.tick()
+    count = world.deliver(publication("three", TARGETS[to]))
+    in_rooms = {"join": 1, "leave": -1, "remove": -1, "add": 0}
+    of_users = {"join": 0, "leave": 0, "remove": -1, "add": 1}
+    change_of_count = (in_rooms if to == "rooms" else of_users)[change]
+    assert count == len(found) + change_of_count
+    assert to_other.events == (["three"] if change_of_count == 1 else [])
+    assert to_first.events == (["one", "two"] if change_of_count == -1 else ["one", "two", "three"])
+
+
+def test_the_lists_of_several_rooms_are_bounded() -> None:
+    world = World()
+    members(world, FEW + 1)
+    lists = []
+    for number in range(20):
+        lists.append(world.rooms.recipients(ToRooms((RoomName("a"), RoomName(f"nothing{number}")))))
+    kept = [
+        world.rooms.recipients(ToRooms((RoomName("a"), RoomName(f"nothing{number}")))) is lists[number]
+        for number in range(19, 3, -1)
+    ]
+    assert kept == [True] * 16
+    assert world.rooms.recipients(ToRooms((RoomName("a"), RoomName("nothing0")))) is not lists[0]
+
+
+@pytest.mark.parametrize("waiting", ["in the outbox", "in the outbox, and the connection is held", "in the batch"])
+async def test_the_filter_is_not_asked_for_a_client_whose_outbox_has_no_room(waiting: str) -> None:
+    world = World(Limits(outbox_bytes=200))
+    asked: list[str] = []
+
+    def recipient_filter(event: Publication) -> Callable[[Connection], bool] | None:
+        def takes(connection: Connection) -> bool:
+            asked.append(f"{event.event} to {connection.identity.user_id}")
+            return True
+
+        return None if event.event == "large" else takes
+
+    world.hub.mount(GATEWAY, JSONDialect(), world.limits, recipient_filter=recipient_filter)
+    _, to_ann = world.admit("ann")
+    bob, to_bob = world.admit("bob")
+    to_bob.outbox.wake = None
+    to_bob.may_overflow = True
+    held = "held" in waiting
+    if held:
+        bob.hold()
+    if waiting == "in the batch":
+        large = Publication(gateway=GATEWAY, target=ToAll(), event="large", payload=b'"' + b"x" * 150 + b'"')
+        assert world.hub.deliver(large) == 2
+    else:
+        to_bob.outbox.push(Frame("x" * 150))
+    assert world.deliver(publication("a message with a name as long as fifty characters", ToAll())) == 1 + held
+    if held:
+        bob.release()
+    assert (asked, to_bob.overflows) == (["a message with a name as long as fifty characters to ann"], 1)
+    assert len(to_ann.events) == 1 + (waiting == "in the batch")
 
 
 async def test_a_recipient_that_ends_during_a_fan_out_does_not_affect_the_others() -> None:

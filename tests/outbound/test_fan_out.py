@@ -190,6 +190,33 @@ def test_a_failed_write_does_not_affect_other_recipients(loop: Callable[[], asyn
     run(loop, test)
 
 
+@pytest.mark.parametrize("skipped", [(), (0,), (4,), (1, 2), (4, 0, 3), (0, 1, 2, 3, 4)])
+@pytest.mark.parametrize("by_descriptor", [True, False])
+def test_some_sinks_may_be_skipped(skipped: tuple[int, ...], by_descriptor: bool) -> None:
+    with contextlib.ExitStack() as ends:
+        pairs = [socket.socketpair() for _ in range(5)]
+        sinks = []
+        for server_end, client_end in pairs:
+            ends.enter_context(server_end)
+            ends.enter_context(client_end).setblocking(False)
+            sinks.append(BySocket(server_end, by_descriptor))
+        together = Sinks(sinks)
+        together.write(b"to all")
+        together.write(b", to some", [sinks[place] for place in skipped])
+        got = [client_end.recv(100) for _, client_end in pairs]
+        assert got == [b"to all" if place in skipped else b"to all, to some" for place in range(5)]
+
+
+class BySocket:
+    """A sink that writes to a socket."""
+
+    deflate = False
+
+    def __init__(self, end: socket.socket, by_descriptor: bool) -> None:
+        self.descriptor = end.fileno() if by_descriptor else NO_DESCRIPTOR
+        self.write = end.sendall
+
+
 class Slow:
     """A sink that blocks the loop for as long as a busy thread holds the GIL."""
 

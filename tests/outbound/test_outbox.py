@@ -52,6 +52,18 @@ def test_one_large_frame_passes_an_empty_outbox() -> None:
     assert owner.overflows
 
 
+def test_an_outbox_tells_whether_it_has_room() -> None:
+    owner = Owner()
+    outbox = Outbox(100, owner)
+    assert outbox.has_room(frame(5000)), "alone it may be larger"
+    outbox.push(frame(60))
+    assert (outbox.has_room(frame(40)), outbox.has_room(frame(41))) == (True, False)
+    outbox.take()
+    assert outbox.has_room(frame(41))
+    outbox.seal()
+    assert not outbox.has_room(frame(1))
+
+
 def test_wake_is_called_for_each_push_until_cleared() -> None:
     woken: list[int] = []
     outbox = Outbox(100, Owner())

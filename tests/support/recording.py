@@ -43,15 +43,21 @@ class RecordingTransport:
     descriptor = NO_DESCRIPTOR
     deflate = False
 
-    def __init__(self, *, gateway: Gateway | None = None, gone: bool = False) -> None:
+    def __init__(
+        self, *, gateway: Gateway | None = None, gone: bool = False, outbox_bytes: int = Limits().outbox_bytes
+    ) -> None:
         self.written: list[str] = []
+        self.writes = 0
+        """How often something was written past the outbox."""
         self.closes: list[tuple[int, str]] = []
-        self.outbox = Outbox(Limits().outbox_bytes, self)
+        self.outbox = Outbox(outbox_bytes, self)
         self.outbox.wake = self.read
         self.connection: InternalConnection | None = None
         self._gateway = gateway
         self._gone = gone
         self.on_close: Callable[[], None] | None = None
+        self.may_overflow = False
+        self.overflows = 0
         self.answered_at: float | None = None
 
     def stall(self) -> None:
@@ -59,8 +65,13 @@ class RecordingTransport:
         self.outbox.wake = None
         self.outbox.push(_FILLING)
 
+    def take_broadcasts(self) -> None:
+        """Let broadcasts be written past the outbox, as to a WebSocket."""
+        self.outbox.set_sink(self)
+
     def overflowed(self) -> None:
-        raise AssertionError("a test writes more than the limit")
+        assert self.may_overflow, "a test writes more than the limit"
+        self.overflows += 1
 
     def read(self) -> None:
         """Read the waiting frames."""
@@ -69,6 +80,7 @@ class RecordingTransport:
 
     def write(self, data: bytes) -> None:
         assert not self.closes
+        self.writes += 1
         self.written.extend(_texts(data))
 
     def close(self, code: int, reason: str) -> None:
@@ -173,7 +185,7 @@ class World:
 
     def connection(self, user_id: str = "ann", **claims: Json) -> tuple[InternalConnection, RecordingTransport]:
         """A connection that is not in the hub yet, and is not held."""
-        transport = RecordingTransport()
+        transport = RecordingTransport(outbox_bytes=self.limits.outbox_bytes)
         connection = InternalConnection(
             id=ConnectionId(f"c{next(_ids)}"),
             identity=Identity(user_id=UserId(user_id), claims=claims),

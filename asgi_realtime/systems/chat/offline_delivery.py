@@ -135,7 +135,7 @@ class OfflineDelivery:
         try:
             while batch := await self._pending(connection):
                 for key, frame in batch:
-                    while connection.behind and not connection.closed:  # noqa: ASYNC110 (no event reports reading)
+                    while not self._may_get(connection, frame):  # noqa: ASYNC110 (no event reports reading)
                         await asyncio.sleep(_PACE)
                     if connection.closed:
                         return
@@ -143,6 +143,10 @@ class OfflineDelivery:
                         self._gateway.push_frame(connection, frame)
         finally:
             self._end(connection)
+
+    def _may_get(self, connection: Connection, frame: Frame) -> bool:
+        """Whether a client has read enough to get a pending message, or has gone."""
+        return connection.closed or (not connection.behind and self._gateway.has_room(connection, frame))
 
     async def _pending(self, connection: Connection) -> list[tuple[MessageKey, Frame]]:
         """The next batch of pending messages, without those that the connection got already."""
