@@ -93,6 +93,10 @@ class WebSocketProtocol(FrameOutput):
         """Take the transport over from uvicorn's HTTP protocol."""
         super().connection_made(transport)
         self._server.connections.add(self)
+        # uvicorn's HTTP protocol and its parser refer to each other, and would wait for the garbage collector.
+        http: Any = self.transport.get_protocol()
+        if type(getattr(http, "parser", None)).__module__.partition(".")[0] == "httptools":
+            http.parser = None
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of the request, then of frames."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -82,6 +83,20 @@ def disconnect(code: int, reason: str = "") -> dict[str, Any]:
 
 
 # The handshake
+
+
+@pytest.mark.parametrize("http", ["h11", "httptools"])
+async def test_nothing_of_uvicorns_http_waits_for_the_garbage_collector(http: str) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        async with serving(Application(until_disconnect), http=http) as server, open_websocket(server.port) as client:
+            await client.reached()
+            kinds = [type(each).__name__ for each in gc.get_objects()]
+            assert "WebSocketCycle" in kinds
+            assert not {"HttpToolsProtocol", "HttpRequestParser", "H11Protocol"} & set(kinds)
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("first", ["write", "send", "close", "ping of the client"])

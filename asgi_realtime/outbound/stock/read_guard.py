@@ -18,6 +18,7 @@ from typing import Any, Final, TypeAlias
 
 from starlette.types import Receive, Send
 
+from asgi_realtime.outbound.stock.small_parts import shrink
 from asgi_realtime.outbound.stock.uvicorn import protocol_behind
 from asgi_realtime.protocols.rfc6455.frames import BINARY, CLOSE
 from asgi_realtime.protocols.rfc6455.parser import SMALL_FRAGMENT
@@ -116,6 +117,7 @@ class _UvicornReadGuard(ReadGuard):
 
     def __init__(self, protocol: Any, budget: Budget, over: Over) -> None:
         super().__init__(budget, over)
+        shrink(protocol)
         self._protocol = protocol
         self._feed: Callable[[bytes], None] = protocol.data_received
         self._transport: asyncio.Transport = protocol.transport
