@@ -31,7 +31,7 @@ def session(plan: Plan, systems: list[System], parts: Sequence[Part], seed: int)
     results = Results(machine=describe_machine(), plan=plan)
     results.missing = {system.name: why for system in systems if (why := system.missing())}
     present = [system for system in systems if system.name not in results.missing]
-    tokens = write_tokens(max(plan.clients, *plan.levels, plan.stalled_among) + 100)
+    tokens = write_tokens(max(plan.clients, *plan.levels, plan.rooms_clients, plan.stalled_among) + 100)
     order = random.Random(seed)
     for number in range(plan.rounds):
         order.shuffle(present)

@@ -95,6 +95,7 @@ LIMIT = "C, one send() per delivery"
 LIMIT_JOINED = "C, frames joined into one send()"
 NODE = "Node socket.io"
 NODE_WS = "Node ws, pre-framed"
+SOCKETIOXIDE = "socketioxide"
 PYTHON_SOCKETIO = "python-socketio, uvicorn"
 OWN_SOCKETIO = ("asgi_realtime Socket.IO, WebSocketProtocol, uvloop", "asgi_realtime Socket.IO, uvicorn, uvloop")
 OWN_JSON = ("asgi_realtime JSON, WebSocketProtocol, uvloop", "asgi_realtime JSON, uvicorn, uvloop")

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, TypeVar
+from typing import Literal, TypeAlias, TypeVar
 
 import msgspec
 
@@ -17,6 +17,10 @@ from benchmarks.catalogue import Dialect
 from benchmarks.server import BrokenRun
 
 T = TypeVar("T")
+Kind: TypeAlias = Literal["broadcast", "volatile", "except"]
+"""A broadcast to all clients: an ordinary one, a volatile one, or one that leaves out one client."""
+Target: TypeAlias = Literal["rooms", "users", "connections"]
+"""A message to a small room, or to the user or connection that is alone in it."""
 
 
 class _Void(msgspec.Struct):
@@ -139,9 +143,22 @@ class Generator:
         """Connect or disconnect clients until this many are in the room."""
         return self._do(f"connect {clients}", Entered)
 
-    def broadcast(self, width: int, seconds: float, size: int) -> Delivered:
-        """Send this many broadcasts at a time, and again when every client has received them."""
-        return self._do(f"broadcast {width} {seconds} {size}", Delivered)
+    def broadcast(
+        self, width: int, seconds: float, size: int, *, kind: Kind = "broadcast", together: int = 1
+    ) -> Delivered:
+        """Send this many broadcasts at a time, and again when every client has received them.
+
+        The server begins `together` of them at once.
+        """
+        return self._do(f"broadcast {width} {seconds} {size} {kind} {together}", Delivered)
+
+    def enter(self, rooms: int, members: int) -> Entered:
+        """Every client enters this many more small rooms, of this many members."""
+        return self._do(f"enter {rooms} {members}", Entered)
+
+    def target(self, kind: Target, width: int, seconds: float, size: int) -> Delivered:
+        """Send messages to this many random rooms of those entered last, and again when all members have them."""
+        return self._do(f"target {kind} {width} {seconds} {size}", Delivered)
 
     def pace(self, rate: float, seconds: float, size: int) -> Delivered:
         """Send this many broadcasts per second."""

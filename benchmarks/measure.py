@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from pathlib import Path
 
+from benchmarks.accounting import accounted, per_item
 from benchmarks.catalogue import BUILD, System
-from benchmarks.generator import Counted, Delivered, Generator
+from benchmarks.generator import Generator
 from benchmarks.plan import INBOUND_BURST, INBOUND_CLIENTS, TEXT_BYTES, Figures, Part, Plan
-from benchmarks.processes import CPU, Processors
+from benchmarks.processes import Processors
+from benchmarks.rooms import small_rooms
 from benchmarks.server import BrokenRun, Server
 from benchmarks.stalled import beside_stalled
 
@@ -32,7 +35,13 @@ class Round:
         Raises:
             BrokenRun: if one of them cannot be trusted.
         """
-        for part, take in (("room", self._room), ("levels", self._levels), ("stalled", self._stalled)):
+        takes: dict[Part, Callable[[Server, Generator], Iterator[Figures]]] = {
+            "room": self._room,
+            "levels": self._levels,
+            "rooms": partial(small_rooms, self._plan),
+            "stalled": partial(beside_stalled, self._system, self._plan),
+        }
+        for part, take in takes.items():
             if part in parts and (part == "room" or self._system.compared):
                 with (
                     Server(self._system, self._where.server, self._log) as server,
@@ -62,8 +71,8 @@ class Round:
         """One window of each measurement in the room."""
         plan = self._plan
         figures = self._one_at_a_time(server, load, "W1", plan.seconds)
-        many, used = _accounted(server, lambda: load.broadcast(16, plan.seconds, TEXT_BYTES))
-        figures |= _per("W16", used, many.deliveries)
+        many, used = accounted(server, lambda: load.broadcast(16, plan.seconds, TEXT_BYTES))
+        figures |= per_item("W16", used, many.deliveries)
         figures["W16 deliveries/s"] = many.deliveries / many.seconds
         paced = load.pace(plan.pace, 2 * plan.seconds, TEXT_BYTES)
         figures |= {"paced p50": paced.p50, "paced p99": paced.p99}
@@ -81,19 +90,15 @@ class Round:
             figures |= self._one_at_a_time(server, load, f"W1 at {level}", self._plan.seconds)
         yield figures
 
-    def _stalled(self, server: Server, load: Generator) -> Iterator[Figures]:
-        return beside_stalled(self._system, self._plan, server, load)
-
     def _one_at_a_time(self, server: Server, load: Generator, name: str, seconds: float) -> Figures:
-        single, used = _accounted(server, lambda: load.broadcast(1, seconds, TEXT_BYTES))
-        figures = _per(name, used, single.deliveries)
+        single, used = accounted(server, lambda: load.broadcast(1, seconds, TEXT_BYTES))
+        figures = per_item(name, used, single.deliveries)
         figures[f"{name} deliveries/s"] = single.deliveries / single.seconds
         return figures | {f"{name} p50": single.p50, f"{name} p99": single.p99}
 
     def _inbound(self, server: Server, load: Generator, name: str, burst: int) -> Figures:
-        before = server.cpu()
-        counted: Counted = load.inbound(burst, self._plan.seconds / 2, INBOUND_CLIENTS)
-        return _per(name, server.cpu().since(before), counted.events)
+        counted, used = accounted(server, lambda: load.inbound(burst, self._plan.seconds / 2, INBOUND_CLIENTS))
+        return per_item(name, used, counted.events)
 
 
 def _warm_up(load: Generator) -> None:
@@ -101,17 +106,6 @@ def _warm_up(load: Generator) -> None:
     load.broadcast(16, 0.2, TEXT_BYTES)
     load.inbound(INBOUND_BURST, 0.2, INBOUND_CLIENTS)
     load.disconnect()
-
-
-def _accounted(server: Server, work: Callable[[], Delivered]) -> tuple[Delivered, CPU]:
-    before = server.cpu()
-    done = work()
-    return done, server.cpu().since(before)
-
-
-def _per(name: str, used: CPU, count: int) -> Figures:
-    """Microseconds of the server's processor time per item."""
-    return {f"{name} total": used.total / count * 1e6, f"{name} user": used.user / count * 1e6}
 
 
 def measure(system: System, plan: Plan, where: Processors, tokens: Path, parts: Collection[Part]) -> list[Figures]:

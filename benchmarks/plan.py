@@ -6,15 +6,20 @@ import os
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-Part: TypeAlias = Literal["room", "levels", "stalled"]
-"""Each part has its own server: one room; memory and cost in rooms of other sizes; a client that does not read."""
-PARTS: tuple[Part, ...] = ("room", "levels", "stalled")
+Part: TypeAlias = Literal["room", "levels", "rooms", "stalled"]
+"""Each part has its own server: one room; memory and cost in rooms of other sizes; many small rooms; a client that does
+not read."""
+PARTS: tuple[Part, ...] = ("room", "levels", "rooms", "stalled")
 Figures: TypeAlias = dict[str, float]
 """The figures of one window, by name."""
 
 TEXT_BYTES = 150
 """With its envelope, a message has about 200 bytes."""
 STALLED_TEXT_BYTES = 16_000
+ROOMS_EACH = 10
+"""Small rooms that a client is in."""
+ROOM_MEMBERS = 10
+"""Members of a small room, if no other size is named."""
 INBOUND_CLIENTS = 100
 INBOUND_BURST = 16
 
@@ -28,6 +33,8 @@ class Plan:
     in turn with the others, because a disturbance seldom lasts as long as a round. `pace` and
     `stalled_rate` are broadcasts per second. `pace` is a rate that python-socketio can keep.
 
+    `rooms_clients` clients are in small rooms, of each of the `room_sizes`.
+
     With a client that does not read there are as many windows of `stalled_window` seconds as begin
     within `stalled_seconds`, in turn with windows without such a client. A window is long enough for
     the outbox of such a client to overflow. It has more than a hundred broadcasts, so that one
@@ -40,6 +47,8 @@ class Plan:
     clients: int = 1_000
     levels: tuple[int, ...] = (100, 5_000, 10_000)
     pace: float = 10.0
+    rooms_clients: int = 5_000
+    room_sizes: tuple[int, ...] = (ROOM_MEMBERS, 1, 2, 100)
     stalled_among: int = 1_000
     stalled_rate: float = 50.0
     stalled_window: float = 2.4
@@ -53,6 +62,7 @@ class Plan:
             self,
             clients=min(self.clients, most),
             stalled_among=min(self.stalled_among, most),
+            rooms_clients=min(self.rooms_clients, most // max(self.room_sizes) * max(self.room_sizes)),
             levels=tuple(level for level in self.levels if level <= most),
         )
 
@@ -73,6 +83,7 @@ QUICK = Plan(
     seconds=0.5,
     clients=500,
     levels=(1_000,),
+    rooms_clients=500,
     stalled_among=100,
     stalled_rate=60.0,
     stalled_window=1.5,

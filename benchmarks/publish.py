@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from benchmarks import plot, report
 from benchmarks.catalogue import HERE, LIMIT, LIMIT_JOINED, NODE, NODE_WS, OWN_JSON, OWN_SOCKETIO, PYTHON_SOCKETIO
 from benchmarks.results import Results, read
+from benchmarks.tables import table
 
 FIGURES = HERE / "figures.json"
 README = HERE.parent / "README.md"
@@ -41,7 +42,7 @@ _COLUMNS = (
 
 def overview(results: Results) -> str:
     """The table of the README."""
-    return report.table(("system", *(name for name, _ in _COLUMNS)), _rows(results)) + "\n"
+    return table(("system", *(name for name, _ in _COLUMNS)), _rows(results)) + "\n"
 
 
 def _rows(results: Results) -> Iterator[list[str]]:

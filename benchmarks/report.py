@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator
 
 from benchmarks.catalogue import LIMIT, LIMIT_JOINED, OWN_SOCKETIO, SYSTEMS
 from benchmarks.plan import INBOUND_BURST, STALLED_TEXT_BYTES
+from benchmarks.report_rooms import small_rooms
 from benchmarks.results import Results
+from benchmarks.tables import measured, number, of, ratio, rows, table, thousands
 from benchmarks.targets import first_measured, targets
 
 
@@ -26,6 +28,7 @@ def markdown(results: Results) -> str:
         _connections(results),
         "**Growth.** Processor time in µs per delivery (W1), by the number of clients in the room.",
         _growth(results),
+        *small_rooms(results),
         *_stalled(results),
         *_mixed(results),
         "**Targets.** In µs unless another unit is given.",
@@ -43,91 +46,39 @@ def _conditions(results: Results) -> str:
     return f"{machine['processor']}, {count} processors ({pinned}), {machine['kernel']}; {versions}."
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table in Markdown."""
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
-
-
-def _measured(results: Results) -> Iterator[str]:
-    for system in SYSTEMS:
-        if results.rounds.get(system.name):
-            yield system.name
-
-
-def _number(value: float) -> str:
-    return f"{value:.2f}" if abs(value) < 10 else f"{value:.1f}" if abs(value) < 100 else f"{value:.0f}"
-
-
-def _cell(results: Results, system: str, figure: str) -> str:
-    spread = results.spread(system, figure)
-    if spread is None:
-        return "–"
-    if spread.low == spread.high:
-        return _number(spread.median)
-    return f"{_number(spread.median)} ({_number(spread.low)} to {_number(spread.high)})"
-
-
-def _rows(results: Results, *cells: Callable[[str], str]) -> Iterator[list[str]]:
-    for system in _measured(results):
-        row = [cell(system) for cell in cells]
-        if set(row) != {"–"}:  # not every figure is measured for every system
-            yield [system, *row]
-
-
-def _of(results: Results, figure: str) -> Callable[[str], str]:
-    return lambda system: _cell(results, system, figure)
-
-
-def _thousands(results: Results, figure: str) -> Callable[[str], str]:
-    def cell(system: str) -> str:
-        value = results.median(system, figure)
-        return "–" if value is None else f"{value / 1000:.0f} 000" if value >= 10_000 else f"{value:.0f}"
-
-    return cell
-
-
-def _ratio(results: Results, figure: str, reference: str) -> Callable[[str], str]:
-    def cell(system: str) -> str:
-        value, other = results.median(system, figure), results.median(reference, figure)
-        return f"{value / other:.2f}" if value and other else "–"
-
-    return cell
-
-
 def _fan_out(results: Results) -> str:
     own = first_measured(results, OWN_SOCKETIO)
     head = ("system", "W1 total", "user", "W16 total", "user", "deliveries/s W1", "p50 ms", "p99 ms")
     ratios = ("W1 : C", "W1 : own", "W16 : C joined", "W16 : own")
-    rows = _rows(
+    lines = rows(
         results,
-        _of(results, "W1 total"),
-        _of(results, "W1 user"),
-        _of(results, "W16 total"),
-        _of(results, "W16 user"),
-        _thousands(results, "W1 deliveries/s"),
-        _of(results, "paced p50"),
-        _of(results, "paced p99"),
-        _ratio(results, "W1 total", LIMIT),
-        _ratio(results, "W1 total", own),
-        _ratio(results, "W16 total", LIMIT_JOINED),
-        _ratio(results, "W16 total", own),
+        of(results, "W1 total"),
+        of(results, "W1 user"),
+        of(results, "W16 total"),
+        of(results, "W16 user"),
+        thousands(results, "W1 deliveries/s"),
+        of(results, "paced p50"),
+        of(results, "paced p99"),
+        ratio(results, "W1 total", LIMIT),
+        ratio(results, "W1 total", own),
+        ratio(results, "W16 total", LIMIT_JOINED),
+        ratio(results, "W16 total", own),
     )
-    return table((*head, *ratios), rows) + f"\n\n“Own” is {own}."
+    return table((*head, *ratios), lines) + f"\n\n“Own” is {own}."
 
 
 def _connections(results: Results) -> str:
     levels = [level for level in sorted({results.plan.clients, *results.plan.levels}) if 500 <= level <= 5_000]
     head = ("system", "inbound", "answered", "handshake", "handshakes/s", *(f"KB at {level}" for level in levels))
-    rows = _rows(
+    lines = rows(
         results,
-        _of(results, "inbound total"),
-        _of(results, "answered total"),
-        _of(results, "handshake total"),
-        _thousands(results, "handshakes/s"),
-        *(_of(results, f"KB per connection at {level}") for level in levels),
+        of(results, "inbound total"),
+        of(results, "answered total"),
+        of(results, "handshake total"),
+        thousands(results, "handshakes/s"),
+        *(of(results, f"KB per connection at {level}") for level in levels),
     )
-    return table(head, rows)
+    return table(head, lines)
 
 
 def _growth(results: Results) -> str:
@@ -136,14 +87,14 @@ def _growth(results: Results) -> str:
     figures = ["W1 total" if level == plan.clients else f"W1 at {level} total" for level in levels]
     return table(
         ("system", *(f"{level} clients" for level in levels)),
-        _rows(results, *(_of(results, figure) for figure in figures)),
+        rows(results, *(of(results, figure) for figure in figures)),
     )
 
 
 def _stalled(results: Results) -> Iterator[str]:
     """The latency of the other clients while one does not read, if that was measured."""
     plan = results.plan
-    count = min((found for name in _measured(results) if (found := results.times(name, "stalled p99"))), default=0)
+    count = min((found for name in measured(results) if (found := results.times(name, "stalled p99"))), default=0)
     if count:
         windows = "one window" if count == 1 else f"medians (lowest to highest) of at least {count} windows"
         yield (
@@ -166,18 +117,18 @@ def _beside_stalled(results: Results) -> str:
         share = results.spread(system, "stalled cut")
         return "–" if share is None else "yes" if share.low == 1 else "no" if share.high == 0 else "not always"
 
-    rows = _rows(
+    lines = rows(
         results,
-        _of(results, "stalled MB"),
+        of(results, "stalled MB"),
         cut,
-        _of(results, "stalled p50"),
-        _of(results, "stalled p50 without"),
-        _of(results, "stalled p99"),
-        _of(results, "stalled p99 without"),
-        _of(results, "stalled p99 ratio"),
+        of(results, "stalled p50"),
+        of(results, "stalled p50 without"),
+        of(results, "stalled p99"),
+        of(results, "stalled p99 without"),
+        of(results, "stalled p99 ratio"),
     )
     return table(
-        ("system", "MB", "disconnected", "p50 with", "without", "p99 with", "without", "p99 with : without"), rows
+        ("system", "MB", "disconnected", "p50 with", "without", "p99 with", "without", "p99 with : without"), lines
     )
 
 
@@ -198,15 +149,15 @@ def _mixed(results: Results) -> Iterator[str]:
 
 def _targets(results: Results) -> str:
     words = {True: "met", False: "**missed**", None: "not measured"}
-    rows = (
+    lines = (
         [
             target.name,
-            *("–" if value is None else _number(value) for value in (target.measured, target.bound)),
+            *("–" if value is None else number(value) for value in (target.measured, target.bound)),
             words[target.met],
         ]
         for target in targets(results)
     )
-    return table(("target", "measured", "at most", ""), rows)
+    return table(("target", "measured", "at most", ""), lines)
 
 
 def _not_measured(results: Results) -> Iterator[str]:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from benchmarks.catalogue import LIMIT, LIMIT_JOINED, NODE, OWN_JSON, OWN_SOCKETIO, PYTHON_SOCKETIO
+from benchmarks.catalogue import LIMIT, LIMIT_JOINED, NODE, OWN_JSON, OWN_SOCKETIO, SOCKETIOXIDE
+from benchmarks.plan import ROOM_MEMBERS
 from benchmarks.results import Results
 
 _STALLED_MB = 2.5
 """For a client that does not read: the limit of the outbox, and what the server's transport buffers."""
+
+
+_SHORT = {LIMIT: "C", LIMIT_JOINED: "C joined", NODE: "Node"}
 
 
 class Target(NamedTuple):
@@ -32,43 +36,63 @@ def first_measured(results: Results, names: Sequence[str]) -> str:
     return next((name for name in names if results.rounds.get(name)), names[-1])
 
 
-def _times(value: float | None, factor: float) -> float | None:
-    return None if value is None else value * factor
-
-
 def targets(results: Results) -> Iterator[Target]:
     """Compare the measured figures with the bounds."""
-    median = results.median
-    for dialect, names, inbound, idle in (("Socket.IO", OWN_SOCKETIO, 4.5, 6.0), ("JSON", OWN_JSON, 3.0, 3.0)):
-        own, stock = first_measured(results, names), names[-1]
-        one, many = median(own, "W1 total"), median(own, "W16 total")
-        yield Target(f"{dialect}: W1, user part, µs", median(own, "W1 user"), 0.6)
-        yield Target(f"{dialect}: W1, 1.15 × C", one, _times(median(LIMIT, "W1 total"), 1.15))
-        yield Target(f"{dialect}: W1, Node socket.io / 1.7", one, _times(median(NODE, "W1 total"), 1 / 1.7))
-        yield Target(f"{dialect}: W1, python-socketio / 8", one, _times(median(PYTHON_SOCKETIO, "W1 total"), 1 / 8))
-        yield Target(f"{dialect}: W16, 2 × C joined", many, _times(median(LIMIT_JOINED, "W16 total"), 2))
-        yield Target(f"{dialect}: W16, Node socket.io / 9", many, _times(median(NODE, "W16 total"), 1 / 9))
-        yield Target(
-            f"{dialect}: W16, python-socketio / 50", many, _times(median(PYTHON_SOCKETIO, "W16 total"), 1 / 50)
-        )
-        for part in ("p50", "p99"):
-            paced = median(own, f"paced {part}")
-            yield Target(f"{dialect}: paced {part}, 1.3 × C, ms", paced, _times(median(LIMIT, f"paced {part}"), 1.3))
-        yield Target(f"{dialect}: KB per idle connection at 5000", median(own, "KB per connection at 5000"), idle)
-        yield Target(f"{dialect}: inbound event, µs", median(own, "inbound total"), inbound)
-        handshake = median(NODE, "handshake total")
-        yield Target(f"{dialect}: handshake, JWT checked, Node socket.io", median(own, "handshake total"), handshake)
-        yield Target(f"{dialect}: a client that does not read, MB held", median(own, "stalled MB"), _STALLED_MB)
-        cut = results.spread(own, "stalled cut")
-        yield Target(
-            f"{dialect}: a client that does not read, share not disconnected", None if cut is None else 1 - cut.low, 0
-        )
-        ratio = median(own, "stalled p99 ratio")
-        yield Target(f"{dialect}: p99 of the others, with : without a client that does not read", ratio, 1.1)
-        stock_one = median(stock, "W1 total")
-        yield Target(f"{dialect}: stock uvicorn, W1, 1.3 × C", stock_one, _times(median(LIMIT, "W1 total"), 1.3))
-        grown = _growth(results, LIMIT)
-        yield Target(f"{dialect}: growth, W1 at 10000 : at 100, 1.3 × C", _growth(results, own), _times(grown, 1.3))
+    for dialect, names, inbound, idle in (("Socket.IO", OWN_SOCKETIO, 0.9, 4.5), ("JSON", OWN_JSON, 0.7, 3.0)):
+        protocol_class, stock = names
+        yield from _fan_out(results, dialect, protocol_class)
+        yield from _connections(results, dialect, protocol_class, _Bounds(inbound, 0.45, idle))
+        yield from _stalled(results, dialect, protocol_class)
+        yield from _fan_out(results, f"{dialect}, stock uvicorn", stock)
+        yield from _connections(results, f"{dialect}, stock uvicorn", stock, _Bounds(1.4, 1.0, 14.0))
+
+
+class _Bounds(NamedTuple):
+    """Of an event and a handshake: multiples of Node's. Of an idle connection: KB."""
+
+    inbound: float
+    handshake: float
+    idle: float
+
+
+def _fan_out(results: Results, label: str, own: str) -> Iterator[Target]:
+    small = f"rooms of {ROOM_MEMBERS} W16 total"
+    yield Target(f"{label}: W1, user part, µs", results.median(own, "W1 user"), 0.45)
+    for name, figure, factor, peer in (
+        ("W1", "W1 total", 1.1, LIMIT),
+        ("W16", "W16 total", 1.5, LIMIT_JOINED),
+        (f"rooms of {ROOM_MEMBERS}, W16", small, 1.7, LIMIT),
+        (f"rooms of {ROOM_MEMBERS}, W16", small, 0.8, SOCKETIOXIDE),
+        ("paced p50, ms", "paced p50", 1.2, LIMIT),
+        ("paced p99, ms", "paced p99", 1.2, LIMIT),
+    ):
+        yield _against(results, label, name, own, figure, factor, peer)
+    grown = _growth(results, LIMIT)
+    bound = None if grown is None else 1.3 * grown
+    yield Target(f"{label}: growth, W1 at 10000 : at 100, 1.3 × C", _growth(results, own), bound)
+
+
+def _connections(results: Results, label: str, own: str, bounds: _Bounds) -> Iterator[Target]:
+    yield _against(results, label, "inbound event", own, "inbound total", bounds.inbound, NODE)
+    yield _against(results, label, "handshake, JWT checked", own, "handshake total", bounds.handshake, NODE)
+    idle = results.median(own, "KB per connection at 5000")
+    yield Target(f"{label}: KB per idle connection at 5000", idle, bounds.idle)
+
+
+def _stalled(results: Results, label: str, own: str) -> Iterator[Target]:
+    yield Target(f"{label}: a client that does not read, MB held", results.median(own, "stalled MB"), _STALLED_MB)
+    cut = results.spread(own, "stalled cut")
+    share = None if cut is None else 1 - cut.low
+    yield Target(f"{label}: a client that does not read, share not disconnected", share, 0)
+    ratio = results.median(own, "stalled p99 ratio")
+    yield Target(f"{label}: p99 of the others, with : without a client that does not read", ratio, 1.1)
+
+
+def _against(results: Results, label: str, name: str, own: str, figure: str, factor: float, peer: str) -> Target:
+    """A figure of this package, which must be at most a multiple of a peer's."""
+    short = _SHORT.get(peer, peer)
+    measured, theirs = results.median(own, figure), results.median(peer, figure)
+    return Target(f"{label}: {name}, {factor:g} × {short}", measured, None if theirs is None else factor * theirs)
 
 
 def _growth(results: Results, system: str) -> float | None:

@@ -1,4 +1,4 @@
-"""The figures in README and docs equal those of the stored sessions. Two of the benchmarks run."""
+"""The figures in README and docs equal those of the stored sessions. Some of the benchmarks run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from benchmarks import plot, report
-from benchmarks.catalogue import OWN_SOCKETIO, SYSTEMS
+from benchmarks.catalogue import LIMIT, NODE, OWN_JSON, OWN_SOCKETIO, PYTHON_SOCKETIO, SYSTEMS
 from benchmarks.cluster import report as cluster_report
 from benchmarks.cluster import results as cluster_results
 from benchmarks.cluster.systems import JOINED
@@ -55,6 +55,38 @@ def test_a_session_that_is_stored_again_gives_the_same_file(session: Results, tm
     stored = again.read_bytes()
     read(again).write(again)
     assert again.read_bytes() == stored
+
+
+def cells_of(printed: str) -> dict[str, dict[str, str]]:
+    """The cells of all tables of a session, by the system and the column. Of equal columns, the last."""
+    systems: dict[str, dict[str, str]] = {}
+    for part in printed.split("\n\n"):
+        if part.startswith("| system"):
+            head, _, *rows = ([cell.strip() for cell in row.split("|")[1:-1]] for row in part.strip().splitlines())
+            for row in rows:
+                systems.setdefault(row[0], {}).update(zip(head, row, strict=True))
+    return systems
+
+
+def measured_now(folder: Path, part: str, *systems: str) -> dict[str, dict[str, str]]:
+    """Measure a part of the benchmarks for these systems, shortly. Every client checks what it receives."""
+    command = [sys.executable, "-m", "benchmarks", "--quick", "--seconds", "0.1", "--clients", "40"]
+    command += ["--output", str(folder), "--parts", part, "--only", *systems]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=180)
+    assert done.returncode == 0, done.stderr
+    cells = cells_of(done.stdout)
+    assert cells.keys() == set(systems)
+    return cells
+
+
+COMPARED = (LIMIT, NODE, PYTHON_SOCKETIO, *OWN_SOCKETIO, OWN_JSON[0])
+
+
+def test_every_member_of_a_small_room_receives_its_broadcasts(tmp_path: Path) -> None:
+    cells = measured_now(tmp_path, "rooms", *COMPARED)
+    for system in COMPARED:
+        assert float(cells[system]["W16 delivery"]) > 0
+        assert float(cells[system]["W1, 100"]) > float(cells[system]["W16, 1"])
 
 
 def test_the_page_on_scaling_shows_the_figures_of_the_stored_session() -> None:

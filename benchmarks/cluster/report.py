@@ -9,7 +9,7 @@ from benchmarks.cluster.measure import TOGETHER
 from benchmarks.cluster.publisher import TEXT_BYTES
 from benchmarks.cluster.results import ClusterResults
 from benchmarks.cluster.systems import JOINED, JoinedSystem
-from benchmarks.report import table
+from benchmarks.tables import table
 
 _SHARE = 0.5
 """The part of one processor that Redis may use on average, in the tables of capacity."""

@@ -13,6 +13,8 @@
 
 #include "frames.h"
 #include "latency.h"
+#include "pool.h"
+#include "rooms.h"
 
 #define BUFFER (1 << 18)
 #define EVENT_BYTES 160
@@ -71,8 +73,11 @@ void client_close(struct client *client) {
     if (client->phase == READY && !client->stalled) crowd.ready--;
     client->phase = CUT;
     free(client->rest);
+    free(client->seats);
     client->rest = NULL;
+    client->seats = NULL;
     client->held = 0;
+    client->seated = 0;
 }
 
 static bool starts(const struct frame *frame, const char *with) {
@@ -154,6 +159,18 @@ static void ask(struct client *client, const char *name) {
     send_text(client, text);
 }
 
+void client_enter(struct client *client, int count) {
+    char text[1024];
+    int length = snprintf(text, sizeof text,
+                          crowd.dialect == SOCKETIO ? "420[\"enter\",{\"rooms\":" : "{\"type\":\"enter\",\"data\":{\"rooms\":");
+    for (int i = client->seated - count; i < client->seated; i++)
+        length += snprintf(text + length, sizeof text - (size_t)length, "%c%d", i == client->seated - count ? '[' : ',',
+                           client->seats[i].room);
+    snprintf(text + length, sizeof text - (size_t)length, crowd.dialect == SOCKETIO ? "]}]" : "]}}");
+    client->entering = count;
+    send_text(client, text);
+}
+
 void client_leave(struct client *client) {
     client->place = LEAVING;
     ask(client, "leave");
@@ -177,6 +194,10 @@ static void moved(struct client *client, unsigned long next) {
     if (!crowd.winding_up) client_leave(client);
 }
 
+void client_pass_left_out(struct client *client) {
+    if (crowd.left_out && client->next % crowd.left_out == (unsigned long)(client - clients)) client->next++;
+}
+
 static void message(struct client *client, const struct frame *frame, double time) {
     if (crowd.dialect == SOCKETIO && frame->size == 1 && frame->payload[0] == '2') {
         send_text(client, "3");
@@ -191,6 +212,10 @@ static void message(struct client *client, const struct frame *frame, double tim
         if (!client->lost) client->next = crowd.published;
         else crowd.returned++, client->any = !client->recovered; /* a new client gets what is broadcast from now on */
         if (!client->stalled) crowd.ready++;
+    } else if (client->entering && (crowd.dialect == SOCKETIO ? starts(frame, "43") : contains(frame, "\"entered\""))) {
+        if (number_in(client, frame) != (unsigned long)client->entering) unexpected(client, frame);
+        client->entering = 0;
+        crowd.entered++;
     } else if (client->restless && (crowd.dialect == SOCKETIO ? starts(frame, "43") : contains(frame, "\"moved\""))) {
         moved(client, number_in(client, frame));
     } else if (crowd.dialect == SOCKETIO ? starts(frame, "43") : contains(frame, "\"total\"")) {
@@ -201,6 +226,12 @@ static void message(struct client *client, const struct frame *frame, double tim
         if (client->talks && !crowd.winding_up) client_send_events(client, 1);
     } else if (contains(frame, "MESSAGE_CREATE")) {
         unsigned long number = number_in(client, frame);
+        if (number >= FIRST_TO_ROOM) {
+            rooms_take(client, number);
+            latency_record(time - crowd.asked[number % ASKED_RING]);
+            return;
+        }
+        client_pass_left_out(client);
         if (client->any && (client->place == JOINING || client->lost) && number >= client->next)
             client->next = number, client->any = false;
         else if (client->lost && number > client->next)

@@ -13,6 +13,12 @@ enum phase { UPGRADING, GREETING, ENTERING, READY, CUT };
 /* What a restless client does: is in the room; has asked to leave it; is out; has asked to enter again. */
 enum place { INSIDE, LEAVING, OUTSIDE, JOINING };
 
+/* A client's place in a small room. */
+struct seat {
+    int room;
+    unsigned long last; /* the number of the last message to the room that came, or 0 */
+};
+
 struct client {
     int fd;
     enum phase phase;
@@ -27,6 +33,9 @@ struct client {
     bool any;              /* has entered, and does not know yet which message comes first */
     const char *token;     /* what it authenticates with */
     unsigned long next;    /* the number of the message that must come next */
+    struct seat *seats;    /* in small rooms */
+    int seated;
+    int entering;          /* of these it has asked the server for, and has no answer */
     unsigned long events;  /* events sent */
     unsigned long counted; /* of which the server has confirmed that it counted them */
     int close_code;        /* of the close frame that came, or 0 */
@@ -44,6 +53,10 @@ struct crowd {
     int ready;                /* clients that are in, not counting stalled ones */
     unsigned long published;  /* messages asked for so far: each client must get all from its entry on */
     unsigned long deliveries; /* messages received, all clients together but the restless ones */
+    unsigned long to_rooms;   /* the number of the next message to a small room */
+    unsigned long reached;    /* messages to small rooms that were received, all clients together */
+    unsigned long entered;    /* clients that are in the small rooms they have asked for */
+    unsigned long left_out;   /* or 0; message N must not reach the client N modulo this */
     unsigned long moves;      /* times that a restless client left, or entered */
     bool winding_up;          /* no client disconnects or sends events any more */
     unsigned long confirmed;  /* bursts of events confirmed */
@@ -54,6 +67,9 @@ struct crowd {
 };
 
 #define ASKED_RING 65536
+
+/* The number of the first message to a small room. Those to all clients have smaller ones. */
+#define FIRST_TO_ROOM 1000000000UL
 
 extern struct crowd crowd;
 
@@ -68,6 +84,12 @@ void client_read(struct client *client);
 
 /* Send `count` events in one write; the last asks how many were counted. */
 void client_send_events(struct client *client, int count);
+
+/* Ask to enter the last `count` small rooms among its seats. */
+void client_enter(struct client *client, int count);
+
+/* Do not expect the next message if the client is left out of it. */
+void client_pass_left_out(struct client *client);
 
 /* Begin to leave the room. */
 void client_leave(struct client *client);

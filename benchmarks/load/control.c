@@ -47,11 +47,9 @@ static void connect_again(void) {
     epoll_ctl(poller, EPOLL_CTL_ADD, control.fd, &event);
 }
 
-void control_broadcast(unsigned long first, int count, int size) {
-    char request[256];
-    int length = snprintf(request, sizeof request,
-                          "POST /broadcast/%lu/%d/%d HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n", first, count,
-                          size);
+void control_ask(const char *path) {
+    char request[PATH_BYTES + 128];
+    int length = snprintf(request, sizeof request, "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n", path);
     if (control.fd >= 0 && control.asked == control.answered && now() - used > IDLE_SECONDS) hang_up();
     if (control.fd < 0) connect_again();
     used = now();

@@ -2,6 +2,9 @@
 #ifndef CONTROL_H
 #define CONTROL_H
 
+/* The most that a path may have. */
+#define PATH_BYTES 512
+
 struct control {
     int fd; /* or -1 */
     unsigned long asked, answered;
@@ -12,8 +15,8 @@ extern struct control control;
 /* Remember where to ask, and which epoll is to watch the connection, by the address of `control`. */
 void control_begin(int port, int poller);
 
-/* Ask for `count` messages, numbered from `first`, with a text of `size` bytes. Does not wait for the answer. */
-void control_broadcast(unsigned long first, int count, int size);
+/* Ask for something by a path. Does not wait for the answer. */
+void control_ask(const char *path);
 
 /* Take answers that have come. */
 void control_read(void);

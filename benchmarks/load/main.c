@@ -7,7 +7,15 @@
  * `recovery` is Socket.IO with clients that recover: they keep their session and the last position.
  *
  *     connect N                     have N clients in the room
- *     broadcast WIDTH SECONDS SIZE  WIDTH broadcasts at a time, again when all clients have all
+ *     broadcast WIDTH SECONDS SIZE KIND TOGETHER
+ *                                   WIDTH broadcasts at a time, again when all clients have all. The server begins
+ *                                   TOGETHER of them at once. KIND is `broadcast`; `volatile`; or `except`: message
+ *                                   NUMBER to all but the client NUMBER modulo N, which is alone in that room
+ *     enter EACH MEMBERS            every client enters EACH more small rooms, of MEMBERS clients each
+ *     target KIND WIDTH SECONDS SIZE
+ *                                   messages to WIDTH of the rooms entered last, chosen at random, by one request;
+ *                                   again when their members have all. KIND is `rooms`; or `users`, `connections`:
+ *                                   to the client that is alone in such a room
  *     pace RATE SECONDS SIZE        RATE broadcasts a second, whatever becomes of them
  *     inbound BURST SECONDS N       N clients send BURST events at a time, again when they were counted
  *     mixed SECONDS SIZE            sixteen broadcasts at a time, while of every ten clients one leaves and
@@ -19,6 +27,19 @@
  *     return WIDTH RATE SIZE        lost clients return, so many at a time, while RATE broadcasts a second go on
  *     port PORT                     clients connect there from now on
  *     disconnect                    all clients leave
+ *
+ * Broadcasts are asked for by these requests, whose answers are 200 with an empty body, when the server has begun to
+ * send all. A message has `number` and `text`, an x repeated SIZE times.
+ *
+ *     POST /broadcast/FIRST/COUNT/SIZE[/TOGETHER]     to all clients: COUNT messages, numbered from FIRST; also
+ *                                                     /volatile/…
+ *     POST /except/FIRST/COUNT/SIZE/TOGETHER/CLIENTS  message NUMBER to all but the client that is alone in room
+ *                                                     NUMBER modulo CLIENTS
+ *     POST /rooms/FIRST/SIZE/ROOM/ROOM/…              message FIRST to the members of the first room, FIRST + 1 to
+ *                                                     those of the second, …; also /users/… and /connections/…
+ *
+ * To enter small rooms, a client sends the event `enter` with {"rooms": [NUMBER, …]}, and is answered by {"number": N},
+ * how many they are: in Socket.IO by the acknowledgement, in JSON by an event `entered`.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -32,17 +53,11 @@
 #include "client.h"
 #include "control.h"
 #include "latency.h"
+#include "pool.h"
+#include "rooms.h"
 
-#define MOST_CLIENTS 20000
-#define PATIENCE 60.0
-#define SLOWNESS 50 /* what comes to slow clients is looked at one time in so many */
 #define AGAIN 1.0  /* seconds after which clients that were refused try again */
 #define OPENING 64 /* handshakes under way at once */
-
-static struct client clients[MOST_CLIENTS];
-static int size, stalled;
-static char *tokens[MOST_CLIENTS];
-static int poller;
 
 void fail(const char *format, ...) {
     char reason[512];
@@ -57,42 +72,6 @@ void fail(const char *format, ...) {
     exit(1);
 }
 
-static void watch(int fd, void *what) {
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = what};
-    if (epoll_ctl(poller, EPOLL_CTL_ADD, fd, &event) < 0) fail("epoll: %s", strerror(errno));
-}
-
-/* Take what comes within `seconds`, at most until something came. */
-static void turn(double seconds) {
-    static struct epoll_event events[512];
-    static unsigned long turns;
-    struct timespec time = {.tv_sec = (time_t)seconds, .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9)};
-    int count = epoll_pwait2(poller, events, 512, &time, NULL);
-    for (int i = 0; i < count; i++) {
-        struct client *client = events[i].data.ptr;
-        if (events[i].data.ptr == &control)
-            control_read();
-        else if (!client->slow || ++turns % SLOWNESS == 0)
-            client_read(client);
-    }
-}
-
-static void wait_for(const unsigned long *figure, unsigned long wanted, const char *what) {
-    double until = now() + PATIENCE;
-    while (*figure < wanted) {
-        turn(1.0);
-        if (now() > until) fail("%lu of %lu %s within %.0f s", *figure, wanted, what, PATIENCE);
-    }
-}
-
-static void open_client(bool stalls) {
-    if (size == MOST_CLIENTS) fail("more than %d clients", MOST_CLIENTS);
-    struct client *client = &clients[size];
-    client_open(client, tokens[size], stalls);
-    size++;
-    watch(client->fd, client);
-}
-
 static void run_connect(int wanted) {
     double begun = now(), until = begun + PATIENCE;
     int before = crowd.ready;
@@ -105,11 +84,20 @@ static void run_connect(int wanted) {
     printf("{\"connected\": %d, \"seconds\": %.6f}\n", crowd.ready - before, now() - begun);
 }
 
-static void ask(int count, int bytes) {
+static void ask_for(const char *kind, int count, int bytes, int together) {
+    char path[PATH_BYTES];
     double time = now();
     for (int i = 0; i < count; i++) crowd.asked[(crowd.published + (unsigned long)i) % ASKED_RING] = time;
-    control_broadcast(crowd.published, count, bytes);
+    int length = snprintf(path, sizeof path, "/%s/%lu/%d/%d", kind, crowd.published, count, bytes);
+    if (crowd.left_out) snprintf(path + length, sizeof path - (size_t)length, "/%d/%lu", together, crowd.left_out);
+    else if (together > 1) snprintf(path + length, sizeof path - (size_t)length, "/%d", together);
+    control_ask(path);
+    if (crowd.left_out) crowd.deliveries += (unsigned long)count; /* as if the client that is left out had it */
     crowd.published += (unsigned long)count;
+}
+
+static void ask(int count, int bytes) {
+    ask_for("broadcast", count, bytes, 1);
 }
 
 static void settle(void) {
@@ -124,20 +112,54 @@ static unsigned long begin(void) {
     return crowd.published;
 }
 
-static void report(unsigned long first, double begun) {
-    unsigned long messages = crowd.published - first;
+static void report_times(unsigned long messages, unsigned long deliveries, double begun) {
     printf("{\"messages\": %lu, \"deliveries\": %lu, \"seconds\": %.6f, \"p50\": %.3f, \"p99\": %.3f}\n", messages,
-           messages * (unsigned long)crowd.ready, now() - begun, latency_within(0.5), latency_within(0.99));
+           deliveries, now() - begun, latency_within(0.5), latency_within(0.99));
 }
 
-static void run_broadcast(int width, double seconds, int bytes) {
+static void report(unsigned long first, double begun) {
+    unsigned long messages = crowd.published - first;
+    report_times(messages, messages * (unsigned long)(crowd.ready - (crowd.left_out > 0)), begun);
+}
+
+static void run_broadcast(int width, double seconds, int bytes, const char *kind, int together) {
     unsigned long first = begin();
     double begun = now();
+    if (strcmp(kind, "except") == 0) crowd.left_out = (unsigned long)crowd.ready;
     do {
-        ask(width, bytes);
+        ask_for(kind, width, bytes, together);
         settle();
     } while (now() - begun < seconds);
     report(first, begun);
+    for (int i = 0; i < size; i++)
+        if (clients[i].next < crowd.published) client_pass_left_out(&clients[i]);
+    crowd.left_out = 0;
+}
+
+static void run_enter(int each, int members) {
+    double begun = now();
+    if (size != crowd.ready) fail("small rooms are only for clients that stay and read");
+    rooms_form(size, each, members);
+    crowd.entered = 0;
+    for (int i = 0; i < size; i++) {
+        client_enter(&clients[i], each);
+        if (i >= OPENING) wait_for(&crowd.entered, (unsigned long)(i - OPENING), "clients entered their rooms");
+    }
+    wait_for(&crowd.entered, (unsigned long)size, "clients entered their rooms");
+    printf("{\"connected\": %d, \"seconds\": %.6f}\n", size, now() - begun);
+}
+
+static void run_target(const char *kind, int width, double seconds, int bytes) {
+    unsigned long first = crowd.to_rooms, wanted = 0;
+    double begun = now();
+    latency_clear();
+    crowd.reached = 0;
+    do {
+        wanted += rooms_ask(kind, width, bytes);
+        wait_for(&crowd.reached, wanted, "deliveries in small rooms");
+        wait_for(&control.answered, control.asked, "answers");
+    } while (now() - begun < seconds);
+    report_times(crowd.to_rooms - first, wanted, begun);
 }
 
 static void run_pace(double rate, double seconds, int bytes) {
@@ -320,26 +342,13 @@ static void run_disconnect(void) {
     for (int i = 0; i < size; i++)
         if (clients[i].phase != CUT) client_close(&clients[i]);
     size = stalled = 0;
+    rooms_forget();
     printf("{}\n");
 }
 
-static void read_tokens(const char *path) {
-    FILE *file = fopen(path, "r");
-    char line[1024];
-    int count = 0;
-    if (file == NULL) fail("%s: %s", path, strerror(errno));
-    while (count < MOST_CLIENTS && fgets(line, sizeof line, file) != NULL) {
-        line[strcspn(line, "\r\n")] = 0;
-        tokens[count++] = strdup(line);
-    }
-    if (count == 0) fail("%s is empty", path);
-    for (int i = count; i < MOST_CLIENTS; i++) tokens[i] = tokens[i % count];
-    fclose(file);
-}
-
 int main(int argc, char **argv) {
-    char line[256];
-    int a, c;
+    char line[256], kind[16];
+    int a, c, together;
     double b, rate;
     struct rlimit files;
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -350,13 +359,16 @@ int main(int argc, char **argv) {
     crowd.port = atoi(argv[1]);
     crowd.recovery = strcmp(argv[2], "recovery") == 0;
     crowd.dialect = crowd.recovery || strcmp(argv[2], "socketio") == 0 ? SOCKETIO : JSON;
+    crowd.to_rooms = FIRST_TO_ROOM;
     crowd.asked = calloc(ASKED_RING, sizeof *crowd.asked);
-    read_tokens(argv[3]);
-    poller = epoll_create1(0);
+    pool_begin(argv[3]);
     control_begin(crowd.port, poller);
     while (fgets(line, sizeof line, stdin) != NULL) {
         if (sscanf(line, "connect %d", &a) == 1) run_connect(a);
-        else if (sscanf(line, "broadcast %d %lf %d", &a, &b, &c) == 3) run_broadcast(a, b, c);
+        else if (sscanf(line, "broadcast %d %lf %d %15s %d", &a, &b, &c, kind, &together) == 5)
+            run_broadcast(a, b, c, kind, together);
+        else if (sscanf(line, "enter %d %d", &a, &c) == 2) run_enter(a, c);
+        else if (sscanf(line, "target %15s %d %lf %d", kind, &a, &b, &c) == 4) run_target(kind, a, b, c);
         else if (sscanf(line, "pace %lf %lf %d", &rate, &b, &c) == 3) run_pace(rate, b, c);
         else if (sscanf(line, "inbound %d %lf %d", &a, &b, &c) == 3) run_inbound(a, b, c);
         else if (sscanf(line, "mixed %lf %d", &b, &c) == 2) run_mixed(b, c);

@@ -4,22 +4,38 @@ import { createServer } from "node:http";
 
 const EVENT = "MESSAGE_CREATE";
 
+/** The name of a small room. */
+export const roomName = (number) => `room${number}`;
+
 /**
- * An HTTP server; `broadcast(event, payload)` is called for each requested message. A request may say how many messages
- * are broadcast at a time. After each such number, `accepted()` is awaited.
+ * An HTTP server; `benchmarks/load/main.c` describes the requests. `broadcast(event, payload)` is called for each
+ * message to all clients. A request may say how many messages are broadcast at a time. After each such number,
+ * `accepted()` is awaited. Other kinds are called likewise, if there are: `volatile(event, payload)`;
+ * `except(event, payload, room)`, to all but the client that is alone in a room; `rooms(event, payload, room)`.
  */
-export function control(broadcast, accepted) {
+export function control(broadcast, accepted, others = {}) {
+  const toAll = { broadcast, ...others };
   return createServer(async (request, response) => {
-    const [, route, first, count, size, together] = request.url.split("/");
-    if (route !== "broadcast") {
+    const [, route, first, ...rest] = request.url.split("/");
+    if (!toAll[route]) {
       response.writeHead(404).end();
       return;
     }
-    const text = "x".repeat(Number(size));
-    for (let number = Number(first); number < Number(first) + Number(count); number++) {
-      broadcast(EVENT, { number, text });
-      if (together && (number - Number(first) + 1) % Number(together) === 0) {
-        await accepted();
+    let number = Number(first);
+    if (route === "rooms") {
+      const [size, ...rooms] = rest;
+      const text = "x".repeat(Number(size));
+      for (const room of rooms) {
+        others.rooms(EVENT, { number: number++, text }, roomName(room));
+      }
+    } else {
+      const [count, size, together, clients] = rest.map(Number);
+      const text = "x".repeat(size);
+      for (const end = number + count; number < end; number++) {
+        toAll[route](EVENT, { number, text }, clients && roomName(number % clients));
+        if (together && (number - Number(first) + 1) % together === 0) {
+          await accepted();
+        }
       }
     }
     response.end();

@@ -2,13 +2,18 @@
 
 import { Server } from "socket.io";
 import { join } from "./adapters.mjs";
-import { control, listen } from "./control.mjs";
+import { control, listen, roomName } from "./control.mjs";
 
 const room = process.env.ROOM ?? "room";
 let accepted = async () => {};
 const http = control(
   (event, payload) => io.to(room).emit(event, payload),
   () => accepted(),
+  {
+    volatile: (event, payload) => io.to(room).volatile.emit(event, payload),
+    except: (event, payload, other) => io.to(room).except(other).emit(event, payload),
+    rooms: (event, payload, small) => io.to(small).emit(event, payload),
+  },
 );
 const io = new Server(http, process.env.RECOVERY ? { connectionStateRecovery: {} } : {});
 if (process.env.REDIS_URL) {
@@ -18,6 +23,10 @@ if (process.env.REDIS_URL) {
 io.on("connection", (socket) => {
   let counted = 0;
   socket.join(room);
+  socket.on("enter", ({ rooms }, acknowledge) => {
+    socket.join(rooms.map(roomName));
+    acknowledge({ number: rooms.length });
+  });
   socket.on("count", () => {
     counted++;
   });

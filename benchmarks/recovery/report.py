@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from benchmarks.plan import TEXT_BYTES
 from benchmarks.recovery.results import OFF, ON, RecoveryResults
-from benchmarks.report import table
+from benchmarks.tables import table
 
 _RATIO, _MEMORY, _RETURN, _SERVED, _WAITED = 1.05, 300.0, 2.0, 10.0, 100.0
 """The targets: on to off; bytes; ms of processor time; s; ms."""

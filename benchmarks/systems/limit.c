@@ -13,6 +13,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,19 +23,28 @@
 #include <unistd.h>
 
 #define BUFFER (1 << 16)
-#define MOST 32768
+#define MOST 65536
 
 struct peer {
     int fd;
     int place;            /* in the room, or -1 */
     bool upgraded;        /* speaks WebSocket, not HTTP */
     unsigned long counted;
+    int *rooms;           /* the small ones that it has entered */
+    int rooms_count;
     char *rest;           /* the start of a message whose end has not come */
     size_t held;
 };
 
+struct room {
+    struct peer **members;
+    int count;
+};
+
 static struct peer *room[MOST];
 static int members;
+static struct room *rooms; /* the small ones, by number */
+static int rooms_count;
 static bool joined;
 static char buffer[BUFFER], *frames;
 
@@ -56,8 +66,10 @@ static void write_all(int fd, const char *data, size_t size) {
 static size_t put_head(char *out, size_t size) {
     out[0] = (char)0x81;
     if (size < 126) return out[1] = (char)size, 2;
-    out[1] = 126, out[2] = (char)(size >> 8), out[3] = (char)size;
-    return 4;
+    if (size < 65536) return out[1] = 126, out[2] = (char)(size >> 8), out[3] = (char)size, 4;
+    out[1] = 127;
+    for (int i = 0; i < 8; i++) out[2 + i] = (char)((uint64_t)size >> (56 - 8 * i));
+    return 10;
 }
 
 static void send_text(struct peer *peer, const char *text) {
@@ -67,19 +79,25 @@ static void send_text(struct peer *peer, const char *text) {
     write_all(peer->fd, frame, head + size);
 }
 
+/* Write the frame of a message to `out`, which has room for its text and 128 bytes more. Returns its size. */
+static size_t put_message(char *out, unsigned long number, int bytes) {
+    char head[10], *text = out + sizeof head;
+    int size = sprintf(text, "{\"type\":\"MESSAGE_CREATE\",\"data\":{\"number\":%lu,\"text\":\"", number);
+    memset(text + size, 'x', (size_t)bytes);
+    size += bytes;
+    memcpy(text + size, "\"}}", 3);
+    size += 3;
+    size_t before = put_head(head, (size_t)size);
+    memmove(out + before, text, (size_t)size);
+    memcpy(out, head, before);
+    return before + (size_t)size;
+}
+
 static void broadcast(unsigned long first, int count, int bytes) {
     size_t used = 0;
     frames = realloc(frames, (size_t)count * ((size_t)bytes + 128));
     for (int i = 0; i < count; i++) {
-        char *text = frames + used + 4;
-        int size = sprintf(text, "{\"type\":\"MESSAGE_CREATE\",\"data\":{\"number\":%lu,\"text\":\"", first + (unsigned long)i);
-        memset(text + size, 'x', (size_t)bytes);
-        size += bytes;
-        memcpy(text + size, "\"}}", 3);
-        size += 3;
-        size_t head = put_head(frames + used, (size_t)size);
-        if (head == 2) memmove(text - 2, text, (size_t)size);
-        used += head + (size_t)size;
+        used += put_message(frames + used, first + (unsigned long)i, bytes);
         if (!joined) {
             for (int m = 0; m < members; m++) write_all(room[m]->fd, frames, used);
             used = 0;
@@ -88,18 +106,50 @@ static void broadcast(unsigned long first, int count, int bytes) {
     for (int m = 0; joined && m < members; m++) write_all(room[m]->fd, frames, used);
 }
 
+/* A message to each of the rooms in a list like /4/17. Joining is not tried: they seldom have a member in common. */
+static void to_rooms(unsigned long number, int bytes, char *list) {
+    frames = realloc(frames, (size_t)bytes + 128);
+    while (*list == '/') {
+        long at = strtol(list + 1, &list, 10);
+        size_t size = put_message(frames, number++, bytes);
+        for (int m = 0; at < rooms_count && m < rooms[at].count; m++) write_all(rooms[at].members[m]->fd, frames, size);
+    }
+}
+
+/* Enter the rooms in a list like [4,17]. Returns how many they are. */
+static int enter(struct peer *peer, char *list) {
+    int count = 0;
+    for (; *list == '[' || *list == ','; count++) {
+        int number = (int)strtol(list + 1, &list, 10);
+        if (number >= rooms_count) {
+            rooms = realloc(rooms, (size_t)(number + 1) * sizeof *rooms);
+            memset(rooms + rooms_count, 0, (size_t)(number + 1 - rooms_count) * sizeof *rooms);
+            rooms_count = number + 1;
+        }
+        struct room *entered = &rooms[number];
+        entered->members = realloc(entered->members, (size_t)(entered->count + 1) * sizeof *entered->members);
+        entered->members[entered->count++] = peer;
+        peer->rooms = realloc(peer->rooms, (size_t)(peer->rooms_count + 1) * sizeof *peer->rooms);
+        peer->rooms[peer->rooms_count++] = number;
+    }
+    return count;
+}
+
 /* Serve the HTTP request at the start of `data`. Returns its size, or 0 while it is incomplete. */
 static size_t take_request(struct peer *peer, char *data, size_t size) {
     static const char upgrade[] = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                                   "Sec-WebSocket-Accept: -\r\n\r\n";
     static const char done[] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
     unsigned long first;
-    int count, bytes;
+    int count, bytes, length = 0;
     char *end = memmem(data, size, "\r\n\r\n", 4);
     if (end == NULL) return 0;
     *end = 0;
     if (sscanf(data, "POST /broadcast/%lu/%d/%d", &first, &count, &bytes) == 3) {
         broadcast(first, count, bytes);
+        write_all(peer->fd, done, sizeof done - 1);
+    } else if (sscanf(data, "POST /rooms/%lu/%d%n", &first, &bytes, &length) == 2) {
+        to_rooms(first, bytes, data + length);
         write_all(peer->fd, done, sizeof done - 1);
     } else {
         peer->upgraded = true;
@@ -120,11 +170,14 @@ static size_t take_frame(struct peer *peer, char *data, size_t available) {
         head = 8;
     }
     if (available < head + size) return 0;
-    char *mask = data + head - 4, *payload = data + head;
+    char *mask = data + head - 4, *payload = data + head, *list;
     for (size_t i = 0; i < size; i++) payload[i] ^= mask[i & 3];
     if (memmem(payload, size, "\"type\":\"auth\"", 13)) {
         room[peer->place = members++] = peer;
         send_text(peer, "{\"type\":\"auth_success\"}");
+    } else if ((list = memmem(payload, size, "\"rooms\":[", 9)) != NULL) {
+        sprintf(text, "{\"type\":\"entered\",\"data\":{\"number\":%d}}", enter(peer, list + 8));
+        send_text(peer, text);
     } else {
         peer->counted++;
         if (memmem(payload, size, "\"total\"", 7)) {
@@ -140,7 +193,14 @@ static void leave(struct peer *peer) {
         room[peer->place] = room[--members];
         room[peer->place]->place = peer->place;
     }
+    for (int i = 0; i < peer->rooms_count; i++) {
+        struct room *left = &rooms[peer->rooms[i]];
+        int place = 0;
+        while (left->members[place] != peer) place++;
+        left->members[place] = left->members[--left->count];
+    }
     close(peer->fd);
+    free(peer->rooms);
     free(peer->rest);
     free(peer);
 }

@@ -9,7 +9,7 @@ import os
 
 from asgi_realtime import Connection, Limits, RealtimeMiddleware, Settings
 from asgi_realtime.gateways.base import Gateway
-from benchmarks.systems.control import EVENT, ROOM, Payload, control
+from benchmarks.systems.control import EVENT, ROOM, Payload, Rooms, control, room_name
 
 SECRET = "not secret: all clients are accepted"
 
@@ -35,10 +35,24 @@ published = 0
 """The number of the next message."""
 
 
-async def enter(connection: Connection) -> None:
+alone: dict[int, Connection] = {}
+"""The connection that is alone in a small room."""
+
+
+async def connected(connection: Connection) -> None:
     """Put a new connection into the room."""
     connection.state = 0
     await connection.join(ROOM)
+
+
+async def enter(entered: Rooms, connection: Connection) -> dict[str, int]:
+    """Put a connection into small rooms, and send it their number."""
+    rooms = entered["rooms"]
+    for room in rooms:
+        await connection.join(room_name(room))
+    if len(rooms) == 1:
+        alone[rooms[0]] = connection
+    return {"number": len(rooms)}
 
 
 async def join(connection: Connection) -> dict[str, int]:
@@ -61,5 +75,21 @@ def mount(gateway: Gateway) -> RealtimeMiddleware:
         published = payload["number"] + 1
         await middleware.broadcaster.broadcast_to_room(ROOM, EVENT, payload)
 
-    middleware = RealtimeMiddleware(control(broadcast), gateways=[gateway], settings=settings)
+    async def volatile(payload: Payload) -> None:
+        await middleware.broadcaster.broadcast_to_room(ROOM, EVENT, payload, volatile=True)
+
+    async def except_(room: int, payload: Payload) -> None:
+        await middleware.broadcaster.broadcast_to_room(ROOM, EVENT, payload, except_=alone[room].id)
+
+    async def rooms(room: int, payload: Payload) -> None:
+        await middleware.broadcaster.broadcast_to_room(room_name(room), EVENT, payload)
+
+    async def users(room: int, payload: Payload) -> None:
+        await middleware.broadcaster.broadcast_to_user(alone[room].identity.user_id, EVENT, payload)
+
+    async def connections(room: int, payload: Payload) -> None:
+        await alone[room].send(EVENT, payload)
+
+    host = control(broadcast, volatile=volatile, except_=except_, rooms=rooms, users=users, connections=connections)
+    middleware = RealtimeMiddleware(host, gateways=[gateway], settings=settings)
     return middleware

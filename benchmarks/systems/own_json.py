@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from asgi_realtime import Connection, WebSocketGateway, on
 from benchmarks.systems import own
-from benchmarks.systems.control import Payload
+from benchmarks.systems.control import Payload, Rooms
 
 
 class Room(WebSocketGateway):
     async def on_connect(self, connection: Connection) -> None:
-        await own.enter(connection)
+        await own.connected(connection)
+
+    @on("enter")
+    async def enter(self, rooms: Rooms, connection: Connection) -> None:
+        await connection.send("entered", await own.enter(rooms, connection))
 
     @on("count")
     async def count(self, payload: Payload, connection: Connection) -> None:
