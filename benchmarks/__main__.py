@@ -28,9 +28,12 @@ from benchmarks.tokens import write_tokens
 
 def session(plan: Plan, systems: list[System], parts: Sequence[Part], seed: int) -> Results:
     """Measure the systems in the planned number of rounds, each round in random order."""
-    results = Results(machine=describe_machine(), plan=plan)
-    results.missing = {system.name: why for system in systems if (why := system.missing())}
-    present = [system for system in systems if system.name not in results.missing]
+    missing = {system.name: why for system in systems if (why := system.missing())}
+    present = [system for system in systems if system.name not in missing]
+    for name, why in missing.items():
+        print(f"not measured: {name}: {why}", file=sys.stderr)
+    versions = {system.compiled.name: system.compiled.version for system in present if system.compiled}
+    results = Results(machine={**describe_machine(), **versions}, plan=plan, missing=missing)
     tokens = write_tokens(max(plan.clients, *plan.levels, plan.rooms_clients, plan.stalled_among) + 100)
     order = random.Random(seed)
     for number in range(plan.rounds):

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from benchmarks import compiled
+from benchmarks.compiled import Compiled
+
 HERE = Path(__file__).parent
 BUILD = HERE / "results" / "build"
 WEBSOCKET_PROTOCOL = "asgi_realtime.uvicorn:WebSocketProtocol"
@@ -21,22 +24,26 @@ class System:
     """One server under test.
 
     `command` has `{port}` where the port goes. `modules` are what it cannot run without: Python
-    modules, or `module:name`. A system that is not `quick` is left out of a quick session. Those that
-    are `compared` are also measured in rooms of other sizes, and beside a client that does not read. A
-    system that waits for such a client delays all others: it is not measured with one.
+    modules, or `module:name`. `compiled` is its program, if that is compiled at first use. A system that
+    is not `quick` is left out of a quick session. Those that are `compared` are also measured in rooms of
+    other sizes, and beside a client that does not read. A system that waits for such a client delays all
+    others: it is not measured with one.
     """
 
     name: str
     dialect: Dialect
     command: tuple[str, ...]
     modules: tuple[str, ...] = ()
+    compiled: Compiled | None = None
     own: bool = False
     quick: bool = True
     compared: bool = False
     waits_for_stalled: bool = False
 
     def missing(self) -> str | None:
-        """What this machine lacks to run the system, or None."""
+        """What this machine lacks to run the system, or None. Compiles its program at the first call."""
+        if self.compiled is not None:
+            return self.compiled.missing()
         program = self.command[0]
         if shutil.which(program) is None:
             return f"{Path(program).name} is not installed"
@@ -118,6 +125,13 @@ SYSTEMS: tuple[System, ...] = (
     System(name=NODE_WS, dialect="json", command=("node", str(HERE / "node" / "ws.mjs"), "{port}")),
     System(
         name=NODE, dialect="socketio", command=("node", str(HERE / "node" / "socketio.mjs"), "{port}"), compared=True
+    ),
+    System(
+        name=SOCKETIOXIDE,
+        dialect="socketio",
+        command=(str(compiled.SOCKETIOXIDE.program), "{port}"),
+        compiled=compiled.SOCKETIOXIDE,
+        compared=True,
     ),
     System(
         name="Starlette, a loop of send_text",

@@ -6,7 +6,17 @@ import argparse
 from collections.abc import Iterator
 
 from benchmarks import plot, report
-from benchmarks.catalogue import HERE, LIMIT, LIMIT_JOINED, NODE, NODE_WS, OWN_JSON, OWN_SOCKETIO, PYTHON_SOCKETIO
+from benchmarks.catalogue import (
+    HERE,
+    LIMIT,
+    LIMIT_JOINED,
+    NODE,
+    NODE_WS,
+    OWN_JSON,
+    OWN_SOCKETIO,
+    PYTHON_SOCKETIO,
+    SOCKETIOXIDE,
+)
 from benchmarks.results import Results, read
 from benchmarks.tables import table
 
@@ -24,6 +34,7 @@ _ROWS = (
     (OWN_SOCKETIO[1], "**asgi_realtime**, Socket.IO, stock uvicorn"),
     (OWN_JSON[1], "**asgi_realtime**, JSON WebSocket, stock uvicorn"),
     (NODE_WS, "Node `ws`, framed once"),
+    (SOCKETIOXIDE, "socketioxide (Rust)"),
     (NODE, "Node socket.io"),
     ("Starlette, a loop of send_text", "Starlette, a loop of `send_text`"),
     (PYTHON_SOCKETIO, "python-socketio"),

@@ -34,8 +34,10 @@ def test_pages_show_the_figures_of_the_session(session: Results) -> None:
 
 
 def test_the_session_was_complete_and_no_message_was_lost(session: Results) -> None:
-    assert (session.broken, session.missing) == ({}, {})
-    assert session.rounds.keys() == {system.name for system in SYSTEMS}
+    everywhere = {system.name for system in SYSTEMS if system.compiled is None}
+    assert session.broken == {}
+    assert not session.missing.keys() & everywhere
+    assert everywhere <= session.rounds.keys() <= {system.name for system in SYSTEMS}
     assert session.count >= 3
 
 

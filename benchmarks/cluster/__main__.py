@@ -19,11 +19,11 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.cluster import centrifugo
 from benchmarks.cluster.measure import measure
 from benchmarks.cluster.report import markdown
 from benchmarks.cluster.results import BEGIN, FIGURES, FULL, PAGE, QUICK, ClusterPlan, ClusterResults
 from benchmarks.cluster.systems import JOINED, JoinedSystem
+from benchmarks.compiled import CENTRIFUGO
 from benchmarks.publish import with_figures
 from benchmarks.results import describe_machine
 from benchmarks.server import BrokenRun
@@ -53,7 +53,7 @@ def _versions() -> dict[str, str]:
     """The versions that matter only here."""
     server = subprocess.run(["redis-server", "--version"], capture_output=True, text=True, check=True).stdout
     packages = {name: importlib.metadata.version(name) for name in ("redis", "hiredis")}
-    return {"Redis": server.split()[2].removeprefix("v="), **packages, "Centrifugo": centrifugo.VERSION}
+    return {"Redis": server.split()[2].removeprefix("v="), **packages, CENTRIFUGO.name: CENTRIFUGO.version}
 
 
 def _options() -> argparse.Namespace:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from benchmarks.catalogue import NODE, OWN_JSON, OWN_SOCKETIO, PYTHON_SOCKETIO, System, named
 from benchmarks.cluster import centrifugo
+from benchmarks.compiled import CENTRIFUGO
 
 Protocol = Literal["json", "socketio", "centrifugo"]
 """How a client enters the room, and what keeps its connection open."""
@@ -37,7 +38,7 @@ class JoinedSystem:
 
     def missing(self) -> str | None:
         """What this machine lacks to run the system, or None. Compiles Centrifugo at the first call."""
-        return centrifugo.missing() if self.catalogued is None else self._system().missing()
+        return CENTRIFUGO.missing() if self.catalogued is None else self._system().missing()
 
     def command(self, port: int) -> list[str]:
         """The command of one process."""
