@@ -51,6 +51,8 @@ class History:
         # In order of age, because age and the byte limit both remove the oldest of all targets.
         self._entries: OrderedDict[int, _Entry] = OrderedDict()
         self._forgotten = 0
+        self._expires = 0.0
+        """No entry expires before this time."""
 
     @property
     def position(self) -> Position:
@@ -75,9 +77,12 @@ class History:
         publication = msgspec.structs.replace(publication, position=self._position(self._sequence))
         keys = publication.subscriptions()
         if keys:  # an event to no users gets a number, but no client can request it
-            size = ENTRY_BYTES + len(publication.payload) + sum(map(len, publication.attachments))
+            size = ENTRY_BYTES + len(publication.payload)
+            if publication.attachments:
+                size += sum(map(len, publication.attachments))
             self._keep(_Entry(self._sequence, publication, size, now + self._ttl, keys))
-        self.trim(now)
+        if now >= self._expires or self._bytes > self._limit:
+            self.trim(now)
         return publication
 
     def _keep(self, entry: _Entry) -> None:
@@ -127,9 +132,11 @@ class History:
 
     def trim(self, now: float) -> None:
         """Remove publications that are too old, and the oldest while the total exceeds its limit."""
+        self._expires = now + self._ttl
         while self._entries:
             oldest = next(iter(self._entries.values()))
             if oldest.expires > now and self._bytes <= self._limit:
+                self._expires = oldest.expires
                 break
             for key in tuple(oldest.logs):
                 self._drop_oldest_of(key)

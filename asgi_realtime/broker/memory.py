@@ -72,15 +72,13 @@ class MemoryBroker:
             return await asyncio.shield(known)
         if not publication.volatile:
             publication = self._history.append(publication, now)
+        if key is None and not self._stepping and not self._steps:  # as below, without a future
+            return self._deliver(receiver, publication)
         done: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         if key is not None:
             self._receipts.put(publication.gateway, key, done, now)
 
-        def step() -> None:
-            delivered = deliver(receiver, publication)
-            done.set_result(Receipt(position=publication.position, delivered_locally=delivered, replicated=False))
-
-        self._in_order(step)
+        self._in_order(lambda: done.set_result(_receipt(receiver, publication)))
         # Done already, unless the receiver has called this while it delivers another publication.
         return done.result() if done.done() else await asyncio.shield(done)
 
@@ -139,6 +137,17 @@ class MemoryBroker:
             raise BrokerUnavailable("the application has not started yet, or has stopped")
         return self._receiver
 
+    def _deliver(self, receiver: BrokerReceiver, publication: Publication) -> Receipt:
+        """Deliver while no other step runs, and then run the steps that were queued by it."""
+        self._stepping = True
+        try:
+            receipt = _receipt(receiver, publication)
+            while self._steps:
+                self._steps.popleft()()
+        finally:
+            self._stepping = False
+        return receipt
+
     def _in_order(self, step: Callable[[], None]) -> None:
         """Run a step, after those before it.
 
@@ -154,6 +163,11 @@ class MemoryBroker:
                 self._steps.popleft()()
         finally:
             self._stepping = False
+
+
+def _receipt(receiver: BrokerReceiver, publication: Publication) -> Receipt:
+    delivered = deliver(receiver, publication)
+    return Receipt(position=publication.position, delivered_locally=delivered, replicated=False)
 
 
 class _Receipts:

@@ -31,7 +31,7 @@ from collections.abc import Collection, Iterable
 from time import monotonic
 from typing import Final
 
-from asgi_realtime.outbound.gil_backoff import CONTENDED_SECONDS, GilBackoff
+from asgi_realtime.outbound.gil_backoff import CONTENDED_SECONDS, GilBackoff, has_other_threads
 from asgi_realtime.outbound.sink import NO_DESCRIPTOR, Sink
 
 _STRETCH: Final = 64
@@ -91,7 +91,7 @@ class Sinks:
                     self._by_descriptor[place].write(wire[taken:])
             at += _STRETCH
             now = monotonic()
-            if now - started > CONTENDED_SECONDS:
+            if now - started > CONTENDED_SECONDS and has_other_threads():
                 self._gil_backoff.contended(now)
             elif at >= end >= begin + _STRETCH:  # a smaller fan-out proves nothing
                 self._gil_backoff.undisturbed()

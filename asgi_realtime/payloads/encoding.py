@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from asgi_realtime.payloads.plain_values import BINARY, TOO_DEEP, encodable
+from asgi_realtime.payloads.plain_values import BINARY, TEXT, TOO_DEEP, VALUES, encodable
 from asgi_realtime.values.json import Json
 from asgi_realtime.values.text import repaired
 
@@ -25,6 +25,8 @@ def encode(data: Any) -> tuple[bytes, tuple[bytes, ...]]:
     """
     if data is msgspec.UNSET:
         return b"", ()
+    if type(data) is dict and VALUES.issuperset(map(type, data.values())) and TEXT.issuperset(map(type, data)):
+        return _encode_plain(data), ()  # as below: most payloads are an object of texts and numbers
     plain = encodable(data)
     attachments: list[bytes] = []
     try:

@@ -27,12 +27,12 @@ from asgi_realtime.values.json import Json
 _Reduce: TypeAlias = Callable[[Any], Json]
 
 BINARY = (bytes, bytearray, memoryview)
-_TEXT = frozenset({str})
+TEXT = frozenset({str})
 _DATES = (datetime.datetime, datetime.date, datetime.time)
-_VALUES = frozenset({str, int, float, bool, types.NoneType, *_DATES, uuid.UUID, decimal.Decimal})
+VALUES = frozenset({str, int, float, bool, types.NoneType, *_DATES, uuid.UUID, decimal.Decimal})
 """Types that msgspec's encoder writes in the same form as pydantic."""
-_LEAVES = _VALUES | set(BINARY)
-_FIELDS = _VALUES | {msgspec.UnsetType}
+_LEAVES = VALUES | set(BINARY)
+_FIELDS = VALUES | {msgspec.UnsetType}
 """If all fields of a Struct have these types, msgspec's encoder can write it unchanged."""
 _PLAIN: tuple[type[Any], ...] = (str, int, float, *BINARY)
 _TEXTS = (
@@ -82,7 +82,7 @@ def _reduce(value: Any) -> Json:
     if kind in _LEAVES:
         return value
     if kind is dict:
-        if _LEAVES.issuperset(map(type, value.values())) and _TEXT.issuperset(map(type, value)):
+        if _LEAVES.issuperset(map(type, value.values())) and TEXT.issuperset(map(type, value)):
             return value
         return {key if type(key) is str else _key(key): _reduce(item) for key, item in value.items()}
     if kind is list or kind is tuple:

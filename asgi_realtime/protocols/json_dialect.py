@@ -12,6 +12,7 @@ from asgi_realtime.errors import ProtocolError
 from asgi_realtime.limits import Limits
 from asgi_realtime.payloads.encoding import encode, encode_json
 from asgi_realtime.payloads.plain_values import to_builtins
+from asgi_realtime.protocols.event_json import quoted
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.protocols.json_text import NOT_JSON, SHORT, JSONReader, MalformedJSON
 from asgi_realtime.values.event_names import event_text
@@ -45,10 +46,8 @@ class JSONDialect:
         """
         if attachments:
             raise TypeError(f"{event}: a JSON WebSocket carries no bytes; encode them, for example as base64 text")
-        parts = [b'{"type":', encode_json(event)]
-        if payload:
-            parts += [b',"data":', payload]
-        return Frame(b"".join((*parts, b"}")).decode())
+        name = quoted(event)
+        return Frame(f'{{"type":{name},"data":{payload.decode()}}}' if payload else f'{{"type":{name}}}')
 
     def with_position(self, frame: Frame, position: Position) -> Frame:
         """Add `offset`, as the last field beside `type`. A frame that is no object gets none.

@@ -444,6 +444,31 @@ async def test_publishing_while_delivering_keeps_the_order(make_environment: Mak
     await broker.stop()
 
 
+async def test_what_waits_for_an_interrupted_delivery_comes_before_what_follows() -> None:
+    """Only in one process does the delivery happen in the call that publishes."""
+    broker = MemoryEnvironment().broker()
+    listener = Listener()
+    nested: list[Eager[Receipt]] = []
+
+    def interrupt(publication: Publication) -> None:
+        if publication.event == "question":
+            nested.append(Eager(broker.publish(to_lobby("answer"))))
+            raise Interrupted
+
+    listener.on_delivery = interrupt
+    await run(broker, listener)
+    with pytest.raises(Interrupted):
+        await broker.publish(to_lobby("question"))
+    await broker.publish(to_lobby("next"))
+    assert listener.events[-2:] == ["answer", "next"]
+    assert (await nested[0]).delivered_locally == 1
+    await broker.stop()
+
+
+class Interrupted(BaseException):
+    """What ends a program, such as a `KeyboardInterrupt`."""
+
+
 class Eager(Awaitable[T]):
     """Run a coroutine up to its first wait at once, as eager tasks of Python 3.12 do."""
 

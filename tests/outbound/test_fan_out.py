@@ -7,8 +7,11 @@ import contextlib
 import os
 import socket
 import struct
+import subprocess
+import sys
+import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -233,6 +236,18 @@ class Slow:
             pass
 
 
+@pytest.fixture
+def another_thread() -> Iterator[None]:
+    """A thread beside the test's own. It does nothing."""
+    over = threading.Event()
+    thread = threading.Thread(target=over.wait)
+    thread.start()
+    yield
+    over.set()
+    thread.join()
+
+
+@pytest.mark.usefixtures("another_thread")
 def test_writes_go_through_transports_while_another_thread_holds_the_gil() -> None:
     server_end, client_end = socket.socketpair()
     with server_end, client_end:
@@ -254,6 +269,33 @@ def test_writes_go_through_transports_while_another_thread_holds_the_gil() -> No
         assert through_transports == [b"b"] * 137
         Sinks([Free()] * 200, gil_backoff).write(b"c")
         assert through_transports[-200:] == [b"c"] * 200, "descriptors are then avoided for a while"
+
+
+_ALONE = """
+import os, time
+from asgi_realtime.outbound.fan_out import Sinks
+from asgi_realtime.outbound.gil_backoff import CONTENDED_SECONDS
+
+class Slow:
+    descriptor, deflate = 10**6, False
+    def write(self, data):
+        begun = time.monotonic()
+        while time.monotonic() - begun <= CONTENDED_SECONDS:
+            pass
+
+class Free:
+    descriptor, deflate = os.open(os.devnull, os.O_WRONLY), False
+    def write(self, data):
+        raise SystemExit("written through the transport")
+
+Sinks([Slow()]).write(b"a")
+Sinks([Free()]).write(b"b")
+"""
+
+
+def test_a_process_without_another_thread_keeps_writing_to_descriptors() -> None:
+    """A write took long because the process had to wait for the processor."""
+    subprocess.run([sys.executable, "-c", _ALONE], check=True, timeout=PATIENCE)
 
 
 def test_a_successful_small_fan_out_does_not_reset_the_backoff() -> None:

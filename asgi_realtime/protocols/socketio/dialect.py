@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from asgi_realtime.payloads import encoding
+from asgi_realtime.protocols.event_json import quoted
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.protocols.socketio.packets import PacketType, encode
 from asgi_realtime.protocols.socketio.positions import ends_with_text
@@ -28,6 +29,7 @@ class SocketIODialect:
         if not is_namespace(namespace):
             raise ValueError(f"{namespace!r} is not a namespace: it starts with / and has no comma or question mark")
         self.namespace = namespace
+        self._event_prefix = str(encode(PacketType.EVENT, namespace, "[").messages[0])
 
     def event_name(self, event: str) -> str:
         """Check the name of an event to be sent. See `Dialect.event_name`."""
@@ -48,10 +50,11 @@ class SocketIODialect:
         `payload` is JSON, with placeholders for the attachments: one argument, or several with commas between them.
         Empty: no argument. `ack_id` asks for an acknowledgement.
         """
-        parts = [_quote(event)]
-        if payload:
-            parts.append(payload.decode())
-        return encode(PacketType.EVENT, self.namespace, f"[{','.join(parts)}]", attachments=attachments, ack_id=ack_id)
+        name = quoted(event)
+        arguments = f"{name},{payload.decode()}]" if payload else f"{name}]"
+        if not attachments and ack_id is None:
+            return Frame(f"{self._event_prefix}{arguments}")
+        return encode(PacketType.EVENT, self.namespace, f"[{arguments}", attachments=attachments, ack_id=ack_id)
 
     def event_args(self, event: str, args: Sequence[Any]) -> Frame:
         """Encode an event of any number of arguments; `bytes` inside become attachments.
@@ -65,9 +68,10 @@ class SocketIODialect:
 
     def with_position(self, frame: Frame, position: Position) -> Frame:
         """Add the position as the last argument. See `Dialect.with_position`."""
-        text, *attachments = frame.messages
+        text = frame.messages[0]
         assert isinstance(text, str)
-        return Frame(f'{text[:-1]},"{position}"]', *attachments)  # no position has a character that JSON would escape
+        text = f'{text[:-1]},"{position}"]'  # no position has a character that JSON would escape
+        return Frame(text) if len(frame.messages) == 1 else Frame(text, *frame.messages[1:])
 
     def needs_position(self, frame: Frame) -> bool:
         """Whether the event ends with a text. See `Dialect.needs_position`."""
@@ -93,7 +97,3 @@ class SocketIODialect:
     def disconnect(self) -> Frame:
         """Disconnect the client from the namespace. The transport may stay open."""
         return encode(PacketType.DISCONNECT, self.namespace)
-
-
-def _quote(text: str) -> str:
-    return encoding.encode_json(text).decode()
