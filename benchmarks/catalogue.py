@@ -17,6 +17,10 @@ BUILD = HERE / "results" / "build"
 WEBSOCKET_PROTOCOL = "asgi_realtime.uvicorn:WebSocketProtocol"
 
 Dialect = Literal["json", "socketio"]
+Kind = Literal["broadcast", "volatile", "except"]
+"""A broadcast to all clients: an ordinary one, a volatile one, or one that leaves out one client."""
+Target = Literal["rooms", "users", "connections"]
+"""A message to a small room, or to the user or connection that is alone in it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,9 +29,10 @@ class System:
 
     `command` has `{port}` where the port goes. `modules` are what it cannot run without: Python
     modules, or `module:name`. `compiled` is its program, if that is compiled at first use. A system that
-    is not `quick` is left out of a quick session. Those that are `compared` are also measured in rooms of
-    other sizes, and beside a client that does not read. A system that waits for such a client delays all
-    others: it is not measured with one.
+    is not `quick` is left out of a quick session. Those that are `compared` are also measured in the
+    other parts of a session. A system that waits for a client that does not read delays all others: it
+    is not measured with one. `kinds` and `targets` are ways to send that it has, besides `broadcast`
+    and `rooms`.
     """
 
     name: str
@@ -39,6 +44,8 @@ class System:
     quick: bool = True
     compared: bool = False
     waits_for_stalled: bool = False
+    kinds: tuple[Kind, ...] = ()
+    targets: tuple[Target, ...] = ()
 
     def missing(self) -> str | None:
         """What this machine lacks to run the system, or None. Compiles its program at the first call."""
@@ -88,7 +95,15 @@ def _own(dialect: Dialect, label: str, command: tuple[str, ...], *modules: str, 
     name = f"asgi_realtime {label}"
     compared = name in (*OWN_SOCKETIO, *OWN_JSON)
     return System(
-        name=name, dialect=dialect, command=command, modules=modules, own=True, quick=quick, compared=compared
+        name=name,
+        dialect=dialect,
+        command=command,
+        modules=modules,
+        own=True,
+        quick=quick,
+        compared=compared,
+        kinds=("volatile", "except"),
+        targets=("users", "connections"),
     )
 
 
@@ -124,7 +139,11 @@ SYSTEMS: tuple[System, ...] = (
     ),
     System(name=NODE_WS, dialect="json", command=("node", str(HERE / "node" / "ws.mjs"), "{port}")),
     System(
-        name=NODE, dialect="socketio", command=("node", str(HERE / "node" / "socketio.mjs"), "{port}"), compared=True
+        name=NODE,
+        dialect="socketio",
+        command=("node", str(HERE / "node" / "socketio.mjs"), "{port}"),
+        compared=True,
+        kinds=("except",),  # a volatile event is dropped while an earlier one of the same tick is written
     ),
     System(
         name=SOCKETIOXIDE,
@@ -146,6 +165,7 @@ SYSTEMS: tuple[System, ...] = (
         command=_uvicorn("python_socketio", "uvloop"),
         modules=("socketio", *_UVICORN),
         compared=True,
+        kinds=("except",),
     ),
     System(
         name="python-socketio, granian",

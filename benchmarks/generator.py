@@ -7,20 +7,16 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, TypeAlias, TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 
 from benchmarks import processes
 from benchmarks.build import LOAD
-from benchmarks.catalogue import Dialect
+from benchmarks.catalogue import Dialect, Kind, Target
 from benchmarks.server import BrokenRun
 
 T = TypeVar("T")
-Kind: TypeAlias = Literal["broadcast", "volatile", "except"]
-"""A broadcast to all clients: an ordinary one, a volatile one, or one that leaves out one client."""
-Target: TypeAlias = Literal["rooms", "users", "connections"]
-"""A message to a small room, or to the user or connection that is alone in it."""
 
 
 class _Void(msgspec.Struct):

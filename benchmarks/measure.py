@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks.accounting import accounted, per_item
 from benchmarks.catalogue import BUILD, System
 from benchmarks.generator import Generator
+from benchmarks.kinds import other_kinds
 from benchmarks.plan import INBOUND_BURST, INBOUND_CLIENTS, TEXT_BYTES, Figures, Part, Plan
 from benchmarks.processes import Processors
 from benchmarks.rooms import small_rooms
@@ -39,6 +40,7 @@ class Round:
             "room": self._room,
             "levels": self._levels,
             "rooms": partial(small_rooms, self._plan),
+            "kinds": partial(other_kinds, self._system, self._plan),
             "stalled": partial(beside_stalled, self._system, self._plan),
         }
         for part, take in takes.items():
@@ -73,11 +75,13 @@ class Round:
         figures = self._one_at_a_time(server, load, "W1", plan.seconds)
         many, used = accounted(server, lambda: load.broadcast(16, plan.seconds, TEXT_BYTES))
         figures |= per_item("W16", used, many.deliveries)
+        burst, used = accounted(server, lambda: load.broadcast(16, plan.seconds, TEXT_BYTES, together=16))
+        figures |= per_item("burst16", used, burst.deliveries)
         figures["W16 deliveries/s"] = many.deliveries / many.seconds
         paced = load.pace(plan.pace, 2 * plan.seconds, TEXT_BYTES)
         figures |= {"paced p50": paced.p50, "paced p99": paced.p99}
-        for name, burst in (("inbound", INBOUND_BURST), ("answered", 1)):
-            figures |= self._inbound(server, load, name, burst)
+        for name, events in (("inbound", INBOUND_BURST), ("answered", 1)):
+            figures |= self._inbound(server, load, name, events)
         return figures
 
     def _levels(self, server: Server, load: Generator) -> Iterator[Figures]:

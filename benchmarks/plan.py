@@ -6,10 +6,10 @@ import os
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-Part: TypeAlias = Literal["room", "levels", "rooms", "stalled"]
-"""Each part has its own server: one room; memory and cost in rooms of other sizes; many small rooms; a client that does
-not read."""
-PARTS: tuple[Part, ...] = ("room", "levels", "rooms", "stalled")
+Part: TypeAlias = Literal["room", "levels", "rooms", "kinds", "stalled"]
+"""Each part has its own server: one room; memory and cost in rooms of other sizes; many small rooms; other kinds of
+messages, and larger ones; a client that does not read."""
+PARTS: tuple[Part, ...] = ("room", "levels", "rooms", "kinds", "stalled")
 Figures: TypeAlias = dict[str, float]
 """The figures of one window, by name."""
 
@@ -33,7 +33,8 @@ class Plan:
     in turn with the others, because a disturbance seldom lasts as long as a round. `pace` and
     `stalled_rate` are broadcasts per second. `pace` is a rate that python-socketio can keep.
 
-    `rooms_clients` clients are in small rooms, of each of the `room_sizes`.
+    `payloads` are the sizes of the texts of larger messages, in bytes. `rooms_clients` clients are in
+    small rooms, of each of the `room_sizes`.
 
     With a client that does not read there are as many windows of `stalled_window` seconds as begin
     within `stalled_seconds`, in turn with windows without such a client. A window is long enough for
@@ -47,6 +48,7 @@ class Plan:
     clients: int = 1_000
     levels: tuple[int, ...] = (100, 5_000, 10_000)
     pace: float = 10.0
+    payloads: tuple[int, ...] = (1_024, 4_096, 16_384, 65_536)
     rooms_clients: int = 5_000
     room_sizes: tuple[int, ...] = (ROOM_MEMBERS, 1, 2, 100)
     stalled_among: int = 1_000

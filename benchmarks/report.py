@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from benchmarks.catalogue import LIMIT, LIMIT_JOINED, OWN_SOCKETIO, SYSTEMS
 from benchmarks.plan import INBOUND_BURST, STALLED_TEXT_BYTES
+from benchmarks.report_kinds import other_kinds
 from benchmarks.report_rooms import small_rooms
 from benchmarks.results import Results
 from benchmarks.tables import measured, number, of, ratio, rows, table, thousands
@@ -20,7 +21,8 @@ def markdown(results: Results) -> str:
     parts = [
         f"*{heading}. {_conditions(results)}*",
         "**Fan-out.** Processor time of the server per delivered message, in µs: in total, and outside the kernel "
-        "(user). W1: one broadcast at a time. W16: sixteen broadcasts at a time. p50 and p99: latency at "
+        "(user). W1: one broadcast at a time. W16: sixteen broadcasts at a time. burst16: sixteen that "
+        "the server begins at once. p50 and p99: latency at "
         f"{plan.pace:g} broadcasts per second.",
         _fan_out(results),
         f"**Inbound and connecting.** Processor time in µs for an event (in bursts of {INBOUND_BURST}, with one answer "
@@ -29,6 +31,7 @@ def markdown(results: Results) -> str:
         "**Growth.** Processor time in µs per delivery (W1), by the number of clients in the room.",
         _growth(results),
         *small_rooms(results),
+        *other_kinds(results),
         *_stalled(results),
         *_mixed(results),
         "**Targets.** In µs unless another unit is given.",
@@ -48,14 +51,15 @@ def _conditions(results: Results) -> str:
 
 def _fan_out(results: Results) -> str:
     own = first_measured(results, OWN_SOCKETIO)
-    head = ("system", "W1 total", "user", "W16 total", "user", "deliveries/s W1", "p50 ms", "p99 ms")
-    ratios = ("W1 : C", "W1 : own", "W16 : C joined", "W16 : own")
+    head = ("system", "W1 total", "user", "W16 total", "user", "burst16", "deliveries/s W1", "p50 ms", "p99 ms")
+    ratios = ("W1 : C", "W1 : own", "W16 : C joined", "W16 : own", "burst16 : C joined")
     lines = rows(
         results,
         of(results, "W1 total"),
         of(results, "W1 user"),
         of(results, "W16 total"),
         of(results, "W16 user"),
+        of(results, "burst16 total"),
         thousands(results, "W1 deliveries/s"),
         of(results, "paced p50"),
         of(results, "paced p99"),
@@ -63,6 +67,7 @@ def _fan_out(results: Results) -> str:
         ratio(results, "W1 total", own),
         ratio(results, "W16 total", LIMIT_JOINED),
         ratio(results, "W16 total", own),
+        ratio(results, "burst16 total", LIMIT_JOINED),
     )
     return table((*head, *ratios), lines) + f"\n\n“Own” is {own}."
 

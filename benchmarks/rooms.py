@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from benchmarks.accounting import accounted, per_item
-from benchmarks.generator import Generator, Target
+from benchmarks.catalogue import Target
+from benchmarks.generator import Generator
 from benchmarks.plan import ROOM_MEMBERS, ROOMS_EACH, TEXT_BYTES, Figures, Plan
 from benchmarks.server import Server
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from benchmarks.catalogue import LIMIT, LIMIT_JOINED, NODE, OWN_JSON, OWN_SOCKETIO, SOCKETIOXIDE
+from benchmarks.kinds import WAYS
 from benchmarks.plan import ROOM_MEMBERS
 from benchmarks.results import Results
 
@@ -61,12 +62,16 @@ def _fan_out(results: Results, label: str, own: str) -> Iterator[Target]:
     for name, figure, factor, peer in (
         ("W1", "W1 total", 1.1, LIMIT),
         ("W16", "W16 total", 1.5, LIMIT_JOINED),
+        ("burst16", "burst16 total", 1.1, LIMIT_JOINED),
         (f"rooms of {ROOM_MEMBERS}, W16", small, 1.7, LIMIT),
         (f"rooms of {ROOM_MEMBERS}, W16", small, 0.8, SOCKETIOXIDE),
         ("paced p50, ms", "paced p50", 1.2, LIMIT),
         ("paced p99, ms", "paced p99", 1.2, LIMIT),
     ):
         yield _against(results, label, name, own, figure, factor, peer)
+    for kind in ("volatile", "except"):
+        ratios = [ratio for way in WAYS if (ratio := results.median(own, f"{kind} {way} ratio"))]
+        yield Target(f"{label}: `{kind}` broadcasts, 1.1 × ordinary ones", max(ratios, default=None), 1.1)
     grown = _growth(results, LIMIT)
     bound = None if grown is None else 1.3 * grown
     yield Target(f"{label}: growth, W1 at 10000 : at 100, 1.3 × C", _growth(results, own), bound)

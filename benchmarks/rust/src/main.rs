@@ -98,6 +98,14 @@ async fn broadcast(
     }
 }
 
+/// Broadcasts that are asked for at once. An emit in one process does not wait, so they are sent as otherwise.
+async fn burst(
+    Path((first, count, size, _together)): Path<(u64, u64, usize, u64)>,
+    sockets: State<SocketIo>,
+) {
+    broadcast(Path((first, count, size)), sockets).await;
+}
+
 /// Sends a message to each of these small rooms, whose numbers are separated by slashes.
 async fn to_rooms(
     Path((first, size, rooms)): Path<(u64, usize, String)>,
@@ -118,6 +126,7 @@ async fn main() -> std::io::Result<()> {
     sockets.ns("/", connected);
     let app = Router::new()
         .route("/broadcast/{first}/{count}/{size}", post(broadcast))
+        .route("/broadcast/{first}/{count}/{size}/{together}", post(burst))
         .route("/rooms/{first}/{size}/{*rooms}", post(to_rooms))
         .layer(layer)
         .with_state(sockets);
