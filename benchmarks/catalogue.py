@@ -5,18 +5,19 @@ from __future__ import annotations
 import importlib
 import shutil
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from benchmarks import compiled
+from benchmarks import centrifugo, compiled
 from benchmarks.compiled import Compiled
 
 HERE = Path(__file__).parent
 BUILD = HERE / "results" / "build"
 WEBSOCKET_PROTOCOL = "asgi_realtime.uvicorn:WebSocketProtocol"
 
-Dialect = Literal["json", "socketio"]
+Dialect = Literal["json", "socketio", "centrifugo"]
 Kind = Literal["broadcast", "volatile", "except"]
 """A broadcast to all clients: an ordinary one, a volatile one, or one that leaves out one client."""
 Target = Literal["rooms", "users", "connections"]
@@ -28,11 +29,11 @@ class System:
     """One server under test.
 
     `command` has `{port}` where the port goes. `modules` are what it cannot run without: Python
-    modules, or `module:name`. `compiled` is its program, if that is compiled at first use. A system that
-    is not `quick` is left out of a quick session. Those that are `compared` are also measured in the
-    other parts of a session. A system that waits for a client that does not read delays all others: it
-    is not measured with one. `kinds` and `targets` are ways to send that it has, besides `broadcast`
-    and `rooms`.
+    modules, or `module:name`. `compiled` is its program, if that is compiled at first use. `settings` are
+    environment variables. A system that is not `quick` is left out of a quick session. Those that are
+    `compared` are also measured in the other parts of a session. A system that waits for a client that
+    does not read delays all others: it is not measured with one. `kinds` and `targets` are ways to send
+    that it has, besides `broadcast` and `rooms`.
     """
 
     name: str
@@ -40,6 +41,7 @@ class System:
     command: tuple[str, ...]
     modules: tuple[str, ...] = ()
     compiled: Compiled | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
     own: bool = False
     quick: bool = True
     compared: bool = False
@@ -118,6 +120,7 @@ LIMIT_JOINED = "C, frames joined into one send()"
 NODE = "Node socket.io"
 NODE_WS = "Node ws, pre-framed"
 SOCKETIOXIDE = "socketioxide"
+CENTRIFUGO = "Centrifugo"
 PYTHON_SOCKETIO = "python-socketio, uvicorn"
 OWN_SOCKETIO = ("asgi_realtime Socket.IO, WebSocketProtocol, uvloop", "asgi_realtime Socket.IO, uvicorn, uvloop")
 OWN_JSON = ("asgi_realtime JSON, WebSocketProtocol, uvloop", "asgi_realtime JSON, uvicorn, uvloop")
@@ -150,6 +153,14 @@ SYSTEMS: tuple[System, ...] = (
         dialect="socketio",
         command=(str(compiled.SOCKETIOXIDE.program), "{port}"),
         compiled=compiled.SOCKETIOXIDE,
+        compared=True,
+    ),
+    System(
+        name=CENTRIFUGO,
+        dialect="centrifugo",
+        command=centrifugo.COMMAND,
+        compiled=compiled.CENTRIFUGO,
+        settings=centrifugo.SETTINGS,
         compared=True,
     ),
     System(

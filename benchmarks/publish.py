@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from benchmarks import plot, report
 from benchmarks.catalogue import (
+    CENTRIFUGO,
     HERE,
     LIMIT,
     LIMIT_JOINED,
@@ -35,6 +36,7 @@ _ROWS = (
     (OWN_JSON[1], "**asgi_realtime**, JSON WebSocket, stock uvicorn"),
     (NODE_WS, "Node `ws`, framed once"),
     (SOCKETIOXIDE, "socketioxide (Rust)"),
+    (CENTRIFUGO, "Centrifugo (Go)"),
     (NODE, "Node socket.io"),
     ("Starlette, a loop of send_text", "Starlette, a loop of `send_text`"),
     (PYTHON_SOCKETIO, "python-socketio"),

@@ -26,7 +26,7 @@ class BrokenRun(Exception):
 class Server:
     """One system on a free port and its own processor. Use it with `with`.
 
-    `variables` are added to its environment.
+    `variables` are added to its environment, after its settings.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Server:
         self.port = processes.free_port()
         self._log = log
         command = [part.format(port=self.port) for part in system.command]
-        environment = {**os.environ, "NODE_ENV": "production", **variables}
+        environment = {**os.environ, "NODE_ENV": "production", **system.settings, **variables}
         with processes.pinned(processor), log.open("wb") as output:
             self._process = subprocess.Popen(
                 command, cwd=HERE.parent, env=environment, stdout=output, stderr=subprocess.STDOUT

@@ -28,7 +28,7 @@ def test_a_session_names_the_systems_whose_compiler_is_not_installed(
     results = session(QUICK, systems, ["room"], seed=1)
     assert results.rounds == {}
     tables, printed = report.markdown(results), capsys.readouterr().err
-    assert {system.compiled.compiler for system in systems if system.compiled} == {"Cargo"}
+    assert {system.compiled.compiler for system in systems if system.compiled} == {"Cargo", "Go"}
     for system in systems:
         assert system.compiled is not None
         why = f"{system.name}: {system.compiled.compiler} is not installed, which compiles it"

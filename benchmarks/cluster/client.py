@@ -13,19 +13,19 @@ import time
 
 import jwt
 
-from benchmarks.cluster.systems import Protocol
+from benchmarks.catalogue import Dialect
 from benchmarks.server import BrokenRun
 from benchmarks.systems.own import SECRET
 
 WAIT_SECONDS = 60.0
 _NUMBER = re.compile(rb'"number":\s?(\d+)')
 _TEXT, _PING, _PONG = 1, 9, 10
-_PATHS: dict[Protocol, str] = {
+_PATHS: dict[Dialect, str] = {
     "json": "/room",
     "socketio": "/socket.io/?EIO=4&transport=websocket",
     "centrifugo": "/connection/websocket",
 }
-_HEARTBEATS: dict[Protocol, dict[bytes, bytes]] = {"json": {}, "socketio": {b"2": b"3"}, "centrifugo": {b"{}": b"{}"}}
+_HEARTBEATS: dict[Dialect, dict[bytes, bytes]] = {"json": {}, "socketio": {b"2": b"3"}, "centrifugo": {b"{}": b"{}"}}
 """What the server sends to see whether the client is there, and the answer."""
 
 
@@ -35,7 +35,7 @@ class Client:
     The first message may have any number. If the system keeps the order, each later one must have the next number.
     """
 
-    def __init__(self, port: int, protocol: Protocol, room: str, ordered: bool) -> None:
+    def __init__(self, port: int, dialect: Dialect, room: str, ordered: bool) -> None:
         self.arrived: dict[int, float] = {}
         """When each message arrived, by `time.perf_counter`."""
         self._ordered = ordered
@@ -45,11 +45,11 @@ class Client:
         self._changed = threading.Condition()
         self._buffer = bytearray()
         self._read_at = 0.0
-        self._heartbeats = _HEARTBEATS[protocol]
+        self._heartbeats = _HEARTBEATS[dialect]
         self._socket = socket.create_connection(("127.0.0.1", port))
         self._socket.settimeout(WAIT_SECONDS)
-        self._open(_PATHS[protocol])
-        self._enter(protocol, room)
+        self._open(_PATHS[dialect])
+        self._enter(dialect, room)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -63,12 +63,12 @@ class Client:
             self._receive()
         del self._buffer[: end + 4]
 
-    def _enter(self, protocol: Protocol, room: str) -> None:
+    def _enter(self, dialect: Dialect, room: str) -> None:
         token = jwt.encode({"sub": "ann"}, SECRET, algorithm="HS256")
-        if protocol == "socketio":
+        if dialect == "socketio":
             self._send(b"40" + json.dumps({"token": token}).encode())
             self._await(b"40{")
-        elif protocol == "json":
+        elif dialect == "json":
             self._send(json.dumps({"type": "auth", "data": {"token": token}}).encode())
             self._await(b"auth_success")
         else:

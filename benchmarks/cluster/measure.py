@@ -40,7 +40,7 @@ class Cluster:
             self._stack = stack
             self._publishing = self._start(ROOM)
             self._publishing.await_start()
-            self._publisher = Publisher(self._publishing.port, self._system.protocol)
+            self._publisher = Publisher(self._publishing.port, self._system.dialect)
             stack.callback(self._publisher.close)
             self._stack = stack.pop_all()
         return self
@@ -54,7 +54,7 @@ class Cluster:
         return node
 
     def _client(self, node: Node, room: str) -> Client:
-        client = Client(node.port, self._system.protocol, room, self._system.ordered)
+        client = Client(node.port, self._system.dialect, room, self._system.ordered)
         self._stack.callback(client.close)
         return client
 

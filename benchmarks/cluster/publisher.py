@@ -5,8 +5,9 @@ from __future__ import annotations
 import http.client
 import json
 
+from benchmarks.catalogue import Dialect
 from benchmarks.cluster.client import WAIT_SECONDS
-from benchmarks.cluster.systems import ROOM, Protocol
+from benchmarks.cluster.systems import ROOM
 from benchmarks.server import BrokenRun
 
 TEXT_BYTES = 200
@@ -19,10 +20,10 @@ class Publisher:
     takes messages only by HTTP: one for each request, or all that are published together.
     """
 
-    def __init__(self, port: int, protocol: Protocol) -> None:
+    def __init__(self, port: int, dialect: Dialect) -> None:
         self.next = 0
         """The number of the next message."""
-        self._protocol = protocol
+        self._dialect = dialect
         self._control = http.client.HTTPConnection("127.0.0.1", port, timeout=WAIT_SECONDS)
 
     @property
@@ -32,7 +33,7 @@ class Publisher:
 
     def publish(self, count: int, together: int) -> None:
         """Broadcast messages, so many of them at a time. Returns when the process has answered."""
-        if self._protocol == "centrifugo":
+        if self._dialect == "centrifugo":
             for first in range(self.next, self.next + count, together):
                 self._publish_to_centrifugo(range(first, min(first + together, self.next + count)))
         else:

@@ -11,13 +11,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "centrifugo.h"
 #include "frames.h"
 #include "latency.h"
 #include "pool.h"
 #include "rooms.h"
 
-#define BUFFER (1 << 18)
+#define BUFFER (1 << 21)
 #define EVENT_BYTES 160
+#define SAID "what people say in a chat, more or less"
 
 struct crowd crowd;
 static char buffer[BUFFER];
@@ -36,6 +38,7 @@ static void send_text(struct client *client, const char *text) {
 
 static const char *path(void) {
     if (crowd.dialect == JSON) return "/room";
+    if (crowd.dialect == CENTRIFUGO) return "/connection/websocket";
     return crowd.recovery ? "/socket.io/?EIO=4&transport=websocket&recovery=true" : "/socket.io/?EIO=4&transport=websocket";
 }
 
@@ -96,16 +99,19 @@ static void unexpected(const struct client *client, const struct frame *frame) {
          frame->payload);
 }
 
-static unsigned long number_in(const struct client *client, const struct frame *frame) {
-    static const char name[] = "\"number\":";
+static unsigned long number_after(const char *name, const struct client *client, const struct frame *frame) {
     const char *end = frame->payload + frame->size;
     size_t head = frame->size < 128 ? frame->size : 128;
-    const char *at = memmem(frame->payload, head, name, sizeof name - 1);
+    const char *at = memmem(frame->payload, head, name, strlen(name));
     if (at == NULL) unexpected(client, frame);
     unsigned long number = 0;
-    for (at += sizeof name - 1; at < end && *at == ' '; at++) continue;
+    for (at += strlen(name); at < end && *at == ' '; at++) continue;
     for (; at < end && *at >= '0' && *at <= '9'; at++) number = number * 10 + (unsigned long)(*at - '0');
     return number;
+}
+
+static unsigned long number_in(const struct client *client, const struct frame *frame) {
+    return number_after("\"number\":", client, frame);
 }
 
 static void enter(struct client *client) {
@@ -113,6 +119,8 @@ static void enter(struct client *client) {
     if (client->lost && client->pid[0] && client->offset[0])
         snprintf(text, sizeof text, "40{\"pid\":\"%s\",\"offset\":\"%s\",\"token\":\"%s\"}", client->pid, client->offset,
                  client->token);
+    else if (crowd.dialect == CENTRIFUGO)
+        centrifugo_enter(text, sizeof text);
     else
         snprintf(text, sizeof text,
                  crowd.dialect == SOCKETIO ? "40{\"token\":\"%s\"}" : "{\"type\":\"auth\",\"data\":{\"token\":\"%s\"}}",
@@ -161,13 +169,18 @@ static void ask(struct client *client, const char *name) {
 
 void client_enter(struct client *client, int count) {
     char text[1024];
+    client->entering = count;
+    if (crowd.dialect == CENTRIFUGO) {
+        centrifugo_enter_rooms(text, sizeof text, client, count);
+        send_text(client, text);
+        return;
+    }
     int length = snprintf(text, sizeof text,
                           crowd.dialect == SOCKETIO ? "420[\"enter\",{\"rooms\":" : "{\"type\":\"enter\",\"data\":{\"rooms\":");
     for (int i = client->seated - count; i < client->seated; i++)
         length += snprintf(text + length, sizeof text - (size_t)length, "%c%d", i == client->seated - count ? '[' : ',',
                            client->seats[i].room);
     snprintf(text + length, sizeof text - (size_t)length, crowd.dialect == SOCKETIO ? "]}]" : "]}}");
-    client->entering = count;
     send_text(client, text);
 }
 
@@ -198,6 +211,61 @@ void client_pass_left_out(struct client *client) {
     if (crowd.left_out && client->next % crowd.left_out == (unsigned long)(client - clients)) client->next++;
 }
 
+static void let_in(struct client *client, const struct frame *frame) {
+    client->phase = READY;
+    if (crowd.recovery) note_session(client, frame);
+    if (!client->lost) client->next = crowd.published;
+    else crowd.returned++, client->any = !client->recovered; /* a new client gets what is broadcast from now on */
+    if (!client->stalled) crowd.ready++;
+}
+
+static void broadcast(struct client *client, const struct frame *frame, double time) {
+    unsigned long number = number_in(client, frame);
+    if (number >= FIRST_TO_ROOM) {
+        rooms_take(client, number);
+        latency_record(time - crowd.asked[number % ASKED_RING]);
+        return;
+    }
+    client_pass_left_out(client);
+    if (client->any && (client->place == JOINING || client->lost) && number >= client->next)
+        client->next = number, client->any = false;
+    else if (client->lost && number > client->next)
+        client->next = number, client->incomplete = true;
+    else if (number != client->next)
+        fail("a client got message %lu where %lu was next: %s", number, client->next,
+             number < client->next ? "doubled or out of order" : "lost or out of order");
+    client->next++;
+    if (crowd.recovery) note_position(client, frame);
+    if (!client->restless) crowd.deliveries++;
+    if (!client->lost) latency_record(time - crowd.asked[number % ASKED_RING]);
+}
+
+/* Centrifugo's replies and pushes. A frame may hold several, one a line. */
+static void lines(struct client *client, const struct frame *frame, double time) {
+    const char *at = frame->payload, *end = at + frame->size;
+    while (at < end) {
+        const char *stop = memchr(at, '\n', (size_t)(end - at));
+        struct frame line = {.payload = at, .size = (size_t)((stop == NULL ? end : stop) - at)};
+        if (starts(&line, "{\"push\":{\"channel\":\"room")) {
+            broadcast(client, &line, time);
+        } else if (contains(&line, "\"publish\":{}")) {
+            /* Each is answered. Of a burst, the last answer counts. */
+            if (number_after("\"id\":", client, &line) != CENTRIFUGO_FIRST_EVENT + client->counted)
+                fail("event %lu was not answered next: %.*s", client->counted, (int)line.size, line.payload);
+            crowd.confirmed += ++client->counted == client->events;
+        } else if (contains(&line, "\"subscribe\":{") && client->phase == ENTERING) {
+            let_in(client, &line);
+        } else if (contains(&line, "\"subscribe\":{") && client->entering) {
+            crowd.entered += --client->entering == 0;
+        } else if (line.size == 2 && starts(&line, "{}")) {
+            send_text(client, "{}");
+        } else if (!starts(&line, "{\"id\":1,\"connect\":{")) {
+            unexpected(client, &line);
+        }
+        at += line.size + 1;
+    }
+}
+
 static void message(struct client *client, const struct frame *frame, double time) {
     if (crowd.dialect == SOCKETIO && frame->size == 1 && frame->payload[0] == '2') {
         send_text(client, "3");
@@ -207,11 +275,7 @@ static void message(struct client *client, const struct frame *frame, double tim
     } else if (client->phase == ENTERING && !(client->lost && starts(frame, "42"))) {
         if (crowd.dialect == SOCKETIO ? !starts(frame, "40{") : !contains(frame, "auth_success"))
             unexpected(client, frame);
-        client->phase = READY;
-        if (crowd.recovery) note_session(client, frame);
-        if (!client->lost) client->next = crowd.published;
-        else crowd.returned++, client->any = !client->recovered; /* a new client gets what is broadcast from now on */
-        if (!client->stalled) crowd.ready++;
+        let_in(client, frame);
     } else if (client->entering && (crowd.dialect == SOCKETIO ? starts(frame, "43") : contains(frame, "\"entered\""))) {
         if (number_in(client, frame) != (unsigned long)client->entering) unexpected(client, frame);
         client->entering = 0;
@@ -225,24 +289,7 @@ static void message(struct client *client, const struct frame *frame, double tim
         crowd.confirmed++;
         if (client->talks && !crowd.winding_up) client_send_events(client, 1);
     } else if (contains(frame, "MESSAGE_CREATE")) {
-        unsigned long number = number_in(client, frame);
-        if (number >= FIRST_TO_ROOM) {
-            rooms_take(client, number);
-            latency_record(time - crowd.asked[number % ASKED_RING]);
-            return;
-        }
-        client_pass_left_out(client);
-        if (client->any && (client->place == JOINING || client->lost) && number >= client->next)
-            client->next = number, client->any = false;
-        else if (client->lost && number > client->next)
-            client->next = number, client->incomplete = true;
-        else if (number != client->next)
-            fail("a client got message %lu where %lu was next: %s", number, client->next,
-                 number < client->next ? "doubled or out of order" : "lost or out of order");
-        client->next++;
-        if (crowd.recovery) note_position(client, frame);
-        if (!client->restless) crowd.deliveries++;
-        if (!client->lost) latency_record(time - crowd.asked[number % ASKED_RING]);
+        broadcast(client, frame, time);
     } else {
         unexpected(client, frame);
     }
@@ -258,7 +305,7 @@ static void take(struct client *client, const struct frame *frame, double time) 
         if (client->lost && frame->size <= 125)
             (void)!send(client->fd, answer, frame_write(answer, CLOSE, frame->payload, frame->size), MSG_NOSIGNAL);
     } else if (frame->opcode == TEXT && frame->final) {
-        message(client, frame, time);
+        (crowd.dialect == CENTRIFUGO ? lines : message)(client, frame, time);
     } else if (frame->opcode != PONG) {
         fail("a frame with opcode %d", frame->opcode);
     }
@@ -282,7 +329,7 @@ void client_read(struct client *client) {
             if (memcmp(buffer, "HTTP/1.1 101", 12) != 0) fail("refused: %.12s", buffer);
             used = (size_t)(end + 4 - buffer);
             client->phase = GREETING;
-            if (crowd.dialect == JSON) enter(client);
+            if (crowd.dialect != SOCKETIO) enter(client);
         }
     }
     struct frame frame;
@@ -306,15 +353,17 @@ void client_send_events(struct client *client, int count) {
         const char *name = i == count - 1 ? "total" : "count";
         unsigned long number = client->events++;
         int length;
-        if (crowd.dialect == JSON)
+        if (crowd.dialect == CENTRIFUGO)
+            length = centrifugo_event(text, sizeof text, number, SAID);
+        else if (crowd.dialect == JSON)
             length = snprintf(text, sizeof text, "{\"type\":\"%s\",\"data\":{\"number\":%lu,\"text\":\"%s\"}}", name, number,
-                              "what people say in a chat, more or less");
+                              SAID);
         else if (i == count - 1)
             length = snprintf(text, sizeof text, "42%lu[\"%s\",{\"number\":%lu,\"text\":\"%s\"}]", number, name, number,
-                              "what people say in a chat, more or less");
+                              SAID);
         else
             length = snprintf(text, sizeof text, "42[\"%s\",{\"number\":%lu,\"text\":\"%s\"}]", name, number,
-                              "what people say in a chat, more or less");
+                              SAID);
         size += frame_write(burst + size, TEXT, text, (size_t)length);
     }
     write_all(client, burst, size);

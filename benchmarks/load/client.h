@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum dialect { JSON, SOCKETIO };
+enum dialect { JSON, SOCKETIO, CENTRIFUGO };
 
 /* UPGRADING: the HTTP answer is awaited. GREETING: Engine.IO's first packet. ENTERING: authentication's. */
 enum phase { UPGRADING, GREETING, ENTERING, READY, CUT };

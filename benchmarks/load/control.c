@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "centrifugo.h"
 #include "client.h"
 #include "latency.h"
 
@@ -48,12 +49,18 @@ static void connect_again(void) {
 }
 
 void control_ask(const char *path) {
-    char request[PATH_BYTES + 128];
-    int length = snprintf(request, sizeof request, "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n", path);
+    char plain[PATH_BYTES + 128];
+    const char *request = plain;
+    size_t length;
+    if (crowd.dialect == CENTRIFUGO)
+        request = centrifugo_request(path, &length);
+    else
+        length = (size_t)snprintf(plain, sizeof plain,
+                                  "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n", path);
     if (control.fd >= 0 && control.asked == control.answered && now() - used > IDLE_SECONDS) hang_up();
     if (control.fd < 0) connect_again();
     used = now();
-    if (send(control.fd, request, (size_t)length, MSG_NOSIGNAL) != length) fail("control: %s", strerror(errno));
+    if (send(control.fd, request, length, MSG_NOSIGNAL) != (ssize_t)length) fail("control: %s", strerror(errno));
     control.asked++;
 }
 
@@ -68,7 +75,8 @@ void control_read(void) {
     used = now();
     size_t size = held + (size_t)got, seen = 0;
     char *at;
-    /* Bodies are empty or "ok": the status line is all that looks like one. */
+    /* Bodies are empty, "ok", or say what Centrifugo has published: only a status line looks like one. */
+    if (memmem(buffer, size, "\"error\"", 7) != NULL) fail("the server refused: %.*s", (int)size, buffer);
     while ((at = memmem(buffer + seen, size - seen, answer, sizeof answer - 1)) != NULL) {
         if ((size_t)(buffer + size - at) < sizeof answer) break; /* its status has not come yet */
         if (at[sizeof answer - 1] != '2') fail("the server answered %.12s", at);

@@ -1,10 +1,11 @@
 /* The load generator: a crowd of WebSocket clients in one thread.
  *
- *     load PORT json|socketio|recovery TOKENS
+ *     load PORT json|socketio|recovery|centrifugo TOKENS
  *
  * TOKENS is a file with a credential per line. Commands come by standard input, one a line; each is
  * answered by a line of JSON. Whatever a client must not see ends the program with {"error": …}.
- * `recovery` is Socket.IO with clients that recover: they keep their session and the last position.
+ * `recovery` is Socket.IO with clients that recover: they keep their session and the last position. `centrifugo` is its
+ * JSON protocol; centrifugo.h says what it is asked for instead of the requests and events below.
  *
  *     connect N                     have N clients in the room
  *     broadcast WIDTH SECONDS SIZE KIND TOGETHER
@@ -352,13 +353,15 @@ int main(int argc, char **argv) {
     double b, rate;
     struct rlimit files;
     setvbuf(stdout, NULL, _IOLBF, 0);
-    if (argc != 4) fail("usage: load PORT json|socketio|recovery TOKENS");
+    if (argc != 4) fail("usage: load PORT json|socketio|recovery|centrifugo TOKENS");
     getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
     crowd.port = atoi(argv[1]);
     crowd.recovery = strcmp(argv[2], "recovery") == 0;
-    crowd.dialect = crowd.recovery || strcmp(argv[2], "socketio") == 0 ? SOCKETIO : JSON;
+    crowd.dialect = crowd.recovery || strcmp(argv[2], "socketio") == 0 ? SOCKETIO
+                    : strcmp(argv[2], "centrifugo") == 0                ? CENTRIFUGO
+                                                                        : JSON;
     crowd.to_rooms = FIRST_TO_ROOM;
     crowd.asked = calloc(ASKED_RING, sizeof *crowd.asked);
     pool_begin(argv[3]);
