@@ -154,6 +154,7 @@ SYSTEMS: tuple[System, ...] = (
         command=(str(compiled.SOCKETIOXIDE.program), "{port}"),
         compiled=compiled.SOCKETIOXIDE,
         compared=True,
+        kinds=("except",),
     ),
     System(
         name=CENTRIFUGO,

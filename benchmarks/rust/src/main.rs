@@ -98,12 +98,25 @@ async fn broadcast(
     }
 }
 
-/// Broadcasts that are asked for at once. An emit in one process does not wait, so they are sent as otherwise.
+/// Broadcasts that are begun at once. An emit in one process does not wait, so they are sent as
+/// otherwise.
 async fn burst(
     Path((first, count, size, _together)): Path<(u64, u64, usize, u64)>,
     sockets: State<SocketIo>,
 ) {
     broadcast(Path((first, count, size)), sockets).await;
+}
+
+/// Broadcasts that each leave out one client, which is alone in a small room.
+async fn except(
+    Path((first, count, size, _together, clients)): Path<(u64, u64, usize, u64, u64)>,
+    State(sockets): State<SocketIo>,
+) {
+    let mut payload = Payload::new(first, size);
+    for _ in 0..count {
+        let left_out = room_name(payload.number % clients);
+        payload.send(sockets.to(ROOM).except(left_out)).await;
+    }
 }
 
 /// Sends a message to each of these small rooms, whose numbers are separated by slashes.
@@ -127,6 +140,10 @@ async fn main() -> std::io::Result<()> {
     let app = Router::new()
         .route("/broadcast/{first}/{count}/{size}", post(broadcast))
         .route("/broadcast/{first}/{count}/{size}/{together}", post(burst))
+        .route(
+            "/except/{first}/{count}/{size}/{together}/{clients}",
+            post(except),
+        )
         .route("/rooms/{first}/{size}/{*rooms}", post(to_rooms))
         .layer(layer)
         .with_state(sockets);
