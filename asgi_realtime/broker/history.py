@@ -16,12 +16,12 @@ ENTRY_BYTES = 1_000
 """About what a kept publication costs beside its payload. It bounds the number of empty ones too."""
 
 
-class _Entry(msgspec.Struct):
+class _Entry(msgspec.Struct, gc=False):  # history may have a million: the collector need not look at them
     sequence: int
     publication: Publication
     size: int
     expires: float
-    logs: list[Subscription]
+    logs: tuple[Subscription, ...]
 
 
 @dataclasses.dataclass(slots=True)
@@ -80,7 +80,7 @@ class History:
             size = ENTRY_BYTES + len(publication.payload)
             if publication.attachments:
                 size += sum(map(len, publication.attachments))
-            self._keep(_Entry(self._sequence, publication, size, now + self._ttl, keys))
+            self._keep(_Entry(self._sequence, publication, size, now + self._ttl, tuple(keys)))
         if now >= self._expires or self._bytes > self._limit:
             self.trim(now)
         return publication
@@ -88,7 +88,7 @@ class History:
     def _keep(self, entry: _Entry) -> None:
         self._entries[entry.sequence] = entry
         self._bytes += entry.size
-        for key in tuple(entry.logs):
+        for key in entry.logs:
             log = self._logs.get(key)
             if log is None:
                 log = self._logs[key] = _Log(trimmed=self._forgotten)
@@ -138,7 +138,7 @@ class History:
             if oldest.expires > now and self._bytes <= self._limit:
                 self._expires = oldest.expires
                 break
-            for key in tuple(oldest.logs):
+            for key in oldest.logs:
                 self._drop_oldest_of(key)
 
     def _drop_oldest_of(self, key: Subscription) -> None:
@@ -148,7 +148,7 @@ class History:
         if not log.entries:
             del self._logs[key]
             self._forgotten = max(self._forgotten, log.trimmed)
-        entry.logs.remove(key)
+        entry.logs = tuple([other for other in entry.logs if other != key])
         if not entry.logs:
             del self._entries[entry.sequence]
             self._bytes -= entry.size

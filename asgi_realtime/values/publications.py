@@ -12,32 +12,32 @@ Position = NewType("Position", str)
 """An opaque place in a broker's history."""
 
 
-class ToRoom(msgspec.Struct, frozen=True, tag="room"):
+class ToRoom(msgspec.Struct, frozen=True, gc=False, tag="room"):
     """Every connection in a room of the gateway."""
 
     room: RoomName
 
 
-class ToRooms(msgspec.Struct, frozen=True, tag="rooms"):
+class ToRooms(msgspec.Struct, frozen=True, gc=False, tag="rooms"):
     """Every connection in any of some rooms, once."""
 
     rooms: tuple[RoomName, ...]
 
 
-class ToUsers(msgspec.Struct, frozen=True, tag="users"):
+class ToUsers(msgspec.Struct, frozen=True, gc=False, tag="users"):
     """Every connection of some users: their personal rooms. No client can name a personal room."""
 
     user_ids: tuple[UserId, ...]
 
 
-class ToAll(msgspec.Struct, frozen=True, tag="all"):
+class ToAll(msgspec.Struct, frozen=True, gc=False, tag="all"):
     """Every connection of the gateway."""
 
 
 Target: TypeAlias = ToRoom | ToRooms | ToUsers | ToAll
 
 
-class Subscription(msgspec.Struct, frozen=True):
+class Subscription(msgspec.Struct, frozen=True, gc=False):
     """What a process subscribes to at the broker: a room, one user's personal room, or all of a gateway.
 
     `target` names one room, one user, or all. The keys of the three kinds never collide.
@@ -47,14 +47,14 @@ class Subscription(msgspec.Struct, frozen=True):
     target: Target
 
 
-class ReplyTo(msgspec.Struct, frozen=True):
+class ReplyTo(msgspec.Struct, frozen=True, gc=False):
     """Where the acknowledgements of a publication go: to one call in one process."""
 
     node: str
     number: int
 
 
-class Publication(msgspec.Struct, frozen=True, kw_only=True):
+class Publication(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One event for its recipients. The publisher has encoded the payload once.
 
     `payload` is JSON (empty: the event has no payload). If the payload contained `bytes`, they are in `attachments`,
@@ -84,7 +84,7 @@ class Publication(msgspec.Struct, frozen=True, kw_only=True):
         return [Subscription(self.gateway, target)]
 
 
-class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+class Receipt(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The result of a broadcast.
 
     `position` is its position in history (None for a volatile broadcast). `delivered_locally` is the number of

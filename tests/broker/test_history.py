@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 
 from asgi_realtime.broker.history import ENTRY_BYTES, History
@@ -50,3 +52,14 @@ def test_bytes_are_bounded_although_history_is_not_read(attachments: tuple[bytes
         )
         history.append(event, 1.0)
     assert (len(history), history.kept_bytes) == (10, 10 * (ENTRY_BYTES + 1_000))
+
+
+def test_the_garbage_collector_does_not_look_at_publications() -> None:
+    history = History(size=10_000, ttl=10.0, limit=1_000_000_000)
+    history.append(to_room(), 1.0)
+    gc.collect()
+    before = len(gc.get_objects())
+    for _ in range(5_000):
+        history.append(to_room(), 1.0)
+    gc.collect()
+    assert len(gc.get_objects()) - before < 500
