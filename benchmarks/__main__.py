@@ -42,7 +42,7 @@ def session(plan: Plan, systems: list[System], parts: Sequence[Part], seed: int)
             begun = time.monotonic()
             print(f"round {number + 1} of {plan.rounds}: {system.name}", end="", file=sys.stderr, flush=True)
             try:
-                figures = measure(system, plan, processes.processors(), tokens, parts)
+                figures = measure(system, plan.of_round(number), processes.processors(), tokens, parts)
                 results.rounds.setdefault(system.name, []).extend(figures)
             except BrokenRun as broken:
                 results.broken[system.name] = str(broken)

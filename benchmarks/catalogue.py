@@ -32,8 +32,8 @@ class System:
     modules, or `module:name`. `compiled` is its program, if that is compiled at first use. `settings` are
     environment variables. A system that is not `quick` is left out of a quick session. Those that are
     `compared` are also measured in the other parts of a session. A system that waits for a client that
-    does not read delays all others: it is not measured with one. `kinds` and `targets` are ways to send
-    that it has, besides `broadcast` and `rooms`.
+    does not read delays all others: it is not measured with one. No system is measured with more than its
+    `most_clients`. `kinds` and `targets` are ways to send that it has, besides `broadcast` and `rooms`.
     """
 
     name: str
@@ -46,6 +46,7 @@ class System:
     quick: bool = True
     compared: bool = False
     waits_for_stalled: bool = False
+    most_clients: int = 1_000_000
     kinds: tuple[Kind, ...] = ()
     targets: tuple[Target, ...] = ()
 
@@ -177,6 +178,7 @@ SYSTEMS: tuple[System, ...] = (
         command=_uvicorn("python_socketio", "uvloop"),
         modules=("socketio", *_UVICORN),
         compared=True,
+        most_clients=10_000,
         kinds=("except",),
     ),
     System(

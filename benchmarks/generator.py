@@ -168,6 +168,10 @@ class Generator:
         """Send sixteen broadcasts at a time while clients join, leave, get answers and read slowly."""
         return self._do(f"mixed {seconds} {size}", Mixed)
 
+    def idle(self, seconds: float) -> None:
+        """Clients only answer heartbeats for so long."""
+        self._do(f"idle {seconds}", dict[str, int])
+
     def stall(self, clients: int) -> Stalled:
         """Connect this many more clients, which do not read."""
         return self._do(f"stall {clients}", Stalled)

@@ -11,7 +11,7 @@ from benchmarks.accounting import accounted, per_item
 from benchmarks.catalogue import BUILD, System
 from benchmarks.generator import Generator
 from benchmarks.kinds import other_kinds
-from benchmarks.plan import INBOUND_BURST, INBOUND_CLIENTS, TEXT_BYTES, Figures, Part, Plan
+from benchmarks.plan import INBOUND_BURST, INBOUND_CLIENTS, LARGE, TEXT_BYTES, Figures, Part, Plan
 from benchmarks.processes import Processors
 from benchmarks.rooms import small_rooms
 from benchmarks.server import BrokenRun, Server
@@ -89,9 +89,14 @@ class Round:
         figures = Figures()
         empty = server.settled_memory()
         for level in sorted(self._plan.levels):
+            if level > self._system.most_clients:
+                break
             load.connect(level)
             figures[f"KB per connection at {level}"] = (server.settled_memory() - empty) / level
             figures |= self._one_at_a_time(server, load, f"W1 at {level}", self._plan.seconds)
+            if level > LARGE:
+                _, used = accounted(server, partial(load.idle, self._plan.idle_seconds))
+                figures[f"idle at {level}"] = used.total / self._plan.idle_seconds * 100
         yield figures
 
     def _one_at_a_time(self, server: Server, load: Generator, name: str, seconds: float) -> Figures:

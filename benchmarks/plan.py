@@ -16,6 +16,8 @@ Figures: TypeAlias = dict[str, float]
 TEXT_BYTES = 150
 """With its envelope, a message has about 200 bytes."""
 STALLED_TEXT_BYTES = 16_000
+LARGE = 10_000
+"""Levels above this one take long to reach."""
 ROOMS_EACH = 10
 """Small rooms that a client is in."""
 ROOM_MEMBERS = 10
@@ -29,7 +31,9 @@ class Plan:
     """The numbers of a session.
 
     `clients` is the size of the room. `levels` are other sizes, at which memory and growth are
-    measured. In each round, each figure of the room is measured in `windows` of at least `seconds`,
+    measured. Those above `LARGE` are measured in the first round only. With so many clients, the server
+    is also watched for `idle_seconds` in which nothing is sent but heartbeats: a whole interval of
+    Socket.IO's. In each round, each figure of the room is measured in `windows` of at least `seconds`,
     in turn with the others, because a disturbance seldom lasts as long as a round. `pace` and
     `stalled_rate` are broadcasts per second. `pace` is a rate that python-socketio can keep.
 
@@ -46,7 +50,8 @@ class Plan:
     windows: int = 3
     seconds: float = 1.0
     clients: int = 1_000
-    levels: tuple[int, ...] = (100, 5_000, 10_000)
+    levels: tuple[int, ...] = (100, 5_000, 10_000, 30_000, 50_000)
+    idle_seconds: float = 25.0
     pace: float = 10.0
     payloads: tuple[int, ...] = (1_024, 4_096, 16_384, 65_536)
     rooms_clients: int = 5_000
@@ -60,13 +65,21 @@ class Plan:
     def within(self, files: int) -> Plan:
         """The same plan for a machine that allows this many open files: a server needs one per client."""
         most = files - 200
+        levels = [level for level in self.levels if level <= most]
+        if len(levels) < len(self.levels):
+            levels.append(most // 1000 * 1000)
         return replace(
             self,
             clients=min(self.clients, most),
             stalled_among=min(self.stalled_among, most),
             rooms_clients=min(self.rooms_clients, most // max(self.room_sizes) * max(self.room_sizes)),
-            levels=tuple(level for level in self.levels if level <= most),
+            levels=tuple(sorted({*levels} - {0})),
         )
+
+    def of_round(self, number: int) -> Plan:
+        """The plan of one round, from 0 on."""
+        few = tuple(level for level in self.levels if level <= LARGE)
+        return self if number == 0 else replace(self, levels=few)
 
     def joined(self, other: Plan) -> Plan:
         """The plan of two joined sessions."""
@@ -85,6 +98,7 @@ QUICK = Plan(
     seconds=0.5,
     clients=500,
     levels=(1_000,),
+    idle_seconds=1.0,
     rooms_clients=500,
     stalled_among=100,
     stalled_rate=60.0,

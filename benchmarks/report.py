@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from benchmarks.catalogue import LIMIT, LIMIT_JOINED, OWN_SOCKETIO, SYSTEMS
-from benchmarks.plan import INBOUND_BURST, STALLED_TEXT_BYTES
+from benchmarks.plan import INBOUND_BURST, LARGE, STALLED_TEXT_BYTES
 from benchmarks.report_kinds import other_kinds
 from benchmarks.report_rooms import small_rooms
 from benchmarks.results import Results
@@ -29,7 +29,7 @@ def markdown(results: Results) -> str:
         "per burst), for an event that is answered, and for a handshake. Memory of an idle connection in KB.",
         _connections(results),
         "**Growth.** Processor time in µs per delivery (W1), by the number of clients in the room.",
-        _growth(results),
+        *_growth(results),
         *small_rooms(results),
         *other_kinds(results),
         *_stalled(results),
@@ -73,7 +73,7 @@ def _fan_out(results: Results) -> str:
 
 
 def _connections(results: Results) -> str:
-    levels = [level for level in sorted({results.plan.clients, *results.plan.levels}) if 500 <= level <= 5_000]
+    levels = [level for level in sorted({results.plan.clients, *results.plan.levels}) if level >= 500]
     head = ("system", "inbound", "answered", "handshake", "handshakes/s", *(f"KB at {level}" for level in levels))
     lines = rows(
         results,
@@ -86,14 +86,24 @@ def _connections(results: Results) -> str:
     return table(head, lines)
 
 
-def _growth(results: Results) -> str:
+def _growth(results: Results) -> Iterator[str]:
     plan = results.plan
     levels = sorted({plan.clients, *plan.levels})
     figures = ["W1 total" if level == plan.clients else f"W1 at {level} total" for level in levels]
-    return table(
+    yield table(
         ("system", *(f"{level} clients" for level in levels)),
         rows(results, *(of(results, figure) for figure in figures)),
     )
+    large = [level for level in plan.levels if level > LARGE]
+    if any(results.median(system, f"idle at {level}") for level in large for system in measured(results)):
+        yield (
+            "Share of a processor in per cent while nothing is sent but heartbeats, for "
+            f"{plan.idle_seconds:g} s, by the number of clients:"
+        )
+        yield table(
+            ("system", *(f"{level} clients" for level in large)),
+            rows(results, *(of(results, f"idle at {level}") for level in large)),
+        )
 
 
 def _stalled(results: Results) -> Iterator[str]:

@@ -72,9 +72,10 @@ def _fan_out(results: Results, label: str, own: str) -> Iterator[Target]:
     for kind in ("volatile", "except"):
         ratios = [ratio for way in WAYS if (ratio := results.median(own, f"{kind} {way} ratio"))]
         yield Target(f"{label}: `{kind}` broadcasts, 1.1 × ordinary ones", max(ratios, default=None), 1.1)
+    least, most = min(results.plan.levels, default=0), max(results.plan.levels, default=0)
     grown = _growth(results, LIMIT)
     bound = None if grown is None else 1.3 * grown
-    yield Target(f"{label}: growth, W1 at 10000 : at 100, 1.3 × C", _growth(results, own), bound)
+    yield Target(f"{label}: growth, W1 at {most} : at {least}, 1.3 × C", _growth(results, own), bound)
 
 
 def _connections(results: Results, label: str, own: str, bounds: _Bounds) -> Iterator[Target]:
@@ -102,5 +103,8 @@ def _against(results: Results, label: str, name: str, own: str, figure: str, fac
 
 def _growth(results: Results, system: str) -> float | None:
     """How much more one delivery costs in a large room. The kernel's part grows too, as caches overflow."""
-    few, many = results.median(system, "W1 at 100 total"), results.median(system, "W1 at 10000 total")
+    levels = sorted(results.plan.levels)
+    if len(levels) < 2:
+        return None
+    few, many = (results.median(system, f"W1 at {level} total") for level in (levels[0], levels[-1]))
     return many / few if few and many else None

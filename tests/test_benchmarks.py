@@ -14,6 +14,7 @@ from benchmarks.catalogue import LIMIT, NODE, OWN_JSON, OWN_SOCKETIO, PYTHON_SOC
 from benchmarks.cluster import report as cluster_report
 from benchmarks.cluster import results as cluster_results
 from benchmarks.cluster.systems import JOINED
+from benchmarks.plan import FULL
 from benchmarks.publish import FIGURES, PAGE, PICTURE, README, overview, with_figures
 from benchmarks.recovery import report as recovery_report
 from benchmarks.recovery import results as recovery_results
@@ -103,6 +104,23 @@ def test_all_kinds_of_messages_arrive_where_they_should(tmp_path: Path) -> None:
         assert float(cells[system]["volatile burst16"]) > 0
         assert float(cells[system]["user W1"]) > 0
         assert float(cells[system]["connection W16"]) > 0
+
+
+def test_pauses_of_the_collector_are_measured_with_each_setting() -> None:
+    command = [sys.executable, "-m", "benchmarks.collector", "--clients", "300", "--seconds", "0.1", "--turns", "1"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    rows = [line.strip("|").split(" | ") for line in done.stdout.splitlines() if line.startswith("| ")]
+    assert [row[0].strip() for row in rows] == ["setting", "default", "freeze", "threshold"]
+    assert all(float(row[1]) > 0 and float(row[2]) > 0 for row in rows[1:])
+
+
+def test_levels_that_a_machine_cannot_reach_are_left_out() -> None:
+    assert FULL.within(100_000) == FULL
+    possible = FULL.within(20_000)
+    assert possible.levels == (100, 5_000, 10_000, 19_000)
+    assert possible.of_round(0) == possible
+    assert possible.of_round(1).levels == (100, 5_000, 10_000)
 
 
 def test_the_page_on_scaling_shows_the_figures_of_the_stored_session() -> None:

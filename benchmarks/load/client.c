@@ -20,6 +20,7 @@
 #define BUFFER (1 << 21)
 #define EVENT_BYTES 160
 #define SAID "what people say in a chat, more or less"
+#define CLIENTS_AN_ADDRESS 10000
 
 struct crowd crowd;
 static char buffer[BUFFER];
@@ -42,6 +43,17 @@ static const char *path(void) {
     return crowd.recovery ? "/socket.io/?EIO=4&transport=websocket&recovery=true" : "/socket.io/?EIO=4&transport=websocket";
 }
 
+/* An address has fewer ports than there may be clients: so many connect from each address of the loopback. */
+static void bind_source(const struct client *client) {
+    int on = 1;
+    struct sockaddr_in source = {.sin_family = AF_INET};
+    unsigned int number = (unsigned int)(client - clients) / CLIENTS_AN_ADDRESS;
+    if (number == 0) return;
+    source.sin_addr.s_addr = htonl(INADDR_LOOPBACK + number);
+    setsockopt(client->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+    if (bind(client->fd, (struct sockaddr *)&source, sizeof source) < 0) fail("no source address: %s", strerror(errno));
+}
+
 static void dial(struct client *client) {
     int on = 1, few = 4096;
     struct sockaddr_in server = {.sin_family = AF_INET, .sin_port = htons((unsigned short)crowd.port)};
@@ -51,6 +63,7 @@ static void dial(struct client *client) {
     if (client->fd < 0) fail("no socket: %s", strerror(errno));
     setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     if (client->stalled) setsockopt(client->fd, SOL_SOCKET, SO_RCVBUF, &few, sizeof few);
+    bind_source(client);
     if (connect(client->fd, (struct sockaddr *)&server, sizeof server) < 0) fail("no connection: %s", strerror(errno));
     char request[512];
     int size = snprintf(request, sizeof request,

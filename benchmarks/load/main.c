@@ -21,6 +21,7 @@
  *     inbound BURST SECONDS N       N clients send BURST events at a time, again when they were counted
  *     mixed SECONDS SIZE            sixteen broadcasts at a time, while of every ten clients one leaves and
  *                                   enters, one talks, and one reads now and then only; then, for all, once more
+ *     idle SECONDS                  take what comes, and ask for nothing
  *     stall N                       N more clients that do not read
  *     stalled                       let those read, and leave: how many of them had been cut?
  *     lose N                        N clients close their connections without a word
@@ -226,6 +227,12 @@ static void run_mixed(double seconds, int bytes) {
     printf("{\"messages\": %lu, \"moves\": %lu}\n", crowd.published - first, moves);
 }
 
+static void run_idle(double seconds) {
+    double until = now() + seconds, left;
+    while ((left = until - now()) > 0) turn(left);
+    printf("{}\n");
+}
+
 static void run_stall(int count) {
     double until = now() + PATIENCE;
     for (int i = 0; i < count; i++) {
@@ -375,6 +382,7 @@ int main(int argc, char **argv) {
         else if (sscanf(line, "pace %lf %lf %d", &rate, &b, &c) == 3) run_pace(rate, b, c);
         else if (sscanf(line, "inbound %d %lf %d", &a, &b, &c) == 3) run_inbound(a, b, c);
         else if (sscanf(line, "mixed %lf %d", &b, &c) == 2) run_mixed(b, c);
+        else if (sscanf(line, "idle %lf", &b) == 1) run_idle(b);
         else if (sscanf(line, "stall %d", &a) == 1) run_stall(a);
         else if (strncmp(line, "stalled", 7) == 0) run_stalled();
         else if (sscanf(line, "lose %d", &a) == 1) run_lose(a);
