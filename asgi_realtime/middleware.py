@@ -178,9 +178,13 @@ class RealtimeMiddleware:
             if self._proxies is not None:
                 self._proxies.rewrite(scope)
         if is_engineio:
-            await realtime.engineio(scope, receive, send)
+            parked = await realtime.engineio(scope, receive, send)
+            if parked is not None:
+                await parked
         elif is_gateway:
-            await realtime.websockets[path](scope, receive, send)
+            parked = await realtime.websockets[path](scope, receive, send)
+            if parked is not None:
+                await parked
         else:
             if path.rstrip("/") in realtime.websockets and scope["query_string"]:
                 # Meant for a gateway, but without an upgrade (a proxy's mistake) or with a slash at the end. The host

@@ -72,6 +72,10 @@ class Writer:
         else:
             self._outbox.wake = self._run
 
+    def client_lost(self) -> None:
+        """The client is gone."""
+        self.gone = True
+
     def stop(self) -> None:
         """Write nothing more."""
         self._outbox.wake = self._lost = None

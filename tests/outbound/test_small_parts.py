@@ -80,6 +80,13 @@ def frames(*words: str) -> bytes:
     return b"".join(text(f'{{"type":"say","data":"{word}"}}') for word in words)
 
 
+class Message:
+    """An HTTP message with headers."""
+
+    def __init__(self, headers: dict[str, str]) -> None:
+        self.headers = headers
+
+
 def test_a_shrunk_object_keeps_what_waits_and_what_is_not_known() -> None:
     class Protocol:
         """Has what uvicorn's classes have."""
@@ -89,17 +96,19 @@ def test_a_shrunk_object_keeps_what_waits_and_what_is_not_known() -> None:
             self.writable: Any = asyncio.Event()
             if writable:
                 self.writable.set()
-            self.request: Any = "a message"
+            self.request: Any = Message(headers={"cookie": "a cookie"})
             self.other = "a message"
 
     usual, clogged = Protocol(writable=True), Protocol(writable=False)
     event = clogged.writable
     for protocol in (usual, clogged):
+        request = protocol.request
         protocol.queue.put_nowait("first")
         protocol.queue.put_nowait("second")
         shrink(protocol)
         assert [protocol.queue.get_nowait() for _ in range(2)] == ["first", "second"]
-        assert (protocol.request, protocol.other) == (None, "a message")
+        assert not hasattr(protocol, "request") and protocol.other == "a message"
+        assert request.headers == {}
     assert type(usual.writable) is SmallEvent and clogged.writable is event
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import uvicorn
 from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from asgi_realtime import (
     Connection,
@@ -121,10 +121,10 @@ class EchoApp:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        app: ASGIApp = self._socketio
-        if scope["type"] != "lifespan" and scope["path"].startswith("/engine.io"):
-            app = self._engineio
-        await app(scope, receive, send)
+        if scope["type"] == "lifespan" or not scope["path"].startswith("/engine.io"):
+            await self._socketio(scope, receive, send)
+        elif (parked := await self._engineio(scope, receive, send)) is not None:
+            await parked
 
 
 def main() -> None:

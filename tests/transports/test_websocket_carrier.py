@@ -107,7 +107,9 @@ class App:
         reader = Reader(authenticating=self.authenticating)
         reader.carrier = WebSocketCarrier(reader, receive, send, self._options, frames)
         self.readers.append(reader)
-        await reader.carrier.serve()
+        parked = await reader.carrier.serve()
+        if parked is not None:
+            await parked
         self.returned.set()
 
 

@@ -96,6 +96,9 @@ def shrink(protocol: Any) -> None:
     writable = getattr(protocol, "writable", None)
     if type(writable) is asyncio.Event and writable.is_set():
         protocol.writable = SmallEvent()
-    for message in ("request", "response"):  # of the handshake
-        if message in vars(protocol):
-            setattr(protocol, message, None)
+    for name in ("request", "response"):
+        message = vars(protocol).pop(name, None)
+        headers: Any = getattr(message, "headers", None)
+        if hasattr(headers, "clear"):
+            headers.clear()  # the parser of `websockets` keeps the request as long as its WebSocket
+    protocol.__dict__ = dict(vars(protocol))  # a dictionary does not shrink by itself

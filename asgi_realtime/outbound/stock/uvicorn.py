@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
 from typing import Any
 
 from starlette.types import Receive, Send
@@ -53,7 +52,7 @@ class StockTransport:
     It replaces the protocol's flow-control callbacks to detect when the kernel's buffer is full.
     """
 
-    __slots__ = ("_protocol", "_transport", "_was", "descriptor", "listener")
+    __slots__ = ("_protocol", "_transport", "descriptor", "listener")
 
     deflate = False
     """No compressed frames: the compression context of the server's own frames is not known here."""
@@ -63,9 +62,6 @@ class StockTransport:
         self._protocol = protocol
         self._transport: asyncio.Transport = protocol.transport
         self.descriptor = descriptor_of(self._transport)
-        self._was: dict[str, Callable[..., None]] = {
-            name: getattr(protocol, name) for name in ("pause_writing", "resume_writing", "connection_lost")
-        }
         protocol.pause_writing = self._paused
         protocol.resume_writing = self._resumed
         protocol.connection_lost = self._lost
@@ -89,16 +85,16 @@ class StockTransport:
 
     def release(self) -> None:
         """Restore the protocol's own callbacks."""
-        for name in self._was:
+        for name in ("pause_writing", "resume_writing", "connection_lost"):
             self._protocol.__dict__.pop(name, None)
 
     def _paused(self) -> None:
-        self._was["pause_writing"]()
+        type(self._protocol).pause_writing(self._protocol)
         if self.listener is not None:
             self.listener.pause_writing()
 
     def _resumed(self) -> None:
-        self._was["resume_writing"]()
+        type(self._protocol).resume_writing(self._protocol)
         if self.listener is not None:
             self.listener.resume_writing()
 
@@ -106,4 +102,4 @@ class StockTransport:
         self.release()
         if self.listener is not None:
             self.listener.pause_writing()
-        self._was["connection_lost"](error)
+        type(self._protocol).connection_lost(self._protocol, error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from asgi_realtime.errors import ProtocolError
 from asgi_realtime.limits import Limits
@@ -24,6 +24,9 @@ class _State(enum.Enum):
     OPEN = enum.auto()
 
 
+_USUAL: Mapping[str, _State] = {"/": _State.OPEN}
+
+
 class SocketIOSession:
     """Decodes the messages of one client, and refuses packets that the state of their namespace does not allow.
 
@@ -36,7 +39,8 @@ class SocketIOSession:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._states: dict[str, _State] = {}
+        # Never changed but replaced, so that the clients with one usual namespace share it.
+        self._states: Mapping[str, _State] = {}
         # Closed namespaces, oldest first, if any. Packets that the client sent before it knew are ignored.
         self._closed: dict[str, None] | None = None
         self._partial: PartialPacket | None = None
@@ -107,7 +111,7 @@ class SocketIOSession:
         if type(packet) is Connect:
             if self._closed is not None:
                 self._closed.pop(packet.namespace, None)
-            self._states[packet.namespace] = _State.ASKED
+            self._states = {**self._states, packet.namespace: _State.ASKED}
         elif type(packet) is Disconnect:
             self.disconnected(packet.namespace)
         return packet
@@ -115,12 +119,14 @@ class SocketIOSession:
     def connected(self, namespace: str) -> None:
         """Open a namespace that was asked for. Does nothing if the client has left it since."""
         if namespace in self._states:
-            self._states[namespace] = _State.OPEN
+            states = {**self._states, namespace: _State.OPEN}
+            self._states = _USUAL if states == _USUAL else states
 
     def disconnected(self, namespace: str) -> None:
         """Close a namespace: the client was refused or disconnected. Later packets for it are ignored."""
-        if self._states.pop(namespace, None) is None:
+        if namespace not in self._states:
             return
+        self._states = {name: state for name, state in self._states.items() if name != namespace}
         if self._closed is None:
             self._closed = {}
         self._closed[namespace] = None

@@ -33,7 +33,7 @@ from asgi_realtime.transports.engineio.responses import ClientGone, HTTPRefusal,
 from asgi_realtime.transports.engineio.session import Session
 from asgi_realtime.transports.engineio.upgrade import upgrade
 from asgi_realtime.transports.request import Request
-from asgi_realtime.transports.websocket_carrier import CarrierOptions, WebSocketCarrier
+from asgi_realtime.transports.websocket_carrier import CarrierOptions, Parked, WebSocketCarrier
 from asgi_realtime.values.random_ids import random_id
 
 logger = logging.getLogger("asgi_realtime")
@@ -98,13 +98,13 @@ class EngineIO:
         """What is to be stopped for each client of this process: its session, or the relay to it."""
         return [*self._sessions.values(), *(() if self._relay is None else self._relay.opened)]
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Parked:
         """Serve one request or WebSocket."""
         request = Request(scope)
         if scope["type"] == "websocket":
-            await self._serve_websocket(request, scope, receive, send)
-        else:
-            await self._serve_http(request, scope, receive, send)
+            return await self._serve_websocket(request, scope, receive, send)
+        await self._serve_http(request, scope, receive, send)
+        return None
 
     def start(self) -> None:
         """Open sessions on the running event loop. Sessions of a loop that ended first are dropped."""
@@ -230,7 +230,7 @@ class EngineIO:
 
     # WebSocket
 
-    async def _serve_websocket(self, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve_websocket(self, request: Request, scope: Scope, receive: Receive, send: Send) -> Parked:
         await receive()  # websocket.connect
         try:
             self._check_headers(request)
@@ -239,14 +239,14 @@ class EngineIO:
             if node is not None:
                 assert self._relay is not None
                 await self._relay.carry(node, request, scope, receive, send)
-                return
+                return None
             session = self._find(request)
             if session is None:
                 self._check_capacity(request)
         except HTTPRefusal as refusal:
             self._log(request, refusal)
             await refuse_websocket(scope, send, refusal)
-            return
+            return None
         try:
             frames = await accept_websocket(
                 scope,
@@ -257,7 +257,7 @@ class EngineIO:
                 frame_follows=session is None,  # the open packet
             )
         except OSError:
-            return
+            return None
         new = session is None
         if session is None:
             try:
@@ -266,7 +266,7 @@ class EngineIO:
                 self._log(request, refusal)
                 code, reason = (1012, "server restart") if self._refusing else (1013, str(refusal))
                 await close_websocket(send, code, reason)
-                return
+                return None
             session = self._open(request, websocket=True)
         carrier = WebSocketCarrier(session, receive, send, self._carrier_options, frames)
         if not new and not session.begin_upgrade():
@@ -274,7 +274,8 @@ class EngineIO:
             await carrier.close()
         elif new or await upgrade(session, carrier, send, self._settings.upgrade_timeout):
             session.carried(carrier)
-            await carrier.serve()
+            return await carrier.serve()
+        return None
 
     # Sessions
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from asgi_realtime.broker.node_channel import NodeChannel
 from asgi_realtime.limits import Limits
@@ -21,7 +21,7 @@ from asgi_realtime.transports.engineio.relay.messages import ACCEPT, RESPONSE, O
 from asgi_realtime.transports.engineio.relay.peers import OpenedRelay, Peer, Peers
 from asgi_realtime.transports.engineio.relay.pipe import PART, Pipe
 from asgi_realtime.transports.engineio.relay.requests import first_piece, pass_body
-from asgi_realtime.transports.engineio.relay.serving import serve_relayed
+from asgi_realtime.transports.engineio.relay.serving import RelayedApp, serve_relayed
 from asgi_realtime.transports.engineio.relay.websockets import carry_websocket, refusal_of
 from asgi_realtime.transports.engineio.responses import ClientGone
 from asgi_realtime.transports.request import Request
@@ -47,14 +47,14 @@ class Relay:
         self._peers = Peers(
             nodes, open=self._serve, largest=max(limits.message_bytes, limits.outbox_bytes), metrics=metrics
         )
-        self._app: ASGIApp | None = None
+        self._app: RelayedApp | None = None
         self._unanswered: Callable[[str], None] = lambda session_id: None
         self._answer_now: Callable[[str], None] = lambda session_id: None
         self._idle = asyncio.Event()
         self._addresses: Counter[str | None] = Counter()
         self._count = 0
 
-    def start(self, app: ASGIApp, *, unanswered: Callable[[str], None], answer_now: Callable[[str], None]) -> None:
+    def start(self, app: RelayedApp, *, unanswered: Callable[[str], None], answer_now: Callable[[str], None]) -> None:
         """Begin on the running event loop.
 
         Args:

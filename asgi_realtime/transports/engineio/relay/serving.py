@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
-from starlette.types import ASGIApp, Message, Scope
+from starlette.types import Message, Receive, Scope, Send
 
 from asgi_realtime.transports.engineio.relay.messages import (
     ACCEPT,
@@ -20,6 +22,9 @@ from asgi_realtime.transports.engineio.relay.messages import (
 from asgi_realtime.transports.engineio.relay.pipe import Pipe
 
 logger = logging.getLogger("asgi_realtime")
+
+RelayedApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[object]]
+"""The ASGI application that serves relayed requests. What it returns is for a server, and not used."""
 
 
 def scope_of(opened: Open) -> Scope:
@@ -117,7 +122,7 @@ class RelayedWebSocket:
             self.answered = True
 
 
-async def serve_relayed(app: ASGIApp, opened: Open, pipe: Pipe) -> bool:
+async def serve_relayed(app: RelayedApp, opened: Open, pipe: Pipe) -> bool:
     """Serve a relayed request. True: it was answered, and the relay is over at the other end too."""
     request = RelayedWebSocket(pipe) if opened.websocket else RelayedRequest(opened, pipe)
     try:
