@@ -53,7 +53,7 @@ def session(plan: Plan, systems: list[System], parts: Sequence[Part], seed: int)
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", default=requested("QUICK"), help="under five minutes (QUICK=1)")
+    parser.add_argument("--quick", action="store_true", default=requested("QUICK"), help="about six minutes (QUICK=1)")
     parser.add_argument(
         "--publish",
         action="store_true",
