@@ -25,7 +25,7 @@ def other_kinds(system: System, plan: Plan, server: Server, load: Generator) -> 
     load.connect(plan.clients)
     load.enter(1, 1)
     load.broadcast(16, _FIRST_SECONDS, TEXT_BYTES)
-    seconds = plan.seconds / 2
+    seconds = plan.seconds / 4
     for _ in range(plan.windows):
         plain = _broadcasts(server, load, "broadcast", seconds)
         yield plain

@@ -24,7 +24,7 @@ def small_rooms(plan: Plan, server: Server, load: Generator) -> Iterator[Figures
         load.target("rooms", 16, _FIRST_SECONDS, TEXT_BYTES)
         for _ in range(plan.windows if members == ROOM_MEMBERS else 1):
             for width in (1, 16):
-                yield targeted(server, load, "rooms", f"rooms of {members} W{width}", width, plan.seconds)
+                yield targeted(server, load, "rooms", f"rooms of {members} W{width}", width, plan.seconds / 2)
 
 
 def targeted(server: Server, load: Generator, kind: Target, name: str, width: int, seconds: float) -> Figures:
