@@ -7,21 +7,20 @@ from collections.abc import Iterator, Mapping
 
 from asgi_realtime.values.json import Json
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
 
 class Claims(Mapping[str, Json]):
     """The claims of a verified token, as a read-only mapping.
 
     Every connection keeps its claims, but few are ever read. So they are kept as JSON, which takes a third of the
     memory, and decoded on every access. Convert them to a `dict` if you read several claims.
-
-    Args:
-        encoded: a JSON object.
     """
 
     __slots__ = ("_json",)
 
-    def __init__(self, encoded: bytes) -> None:
-        self._json = encoded
+    def __init__(self, claims: Mapping[str, Json]) -> None:
+        self._json = _encode(claims).encode()
 
     def _read(self) -> dict[str, Json]:
         claims: dict[str, Json] = json.loads(self._json)
