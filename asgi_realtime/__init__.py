@@ -34,8 +34,8 @@ from asgi_realtime.errors import (
     TooLarge,
     Unauthorized,
 )
-from asgi_realtime.gateways.dispatcher import Acknowledge
 from asgi_realtime.gateways.mounted import find_gateway, get_gateway
+from asgi_realtime.gateways.plain_events import Acknowledge
 from asgi_realtime.gateways.replies import NewToken, RecoveryOffer, Success
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway

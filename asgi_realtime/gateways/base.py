@@ -274,7 +274,8 @@ class Gateway(ConnectionLifecycle):
         self._authenticate = self.host_call(authenticator, "authenticator", "handshake")
         limits = self.limits
         self._attempts = Budget("attempts", limits.attempt_rate, limits.attempt_burst, context.metrics)
-        self.prepare(limits, self._broadcaster, context.loop_bridge, context.make_answers)
+        session = context.settings.limits
+        self.prepare(limits, session, self._broadcaster, context.loop_bridge, context.make_answers)
         self.__attributes = private_attributes(self)
 
     @property

@@ -6,19 +6,13 @@ import asyncio
 import functools
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar
 
 from asgi_realtime.answers import Answers
 from asgi_realtime.broadcasting.broadcaster import Broadcaster
 from asgi_realtime.connection.connection import Connection, InternalConnection, internal
-from asgi_realtime.errors import (
-    ConfigurationError,
-    Disconnect,
-    InvalidMessage,
-    NoAnswer,
-    RateLimited,
-    Refusal,
-)
+from asgi_realtime.errors import ConfigurationError, Disconnect, InvalidMessage, NoAnswer, RateLimited, Refusal
+from asgi_realtime.gateways.plain_events import Acknowledge, Outcomes, PlainEvents
 from asgi_realtime.gateways.replies import ErrorMessage, Failure
 from asgi_realtime.handlers.event_handlers import (
     SEND_INSTEAD,
@@ -38,6 +32,7 @@ from asgi_realtime.handlers.unused_results import UnusedResults
 from asgi_realtime.limits import TOO_MANY_ATTEMPTS, Limits
 from asgi_realtime.payloads.encoding import encode
 from asgi_realtime.protocols.dialect import Dialect
+from asgi_realtime.protocols.event_text import event_text
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.runtime.budgets import Budget
 from asgi_realtime.runtime.coroutines import resume
@@ -50,9 +45,6 @@ from asgi_realtime.values.ids import GatewayName
 from asgi_realtime.values.json import Json
 
 logger = logging.getLogger("asgi_realtime")
-
-Acknowledge: TypeAlias = Callable[[Sequence[Json]], None]
-"""Sends an acknowledgement to the client: the values, none or more."""
 
 
 class Dispatcher:
@@ -70,6 +62,7 @@ class Dispatcher:
     _once: dict[str, str]
     _once_handlers: OnceHandlers | None
     _handlers: dict[str, BoundHandler]
+    plain_events: PlainEvents | None
     _injected: Broadcaster | None
     _sync_converter: ToSync | None
     _dialect: Dialect
@@ -138,7 +131,9 @@ class Dispatcher:
         functions = self.functions
         if self._injected is not None:
             self.check_arrives(event)
-            self._handlers[event] = self._bind(event, function, once, self._injected)
+            self._handlers[event] = begin = self._bind(event, function, once, self._injected)
+            if self.plain_events is not None:
+                self.plain_events.declare(event, begin, None if once else function)
         functions[event] = function
         self._once.pop(event, None)
         if once is not None:
@@ -147,11 +142,12 @@ class Dispatcher:
     def prepare(
         self,
         limits: Limits,
+        session: Limits,
         broadcaster: Broadcaster,
         loop_bridge: LoopBridge,
         make_answers: Callable[[GatewayName, Limits], Answers],
     ) -> None:
-        """Get ready for events. The handlers' signatures are checked here.
+        """Get ready for events. The handlers' signatures are checked here. `session`: limits of what carries clients.
 
         Raises:
             ConfigurationError: for a parameter that nothing can be injected into, an event that cannot arrive, or a
@@ -170,6 +166,18 @@ class Dispatcher:
             event: self._bind(event, function, self._once.get(event), broadcaster)
             for event, function in self._functions.items()
         }
+        self.plain_events = self._bind_plain_events(limits, session)
+
+    def _bind_plain_events(self, limits: Limits, session: Limits) -> PlainEvents | None:
+        form = event_text(self._dialect)
+        if form is None:
+            return None
+        unused = None if self.acknowledges else self._report_unused
+        outcomes = Outcomes(self._refuse_unhandled, self._failed, unused)
+        plain_events = PlainEvents(form, self._rates, outcomes, limits, session)
+        for event, begin in self._handlers.items():
+            plain_events.declare(event, begin, None if event in self._once else self._functions[event])
+        return plain_events
 
     def _bind(
         self, event: str, function: Callable[..., Any], once: str | None, broadcaster: Broadcaster

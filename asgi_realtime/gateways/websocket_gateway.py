@@ -26,8 +26,8 @@ from asgi_realtime.errors import (
     Unauthorized,
 )
 from asgi_realtime.gateways.base import Gateway
-from asgi_realtime.gateways.dispatcher import Acknowledge
 from asgi_realtime.gateways.names import check_name
+from asgi_realtime.gateways.plain_events import Acknowledge
 from asgi_realtime.gateways.replies import Credentials, ErrorMessage, EventAck, NewToken, RecoveryOffer
 from asgi_realtime.handlers.event_declarations import EventDeclaration, down, up
 from asgi_realtime.handlers.event_handlers import on

@@ -147,7 +147,7 @@ def payload_types(event: str, function: Callable[..., Any]) -> tuple[list[Any], 
         ConfigurationError: for an annotation that cannot be resolved.
     """
     where = f"the handler of {event!r}"
-    returned = _hints(function, where).get("return", Any)
+    returned = handler_hints(function, where).get("return", Any)
     return [*payload_parameters(function, where).values()], None if returned is type(None) else returned
 
 
@@ -157,7 +157,7 @@ def payload_parameters(function: Callable[..., Any], where: str) -> dict[str, An
     Raises:
         ConfigurationError: for an annotation that cannot be resolved. It begins with `where`.
     """
-    hints = _hints(function, where)
+    hints = handler_hints(function, where)
     return {
         parameter.name: payload_type(parameter, hints.get(parameter.name, Any))
         for parameter in inspect.signature(function).parameters.values()
@@ -166,7 +166,12 @@ def payload_parameters(function: Callable[..., Any], where: str) -> dict[str, An
     }
 
 
-def _hints(function: Callable[..., Any], where: str) -> dict[str, Any]:
+def handler_hints(function: Callable[..., Any], where: str) -> dict[str, Any]:
+    """The annotations of a handler, resolved.
+
+    Raises:
+        ConfigurationError: for one that cannot be resolved. It begins with `where`.
+    """
     try:
         return typing.get_type_hints(unwrap(function), include_extras=True)
     except NameError as error:
@@ -222,7 +227,7 @@ def bind_handler(
     where = handler_name(event, function)
     if isinstance(function, type):
         raise ConfigurationError(f"{where} is a class: pass a function, a method or an object with `__call__`")
-    hints = _hints(function, where)
+    hints = handler_hints(function, where)
     call = host_call(function, where, to_sync=to_sync)
     if not acknowledges:
         check_returns_nothing(function, where, SEND_INSTEAD)

@@ -55,25 +55,35 @@ class EventRates:
 
     def admits(self, sender: Sender, user_id: UserId, now: float) -> bool:
         """Whether one more event is within both rates. If so, it is counted."""
-        refilled_at = sender.refilled_at
-        if refilled_at < now:
-            refilled_at = now
-        elif refilled_at - now > self._tolerance:
+        if not self.available(sender, user_id, now):
             return False
+        self.count(1, sender, user_id, now)
+        return True
+
+    def available(self, sender: Sender, user_id: UserId, now: float) -> int:
+        """How many events are within both rates now."""
+        user_refilled_at = self._recent.get(user_id)
+        if user_refilled_at is None:
+            user_refilled_at = self._earlier.get(user_id, now)
+        room, user_room = self._tolerance, self._user_tolerance
+        if sender.refilled_at > now:
+            room -= sender.refilled_at - now
+        if user_refilled_at > now:
+            user_room -= user_refilled_at - now
+        if room < 0.0 or user_room < 0.0:
+            return 0
+        return 1 + int(min(room / self._interval, user_room / self._user_interval))
+
+    def count(self, events: int, sender: Sender, user_id: UserId, now: float) -> None:
+        """Count events of a connection. They came at this time, and were available."""
         if now >= self._until:
             self._turn(now)
         users = self._recent
-        user_refilled_at = users.get(user_id)
+        refilled_at, user_refilled_at = sender.refilled_at, users.get(user_id)
         if user_refilled_at is None:
             user_refilled_at = self._earlier.pop(user_id, now)
-        if user_refilled_at < now:
-            user_refilled_at = now
-        elif user_refilled_at - now > self._user_tolerance:
-            users[user_id] = user_refilled_at
-            return False
-        users[user_id] = user_refilled_at + self._user_interval
-        sender.refilled_at = refilled_at + self._interval
-        return True
+        users[user_id] = (user_refilled_at if user_refilled_at > now else now) + events * self._user_interval
+        sender.refilled_at = (refilled_at if refilled_at > now else now) + events * self._interval
 
     def _turn(self, now: float) -> None:
         self._earlier = self._recent if now < self._until + self._generation else {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 from asgi_realtime.runtime.budgets import Budget
+from asgi_realtime.runtime.fair_turns import TextTurn
 
 EXTENSION: Final = "asgi_realtime.frames"
 """Its name in `scope["extensions"]`. Described for servers in `docs/frame-transport.md`."""
@@ -28,6 +29,13 @@ class Reader(Protocol):
 
     def websocket_closed(self, code: int, reason: str, /) -> None:
         """The WebSocket has ended. Called once."""
+
+
+class TextReader(Protocol):
+    """Takes texts before they are decoded. For the package's own readers, which have it as `text_reader`."""
+
+    def receive_texts(self, turn: TextTurn) -> None:
+        """Take the next texts, none or more. All others go to `Reader.received`, beginning with `turn.text`."""
 
 
 class FrameTransport(Protocol):

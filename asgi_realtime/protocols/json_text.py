@@ -112,7 +112,7 @@ class JSONReader:
     __slots__ = ("_decode_large", "decode")
 
     def __init__(self, kind: Any = Any) -> None:
-        self.decode: Callable[[str], Any] = msgspec.json.Decoder(kind, float_hook=_finite).decode
+        self.decode: Callable[[str | bytes], Any] = msgspec.json.Decoder(kind, float_hook=_finite).decode
         """Decodes a text of up to `SHORT` characters. If it raises one of `NOT_JSON`, call `read`.
 
         Most messages are that short, and a direct call of `decode` saves one Python call for each."""

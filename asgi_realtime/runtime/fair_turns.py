@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 MESSAGES_A_TURN: Final = 64
 """Messages that are read from one client in one turn."""
@@ -27,3 +28,40 @@ class Turn:
             return False
         self._messages, self._seconds = 0, 0.0
         return True
+
+
+class TextTurn:
+    """One client's turn to be read: where its next texts come from, and how much of the turn is used."""
+
+    __slots__ = ("_left", "ended", "failed", "handled", "next_text", "over", "text", "until")
+
+    failed: tuple[Any, ...]
+    """For whoever handles the texts: the last one that failed."""
+
+    def __init__(self, next_text: Callable[[], bytes | None]) -> None:
+        self.next_text = next_text
+        """Returns the client's next message if it is a text that has arrived. None: it is not, and is not consumed."""
+        self.text: bytes | None = None
+        """A text that was read but not handled. The reader has to handle it before what follows."""
+        self.handled = 0
+        """Texts that were handled and are not counted yet."""
+        self.ended = False
+        """Whether no text is to be handled after the present one."""
+        self.over = False
+        """Whether the message that was read last is the last of this turn."""
+        self.until = 0.0
+        """When the turn ends (seconds, monotonic). 0: it has not begun."""
+        self._left = MESSAGES_A_TURN
+
+    def begin(self, now: float) -> int:
+        """Begin the turn at this time (seconds, monotonic), unless it has begun. Returns how many messages are left."""
+        if not self.until:
+            self.until = now + SECONDS_A_TURN
+        return self._left
+
+    def count(self, messages: int, now: float) -> None:
+        """Count messages, of which the last was read at this time."""
+        self.begin(now)
+        self._left -= messages
+        if self._left <= 0 or now > self.until:
+            self.over = True

@@ -26,12 +26,13 @@ class Inbox:
     A piece of work is a function. It runs until it must wait, and returns the rest to be awaited.
     """
 
-    __slots__ = ("_busy", "_limits", "_queue", "_room", "_tasks", "refilled_at")
+    __slots__ = ("_limits", "_queue", "_room", "_tasks", "busy", "refilled_at")
 
     def __init__(self, tasks: Tasks, limits: Limits) -> None:
         self._tasks = tasks
         self._limits = limits
-        self._busy = False
+        self.busy = False
+        """Whether work has begun or is queued. More work is then queued behind it."""
         self._queue: deque[tuple[Callable[[], Pending], Context]] | None = None
         self._room: asyncio.Future[None] | None = None
         self.refilled_at = 0.0
@@ -61,16 +62,16 @@ class Inbox:
 
         The work runs as a standby task, which resumes it if it must wait. See `standby_task`.
         """
-        if self._busy:
+        if self.busy:
             return self._put(functools.partial(work, *arguments))
-        self._busy = True
+        self.busy = True
         begun = False
         try:
             begun = self._tasks.standby.begin(self, work, arguments)
         finally:
             if not begun:
                 if self._queue is None:
-                    self._busy = False
+                    self.busy = False
                 else:
                     self._start()
         return False
@@ -78,7 +79,7 @@ class Inbox:
     def submit(self, work: Callable[[], Pending]) -> bool:
         """Queue work behind earlier work. It never runs within this call. Returns True if the inbox is now full."""
         full = self._put(work)
-        if not self._busy:
+        if not self.busy:
             self._start()
         return full
 
@@ -96,7 +97,7 @@ class Inbox:
         return len(queue) >= self._limits.events_in_flight
 
     def _start(self) -> None:
-        self._busy = True
+        self.busy = True
         self._tasks.standby.start(self.serve(None, None))
 
     async def serve(self, rest: Pending, context: Context | None) -> None:
@@ -116,7 +117,7 @@ class Inbox:
                 except Exception:
                     logger.exception("work of a connection failed")
         finally:
-            self._busy = False
+            self.busy = False
             if self._queue and not self._tasks.closing:
                 self._start()  # one piece of work was cancelled; the later ones were not
             else:

@@ -11,8 +11,8 @@ from typing import Any
 
 from asgi_realtime.connection.connection import Connection, InternalConnection, internal
 from asgi_realtime.errors import Disconnect, RateLimited, Refusal
-from asgi_realtime.gateways.dispatcher import Acknowledge
 from asgi_realtime.gateways.gateway_context import GatewayContext
+from asgi_realtime.gateways.plain_events import Acknowledge
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.limits import TOO_MANY_ATTEMPTS, Limits
 from asgi_realtime.protocols.dialect import Dialect

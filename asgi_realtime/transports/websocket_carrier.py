@@ -120,6 +120,11 @@ class WebSocketCarrier:
     def gone(self, gone: bool) -> None:
         self._writer.gone = gone
 
+    @property
+    def text_reader(self) -> WebSocketReader:
+        """What takes texts that need no `received`. See `TextReader`."""
+        return self._reader
+
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close a WebSocket that is not going to be served."""
         await self._writer.close(code, reason)

@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 
 from asgi_realtime.errors import ProtocolError
 from asgi_realtime.outbound.outbox import Outbox
+from asgi_realtime.runtime.fair_turns import TextTurn
 
 
 class Ending(NamedTuple):
@@ -41,6 +42,9 @@ class WebSocketReader(Protocol):
         Raises:
             ProtocolError: if the client may not send it. `violated` is called with it.
         """
+
+    def receive_texts(self, turn: TextTurn) -> None:
+        """Take the next texts of a turn, as far as they are plain events. See `gateways.plain_events`."""
 
     async def ready(self) -> None:
         """Return once another message can be taken. It may be cancelled, and must return at the end."""

@@ -10,11 +10,11 @@ from typing import Any, ClassVar, Final
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from asgi_realtime.outbound.frames_extension import Reader
+from asgi_realtime.outbound.frames_extension import Reader, TextReader
 from asgi_realtime.protocols.rfc6455.frames import ABNORMAL, close, ping, pong
 from asgi_realtime.protocols.rfc6455.parser import Close, Fragment, FrameError, Parser, Ping, Pong
 from asgi_realtime.runtime.budgets import Budget
-from asgi_realtime.runtime.fair_turns import MESSAGES_A_TURN, SECONDS_A_TURN
+from asgi_realtime.runtime.fair_turns import TextTurn
 from asgi_realtime.uvicorn.cycle import WebSocketCycle
 from asgi_realtime.uvicorn.discarding_reader import DISCARDING_READER
 from asgi_realtime.uvicorn.frame_output import FrameOutput
@@ -44,6 +44,7 @@ class WebSocketProtocol(FrameOutput):
         "_paused",
         "_reader",
         "_server",
+        "_text_reader",
         "_transport_paused",
         "_unclosed_reader",
         "_yielding",
@@ -74,6 +75,7 @@ class WebSocketProtocol(FrameOutput):
         cycle = WebSocketCycle(self, config, server_state, app_state)
         self._cycle: WebSocketCycle | None = cycle
         self._reader: Reader = cycle
+        self._text_reader: TextReader | None = None
         self._unclosed_reader: Reader | None = cycle  # until its `websocket_closed` was called
         self._parser: Parser | None = None  # none until the request has been read
         self.control: Budget = self._server.control
@@ -195,6 +197,7 @@ class WebSocketProtocol(FrameOutput):
             raise RuntimeError("the ASGI coroutine has returned")
         message = self._cycle.detach()
         self._reader = self._unclosed_reader = reader
+        self._text_reader = getattr(reader, "text_reader", None)
         self._paused = False
         if message is not None:
             try:
@@ -257,21 +260,32 @@ class WebSocketProtocol(FrameOutput):
         parser = self._parser
         assert parser is not None
         try:
-            left, until = MESSAGES_A_TURN, 0.0
-            while not self._paused and parser.buffer and (message := parser.next()) is not None:
-                left -= 1
-                if not until:  # the clock is not read for a single message
-                    until = monotonic() + SECONDS_A_TURN if parser.buffer else math.inf
-                elif not left or monotonic() > until:
+            turn = TextTurn(parser.next_text)
+            while not self._paused and parser.buffer:
+                try:
+                    if self._text_reader is not None and self._reader is not DISCARDING_READER:
+                        self._text_reader.receive_texts(turn)
+                except Exception:
+                    self._reader_failed()
+                if turn.over:
                     self._yield_turn()
+                text, turn.text = turn.text, None
+                message = parser.next() if text is None and not turn.over else text
+                if message is None:
+                    return
+                if text is not None:
+                    message = parser.decode(text)
+                elif parser.buffer:  # the clock is not read for a single message
+                    turn.count(1, monotonic())
+                    if turn.over:
+                        self._yield_turn()
                 if not isinstance(message, (str, bytes)):
                     self._handle_control(message)
                     continue
-                reader = self._reader
-                if reader is DISCARDING_READER:
+                if self._reader is DISCARDING_READER:
                     self._count_control()
                 try:
-                    reader.received(message)
+                    self._reader.received(message)
                 except Exception:
                     self._reader_failed()
         except FrameError as error:
@@ -346,6 +360,7 @@ class WebSocketProtocol(FrameOutput):
     def _end(self) -> None:
         """Call the reader's `websocket_closed`, once."""
         reader, self._unclosed_reader, self._reader = self._unclosed_reader, None, DISCARDING_READER
+        self._text_reader = None
         if reader is not None:
             try:
                 reader.websocket_closed(*(self._ended or (ABNORMAL, "")))

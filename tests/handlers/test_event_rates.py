@@ -120,3 +120,23 @@ def test_silent_users_are_forgotten() -> None:
     assert len(rates) == 1_001, "the buckets of the last users are not full again"
     rates.admits(Sender(), ANN, 70.0)
     assert len(rates) == 1
+
+
+@given(
+    burst=st.integers(1, 20),
+    user_burst=st.integers(1, 20),
+    steps=st.lists(st.tuples(st.floats(0, 3), st.integers(1, 30)), max_size=12),
+)
+def test_many_events_at_once_count_as_one_after_the_other(
+    burst: int, user_burst: int, steps: list[tuple[float, int]]
+) -> None:
+    limits = Limits(event_rate=2.0, event_burst=burst, user_event_rate=3.0, user_event_burst=user_burst)
+    one, many, now = EventRates(limits), EventRates(limits), 1000.0
+    sender, other = Sender(), Sender()
+    for seconds, events in steps:
+        now += seconds
+        admitted = sum(one.admits(sender, ANN, now) for _ in range(events))
+        available = min(events, many.available(other, ANN, now))
+        if available:
+            many.count(available, other, ANN, now)
+        assert available == admitted

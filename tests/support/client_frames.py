@@ -26,7 +26,7 @@ def frame(
         width = 0 if length < 126 else 2 if length < 65_536 else 8
     second = {0: length, 2: 126, 8: 127}[width] | (0x80 if key else 0)
     head = bytes((final << 7 | reserved << 4 | opcode, second)) + (length.to_bytes(width) if width else b"")
-    return head + (key + unmask(payload, key) if key else payload)
+    return head + (key + unmask(key + payload, len(key), len(payload)) if key else payload)
 
 
 def text(message: str, *, final: bool = True) -> bytes:

@@ -28,6 +28,7 @@ from asgi_realtime import (
     SocketIOGateway,
     on,
 )
+from asgi_realtime.runtime.fair_turns import TextTurn
 from asgi_realtime.socketio import SocketIOServer
 from asgi_realtime.transports.engineio import EngineIO, Session
 from asgi_realtime.values.json import Json
@@ -93,6 +94,9 @@ class EngineEcho:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+
+    def receive_texts(self, turn: TextTurn) -> None:
+        """Leave every text to `receive`."""
 
     def receive(self, message: str | bytes, now: float) -> bool:
         self._session.push(Frame("4" + message if isinstance(message, str) else message))

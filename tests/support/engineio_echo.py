@@ -17,6 +17,7 @@ from asgi_realtime.auth.origins import OriginPolicy
 from asgi_realtime.limits import Limits
 from asgi_realtime.metrics import NullMetrics
 from asgi_realtime.protocols.frame import Frame
+from asgi_realtime.runtime.fair_turns import TextTurn
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.runtime.timers import TimerWheel
 from asgi_realtime.settings import Settings
@@ -38,6 +39,9 @@ class Echo:
         self.ended = asyncio.Event()
         self.gate = asyncio.Event()
         self.gate.set()
+
+    def receive_texts(self, turn: TextTurn) -> None:
+        """Leave every text to `receive`."""
 
     def receive(self, message: str | bytes, now: float) -> bool:
         self.received.append(message)

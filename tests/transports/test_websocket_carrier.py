@@ -17,6 +17,7 @@ from asgi_realtime.outbound.frame_writer import offered
 from asgi_realtime.outbound.outbox import Outbox
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.runtime.budgets import Budgets
+from asgi_realtime.runtime.fair_turns import TextTurn
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.transports.websocket_carrier import CarrierOptions, WebSocketCarrier
 from asgi_realtime.transports.websocket_reader import Ending
@@ -40,6 +41,9 @@ class Reader:
         self.gate = asyncio.Event()
         self.gate.set()
         self._ending = Ending(1000, "", flush=True)
+
+    def receive_texts(self, turn: TextTurn) -> None:
+        """Leave every text to `receive`."""
 
     def receive(self, message: str | bytes, now: float) -> bool:
         assert isinstance(message, str)

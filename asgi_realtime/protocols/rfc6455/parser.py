@@ -19,7 +19,7 @@ from asgi_realtime.protocols.rfc6455.frames import (
     PONG,
     TEXT,
 )
-from asgi_realtime.protocols.rfc6455.masking import unmask
+from asgi_realtime.protocols.rfc6455.masking import LONGEST, REPEAT, unmask
 from asgi_realtime.values.close_codes import may_be_sent
 
 PROTOCOL_ERROR: Final = 1002
@@ -32,6 +32,8 @@ SMALL_FRAGMENT: Final = 64
 _WHOLE_TEXT: Final = 0x81
 _MASKED: Final = 0x80
 _SHORT_HEADER: Final = 6
+
+_integer = int.from_bytes
 
 
 class FrameError(ProtocolError):
@@ -118,34 +120,48 @@ class Parser:
             self._keep_rest()
             self.buffer += data
 
+    def next_text(self) -> bytes | None:
+        """Return the next message without decoding it, if it is a short text in one frame that has arrived.
+
+        None: it is not, and nothing was consumed.
+        """
+        buffer, at = self.buffer, self._at
+        there = len(buffer)
+        start = at + _SHORT_HEADER
+        if there < start or buffer[at] != _WHOLE_TEXT or self._message is not None:
+            return None
+        length = buffer[at + 1] - _MASKED
+        if length >= 126:
+            if length > 126:
+                return None
+            length = buffer[at + 2] << 8 | buffer[at + 3]
+            start += 2
+            if not 126 <= length <= LONGEST:
+                return None
+        end = start + length
+        if length < 0 or end > there or length > self.limit:
+            return None
+        self._need = 2
+        if end == there:
+            self.buffer, self._at = b"", 0
+        else:
+            self._at = end
+        # As in `unmask`, without a call.
+        words = (length + 7) >> 2
+        number = _integer(buffer[start - 4 : start - 4 + (words << 2)], "little")
+        return (number ^ (number & 0xFFFFFFFF) * REPEAT[words]).to_bytes(words << 2, "little")[4 : length + 4]
+
     def next(self) -> Received | None:
         """Return the next message, control frame or fragment. None: more bytes are needed.
 
         Raises:
             FrameError: the client broke the protocol.
         """
-        buffer, at = self.buffer, self._at
-        if not buffer:
+        text = self.next_text()  # most client messages are a short text in one frame
+        if text is not None:
+            return self.decode(text)
+        if not self.buffer:
             return None
-        # Most client messages are a short text in one frame. This fast path needs no further call.
-        if buffer[at] == _WHOLE_TEXT and self._message is None and len(buffer) - at >= _SHORT_HEADER:
-            length = buffer[at + 1] - _MASKED
-            start = at + _SHORT_HEADER
-            if length == 126:
-                length = buffer[at + 2] << 8 | buffer[at + 3]
-                start += 2
-            end = start + length
-            there = len(buffer)
-            if 0 <= length <= self.limit and end <= there and (length < 126) is (start == at + _SHORT_HEADER):
-                self._need = 2
-                if end == there:
-                    self.buffer, self._at = b"", 0
-                else:
-                    self._at = end
-                try:
-                    return unmask(buffer[start:end], buffer[start - 4 : start]).decode()
-                except UnicodeDecodeError:
-                    raise self.refused(INVALID_DATA, "text that is not UTF-8") from None
         while not self._ended and len(self.buffer) - self._at >= self._need:
             received = self._frame()
             if received is not None:
@@ -191,14 +207,14 @@ class Parser:
             self._need = end - at
             return None
 
-        payload = unmask(buffer[start:end], buffer[start - 4 : start])
+        payload = unmask(buffer, start, length)
         self._consume(end)
         if opcode >= CLOSE:
             return self._control(opcode, payload)
         if opcode != CONTINUATION and final:
             if compressed:
                 payload = self._inflate(payload)
-            return self._decode(payload) if opcode == TEXT else payload
+            return self.decode(payload) if opcode == TEXT else payload
         if opcode != CONTINUATION:
             self._message, self._text, self._compressed, self._valid = bytearray(), opcode == TEXT, compressed, 0
         return self._fragment(final, payload)
@@ -213,7 +229,7 @@ class Parser:
                 return kept
             self._message = None
             whole = self._inflate(bytes(message))
-            return self._decode(whole) if self._text else whole
+            return self.decode(whole) if self._text else whole
         if self._text:
             try:
                 # A fragment may end within a character. Complete characters are checked now, the rest later.
@@ -235,11 +251,16 @@ class Parser:
             code = int.from_bytes(payload[:2])
             if len(payload) == 1 or not may_be_sent(code):
                 raise self.refused(PROTOCOL_ERROR, "a close with an invalid code")
-        reason = self._decode(payload[2:])
+        reason = self.decode(payload[2:])
         self._end()
         return Close(code, reason)
 
-    def _decode(self, payload: bytes) -> str:
+    def decode(self, payload: bytes) -> str:
+        """Decode the text of a message.
+
+        Raises:
+            FrameError: it is not UTF-8. The stream ends, as after any other error.
+        """
         try:
             return payload.decode()
         except UnicodeDecodeError:

@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 from asgi_realtime.auth.authenticators import Authenticator
 from asgi_realtime.connection.connection import Connection
 from asgi_realtime.errors import BrokerUnavailable, Disconnect, InvalidMessage, Refusal
-from asgi_realtime.gateways.dispatcher import Acknowledge
+from asgi_realtime.gateways.plain_events import Acknowledge
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.handlers.event_handlers import on
 from asgi_realtime.limits import Limits

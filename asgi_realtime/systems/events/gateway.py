@@ -13,7 +13,7 @@ from asgi_realtime.auth.authenticators import Authenticator, JWTAuthenticator
 from asgi_realtime.auth.token_sources import token_from_auth, token_from_query
 from asgi_realtime.connection.connection import Connection
 from asgi_realtime.errors import Forbidden, PositionLost, Refusal
-from asgi_realtime.gateways.dispatcher import Acknowledge
+from asgi_realtime.gateways.plain_events import Acknowledge
 from asgi_realtime.gateways.replies import Success
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.handlers.event_declarations import down

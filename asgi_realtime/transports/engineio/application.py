@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from asgi_realtime.runtime.fair_turns import TextTurn
+
 
 class Application(Protocol):
     """Receives the messages of a session: a Socket.IO peer, for example."""
@@ -16,6 +18,9 @@ class Application(Protocol):
         Raises:
             ProtocolError: to end the session, with a text for the log.
         """
+
+    def receive_texts(self, turn: TextTurn) -> None:
+        """Take the next packets of a turn, as far as they are plain events. See `gateways.plain_events`."""
 
     @property
     def authenticated(self) -> bool:

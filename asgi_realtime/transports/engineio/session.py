@@ -16,6 +16,7 @@ from asgi_realtime.protocols.engineio import packets
 from asgi_realtime.protocols.engineio.heartbeat import Heartbeat, HeartbeatAction
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.runtime.budgets import Budgets
+from asgi_realtime.runtime.fair_turns import TextTurn
 from asgi_realtime.settings import Settings
 from asgi_realtime.transports.engineio.lifecycle import SessionLifecycle, State
 from asgi_realtime.values.handshake import Handshake
@@ -165,6 +166,11 @@ class Session(SessionLifecycle):
         else:
             raise ProtocolError(f"a packet of type {kind!r}")
         return False
+
+    def receive_texts(self, turn: TextTurn) -> None:
+        """Take the next packets, as far as they are plain events."""
+        if self._application is not None:
+            self._application.receive_texts(turn)
 
     def attempted(self) -> bool:
         """Count an attempt (see `Limits.attempt_rate`). False: it was one too many, and the caller ends the client."""

@@ -21,6 +21,7 @@ from asgi_realtime.outbound.outbox import Outbox
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.protocols.rfc6455.frames import ABNORMAL
 from asgi_realtime.runtime.budgets import Budget, Budgets
+from asgi_realtime.runtime.fair_turns import TextTurn
 from asgi_realtime.transports.json_websocket.auth_deadlines import AuthDeadlines
 from asgi_realtime.transports.json_websocket.authentication import Authentication
 from asgi_realtime.transports.json_websocket.idle_timeout import IdleTimeout
@@ -179,6 +180,14 @@ class JSONPeer:
         if gateway.admits(connection, kind, sent, None, now):
             self.outbox.push(self._pong(connection))
         return False
+
+    def receive_texts(self, turn: TextTurn) -> None:
+        """Take the next frames, as far as they are plain events."""
+        connection, plain_events = self._connection, self._owner.gateway.plain_events
+        if connection is not None and self._end is None and plain_events is not None:
+            if self._idle_timeout is not None:
+                self._idle_timeout.restart()
+            plain_events.receive(connection, turn, None)
 
     def _pong(self, connection: InternalConnection) -> Frame:
         """The answer to `ping`, with a position: so a client that gets no events has one that history still has."""

@@ -10,13 +10,14 @@ from typing import Any, Protocol
 
 from asgi_realtime.connection.connection import Connection, InternalConnection, internal
 from asgi_realtime.errors import NoAnswer, RateLimited, Refusal
-from asgi_realtime.gateways.dispatcher import Acknowledge
+from asgi_realtime.gateways.plain_events import Acknowledge
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.payloads.encoding import encode
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.protocols.socketio.dialect import SocketIODialect
 from asgi_realtime.protocols.socketio.packets import Event
 from asgi_realtime.runtime.budgets import Budget
+from asgi_realtime.runtime.fair_turns import TextTurn
 from asgi_realtime.transports.engineio.session import Session
 from asgi_realtime.transports.socketio.acks import ACK_SECONDS, PendingAcks
 from asgi_realtime.values.json import Json
@@ -175,8 +176,13 @@ class NamespaceTransport:
     def receive(self, event: str, args: list[Json], ack_id: int | None, now: float) -> bool:
         """Take an event, at `now` (seconds, monotonic). True: take no more before the connection's inbox is ready."""
         assert self.connection is not None
-        acknowledge = None if ack_id is None else self._acknowledger(self.connection, ack_id)
+        acknowledge = None if ack_id is None else self.acknowledger(ack_id)
         return self.gateway.receive(self.connection, event, args, acknowledge, now)
+
+    def receive_texts(self, turn: TextTurn) -> None:
+        """Take the next events, as far as they are plain."""
+        if self.connection is not None and self.gateway.plain_events is not None:
+            self.gateway.plain_events.receive(self.connection, turn, self)
 
     def receive_ahead(self, event: Event, size: int, now: float) -> None:
         """Take an event of `size` bytes that was read ahead. Refused over `Limits.events_behind_call`."""
@@ -189,7 +195,7 @@ class NamespaceTransport:
                 acks = self._acks = PendingAcks()
             bytes_ahead = size if waiting == 0 else acks.bytes_ahead + size
             if waiting >= limits.events_behind_call or bytes_ahead > limits.message_bytes:
-                acknowledge = None if event.ack_id is None else self._acknowledger(self.connection, event.ack_id)
+                acknowledge = None if event.ack_id is None else self.acknowledger(event.ack_id)
                 if gateway.admits(self.connection, event.name, event.args, acknowledge, now):
                     refusal = RateLimited("too many events wait")
                     gateway.send_refusal(self.connection.public, event.name, event.args, refusal, acknowledge)
@@ -197,7 +203,11 @@ class NamespaceTransport:
             acks.bytes_ahead = bytes_ahead
         self.receive(event.name, event.args, event.ack_id, now)
 
-    def _acknowledger(self, connection: InternalConnection, ack_id: int) -> Acknowledge:
+    def acknowledger(self, ack_id: int) -> Acknowledge:
+        """Return what acknowledges the client's event with this id."""
+        connection = self.connection
+        assert connection is not None
+
         def acknowledge(values: Sequence[Json]) -> None:
             connection.push(self.dialect.ack(ack_id, values))
 

@@ -16,6 +16,7 @@ from asgi_realtime.protocols.socketio.dialect import SocketIODialect
 from asgi_realtime.protocols.socketio.packets import Ack, Connect, Disconnect, Event
 from asgi_realtime.protocols.socketio.session import SocketIOSession
 from asgi_realtime.runtime.begun_task import begin_task
+from asgi_realtime.runtime.fair_turns import TextTurn
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.runtime.timers import TimerWheel, WeakOwner
 from asgi_realtime.settings import Settings
@@ -45,13 +46,14 @@ class PeerContext(Protocol):
 class SocketIOPeer:
     """The application on an Engine.IO session. It holds the transports of the client's namespaces."""
 
-    __slots__ = ("__weakref__", "_context", "_namespaces", "_packets", "_read_ahead", "_watched", "session")
+    __slots__ = ("__weakref__", "_context", "_latest", "_namespaces", "_packets", "_read_ahead", "_watched", "session")
 
     def __init__(self, session: Session, context: PeerContext) -> None:
         self.session = session
         self._packets = SocketIOSession(context.settings.limits)
         self._context = context
         self._namespaces: dict[str, NamespaceTransport] = {}
+        self._latest: NamespaceTransport | None = None  # the namespace that was used last
         self._watched = False
         self._read_ahead: ReadAhead | None = None
         session.outbox.sink_listener = self
@@ -67,7 +69,8 @@ class SocketIOPeer:
         if type(packet) is Event:
             if self._read_ahead is not None:
                 return self._receive_ahead(self._read_ahead, packet, len(message), now)
-            return self._namespaces[packet.namespace].receive(packet.name, packet.args, packet.ack_id, now)
+            transport = self._latest = self._namespaces[packet.namespace]
+            return transport.receive(packet.name, packet.args, packet.ack_id, now)
         match packet:
             case Ack(namespace=namespace, ack_id=ack_id, args=args):
                 if not self._namespaces[namespace].acknowledged(ack_id, args):
@@ -83,6 +86,12 @@ class SocketIOPeer:
             before = self._read_ahead.bytes_incomplete
             self._read_ahead.bytes_incomplete = before + len(message) if self._packets.incomplete else 0
         return False
+
+    def receive_texts(self, turn: TextTurn) -> None:
+        """Take the next messages, as far as they are plain events of the namespace that was used last."""
+        latest = self._latest
+        if latest is not None and not self._packets.incomplete:
+            latest.receive_texts(turn)
 
     def _receive_ahead(self, read_ahead: ReadAhead, event: Event, size: int, now: float) -> bool:
         """Take an event while an acknowledgement is pending. `size` is that of its last message in bytes."""
@@ -110,6 +119,7 @@ class SocketIOPeer:
     def entered(self, namespace: str) -> None:
         """A namespace is connected."""
         self._packets.connected(namespace)
+        self._latest = self._namespaces[namespace]
 
     def ack_expected(self, seconds: float) -> None:
         """An event that asks for an acknowledgement was sent. Read ahead for at most so many seconds."""

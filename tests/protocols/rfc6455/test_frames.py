@@ -49,9 +49,10 @@ def test_a_close_code_that_may_not_be_sent_is_refused(code: int) -> None:
         frames.close(code)
 
 
-@pytest.mark.parametrize("length", [0, 1, 3, 4, 5, 125, 4095, 4096, 4097, 12_288, 70_001])
+@pytest.mark.parametrize("length", [0, 1, 2, 3, 4, 5, 125, 1023, 1024, 1025, 4095, 4096, 4097, 12_288, 70_001])
 def test_the_mask_repeats_every_four_bytes(length: int) -> None:
     payload = bytes(index * 7 % 256 for index in range(length))
-    masked = unmask(payload, b"\x01\x02\xf3\x04")
+    key = b"\x01\x02\xf3\x04"
+    masked = unmask(key + payload, 4, length)
     assert masked == bytes(byte ^ b"\x01\x02\xf3\x04"[index % 4] for index, byte in enumerate(payload))
-    assert unmask(masked, b"\x01\x02\xf3\x04") == payload
+    assert unmask(b"before" + key + masked + b"behind", 10, length) == payload

@@ -225,3 +225,54 @@ def test_any_header_is_decoded_or_refused_however_it_is_cut(
 ) -> None:
     data = bytes((first, masked << 7 | length)) + rest
     assert decode(data[:cut], data[cut:]) == decode(data)
+
+
+@given(
+    messages=st.lists(st.text(max_size=300) | st.binary(max_size=20), max_size=6),
+    lengths=st.lists(st.integers(1, 200), max_size=6),
+    limit=st.sampled_from([5, 100, LIMIT]),
+)
+def test_texts_may_be_taken_before_they_are_decoded(
+    messages: list[str | bytes], lengths: list[int], limit: int
+) -> None:
+    data = b"".join(text(each) if isinstance(each, str) else frame(BINARY, each) for each in messages)
+    pieces = [data[start : start + 50] for start in range(0, len(data), 50)] + [b"\x00" * length for length in lengths]
+    parser, received, code = Parser(limit), list[Received](), None
+    try:
+        for piece in pieces:
+            parser.feed(piece)
+            while True:
+                while (taken := parser.next_text()) is not None:
+                    received.append(parser.decode(taken))
+                if (item := parser.next()) is None:
+                    break
+                received.append(item)
+    except FrameError as error:
+        code = error.code
+    assert (received, code) == decode(*pieces, limit=limit)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        text("a")[:5],
+        text("a")[:6],
+        text("x" * 126)[:7],
+        frame(TEXT, b"a", key=None),
+        frame(TEXT, b"a", final=False),
+        frame(TEXT, b"a", reserved=4),
+        frame(TEXT, b"a", width=2),
+        frame(TEXT, b"a", width=8),
+        frame(BINARY, b"a"),
+        frame(PING, b"a"),
+        text("x" * 2000),
+        text("x" * 101),
+        fragments(TEXT, b"a", b"b"),
+    ],
+)
+def test_what_is_no_short_text_is_left_to_the_general_way(data: bytes) -> None:
+    parser = Parser(100)
+    parser.feed(data)
+    assert parser.next_text() is None
+    assert parser.waiting == len(data)

@@ -11,6 +11,7 @@ from asgi_realtime.limits import Limits
 from asgi_realtime.metrics import NullMetrics
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.runtime.budgets import Budgets
+from asgi_realtime.runtime.fair_turns import TextTurn
 from asgi_realtime.settings import Settings
 from asgi_realtime.transports.engineio import Session, State
 from asgi_realtime.values.handshake import Handshake
@@ -24,6 +25,9 @@ class Recorder:
     def __init__(self) -> None:
         self.received: list[str | bytes] = []
         self.reasons: list[str] = []
+
+    def receive_texts(self, turn: TextTurn) -> None:
+        """Leave every text to `receive`."""
 
     def receive(self, message: str | bytes, now: float) -> bool:
         self.received.append(message)
