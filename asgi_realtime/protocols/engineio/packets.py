@@ -7,7 +7,7 @@ binary packet is `bytes`, and is always a message.
 from __future__ import annotations
 
 import binascii
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from asgi_realtime.errors import ProtocolError
 
@@ -22,34 +22,63 @@ NOOP = "6"
 PROBE_PING = "2probe"
 PROBE_PONG = "3probe"
 
-_SEPARATOR = "\x1e"
-_BINARY = "b"
+_SEPARATOR = b"\x1e"
+_BINARY = ord("b")
 
 
-def decode_payload(body: bytes | bytearray) -> Iterator[str | bytes]:
-    """Yield the packets of a POST, one at a time. A packet is decoded after the earlier ones were handled.
+class Payload:
+    """The packets of a POST, one at a time. A packet is decoded after the earlier ones were handled.
 
     The type of a packet is not checked, because the allowed types depend on the state of the session.
 
     Raises:
-        ProtocolError: at the first packet that is empty or not valid base64, or if the body is not UTF-8.
+        ProtocolError: the body is not UTF-8.
     """
-    try:
-        text = body.decode("utf-8")
-    except UnicodeDecodeError:
-        raise ProtocolError("the payload is not UTF-8") from None
-    start = 0
-    while (end := text.find(_SEPARATOR, start)) != -1:
-        yield _decode(text[start:end])
-        start = end + 1
-    yield _decode(text[start:])
+
+    __slots__ = ("_at", "_body")
+
+    def __init__(self, body: bytes | bytearray) -> None:
+        self._body = bytes(body)
+        self._at = 0  # the start of the next packet
+        try:
+            if not self._body.isascii():
+                self._body.decode()
+        except UnicodeDecodeError:
+            raise ProtocolError("the payload is not UTF-8") from None
+
+    def next_text(self) -> bytes | None:
+        """Return the next packet without decoding it. None: it is empty or binary, or there is none."""
+        packet = self._next()
+        if packet is None or not packet or packet[0] == _BINARY:
+            return None
+        self._at += len(packet) + 1
+        return packet
+
+    def next(self) -> str | bytes | None:
+        """Return the next packet. None: there is none.
+
+        Raises:
+            ProtocolError: it is empty or not valid base64.
+        """
+        packet = self._next()
+        if packet is None:
+            return None
+        self._at += len(packet) + 1
+        return _decode(packet)
+
+    def _next(self) -> bytes | None:
+        body, at = self._body, self._at
+        if at > len(body):
+            return None
+        end = body.find(_SEPARATOR, at)
+        return body[at:] if end < 0 else body[at:end]
 
 
-def _decode(packet: str) -> str | bytes:
+def _decode(packet: bytes) -> str | bytes:
     if not packet:
         raise ProtocolError("an empty packet")
     if packet[0] != _BINARY:
-        return packet
+        return packet.decode()
     try:
         return binascii.a2b_base64(packet[1:], strict_mode=True)
     except ValueError:
@@ -58,4 +87,4 @@ def _decode(packet: str) -> str | bytes:
 
 def join_payload(packets: Iterable[str]) -> str:
     """Join packets in their polling form (`Frame.polling`) to a payload."""
-    return _SEPARATOR.join(packets)
+    return "\x1e".join(packets)

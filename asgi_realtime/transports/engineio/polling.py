@@ -11,8 +11,8 @@ from starlette.types import Receive
 from asgi_realtime.errors import ProtocolError
 from asgi_realtime.limits import Limits
 from asgi_realtime.protocols.engineio import packets
-from asgi_realtime.protocols.engineio.packets import decode_payload
-from asgi_realtime.runtime.fair_turns import Turn
+from asgi_realtime.protocols.engineio.packets import Payload
+from asgi_realtime.runtime.fair_turns import TextTurn, Turn
 from asgi_realtime.runtime.interrupt import Interrupt
 from asgi_realtime.transports.engineio.body import read_body
 from asgi_realtime.transports.engineio.lifecycle import State
@@ -84,15 +84,19 @@ async def take_payload(session: Session, receive: Receive, limits: Limits) -> No
             session.reading = True
         if session.state is State.CLOSED:
             raise bad_request()
-        turn, begun = Turn(), time.monotonic()
-        for packet in decode_payload(body):
-            full = session.receive(packet, asyncio.get_running_loop().time())
-            if session.over:
+        turn, begun, payload = Turn(), time.monotonic(), Payload(body)
+        while True:
+            texts = TextTurn(payload.next_text)
+            session.receive_texts(texts)
+            if texts.over:
+                await asyncio.sleep(0)  # other clients have their turn
+            if session.over or (packet := payload.next() if texts.text is None else texts.text.decode()) is None:
                 break
+            full = session.receive(packet, asyncio.get_running_loop().time())
             if full:
                 await session.ready()
             elif turn.used(time.monotonic() - begun):
-                await asyncio.sleep(0)  # other clients have their turn
+                await asyncio.sleep(0)
             begun = time.monotonic()
     except ProtocolError as error:
         session.violated(error)
