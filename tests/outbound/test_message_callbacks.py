@@ -87,7 +87,7 @@ def waiting_coroutines() -> set[str]:
     return {
         each.__qualname__
         for each in gc.get_objects()
-        if isinstance(each, CoroutineType) and each.cr_frame is not None and "asgi_realtime" in each.cr_code.co_filename
+        if type(each) is CoroutineType and each.cr_frame is not None and "asgi_realtime" in each.cr_code.co_filename
     }
 
 
