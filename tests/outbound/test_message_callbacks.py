@@ -31,7 +31,11 @@ class Echo(WebSocketGateway):
         super().__init__("/echo")
         self.released = asyncio.Event()
         self.begun = 0
+        self.here: list[Connection] = []
         self.left: list[str] = []
+
+    async def on_connect(self, connection: Connection) -> None:
+        self.here.append(connection)
 
     @on("say")
     async def say(self, number: int, connection: Connection) -> None:
@@ -115,6 +119,16 @@ async def test_many_messages_are_answered_in_order(server: ProtocolServer, piece
         assert await numbers(client, 10_000) == list(range(10_000))
         await sending
         assert await sent_and_answered(client) == [7]
+
+
+async def test_a_client_that_is_not_read_can_be_closed(server: ProtocolServer, gateway: Echo) -> None:
+    """Its answer to the close is behind what the server has not parsed yet."""
+    async with open_websocket(server.port, "/echo") as client:
+        await enter(client)
+        await client.send(events("wait", range(1_000)), piece=2_000)
+        await until(lambda: gateway.begun)
+        await gateway.here[0].close(4000, "bye")
+        assert await client.rest() == [(CLOSE, (4000).to_bytes(2) + b"bye")]
 
 
 async def test_a_client_is_not_read_while_its_handlers_wait(server: ProtocolServer, gateway: Echo) -> None:

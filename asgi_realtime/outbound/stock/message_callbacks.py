@@ -77,8 +77,14 @@ class MessageCallbacks:
             self._resumed()
 
     def close(self) -> None:
-        """The reader has ended: call it no more, and let the ASGI coroutine return."""
+        """The reader has ended: call it no more, and let the ASGI coroutine return.
+
+        What was not parsed yet is parsed later, because the client's answer to the close may be there.
+        """
         self._reader = self._waiting = None
+        if self.paused:
+            asyncio.get_running_loop().call_soon(self._resumed)
+        self.paused = self._yielding = False
         self._resumed = _nothing
         protocol = self._protocol
         protocol.read_paused = True
