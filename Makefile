@@ -19,7 +19,7 @@ TYPED := asgi_realtime tests examples benchmarks clients
 
 .PHONY: setup demo demo-cluster demo-flask websocket-test test test-faults test-redis-clients test-writers check format bench docs clean
 
-setup: $(VENV)/dev.stamp $(WIRE)/node_modules/.stamp websocket-test
+setup: $(VENV)/dev.stamp $(WIRE)/node_modules/.stamp benchmarks/node/node_modules/.stamp websocket-test
 
 demo: $(VENV)/example.stamp
 	@MEW_DEV=$${MEW_DEV:-true} exec $(BIN)/python -m examples.fastapi_app
