@@ -24,6 +24,7 @@ from asgi_realtime.limits import TOO_MANY_ATTEMPTS, Limits
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.recovery.returning_client import ReturningClient
 from asgi_realtime.recovery.unbroken_claim import unbroken_claim
+from asgi_realtime.runtime.begun_task import begin_task
 from asgi_realtime.runtime.coroutines import run_with_timeout
 from asgi_realtime.runtime.host_calls import HostCall
 from asgi_realtime.runtime.inbox import Inbox
@@ -302,15 +303,24 @@ class ConnectionLifecycle(RecoveryRules):
             connection.inbox.clear()
         self.context.hub.remove(connection)
         self.context.metrics.count("closed_total", gateway=self.name, reason=reason)
-        leaving = self._leave_early(connection) if saved else None
+        # Its client may be back before its last handlers have ended, or with its next packet, which may be CONNECT.
+        leaving = self._leave_early(connection) if saved or not connection.inbox.busy else None
+        if saved and leaving is not None and self.context.recovery is not None:
+            self.context.recovery.leaving_presence(connection, leaving)
         connection.inbox.submit(functools.partial(self._finish_disconnect, connection, reason, leaving))
 
-    def _leave_early(self, connection: InternalConnection) -> asyncio.Task[None]:
-        """Leave presence before the connection's last handlers have ended: its client may be back before that."""
-        assert self.context.recovery is not None
-        leaving = self.context.tasks.spawn(self._leave_presence(connection), name="leaving presence")
-        self.context.recovery.leaving_presence(connection, leaving)
-        return leaving
+    def _leave_early(self, connection: InternalConnection) -> asyncio.Future[None]:
+        """Begin to leave presence in this call."""
+        left: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        begin_task(self.context.tasks, self._leave(connection, left))
+        return left
+
+    async def _leave(self, connection: InternalConnection, left: asyncio.Future[None]) -> None:
+        try:
+            await self._leave_presence(connection)
+        finally:
+            if not left.done():
+                left.set_result(None)
 
     def offline(self, user_id: UserId) -> asyncio.Task[None]:
         """A user is offline, cluster-wide; called by one process. The task ends when that is announced."""
@@ -329,7 +339,7 @@ class ConnectionLifecycle(RecoveryRules):
             connection.inbox.submit(functools.partial(self._guard, "on_online", hook, connection.public))
 
     async def _finish_disconnect(
-        self, connection: InternalConnection, reason: str, leaving: asyncio.Task[None] | None
+        self, connection: InternalConnection, reason: str, leaving: asyncio.Future[None] | None
     ) -> None:
         # Before the host's hook, which may be slow.
         await (self._leave_presence(connection) if leaving is None else asyncio.shield(leaving))

@@ -193,7 +193,9 @@ class PlainEvents:
             if left > 0:
                 left -= 1
                 turn.handled += 1
-            elif not self._rates.admits(connection.inbox, connection.identity.user_id, now):
+            elif self._rates.admits(connection.inbox, connection.identity.user_id, now):
+                turn.count(1, now)
+            else:
                 break
             try:
                 try:
@@ -210,7 +212,7 @@ class PlainEvents:
                 turn.failed = name, sent if call is None else [_read(payload)], acknowledge
                 outcomes.fail(error, connection, *turn.failed)
             # Is there another one, and would it find everything as new?
-            if turn.ended:
+            if turn.ended or turn.over or not left:
                 return
             following = turn.next_text()
             if following is None:
@@ -221,7 +223,7 @@ class PlainEvents:
                 task = asyncio.current_task()
                 assert task is not None
                 cancelling, until = task.cancelling, turn.until
-            elif monotonic() > until:
+            if monotonic() > until:
                 turn.over = turn.ended = True
             if (connection.sink is None and connection.closed) or cancelling() or copy_context() != context:
                 break

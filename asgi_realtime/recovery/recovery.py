@@ -221,9 +221,9 @@ class Recovery:
         positions.connection_id = None  # the rooms that it leaves now are not written
         return session is not None
 
-    def leaving_presence(self, connection: InternalConnection, task: asyncio.Task[None]) -> None:
-        """A saved connection leaves presence in this task. Its client is let in after that."""
-        self._departures.add(connection.id, task)
+    def leaving_presence(self, connection: InternalConnection, left: asyncio.Future[None]) -> None:
+        """A saved connection has left presence when this is done. Its client is let in after that."""
+        self._departures.add(connection.id, left)
 
     def put_back(self, client: ReturningClient) -> None:
         """A returning client was not let in: it may try again."""
