@@ -186,7 +186,12 @@ async def test_rooms_that_were_joined_while_redis_was_away_are_written_when_it_i
         proxy.refusing = False
         await other.call("broadcast_to_room", "room", "n", 1)
         await client.expect("n", timeout=PATIENCE)
-        await client.call("join", "another")  # what was to be written before is written now
+
+        async def joined() -> bool:
+            (answer,) = await client.call("join", "another")
+            return isinstance(answer, str)  # it is refused while the process still connects to Redis
+
+        await until(joined)  # what was to be written before is written now
         cut.process.signal(signal.SIGKILL)
         await client.disconnection(timeout=PATIENCE)
         await other.call("broadcast_to_room", "room", "n", 2)
