@@ -12,7 +12,7 @@ from asgi_realtime.errors import ProtocolError
 from asgi_realtime.limits import Limits
 from asgi_realtime.protocols.engineio import packets
 from asgi_realtime.protocols.engineio.packets import Payload
-from asgi_realtime.runtime.fair_turns import TextTurn, Turn
+from asgi_realtime.runtime.fair_turns import TextTurn
 from asgi_realtime.runtime.interrupt import Interrupt
 from asgi_realtime.transports.engineio.body import read_body
 from asgi_realtime.transports.engineio.lifecycle import State
@@ -84,20 +84,21 @@ async def take_payload(session: Session, receive: Receive, limits: Limits) -> No
             session.reading = True
         if session.state is State.CLOSED:
             raise bad_request()
-        turn, begun, payload = Turn(), time.monotonic(), Payload(body)
+        payload = Payload(body)
+        turn = TextTurn(payload.next_text)
         while True:
-            texts = TextTurn(payload.next_text)
-            session.receive_texts(texts)
-            if texts.over:
+            if not turn.over and not session.over:
+                session.receive_texts(turn)
+            text, turn.text = turn.text, None
+            if turn.over:
                 await asyncio.sleep(0)  # other clients have their turn
-            if session.over or (packet := payload.next() if texts.text is None else texts.text.decode()) is None:
+                turn = TextTurn(payload.next_text)
+            if session.over or (packet := payload.next() if text is None else text.decode()) is None:
                 break
-            full = session.receive(packet, asyncio.get_running_loop().time())
-            if full:
+            turn.count(1, time.monotonic())
+            if session.receive(packet, asyncio.get_running_loop().time()):
                 await session.ready()
-            elif turn.used(time.monotonic() - begun):
-                await asyncio.sleep(0)
-            begun = time.monotonic()
+                turn = TextTurn(payload.next_text)  # waiting does not count
     except ProtocolError as error:
         session.violated(error)
         raise bad_request() from None
