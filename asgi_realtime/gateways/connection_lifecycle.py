@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import secrets
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -31,7 +32,6 @@ from asgi_realtime.runtime.inbox import Inbox
 from asgi_realtime.values.handshake import Handshake
 from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.ids import ConnectionId, GatewayName, UserId
-from asgi_realtime.values.random_ids import random_id
 
 
 class ClientTransport(Transport, Protocol):
@@ -227,7 +227,7 @@ class ConnectionLifecycle(RecoveryRules):
 
     def _new_id(self, identity: Identity) -> ConnectionId:
         """The id of a new connection."""
-        return ConnectionId(random_id())
+        return ConnectionId(secrets.token_urlsafe(15))
 
     def recovery_id(self, connection: InternalConnection) -> str | None:
         """The secret id with which a client recovers this connection. None: it cannot."""

@@ -32,7 +32,7 @@ from asgi_realtime.handlers.unused_results import UnusedResults
 from asgi_realtime.limits import TOO_MANY_ATTEMPTS, Limits
 from asgi_realtime.payloads.encoding import encode
 from asgi_realtime.protocols.dialect import Dialect
-from asgi_realtime.protocols.event_text import event_text
+from asgi_realtime.protocols.event_text import usual_form
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.runtime.budgets import Budget
 from asgi_realtime.runtime.coroutines import resume
@@ -169,7 +169,7 @@ class Dispatcher:
         self.plain_events = self._bind_plain_events(limits, session)
 
     def _bind_plain_events(self, limits: Limits, session: Limits) -> PlainEvents | None:
-        form = event_text(self._dialect)
+        form = usual_form(self._dialect)
         if form is None:
             return None
         unused = None if self.acknowledges else self._report_unused

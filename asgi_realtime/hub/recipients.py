@@ -73,7 +73,7 @@ class Recipients:
         self, apart: Collection[InternalConnection], parts: Sequence[Part], frame: Frame, rooms: tuple[RoomName, ...]
     ) -> None:
         """Write to all but some. `frame` is all parts together."""
-        _push_parts([each for each in self.connections if each not in apart], parts, frame, rooms)
+        _push_parts(self.connections, apart, parts, frame, rooms)
 
 
 class SortedRecipients(Recipients):
@@ -119,7 +119,7 @@ class SortedRecipients(Recipients):
     ) -> None:
         sinks = [each.sink for each in apart if each.sink is not None]
         others = self._write(frame, sinks)
-        _push_parts([each for each in others if each not in apart], parts, frame, rooms)
+        _push_parts(others, apart, parts, frame, rooms)
 
     def _write(self, frame: Frame, skipped: Sequence[Sink] = ()) -> list[InternalConnection]:
         """Write to all sinks but some. Returns the connections without a sink."""
@@ -170,11 +170,17 @@ def _write(connection: InternalConnection, frame: Frame, rooms: tuple[RoomName, 
 
 
 def _push_parts(
-    connections: Iterable[InternalConnection], parts: Sequence[Part], frame: Frame, rooms: tuple[RoomName, ...]
+    connections: Iterable[InternalConnection],
+    apart: Collection[InternalConnection],
+    parts: Sequence[Part],
+    frame: Frame,
+    rooms: tuple[RoomName, ...],
 ) -> None:
-    """Write parts of which none leaves these connections out. `frame` is all of them together."""
+    """Write all parts to each connection that no part leaves out. `frame` is all of them together."""
     volatile = any([part.volatile for part in parts])
     for connection in connections:
+        if connection in apart:
+            continue
         if not volatile or connection.sink is not None:
             _write(connection, frame, rooms)
             continue

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from asgi_realtime.payloads.encoding import encode_json
 from asgi_realtime.protocols.dialect import Dialect
+from asgi_realtime.protocols.event_json import quoted
 from asgi_realtime.protocols.json_dialect import FlatJSONDialect, JSONDialect
 from asgi_realtime.protocols.socketio.dialect import SocketIODialect
 
@@ -23,11 +23,11 @@ class EventText(NamedTuple):
 
     def heads(self, event: str) -> tuple[bytes, bytes]:
         """What is before the payload of an event without an ack id, and the whole text if it has no payload."""
-        name = self.prefix + self.before + encode_json(event)
+        name = self.prefix + self.before + quoted(event).encode()
         return name + self.between, name + self.end
 
 
-def event_text(dialect: Dialect) -> EventText | None:
+def usual_form(dialect: Dialect) -> EventText | None:
     """How clients of a dialect usually send an event. None: there is no such form, or it is not known."""
     if isinstance(dialect, SocketIODialect):
         address = "" if dialect.namespace == "/" else dialect.namespace + ","

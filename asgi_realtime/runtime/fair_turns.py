@@ -36,7 +36,7 @@ class TextTurn:
     __slots__ = ("_left", "ended", "failed", "handled", "next_text", "over", "text", "until")
 
     failed: tuple[Any, ...]
-    """For whoever handles the texts: the last one that failed."""
+    """The event whose handler raised last: its name, its arguments, and what acknowledges it. Set by the handling."""
 
     def __init__(self, next_text: Callable[[], bytes | None]) -> None:
         self.next_text = next_text

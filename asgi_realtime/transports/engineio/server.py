@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import secrets
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from http import HTTPStatus
@@ -34,11 +35,11 @@ from asgi_realtime.transports.engineio.session import Session
 from asgi_realtime.transports.engineio.upgrade import upgrade
 from asgi_realtime.transports.request import Request
 from asgi_realtime.transports.websocket_carrier import CarrierOptions, Parked, WebSocketCarrier
-from asgi_realtime.values.random_ids import random_id
 
 logger = logging.getLogger("asgi_realtime")
 
 _VERSION = "4"
+_SESSION_ID_BYTES = 15
 
 
 class EngineIO:
@@ -347,7 +348,7 @@ class EngineIO:
             raise responses.overloaded("as many transports of one address as MEW_SESSIONS_PER_ADDRESS allows")
 
     def _open(self, request: Request, *, websocket: bool) -> Session:
-        secret = random_id()
+        secret = secrets.token_urlsafe(_SESSION_ID_BYTES)
         session = Session(
             secret if self._relay is None else self._relay.session_id(secret),
             request.handshake(),
