@@ -22,6 +22,7 @@ from asgi_realtime import Limits, RealtimeMiddleware, Settings
 from asgi_realtime.runtime import fair_turns
 from asgi_realtime.uvicorn import WebSocketProtocol
 from tests.support.client_frames import BINARY, PING, PONG, TEXT, fragments, frame
+from tests.support.idle_loop import IdleLoop, settle
 from tests.support.memory_transport import MemoryTransport
 from tests.support.varied_gateways import Namespace, Path
 
@@ -175,12 +176,6 @@ async def _host(scope: Scope, receive: Receive, send: Send) -> None:
     """The application behind the middleware. It receives no request."""
 
 
-async def settle() -> None:
-    """Let everything happen that can."""
-    for _ in range(40):
-        await asyncio.sleep(0)
-
-
 class Served:
     """An app with both kinds of gateways, on which plain events go either way."""
 
@@ -307,7 +302,11 @@ def both_ways(limits: Limits, session: Limits, way: str, path: str, chunks: Sequ
         async with Served(limits, session, plain=plain) as served:
             return await (served.polling(chunks) if way == "polling" else served.websocket(way, path, chunks))
 
-    assert asyncio.run(run(True)) == asyncio.run(run(False))
+    outcomes = []
+    for plain in (True, False):
+        with asyncio.Runner(loop_factory=IdleLoop) as runner:
+            outcomes.append(runner.run(run(plain)))
+    assert outcomes[0] == outcomes[1]
 
 
 _cuts = st.lists(st.integers(0, 10_000), max_size=5)

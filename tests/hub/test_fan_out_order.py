@@ -307,6 +307,8 @@ class Seat:
         self.holds = 0
         self.held: list[tuple[list[RoomName] | None, list[tuple[Item, int]]]] = []
         """Rooms (None: sent to it alone; empty: to users or all), and the items."""
+        self.was_held = 0
+        """The bytes that were held before the last hold ended."""
 
     # The transport of a connection
 
@@ -370,6 +372,7 @@ class Seat:
 
     def may_have_ended(self, *answer: list[tuple[Item, int]]) -> None:
         """If the seat has been closed, what is held may have been dropped, and the answer to CONNECT."""
+        self.was_held = self.held_bytes
         if self.closes:
             for items in (*answer, *(items for _, items in self.held)):
                 self.client.droppable[items[0][0]] = [item for item, _ in items]
@@ -599,7 +602,9 @@ class FanOut:
         (code,) = seat.closes
         self.here.remove(seat)
         if code == 1013:
-            assert max(seat.client.waiting, seat.held_bytes) > LIMITS.outbox_bytes, "closed although below the limit"
+            assert max(seat.client.waiting, seat.held_bytes, seat.was_held) > LIMITS.outbox_bytes, (
+                "closed although below the limit"
+            )
         else:
             assert seat.ended
         seat.ended, seat.held = False, []

@@ -18,6 +18,7 @@ from asgi_realtime.runtime.fair_turns import MESSAGES_A_TURN
 from tests.support.client_frames import CLOSE, TEXT, text
 from tests.support.protocol_server import ProtocolServer, protocol_server
 from tests.support.raw_websocket import RawWebSocket, open_websocket
+from tests.support.uvicorn_objects import websocket_protocol
 from tests.support.waiting import until
 
 SETTINGS = Settings(
@@ -180,27 +181,19 @@ class Recorder:
         self.got.append((code, reason))
 
 
-class Uvicorn:
-    """What is used of uvicorn's object."""
-
-    def __init__(self) -> None:
-        self.read_paused = False
-        self.queue: Any = None
-
-
 def message(number: int) -> dict[str, object]:
     return {"type": "websocket.receive", "text": str(number)}
 
 
 async def test_a_paused_reader_gets_one_message_after_each_resume() -> None:
-    reader, uvicorn, resumed = Recorder(), Uvicorn(), []
+    reader, uvicorn, resumed = Recorder(), websocket_protocol(), []
     reader.pausing = callbacks = MessageCallbacks(uvicorn, reader, lambda: resumed.append(True))
     for number in range(3):
         callbacks.put_nowait(message(number))
     assert uvicorn.read_paused and not callbacks.empty()
     callbacks.put_nowait({"type": "websocket.disconnect", "code": 1001, "reason": "bye"})
     for got in (["0"], ["0", "1"], ["0", "1", "2"]):
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # a disconnect is taken in the next turn of the loop
         assert reader.got == got and not resumed
         callbacks.resume()
     assert reader.got == ["0", "1", "2", (1001, "bye")] and resumed == [True]
@@ -208,23 +201,23 @@ async def test_a_paused_reader_gets_one_message_after_each_resume() -> None:
 
 async def test_one_client_gets_a_bounded_number_of_messages_in_a_turn() -> None:
     reader = Recorder()
-    callbacks = MessageCallbacks(Uvicorn(), reader, lambda: None)
+    callbacks = MessageCallbacks(websocket_protocol(), reader, lambda: None)
     for number in range(200):
         callbacks.put_nowait(message(number))
     counts = [len(reader.got)]
     while len(reader.got) < 200:
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # one turn of the loop
         counts.append(len(reader.got))
     assert reader.got == [str(number) for number in range(200)]
     assert all(after - before <= MESSAGES_A_TURN for before, after in zip([0, *counts], counts, strict=False))
 
 
 async def test_after_the_end_nothing_is_delivered_and_the_coroutine_may_return() -> None:
-    reader, uvicorn = Recorder(), Uvicorn()
+    reader, uvicorn = Recorder(), websocket_protocol()
     uvicorn.queue = callbacks = MessageCallbacks(uvicorn, reader, lambda: None)
     callbacks.close()
     for queue in (callbacks, uvicorn.queue):
         queue.put_nowait(message(1))
         queue.put_nowait({"type": "websocket.disconnect", "code": 1006})
-    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # a disconnect is taken in the next turn of the loop
     assert reader.got == [] and callbacks.ended.done() and uvicorn.queue.empty()

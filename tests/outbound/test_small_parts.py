@@ -10,12 +10,15 @@ import pytest
 from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
+from websockets.datastructures import Headers
+from websockets.http11 import Request
 
 from asgi_realtime import Connection, RealtimeMiddleware, Settings, WebSocketGateway, create_token, on
 from asgi_realtime.outbound.stock.small_parts import SmallEvent, SmallQueue, shrink
 from tests.support.client_frames import TEXT, text
 from tests.support.protocol_server import protocol_server
 from tests.support.raw_websocket import connect, request
+from tests.support.uvicorn_objects import websocket_protocol
 
 SETTINGS = Settings(jwt_secret="a-secret-that-is-long-enough-for-tests")
 
@@ -39,7 +42,7 @@ def test_items_leave_in_the_order_in_which_they_came(steps: list[int | None]) ->
 async def test_a_reader_waits_for_an_item() -> None:
     queue = SmallQueue()
     reading = asyncio.create_task(queue.get())
-    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # the task runs until it waits
     queue.put_nowait("first")
     queue.put_nowait("second")
     assert [await reading, await queue.get()] == ["first", "second"]
@@ -49,7 +52,7 @@ async def test_a_reader_waits_for_an_item() -> None:
 async def test_a_reader_that_is_cancelled_loses_no_item() -> None:
     queue = SmallQueue()
     reading = asyncio.create_task(queue.get())
-    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # the task runs until it waits
     queue.put_nowait("kept")
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -63,7 +66,7 @@ async def test_an_event_lets_waiters_pass_while_it_is_set() -> None:
     event.clear()
     event.clear()
     waiting = [asyncio.create_task(event.wait()) for _ in range(2)]
-    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # the tasks run until they wait
     assert not event.is_set() and not any(task.done() for task in waiting)
     event.set()
     await asyncio.gather(*waiting)
@@ -80,35 +83,19 @@ def frames(*words: str) -> bytes:
     return b"".join(text(f'{{"type":"say","data":"{word}"}}') for word in words)
 
 
-class Message:
-    """An HTTP message with headers."""
-
-    def __init__(self, headers: dict[str, str]) -> None:
-        self.headers = headers
-
-
-def test_a_shrunk_object_keeps_what_waits_and_what_is_not_known() -> None:
-    class Protocol:
-        """Has what uvicorn's classes have."""
-
-        def __init__(self, *, writable: bool) -> None:
-            self.queue: Any = asyncio.Queue[str]()
-            self.writable: Any = asyncio.Event()
-            if writable:
-                self.writable.set()
-            self.request: Any = Message(headers={"cookie": "a cookie"})
-            self.other = "a message"
-
-    usual, clogged = Protocol(writable=True), Protocol(writable=False)
+async def test_a_shrunk_object_keeps_what_waits_and_what_is_not_known() -> None:
+    usual, clogged = websocket_protocol(), websocket_protocol()
+    clogged.writable.clear()
     event = clogged.writable
     for protocol in (usual, clogged):
-        request = protocol.request
+        protocol.request = handshake = Request("/", Headers(cookie="a cookie"))
+        others = {name: value for name, value in vars(protocol).items() if name not in ("queue", "writable", "request")}
         protocol.queue.put_nowait("first")
         protocol.queue.put_nowait("second")
         shrink(protocol)
         assert [protocol.queue.get_nowait() for _ in range(2)] == ["first", "second"]
-        assert not hasattr(protocol, "request") and protocol.other == "a message"
-        assert request.headers == {}
+        assert vars(protocol) == others | {"queue": protocol.queue, "writable": protocol.writable}
+        assert len(handshake.headers) == 0
     assert type(usual.writable) is SmallEvent and clogged.writable is event
 
 

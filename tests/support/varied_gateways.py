@@ -109,7 +109,7 @@ class Handlers:
     async def on_wait(self, payload: int, connection: Connection) -> None:
         self._note("wait begins", payload)
         for _ in range(payload % 4):
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # the handler waits for so many turns of the loop
         self._note("wait ends", payload, connection.closed)
 
     async def on_stuck(self, connection: Connection) -> None:
@@ -128,7 +128,7 @@ class Handlers:
             raise ValueError("a failure")
         if payload % 4 == 2:
             raise asyncio.CancelledError
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # it fails after it has waited
         raise ValueError("a failure")
 
     async def on_end(self, payload: int, connection: Connection) -> None:
@@ -141,7 +141,7 @@ class Handlers:
         self._note("variable", _variable.get())
         _variable.set(payload)
         if payload % 3 == 0:
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # the rest runs in another step of the task
         self._note("variable", _variable.get())
 
     async def on_cancel(self, payload: int, connection: Connection) -> None:
