@@ -130,6 +130,7 @@ async def test_a_client_that_is_not_read_can_be_closed(server: ProtocolServer, g
         await until(lambda: gateway.begun)
         await gateway.here[0].close(4000, "bye")
         assert await client.rest() == [(CLOSE, (4000).to_bytes(2) + b"bye")]
+    gateway.released.set()  # else the server would wait for the handler when it stops
 
 
 async def test_a_client_is_not_read_while_its_handlers_wait(server: ProtocolServer, gateway: Echo) -> None:
