@@ -147,14 +147,13 @@ class Rooms:
             return self._all()
         if type(target) is ToUsers and len(target.user_ids) == 1:
             found = self.of_user(target.user_ids[0])
-        else:
-            kept = self._kept.get(target)
-            if kept is not None:
-                return kept
-            found = tuple(dict.fromkeys(self._members(target)))
-            if len(found) > FEW:
-                return self._kept.keep(target, found)
-        return Recipients(found) if len(found) <= FEW else SortedRecipients(found)
+            if len(found) <= FEW:
+                return Recipients(found)
+        kept = self._kept.get(target)
+        if kept is not None:
+            return kept
+        found = tuple(dict.fromkeys(self._members(target)))
+        return Recipients(found) if len(found) <= FEW else self._kept.keep(target, found)
 
     def _members(self, target: Target) -> Iterator[InternalConnection]:
         if type(target) is ToRooms:

@@ -229,6 +229,17 @@ def test_broadcasts_of_one_tick_are_written_at_once(to: str, volatile: bool) -> 
         assert transport.events == [f"event{number}" for number in range(16)]
 
 
+def test_broadcasts_to_a_user_with_many_connections_are_written_at_once() -> None:
+    world = World()
+    transports = [world.admit("ann")[1] for _ in range(FEW + 2)]
+    for transport in transports:
+        transport.take_broadcasts()
+    for number in range(16):
+        assert world.hub.deliver(publication(f"event{number}", ToUsers((ANN,)))) == len(transports)
+    world.tick()
+    assert [transport.writes for transport in transports] == [1] * len(transports)
+
+
 @pytest.mark.parametrize("to", ["a room", "rooms", "users", "all"])
 def test_broadcasts_that_leave_out_their_senders_are_written_at_once(to: str) -> None:
     world = World()
