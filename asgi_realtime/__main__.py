@@ -1,15 +1,20 @@
-"""`python -m asgi_realtime`."""
+"""The command line: `asgi-realtime`, and the same as `python -m asgi_realtime`."""
 
 from __future__ import annotations
 
 import sys
 
-try:
-    import click  # noqa: F401
-except ModuleNotFoundError:
-    sys.exit("python -m asgi_realtime needs the extra cli: pip install 'asgi_realtime[cli]'")
 
-from asgi_realtime.cli.commands import main
+def main() -> None:
+    """Run the command that the process's arguments name. Ends the process with the command's exit code."""
+    try:
+        from asgi_realtime.cli import commands
+    except ModuleNotFoundError as error:
+        if error.name not in ("click", "rich"):
+            raise
+        sys.exit("asgi-realtime needs the extra cli: pip install 'asgi_realtime[cli]'")
+    commands.main()
+
 
 if __name__ == "__main__":
-    main(prog_name="python -m asgi_realtime")
+    main()

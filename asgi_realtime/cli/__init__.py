@@ -1,1 +1,1 @@
-"""The commands of `python -m asgi_realtime`."""
+"""The commands of `asgi-realtime`."""

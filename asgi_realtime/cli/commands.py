@@ -1,4 +1,4 @@
-"""The commands of `python -m asgi_realtime`."""
+"""The commands of `asgi-realtime`."""
 
 from __future__ import annotations
 
@@ -7,17 +7,23 @@ from pathlib import Path
 import click
 
 from asgi_realtime.cli.emit import emit
+from asgi_realtime.cli.examples import examples
 from asgi_realtime.cli.gateways import gateway_named, packaged_gateways
 from asgi_realtime.schema.typescript.files import file_name, typescript
 
 
-@click.group()
+@click.group(epilog=examples("asgi-realtime types --help"))
 @click.version_option(package_name="asgi_realtime")
 def main() -> None:
-    """Tools for realtime gateways."""
+    """Tools for realtime gateways.
+
+    The settings are read from the environment variables that the app reads too.
+
+    Exit codes: 0 fine, 1 problems found or refused, 2 wrong usage.
+    """
 
 
-@main.command()
+@main.command(epilog=examples("asgi-realtime types app.gateways:ChatRoom --output web/src/events"))
 @click.argument("gateways", nargs=-1, metavar="[MODULE:GATEWAY]...")
 @click.option(
     "--output",

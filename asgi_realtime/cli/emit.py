@@ -1,4 +1,4 @@
-"""`python -m asgi_realtime emit`: send one event to the clients of a running app."""
+"""`asgi-realtime emit`: send one event to the clients of a running app."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from msgspec import UNSET
 
 from asgi_realtime.broadcasting.broadcaster import Broadcaster
 from asgi_realtime.broadcasting.gateway_registry import Addressable
+from asgi_realtime.cli.examples import examples
 from asgi_realtime.cli.gateways import gateway_named
 from asgi_realtime.errors import BrokerUnavailable, ConfigurationError, RealtimeError
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
@@ -22,7 +23,12 @@ UNAVAILABLE = 75
 """The exit code if Redis did not answer: try again later (EX_TEMPFAIL of sysexits.h)."""
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        """asgi-realtime emit --room lobby / news '{"text": "hello"}'""",
+        "asgi-realtime emit --all --websocket /ws maintenance",
+    )
+)
 @click.argument("gateway")
 @click.argument("event")
 @click.argument("json", required=False)
@@ -32,6 +38,7 @@ UNAVAILABLE = 75
 @click.option("--websocket", is_flag=True, help="GATEWAY is the path of a JSON WebSocket.")
 @click.option("--volatile", is_flag=True, help="Keep no history. Slow clients may miss the event.")
 @click.option("--key", help="Send once, however often this is called with the same key.")
+@click.option("--json", "as_json", is_flag=True, help="Print the receipt as JSON.")
 def emit(
     gateway: str,
     event: str,
@@ -42,11 +49,13 @@ def emit(
     websocket: bool,
     volatile: bool,
     key: str | None,
+    as_json: bool,
 ) -> None:
-    """Send EVENT with the payload JSON to clients of a running app, and print the receipt.
+    """Send EVENT with the payload JSON to clients of a running app.
 
     GATEWAY is a Socket.IO namespace such as /, the path of a JSON WebSocket (with --websocket), or MODULE:GATEWAY.
     Without JSON the event has no payload. MEW_REDIS_URL and the other variables are those of the app.
+
     Exit codes: 0 sent, 1 refused, 2 wrong arguments, 75 Redis did not answer.
     """
     if (room is not None) + bool(users) + everybody != 1:
@@ -70,7 +79,11 @@ def emit(
         raise SystemExit(UNAVAILABLE) from None
     except (RealtimeError, TypeError, ValueError) as error:
         raise click.ClickException(str(error)) from None
-    click.echo(msgspec.json.encode(receipt).decode())
+    click.echo(msgspec.json.encode(receipt).decode() if as_json else _sentence(receipt))
+
+
+def _sentence(receipt: Receipt) -> str:
+    return "sent" if receipt.position is None else f"sent; the position in the history is {receipt.position}"
 
 
 def _gateway(name: str, websocket: bool) -> Addressable:

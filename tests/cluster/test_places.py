@@ -10,7 +10,7 @@ import pytest
 
 from asgi_realtime import Broadcaster, Settings, SocketIOGateway, create_token
 from tests.support.cluster import SECRET, Cluster
-from tests.support.emit_command import emit
+from tests.support.command_line import command
 from tests.support.node_client import ConnectRefused
 from tests.support.redis_places import PLACES, RedisPlaces
 from tests.support.roaming_client import RoamingClient
@@ -56,7 +56,7 @@ async def test_two_processes_behave_as_one_wherever_redis_is(everywhere: Cluster
         await ada.disconnection()
         with pytest.raises(ConnectRefused):
             await second.connect("ada", token=token)
-    code, _, errors = await emit(everywhere.environ, "--user", "bob", "/", "by a command", "1")
+    code, _, errors = await command(everywhere.environ, "emit", "--user", "bob", "/", "by a command", "1")
     assert (code, errors) == (0, "")
     assert (await bob.expect("by a command")).args == [1]
     await bob.disconnect()

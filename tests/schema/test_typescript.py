@@ -424,4 +424,4 @@ def test_without_click_a_message_names_the_package_to_install() -> None:
     code = "import runpy, sys; sys.modules['click'] = None; runpy.run_module('asgi_realtime', run_name='__main__')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
     assert done.returncode == 1
-    assert done.stderr == "python -m asgi_realtime needs the extra cli: pip install 'asgi_realtime[cli]'\n"
+    assert done.stderr == "asgi-realtime needs the extra cli: pip install 'asgi_realtime[cli]'\n"
