@@ -30,6 +30,7 @@ from asgi_realtime.auth.trusted_proxies import read_network
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.limits import Limits
 from asgi_realtime.values.field_types import check_fields
+from asgi_realtime.variables import read_fields, variable
 
 logger = logging.getLogger("asgi_realtime")
 
@@ -294,10 +295,10 @@ class Settings:
         Raises:
             ConfigurationError: naming the variable.
         """
-        config = Config(environ=dict(os.environ if environ is None else environ))
+        config = Config(environ=environment() if environ is None else dict(environ))
         _warn_of_unknown(config.environ)
-        values = _read(config, cls)
-        return cls(**values, limits=Limits(**_read(config, Limits)))
+        values = read_fields(config, cls)
+        return cls(**values, limits=Limits(**read_fields(config, Limits)))
 
 
 def started_by_test() -> bool:
@@ -318,15 +319,6 @@ def _set(settings: Settings, field: str, value: str) -> None:
     object.__setattr__(settings, field, value)
 
 
-def variable(field: str) -> str:
-    """The environment variable of a field."""
-    if field == "events_cors_origin":
-        return "CORS_ORIGIN"
-    if field.startswith("ws_"):
-        return field.upper()
-    return "MEW_" + field.upper()
-
-
 def _check_with(read: Callable[[str], object], field: str, text: str) -> None:
     try:
         read(text)
@@ -344,57 +336,20 @@ def _check_url(name: str, url: str) -> None:
         raise ConfigurationError(f"{name} must be an address that starts with https:// or http://")
 
 
-def _warn_of_unknown(environ: Iterable[str]) -> None:
-    """Log the variables with the prefix `MEW_` that have no effect. Most are misspelt."""
+def environment() -> dict[str, str]:
+    """A copy of the environment of this process."""
+    return dict(os.environ)
+
+
+def unknown_variables(environ: Iterable[str]) -> dict[str, str | None]:
+    """The variables `MEW_…` that have no effect, each with the known name that it resembles. Most are misspelt."""
     known = [variable(field.name) for kind in (Settings, Limits) for field in dataclasses.fields(kind)]
     known.remove("MEW_LIMITS")
-    found = []
-    for name in environ:
-        if name.upper().startswith("MEW_") and name not in known:
-            close = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.8)
-            found.append(f"{name} (did you mean {close[0]}?)" if close else name)
+    unknown = (name for name in environ if name.upper().startswith("MEW_") and name not in known)
+    return {name: next(iter(difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.8)), None) for name in unknown}
+
+
+def _warn_of_unknown(environ: Iterable[str]) -> None:
+    found = [f"{name} (did you mean {near}?)" if near else name for name, near in unknown_variables(environ).items()]
     if found:
         logger.warning("unknown environment variables, which asgi_realtime ignores: %s", ", ".join(found))
-
-
-def _read(config: Config, kind: type[Settings] | type[Limits]) -> dict[str, Any]:
-    """The fields of a class whose variables are set."""
-    values: dict[str, Any] = {}
-    for field in dataclasses.fields(kind):
-        name = variable(field.name)
-        text = config.environ.get(name)
-        if field.name == "limits" or text is None or (not text.strip() and field.name != "events_cors_origin"):
-            continue
-        cast, expected = _cast(field)
-        try:
-            values[field.name] = config(name, cast=cast)
-        except ValueError:
-            # The value itself stays out of the message: it may be a secret put into the wrong variable.
-            raise ConfigurationError(f"{name} must be {expected}") from None
-    return values
-
-
-def _cast(field: dataclasses.Field[Any]) -> tuple[Callable[[str], Any], str]:
-    """How a field is parsed, and what an error says about the expected value."""
-    annotation = str(field.type)
-    if annotation == "bool":
-        return _boolean, "true or false"
-    if annotation == "int":
-        return int, "a whole number"
-    if annotation == "float":
-        return float, "a number"
-    if annotation.startswith("tuple"):
-        return _list, "a list, separated by commas"
-    # A secret (a field that no repr shows) keeps its spaces.
-    return str.strip if field.repr else str, "text"
-
-
-def _boolean(text: str) -> bool:
-    word = text.strip().lower()
-    if word not in ("true", "1", "yes", "on", "false", "0", "no", "off"):
-        raise ValueError(word)
-    return word in ("true", "1", "yes", "on")
-
-
-def _list(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())

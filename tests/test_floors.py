@@ -12,7 +12,7 @@ import pytest
 from tests.support.paths import PACKAGE
 
 FLOORS = (
-    ("values", "errors", "limits", "metrics", "payloads", "runtime"),
+    ("values", "errors", "limits", "metrics", "payloads", "runtime", "variables"),
     ("auth", "protocols", "settings"),
     ("answers", "backends", "broker", "outbound", "presence", "redis"),
     ("connection", "hub", "recovery"),

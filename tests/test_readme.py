@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from asgi_realtime import Limits, Settings, create_token
-from asgi_realtime.settings import variable
+from asgi_realtime.variables import variable
 from tests.support.paths import ROOT, WIRE
 from tests.support.servers import Serve
 

@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from asgi_realtime.auth.keys import HMAC_ALGORITHMS, KEY_PAIR_ALGORITHMS, RSA_ALGORITHMS
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.limits import Limits
-from asgi_realtime.settings import Settings, variable
+from asgi_realtime.settings import Settings
+from asgi_realtime.variables import variable
 
 SECRET = "an-hmac-secret-that-is-long-enough-for-HS256"
 RSA_KEY = rsa.generate_private_key(65537, 2048)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import jwt
@@ -22,8 +23,17 @@ def create_token(user_id: Id, settings: Settings, *, expires_in: float | None = 
     Raises:
         ConfigurationError: if the settings have no shared secret to sign with.
     """
+    return signed_token(user_id, settings, claims, expires_in=expires_in)
+
+
+def signed_token(user_id: Id, settings: Settings, claims: Mapping[str, Any], *, expires_in: float | None) -> str:
+    """The same, with further claims of any name.
+
+    Raises:
+        ConfigurationError: if the settings have no shared secret to sign with.
+    """
     if not settings.jwt_secret:
-        raise ConfigurationError("tokens can be made only with MEW_JWT_SECRET; set it, or MEW_DEV=true")
+        raise ConfigurationError(f"tokens can be made only with MEW_JWT_SECRET; {_remedy(settings)}")
     # A float: a token that is made after a revocation in the same second must be newer than it.
     now = time.time()
     made: dict[str, Any] = {
@@ -37,4 +47,12 @@ def create_token(user_id: Id, settings: Settings, *, expires_in: float | None = 
         made["aud"] = settings.jwt_audience
     if settings.jwt_issuer is not None:
         made["iss"] = settings.jwt_issuer
-    return jwt.encode(made | claims, settings.jwt_secret, algorithm=settings.algorithms[0])
+    return jwt.encode(made | dict(claims), settings.jwt_secret, algorithm=settings.algorithms[0])
+
+
+def _remedy(settings: Settings) -> str:
+    if settings.jwks_url:
+        return "with MEW_JWKS_URL only the identity provider has the private key: log in there, and use its token"
+    if settings.jwt_public_key:
+        return "with MEW_JWT_PUBLIC_KEY only the issuer has the private key: let it make the token"
+    return "set it, or MEW_DEV=true"

@@ -5,6 +5,7 @@ The client gets the same answer whatever is wrong with its token. No part of a t
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -62,7 +63,7 @@ class JWTVerifier:
         The identity's user id is the configured claim (a number becomes text). Its expiry is `exp` plus the leeway.
 
         Raises:
-            Unauthorized: the token is not valid. `log_reason` says why.
+            Unauthorized: the token is not valid. `log_reason` says why: it is an `InvalidToken`.
         """
         try:
             if len(token) > self._longest:
@@ -101,27 +102,40 @@ class JWTVerifier:
         return found.key, [name for name in found.algorithms if name in self._algorithms]
 
 
-_REASONS: Mapping[type[Exception], str] = {
-    jwt.ExpiredSignatureError: "the token has expired",
-    jwt.ImmatureSignatureError: "the token is not valid yet",
-    jwt.InvalidAudienceError: "the token is for another audience (MEW_JWT_AUDIENCE)",
-    jwt.InvalidIssuerError: "the token is of another issuer (MEW_JWT_ISSUER)",
-    jwt.MissingRequiredClaimError: "the token lacks a claim that is required (MEW_JWT_AUDIENCE, MEW_JWT_ISSUER)",
-    jwt.InvalidSignatureError: "the token's signature is not by the configured key",
-    jwt.InvalidAlgorithmError: "the token's algorithm is not accepted (MEW_JWT_ALGORITHMS)",
-    jwt.InvalidKeyError: "the token's key is not among those published (MEW_JWKS_URL)",
-}
+class InvalidToken(enum.StrEnum):
+    """Why a token is not valid, for the log. No text contains a part of the token."""
+
+    EXPIRED = "the token has expired"
+    NOT_YET = "the token is not valid yet"
+    AUDIENCE = "the token is for another audience (MEW_JWT_AUDIENCE)"
+    ISSUER = "the token is of another issuer (MEW_JWT_ISSUER)"
+    MISSING_CLAIM = "the token lacks a claim that is required (MEW_JWT_AUDIENCE, MEW_JWT_ISSUER)"
+    SIGNATURE = "the token's signature is not by the configured key"
+    ALGORITHM = "the token's algorithm is not accepted (MEW_JWT_ALGORITHMS)"
+    UNPUBLISHED = "the token's key is not among those published (MEW_JWKS_URL)"
+    NO_USER_ID = "the token has no user id (MEW_JWT_USER_CLAIM)"
+    NOT_A_JWT = "the token is no JWT"
 
 
 class _NoUserId(ValueError):
     """The claim with the user id is missing, or has the wrong type."""
 
 
-def _reason(error: Exception) -> str:
-    """What is wrong with a token. The text contains no part of the token."""
-    if isinstance(error, _NoUserId):
-        return "the token has no user id (MEW_JWT_USER_CLAIM)"
-    return next((text for kind, text in _REASONS.items() if isinstance(error, kind)), "the token is no JWT")
+_REASONS: Mapping[type[Exception], InvalidToken] = {
+    jwt.ExpiredSignatureError: InvalidToken.EXPIRED,
+    jwt.ImmatureSignatureError: InvalidToken.NOT_YET,
+    jwt.InvalidAudienceError: InvalidToken.AUDIENCE,
+    jwt.InvalidIssuerError: InvalidToken.ISSUER,
+    jwt.MissingRequiredClaimError: InvalidToken.MISSING_CLAIM,
+    jwt.InvalidSignatureError: InvalidToken.SIGNATURE,
+    jwt.InvalidAlgorithmError: InvalidToken.ALGORITHM,
+    jwt.InvalidKeyError: InvalidToken.UNPUBLISHED,
+    _NoUserId: InvalidToken.NO_USER_ID,
+}
+
+
+def _reason(error: Exception) -> InvalidToken:
+    return next((reason for kind, reason in _REASONS.items() if isinstance(error, kind)), InvalidToken.NOT_A_JWT)
 
 
 def _user_id(claim: Json) -> str:

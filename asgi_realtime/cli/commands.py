@@ -9,6 +9,7 @@ import click
 from asgi_realtime.cli.emit import emit
 from asgi_realtime.cli.examples import examples
 from asgi_realtime.cli.gateways import gateway_named, packaged_gateways
+from asgi_realtime.cli.token import token
 from asgi_realtime.schema.typescript.files import file_name, typescript
 
 
@@ -53,6 +54,7 @@ def types(gateways: tuple[str, ...], output: Path | None) -> None:
 
 
 main.add_command(emit)
+main.add_command(token)
 
 
 def _write(text: str, path: Path) -> None:
