@@ -44,7 +44,7 @@ from asgi_realtime.handlers.event_handlers import on
 from asgi_realtime.handlers.sync_connection import SyncConnection
 from asgi_realtime.lifecycle.mounting import Mountable
 from asgi_realtime.limits import Limits, check_room_name
-from asgi_realtime.metrics import Metrics
+from asgi_realtime.metrics import Metric, Metrics
 from asgi_realtime.middleware import RealtimeMiddleware, get_broadcaster
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.protocols.json_dialect import FlatJSONDialect, JSONDialect
@@ -101,6 +101,7 @@ from asgi_realtime.values.publications import Publication, Receipt, ToAll, ToRoo
 from asgi_realtime.values.questions import Answer, Node, UserConnection
 
 if TYPE_CHECKING:
+    from asgi_realtime.metrics.prometheus import PrometheusMetrics
     from asgi_realtime.socketio.server import SocketIOServer
 
 __version__ = "0.1.0"
@@ -113,6 +114,8 @@ __all__ = [
     "Settings",
     "Limits",
     "Metrics",
+    "Metric",
+    "PrometheusMetrics",
     # Sending
     "Broadcaster",
     "SyncBroadcaster",
@@ -228,9 +231,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import python-socketio's part only for those who use it."""
+    """Import what few apps need only for those who use it: python-socketio's part, and Prometheus's client."""
     if name == "SocketIOServer":
         from asgi_realtime.socketio.server import SocketIOServer
 
         return SocketIOServer
+    if name == "PrometheusMetrics":
+        from asgi_realtime.metrics.prometheus import PrometheusMetrics
+
+        return PrometheusMetrics
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,7 +14,7 @@ from asgi_realtime.broker.memory import MemoryBroker
 from asgi_realtime.broker.node_channel import NodeChannel
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.limits import Limits
-from asgi_realtime.metrics import Metrics
+from asgi_realtime.metrics import Meter
 from asgi_realtime.presence.base import Presence
 from asgi_realtime.presence.memory import MemoryPresence
 from asgi_realtime.settings import Settings
@@ -46,13 +46,13 @@ class Backends:
 
 
 def backends_from(
-    settings: Settings, metrics: Metrics, revocations: Revocations, client: RedisClient | None = None
+    settings: Settings, meter: Meter, revocations: Revocations, client: RedisClient | None = None
 ) -> Backends:
     """Make the backends of one process. They do nothing before they are started.
 
     Args:
         settings: select the backends.
-        metrics: counters and gauges.
+        meter: counts and measures.
         revocations: those of this process, which it shares with the others.
         client: the host's client of Redis, instead of the URL in the settings.
 
@@ -60,13 +60,13 @@ def backends_from(
         ConfigurationError: for a URL or a client of Redis that cannot be used, or for both.
     """
     if settings.redis_url is not None or client is not None:
-        redis = redis_broker(settings, metrics, revocations, client=client)
+        redis = redis_broker(settings, meter, revocations, client=client)
         broker: Broker = redis
         if settings.on_broker_down == "local":
             from asgi_realtime.broker.outage_queue import OutageQueue
 
             # Half the time: what remains is for the local delivery.
-            broker = OutageQueue(redis, timeout=settings.publish_timeout / 2, metrics=metrics)
+            broker = OutageQueue(redis, timeout=settings.publish_timeout / 2, meter=meter)
         return Backends(
             broker=broker,
             presence=redis_presence(redis, settings),
@@ -82,7 +82,7 @@ def backends_from(
 
 def redis_broker(
     settings: Settings,
-    metrics: Metrics,
+    meter: Meter,
     revocations: Revocations,
     *,
     url: str | None = None,
@@ -92,7 +92,7 @@ def redis_broker(
 
     Args:
         settings: name the Redis, unless an argument does.
-        metrics: counters and gauges.
+        meter: counts and measures.
         revocations: those of this process.
         url: the Redis, instead of the one in the settings.
         client: the host's client of the Redis, if no URL names it.
@@ -126,7 +126,7 @@ def redis_broker(
         history_ttl=settings.history_ttl,
         timeout=settings.publish_timeout,
         revocations=revocations,
-        metrics=metrics,
+        meter=meter,
     )
 
 

@@ -47,7 +47,7 @@ class RealtimeMiddleware:
         app: the host's ASGI app.
         gateways: the gateways. None: one `SocketIOGateway("/")`. An empty list: none.
         settings: the configuration. None: it is read from the environment.
-        metrics: an object with the methods `count` and `gauge`. None: nothing is counted.
+        metrics: what the metrics are passed to, such as `PrometheusMetrics()`. None: nothing is counted.
         redis: a client of `redis.asyncio` for the Redis that joins the processes of the app, instead of
             `MEW_REDIS_URL`. Its options are used, and not the client itself. None: `MEW_REDIS_URL` decides.
 

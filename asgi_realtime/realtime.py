@@ -41,7 +41,8 @@ from asgi_realtime.lifecycle.mounting import (
 )
 from asgi_realtime.lifecycle.shutdown_signals import ShutdownSignals
 from asgi_realtime.lifecycle.single_process import SingleProcess
-from asgi_realtime.metrics import Metrics
+from asgi_realtime.lifecycle.transfers import Transfers
+from asgi_realtime.metrics import Meter, Metrics
 from asgi_realtime.protocols.socketio.dialect import SocketIODialect
 from asgi_realtime.recovery.recovery import Recovery
 from asgi_realtime.runtime.batches import Client, close_in_batches
@@ -91,20 +92,20 @@ class Realtime:
         self.settings = settings_from(settings)
         self.gateways = gateways_from(gateways)
         check_paths(self.gateways, self.settings.socketio_path)
-        self.metrics = metrics_from(metrics)
+        self.meter = Meter(metrics_from(metrics))
         self.origins = OriginPolicy(self.settings.cors_origins, regex=self.settings.cors_origin_regex)
         self.refusals = RefusalLog()
         self.tasks = Tasks()
         self.wheel = TimerWheel(tick=min(_TICK, self.settings.ping_interval / 8, self.settings.ping_timeout / 8))
         self.revocations = Revocations(ttl=self.settings.revocation_ttl)
-        backends = backends or backends_from(self.settings, self.metrics, self.revocations, redis)
+        backends = backends or backends_from(self.settings, self.meter, self.revocations, redis)
         self.broker, self.presence = backends.broker, backends.presence
         self.registry = GatewayRegistry()
         self.hub = Hub(
             broker=self.broker,
             revocations=self.revocations,
             tasks=self.tasks,
-            metrics=self.metrics,
+            meter=self.meter,
             broker_timeout=self.settings.publish_timeout,
         )
         self.recovery = self._new_recovery(backends)
@@ -135,7 +136,7 @@ class Realtime:
             open=self._open,
             wheel=self.wheel,
             tasks=self.tasks,
-            metrics=self.metrics,
+            meter=self.meter,
             refusals=self.refusals,
             nodes=backends.node_channel,
         )
@@ -148,11 +149,12 @@ class Realtime:
             tasks=self.tasks,
             delay=self.settings.shutdown_delay,
             timeout=self.settings.drain_timeout,
-            metrics=self.metrics,
+            meter=self.meter,
         )
         self.single_process = SingleProcess(
             expected=self.settings.single_process or backends.many_processes or started_by_test()
         )
+        self.transfers = Transfers(self.meter)
         self.signals = ShutdownSignals(self.drain.close_clients)
         self.lifecycle = Lifecycle(self._start_parts)
         self._mount(backends)
@@ -170,7 +172,7 @@ class Realtime:
             verifier=self.verifier,
             tasks=self.tasks,
             wheel=self.wheel,
-            metrics=self.metrics,
+            meter=self.meter,
             refusals=self.refusals,
             many_processes=backends.many_processes,
             make_answers=backends.make_answers,
@@ -304,6 +306,9 @@ class Realtime:
         self.publisher.draining = False
         self.tasks.start()
         stack.push_async_callback(self.tasks.aclose)  # ends the tasks of the parts
+        if self.meter.on:
+            self.transfers.start()
+            stack.callback(self.transfers.stop)
         self.hub.start()
         self.engineio.start()
         for endpoint in self.websockets.values():

@@ -13,7 +13,7 @@ from asgi_realtime.backends import redis_broker, redis_presence
 from asgi_realtime.broadcasting.gateway_registry import Addressable, GatewayRegistry
 from asgi_realtime.broadcasting.publisher import Publisher
 from asgi_realtime.errors import ConfigurationError
-from asgi_realtime.metrics import NullMetrics
+from asgi_realtime.metrics import Meter
 from asgi_realtime.presence.base import Presence
 from asgi_realtime.protocols.socketio.dialect import SocketIODialect
 from asgi_realtime.runtime.loop_bridge import LoopBridge
@@ -48,7 +48,7 @@ async def standalone(
     settings = Settings.from_env() if settings is None else settings
     registry = registry_of(gateways, settings)
     revocations = Revocations(ttl=settings.revocation_ttl)
-    broker = redis_broker(settings, NullMetrics(), revocations, url=redis_url, client=redis)
+    broker = redis_broker(settings, Meter(), revocations, url=redis_url, client=redis)
     loop_bridge = LoopBridge()
     publisher = Publisher(
         broker=broker, gateways=registry, loop_bridge=loop_bridge, publish_timeout=settings.publish_timeout

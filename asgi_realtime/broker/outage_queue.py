@@ -15,7 +15,8 @@ from asgi_realtime.broker.outage_take_overs import OutageTakeOvers
 from asgi_realtime.broker.redis import RedisBroker
 from asgi_realtime.broker.redis_publisher import Attempt, InDoubt
 from asgi_realtime.errors import BrokerUnavailable
-from asgi_realtime.metrics import Metrics, NullMetrics
+from asgi_realtime.metrics import Meter
+from asgi_realtime.metrics.declarations import OUTAGE_QUEUE
 from asgi_realtime.values.commands import Command, TakeOver
 from asgi_realtime.values.ids import GatewayName, RoomName
 from asgi_realtime.values.json import Json
@@ -73,10 +74,10 @@ class OutageQueue:
 
     needs_subscriptions = True
 
-    def __init__(self, broker: RedisBroker, *, timeout: float, metrics: Metrics | None = None) -> None:
+    def __init__(self, broker: RedisBroker, *, timeout: float, meter: Meter | None = None) -> None:
         self._broker = broker
         self._timeout = timeout
-        self._metrics = metrics or NullMetrics()
+        (meter or Meter()).gauge(OUTAGE_QUEUE, lambda: len(self._queue))
         self._receiver: BrokerReceiver | None = None
         self._queue: deque[_Queued] = deque()
         self._bytes = 0
@@ -183,7 +184,6 @@ class OutageQueue:
         self._delivered_here += 1
         unconfirmed[queued.origin] = True
         self._filled.set()
-        self._metrics.gauge("outage_queue", len(self._queue))
         receipt = Receipt(position=None, delivered_locally=deliver(receiver, publication), replicated=False)
         if key is not None:
             self._receipts[key] = receipt
@@ -217,7 +217,6 @@ class OutageQueue:
         self._bytes -= queued.size
         if queued.key is not None:
             self._receipts.pop((queued.publication.gateway, queued.key), None)
-        self._metrics.gauge("outage_queue", len(self._queue))
 
     async def command(self, command: Command) -> None:
         """Have every process carry out a command; see `Broker.command`.

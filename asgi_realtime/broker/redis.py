@@ -21,7 +21,7 @@ from asgi_realtime.broker.redis_publisher import Attempt, RedisPublisher
 from asgi_realtime.broker.redis_questions import Questions
 from asgi_realtime.broker.redis_revocations import SharedRevocations
 from asgi_realtime.errors import BrokerUnavailable
-from asgi_realtime.metrics import Metrics, NullMetrics
+from asgi_realtime.metrics import Meter
 from asgi_realtime.redis.gateway_links import GatewayLinks, OwnChannels
 from asgi_realtime.redis.history_state import HistoryState, new_epoch
 from asgi_realtime.redis.keys import COMMANDS, SHARED
@@ -70,16 +70,16 @@ class RedisBroker:
         history_ttl: float = 300.0,
         timeout: float = 1.0,
         revocations: Revocations | None = None,
-        metrics: Metrics | None = None,
+        meter: Meter | None = None,
     ) -> None:
         self._ttl = max(1, round(history_ttl * 1_000))
         self._timeout = timeout
-        self._metrics = metrics or NullMetrics()
+        self._meter = meter or Meter()
         self._tasks = Tasks()
         self._comparing: asyncio.Task[None] | None = None
         self._stack = contextlib.ExitStack()
         self._calls = CommandCalls(self._tasks)
-        self.links = GatewayLinks(server, prefix=prefix, timeout=timeout, metrics=self._metrics)
+        self.links = GatewayLinks(server, prefix=prefix, timeout=timeout, meter=self._meter)
         """The connections of this process, for presence too."""
         self.node_channel = RedisNodeChannel(self.links)
         """Messages about relayed requests, from this process to others and back."""
@@ -154,7 +154,7 @@ class RedisBroker:
             commanded=self._calls.commanded,
             unconfirmed=self.unconfirmed,
             tasks=self._tasks,
-            metrics=self._metrics,
+            meter=self._meter,
         )
         self.links.open(on_message=channels.received, own=own, on_lost=on_lost, tasks=self._tasks)
         self._stack.enter_context(self.links.preparing(self._prepare_link))

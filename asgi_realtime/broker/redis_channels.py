@@ -18,7 +18,8 @@ from asgi_realtime.broker.base import BrokerReceiver
 from asgi_realtime.broker.redis_feed import Channel, Feed
 from asgi_realtime.broker.redis_repair import COMPARED_AT_ONCE, catch_up
 from asgi_realtime.errors import BrokerUnavailable
-from asgi_realtime.metrics import Metrics
+from asgi_realtime.metrics import Meter
+from asgi_realtime.metrics.declarations import BROKER_GAPS
 from asgi_realtime.redis.gateway_links import GatewayLinks
 from asgi_realtime.redis.history_state import HistoryState, new_epoch
 from asgi_realtime.redis.keys import COMMANDS, suffixes
@@ -56,7 +57,7 @@ class Channels:
         commanded: Callable[[str, Awaitable[object] | Exception | None], None],
         unconfirmed: dict[str, bool],
         tasks: Tasks,
-        metrics: Metrics,
+        meter: Meter,
     ) -> None:
         self._unconfirmed = unconfirmed
         self.receiver = receiver
@@ -66,7 +67,8 @@ class Channels:
         self._others = others
         self._commanded = commanded
         self._tasks = tasks
-        self._metrics = metrics
+        self._meter = meter
+        self._gaps = meter.counters(BROKER_GAPS, "gateway")
         self._feeds: dict[GatewayName, Feed] = {}
         self._by_name: dict[bytes, Channel] = {}
         self._stopped = False
@@ -324,7 +326,7 @@ class Channels:
     async def _catch_up(self, feed: Feed, link: Link, *, whole: bool = True) -> None:
         subscribe = functools.partial(self._subscribe_needed, feed, link)
         keys = self._links.keys(feed.gateway)
-        await catch_up(feed, link, keys, self._ttl, self._metrics, subscribe=subscribe, whole=whole)
+        await catch_up(feed, link, keys, self._ttl, self._meter, subscribe=subscribe, whole=whole)
         unused, feed.ahead = feed.ahead, set()
         self._remove(unused)
 
@@ -336,7 +338,7 @@ class Channels:
 
     def _begin_repair(self, feed: Feed) -> None:
         """A message is missing although the link stands. The feed holds until it is read."""
-        self._metrics.count("broker_gaps_total", gateway=feed.gateway)
+        self._gaps.add(feed.gateway)
         self._tasks.spawn(self._repair(feed), name="repair")
 
     async def _repair(self, feed: Feed, *, whole: bool = True) -> None:

@@ -11,7 +11,8 @@ from typing import Final, cast
 
 from asgi_realtime.broker.redis_feed import Channel, Feed, Message
 from asgi_realtime.broker.redis_history import History
-from asgi_realtime.metrics import Metrics
+from asgi_realtime.metrics import Meter
+from asgi_realtime.metrics.declarations import BROKER_COMMANDS_LOST, BROKER_REPAIRED, BROKER_RESYNCS
 from asgi_realtime.redis.history_state import HistoryState, new_epoch
 from asgi_realtime.redis.keys import COMMANDS, SHARED, Keys
 from asgi_realtime.redis.link import Link, Reply
@@ -137,7 +138,7 @@ async def catch_up(
     link: Link,
     keys: Keys,
     ttl: int,
-    metrics: Metrics,
+    meter: Meter,
     *,
     subscribe: Callable[[], Sequence[Channel]],
     whole: bool,
@@ -158,10 +159,10 @@ async def catch_up(
         found = await compare(feed, link, keys, ttl, None if whole else new)
         missed = await _read_missed(feed, link, keys, ttl, found)
         if missed and whole:
-            metrics.count("broker_repaired_total", len(missed), gateway=feed.gateway)
+            meter.counter(BROKER_REPAIRED, gateway=feed.gateway).value += len(missed)
             logger.info("%s: %d missed messages were read from history", feed.gateway, len(missed))
         if found.everything or found.lost or found.commands_lost:
-            _report_missed(feed, found, metrics)
+            _report_missed(feed, found, meter)
         if await _deliver(feed, missed, found, {earlier, feed.epoch}):
             feed.release()
             return
@@ -195,13 +196,13 @@ async def _read_missed(feed: Feed, link: Link, keys: Keys, ttl: int, found: Comp
     return missed
 
 
-def _report_missed(feed: Feed, found: Comparison, metrics: Metrics) -> None:
+def _report_missed(feed: Feed, found: Comparison, meter: Meter) -> None:
     for channel in found.lost:
         channel.last = None
     subscriptions = [each for each in map(feed.subscription, found.lost) if each is not None]
     try:
         if found.commands_lost or len(subscriptions) < len(found.lost):
-            metrics.count("broker_commands_lost_total", gateway=feed.gateway)
+            meter.counter(BROKER_COMMANDS_LOST, gateway=feed.gateway).value += 1
             logger.warning(
                 "%s: commands, such as the removal of a user from a room, may be missing, and history in Redis does not"
                 " reach back; clients are closed with 1012, so that they connect again",
@@ -209,7 +210,7 @@ def _report_missed(feed: Feed, found: Comparison, metrics: Metrics) -> None:
             )
             feed.receiver.apply(EndAll(None if feed.gateway == SHARED else feed.gateway), None)
         else:
-            metrics.count("broker_resyncs_total", gateway=feed.gateway)
+            meter.counter(BROKER_RESYNCS, gateway=feed.gateway).value += 1
             logger.warning("%s: history in Redis does not reach back; clients are sent realtime:resync", feed.gateway)
             feed.receiver.resync(feed.gateway, None if found.everything else subscriptions)
     except Exception:

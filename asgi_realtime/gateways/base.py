@@ -22,6 +22,7 @@ from asgi_realtime.connection.positions import GatewayPositions
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.gateways.connection_lifecycle import ConnectionLifecycle
 from asgi_realtime.gateways.gateway_context import GatewayContext
+from asgi_realtime.gateways.gateway_metrics import GatewayMetrics
 from asgi_realtime.gateways.not_an_app import NoRouter, RouteSignature, not_an_app
 from asgi_realtime.gateways.replies import ErrorMessage, Failure
 from asgi_realtime.gateways.reserved_names import check_attributes, check_names, private_attributes
@@ -273,7 +274,8 @@ class Gateway(ConnectionLifecycle):
             authenticator = self.default_authenticator(context.settings)
         self._authenticate = self.host_call(authenticator, "authenticator", "handshake")
         limits = self.limits
-        self._attempts = Budget("attempts", limits.attempt_rate, limits.attempt_burst, context.metrics)
+        self._metrics = GatewayMetrics(context.meter, self.name)
+        self._attempts = Budget("attempts", limits.attempt_rate, limits.attempt_burst, context.meter)
         session = context.settings.limits
         self.prepare(limits, session, self._broadcaster, context.loop_bridge, context.make_answers)
         self.__attributes = private_attributes(self)

@@ -20,6 +20,7 @@ from asgi_realtime.errors import BrokerUnavailable, Disconnect, Forbidden, Refus
 from asgi_realtime.gateways.dispatcher import ends_this_task
 from asgi_realtime.gateways.expiry import Expiry
 from asgi_realtime.gateways.gateway_context import GatewayContext
+from asgi_realtime.gateways.gateway_metrics import GatewayMetrics
 from asgi_realtime.gateways.recovery_rules import RecoveryRules
 from asgi_realtime.limits import TOO_MANY_ATTEMPTS, Limits
 from asgi_realtime.protocols.frame import Frame
@@ -58,6 +59,7 @@ class ConnectionLifecycle(RecoveryRules):
     """By name. Without `on_online` if the gateway does not override it: a task for each client is saved."""
     _origins: OriginPolicy
     _mounted: MountedGateway[InternalConnection]
+    _metrics: GatewayMetrics
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -116,22 +118,22 @@ class ConnectionLifecycle(RecoveryRules):
             handshake = self._check_origin(handshake)
             connection = await run_with_timeout(self.limits.handler_timeout, self._let_in(handshake, transport))
         except Refusal as refusal:
-            context.metrics.count("refused_connections_total", gateway=self.name)
+            self._metrics.refused("ORIGIN" if refusal.log_reason == FOREIGN_ORIGIN else refusal.reply_code)
             self._log_refusal(refusal, handshake)
             raise
         except BrokerUnavailable:
             # One line a minute, and no traceback: while the broker is unavailable, this happens for every client.
-            context.metrics.count("refused_connections_total", gateway=self.name)
+            self._metrics.refused("UNAVAILABLE")
             context.refusals.refused(self.name, "the broker is unavailable")
             raise Unavailable from None
         except Disconnect as disconnect:
-            context.metrics.count("refused_connections_total", gateway=self.name)
+            self._metrics.refused("DISCONNECT")
             context.refusals.refused(self.name, f"the application closed it with {disconnect.code}")
             raise Refusal.ended(disconnect.code, disconnect.reason) from None
         except (Exception, asyncio.CancelledError) as error:
             if ends_this_task(error):
                 raise
-            context.metrics.count("refused_connections_total", gateway=self.name)
+            self._metrics.refused("INTERNAL")
             self._failures.failed(self.name, "connecting failed", error)
             raise Refusal("internal error", code="INTERNAL") from None
         self.connection_opened(connection.public)
@@ -171,8 +173,7 @@ class ConnectionLifecycle(RecoveryRules):
                 recovery.put_back(returning)
             raise
         if claim is not None:
-            result = "new session" if returning is None else "recovered"
-            self.context.metrics.count("recoveries_total", gateway=self.name, result=result)
+            self._metrics.came_back(returning is not None)
         return connection
 
     async def _identify(self, handshake: Handshake) -> Identity:
@@ -295,14 +296,14 @@ class ConnectionLifecycle(RecoveryRules):
 
     def disconnected(self, connection: InternalConnection, reason: str) -> None:
         """An open connection has ended. It leaves all rooms in this call."""
-        ended_here = connection.closed
+        ended = connection.ended
         saved = self.context.recovery is not None and self.context.recovery.save(connection, reason)
         connection.set_closed()
-        if ended_here:
+        if ended is not None:
             # The server has ended it: events that wait are dropped. Those of a client that left are still handled.
             connection.inbox.clear()
         self.context.hub.remove(connection)
-        self.context.metrics.count("closed_total", gateway=self.name, reason=reason)
+        self._metrics.closed(reason, ended)
         # Its client may be back before its last handlers have ended, or with its next packet, which may be CONNECT.
         leaving = self._leave_early(connection) if saved or not connection.inbox.busy else None
         if saved and leaving is not None and self.context.recovery is not None:

@@ -15,7 +15,7 @@ from asgi_realtime.broadcasting.gateway_registry import GatewayRegistry
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.hub.hub import Hub
 from asgi_realtime.limits import Limits
-from asgi_realtime.metrics import Metrics
+from asgi_realtime.metrics import Meter
 from asgi_realtime.presence.base import Presence
 from asgi_realtime.recovery.recovery import Recovery
 from asgi_realtime.runtime.loop_bridge import LoopBridge
@@ -40,7 +40,7 @@ class GatewayContext:
     verifier: JWTVerifier | None
     tasks: Tasks
     wheel: TimerWheel
-    metrics: Metrics
+    meter: Meter
     refusals: RefusalLog
     many_processes: bool
     """Whether other processes may serve clients of the same application."""

@@ -26,7 +26,8 @@ from asgi_realtime.hub.room_refresh import Refresher, RoomsOf
 from asgi_realtime.hub.rooms import Rooms
 from asgi_realtime.hub.subscriptions import GatewaySubscriptions, Subscriptions
 from asgi_realtime.limits import Limits
-from asgi_realtime.metrics import Metrics
+from asgi_realtime.metrics import Meter
+from asgi_realtime.metrics.declarations import CONNECTIONS, SUBSCRIPTIONS
 from asgi_realtime.protocols.dialect import Dialect
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.runtime.loop_bridge import ELSEWHERE
@@ -58,7 +59,7 @@ class Hub:
         broker: Broker,
         revocations: Revocations,
         tasks: Tasks,
-        metrics: Metrics,
+        meter: Meter,
         broker_timeout: float,
         call_soon: CallSoon | None = None,
     ) -> None:
@@ -68,14 +69,14 @@ class Hub:
             broker: the hub subscribes there, and reads history from it.
             revocations: the revoked credentials.
             tasks: owns the tasks that wait for the host or the broker.
-            metrics: counters and gauges.
+            meter: counts and measures.
             broker_timeout: seconds the broker may take to answer. Then `BrokerUnavailable`.
             call_soon: calls a function at the end of the tick. Default: the running loop's `call_soon`.
         """
         self._broker = broker
         self._broker_timeout = broker_timeout
         self._revocations = revocations
-        self._metrics = metrics
+        self._meter = meter
         self._mounts = Mounts()
         self._tasks = tasks
         self._call_soon = call_soon
@@ -87,6 +88,8 @@ class Hub:
         self._refresher = Refresher(tasks, self._until_subscribed)
         self._joins = self._new_joins()
         self._subscriptions = self._new_subscriptions()
+        if self._subscriptions is not None:
+            meter.gauge(SUBSCRIPTIONS, lambda: self.subscriptions)
 
     def _new_subscriptions(self) -> Subscriptions | None:
         """The subscriptions of this process. None: the broker needs none."""
@@ -96,7 +99,7 @@ class Hub:
             broker=self._broker,
             members=self._mounts,
             tasks=self._tasks,
-            metrics=self._metrics,
+            meter=self._meter,
             timeout=self._broker_timeout,
         )
 
@@ -121,7 +124,6 @@ class Hub:
             for connection in mount.rooms.everybody:
                 connection.set_closed()
             mount.rooms = self._new_rooms(name)
-            self._metrics.gauge("connections", 0, gateway=name)
         self._joins = self._new_joins()
         self._batch = Batch(self._call_soon)
         self._refresher = Refresher(self._tasks, self._until_subscribed)
@@ -154,7 +156,9 @@ class Hub:
         `rooms_of` calls the host for the rooms of an identity. `recipient_filter` decides which connections get a
         publication. `positions` is for recovery. None: the gateway has none.
         """
-        self._mounts[gateway] = Mount(dialect, limits, self._new_rooms(gateway), rooms_of, recipient_filter, positions)
+        mount = Mount(dialect, limits, self._new_rooms(gateway), rooms_of, recipient_filter, positions)
+        self._mounts[gateway] = mount
+        self._meter.gauge(CONNECTIONS, lambda: len(mount.rooms), gateway=gateway)
 
     def rooms(self, gateway: GatewayName) -> Rooms:
         """The rooms of a mounted gateway. Callers must not change them."""
@@ -226,7 +230,6 @@ class Hub:
         if self._revocations.is_revoked(connection.identity):
             raise Unauthorized(log_reason="the token is revoked")  # while an authenticator was still at work
         mount.rooms.add(connection)
-        self._metrics.gauge("connections", len(mount.rooms), gateway=connection.gateway)
 
     def until_subscribed(
         self, connection: InternalConnection, rooms: Iterable[RoomName] = ()
@@ -245,7 +248,6 @@ class Hub:
         mount = self._mounts[connection.gateway]
         self._refresher.cancel(connection)
         mount.rooms.remove(connection)
-        self._metrics.gauge("connections", len(mount.rooms), gateway=connection.gateway)
 
     def join(
         self,

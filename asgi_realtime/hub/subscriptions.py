@@ -20,7 +20,8 @@ from typing import Final, Protocol
 
 from asgi_realtime.broker.base import Broker
 from asgi_realtime.errors import BrokerUnavailable
-from asgi_realtime.metrics import Metrics
+from asgi_realtime.metrics import Meter
+from asgi_realtime.metrics.declarations import SUBSCRIPTION_FAILURES
 from asgi_realtime.runtime.coroutines import run_with_timeout
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.values.ids import GatewayName
@@ -95,14 +96,14 @@ class Subscriptions:
         broker: Broker,
         members: Members,
         tasks: Tasks,
-        metrics: Metrics,
+        meter: Meter,
         timeout: float,
         delay: float = UNSUBSCRIBE_DELAY,
     ) -> None:
         self._broker = broker
         self._members = members
         self._tasks = tasks
-        self._metrics = metrics
+        self._failures = meter.counter(SUBSCRIPTION_FAILURES)
         self._timeout = timeout
         self._delay = delay
         self._pending: dict[Subscription, _PendingSubscription] = {}
@@ -186,7 +187,6 @@ class Subscriptions:
             return
         for subscription in batch:
             self._set_subscribed(subscription)
-        self._metrics.gauge("subscriptions", len(self))
 
     def _set_subscribed(self, subscription: Subscription) -> None:
         pending = self._pending.pop(subscription)
@@ -200,7 +200,7 @@ class Subscriptions:
             failure = BrokerUnavailable(f"the broker did not subscribe this process to a room: {error!r}")
             failure.__cause__ = error
             error = failure
-        self._metrics.count("subscription_failures_total")
+        self._failures.value += 1
         pending.done.set_exception(error)
         pending.done.exception()  # avoids asyncio's warning if no caller awaits it
         # It stays in `_pending` as failed until its last member has left.
@@ -232,7 +232,6 @@ class Subscriptions:
         for subscription in expired:
             del self._unsubscribe_at[subscription]
         if expired:
-            self._metrics.gauge("subscriptions", len(self))
             self._tasks.spawn(self._unsubscribe(expired), name="unsubscribing")
 
     async def _unsubscribe(self, subscriptions: Collection[Subscription]) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from asgi_realtime.lifecycle.shutdown_signals import ShutdownSignals
-from asgi_realtime.metrics import Metrics
+from asgi_realtime.metrics import Meter
+from asgi_realtime.metrics.declarations import DRAIN_TIMEOUTS
 from asgi_realtime.outbound.frame_writer import FLUSH_SECONDS
 from asgi_realtime.runtime.tasks import Tasks
 
@@ -25,7 +26,7 @@ class Drain:
         tasks: Tasks,
         delay: float,
         timeout: float,
-        metrics: Metrics,
+        meter: Meter,
     ) -> None:
         """Prepare a drain.
 
@@ -36,7 +37,7 @@ class Drain:
             tasks: handlers and hooks.
             delay: `MEW_SHUTDOWN_DELAY`.
             timeout: `MEW_DRAIN_TIMEOUT`. Half of it is for `stop_clients`.
-            metrics: counts timeouts.
+            meter: counts timeouts.
         """
         self._announce = announce
         self._stop_clients = stop_clients
@@ -44,7 +45,7 @@ class Drain:
         self._tasks = tasks
         self._delay = delay
         self._timeout = timeout
-        self._metrics = metrics
+        self._timeouts = meter.counter(DRAIN_TIMEOUTS)
 
     async def close_clients(self, supervised: bool) -> None:
         """Close the clients after a signal, while the app still runs, before the server closes them itself.
@@ -70,7 +71,7 @@ class Drain:
                 await self._close_clients()
                 await self._tasks.until_idle()  # `on_disconnect` of the host is among them
         except TimeoutError:
-            self._metrics.count("drain_timeouts_total")
+            self._timeouts.value += 1
 
 
 def _expire(timeout: asyncio.Timeout) -> None:

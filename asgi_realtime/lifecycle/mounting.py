@@ -16,7 +16,7 @@ from asgi_realtime.gateways.gateway_context import GatewayContext
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.limits import Limits
-from asgi_realtime.metrics import Metrics, NullMetrics
+from asgi_realtime.metrics import Metrics
 from asgi_realtime.settings import Settings
 from asgi_realtime.values.ids import GatewayName
 
@@ -190,21 +190,22 @@ def settings_from(value: Settings | None) -> Settings:
     )
 
 
-def metrics_from(value: Metrics | None) -> Metrics:
-    """The metrics that `metrics=` names. None: nothing is counted.
+def metrics_from(value: Metrics | None) -> Metrics | None:
+    """Check what `metrics=` names. None: nothing is counted.
 
     Raises:
         ConfigurationError: for an object without the methods.
     """
     if value is None:
-        return NullMetrics()
+        return None
     given: Any = value
     if isinstance(given, type):
         raise ConfigurationError(f"metrics= is the class {given.__name__}; pass an instance: {given.__name__}(...)")
-    missing = [name for name in ("count", "gauge") if not callable(getattr(given, name, None))]
+    missing = [name for name in ("attach", "counter", "gauge", "histogram") if not callable(getattr(given, name, None))]
     if missing:
         raise ConfigurationError(
-            f"metrics= takes an object with the methods count and gauge; {type(given).__name__} has no {missing[0]}"
+            "metrics= takes an object with the methods of Metrics, such as PrometheusMetrics(); "
+            f"{type(given).__name__} has no {missing[0]}"
         )
     return value
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Final
 
 from asgi_realtime.errors import BrokerUnavailable
-from asgi_realtime.metrics import Metrics
+from asgi_realtime.metrics import Meter
 from asgi_realtime.redis.keys import SHARED, Keys
 from asgi_realtime.redis.link import Link
 from asgi_realtime.redis.reconnecting_link import ReconnectingLink
@@ -37,7 +37,7 @@ class GatewayLinks:
         timeout: seconds an outage may last until calls fail at once.
     """
 
-    def __init__(self, server: RedisServer, *, prefix: str, timeout: float, metrics: Metrics) -> None:
+    def __init__(self, server: RedisServer, *, prefix: str, timeout: float, meter: Meter) -> None:
         self.node = secrets.token_urlsafe(NODE_BYTES)
         """The id of this process."""
         self.publish_command = server.publish_command
@@ -45,7 +45,7 @@ class GatewayLinks:
         self._server = server
         self._prefix = prefix
         self._timeout = timeout
-        self._metrics = metrics
+        self._meter = meter
         self._keys: dict[GatewayName, Keys] = {}
         self._prepare: list[Prepare] = []
         self._links: dict[GatewayName, ReconnectingLink] = {}
@@ -136,6 +136,6 @@ class GatewayLinks:
             own=own,
             on_lost=on_lost,
             tasks=self._tasks,
-            metrics=self._metrics,
+            meter=self._meter,
             timeout=self._timeout,
         )

@@ -12,7 +12,8 @@ from typing import Final, TypeVar, cast
 import hiredis
 
 from asgi_realtime.errors import BrokerUnavailable, ConfigurationError
-from asgi_realtime.metrics import Metrics
+from asgi_realtime.metrics import Meter
+from asgi_realtime.metrics.declarations import REDIS_PROBE_FAILURES, REDIS_RECONNECTS
 from asgi_realtime.redis.keys import Keys
 from asgi_realtime.redis.link import Argument, Link, LinkLost, Reply
 from asgi_realtime.redis.permissions import check_permissions, is_permission, not_permitted, warn_of_eviction
@@ -65,7 +66,7 @@ class ReconnectingLink:
         own: Mapping[bytes, Callable[[bytes], None]],
         on_lost: Callable[[], None],
         tasks: Tasks,
-        metrics: Metrics,
+        meter: Meter,
         timeout: float,
     ) -> None:
         self._server = server
@@ -78,7 +79,8 @@ class ReconnectingLink:
         self._on_message = on_message
         self._on_link = on_link
         self._tasks = tasks
-        self._metrics = metrics
+        self._reconnects = meter.counter(REDIS_RECONNECTS)
+        self._probe_failures = meter.counter(REDIS_PROBE_FAILURES)
         self._timeout = timeout
         self._loop = asyncio.get_running_loop()
         self._link: Link | None = None
@@ -236,7 +238,7 @@ class ReconnectingLink:
                 return
             if attempt == 0:
                 logger.warning("Redis: %s; connecting again", reason)
-            self._metrics.count("redis_reconnects_total")
+            self._reconnects.value += 1
             delay = min(FIRST_BACK_OFF * 2**attempt, LAST_BACK_OFF)
             attempt = min(attempt + 1, 30)
             await asyncio.sleep(delay * (1 - random.random() / 2))
@@ -366,7 +368,7 @@ class ReconnectingLink:
                 break
             if self._last_message < due and not link.receiving:
                 link.abort()
-                self._metrics.count("redis_probe_failures_total")
+                self._probe_failures.value += 1
                 return f"no message came for {PROBE_AFTER + PROBE_TIMEOUT:g} s"
         return (link.refusal if link is not None else None) or "the connection was lost"
 

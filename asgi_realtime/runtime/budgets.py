@@ -6,7 +6,8 @@ import math
 from typing import Final, Literal
 
 from asgi_realtime.limits import Limits
-from asgi_realtime.metrics import Metrics, NullMetrics
+from asgi_realtime.metrics import Meter
+from asgi_realtime.metrics.declarations import OVER_BUDGET
 
 _ROUNDING: Final = 1e-3
 """Tolerance, in units. Sums of floats are not exact, and a client at exactly its rate must not be refused."""
@@ -20,16 +21,15 @@ class Budget:
     call returns `math.inf` too.
     """
 
-    __slots__ = ("_tolerance", "_interval", "_kind", "_metrics")
+    __slots__ = ("_tolerance", "_interval", "_over")
 
     def __init__(
-        self, kind: Literal["attempts", "control"], rate: float, burst: float, metrics: Metrics | None = None
+        self, kind: Literal["attempts", "control"], rate: float, burst: float, meter: Meter | None = None
     ) -> None:
         """Allow `burst` units at once, and `rate` units per second on average. `kind` is the label in the metrics."""
         self._interval = 1.0 / rate
         self._tolerance = (burst - 1 + _ROUNDING) * self._interval
-        self._kind = kind
-        self._metrics = NullMetrics() if metrics is None else metrics
+        self._over = (meter or Meter()).counter(OVER_BUDGET, budget=kind)
 
     def consume(self, refilled_at: float, now: float) -> float:
         """Consume one unit at the time `now` (seconds, monotonic). Returns the new `refilled_at`.
@@ -40,7 +40,7 @@ class Budget:
             refilled_at = now
         elif refilled_at - now > self._tolerance:
             if refilled_at != math.inf:
-                self._metrics.count("over_budget_total", budget=self._kind)
+                self._over.value += 1
             return math.inf
         return refilled_at + self._interval
 
@@ -50,6 +50,6 @@ class Budgets:
 
     __slots__ = ("attempts", "control")
 
-    def __init__(self, limits: Limits, metrics: Metrics) -> None:
-        self.attempts = Budget("attempts", limits.attempt_rate, limits.attempt_burst, metrics)
-        self.control = Budget("control", limits.control_rate, limits.control_burst, metrics)
+    def __init__(self, limits: Limits, meter: Meter) -> None:
+        self.attempts = Budget("attempts", limits.attempt_rate, limits.attempt_burst, meter)
+        self.control = Budget("control", limits.control_rate, limits.control_burst, meter)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import secrets
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NamedTuple, TypeAlias
 
@@ -18,6 +17,7 @@ from websockets.asyncio.client import connect as open_websocket
 from asgi_realtime import Connection, RealtimeMiddleware, Settings, SocketIOGateway, on
 from asgi_realtime.limits import Limits
 from asgi_realtime.runtime.batches import AT_ONCE, PAUSE
+from tests.support.recorded_metrics import RecordedMetrics
 from tests.support.redis_places import RedisPlace
 from tests.support.roaming_client import RoamingClient
 from tests.support.servers import IMPLEMENTATIONS, Implementation, Serve
@@ -44,26 +44,12 @@ class Echo(SocketIOGateway):
         return room
 
 
-class Counted:
-    """Metrics that a test can read."""
-
-    def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
-        self.gauges: dict[str, float] = {}
-
-    def count(self, name: str, amount: int = 1, **labels: str) -> None:
-        self.counts[":".join([name, *labels.values()])] += amount
-
-    def gauge(self, name: str, value: float, **labels: str) -> None:
-        self.gauges[name] = value
-
-
 @dataclasses.dataclass
 class Process:
     """One of the processes of an app. All run on the event loop of the test."""
 
     app: RealtimeMiddleware
-    metrics: Counted
+    metrics: RecordedMetrics
     url: str
     stop: Callable[[], Awaitable[None]]
 
@@ -83,7 +69,7 @@ def start(serve: Serve, redis_place: RedisPlace) -> Start:
             "publish_timeout": 10.0,
         }
         options = own | options
-        metrics = Counted()
+        metrics = RecordedMetrics()
         app = RealtimeMiddleware(Starlette(), gateways=[Echo("/")], settings=Settings(**options), metrics=metrics)
         server = await serve(app, implementation)
         await app.broadcaster.broadcast_to_user("no user", "ready")  # waits for the connection to Redis
@@ -125,9 +111,9 @@ async def test_polls_and_posts_may_alternate_between_two_processes(start_two: St
     for number in range(20):
         await client.post(f'42["echo","{number}"]')
         assert await client.event() == ["echoed", str(number)]
-    assert first.metrics.counts["relayed_requests_total:polling"] == 0
-    assert second.metrics.counts["relayed_requests_total:polling"] > 10
-    assert second.metrics.gauges["relays"] == 0
+    assert first.metrics.totals["relayed_requests_total polling"] == 0
+    assert second.metrics.totals["relayed_requests_total polling"] > 10
+    assert second.metrics.totals["relays"] == 0
 
 
 async def test_forty_events_in_one_tick_arrive_in_order(start: Start, http: httpx.AsyncClient) -> None:
@@ -204,10 +190,10 @@ async def test_a_body_that_is_too_large_is_refused_by_the_owner(start: Start, ht
 async def test_a_client_that_disconnects_during_a_relayed_poll_ends_session_and_relay(start_two: StartTwo) -> None:
     first, second, client = await start_two()
     polling = asyncio.create_task(client.get(at=1))
-    await until(lambda: second.metrics.gauges.get("relays") == 1)
+    await until(lambda: second.metrics.totals["relays"] == 1)
     polling.cancel()
     await until(lambda: not first.app.realtime.engineio.sessions)
-    await until(lambda: second.metrics.gauges["relays"] == 0)
+    await until(lambda: second.metrics.totals["relays"] == 0)
 
 
 async def test_two_polls_at_once_end_the_session(start_two: StartTwo) -> None:
@@ -224,7 +210,7 @@ async def test_relays_over_the_limit_of_an_address_get_503(start: Start, http: h
     for client in clients:
         await connect_at_first(client)
     polling = asyncio.create_task(clients[0].get(at=1))
-    await until(lambda: second.metrics.gauges.get("relays") == 1)
+    await until(lambda: second.metrics.totals["relays"] == 1)
     assert (await clients[1].get(at=1)).status_code == 503
     await first.app.broadcaster.broadcast_to_user("ann", "news")
     assert (await polling).status_code == 200
@@ -238,7 +224,7 @@ async def test_a_process_that_stops_leaves_the_polling_clients_of_others_connect
     sessions = [http.get(f"{second.url}/socket.io/?EIO=4&transport=polling") for _ in range(AT_ONCE)]
     assert {answer.status_code for answer in await asyncio.gather(*sessions)} == {200}
     polling = asyncio.create_task(client.get(at=1))
-    await until(lambda: second.metrics.gauges.get("relays") == 1)
+    await until(lambda: second.metrics.totals["relays"] == 1)
     loop = asyncio.get_running_loop()
     begin = loop.time()
     stopping = asyncio.create_task(second.app.realtime.stop())
@@ -251,7 +237,7 @@ async def test_a_process_that_stops_leaves_the_polling_clients_of_others_connect
     await stopping
     await first.app.broadcaster.broadcast_to_user("ann", "still here")
     assert (await client.get(at=0)).text == '42["still here"]'
-    assert second.metrics.gauges["relays"] == 0
+    assert second.metrics.totals["relays"] == 0
 
 
 async def test_a_relayed_post_is_taken_while_the_process_stops(start_two: StartTwo, http: httpx.AsyncClient) -> None:
@@ -264,7 +250,7 @@ async def test_a_relayed_post_is_taken_while_the_process_stops(start_two: StartT
         yield b'"said"]'
 
     posting = asyncio.create_task(http.post(client.url(at=1), content=body()))
-    await until(lambda: second.metrics.gauges.get("relays") == 1)
+    await until(lambda: second.metrics.totals["relays"] == 1)
     stopping = asyncio.create_task(second.app.realtime.stop())
     await until(lambda: second.app.broadcaster.ready is False)
     more.set()
@@ -285,10 +271,10 @@ async def test_a_relayed_post_that_does_not_end_ends_with_the_process(
         await never.wait()
 
     posting = asyncio.create_task(http.post(client.url(at=1), content=body()))
-    await until(lambda: second.metrics.gauges.get("relays") == 1)
+    await until(lambda: second.metrics.totals["relays"] == 1)
     await second.app.realtime.stop()
     await until(lambda: not first.app.realtime.engineio.sessions)
-    assert second.metrics.gauges["relays"] == 0
+    assert second.metrics.totals["relays"] == 0
     posting.cancel()
 
 
@@ -338,10 +324,10 @@ async def test_a_session_can_be_upgraded_at_another_process(
         '451-["blob",{"_placeholder":true,"num":0}]',
         b"\x00\x01",
     ]
-    assert second.metrics.counts["relayed_requests_total:websocket"] == 1
+    assert second.metrics.totals["relayed_requests_total websocket"] == 1
     await websocket.close()
     await until(lambda: not first.app.realtime.engineio.sessions)
-    await until(lambda: second.metrics.gauges["relays"] == 0)
+    await until(lambda: second.metrics.totals["relays"] == 0)
 
 
 async def test_the_owner_closes_a_relayed_websocket(start_two: StartTwo, upgrade: Upgrade) -> None:
@@ -412,7 +398,7 @@ async def test_an_abandoned_upgrade_leaves_polling_alive(start_two: StartTwo) ->
     assert await websocket.recv() == "3probe"
     websocket.transport.abort()
     await websocket.wait_closed()
-    await until(lambda: second.metrics.gauges["relays"] == 0)
+    await until(lambda: second.metrics.totals["relays"] == 0)
     await client.post('42["echo","still here"]')
     assert await client.event() == ["echoed", "still here"]
 
@@ -425,7 +411,7 @@ async def test_a_client_that_does_not_read_is_closed_by_the_owner(start_two: Sta
     async with asyncio.timeout(20):
         while first.app.realtime.engineio.sessions:
             await first.app.broadcaster.broadcast_to_user("ann", "news", text)
-    await until(lambda: second.metrics.gauges["relays"] == 0)
+    await until(lambda: second.metrics.totals["relays"] == 0)
 
 
 async def connect_at_first(client: RoamingClient) -> None:

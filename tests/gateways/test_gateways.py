@@ -34,7 +34,7 @@ from asgi_realtime import (
     token_from_auth,
 )
 from asgi_realtime.errors import ConfigurationError
-from asgi_realtime.metrics import NullMetrics
+from asgi_realtime.metrics import Meter
 from asgi_realtime.realtime import Realtime
 from asgi_realtime.runtime.budgets import Budgets
 from asgi_realtime.transports.engineio.session import Session
@@ -498,7 +498,7 @@ async def test_an_acknowledgement_at_the_moment_of_the_timeout_raises_no_error()
         Handshake(gateway=gateway.name),
         websocket=True,
         settings=SETTINGS,
-        budgets=Budgets(SETTINGS.limits, NullMetrics()),
+        budgets=Budgets(SETTINGS.limits, Meter()),
         now=0.0,
         owner=realtime.engineio,
     )

@@ -44,8 +44,8 @@ from asgi_realtime import (
     WebSocketGateway,
 )
 from asgi_realtime.gateways.base import Gateway
-from asgi_realtime.metrics import NullMetrics
 from asgi_realtime.testing import RealtimeTestClient
+from tests.support.recorded_metrics import RecordedMetrics
 from tests.support.servers import Implementation, Serve
 
 with warnings.catch_warnings():
@@ -136,8 +136,8 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "settings: the class": ({"settings": Settings}, "Settings.from_env()"),
     "settings: a text": ({"settings": "production"}, "not a str"),
     "settings: False": ({"settings": False}, "not a bool"),
-    "metrics: a text": ({"metrics": "prometheus"}, "str has no gauge"),
-    "metrics: the class": ({"metrics": NullMetrics}, "NullMetrics(...)"),
+    "metrics: a text": ({"metrics": "prometheus"}, "str has no attach"),
+    "metrics: the class": ({"metrics": RecordedMetrics}, "RecordedMetrics(...)"),
     "redis: a client that blocks": ({"redis": redis.Redis()}, "redis=: it takes a client of redis.asyncio"),
     "redis: a URL": ({"redis": "redis://localhost"}, "a URL belongs into MEW_REDIS_URL"),
     "redis: beside a URL": (

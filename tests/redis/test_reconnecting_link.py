@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from asgi_realtime.errors import BrokerUnavailable
-from asgi_realtime.metrics import NullMetrics
+from asgi_realtime.metrics import Meter
 from asgi_realtime.redis.history_state import HistoryState, new_epoch
 from asgi_realtime.redis.keys import Keys
 from asgi_realtime.redis.link import Link, LinkLost, Reply
@@ -44,7 +44,7 @@ class Session:
             own={},
             on_lost=self._count_loss,
             tasks=self.tasks,
-            metrics=NullMetrics(),
+            meter=Meter(),
             timeout=timeout,
         )
 

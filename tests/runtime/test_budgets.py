@@ -9,20 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asgi_realtime.limits import Limits
+from asgi_realtime.metrics import Meter
 from asgi_realtime.runtime.budgets import Budget, Budgets
-
-
-class Counts:
-    """Metrics that record what was counted."""
-
-    def __init__(self) -> None:
-        self.counted: list[tuple[str, dict[str, str]]] = []
-
-    def count(self, name: str, amount: int = 1, **labels: str) -> None:
-        self.counted.append((name, labels))
-
-    def gauge(self, name: str, value: float, **labels: str) -> None:
-        raise AssertionError(name)
+from tests.support.recorded_metrics import RecordedMetrics
 
 
 @pytest.mark.parametrize("now", [0.0, 1.5, 86_400.0 * 365])
@@ -63,11 +52,11 @@ def test_a_transport_at_its_rate_is_never_over(rate: float, burst: int, count: i
 
 
 def test_an_exhausted_budget_stays_exhausted_and_counts_once() -> None:
-    counts = Counts()
-    budgets = Budgets(Limits(attempt_burst=1, control_burst=1), counts)
+    metrics = RecordedMetrics()
+    meter = Meter(metrics)
+    budgets = Budgets(Limits(attempt_burst=1, control_burst=1), meter)
     for budget, kind in ((budgets.attempts, "attempts"), (budgets.control, "control")):
         refilled_at = budget.consume(budget.consume(0.0, 1.0), 1.0)
         assert refilled_at == math.inf
         assert budget.consume(refilled_at, 1e9) == math.inf
-        assert counts.counted == [("over_budget_total", {"budget": kind})]
-        counts.counted.clear()
+        assert metrics.totals[f"over_budget_total {kind}"] == 1

@@ -121,7 +121,7 @@ class EchoApp:
             open=EngineEcho,
             wheel=realtime.wheel,
             tasks=realtime.tasks,
-            metrics=realtime.metrics,
+            meter=realtime.meter,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -15,7 +15,7 @@ from websockets.asyncio import client
 
 from asgi_realtime.auth.origins import OriginPolicy
 from asgi_realtime.limits import Limits
-from asgi_realtime.metrics import NullMetrics
+from asgi_realtime.metrics import Meter
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.runtime.fair_turns import TextTurn
 from asgi_realtime.runtime.tasks import Tasks
@@ -81,7 +81,7 @@ class EchoServer:
             open=self._open,
             wheel=self.wheel,
             tasks=self.tasks,
-            metrics=NullMetrics(),
+            meter=Meter(),
         )
         self.calls = 0
         self.idle = asyncio.Event()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated
 
 from fastapi import Depends, FastAPI
@@ -29,6 +29,7 @@ from asgi_realtime import (
     JWTAuthenticator,
     JWTVerifier,
     Limits,
+    Metric,
     RealtimeMiddleware,
     Receipt,
     Refusal,
@@ -72,14 +73,28 @@ class CountedMetrics:
     """Metrics that are counted in this process."""
 
     def __init__(self) -> None:
-        self.totals: Counter[str] = Counter()
-        self.gauges: dict[str, float] = {}
+        self.values: Counter[str] = Counter()
 
-    def count(self, name: str, amount: int = 1, **labels: str) -> None:
-        self.totals[name] += amount
+    def attach(self, transfer: Callable[[], None]) -> None:
+        pass
 
-    def gauge(self, name: str, value: float, **labels: str) -> None:
-        self.gauges[name] = value
+    def counter(self, metric: Metric, labels: Mapping[str, str]) -> Callable[[float], None]:
+        def add(amount: float) -> None:
+            self.values[metric.name] += int(amount)
+
+        return add
+
+    def gauge(self, metric: Metric, labels: Mapping[str, str]) -> Callable[[float], None]:
+        def set_(value: float) -> None:
+            self.values[f"{metric.name} {labels}"] = int(value)
+
+        return set_
+
+    def histogram(self, metric: Metric, labels: Mapping[str, str]) -> Callable[[Sequence[int], float], None]:
+        def add(counts: Sequence[int], total: float) -> None:
+            self.values[metric.name] += sum(counts)
+
+        return add
 
 
 class PrintQueue:
@@ -225,8 +240,8 @@ async def try_out() -> None:
             await van.expect("delivered")
             await van.send("deliver", "")
             assert (await van.expect("refused")).data == ["deliver", ""]
-    assert metrics.totals["refused_connections_total"] == 1
-    assert metrics.gauges["connections"] == 0
+    assert metrics.values["refused_connections_total"] == 1
+    assert metrics.values["connections {'gateway': '/'}"] == 0
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from asgi_realtime.errors import Refusal
 from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.hub.hub import Hub
 from asgi_realtime.limits import Limits
-from asgi_realtime.metrics import NullMetrics
+from asgi_realtime.metrics import Meter
 from asgi_realtime.outbound.outbox import Outbox
 from asgi_realtime.outbound.sink import NO_DESCRIPTOR
 from asgi_realtime.protocols.frame import Frame
@@ -158,7 +158,7 @@ class World:
             broker=self.broker,
             revocations=self.revocations,
             tasks=self.tasks,
-            metrics=NullMetrics(),
+            meter=Meter(),
             broker_timeout=broker_timeout,
             call_soon=self.ticks.append,
         )

@@ -36,7 +36,7 @@ from asgi_realtime import (
     on,
 )
 from asgi_realtime.values.json import Json
-from tests.support.waiting import no_user_online
+from tests.support.waiting import no_user_online, until
 
 PATIENCE = 5.0
 """The longest time that a test waits for anything, in seconds."""
@@ -97,19 +97,6 @@ class TargetPath(WebSocketGateway):
         await connection.send("echo", data)
 
 
-class Changes:
-    """Metrics that only signal that something happened."""
-
-    def __init__(self) -> None:
-        self.happened = asyncio.Event()
-
-    def count(self, name: str, amount: int = 1, **labels: str) -> None:
-        self.happened.set()
-
-    def gauge(self, name: str, value: float, **labels: str) -> None:
-        self.happened.set()
-
-
 class Target:
     """The app for the `serve` fixture, with its parts."""
 
@@ -122,7 +109,6 @@ class Target:
     ) -> None:
         self.gateway = TargetGateway()
         self.path = TargetPath()
-        self._changes = Changes()
         self.host = Starlette(
             routes=[
                 Route("/broadcast", _broadcast, methods=["POST"]),
@@ -135,7 +121,6 @@ class Target:
             gateways=[self.gateway, self.path, *gateways],
             # Without presence grace, everything that is left after the last connection is a leak.
             settings=replace(settings or Settings(limits=limits or Limits(), **values), presence_grace=0.0),
-            metrics=self._changes,
         )
 
     @property
@@ -162,14 +147,13 @@ class Target:
     async def emptied(self) -> None:
         """Wait until every session and every task has ended; nothing may be left of them."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE):
-                while any(self.state().values()):
-                    self._changes.happened.clear()
-                    await self.realtime.tasks.until_idle()
-                    if any(self.state().values()):
-                        await self._changes.happened.wait()
+            await until(self._is_empty, seconds=PATIENCE)
         assert not any(self.state().values()), self.state()
         await no_user_online(self.realtime)  # a grace period of zero is also a timer
+
+    async def _is_empty(self) -> bool:
+        await self.realtime.tasks.until_idle()
+        return not any(self.state().values())
 
     async def _state(self, request: Request) -> Response:
         return JSONResponse(self.state() | {"left": self.gateway.left})

@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed
 
 from asgi_realtime.errors import ProtocolError
 from asgi_realtime.limits import Limits
-from asgi_realtime.metrics import NullMetrics
+from asgi_realtime.metrics import Meter
 from asgi_realtime.outbound.frame_writer import offered
 from asgi_realtime.outbound.outbox import Outbox
 from asgi_realtime.protocols.frame import Frame
@@ -99,7 +99,7 @@ class App:
         self.readers: list[Reader] = []
         self.returned = asyncio.Event()
         self.tasks = Tasks()
-        self._budgets = Budgets(Limits(control_rate=0.001, control_burst=5), NullMetrics())
+        self._budgets = Budgets(Limits(control_rate=0.001, control_burst=5), Meter())
         self._options = CarrierOptions(LIMITS, fast_writes=True, control=self._budgets.control, tasks=self.tasks)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

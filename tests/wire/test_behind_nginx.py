@@ -22,9 +22,9 @@ from websockets.asyncio.client import connect
 from websockets.typing import Origin
 
 from asgi_realtime import RealtimeMiddleware, Settings, SocketIOGateway, WebSocketGateway, create_token
-from tests.support.host_app import CountedMetrics
 from tests.support.node_client import Node, NodeClient
 from tests.support.paths import ROOT
+from tests.support.recorded_metrics import RecordedMetrics
 from tests.support.redis_server import RedisProcess
 from tests.support.servers import IMPLEMENTATIONS, Implementation, LiveServer, Serve
 
@@ -173,21 +173,20 @@ async def test_a_trusted_proxy_serves_the_same_origin(serve: Serve, tmp_path: Pa
         assert await status_of(port, "/socket.io/?EIO=4&transport=websocket", origin) == 101
 
 
-async def joined_servers(
-    serve: Serve, redis_process: RedisProcess, processes: list[CountedMetrics]
-) -> list[LiveServer]:
-    """A server for each of these metrics, joined by Redis."""
+async def joined_servers(serve: Serve, redis_process: RedisProcess) -> tuple[list[LiveServer], list[RecordedMetrics]]:
+    """Two servers of the same application, joined by Redis."""
     settings = dataclasses.replace(
         SETTINGS, redis_url=redis_process.url, redis_prefix=f"test-{secrets.token_hex(4)}", cors_origins=("*",)
     )
-    return [await serve(RealtimeMiddleware(Starlette(), settings=settings, metrics=metrics)) for metrics in processes]
+    processes = [RecordedMetrics(), RecordedMetrics()]
+    apps = [RealtimeMiddleware(Starlette(), settings=settings, metrics=metrics) for metrics in processes]
+    return [await serve(app) for app in apps], processes
 
 
 async def test_a_proxy_that_counts_connections_needs_no_sticky_sessions(
     serve: Serve, node: Node, redis_process: RedisProcess, tmp_path: Path
 ) -> None:
-    processes = [CountedMetrics(), CountedMetrics()]
-    servers = await joined_servers(serve, redis_process, processes)
+    servers, processes = await joined_servers(serve, redis_process)
     [lines] = documented_blocks(SCALING)
     for number, server in enumerate(servers, 1):
         lines = lines.replace(f"10.0.0.1{number}:8000", f"127.0.0.1:{server.port}")
@@ -196,7 +195,7 @@ async def test_a_proxy_that_counts_connections_needs_no_sticky_sessions(
         clients = [await node.connect(f"http://127.0.0.1:{port}", auth={"token": token}) for _ in range(6)]
         for client in clients:
             await client.upgraded()
-        assert all(metrics.totals["engineio_sessions_opened_total"] for metrics in processes)
+        assert all(metrics.sum("engineio_sessions_opened_total") for metrics in processes)
         for client in clients:
             await client.disconnect()
 
@@ -205,8 +204,7 @@ async def test_a_proxy_that_counts_connections_needs_no_sticky_sessions(
 async def test_a_hash_on_the_client_avoids_relays(
     serve: Serve, node: Node, redis_process: RedisProcess, tmp_path: Path, hashed: bool
 ) -> None:
-    processes = [CountedMetrics(), CountedMetrics()]
-    servers = await joined_servers(serve, redis_process, processes)
+    servers, processes = await joined_servers(serve, redis_process)
     upstream = documented_blocks()[0]
     for number, server in enumerate(servers, 1):
         upstream = upstream.replace(f"app{number}:8000", f"127.0.0.1:{server.port}")
@@ -217,13 +215,13 @@ async def test_a_hash_on_the_client_avoids_relays(
         clients: list[NodeClient] = []
         # The hash gives each process some of the twelve clients. The numbers depend on the ports.
         while len(clients) < 12 or (
-            hashed and not all(one.totals["engineio_sessions_opened_total"] for one in processes)
+            hashed and not all(metrics.sum("engineio_sessions_opened_total") for metrics in processes)
         ):
             query = {"client": f"client-{len(clients)}"}
             clients.append(await node.connect(f"http://127.0.0.1:{port}", auth={"token": token}, query=query))
         for client in clients:
             await client.upgraded()
-        relayed = sum(metrics.totals["relayed_requests_total"] for metrics in processes)
+        relayed = sum(metrics.sum("relayed_requests_total") for metrics in processes)
         assert relayed == 0 if hashed else relayed > 0
         for client in clients:
             await client.disconnect()

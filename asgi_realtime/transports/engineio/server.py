@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from http import HTTPStatus
 from types import MappingProxyType
@@ -16,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from asgi_realtime.auth.origins import Headers, OriginPolicy
 from asgi_realtime.auth.refusal_log import FOREIGN_ORIGIN, RefusalLog
 from asgi_realtime.broker.node_channel import NodeChannel
-from asgi_realtime.metrics import Metrics
+from asgi_realtime.metrics import Meter
 from asgi_realtime.outbound.frame_writer import FLUSH_SECONDS
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.runtime.budgets import Budgets
@@ -32,6 +31,7 @@ from asgi_realtime.transports.engineio.relay.peers import OpenedRelay
 from asgi_realtime.transports.engineio.relay.relay import Relay
 from asgi_realtime.transports.engineio.responses import ClientGone, HTTPRefusal, refuse_websocket, respond
 from asgi_realtime.transports.engineio.session import Session
+from asgi_realtime.transports.engineio.session_table import SessionTable
 from asgi_realtime.transports.engineio.upgrade import upgrade
 from asgi_realtime.transports.request import Request
 from asgi_realtime.transports.websocket_carrier import CarrierOptions, Parked, WebSocketCarrier
@@ -63,7 +63,7 @@ class EngineIO:
         open: Callable[[Session], Application],
         wheel: TimerWheel,
         tasks: Tasks,
-        metrics: Metrics,
+        meter: Meter,
         refusals: RefusalLog | None = None,
         nodes: NodeChannel | None = None,
     ) -> None:
@@ -74,30 +74,28 @@ class EngineIO:
         self._application = open
         self._wheel = wheel
         self._tasks = tasks
-        self._metrics = metrics
-        self._budgets = Budgets(settings.limits, metrics)
+        self._budgets = Budgets(settings.limits, meter)
         self._carrier_options = CarrierOptions(
             settings.limits, fast_writes=settings.fast_writes, control=self._budgets.control, tasks=tasks
         )
         self._relay = (
             None
             if nodes is None
-            else Relay(nodes, limits=settings.limits, control=self._budgets.control, tasks=tasks, metrics=metrics)
+            else Relay(nodes, limits=settings.limits, control=self._budgets.control, tasks=tasks, meter=meter)
         )
-        self._sessions: dict[str, Session] = {}
-        self._addresses: Counter[str | None] = Counter()
+        self._sessions = SessionTable(meter)
         self._refusing = self._stopping = False
         self._emptied = asyncio.Event()
 
     @property
     def sessions(self) -> Mapping[str, Session]:
         """The sessions of this process by id, those included that are being closed."""
-        return MappingProxyType(self._sessions)
+        return MappingProxyType(self._sessions.by_id)
 
     @property
     def clients(self) -> list[Session | OpenedRelay]:
         """What is to be stopped for each client of this process: its session, or the relay to it."""
-        return [*self._sessions.values(), *(() if self._relay is None else self._relay.opened)]
+        return [*self._sessions.by_id.values(), *(() if self._relay is None else self._relay.opened)]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Parked:
         """Serve one request or WebSocket."""
@@ -110,7 +108,6 @@ class EngineIO:
     def start(self) -> None:
         """Open sessions on the running event loop. Sessions of a loop that ended first are dropped."""
         self._sessions.clear()
-        self._addresses.clear()
         self._refusing = self._stopping = False
         self._emptied = asyncio.Event()
         if self._relay is not None:
@@ -138,7 +135,7 @@ class EngineIO:
                 if self._relay is not None:
                     await self._relay.until_unused()
         except TimeoutError:
-            for session in list(self._sessions.values()):
+            for session in list(self._sessions.by_id.values()):
                 session.abort("forced close")
         finally:
             for relay in () if self._relay is None else self._relay.opened:
@@ -185,13 +182,13 @@ class EngineIO:
 
     def _unanswered(self, session_id: str) -> None:
         """The answer to a relayed request is lost, so the client does not come back."""
-        session = self._sessions.get(session_id)
+        session = self._sessions.by_id.get(session_id)
         if session is not None:
             session.abort("transport close")
 
     def _answer_now(self, session_id: str) -> None:
         """The process that relays a poll stops, so the client is to poll again."""
-        session = self._sessions.get(session_id)
+        session = self._sessions.by_id.get(session_id)
         if session is not None:
             session.answer_poll()
 
@@ -221,7 +218,7 @@ class EngineIO:
             raise responses.bad_request()
         if request.method == "GET":
             session.expire(self._now())
-            if session.id not in self._sessions:
+            if session.id not in self._sessions.by_id:
                 raise responses.unknown_session()
             return await answer_poll(session, receive)
         if request.method == "POST":
@@ -274,6 +271,8 @@ class EngineIO:
             # Accepted all the same: by the protocol a second WebSocket of a session is closed, not refused.
             await carrier.close()
         elif new or await upgrade(session, carrier, send, self._settings.upgrade_timeout):
+            if not new:
+                self._sessions.upgraded()
             session.carried(carrier)
             return await carrier.serve()
         return None
@@ -325,7 +324,7 @@ class EngineIO:
         session_id = request.query.get("sid")
         if session_id is None:
             return None
-        session = self._sessions.get(session_id)
+        session = self._sessions.by_id.get(session_id)
         if session is None:
             raise responses.unknown_session()
         if not self._may_use(request, session):
@@ -344,7 +343,7 @@ class EngineIO:
             raise responses.overloaded("the server is stopping")
         if len(self._sessions) >= limits.sessions:
             raise responses.overloaded("as many transports as MEW_SESSIONS allows")
-        if self._addresses[request.address] >= limits.sessions_per_address:
+        if self._sessions.of_address(request.address) >= limits.sessions_per_address:
             raise responses.overloaded("as many transports of one address as MEW_SESSIONS_PER_ADDRESS allows")
 
     def _open(self, request: Request, *, websocket: bool) -> Session:
@@ -358,10 +357,7 @@ class EngineIO:
             now=self._now(),
             owner=self,
         )
-        self._sessions[session.id] = session
-        self._addresses[request.address] += 1
-        self._metrics.count("engineio_sessions_opened_total", transport=session.transport)
-        self._metrics.gauge("engineio_sessions", len(self._sessions))
+        self._sessions.add(session)
         session.push(Frame(session.open_packet))
         try:
             session.start(self._application(session))
@@ -379,16 +375,10 @@ class EngineIO:
 
     def session_ended(self, session: Session, reason: str) -> None:
         """Remove a session that has ended."""
-        if self._sessions.pop(session.id, None) is None:
+        if not self._sessions.remove(session, reason):
             return  # of an event loop that has ended
-        address = session.handshake.client_address
-        self._addresses[address] -= 1
-        if not self._addresses[address]:
-            del self._addresses[address]
         if not self._sessions:
             self._emptied.set()
-        self._metrics.count("engineio_sessions_closed_total", reason=reason)
-        self._metrics.gauge("engineio_sessions", len(self._sessions))
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

@@ -26,7 +26,7 @@ class WebSocketEndpoint:
         self.gateway = gateway
         self.context = context
         self.limits = gateway.limits
-        self.budgets = Budgets(gateway.limits, context.metrics)
+        self.budgets = Budgets(gateway.limits, context.meter)
         self.carrier_options = CarrierOptions(
             gateway.limits,
             fast_writes=context.settings.fast_writes,

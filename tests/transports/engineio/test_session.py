@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from asgi_realtime.errors import ProtocolError
 from asgi_realtime.limits import Limits
-from asgi_realtime.metrics import NullMetrics
+from asgi_realtime.metrics import Meter
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.runtime.budgets import Budgets
 from asgi_realtime.runtime.fair_turns import TextTurn
@@ -61,7 +61,7 @@ def opened(*, websocket: bool = False, settings: Settings = SETTINGS) -> tuple[S
         Handshake(),
         websocket=websocket,
         settings=settings,
-        budgets=Budgets(settings.limits, NullMetrics()),
+        budgets=Budgets(settings.limits, Meter()),
         now=0.0,
         owner=ends,
     )
@@ -359,7 +359,7 @@ def test_the_session_id_is_not_in_the_repr() -> None:
         Handshake(),
         websocket=False,
         settings=SETTINGS,
-        budgets=Budgets(SETTINGS.limits, NullMetrics()),
+        budgets=Budgets(SETTINGS.limits, Meter()),
         now=0.0,
         owner=Ends(),
     )

@@ -10,7 +10,8 @@ from typing import Final
 import msgspec
 
 from asgi_realtime.broker.node_channel import NodeChannel
-from asgi_realtime.metrics import Metrics
+from asgi_realtime.metrics import Meter
+from asgi_realtime.metrics.declarations import RELAYS_LOST
 from asgi_realtime.transports.engineio.relay.messages import (
     Alive,
     Credit,
@@ -115,12 +116,12 @@ class Peers:
     """
 
     def __init__(
-        self, nodes: NodeChannel, *, open: Callable[[Peer, Open, Pipe], None], largest: int, metrics: Metrics
+        self, nodes: NodeChannel, *, open: Callable[[Peer, Open, Pipe], None], largest: int, meter: Meter
     ) -> None:
         self._nodes = nodes
         self._open = open
         self._largest = 2 * largest + _FRAMING  # base64 in polls
-        self._metrics = metrics
+        self._lost = meter.counter(RELAYS_LOST)
         self._peers: dict[str, Peer] = {}
         self._number = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -209,7 +210,7 @@ class Peers:
         peer.opened.clear()
         peer.served.clear()
         if pipes:
-            self._metrics.count("relays_lost_total", len(pipes))
+            self._lost.value += len(pipes)
         for pipe in pipes:
             pipe.end()
 

@@ -13,7 +13,8 @@ from starlette.types import Receive, Scope, Send
 
 from asgi_realtime.broker.node_channel import NodeChannel
 from asgi_realtime.limits import Limits
-from asgi_realtime.metrics import Metrics
+from asgi_realtime.metrics import Meter
+from asgi_realtime.metrics.declarations import RELAYED_REQUESTS, RELAYS
 from asgi_realtime.runtime.budgets import Budget
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.transports.engineio import responses
@@ -38,14 +39,15 @@ class Relay:
         control: the budget of WebSocket frames without a message.
     """
 
-    def __init__(self, nodes: NodeChannel, *, limits: Limits, control: Budget, tasks: Tasks, metrics: Metrics) -> None:
+    def __init__(self, nodes: NodeChannel, *, limits: Limits, control: Budget, tasks: Tasks, meter: Meter) -> None:
         self._nodes = nodes
         self._limits = limits
         self._control = control
         self._tasks = tasks
-        self._metrics = metrics
+        self._requests = meter.counters(RELAYED_REQUESTS, "transport")
+        meter.gauge(RELAYS, lambda: self._count)
         self._peers = Peers(
-            nodes, open=self._serve, largest=max(limits.message_bytes, limits.outbox_bytes), metrics=metrics
+            nodes, open=self._serve, largest=max(limits.message_bytes, limits.outbox_bytes), meter=meter
         )
         self._app: RelayedApp | None = None
         self._unanswered: Callable[[str], None] = lambda session_id: None
@@ -156,7 +158,7 @@ class Relay:
     def _opened(self, node: str, request: Request, scope: Scope, body: bytes, more: bool) -> Iterator[Pipe]:
         """Open a relay, and end it when the block ends."""
         is_websocket = scope["type"] == "websocket"
-        self._metrics.count("relayed_requests_total", transport="websocket" if is_websocket else "polling")
+        self._requests.add("websocket" if is_websocket else "polling")
         relay, pipe = self._peers.open(
             node,
             lambda number: Open(
@@ -193,7 +195,6 @@ class Relay:
             raise responses.overloaded("as many relayed requests of one address as MEW_SESSIONS_PER_ADDRESS allows")
         self._count += 1
         self._addresses[address] += 1
-        self._metrics.gauge("relays", self._count)
         try:
             yield
         finally:
@@ -203,4 +204,3 @@ class Relay:
             self._addresses[address] -= 1
             if not self._addresses[address]:
                 del self._addresses[address]
-            self._metrics.gauge("relays", self._count)

@@ -1,0 +1,167 @@
+"""All metrics. `docs/metrics.md` has the same table, and a test compares them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from asgi_realtime.metrics.metric import BY_THE_APP, OTHER, Metric
+
+_GATEWAY: Final = {"gateway": BY_THE_APP}
+_TRANSPORTS: Final = ("polling", "websocket")
+_SESSION_ENDS: Final = (
+    "client close",
+    "transport close",
+    "ping timeout",
+    "parse error",
+    "transport error",
+    "too slow",
+    "forced close",
+    OTHER,
+)
+_CLOSE_CODES: Final = (*map(str, (1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014)), OTHER)
+NO_CODE: Final = "none"
+_REFUSALS: Final = (
+    "UNAUTHORIZED",
+    "FORBIDDEN",
+    "INVALID_MESSAGE",
+    "RATE_LIMITED",
+    "TOO_LARGE",
+    "POSITION_LOST",
+    "REFUSED",
+    "INTERNAL",
+    OTHER,
+)
+"""The codes of refusals. A host may make others."""
+_CONNECTION_ENDS: Final = ("client disconnect", "server disconnect", "idle", *_SESSION_ENDS)
+
+# Clients
+
+CONNECTIONS: Final = Metric(
+    name="connections", kind="gauge", labels=_GATEWAY, help="connections that are open or being opened"
+)
+REFUSED_CONNECTIONS: Final = Metric(
+    name="refused_connections_total",
+    kind="counter",
+    labels=_GATEWAY | {"reason": ("ORIGIN", "UNAVAILABLE", "DISCONNECT", *_REFUSALS)},
+    help="clients that the gateway did not let in. `reason` is the code of the refusal (`INTERNAL`: a failure of your "
+    "code), or `ORIGIN`: the page's origin is not allowed; `UNAVAILABLE`: the broker did not answer; `DISCONNECT`: "
+    "your code raised `Disconnect`",
+)
+CLOSED: Final = Metric(
+    name="closed_total",
+    kind="counter",
+    labels=_GATEWAY | {"reason": _CONNECTION_ENDS, "code": (NO_CODE, *_CLOSE_CODES)},
+    help="connections that have ended. `reason` is the one that `on_disconnect` gets: see "
+    "[How a connection ends](concepts.md#how-a-connection-ends). `code` is the close code, or `none` if the client or "
+    "its transport ended first",
+)
+RECOVERIES: Final = Metric(
+    name="recoveries_total",
+    kind="counter",
+    labels=_GATEWAY | {"result": ("recovered", "new session")},
+    help="clients that came back and asked for the session of an earlier connection: see "
+    "[When a client does not recover](recovery.md#when-a-client-does-not-recover)",
+)
+ENGINEIO_SESSIONS: Final = Metric(
+    name="engineio_sessions",
+    kind="gauge",
+    labels={"transport": _TRANSPORTS},
+    help="open Engine.IO sessions: one for each Socket.IO client, whatever number of namespaces it uses. `transport` "
+    "carries it now",
+)
+ENGINEIO_SESSIONS_OPENED: Final = Metric(
+    name="engineio_sessions_opened_total",
+    kind="counter",
+    labels={"transport": _TRANSPORTS},
+    help="sessions that were opened, by their first transport",
+)
+ENGINEIO_SESSIONS_CLOSED: Final = Metric(
+    name="engineio_sessions_closed_total",
+    kind="counter",
+    labels={"reason": _SESSION_ENDS},
+    help="sessions that have ended",
+)
+OVER_BUDGET: Final = Metric(
+    name="over_budget_total",
+    kind="counter",
+    labels={"budget": ("attempts", "control")},
+    help="clients that were closed because they sent too much without an event: `attempts` (`MEW_ATTEMPT_RATE`) or "
+    "`control` (`MEW_CONTROL_RATE`)",
+)
+
+# Several processes
+
+SUBSCRIPTIONS: Final = Metric(
+    name="subscriptions",
+    kind="gauge",
+    help="rooms, users and gateways that this process is subscribed to at the broker",
+)
+SUBSCRIPTION_FAILURES: Final = Metric(
+    name="subscription_failures_total",
+    kind="counter",
+    help="subscriptions that the broker did not confirm in time. The clients concerned are refused",
+)
+RELAYED_REQUESTS: Final = Metric(
+    name="relayed_requests_total",
+    kind="counter",
+    labels={"transport": _TRANSPORTS},
+    help="polls and POSTs (`polling`) and upgraded WebSockets (`websocket`) that arrived here and belong to a session "
+    "of another process: see [Several processes](running.md#several-processes)",
+)
+RELAYS: Final = Metric(name="relays", kind="gauge", help="such requests that are being relayed")
+RELAYS_LOST: Final = Metric(
+    name="relays_lost_total",
+    kind="counter",
+    help="relays that ended because the other process or Redis was gone",
+)
+BROKER_GAPS: Final = Metric(
+    name="broker_gaps_total",
+    kind="counter",
+    labels=_GATEWAY,
+    help="times that a message of Redis was missing although the connection stood",
+)
+BROKER_REPAIRED: Final = Metric(
+    name="broker_repaired_total",
+    kind="counter",
+    labels=_GATEWAY,
+    help="missed messages that were read from history in Redis and delivered",
+)
+BROKER_RESYNCS: Final = Metric(
+    name="broker_resyncs_total",
+    kind="counter",
+    labels=_GATEWAY,
+    help="times that history did not reach back, so that clients got `realtime:resync`",
+)
+BROKER_COMMANDS_LOST: Final = Metric(
+    name="broker_commands_lost_total",
+    kind="counter",
+    labels=_GATEWAY,
+    help="times that commands may be missing, so that the clients were closed with 1012 and connected again: see "
+    "[When Redis is away](running.md#when-redis-is-away)",
+)
+REDIS_RECONNECTS: Final = Metric(
+    name="redis_reconnects_total",
+    kind="counter",
+    help="connections to Redis that were lost, and attempts to connect that failed",
+)
+REDIS_PROBE_FAILURES: Final = Metric(
+    name="redis_probe_failures_total",
+    kind="counter",
+    help="connections to Redis that were replaced because no message came through them",
+)
+OUTAGE_QUEUE: Final = Metric(
+    name="outage_queue",
+    kind="gauge",
+    help="broadcasts that wait until Redis is back (`MEW_ON_BROKER_DOWN=local`)",
+)
+
+# The process
+
+DRAIN_TIMEOUTS: Final = Metric(
+    name="drain_timeouts_total",
+    kind="counter",
+    help="stops at which handlers were cancelled because they ran longer than `MEW_DRAIN_TIMEOUT`",
+)
+
+METRICS: Final = tuple([declared for declared in list(globals().values()) if isinstance(declared, Metric)])
+"""All of them."""

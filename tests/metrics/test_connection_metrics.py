@@ -1,0 +1,90 @@
+"""What is counted of connections, of sessions and of the clients that are refused."""
+
+from __future__ import annotations
+
+import pytest
+from starlette.applications import Starlette
+
+from asgi_realtime import (
+    Connection,
+    Disconnect,
+    Forbidden,
+    RealtimeMiddleware,
+    Refusal,
+    Settings,
+    SocketIOGateway,
+    WebSocketGateway,
+    create_token,
+)
+from asgi_realtime.testing import ConnectionRefused, RealtimeTestClient
+from tests.support.node_client import Node
+from tests.support.recorded_metrics import RecordedMetrics
+from tests.support.servers import Serve
+from tests.support.waiting import until
+
+SETTINGS = Settings(jwt_secret="a secret of at least thirty-two bytes", presence_grace=0)
+ERRORS = {
+    "mallory": Forbidden("not you"),
+    "bug": LookupError("of the host"),
+    "cut": Disconnect(4001, "not now"),
+    "own": Refusal("mine", code="OWN_CODE"),
+}
+
+
+class Office(SocketIOGateway):
+    async def on_connect(self, connection: Connection) -> None:
+        if connection.identity.user_id in ERRORS:
+            raise ERRORS[connection.identity.user_id]
+
+
+async def test_connections_and_sessions_are_counted() -> None:
+    metrics = RecordedMetrics()
+    gateways = [Office(), WebSocketGateway("/ticker")]
+    app = RealtimeMiddleware(Starlette(), gateways=gateways, settings=SETTINGS, metrics=metrics)
+    async with RealtimeTestClient(app) as client:
+        async with client.connect("/", token=client.token("ann"), transport="polling"):
+            async with client.connect("/ticker", token=client.token("ann")) as ticker:
+                assert metrics.totals["connections /"] == metrics.totals["connections /ticker"] == 1
+                assert metrics.totals["engineio_sessions polling"] == 1
+                await client.broadcaster.disconnect_user("ann", gateway="/ticker")
+                await ticker.expect_closed()
+            await client.settle()
+        async with client.connect("/", token=client.token("ann")):
+            assert metrics.totals["engineio_sessions websocket"] == 1
+    assert {name: total for name, total in metrics.totals.items() if total} == {
+        "closed_total / client disconnect none": 2,
+        "closed_total /ticker forced close 1008": 1,
+        "engineio_sessions_opened_total websocket": 1,
+        "engineio_sessions_opened_total polling": 1,
+        "engineio_sessions_closed_total client close": 1,
+        "engineio_sessions_closed_total transport close": 1,
+    }
+    assert metrics.totals["connections /"] == 0
+
+
+@pytest.mark.parametrize(
+    ("user", "reason"),
+    [("mallory", "FORBIDDEN"), ("bug", "INTERNAL"), ("cut", "DISCONNECT"), ("own", "other"), (None, "UNAUTHORIZED")],
+)
+async def test_refused_clients_are_counted_by_reason(user: str | None, reason: str) -> None:
+    metrics = RecordedMetrics()
+    app = RealtimeMiddleware(Starlette(), gateways=[Office()], settings=SETTINGS, metrics=metrics)
+    async with RealtimeTestClient(app) as client:
+        with pytest.raises(ConnectionRefused):
+            async with client.connect("/", token=None if user is None else client.token(user)):
+                pass
+        assert metrics.sum("refused_connections_total") == metrics.totals[f"refused_connections_total / {reason}"] == 1
+
+
+async def test_a_session_that_is_upgraded_is_counted_by_its_present_transport(serve: Serve, node: Node) -> None:
+    metrics = RecordedMetrics()
+    app = RealtimeMiddleware(Starlette(), gateways=[Office()], settings=SETTINGS, metrics=metrics)
+    server = await serve(app)
+    client = await node.connect(server.url, auth={"token": create_token("ann", SETTINGS)})
+    await client.upgraded()
+    await until(lambda: metrics.totals["engineio_sessions websocket"] == 1)
+    assert metrics.totals["engineio_sessions polling"] == 0
+    assert metrics.totals["engineio_sessions_opened_total polling"] == 1
+    await client.disconnect()
+    await until(lambda: metrics.totals["engineio_sessions websocket"] == 0)
+    assert metrics.totals["engineio_sessions polling"] == 0
