@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Sequence
+from typing import ClassVar
 
+from asgi_realtime.auth.token_sources import TokenPlace, TokenSource
 from asgi_realtime.errors import Unauthorized
 from asgi_realtime.values.handshake import Handshake
 from asgi_realtime.values.identity import Identity
@@ -19,6 +22,12 @@ class AdminSecretAuthenticator:
     header is used. It sends the service type in `auth.serviceType` or in the query. Without a configured secret, every
     client is refused.
     """
+
+    token_sources: ClassVar[Sequence[TokenSource]] = (
+        TokenPlace("header", "X-Mew-Admin-Secret"),
+        TokenPlace("auth", "adminSecret"),
+    )
+    """Where the secret is read, for descriptions of a gateway."""
 
     def __init__(self, secret: str | None) -> None:
         self._secret = secret.encode() if secret else None

@@ -26,7 +26,7 @@ class JWTAuthenticator:
 
     def __init__(self, verifier: JWTVerifier, sources: Sequence[TokenSource]) -> None:
         self._verifier = verifier
-        self._sources = tuple(sources)
+        self.token_sources = tuple(sources)
 
     async def __call__(self, handshake: Handshake) -> Identity:
         """Authenticate a handshake.
@@ -34,7 +34,7 @@ class JWTAuthenticator:
         Raises:
             Unauthorized: no source has a token, or the token is invalid.
         """
-        for source in self._sources:
+        for source in self.token_sources:
             token = source(handshake)
             if token is not None:
                 return await self._verifier.verify(token)

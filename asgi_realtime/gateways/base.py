@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from asgi_realtime.auth.authenticators import Authenticator
 from asgi_realtime.auth.jwt_verifier import JWTVerifier
+from asgi_realtime.auth.token_sources import TokenSource
 from asgi_realtime.broadcasting.broadcaster import Broadcaster
 from asgi_realtime.broadcasting.gateway_registry import GatewayRegistry
 from asgi_realtime.connection.connection import Connection, internal
@@ -71,6 +72,11 @@ class Gateway(ConnectionLifecycle):
     """Inherited events that it does not send."""
     failure: ClassVar[Any] = Failure
     """The type of an acknowledgement when an event was refused or failed, for client types."""
+    token_sources: ClassVar[Sequence[TokenSource]] = ()
+    """Where a client may put its token, for a gateway without an `authenticator`. The first that has one decides.
+
+    A class that overrides `default_authenticator` sets it only to describe what that reads.
+    """
     recovery: ClassVar[bool] = False
     """Whether a client that loses its connection and returns gets the events that it missed."""
     __as_app: ClassVar[FailedStart]
@@ -206,6 +212,19 @@ class Gateway(ConnectionLifecycle):
     def default_authenticator(self, settings: Settings) -> Authenticator:
         """Return the authenticator of a gateway that was made without one. Called when the gateway is mounted."""
         raise TypeError(f"{type(self).__name__} is abstract: subclass SocketIOGateway or WebSocketGateway")
+
+    @classmethod
+    def default_token_sources(cls) -> Sequence[TokenSource] | None:
+        """Where clients may put tokens, if a gateway has no `authenticator`. None: `default_authenticator` decides."""
+        decisive = next(kind for kind in cls.__mro__ if {"default_authenticator", "token_sources"} & vars(kind).keys())
+        return cls.token_sources if "token_sources" in vars(decisive) else None
+
+    def accepted_token_sources(self) -> Sequence[TokenSource] | None:
+        """Where clients may put tokens. None: the authenticator does not say it."""
+        if self._authenticator is None:
+            return self.default_token_sources()
+        found: Sequence[TokenSource] | None = getattr(self._authenticator, "token_sources", None)
+        return found
 
     async def rooms_of(self, identity: Identity) -> Mapping[str, str | None]:
         """Return the rooms that an identity may see. Overridden by gateways whose service defines them."""

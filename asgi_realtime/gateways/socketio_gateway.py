@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import ClassVar
+
 from asgi_realtime.auth.authenticators import Authenticator, JWTAuthenticator
-from asgi_realtime.auth.token_sources import token_from_auth, token_from_bearer
+from asgi_realtime.auth.token_sources import TokenSource, token_from_auth, token_from_bearer
 from asgi_realtime.broadcasting.gateway_registry import GatewayRegistry
 from asgi_realtime.connection.connection import Connection
 from asgi_realtime.errors import ConfigurationError
@@ -26,6 +29,7 @@ class SocketIOGateway(Gateway):
     Without an `authenticator` a client needs a JWT, in `auth.token` or an `Authorization` header.
     """
 
+    token_sources: ClassVar[Sequence[TokenSource]] = (token_from_auth("token"), token_from_bearer())
     recovery = True
 
     def __init__(
@@ -50,8 +54,8 @@ class SocketIOGateway(Gateway):
         registry.add(self.name, SocketIODialect(self.name), self._limits or limits)
 
     def default_authenticator(self, settings: Settings) -> Authenticator:
-        """A JWT in `auth.token`, or an `Authorization: Bearer` header."""
-        return JWTAuthenticator(self.jwt_verifier, [token_from_auth("token"), token_from_bearer()])
+        """A JWT, from one of the `token_sources`."""
+        return JWTAuthenticator(self.jwt_verifier, self.token_sources)
 
     def _gets_positions(self, handshake: Handshake) -> bool:
         """Clients that ignore an argument which they do not know."""

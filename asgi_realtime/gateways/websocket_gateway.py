@@ -13,7 +13,13 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from asgi_realtime.auth.authenticators import Authenticator, JWTAuthenticator
-from asgi_realtime.auth.token_sources import TokenSource, token_from_auth, token_from_bearer, token_from_query
+from asgi_realtime.auth.token_sources import (
+    TokenPlace,
+    TokenSource,
+    token_from_auth,
+    token_from_bearer,
+    token_from_query,
+)
 from asgi_realtime.broadcasting.gateway_registry import GatewayRegistry
 from asgi_realtime.connection.connection import Connection, internal
 from asgi_realtime.errors import (
@@ -84,6 +90,11 @@ class WebSocketGateway(Gateway):
         down("pong", to="the client that sent `ping`"),
     )
     acknowledges: ClassVar[bool] = False
+    token_sources: ClassVar[Sequence[TokenSource]] = (
+        token_from_auth("token"),
+        token_from_query("token"),
+        token_from_bearer(),
+    )
     recovery = True
     """Whether a client that loses its connection and returns gets the events that it missed. In a class that overrides
     `accepted_frame` it must be set again, because that frame must have what `recovery_offer` returns.
@@ -168,11 +179,19 @@ class WebSocketGateway(Gateway):
         )
 
     def default_authenticator(self, settings: Settings) -> Authenticator:
-        """A JWT in an `auth` frame, in the query, or in an `Authorization: Bearer` header."""
-        sources: list[TokenSource] = [token_from_auth("token"), token_from_bearer()]
-        if self.__query_token:
-            sources.insert(1, token_from_query("token"))
+        """A JWT, from one of the `token_sources`."""
+        sources = self.token_sources
+        if not self.__query_token:
+            sources = [source for source in sources if not _reads(source, "query")]
         return JWTAuthenticator(self.jwt_verifier, sources)
+
+    def accepted_token_sources(self) -> Sequence[TokenSource] | None:
+        """Where clients may put tokens. None: the authenticator does not say it."""
+        found = super().accepted_token_sources()
+        if found is None:
+            return None
+        refused = {place for place, on in (("query", self.__query_token), ("auth", self.__auth_frame)) if not on}
+        return [source for source in found if not _reads(source, *refused)]
 
     @on("auth")
     async def _on_auth(self, new: NewToken, connection: Connection) -> None:
@@ -277,3 +296,7 @@ class WebSocketGateway(Gateway):
     ) -> None:
         """Send `error`."""
         self.push_frame(connection, self.error_frame(refusal, sent[0] if sent else None))
+
+
+def _reads(source: TokenSource, *places: str) -> bool:
+    return isinstance(source, TokenPlace) and source.place in places

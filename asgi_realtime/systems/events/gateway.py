@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import UNSET
 
-from asgi_realtime.auth.authenticators import Authenticator, JWTAuthenticator
+from asgi_realtime.auth.authenticators import Authenticator
 from asgi_realtime.auth.token_sources import token_from_auth, token_from_query
 from asgi_realtime.connection.connection import Connection
 from asgi_realtime.errors import Forbidden, PositionLost, Refusal
@@ -61,6 +61,7 @@ class EventsGateway(SocketIOGateway):
         down("error", ErrorMessage, to="the client whose event was refused, if it asked for no acknowledgement"),
     )
     failure = Failure
+    token_sources = (token_from_auth("token"), token_from_query("token"))  # logs do not show the query
 
     def __init__(
         self,
@@ -95,10 +96,6 @@ class EventsGateway(SocketIOGateway):
 
     def _optional_call(self, function: Callable[..., Any] | None, name: str, *takes: str) -> HostCall | None:
         return None if function is None else self.host_call(function, name, *takes)
-
-    def default_authenticator(self, settings: Settings) -> Authenticator:
-        """A JWT in `auth.token`, else in the query `token`. Logs do not show the query."""
-        return JWTAuthenticator(self.jwt_verifier, [token_from_auth("token"), token_from_query("token")])
 
     def extra_origins(self, settings: Settings) -> Collection[str]:
         """The origin of `CORS_ORIGIN`, which no other gateway accepts."""

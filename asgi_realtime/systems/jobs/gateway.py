@@ -6,6 +6,7 @@ import functools
 import logging
 
 from asgi_realtime.auth.authenticators import Authenticator
+from asgi_realtime.auth.token_sources import token_from_bearer, token_from_query
 from asgi_realtime.connection.connection import Connection
 from asgi_realtime.errors import Refusal, Unauthorized
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
@@ -40,6 +41,7 @@ class JobsGateway(WebSocketGateway):
 
     events = JOBS_EVENTS
     omitted = ("auth_success", "auth_error")
+    token_sources = (token_from_query("token"), token_from_bearer())
     recovery = True
     wire = FlatJSONDialect()
 

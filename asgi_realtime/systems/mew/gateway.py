@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from asgi_realtime.auth.authenticators import Authenticator, JWTAuthenticator
+from asgi_realtime.auth.authenticators import Authenticator
 from asgi_realtime.auth.token_sources import token_from_auth, token_from_bearer, token_from_cookie
 from asgi_realtime.connection.connection import Connection
 from asgi_realtime.errors import Forbidden, Refusal
@@ -14,7 +14,6 @@ from asgi_realtime.gateways.replies import Success
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.handlers.event_handlers import on
 from asgi_realtime.limits import Limits
-from asgi_realtime.settings import Settings
 from asgi_realtime.systems.mew.broadcaster import MewBroadcaster
 from asgi_realtime.systems.mew.events import (
     MEW_EVENTS,
@@ -31,6 +30,7 @@ class MewGateway(SocketIOGateway):
     """The user-facing namespace. Token: `auth.token`, else the cookie `mew_access_token`, else a bearer header."""
 
     events = MEW_EVENTS
+    token_sources = (token_from_auth("token"), token_from_cookie("mew_access_token"), token_from_bearer())
 
     def __init__(
         self,
@@ -43,11 +43,6 @@ class MewGateway(SocketIOGateway):
         super().__init__(namespace, authenticator=authenticator, limits=limits)
         self.__rooms_of = self.service_call(service, "rooms_of", "identity")
         self.__create_message = self.service_call(service, "create_message", "identity", "message", "broadcaster")
-
-    def default_authenticator(self, settings: Settings) -> Authenticator:
-        """A JWT from the three places, in that order. The query is not read."""
-        sources = [token_from_auth("token"), token_from_cookie("mew_access_token"), token_from_bearer()]
-        return JWTAuthenticator(self.jwt_verifier, sources)
 
     async def on_connect(self, connection: Connection) -> None:
         """Enter the user's rooms, then send `PRESENCE_INITIAL_STATE`, then `ready`."""

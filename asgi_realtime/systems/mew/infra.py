@@ -18,6 +18,7 @@ class InfraGateway(SocketIOGateway):
     """
 
     events = INFRA_EVENTS
+    token_sources = AdminSecretAuthenticator.token_sources
 
     def __init__(
         self, namespace: str = "/infra", *, authenticator: Authenticator | None = None, limits: Limits | None = None
