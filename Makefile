@@ -11,6 +11,7 @@ SHELL := bash
 VENV := .venv
 BIN := $(VENV)/bin
 WIRE := tests/wire
+SCHEMA := tests/schema
 CLIENT := clients/typescript
 PAGE := examples/flask_adapter/static/websocket-test
 CLIENT_SOURCES := $(wildcard $(CLIENT)/src/*.ts $(CLIENT)/src/generated/*.ts $(CLIENT)/*.json)
@@ -19,7 +20,7 @@ TYPED := asgi_realtime tests examples benchmarks clients
 
 .PHONY: setup demo demo-cluster demo-flask websocket-test test test-faults test-redis-clients test-writers check format bench docs clean
 
-setup: $(VENV)/dev.stamp $(WIRE)/node_modules/.stamp benchmarks/node/node_modules/.stamp websocket-test
+setup: $(VENV)/dev.stamp $(WIRE)/node_modules/.stamp $(SCHEMA)/node_modules/.stamp benchmarks/node/node_modules/.stamp websocket-test
 
 demo: $(VENV)/example.stamp
 	@MEW_DEV=$${MEW_DEV:-true} exec $(BIN)/python -m examples.fastapi_app
@@ -83,7 +84,7 @@ docs: $(VENV)/dev.stamp
 	$(BIN)/pytest tests/test_docs.py tests/test_readme.py tests/test_exports.py
 
 clean:
-	rm -rf $(VENV) .cache $(WIRE)/node_modules $(CLIENT)/node_modules $(CLIENT)/dist $(PAGE) benchmarks/node/node_modules
+	rm -rf $(VENV) .cache $(WIRE)/node_modules $(SCHEMA)/node_modules $(CLIENT)/node_modules $(CLIENT)/dist $(PAGE) benchmarks/node/node_modules
 
 $(BIN)/python:
 	@scripts/make-venv $(VENV)
@@ -117,4 +118,8 @@ $(PAGE)/index.html: $(CLIENT_SOURCES) $(wildcard $(CLIENT)/websocket-test/* $(CL
 
 $(WIRE)/node_modules/.stamp: $(WIRE)/package.json $(WIRE)/package-lock.json
 	npm ci --prefix $(WIRE) --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(SCHEMA)/node_modules/.stamp: $(SCHEMA)/package.json $(SCHEMA)/package-lock.json
+	npm ci --prefix $(SCHEMA) --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import click
 
+from asgi_realtime.cli.asyncapi import asyncapi
 from asgi_realtime.cli.emit import emit
 from asgi_realtime.cli.examples import examples
+from asgi_realtime.cli.files import write_file
 from asgi_realtime.cli.gateways import gateway_named, packaged_gateways
 from asgi_realtime.cli.token import token
 from asgi_realtime.schema.typescript.files import file_name, typescript
@@ -50,16 +52,9 @@ def types(gateways: tuple[str, ...], output: Path | None) -> None:
         if output is None:
             click.echo(text if len(found) == 1 else f"// {name}\n{text}", nl=gateway is not found[-1])
         else:
-            _write(text, output if to_file else output / name)
+            write_file(text, output if to_file else output / name)
 
 
+main.add_command(asyncapi)
 main.add_command(emit)
 main.add_command(token)
-
-
-def _write(text: str, path: Path) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise click.ClickException(f"cannot write {path}: {error.strerror}") from None

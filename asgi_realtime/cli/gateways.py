@@ -11,7 +11,7 @@ import click
 from asgi_realtime import systems
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.gateways.base import Gateway
-from asgi_realtime.schema.typescript.files import AnyGateway
+from asgi_realtime.schema.gateway_kinds import AnyGateway
 
 
 def packaged_gateways() -> list[type[Gateway]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from types import GenericAlias
 from typing import Any
 
@@ -28,13 +28,17 @@ def declarations(gateway: Gateway | type[Gateway]) -> tuple[EventDeclaration, ..
             if declaration.direction == "up" or declaration.name not in kind.omitted:
                 found.setdefault((declaration.direction, declaration.name), declaration)
     functions = declared(gateway) if isinstance(gateway, type) else gateway.functions
-    once = declared_once(gateway) if isinstance(gateway, type) else gateway.once
-    if once and not kind.acknowledges:
+    if once_events(gateway) and not kind.acknowledges:
         found.setdefault(("down", "ack"), _ACK)
     for event, function in functions.items():
         if ("up", event) not in found:
             found["up", event] = _read(event, function)
     return tuple(sorted(found.values(), key=lambda declaration: declaration.direction))
+
+
+def once_events(gateway: Gateway | type[Gateway]) -> Collection[str]:
+    """Return the events of clients that are handled once."""
+    return declared_once(gateway) if isinstance(gateway, type) else gateway.once
 
 
 def _read(event: str, function: Callable[..., Any]) -> EventDeclaration:

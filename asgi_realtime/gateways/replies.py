@@ -52,6 +52,19 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     message: str
 
 
+class ConnectErrorData(msgspec.Struct, frozen=True):
+    """The code of a refusal, for programs. A host that closed the connection may have chosen a close code."""
+
+    code: str | int
+
+
+class ConnectError(msgspec.Struct, frozen=True):
+    """Why a Socket.IO client was refused. `message` is for people."""
+
+    message: str
+    data: ConnectErrorData | UnsetType = UNSET
+
+
 class ErrorMessage(msgspec.Struct, frozen=True):
     """Why an event of the client was refused or failed. `message` is for people, `code` for programs."""
 

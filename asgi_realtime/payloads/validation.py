@@ -15,6 +15,7 @@ from asgi_realtime.payloads.annotation_metadata import MSGSPEC, PYDANTIC, check_
 from asgi_realtime.payloads.annotations import requirements
 from asgi_realtime.payloads.core_schemas import inner_schemas
 from asgi_realtime.payloads.fail_fast import fail_fast
+from asgi_realtime.payloads.inner_types import inner_types
 from asgi_realtime.payloads.typed_dicts import with_readable_typed_dicts
 from asgi_realtime.payloads.validation_errors import msgspec_error, pydantic_error
 from asgi_realtime.values.json import Json
@@ -137,17 +138,14 @@ def _first_line(error: BaseException) -> str:
     return str(error).partition("\n")[0]
 
 
-def _has_numbers_for_keys(kind: Any, seen: set[int]) -> bool:
+def _has_numbers_for_keys(kind: kinds.Type, seen: set[int]) -> bool:
     """Whether a type contains a dict whose keys are not text. In JSON, keys are always text."""
-    if id(kind) in seen or not isinstance(kind, kinds.Type):
+    if id(kind) in seen:
         return False
     seen.add(id(kind))
     if isinstance(kind, kinds.DictType) and isinstance(kind.key_type, _NUMBERS):
         return True
-    inside = [getattr(kind, name, None) for name in ("type", "item_type", "key_type", "value_type")]
-    inside += [*getattr(kind, "item_types", ()), *getattr(kind, "types", ())]
-    inside += [field.type for field in getattr(kind, "fields", ())]
-    return any(_has_numbers_for_keys(one, seen) for one in inside)
+    return any(_has_numbers_for_keys(one, seen) for one in inner_types(kind))
 
 
 def _is_lazy(schema: Any) -> bool:

@@ -1,1 +1,1 @@
-"""Client types made from event declarations."""
+"""Client types and AsyncAPI documents, made from event declarations."""

@@ -18,9 +18,3 @@ def comment(*sentences: str, indent: str = "") -> list[str]:
         return [f"{indent}/** {text} */"]
     lines = textwrap.wrap(text, _WIDTH - len(indent) - 3, break_long_words=False, break_on_hyphens=False)
     return [f"{indent}/**", *(f"{indent} * {line}" for line in lines), f"{indent} */"]
-
-
-def sentence(text: str) -> str:
-    """Text with a capital and a full stop, unless it begins with code."""
-    text = text.strip()
-    return "" if not text else text[0].upper() + text[1:] + ("" if text[-1] in ".!?。" else ".")

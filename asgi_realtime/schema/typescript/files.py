@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from typing import Any, TypeAlias, get_args, get_origin
+from typing import Any
 
-from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.gateways.declarations import declarations
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.handlers.event_declarations import EventDeclaration
-from asgi_realtime.schema.typescript.comments import comment, sentence
+from asgi_realtime.schema.gateway_kinds import AnyGateway, Direction, arguments_of, gateway_name, kind_of
+from asgi_realtime.schema.sentences import target_sentence
+from asgi_realtime.schema.typescript.comments import comment
 from asgi_realtime.schema.typescript.interfaces import Interfaces
 from asgi_realtime.schema.typescript.names import literal, property_name
-from asgi_realtime.schema.typescript.schemas import Direction
-
-AnyGateway: TypeAlias = Gateway | type[Gateway]
 
 _FIRST = "// Made by `python -m asgi_realtime types` from the gateway's declarations in Python: change them there."
 _GENERIC = "<Host extends HostTypes = HostTypes>"
 
 
 def file_name(gateway: AnyGateway) -> str:
-    """Return `board.ts` for a `BoardGateway`, or for a gateway at `/board` without a class of its own."""
-    kind = gateway if isinstance(gateway, type) else type(gateway)
-    name = kind.__name__.removesuffix("Gateway")
-    if not isinstance(gateway, type) and kind.__module__.startswith("asgi_realtime.gateways."):
-        name = gateway.name.strip("/") or name
-    return re.sub(r"[^a-z0-9]+", "-", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).lower()).strip("-") + ".ts"
+    """Return `board.ts` for a `BoardGateway`. See `gateway_name`."""
+    return f"{gateway_name(gateway)}.ts"
 
 
 def typescript(gateway: AnyGateway) -> str:
@@ -37,7 +30,7 @@ def typescript(gateway: AnyGateway) -> str:
         TypeError: for a payload type that has no form in TypeScript.
         ValueError: for payload types that cannot be in one file.
     """
-    kind = gateway if isinstance(gateway, type) else type(gateway)
+    kind = kind_of(gateway)
     events = declarations(gateway)
     interfaces = Interfaces()
     frames = issubclass(kind, WebSocketGateway)
@@ -75,32 +68,26 @@ def _host_types(names: set[str]) -> list[str]:
 def _events(events: Sequence[EventDeclaration], interfaces: Interfaces, failure: Any) -> list[str]:
     lines = []
     for event in events:
+        arguments = arguments_of(event.payload)
+        names = ["payload"] if len(arguments) == 1 else [f"argument{number}" for number in range(1, len(arguments) + 1)]
         taken = [
             f"{name}: {interfaces.type_of(annotation, event.direction)}"
-            for name, annotation in _arguments(event.payload)
+            for name, annotation in zip(names, arguments, strict=True)
         ]
         if event.acknowledgement is not None:
             # Required, because socket.io-client's emitWithAck finds the answer's type in it.
             answers = [interfaces.type_of(answer, "down") for answer in (event.acknowledgement, failure)]
             taken.append(f"acknowledge: (answer: {' | '.join(dict.fromkeys(answers))}) => void")
-        lines += comment(_target(event), indent="  ")
+        lines += comment(target_sentence(event), indent="  ")
         lines.append(f"  {property_name(event.name)}: ({', '.join(taken)}) => void;")
     return [*lines, "}"]
-
-
-def _arguments(payload: Any) -> list[tuple[str, Any]]:
-    if payload is None:
-        return []
-    if get_origin(payload) is tuple and ... not in get_args(payload):
-        return [(f"argument{number}", one) for number, one in enumerate(get_args(payload), 1)]
-    return [("payload", payload)]
 
 
 def _frames(events: Sequence[EventDeclaration], interfaces: Interfaces) -> list[str]:
     lines = []
     for event in events:
         kind = f"readonly type: {literal(event.name)}"
-        lines += comment(_target(event), indent="  ")
+        lines += comment(target_sentence(event), indent="  ")
         if event.payload is None:
             lines.append(f"  | {{ {kind} }}")
         elif event.flat:
@@ -109,7 +96,3 @@ def _frames(events: Sequence[EventDeclaration], interfaces: Interfaces) -> list[
             lines.append(f"  | {{ {kind}; readonly data: {interfaces.type_of(event.payload, event.direction)} }}")
     lines = lines or ["  never"]
     return [*lines[:-1], f"{lines[-1]};"]
-
-
-def _target(event: EventDeclaration) -> str:
-    return sentence(f"to {event.target}" if event.direction == "down" and event.target else event.target)

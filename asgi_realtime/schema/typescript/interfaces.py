@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
-import msgspec
 from msgspec import inspect as kinds
 
 from asgi_realtime.payloads.validation import decide
-from asgi_realtime.schema.typescript.comments import comment, sentence
+from asgi_realtime.schema.gateway_kinds import Direction
+from asgi_realtime.schema.payload_classes import PayloadClass, first_paragraph, may_be_missing
+from asgi_realtime.schema.pydantic_schemas import is_pydantic, pydantic_schemas
+from asgi_realtime.schema.sentences import sentence
+from asgi_realtime.schema.typescript.comments import comment
 from asgi_realtime.schema.typescript.names import check_interface_name, literal, property_name
-from asgi_realtime.schema.typescript.schemas import (
-    BYTES,
-    Direction,
-    declaration,
-    is_pydantic,
-    name_of,
-    schemas_of,
-    type_of,
-)
-
-_Class: TypeAlias = kinds.StructType | kinds.DataclassType | kinds.TypedDictType
+from asgi_realtime.schema.typescript.schemas import BYTES, declaration, name_of, type_of
 
 _SIMPLE: dict[type[kinds.Type], str] = {
     kinds.AnyType: "unknown",
@@ -91,7 +83,7 @@ class Interfaces:
         return self._type(kinds.type_info(annotation), direction)
 
     def _pydantic(self, annotation: Any, direction: Direction) -> str:
-        schema, definitions = schemas_of(annotation, direction)
+        schema, definitions = pydantic_schemas(annotation, direction)
         for reference, definition in definitions.items():
             name, lines = name_of(reference), declaration(reference, definition)
             check_interface_name(name)
@@ -125,7 +117,7 @@ class Interfaces:
         except KeyError:
             raise TypeError(f"{getattr(kind, 'cls', kind)!r} has no form in TypeScript") from None
 
-    def _class(self, kind: _Class, direction: Direction) -> str:
+    def _class(self, kind: PayloadClass, direction: Direction) -> str:
         name: str = kind.cls.__name__
         check_interface_name(name)
         if self._classes.setdefault(name, kind.cls) not in (kind.cls, None):
@@ -135,9 +127,9 @@ class Interfaces:
             self._written[name, direction] = self._interface(kind, direction)
         return name
 
-    def _interface(self, kind: _Class, direction: Direction) -> list[str]:
+    def _interface(self, kind: PayloadClass, direction: Direction) -> list[str]:
         name: str = kind.cls.__name__
-        lines = [*comment(_documentation(kind.cls)), f"export interface {name} {{"]
+        lines = [*comment(first_paragraph(kind.cls)), f"export interface {name} {{"]
         if isinstance(kind, kinds.StructType):
             if kind.array_like:
                 raise TypeError(f"{name} is array_like, which has no form in TypeScript here")
@@ -145,32 +137,16 @@ class Interfaces:
                 lines.append(f"  readonly {property_name(kind.tag_field)}: {literal(kind.tag)};")
         for field in kind.fields:
             lines += comment(*_notes(field.type), indent="  ")
-            optional = "?" if _may_be_missing(kind, field, direction) else ""
+            optional = "?" if may_be_missing(kind, field, direction) else ""
             lines.append(
                 f"  readonly {property_name(field.encode_name)}{optional}: {self._type(field.type, direction)};"
             )
         return [*lines, "}"]
 
 
-def _may_be_missing(kind: _Class, field: kinds.Field, direction: Direction) -> bool:
-    if field.required:
-        return False
-    # A default of UNSET is shown as none at all.
-    unset = field.default is msgspec.NODEFAULT and field.default_factory is msgspec.NODEFAULT
-    return (
-        direction == "up" or unset or (isinstance(kind, kinds.StructType) and kind.cls.__struct_config__.omit_defaults)
-    )
-
-
 def _fields(lines: Sequence[str]) -> list[str]:
     """The lines of an interface without its comments."""
     return [line for line in lines if not line.lstrip().startswith(("*", "/*"))]
-
-
-def _documentation(cls: type) -> str:
-    own = vars(cls).get("__doc__") or ""
-    # A dataclass without a docstring gets its signature as one.
-    return "" if own.startswith(f"{cls.__name__}(") else inspect.cleandoc(own).partition("\n\n")[0]
 
 
 def _notes(kind: kinds.Type) -> list[str]:

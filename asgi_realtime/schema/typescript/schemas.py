@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
-from msgspec.inspect import type_info
-
-from asgi_realtime.payloads.annotation_metadata import MSGSPEC, PYDANTIC
-from asgi_realtime.payloads.annotations import requirements
-from asgi_realtime.payloads.validation import adapter
-from asgi_realtime.schema.typescript.comments import comment, sentence
+from asgi_realtime.schema.pydantic_schemas import Schema
+from asgi_realtime.schema.sentences import sentence
+from asgi_realtime.schema.typescript.comments import comment
 from asgi_realtime.schema.typescript.names import literal, property_name
-
-Schema: TypeAlias = Mapping[str, Any]
-Direction: TypeAlias = Literal["up", "down"]
 
 _SIMPLE = {"string": "string", "number": "number", "integer": "number", "boolean": "boolean", "null": "null"}
 _FORMATS = {
@@ -27,49 +21,6 @@ _FORMATS = {
 }
 BYTES = "ArrayBuffer | Uint8Array"
 """Either may be sent. Browsers receive the first, and Node the second."""
-
-
-def is_pydantic(annotation: Any) -> bool:
-    """Whether pydantic, not msgspec, defines the JSON form of a type.
-
-    Raises:
-        TypeError: for a part that neither library understands.
-    """
-    libraries = {part.package for part in requirements(annotation)}
-    if libraries:
-        return PYDANTIC in libraries and MSGSPEC not in libraries
-    try:
-        type_info(annotation)
-    except TypeError:
-        return True
-    return False
-
-
-def schemas_of(annotation: Any, direction: Direction) -> tuple[Schema, dict[str, Schema]]:
-    """The JSON schema of a type, and by name the schemas that it refers to.
-
-    Raises:
-        TypeError: if pydantic cannot make a schema.
-    """
-    found = adapter(annotation, f"{annotation!r} has no form in TypeScript: it")
-    from pydantic import PydanticInvalidForJsonSchema
-    from pydantic.json_schema import GenerateJsonSchema
-
-    class Generator(GenerateJsonSchema):
-        def field_is_required(self, field: Any, total: bool) -> bool:
-            # Clients may leave out a field with a default. The server always sends it.
-            sent = self.mode == "serialization" and field["type"] != "typed-dict-field"
-            return sent or super().field_is_required(field, total)
-
-    mode: Literal["validation", "serialization"] = "validation" if direction == "up" else "serialization"
-    try:
-        roots, all_schemas = type(found).json_schemas(
-            [("root", mode, found)], by_alias=True, ref_template="{model}", schema_generator=Generator
-        )
-    except PydanticInvalidForJsonSchema as error:
-        raise TypeError(f"{annotation!r} has no form in TypeScript: {str(error).partition(chr(10))[0]}") from None
-    definitions: dict[str, Schema] = all_schemas.get("$defs", {})
-    return roots["root", mode], definitions
 
 
 def name_of(reference: str) -> str:

@@ -1,0 +1,1 @@
+"""AsyncAPI documents of gateways, made from their declarations."""
