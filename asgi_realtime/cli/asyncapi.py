@@ -4,17 +4,36 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
+from asgi_realtime.cli.asyncapi_diff import diff
 from asgi_realtime.cli.examples import examples
 from asgi_realtime.cli.files import write_file
 from asgi_realtime.cli.gateways import gateway_named, packaged_gateways
 from asgi_realtime.schema.asyncapi.document import asyncapi as document_of
 
 
-@click.command(
-    epilog=examples("asgi-realtime asyncapi app.gateways:chat --server wss://example.com --output asyncapi.json")
+class _WithDefault(click.Group):
+    """A group that is a command itself, unless the first argument is one of its commands."""
+
+    allow_interspersed_args = True
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Parse the arguments, of this command or of the one that is named."""
+        if args and args[0] in self.commands:
+            return self.commands[args[0]].make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+
+@click.group(
+    cls=_WithDefault,
+    invoke_without_command=True,
+    subcommand_metavar="",
+    epilog=examples("asgi-realtime asyncapi app.gateways:chat --server wss://example.com --output asyncapi.json"),
 )
 @click.argument("gateways", nargs=-1, metavar="[MODULE:GATEWAY]...")
 @click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Default: print.")
@@ -41,3 +60,6 @@ def asyncapi(
         click.echo(text, nl=False)
     else:
         write_file(text, output)
+
+
+asyncapi.add_command(diff)

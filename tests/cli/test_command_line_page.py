@@ -18,6 +18,8 @@ def leaves(group: click.Group, *above: str) -> Iterator[tuple[str, click.Command
     """The commands that do something, by their names."""
     for name, command in group.commands.items():
         if isinstance(command, click.Group):
+            if command.invoke_without_command:
+                yield " ".join((*above, name)), command
             yield from leaves(command, *above, name)
         else:
             yield " ".join((*above, name)), command

@@ -26,10 +26,15 @@ def security_scheme(place: TokenPlace, *, frames: bool) -> tuple[str, dict[str, 
             return "bearer", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
         case "auth" if frames:
             how = f"`{name}` in the `data` of the first frame, whose `type` is `auth`."
-            return f"auth-frame-{name}", {"type": "apiKey", "in": "password", "description": how}
+            return f"auth-frame-{name}", {"type": "apiKey", "in": "password", "description": how, "x-auth-field": name}
         case "auth":
             how = f"`{name}` in the payload of CONNECT: `io(url, {{auth: {{{name}: …}}}})`."
-            return f"auth-payload-{name}", {"type": "apiKey", "in": "password", "description": how}
+            return f"auth-payload-{name}", {
+                "type": "apiKey",
+                "in": "password",
+                "description": how,
+                "x-auth-field": name,
+            }
         case where:
             return f"{where}-{name}", {"type": "httpApiKey", "name": name, "in": where}
 
