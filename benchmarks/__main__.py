@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import plot, processes, report
+from benchmarks import certificate, plot, processes, report
 from benchmarks.build import build
 from benchmarks.catalogue import HERE, SYSTEMS, System
 from benchmarks.measure import measure
@@ -34,6 +34,10 @@ def session(plan: Plan, systems: list[System], parts: Sequence[Part], seed: int)
         print(f"not measured: {name}: {why}", file=sys.stderr)
     versions = {system.compiled.name: system.compiled.version for system in present if system.compiled}
     results = Results(machine={**describe_machine(), **versions}, plan=plan, missing=missing)
+    if "tls" in parts and (lacking := certificate.missing()):
+        print(f"not measured: TLS: {lacking}", file=sys.stderr)
+        results.unmeasured["tls"] = lacking
+        parts = [part for part in parts if part != "tls"]
     tokens = write_tokens(max(plan.clients, *plan.levels, plan.rooms_clients, plan.stalled_among) + 100)
     order = random.Random(seed)
     for number in range(plan.rounds):

@@ -33,7 +33,9 @@ class System:
     environment variables. A system that is not `quick` is left out of a quick session. Those that are
     `compared` are also measured in the other parts of a session. A system that waits for a client that
     does not read delays all others: it is not measured with one. No system is measured with more than its
-    `most_clients`. `kinds` and `targets` are ways to send that it has, besides `broadcast` and `rooms`.
+    `most_clients`. `kinds` and `targets` are ways to send that it has, besides `broadcast` and `rooms`. `tls` are
+    environment variables with which it serves TLS; they contain `{certificate}` and `{key}`, the paths of the files. A
+    system without them is not measured with TLS.
     """
 
     name: str
@@ -49,6 +51,7 @@ class System:
     most_clients: int = 1_000_000
     kinds: tuple[Kind, ...] = ()
     targets: tuple[Target, ...] = ()
+    tls: Mapping[str, str] = field(default_factory=dict)
 
     def missing(self) -> str | None:
         """What this machine lacks to run the system, or None. Compiles its program at the first call."""
@@ -92,6 +95,7 @@ def _hypercorn(module: str) -> tuple[str, ...]:
 
 
 _UVICORN = ("uvicorn", "uvloop", "httptools")
+_UVICORN_TLS = {"UVICORN_SSL_CERTFILE": "{certificate}", "UVICORN_SSL_KEYFILE": "{key}"}
 
 
 def _own(dialect: Dialect, label: str, command: tuple[str, ...], *modules: str, quick: bool = True) -> System:
@@ -107,6 +111,7 @@ def _own(dialect: Dialect, label: str, command: tuple[str, ...], *modules: str, 
         compared=compared,
         kinds=("volatile", "except"),
         targets=("users", "connections"),
+        tls=_UVICORN_TLS if compared else {},
     )
 
 
@@ -148,6 +153,7 @@ SYSTEMS: tuple[System, ...] = (
         command=("node", str(HERE / "node" / "socketio.mjs"), "{port}"),
         compared=True,
         kinds=("except",),  # a volatile event is dropped while an earlier one of the same tick is written
+        tls={"TLS_CERTIFICATE": "{certificate}", "TLS_KEY": "{key}"},
     ),
     System(
         name=SOCKETIOXIDE,
@@ -164,6 +170,7 @@ SYSTEMS: tuple[System, ...] = (
         compiled=compiled.CENTRIFUGO,
         settings=centrifugo.SETTINGS,
         compared=True,
+        tls=centrifugo.TLS,
     ),
     System(
         name="Starlette, a loop of send_text",
@@ -180,6 +187,7 @@ SYSTEMS: tuple[System, ...] = (
         compared=True,
         most_clients=10_000,
         kinds=("except",),
+        tls=_UVICORN_TLS,
     ),
     System(
         name="python-socketio, granian",

@@ -19,3 +19,8 @@ SETTINGS = {
     "CENTRIFUGO_CHANNEL_NAMESPACES": '[{"name": "events"}]',
     "CENTRIFUGO_LOG_LEVEL": "error",
 }
+TLS = {
+    "CENTRIFUGO_HTTP_SERVER_TLS_ENABLED": "true",
+    "CENTRIFUGO_HTTP_SERVER_TLS_CERT_PEM": "{certificate}",
+    "CENTRIFUGO_HTTP_SERVER_TLS_KEY_PEM": "{key}",
+}

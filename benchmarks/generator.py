@@ -12,7 +12,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from benchmarks import processes
-from benchmarks.build import LOAD
+from benchmarks.build import LOAD, LOAD_TLS
 from benchmarks.catalogue import Dialect, Kind, Target
 from benchmarks.server import BrokenRun
 
@@ -85,17 +85,25 @@ class Returned(msgspec.Struct):
 class Generator:
     """The clients of one server. Use it with `with`.
 
-    The dialect `recovery` is Socket.IO, with clients that can recover missed events.
+    The dialect `recovery` is Socket.IO, with clients that can recover missed events. If the server's `certificate` is
+    given, all connections use TLS.
 
     Raises:
         BrokenRun: from every method, if a client lost a message, had one twice or out of order, or was refused.
     """
 
-    def __init__(self, port: int, dialect: Dialect | Literal["recovery"], tokens: Path, processor: int | None) -> None:
+    def __init__(
+        self,
+        port: int,
+        dialect: Dialect | Literal["recovery"],
+        tokens: Path,
+        processor: int | None,
+        certificate: Path | None = None,
+    ) -> None:
+        program, files = (LOAD, [tokens]) if certificate is None else (LOAD_TLS, [tokens, certificate])
+        command = [str(program), str(port), dialect, *map(str, files)]
         with processes.pinned(processor):
-            self._process = subprocess.Popen(
-                [str(LOAD), str(port), dialect, str(tokens)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-            )
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def __enter__(self) -> Generator:
         return self

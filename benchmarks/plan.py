@@ -6,10 +6,10 @@ import os
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-Part: TypeAlias = Literal["room", "levels", "rooms", "kinds", "stalled"]
+Part: TypeAlias = Literal["room", "levels", "rooms", "kinds", "stalled", "tls"]
 """Each part has its own server: one room; memory and cost in rooms of other sizes; many small rooms; other kinds of
-messages, and larger ones; a client that does not read."""
-PARTS: tuple[Part, ...] = ("room", "levels", "rooms", "kinds", "stalled")
+messages, and larger ones; a client that does not read; one room with TLS and, on another server, without."""
+PARTS: tuple[Part, ...] = ("room", "levels", "rooms", "kinds", "stalled", "tls")
 Figures: TypeAlias = dict[str, float]
 """The figures of one window, by name."""
 

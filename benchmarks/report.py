@@ -8,6 +8,7 @@ from benchmarks.catalogue import LIMIT, LIMIT_JOINED, OWN_SOCKETIO, SYSTEMS
 from benchmarks.plan import INBOUND_BURST, LARGE, STALLED_TEXT_BYTES
 from benchmarks.report_kinds import other_kinds
 from benchmarks.report_rooms import small_rooms
+from benchmarks.report_tls import tls
 from benchmarks.results import Results
 from benchmarks.tables import measured, number, of, ratio, rows, table, thousands
 from benchmarks.targets import first_measured, targets
@@ -32,6 +33,7 @@ def markdown(results: Results) -> str:
         *_growth(results),
         *small_rooms(results),
         *other_kinds(results),
+        *tls(results),
         *_stalled(results),
         *_mixed(results),
         "**Targets.** In µs unless another unit is given.",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.plan import Figures, Plan
+from benchmarks.plan import Figures, Part, Plan
 
 _PACKAGES = ("uvicorn", "uvloop", "httptools", "websockets", "granian", "hypercorn", "starlette", "channels")
 
@@ -27,9 +27,9 @@ class Spread(msgspec.Struct, frozen=True):
 class Results(msgspec.Struct, kw_only=True):
     """All figures of a session, and the conditions.
 
-    `rounds` has the figures of each window of each system: one room, rooms of other sizes, or a client
-    that does not read. `missing` are the systems that cannot run here, `broken` those with a round
-    that failed, both with the reason.
+    `rounds` has the figures of each window of each system, of all parts. `missing` are the systems that
+    cannot run here, `broken` those with a round that failed, `unmeasured` the parts that cannot be measured
+    here, each with the reason.
     """
 
     machine: dict[str, str]
@@ -37,6 +37,7 @@ class Results(msgspec.Struct, kw_only=True):
     rounds: dict[str, list[Figures]] = {}
     missing: dict[str, str] = {}
     broken: dict[str, str] = {}
+    unmeasured: dict[Part, str] = {}
 
     @property
     def count(self) -> int:
@@ -68,6 +69,7 @@ class Results(msgspec.Struct, kw_only=True):
             rounds=rounds,
             missing=self.missing | later.missing,
             broken=self.broken | later.broken,
+            unmeasured=self.unmeasured | later.unmeasured,
         )
 
     def write(self, file: Path) -> None:
@@ -82,6 +84,7 @@ class Results(msgspec.Struct, kw_only=True):
             },
             missing=dict(sorted(self.missing.items())),
             broken=dict(sorted(self.broken.items())),
+            unmeasured=dict(sorted(self.unmeasured.items())),
         )
         file.write_bytes(msgspec.json.format(msgspec.json.encode(by_name)) + b"\n")
 

@@ -106,6 +106,15 @@ def test_all_kinds_of_messages_arrive_where_they_should(tmp_path: Path) -> None:
         assert float(cells[system]["connection W16"]) > 0
 
 
+def test_a_room_is_measured_with_tls_and_without(tmp_path: Path) -> None:
+    systems = (NODE, PYTHON_SOCKETIO, OWN_SOCKETIO[0], OWN_JSON[1])
+    cells = measured_now(tmp_path, "tls", *systems)
+    for system in systems:
+        for figure in ("W1", "W16", "inbound", "handshake"):
+            for suffix in ("with", "without"):
+                assert float(cells[system][f"{figure} {suffix}"]) > 0
+
+
 def test_pauses_of_the_collector_are_measured_with_each_setting() -> None:
     command = [sys.executable, "-m", "benchmarks.collector", "--clients", "300", "--seconds", "0.1", "--turns", "1"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "centrifugo.h"
 #include "frames.h"
@@ -27,7 +26,7 @@ static char buffer[BUFFER];
 
 static void write_all(struct client *client, const char *data, size_t size) {
     /* The server reads, and little is sent at a time: a socket that takes no more means it has stopped. */
-    if (send(client->fd, data, size, MSG_NOSIGNAL) != (ssize_t)size) fail("a client could not send: %s", strerror(errno));
+    if (!channel_write(&client->channel, data, size)) fail("a client could not send: %s", strerror(errno));
 }
 
 static void send_text(struct client *client, const char *text) {
@@ -44,34 +43,41 @@ static const char *path(void) {
 }
 
 /* An address has fewer ports than there may be clients: so many connect from each address of the loopback. */
-static void bind_source(const struct client *client) {
+static void bind_source(const struct client *client, int fd) {
     int on = 1;
     struct sockaddr_in source = {.sin_family = AF_INET};
     unsigned int number = (unsigned int)(client - clients) / CLIENTS_AN_ADDRESS;
     if (number == 0) return;
     source.sin_addr.s_addr = htonl(INADDR_LOOPBACK + number);
-    setsockopt(client->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
-    if (bind(client->fd, (struct sockaddr *)&source, sizeof source) < 0) fail("no source address: %s", strerror(errno));
+    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+    if (bind(fd, (struct sockaddr *)&source, sizeof source) < 0) fail("no source address: %s", strerror(errno));
 }
 
-static void dial(struct client *client) {
-    int on = 1, few = 4096;
-    struct sockaddr_in server = {.sin_family = AF_INET, .sin_port = htons((unsigned short)crowd.port)};
-    server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    client->fd = socket(AF_INET, SOCK_STREAM, 0);
-    client->phase = UPGRADING;
-    if (client->fd < 0) fail("no socket: %s", strerror(errno));
-    setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (client->stalled) setsockopt(client->fd, SOL_SOCKET, SO_RCVBUF, &few, sizeof few);
-    bind_source(client);
-    if (connect(client->fd, (struct sockaddr *)&server, sizeof server) < 0) fail("no connection: %s", strerror(errno));
+/* Request the upgrade if data can be sent. */
+static void upgrade(struct client *client) {
     char request[512];
+    if (!channel_ready(&client->channel)) return;
     int size = snprintf(request, sizeof request,
                         "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                         "User-Agent: Mozilla/5.0 (X11; Linux x86_64) benchmark\r\nAccept-Language: en\r\n"
                         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n",
                         path(), crowd.port);
     write_all(client, request, (size_t)size);
+    client->phase = UPGRADING;
+}
+
+static void dial(struct client *client) {
+    int on = 1, few = 4096, fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in server = {.sin_family = AF_INET, .sin_port = htons((unsigned short)crowd.port)};
+    server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (fd < 0) fail("no socket: %s", strerror(errno));
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (client->stalled) setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &few, sizeof few);
+    bind_source(client, fd);
+    if (connect(fd, (struct sockaddr *)&server, sizeof server) < 0) fail("no connection: %s", strerror(errno));
+    channel_open(&client->channel, fd);
+    client->phase = SECURING;
+    upgrade(client);
 }
 
 void client_open(struct client *client, const char *token, bool stalled) {
@@ -85,7 +91,7 @@ void client_return(struct client *client) {
 }
 
 void client_close(struct client *client) {
-    close(client->fd);
+    channel_close(&client->channel);
     if (client->phase == READY && !client->stalled) crowd.ready--;
     client->phase = CUT;
     free(client->rest);
@@ -316,7 +322,7 @@ static void take(struct client *client, const struct frame *frame, double time) 
         client->close_code = frame->size >= 2 ? (unsigned char)frame->payload[0] << 8 | (unsigned char)frame->payload[1] : 1005;
         /* The server awaits an answer before it closes the connection. It may not wait for it. */
         if (client->lost && frame->size <= 125)
-            (void)!send(client->fd, answer, frame_write(answer, CLOSE, frame->payload, frame->size), MSG_NOSIGNAL);
+            channel_write(&client->channel, answer, frame_write(answer, CLOSE, frame->payload, frame->size));
     } else if (frame->opcode == TEXT && frame->final) {
         (crowd.dialect == CENTRIFUGO ? lines : message)(client, frame, time);
     } else if (frame->opcode != PONG) {
@@ -325,8 +331,12 @@ static void take(struct client *client, const struct frame *frame, double time) 
 }
 
 void client_read(struct client *client) {
+    if (client->phase == SECURING) {
+        upgrade(client);
+        return;
+    }
     if (client->held) memcpy(buffer, client->rest, client->held);
-    ssize_t got = recv(client->fd, buffer + client->held, BUFFER - client->held, MSG_DONTWAIT);
+    ssize_t got = channel_read(&client->channel, buffer + client->held, BUFFER - client->held);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (got <= 0) {
         if (!client->stalled && !client->lost) fail("the server closed a client (code %d)", client->close_code);

@@ -5,10 +5,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "channel.h"
+
 enum dialect { JSON, SOCKETIO, CENTRIFUGO };
 
-/* UPGRADING: the HTTP answer is awaited. GREETING: Engine.IO's first packet. ENTERING: authentication's. */
-enum phase { UPGRADING, GREETING, ENTERING, READY, CUT };
+/* SECURING: keys are agreed on. UPGRADING: the HTTP answer is awaited. GREETING: Engine.IO's first packet. ENTERING:
+ * authentication's. */
+enum phase { SECURING, UPGRADING, GREETING, ENTERING, READY, CUT };
 
 /* What a restless client does: is in the room; has asked to leave it; is out; has asked to enter again. */
 enum place { INSIDE, LEAVING, OUTSIDE, JOINING };
@@ -20,7 +23,7 @@ struct seat {
 };
 
 struct client {
-    int fd;
+    struct channel channel;
     enum phase phase;
     bool stalled;          /* does not read */
     bool restless;         /* leaves the room and enters again, over and over */

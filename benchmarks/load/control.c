@@ -5,11 +5,11 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "centrifugo.h"
 #include "client.h"
@@ -19,8 +19,9 @@ static const char answer[] = "HTTP/1.1 ";
 
 /* Servers close connections that have been idle for a few seconds: one that was idle for this long is not used again. */
 #define IDLE_SECONDS 1.0
+#define SECURE_SECONDS 10
 
-struct control control = {.fd = -1};
+struct control control = {.channel.fd = -1};
 static int server_port, poller;
 static double used;
 static char buffer[65536];
@@ -32,20 +33,22 @@ void control_begin(int port, int watching) {
 }
 
 static void hang_up(void) {
-    close(control.fd);
-    control.fd = -1;
+    channel_close(&control.channel);
     held = 0;
 }
 
 static void connect_again(void) {
-    int on = 1;
+    int on = 1, fd = socket(AF_INET, SOCK_STREAM, 0);
     struct sockaddr_in server = {.sin_family = AF_INET, .sin_port = htons((unsigned short)server_port)};
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = &control};
     server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    control.fd = socket(AF_INET, SOCK_STREAM, 0);
-    setsockopt(control.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (connect(control.fd, (struct sockaddr *)&server, sizeof server) < 0) fail("no control: %s", strerror(errno));
-    epoll_ctl(poller, EPOLL_CTL_ADD, control.fd, &event);
+    struct pollfd come = {.fd = fd, .events = POLLIN};
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (connect(fd, (struct sockaddr *)&server, sizeof server) < 0) fail("no control: %s", strerror(errno));
+    channel_open(&control.channel, fd);
+    while (!channel_ready(&control.channel))
+        if (poll(&come, 1, SECURE_SECONDS * 1000) != 1) fail("no control: TLS took more than %d s", SECURE_SECONDS);
+    epoll_ctl(poller, EPOLL_CTL_ADD, fd, &event);
 }
 
 void control_ask(const char *path) {
@@ -57,15 +60,15 @@ void control_ask(const char *path) {
     else
         length = (size_t)snprintf(plain, sizeof plain,
                                   "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n", path);
-    if (control.fd >= 0 && control.asked == control.answered && now() - used > IDLE_SECONDS) hang_up();
-    if (control.fd < 0) connect_again();
+    if (control.channel.fd >= 0 && control.asked == control.answered && now() - used > IDLE_SECONDS) hang_up();
+    if (control.channel.fd < 0) connect_again();
     used = now();
-    if (send(control.fd, request, length, MSG_NOSIGNAL) != (ssize_t)length) fail("control: %s", strerror(errno));
+    if (!channel_write(&control.channel, request, length)) fail("control: %s", strerror(errno));
     control.asked++;
 }
 
 void control_read(void) {
-    ssize_t got = recv(control.fd, buffer + held, sizeof buffer - held - 1, MSG_DONTWAIT);
+    ssize_t got = channel_read(&control.channel, buffer + held, sizeof buffer - held - 1);
     if (got < 0 && errno == EAGAIN) return;
     if (got <= 0) {
         if (control.asked != control.answered) fail("the server closed the connection it was asked on for broadcasts");

@@ -2,11 +2,13 @@
 #ifndef CONTROL_H
 #define CONTROL_H
 
+#include "channel.h"
+
 /* The most that a path may have. */
 #define PATH_BYTES 512
 
 struct control {
-    int fd; /* or -1 */
+    struct channel channel;
     unsigned long asked, answered;
 };
 

@@ -1,9 +1,10 @@
 /* The load generator: a crowd of WebSocket clients in one thread.
  *
- *     load PORT json|socketio|recovery|centrifugo TOKENS
+ *     load PORT json|socketio|recovery|centrifugo TOKENS [CERTIFICATE]
  *
- * TOKENS is a file with a credential per line. Commands come by standard input, one a line; each is
- * answered by a line of JSON. Whatever a client must not see ends the program with {"error": …}.
+ * TOKENS is a file with a credential per line. CERTIFICATE is the server's, for the program that is built with tls.c:
+ * all its connections use TLS. Commands come by standard input, one a line; each is answered by a line of JSON. Whatever
+ * a client must not see ends the program with {"error": …}.
  * `recovery` is Socket.IO with clients that recover: they keep their session and the last position. `centrifugo` is its
  * JSON protocol; centrifugo.h says what it is asked for instead of the requests and events below.
  *
@@ -243,7 +244,7 @@ static void run_stall(int count) {
             turn(1.0);
             if (client->phase == CUT || now() > until) fail("a client that is to stall was not accepted");
         }
-        epoll_ctl(poller, EPOLL_CTL_DEL, client->fd, NULL);
+        epoll_ctl(poller, EPOLL_CTL_DEL, client->channel.fd, NULL);
     }
     printf("{\"stalled\": %d}\n", stalled);
 }
@@ -254,7 +255,7 @@ static void run_stalled(void) {
     for (int i = 0; i < size; i++) {
         struct client *client = &clients[i];
         if (!client->stalled || client->phase == CUT) continue;
-        watch(client->fd, client);
+        watch(client->channel.fd, client);
         while (client->phase != CUT && client->next < crowd.published) {
             turn(1.0);
             if (now() > until) break;
@@ -309,7 +310,7 @@ static void catch_up(bool lost_too) {
 
 static void reopen(struct client *client) {
     client_return(client);
-    watch(client->fd, client);
+    watch(client->channel.fd, client);
 }
 
 static void run_return(int width, double rate, int bytes) {
@@ -360,7 +361,7 @@ int main(int argc, char **argv) {
     double b, rate;
     struct rlimit files;
     setvbuf(stdout, NULL, _IOLBF, 0);
-    if (argc != 4) fail("usage: load PORT json|socketio|recovery|centrifugo TOKENS");
+    if (argc != 4 && argc != 5) fail("usage: load PORT json|socketio|recovery|centrifugo TOKENS [CERTIFICATE]");
     getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
@@ -371,6 +372,7 @@ int main(int argc, char **argv) {
                                                                         : JSON;
     crowd.to_rooms = FIRST_TO_ROOM;
     crowd.asked = calloc(ASKED_RING, sizeof *crowd.asked);
+    channel_begin(argv[4]); /* NULL without a certificate */
     pool_begin(argv[3]);
     control_begin(crowd.port, poller);
     while (fgets(line, sizeof line, stdin) != NULL) {

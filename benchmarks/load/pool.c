@@ -49,7 +49,7 @@ void open_client(bool stalls) {
     struct client *client = &clients[size];
     client_open(client, tokens[size], stalls);
     size++;
-    watch(client->fd, client);
+    watch(client->channel.fd, client);
 }
 
 void pool_begin(const char *path) {

@@ -1,21 +1,31 @@
 // Shared by all Node systems: a port, the route that requests broadcasts, the payload.
 
+import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
+import { createServer as createTLSServer } from "node:https";
 
 const EVENT = "MESSAGE_CREATE";
 
 /** The name of a small room. */
 export const roomName = (number) => `room${number}`;
 
+function serve(listener) {
+  const { TLS_CERTIFICATE: certificate, TLS_KEY: key } = process.env;
+  return certificate
+    ? createTLSServer({ cert: readFileSync(certificate), key: readFileSync(key) }, listener)
+    : createServer(listener);
+}
+
 /**
- * An HTTP server; `benchmarks/load/main.c` describes the requests. `broadcast(event, payload)` is called for each
- * message to all clients. A request may say how many messages are broadcast at a time. After each such number,
- * `accepted()` is awaited. The other kinds that a system may have are called likewise: `except(event, payload, room)`, to
- * all but the client that is alone in a room, and `rooms(event, payload, room)`.
+ * An HTTP server, with TLS if the environment names a certificate and its key. `benchmarks/load/main.c` describes the
+ * requests. `broadcast(event, payload)` is called for each message to all clients. A request may say how many messages
+ * are broadcast at a time. After each such number, `accepted()` is awaited. The other kinds that a system may have are
+ * called likewise: `except(event, payload, room)`, to all but the client that is alone in a room, and
+ * `rooms(event, payload, room)`.
  */
 export function control(broadcast, accepted = async () => {}, others = {}) {
   const toAll = { broadcast, ...others };
-  return createServer(async (request, response) => {
+  return serve(async (request, response) => {
     const [, route, first, ...rest] = request.url.split("/");
     if (!toAll[route]) {
       response.writeHead(404).end();
