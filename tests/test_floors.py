@@ -19,7 +19,7 @@ FLOORS = (
     ("broadcasting", "handlers"),
     ("gateways", "systems"),
     ("transports",),
-    ("lifecycle", "realtime"),
+    ("checks", "lifecycle", "realtime"),
     ("", "__main__", "cli", "middleware", "schema", "socketio", "testing", "uvicorn", "wsgi"),
 )
 """Folders and files directly below the package; "" is the package itself."""

@@ -45,14 +45,16 @@ class Fetch:
     keep the process from ending.
     """
 
-    def __init__(self, url: str, timeout: float) -> None:
+    def __init__(self, url: str, timeout: float, *, on_failure: Callable[[str], None] | None = None) -> None:
+        """`on_failure` is called with the reason, in any thread, before the result is None. None: it is logged."""
         self._url = url
         self._timeout = timeout
+        self._on_failure = on_failure or _warn
         self._connections: list[http.client.HTTPConnection] = []
         self._timed_out = False
 
     def start(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[Keys | None]:
-        """Begin. The future's result is the keys. None: the fetch failed, and the reason was logged."""
+        """Begin. The future's result is the keys. None: the fetch failed; see `on_failure`."""
         result: asyncio.Future[Keys | None] = loop.create_future()
         deadline = loop.call_later(self._timeout, self._give_up, result)
 
@@ -71,7 +73,7 @@ class Fetch:
 
     def _give_up(self, result: asyncio.Future[Keys | None]) -> None:
         self._timed_out = True
-        _warn(f"no complete answer within {self._timeout} s")
+        self._on_failure(f"no complete answer within {self._timeout} s")
         for connection in self._connections:
             if connection.sock is not None:
                 with contextlib.suppress(OSError):
@@ -87,7 +89,7 @@ class Fetch:
                 raise ValueError("it has no key that can verify signatures")
         except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
             if not self._timed_out:
-                _warn(f"{type(error).__name__}: {str(error)[:_LONGEST_REASON]}")
+                self._on_failure(f"{type(error).__name__}: {str(error)[:_LONGEST_REASON]}")
             return None
         return keys
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from asgi_realtime.cli.asyncapi import asyncapi
+from asgi_realtime.cli.check import check
 from asgi_realtime.cli.emit import emit
 from asgi_realtime.cli.examples import examples
 from asgi_realtime.cli.files import write_file
@@ -15,7 +16,7 @@ from asgi_realtime.cli.token import token
 from asgi_realtime.schema.typescript.files import file_name, typescript
 
 
-@click.group(epilog=examples("asgi-realtime types --help"))
+@click.group(epilog=examples("asgi-realtime check"))
 @click.version_option(package_name="asgi_realtime")
 def main() -> None:
     """Tools for realtime gateways.
@@ -56,5 +57,6 @@ def types(gateways: tuple[str, ...], output: Path | None) -> None:
 
 
 main.add_command(asyncapi)
+main.add_command(check)
 main.add_command(emit)
 main.add_command(token)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
@@ -42,6 +43,18 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, style
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+@contextlib.contextmanager
+def progress(step: str) -> Iterator[None]:
+    """Show on the standard error that a step runs: a moving sign on a terminal, which disappears, or else a line."""
+    console = Console(stderr=True)
+    if console.is_terminal:
+        with console.status(Text(step)):
+            yield
+    else:
+        click.echo(step, err=True)
+        yield
 
 
 def visible(text: str) -> str:

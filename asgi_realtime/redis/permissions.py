@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 from collections.abc import Awaitable
 from typing import Final
@@ -14,8 +13,6 @@ from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.redis.keys import Keys
 from asgi_realtime.redis.link import Link, Reply
 from asgi_realtime.redis.scripts import Script, run_script
-
-logger = logging.getLogger("asgi_realtime")
 
 CHECKED: Final = "check"
 """What the names of the keys and of the channel of the check end with. The keys expire at once."""
@@ -65,8 +62,23 @@ def not_permitted(what: str, text: str, *, named: str) -> ConfigurationError:
     )
 
 
-async def warn_of_eviction(link: Link) -> None:
-    """Warn if Redis drops keys when its memory is full. Without the permission for INFO nothing is checked.
+def explain_refusal(error: Exception, refusal: str | None, *, named: str) -> Exception:
+    """The error about a missing permission, if a new link could not be used for that, else `error` itself.
+
+    Args:
+        error: what was raised.
+        refusal: `Link.refusal`, if there is a link.
+        named: what the server is configured by.
+    """
+    if refusal is not None and is_permission(refusal):
+        return not_permitted("the channels", refusal, named=named)
+    if isinstance(error, hiredis.ReplyError) and is_permission(str(error)):
+        return not_permitted("a command", str(error), named=named)
+    return error
+
+
+async def eviction_warning(link: Link) -> str | None:
+    """What is wrong and what to do, if Redis drops keys when its memory is full. Without the permission for INFO, None.
 
     Raises:
         LinkLost: the connection is lost.
@@ -74,15 +86,13 @@ async def warn_of_eviction(link: Link) -> None:
     try:
         text = await link.ask("INFO", "memory", read=_text)
     except hiredis.ReplyError:
-        return
+        return None
     fields = dict(re.findall(r"^(\w+):(.*?)\r?$", text, re.MULTILINE))
     policy, limit = fields.get("maxmemory_policy", "noeviction"), fields.get("maxmemory", "0")
-    if policy != "noeviction" and limit != "0":
-        logger.warning(
-            "Redis: maxmemory-policy is %s, so history and presence may be evicted when memory is full;"
-            " set it to noeviction",
-            policy,
-        )
+    if policy == "noeviction" or limit == "0":
+        return None
+    evicted = "history and presence may be evicted when memory is full"
+    return f"maxmemory-policy is {policy}, so {evicted}; set it to noeviction"
 
 
 def _text(reply: Reply) -> str:

@@ -16,7 +16,7 @@ from asgi_realtime.metrics import Meter
 from asgi_realtime.metrics.declarations import REDIS_PROBE_FAILURES, REDIS_RECONNECTS
 from asgi_realtime.redis.keys import Keys
 from asgi_realtime.redis.link import Argument, Link, LinkLost, Reply
-from asgi_realtime.redis.permissions import check_permissions, is_permission, not_permitted, warn_of_eviction
+from asgi_realtime.redis.permissions import check_permissions, eviction_warning, explain_refusal
 from asgi_realtime.redis.scripts import Script, is_forgotten, load_scripts, run_script
 from asgi_realtime.redis.server import RedisServer
 from asgi_realtime.runtime.tasks import Tasks
@@ -264,10 +264,7 @@ class ReconnectingLink:
 
     def _failed(self, error: Exception, refusal: str | None) -> str:
         """An attempt failed. Returns why."""
-        if refusal is not None and is_permission(refusal):
-            error = not_permitted("the channels", refusal, named=self._server.named)
-        elif isinstance(error, hiredis.ReplyError) and is_permission(str(error)):
-            error = not_permitted("a command", str(error), named=self._server.named)
+        error = explain_refusal(error, refusal, named=self._server.named)
         if not self._stopped and not isinstance(
             error, LinkLost | ConfigurationError | hiredis.ReplyError | TimeoutError
         ):
@@ -294,7 +291,9 @@ class ReconnectingLink:
                 await check_permissions(
                     link, self._keys, publish=self._server.publish_command, named=self._server.named
                 )
-                await warn_of_eviction(link)
+                warning = await eviction_warning(link)
+                if warning is not None:
+                    logger.warning("Redis: %s", warning)
                 self._checked = True
             link.subscribe(channel.decode() for channel in self._own)
             link.copies_follow = await self._copies_follow(link)

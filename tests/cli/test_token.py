@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import re
-import subprocess
-import sys
 import time
 from typing import Any
 
@@ -22,8 +18,8 @@ from asgi_realtime.auth.jwt_verifier import InvalidToken, JWTVerifier
 from asgi_realtime.cli.commands import main
 from asgi_realtime.cli.times import describe_time, read_duration
 from asgi_realtime.settings import Settings
+from tests.support.command_line import on_a_terminal
 from tests.support.jwks_server import JWKSServer, jwk, sign
-from tests.support.paths import ROOT
 
 SECRET = "a secret of at least thirty-two bytes"
 SETTINGS = Settings(jwt_secret=SECRET)
@@ -204,19 +200,6 @@ def test_neither_signature_nor_secret_is_printed_and_no_claim_controls_the_termi
     assert token.split(".")[2] not in done.output
     assert '"\\u001b[31m\\u202e[bold]"' in done.output
     assert "claim a\\nb" in done.output
-
-
-def on_a_terminal(environ: dict[str, str], *arguments: str) -> str:
-    """What a command prints on a real terminal."""
-    ours, theirs = pty.openpty()
-    try:
-        command = [sys.executable, "-m", "asgi_realtime", *arguments]
-        whole = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "60", **environ}
-        subprocess.run(command, cwd=ROOT, env=whole, stdin=theirs, stdout=theirs, timeout=60, check=True)
-        return os.read(ours, 100_000).decode()
-    finally:
-        os.close(theirs)
-        os.close(ours)
 
 
 def test_colours_are_for_terminals_and_can_be_turned_off() -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import pty
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -19,14 +22,38 @@ async def command(environ: dict[str, str], *arguments: str, stdin: str = "") -> 
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         cwd=ROOT,
-        env={name: value for name, value in os.environ.items() if not name.startswith(_PREFIXES)} | environ,
+        env=_environment(environ),
     )
     output, errors = await process.communicate(stdin.encode())
     assert process.returncode is not None
     return process.returncode, output.decode(), errors.decode()
 
 
-_PREFIXES = ("MEW_", "WS_", "CORS_ORIGIN")
+def on_a_terminal(environ: dict[str, str], *arguments: str) -> str:
+    """Run `asgi-realtime` on a real terminal of 60 columns, and return what it prints there."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "asgi_realtime", *arguments],
+        cwd=ROOT,
+        env={**_environment(environ), "TERM": "xterm-256color", "COLUMNS": "60"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    output = b""
+    with open(ours, "rb", buffering=0) as terminal, contextlib.suppress(OSError):  # EIO: the process has ended
+        while data := terminal.read(65_536):
+            output += data
+    process.wait()
+    return output.decode()
+
+
+def _environment(own: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(_PREFIXES)} | own
+
+
+_PREFIXES = ("MEW_", "WS_", "CORS_ORIGIN", "NO_COLOR", "FORCE_COLOR")
 
 
 def install_script(folder: Path) -> Path:
