@@ -45,7 +45,7 @@ def make(user: str, name: str | None, ttl: str, claims: str | None, as_json: boo
     """Make a token of the user id USER, signed with MEW_JWT_SECRET.
 
     It has the audience and the issuer of the settings, and their first algorithm. For development, tests and support:
-    whoever has the secret can be every user. Without the secret, as with MEW_JWKS_URL, no token can be made.
+    anyone who has the secret can act as any user. Without the secret, as with MEW_JWKS_URL, no token can be made.
     """
     try:
         expires_in = read_duration(ttl)
