@@ -6,13 +6,14 @@ import copy
 from typing import Any
 
 import pytest
+from msgspec import UNSET, UnsetType
 
 from asgi_realtime import SocketIOGateway, WebSocketGateway, down, token_from_cookie, token_from_query, up
 from asgi_realtime.cli.gateways import packaged_gateways
 from asgi_realtime.schema.asyncapi.diff.alternatives import UnreadableDocument
 from asgi_realtime.schema.asyncapi.diff.differences import Difference, differences
 from asgi_realtime.schema.asyncapi.document import asyncapi
-from tests.support.asyncapi_pairs import FROM_CLIENTS, FROM_THE_SERVER, Pair
+from tests.support.asyncapi_pairs import FROM_CLIENTS, FROM_THE_SERVER, Pair, struct
 from tests.support.boards import host_document
 
 
@@ -75,6 +76,7 @@ def test_titles_descriptions_hosts_examples_and_keys_are_not_compared() -> None:
     new["servers"]["socketio"]["host"] = "other"
     new["components"]["schemas"]["board.Order-Input"]["examples"] = []
     new["components"]["schemas"]["board.Order-Input"]["properties"]["dish"]["description"] = "other"
+    new["components"]["securitySchemes"]["auth-payload-token"]["description"] = "other"
     new["operations"] = {f"other.{name}": operation for name, operation in new["operations"].items()}
     assert differences(old, new) == []
 
@@ -112,6 +114,42 @@ def test_gateways_are_the_same_if_their_address_is_the_same() -> None:
     assert breaking(differences(asyncapi([Other("/a")]), asyncapi([Other("/b")]))) == [
         ("Socket.IO /a", "the channel is gone")
     ]
+
+
+def test_a_field_that_comes_or_goes_is_reported_once_with_what_is_in_it() -> None:
+    inner = struct(x=int)
+    more = {
+        "one": (inner | UnsetType, UNSET),
+        "many": (list[inner] | UnsetType, UNSET),  # type: ignore[valid-type]
+        "named": (dict[str, inner] | UnsetType, UNSET),  # type: ignore[valid-type]
+        "pair": (tuple[int, inner] | UnsetType, UNSET),  # type: ignore[valid-type]
+    }
+    less, full = (document(up("a", kind, effect="")) for kind in (struct(), struct(**more)))
+    places = [f"Socket.IO / clients send a: {name}" for name in ("many", "named", "one", "pair")]
+    assert differences(less, full) == [Difference(place, "the field is new", False) for place in places]
+    assert differences(full, less) == [Difference(place, "the field is gone", False) for place in places]
+
+
+def test_a_field_deep_inside_is_reported_with_its_path() -> None:
+    def nested(inner: Any) -> dict[str, Any]:
+        kind = struct(many=list[inner], named=dict[str, inner], pair=tuple[int, inner])
+        return document(up("a", kind, effect=""))
+
+    found = differences(nested(struct()), nested(struct(x=(int, 1))))
+    assert [(difference.place.rpartition(" ")[2], difference.change) for difference in found] == [
+        ("many[].x", "the field is new"),
+        ("named.*.x", "the field is new"),
+        ("pair[1].x", "the field is new"),
+    ]
+
+
+def test_channels_of_one_address_are_compared_each() -> None:
+    classes = [type(name, (SocketIOGateway,), {"events": (down(name, to=""),)}) for name in ("First", "Second")]
+    old, new = asyncapi(classes), asyncapi(classes)
+    assert differences(old, new) == []
+    for name in ("first.send.First", "second.send.Second"):
+        del new["operations"][name]
+    assert len(breaking(differences(old, new))) == 2
 
 
 def test_the_number_of_arguments() -> None:

@@ -10,7 +10,7 @@ import msgspec
 
 from asgi_realtime.schema.asyncapi.diff.alternatives import UnreadableDocument
 from asgi_realtime.schema.asyncapi.diff.changes import change_of
-from asgi_realtime.schema.asyncapi.diff.fields import field_paths
+from asgi_realtime.schema.asyncapi.diff.fields import field_paths, outermost
 from asgi_realtime.schema.asyncapi.diff.operations import Action, Channel, Event, Operation, channels_of
 from asgi_realtime.schema.asyncapi.diff.schemas import SchemaPair
 
@@ -92,9 +92,8 @@ class _Comparison:
                 yield Difference(_at(place, misfit.path), change_of(misfit, action, is_past=is_past), breaking)
         before, after = field_paths(self._old_document, old), field_paths(self._new_document, new)
         for these, others, change in ((after, before, "the field is new"), (before, after, "the field is gone")):
-            for path in these - others:
-                if path not in reported and _parent(path) not in these - others:
-                    yield Difference(_at(place, path), change, False)
+            for path in outermost(these - others) - reported:
+                yield Difference(_at(place, path), change, False)
 
     def _replies(self, place: str, old: Operation, new: Operation) -> Iterator[Difference]:
         if not old.replies:
@@ -141,10 +140,6 @@ def _shown(event: Event) -> str:
 
 def _at(place: str, path: str) -> str:
     return f"{place}: {path}" if path else place
-
-
-def _parent(path: str) -> str:
-    return path.rpartition(".")[0]
 
 
 def _listed(paths: Iterable[str]) -> str:

@@ -13,6 +13,11 @@ def field_paths(document: Mapping[str, Any], schema: Any) -> set[str]:
     return set(_paths(document, schema, "", ()))
 
 
+def outermost(paths: set[str]) -> set[str]:
+    """The paths without those of fields inside others of them."""
+    return {path for path in paths if not any(path.startswith((f"{other}.", f"{other}[")) for other in paths)}
+
+
 def _paths(document: Mapping[str, Any], schema: Any, path: str, reading: tuple[str, ...]) -> Iterator[str]:
     text = shown(schema)
     if text in reading:
@@ -23,8 +28,10 @@ def _paths(document: Mapping[str, Any], schema: Any, path: str, reading: tuple[s
             inner = f"{path}.{name}" if path else name
             yield inner
             yield from _paths(document, field, inner, reading)
-        items = one.get("items", ())
-        for item in items if isinstance(items, list) else [items]:
-            yield from _paths(document, item, f"{path}[]", reading)
+        if isinstance(one.get("items"), list):
+            for number, item in enumerate(one["items"]):
+                yield from _paths(document, item, f"{path}[{number}]", reading)
+        elif "items" in one:
+            yield from _paths(document, one["items"], f"{path}[]", reading)
         if isinstance(one.get("additionalProperties"), dict):
             yield from _paths(document, one["additionalProperties"], f"{path}.*" if path else "*", reading)
