@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Never, Self, TypeVar, cast
@@ -39,10 +39,12 @@ from asgi_realtime.lifecycle.mounting import (
     settings_from,
     warn_of_open_origins,
 )
+from asgi_realtime.lifecycle.process_metrics import measure_process
 from asgi_realtime.lifecycle.shutdown_signals import ShutdownSignals
 from asgi_realtime.lifecycle.single_process import SingleProcess
 from asgi_realtime.lifecycle.transfers import Transfers
 from asgi_realtime.metrics import Meter, Metrics
+from asgi_realtime.outbound.outbox import Outbox
 from asgi_realtime.protocols.socketio.dialect import SocketIODialect
 from asgi_realtime.recovery.recovery import Recovery
 from asgi_realtime.runtime.batches import Client, close_in_batches
@@ -115,6 +117,7 @@ class Realtime:
             gateways=self.registry,
             loop_bridge=self.loop_bridge,
             publish_timeout=self.settings.publish_timeout,
+            meter=self.meter,
         )
         self.broadcaster = Broadcaster(
             publisher=self.publisher,
@@ -158,6 +161,7 @@ class Realtime:
         self.signals = ShutdownSignals(self.drain.close_clients)
         self.lifecycle = Lifecycle(self._start_parts)
         self._mount(backends)
+        measure_process(self.meter, self.tasks, self._outboxes)
 
     def _mount(self, backends: Backends) -> None:
         context = GatewayContext(
@@ -190,6 +194,13 @@ class Realtime:
                 mounted.bind(context)
         self._context = context
         warn_of_open_origins(self.origins, self.gateways)
+
+    def _outboxes(self) -> Iterator[Outbox]:
+        for session in self.engineio.sessions.values():
+            yield session.outbox
+        for endpoint in self.websockets.values():
+            for peer in endpoint.peers:
+                yield peer.outbox
 
     def _new_recovery(self, backends: Backends) -> Recovery | None:
         if self.settings.recovery_window == 0 or (backends.many_processes and backends.redis is None):

@@ -7,11 +7,13 @@ from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
 from asgi_realtime.broadcasting.gateway_registry import GatewayRegistry
+from asgi_realtime.broadcasting.publish_metrics import PublishMetrics
 from asgi_realtime.broadcasting.route_parameters import NoSchema
 from asgi_realtime.broker.base import Broker
 from asgi_realtime.broker.time_limit import answer_in_time
 from asgi_realtime.errors import BrokerUnavailable, PayloadTooLarge
 from asgi_realtime.limits import Limits
+from asgi_realtime.metrics import Meter
 from asgi_realtime.payloads.encoding import encode
 from asgi_realtime.runtime.coroutines import run_with_timeout
 from asgi_realtime.runtime.loop_bridge import LoopBridge
@@ -31,7 +33,13 @@ class Publisher(NoSchema):
     """Publishes to the broker for broadcasters. All broadcasters of an app share one."""
 
     def __init__(
-        self, *, broker: Broker, gateways: GatewayRegistry, loop_bridge: LoopBridge, publish_timeout: float
+        self,
+        *,
+        broker: Broker,
+        gateways: GatewayRegistry,
+        loop_bridge: LoopBridge,
+        publish_timeout: float,
+        meter: Meter | None = None,
     ) -> None:
         """`publish_timeout` is the most that the broker may take for one call, in seconds."""
         self._broker = broker
@@ -39,6 +47,7 @@ class Publisher(NoSchema):
         self._loop_bridge = loop_bridge
         self._timeout = publish_timeout
         self._unwritten = 0
+        self._metrics = None if meter is None or not meter.on else PublishMetrics(meter)
         self.draining = False
         """Whether the process closes its clients, because it is about to stop."""
 
@@ -80,8 +89,11 @@ class Publisher(NoSchema):
         event = publication.event
         limits = self._gateways[publication.gateway].limits
         size = checked_size(event, publication.payload, publication.attachments, limits)
+        publishing = self._broker.publish(publication, key=key)
+        if self._metrics is not None:
+            publishing = self._metrics.timed(publication.gateway, publishing)
         try:
-            receipt = await run_with_timeout(self._timeout, self._broker.publish(publication, key=key))
+            receipt = await run_with_timeout(self._timeout, publishing)
         except TimeoutError:
             raise BrokerUnavailable(
                 f"{event}: the broker did not answer within MEW_PUBLISH_TIMEOUT ({self._timeout} s)"

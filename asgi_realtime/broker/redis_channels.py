@@ -16,10 +16,11 @@ import hiredis
 
 from asgi_realtime.broker.base import BrokerReceiver
 from asgi_realtime.broker.redis_feed import Channel, Feed
+from asgi_realtime.broker.redis_lag import MeasuredFeed
 from asgi_realtime.broker.redis_repair import COMPARED_AT_ONCE, catch_up
 from asgi_realtime.errors import BrokerUnavailable
 from asgi_realtime.metrics import Meter
-from asgi_realtime.metrics.declarations import BROKER_GAPS
+from asgi_realtime.metrics.declarations import BROKER_GAPS, BROKER_LAG_SECONDS
 from asgi_realtime.redis.gateway_links import GatewayLinks
 from asgi_realtime.redis.history_state import HistoryState, new_epoch
 from asgi_realtime.redis.keys import COMMANDS, suffixes
@@ -189,7 +190,8 @@ class Channels:
     def _feed(self, gateway: GatewayName) -> Feed:
         feed = self._feeds.get(gateway)
         if feed is None:
-            feed = self._feeds[gateway] = Feed(
+            kind = MeasuredFeed if self._meter.on else Feed
+            feed = self._feeds[gateway] = kind(
                 gateway,
                 self.receiver,
                 repair=self._begin_repair,
@@ -197,6 +199,8 @@ class Channels:
                 commanded=self._commanded,
                 unconfirmed=self._unconfirmed,
             )
+            if isinstance(feed, MeasuredFeed):
+                feed.lag = self._meter.histogram(BROKER_LAG_SECONDS, gateway=gateway)
             self._add(feed, COMMANDS, None)
         return feed
 

@@ -22,6 +22,7 @@ from asgi_realtime.connection.contracts import MountedGateway
 from asgi_realtime.connection.positions import GatewayPositions
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.gateways.connection_lifecycle import ConnectionLifecycle
+from asgi_realtime.gateways.event_metrics import EventMetrics
 from asgi_realtime.gateways.gateway_context import GatewayContext
 from asgi_realtime.gateways.gateway_metrics import GatewayMetrics
 from asgi_realtime.gateways.not_an_app import NoRouter, RouteSignature, not_an_app
@@ -31,6 +32,7 @@ from asgi_realtime.handlers.event_declarations import EventDeclaration, check_pa
 from asgi_realtime.handlers.event_handlers import check_event, check_free, check_once
 from asgi_realtime.handlers.unused_results import without_result
 from asgi_realtime.limits import Limits
+from asgi_realtime.metrics.declarations import PRESENCE_USERS
 from asgi_realtime.protocols.dialect import Dialect
 from asgi_realtime.runtime.asgi_scope import redact_query
 from asgi_realtime.runtime.budgets import Budget
@@ -294,9 +296,19 @@ class Gateway(ConnectionLifecycle):
         self._authenticate = self.host_call(authenticator, "authenticator", "handshake")
         limits = self.limits
         self._metrics = GatewayMetrics(context.meter, self.name)
+        context.meter.gauge(
+            PRESENCE_USERS, functools.partial(context.presence.users_here, self._name), gateway=self.name
+        )
         self._attempts = Budget("attempts", limits.attempt_rate, limits.attempt_burst, context.meter)
         session = context.settings.limits
-        self.prepare(limits, session, self._broadcaster, context.loop_bridge, context.make_answers)
+        self.prepare(
+            limits,
+            session,
+            self._broadcaster,
+            context.loop_bridge,
+            context.make_answers,
+            EventMetrics(context.meter, self.name),
+        )
         self.__attributes = private_attributes(self)
 
     @property

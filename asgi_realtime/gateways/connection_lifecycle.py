@@ -17,7 +17,6 @@ from asgi_realtime.connection.connection import Connection, InternalConnection, 
 from asgi_realtime.connection.contracts import MountedGateway, Transport
 from asgi_realtime.connection.positions import ConnectionPositions
 from asgi_realtime.errors import BrokerUnavailable, Disconnect, Forbidden, Refusal, Unauthorized, Unavailable
-from asgi_realtime.gateways.dispatcher import ends_this_task
 from asgi_realtime.gateways.expiry import Expiry
 from asgi_realtime.gateways.gateway_context import GatewayContext
 from asgi_realtime.gateways.gateway_metrics import GatewayMetrics
@@ -30,6 +29,7 @@ from asgi_realtime.runtime.begun_task import begin_task
 from asgi_realtime.runtime.coroutines import run_with_timeout
 from asgi_realtime.runtime.host_calls import HostCall
 from asgi_realtime.runtime.inbox import Inbox
+from asgi_realtime.runtime.tasks import ends_this_task
 from asgi_realtime.values.handshake import Handshake
 from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.ids import ConnectionId, GatewayName, UserId

@@ -12,6 +12,7 @@ from asgi_realtime.answers import Answers
 from asgi_realtime.broadcasting.broadcaster import Broadcaster
 from asgi_realtime.connection.connection import Connection, InternalConnection, internal
 from asgi_realtime.errors import ConfigurationError, Disconnect, InvalidMessage, NoAnswer, RateLimited, Refusal
+from asgi_realtime.gateways.event_metrics import EventMetrics
 from asgi_realtime.gateways.plain_events import Acknowledge, Outcomes, PlainEvents
 from asgi_realtime.gateways.replies import ErrorMessage, Failure
 from asgi_realtime.handlers.event_handlers import (
@@ -41,6 +42,7 @@ from asgi_realtime.runtime.host_calls import ToSync
 from asgi_realtime.runtime.http_errors import refusal_of
 from asgi_realtime.runtime.inbox import Pending
 from asgi_realtime.runtime.loop_bridge import LoopBridge
+from asgi_realtime.runtime.tasks import ends_this_task
 from asgi_realtime.values.ids import GatewayName
 from asgi_realtime.values.json import Json
 
@@ -73,6 +75,7 @@ class Dispatcher:
     _event_id_bytes: int
     _make_answers: Callable[[], Answers]
     _unused_results: UnusedResults
+    _event_metrics: EventMetrics
     _failures: FailureLog
 
     def __init__(self, name: str) -> None:
@@ -146,6 +149,7 @@ class Dispatcher:
         broadcaster: Broadcaster,
         loop_bridge: LoopBridge,
         make_answers: Callable[[GatewayName, Limits], Answers],
+        metrics: EventMetrics,
     ) -> None:
         """Get ready for events. The handlers' signatures are checked here. `session`: limits of what carries clients.
 
@@ -153,6 +157,7 @@ class Dispatcher:
             ConfigurationError: for a parameter that nothing can be injected into, an event that cannot arrive, or a
                 `once` that names no id.
         """
+        self._event_metrics = metrics
         self._event_id_bytes = limits.event_id_bytes
         self._make_answers = functools.partial(make_answers, self._name, limits)
         self._event_name_bytes = limits.event_name_bytes
@@ -174,7 +179,7 @@ class Dispatcher:
             return None
         unused = None if self.acknowledges else self._report_unused
         outcomes = Outcomes(self._refuse_unhandled, self._failed, unused)
-        plain_events = PlainEvents(form, self._rates, outcomes, limits, session)
+        plain_events = PlainEvents(form, self._rates, outcomes, limits, session, self._event_metrics)
         for event, begin in self._handlers.items():
             plain_events.declare(event, begin, None if event in self._once else self._functions[event])
         return plain_events
@@ -182,6 +187,7 @@ class Dispatcher:
     def _bind(
         self, event: str, function: Callable[..., Any], once: str | None, broadcaster: Broadcaster
     ) -> BoundHandler:
+        self._event_metrics.declare(event)
         if once is None:
             return bind_handler(event, function, broadcaster, self._to_sync, acknowledges=self.acknowledges)
         begin = bind_handler(event, function, broadcaster, self._to_sync)
@@ -286,6 +292,7 @@ class Dispatcher:
         acknowledge: Acknowledge | None,
     ) -> None:
         """Refuse an event before any handler is called. It counts as an attempt (see `Limits.attempt_rate`)."""
+        self._event_metrics.refused(refusal.reply_code)
         if connection.transport.attempted(self._attempts):
             self.send_refusal(connection.public, event, sent, refusal, acknowledge)
         else:
@@ -308,6 +315,9 @@ class Dispatcher:
         self, connection: InternalConnection, event: str, sent: Sequence[Json], acknowledge: Acknowledge | None
     ) -> Pending:
         """Run the handler of an event until its first wait. Most handlers never wait, and need no timer."""
+        metrics = self._event_metrics
+        if metrics.on:
+            metrics.counter(event).value += 1
         try:
             begin = self._handlers.get(event)
             try:
@@ -328,7 +338,8 @@ class Dispatcher:
         except (Exception, asyncio.CancelledError) as error:
             self._failed(error, connection, event, sent, acknowledge)
             return None
-        return self._handle_rest(resume(work, waiting), connection, event, sent, acknowledge)
+        rest = resume(work, waiting) if not metrics.on else metrics.timed(event, resume(work, waiting))
+        return self._handle_rest(rest, connection, event, sent, acknowledge)
 
     async def _handle_rest(
         self,
@@ -367,6 +378,7 @@ class Dispatcher:
         """Send the client a refusal of its event. A failure is logged."""
         meant = self._refusal_of(error)
         if isinstance(meant, Refusal):
+            self._event_metrics.refused(meant.reply_code)
             self.send_refusal(connection.public, event, sent, meant, acknowledge)
         elif isinstance(meant, Disconnect):
             connection.end(meant.code, meant.reason)
@@ -375,6 +387,7 @@ class Dispatcher:
         elif isinstance(error, NoAnswer) and connection.closed:
             logger.info("%s: %s ended early: the client has gone", self.name, self.loggable(event))
         else:
+            self._event_metrics.refused("INTERNAL")
             self._failures.failed(self.name, f"{self.loggable(event)} failed", error)
             self.send_refusal(connection.public, event, sent, Refusal("internal error", code="INTERNAL"), acknowledge)
 
@@ -385,9 +398,3 @@ class Dispatcher:
     def _refusal_of(self, error: BaseException) -> Refusal | Disconnect | None:
         """The reply to the client for an exception of host code. None: it is a failure."""
         return refusal_of(error)
-
-
-def ends_this_task(error: BaseException) -> bool:
-    """Whether an error is the cancellation of the current task. If not, host code awaited a cancelled future."""
-    task = asyncio.current_task()
-    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0

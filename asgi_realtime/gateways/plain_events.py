@@ -29,10 +29,12 @@ from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 from asgi_realtime.connection.connection import Connection, InternalConnection
 from asgi_realtime.errors import InvalidMessage, Refusal
+from asgi_realtime.gateways.event_metrics import EventMetrics
 from asgi_realtime.handlers.direct_handlers import direct_handler
 from asgi_realtime.handlers.event_handlers import BoundHandler, answer_values
 from asgi_realtime.handlers.event_rates import EventRates
 from asgi_realtime.limits import Limits
+from asgi_realtime.metrics.recorded import Counter
 from asgi_realtime.protocols.event_text import EventText
 from asgi_realtime.protocols.json_text import MAX_NESTING, NOT_JSON, SHORT, JSONReader
 from asgi_realtime.runtime.coroutines import resume
@@ -83,12 +85,22 @@ class _Event(NamedTuple):
     """See `DirectHandler`, here and below."""
     call: Callable[[Any, Connection], Coroutine[Any, Any, Any]] | None
     """None: `begin` takes the payload."""
+    counter: Counter | None
+    """None: events are not counted."""
 
 
 class PlainEvents:
     """The plain events of one gateway."""
 
-    def __init__(self, form: EventText, rates: EventRates, outcomes: Outcomes, limits: Limits, session: Limits) -> None:
+    def __init__(
+        self,
+        form: EventText,
+        rates: EventRates,
+        outcomes: Outcomes,
+        limits: Limits,
+        session: Limits,
+        metrics: EventMetrics,
+    ) -> None:
         """Handle no event yet.
 
         Args:
@@ -97,6 +109,7 @@ class PlainEvents:
             outcomes: what else may become of an event.
             limits: those of the gateway.
             session: those of the session that carries its clients. Here the smaller ones apply.
+            metrics: what counts the events.
         """
         self._form = form
         self._to_name = len(form.prefix) + len(form.before) + 1
@@ -104,6 +117,7 @@ class PlainEvents:
         self._end = form.end[0]
         self._rates = rates
         self._outcomes = outcomes
+        self._metrics = metrics if metrics.on else None
         self._handler_timeout = limits.handler_timeout
         self._name_bytes = min(limits.event_name_bytes, session.event_name_bytes)
         self._longest = min(_LONGEST, limits.message_bytes, session.message_bytes)
@@ -116,9 +130,10 @@ class PlainEvents:
         if is_longer(event, self._name_bytes):
             return
         head, whole = self._form.heads(event)
-        plain = self._bare_events[whole] = _Event(event, begin, _read, None, None)
+        counter = None if self._metrics is None else self._metrics.counter(event)
+        plain = self._bare_events[whole] = _Event(event, begin, _read, None, None, counter)
         direct = None if function is None else direct_handler(event, function)
-        self._events[head] = plain if direct is None else _Event(event, begin, *direct)
+        self._events[head] = plain if direct is None else _Event(event, begin, *direct, counter)
 
     def receive(self, connection: InternalConnection, turn: TextTurn, acks: MakesAcks | None) -> None:
         """Handle what is plain of the next texts of a client that may send events.
@@ -151,11 +166,15 @@ class PlainEvents:
         self, connection: InternalConnection, turn: TextTurn, work: Coroutine[Any, Any, None], waiting: Any
     ) -> None:
         """Wait for the handler that waits."""
+        began = 0.0 if self._metrics is None else monotonic()
         try:
             async with asyncio.timeout(self._handler_timeout):
                 await resume(work, waiting)
         except (Exception, asyncio.CancelledError) as error:
             self._outcomes.fail(error, connection, *turn.failed)
+        finally:
+            if self._metrics is not None:
+                self._metrics.waited(turn.event, monotonic() - began)
 
     async def _handle(
         self, connection: InternalConnection, turn: TextTurn, acks: MakesAcks | None, text: bytes, now: float
@@ -172,7 +191,7 @@ class PlainEvents:
                 event, head, acknowledge = self._find(text, acks)
                 if event is None:
                     break
-            name, begin, decode, colons, call = event
+            name, begin, decode, colons, call, counter = event
             if len(text) > short and (len(text) > self._longest or text.count(b"[") + text.count(b"{") > MAX_NESTING):
                 break
             sent: Any = []
@@ -197,6 +216,9 @@ class PlainEvents:
                 turn.count(1, now)
             else:
                 break
+            if counter is not None:
+                counter.value += 1
+                turn.event = name
             try:
                 try:
                     work = begin(public, sent) if call is None else call(sent, public)

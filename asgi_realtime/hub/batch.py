@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 
 from asgi_realtime.connection.connection import InternalConnection
 from asgi_realtime.hub.recipients import NO_RECIPIENTS, Part, Recipients
+from asgi_realtime.hub.sent_frames import SentFrames
 from asgi_realtime.outbound.outbox import WRITE_BYTES
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.values.ids import RoomName
@@ -28,11 +29,17 @@ class Batch:
     so that every client sees one order.
     """
 
-    __slots__ = ("_frames", "_partial", "_recipients", "_rooms", "_size", "_skipped", "_call_soon", "_ticking")
+    __slots__ = ("_frames", "_partial", "_recipients", "_rooms", "_sent", "_size", "_skipped", "_call_soon", "_ticking")
 
-    def __init__(self, call_soon: CallSoon | None = None) -> None:
-        """`call_soon` calls a function at the end of the tick. Default: the running loop's `call_soon`."""
+    def __init__(self, call_soon: CallSoon | None = None, sent: SentFrames | None = None) -> None:
+        """Begin without frames.
+
+        Args:
+            call_soon: calls a function at the end of the tick. Default: the running loop's `call_soon`.
+            sent: counts what is written. None: it is not counted.
+        """
         self._call_soon = call_soon
+        self._sent = sent
         self._frames: list[Frame] = []
         self._partial: dict[int, tuple[Collection[InternalConnection], bool]] = {}
         """By the place of a frame: which recipients do not get it, and whether it is volatile."""
@@ -85,9 +92,13 @@ class Batch:
         self._size = 0
         self._recipients = NO_RECIPIENTS
         if not partial:
+            if self._sent is not None:
+                self._sent.add(frames, len(recipients))
             recipients.deliver(Frame.joined(frames), rooms)
             return
         self._partial = {}
         self._skipped = set()
         parts = [Part(frame, *partial.get(place, _EVERYONE)) for place, frame in enumerate(frames)]
+        if self._sent is not None:
+            self._sent.add_parts(parts, len(recipients))
         recipients.deliver_parts(parts, rooms)

@@ -24,10 +24,11 @@ from asgi_realtime.hub.replies import PendingReplies
 from asgi_realtime.hub.resync_event import resync_members
 from asgi_realtime.hub.room_refresh import Refresher, RoomsOf
 from asgi_realtime.hub.rooms import Rooms
+from asgi_realtime.hub.sent_frames import SentFrames
 from asgi_realtime.hub.subscriptions import GatewaySubscriptions, Subscriptions
 from asgi_realtime.limits import Limits
 from asgi_realtime.metrics import Meter
-from asgi_realtime.metrics.declarations import CONNECTIONS, SUBSCRIPTIONS
+from asgi_realtime.metrics.declarations import BROADCAST_RECIPIENTS, CONNECTIONS, SUBSCRIPTIONS
 from asgi_realtime.protocols.dialect import Dialect
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.runtime.loop_bridge import ELSEWHERE
@@ -82,7 +83,8 @@ class Hub:
         self._call_soon = call_soon
         self.thread: int | None = None
         """The id of the event loop's thread. None: the hub has not started."""
-        self._batch = Batch(call_soon)
+        self._sent = SentFrames(meter) if meter.on else None
+        self._batch = Batch(call_soon, self._sent)
         self.replies = PendingReplies(broker)
         """The calls that wait for acknowledgements of clients."""
         self._refresher = Refresher(tasks, self._until_subscribed)
@@ -125,7 +127,7 @@ class Hub:
                 connection.set_closed()
             mount.rooms = self._new_rooms(name)
         self._joins = self._new_joins()
-        self._batch = Batch(self._call_soon)
+        self._batch = Batch(self._call_soon, self._sent)
         self._refresher = Refresher(self._tasks, self._until_subscribed)
 
     def stop(self) -> None:
@@ -156,7 +158,9 @@ class Hub:
         `rooms_of` calls the host for the rooms of an identity. `recipient_filter` decides which connections get a
         publication. `positions` is for recovery. None: the gateway has none.
         """
-        mount = Mount(dialect, limits, self._new_rooms(gateway), rooms_of, recipient_filter, positions)
+        delivered = self._meter.histogram(BROADCAST_RECIPIENTS, gateway=gateway) if self._meter.on else None
+        rooms = self._new_rooms(gateway)
+        mount = Mount(dialect, limits, rooms, rooms_of, recipient_filter, positions, delivered)
         self._mounts[gateway] = mount
         self._meter.gauge(CONNECTIONS, lambda: len(mount.rooms), gateway=gateway)
 
@@ -201,7 +205,12 @@ class Hub:
     def deliver(self, publication: Publication) -> int:
         """Write a publication to its recipients in this process. Returns their number. See `hub.deliver`."""
         mount = self._mounts.get(publication.gateway)
-        return 0 if mount is None else deliver(publication, mount, self._batch)
+        if mount is None:
+            return 0
+        recipients = deliver(publication, mount, self._batch)
+        if mount.delivered is not None:
+            mount.delivered.observe(recipients)
+        return recipients
 
     def frames_for(self, connection: InternalConnection, publications: Iterable[Publication]) -> list[Frame]:
         """The frames of publications from history for one connection that missed them."""

@@ -14,6 +14,7 @@ from asgi_realtime.hub.room_refresh import RoomsOf
 from asgi_realtime.hub.rooms import Rooms
 from asgi_realtime.hub.subscriptions import UNAVAILABLE
 from asgi_realtime.limits import Limits
+from asgi_realtime.metrics.recorded import Histogram
 from asgi_realtime.protocols.dialect import Dialect
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.values.ids import GatewayName
@@ -30,6 +31,7 @@ class Mount:
 
     __slots__ = (
         "_replayed",
+        "delivered",
         "dialect",
         "limits",
         "positions",
@@ -48,7 +50,10 @@ class Mount:
         rooms_of: RoomsOf | None,
         recipient_filter: RecipientFilter | None,
         positions: GatewayPositions | None,
+        delivered: Histogram | None = None,
     ) -> None:
+        self.delivered = delivered
+        """Observes the recipients of each publication. None: nothing does."""
         self.dialect = dialect
         self.limits = limits
         self.rooms = rooms

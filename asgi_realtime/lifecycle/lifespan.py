@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from asgi_realtime.gateways.dispatcher import ends_this_task
 from asgi_realtime.runtime.failed_start import FailedStart
+from asgi_realtime.runtime.tasks import ends_this_task
 
 _LAST_SECONDS = 1.0
 """Seconds a host's lifespan may continue after its last answer."""

@@ -6,6 +6,7 @@ import asyncio
 from typing import Final
 
 from asgi_realtime.metrics import Meter
+from asgi_realtime.metrics.declarations import LOOP_LAG_SECONDS
 
 TRANSFER_SECONDS: Final = 1.0
 """Seconds between two transfers: the greatest age of the values that the host has."""
@@ -17,6 +18,7 @@ class Transfers:
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
         self._timer: asyncio.TimerHandle | None = None
+        self._lag = meter.histogram(LOOP_LAG_SECONDS)
 
     def start(self) -> None:
         """Begin on the running event loop."""
@@ -30,5 +32,7 @@ class Transfers:
         self._meter.transfer()
 
     def _transfer(self) -> None:
+        if self._timer is not None:
+            self._lag.observe(asyncio.get_running_loop().time() - self._timer.when())
         self.start()  # first, because metrics of a host may raise although they must not
         self._meter.transfer()

@@ -32,6 +32,7 @@ _REFUSALS: Final = (
     OTHER,
 )
 """The codes of refusals. A host may make others."""
+_SECONDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _CONNECTION_ENDS: Final = ("client disconnect", "server disconnect", "idle", *_SESSION_ENDS)
 
 # Clients
@@ -54,6 +55,28 @@ CLOSED: Final = Metric(
     help="connections that have ended. `reason` is the one that `on_disconnect` gets: see "
     "[How a connection ends](concepts.md#how-a-connection-ends). `code` is the close code, or `none` if the client or "
     "its transport ended first",
+)
+EVENTS: Final = Metric(
+    name="events_total",
+    kind="counter",
+    labels=_GATEWAY | {"event": BY_THE_APP},
+    help="events of clients that were within `MEW_EVENT_RATE`. `event` is a name that has a handler; all other names "
+    "are `other`",
+)
+HANDLER_SECONDS: Final = Metric(
+    name="handler_seconds",
+    kind="histogram",
+    unit="seconds",
+    labels=_GATEWAY | {"event": BY_THE_APP},
+    buckets=_SECONDS,
+    help="time of a handler from its first wait to its end. Handlers that do not wait are not in it: what they take is "
+    "in `loop_lag_seconds`",
+)
+REFUSED_EVENTS: Final = Metric(
+    name="refused_events_total",
+    kind="counter",
+    labels=_GATEWAY | {"code": _REFUSALS},
+    help="events that were answered with a refusal. `code` is that of the refusal (`INTERNAL`: a failure of your code)",
 )
 RECOVERIES: Final = Metric(
     name="recoveries_total",
@@ -89,7 +112,65 @@ OVER_BUDGET: Final = Metric(
     "`control` (`MEW_CONTROL_RATE`)",
 )
 
+# Broadcasts
+
+PUBLISH_SECONDS: Final = Metric(
+    name="publish_seconds",
+    kind="histogram",
+    unit="seconds",
+    labels=_GATEWAY,
+    buckets=(0.0001, 0.0002, 0.0005, *_SECONDS),
+    help="time of a broadcast until it is written to the clients of this process, and is in Redis, if there is one. "
+    "The number of observations is the number of broadcasts that this process has published",
+)
+PUBLISH_FAILURES: Final = Metric(
+    name="publish_failures_total",
+    kind="counter",
+    labels=_GATEWAY,
+    help="broadcasts that raised `BrokerUnavailable`",
+)
+BROADCAST_RECIPIENTS: Final = Metric(
+    name="broadcast_recipients",
+    kind="histogram",
+    labels=_GATEWAY,
+    buckets=(0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000),
+    help="clients of this process that a broadcast of any process was for",
+)
+BROADCAST_FRAMES: Final = Metric(
+    name="broadcast_frames_total",
+    kind="counter",
+    help="broadcasts that were sent or are held, each counted for every client of this process that gets it",
+)
+BROADCAST_BYTES: Final = Metric(
+    name="broadcast_bytes_total",
+    kind="counter",
+    unit="bytes",
+    help="their bytes, without the headers of WebSocket frames and before compression",
+)
+OUTBOX_BYTES: Final = Metric(
+    name="outbox_bytes",
+    kind="gauge",
+    unit="bytes",
+    help="bytes that wait for clients that read slowly. With many clients it is up to some seconds old",
+)
+
 # Several processes
+
+PRESENCE_USERS: Final = Metric(
+    name="presence_users",
+    kind="gauge",
+    labels=_GATEWAY,
+    help="users with connections to this process",
+)
+BROKER_LAG_SECONDS: Final = Metric(
+    name="broker_lag_seconds",
+    kind="histogram",
+    unit="seconds",
+    labels=_GATEWAY,
+    buckets=_SECONDS,
+    help="time from the publication of a broadcast in Redis to its delivery in this process. It includes the "
+    "difference between the two clocks. Volatile broadcasts are not in it",
+)
 
 SUBSCRIPTIONS: Final = Metric(
     name="subscriptions",
@@ -157,6 +238,16 @@ OUTAGE_QUEUE: Final = Metric(
 
 # The process
 
+LOOP_LAG_SECONDS: Final = Metric(
+    name="loop_lag_seconds",
+    kind="histogram",
+    unit="seconds",
+    buckets=_SECONDS,
+    help="how late the event loop calls a timer, measured once a second. Code that blocks is seen here",
+)
+TASKS: Final = Metric(
+    name="tasks", kind="gauge", help="tasks of this package that run: of handlers that wait, of hooks, and its own"
+)
 DRAIN_TIMEOUTS: Final = Metric(
     name="drain_timeouts_total",
     kind="counter",

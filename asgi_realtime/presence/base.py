@@ -73,6 +73,9 @@ class Presence(Protocol):
             BrokerUnavailable: they are not known.
         """
 
+    def users_here(self, gateway: GatewayName) -> int:
+        """How many users have connections to this process."""
+
     async def is_online(self, gateway: GatewayName, user_id: UserId) -> bool:
         """Whether a user is online, or within the grace period.
 

@@ -114,6 +114,11 @@ class MemoryPresence:
         """The users who are online."""
         return set(self._users.get(gateway, ()))
 
+    def users_here(self, gateway: GatewayName) -> int:
+        """How many users have connections; see `Presence.users_here`."""
+        in_grace = [user_id for timed, user_id in self._timers if timed == gateway]
+        return len(self._users.get(gateway, ())) - len(in_grace)
+
     async def is_online(self, gateway: GatewayName, user_id: UserId) -> bool:
         """Whether a user is online."""
         return user_id in self._users.get(gateway, ())

@@ -221,6 +221,11 @@ class RedisPresence:
         """
         return await self._ask(gateway, read=_users)
 
+    def users_here(self, gateway: GatewayName) -> int:
+        """How many users have connections to this process; see `Presence.users_here`."""
+        found = self._gateways.get(gateway)
+        return 0 if found is None else len(found.connections)
+
     async def is_online(self, gateway: GatewayName, user_id: UserId) -> bool:
         """Whether a user is online; see `Presence.is_online`.
 

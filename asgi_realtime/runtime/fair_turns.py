@@ -33,8 +33,10 @@ class Turn:
 class TextTurn:
     """One client's turn to be read: where its next texts come from, and how much of the turn is used."""
 
-    __slots__ = ("_left", "ended", "failed", "handled", "next_text", "over", "text", "until")
+    __slots__ = ("_left", "ended", "event", "failed", "handled", "next_text", "over", "text", "until")
 
+    event: str
+    """The name of the event that was handled last. Set by the handling, if events are counted."""
     failed: tuple[Any, ...]
     """The event whose handler raised last: its name, its arguments, and what acknowledges it. Set by the handling."""
 

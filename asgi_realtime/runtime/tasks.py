@@ -76,3 +76,9 @@ class Tasks:
 
     def _all(self) -> set[asyncio.Task[Any]]:
         return self._tasks | self.standby.clear()
+
+
+def ends_this_task(error: BaseException) -> bool:
+    """Whether an error is the cancellation of the current task. If not, host code awaited a cancelled future."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0

@@ -52,6 +52,9 @@ class DistantPresence:
 
         await self.server.start(announce, came_online)
 
+    def users_here(self, gateway: GatewayName) -> int:
+        return self.server.users_here(gateway)
+
     async def stop(self) -> None:
         await self.server.stop()
         self.receiving.cut()

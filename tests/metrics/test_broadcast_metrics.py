@@ -1,0 +1,147 @@
+"""What is counted and measured of broadcasts."""
+
+from __future__ import annotations
+
+import secrets
+
+import pytest
+from starlette.applications import Starlette
+from websockets.asyncio.client import connect as open_websocket
+
+from asgi_realtime import (
+    BrokerUnavailable,
+    Connection,
+    Limits,
+    RealtimeMiddleware,
+    Settings,
+    WebSocketGateway,
+    create_token,
+)
+from asgi_realtime.lifecycle.process_metrics import HeldBytes
+from asgi_realtime.outbound.outbox import Outbox
+from asgi_realtime.protocols.frame import Frame
+from asgi_realtime.testing import RealtimeTestClient
+from tests.support.recorded_metrics import RecordedMetrics
+from tests.support.redis_server import RedisProcess
+from tests.support.servers import Serve
+from tests.support.waiting import until
+
+SECRET = "a secret of at least thirty-two bytes"
+
+
+class Ticker(WebSocketGateway):
+    async def on_connect(self, connection: Connection) -> None:
+        await connection.join("all")
+
+
+async def test_broadcasts_recipients_frames_and_bytes() -> None:
+    metrics = RecordedMetrics()
+    app = RealtimeMiddleware(
+        Starlette(), gateways=[Ticker("/ticker")], settings=Settings(jwt_secret=SECRET), metrics=metrics
+    )
+    async with RealtimeTestClient(app) as client:
+        async with (
+            client.connect("/ticker", token=client.token("ann")) as ann,
+            client.connect("/ticker", token=client.token("bob")) as bob,
+        ):
+            assert metrics.totals["presence_users /ticker"] == 2
+            await client.broadcaster.broadcast_to_room("all", "first", "x" * 100)
+            await client.broadcaster.broadcast_to_room("all", "second", "x" * 100, except_=ann.connection.id)
+            await client.broadcaster.broadcast_to_room("empty", "third")
+            await ann.expect("first")
+            await bob.expect("second")
+            counts, total = metrics.observed["broadcast_recipients /ticker"]
+            assert counts[:4] == [1, 1, 1, 0]
+            assert total == 3
+            assert metrics.totals["broadcast_frames_total"] == 3
+            assert 300 < metrics.totals["broadcast_bytes_total"] < 600
+            counts, seconds = metrics.observed["publish_seconds /ticker"]
+            assert sum(counts) == 3
+            assert 0 < seconds < 30
+        await client.settle()
+        assert metrics.totals["presence_users /ticker"] == 0
+
+
+async def test_what_waits_for_slow_clients_and_who_is_cut(serve: Serve) -> None:
+    metrics = RecordedMetrics()
+    settings = Settings(jwt_secret=SECRET, limits=Limits(outbox_bytes=200_000))
+    app = RealtimeMiddleware(Starlette(), gateways=[Ticker("/ticker")], settings=settings, metrics=metrics)
+    server = await serve(app)
+    token = create_token("ann", settings)
+    async with open_websocket(f"ws{server.url[4:]}/ticker?token={token}", max_queue=1) as slow:
+        await until(lambda: metrics.totals["connections /ticker"] == 1)
+        slow.transport.pause_reading()
+
+        async def until_held() -> bool:
+            await app.broadcaster.broadcast_to_room("all", "news", "x" * 10_000)
+            return metrics.totals["outbox_bytes"] > 0
+
+        await until(until_held)
+
+        async def until_cut() -> bool:
+            await app.broadcaster.broadcast_to_room("all", "news", "x" * 100_000)
+            return metrics.sum("closed_total") == 1
+
+        await until(until_cut)
+        assert metrics.totals["closed_total /ticker too slow 1013"] == 1
+        slow.transport.abort()
+
+
+async def test_the_time_from_redis_to_another_process(serve: Serve, redis_process: RedisProcess) -> None:
+    prefix = f"test-{secrets.token_hex(4)}"
+    settings = Settings(jwt_secret=SECRET, redis_url=redis_process.url, redis_prefix=prefix, publish_timeout=10.0)
+    processes = [RecordedMetrics(), RecordedMetrics()]
+    apps = [
+        RealtimeMiddleware(Starlette(), gateways=[Ticker("/ticker")], settings=settings, metrics=metrics)
+        for metrics in processes
+    ]
+    servers = [await serve(app) for app in apps]
+    token = create_token("ann", settings)
+    async with open_websocket(f"ws{servers[1].url[4:]}/ticker?token={token}") as client:
+        await until(lambda: processes[1].totals["subscriptions"] == 3)
+        await apps[0].broadcaster.broadcast_to_room("all", "news", "hello")
+        while "hello" not in str(await client.recv()):
+            pass
+        counts, seconds = processes[1].observed["broker_lag_seconds /ticker"]
+        assert sum(counts) == 1
+        assert 0 <= seconds < 30
+        assert sum(processes[0].observed["publish_seconds /ticker"][0]) == 1
+        assert processes[1].totals["presence_users /ticker"] == 1
+
+
+async def test_a_broadcast_that_fails_is_counted(serve: Serve, redis_process: RedisProcess) -> None:
+    metrics = RecordedMetrics()
+    settings = Settings(jwt_secret=SECRET, redis_url=redis_process.url, publish_timeout=0.2)
+    app = RealtimeMiddleware(Starlette(), gateways=[Ticker("/ticker")], settings=settings, metrics=metrics)
+    await serve(app)
+    redis_process.freeze()
+    try:
+        with pytest.raises(BrokerUnavailable):
+            await app.broadcaster.broadcast_to_room("all", "news")
+    finally:
+        redis_process.thaw()
+    assert metrics.totals["publish_failures_total /ticker"] == 1
+
+
+def test_the_sum_of_all_outboxes_takes_a_small_share_of_the_time() -> None:
+    now = 0.0
+    sums = 0
+
+    def outboxes() -> list[Outbox]:
+        nonlocal now, sums
+        now += 0.002
+        sums += 1
+        return [outbox]
+
+    class Owner:
+        def overflowed(self) -> None: ...
+
+    outbox = Outbox(1_000, Owner())
+    held = HeldBytes(outboxes, lambda: now)
+    assert held.read() == 0
+    outbox.push(Frame("x" * 100))
+    assert (held.read(), sums) == (0, 1)
+    now += 1.9
+    assert (held.read(), sums) == (0, 1)
+    now += 0.2
+    assert (held.read(), sums) == (100, 2)
