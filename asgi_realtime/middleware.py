@@ -26,6 +26,7 @@ from asgi_realtime.realtime import Realtime
 from asgi_realtime.runtime.asgi_scope import redact_query
 from asgi_realtime.runtime.failed_start import FailedStart
 from asgi_realtime.settings import Settings
+from asgi_realtime.uvicorn.take_over import serve_websocket
 
 if TYPE_CHECKING:
     from asgi_realtime.redis.ready_client import RedisClient
@@ -177,14 +178,11 @@ class RealtimeMiddleware:
             realtime.signals.listen(send)
             if self._proxies is not None:
                 self._proxies.rewrite(scope)
-        if is_engineio:
-            parked = await realtime.engineio(scope, receive, send)
-            if parked is not None:
-                await parked
-        elif is_gateway:
-            parked = await realtime.websockets[path](scope, receive, send)
-            if parked is not None:
-                await parked
+            gateway = realtime.engineio if is_engineio else realtime.websockets[path]
+            if kind == "websocket" and realtime.settings.fast_writes:
+                await serve_websocket(gateway, scope, receive, send)
+            else:
+                await gateway(scope, receive, send)
         else:
             if path.rstrip("/") in realtime.websockets and scope["query_string"]:
                 # Meant for a gateway, but without an upgrade (a proxy's mistake) or with a slash at the end. The host

@@ -117,7 +117,7 @@ class Settings:
     """`MEW_HOST_THREADS`: threads for your synchronous services, handlers and hooks. When all are busy, calls wait for
     one, at most `MEW_HANDLER_TIMEOUT`."""
     fast_writes: bool = True
-    """`MEW_FAST_WRITES`: on uvicorn, write directly to the transport or its socket instead of ASGI `send`."""
+    """`MEW_FAST_WRITES`: on uvicorn, read and write the WebSockets of gateways below ASGI."""
     compression: bool = False
     """`MEW_COMPRESSION`: compress messages of 1 KiB or more, once for all recipients (`asgi_realtime.uvicorn` only)."""
     history_size: int = 1_000

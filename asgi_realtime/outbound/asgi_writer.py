@@ -7,11 +7,10 @@ from collections.abc import Callable
 
 from starlette.types import Send
 
-from asgi_realtime.outbound.frame_writer import FLUSH_SECONDS, DrainWait, FrameWriting
+from asgi_realtime.outbound.frame_writer import FLUSH_SECONDS, DrainWait
 from asgi_realtime.outbound.frames_extension import FrameTransport
 from asgi_realtime.outbound.outbox import WRITE_BYTES, Outbox
 from asgi_realtime.outbound.stock.hypercorn import hypercorn_stream
-from asgi_realtime.outbound.stock.uvicorn import StockTransport, uvicorn_transport
 from asgi_realtime.protocols.rfc6455.frames import shorten
 from asgi_realtime.runtime.tasks import Tasks
 
@@ -19,20 +18,16 @@ from asgi_realtime.runtime.tasks import Tasks
 class Writer:
     """Writes one client's outbox to its accepted WebSocket.
 
-    `lost` is called when `send` shows that the client is gone. No task runs while nothing waits.
-    `fast_writes` allows writing past `send` where the server is known (see `stock.uvicorn`). A server
-    with the extension has a writer of its own (see `frame_writer`), unless that is turned off. Then
-    `frames` shows whether a client has read its close.
+    `lost` is called when `send` shows that the client is gone. No task runs while nothing waits. A
+    server with the extension has a writer of its own (see `frame_writer`), unless that is turned
+    off. Then `frames` shows whether a client has read its close.
     """
 
     __slots__ = (
-        "_fast_writes",
-        "_frame_writing",
         "_frames",
         "_lost",
         "_outbox",
         "_send",
-        "_stock",
         "_task",
         "_tasks",
         "gone",
@@ -45,7 +40,6 @@ class Writer:
         *,
         tasks: Tasks,
         lost: Callable[[], None],
-        fast_writes: bool,
         frames: FrameTransport | None = None,
     ) -> None:
         self._outbox = outbox
@@ -53,21 +47,13 @@ class Writer:
         self._tasks = tasks
         self._lost: Callable[[], None] | None = lost
         self._task: asyncio.Task[None] | None = None
-        self._fast_writes = fast_writes
         self._frames = frames
-        self._stock: StockTransport | None = None
-        self._frame_writing: FrameWriting | None = None
         self.gone = False
         """Whether the client is gone. Set by the reader, too."""
 
     def start(self) -> None:
         """Write what waits, and whatever is pushed from now on."""
-        if self._fast_writes:
-            self._stock = uvicorn_transport(self._send)
-        if self._stock is not None:
-            self._frame_writing = FrameWriting(self._outbox, self._stock)
-            self._frame_writing.start()
-        elif self._outbox:
+        if self._outbox:
             self._run()
         else:
             self._outbox.wake = self._run
@@ -79,20 +65,11 @@ class Writer:
     def stop(self) -> None:
         """Write nothing more."""
         self._outbox.wake = self._lost = None
-        self._stop_frame_writing()
         if self._task is not None:
             self._task.cancel()
 
-    def _stop_frame_writing(self) -> None:
-        if self._frame_writing is not None:
-            self._frame_writing.stop()
-        if self._stock is not None:
-            self._stock.release()
-
     async def finish(self, code: int, reason: str, *, flush: bool) -> None:
         """Write what is queued (if `flush`), then the close. A client that does not read it in time is cut."""
-        # What waits goes through `send` from here on, in order behind what was written.
-        self._stop_frame_writing()
         try:
             async with asyncio.timeout(FLUSH_SECONDS):
                 if self._task is not None:

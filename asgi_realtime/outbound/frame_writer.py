@@ -17,7 +17,7 @@ FLUSH_SECONDS = 0.5
 
 
 class Writable(Sink, Protocol):
-    """The part of a `FrameTransport` that writing needs. A stock uvicorn has it too (see `stock.uvicorn`)."""
+    """The part of a `FrameTransport` that writing needs."""
 
     listener: WriteListener | None
     """See `FrameTransport`, here and below."""

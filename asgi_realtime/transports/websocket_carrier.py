@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable
 from time import monotonic
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
 from starlette.types import Receive, Send
 
@@ -15,7 +15,7 @@ from asgi_realtime.limits import Limits
 from asgi_realtime.outbound.asgi_writer import Writer
 from asgi_realtime.outbound.frame_writer import FrameWriter
 from asgi_realtime.outbound.frames_extension import FrameTransport
-from asgi_realtime.outbound.stock.read_guard import ReadGuard, guard_reading
+from asgi_realtime.outbound.stock.read_guard import guard_reading
 from asgi_realtime.runtime.budgets import Budget
 from asgi_realtime.runtime.fair_turns import Turn
 from asgi_realtime.runtime.interrupt import Interrupt
@@ -25,8 +25,6 @@ from asgi_realtime.values.text import is_longer
 
 logger = logging.getLogger("asgi_realtime")
 T = TypeVar("T")
-Parked: TypeAlias = asyncio.Future[None] | None
-"""What the server's ASGI coroutine must await, after all calls of this package have returned. None: it may return."""
 
 
 class CarrierOptions:
@@ -39,7 +37,7 @@ class CarrierOptions:
 
         Args:
             limits: those of the readers.
-            fast_writes: whether to write past `send` where the server is known.
+            fast_writes: whether to use the extension `asgi_realtime.frames`.
             control: the budget of frames that carry no message, where the server does not count them itself.
             tasks: owns what has to wait beside the server's task.
         """
@@ -57,7 +55,7 @@ class WebSocketCarrier:
     is authenticated. On other servers a loop reads it in the server's own task. Both pass each message to `received`.
     """
 
-    __slots__ = ("_ending", "_interrupt", "_options", "_parked", "_read_guard", "_reader", "_receive", "_writer")
+    __slots__ = ("_ending", "_interrupt", "_options", "_read_guard", "_reader", "_receive", "_writer")
 
     def __init__(
         self,
@@ -80,19 +78,11 @@ class WebSocketCarrier:
         self._receive: Receive | None = receive
         self._options = options
         self._ending = False
-        self._parked: asyncio.Future[None] | None = None
         self._interrupt: Interrupt | None = Interrupt()
         self._writer: FrameWriter | Writer = (
             FrameWriter(reader.outbox, frames)
             if frames is not None and options.fast_writes
-            else Writer(
-                reader.outbox,
-                send,
-                tasks=options.tasks,
-                lost=self.end,
-                fast_writes=options.fast_writes,
-                frames=frames,
-            )
+            else Writer(reader.outbox, send, tasks=options.tasks, lost=self.end, frames=frames)
         )
         self._read_guard = guard_reading(receive, send, options.control, reader.too_much) if frames is None else None
 
@@ -133,7 +123,7 @@ class WebSocketCarrier:
 
     # Reading
 
-    async def serve(self) -> Parked:
+    async def serve(self) -> None:
         """Carry the WebSocket to its end, or until the server calls back for each message."""
         self._writer.start()
         try:
@@ -146,7 +136,6 @@ class WebSocketCarrier:
         if self._interrupt is not None:  # not detached
             self._ending = True
             await self._conclude()
-        return self._parked
 
     async def _read(self) -> None:
         """Pass on one message after the other, until the end or until the server's callbacks take over."""
@@ -170,20 +159,10 @@ class WebSocketCarrier:
     def _detach(self) -> bool:
         """Leave the server's task, if it can: from then on the server calls `received` and `websocket_closed`."""
         writer = self._writer
-        if self._ending or self._reader.authenticating:
+        if self._ending or self._reader.authenticating or not isinstance(writer, FrameWriter):
             return False
-        if isinstance(writer, FrameWriter):
-            self._interrupt = self._receive = None
-            writer.transport.detach(self)
-            return True
-        if self._read_guard is None or not self._options.fast_writes:
-            return False
-        before = self._interrupt, self._receive
         self._interrupt = self._receive = None  # before `detach`, which may deliver messages that end the WebSocket
-        self._parked = self._read_guard.detach(self)
-        if self._parked is None:
-            self._interrupt, self._receive = before
-            return False
+        writer.transport.detach(self)
         return True
 
     def received(self, message: str | bytes) -> bool:
@@ -205,14 +184,14 @@ class WebSocketCarrier:
 
     def _pause(self) -> None:
         """Let the server call back no more until the reader is ready."""
-        source = self._writer.transport if isinstance(self._writer, FrameWriter) else self._read_guard
-        assert source is not None
-        source.pause()
-        self._options.tasks.spawn(self._resume(source), name="wait of a reader")
+        assert isinstance(self._writer, FrameWriter)
+        transport = self._writer.transport
+        transport.pause()
+        self._options.tasks.spawn(self._resume(transport), name="wait of a reader")
 
-    async def _resume(self, source: FrameTransport | ReadGuard) -> None:
+    async def _resume(self, transport: FrameTransport) -> None:
         await self._reader.ready()
-        source.resume()
+        transport.resume()
 
     # The end
 

@@ -11,6 +11,7 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import unquote
 
+from starlette.types import ASGIApp, Scope
 from uvicorn.config import Config
 from uvicorn.protocols.utils import (
     ClientDisconnected,
@@ -49,6 +50,7 @@ class WebSocketCycle:
 
     __slots__ = (
         "_wakeup",
+        "_app_state",
         "_config",
         "_disconnected",
         "_head",
@@ -73,7 +75,8 @@ class WebSocketCycle:
         self._stage = _Stage.REQUEST
         self._head = bytearray()
         self._upgrade: handshake.Upgrade
-        self._scope: dict[str, Any] = {"state": app_state}
+        self._app_state = app_state
+        self._scope: Scope
         self._connect_received = False  # by the application
         self._message: str | bytes | None = None
         self._disconnected: tuple[int, str] | None = None
@@ -108,6 +111,11 @@ class WebSocketCycle:
         else:
             self._begin()
         return rest
+
+    def take_over(self, upgrade: handshake.Upgrade) -> None:
+        """Begin with a request that the server has read. `run` is called next."""
+        self._upgrade = upgrade
+        self._stage = _Stage.CONNECTING
 
     def received(self, message: str | bytes) -> None:
         """Keep a message for `receive`. Nothing more is read until it is fetched."""
@@ -148,7 +156,7 @@ class WebSocketCycle:
     def _begin(self) -> None:
         config, protocol = self._config, self._protocol
         raw_path, _, query = self._upgrade.target.partition(b"?")
-        self._scope |= {
+        scope = {
             "type": "websocket",
             "asgi": {"version": config.asgi_version, "spec_version": "2.4"},
             "http_version": "1.1",
@@ -161,20 +169,22 @@ class WebSocketCycle:
             "query_string": query,
             "headers": self._upgrade.headers,
             "subprotocols": self._upgrade.subprotocols,
-            "state": self._scope["state"].copy(),
+            "state": self._app_state.copy(),
             "extensions": {"websocket.http.response": {}, EXTENSION: protocol},
         }
         self._stage = _Stage.CONNECTING
         # Newer releases of uvicorn can run each application in a context of its own.
         context = contextvars.Context() if getattr(config, "reset_contextvars", False) else None
-        task = asyncio.get_running_loop().create_task(self._run(), context=context)
+        task = asyncio.get_running_loop().create_task(self.run(config.loaded_app, scope), context=context)
         self._state.tasks.add(task)
         task.add_done_callback(self._state.tasks.discard)
 
-    async def _run(self) -> None:
+    async def run(self, app: ASGIApp, scope: Scope) -> None:
+        """Run an application for this WebSocket. Its errors are logged."""
+        self._scope = scope
         code = 1000
         try:
-            result: object = await self._config.loaded_app(self._scope, self._receive, self._send)
+            result: object = await app(scope, self._receive, self._send)  # type: ignore[func-returns-value]
             if result is not None:
                 logger.error("ASGI callable should return None, but returned '%s'.", result)
         except ClientDisconnected:
@@ -262,7 +272,8 @@ class WebSocketCycle:
                 *self._state.default_headers,
                 *((name.lower(), value) for name, value in event.get("headers", ())),
             ]
-            extensions = deflate.agree(self._upgrade.extensions) if self._protocol.deflate else None
+            compress = self._protocol.deflate and self._config.ws_per_message_deflate
+            extensions = deflate.agree(self._upgrade.extensions) if compress else None
             response = handshake.accepted(self._upgrade, headers, event.get("subprotocol"), extensions)
             self._protocol.deflate = extensions is not None
             self._log("[accepted]")

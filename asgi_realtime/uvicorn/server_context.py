@@ -17,7 +17,7 @@ from asgi_realtime.runtime.timers import TimerWheel
 logger: Final = logging.getLogger("uvicorn.error")
 """The logger of uvicorn's own WebSocket classes."""
 
-_contexts: WeakKeyDictionary[ServerState, ServerContext] = WeakKeyDictionary()
+_contexts: WeakKeyDictionary[Config, ServerContext] = WeakKeyDictionary()
 
 
 class ServerContext:
@@ -42,7 +42,7 @@ class ServerContext:
     @classmethod
     def of(cls, config: Config, state: ServerState, shortest: float) -> ServerContext:
         """The context of this uvicorn server. `shortest`: the shortest of the time limits, in seconds."""
-        context = _contexts.get(state)
-        if context is None:
-            context = _contexts[state] = cls(config, state, shortest)
+        context = _contexts.get(config)
+        if context is None or context.connections is not state.connections:
+            context = _contexts[config] = cls(config, state, shortest)
         return context

@@ -22,7 +22,6 @@ from asgi_realtime.outbound.frame_writer import FrameWriting
 from asgi_realtime.outbound.frames_extension import WriteListener
 from asgi_realtime.outbound.outbox import Outbox
 from asgi_realtime.outbound.sink import NO_DESCRIPTOR
-from asgi_realtime.outbound.stock.uvicorn import StockTransport
 from asgi_realtime.protocols.dialect import Dialect
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.protocols.json_dialect import JSONDialect
@@ -54,9 +53,9 @@ PARENTS = {RoomName("channel"): RoomName("server")}
 PADDING = [0, 0, 0, 50, 250, 70_000]
 """What an event carries, in bytes. The largest fills a batch, and is over every limit."""
 
-Kind: TypeAlias = Literal["frames", "deflating", "socket", "deflating socket", "stock", "pulled"]
-"""How a client is written to: by the frames extension, plain or compressed, and perhaps by its socket's descriptor; on
-a stock uvicorn's transport; or by what reads its outbox (a poll, or the task that writes to ASGI `send`)."""
+Kind: TypeAlias = Literal["frames", "deflating", "socket", "deflating socket", "pulled"]
+"""How a client is written to: by the frames extension, plain or compressed, and perhaps by its socket's descriptor; or
+by what reads its outbox (a poll, or the task that writes to ASGI `send`)."""
 Item: TypeAlias = str | bytes
 """An event's name in its text, or one of its attachments."""
 Content: TypeAlias = tuple[str, bytes, tuple[bytes, ...]]
@@ -64,17 +63,13 @@ Content: TypeAlias = tuple[str, bytes, tuple[bytes, ...]]
 
 
 class Wire:
-    """The transport below a writer. It accepts as many bytes as the client's kernel buffers.
-
-    It serves as the transport of the frames extension, and as protocol and transport of a stock uvicorn.
-    """
+    """The transport below a writer. It accepts as many bytes as the client's kernel buffers."""
 
     is_open = True
     descriptor = NO_DESCRIPTOR
 
     def __init__(self, *, deflate: bool) -> None:
         self.deflate = deflate
-        self.transport = self
         self.listener: WriteListener | None = None
         self.room: int | None = None  # bytes that the kernel still accepts. None: no limit
         self.taken = bytearray()
@@ -88,20 +83,16 @@ class Wire:
         assert not self._held, "written while the kernel accepts nothing"
         self._held += frames
         self._move()
-        if self._held:
-            self.pause_writing()
-            if self.listener is not None:
-                self.listener.pause_writing()
+        if self._held and self.listener is not None:
+            self.listener.pause_writing()
 
     def read(self, room: int | None) -> None:
         """Let the kernel accept this many more bytes."""
         self.room = room
         behind = bool(self._held)
         self._move()
-        if behind and not self._held:
-            self.resume_writing()
-            if self.listener is not None:
-                self.listener.resume_writing()
+        if behind and not self._held and self.listener is not None:
+            self.listener.resume_writing()
 
     def _move(self) -> None:
         count = len(self._held) if self.room is None else min(self.room, len(self._held))
@@ -126,25 +117,6 @@ class Wire:
             message = inflate(data[start:at], 100_000) if compressed else data[start:at]
             assert message is not None and (self.deflate or not compressed)
             yield message.decode() if opcode == 1 else message
-
-    # Other members of a stock protocol and its transport
-
-    def pause_writing(self) -> None: ...
-
-    def resume_writing(self) -> None: ...
-
-    def connection_lost(self, error: Exception | None) -> None: ...
-
-    def get_write_buffer_size(self) -> int:
-        return len(self._held)
-
-    def set_write_buffer_limits(self, high: int) -> None:
-        assert high == 0
-
-    def get_extra_info(self, name: str) -> None: ...
-
-    def is_closing(self) -> bool:
-        return False
 
 
 class SocketWire(Wire):
@@ -216,9 +188,7 @@ class Client:
         self.wire = (SocketWire if "socket" in kind else Wire)(deflate="deflating" in kind)
         self._pulled: list[Item] = []
         self._clock = 0
-        if kind == "stock":
-            FrameWriting(self.outbox, StockTransport(self.wire)).start()
-        elif kind != "pulled":
+        if kind != "pulled":
             FrameWriting(self.outbox, self.wire).start()
 
     def overflowed(self) -> None:
@@ -633,7 +603,7 @@ places = st.integers(0, 6)
 rooms = st.sampled_from(ROOMS)
 users = st.sampled_from(USERS)
 kinds: st.SearchStrategy[Kind] = st.sampled_from(
-    ["frames", "deflating", "socket", "socket", "deflating socket", "stock", "pulled"]
+    ["frames", "deflating", "socket", "socket", "deflating socket", "pulled"]
 )
 placings = st.sampled_from([[JSON], [GatewayName("/")], [GatewayName("/"), GatewayName("/other")]])
 broadcasts = step(

@@ -26,7 +26,7 @@ class Client:
         self.tasks = Tasks()
         self.lost = 0
         self.outbox = Outbox(limit, self)
-        self.writer = Writer(self.outbox, self.send, tasks=self.tasks, lost=self._lose, fast_writes=False)
+        self.writer = Writer(self.outbox, self.send, tasks=self.tasks, lost=self._lose)
 
     def abort(self) -> None:
         self.aborted = True

@@ -31,6 +31,7 @@ from asgi_realtime import (
 from asgi_realtime.runtime.fair_turns import TextTurn
 from asgi_realtime.socketio import SocketIOServer
 from asgi_realtime.transports.engineio import EngineIO, Session
+from asgi_realtime.uvicorn.take_over import serve_websocket
 from asgi_realtime.values.json import Json
 
 SETTINGS = Settings(ping_interval=0.3, ping_timeout=0.2, limits=Limits(connect_timeout=1.0), cors_origins=("*",))
@@ -127,8 +128,10 @@ class EchoApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan" or not scope["path"].startswith("/engine.io"):
             await self._socketio(scope, receive, send)
-        elif (parked := await self._engineio(scope, receive, send)) is not None:
-            await parked
+        elif scope["type"] == "websocket":
+            await serve_websocket(self._engineio, scope, receive, send)
+        else:
+            await self._engineio(scope, receive, send)
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ from asgi_realtime.runtime.fair_turns import TextTurn
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.transports.websocket_carrier import CarrierOptions, WebSocketCarrier
 from asgi_realtime.transports.websocket_reader import Ending
+from asgi_realtime.uvicorn.take_over import serve_websocket
 from tests.support.servers import IMPLEMENTATIONS, Implementation, LiveServer, Serve
 from tests.support.waiting import until
 
@@ -105,15 +106,16 @@ class App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             raise NotImplementedError
+        await serve_websocket(self._serve, scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
         frames = offered(scope, compression=False, message_bytes=1_000, control=self._budgets.control)
         await send({"type": "websocket.accept"})
         reader = Reader(authenticating=self.authenticating)
         reader.carrier = WebSocketCarrier(reader, receive, send, self._options, frames)
         self.readers.append(reader)
-        parked = await reader.carrier.serve()
-        if parked is not None:
-            await parked
+        await reader.carrier.serve()
         self.returned.set()
 
 

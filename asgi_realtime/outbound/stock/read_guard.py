@@ -18,9 +18,6 @@ from typing import Any, Final, TypeAlias
 
 from starlette.types import Receive, Send
 
-from asgi_realtime.outbound.frames_extension import Reader
-from asgi_realtime.outbound.stock.message_callbacks import MessageCallbacks
-from asgi_realtime.outbound.stock.small_parts import SmallQueue, shrink
 from asgi_realtime.outbound.stock.uvicorn import protocol_behind
 from asgi_realtime.protocols.rfc6455.frames import BINARY, CLOSE
 from asgi_realtime.protocols.rfc6455.parser import SMALL_FRAGMENT
@@ -70,16 +67,6 @@ class ReadGuard:
         self._over = None
         self._left = min(self._left, _AFTER_END)
 
-    def detach(self, reader: Reader) -> asyncio.Future[None] | None:
-        """Give each message to a reader from now on. The future is done at the end. None: this server cannot."""
-        return None
-
-    def pause(self) -> None:
-        """Give no message to the reader until `resume`."""
-
-    def resume(self) -> None:
-        """Go on, beginning with what has come in the meantime."""
-
     def _count(self) -> None:
         self._refilled_at = self._budget.consume(self._refilled_at, time.monotonic())
         if self._refilled_at == math.inf:
@@ -125,15 +112,13 @@ class _UvicornReadGuard(ReadGuard):
     messages is not empty. `read_paused` is set so that only one of both resumes it.
     """
 
-    __slots__ = ("_callbacks", "_connection", "_held", "_parsed", "_protocol", "_transport")
+    __slots__ = ("_connection", "_held", "_parsed", "_protocol", "_transport")
 
     def __init__(self, protocol: Any, budget: Budget, over: Over) -> None:
         super().__init__(budget, over)
-        shrink(protocol)
         self._protocol = protocol
         self._transport: asyncio.Transport = protocol.transport
         self._held: bytes | None = None
-        self._callbacks: MessageCallbacks | None = None
         protocol.data_received = self._received
         self._connection: Any = protocol.conn
         if hasattr(self._connection, "events_received"):
@@ -147,8 +132,6 @@ class _UvicornReadGuard(ReadGuard):
     def end(self) -> None:
         """See `ReadGuard`. For a client that exceeded its budget, the stream is ended, because no more is read."""
         super().end()
-        if self._callbacks is not None:
-            self._callbacks.close()
         if self._transport.is_closing():
             # Nothing more comes. Without these references both objects can be freed at once.
             self._protocol.__dict__.pop("data_received", None)
@@ -160,46 +143,19 @@ class _UvicornReadGuard(ReadGuard):
             else:
                 self._transport.close()
 
-    def detach(self, reader: Reader) -> asyncio.Future[None] | None:
-        """See `ReadGuard`."""
-        protocol = self._protocol
-        queue = protocol.queue
-        if type(queue) is not SmallQueue or not hasattr(protocol, "read_paused") or self._transport.is_closing():
-            return None
-        protocol.queue = self._callbacks = callbacks = MessageCallbacks(protocol, reader, self._resumed)
-        if protocol.read_paused:  # by uvicorn, for a message that waits in the queue or was just taken from it
-            self._transport.resume_reading()
-        while not queue.empty():
-            callbacks.put_nowait(queue.get_nowait())
-        return callbacks.ended
-
-    def pause(self) -> None:
-        """See `ReadGuard`."""
-        if self._callbacks is not None:
-            self._callbacks.pause()
-
-    def resume(self) -> None:
-        """See `ReadGuard`."""
-        if self._callbacks is not None:
-            self._callbacks.resume()
-
-    @property
-    def _paused(self) -> bool:
-        return self._callbacks is not None and self._callbacks.paused
-
     # Called instead of the protocol's method and the parser's
 
     def _received(self, data: bytes) -> None:
-        callbacks = self._callbacks
-        if callbacks is not None:
-            callbacks.begin_turn()
-        if self._held is not None or (callbacks is not None and callbacks.paused):
-            self._held = data if self._held is None else self._held + data
+        if self._held is not None:
+            self._held += data
             self._transport.pause_reading()
         elif len(data) <= _SLICE and self._left == math.inf:
-            type(self._protocol).data_received(self._protocol, data)
+            self._feed(data)
         else:
             self._parse(data)
+
+    def _feed(self, data: bytes) -> None:
+        type(self._protocol).data_received(self._protocol, data)
 
     def _frames(self) -> Sequence[Any]:
         """Pass on the frames that `websockets` has parsed, and count them."""
@@ -217,16 +173,7 @@ class _UvicornReadGuard(ReadGuard):
 
     # Slices
 
-    def _resumed(self) -> None:
-        """The reader takes messages again."""
-        if self._held is not None:
-            self._continue()
-        elif not self._transport.is_closing():
-            self._transport.resume_reading()
-
     def _continue(self) -> None:
-        if self._paused:
-            return  # `_resumed` is called later
         data, self._held = self._held, None
         if data is not None and not self._transport.is_closing():
             self._parse(data)
@@ -238,9 +185,9 @@ class _UvicornReadGuard(ReadGuard):
         while at < len(data) and self._left > 0 and not self._transport.is_closing():
             size = slices.size
             self._left -= size
-            type(self._protocol).data_received(self._protocol, data[at : at + size])
+            self._feed(data[at : at + size])
             at += size
-            if at < len(data) and (self._paused or slices.used()):
+            if at < len(data) and slices.used():
                 self._held = data[at:]
                 self._protocol.read_paused = False
                 self._transport.pause_reading()

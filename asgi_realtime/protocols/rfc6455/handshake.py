@@ -95,6 +95,17 @@ def parse(head: bytes) -> Upgrade:
     return Upgrade(line[2], headers, _accept(found), _subprotocols(found), extensions)
 
 
+def upgrade_of(target: bytes, headers: list[tuple[bytes, bytes]], subprotocols: list[str]) -> Upgrade:
+    """Return the request for a WebSocket that a server has read and found valid.
+
+    Raises:
+        HandshakeError: it has no key.
+    """
+    keys = [value for name, value in headers if name == b"sec-websocket-key"]
+    extensions = [value for name, value in headers if name == b"sec-websocket-extensions"]
+    return Upgrade(target, headers, _accept_value(keys), subprotocols, extensions)
+
+
 _Found: TypeAlias = dict[bytes, list[bytes]]
 """The headers that open a WebSocket, with their values in order."""
 
@@ -108,7 +119,10 @@ def _accept(found: _Found) -> bytes:
         raise _upgrade_required("the version of WebSocket spoken here is 13")
     if len(found.get(b"host", ())) != 1:
         raise _bad_request("one Host header is needed")
-    keys = found.get(b"sec-websocket-key", ())
+    return _accept_value(found.get(b"sec-websocket-key", ()))
+
+
+def _accept_value(keys: Sequence[bytes]) -> bytes:
     if len(keys) != 1 or not _is_key(keys[0]):
         raise _bad_request("one Sec-WebSocket-Key of 16 bytes is needed")
     digest = hashlib.sha1(keys[0] + _GUID, usedforsecurity=False).digest()

@@ -34,7 +34,7 @@ from asgi_realtime.transports.engineio.session import Session
 from asgi_realtime.transports.engineio.session_table import SessionTable
 from asgi_realtime.transports.engineio.upgrade import upgrade
 from asgi_realtime.transports.request import Request
-from asgi_realtime.transports.websocket_carrier import CarrierOptions, Parked, WebSocketCarrier
+from asgi_realtime.transports.websocket_carrier import CarrierOptions, WebSocketCarrier
 
 logger = logging.getLogger("asgi_realtime")
 
@@ -97,13 +97,13 @@ class EngineIO:
         """What is to be stopped for each client of this process: its session, or the relay to it."""
         return [*self._sessions.by_id.values(), *(() if self._relay is None else self._relay.opened)]
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Parked:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request or WebSocket."""
         request = Request(scope)
         if scope["type"] == "websocket":
-            return await self._serve_websocket(request, scope, receive, send)
-        await self._serve_http(request, scope, receive, send)
-        return None
+            await self._serve_websocket(request, scope, receive, send)
+        else:
+            await self._serve_http(request, scope, receive, send)
 
     def start(self) -> None:
         """Open sessions on the running event loop. Sessions of a loop that ended first are dropped."""
@@ -228,7 +228,7 @@ class EngineIO:
 
     # WebSocket
 
-    async def _serve_websocket(self, request: Request, scope: Scope, receive: Receive, send: Send) -> Parked:
+    async def _serve_websocket(self, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
         try:
             self._check_headers(request)
@@ -237,14 +237,14 @@ class EngineIO:
             if node is not None:
                 assert self._relay is not None
                 await self._relay.carry(node, request, scope, receive, send)
-                return None
+                return
             session = self._find(request)
             if session is None:
                 self._check_capacity(request)
         except HTTPRefusal as refusal:
             self._log(request, refusal)
             await refuse_websocket(scope, send, refusal)
-            return None
+            return
         try:
             frames = await accept_websocket(
                 scope,
@@ -255,7 +255,7 @@ class EngineIO:
                 frame_follows=session is None,  # the open packet
             )
         except OSError:
-            return None
+            return
         new = session is None
         if session is None:
             try:
@@ -264,7 +264,7 @@ class EngineIO:
                 self._log(request, refusal)
                 code, reason = (1012, "server restart") if self._refusing else (1013, str(refusal))
                 await close_websocket(send, code, reason)
-                return None
+                return
             session = self._open(request, websocket=True)
         carrier = WebSocketCarrier(session, receive, send, self._carrier_options, frames)
         if not new and not session.begin_upgrade():
@@ -274,8 +274,7 @@ class EngineIO:
             if not new:
                 self._sessions.upgraded()
             session.carried(carrier)
-            return await carrier.serve()
-        return None
+            await carrier.serve()
 
     # Sessions
 

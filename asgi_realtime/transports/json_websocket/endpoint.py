@@ -16,7 +16,7 @@ from asgi_realtime.transports.accept import accept_websocket, close_websocket
 from asgi_realtime.transports.json_websocket.auth_deadlines import AuthDeadlines
 from asgi_realtime.transports.json_websocket.peer import JSONPeer
 from asgi_realtime.transports.request import Request
-from asgi_realtime.transports.websocket_carrier import CarrierOptions, Parked
+from asgi_realtime.transports.websocket_carrier import CarrierOptions
 
 
 class WebSocketEndpoint:
@@ -49,13 +49,13 @@ class WebSocketEndpoint:
         """The addresses of these clients, each once."""
         return self._addresses.keys()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Parked:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one WebSocket."""
         request = Request(scope)
         await receive()  # websocket.connect
         if not self._may_enter(request):
             await close_websocket(send, 1008, "origin not allowed")
-            return None
+            return
         try:
             frames = await accept_websocket(
                 scope,
@@ -65,15 +65,15 @@ class WebSocketEndpoint:
                 control=self.budgets.control,
             )
         except OSError:
-            return None
+            return
         # Accepted first: a page gets the code of a close, but no reason for a refused handshake.
         if self._stopping:
             self.context.refusals.refused(self.gateway.name, "the server is stopping")
             await close_websocket(send, 1012, "server restart")
-            return None
+            return
         if self._full(request.address):
             await close_websocket(send, 1013, "too many connections")
-            return None
+            return
         handshake = request.handshake()
         name = self.gateway.name
         # Most paths are the gateway's: then one string is both, for all.
@@ -83,7 +83,7 @@ class WebSocketEndpoint:
         peer = JSONPeer(self, handshake, receive, send, frames)
         self._peers[peer] = None
         self._addresses[peer.address] += 1
-        return await peer.serve()
+        await peer.serve()
 
     def _may_enter(self, request: Request) -> bool:
         refusals, gateway = self.context.refusals, self.gateway

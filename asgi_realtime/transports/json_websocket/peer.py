@@ -25,7 +25,7 @@ from asgi_realtime.runtime.fair_turns import TextTurn
 from asgi_realtime.transports.json_websocket.auth_deadlines import AuthDeadlines
 from asgi_realtime.transports.json_websocket.authentication import Authentication
 from asgi_realtime.transports.json_websocket.idle_timeout import IdleTimeout
-from asgi_realtime.transports.websocket_carrier import CarrierOptions, Parked, WebSocketCarrier
+from asgi_realtime.transports.websocket_carrier import CarrierOptions, WebSocketCarrier
 from asgi_realtime.transports.websocket_reader import Ending
 from asgi_realtime.values.close_codes import TOO_SLOW, check_close
 from asgi_realtime.values.handshake import Handshake
@@ -94,7 +94,7 @@ class JSONPeer:
         self._end: _End | None = None
         self._carrier: WebSocketCarrier | None = WebSocketCarrier(self, receive, send, owner.carrier_options, frames)
 
-    def serve(self) -> Awaitable[Parked]:
+    def serve(self) -> Awaitable[None]:
         """Begin to serve the client. What is returned waits for its end, or until the server's callbacks take over."""
         owner = self._owner
         assert self._authentication is not None and self._carrier is not None

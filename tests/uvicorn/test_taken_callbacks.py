@@ -13,12 +13,9 @@ import pytest
 from fastapi import FastAPI
 
 from asgi_realtime import Connection, Limits, RealtimeMiddleware, Settings, WebSocketGateway, create_token, on
-from asgi_realtime.outbound.stock.message_callbacks import MessageCallbacks
-from asgi_realtime.runtime.fair_turns import MESSAGES_A_TURN
 from tests.support.client_frames import CLOSE, TEXT, text
 from tests.support.protocol_server import ProtocolServer, protocol_server
 from tests.support.raw_websocket import RawWebSocket, open_websocket
-from tests.support.uvicorn_objects import websocket_protocol
 from tests.support.waiting import until
 
 SETTINGS = Settings(
@@ -102,9 +99,11 @@ READING = {"WebSocketEndpoint.__call__", "WebSocketCarrier.serve", "WebSocketCar
 async def test_no_coroutine_reads_for_a_client_that_was_let_in(server: ProtocolServer) -> None:
     async with open_websocket(server.port, "/echo") as client:
         assert READING <= waiting_coroutines()  # it waits for the token
+        assert server.server_state.tasks
         await enter(client)
         assert await sent_and_answered(client) == [7]
         assert not READING & waiting_coroutines()
+        assert not server.server_state.tasks
 
 
 async def sent_and_answered(client: RawWebSocket) -> list[int]:
@@ -149,10 +148,10 @@ async def test_a_client_is_not_read_while_its_handlers_wait(server: ProtocolServ
 
 
 @pytest.mark.parametrize("end", ["client closes", "client vanishes", "gateway closes"])
-async def test_the_coroutine_returns_at_the_end(server: ProtocolServer, gateway: Echo, end: str) -> None:
+async def test_the_server_forgets_a_client_that_has_left(server: ProtocolServer, gateway: Echo, end: str) -> None:
     async with open_websocket(server.port, "/echo") as client:
         await enter(client)
-        assert server.server_state.tasks
+        assert len(server.server_state.connections) == 1
         if end == "client closes":
             await client.send(text('{"type":"say","data":1}') + bytes([0x88, 0x82, 0, 0, 0, 0, 0x03, 0xE8]))
             assert [opcode for opcode, _ in await client.rest()] == [TEXT, CLOSE]
@@ -162,63 +161,5 @@ async def test_the_coroutine_returns_at_the_end(server: ProtocolServer, gateway:
             await client.send(text('{"type":"leave"}'))
             assert (await client.rest())[-1] == (CLOSE, (4000).to_bytes(2) + b"bye")
         await until(lambda: gateway.left)
-        await until(lambda: not server.server_state.tasks)
+        await until(lambda: not server.server_state.connections)
     assert gateway.left == ["forced close" if end == "gateway closes" else "transport close"]
-
-
-class Recorder:
-    """A reader that records what it gets, and may pause."""
-
-    def __init__(self) -> None:
-        self.got: list[object] = []
-        self.pausing: MessageCallbacks | None = None
-
-    def received(self, message: str | bytes) -> None:
-        self.got.append(message)
-        if self.pausing is not None:
-            self.pausing.pause()
-
-    def websocket_closed(self, code: int, reason: str) -> None:
-        self.got.append((code, reason))
-
-
-def message(number: int) -> dict[str, object]:
-    return {"type": "websocket.receive", "text": str(number)}
-
-
-async def test_a_paused_reader_gets_one_message_after_each_resume() -> None:
-    reader, uvicorn, resumed = Recorder(), websocket_protocol(), []
-    reader.pausing = callbacks = MessageCallbacks(uvicorn, reader, lambda: resumed.append(True))
-    for number in range(3):
-        callbacks.put_nowait(message(number))
-    assert uvicorn.read_paused and not callbacks.empty()
-    callbacks.put_nowait({"type": "websocket.disconnect", "code": 1001, "reason": "bye"})
-    for got in (["0"], ["0", "1"], ["0", "1", "2"]):
-        await asyncio.sleep(0)  # a disconnect is taken in the next turn of the loop
-        assert reader.got == got and not resumed
-        callbacks.resume()
-    assert reader.got == ["0", "1", "2", (1001, "bye")] and resumed == [True]
-
-
-async def test_one_client_gets_a_bounded_number_of_messages_in_a_turn() -> None:
-    reader = Recorder()
-    callbacks = MessageCallbacks(websocket_protocol(), reader, lambda: None)
-    for number in range(200):
-        callbacks.put_nowait(message(number))
-    counts = [len(reader.got)]
-    while len(reader.got) < 200:
-        await asyncio.sleep(0)  # one turn of the loop
-        counts.append(len(reader.got))
-    assert reader.got == [str(number) for number in range(200)]
-    assert all(after - before <= MESSAGES_A_TURN for before, after in zip([0, *counts], counts, strict=False))
-
-
-async def test_after_the_end_nothing_is_delivered_and_the_coroutine_may_return() -> None:
-    reader, uvicorn = Recorder(), websocket_protocol()
-    uvicorn.queue = callbacks = MessageCallbacks(uvicorn, reader, lambda: None)
-    callbacks.close()
-    for queue in (callbacks, uvicorn.queue):
-        queue.put_nowait(message(1))
-        queue.put_nowait({"type": "websocket.disconnect", "code": 1006})
-    await asyncio.sleep(0)  # a disconnect is taken in the next turn of the loop
-    assert reader.got == [] and callbacks.ended.done() and uvicorn.queue.empty()
