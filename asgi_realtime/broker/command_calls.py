@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
 from asgi_realtime.errors import BrokerUnavailable
 from asgi_realtime.runtime.tasks import Tasks
@@ -34,8 +34,8 @@ class CommandCalls:
     def __init__(self, tasks: Tasks) -> None:
         self._tasks = tasks
         self._calls: dict[str, CommandCall] = {}
-        self.working: dict[str, asyncio.Task[None]] = {}
-        """The commands of any process that are being carried out here, by their origin."""
+        self._working: dict[str, asyncio.Task[None]] = {}  # the commands of any process that are being carried out here
+        self._expected: dict[str, list[Callable[[], None]]] = {}  # what to call for those that have not come yet
 
     def begin(self, origin: str) -> CommandCall:
         """Expect the command with this origin."""
@@ -63,10 +63,26 @@ class CommandCalls:
             else:
                 _settle(call.outcome, outcome)
         elif outcome is not None:
-            work = self.working[origin] = self._tasks.spawn(self._carry_out(origin, outcome), name="command")
-            work.add_done_callback(lambda done: self.working.pop(origin, None))
+            work = self._working[origin] = self._tasks.spawn(self._carry_out(origin, outcome), name="command")
+            work.add_done_callback(lambda done: self._working.pop(origin, None))
         elif call is not None:
             _settle(call.outcome, None)
+        for done in self._expected.pop(origin, ()):
+            self.when_done(origin, done)
+
+    def when_done(self, origin: str, done: Callable[[], None], *, seconds: float = 0.0) -> None:
+        """Call a function when the command with this origin, of any process, is carried out here.
+
+        `seconds`: how long to wait for a command that has not come yet. 0: there is none, so that it is called now.
+        """
+        work = self._working.get(origin)
+        if work is not None:
+            work.add_done_callback(lambda work: done())
+        elif not seconds:
+            done()
+        else:
+            self._expected.setdefault(origin, []).append(done)
+            asyncio.get_running_loop().call_later(seconds, self._expected.pop, origin, None)
 
     async def _carry_out(self, origin: str, work: Awaitable[object]) -> None:
         error: Exception | None = None

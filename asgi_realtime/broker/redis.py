@@ -92,7 +92,7 @@ class RedisBroker:
         """See `Feed`."""
         self._receives = False
         self._acknowledgements = Acknowledgements(self.links)
-        self._questions = Questions(self.links, working=self._calls.working)
+        self._questions = Questions(self.links, when_done=self._when_done)
         self._revocations = SharedRevocations(
             revocations or Revocations(ttl=_REVOCATION_TTL), keys=self.links.keys(SHARED), on_new=self._end_revoked
         )
@@ -270,7 +270,7 @@ class RedisBroker:
                     await self._revocations.write(self.links.of(SHARED), command)
                 if self._receives:
                     await channels.subscribe_to_commands(keys.gateway)
-                await self._publisher.append(
+                position, _ = await self._publisher.append(
                     keys, [COMMANDS], data, origin, COMMANDS_KEPT, only_in_history=only_in_history
                 )
                 if self._receives:
@@ -282,9 +282,15 @@ class RedisBroker:
                 await asyncio.shield(call.outcome)
             if isinstance(command, RefreshRooms):
                 with contextlib.suppress(BrokerUnavailable):
-                    await self.ask(CommandDone(origin), seconds=OTHERS_TIMEOUT)
+                    await self.ask(CommandDone(origin, keys.gateway, position), seconds=OTHERS_TIMEOUT)
         finally:
             self._calls.end(origin)
+
+    def _when_done(self, question: CommandDone, answer: Callable[[], None]) -> None:
+        """Answer when a command of any process is carried out here, within the time for which its caller waits."""
+        channels = self._channels
+        comes = channels is not None and channels.expects_command(question.gateway, question.position)
+        self._calls.when_done(question.origin, answer, seconds=OTHERS_TIMEOUT if comes else 0.0)
 
     # Acknowledgements and questions
 

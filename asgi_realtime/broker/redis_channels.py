@@ -29,7 +29,7 @@ from asgi_realtime.redis.reconnecting_link import ReconnectingLink
 from asgi_realtime.redis.scripts import Script, send_script
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.values.ids import GatewayName
-from asgi_realtime.values.publications import Subscription, Target
+from asgi_realtime.values.publications import Position, Subscription, Target
 
 logger = logging.getLogger("asgi_realtime")
 
@@ -90,6 +90,15 @@ class Channels:
     def feed(self, gateway: GatewayName) -> Feed | None:
         """The feed of a gateway. None: nothing was subscribed to yet."""
         return self._feeds.get(gateway)
+
+    def expects_command(self, gateway: GatewayName, position: Position) -> bool:
+        """Whether the command of a gateway with this position is still to come."""
+        feed = self._feeds.get(gateway)
+        if feed is None:
+            return False
+        epoch, _, number = position.rpartition("-")
+        last = feed.channels[COMMANDS].last
+        return epoch == feed.epoch and last is not None and last < int(number)
 
     def count_subscribed(self, gateway: GatewayName, ends: Iterable[str], link: Link) -> int:
         """How many of the channels with these endings this process has subscribed to on a link."""

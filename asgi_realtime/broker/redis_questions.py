@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final, cast
 
 import hiredis
@@ -68,12 +68,12 @@ class Questions:
     """Asks questions, and answers those of others.
 
     Args:
-        working: the commands that are being carried out here, by their origin.
+        when_done: calls the function when a command is carried out here.
     """
 
-    def __init__(self, links: GatewayLinks, *, working: Mapping[str, asyncio.Task[None]]) -> None:
+    def __init__(self, links: GatewayLinks, *, when_done: Callable[[CommandDone, Callable[[], None]], object]) -> None:
         self._links = links
-        self._working = working
+        self._when_done = when_done
         self._keys = links.keys(SHARED)
         self._questions = self._keys.channel("questions")
         self._numbers = itertools.count()
@@ -141,11 +141,7 @@ class Questions:
         if self._answered > MOST_A_SECOND:
             return
         if isinstance(asked.question, CommandDone):
-            work = self._working.get(asked.question.origin)
-            if work is None:
-                self._send(asked, NodeAnswer())
-            else:
-                work.add_done_callback(lambda done: self._send(asked, NodeAnswer()))
+            self._when_done(asked.question, lambda: self._send(asked, NodeAnswer()))
         elif self.answer is not None:
             self._send(asked, self.answer(asked.question))
 

@@ -8,6 +8,7 @@ from typing import Final, Generic, TypeAlias, TypeVar
 import msgspec
 
 from asgi_realtime.values.ids import ConnectionId, GatewayName, RoomName, UserId
+from asgi_realtime.values.publications import Position
 
 T = TypeVar("T")
 
@@ -34,9 +35,15 @@ class NodeStatus(msgspec.Struct, frozen=True, tag="node"):
 
 
 class CommandDone(msgspec.Struct, frozen=True, tag="done"):
-    """Answer when a command is carried out. A broker asks this itself."""
+    """Answer when a command is carried out. A broker asks this itself.
+
+    The question may come before the command: by another connection, or while messages are held until a missing one was
+    read. So it has the command's position.
+    """
 
     origin: str
+    gateway: GatewayName
+    position: Position
 
 
 Question: TypeAlias = RoomSize | ConnectionsOf | NodeStatus
