@@ -18,6 +18,9 @@ class BrokerReceiver(Protocol):
     def deliver(self, publication: Publication) -> int:
         """Write a publication to its recipients in this process. Returns the number of connections."""
 
+    def numbered(self, gateway: GatewayName, position: Position) -> None:
+        """A publication that was delivered here without a position has this one now. It is not delivered again."""
+
     def apply(self, command: Command, position: Position | None) -> Awaitable[object] | None:
         """Begin a command at once. Returns an awaitable that ends when it is carried out. None: it is already.
 

@@ -21,6 +21,9 @@ class NoConnections:
     def apply(self, command: Command, position: Position | None) -> Awaitable[object] | None:
         """There is no connection here."""
 
+    def numbered(self, gateway: GatewayName, position: Position) -> None:
+        """Nothing was delivered here."""
+
     def subscription_for(self, command: Command) -> Subscription | None:
         """There is no member here."""
 

@@ -331,6 +331,8 @@ class Feed:
         try:
             if self._unconfirmed and self._unconfirmed.pop(origin_of(message.data), False):
                 self._keep_several(message)
+                if position is not None:
+                    self.receiver.numbered(self.gateway, position)
                 return 0
             if target is None:
                 self._apply(message.data, position)

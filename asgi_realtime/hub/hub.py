@@ -326,6 +326,9 @@ class Hub:
         """Publications of a mounted gateway that ask for acknowledgements are sent by this function."""
         self._mounts[gateway].request = request
 
+    def numbered(self, gateway: GatewayName, position: Position) -> None:
+        """Positions are the concern of recovery."""
+
     def acknowledged(self, number: int, values: list[Json]) -> None:
         """A client of any process has acknowledged a publication of this process."""
         self.replies.acknowledged(number, values)

@@ -155,6 +155,13 @@ class Recovery:
                 positions.unnumbered += 1
         return self._hub.deliver(publication)
 
+    def numbered(self, gateway: GatewayName, position: Position) -> None:
+        """Note the position, and that clients which connected before it cannot be told what they lack."""
+        positions = self._gateways.get(gateway)
+        if positions is not None:
+            positions.advance(position)
+            positions.unnumbered += 1
+
     def apply(self, command: Command, position: Position | None) -> Awaitable[object] | None:
         """Note a command for the sessions that are kept, and begin it."""
         if isinstance(command, EndAll):

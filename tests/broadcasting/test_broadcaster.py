@@ -365,6 +365,9 @@ async def test_a_broadcaster_without_a_hub_obeys_the_limits_of_each_gateway() ->
         def apply(self, command: Command, position: Position | None) -> None:
             self.events.append(type(command).__name__)
 
+        def numbered(self, gateway: GatewayName, position: Position) -> None:
+            pass
+
         def subscription_for(self, command: Command) -> Subscription | None:
             return None
 

@@ -211,22 +211,23 @@ async def test_clients_that_got_events_while_redis_was_away_do_not_get_them_agai
         proxy.cut()
         await cut.call("broadcast_to_room", "room", "n", 1)
         await client.expect("n")
+        between = await connect(node, cut, "eve")
+        await between.call("join", "room")
         proxy.refusing = False
-        await until(lambda: cut.process.output.count("Redis: connected\n") == 2)
-        await cut.call("broadcast_to_all", "behind what has waited")
+        await until(lambda: "everything that was queued is published" in cut.process.output)
         await later.drop()
         await later.disconnection()
         await later.command("set_pid", pid=None)
         await return_to(later, cut)
         await later.call("join", "room")
-        for each in (client, later):
+        for each in (client, between, later):
             await each.drop()
             await each.disconnection()
         await cut.call("broadcast_to_room", "room", "n", 2)
-        for each, recovered in ((client, False), (later, True)):
+        for each, recovered in ((client, False), (between, False), (later, True)):
             await return_to(each, cut)
             assert each.recovered is recovered
-        assert (data(client), data(later)) == ([1], [2])
+        assert (data(client), data(between), data(later)) == ([1], [], [2])
 
 
 async def test_a_client_with_too_many_rooms_does_not_recover(cluster: Cluster, node: Node) -> None:

@@ -156,6 +156,9 @@ class Listener:
         self.seen.append(command)
         return self.on_command(command)
 
+    def numbered(self, gateway: GatewayName, position: Position) -> None:
+        pass
+
     def subscription_for(self, command: Command) -> Subscription | None:
         return None
 

@@ -49,6 +49,9 @@ class Recorder:
         self.seen.append(type(command).__name__)
         return self.on_command(command)
 
+    def numbered(self, gateway: GatewayName, position: Position) -> None:
+        pass
+
     def subscription_for(self, command: Command) -> Subscription | None:
         return None
 

@@ -71,6 +71,9 @@ class Node:
         self.seen.append(Seen(command.room, [], int(position.rpartition("-")[2])))
         return None
 
+    def numbered(self, gateway: GatewayName, position: Position) -> None:
+        pass
+
     def subscription_for(self, command: Command) -> Subscription | None:
         return None
 

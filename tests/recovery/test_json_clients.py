@@ -259,6 +259,20 @@ async def test_a_client_recovers_before_its_first_event(site: Site) -> None:
     client.vanish()
 
 
+@pytest.mark.parametrize("site", ["memory"], indirect=True)
+async def test_a_client_that_came_before_an_event_had_its_position_does_not_recover(site: Site) -> None:
+    """While Redis is away, a broker may deliver an event at once, and number it later."""
+    early = await site.connect("ann")
+    (realtime,) = site.realtimes
+    assert realtime.recovery is not None
+    realtime.recovery.numbered(GATEWAY, await site.broadcaster.position("room"))
+    late = await site.connect("bob")
+    for client in (early, late):
+        await site.lose(client)
+        await client.connect()
+    assert (early.recovered, late.recovered) == (False, True)
+
+
 async def test_a_client_without_events_keeps_its_position_by_pings(serve: Serve) -> None:
     site = await running(serve, Rooms(), settings=dataclasses.replace(SETTINGS, history_ttl=0.05))
     for pings in (False, True):

@@ -102,6 +102,9 @@ class Server:
             node.send(self.sent, publication)
         return self.sent
 
+    def numbered(self, gateway: GatewayName, position: Position) -> None:
+        pass
+
     def subscription_for(self, command: Command) -> Subscription | None:
         return None
 

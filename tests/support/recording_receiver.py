@@ -31,6 +31,9 @@ class RecordingReceiver:
         self.seen.append(type(command).__name__)
         return None
 
+    def numbered(self, gateway: GatewayName, position: Position) -> None:
+        """Positions are not recorded."""
+
     def subscription_for(self, command: Command) -> Subscription | None:
         """Every target has its connection already."""
         return None
