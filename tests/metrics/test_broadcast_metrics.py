@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 
 import pytest
@@ -72,11 +73,11 @@ async def test_what_waits_for_slow_clients_and_who_is_cut(serve: Serve) -> None:
         await until(lambda: metrics.totals["connections /ticker"] == 1)
         slow.transport.pause_reading()
 
-        async def until_held() -> bool:
+        (peer,) = app.realtime.websockets["/ticker"].peers
+        while not peer.outbox.size:  # until the buffers of the kernel are full
             await app.broadcaster.broadcast_to_room("all", "news", "x" * 10_000)
-            return metrics.totals["outbox_bytes"] > 0
-
-        await until(until_held)
+            await asyncio.sleep(0)  # a turn of the loop, so that each broadcast is written
+        await until(lambda: metrics.totals["outbox_bytes"] > 0)
 
         async def until_cut() -> bool:
             await app.broadcaster.broadcast_to_room("all", "news", "x" * 100_000)
