@@ -89,7 +89,7 @@ REDIS: list[Wrong] = [
     ({"MEW_REDIS_URL": "http://redis"}, "MEW_REDIS_URL", "must begin with one of redis://"),
     ({"MEW_REDIS_URL": "redis://{nothing}"}, "MEW_REDIS_URL", "start Redis there, or correct the URL"),
     ({"MEW_REDIS_URL": "redis://{silent_port}"}, "MEW_REDIS_URL", "start Redis there, or correct the URL"),
-    ({"MEW_REDIS_URL": f"unix://nobody:{PASSWORD}@{{redis}}"}, "MEW_REDIS_URL", "check the user and the password"),
+    ({"MEW_REDIS_URL": f"unix://stranger:{PASSWORD}@{{redis}}"}, "MEW_REDIS_URL", "check the user and the password"),
     (PREFIXED | {"MEW_REDIS_URL": f"unix://reader:{PASSWORD}@{{redis}}"}, "MEW_REDIS_URL", "permit the commands"),
     (PREFIXED | {"MEW_REDIS_URL": f"unix://deaf:{PASSWORD}@{{redis}}"}, "MEW_REDIS_URL", "permit the channels"),
     (

@@ -56,7 +56,7 @@ async def test_the_lag_of_the_loop_is_measured() -> None:
     metrics = RecordedMetrics()
     app = RealtimeMiddleware(Starlette(), gateways=[], settings=SETTINGS, metrics=metrics)
     async with RealtimeTestClient(app):
-        time.sleep(1.2)  # noqa: ASYNC251 - blocks the loop
+        time.sleep(1.2)  # noqa: ASYNC251 - what is measured: the loop is blocked until after the timer of 1 s is due
         await until(lambda: sum(metrics.observed["loop_lag_seconds"][0]))
         counts, seconds = metrics.observed["loop_lag_seconds"]
         assert sum(counts) == 1
