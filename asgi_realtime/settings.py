@@ -214,7 +214,7 @@ class Settings:
         if self.jwt_public_key:
             self._check_public_key(self.jwt_public_key)
         if self.jwks_url:
-            _check_url("MEW_JWKS_URL", self.jwks_url)
+            _check_keys_url(self.jwks_url)
         # A public key used as an HMAC secret would let anyone sign tokens, so the two families are never mixed.
         allowed = self._fitting_algorithms()
         wrong = [name for name in self.jwt_algorithms if name not in allowed]
@@ -326,14 +326,21 @@ def _check_with(read: Callable[[str], object], field: str, text: str) -> None:
         raise ConfigurationError(f"{variable(field)}: {error}") from None
 
 
-def _check_url(name: str, url: str) -> None:
+def _check_keys_url(url: str) -> None:
+    # No message repeats the URL, and what could make the fetch fail with one that does is refused here.
     try:
         parts = urlsplit(url)
         good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
         good = False
     if not good:
-        raise ConfigurationError(f"{name} must be an address that starts with https:// or http://")
+        raise ConfigurationError("MEW_JWKS_URL must be an address that starts with https:// or http://")
+    if "@" in parts.netloc:
+        raise ConfigurationError("MEW_JWKS_URL has a user or a password; key sets are public, so leave them out")
+    if not (url.isascii() and url.isprintable()) or " " in url:
+        raise ConfigurationError(
+            "MEW_JWKS_URL has a space or a character that is not ASCII; write it as a %-escape, and a host as xn--…"
+        )
 
 
 def environment() -> dict[str, str]:

@@ -176,6 +176,23 @@ def test_the_accepted_algorithms_fit_the_key() -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("https://reader:hunter2@id.example.com/keys", "a user or a password"),
+        ("https://hunter2@id.example.com/keys", "a user or a password"),
+        ("https://id.example.com/keys?token=hunter2 and more", "write it as a %-escape"),
+        ("https://id.example.com/keys?token=hunter2\x00", "write it as a %-escape"),
+        ("https://id.example.com/schlüssel?token=hunter2", "write it as a %-escape"),
+        ("https://id.example.com:hunter2/keys", "must be an address"),
+    ],
+)
+def test_an_address_of_keys_that_cannot_be_fetched_is_refused_and_not_repeated(url: str, problem: str) -> None:
+    with pytest.raises(ConfigurationError, match=problem) as refused:
+        Settings(jwks_url=url)
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
     ("key", "algorithm"),
     [
         ({"jwt_secret": SECRET}, "RS256"),
