@@ -19,7 +19,7 @@ from asgi_realtime.runtime.coroutines import run_with_timeout
 from asgi_realtime.runtime.loop_bridge import LoopBridge
 from asgi_realtime.values.commands import Command
 from asgi_realtime.values.ids import ConnectionId, GatewayName, Id, id_text, id_texts
-from asgi_realtime.values.publications import Position, Publication, Receipt, Target
+from asgi_realtime.values.publications import Newest, Position, Publication, Receipt, Target
 from asgi_realtime.values.questions import NodeAnswers, Question
 from asgi_realtime.values.text import is_longer
 
@@ -50,6 +50,11 @@ class Publisher(NoSchema):
         self._metrics = None if meter is None or not meter.on else PublishMetrics(meter)
         self.draining = False
         """Whether the process closes its clients, because it is about to stop."""
+
+    @property
+    def node(self) -> str:
+        """The id of this process."""
+        return self._broker.node
 
     @property
     def ready(self) -> bool:
@@ -114,6 +119,12 @@ class Publisher(NoSchema):
     async def position(self, gateway: GatewayName) -> Position:
         """The newest place in a gateway's history. See `Broadcaster.position`."""
         return await self.answer(self._broker.position(gateway))
+
+    async def recent(
+        self, gateway: GatewayName, target: Target, *, since: Position | None = None, limit: int = 50
+    ) -> Newest:
+        """The newest publications to a target that history has. See `Broker.recent`."""
+        return await self.answer(self._broker.recent(gateway, target, since=since, limit=limit))
 
     async def ask(self, question: Question) -> NodeAnswers:
         """Ask every process. Answers that do not come in time are missing. See `ClusterQuestions.connections`."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Collection
-from typing import Protocol
+from typing import Final, Protocol
 
 from asgi_realtime.values.commands import Command
 from asgi_realtime.values.ids import GatewayName, RoomName
 from asgi_realtime.values.json import Json
-from asgi_realtime.values.publications import Position, Publication, Receipt, ReplyTo, Subscription, Target
+from asgi_realtime.values.publications import Newest, Position, Publication, Receipt, ReplyTo, Subscription, Target
 from asgi_realtime.values.questions import NodeAnswer, NodeAnswers, Question
+
+RECENT_BYTES: Final = 262_144
+"""Bytes of payload after which `Broker.recent` returns no further publication."""
 
 
 class BrokerReceiver(Protocol):
@@ -134,6 +137,18 @@ class Broker(Protocol):
         """The newest publication of an event to a room, if history has one. With `since`: only if it is newer.
 
         Every publication counts as newer than a position in another history.
+
+        Raises:
+            BrokerUnavailable: the broker did not answer.
+        """
+
+    async def recent(
+        self, gateway: GatewayName, target: Target, *, since: Position | None = None, limit: int = 50
+    ) -> Newest:
+        """The newest publications to a room, to one user or to all. With `since`: only those that are newer.
+
+        At most `limit`, and no further one after `RECENT_BYTES` of payload. Every publication counts as newer than a
+        position in another history.
 
         Raises:
             BrokerUnavailable: the broker did not answer.

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import secrets
 from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from asgi_realtime.broker.newest import first_of
 from asgi_realtime.errors import PositionLost
-from asgi_realtime.values.publications import Position, Publication, Subscription
+from asgi_realtime.values.publications import Newest, Position, Publication, Subscription
 
 ENTRY_BYTES = 1_000
 """About what a kept publication costs beside its payload. It bounds the number of empty ones too."""
@@ -117,6 +118,14 @@ class History:
 
     def latest(self, key: Subscription, event: str, since: Position | None, now: float) -> Publication | None:
         """The newest publication of an event in a log, if it is newer than `since`. None: history has none."""
+        return next((each for each in self._newest(key, since, now) if each.event == event), None)
+
+    def recent(self, key: Subscription, since: Position | None, limit: int, now: float) -> Newest:
+        """The newest publications in a log; see `Broker.recent`."""
+        return first_of(self._newest(key, since, now), limit)
+
+    def _newest(self, key: Subscription, since: Position | None, now: float) -> Iterator[Publication]:
+        """The publications in a log that are newer than `since`, newest first."""
         self.trim(now)
         try:
             start = 0 if since is None else self._parse(since)
@@ -126,9 +135,7 @@ class History:
         for entry in reversed(log.entries if log else ()):
             if entry.sequence <= start:
                 break
-            if entry.publication.event == event:
-                return entry.publication
-        return None
+            yield entry.publication
 
     def trim(self, now: float) -> None:
         """Remove publications that are too old, and the oldest while the total exceeds its limit."""

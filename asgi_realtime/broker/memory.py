@@ -15,7 +15,16 @@ from asgi_realtime.errors import BrokerUnavailable
 from asgi_realtime.values.commands import Command
 from asgi_realtime.values.ids import GatewayName, RoomName
 from asgi_realtime.values.json import Json
-from asgi_realtime.values.publications import Position, Publication, Receipt, ReplyTo, Subscription, Target, ToRoom
+from asgi_realtime.values.publications import (
+    Newest,
+    Position,
+    Publication,
+    Receipt,
+    ReplyTo,
+    Subscription,
+    Target,
+    ToRoom,
+)
 from asgi_realtime.values.questions import NodeAnswers, Question
 
 
@@ -131,6 +140,12 @@ class MemoryBroker:
     ) -> Publication | None:
         """The newest publication of an event to a room; see `Broker.latest`."""
         return self._history.latest(Subscription(gateway, ToRoom(room)), event, since, self._clock())
+
+    async def recent(
+        self, gateway: GatewayName, target: Target, *, since: Position | None = None, limit: int = 50
+    ) -> Newest:
+        """The newest publications to a target; see `Broker.recent`."""
+        return self._history.recent(Subscription(gateway, target), since, limit, self._clock())
 
     def _running(self) -> BrokerReceiver:
         if self._receiver is None:

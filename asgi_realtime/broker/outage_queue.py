@@ -20,7 +20,7 @@ from asgi_realtime.metrics.declarations import OUTAGE_QUEUE
 from asgi_realtime.values.commands import Command, TakeOver
 from asgi_realtime.values.ids import GatewayName, RoomName
 from asgi_realtime.values.json import Json
-from asgi_realtime.values.publications import Position, Publication, Receipt, ReplyTo, Subscription, Target
+from asgi_realtime.values.publications import Newest, Position, Publication, Receipt, ReplyTo, Subscription, Target
 from asgi_realtime.values.questions import NodeAnswers, Question
 
 logger = logging.getLogger("asgi_realtime")
@@ -291,3 +291,9 @@ class OutageQueue:
     ) -> Publication | None:
         """The newest publication of an event to a room; see `Broker.latest`."""
         return await self._broker.latest(gateway, room, event, since=since)
+
+    async def recent(
+        self, gateway: GatewayName, target: Target, *, since: Position | None = None, limit: int = 50
+    ) -> Newest:
+        """The newest publications to a target, as far as Redis has them; see `Broker.recent`."""
+        return await self._broker.recent(gateway, target, since=since, limit=limit)

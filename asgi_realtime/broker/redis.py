@@ -16,7 +16,7 @@ from asgi_realtime.broker.no_connections import NoConnections
 from asgi_realtime.broker.recent_history import RecentHistory
 from asgi_realtime.broker.redis_acknowledgements import Acknowledgements
 from asgi_realtime.broker.redis_channels import Channels
-from asgi_realtime.broker.redis_history import read_commands, read_history, read_latest
+from asgi_realtime.broker.redis_history import read_commands, read_history, read_latest, read_recent
 from asgi_realtime.broker.redis_publisher import Attempt, RedisPublisher
 from asgi_realtime.broker.redis_questions import Questions
 from asgi_realtime.broker.redis_revocations import SharedRevocations
@@ -34,7 +34,7 @@ from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.values.commands import Command, EndRevoked, RefreshRooms, RevokeToken, RevokeUser
 from asgi_realtime.values.ids import GatewayName, RoomName
 from asgi_realtime.values.json import Json
-from asgi_realtime.values.publications import Position, Publication, Receipt, ReplyTo, Subscription, Target
+from asgi_realtime.values.publications import Newest, Position, Publication, Receipt, ReplyTo, Subscription, Target
 from asgi_realtime.values.questions import CommandDone, NodeAnswers, Question
 
 logger = logging.getLogger("asgi_realtime")
@@ -372,6 +372,13 @@ class RedisBroker:
         found = await read_latest(self.links.of(gateway), self.links.keys(gateway), self._ttl, room, event, since)
         await channels.until_delivered(gateway)
         return found
+
+    async def recent(
+        self, gateway: GatewayName, target: Target, *, since: Position | None = None, limit: int = 50
+    ) -> Newest:
+        """The newest publications to a target; see `Broker.recent`."""
+        self._running()
+        return await read_recent(self.links.of(gateway), self.links.keys(gateway), self._ttl, target, since, limit)
 
     async def commands(self, gateway: GatewayName, since: Position) -> list[tuple[Command, Position]]:
         """The commands of a gateway (or of `SHARED`) after a position, in order. Revocations may be missing.

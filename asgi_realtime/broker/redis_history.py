@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Final, Protocol, TypeVar, cast
 
 from asgi_realtime.broker.encoding import COMMAND, PUBLICATION, decode_command, decode_publication
+from asgi_realtime.broker.newest import first_of
 from asgi_realtime.broker.recent_history import Known, RecentHistory
 from asgi_realtime.errors import PositionLost
 from asgi_realtime.redis.history_state import HistoryState, new_epoch
@@ -16,7 +17,7 @@ from asgi_realtime.redis.reconnecting_link import ReconnectingLink
 from asgi_realtime.redis.scripts import Script
 from asgi_realtime.values.commands import Command
 from asgi_realtime.values.ids import RoomName
-from asgi_realtime.values.publications import Position, Publication, Target, ToRoom
+from asgi_realtime.values.publications import Newest, Position, Publication, Target, ToRoom
 
 T = TypeVar("T")
 
@@ -29,6 +30,8 @@ HISTORY_BYTES: Final = 64 * 1024 * 1024
 clients must read again what they show."""
 SEARCHED_AT_ONCE: Final = 50
 """Publications that are read in one step when the latest of an event is searched."""
+RECENT_AT_ONCE: Final = 20
+"""Publications that are read in one step for `read_recent`."""
 
 
 class RunScript(Protocol):
@@ -161,35 +164,62 @@ async def read_latest(
         BrokerUnavailable: Redis did not answer.
     """
     target = ToRoom(room)
-    [suffix] = suffixes(target)
-    epoch, start = "", 0
-    if since is not None:
-        try:
-            epoch, start = parse(since)
-        except PositionLost:
-            pass  # of another history
+    after = _after(since)
     before = 0
     while True:
-        names = [keys.state, keys.history(suffix)]
-        found = await link.run(
-            Script.LATEST,
-            names,
-            ttl,
-            epoch,
-            start,
-            before,
-            SEARCHED_AT_ONCE,
-            read=lambda reply: cast("list[bytes]", reply),
-        )
-        for position, data in zip(found[::2], found[1::2], strict=True):
-            publication = decode_publication(
-                data, keys.gateway, target, position=Position(position.decode()), volatile=False
-            )
+        found = await _newest(link, keys, ttl, target, after, before, SEARCHED_AT_ONCE)
+        for publication in found:
             if publication.event == event:
                 return publication
-        if len(found) < 2 * SEARCHED_AT_ONCE:
+        if len(found) < SEARCHED_AT_ONCE:
             return None
-        before = int(found[-2].rpartition(b"-")[2])
+        before = _number(found[-1])
+
+
+async def read_recent(
+    link: ReconnectingLink, keys: Keys, ttl: int, target: Target, since: Position | None, limit: int
+) -> Newest:
+    """The newest publications to a target; see `Broker.recent`.
+
+    Raises:
+        BrokerUnavailable: Redis did not answer.
+    """
+    after = _after(since)
+    found: list[Publication] = []
+    before = 0
+    while True:
+        some = await _newest(link, keys, ttl, target, after, before, RECENT_AT_ONCE)
+        newest = first_of([*found, *some], limit)
+        if newest.more or len(some) < RECENT_AT_ONCE:
+            return newest
+        found += some
+        before = _number(found[-1])
+
+
+def _after(since: Position | None) -> tuple[str, int]:
+    """Epoch and number to begin after. A position of another history is as none."""
+    try:
+        return ("", 0) if since is None else parse(since)
+    except PositionLost:
+        return "", 0
+
+
+def _number(publication: Publication) -> int:
+    assert publication.position is not None
+    return int(publication.position.rpartition("-")[2])
+
+
+async def _newest(
+    link: ReconnectingLink, keys: Keys, ttl: int, target: Target, after: tuple[str, int], before: int, count: int
+) -> list[Publication]:
+    """The newest publications to a target before a number (0: of all), newest first, and at most `count`."""
+    [suffix] = suffixes(target)
+    names = [keys.state, keys.history(suffix)]
+    found = await link.run(Script.LATEST, names, ttl, *after, before, count, read=_as_list)
+    return [
+        decode_publication(data, keys.gateway, target, position=Position(position.decode()), volatile=False)
+        for position, data in zip(found[::2], found[1::2], strict=True)
+    ]
 
 
 def parse(position: Position) -> tuple[str, int]:
@@ -203,6 +233,10 @@ def parse(position: Position) -> tuple[str, int]:
     if epoch and number.isascii() and number.isdecimal() and len(number) < 20:
         return epoch, int(number)
     raise PositionLost("the position is not of this history")
+
+
+def _as_list(reply: Reply) -> list[bytes]:
+    return cast("list[bytes]", reply)
 
 
 def as_history(reply: Reply) -> list[bytes | list[bytes] | int]:

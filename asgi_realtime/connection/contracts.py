@@ -45,6 +45,10 @@ class Transport(Protocol):
         """Where frames for the client are pushed. Its `sink_listener` notifies the connection once it is accepted."""
 
     @property
+    def kind(self) -> str:
+        """The client's transport now: `polling` or `websocket`."""
+
+    @property
     def answered_at(self) -> float | None:
         """When the last ping was sent that the client has answered (the event loop's clock). None: it is not known."""
 

@@ -1,4 +1,4 @@
-"""Answers questions about the connections of this process."""
+"""Answers the broadcasters' questions about the connections of this process."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from asgi_realtime.hub.mounts import Mount
 from asgi_realtime.values.ids import GatewayName
 from asgi_realtime.values.publications import ToRoom
-from asgi_realtime.values.questions import MOST_CONNECTIONS, NodeAnswer, NodeStatus, Question, RoomSize
+from asgi_realtime.values.questions import MOST_CONNECTIONS, ConnectionsOf, NodeAnswer, NodeStatus, RoomSize
 
 
-def answer(question: Question, mounts: Mapping[GatewayName, Mount]) -> NodeAnswer:
+def answer(question: RoomSize | ConnectionsOf | NodeStatus, mounts: Mapping[GatewayName, Mount]) -> NodeAnswer:
     """The answer of this process."""
     if isinstance(question, NodeStatus):
         return NodeAnswer(gateways={name: len(mount.rooms) for name, mount in mounts.items()})

@@ -14,6 +14,7 @@ from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.values.commands import (
     AddToRoom,
     CloseRoom,
+    DisconnectConnection,
     DisconnectUser,
     EndAll,
     EndsConnections,
@@ -51,9 +52,15 @@ def take_over(command: TakeOver, mount: Mount) -> None:
 def end_connections(
     command: EndsConnections, mounts: Mapping[GatewayName, Mount], revocations: Revocations, tasks: Tasks
 ) -> None:
-    """End the connections of a user, those whose credentials are revoked from now on, or all of a gateway."""
+    """End one connection, those of a user, those whose credentials are revoked from now on, or all of a gateway."""
     if isinstance(command, EndAll):
         _end_all(command, mounts, tasks)
+        return
+    if isinstance(command, DisconnectConnection):
+        mount = mounts.get(command.gateway)
+        found = None if mount is None else mount.rooms.get(command.connection_id)
+        if found is not None:
+            found.end(command.code, command.reason)
         return
     if isinstance(command, RevokeToken):
         revocations.revoke_token(command.jti)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Collection, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
 from threading import get_ident
 from typing import Any
 
@@ -18,6 +18,7 @@ from asgi_realtime.hub.answers import answer
 from asgi_realtime.hub.apply_commands import end_connections, move, take_over
 from asgi_realtime.hub.batch import Batch, CallSoon
 from asgi_realtime.hub.deliver import deliver
+from asgi_realtime.hub.inspections import Inspections
 from asgi_realtime.hub.joins import Joins
 from asgi_realtime.hub.mounts import Mount, Mounts, RecipientFilter, Request
 from asgi_realtime.hub.replies import PendingReplies
@@ -43,6 +44,7 @@ from asgi_realtime.values.commands import (
     TakeOver,
 )
 from asgi_realtime.values.ids import GatewayName, Id, RoomName
+from asgi_realtime.values.inspections import Inspection, Load
 from asgi_realtime.values.json import Json
 from asgi_realtime.values.publications import Position, Publication, Subscription, ToAll, ToRoom, ToUsers
 from asgi_realtime.values.questions import NodeAnswer, Question
@@ -85,6 +87,7 @@ class Hub:
         """The id of the event loop's thread. None: the hub has not started."""
         self._sent = SentFrames(meter) if meter.on else None
         self._batch = Batch(call_soon, self._sent)
+        self._inspections = Inspections(self._mounts)
         self.replies = PendingReplies(broker)
         """The calls that wait for acknowledgements of clients."""
         self._refresher = Refresher(tasks, self._until_subscribed)
@@ -335,7 +338,13 @@ class Hub:
 
     def answer(self, question: Question) -> NodeAnswer:
         """Answer a question about the connections of this process."""
+        if isinstance(question, Inspection):
+            return self._inspections.answer(question)
         return answer(question, self._mounts)
+
+    def on_load(self, measure: Callable[[], Load]) -> None:
+        """The load of this process, for the console, is measured by this function."""
+        self._inspections.measure = measure
 
     def resync(self, gateway: GatewayName, subscriptions: Collection[Subscription] | None) -> None:
         """Send the members of targets the event that events may be missing; see `BrokerReceiver.resync`.

@@ -120,6 +120,11 @@ class Rooms:
         """The rooms below each parent room. Not those below them."""
         return MappingProxyType(self._children)
 
+    @property
+    def ids(self) -> Collection[ConnectionId]:
+        """The ids of the connections."""
+        return self._by_id.keys()
+
     def get(self, connection_id: ConnectionId) -> InternalConnection | None:
         """The connection with this id, if it is here."""
         return self._by_id.get(connection_id)
@@ -133,6 +138,11 @@ class Rooms:
         """A room's members."""
         found = self._rooms.get(room)
         return tuple(found.members) if found is not None else ()
+
+    def size(self, room: RoomName) -> int:
+        """How many members a room has."""
+        found = self._rooms.get(room)
+        return 0 if found is None else len(found.members)
 
     @property
     def everybody(self) -> tuple[InternalConnection, ...]:

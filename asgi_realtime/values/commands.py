@@ -50,6 +50,15 @@ class DisconnectUser(msgspec.Struct, frozen=True, tag="disconnect"):
     reason: str
 
 
+class DisconnectConnection(msgspec.Struct, frozen=True, tag="disconnect_connection"):
+    """Close one connection."""
+
+    gateway: GatewayName
+    connection_id: ConnectionId
+    code: int
+    reason: str
+
+
 class TakeOver(msgspec.Struct, frozen=True, tag="take_over", kw_only=True):
     """Make a connection its user's only one on the gateway. The earlier ones get a last event and are closed.
 
@@ -93,5 +102,5 @@ class EndAll(msgspec.Struct, frozen=True, tag="end_all"):
     gateway: GatewayName | None
 
 
-EndsConnections: TypeAlias = DisconnectUser | RevokeToken | RevokeUser | EndRevoked | EndAll
+EndsConnections: TypeAlias = DisconnectUser | DisconnectConnection | RevokeToken | RevokeUser | EndRevoked | EndAll
 Command: TypeAlias = AddToRoom | RemoveFromRoom | CloseRoom | RefreshRooms | TakeOver | EndsConnections

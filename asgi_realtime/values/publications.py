@@ -98,3 +98,11 @@ class Receipt(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     if TYPE_CHECKING:  # at run time `msgspec` makes it
 
         def __init__(self, *, position: str | None, delivered_locally: int, replicated: bool) -> None: ...
+
+
+class Newest(msgspec.Struct, frozen=True, gc=False):
+    """The newest publications to a target, newest first."""
+
+    publications: list[Publication]
+    more: bool
+    """Whether history has older ones."""

@@ -8,6 +8,7 @@ from typing import Final, Generic, TypeAlias, TypeVar
 import msgspec
 
 from asgi_realtime.values.ids import ConnectionId, GatewayName, RoomName, UserId
+from asgi_realtime.values.inspections import ConnectionRow, Details, Inspection, Load, RoomRow
 from asgi_realtime.values.publications import Position
 
 T = TypeVar("T")
@@ -46,18 +47,24 @@ class CommandDone(msgspec.Struct, frozen=True, tag="done"):
     position: Position
 
 
-Question: TypeAlias = RoomSize | ConnectionsOf | NodeStatus
-"""What hosts ask."""
+Question: TypeAlias = RoomSize | ConnectionsOf | NodeStatus | Inspection
+"""What hosts ask, and the console."""
 
 
-class NodeAnswer(msgspec.Struct, frozen=True, kw_only=True):
+class NodeAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What one process answers."""
 
     members: int = 0
     connections: tuple[ConnectionId, ...] = ()
     gateways: dict[GatewayName, int] = {}
     cut: bool = False
-    """Whether there are more connections than the answer may hold."""
+    """Whether there are more connections than the answer may hold, or the question was not answered at all."""
+    load: Load | None = None
+    rows: tuple[ConnectionRow, ...] = ()
+    rooms: tuple[RoomRow, ...] = ()
+    details: Details | None = None
+    more: bool = False
+    """Whether the page is not the last one in this process."""
 
 
 class NodeAnswers(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asgi_realtime.broker import Broker, BrokerReceiver, MemoryBroker
+from asgi_realtime.broker.base import RECENT_BYTES
 from asgi_realtime.broker.redis import RedisBroker
 from asgi_realtime.errors import BrokerUnavailable, PositionLost
 from asgi_realtime.redis.server import RedisServer
@@ -270,6 +271,37 @@ async def test_latest_returns_the_last_publication_of_an_event_in_a_room(make_en
     assert found.payload == b"3"
     await environment.pass_time(61.0)
     assert await broker.latest(MEW, LOBBY, "news") is None
+    await broker.stop()
+
+
+async def test_recent_returns_the_newest_publications_to_a_target(make_environment: MakeEnvironment) -> None:
+    environment = make_environment()
+    broker = environment.broker(history_ttl=60.0)
+    await run(broker, Listener())
+    assert (await broker.recent(MEW, ToRoom(LOBBY))).publications == []
+    for number in range(45):
+        await broker.publish(to_lobby(payload=b"%d" % number))
+        if number == 41:
+            since = await broker.position(MEW)
+    await broker.publish(to_lobby(gateway=INFRA))
+    await broker.publish(Publication(gateway=MEW, target=ToUsers((ADA,)), event="for ada"))
+    await broker.publish(Publication(gateway=MEW, target=ToAll(), event="for all"))
+    await broker.publish(Publication(gateway=MEW, target=ToRoom(LOBBY), event="typing", volatile=True))
+
+    for limit in (44, 45, 50):
+        found = await broker.recent(MEW, ToRoom(LOBBY), limit=limit)
+        assert [int(each.payload) for each in found.publications] == [44 - number for number in range(min(limit, 45))]
+        assert found.more is (limit == 44)
+    found = await broker.recent(MEW, ToRoom(LOBBY), since=since)
+    assert ([each.payload for each in found.publications], found.more) == ([b"44", b"43", b"42"], False)
+    for target, event in ((ToUsers((ADA,)), "for ada"), (ToAll(), "for all")):
+        assert [each.event for each in (await broker.recent(MEW, target)).publications] == [event]
+    assert len((await broker.recent(MEW, ToRoom(LOBBY), since=Position("elsewhere-1"))).publications) == 45
+    await broker.publish(to_lobby(payload=b"x" * RECENT_BYTES))
+    found = await broker.recent(MEW, ToRoom(LOBBY))
+    assert (len(found.publications), found.more) == (1, True)
+    await environment.pass_time(61.0)
+    assert (await broker.recent(MEW, ToRoom(LOBBY))).publications == []
     await broker.stop()
 
 

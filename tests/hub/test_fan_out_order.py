@@ -270,6 +270,7 @@ class Seat:
         self.ended = False
         """Closed by a caller, not for reading slowly."""
         self.closes: list[int] = []
+        self.kind = "websocket"
         self.answered_at: float | None = None
         self.leave_hub: Callable[[], None]
         self.rooms: set[RoomName] = set()

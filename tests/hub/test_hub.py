@@ -23,6 +23,7 @@ from asgi_realtime.values.commands import (
     AddToRoom,
     CloseRoom,
     Command,
+    DisconnectConnection,
     DisconnectUser,
     EndAll,
     RefreshRooms,
@@ -462,6 +463,18 @@ async def test_disconnecting_a_user_closes_the_users_connections_to_the_gateway(
     assert [transport.closes for transport in closed] == [[(1008, "out")]] * 2
     assert not kept.closes
     assert len(world.rooms) == 1
+
+
+async def test_disconnecting_a_connection_closes_it_alone() -> None:
+    world = World()
+    connection, closed = world.admit("ann")
+    kept = world.admit("ann")[1]
+    world.hub.apply(DisconnectConnection(OTHER, connection.id, 1008, "out"))
+    world.hub.apply(DisconnectConnection(GATEWAY, ConnectionId("unknown"), 1008, "out"))
+    assert not closed.closes
+    world.hub.apply(DisconnectConnection(GATEWAY, connection.id, 1008, "out"))
+    assert closed.closes == [(1008, "out")]
+    assert not kept.closes
 
 
 def taking_over(connection: InternalConnection, gateway: GatewayName = GATEWAY) -> TakeOver:

@@ -18,7 +18,16 @@ from asgi_realtime.errors import BrokerUnavailable
 from asgi_realtime.values.commands import AddToRoom, Command
 from asgi_realtime.values.ids import GatewayName, RoomName
 from asgi_realtime.values.json import Json
-from asgi_realtime.values.publications import Position, Publication, Receipt, ReplyTo, Subscription, Target, ToRoom
+from asgi_realtime.values.publications import (
+    Newest,
+    Position,
+    Publication,
+    Receipt,
+    ReplyTo,
+    Subscription,
+    Target,
+    ToRoom,
+)
 from asgi_realtime.values.questions import NodeAnswer, NodeAnswers, Question
 
 T = TypeVar("T")
@@ -218,6 +227,12 @@ class DistantBroker:
     ) -> Publication | None:
         await self._reach("latest", (gateway, room, event, since))
         return await self._answer(await self.server.memory.latest(gateway, room, event, since=since))
+
+    async def recent(
+        self, gateway: GatewayName, target: Target, *, since: Position | None = None, limit: int = 50
+    ) -> Newest:
+        await self._reach("recent", (gateway, target, since, limit))
+        return await self._answer(await self.server.memory.recent(gateway, target, since=since, limit=limit))
 
     def acknowledge(self, reply_to: ReplyTo, values: list[Json]) -> None:
         for node in self.server.nodes:

@@ -58,6 +58,7 @@ class RecordingTransport:
         self.on_close: Callable[[], None] | None = None
         self.may_overflow = False
         self.overflows = 0
+        self.kind = "websocket"
         self.answered_at: float | None = None
 
     def stall(self) -> None:

@@ -111,6 +111,9 @@ class JSONPeer:
 
     # For the connection: see `connection.contracts.Transport`
 
+    kind = "websocket"
+    """See `Transport.kind`."""
+
     @property
     def answered_at(self) -> float | None:
         """Not known: a JSON WebSocket has no pings of this package's own."""
