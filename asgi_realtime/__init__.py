@@ -101,6 +101,7 @@ from asgi_realtime.values.publications import Publication, Receipt, ToAll, ToRoo
 from asgi_realtime.values.questions import Answer, Node, UserConnection
 
 if TYPE_CHECKING:
+    from asgi_realtime.console.console import RealtimeConsole
     from asgi_realtime.metrics.prometheus import PrometheusMetrics
     from asgi_realtime.socketio.server import SocketIOServer
 
@@ -116,6 +117,7 @@ __all__ = [
     "Metrics",
     "Metric",
     "PrometheusMetrics",
+    "RealtimeConsole",
     # Sending
     "Broadcaster",
     "SyncBroadcaster",
@@ -231,7 +233,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import what few apps need only for those who use it: python-socketio's part, and Prometheus's client."""
+    """Import what few apps need only for those who use it."""
     if name == "SocketIOServer":
         from asgi_realtime.socketio.server import SocketIOServer
 
@@ -240,4 +242,8 @@ def __getattr__(name: str) -> Any:
         from asgi_realtime.metrics.prometheus import PrometheusMetrics
 
         return PrometheusMetrics
+    if name == "RealtimeConsole":
+        from asgi_realtime.console.console import RealtimeConsole
+
+        return RealtimeConsole
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

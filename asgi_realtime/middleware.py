@@ -165,7 +165,8 @@ class RealtimeMiddleware:
             return
         path = _route_path(scope)
         is_engineio = path.startswith(self._engineio_prefix) or path == self._engineio_path
-        is_gateway = is_engineio or (kind == "websocket" and path in realtime.websockets)
+        page = realtime.page_at(path) if realtime.pages and kind == "http" else None
+        is_gateway = is_engineio or page is not None or (kind == "websocket" and path in realtime.websockets)
         lifecycle = realtime.lifecycle
         if here is None or (lifecycle.loop is not here and lifecycle.stopping is not here):
             # The server runs no lifespan, or a test has an event loop for each request.
@@ -178,7 +179,7 @@ class RealtimeMiddleware:
             realtime.signals.listen(send)
             if self._proxies is not None:
                 self._proxies.rewrite(scope)
-            gateway = realtime.engineio if is_engineio else realtime.websockets[path]
+            gateway: ASGIApp = realtime.engineio if is_engineio else page or realtime.websockets[path]
             if kind == "websocket" and realtime.settings.fast_writes:
                 await serve_websocket(gateway, scope, receive, send)
             else:

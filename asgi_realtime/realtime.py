@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Never, Self, TypeVar, cast
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from asgi_realtime.auth.jwt_verifier import JWTVerifier
 from asgi_realtime.auth.origins import OriginPolicy
@@ -26,6 +26,7 @@ from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.hub.hub import Hub
 from asgi_realtime.lifecycle.drain import Drain
 from asgi_realtime.lifecycle.lifecycle import Lifecycle
+from asgi_realtime.lifecycle.load_meter import LoadMeter
 from asgi_realtime.lifecycle.mounting import (
     Mountable,
     check_paths,
@@ -144,6 +145,7 @@ class Realtime:
             nodes=backends.node_channel,
         )
         self.websockets: dict[str, WebSocketEndpoint] = {}
+        self.pages: dict[str, ASGIApp] = {}
         self.host_threads = HostThreads(self.settings.host_threads)
         self.drain = Drain(
             self._announce_stop,
@@ -162,6 +164,7 @@ class Realtime:
         self.lifecycle = Lifecycle(self._start_parts)
         self._mount(backends)
         measure_process(self.meter, self.tasks, self._outboxes)
+        self.hub.on_load(LoadMeter(self.tasks, self._outboxes).read)
 
     def _mount(self, backends: Backends) -> None:
         context = GatewayContext(
@@ -170,6 +173,7 @@ class Realtime:
             registry=self.registry,
             hub=self.hub,
             presence=self.presence,
+            publisher=self.publisher,
             broadcaster=self.broadcaster,
             loop_bridge=self.loop_bridge,
             revocations=self.revocations,
@@ -188,6 +192,8 @@ class Realtime:
             if isinstance(mounted, WebSocketGateway):
                 mounted.bind(context, mounted.wire)
                 self.websockets[mounted.name] = WebSocketEndpoint(mounted, context=context)
+                if (page := mounted.http_app()) is not None:
+                    self.pages[mounted.name] = page
             elif isinstance(mounted, SocketIOGateway):
                 mounted.bind(context, SocketIODialect(mounted.name))
             elif not isinstance(mounted, Gateway):
@@ -286,6 +292,10 @@ class Realtime:
     def serves(self, path: str) -> bool:
         """Whether requests for a path are served here, if they come to this app."""
         return path in self.paths or (self.serves_socketio and path.startswith(self.settings.socketio_path + "/"))
+
+    def page_at(self, path: str) -> ASGIApp | None:
+        """What serves an HTTP request to the path of a gateway, or below it. None: the host does."""
+        return next((app for name, app in self.pages.items() if path == name or path.startswith(name + "/")), None)
 
     async def start(self) -> None:
         """Begin to serve on the running event loop. Returns when every `on_start` has returned.

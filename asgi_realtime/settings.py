@@ -80,6 +80,9 @@ class Settings:
     """`MEW_REVOCATION_TTL`: seconds for which a revocation is kept. Set it longer than your tokens live."""
     admin_secret: str | None = _secret()
     """`MEW_ADMIN_SECRET`: the secret of the Infra gateway. Unset: the gateway refuses everyone."""
+    console_secret: str | None = _secret()
+    """`MEW_CONSOLE_SECRET`: the secret with which operators log in to a `RealtimeConsole`, at least 16 bytes. Unset:
+    the console needs a `secret` or a `check` of its own."""
     cors_origins: tuple[str, ...] = ()
     """`MEW_CORS_ORIGINS`: origins that may use REST and realtime, comma-separated, such as `https://app.example.com`,
     `https://*.example.com`, `http://localhost:*` or `null`; `*`: any, without cookies. Unset: same origin only."""
@@ -178,6 +181,8 @@ class Settings:
         self._check_secrets()
         self._check_keys()
         self._check_shared_token()
+        if self.console_secret and len(self.console_secret.encode()) < MINIMUM_TOKEN_BYTES:
+            raise ConfigurationError(f"MEW_CONSOLE_SECRET must have at least {MINIMUM_TOKEN_BYTES} bytes")
         if self.dev and not self.has_jwt_key:
             logger.warning(
                 "MEW_DEV is on and no JWT key is set: a random MEW_JWT_SECRET was made; tokens are valid until this "
@@ -198,7 +203,7 @@ class Settings:
                 _check_with(read_network, "trusted_proxies", peer)
 
     def _check_secrets(self) -> None:
-        for name in ("jwt_secret", "admin_secret", "ws_auth_token"):
+        for name in ("jwt_secret", "admin_secret", "console_secret", "ws_auth_token"):
             secret: str = getattr(self, name) or ""
             if secret != secret.strip() or (secret[:1] in ("'", '"') and secret[:1] == secret[-1:]):
                 logger.warning("the quotes or spaces at the ends of %s are part of it", variable(name))

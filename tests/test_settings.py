@@ -136,9 +136,9 @@ def test_a_secret_in_the_wrong_variable_is_not_shown(name: str) -> None:
 
 
 def test_secrets_are_in_no_repr() -> None:
-    settings = Settings(jwt_secret=SECRET, admin_secret="hunter2")
+    settings = Settings(jwt_secret=SECRET, admin_secret="hunter2", console_secret="the console's secret")
     assert SECRET not in repr(settings)
-    assert "hunter2" not in repr(settings)
+    assert "hunter2" not in repr(settings) and "the console's" not in repr(settings)
 
 
 def test_text_is_trimmed_but_a_secret_is_kept_exactly() -> None:

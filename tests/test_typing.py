@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 import pytest
 
-from tests.support.paths import ROOT, WIRE
+from tests.support.paths import PACKAGE, ROOT, WIRE
 
 PROGRAM = ROOT / "tests" / "support" / "host_app.py"
 MISTAKES = """
@@ -180,6 +180,12 @@ def test_the_app_runs_on_the_installed_package(host: Host) -> None:
     where = host.run(str(host.python), "-c", "import asgi_realtime; print(asgi_realtime.__file__)")
     assert host.folder in Path(where).parents
     host.run(str(host.python), PROGRAM.name)
+
+
+def test_the_installed_package_has_the_page_of_the_console(host: Host) -> None:
+    program = "import asgi_realtime, os; print(*os.listdir(asgi_realtime.__path__[0] + '/console/page'))"
+    found = host.run(str(host.python), "-c", program).split()
+    assert sorted(found) == sorted(file.name for file in (PACKAGE / "console" / "page").iterdir())
 
 
 def test_mypy_accepts_the_app(host: Host) -> None:

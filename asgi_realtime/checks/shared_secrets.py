@@ -26,7 +26,7 @@ def check_secrets(configuration: Configuration) -> Iterator[Problem]:
     if not configuration.production:
         return
     settings = configuration.settings
-    for field in ("jwt_secret", "admin_secret", "ws_auth_token"):
+    for field in ("jwt_secret", "admin_secret", "console_secret", "ws_auth_token"):
         name, secret = variable(field), getattr(settings, field)
         if not secret:
             continue

@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from asgi_realtime.auth.authenticators import Authenticator
 from asgi_realtime.auth.jwt_verifier import JWTVerifier
+from asgi_realtime.auth.origins import OriginPolicy
 from asgi_realtime.auth.token_sources import TokenSource
 from asgi_realtime.broadcasting.broadcaster import Broadcaster
 from asgi_realtime.broadcasting.gateway_registry import GatewayRegistry
@@ -288,7 +289,7 @@ class Gateway(ConnectionLifecycle):
         self._mounted = MountedGateway(
             name=self.name, dialect=dialect, hub=context.hub, held_bytes=self.limits.outbox_bytes
         )
-        self._origins = context.origins.with_extra(*self.extra_origins(context.settings))
+        self._origins = self._origin_policy(context)
         self._broadcaster = context.broadcaster.of(self.name)
         authenticator = self._authenticator
         if authenticator is None:
@@ -320,6 +321,10 @@ class Gateway(ConnectionLifecycle):
         if context.recovery is None or not self._recovers:
             return None
         return context.recovery.add_gateway(self._name, dialect, self._answer_has_position)
+
+    def _origin_policy(self, context: GatewayContext) -> OriginPolicy:
+        """See `origins`."""
+        return context.origins.with_extra(*self.extra_origins(context.settings))
 
     def check_attributes(self) -> None:
         """Refuse a gateway whose attributes replace what it needs, or whose `__init__` did not call that of its base.

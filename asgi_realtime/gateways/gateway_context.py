@@ -12,6 +12,7 @@ from asgi_realtime.auth.refusal_log import RefusalLog
 from asgi_realtime.auth.revocations import Revocations
 from asgi_realtime.broadcasting.broadcaster import Broadcaster
 from asgi_realtime.broadcasting.gateway_registry import GatewayRegistry
+from asgi_realtime.broadcasting.publisher import Publisher
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.hub.hub import Hub
 from asgi_realtime.limits import Limits
@@ -34,6 +35,7 @@ class GatewayContext:
     registry: GatewayRegistry
     hub: Hub
     presence: Presence
+    publisher: Publisher
     broadcaster: Broadcaster
     loop_bridge: LoopBridge
     revocations: Revocations

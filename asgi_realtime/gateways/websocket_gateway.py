@@ -11,6 +11,7 @@ from typing import ClassVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
+from starlette.types import ASGIApp
 
 from asgi_realtime.auth.authenticators import Authenticator, JWTAuthenticator
 from asgi_realtime.auth.token_sources import (
@@ -192,6 +193,10 @@ class WebSocketGateway(Gateway):
             return None
         refused = {place for place, on in (("query", self.__query_token), ("auth", self.__auth_frame)) if not on}
         return [source for source in found if not _reads(source, *refused)]
+
+    def http_app(self) -> ASGIApp | None:
+        """What serves HTTP requests to the path and below it, once the gateway is mounted. None: the host app does."""
+        return None
 
     @on("auth")
     async def _on_auth(self, new: NewToken, connection: Connection) -> None:

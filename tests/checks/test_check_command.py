@@ -47,6 +47,8 @@ SECRETS_AND_KEYS: list[Wrong] = [
     ({"MEW_JWT_SECRET": SECRET, "MEW_JWT_PUBLIC_KEY": "{public_file}"}, "MEW_JWT_SECRET", "keep only the one"),
     ({"MEW_ADMIN_SECRET": SECRET[:9]}, "MEW_ADMIN_SECRET", "fewer than 16 bytes"),
     ({"MEW_ADMIN_SECRET": "please-changeme-soon"}, "MEW_ADMIN_SECRET", "make one with"),
+    ({"MEW_CONSOLE_SECRET": SECRET[:9]}, "MEW_CONSOLE_SECRET", "at least 16 bytes"),
+    ({"MEW_CONSOLE_SECRET": "please-changeme-soon"}, "MEW_CONSOLE_SECRET", "make one with"),
     (NO_SECRET | {"MEW_JWT_PUBLIC_KEY": "{private_file}"}, "MEW_JWT_PUBLIC_KEY", "takes only the public one"),
     (NO_SECRET | {"MEW_JWT_PUBLIC_KEY": "/no/such.pem"}, "MEW_JWT_PUBLIC_KEY", "the path of a file that can be read"),
     (NO_SECRET | {"MEW_JWT_PUBLIC_KEY": "{garbage_file}"}, "MEW_JWT_PUBLIC_KEY", "no PEM public key"),

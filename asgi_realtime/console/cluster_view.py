@@ -1,0 +1,175 @@
+"""Asks all processes for the console, and merges their pages to one."""
+
+from __future__ import annotations
+
+import dataclasses
+import heapq
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, TypeVar
+
+from asgi_realtime.broadcasting.publisher import Publisher
+from asgi_realtime.console import payloads
+from asgi_realtime.gateways.gateway_context import GatewayContext
+from asgi_realtime.limits import Limits
+from asgi_realtime.settings import Settings
+from asgi_realtime.values.ids import ConnectionId, GatewayName, RoomName, UserId
+from asgi_realtime.values.inspections import ConnectionPage, ConnectionRow, DetailsOf, LoadOf, RoomPage
+from asgi_realtime.values.publications import Position, Publication, Target
+from asgi_realtime.values.questions import ConnectionsOf
+from asgi_realtime.variables import variable
+
+R = TypeVar("R")
+K = TypeVar("K", bound=Any)
+
+ROWS: Final = 100
+"""Rows of a page."""
+EVENTS: Final = 50
+"""Events of history in one answer."""
+SHOWN_BYTES: Final = 4_096
+"""Bytes of a payload that are shown."""
+
+
+class ClusterView:
+    """What the console shows. Methods raise `BrokerUnavailable` if the processes could not be asked."""
+
+    def __init__(self, context: GatewayContext) -> None:
+        self._context = context
+        self._publisher: Publisher = context.publisher
+
+    async def nodes(self) -> payloads.Nodes:
+        """The load of each process."""
+        answers = await self._publisher.ask(LoadOf())
+        nodes = [
+            payloads.Node(
+                id=id,
+                asked=id == self._publisher.node,
+                version=load.version,
+                host=load.host,
+                pid=load.pid,
+                uptime=load.uptime,
+                cpu=load.cpu,
+                memory=load.memory,
+                lag=load.lag,
+                tasks=load.tasks,
+                waiting=load.waiting,
+                gateways={str(name): counts for name, counts in load.gateways.items()},
+            )
+            for id, answer in sorted(answers.by_node.items())
+            if (load := answer.load) is not None
+        ]
+        return payloads.Nodes(nodes=nodes, gateways=list(self._context.registry), complete=answers.complete)
+
+    async def connections(self, asked: payloads.ConnectionsRequest) -> payloads.Connections:
+        """A page of the connections of a gateway or of a room."""
+        page = ConnectionPage(
+            gateway=GatewayName(asked.gateway),
+            search=asked.search,
+            room=None if asked.room is None else RoomName(asked.room),
+            after=asked.after,
+            limit=ROWS,
+        )
+        answers = await self._publisher.ask(page)
+        parts = [
+            ([(row, node) for row in answer.rows], answer.more) for node, answer in sorted(answers.by_node.items())
+        ]
+        found, more = merged(parts, _place)
+        rows = [
+            payloads.Connection(
+                id=row.id,
+                user_id=row.user_id,
+                node=node,
+                transport=row.transport,
+                address=row.address,
+                rooms=row.rooms,
+                waiting=row.waiting,
+            )
+            for row, node in found[:ROWS]
+        ]
+        return payloads.Connections(rows=rows, more=more or len(found) > ROWS, complete=answers.complete)
+
+    async def rooms(self, asked: payloads.RoomsRequest) -> payloads.Rooms:
+        """A page of the rooms of a gateway, with their members on all processes."""
+        page = RoomPage(gateway=GatewayName(asked.gateway), search=asked.search, after=asked.after, limit=ROWS)
+        answers = await self._publisher.ask(page)
+        found, more = merged([(each.rooms, each.more) for each in answers.by_node.values()], lambda row: row.name)
+        sizes: Counter[str] = Counter()
+        for row in found:
+            sizes[row.name] += row.members
+        rows = [payloads.Room(name=name, members=sizes[name]) for name in sorted(sizes)]
+        return payloads.Rooms(rows=rows[:ROWS], more=more or len(rows) > ROWS, complete=answers.complete)
+
+    async def connection(self, asked: payloads.ConnectionRequest) -> payloads.ConnectionDetails:
+        """One connection, wherever it is."""
+        answers = await self._publisher.ask(DetailsOf(GatewayName(asked.gateway), ConnectionId(asked.id)))
+        for node, answer in answers.by_node.items():
+            if answer.details is not None:
+                return payloads.ConnectionDetails(node=node, details=answer.details, complete=True)
+        return payloads.ConnectionDetails(node=None, details=None, complete=answers.complete)
+
+    async def online(self, asked: payloads.OnlineRequest) -> payloads.Online:
+        """A page of the users who are online, on all processes."""
+        online = await self._publisher.answer(self._context.presence.online(GatewayName(asked.gateway)))
+        matching = [user_id for user_id in online if user_id.startswith(asked.search)]
+        rows = heapq.nsmallest(ROWS + 1, [user_id for user_id in matching if user_id > asked.after])
+        return payloads.Online(rows=[*map(str, rows[:ROWS])], total=len(matching), more=len(rows) > ROWS)
+
+    async def user(self, asked: payloads.UserRequest) -> payloads.User:
+        """Whether a user is online, and the user's connections."""
+        gateway, user_id = GatewayName(asked.gateway), UserId(asked.user_id)
+        online = await self._publisher.answer(self._context.presence.is_online(gateway, user_id))
+        answers = await self._publisher.ask(ConnectionsOf(gateway, user_id))
+        connections = [(str(id), node) for node, each in sorted(answers.by_node.items()) for id in each.connections]
+        return payloads.User(online=online, connections=connections[:ROWS], complete=answers.complete)
+
+    async def history(self, gateway: GatewayName, target: Target, since: str | None) -> payloads.Events:
+        """The newest events to a target that history has."""
+        position = None if since is None else Position(since)
+        newest = await self._publisher.recent(gateway, target, since=position, limit=EVENTS)
+        return payloads.Events(events=[*map(_shown, newest.publications)], more=newest.more)
+
+    def settings(self) -> list[payloads.Setting]:
+        """The settings of this process, without secrets."""
+        settings = self._context.settings
+        return [*_settings(settings, Settings()), *_settings(settings.limits, Limits())]
+
+
+def merged(parts: Sequence[tuple[Sequence[R], bool]], key: Callable[[R], K]) -> tuple[list[R], bool]:
+    """The rows of all processes in one order, and whether there are more after them.
+
+    Each part is in order, and is followed by whether it ends early. After the end of such a part it is not known what
+    that process has. So later rows of the others are left to the next page.
+    """
+    ends = [key(rows[-1]) for rows, more in parts if more and rows]
+    end = min(ends, default=None)
+    found = [row for rows, _ in parts for row in rows if end is None or key(row) <= end]
+    return sorted(found, key=key), end is not None
+
+
+def _place(found: tuple[ConnectionRow, str]) -> tuple[str, str]:
+    row, _ = found
+    return row.user_id, row.id
+
+
+def _shown(publication: Publication) -> payloads.HistoryEvent:
+    payload = publication.payload
+    return payloads.HistoryEvent(
+        position=publication.position or "",
+        event=publication.event,
+        payload=payload[:SHOWN_BYTES].decode("utf-8", "replace"),
+        bytes=len(payload) + sum(map(len, publication.attachments)),
+        attachments=len(publication.attachments),
+        cut=len(payload) > SHOWN_BYTES,
+    )
+
+
+def _settings(values: Settings | Limits, defaults: Settings | Limits) -> Iterable[payloads.Setting]:
+    for field in dataclasses.fields(values):
+        if field.name == "limits":  # they have variables of their own
+            continue
+        value, default = getattr(values, field.name), getattr(defaults, field.name)
+        if not field.repr:  # a secret
+            shown = "set" if value else "not set"
+        else:
+            shown = ", ".join(value) if isinstance(value, tuple) else "" if value is None else str(value)
+        yield payloads.Setting(name=variable(field.name), value=shown, changed=value != default)

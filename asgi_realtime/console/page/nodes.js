@@ -1,0 +1,74 @@
+// The processes of the app and their load.
+
+import { attempt, h, incomplete, table } from "./dom.js";
+import { bytes, count, duration, milliseconds, percent } from "./format.js";
+
+const SECONDS = 3;
+const COLUMNS = [
+  { title: "Process" },
+  { title: "Version" },
+  { title: "Up", number: true },
+  { title: "Connections", number: true },
+  { title: "Rooms", number: true },
+  { title: "Loop lag", number: true },
+  { title: "CPU", number: true },
+  { title: "Memory", number: true },
+  { title: "Tasks", number: true },
+  { title: "Waiting", number: true },
+];
+
+export function nodesView(root, { link, repeat }) {
+  const missing = h("div", { role: "status" });
+  const list = h("div");
+  const figures = h("div", { class: "figures" });
+  root.append(h("h1", {}, "Nodes"), figures, missing, list);
+  const before = new Map();
+
+  repeat(SECONDS, async () => {
+    const found = await attempt(() => link.ask("nodes"));
+    if (!found) return;
+    const { nodes, complete } = found;
+    const sum = (what) => nodes.reduce((total, node) => total + what(node), 0);
+    figures.replaceChildren(
+      figure("processes", count(nodes.length)),
+      figure("connections", count(sum((node) => total(node, 0)))),
+      figure("waiting for clients", bytes(sum((node) => node.waiting))),
+    );
+    const rows = nodes.map((node) => {
+      const earlier = before.get(node.id);
+      const share = earlier && (node.cpu - earlier.cpu) / (node.uptime - earlier.uptime);
+      before.set(node.id, node);
+      return [
+        h("span", {}, `${node.host}, process ${node.pid}`, h("small", {}, node.asked ? `${node.id} (this page)` : node.id)),
+        node.version,
+        duration(node.uptime),
+        h("span", {}, count(total(node, 0)), h("small", {}, perGateway(node))),
+        count(total(node, 1)),
+        milliseconds(node.lag),
+        percent(share),
+        bytes(node.memory),
+        count(node.tasks),
+        bytes(node.waiting),
+      ];
+    });
+    missing.replaceChildren(...[incomplete(complete)].filter(Boolean));
+    const made = table("Processes", COLUMNS, rows, "No process has answered.");
+    const body = list.querySelector("tbody");
+    if (body) body.replaceWith(made.querySelector("tbody")); // the rest stays, with its scroll position and the focus
+    else list.append(made);
+  });
+}
+
+function figure(label, value) {
+  return h("p", {}, h("strong", {}, value), " ", label);
+}
+
+function total(node, index) {
+  return Object.values(node.gateways).reduce((sum, counts) => sum + counts[index], 0);
+}
+
+function perGateway(node) {
+  return Object.entries(node.gateways)
+    .map(([name, counts]) => `${name}: ${count(counts[0])}`)
+    .join(", ");
+}

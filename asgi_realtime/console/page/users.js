@@ -1,0 +1,98 @@
+// The users who are online, and one user.
+
+import { attempt, confirmed, field, h, incomplete, notice, table } from "./dom.js";
+import { eventList } from "./events.js";
+import { count, short } from "./format.js";
+import { pagedList } from "./pages.js";
+import { sendForm } from "./send.js";
+
+export function usersView(root, { link, gateway, address }) {
+  root.append(h("h1", {}, "Users online"));
+  pagedList(root, {
+    caption: "Users",
+    label: "User begins with",
+    columns: [{ title: "User" }],
+    empty: "No user is found.",
+    load: (search, after) => link.ask("online", { gateway, search, after: after ?? "" }),
+    cursor: (row) => row,
+    cells: (row) => [h("a", { href: address("user", row) }, row)],
+    summary: ({ total }) => `${count(total)} online`,
+  });
+}
+
+export function userView(root, context) {
+  const { link, gateway, id: userId, address } = context;
+  const body = h("div", {}, h("p", {}, "Asking…"));
+  const room = h("input", { required: true, autocomplete: "off", spellcheck: "false" });
+
+  async function show() {
+    const found = await attempt(() => link.ask("user", { gateway, userId }));
+    if (!found) return;
+    const rows = found.connections.map(([id, node]) => [h("a", { href: address("connection", id) }, id), node]);
+    body.replaceChildren(
+      ...[
+        h("p", { class: "about" }, found.online ? "Online" : "Offline"),
+        incomplete(found.complete),
+        table("Connections", [{ title: "Connection" }, { title: "Process" }], rows, "No connection."),
+      ].filter(Boolean),
+    );
+  }
+
+  async function change(question, agree, event, data, done) {
+    if (question && !(await confirmed(question, agree))) return;
+    const answer = await attempt(() => link.ask(event, data));
+    if (answer !== undefined) {
+      notice(done);
+      show();
+    }
+  }
+
+  function move(enter) {
+    if (!room.reportValidity()) return;
+    const data = { gateway, userId, room: room.value, enter };
+    change(null, "", "move", data, enter ? `Put into ${room.value}.` : `Taken out of ${room.value}.`);
+  }
+
+  const who = short(userId);
+  root.append(
+    h("h1", {}, `User ${userId}`),
+    body,
+    h(
+      "p",
+      { class: "actions" },
+      h("button", { type: "button", onclick: show }, "Refresh"),
+      h(
+        "button",
+        {
+          type: "button",
+          class: "danger",
+          onclick: () =>
+            change(`Disconnect ${who} from ${gateway}? The clients may connect again.`, "Disconnect", "disconnect_user", { gateway, userId }, "Disconnected."),
+        },
+        "Disconnect",
+      ),
+      h(
+        "button",
+        {
+          type: "button",
+          class: "danger",
+          onclick: () =>
+            change(`Revoke all tokens of ${who} up to now, and close all connections?`, "Revoke", "revoke", { userId }, "The tokens are revoked."),
+        },
+        "Revoke tokens",
+      ),
+    ),
+    h("h2", {}, "Rooms"),
+    h(
+      "form",
+      { class: "search", onsubmit: (event) => event.preventDefault() },
+      field("Room", room),
+      h("button", { type: "button", onclick: () => move(true) }, "Put into the room"),
+      h("button", { type: "button", onclick: () => move(false) }, "Take out"),
+    ),
+    h("h2", {}, "Send to the user"),
+  );
+  sendForm(root, context, "user", userId);
+  eventList(root, context, "user", userId);
+  show();
+}

@@ -1,0 +1,247 @@
+// The console in Chromium: log in, look at each view, send, disconnect, revoke; names with markup, long names; a phone.
+//
+//   node console_page.mjs <address of the server> <folder for screenshots> <JSON: secret, id, markup, long, crowd>
+//
+// The clients: `ann` (her connection is `id`) and `bob` in the room `tea`, one with markup as its user id and in rooms with
+// that name and a long one, one with a long user id, and a crowd. Exits with 1 at the first failure.
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { chromium } from "playwright-core";
+
+const [address, folder, about] = process.argv.slice(2);
+if (!about) throw new Error("usage: node console_page.mjs <address> <folder> <JSON>");
+const { secret, id, markup, long, crowd } = JSON.parse(about);
+mkdirSync(folder, { recursive: true });
+
+const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
+const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking"] });
+const errors = [];
+const outside = [];
+let step = "start";
+
+try {
+  await runSteps();
+  if (errors.length) throw new Error(`the browser reported errors:\n  ${errors.join("\n  ")}`);
+  if (outside.length) throw new Error(`the page asked other hosts: ${outside}`);
+  console.log("console page: ok");
+} catch (error) {
+  console.error(`console page: failed at "${step}"\n${error.stack}`);
+  for (const page of browser.contexts().flatMap((context) => context.pages())) await shot(page, "failed");
+  process.exitCode = 1;
+} finally {
+  await browser.close();
+}
+
+async function runSteps() {
+  const page = await open(await browser.newContext({ viewport: { width: 1280, height: 800 }, colorScheme: "light" }));
+
+  begin("a wrong secret is refused, the right one opens the page");
+  await shot(page, "log-in");
+  const refusals = errors.length;
+  await logIn(page, "a wrong secret");
+  await page.getByText("This is not the secret.").waitFor();
+  errors.length = refusals; // the browser reports the status 401
+  await logIn(page, secret);
+  await page.getByText("Connected", { exact: true }).waitFor();
+
+  begin("the processes and their load");
+  await page.getByRole("heading", { name: "Nodes" }).waitFor();
+  await page.locator("tbody tr").first().waitFor();
+  await page.getByText(String(crowd + 4 + 1), { exact: true }).first().waitFor(); // with the page itself
+  await page.locator("td", { hasText: / ms$/ }).first().waitFor(); // the second answer has the lag
+  await shot(page, "nodes");
+
+  begin("connections come in pages, and are searched");
+  await visit(page, "Connections");
+  await page.getByText("page 1, 100 rows").waitFor();
+  await row(page, "ann").waitFor();
+  await page.getByRole("button", { name: "Next" }).click();
+  await page.getByText("page 2, 100 rows").waitFor();
+  await page.getByRole("button", { name: "Next" }).click();
+  await page.getByText(`page 3, ${crowd + 4 - 200} rows`).waitFor();
+  await equal(() => page.getByRole("button", { name: "Next" }).isDisabled(), true);
+  await page.getByRole("button", { name: "Previous" }).click();
+  await page.getByText("page 2, 100 rows").waitFor();
+  await search(page, "crowd 20");
+  await page.getByText("page 1, 10 rows").waitFor();
+  await search(page, id.slice(0, 8));
+  await page.getByText("page 1, 1 row").waitFor();
+  await shot(page, "connections");
+
+  begin("one connection");
+  await page.getByRole("link", { name: id }).click();
+  await page.getByRole("heading", { name: `Connection ${id}` }).waitFor();
+  await page.getByText(/\bsub\b/).waitFor();
+  await page.getByRole("link", { name: "tea", exact: true }).click();
+
+  begin("a room: members, sending, events");
+  await page.getByRole("heading", { name: "Room tea" }).waitFor();
+  await page.getByText("page 1, 2 rows").waitFor();
+  await page.getByLabel("Follow").check();
+  await send(page, "said", '{"text": "hello from the console"}');
+  await page.locator(".events li", { hasText: "hello from the console" }).waitFor();
+  await send(page, markup, JSON.stringify(markup));
+  await page.locator(".events li", { hasText: markup }).first().waitFor();
+  await send(page, "said", "{not JSON");
+  await page.getByRole("alert").filter({ hasText: "The payload is not JSON" }).waitFor();
+  await send(page, "disconnect", "");
+  await page.getByRole("alert").filter({ hasText: /disconnect/ }).waitFor();
+  await shot(page, "room");
+
+  begin("markup in names is text, and long names do not widen the page");
+  await visit(page, "Rooms");
+  await row(page, markup).waitFor();
+  await row(page, long).waitFor();
+  await fits(page);
+  await shot(page, "rooms");
+  await page.getByRole("link", { name: markup }).click();
+  await page.getByRole("heading", { name: `Room ${markup}` }).waitFor();
+  await row(page, markup).waitFor();
+  await page.getByRole("link", { name: markup }).first().click();
+  await page.getByRole("heading", { name: `User ${markup}` }).waitFor();
+  await equal(() => page.locator("main img").count(), 0);
+  await equal(async () => (await page.title()).startsWith(markup), true);
+
+  begin("users: who is online; send, disconnect, revoke");
+  await visit(page, "Users");
+  await page.getByText(`${crowd + 4} online; page 1, 100 rows`).waitFor();
+  await search(page, "bo");
+  await page.getByText("1 online; page 1, 1 row").waitFor();
+  await page.getByRole("link", { name: "bob" }).click();
+  await page.getByText("Online", { exact: true }).waitFor();
+  await send(page, "to you", "");
+  await page.getByText(/^Sent at position/).waitFor();
+  await shot(page, "user");
+  await page.getByRole("button", { name: "Revoke tokens" }).click();
+  await shot(page, "question");
+  await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click();
+  await page.getByRole("button", { name: "Revoke tokens" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Revoke" }).click();
+  await page.getByText("The tokens are revoked.").waitFor();
+  await page.getByText("No connection.").waitFor();
+
+  begin("disconnect one client");
+  await page.goto(`${address}/realtime-console#/connection/${encodeURIComponent(id)}?gateway=%2F`);
+  await page.getByRole("button", { name: "Disconnect" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Disconnect" }).click();
+  await page.getByText("It is not connected.").waitFor();
+
+  begin("settings");
+  await visit(page, "Settings");
+  await row(page, "MEW_CONSOLE_SECRET").getByText("set", { exact: true }).waitFor();
+  await equal(() => page.getByText(secret).count(), 0);
+  await shot(page, "settings");
+
+  begin("by keyboard: skip link, focus in view");
+  await page.keyboard.press("Tab");
+  await page.goto(`${address}/realtime-console#/rooms?gateway=%2F`);
+  await page.reload();
+  await row(page, "tea").or(row(page, long)).first().waitFor();
+  await page.keyboard.press("Tab");
+  await equal(() => page.evaluate(() => document.activeElement.textContent), "Skip to content");
+  await page.keyboard.press("Enter");
+  await equal(() => page.evaluate(() => document.activeElement.id), "view");
+
+  begin("dark, and on a phone");
+  const state = await page.context().storageState();
+  const phone = { width: 390, height: 844 };
+  const dark = await open(
+    await browser.newContext({ viewport: phone, isMobile: true, hasTouch: true, deviceScaleFactor: 2, colorScheme: "dark", storageState: state }),
+  );
+  for (const name of ["Nodes", "Connections", "Rooms", "Users", "Send", "Settings"]) {
+    await visit(dark, name);
+    await dark.getByRole("heading", { level: 1 }).waitFor();
+    if (name !== "Send") await dark.locator("tbody tr").first().waitFor();
+    await fits(dark);
+    await shot(dark, `phone-dark-${name.toLowerCase()}`);
+  }
+  await dark.setViewportSize({ width: 1280, height: 800 });
+  await visit(dark, "Nodes");
+  await dark.locator("tbody tr").first().waitFor();
+  await shot(dark, "nodes-dark");
+
+  begin("a lost connection is shown, and comes back");
+  const cut = await interceptWebSocket(dark);
+  cut.refuse = true;
+  await cut.now();
+  await dark.getByText("Connection lost. Connecting again…").waitFor();
+  cut.refuse = false;
+  await dark.getByText("Connected", { exact: true }).waitFor();
+
+  begin("log out");
+  await page.getByRole("button", { name: "Log out" }).click();
+  await page.getByLabel("Secret").waitFor();
+  await page.reload();
+  await page.getByLabel("Secret").waitFor();
+}
+
+function begin(name) {
+  step = name;
+  console.log(`${(performance.now() / 1000).toFixed(1).padStart(6)} s  ${name}`);
+}
+
+async function open(context) {
+  const page = await context.newPage();
+  page.setDefaultTimeout(10_000);
+  page.on("pageerror", (error) => errors.push(error.stack));
+  page.on("console", (line) => line.type() === "error" && errors.push(`${step}: ${line.text()}`));
+  page.on("request", (request) => request.url().startsWith(address) || outside.push(request.url()));
+  await page.goto(`${address}/realtime-console`);
+  return page;
+}
+
+async function logIn(page, text) {
+  await page.getByLabel("Secret").fill(text);
+  await page.getByRole("button", { name: "Log in" }).click();
+}
+
+async function visit(page, name) {
+  await page.getByRole("navigation").getByRole("link", { name, exact: true }).click();
+  await page.getByRole("navigation").locator("[aria-current=page]", { hasText: name }).waitFor();
+}
+
+function row(page, name) {
+  return page.locator("tbody tr", { has: page.getByRole("rowheader", { name, exact: true }) }).first();
+}
+
+async function search(page, text) {
+  await page.getByRole("searchbox").fill(text);
+  await page.getByRole("searchbox").press("Enter");
+}
+
+async function send(page, event, payload) {
+  await page.getByLabel("Event", { exact: true }).fill(event);
+  await page.getByLabel("Payload (JSON, or empty)").fill(payload);
+  await page.getByRole("button", { name: "Send", exact: true }).click();
+}
+
+async function fits(page) {
+  await equal(() => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth), 0);
+}
+
+async function interceptWebSocket(page) {
+  const wires = new Set();
+  const cut = { refuse: false, now: () => Promise.all([...wires].map((wire) => wire.close({ code: 1012 }))) };
+  await page.routeWebSocket(/realtime-console/, (wire) => {
+    if (cut.refuse) return wire.close({ code: 1012 });
+    wires.add(wire);
+    wire.connectToServer();
+  });
+  await page.reload();
+  await page.getByText("Connected", { exact: true }).waitFor();
+  return cut;
+}
+
+function shot(page, name) {
+  return page.screenshot({ path: join(folder, `console-${name}.png`), fullPage: true }).catch(() => {});
+}
+
+/** Poll until a value is the expected one, for at most 10 s. */
+async function equal(read, expected, deadline = Date.now() + 10_000) {
+  for (;;) {
+    const value = await read();
+    if (value === expected) return;
+    if (Date.now() > deadline) throw new Error(`expected ${JSON.stringify(expected)}, got ${JSON.stringify(value)}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
