@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from asgi_realtime.errors import ConfigurationError
 
@@ -29,6 +29,7 @@ WAIT_SECONDS: Final = 3.0
 _LOOK_SECONDS: Final = 0.1
 _SERVERS: Final = ("uvicorn", "uvicorn_worker", "hypercorn", "granian", "gunicorn", "daphne")
 """Packages whose code runs the event loop of a server."""
+_UVICORN_WORKERS: Final = "uvicorn.supervisors.multiprocess"
 _APP: Final = re.compile(r"([A-Za-z_][\w.]*):[A-Za-z_][\w.()]*")
 """How the command line of a server names the app: `module:attribute`."""
 
@@ -57,19 +58,21 @@ class SingleProcess:
         """Lock the app. Waits up to `WAIT_SECONDS` while another process has it.
 
         Raises:
-            SecondProcess: another process has it.
+            SecondProcess: another process has it, or uvicorn has started this one as one of several workers.
         """
         if self._expected or sys.platform == "win32" or not _is_server():
             return
         try:
             path = _folder() / _digest()
+            if _is_uvicorn_worker():
+                self._refuse(path, "uvicorn runs several workers of this app")
             deadline = asyncio.get_running_loop().time() + WAIT_SECONDS
             while not self._lock(path):
                 other = _read_pid(path)
                 if other == os.getpid() or not _is_alive(other):
                     return  # another middleware of this process; or a process that only inherited the lock
                 if asyncio.get_running_loop().time() > deadline:
-                    self._refuse(path, other)
+                    self._refuse(path, f"process {other} serves this app on this machine already")
                 await asyncio.sleep(_LOOK_SECONDS)
         except OSError as error:
             logger.info("other processes of this app are not noticed: %s", error)
@@ -80,13 +83,13 @@ class SingleProcess:
             os.close(lock)
         self._locks.clear()
 
-    def _refuse(self, path: Path, other: int) -> None:
+    def _refuse(self, path: Path, reason: str) -> NoReturn:
         _end_restarts()
         if _is_explained(path.with_suffix(".refused")):
-            raise SecondProcess(f"this process is one of several without MEW_REDIS_URL, beside process {other}")
+            raise SecondProcess("this process is one of several without MEW_REDIS_URL")
         raise SecondProcess(
-            f"process {other} serves this app on this machine already, and without Redis each process has only its "
-            "own clients: set MEW_REDIS_URL to join the processes, or run one process (uvicorn without --workers). "
+            f"{reason}, and without Redis each process has only its own clients: "
+            "set MEW_REDIS_URL to join the processes, or run one process (uvicorn without --workers). "
             "MEW_SINGLE_PROCESS=true allows several that are separate on purpose"
         )
 
@@ -143,10 +146,14 @@ def _is_server() -> bool:
     )
 
 
+def _is_uvicorn_worker() -> bool:
+    """Whether this is one of several workers. It is refused at once, so that no worker serves a client before that."""
+    return _UVICORN_WORKERS in _modules_that_run()
+
+
 def _end_restarts() -> None:
     """End a supervisor that would start a refused worker again and again, as older versions of uvicorn do."""
-    name = "uvicorn.supervisors.multiprocess"
-    if not hasattr(sys.modules.get(name), "STARTUP_FAILURE") and name in _modules_that_run():
+    if not hasattr(sys.modules.get(_UVICORN_WORKERS), "STARTUP_FAILURE") and _is_uvicorn_worker():
         os.kill(os.getppid(), signal.SIGTERM)
 
 

@@ -91,6 +91,7 @@ def test_workers_are_refused_with_one_message_and_the_server_ends(
     command = [sys.executable, "-m", "uvicorn", "one:app", "--port", "0", "--workers", "3"]
     ended = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=60)
     assert ended.stderr.count(REFUSAL) == 1, ended.stderr
+    assert "Application startup complete" not in ended.stderr  # no worker has served a client
     assert "Stopping parent process" in ended.stderr
     assert ended.stderr.count("Started server process") == 3  # no worker was started again
 
