@@ -22,6 +22,8 @@ from asgi_realtime.values.close_codes import check_close
 from asgi_realtime.values.commands import (
     AddToRoom,
     CloseRoom,
+    DisconnectConnection,
+    DisconnectMembers,
     DisconnectUser,
     RefreshRooms,
     RemoveFromRoom,
@@ -29,7 +31,7 @@ from asgi_realtime.values.commands import (
     RevokeUser,
     TakeOver,
 )
-from asgi_realtime.values.ids import Id, UserId, id_text, id_texts
+from asgi_realtime.values.ids import ConnectionId, Id, UserId, id_text, id_texts
 from asgi_realtime.values.publications import Publication, Receipt, ToAll, ToRoom, ToUsers
 
 if TYPE_CHECKING:
@@ -229,6 +231,22 @@ class Broadcaster(ClusterQuestions):
         name = None if gateway is None else self._named(gateway)
         await self._publisher.command(DisconnectUser(name, user(user_id), code, reason))
 
+    async def disconnect_members(
+        self, room: Id, *, code: int = 1008, reason: str = "disconnected", gateway: str | None = None
+    ) -> None:
+        """Close every connection that is in a room. Errors as for `disconnect_user`."""
+        check_close("disconnect_members()", code, reason)
+        name = self._named(gateway)
+        await self._publisher.command(DisconnectMembers(name, self._room(room, name), code, reason))
+
+    async def disconnect_connection(
+        self, connection_id: Id, *, code: int = 1008, reason: str = "disconnected", gateway: str | None = None
+    ) -> None:
+        """Close the connection with this id, on any process. Errors as for `disconnect_user`."""
+        check_close("disconnect_connection()", code, reason)
+        id = ConnectionId(id_text(connection_id, "connection_id"))
+        await self._publisher.command(DisconnectConnection(self._named(gateway), id, code, reason))
+
     async def take_over(
         self, connection: AnyConnection, event: str, data: Any = UNSET, *, code: int = 1008, reason: str = "replaced"
     ) -> None:
@@ -330,6 +348,8 @@ class SyncBroadcaster(SyncProxy[Broadcaster], NoSchema):
     refresh_rooms = sync_method(Broadcaster.refresh_rooms)
     refresh_members = sync_method(Broadcaster.refresh_members)
     disconnect_user = sync_method(Broadcaster.disconnect_user)
+    disconnect_members = sync_method(Broadcaster.disconnect_members)
+    disconnect_connection = sync_method(Broadcaster.disconnect_connection)
     take_over = sync_method(Broadcaster.take_over)
     revoke_token = sync_method(Broadcaster.revoke_token)
     revoke_user = sync_method(Broadcaster.revoke_user)

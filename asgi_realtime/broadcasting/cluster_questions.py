@@ -64,13 +64,13 @@ class ClusterQuestions(NoSchema):
         """
         answers = await self._publisher.ask(ConnectionsOf(self._named(gateway), user(user_id)))
         found = [UserConnection(id, node) for node, answer in answers.by_node.items() for id in answer.connections]
-        return Answer(found, answers.complete)
+        return Answer(found, answers.complete, answers.missing)
 
     async def room_size(self, room: Id, *, gateway: str | None = None) -> Answer[int]:
         """How many connections are in a room, on every process. See `connections`."""
         name = self._named(gateway)
         answers = await self._publisher.ask(RoomSize(name, self._room(room, name)))
-        return Answer(sum(answer.members for answer in answers.by_node.values()), answers.complete)
+        return Answer(sum(answer.members for answer in answers.by_node.values()), answers.complete, answers.missing)
 
     async def nodes(self) -> Answer[list[Node]]:
         """The processes of the app that serve clients, with the number of their connections. See `connections`."""
@@ -79,7 +79,7 @@ class ClusterQuestions(NoSchema):
             Node(id, {str(name): number for name, number in answer.gateways.items()})
             for id, answer in sorted(answers.by_node.items())
         ]
-        return Answer(nodes, answers.complete)
+        return Answer(nodes, answers.complete, answers.missing)
 
     async def position(self, room: Id, *, gateway: str | None = None) -> Position:
         """The newest place in the history that a room belongs to: all rooms of a gateway share one.

@@ -21,6 +21,8 @@ from asgi_realtime.settings import Settings
 from asgi_realtime.values.ids import GatewayName
 
 if TYPE_CHECKING:
+    from asgi_realtime.broker.base import BrokerReceiver
+    from asgi_realtime.broker.redis import RedisBroker
     from asgi_realtime.redis.ready_client import RedisClient
 
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 class Standalone:
     """The parts of a broadcaster that is connected to Redis."""
 
+    broker: RedisBroker
     publisher: Publisher
     presence: Presence
     gateways: GatewayRegistry
@@ -40,8 +43,13 @@ async def standalone(
     redis: RedisClient | None,
     gateways: Sequence[Addressable] | None,
     settings: Settings | None,
+    *,
+    receiver: BrokerReceiver | None = None,
 ) -> AsyncIterator[Standalone]:
-    """Connect to Redis on the running event loop, until the block ends. See `Broadcaster.connect`."""
+    """Connect to Redis on the running event loop, until the block ends. See `Broadcaster.connect`.
+
+    `receiver` gets what is subscribed to at the broker. None: nothing will be.
+    """
     given: Any = redis_url
     if given is not None and not isinstance(given, str):
         raise ConfigurationError(f"redis_url takes text, not a {type(given).__qualname__}; write redis= for a client")
@@ -53,10 +61,10 @@ async def standalone(
     publisher = Publisher(
         broker=broker, gateways=registry, loop_bridge=loop_bridge, publish_timeout=settings.publish_timeout
     )
-    await broker.start_publishing()
+    await broker.start_without_clients(receiver)
     try:
         loop_bridge.bind(asyncio.get_running_loop())
-        yield Standalone(publisher, redis_presence(broker, settings), registry, loop_bridge)
+        yield Standalone(broker, publisher, redis_presence(broker, settings), registry, loop_bridge)
     finally:
         loop_bridge.unbind()
         await broker.stop()

@@ -123,16 +123,18 @@ class RedisBroker:
         self._comparing = self._tasks.spawn(channels.watch(), name="comparing with Redis")
         self._tasks.spawn(self._revocations.watch(self.links.current), name="watching revocations")
 
-    async def start_publishing(self) -> None:
-        """Connect a process that sends, but has no connections. It receives nothing.
+    async def start_without_clients(self, receiver: BrokerReceiver | None = None) -> None:
+        """Connect a process that has no connections. It is no process of the app: it is not asked anything.
+
+        `receiver` gets what is subscribed to. None: nothing will be.
 
         Raises:
             BrokerUnavailable: Redis cannot be reached within the timeout. It is stopped then.
             ConfigurationError: Redis cannot be used with this configuration. It is stopped then.
         """
         self._questions.answer = None
-        self._open(NoConnections(), {}, lambda: None)
-        self._receives = False
+        channels = self._open(receiver or NoConnections(), {}, lambda: None)
+        self._receives = receiver is not None
         try:
             async with asyncio.timeout(self._timeout):
                 await self.links.start()
@@ -143,6 +145,8 @@ class RedisBroker:
             if not isinstance(error, TimeoutError):
                 raise
             raise BrokerUnavailable(f"Redis did not answer within {self._timeout:g} s: {reason}") from None
+        if self._receives:
+            self._comparing = self._tasks.spawn(channels.watch(), name="comparing with Redis")
 
     def _open(self, receiver: BrokerReceiver, own: OwnChannels, on_lost: Callable[[], None]) -> Channels:
         self._tasks.start()

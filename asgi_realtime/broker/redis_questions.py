@@ -1,7 +1,7 @@
 """Questions to every process, through Redis: asked on one channel, answered on the channel of the process that asks.
 
 Redis returns how many processes a question has reached. When all of these have answered, the answer is there. It is
-complete if they are as many as the nodes that have a lease. A process that is cut off from Redis, or has died, has one
+complete if all processes that have a lease are among them. A process that is cut off from Redis, or has died, has one
 for `MEW_NODE_LEASE`.
 """
 
@@ -108,13 +108,13 @@ class Questions:
             raise BrokerUnavailable(f"{MOST_PENDING} questions wait for their answers")
         number = next(self._numbers)
         pending = self._pending[number] = _Pending()
-        reached = leases = 0
+        reached, leases = 0, frozenset[str]()
         try:
             async with asyncio.timeout(seconds):
                 data = _encoder.encode(_Asked(self._links.node, number, question))
                 reached, leases = await asyncio.gather(
                     link.ask(self._links.publish_command, self._questions, data, read=_as_number),
-                    link.ask("ZCARD", self._keys.nodes, read=_as_number),
+                    link.ask("ZRANGE", self._keys.nodes, 0, -1, read=_processes),
                 )
                 pending.expected = reached
                 pending.check()
@@ -127,8 +127,9 @@ class Questions:
         finally:
             del self._pending[number]
         answers = pending.answers
-        complete = len(answers) >= max(reached, leases) and not any(each.cut for each in answers.values())
-        return NodeAnswers(answers, complete)
+        missing = tuple(sorted(leases - answers.keys()))
+        complete = not missing and len(answers) >= reached and not any(each.cut for each in answers.values())
+        return NodeAnswers(answers, complete, missing)
 
     def _answers_of(self, asker: str) -> str:
         return self._keys.channel(f"answers:{asker}")
@@ -164,3 +165,8 @@ class Questions:
 
 def _as_number(reply: Reply) -> int:
     return cast("int", reply)
+
+
+def _processes(reply: Reply) -> frozenset[str]:
+    # A node is called as its process, with a part that changes if its lease was lost.
+    return frozenset(node.decode().partition(".")[0] for node in cast("list[bytes]", reply))

@@ -12,7 +12,11 @@ from asgi_realtime.cli.emit import emit
 from asgi_realtime.cli.examples import examples
 from asgi_realtime.cli.files import write_file
 from asgi_realtime.cli.gateways import gateway_named, packaged_gateways
+from asgi_realtime.cli.kick import kick
+from asgi_realtime.cli.nodes import nodes
+from asgi_realtime.cli.tail import tail
 from asgi_realtime.cli.token import token
+from asgi_realtime.cli.users import users
 from asgi_realtime.schema.typescript.files import file_name, typescript
 
 
@@ -59,4 +63,8 @@ def types(gateways: tuple[str, ...], output: Path | None) -> None:
 main.add_command(asyncapi)
 main.add_command(check)
 main.add_command(emit)
+main.add_command(kick)
+main.add_command(nodes)
+main.add_command(tail)
 main.add_command(token)
+main.add_command(users)

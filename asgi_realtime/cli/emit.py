@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from typing import Any
 
 import click
@@ -14,13 +12,11 @@ from asgi_realtime.broadcasting.broadcaster import Broadcaster
 from asgi_realtime.broadcasting.gateway_registry import Addressable
 from asgi_realtime.cli.examples import examples
 from asgi_realtime.cli.gateways import gateway_named
-from asgi_realtime.errors import BrokerUnavailable, ConfigurationError, RealtimeError
+from asgi_realtime.cli.running_app import run, settings_with_redis
+from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.values.publications import Receipt
-
-UNAVAILABLE = 75
-"""The exit code if Redis did not answer: try again later (EX_TEMPFAIL of sysexits.h)."""
 
 
 @click.command(
@@ -62,23 +58,17 @@ def emit(
         raise click.UsageError("name the recipients by one of --room, --user and --all")
     data = UNSET if json is None else _decode(json)
     target = _gateway(gateway, websocket)
-    logging.getLogger("asgi_realtime").addHandler(logging.NullHandler())  # errors are one line, and it is printed below
+    settings = settings_with_redis()
 
     async def send() -> Receipt:
-        async with Broadcaster.connect(gateways=[target]) as broadcaster:
+        async with Broadcaster.connect(gateways=[target], settings=settings) as broadcaster:
             if room is not None:
                 return await broadcaster.broadcast_to_room(room, event, data, volatile=volatile, key=key)
             if everybody:
                 return await broadcaster.broadcast_to_all(event, data, volatile=volatile, key=key)
             return await broadcaster.broadcast_to_users(users, event, data, volatile=volatile, key=key)
 
-    try:
-        receipt = asyncio.run(send())
-    except BrokerUnavailable as error:
-        click.echo(f"Error: {error}", err=True)
-        raise SystemExit(UNAVAILABLE) from None
-    except (RealtimeError, TypeError, ValueError) as error:
-        raise click.ClickException(str(error)) from None
+    receipt = run(send())
     click.echo(msgspec.json.encode(receipt).decode() if as_json else _sentence(receipt))
 
 

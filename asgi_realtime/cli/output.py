@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import click
 from rich import box
 from rich.console import Console
+from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
@@ -30,19 +31,47 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, style
     """
     console = Console()
     if console.is_terminal:
-        named = any(headings)
-        table = Table(*headings, box=box.SIMPLE_HEAD if named else None, show_header=named, pad_edge=False)
-        table.columns[0].no_wrap = True
-        for number, row in enumerate(rows):
-            first, *others = map(visible, row)
-            style = styles[number] if styles else ""
-            table.add_row(Text(first, style=style), *map(Text, others))
-        console.print(table)
+        console.print(_table(headings, rows, styles))
         return
     lines = [[visible(cell) for cell in row] for row in ([headings] if any(headings) else []) + list(rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], styles: Sequence[str]) -> Table:
+    named = any(headings)
+    table = Table(*headings, box=box.SIMPLE_HEAD if named else None, show_header=named, pad_edge=False)
+    table.columns[0].no_wrap = True
+    for number, row in enumerate(rows):
+        first, *others = map(visible, row)
+        style = styles[number] if styles else ""
+        table.add_row(Text(first, style=style), *map(Text, others))
+    return table
+
+
+class ShowTable(Protocol):
+    """Shows a table. See `print_table`."""
+
+    def __call__(
+        self, headings: Sequence[str], rows: Sequence[Sequence[str]], /, *, styles: Sequence[str] = ()
+    ) -> None:
+        """Show it."""
+
+
+@contextlib.contextmanager
+def repeated_table() -> Iterator[ShowTable]:
+    """Give a function that shows a table again and again: on a terminal in the same place, elsewhere below the last."""
+    console = Console()
+    if not console.is_terminal:
+        yield print_table
+        return
+    with Live(console=console, auto_refresh=False) as live:
+
+        def show(headings: Sequence[str], rows: Sequence[Sequence[str]], /, *, styles: Sequence[str] = ()) -> None:
+            live.update(_table(headings, rows, styles), refresh=True)
+
+        yield show
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from asgi_realtime.auth.revocations import Revocations
@@ -15,6 +15,7 @@ from asgi_realtime.values.commands import (
     AddToRoom,
     CloseRoom,
     DisconnectConnection,
+    DisconnectMembers,
     DisconnectUser,
     EndAll,
     EndsConnections,
@@ -52,30 +53,37 @@ def take_over(command: TakeOver, mount: Mount) -> None:
 def end_connections(
     command: EndsConnections, mounts: Mapping[GatewayName, Mount], revocations: Revocations, tasks: Tasks
 ) -> None:
-    """End one connection, those of a user, those whose credentials are revoked from now on, or all of a gateway."""
+    """End the connections that a command names, or those whose credentials are revoked from now on."""
     if isinstance(command, EndAll):
         _end_all(command, mounts, tasks)
-        return
-    if isinstance(command, DisconnectConnection):
-        mount = mounts.get(command.gateway)
-        found = None if mount is None else mount.rooms.get(command.connection_id)
-        if found is not None:
-            found.end(command.code, command.reason)
         return
     if isinstance(command, RevokeToken):
         revocations.revoke_token(command.jti)
     elif isinstance(command, RevokeUser):
         revocations.revoke_user(command.user_id, command.issued_before)
     for name, mount in mounts.items():
-        if isinstance(command, DisconnectUser):
+        if isinstance(command, DisconnectUser | DisconnectMembers | DisconnectConnection):
             if command.gateway in (None, name):
-                for connection in mount.rooms.of_user(command.user_id):
+                for connection in _to_disconnect(command, mount.rooms):
                     connection.end(command.code, command.reason)
             continue
         concerned = mount.rooms.of_user(command.user_id) if isinstance(command, RevokeUser) else mount.rooms.everybody
         for connection in concerned:
             if revocations.is_revoked(connection.identity):
                 connection.end(1008, "credentials revoked")
+
+
+def _to_disconnect(
+    command: DisconnectUser | DisconnectMembers | DisconnectConnection, rooms: Rooms
+) -> Sequence[InternalConnection]:
+    match command:
+        case DisconnectUser():
+            return rooms.of_user(command.user_id)
+        case DisconnectMembers():
+            return rooms.of_room(command.room)
+        case DisconnectConnection():
+            found = rooms.get(command.connection_id)
+            return () if found is None else (found,)
 
 
 def _end_all(command: EndAll, mounts: Mapping[GatewayName, Mount], tasks: Tasks) -> None:

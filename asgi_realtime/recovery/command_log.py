@@ -9,6 +9,8 @@ from asgi_realtime.values.commands import (
     AddToRoom,
     CloseRoom,
     Command,
+    DisconnectConnection,
+    DisconnectMembers,
     DisconnectUser,
     RefreshRooms,
     RemoveFromRoom,
@@ -103,4 +105,5 @@ def _users_of(command: Command) -> tuple[UserId | None, ...]:
         return (command.user_id,)
     if isinstance(command, RefreshRooms) and isinstance(command.target, ToUsers):
         return command.target.user_ids
-    return (None,) if isinstance(command, CloseRoom | RefreshRooms) else ()
+    for_all = CloseRoom | RefreshRooms | DisconnectMembers | DisconnectConnection
+    return (None,) if isinstance(command, for_all) else ()

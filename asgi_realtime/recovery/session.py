@@ -9,7 +9,16 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Self, TypeAlias
 
 from asgi_realtime.broker.position_order import is_up_to, newest_of, number, same_history
-from asgi_realtime.values.commands import AddToRoom, CloseRoom, Command, RefreshRooms, RemoveFromRoom, TakeOver
+from asgi_realtime.values.commands import (
+    AddToRoom,
+    CloseRoom,
+    Command,
+    DisconnectConnection,
+    DisconnectMembers,
+    RefreshRooms,
+    RemoveFromRoom,
+    TakeOver,
+)
 from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.ids import ConnectionId, GatewayName, RoomName
 from asgi_realtime.values.json import Json
@@ -110,11 +119,23 @@ class RecoverySession:
             elif isinstance(command, RemoveFromRoom | CloseRoom):
                 for room in [each for each in rooms if command.room in _with_ancestors(each, parents)]:
                     del rooms[room]
-            elif isinstance(command, TakeOver) and command.connection_id == self.connection_id:
-                pass  # it has ended the older connections of its user
-            elif not (isinstance(command, RefreshRooms) and not _concerns(command, rooms)):
+            elif not self._survives(command, rooms):
                 return None
         return dataclasses.replace(self, rooms=rooms, parents=parents)
+
+    def _survives(self, command: Command, rooms: Collection[RoomName]) -> bool:
+        """Whether the client, which is in these rooms, would still be connected after a command, in the same rooms."""
+        match command:
+            case TakeOver():
+                return command.connection_id == self.connection_id  # it has ended the older connections of its user
+            case RefreshRooms():
+                return not _concerns(command, rooms)
+            case DisconnectMembers():
+                return command.room not in rooms
+            case DisconnectConnection():
+                return command.connection_id != self.connection_id
+            case _:
+                return False
 
 
 def _concerns(command: RefreshRooms, rooms: Collection[RoomName]) -> bool:

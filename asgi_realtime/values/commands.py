@@ -50,6 +50,15 @@ class DisconnectUser(msgspec.Struct, frozen=True, tag="disconnect"):
     reason: str
 
 
+class DisconnectMembers(msgspec.Struct, frozen=True, tag="disconnect_members"):
+    """Close every connection that is in a room."""
+
+    gateway: GatewayName
+    room: RoomName
+    code: int
+    reason: str
+
+
 class DisconnectConnection(msgspec.Struct, frozen=True, tag="disconnect_connection"):
     """Close one connection."""
 
@@ -102,5 +111,7 @@ class EndAll(msgspec.Struct, frozen=True, tag="end_all"):
     gateway: GatewayName | None
 
 
-EndsConnections: TypeAlias = DisconnectUser | DisconnectConnection | RevokeToken | RevokeUser | EndRevoked | EndAll
+EndsConnections: TypeAlias = (
+    DisconnectUser | DisconnectMembers | DisconnectConnection | RevokeToken | RevokeUser | EndRevoked | EndAll
+)
 Command: TypeAlias = AddToRoom | RemoveFromRoom | CloseRoom | RefreshRooms | TakeOver | EndsConnections

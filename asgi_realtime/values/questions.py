@@ -73,6 +73,8 @@ class NodeAnswers(msgspec.Struct, frozen=True):
     by_node: dict[str, NodeAnswer]
     complete: bool
     """Whether every process has answered in time, in full."""
+    missing: tuple[str, ...] = ()
+    """The ids of the processes that are known, and have not answered."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -83,6 +85,8 @@ class Answer(Generic[T]):
     """What the processes that answered have together."""
     complete: bool
     """Whether every process has answered. False: one has just died, is too slow, or is cut off from Redis."""
+    missing: tuple[str, ...] = ()
+    """The ids of the processes that have not answered, as far as they are known."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -42,6 +42,10 @@ def test_bash_completes_commands_and_options_after_the_documented_line(tmp_path:
         }}
         complete_words asgi-realtime em
         complete_words asgi-realtime emit --vol
+        complete_words asgi-realtime no
+        complete_words asgi-realtime us
+        complete_words asgi-realtime kick --conn
+        complete_words asgi-realtime tail --sin
     """
     done = subprocess.run(
         ["bash", "-c", program],
@@ -50,4 +54,5 @@ def test_bash_completes_commands_and_options_after_the_documented_line(tmp_path:
         text=True,
         timeout=60,
     )
-    assert done.stdout.split() == ["emit", "--volatile"], done.stderr
+    completed = ["emit", "--volatile", "nodes", "users", "--connection", "--since"]
+    assert done.stdout.split() == completed, done.stderr

@@ -285,7 +285,8 @@ async def infra_is_apart_from_users_on_every_node(mew: MewNodes) -> None:
     for user in users:
         await user.sockets[-1].disconnection()
         await user.disconnect()
-    assert await mew.host.call("room_size", service_type, gateway="/infra") == {"value": 2, "complete": True}
+    size = await mew.host.call("room_size", service_type, gateway="/infra")
+    assert (size["value"], size["complete"]) == (2, True)
     await mew.alice.post(f"/infra/bots/{service_type}/bot-1/config")
     changed = ("SYSTEM_BOT_CONFIG_UPDATE", {"serviceType": service_type, "botId": "bot-1"})
     for service in services:

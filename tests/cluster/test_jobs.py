@@ -69,7 +69,7 @@ async def test_a_job_is_followed_and_left_on_other_nodes_than_the_one_that_runs_
     await it.handled(clients[1])
     await it.call("jobs.error", job, "again")
     assert [len(frames) for frames in await it.taken(*clients)] == [1, 0, 0]
-    assert await it.call("room_size", job, gateway=JOBS) == {"value": 1, "complete": True}
+    assert await it.call("room_size", job, gateway=JOBS) == {"value": 1, "complete": True, "missing": []}
 
 
 async def test_a_client_that_joins_late_gets_the_status_that_another_node_has_sent(it: JSONSystems, job: str) -> None:

@@ -25,8 +25,8 @@ async def test_every_node_is_asked_from_any_node_and_from_a_process_without_clie
     assert sorted(each.connections["/"] for each in nodes.value) == [1, 2]
     assert nodes.complete and connections.complete
     for node in (first, second):
-        assert await node.call("room_size", "lobby") == {"value": 3, "complete": True}
-        assert await node.call("room_size", "attic") == {"value": 0, "complete": True}
+        assert await node.call("room_size", "lobby") == {"value": 3, "complete": True, "missing": []}
+        assert await node.call("room_size", "attic") == {"value": 0, "complete": True, "missing": []}
         assert len((await node.call("connections", "ada"))["value"]) == 2
         assert len((await node.call("nodes"))["value"]) == 2
     for client in clients:
@@ -38,15 +38,16 @@ async def test_a_node_that_does_not_answer_makes_the_answer_partial_within_the_d
     clients = [await first.connect("ada"), await second.connect("bob")]
     for client in clients:
         await client.call("join", "lobby")
+    [silent] = (await first.call("connections", "bob"))["value"]
     second.process.signal(signal.SIGSTOP)
     try:
         before = time.monotonic()
         answer = await first.call("room_size", "lobby")
         assert time.monotonic() - before < 1.5
-        assert answer == {"value": 1, "complete": False}
+        assert answer == {"value": 1, "complete": False, "missing": [silent["node"]]}
     finally:
         second.process.signal(signal.SIGCONT)
-    assert await first.call("room_size", "lobby") == {"value": 2, "complete": True}
+    assert await first.call("room_size", "lobby") == {"value": 2, "complete": True, "missing": []}
     for client in clients:
         await client.disconnect()
 
@@ -55,18 +56,20 @@ async def test_the_answer_comes_at_once_when_a_node_has_died_and_is_partial_unti
     cluster: Cluster,
 ) -> None:
     first, second = [await cluster.start(MEW_NODE_LEASE="1.5") for _ in range(2)]
-    client = await first.connect("ada")
+    client, other = await first.connect("ada"), await second.connect("bob")
     await client.call("join", "lobby")
+    [dying] = (await first.call("connections", "bob"))["value"]
     second.process.signal(signal.SIGKILL)
     await second.process.ended()
     before = time.monotonic()
     answer = await first.call("room_size", "lobby")
     assert time.monotonic() - before < 0.5
-    assert answer == {"value": 1, "complete": False}
+    assert answer == {"value": 1, "complete": False, "missing": [dying["node"]]}
     async with asyncio.timeout(10):
         while not answer["complete"]:
             answer = await first.call("room_size", "lobby")
     assert answer["value"] == 1
+    await other.disconnection()
     await client.disconnect()
 
 

@@ -141,7 +141,7 @@ class ConnectedPresence(RedisPresence):
         offline: Announce,
         online: Callable[[GatewayName, UserId], None] | None = None,
     ) -> None:
-        await self.broker.start_publishing()
+        await self.broker.start_without_clients()
         for gateway in (MEW, INFRA):
             await self.broker.until_ready(gateway)  # in a cluster, each has a connection of its own
         await super().start(offline, online)

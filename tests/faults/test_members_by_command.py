@@ -86,7 +86,7 @@ class Party:
     async def start(self, stack: AsyncExitStack) -> None:
         await self.proxy.start()
         stack.push_async_callback(self.proxy.stop)
-        await self.sender.start_publishing()
+        await self.sender.start_without_clients()
         stack.push_async_callback(self.sender.stop)
         self.nodes = [Node(url, self.prefix) for url in (self.proxy.url, self.server.url)]
         for node in self.nodes:

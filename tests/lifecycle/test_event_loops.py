@@ -350,6 +350,8 @@ BROADCASTER: dict[str, Callable[[Broadcaster, Connection], Coroutine[Any, Any, o
     "refresh_rooms": lambda broadcaster, _: broadcaster.refresh_rooms("ann"),
     "refresh_members": lambda broadcaster, _: broadcaster.refresh_members("tea"),
     "disconnect_user": lambda broadcaster, _: broadcaster.disconnect_user("ann"),
+    "disconnect_members": lambda broadcaster, _: broadcaster.disconnect_members("tea"),
+    "disconnect_connection": lambda broadcaster, _: broadcaster.disconnect_connection("x"),
     "take_over": lambda broadcaster, connection: broadcaster.take_over(connection, "x"),
     "revoke_token": lambda broadcaster, _: broadcaster.revoke_token("x"),
     "revoke_user": lambda broadcaster, _: broadcaster.revoke_user("ann"),

@@ -292,6 +292,8 @@ async def test_a_socketio_server_repairs_half_characters() -> None:
         ("room", lambda b: b.close_room(HALF)),
         ("user_id", lambda b: b.refresh_rooms(HALF)),
         ("user_id", lambda b: b.disconnect_user(HALF)),
+        ("room", lambda b: b.disconnect_members(HALF)),
+        ("connection_id", lambda b: b.disconnect_connection(HALF)),
         ("user_id", lambda b: b.revoke_user(HALF)),
         ("jti", lambda b: b.revoke_token(HALF)),
         ("user_id", lambda b: b.is_online(HALF)),

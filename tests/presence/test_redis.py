@@ -35,7 +35,7 @@ class Node:
         self._announced = announced
 
     async def start(self) -> None:
-        await self.broker.start_publishing()
+        await self.broker.start_without_clients()
         await self.presence.start(
             lambda gateway, user_id: self._announced.append(f"-{user_id}"),
             lambda gateway, user_id: self._announced.append(f"+{user_id}"),
@@ -56,7 +56,7 @@ class Node:
         await self.broker.stop()
 
     async def heal(self) -> None:
-        await self.broker.start_publishing()
+        await self.broker.start_without_clients()
 
     async def stop(self) -> None:
         await self.presence.stop()

@@ -17,6 +17,8 @@ from asgi_realtime.values.commands import (
     AddToRoom,
     CloseRoom,
     Command,
+    DisconnectConnection,
+    DisconnectMembers,
     DisconnectUser,
     RefreshRooms,
     RemoveFromRoom,
@@ -108,6 +110,12 @@ def test_commands_move_the_client_that_is_away() -> None:
     for target in (ToRoom(new), ToRooms((new,))):
         assert rooms_after(RefreshRooms(GATEWAY, target)) == kept.rooms
     assert rooms_after(DisconnectUser(GATEWAY, ANN, 1000, "")) is None
+    assert rooms_after(DisconnectMembers(GATEWAY, CHANNEL, 1000, "")) is None
+    assert rooms_after(DisconnectMembers(GATEWAY, new, 1000, "")) == kept.rooms
+    left = rooms_after(RemoveFromRoom(GATEWAY, ANN, CHANNEL), DisconnectMembers(GATEWAY, CHANNEL, 1000, ""))
+    assert left == {SERVER: at(4)}
+    assert rooms_after(DisconnectConnection(GATEWAY, kept.connection_id, 1000, "")) is None
+    assert rooms_after(DisconnectConnection(GATEWAY, ConnectionId("another"), 1000, "")) == kept.rooms
 
 
 def take_over(connection_id: str) -> TakeOver:
@@ -146,12 +154,15 @@ def test_the_log_has_the_commands_that_concern_a_user() -> None:
         RevokeToken("a token"),
         DisconnectUser(None, ANN, 1000, ""),
         take_over("d"),
+        DisconnectMembers(GATEWAY, CHANNEL, 1000, ""),
+        DisconnectMembers(OTHER, CHANNEL, 1000, ""),
+        DisconnectConnection(GATEWAY, ConnectionId("d"), 1000, ""),
     ]
     before = []
     for number, command in enumerate(commands):
         before.append(log.count)
         log.append(command, at(number))
-    mine = [commands[index] for index in (0, 1, 4, 6, 7)]
+    mine = [commands[index] for index in (0, 1, 4, 6, 7, 8, 10)]
     assert [command for command, _ in log.since(0, GATEWAY, ANN) or []] == mine
     assert [command for command, _ in log.since(before[4], GATEWAY, ANN) or []] == mine[2:]
     assert log.since(log.count, GATEWAY, ANN) == []

@@ -9,9 +9,32 @@ import pty
 import subprocess
 import sys
 import tomllib
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from tests.support.paths import ROOT
+
+
+@contextlib.asynccontextmanager
+async def running_command(
+    environ: dict[str, str], *arguments: str, stdout: int = asyncio.subprocess.PIPE
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a command that does not end by itself, until the block ends."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "asgi_realtime", *arguments),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=ROOT,
+        env=_environment(environ),
+        limit=1 << 20,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
 
 
 async def command(environ: dict[str, str], *arguments: str, stdin: str = "") -> tuple[int, str, str]:
@@ -29,8 +52,8 @@ async def command(environ: dict[str, str], *arguments: str, stdin: str = "") -> 
     return process.returncode, output.decode(), errors.decode()
 
 
-def on_a_terminal(environ: dict[str, str], *arguments: str) -> str:
-    """Run `asgi-realtime` on a real terminal of 60 columns, and return what it prints there."""
+def on_a_terminal(environ: dict[str, str], *arguments: str, typed: str = "") -> str:
+    """Run `asgi-realtime` on a real terminal of 60 columns, and return what it prints there. `typed`: the input."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "asgi_realtime", *arguments],
@@ -42,6 +65,7 @@ def on_a_terminal(environ: dict[str, str], *arguments: str) -> str:
     )
     os.close(theirs)
     output = b""
+    os.write(ours, typed.encode())
     with open(ours, "rb", buffering=0) as terminal, contextlib.suppress(OSError):  # EIO: the process has ended
         while data := terminal.read(65_536):
             output += data

@@ -31,6 +31,12 @@ CALLS: dict[str, Call] = {
     "disconnect_user()": lambda realtime, connection, code, reason: realtime.broadcaster.disconnect_user(
         "ann", code=code, reason=reason
     ),
+    "disconnect_members()": lambda realtime, connection, code, reason: realtime.broadcaster.disconnect_members(
+        "tea", code=code, reason=reason
+    ),
+    "disconnect_connection()": lambda realtime, connection, code, reason: realtime.broadcaster.disconnect_connection(
+        connection.id, code=code, reason=reason
+    ),
     "take_over()": lambda realtime, connection, code, reason: realtime.broadcaster.take_over(
         connection, "kick", code=code, reason=reason
     ),

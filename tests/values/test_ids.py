@@ -144,10 +144,12 @@ BY_ROOM: dict[str, Call] = {
     "remove_user_from_room": lambda to, room: to.remove_user_from_room(5, room),
     "close_room": lambda to, room: to.close_room(room),
     "refresh_members": lambda to, room: to.refresh_members(room),
+    "disconnect_members": lambda to, room: to.disconnect_members(room),
 }
 OTHERS: dict[str, Call] = {
     "parent": lambda to, value: to.add_user_to_room(5, 7, parent=value),
     "jti": lambda to, value: to.revoke_token(value),
+    "connection_id": lambda to, value: to.disconnect_connection(value),
     "except_": lambda to, value: to.broadcast_to_all("news", 1, except_=value),
     "key": lambda to, value: to.broadcast_to_all("news", 1, key=value),
     "gateway": lambda to, value: to.is_online(5, gateway=value),
@@ -188,6 +190,9 @@ async def test_a_room_of_any_form_means_the_room(call: str) -> None:
         result = await BY_ROOM[call](client.broadcaster, 7)
         if call == "broadcast_to_room":
             assert result.delivered_locally == 1
+        if call == "disconnect_members":
+            await socket.expect_closed()
+            return
         expected = set() if call in ("remove_user_from_room", "close_room") else {"7"}
         assert socket.rooms == expected
 

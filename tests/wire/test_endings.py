@@ -84,6 +84,10 @@ async def restarting(gateway: Ending, connection: Connection) -> None:
     await gateway.broadcaster.disconnect_user(connection.identity.user_id, code=1012, reason="restart")
 
 
+async def disconnecting_it(gateway: Ending, connection: Connection) -> None:
+    await gateway.broadcaster.disconnect_connection(connection.id)
+
+
 async def revoking_the_token(gateway: Ending, connection: Connection) -> None:
     await gateway.broadcaster.revoke_token(str(connection.identity.claims["jti"]))
 
@@ -105,6 +109,7 @@ WAYS: dict[str, tuple[Way, bool, str]] = {
     "raise Disconnect(1013)": (raising(1013), True, "server disconnect"),
     "disconnect_user()": (disconnecting, False, "server disconnect"),
     "disconnect_user(code=1012)": (restarting, True, "server disconnect"),
+    "disconnect_connection()": (disconnecting_it, False, "server disconnect"),
     "revoke_token()": (revoking_the_token, False, "server disconnect"),
     "revoke_user()": (revoking_the_user, False, "server disconnect"),
 }

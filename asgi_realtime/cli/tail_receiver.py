@@ -1,0 +1,129 @@
+"""What `tail` receives from the broker, until it is printed."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+from collections import deque
+from collections.abc import Awaitable, Collection, Sequence
+from typing import Final, TypeAlias
+
+from asgi_realtime.broker.no_connections import NoConnections
+from asgi_realtime.values.commands import Command, EndAll
+from asgi_realtime.values.ids import GatewayName
+from asgi_realtime.values.publications import Position, Publication, Subscription, Target
+
+MOST_BYTES: Final = 8_000_000
+"""Bytes of events that wait while the terminal does not keep up. Over: the newest are not shown, and that is said."""
+EVENT_BYTES: Final = 500
+"""Bytes of an event without its payload, about."""
+AT_ONCE: Final = 100
+"""Most events that are printed in one step, so that Redis is read in between."""
+BYTES_AT_ONCE: Final = 500_000
+"""Bytes of events after which none is added to a step."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Seen:
+    """An event, and when it came: seconds since 1970."""
+
+    publication: Publication
+    received: float
+
+
+@dataclasses.dataclass(slots=True)
+class Missed:
+    """Here events may be missing, or are missing."""
+
+    why: str
+    received: float
+    gateway: str | None = None
+    """None: several ones."""
+    targets: Sequence[Target] | None = None
+    """None: all that are followed."""
+    skipped: int = 0
+    """How many were not shown because the output is slow. 0: it was something else."""
+
+
+Entry: TypeAlias = Seen | Missed
+
+
+class TailReceiver(NoConnections):
+    """Keeps the events that the broker delivers, in their order, within a limit.
+
+    Args:
+        events: the names of those that are wanted. Empty: all.
+        most_bytes: see `MOST_BYTES`.
+    """
+
+    def __init__(self, events: Collection[str], *, most_bytes: int = MOST_BYTES) -> None:
+        self._events = frozenset(events)
+        self._most_bytes = most_bytes
+        self._bytes = 0
+        self._waiting: deque[Entry] = deque()
+        self._arrived = asyncio.Event()
+
+    def wants(self, publication: Publication) -> bool:
+        """Whether an event is to be shown."""
+        return not self._events or publication.event in self._events
+
+    def deliver(self, publication: Publication) -> int:
+        """Keep an event, or count it if too much waits."""
+        if self.wants(publication):
+            size = size_of(publication)
+            if self._bytes and self._bytes + size > self._most_bytes:
+                self._skip()
+            else:
+                self._bytes += size
+                self._add(Seen(publication, time.time()))
+        return 0
+
+    def _skip(self) -> None:
+        last = self._waiting[-1] if self._waiting else None
+        if isinstance(last, Missed) and last.skipped:
+            last.skipped += 1
+        else:
+            self._add(Missed("the output is slower than the events", time.time(), skipped=1))
+
+    def resync(self, gateway: GatewayName, subscriptions: Collection[Subscription] | None) -> None:
+        """Say that events may be missing."""
+        targets = None if subscriptions is None else [each.target for each in subscriptions]
+        self._add(Missed("history in Redis does not reach back", time.time(), gateway, targets))
+
+    def apply(self, command: Command, position: Position | None) -> Awaitable[object] | None:
+        """Commands are for processes with clients. `EndAll` says that events may be missing too."""
+        if isinstance(command, EndAll):
+            self.miss("history in Redis does not reach back", command.gateway)
+        return None
+
+    def miss(self, why: str, gateway: str | None) -> None:
+        """Say that events of a gateway may be missing here."""
+        self._add(Missed(why, time.time(), gateway))
+
+    def _add(self, entry: Entry) -> None:
+        self._waiting.append(entry)
+        self._arrived.set()
+
+    def wake(self) -> None:
+        """Let `take` return."""
+        self._arrived.set()
+
+    async def take(self) -> list[Entry]:
+        """Wait for events, and take them from here: some, in their order. Empty: `wake` was called."""
+        await self._arrived.wait()
+        found: list[Entry] = []
+        taken = 0
+        while self._waiting and len(found) < AT_ONCE and taken < BYTES_AT_ONCE:
+            entry = self._waiting.popleft()
+            found.append(entry)
+            taken += size_of(entry.publication) if isinstance(entry, Seen) else 0
+        self._bytes -= taken
+        if not self._waiting:
+            self._arrived.clear()
+        return found
+
+
+def size_of(publication: Publication) -> int:
+    """The bytes that an event takes, about."""
+    return EVENT_BYTES + len(publication.payload) + sum(map(len, publication.attachments))
