@@ -103,6 +103,7 @@ from asgi_realtime.values.questions import Answer, Node, UserConnection
 if TYPE_CHECKING:
     from asgi_realtime.console.console import RealtimeConsole
     from asgi_realtime.metrics.prometheus import PrometheusMetrics
+    from asgi_realtime.schema.asyncapi.page.app import AsyncAPIPage
     from asgi_realtime.socketio.server import SocketIOServer
 
 __version__ = "0.1.0"
@@ -118,6 +119,7 @@ __all__ = [
     "Metric",
     "PrometheusMetrics",
     "RealtimeConsole",
+    "AsyncAPIPage",
     # Sending
     "Broadcaster",
     "SyncBroadcaster",
@@ -246,4 +248,8 @@ def __getattr__(name: str) -> Any:
         from asgi_realtime.console.console import RealtimeConsole
 
         return RealtimeConsole
+    if name == "AsyncAPIPage":
+        from asgi_realtime.schema.asyncapi.page.app import AsyncAPIPage
+
+        return AsyncAPIPage
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

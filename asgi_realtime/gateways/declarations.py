@@ -7,10 +7,13 @@ from collections.abc import Callable, Collection
 from types import GenericAlias
 from typing import Any
 
+import msgspec
+
 from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.gateways.replies import EventAck
 from asgi_realtime.handlers.event_declarations import EventDeclaration, down
 from asgi_realtime.handlers.event_handlers import declared, declared_once, payload_types
+from asgi_realtime.protocols.json_dialect import FlatJSONDialect
 
 _ACK = down("ack", EventAck, to="the sender of an event that is handled once, each time that it is sent")
 
@@ -18,8 +21,10 @@ _ACK = down("ack", EventAck, to="the sender of an event that is handled once, ea
 def declarations(gateway: Gateway | type[Gateway]) -> tuple[EventDeclaration, ...]:
     """Return every event of a gateway, or of a class of gateways: down first, its own before the inherited.
 
-    Events in `Gateway.events` are returned unchanged. An event that has only a handler is declared by that: the
+    Events in `Gateway.events` are returned as they are. An event that has only a handler is declared by that: the
     payload by its parameters, the acknowledgement by its result, the effect by the first line of its docstring.
+
+    If the gateway reads flat frames, each event of clients is flat, whatever its declaration says.
     """
     kind = gateway if isinstance(gateway, type) else type(gateway)
     found: dict[tuple[str, str], EventDeclaration] = {}
@@ -33,7 +38,10 @@ def declarations(gateway: Gateway | type[Gateway]) -> tuple[EventDeclaration, ..
     for event, function in functions.items():
         if ("up", event) not in found:
             found["up", event] = _read(event, function)
-    return tuple(sorted(found.values(), key=lambda declaration: declaration.direction))
+    events = list(found.values())
+    if isinstance(getattr(gateway, "wire", None), FlatJSONDialect):
+        events = [msgspec.structs.replace(event, flat=True) if event.direction == "up" else event for event in events]
+    return tuple(sorted(events, key=lambda declaration: declaration.direction))
 
 
 def once_events(gateway: Gateway | type[Gateway]) -> Collection[str]:

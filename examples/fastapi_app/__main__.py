@@ -16,6 +16,7 @@ WHAT_TO_TRY = """
 
   Open it in two browser windows, as Alice in one and as Bob in the other: send messages, react, edit, kick a member.
   All routes: {url}/docs
+  All events: {url}/asyncapi
 """
 BY_CURL = """
   Or send a message from here, and see it arrive in the windows:

@@ -11,8 +11,10 @@ from typing import Annotated
 from fastapi import Depends, FastAPI, Response
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.routing import Route
 
 from asgi_realtime import (
+    AsyncAPIPage,
     Broadcaster,
     EventsGateway,
     InfraGateway,
@@ -102,6 +104,9 @@ def create_app(settings: Settings | None = None, database_url: str | None = None
     @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
     async def chat_page() -> FileResponse:
         return FileResponse(STATIC / "index.html")
+
+    events = AsyncAPIPage(title="Mew: realtime events")
+    app.router.routes += [Route("/asyncapi", events), Route("/asyncapi.json", events)]
 
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
 

@@ -13,6 +13,7 @@ import pytest
 from asgi_realtime import (
     ConfigurationError,
     Connection,
+    FlatJSONDialect,
     Identity,
     InfraGateway,
     MessageCreate,
@@ -153,3 +154,20 @@ def test_a_json_gateway_with_an_event_that_is_handled_once_sends_ack() -> None:
     assert by_name(DeskGateway("/desk"), "down")["ack"].payload is replies.EventAck
     assert "ack" not in by_name(WebSocketGateway, "down")
     assert "ack" not in by_name(BoardGateway, "down")
+
+
+class FlatGateway(WebSocketGateway):
+    events = (down("moved", Stroke, to="all"), up("erase", Stroke, effect="erases"))
+    wire = FlatJSONDialect()
+
+    @on("draw")
+    async def draw(self, stroke: Stroke) -> None: ...
+
+
+def test_all_events_of_clients_are_flat_if_the_gateway_reads_flat_frames() -> None:
+    gateway = WebSocketGateway("/flat")
+    gateway.wire = FlatJSONDialect()
+    for found, names in ((FlatGateway, {"auth", "ping", "erase", "draw"}), (gateway, {"auth", "ping"})):
+        assert {name: event.flat for name, event in by_name(found, "up").items()} == dict.fromkeys(names, True)
+        assert not any(event.flat for event in by_name(found, "down").values())
+    assert not by_name(WebSocketGateway("/x"), "up")["auth"].flat

@@ -7,9 +7,9 @@ import json
 import msgspec
 import pytest
 
-from asgi_realtime import SocketIOGateway, down
+from asgi_realtime import FlatJSONDialect, Limits, SocketIOGateway, WebSocketGateway, down, on, up
 from asgi_realtime.schema.asyncapi.document import asyncapi
-from tests.support.boards import Stroke, host_document, payload_of, references
+from tests.support.boards import Fixed, Move, Stroke, host_document, payload_of, references
 
 
 def test_what_the_server_sends_has_all_fields_and_what_clients_send_may_lack_those_with_a_default() -> None:
@@ -96,3 +96,20 @@ def test_two_classes_of_one_name_are_refused() -> None:
     gateway = type("Named", (SocketIOGateway,), {"events": (down("a", Stroke, to="x"), down("b", namesake, to="x"))})
     with pytest.raises(ValueError, match="two payload types are named Stroke"):
         asyncapi([gateway])
+
+
+class FlatGateway(WebSocketGateway):
+    events = (down("moved", Move, to="all"), up("erase", Fixed, effect="erases"))
+    wire = FlatJSONDialect()
+
+    @on("draw")
+    async def draw(self, move: Move) -> None: ...
+
+
+def test_a_gateway_that_reads_flat_frames_has_the_fields_of_clients_beside_the_type() -> None:
+    document = asyncapi([FlatGateway])
+    for name, fields in (("draw", {"x", "y", "tags"}), ("erase", {"n"}), ("auth", {"token", "recovery"})):
+        assert payload_of(document, f"receive.{name}", "flat")["properties"].keys() == {"type"} | fields
+    assert payload_of(document, "send.moved", "flat")["properties"].keys() == {"type", "data", "offset"}
+    kind, fields = FlatGateway.wire.read('{"type": "draw", "x": 1, "y": 2}', Limits())
+    assert (kind, fields) == ("draw", {"x": 1, "y": 2})
