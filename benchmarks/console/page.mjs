@@ -12,8 +12,17 @@ const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "
 const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
 let turning;
 
-/** Milliseconds from the start of the navigation until the first row of a view is painted. */
+const LOADS = 5;
+
+/** The median of some loads. */
 async function firstRows(view) {
+  const found = [];
+  for (let load = 0; load < LOADS; load += 1) found.push(await rowsAfterLoad(view));
+  return found.sort((a, b) => a - b)[Math.floor(LOADS / 2)];
+}
+
+/** Milliseconds from the start of the navigation until the first row of a view is painted. */
+async function rowsAfterLoad(view) {
   await page.goto("about:blank");
   await page.goto(`${path}#/${view}?gateway=%2Fclients`);
   return page.evaluate(
@@ -37,7 +46,7 @@ const commands = {
     return found;
   },
   async turn() {
-    await firstRows("connections");
+    await rowsAfterLoad("connections");
     turning = setInterval(() => page.getByRole("button", { name: "Next" }).click(), 1000);
     return {};
   },

@@ -73,6 +73,8 @@ async def test_a_login_opens_the_page_and_its_files(server: LiveServer, http: ht
     headers = {"cookie": name}
     page = await http.get(server.url + PATH, headers=headers)
     assert f'src="{PATH}/app.js"' in page.text
+    linked = [name for name in FILES if f'"{PATH}/{name}"' in page.text]
+    assert linked == [name for name in FILES if not name.endswith(".html")]
     for file in FILES:
         answer = await http.get(f"{server.url}{PATH}/{file}", headers=headers)
         check_headers(answer.headers)

@@ -107,6 +107,10 @@ async function runSteps() {
   await page.getByText(`${crowd + 4} online; page 1, 100 rows`).waitFor();
   await search(page, "bo");
   await page.getByText("1 online; page 1, 1 row").waitFor();
+  await page.getByLabel("Token id (jti)").fill("a token");
+  await page.getByRole("button", { name: "Revoke" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Revoke" }).click();
+  await page.getByText("The token is revoked.").waitFor();
   await page.getByRole("link", { name: "bob" }).click();
   await page.getByText("Online", { exact: true }).waitFor();
   await send(page, "to you", "");

@@ -44,7 +44,16 @@ function place() {
   const [name, id = ""] = path.split("/");
   const parameters = new URLSearchParams(query);
   const known = Object.hasOwn(VIEWS, name) ? name : "nodes";
-  return { name: known, id: decodeURIComponent(id), parameters, gateway: parameters.get("gateway") ?? picker.value };
+  return { name: known, id: decoded(id), parameters, gateway: parameters.get("gateway") ?? picker.value };
+}
+
+/** Text of an address. What is no escaped text stays as it is. */
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 function show() {
@@ -102,11 +111,15 @@ addEventListener("hashchange", () => {
 });
 
 async function start() {
+  const named = place().parameters.has("gateway");
+  if (named) show(); // without waiting for the list of gateways
   for (;;) {
     try {
       const { gateways } = await link.ask("nodes");
       picker.replaceChildren(...gateways.map((name) => new Option(name, name)));
-      return show();
+      picker.value = place().parameters.get("gateway") ?? gateways[0];
+      if (!named) show();
+      return;
     } catch (error) {
       problem(error.message);
       await new Promise((resolve) => setTimeout(resolve, 1000));

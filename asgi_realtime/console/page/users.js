@@ -18,6 +18,17 @@ export function usersView(root, { link, gateway, address }) {
     cells: (row) => [h("a", { href: address("user", row) }, row)],
     summary: ({ total }) => `${count(total)} online`,
   });
+  const token = h("input", { required: true, autocomplete: "off", spellcheck: "false" });
+  const revoke = async (event) => {
+    event.preventDefault();
+    if (!(await confirmed(`Revoke the token ${short(token.value)}, and close its connections?`, "Revoke"))) return;
+    const answer = await attempt(() => link.ask("revoke", { jti: token.value }));
+    if (answer !== undefined) notice("The token is revoked.");
+  };
+  root.append(
+    h("h2", {}, "Revoke one token"),
+    h("form", { class: "search", onsubmit: revoke }, field("Token id (jti)", token), h("button", { class: "danger" }, "Revoke")),
+  );
 }
 
 export function userView(root, context) {
