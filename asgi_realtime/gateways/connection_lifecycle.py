@@ -136,19 +136,19 @@ class ConnectionLifecycle(RecoveryRules):
             self._metrics.refused("INTERNAL")
             self._failures.failed(self.name, "connecting failed", error)
             raise Refusal("internal error", code="INTERNAL") from None
+        self._metrics.opened()
         self.connection_opened(connection.public)
         return connection.public
 
     async def _let_in(self, handshake: Handshake, transport: ClientTransport) -> InternalConnection:
         try:
             identity = await self._identify(handshake)
-            connection = await self._admit(handshake, identity, transport)
+            return await self._admit(handshake, identity, transport)
         except Exception as error:
             meant = self._refusal_of(error)
             if meant is None or meant is error:
                 raise
             raise meant from None
-        return connection
 
     async def _admit(self, handshake: Handshake, identity: Identity, transport: ClientTransport) -> InternalConnection:
         """Open the connection of an authenticated client, with its recovery session if it has one."""

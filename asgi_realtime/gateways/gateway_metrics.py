@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asgi_realtime.metrics import Meter
-from asgi_realtime.metrics.declarations import CLOSED, NO_CODE, RECOVERIES, REFUSED_CONNECTIONS
+from asgi_realtime.metrics.declarations import CLOSED, NO_CODE, OPENED, RECOVERIES, REFUSED_CONNECTIONS
 from asgi_realtime.values.ids import GatewayName
 
 
@@ -11,9 +11,14 @@ class GatewayMetrics:
     """The counters of one gateway."""
 
     def __init__(self, meter: Meter, gateway: GatewayName) -> None:
+        self._opened = meter.counter(OPENED, gateway=gateway)
         self._refused = meter.counters(REFUSED_CONNECTIONS, "reason", gateway=gateway)
         self._closed = meter.counters(CLOSED, "reason", "code", gateway=gateway)
         self._recoveries = meter.counters(RECOVERIES, "result", gateway=gateway)
+
+    def opened(self) -> None:
+        """A client was let in."""
+        self._opened.value += 1
 
     def refused(self, reason: str) -> None:
         """A client was not let in. `reason`: the code of the refusal, or what else the declaration has."""

@@ -40,6 +40,12 @@ _CONNECTION_ENDS: Final = ("client disconnect", "server disconnect", "idle", *_S
 CONNECTIONS: Final = Metric(
     name="connections", kind="gauge", labels=_GATEWAY, help="connections that are open or being opened"
 )
+OPENED: Final = Metric(
+    name="opened_total",
+    kind="counter",
+    labels=_GATEWAY,
+    help="connections that the gateway let in. On a JSON gateway, each is a WebSocket",
+)
 REFUSED_CONNECTIONS: Final = Metric(
     name="refused_connections_total",
     kind="counter",

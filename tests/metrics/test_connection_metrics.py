@@ -52,6 +52,8 @@ async def test_connections_and_sessions_are_counted() -> None:
         async with client.connect("/", token=client.token("ann")):
             assert metrics.totals["engineio_sessions websocket"] == 1
     assert {name: total for name, total in metrics.totals.items() if total} == {
+        "opened_total /": 2,
+        "opened_total /ticker": 1,
         "closed_total / client disconnect none": 2,
         "closed_total /ticker forced close 1008": 1,
         "engineio_sessions_opened_total websocket": 1,

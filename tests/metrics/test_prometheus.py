@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from asgi_realtime import Metric, PrometheusMetrics, RealtimeMiddleware, Settings, SocketIOGateway
 from asgi_realtime.metrics import Meter
-from asgi_realtime.metrics.declarations import METRICS
+from asgi_realtime.metrics.declarations import METRICS, OPENED
 from asgi_realtime.testing import RealtimeTestClient
 from tests.support.paths import ROOT
 
@@ -146,6 +146,6 @@ def test_without_the_extra_the_error_says_what_to_install() -> None:
 def test_a_registry_takes_one_object() -> None:
     registry = CollectorRegistry()
     for metrics in (PrometheusMetrics(registry), PrometheusMetrics(registry, prefix="other")):
-        metrics.counter(METRICS[1], {"gateway": "/", "reason": "FORBIDDEN"})
+        metrics.counter(OPENED, {"gateway": "/"})
     with pytest.raises(ValueError, match="Duplicated"):
-        PrometheusMetrics(registry).counter(METRICS[1], {"gateway": "/", "reason": "FORBIDDEN"})
+        PrometheusMetrics(registry).counter(OPENED, {"gateway": "/"})
