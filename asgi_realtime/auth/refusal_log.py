@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 from asgi_realtime.auth.origin_patterns import Origin
+from asgi_realtime.runtime.log_fields import log_fields
 
 logger = logging.getLogger("asgi_realtime")
 
@@ -116,7 +117,10 @@ class RefusalLog:
     def _write(self, level: int, cause: _Cause, endpoint: str, text: str) -> None:
         more, cause.unwritten = cause.unwritten, 0
         logger.log(
-            level, "%s refused a client: %s%s", endpoint, text, f"; {more} more since the last line" if more else ""
+            level,
+            "%s refused a client: %s%s",
+            *(endpoint, text, f"; {more} more since the last line" if more else ""),
+            extra=log_fields(endpoint),
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Protocol
 
+from asgi_realtime.runtime.log_fields import log_fields
 from asgi_realtime.values.publications import Publication
 
 logger = logging.getLogger("asgi_realtime")
@@ -25,5 +26,6 @@ def deliver(receiver: PublicationReceiver, publication: Publication) -> int:
     try:
         return receiver.deliver(publication)
     except Exception:
-        logger.exception("delivering %r failed", publication.event)
+        extra = log_fields(publication.gateway, event=publication.event)
+        logger.exception("delivering %r failed", publication.event, extra=extra)
         return 0

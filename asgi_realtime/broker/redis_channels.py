@@ -27,6 +27,7 @@ from asgi_realtime.redis.keys import COMMANDS, suffixes
 from asgi_realtime.redis.link import Link, LinkLost, Reply
 from asgi_realtime.redis.reconnecting_link import ReconnectingLink
 from asgi_realtime.redis.scripts import Script, send_script
+from asgi_realtime.runtime.log_fields import log_fields
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.values.ids import GatewayName
 from asgi_realtime.values.publications import Position, Subscription, Target
@@ -269,7 +270,8 @@ class Channels:
         if isinstance(reply, LinkLost):
             return
         if isinstance(reply, Exception):
-            logger.error("%s: Redis did not return the state of history: %s", feed.gateway, reply)
+            extra = log_fields(feed.gateway)
+            logger.error("%s: Redis did not return the state of history: %s", feed.gateway, reply, extra=extra)
             link.abort()
             return
         state = HistoryState(reply)
@@ -364,7 +366,8 @@ class Channels:
             except LinkLost:
                 pass
             except hiredis.ReplyError as error:
-                logger.error("%s: Redis refused to return missed messages: %s", feed.gateway, error)
+                extra = log_fields(feed.gateway)
+                logger.error("%s: Redis refused to return missed messages: %s", feed.gateway, error, extra=extra)
                 link.abort()
             except BaseException:
                 link.abort()  # the next link tries again
@@ -380,7 +383,8 @@ class Channels:
                     try:
                         await self._repair(feed)
                     except Exception:
-                        logger.exception("%s: a comparison with Redis failed", feed.gateway)
+                        extra = log_fields(feed.gateway)
+                        logger.exception("%s: a comparison with Redis failed", feed.gateway, extra=extra)
 
 
 def _by_feed(channels: Iterable[Channel]) -> Mapping[Feed, list[Channel]]:

@@ -27,6 +27,7 @@ from asgi_realtime.broker.delivery import deliver
 from asgi_realtime.broker.encoding import decode_command, decode_publication, origin_of
 from asgi_realtime.redis.keys import suffixes
 from asgi_realtime.redis.link import Link
+from asgi_realtime.runtime.log_fields import log_fields
 from asgi_realtime.values.ids import GatewayName
 from asgi_realtime.values.publications import Position, Subscription, Target
 
@@ -38,8 +39,7 @@ much is held as came during the last reading, so that catching up ends although 
 HELD_AT_MOST: Final = 64 * 1024 * 1024
 """Most bytes after that growth."""
 SEVERAL_KEPT: Final = 1_000
-"""Publications to several users or rooms that a feed keeps. Each has a copy for each of them, and a cut may come
-between."""
+"""Publications to several users or rooms that a feed keeps. Each has several copies: a cut may come between them."""
 
 
 class Channel:
@@ -190,7 +190,7 @@ class Feed:
         """Drop what is not from this package. Only the first is logged: others may come at any rate."""
         self._unreadable += 1
         if self._unreadable == 1:
-            logger.error("%s: a message in Redis cannot be read, and is ignored: %s", self.gateway, error)
+            logger.error("%s: cannot read a message in Redis: %s", self.gateway, error, extra=log_fields(self.gateway))
 
     def _hold_message(self, message: Message) -> None:
         assert self._held is not None

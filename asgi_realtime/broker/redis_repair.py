@@ -18,6 +18,7 @@ from asgi_realtime.redis.keys import COMMANDS, SHARED, Keys
 from asgi_realtime.redis.link import Link, Reply
 from asgi_realtime.redis.scripts import Script, run_script
 from asgi_realtime.runtime.fair_turns import SECONDS_A_TURN
+from asgi_realtime.runtime.log_fields import log_fields
 from asgi_realtime.values.commands import EndAll
 
 logger = logging.getLogger("asgi_realtime")
@@ -160,7 +161,8 @@ async def catch_up(
         missed = await _read_missed(feed, link, keys, ttl, found)
         if missed and whole:
             meter.counter(BROKER_REPAIRED, gateway=feed.gateway).value += len(missed)
-            logger.info("%s: %d missed messages were read from history", feed.gateway, len(missed))
+            extra = log_fields(feed.gateway)
+            logger.info("%s: %d missed messages were read from history", feed.gateway, len(missed), extra=extra)
         if found.everything or found.lost or found.commands_lost:
             _report_missed(feed, found, meter)
         if await _deliver(feed, missed, found, {earlier, feed.epoch}):
@@ -207,14 +209,20 @@ def _report_missed(feed: Feed, found: Comparison, meter: Meter) -> None:
                 "%s: commands, such as the removal of a user from a room, may be missing, and history in Redis does not"
                 " reach back; clients are closed with 1012, so that they connect again",
                 feed.gateway,
+                extra=log_fields(feed.gateway),
             )
             feed.receiver.apply(EndAll(None if feed.gateway == SHARED else feed.gateway), None)
         else:
             meter.counter(BROKER_RESYNCS, gateway=feed.gateway).value += 1
-            logger.warning("%s: history in Redis does not reach back; clients are sent realtime:resync", feed.gateway)
+            logger.warning(
+                "%s: history in Redis does not reach back; clients are sent realtime:resync",
+                feed.gateway,
+                extra=log_fields(feed.gateway),
+            )
             feed.receiver.resync(feed.gateway, None if found.everything else subscriptions)
     except Exception:
-        logger.exception("%s: it failed to tell clients that events are missing", feed.gateway)
+        extra = log_fields(feed.gateway)
+        logger.exception("%s: it failed to tell clients that events are missing", feed.gateway, extra=extra)
 
 
 async def _deliver(feed: Feed, missed: list[Message], found: Comparison, epochs: set[str | None]) -> bool:

@@ -355,7 +355,8 @@ class ConnectionLifecycle(RecoveryRules):
         except (TimeoutError, BrokerUnavailable):
             pass  # presence removes it later; see `Presence.leave`
         except Exception as error:  # against the contract of presence
-            self._failures.failed(self._name, "leaving presence failed", error, about=repr(connection))
+            about = repr(connection)
+            self._failures.failed(self._name, "leaving presence failed", error, about=about, connection=connection)
 
     async def _guard(self, name: str, hook: HostCall, *arguments: Any) -> None:
         """Run a hook of the host. Its failure is logged."""
@@ -365,11 +366,11 @@ class ConnectionLifecycle(RecoveryRules):
         except (Exception, asyncio.CancelledError) as error:
             if ends_this_task(error):
                 raise
-            first = arguments[0] if arguments else None
-            if isinstance(error, Disconnect) and isinstance(first, Connection) and not first.closed:
+            first = arguments[0] if arguments and isinstance(arguments[0], Connection) else None
+            if isinstance(error, Disconnect) and first is not None and not first.closed:
                 internal(first).end(error.code, error.reason)
                 return
-            self._failures.failed(self.name, f"{name} failed", error)
+            self._failures.failed(self.name, f"{name} failed", error, connection=first)
 
     # Tokens
 

@@ -41,6 +41,7 @@ from asgi_realtime.runtime.failure_log import FailureLog
 from asgi_realtime.runtime.host_calls import ToSync
 from asgi_realtime.runtime.http_errors import refusal_of
 from asgi_realtime.runtime.inbox import Pending
+from asgi_realtime.runtime.log_fields import log_fields
 from asgi_realtime.runtime.loop_bridge import LoopBridge
 from asgi_realtime.runtime.tasks import ends_this_task
 from asgi_realtime.values.ids import GatewayName
@@ -296,9 +297,7 @@ class Dispatcher:
         if connection.transport.attempted(self._attempts):
             self.send_refusal(connection.public, event, sent, refusal, acknowledge)
         else:
-            logger.info(
-                "%s: a client of user %r is closed: %s", self.name, connection.identity.user_id, TOO_MANY_ATTEMPTS
-            )
+            logger.info("%r is closed: %s", connection, TOO_MANY_ATTEMPTS, extra=log_fields(connection=connection))
             connection.end(1008, TOO_MANY_ATTEMPTS)
 
     # Handling
@@ -376,7 +375,7 @@ class Dispatcher:
         acknowledge: Acknowledge | None,
     ) -> None:
         """Send the client a refusal of its event. A failure is logged."""
-        meant = self._refusal_of(error)
+        meant, name = self._refusal_of(error), self.loggable(event)
         if isinstance(meant, Refusal):
             self._event_metrics.refused(meant.reply_code)
             self.send_refusal(connection.public, event, sent, meant, acknowledge)
@@ -385,10 +384,11 @@ class Dispatcher:
         elif ends_this_task(error):
             raise error
         elif isinstance(error, NoAnswer) and connection.closed:
-            logger.info("%s: %s ended early: the client has gone", self.name, self.loggable(event))
+            extra = log_fields(connection=connection, event=name)
+            logger.info("%s: %s ended early: the client has gone", self.name, name, extra=extra)
         else:
             self._event_metrics.refused("INTERNAL")
-            self._failures.failed(self.name, f"{self.loggable(event)} failed", error)
+            self._failures.failed(self.name, f"{name} failed", error, connection=connection, event=name)
             self.send_refusal(connection.public, event, sent, Refusal("internal error", code="INTERNAL"), acknowledge)
 
     def loggable(self, event: str) -> str:

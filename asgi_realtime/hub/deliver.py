@@ -12,6 +12,7 @@ from asgi_realtime.hub.batch import Batch
 from asgi_realtime.hub.mounts import Mount
 from asgi_realtime.hub.recipients import Recipients
 from asgi_realtime.protocols.frame import Frame
+from asgi_realtime.runtime.log_fields import log_fields
 from asgi_realtime.values.ids import RoomName
 from asgi_realtime.values.publications import Publication, ToRoom, ToRooms
 
@@ -98,5 +99,6 @@ def _takes(takes: _Takes, connection: Connection) -> bool:
     try:
         return takes(connection)
     except Exception:  # of the host. The connection gets its other frames
-        logger.exception("%s: recipient_filter failed for %r", connection.gateway, connection)
+        extra = log_fields(connection=connection)
+        logger.exception("%s: recipient_filter failed for %r", connection.gateway, connection, extra=extra)
         return False

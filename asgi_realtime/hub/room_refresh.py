@@ -120,9 +120,8 @@ class Refresher:
             connection.end(*UNAVAILABLE)
         elif meant is None:
             about = f"user {connection.identity.user_id!r}"
-            self._failures.failed(
-                connection.gateway, "the host could not say which rooms a client may see", error, about=about
-            )
+            what = "the host could not say which rooms a client may see"
+            self._failures.failed(connection.gateway, what, error, about=about, connection=connection)
             connection.end(1011, "rooms unavailable")
         elif isinstance(meant, Disconnect):
             connection.end(meant.code, meant.reason)

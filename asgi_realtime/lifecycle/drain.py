@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -12,6 +13,8 @@ from asgi_realtime.metrics import Meter
 from asgi_realtime.metrics.declarations import DRAIN_TIMEOUTS
 from asgi_realtime.outbound.frame_writer import FLUSH_SECONDS
 from asgi_realtime.runtime.tasks import Tasks
+
+logger = logging.getLogger("asgi_realtime")
 
 
 class Drain:
@@ -72,6 +75,10 @@ class Drain:
                 await self._tasks.until_idle()  # `on_disconnect` of the host is among them
         except TimeoutError:
             self._timeouts.value += 1
+            logger.warning(
+                "handlers that still run are cancelled: MEW_DRAIN_TIMEOUT (%g s) has passed, or a second signal came",
+                self._timeout,
+            )
 
 
 def _expire(timeout: asyncio.Timeout) -> None:

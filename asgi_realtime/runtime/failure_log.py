@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Final, NamedTuple
 
 from asgi_realtime.errors import BrokerUnavailable
+from asgi_realtime.runtime.log_fields import LoggedConnection, log_fields
 
 logger = logging.getLogger("asgi_realtime")
 
@@ -35,7 +36,16 @@ class FailureLog:
         self._clock = clock
         self._causes: dict[_Cause, tuple[float, int]] = {}
 
-    def failed(self, endpoint: str, what: str, error: BaseException, *, about: str = "") -> None:
+    def failed(
+        self,
+        endpoint: str,
+        what: str,
+        error: BaseException,
+        *,
+        about: str = "",
+        connection: LoggedConnection | None = None,
+        event: str | None = None,
+    ) -> None:
         """Log an error, unless its cause was logged in the last minute.
 
         An error that says that something was too slow or is unavailable is logged without a traceback.
@@ -44,7 +54,9 @@ class FailureLog:
             endpoint: where: a gateway.
             what: what failed. One of few texts: it is a part of the cause.
             error: the exception.
-            about: which client or object. It is no part of the cause.
+            about: which client or object, for the text. It is no part of the cause.
+            connection: the connection that it is about, for the fields of the record.
+            event: the event, in the same way.
         """
         cause, now = _Cause(endpoint, what, type(error), _place(error.__traceback__)), self._clock()
         until, unwritten = self._causes.get(cause, (now, 0))
@@ -57,7 +69,12 @@ class FailureLog:
         which = f" ({about})" if about else ""
         more = f"; {unwritten} more since the last line" if unwritten else ""
         has_traceback = cause.place is not None and not isinstance(error, TimeoutError | BrokerUnavailable)
-        logger.error("%s: %s%s: %r%s", endpoint, what, which, error, more, exc_info=error if has_traceback else None)
+        logger.error(
+            "%s: %s%s: %r%s",
+            *(endpoint, what, which, error, more),
+            exc_info=error if has_traceback else None,
+            extra=log_fields(endpoint, connection=connection, event=event),
+        )
 
 
 def _place(traceback: TracebackType | None) -> tuple[str, int] | None:

@@ -16,6 +16,7 @@ from asgi_realtime.gateways.plain_events import Acknowledge
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.limits import TOO_MANY_ATTEMPTS, Limits
 from asgi_realtime.protocols.dialect import Dialect
+from asgi_realtime.runtime.log_fields import log_fields
 from asgi_realtime.socketio.client_state import ClientState
 from asgi_realtime.socketio.exceptions import ConnectionRefusedError
 from asgi_realtime.socketio.handlers import NOT_HANDLED, UnfitValues
@@ -100,7 +101,10 @@ class NamespaceGateway(SocketIOGateway):
 
     async def dispatch(self, connection: Connection, event: str, sent: Sequence[Json]) -> Any:
         """Call the handler of an event."""
-        self._state.logger.info('received event "%s" from %s [%s]', self.loggable(event), connection.id, self.name)
+        if self._state.logger.isEnabledFor(logging.INFO):  # else the fields are not made
+            name = self.loggable(event)
+            extra = log_fields(connection=connection, event=name)
+            self._state.logger.info('received event "%s" from %s [%s]', name, connection.id, self.name, extra=extra)
         for observer in self._state.active_observers:
             observer.received(connection, event, sent)
         result = await self._state.handlers.trigger(event, self.name, connection.id, *sent)
@@ -128,7 +132,12 @@ class NamespaceGateway(SocketIOGateway):
         expected = isinstance(refusal, _NotHandled | RateLimited)
         level = logging.INFO if expected else logging.WARNING
         name = self.loggable(event)
-        self._state.logger.log(level, "event %r from %s [%s]: %s", name, connection.id, self.name, refusal.message)
+        self._state.logger.log(
+            level,
+            "event %r from %s [%s]: %s",
+            *(name, connection.id, self.name, refusal.message),
+            extra=log_fields(connection=connection, event=name),
+        )
         if isinstance(refusal, UnfitValues) and not internal(connection).transport.attempted(self._attempts):
             internal(connection).end(1008, TOO_MANY_ATTEMPTS)
 

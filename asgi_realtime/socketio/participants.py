@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import logging
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from asgi_realtime.gateways.gateway_context import GatewayContext
 from asgi_realtime.hub.replies import Answered
 from asgi_realtime.payloads.encoding import encode
 from asgi_realtime.protocols.socketio.dialect import SocketIODialect
+from asgi_realtime.runtime.log_fields import log_fields
 from asgi_realtime.socketio.client_state import ClientState
 from asgi_realtime.socketio.server_state import ServerState
 from asgi_realtime.socketio.sids import is_sid
@@ -82,6 +84,13 @@ class Participants:
         """Whether a client that is not here may be connected to another process."""
         return self._context.many_processes and is_sid(sid) and self.find(sid) is None
 
+    def _log(self, text: str, *values: object, connection: Connection | None = None) -> None:
+        """Log a line. The last value in it is the namespace."""
+        logger, namespace = self._state.logger, self._namespace
+        if logger.isEnabledFor(logging.INFO):  # else the fields are not made
+            extra = log_fields(namespace, connection=connection)
+            logger.info(text, *values, namespace, extra=extra, stacklevel=2)
+
     # Rooms
 
     async def enter_room(self, connection: Connection, room: str) -> None:
@@ -91,7 +100,7 @@ class Participants:
             ValueError: if the room is another client's own: it would get what is sent to that client.
         """
         self._check_enters(connection.id, room)
-        self._state.logger.info("%s is entering room %s [%s]", connection.id, room, self._namespace)
+        self._log("%s is entering room %s [%s]", connection.id, room, connection=connection)
         known = room in connection.rooms
         await connection.join(room)
         for observer in () if known else self._state.active_observers:
@@ -111,17 +120,17 @@ class Participants:
             ValueError: if the room is another client's own.
         """
         self._check_enters(sid, room)
-        self._state.logger.info("%s is entering room %s [%s]", sid, room, self._namespace)
+        self._log("%s is entering room %s [%s]", sid, room)
         await self._broadcaster.add_user_to_room(sid, room)
 
     async def leave_room_elsewhere(self, sid: str, room: str) -> None:
         """Take a client of another process out of a room."""
-        self._state.logger.info("%s is leaving room %s [%s]", sid, room, self._namespace)
+        self._log("%s is leaving room %s [%s]", sid, room)
         await self._broadcaster.remove_user_from_room(sid, room)
 
     async def disconnect_elsewhere(self, sid: str) -> None:
         """Disconnect a client of another process from the namespace."""
-        self._state.logger.info("Disconnecting %s [%s]", sid, self._namespace)
+        self._log("Disconnecting %s [%s]", sid)
         await self._broadcaster.disconnect_user(sid, code=1000, reason=_DISCONNECTED, gateway=self._namespace)
 
     @property
@@ -132,7 +141,7 @@ class Participants:
         """Take a client out of a room. Does nothing if it is not in it."""
         if room not in connection.rooms:
             return
-        self._state.logger.info("%s is leaving room %s [%s]", connection.id, room, self._namespace)
+        self._log("%s is leaving room %s [%s]", connection.id, room, connection=connection)
         await connection.leave(room)
         for observer in self._state.active_observers:
             observer.left(connection, room)
@@ -145,7 +154,7 @@ class Participants:
         """
         if self._is_own_room(room):
             raise ValueError("cannot close a sid room")
-        self._state.logger.info("room %s is closing [%s]", room, self._namespace)
+        self._log("room %s is closing [%s]", room)
         members = self.in_room(room)
         await self._broadcaster.close_room(room)
         for observer in self._state.active_observers:
@@ -154,7 +163,7 @@ class Participants:
 
     async def disconnect(self, connection: Connection) -> None:
         """Disconnect a client from the namespace. Stock clients do not reconnect by themselves."""
-        self._state.logger.info("Disconnecting %s [%s]", connection.id, self._namespace)
+        self._log("Disconnecting %s [%s]", connection.id, connection=connection)
         await connection.close(1000, _DISCONNECTED)
 
     # Sending
@@ -177,9 +186,7 @@ class Participants:
         Returns:
             What to pass to `forget_replies` when no more acknowledgements are expected. None: nothing.
         """
-        self._state.logger.info(
-            'emitting event "%s" to %s [%s]', event, "all" if rooms is None else rooms, self._namespace
-        )
+        self._log('emitting event "%s" to %s [%s]', event, "all" if rooms is None else rooms)
         observers = self._state.active_observers
         if observers:
             recipients = self.in_rooms(rooms, skipped)

@@ -8,6 +8,7 @@ from collections import Counter, deque
 
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.runtime.host_calls import HostCall
+from asgi_realtime.runtime.log_fields import log_fields
 from asgi_realtime.systems.chat.service import Delivery
 
 logger = logging.getLogger("asgi_realtime")
@@ -57,7 +58,9 @@ class Deliveries:
                     async with asyncio.timeout(self._gateway.limits.handler_timeout):
                         await self._messages_delivered(batch)
                 except Exception:
-                    logger.exception("messages_delivered failed: %d messages will be delivered again", len(batch))
+                    extra = log_fields(self._gateway.name)
+                    text = "messages_delivered failed: %d messages will be delivered again"
+                    logger.exception(text, len(batch), extra=extra)
                 for delivery in batch:
                     self._settle(delivery)
                 self._advance()

@@ -22,6 +22,7 @@ from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.protocols.rfc6455.frames import ABNORMAL
 from asgi_realtime.runtime.budgets import Budget, Budgets
 from asgi_realtime.runtime.fair_turns import TextTurn
+from asgi_realtime.runtime.log_fields import log_fields
 from asgi_realtime.transports.json_websocket.auth_deadlines import AuthDeadlines
 from asgi_realtime.transports.json_websocket.authentication import Authentication
 from asgi_realtime.transports.json_websocket.idle_timeout import IdleTimeout
@@ -247,7 +248,8 @@ class JSONPeer:
 
     def too_much(self) -> None:
         """The client sends too many frames without an event."""
-        logger.info("%s: a client is closed: %s", self._owner.gateway.name, TOO_MUCH_CONTROL)
+        name = self._owner.gateway.name
+        logger.info("%s: a client is closed: %s", name, TOO_MUCH_CONTROL, extra=self._log_fields())
         if self._connection is not None:
             self._connection.end(1008, TOO_MUCH_CONTROL)
         else:
@@ -304,7 +306,8 @@ class JSONPeer:
         if self._connection is None:
             self._owner.context.refusals.refused(gateway.name, f"before authentication: {refusal.message}")
         else:
-            logger.info("%s: a client broke the protocol: %s", gateway.name, refusal.message)
+            extra = self._log_fields()
+            logger.info("%s: a client broke the protocol: %s", gateway.name, refusal.message, extra=extra)
         self.outbox.push(gateway.error_frame(refusal, None))
         self._finish(self._close_code(refusal), refusal.message, ended_by)
 
@@ -315,9 +318,12 @@ class JSONPeer:
         try:
             check_close(f"{type(gateway).__name__}.close_code({refusal!r})", code, "")
         except (TypeError, ValueError) as error:
-            logger.error("%s", error)
+            logger.error("%s", error, extra=self._log_fields())
             return 1008
         return code
+
+    def _log_fields(self) -> dict[str, str]:
+        return log_fields(self._owner.gateway.name, connection=self._connection)
 
     def _finish(self, code: int, reason: str, ended_by: str) -> None:
         if self._end is None:
