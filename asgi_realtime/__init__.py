@@ -42,6 +42,7 @@ from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.handlers.event_declarations import EventDeclaration, down, up
 from asgi_realtime.handlers.event_handlers import on
 from asgi_realtime.handlers.sync_connection import SyncConnection
+from asgi_realtime.health import HealthApp
 from asgi_realtime.lifecycle.mounting import Mountable
 from asgi_realtime.limits import Limits, check_room_name
 from asgi_realtime.metrics import Metric, Metrics
@@ -118,6 +119,7 @@ __all__ = [
     "Metrics",
     "Metric",
     "PrometheusMetrics",
+    "HealthApp",
     "RealtimeConsole",
     "AsyncAPIPage",
     # Sending

@@ -60,6 +60,7 @@ from asgi_realtime.transports.engineio.session import Session
 from asgi_realtime.transports.json_websocket.endpoint import WebSocketEndpoint
 from asgi_realtime.transports.socketio.peer import SocketIOPeer
 from asgi_realtime.values.ids import GatewayName, UserId
+from asgi_realtime.values.readiness import Unready
 
 if TYPE_CHECKING:
     from asgi_realtime.redis.ready_client import RedisClient
@@ -284,10 +285,16 @@ class Realtime:
         """Whether clients should come: it has started and does not stop, and Redis, if there is one, delivers.
 
         For the health check of a load balancer. It is False from SIGTERM on, also while `MEW_SHUTDOWN_DELAY` passes.
-        While Redis is away, connected clients stay connected, and `MEW_ON_BROKER_DOWN` decides what happens to
-        broadcasts and new clients.
+        While Redis is away, connected clients stay connected: see `MEW_ON_BROKER_DOWN`.
         """
-        return self.publisher.ready
+        return self.unready is None
+
+    @property
+    def unready(self) -> str | None:
+        """Why `ready` is False: a value of `Unready`. None: it is True."""
+        if self.publisher.draining or self.lifecycle.loop is None:
+            return Unready.STOPPING if self.publisher.draining else Unready.STARTING
+        return None if self.publisher.ready else Unready.REDIS
 
     def serves(self, path: str) -> bool:
         """Whether requests for a path are served here, if they come to this app."""

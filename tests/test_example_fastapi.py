@@ -41,8 +41,8 @@ async def mew(http: httpx.AsyncClient) -> Mew:
 
 
 async def test_health_needs_no_token(http: httpx.AsyncClient) -> None:
-    response = await http.get("/healthz")
-    assert response.json() == {"status": "ok"}
+    for path in ("/healthz", "/readyz"):
+        assert (await http.get(path)).json() == {"status": "ok"}
 
 
 async def test_the_chat_page_is_served_at_the_root(http: httpx.AsyncClient) -> None:

@@ -20,7 +20,7 @@ FLOORS = (
     ("gateways", "systems"),
     ("transports",),
     ("checks", "lifecycle", "realtime"),
-    ("", "__main__", "cli", "console", "middleware", "schema", "socketio", "testing", "uvicorn", "wsgi"),
+    ("", "__main__", "cli", "console", "health", "middleware", "schema", "socketio", "testing", "uvicorn", "wsgi"),
 )
 """Folders and files directly below the package; "" is the package itself."""
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}

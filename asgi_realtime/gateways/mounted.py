@@ -30,6 +30,10 @@ class Mounted(Protocol):
     def broadcaster(self) -> Broadcaster:
         """Its broadcaster, narrowed to the first gateway."""
 
+    @property
+    def unready(self) -> str | None:
+        """Why clients should not come: a value of `Unready`. None: they should."""
+
     def has(self, kind: type[Gateway]) -> bool:
         """Whether a gateway of a class is mounted."""
 

@@ -6,17 +6,16 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated
 
-from fastapi import Depends, FastAPI, Response
+from fastapi import FastAPI
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.routing import Route
 
 from asgi_realtime import (
     AsyncAPIPage,
-    Broadcaster,
     EventsGateway,
+    HealthApp,
     InfraGateway,
     JWTAuthenticator,
     JWTVerifier,
@@ -24,7 +23,6 @@ from asgi_realtime import (
     OriginPolicy,
     RealtimeMiddleware,
     Settings,
-    get_broadcaster,
     token_from_bearer,
     token_from_cookie,
 )
@@ -91,15 +89,8 @@ def create_app(settings: Settings | None = None, database_url: str | None = None
     if settings.dev:
         app.include_router(development.router)
 
-    @app.get("/healthz", tags=["operation"])
-    async def healthz(
-        broadcaster: Annotated[Broadcaster, Depends(get_broadcaster)], response: Response
-    ) -> dict[str, str]:
-        """Whether a load balancer should send clients here."""
-        if broadcaster.ready:
-            return {"status": "ok"}
-        response.status_code = 503
-        return {"status": "not connected to Redis"}
+    health = HealthApp()
+    app.router.routes += [Route("/healthz", health), Route("/readyz", health)]
 
     @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
     async def chat_page() -> FileResponse:

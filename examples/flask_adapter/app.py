@@ -9,9 +9,11 @@ from a2wsgi import WSGIMiddleware
 from flask import Flask
 from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import IntegrityError
+from starlette.applications import Starlette
+from starlette.routing import Mount, Route
 from werkzeug.exceptions import HTTPException
 
-from asgi_realtime import ChatGateway, JobsGateway, RealtimeMiddleware, Settings
+from asgi_realtime import ChatGateway, HealthApp, JobsGateway, RealtimeMiddleware, Settings
 from examples.flask_adapter.database import DEFAULT_PATH, Database
 from examples.flask_adapter.routes import development, friends, groups, jobs, messages, pages
 from examples.flask_adapter.services import ChatDatabaseService, JobsDatabaseService
@@ -54,8 +56,9 @@ def create_app(
     opened = Database(database)
     flask: Any = create_flask(settings, opened, work)
     adapted: Any = WSGIMiddleware(flask, workers=THREADS)  # Any: a2wsgi's types are narrower than ASGI's
+    health = HealthApp()
     return RealtimeMiddleware(
-        adapted,
+        Starlette(routes=[Route("/healthz", health), Route("/readyz", health), Mount("/", adapted)]),
         gateways=[ChatGateway(service=ChatDatabaseService(opened)), JobsGateway(service=JobsDatabaseService(opened))],
         settings=settings,
     )

@@ -186,12 +186,18 @@ async def test_a_second_signal_ends_the_drain(
         process.signal(number)
         await process.ended()
         assert "work is cancelled" in process.output
+        assert "handlers that still run are cancelled: MEW_DRAIN_TIMEOUT (60 s) has passed" in process.output
 
 
-async def status(process: Process) -> int:
-    """What the health check of a load balancer gets."""
+async def probed(process: Process, path: str) -> tuple[int, object]:
+    """What the probe of a load balancer gets."""
     async with httpx.AsyncClient() as http:
-        return (await http.get(f"{process.server.url}/ready")).status_code
+        answer = await http.get(process.server.url + path)
+    return answer.status_code, answer.json()
+
+
+OK: Final = (200, {"status": "ok"})
+STOPPING: Final = (503, {"status": "unavailable", "reasons": ["the process is stopping"]})
 
 
 EARLY, LATE = [f'{{"type":"auth","data":{{"name":"{name}"}}}}' for name in ("early", "late")]
@@ -204,11 +210,13 @@ async def test_new_clients_are_served_until_the_load_balancer_has_seen_the_stop(
 ) -> None:
     environ = {"MEW_SHUTDOWN_DELAY": "60"}
     async with served_process(tmp_path, implementation, app="busy", environ=environ) as process:
-        assert await status(process) == 200
+        assert await probed(process, "/readyz") == OK
         async with websocket(process.server, "/json", EARLY) as early:
             process.signal(signal.SIGTERM)
-            while await status(process) == 200:
+            while (answer := await probed(process, "/readyz")) == OK:
                 pass
+            assert answer == STOPPING
+            assert await probed(process, "/healthz") == OK
             async with websocket(process.server, "/json", LATE) as late:  # it has received an event
                 while "event" not in str(await early.recv()):
                     pass

@@ -22,6 +22,7 @@ from asgi_realtime import (
     Connection,
     Forbidden,
     Handshake,
+    HealthApp,
     Identity,
     InfraGateway,
     Limits,
@@ -109,10 +110,12 @@ class Target:
     ) -> None:
         self.gateway = TargetGateway()
         self.path = TargetPath()
+        health = HealthApp()
         self.host = Starlette(
             routes=[
                 Route("/broadcast", _broadcast, methods=["POST"]),
-                Route("/ready", _ready),
+                Route("/healthz", health),
+                Route("/readyz", health),
                 Route("/state", self._state),
             ]
         )
@@ -157,12 +160,6 @@ class Target:
 
     async def _state(self, request: Request) -> Response:
         return JSONResponse(self.state() | {"left": self.gateway.left})
-
-
-async def _ready(request: Request) -> Response:
-    """The health check of a load balancer."""
-    broadcaster = await get_broadcaster(request)
-    return Response(status_code=200 if broadcaster.ready else 503)
 
 
 async def _broadcast(request: Request) -> Response:

@@ -307,7 +307,8 @@ async def test_invalid_requests_get_their_status(world: World) -> None:
         assert (answer.status_code, answer.json()) == (401, {"message": "no valid token"})
     assert (await world.http.post("/dev/token", json={"userId": "alice"})).json()["token"]
     assert "Flask" in (await world.http.get("/")).text
-    assert (await world.http.get("/healthz")).json() == {"status": "ok"}
+    for path in ("/healthz", "/readyz"):
+        assert (await world.http.get(path)).json() == {"status": "ok"}
     page = await world.http.get("/websocket-test")
     assert page.status_code == 200 or "make websocket-test" in page.text
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flask import Blueprint, abort, request, send_from_directory
+from flask import Blueprint, abort, send_from_directory
 from flask.typing import ResponseReturnValue
-
-from asgi_realtime.wsgi import get_broadcaster
 
 routes = Blueprint("pages", __name__)
 
@@ -27,12 +25,3 @@ def websocket_test(name: str) -> ResponseReturnValue:
     if not TEST_PAGE.is_dir():
         abort(503, NOT_BUILT)
     return send_from_directory(TEST_PAGE, name)
-
-
-@routes.get("/healthz")
-def healthz() -> ResponseReturnValue:
-    """Whether a load balancer should send clients here."""
-    broadcaster = get_broadcaster(request.environ)
-    if broadcaster is None or broadcaster.ready:
-        return {"status": "ok"}
-    return {"status": "not connected to Redis"}, 503
