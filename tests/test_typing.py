@@ -188,6 +188,12 @@ def test_the_installed_package_has_the_page_of_the_console(host: Host) -> None:
     assert sorted(found) == sorted(file.name for file in (PACKAGE / "console" / "page").iterdir())
 
 
+def test_the_installed_package_has_the_files_for_monitoring(host: Host) -> None:
+    command = (str(host.python), "-m", "asgi_realtime", "monitoring")
+    assert "groups:" in host.run(*command, "alerts")
+    assert "panels" in json.loads(host.run(*command, "dashboard"))
+
+
 def test_mypy_accepts_the_app(host: Host) -> None:
     assert host.mypy(host.folder / PROGRAM.name, status=0) == {}
 

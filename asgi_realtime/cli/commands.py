@@ -13,6 +13,7 @@ from asgi_realtime.cli.examples import examples
 from asgi_realtime.cli.files import write_file
 from asgi_realtime.cli.gateways import gateway_named, packaged_gateways
 from asgi_realtime.cli.kick import kick
+from asgi_realtime.cli.monitoring import monitoring
 from asgi_realtime.cli.nodes import nodes
 from asgi_realtime.cli.tail import tail
 from asgi_realtime.cli.token import token
@@ -64,6 +65,7 @@ main.add_command(asyncapi)
 main.add_command(check)
 main.add_command(emit)
 main.add_command(kick)
+main.add_command(monitoring)
 main.add_command(nodes)
 main.add_command(tail)
 main.add_command(token)
