@@ -42,10 +42,11 @@ test: setup
 
 # Tests of Redis in their long form: 10 s without it, 50 times without a connection, a rolling restart with 2,000 clients,
 # 1,000 joins and leaves per second, 10,000 idle clients; recovery of 200 stock clients in three minutes of faults, and of
-# 2,000 at a rolling restart; and applications and contracts with TLS, Sentinel, a cluster and a restricted user.
+# 2,000 at a rolling restart; applications and contracts with TLS, Sentinel, a cluster and a restricted user; and 10,000
+# idle clients through nginx.
 test-faults: setup
 	@scripts/system-packages
-	FAULTS=long $(BIN)/pytest --numprocesses auto tests/faults tests/cluster tests/contracts
+	FAULTS=long $(BIN)/pytest --numprocesses auto tests/faults tests/cluster tests/contracts tests/deployment
 
 # The tests that use redis-py, with each version that is supported.
 REDIS_PY ?= 5.1 6.4 7 8.0.1 8.1

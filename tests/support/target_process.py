@@ -14,7 +14,7 @@ from tests.support.paths import ROOT
 from tests.support.servers import LiveServer
 
 START_SECONDS = 60.0
-_LISTENING = re.compile(rb"(?:[Rr]unning on|Listening at:) http://127\.0\.0\.1:(\d+)")
+_LISTENING = re.compile(rb"(?:[Rr]unning on http://|Listening at: http://|Listening on TCP address )127\.0\.0\.1:(\d+)")
 
 
 class Process:
