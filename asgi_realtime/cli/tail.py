@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Sequence
 
 import click
 
-from asgi_realtime.broker.position_order import is_up_to
 from asgi_realtime.cli.examples import examples
 from asgi_realtime.cli.running_app import RunningApp, run, running_app
 from asgi_realtime.cli.standard_output import StandardOutput
@@ -102,9 +101,9 @@ async def _tail(
         lines: Callable[[Iterable[Entry]], str] = json_lines if as_json else TextLines(gateways=len(gateways) > 1).of
         with StandardOutput(closed=receiver.wake) as output:
             if since is not None:
-                since = await _show_history(app, receiver, output, lines, gateways[0], targets, since)
+                await _show_history(app, receiver, output, lines, gateways[0], targets, since)
             while not output.closed:
-                new = [entry for entry in await receiver.take() if since is None or not _was_shown(entry, since)]
+                new = await receiver.take()
                 if new:
                     await output.write(lines(new))
 
@@ -117,26 +116,19 @@ async def _show_history(
     gateway: str,
     targets: Sequence[Target],
     since: Position,
-) -> Position:
-    """Show what history has after a position. Returns the position of the newest event."""
+) -> None:
+    """Show what history has after a position. What was received too is not shown again."""
     try:
         found: list[Publication] = await app.answer(app.broker.history(GatewayName(gateway), since, targets))
     except PositionLost as error:
         receiver.miss(error.message, gateway)
-        return since
+        return
     for start in range(0, len(found), AT_ONCE):
         shown = [Seen(each, 0.0) for each in found[start : start + AT_ONCE] if receiver.wants(each)]
         if shown and not output.closed:
             await output.write(lines(shown))
-    newest = found[-1].position if found else None
-    return since if newest is None else newest
-
-
-def _was_shown(entry: Entry, newest: Position) -> bool:
-    """Whether an event that was received was in history too."""
-    if not isinstance(entry, Seen) or entry.publication.position is None:
-        return False
-    return is_up_to(entry.publication.position, newest)
+    if found and found[-1].position is not None:
+        receiver.leave_out(found[-1].position)
 
 
 def _show_log() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Collection, Sequence
 from typing import Final, TypeAlias
 
 from asgi_realtime.broker.no_connections import NoConnections
+from asgi_realtime.broker.position_order import is_up_to
 from asgi_realtime.values.commands import Command, EndAll
 from asgi_realtime.values.ids import GatewayName
 from asgi_realtime.values.publications import Position, Publication, Subscription, Target
@@ -63,6 +64,7 @@ class TailReceiver(NoConnections):
         self._bytes = 0
         self._waiting: deque[Entry] = deque()
         self._arrived = asyncio.Event()
+        self._shown_until: Position | None = None
 
     def wants(self, publication: Publication) -> bool:
         """Whether an event is to be shown."""
@@ -105,12 +107,20 @@ class TailReceiver(NoConnections):
         self._waiting.append(entry)
         self._arrived.set()
 
+    def leave_out(self, newest: Position) -> None:
+        """Everything up to this position was shown from history: `take` leaves it out."""
+        self._shown_until = newest
+
+    def _was_shown(self, entry: Entry) -> bool:
+        position = entry.publication.position if isinstance(entry, Seen) else None
+        return position is not None and self._shown_until is not None and is_up_to(position, self._shown_until)
+
     def wake(self) -> None:
         """Let `take` return."""
         self._arrived.set()
 
     async def take(self) -> list[Entry]:
-        """Wait for events, and take them from here: some, in their order. Empty: `wake` was called."""
+        """Wait for events, and take them from here: some, in their order. It may be none, also if `wake` was called."""
         await self._arrived.wait()
         found: list[Entry] = []
         taken = 0
@@ -121,7 +131,7 @@ class TailReceiver(NoConnections):
         self._bytes -= taken
         if not self._waiting:
             self._arrived.clear()
-        return found
+        return [entry for entry in found if not self._was_shown(entry)]
 
 
 def size_of(publication: Publication) -> int:

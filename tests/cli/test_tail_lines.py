@@ -120,3 +120,11 @@ def test_columns_are_aligned_and_attachments_are_counted() -> None:
     )
     found = json.loads(json_lines([one]))
     assert (found["attachments"], found["position"], found["time"]) == ([2, 3], position, "2026-11-29T09:15:02.118324Z")
+
+
+async def test_what_was_shown_from_history_is_left_out() -> None:
+    receiver = TailReceiver(())
+    for name, position in (("a", "e-1"), ("b", "e-2"), ("volatile", None), ("c", "e-3"), ("other history", "f-1")):
+        receiver.deliver(event(name, position=position))
+    receiver.leave_out(Position("e-2"))
+    assert names(await receiver.take()) == ["volatile", "c", "other history"]
