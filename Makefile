@@ -18,7 +18,7 @@ CLIENT_SOURCES := $(wildcard $(CLIENT)/src/*.ts $(CLIENT)/src/generated/*.ts $(C
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 TYPED := asgi_realtime tests examples benchmarks clients
 
-.PHONY: setup demo demo-cluster demo-flask websocket-test test test-faults test-redis-clients test-writers check format bench docs clean
+.PHONY: setup demo demo-cluster demo-flask websocket-test test test-faults test-redis-clients test-writers check check-deployment format bench docs clean
 
 setup: $(VENV)/dev.stamp $(WIRE)/node_modules/.stamp $(SCHEMA)/node_modules/.stamp benchmarks/node/node_modules/.stamp websocket-test
 
@@ -58,6 +58,10 @@ test-redis-clients: setup
 	  scripts/redis-py-venv .cache/redis-py/$$version $$version $(VENV); \
 	  .cache/redis-py/$$version/bin/python -m pytest --numprocesses auto --dist worksteal $(REDIS_PY_TESTS); \
 	done
+
+# The files of examples/deployment, with hadolint, the Compose specification and the schemas of Kubernetes.
+check-deployment:
+	@scripts/check-deployment .cache/deployment
 
 # The tests that need a server, with two other ways of writing: the package's protocol class, and only ASGI's `send`.
 WRITER_TESTS ?= tests

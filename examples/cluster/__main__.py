@@ -11,8 +11,7 @@ import sys
 import uvicorn
 
 from examples.cluster.redis_server import redis_server
-from examples.fastapi_app.database import DEFAULT_URL, Database
-from examples.fastapi_app.seed import seed
+from examples.fastapi_app.tables import create_tables
 
 WHAT_TO_TRY = """
   Mew is at {url}, served by {workers} processes
@@ -35,7 +34,7 @@ def main() -> None:
         sys.exit("PORT must be a number")
     os.environ["MEW_DEV"] = "true"
     os.environ.setdefault("MEW_JWT_SECRET", secrets.token_urlsafe(48))  # one for all processes
-    asyncio.run(_fill(os.environ.get("DATABASE_URL") or DEFAULT_URL))
+    asyncio.run(create_tables(sample_data=True))  # once, before the processes start
     with redis_server() as url:
         os.environ["MEW_REDIS_URL"] = url
         print(WHAT_TO_TRY.format(url=f"http://localhost:{port}", workers=options.workers), flush=True)
@@ -47,15 +46,6 @@ def main() -> None:
             workers=options.workers,
             log_level="warning",
         )
-
-
-async def _fill(url: str) -> None:
-    """Create the tables and the sample data once, before the processes start."""
-    database = Database(url)
-    await database.start()
-    async with database.sessions() as session:
-        await seed(session)
-    await database.stop()
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from asgi_realtime import (
     Connection,
+    HealthApp,
     RealtimeMiddleware,
     Settings,
     SocketIOGateway,
@@ -58,11 +59,6 @@ async def who(request: Request) -> Response:
     return JSONResponse({"address": request.client.host if request.client else None, "process": os.getpid()})
 
 
-async def ready(request: Request) -> Response:
-    """The health check of a load balancer."""
-    return Response(status_code=200 if (await get_broadcaster(request)).ready else 503)
-
-
 async def broadcast(request: Request) -> Response:
     """Send the body to all clients."""
     broadcaster = await get_broadcaster(request)
@@ -74,5 +70,5 @@ async def broadcast(request: Request) -> Response:
 
 def create_app(settings: Settings | None = None) -> RealtimeMiddleware:
     """Make the app. `settings` default to the variables of the environment."""
-    routes = [Route("/who", who), Route("/readyz", ready), Route("/broadcast", broadcast, methods=["POST"])]
+    routes = [Route("/who", who), Route("/readyz", HealthApp()), Route("/broadcast", broadcast, methods=["POST"])]
     return RealtimeMiddleware(Starlette(routes=routes), gateways=[Rooms("/"), News("/news")], settings=settings)
