@@ -32,6 +32,7 @@ from asgi_realtime.handlers.event_handlers import on
 from asgi_realtime.limits import Limits
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.runtime.host_calls import MaybeAwaitable
+from asgi_realtime.runtime.log_fields import log_fields
 from asgi_realtime.settings import Settings
 from asgi_realtime.values.commands import DisconnectConnection
 from asgi_realtime.values.field_types import is_number
@@ -264,7 +265,8 @@ class RealtimeConsole(WebSocketGateway):
 
     def __log(self, connection: Connection, text: str, *values: object) -> None:
         who = connection.handshake.client_address or "an unknown address"
-        logger.warning("%s: an operator at %s " + text, self.name, who, *values)
+        extra = log_fields(connection=connection)
+        logger.warning("%s: an operator at %s " + text, self.name, who, *values, extra=extra)
 
 
 async def _available(work: Awaitable[T]) -> T:

@@ -21,6 +21,7 @@ from asgi_realtime.auth.refusal_log import RefusalLog
 from asgi_realtime.console.access import COOKIE, Access
 from asgi_realtime.console.login_throttle import LoginThrottle
 from asgi_realtime.errors import Refusal
+from asgi_realtime.runtime.log_fields import log_fields
 from asgi_realtime.transports.request import Request
 
 logger = logging.getLogger("asgi_realtime")
@@ -119,7 +120,8 @@ class ConsolePages:
             self._throttle.failed(address, now)
             self._refusals.refused(self._path, "a wrong secret")
             return self._page("login.html", root, 401, "This is not the secret.")
-        logger.warning("%s: an operator has logged in from %s", self._path, address or "an unknown address")
+        where, extra = address or "an unknown address", log_fields(self._path)
+        logger.warning("%s: an operator has logged in from %s", self._path, where, extra=extra)
         return _redirect(root, _cookie(request, root, self._access.new_cookie(), round(self._access.seconds)))
 
     def _log_out(self, request: Request, root: str) -> Response:

@@ -104,7 +104,9 @@ async def test_a_kicked_client_is_disconnected_and_others_stay(
     await console.ask("kick", gateway="/", id=first.id)
     assert await first.disconnection() == "io server disconnect"
     assert second.connected
-    assert f"an operator at 127.0.0.1 closes the connection {first.id!r} of '/'" in caplog.text
+    [record] = [each for each in caplog.records if "an operator at 127.0.0.1" in each.message]
+    assert record.message.endswith(f"closes the connection {first.id!r} of '/'")
+    assert vars(record)["realtime_connection_id"] not in (None, first.id), "that of the operator"
     await console.ask("disconnect_user", gateway="/", userId="ann")
     assert await second.disconnection() == "io server disconnect"
 
