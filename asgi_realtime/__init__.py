@@ -94,6 +94,7 @@ from asgi_realtime.systems.mew import (
     get_mew_broadcaster,
     get_sync_mew_broadcaster,
 )
+from asgi_realtime.tracing import TraceContext, Tracing, TracingSpan
 from asgi_realtime.values.handshake import Handshake
 from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.ids import Id, id_from_host, id_text, id_texts, ids_from_host
@@ -106,6 +107,7 @@ if TYPE_CHECKING:
     from asgi_realtime.metrics.prometheus import PrometheusMetrics
     from asgi_realtime.schema.asyncapi.page.app import AsyncAPIPage
     from asgi_realtime.socketio.server import SocketIOServer
+    from asgi_realtime.tracing.opentelemetry import OpenTelemetryTracing
 
 __version__ = "0.1.0"
 
@@ -122,6 +124,10 @@ __all__ = [
     "HealthApp",
     "RealtimeConsole",
     "AsyncAPIPage",
+    "Tracing",
+    "TracingSpan",
+    "TraceContext",
+    "OpenTelemetryTracing",
     # Sending
     "Broadcaster",
     "SyncBroadcaster",
@@ -254,4 +260,8 @@ def __getattr__(name: str) -> Any:
         from asgi_realtime.schema.asyncapi.page.app import AsyncAPIPage
 
         return AsyncAPIPage
+    if name == "OpenTelemetryTracing":
+        from asgi_realtime.tracing.opentelemetry import OpenTelemetryTracing
+
+        return OpenTelemetryTracing
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -46,7 +46,12 @@ class Backends:
 
 
 def backends_from(
-    settings: Settings, meter: Meter, revocations: Revocations, client: RedisClient | None = None
+    settings: Settings,
+    meter: Meter,
+    revocations: Revocations,
+    client: RedisClient | None = None,
+    *,
+    traced: bool = False,
 ) -> Backends:
     """Make the backends of one process. They do nothing before they are started.
 
@@ -55,12 +60,13 @@ def backends_from(
         meter: counts and measures.
         revocations: those of this process, which it shares with the others.
         client: the host's client of Redis, instead of the URL in the settings.
+        traced: whether broadcasts carry the trace context of their publisher.
 
     Raises:
         ConfigurationError: for a URL or a client of Redis that cannot be used, or for both.
     """
     if settings.redis_url is not None or client is not None:
-        redis = redis_broker(settings, meter, revocations, client=client)
+        redis = redis_broker(settings, meter, revocations, client=client, traced=traced)
         broker: Broker = redis
         if settings.on_broker_down == "local":
             from asgi_realtime.broker.outage_queue import OutageQueue
@@ -87,6 +93,7 @@ def redis_broker(
     *,
     url: str | None = None,
     client: RedisClient | None = None,
+    traced: bool = False,
 ) -> RedisBroker:
     """Make the broker of a process that uses Redis.
 
@@ -96,6 +103,7 @@ def redis_broker(
         revocations: those of this process.
         url: the Redis, instead of the one in the settings.
         client: the host's client of the Redis, if no URL names it.
+        traced: whether broadcasts carry the trace context of their publisher.
 
     Raises:
         ConfigurationError: for a URL or a client that cannot be used, for both, or for none.
@@ -105,7 +113,9 @@ def redis_broker(
             f"redis= and {'redis_url' if url else 'MEW_REDIS_URL'} both say where Redis is; keep one of them"
         )
     # Imported here: an application without Redis does not load its client.
+    from asgi_realtime.broker.encoding import PLAIN
     from asgi_realtime.broker.redis import RedisBroker
+    from asgi_realtime.broker.traced_encoding import TRACED
     from asgi_realtime.redis.server import RedisServer
 
     if client is not None:
@@ -127,6 +137,7 @@ def redis_broker(
         timeout=settings.publish_timeout,
         revocations=revocations,
         meter=meter,
+        encoding=TRACED if traced else PLAIN,
     )
 
 

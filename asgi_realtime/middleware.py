@@ -26,6 +26,7 @@ from asgi_realtime.realtime import Realtime
 from asgi_realtime.runtime.asgi_scope import redact_query
 from asgi_realtime.runtime.failed_start import FailedStart
 from asgi_realtime.settings import Settings
+from asgi_realtime.tracing import Tracing
 from asgi_realtime.uvicorn.take_over import serve_websocket
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 ScopeEntries: TypeAlias = tuple[tuple[Realtime, str], ...]
 """What a scope holds below `SCOPE_KEY`: what each middleware serves and its `root_path`, the innermost first."""
 
-_ARGUMENTS = ("gateways", "settings", "metrics", "redis")
+_ARGUMENTS = ("gateways", "settings", "metrics", "tracing", "redis")
 
 
 class RealtimeMiddleware:
@@ -49,6 +50,7 @@ class RealtimeMiddleware:
         gateways: the gateways. None: one `SocketIOGateway("/")`. An empty list: none.
         settings: the configuration. None: it is read from the environment.
         metrics: what the metrics are passed to, such as `PrometheusMetrics()`. None: nothing is counted.
+        tracing: makes spans of events and broadcasts, such as `OpenTelemetryTracing()`. None: nothing is traced.
         redis: a client of `redis.asyncio` for the Redis that joins the processes of the app, instead of
             `MEW_REDIS_URL`. Its options are used, and not the client itself. None: `MEW_REDIS_URL` decides.
 
@@ -67,13 +69,16 @@ class RealtimeMiddleware:
             gateways: Sequence[Mountable] | None = None,
             settings: Settings | None = None,
             metrics: Metrics | None = None,
+            tracing: Tracing | None = None,
             redis: RedisClient | None = None,
         ) -> None: ...
 
     else:  # accepts all arguments, to report wrong ones at start-up; type checkers see the signature above
 
-        def __init__(self, app, *positional, gateways=None, settings=None, metrics=None, redis=None, **unknown):
-            self._mount(app, gateways, settings, metrics, redis, positional, unknown)
+        def __init__(
+            self, app, *positional, gateways=None, settings=None, metrics=None, tracing=None, redis=None, **unknown
+        ):
+            self._mount(app, gateways, settings, metrics, tracing, redis, positional, unknown)
 
     def _mount(
         self,
@@ -81,6 +86,7 @@ class RealtimeMiddleware:
         gateways: Sequence[Mountable] | None,
         settings: Settings | None,
         metrics: Metrics | None,
+        tracing: Tracing | None,
         redis: RedisClient | None,
         positional: Sequence[object],
         unknown: Mapping[str, object],
@@ -102,7 +108,7 @@ class RealtimeMiddleware:
                 )
             check_app(app)
             warn_of_adapter(app)
-            realtime = Realtime(gateways=gateways, settings=settings, metrics=metrics, redis=redis)
+            realtime = Realtime(gateways=gateways, settings=settings, metrics=metrics, tracing=tracing, redis=redis)
             socketio_path = realtime.settings.socketio_path if realtime.serves_socketio else None
             check_routes(app, realtime.websockets, socketio_path)
             self._realtime = realtime

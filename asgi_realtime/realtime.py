@@ -18,12 +18,14 @@ from asgi_realtime.backends import Backends, backends_from
 from asgi_realtime.broadcasting.broadcaster import Broadcaster
 from asgi_realtime.broadcasting.gateway_registry import GatewayRegistry
 from asgi_realtime.broadcasting.publisher import Publisher
+from asgi_realtime.broadcasting.traced_publisher import TracedPublisher
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.gateways.gateway_context import GatewayContext
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.hub.hub import Hub
+from asgi_realtime.hub.traced_hub import TracedHub
 from asgi_realtime.lifecycle.drain import Drain
 from asgi_realtime.lifecycle.lifecycle import Lifecycle
 from asgi_realtime.lifecycle.load_meter import LoadMeter
@@ -55,6 +57,7 @@ from asgi_realtime.runtime.loop_bridge import LoopBridge
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.runtime.timers import TimerWheel
 from asgi_realtime.settings import Settings, started_by_test
+from asgi_realtime.tracing import Tracing, tracing_from
 from asgi_realtime.transports.engineio.server import EngineIO
 from asgi_realtime.transports.engineio.session import Session
 from asgi_realtime.transports.json_websocket.endpoint import WebSocketEndpoint
@@ -90,6 +93,7 @@ class Realtime:
         gateways: Sequence[Mountable] | None = None,
         settings: Settings | None = None,
         metrics: Metrics | None = None,
+        tracing: Tracing | None = None,
         redis: RedisClient | None = None,
         backends: Backends | None = None,
     ) -> None:
@@ -97,15 +101,17 @@ class Realtime:
         self.gateways = gateways_from(gateways)
         check_paths(self.gateways, self.settings.socketio_path)
         self.meter = Meter(metrics_from(metrics))
+        self.tracing = tracing_from(tracing)
         self.origins = OriginPolicy(self.settings.cors_origins, regex=self.settings.cors_origin_regex)
         self.refusals = RefusalLog()
         self.tasks = Tasks()
         self.wheel = TimerWheel(tick=min(_TICK, self.settings.ping_interval / 8, self.settings.ping_timeout / 8))
         self.revocations = Revocations(ttl=self.settings.revocation_ttl)
-        backends = backends or backends_from(self.settings, self.meter, self.revocations, redis)
+        traced = self.tracing is not None
+        backends = backends or backends_from(self.settings, self.meter, self.revocations, redis, traced=traced)
         self.broker, self.presence = backends.broker, backends.presence
         self.registry = GatewayRegistry()
-        self.hub = Hub(
+        self.hub = (TracedHub if traced else Hub)(
             broker=self.broker,
             revocations=self.revocations,
             tasks=self.tasks,
@@ -114,13 +120,16 @@ class Realtime:
         )
         self.recovery = self._new_recovery(backends)
         self.loop_bridge = LoopBridge()
-        self.publisher = Publisher(
+        self.publisher = (TracedPublisher if traced else Publisher)(
             broker=self.broker,
             gateways=self.registry,
             loop_bridge=self.loop_bridge,
             publish_timeout=self.settings.publish_timeout,
             meter=self.meter,
         )
+        if self.tracing is not None:
+            assert isinstance(self.hub, TracedHub) and isinstance(self.publisher, TracedPublisher)
+            self.hub.tracing = self.publisher.tracing = self.tracing
         self.broadcaster = Broadcaster(
             publisher=self.publisher,
             presence=self.presence,
@@ -142,6 +151,7 @@ class Realtime:
             wheel=self.wheel,
             tasks=self.tasks,
             meter=self.meter,
+            tracing=self.tracing,
             refusals=self.refusals,
             nodes=backends.node_channel,
         )
@@ -149,7 +159,7 @@ class Realtime:
         self.pages: dict[str, ASGIApp] = {}
         self.host_threads = HostThreads(self.settings.host_threads)
         self.drain = Drain(
-            self._announce_stop,
+            self.publisher.set_draining,
             self._stop_clients,
             self._close_clients,
             tasks=self.tasks,
@@ -182,6 +192,7 @@ class Realtime:
             tasks=self.tasks,
             wheel=self.wheel,
             meter=self.meter,
+            tracing=self.tracing,
             refusals=self.refusals,
             many_processes=backends.many_processes,
             make_answers=backends.make_answers,
@@ -203,11 +214,8 @@ class Realtime:
         warn_of_open_origins(self.origins, self.gateways)
 
     def _outboxes(self) -> Iterator[Outbox]:
-        for session in self.engineio.sessions.values():
-            yield session.outbox
-        for endpoint in self.websockets.values():
-            for peer in endpoint.peers:
-                yield peer.outbox
+        yield from (session.outbox for session in self.engineio.sessions.values())
+        yield from (peer.outbox for endpoint in self.websockets.values() for peer in endpoint.peers)
 
     def _new_recovery(self, backends: Backends) -> Recovery | None:
         if self.settings.recovery_window == 0 or (backends.many_processes and backends.redis is None):
@@ -227,13 +235,9 @@ class Realtime:
     def gateway_for(self, namespace: str) -> SocketIOGateway | None:
         """The gateway of a Socket.IO namespace; None: there is no such namespace."""
         for mounted in self.gateways:
-            found = (
-                None
-                if isinstance(mounted, Gateway) and not isinstance(mounted, SocketIOGateway)
-                else mounted.gateway_for(namespace)
-            )
-            if found is not None:
-                return found
+            if not isinstance(mounted, Gateway) or isinstance(mounted, SocketIOGateway):
+                if (found := mounted.gateway_for(namespace)) is not None:
+                    return found
         return None
 
     def has(self, kind: type[Gateway]) -> bool:
@@ -365,9 +369,6 @@ class Realtime:
             else:
                 mounted.start()
         stack.push_async_callback(self.drain.run, self.signals)
-
-    def _announce_stop(self) -> None:
-        self.publisher.draining = True
 
     async def _stop_clients(self, seconds: float) -> None:
         self.single_process.release()

@@ -12,7 +12,7 @@ import pytest
 from tests.support.paths import PACKAGE
 
 FLOORS = (
-    ("values", "errors", "limits", "metrics", "payloads", "runtime", "variables"),
+    ("values", "errors", "limits", "metrics", "payloads", "runtime", "tracing", "variables"),
     ("auth", "protocols", "settings"),
     ("answers", "backends", "broker", "outbound", "presence", "redis"),
     ("connection", "hub", "recovery"),

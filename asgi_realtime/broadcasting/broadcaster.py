@@ -18,6 +18,7 @@ from asgi_realtime.payloads.encoding import encode
 from asgi_realtime.runtime.loop_thread import LoopThread
 from asgi_realtime.runtime.sync_proxy import SyncProxy, sync_method
 from asgi_realtime.settings import Settings
+from asgi_realtime.tracing import Tracing
 from asgi_realtime.values.close_codes import check_close
 from asgi_realtime.values.commands import (
     AddToRoom,
@@ -68,6 +69,7 @@ class Broadcaster(ClusterQuestions):
         redis: RedisClient | None = None,
         gateways: Sequence[Addressable] | None = None,
         settings: Settings | None = None,
+        tracing: Tracing | None = None,
     ) -> AsyncIterator[Broadcaster]:
         """Send from a process that serves no clients: `async with Broadcaster.connect() as broadcaster`.
 
@@ -80,12 +82,13 @@ class Broadcaster(ClusterQuestions):
             gateways: those of the app, in its order; broadcasts that name no gateway go to the first one. Names are
                 enough: `[SocketIOGateway("/"), WebSocketGateway("/chat")]`. Default: the Socket.IO namespace `/`.
             settings: as in the app. Default: the environment variables.
+            tracing: as in the app. Default: nothing is traced.
 
         Raises:
             ConfigurationError: without a URL and a client, with both, or for one that cannot be used.
             BrokerUnavailable: Redis cannot be reached within `MEW_PUBLISH_TIMEOUT`.
         """
-        async with standalone(redis_url, redis, gateways, settings) as parts:
+        async with standalone(redis_url, redis, gateways, settings, tracing=tracing) as parts:
             yield cls(
                 publisher=parts.publisher,
                 presence=parts.presence,
@@ -304,13 +307,14 @@ class SyncBroadcaster(SyncProxy[Broadcaster], NoSchema):
         redis: RedisClient | None = None,
         gateways: Sequence[Addressable] | None = None,
         settings: Settings | None = None,
+        tracing: Tracing | None = None,
     ) -> Iterator[SyncBroadcaster]:
         """Send from a synchronous program: `with SyncBroadcaster.connect() as broadcaster`. See `Broadcaster.connect`.
 
         It runs an event loop in a thread of its own. All threads of the process may use it. Each process needs its own:
         connect after a fork. In a process that was forked inside the block, every call raises `RuntimeError`.
         """
-        connected = Broadcaster.connect(redis_url, redis=redis, gateways=gateways, settings=settings)
+        connected = Broadcaster.connect(redis_url, redis=redis, gateways=gateways, settings=settings, tracing=tracing)
         with LoopThread(connected, name="SyncBroadcaster") as broadcaster:
             yield broadcaster.sync
 

@@ -61,6 +61,10 @@ class Publisher(NoSchema):
         """Whether the broker can publish and deliver, and clients are let in."""
         return self._broker.ready and not self.draining
 
+    def set_draining(self) -> None:
+        """The process begins to close its clients."""
+        self.draining = True
+
     def publish_event(
         self,
         gateway: GatewayName,

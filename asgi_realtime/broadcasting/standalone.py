@@ -12,12 +12,14 @@ from asgi_realtime.auth.revocations import Revocations
 from asgi_realtime.backends import redis_broker, redis_presence
 from asgi_realtime.broadcasting.gateway_registry import Addressable, GatewayRegistry
 from asgi_realtime.broadcasting.publisher import Publisher
+from asgi_realtime.broadcasting.traced_publisher import TracedPublisher
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.metrics import Meter
 from asgi_realtime.presence.base import Presence
 from asgi_realtime.protocols.socketio.dialect import SocketIODialect
 from asgi_realtime.runtime.loop_bridge import LoopBridge
 from asgi_realtime.settings import Settings
+from asgi_realtime.tracing import Tracing, tracing_from
 from asgi_realtime.values.ids import GatewayName
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ async def standalone(
     gateways: Sequence[Addressable] | None,
     settings: Settings | None,
     *,
+    tracing: Tracing | None = None,
     receiver: BrokerReceiver | None = None,
 ) -> AsyncIterator[Standalone]:
     """Connect to Redis on the running event loop, until the block ends. See `Broadcaster.connect`.
@@ -56,11 +59,15 @@ async def standalone(
     settings = Settings.from_env() if settings is None else settings
     registry = registry_of(gateways, settings)
     revocations = Revocations(ttl=settings.revocation_ttl)
-    broker = redis_broker(settings, Meter(), revocations, url=redis_url, client=redis)
+    tracing = tracing_from(tracing)
+    broker = redis_broker(settings, Meter(), revocations, url=redis_url, client=redis, traced=tracing is not None)
     loop_bridge = LoopBridge()
-    publisher = Publisher(
+    publisher = (Publisher if tracing is None else TracedPublisher)(
         broker=broker, gateways=registry, loop_bridge=loop_bridge, publish_timeout=settings.publish_timeout
     )
+    if tracing is not None:
+        assert isinstance(publisher, TracedPublisher)
+        publisher.tracing = tracing
     await broker.start_without_clients(receiver)
     try:
         loop_bridge.bind(asyncio.get_running_loop())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -65,7 +66,7 @@ def encode_publication(publication: Publication, origin: str = "") -> bytes:
 
 
 def decode_publication(
-    data: bytes, gateway: GatewayName, target: Target, *, position: Position | None, volatile: bool
+    data: bytes, gateway: GatewayName, target: Target, position: Position | None, volatile: bool
 ) -> Publication:
     """The publication of these bytes, received on the channel of a target.
 
@@ -85,6 +86,23 @@ def decode_publication(
         position=position,
         reply_to=found.reply_to,
     )
+
+
+Encode: TypeAlias = Callable[[Publication, str], bytes]
+"""As `encode_publication`."""
+Decode: TypeAlias = Callable[[bytes, GatewayName, Target, Position | None, bool], Publication]
+"""As `decode_publication`."""
+
+
+class Encoding(NamedTuple):
+    """How a process writes publications for others, and reads those that are delivered."""
+
+    encode: Encode
+    decode: Decode
+
+
+PLAIN: Final = Encoding(encode_publication, decode_publication)
+"""Of a process that does not trace. `traced_encoding.TRACED` is that of one that does."""
 
 
 def origin_of(data: bytes) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from asgi_realtime.auth.revocations import Revocations
 from asgi_realtime.broker.base import BrokerReceiver
 from asgi_realtime.broker.command_calls import CommandCalls
-from asgi_realtime.broker.encoding import encode_command, encode_publication
+from asgi_realtime.broker.encoding import PLAIN, Encoding, encode_command
 from asgi_realtime.broker.no_connections import NoConnections
 from asgi_realtime.broker.recent_history import RecentHistory
 from asgi_realtime.broker.redis_acknowledgements import Acknowledgements
@@ -57,6 +57,7 @@ class RedisBroker:
         history_ttl: seconds that a publication or an idempotency key is kept.
         timeout: seconds an outage of Redis may last until calls fail at once.
         revocations: those of this process. They are kept in Redis too.
+        encoding: how publications are written and read.
     """
 
     needs_subscriptions = True
@@ -71,6 +72,7 @@ class RedisBroker:
         timeout: float = 1.0,
         revocations: Revocations | None = None,
         meter: Meter | None = None,
+        encoding: Encoding = PLAIN,
     ) -> None:
         self._ttl = max(1, round(history_ttl * 1_000))
         self._timeout = timeout
@@ -85,11 +87,13 @@ class RedisBroker:
         """Messages about relayed requests, from this process to others and back."""
         self.session_channel = RedisNodeChannel(self.links, kind="sessions")
         """Messages about recovery sessions."""
-        self._publisher = RedisPublisher(self.links, channels=self._running, size=history_size, ttl=self._ttl)
+        self._encode, self._decode = encoding
+        self._publisher = RedisPublisher(
+            self.links, channels=self._running, size=history_size, ttl=self._ttl, encode=encoding.encode
+        )
         self._recent = RecentHistory()
         self._channels: Channels | None = None
-        self.unconfirmed: dict[str, bool] = {}
-        """See `Feed`."""
+        self.unconfirmed: dict[str, bool] = {}  # see `Feed`
         self._receives = False
         self._acknowledgements = Acknowledgements(self.links)
         self._questions = Questions(self.links, when_done=self._when_done)
@@ -157,6 +161,7 @@ class RedisBroker:
             others=self._questions.received,
             commanded=self._calls.commanded,
             unconfirmed=self.unconfirmed,
+            decode=self._decode,
             tasks=self._tasks,
             meter=self._meter,
         )
@@ -219,8 +224,7 @@ class RedisBroker:
         """
         if publication.volatile:
             return self._publisher.publish_volatile(publication)
-        data = encode_publication(publication)
-        return self._publisher.publish(publication, self.new_origin(), data=data, key=key)
+        return self._publisher.publish(publication, self.new_origin(), data=self._encode(publication, ""), key=key)
 
     async def publish_from(
         self,
@@ -240,9 +244,8 @@ class RedisBroker:
             InDoubt: history no longer says whether it was published.
             BrokerUnavailable: Redis is away, or refused.
         """
-        data = encode_publication(publication, origin)
         return await self._publisher.publish(
-            publication, origin, data=data, key=key, attempt=attempt, answered=answered
+            publication, origin, data=self._encode(publication, origin), key=key, attempt=attempt, answered=answered
         )
 
     def new_origin(self) -> str:

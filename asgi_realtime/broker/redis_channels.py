@@ -15,6 +15,7 @@ from typing import Final
 import hiredis
 
 from asgi_realtime.broker.base import BrokerReceiver
+from asgi_realtime.broker.encoding import Decode
 from asgi_realtime.broker.redis_feed import Channel, Feed
 from asgi_realtime.broker.redis_lag import MeasuredFeed
 from asgi_realtime.broker.redis_repair import COMPARED_AT_ONCE, catch_up
@@ -47,6 +48,7 @@ class Channels:
         others: called with channel and payload of each message that is of no target.
         commanded: see `Feed`.
         unconfirmed: see `Feed`.
+        decode: see `Feed`.
     """
 
     def __init__(
@@ -58,10 +60,12 @@ class Channels:
         others: Callable[[bytes, bytes], None],
         commanded: Callable[[str, Awaitable[object] | Exception | None], None],
         unconfirmed: dict[str, bool],
+        decode: Decode,
         tasks: Tasks,
         meter: Meter,
     ) -> None:
         self._unconfirmed = unconfirmed
+        self._decode = decode
         self.receiver = receiver
         """What the feeds deliver to."""
         self._links = links
@@ -208,6 +212,7 @@ class Channels:
                 subscribe=self._begin_subscribing,
                 commanded=self._commanded,
                 unconfirmed=self._unconfirmed,
+                decode=self._decode,
             )
             if isinstance(feed, MeasuredFeed):
                 feed.lag = self._meter.histogram(BROKER_LAG_SECONDS, gateway=gateway)

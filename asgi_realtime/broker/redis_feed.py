@@ -24,7 +24,7 @@ import msgspec
 
 from asgi_realtime.broker.base import BrokerReceiver
 from asgi_realtime.broker.delivery import deliver
-from asgi_realtime.broker.encoding import decode_command, decode_publication, origin_of
+from asgi_realtime.broker.encoding import Decode, decode_command, origin_of
 from asgi_realtime.redis.keys import suffixes
 from asgi_realtime.redis.link import Link
 from asgi_realtime.runtime.log_fields import log_fields
@@ -93,8 +93,8 @@ class Feed:
         repair: called when a message is missing; the feed holds messages until `release`.
         subscribe: called when a command needs channels first, see `needed`; the feed holds messages until `release`.
         commanded: called with the origin of each command and what carrying it out returned or raised.
-        unconfirmed: by origin, what this process publishes. True: it was delivered here already, while Redis was away,
-            and is not delivered again. An origin is removed when its message comes.
+        unconfirmed: by origin, what this process publishes, until it comes. True: delivered while Redis was away.
+        decode: reads a publication.
     """
 
     def __init__(
@@ -106,6 +106,7 @@ class Feed:
         subscribe: Callable[[Feed], None],
         commanded: Callable[[str, Awaitable[object] | Exception | None], None],
         unconfirmed: dict[str, bool],
+        decode: Decode,
     ) -> None:
         self.gateway = gateway
         self.receiver = receiver
@@ -113,6 +114,7 @@ class Feed:
         self._subscribe = subscribe
         self._commanded = commanded
         self._unconfirmed = unconfirmed
+        self._decode = decode
         self.channels: dict[str, Channel] = {}
         """By suffix. They are subscribed to again on a new link."""
         self.epoch: str | None = None
@@ -337,9 +339,7 @@ class Feed:
             if target is None:
                 self._apply(message.data, position)
                 return 0
-            publication = decode_publication(
-                message.data, self.gateway, target, position=position, volatile=position is None
-            )
+            publication = self._decode(message.data, self.gateway, target, position, position is None)
         except msgspec.DecodeError as error:
             self._drop_unreadable(error)
             return 0

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias, cast
 
 import hiredis
 
-from asgi_realtime.broker.encoding import encode_publication
+from asgi_realtime.broker.encoding import Encode
 from asgi_realtime.broker.redis_channels import Channels
 from asgi_realtime.errors import BrokerUnavailable
 from asgi_realtime.redis.gateway_links import GatewayLinks
@@ -122,13 +122,17 @@ class RedisPublisher:
         channels: those of this process. It raises `BrokerUnavailable` if the application has stopped.
         size: publications kept for each target.
         ttl: milliseconds that a publication or an idempotency key is kept.
+        encode: writes a publication.
     """
 
-    def __init__(self, links: GatewayLinks, *, channels: Callable[[], Channels], size: int, ttl: int) -> None:
+    def __init__(
+        self, links: GatewayLinks, *, channels: Callable[[], Channels], size: int, ttl: int, encode: Encode
+    ) -> None:
         self._links = links
         self._channels = channels
         self._size = size
         self._ttl = ttl
+        self._encode = encode
         self._epoch = secrets.token_hex(4)
         """What the epoch of each history begins with that this process begins."""
         self._packed: dict[tuple[GatewayName, str], PackedCall] = {}
@@ -167,7 +171,7 @@ class RedisPublisher:
         gateway, channels, publish = publication.gateway, self._channels(), self._links.publish_command
         keys = self._links.keys(gateway)
         number = next(self._volatile_numbers)
-        message = b"-%d:0:" % number + encode_publication(publication)
+        message = b"-%d:0:" % number + self._encode(publication, "")
         ends = suffixes(publication.target)
         names = [keys.channel(end) for end in ends]
 

@@ -24,6 +24,7 @@ from asgi_realtime.connection.positions import GatewayPositions
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.gateways.connection_lifecycle import ConnectionLifecycle
 from asgi_realtime.gateways.event_metrics import EventMetrics
+from asgi_realtime.gateways.event_tracing import EventTracing
 from asgi_realtime.gateways.gateway_context import GatewayContext
 from asgi_realtime.gateways.gateway_metrics import GatewayMetrics
 from asgi_realtime.gateways.not_an_app import NoRouter, RouteSignature, not_an_app
@@ -301,7 +302,7 @@ class Gateway(ConnectionLifecycle):
             PRESENCE_USERS, functools.partial(context.presence.users_here, self._name), gateway=self.name
         )
         self._attempts = Budget("attempts", limits.attempt_rate, limits.attempt_burst, context.meter)
-        session = context.settings.limits
+        session, tracing = context.settings.limits, context.tracing
         self.prepare(
             limits,
             session,
@@ -309,6 +310,7 @@ class Gateway(ConnectionLifecycle):
             context.loop_bridge,
             context.make_answers,
             EventMetrics(context.meter, self.name),
+            None if tracing is None else EventTracing(tracing, self.name, self._refusal_of),
         )
         self.__attributes = private_attributes(self)
 

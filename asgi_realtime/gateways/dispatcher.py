@@ -10,11 +10,12 @@ from typing import Any, ClassVar
 
 from asgi_realtime.answers import Answers
 from asgi_realtime.broadcasting.broadcaster import Broadcaster
-from asgi_realtime.connection.connection import Connection, InternalConnection, internal
+from asgi_realtime.connection.connection import Connection, InternalConnection
 from asgi_realtime.errors import ConfigurationError, Disconnect, InvalidMessage, NoAnswer, RateLimited, Refusal
+from asgi_realtime.gateways.client_frames import ClientFrames
 from asgi_realtime.gateways.event_metrics import EventMetrics
+from asgi_realtime.gateways.event_tracing import Dispatch, EventTracing
 from asgi_realtime.gateways.plain_events import Acknowledge, Outcomes, PlainEvents
-from asgi_realtime.gateways.replies import ErrorMessage, Failure
 from asgi_realtime.handlers.event_handlers import (
     SEND_INSTEAD,
     BoundHandler,
@@ -31,10 +32,8 @@ from asgi_realtime.handlers.once import OnceHandlers, SendAnswer
 from asgi_realtime.handlers.sync_connection import sync_converter
 from asgi_realtime.handlers.unused_results import UnusedResults
 from asgi_realtime.limits import TOO_MANY_ATTEMPTS, Limits
-from asgi_realtime.payloads.encoding import encode
 from asgi_realtime.protocols.dialect import Dialect
 from asgi_realtime.protocols.event_text import usual_form
-from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.runtime.budgets import Budget
 from asgi_realtime.runtime.coroutines import resume
 from asgi_realtime.runtime.failure_log import FailureLog
@@ -50,7 +49,7 @@ from asgi_realtime.values.json import Json
 logger = logging.getLogger("asgi_realtime")
 
 
-class Dispatcher:
+class Dispatcher(ClientFrames):
     """Calls the handlers of events: for each connection in order, one at a time, within its rate limit.
 
     A handler runs within the transport's call until its first wait. While a handler awaits, later events of that
@@ -68,7 +67,6 @@ class Dispatcher:
     plain_events: PlainEvents | None
     _injected: Broadcaster | None
     _sync_converter: ToSync | None
-    _dialect: Dialect
     _rates: EventRates
     _attempts: Budget
     _handler_timeout: float
@@ -77,6 +75,8 @@ class Dispatcher:
     _make_answers: Callable[[], Answers]
     _unused_results: UnusedResults
     _event_metrics: EventMetrics
+    _event_tracing: EventTracing | None
+    _dispatch: Dispatch
     _failures: FailureLog
 
     def __init__(self, name: str) -> None:
@@ -151,6 +151,7 @@ class Dispatcher:
         loop_bridge: LoopBridge,
         make_answers: Callable[[GatewayName, Limits], Answers],
         metrics: EventMetrics,
+        tracing: EventTracing | None,
     ) -> None:
         """Get ready for events. The handlers' signatures are checked here. `session`: limits of what carries clients.
 
@@ -159,6 +160,10 @@ class Dispatcher:
                 `once` that names no id.
         """
         self._event_metrics = metrics
+        self._event_tracing = tracing
+        self._dispatch = self.dispatch
+        if tracing is not None and type(self).dispatch is not Dispatcher.dispatch:
+            self._dispatch = tracing.bind_dispatch(self.dispatch, self._has_handler)
         self._event_id_bytes = limits.event_id_bytes
         self._make_answers = functools.partial(make_answers, self._name, limits)
         self._event_name_bytes = limits.event_name_bytes
@@ -180,12 +185,20 @@ class Dispatcher:
             return None
         unused = None if self.acknowledges else self._report_unused
         outcomes = Outcomes(self._refuse_unhandled, self._failed, unused)
-        plain_events = PlainEvents(form, self._rates, outcomes, limits, session, self._event_metrics)
+        plain_events = PlainEvents(
+            form, self._rates, outcomes, limits, session, self._event_metrics, self._event_tracing
+        )
         for event, begin in self._handlers.items():
             plain_events.declare(event, begin, None if event in self._once else self._functions[event])
         return plain_events
 
     def _bind(
+        self, event: str, function: Callable[..., Any], once: str | None, broadcaster: Broadcaster
+    ) -> BoundHandler:
+        begin = self._bind_handler(event, function, once, broadcaster)
+        return begin if self._event_tracing is None else self._event_tracing.bind(event, begin)
+
+    def _bind_handler(
         self, event: str, function: Callable[..., Any], once: str | None, broadcaster: Broadcaster
     ) -> BoundHandler:
         self._event_metrics.declare(event)
@@ -217,32 +230,6 @@ class Dispatcher:
     def _to_sync(self, argument: Any) -> Any:
         """What a plain function gets: a connection, or this gateway's broadcaster, in its form for threads."""
         return argument if self._sync_converter is None else self._sync_converter(argument)
-
-    def send_refusal(
-        self,
-        connection: Connection,
-        event: str,
-        sent: Sequence[Json],
-        refusal: Refusal,
-        acknowledge: Acknowledge | None,
-    ) -> None:
-        """Send a refusal to a client: as the acknowledgement if it expects one, else as the event `error`."""
-        if acknowledge is not None:
-            acknowledge([Failure(code=refusal.reply_code, message=refusal.message)])
-        else:
-            self.push_event(connection, "error", ErrorMessage(refusal.reply_code, refusal.message))
-
-    def push_event(self, connection: Connection, event: str, data: Any) -> None:
-        """Send an event to one client from code that cannot wait."""
-        internal(connection).push(self._dialect.event(self._dialect.event_name(event), *encode(data)))
-
-    def push_frame(self, connection: Connection, frame: Frame) -> None:
-        """Write a frame that a dialect made to one client, in order with everything else. Never waits."""
-        internal(connection).push(frame)
-
-    def has_room(self, connection: Connection, frame: Frame) -> bool:
-        """Whether a client has read enough to get a frame. If not, `push_frame` ends it."""
-        return internal(connection).transport.outbox.has_room(frame)
 
     # Entry points of the transports
 
@@ -321,7 +308,7 @@ class Dispatcher:
             begin = self._handlers.get(event)
             try:
                 work = (
-                    self.dispatch(connection.public, event, sent) if begin is None else begin(connection.public, sent)
+                    self._dispatch(connection.public, event, sent) if begin is None else begin(connection.public, sent)
                 )
             except InvalidMessage as error:
                 self._refuse_unhandled(connection, event, sent, error, acknowledge)
@@ -390,6 +377,10 @@ class Dispatcher:
             self._event_metrics.refused("INTERNAL")
             self._failures.failed(self.name, f"{name} failed", error, connection=connection, event=name)
             self.send_refusal(connection.public, event, sent, Refusal("internal error", code="INTERNAL"), acknowledge)
+
+    def _has_handler(self, event: str) -> bool:
+        """Whether something is declared for an event by its name. Clients choose all other names."""
+        return event in self._functions
 
     def loggable(self, event: str) -> str:
         """An event's name for the log. Here it is one that the gateway declares. Overridden where it may be another."""

@@ -23,6 +23,7 @@ from asgi_realtime.runtime.loop_bridge import LoopBridge
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.runtime.timers import TimerWheel
 from asgi_realtime.settings import Settings
+from asgi_realtime.tracing import Tracing
 from asgi_realtime.values.ids import GatewayName
 
 
@@ -43,6 +44,8 @@ class GatewayContext:
     tasks: Tasks
     wheel: TimerWheel
     meter: Meter
+    tracing: Tracing | None
+    """Makes the spans. None: nothing is traced."""
     refusals: RefusalLog
     many_processes: bool
     """Whether other processes may serve clients of the same application."""

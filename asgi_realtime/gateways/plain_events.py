@@ -30,6 +30,7 @@ from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 from asgi_realtime.connection.connection import Connection, InternalConnection
 from asgi_realtime.errors import InvalidMessage, Refusal
 from asgi_realtime.gateways.event_metrics import EventMetrics
+from asgi_realtime.gateways.event_tracing import EventTracing
 from asgi_realtime.handlers.direct_handlers import direct_handler
 from asgi_realtime.handlers.event_handlers import BoundHandler, answer_values
 from asgi_realtime.handlers.event_rates import EventRates
@@ -100,6 +101,7 @@ class PlainEvents:
         limits: Limits,
         session: Limits,
         metrics: EventMetrics,
+        tracing: EventTracing | None,
     ) -> None:
         """Handle no event yet.
 
@@ -110,6 +112,7 @@ class PlainEvents:
             limits: those of the gateway.
             session: those of the session that carries its clients. Here the smaller ones apply.
             metrics: what counts the events.
+            tracing: makes the spans of the events. None: they have none.
         """
         self._form = form
         self._to_name = len(form.prefix) + len(form.before) + 1
@@ -118,6 +121,7 @@ class PlainEvents:
         self._rates = rates
         self._outcomes = outcomes
         self._metrics = metrics if metrics.on else None
+        self._tracing = tracing
         self._handler_timeout = limits.handler_timeout
         self._name_bytes = min(limits.event_name_bytes, session.event_name_bytes)
         self._longest = min(_LONGEST, limits.message_bytes, session.message_bytes)
@@ -133,6 +137,8 @@ class PlainEvents:
         counter = None if self._metrics is None else self._metrics.counter(event)
         plain = self._bare_events[whole] = _Event(event, begin, _read, None, None, counter)
         direct = None if function is None else direct_handler(event, function)
+        if direct is not None and self._tracing is not None:
+            direct = direct._replace(call=self._tracing.bind_direct(event, direct.call))
         self._events[head] = plain if direct is None else _Event(event, begin, *direct, counter)
 
     def receive(self, connection: InternalConnection, turn: TextTurn, acks: MakesAcks | None) -> None:

@@ -143,7 +143,11 @@ class NamespaceGateway(SocketIOGateway):
 
     def loggable(self, event: str) -> str:
         """The name of an event that has a handler. The client chooses any other name, which is not logged."""
-        return event if self._state.handlers.has(event, self.name) else "(no name of a handler)"
+        return event if self._has_handler(event) else "(no name of a handler)"
+
+    def _has_handler(self, event: str) -> bool:
+        """Whether the server has a handler for an event by its name, and not only a catch-all one."""
+        return self._state.handlers.has(event, self.name)
 
 
 class _NotHandled(Refusal):

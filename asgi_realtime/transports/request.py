@@ -6,7 +6,9 @@ from starlette.requests import cookie_parser
 from starlette.types import Scope
 
 from asgi_realtime.runtime.asgi_scope import duplicate_header, query_parameters, redact_query, request_headers
+from asgi_realtime.tracing import Tracing
 from asgi_realtime.values.handshake import EMPTY, Handshake
+from asgi_realtime.values.traced_handshake import traced
 
 
 class Request:
@@ -33,9 +35,12 @@ class Request:
         """A header by its lower-cased name."""
         return self._headers.get(name)
 
-    def handshake(self) -> Handshake:
-        """Everything the client presented. The gateway is not known yet: it is empty."""
-        return Handshake(
+    def handshake(self, tracing: Tracing | None = None) -> Handshake:
+        """Everything the client presented. The gateway is not known yet: it is empty.
+
+        With `tracing`, it has what the client's events are linked to: to be called within the request.
+        """
+        found = Handshake(
             path=self._path,
             headers=self._headers,
             query=self.query,
@@ -43,3 +48,4 @@ class Request:
             client_address=self.address,
             scheme=self.scheme,
         )
+        return found if tracing is None else traced(found, tracing.link(self._headers))

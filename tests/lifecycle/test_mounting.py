@@ -36,6 +36,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from asgi_realtime import (
     ConfigurationError,
     InfraGateway,
+    OpenTelemetryTracing,
     Realtime,
     RealtimeMiddleware,
     Settings,
@@ -138,6 +139,8 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "settings: False": ({"settings": False}, "not a bool"),
     "metrics: a text": ({"metrics": "prometheus"}, "str has no attach"),
     "metrics: the class": ({"metrics": RecordedMetrics}, "RecordedMetrics(...)"),
+    "tracing: a text": ({"tracing": "opentelemetry"}, "str has no link"),
+    "tracing: the class": ({"tracing": OpenTelemetryTracing}, "OpenTelemetryTracing(...)"),
     "redis: a client that blocks": ({"redis": redis.Redis()}, "redis=: it takes a client of redis.asyncio"),
     "redis: a URL": ({"redis": "redis://localhost"}, "a URL belongs into MEW_REDIS_URL"),
     "redis: beside a URL": (

@@ -22,6 +22,7 @@ from asgi_realtime.runtime.budgets import Budgets
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.runtime.timers import TimerWheel, WeakOwner
 from asgi_realtime.settings import Settings
+from asgi_realtime.tracing import Tracing
 from asgi_realtime.transports.accept import accept_websocket, close_websocket
 from asgi_realtime.transports.engineio import responses
 from asgi_realtime.transports.engineio.application import Application
@@ -65,10 +66,12 @@ class EngineIO:
         tasks: Tasks,
         meter: Meter,
         refusals: RefusalLog | None = None,
+        tracing: Tracing | None = None,
         nodes: NodeChannel | None = None,
     ) -> None:
         self._settings = settings
         self._refusals = refusals or RefusalLog()
+        self._tracing = tracing
         self._origins = origins.with_extra(*extra_origins)
         self._everywhere = origins
         self._application = open
@@ -349,7 +352,7 @@ class EngineIO:
         secret = secrets.token_urlsafe(_SESSION_ID_BYTES)
         session = Session(
             secret if self._relay is None else self._relay.session_id(secret),
-            request.handshake(),
+            request.handshake(self._tracing),
             websocket=websocket,
             settings=self._settings,
             budgets=self._budgets,

@@ -74,7 +74,7 @@ class WebSocketEndpoint:
         if self._full(request.address):
             await close_websocket(send, 1013, "too many connections")
             return
-        handshake = request.handshake()
+        handshake = request.handshake(self.context.tracing)
         name = self.gateway.name
         # Most paths are the gateway's: then one string is both, for all.
         handshake = msgspec.structs.replace(
