@@ -58,7 +58,8 @@ class ClusterView:
             for id, answer in sorted(answers.by_node.items())
             if (load := answer.load) is not None
         ]
-        return payloads.Nodes(nodes=nodes, gateways=list(self._context.registry), complete=answers.complete)
+        gateways, missing = [*map(str, self._context.registry)], list(answers.missing)
+        return payloads.Nodes(nodes=nodes, gateways=gateways, complete=answers.complete, missing=missing)
 
     async def connections(self, asked: payloads.ConnectionsRequest) -> payloads.Connections:
         """A page of the connections of a gateway or of a room."""

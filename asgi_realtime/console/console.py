@@ -34,11 +34,10 @@ from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.runtime.host_calls import MaybeAwaitable
 from asgi_realtime.runtime.log_fields import log_fields
 from asgi_realtime.settings import Settings
-from asgi_realtime.values.commands import DisconnectConnection
 from asgi_realtime.values.field_types import is_number
 from asgi_realtime.values.handshake import Handshake
 from asgi_realtime.values.identity import Identity
-from asgi_realtime.values.ids import ConnectionId, GatewayName, RoomName, UserId
+from asgi_realtime.values.ids import GatewayName, RoomName, UserId
 from asgi_realtime.values.json import Json
 from asgi_realtime.values.publications import Target, ToAll, ToRoom, ToUsers
 
@@ -216,10 +215,10 @@ class RealtimeConsole(WebSocketGateway):
     @on("kick")
     async def _on_kick(self, asked: payloads.ConnectionRequest, connection: Connection) -> None:
         """Close one connection."""
-        gateway = self.__gateway(asked)
+        to = self.__broadcaster(asked)
         self.__log(connection, "closes the connection %r of %r", asked.id, asked.gateway)
-        command = DisconnectConnection(gateway, ConnectionId(_name(asked.id)), *_KICKED)
-        await _available(self.context.publisher.command(command))
+        code, reason = _KICKED
+        await _available(to.disconnect_connection(_name(asked.id), code=code, reason=reason))
         await self.__answer(connection, asked)
 
     @on("disconnect_user")

@@ -142,6 +142,8 @@ class Nodes(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     gateways: list[str]
     """Those of the process that the page is connected to, in order."""
     complete: bool
+    missing: list[str]
+    """The ids of processes that are known, and have not answered."""
 
 
 class Connections(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

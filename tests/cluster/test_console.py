@@ -104,10 +104,11 @@ async def test_a_login_is_valid_on_every_process(setting: Setting) -> None:
 
 
 async def test_a_process_that_does_not_answer_is_missing_and_the_page_says_so(setting: Setting) -> None:
+    second = [node["id"] for node in (await setting.console.ask("nodes"))["nodes"] if not node["asked"]]
     setting.second.process.signal(signal.SIGSTOP)
     try:
         found = await setting.console.ask("nodes")
-        assert (len(found["nodes"]), found["complete"]) == (1, False)
+        assert (len(found["nodes"]), found["complete"], found["missing"]) == (1, False, second)
         assert not (await setting.console.ask("rooms", gateway="/"))["complete"]
     finally:
         setting.second.process.signal(signal.SIGCONT)

@@ -27,7 +27,7 @@ export function nodesView(root, { link, repeat }) {
   repeat(SECONDS, async () => {
     const found = await attempt(() => link.ask("nodes"));
     if (!found) return;
-    const { nodes, complete } = found;
+    const { nodes, complete, missing: silent } = found;
     const sum = (what) => nodes.reduce((total, node) => total + what(node), 0);
     figures.replaceChildren(
       figure("processes", count(nodes.length)),
@@ -51,7 +51,8 @@ export function nodesView(root, { link, repeat }) {
         bytes(node.waiting),
       ];
     });
-    missing.replaceChildren(...[incomplete(complete)].filter(Boolean));
+    const names = silent.length ? h("p", {}, `No answer from: ${silent.join(", ")}`) : null;
+    missing.replaceChildren(...[incomplete(complete), names].filter(Boolean));
     const made = table("Processes", COLUMNS, rows, "No process has answered.");
     const body = list.querySelector("tbody");
     if (body) body.replaceWith(made.querySelector("tbody")); // the rest stays, with its scroll position and the focus
