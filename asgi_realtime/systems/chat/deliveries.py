@@ -8,7 +8,6 @@ from collections import Counter, deque
 
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.runtime.host_calls import HostCall
-from asgi_realtime.runtime.log_fields import log_fields
 from asgi_realtime.systems.chat.service import Delivery
 
 logger = logging.getLogger("asgi_realtime")
@@ -58,7 +57,7 @@ class Deliveries:
                     async with asyncio.timeout(self._gateway.limits.handler_timeout):
                         await self._messages_delivered(batch)
                 except Exception:
-                    extra = log_fields(self._gateway.name)
+                    extra = {"realtime_gateway": self._gateway.name}
                     text = "messages_delivered failed: %d messages will be delivered again"
                     logger.exception(text, len(batch), extra=extra)
                 for delivery in batch:
