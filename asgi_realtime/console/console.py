@@ -62,6 +62,7 @@ class RealtimeConsole(WebSocketGateway):
         down("error", payloads.Error, to="the page whose request was refused"),
     )
     recovery = False
+    include_in_schema = False  # the page of an app's events is for those who write clients
 
     def __init__(
         self,

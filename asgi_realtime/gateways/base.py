@@ -83,6 +83,8 @@ class Gateway(ConnectionLifecycle):
     """
     recovery: ClassVar[bool] = False
     """Whether a client that loses its connection and returns gets the events that it missed."""
+    include_in_schema: ClassVar[bool] = True
+    """Whether `AsyncAPIPage` shows it, unless it is told which gateways to show."""
     __as_app: ClassVar[FailedStart]
     _authenticator: Authenticator | None
     _broadcaster: Broadcaster

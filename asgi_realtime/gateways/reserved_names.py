@@ -20,7 +20,7 @@ OVERRIDABLE = frozenset(
         "ack_frame",
         *("close_code", "has_credential"),
         # Declarations
-        *("events", "omitted", "failure", "token_sources", "recovery", "wire"),
+        *("events", "omitted", "failure", "token_sources", "recovery", "include_in_schema", "wire"),
     }
 )
 """Names of the gateway that a subclass may override, but not use for an event handler."""

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp
 from asgi_realtime import (
     AsyncAPIPage,
     ConfigurationError,
+    RealtimeConsole,
     RealtimeMiddleware,
     Settings,
     SocketIOGateway,
@@ -41,6 +42,10 @@ SETTINGS = Settings(jwt_secret="a secret for tests that is long enough", socketi
 class Tree(msgspec.Struct):
     children: list[Tree]
     other: dict[str, Tree] | None = None
+
+
+class Internal(BoardGateway):
+    include_in_schema = False
 
 
 def client(app: ASGIApp) -> httpx.AsyncClient:
@@ -82,9 +87,12 @@ def show(*gateways: Any) -> Parsed:
 
 async def test_it_serves_the_page_and_the_document_of_the_mounted_gateways(serve: Serve) -> None:
     gateways = [BoardGateway("/boards"), StreamGateway("/stream")]
+    unlisted = [RealtimeConsole(secret="a secret of the operators"), Internal("/internal")]
     page = AsyncAPIPage(title="Boards", version="2.0.0")
     routes = [Route("/asyncapi", page), Route("/asyncapi.json", page)]
-    app = RealtimeMiddleware(Starlette(routes=routes), gateways=[*gateways, SocketIOServer()], settings=SETTINGS)
+    app = RealtimeMiddleware(
+        Starlette(routes=routes), gateways=[*gateways, SocketIOServer(), *unlisted], settings=SETTINGS
+    )
     server = await serve(app)
     async with httpx.AsyncClient(base_url=server.url) as browser:
         shown, document = await browser.get("/asyncapi"), await browser.get("/asyncapi.json")

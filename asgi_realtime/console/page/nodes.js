@@ -30,7 +30,7 @@ export function nodesView(root, { link, repeat }) {
     const { nodes, complete, missing: silent } = found;
     const sum = (what) => nodes.reduce((total, node) => total + what(node), 0);
     figures.replaceChildren(
-      figure("processes", count(nodes.length)),
+      figure(nodes.length === 1 ? "process" : "processes", count(nodes.length)),
       figure("connections", count(sum((node) => total(node, 0)))),
       figure("waiting for clients", bytes(sum((node) => node.waiting))),
     );

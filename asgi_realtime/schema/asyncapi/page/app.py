@@ -35,7 +35,8 @@ class AsyncAPIPage:
     that ends with `.json` does. It does not ask for a token.
 
     Args:
-        gateways: classes or instances. None: those of the `RealtimeMiddleware` in front of the route.
+        gateways: classes or instances. None: those of the `RealtimeMiddleware` in front of the route, except those with
+            `include_in_schema = False`, as `RealtimeConsole` has it.
         title: what the page and the document are called.
         version: the version of the application's events.
         server: such as `wss://example.com`. None: a placeholder for the host.
@@ -92,7 +93,8 @@ class AsyncAPIPage:
         gateways, path = self._gateways or (), self._socketio_path
         if realtime is not None:
             # Those of a SocketIOServer declare no events.
-            gateways = [gateway for gateway in realtime.gateways if isinstance(gateway, Gateway)]
+            own = [gateway for gateway in realtime.gateways if isinstance(gateway, Gateway)]
+            gateways = [gateway for gateway in own if gateway.include_in_schema]
             path = path or realtime.settings.socketio_path
         return asyncapi(
             gateways,
