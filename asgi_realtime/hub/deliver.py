@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import functools
-import logging
-from collections.abc import Callable, Collection
-from typing import TypeAlias
+from collections.abc import Collection
 
-from asgi_realtime.connection.connection import Connection, InternalConnection
+from asgi_realtime.connection.connection import InternalConnection
 from asgi_realtime.hub.batch import Batch
-from asgi_realtime.hub.mounts import Mount
+from asgi_realtime.hub.mounts import Mount, Takes
 from asgi_realtime.hub.recipients import Recipients
 from asgi_realtime.protocols.frame import Frame
-from asgi_realtime.runtime.log_fields import log_fields
 from asgi_realtime.values.ids import RoomName
 from asgi_realtime.values.publications import Publication, ToRoom, ToRooms
-
-logger = logging.getLogger("asgi_realtime")
-
-_Takes: TypeAlias = Callable[[Connection], bool]
 
 
 def deliver(publication: Publication, mount: Mount, batch: Batch) -> int:
@@ -41,7 +34,7 @@ def deliver(publication: Publication, mount: Mount, batch: Batch) -> int:
     if not count:
         return 0
     frame = mount.frame(publication, recipients)
-    if mount.recipient_filter is not None and (takes := mount.recipient_filter(publication)) is not None:
+    if mount.recipient_filter is not None and (takes := mount.takes(publication)) is not None:
         held, skipped = _chosen(recipients, skipped, frame, rooms, takes, batch)
         count = len(recipients.connections) - len(skipped)
     if publication.volatile:
@@ -56,7 +49,7 @@ def _request(
 ) -> int:
     """Send a publication that asks each recipient for an acknowledgement."""
     chosen = [connection for connection in recipients.connections if connection not in skipped]
-    if mount.recipient_filter is not None and (takes := mount.recipient_filter(publication)) is not None:
+    if mount.recipient_filter is not None and (takes := mount.takes(publication)) is not None:
         chosen = [connection for connection in chosen if takes(connection.public)]
     if chosen and mount.request is not None:
         mount.request(publication, [connection.public for connection in chosen])
@@ -68,7 +61,7 @@ def _chosen(
     skipped: Collection[InternalConnection],
     frame: Frame,
     rooms: tuple[RoomName, ...],
-    takes: _Takes,
+    takes: Takes,
     batch: Batch,
 ) -> tuple[int, Collection[InternalConnection]]:
     """Ask a gateway's filter for each recipient. Returns how many are held, and all that get nothing from the batch.
@@ -86,19 +79,10 @@ def _chosen(
         form = frame if connection.positions is None else frame.positioned or frame
         if connection.held:
             held += 1
-            connection.push(form, rooms, functools.partial(_takes, takes, connection.public))
+            connection.push(form, rooms, functools.partial(takes, connection.public))
         elif not connection.transport.outbox.has_room(form):
             connection.push(form, rooms)
         elif not connection.closed and takes(connection.public):
             continue
         left_out.add(connection)
     return held, left_out
-
-
-def _takes(takes: _Takes, connection: Connection) -> bool:
-    try:
-        return takes(connection)
-    except Exception:  # of the host. The connection gets its other frames
-        extra = log_fields(connection=connection)
-        logger.exception("%s: recipient_filter failed for %r", connection.gateway, connection, extra=extra)
-        return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
@@ -17,12 +18,15 @@ from asgi_realtime.limits import Limits
 from asgi_realtime.metrics.recorded import Histogram
 from asgi_realtime.protocols.dialect import Dialect
 from asgi_realtime.protocols.frame import Frame
+from asgi_realtime.runtime.failure_log import FailureLog
 from asgi_realtime.values.ids import GatewayName
 from asgi_realtime.values.publications import Publication, Subscription, ToRoom
 
 Request: TypeAlias = Callable[[Publication, Sequence[Connection]], None]
 """Sends a publication with `reply_to` to each recipient, and asks it for an acknowledgement."""
-RecipientFilter: TypeAlias = Callable[[Publication], Callable[[Connection], bool] | None]
+Takes: TypeAlias = Callable[[Connection], bool]
+"""Says whether a connection gets a publication."""
+RecipientFilter: TypeAlias = Callable[[Publication], Takes | None]
 """Returns a function that says which connections get a publication. None: all recipients get it."""
 
 
@@ -30,6 +34,7 @@ class Mount:
     """A gateway as the hub uses it: its dialect, limits, rooms and callbacks."""
 
     __slots__ = (
+        "_failures",
         "_replayed",
         "delivered",
         "dialect",
@@ -59,6 +64,8 @@ class Mount:
         self.rooms = rooms
         self.rooms_of = rooms_of
         self.recipient_filter = recipient_filter
+        """The gateway's own filter. Use `takes`."""
+        self._failures = FailureLog()
         self.positions = positions
         """None: no client of this gateway gets positions."""
         self.recent = RecentDeliveries()
@@ -108,8 +115,26 @@ class Mount:
         """The same without positions."""
         return [self.plain_frame(each) for each in publications if self._takes(connection, each)]
 
-    def _takes(self, connection: InternalConnection, publication: Publication) -> bool:
+    def takes(self, publication: Publication) -> Takes | None:
+        """Which connections get a publication, by the gateway's filter. None: all of them.
+
+        The function is the host's. If it raises, that is logged, and the connection does not get the publication: what
+        a filter keeps back may be what a client must not see. All others get it.
+
+        Raises what the filter itself raises.
+        """
         takes = None if self.recipient_filter is None else self.recipient_filter(publication)
+        return None if takes is None else functools.partial(self._asked, takes)
+
+    def _asked(self, takes: Takes, connection: Connection) -> bool:
+        try:
+            return takes(connection)
+        except Exception as error:
+            self._failures.failed(connection.gateway, "recipient_filter failed", error, connection=connection)
+            return False
+
+    def _takes(self, connection: InternalConnection, publication: Publication) -> bool:
+        takes = self.takes(publication)
         return takes is None or takes(connection.public)
 
     def plain_frame(self, publication: Publication) -> Frame:

@@ -33,7 +33,7 @@ from asgi_realtime.values.commands import (
     TakeOver,
 )
 from asgi_realtime.values.ids import ConnectionId, GatewayName, RoomName, UserId
-from asgi_realtime.values.publications import Position, Publication, Target, ToAll, ToRoom, ToRooms, ToUsers
+from asgi_realtime.values.publications import Position, Publication, ReplyTo, Target, ToAll, ToRoom, ToRooms, ToUsers
 from tests.support.at_once import at_once
 from tests.support.held_permission import HeldPermission
 from tests.support.recording import GATEWAY, RecordingTransport, World
@@ -555,6 +555,33 @@ async def test_the_choice_for_a_held_connection_is_made_when_the_frame_is_writte
     assert asked == ["one to ann", "not this to ann", "broken to ann", "two to ann"]
     assert world.deliver(publication("after", ToAll())) == 1
     assert (to_ann.events, to_bob.events) == (["before", "one", "two", "after"], ["before"])
+
+
+@pytest.mark.parametrize("asks", [False, True], ids=["event", "request"])
+async def test_a_choice_that_fails_keeps_the_event_from_no_other_client(
+    asks: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World()
+
+    def recipient_filter(event: Publication) -> Callable[[Connection], bool]:
+        def takes(connection: Connection) -> bool:
+            if connection.identity.user_id == ANN:
+                raise LookupError("the database is away")
+            return True
+
+        return takes
+
+    world.hub.mount(GATEWAY, JSONDialect(), world.limits, recipient_filter=recipient_filter)
+    asked: list[str] = []
+    world.hub.on_request(GATEWAY, lambda _, connections: asked.extend([each.identity.user_id for each in connections]))
+    transports = {user: world.admit(user)[1] for user in ("bob", "ann", "carl")}
+    for _ in range(3):
+        news = publication("news", ToAll())
+        world.deliver(msgspec.structs.replace(news, reply_to=ReplyTo("node", 1)) if asks else news)
+    reached = asked if asks else [user for user, transport in transports.items() for _ in transport.events]
+    assert sorted(reached) == ["bob"] * 3 + ["carl"] * 3
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines == [f"{GATEWAY}: recipient_filter failed: LookupError('the database is away')"]
 
 
 async def test_commands_for_a_gateway_of_another_process_are_ignored() -> None:
