@@ -49,7 +49,7 @@ def test_an_unwritable_type_prints_one_sentence(tmp_path: Path) -> None:
     assert "name a directory" in done.output
 
 
-@pytest.mark.parametrize("name", ["no.such.module:X", f"{__name__}:Nobody", f"{__name__}:COLOUR", "", ":"])
+@pytest.mark.parametrize("name", ["no.such.module:X", f"{__name__}:Missing", f"{__name__}:COLOUR", "", ":"])
 def test_a_name_that_is_not_a_gateway_prints_one_sentence(name: str) -> None:
     done = CliRunner().invoke(main, ["types", name])
     assert done.exit_code == 2

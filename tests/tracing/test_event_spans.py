@@ -75,7 +75,7 @@ class Board(SocketIOGateway):
     @on("query")
     async def query(self) -> None:
         with self.spans.tracer.start_as_current_span("SELECT"):
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # the handler waits, in a span of the host
 
     @on("forbidden")
     async def forbidden(self) -> None:
@@ -87,7 +87,7 @@ class Board(SocketIOGateway):
 
     @on("late bug")
     async def late_bug(self) -> None:
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # it fails after it has waited
         raise LookupError("of the host")
 
     @on("once", once="id")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from starlette.routing import Route
 
 from asgi_realtime import AsyncAPIPage, RealtimeMiddleware, Settings
 from tests.support.boards import BoardGateway, StreamGateway
+from tests.support.browser_program import run_browser_program
 from tests.support.hostile_gateway import HostileGateway
 from tests.support.paths import WIRE
 from tests.support.servers import Serve
@@ -26,15 +26,4 @@ async def test_people_can_use_the_page(serve: Serve, tmp_path: Path) -> None:
         settings=Settings(jwt_secret="a secret for tests that is long enough"),
     )
     server = await serve(app)
-    browser = await asyncio.create_subprocess_exec(
-        *("node", str(PROGRAM), f"{server.url}/asyncapi", str(tmp_path)),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    try:
-        output, _ = await browser.communicate()
-    finally:
-        if browser.returncode is None:
-            browser.kill()
-            await browser.wait()
-    assert browser.returncode == 0, output.decode()
+    await run_browser_program(PROGRAM, f"{server.url}/asyncapi", str(tmp_path))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from asgi_realtime import create_token
+from tests.support.browser_program import run_browser_program
 from tests.support.cluster import Cluster
 from tests.support.console_app import CONSOLE_SECRET, SETTINGS, create_app
 from tests.support.node_client import ConnectRefused, Node, NodeClient
@@ -61,18 +62,7 @@ async def test_an_operator_can_use_the_page(servers: Servers, node: Node, tmp_pa
     await connect(node, servers.clients, LONG * 2)
     await asyncio.gather(*[connect(node, servers.clients, f"crowd {number:03}") for number in range(MANY)])
     about = {"secret": CONSOLE_SECRET, "id": ann.id, "markup": MARKUP, "long": LONG, "crowd": MANY}
-    browser = await asyncio.create_subprocess_exec(
-        *("node", str(PROGRAM), servers.page, str(tmp_path), json.dumps(about)),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    try:
-        output, _ = await browser.communicate()
-    finally:
-        if browser.returncode is None:
-            browser.kill()
-            await browser.wait()
-    assert browser.returncode == 0, output.decode()
+    await run_browser_program(PROGRAM, servers.page, str(tmp_path), json.dumps(about))
     for client in (ann, bob):
         assert (await client.expect("said")).data == {"text": "hello from the console"}
         assert (await client.expect(MARKUP)).data == MARKUP
