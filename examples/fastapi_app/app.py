@@ -10,6 +10,7 @@ from pathlib import Path
 from fastapi import FastAPI
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
+from prometheus_client import CollectorRegistry
 from starlette.routing import Route
 
 from asgi_realtime import (
@@ -21,6 +22,7 @@ from asgi_realtime import (
     JWTVerifier,
     MewGateway,
     OriginPolicy,
+    PrometheusMetrics,
     RealtimeMiddleware,
     Settings,
     token_from_bearer,
@@ -92,6 +94,9 @@ def create_app(settings: Settings | None = None, database_url: str | None = None
     health = HealthApp()
     app.router.routes += [Route("/healthz", health), Route("/readyz", health)]
 
+    metrics = PrometheusMetrics(CollectorRegistry())  # a registry has the metrics of one app, and tests make several
+    app.router.routes.append(Route("/metrics", metrics.app))
+
     @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
     async def chat_page() -> FileResponse:
         return FileResponse(STATIC / "index.html")
@@ -110,5 +115,6 @@ def create_app(settings: Settings | None = None, database_url: str | None = None
             EventsGateway(may_join=ServerRooms(database).may_join),
         ],
         settings=settings,
+        metrics=metrics,
     )
     return app

@@ -124,6 +124,10 @@ async def test_the_image_serves_mew_and_stops_in_time(
             login = (await http.post("/dev/token", json={"userId": "alice"})).json()
         client = await node.connect(url, auth={"token": login["token"]})
         await client.expect("ready")
+        async with httpx.AsyncClient(base_url=url) as http:
+            metrics = (await http.get("/metrics")).text
+        # What the autoscaler of kubernetes.yaml counts.
+        assert 'realtime_connections{gateway="/"} 1.0\n' in metrics
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(seconds(SERVICES["app1"]["stop_grace_period"])):
             assert await process.wait() in (0, -signal.SIGTERM)

@@ -36,6 +36,14 @@ def test_the_probes_are_routes_of_mew() -> None:
         assert CONTAINER[kind]["httpGet"]["path"] in paths
 
 
+def test_prometheus_finds_the_metrics_of_mew() -> None:
+    template = MANIFESTS["Deployment"]["spec"]["template"]["metadata"]
+    about = {name.removeprefix("prometheus.io/"): text for name, text in template["annotations"].items()}
+    assert about == {"scrape": "true", "port": str(CONTAINER["ports"][0]["containerPort"]), "path": "/metrics"}
+    settings = Settings(jwt_secret="a secret for tests that is long enough")
+    assert about["path"] in {getattr(route, "path", None) for route in create_app(settings, "sqlite://").routes}
+
+
 def test_the_pod_runs_as_the_user_of_the_image_on_its_port() -> None:
     lines = dict(instructions(DEPLOYMENT / "Dockerfile"))
     assert CONTAINER["securityContext"]["runAsUser"] == int(lines["USER"])

@@ -58,6 +58,16 @@ async def test_the_address_of_a_client_is_its_own_whatever_it_claims(
         await client.disconnect()
 
 
+async def test_metrics_are_not_public(proxy: Proxy, serve: Serve, tmp_path: Path) -> None:
+    server = await serve(create_app(SETTINGS))
+    async with proxy(tmp_path, server.port) as port, httpx.AsyncClient(follow_redirects=True) as http:
+        assert "realtime_connections{" in (await http.get(f"{server.url}/metrics")).text
+        for path in ("/metrics", "/metrics?x", "/%6detrics", "/metrics/"):
+            answer = await http.get(f"http://127.0.0.1:{port}{path}")
+            assert (answer.status_code, "realtime_" in answer.text) == (404, False), path
+        assert (await http.get(f"http://127.0.0.1:{port}/readyz")).status_code == 200
+
+
 async def test_heartbeats_keep_an_idle_connection(proxy: Proxy, serve: Serve, tmp_path: Path) -> None:
     server = await serve(create_app(dataclasses.replace(SETTINGS, ping_interval=0.4)))
     async with proxy(tmp_path, server.port, changes=SHORT[proxy]) as port:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -16,6 +17,7 @@ from starlette.routing import Route
 from asgi_realtime import (
     Connection,
     HealthApp,
+    PrometheusMetrics,
     RealtimeMiddleware,
     Settings,
     SocketIOGateway,
@@ -70,5 +72,12 @@ async def broadcast(request: Request) -> Response:
 
 def create_app(settings: Settings | None = None) -> RealtimeMiddleware:
     """Make the app. `settings` default to the variables of the environment."""
-    routes = [Route("/who", who), Route("/readyz", HealthApp()), Route("/broadcast", broadcast, methods=["POST"])]
-    return RealtimeMiddleware(Starlette(routes=routes), gateways=[Rooms("/"), News("/news")], settings=settings)
+    metrics = PrometheusMetrics(CollectorRegistry())
+    routes = [
+        Route("/who", who),
+        Route("/readyz", HealthApp()),
+        Route("/metrics", metrics.app),
+        Route("/broadcast", broadcast, methods=["POST"]),
+    ]
+    gateways = [Rooms("/"), News("/news")]
+    return RealtimeMiddleware(Starlette(routes=routes), gateways=gateways, settings=settings, metrics=metrics)
