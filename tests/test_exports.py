@@ -35,7 +35,7 @@ HOSTS = sorted(
 
 def exported(path: str) -> list[tuple[str, str]]:
     """The groups and names of a path's `__all__`, in order: `("Mounting", "")`, `("", "RealtimeMiddleware")`, ..."""
-    folder = PACKAGE.joinpath(*path.split(".")[1:])
+    folder = PACKAGE.joinpath(*(path.split(".")[1:] or ["exports"]))
     source = (folder / "__init__.py" if folder.is_dir() else folder.with_suffix(".py")).read_text(encoding="utf-8")
     listed = source.partition("__all__ = [")[2].partition("]")[0]
     groups: list[tuple[str, str]] = re.findall(r'^\s+(?:# (.+)|"(\w+)",)$', listed, re.MULTILINE)
@@ -76,6 +76,17 @@ def test_the_package_exports_what_a_system_exports_as_a_group(path: str) -> None
         if f"Also in `{path}`." in group
     ]
     assert re.findall(r"^\| `(\w+)` \|", group, re.MULTILINE) == system.__all__
+
+
+def test_the_server_is_imported_when_one_of_its_names_is_used() -> None:
+    code = (
+        "import sys, asgi_realtime\n"
+        "print(asgi_realtime.__version__, 'starlette' in sys.modules, 'Broadcaster' in dir(asgi_realtime))\n"
+        "from asgi_realtime import *\n"
+        "print(Broadcaster is asgi_realtime.Broadcaster, hasattr(asgi_realtime, 'Nothing'))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{asgi_realtime.__version__} False True\nTrue False\n"
 
 
 def test_the_frames_extension_is_imported_without_uvicorn() -> None:

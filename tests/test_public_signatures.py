@@ -22,10 +22,7 @@ from tests.test_exports import PUBLIC
 PYTHON_SOCKETIO = {"SocketIOServer", *PUBLIC["asgi_realtime.socketio"].__all__}
 """Typed as in python-socketio."""
 EXPORTED = {
-    name: value
-    for module in PUBLIC.values()
-    for name, value in vars(module).items()
-    if name in module.__all__ and name not in PYTHON_SOCKETIO
+    name: getattr(module, name) for module in PUBLIC.values() for name in module.__all__ if name not in PYTHON_SOCKETIO
 } | {"WebSocketProtocol": PUBLIC["asgi_realtime.uvicorn"].WebSocketProtocol}
 
 NOT_MADE_BY_HOSTS = {"Broadcaster", "SyncBroadcaster", "Connection", "SyncConnection", "Socket", "WebSocketProtocol"}

@@ -22,6 +22,7 @@ MISTAKES = """
 from fastapi import FastAPI
 from redis import Redis
 
+from asgi_realtime import Brodcaster  # refused
 from asgi_realtime import (
     Broadcaster,
     Connection,
