@@ -1,11 +1,15 @@
-"""A gateway in a schema: a class or an instance, its name, and the arguments of its events."""
+"""A gateway in a schema: a class or an instance, its name and address, its tokens, and the arguments of its events."""
 
 from __future__ import annotations
 
+import inspect
 import re
+from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias, get_args, get_origin
 
+from asgi_realtime.auth.token_sources import TokenPlace, TokenSource
 from asgi_realtime.gateways.base import Gateway
+from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 
 AnyGateway: TypeAlias = Gateway | type[Gateway]
 Direction: TypeAlias = Literal["up", "down"]
@@ -20,6 +24,29 @@ def kind_of(gateway: AnyGateway) -> type[Gateway]:
 def has_own_class(gateway: AnyGateway) -> bool:
     """Whether its class is not one of those that every gateway is made of."""
     return not kind_of(gateway).__module__.startswith("asgi_realtime.gateways.")
+
+
+def is_websocket(gateway: AnyGateway) -> bool:
+    """Whether a gateway has a WebSocket path of its own, not a Socket.IO namespace."""
+    return issubclass(kind_of(gateway), WebSocketGateway)
+
+
+def address_of(gateway: AnyGateway) -> str | None:
+    """The path or namespace. Of a class it is the default. None: the class has none."""
+    if not isinstance(gateway, type):
+        return gateway.name
+    parameters = inspect.signature(gateway.__init__).parameters
+    found = parameters.get("path" if is_websocket(gateway) else "namespace")
+    return found.default if found is not None and isinstance(found.default, str) else None
+
+
+def places_of(gateway: AnyGateway) -> Sequence[TokenPlace] | None:
+    """The places that a gateway reads tokens from, in order. None: only its authenticator knows them."""
+    if isinstance(gateway, type):
+        sources: Sequence[TokenSource] | None = gateway.default_token_sources()
+    else:
+        sources = gateway.accepted_token_sources()
+    return None if sources is None else [source for source in sources if isinstance(source, TokenPlace)]
 
 
 def gateway_name(gateway: AnyGateway) -> str:

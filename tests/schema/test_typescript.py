@@ -20,10 +20,10 @@ from asgi_realtime import Connection, FlatJSONDialect, SocketIOGateway, WebSocke
 from asgi_realtime.cli.gateways import packaged_gateways
 from asgi_realtime.gateways.replies import NewToken
 from asgi_realtime.handlers.event_declarations import down, up
+from asgi_realtime.schema.description.payloads import PayloadTypes
 from asgi_realtime.schema.typescript.files import file_name, typescript
-from asgi_realtime.schema.typescript.interfaces import Interfaces
 from tests.support.paths import ROOT
-from tests.support.typescript import interface
+from tests.support.typescript import interface, typescript_of
 
 GENERATED = ROOT / "clients" / "typescript" / "src" / "generated"
 
@@ -79,7 +79,7 @@ class Tagged(msgspec.Struct, tag_field="kind", tag="t", omit_defaults=True):
     ],
 )
 def test_each_annotation_has_its_typescript_type(annotation: Any, expected: str) -> None:
-    assert Interfaces().type_of(annotation, "down") == expected
+    assert typescript_of(annotation, "down") == expected
 
 
 def test_classes_become_interfaces() -> None:
@@ -108,15 +108,15 @@ def test_types_without_a_typescript_form_are_refused() -> None:
     for annotation in (Annotated[str, fastapi.Depends(file_name)], type("Nothing", (), {}), fastapi.Request):
         for direction in _DIRECTIONS:
             with pytest.raises(TypeError, match=r"Depends|Nothing|Request"):
-                Interfaces().type_of(annotation, direction)
+                PayloadTypes().type_of(annotation, direction)
     namesake = type("Plain", (msgspec.Struct,), {})
-    interfaces = Interfaces()
-    interfaces.type_of(Plain, "down")
+    types = PayloadTypes()
+    types.type_of(Plain, "down")
     with pytest.raises(ValueError, match="two payload types are named Plain"):
-        interfaces.type_of(namesake, "down")
-    interfaces.type_of(Plain, "up")
+        types.type_of(namesake, "down")
+    types.type_of(Plain, "up")
     with pytest.raises(ValueError, match="Plain is sent in both directions"):
-        interfaces.lines()
+        types.definitions()
 
 
 _DIRECTIONS: tuple[Literal["up", "down"], ...] = ("up", "down")

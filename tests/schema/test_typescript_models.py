@@ -14,9 +14,10 @@ import pytest
 
 from asgi_realtime import SocketIOGateway, on
 from asgi_realtime.handlers.event_declarations import down
+from asgi_realtime.schema.description.payloads import PayloadTypes
 from asgi_realtime.schema.typescript.files import typescript
-from asgi_realtime.schema.typescript.interfaces import Interfaces
-from tests.support.typescript import interface
+from asgi_realtime.schema.typescript.types import type_text
+from tests.support.typescript import interface, typescript_of
 
 
 @dataclass
@@ -114,7 +115,7 @@ class DictOfModel(TypedDict):
 def test_pydantic_types_have_their_typescript_type_in_each_direction(
     annotation: Any, direction: Literal["up", "down"], expected: str
 ) -> None:
-    assert Interfaces().type_of(annotation, direction) == expected
+    assert typescript_of(annotation, direction) == expected
 
 
 def test_models_become_interfaces_of_each_direction() -> None:
@@ -157,10 +158,10 @@ def test_classes_with_models_inside_become_interfaces(cls: Any) -> None:
 
 
 def test_a_class_used_in_both_directions_is_one_interface() -> None:
-    interfaces = Interfaces()
-    assert interfaces.type_of(Plain, "down") == "Plain"
-    assert interfaces.type_of(list[Plain] | Tree, "down") == "readonly Plain[] | Tree"
-    assert "\n".join(interfaces.lines()).count("interface Plain ") == 1
+    types = PayloadTypes()
+    assert type_text(types.type_of(Plain, "down")) == "Plain"
+    assert type_text(types.type_of(list[Plain] | Tree, "down")) == "readonly Plain[] | Tree"
+    assert [definition.name for definition in types.definitions()] == ["Plain", "Tree"]
 
 
 class ModelGateway(SocketIOGateway):
@@ -184,4 +185,4 @@ def test_a_gateway_of_models_has_their_interfaces() -> None:
 
 def test_a_msgspec_class_with_a_model_inside_is_refused_for_clients() -> None:
     with pytest.raises(TypeError, match="both for the same library"):
-        Interfaces().type_of(StructOfModel, "up")
+        PayloadTypes().type_of(StructOfModel, "up")

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from asgi_realtime.gateways.declarations import declarations, once_events
 from asgi_realtime.gateways.replies import ConnectError
-from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.handlers.event_declarations import EventDeclaration
 from asgi_realtime.schema.asyncapi.component_schemas import ComponentSchemas
 from asgi_realtime.schema.asyncapi.messages import Messages, action
-from asgi_realtime.schema.asyncapi.security import handshake_schemas, places_of, security_scheme
-from asgi_realtime.schema.gateway_kinds import AnyGateway, Direction, has_own_class, kind_of
+from asgi_realtime.schema.asyncapi.security import handshake_schemas, security_scheme
+from asgi_realtime.schema.gateway_kinds import (
+    AnyGateway,
+    Direction,
+    address_of,
+    has_own_class,
+    is_websocket,
+    kind_of,
+    places_of,
+)
 from asgi_realtime.schema.payload_classes import first_paragraph
 
 _CLOSE_CODES = {
@@ -36,20 +42,6 @@ class ChannelParts(NamedTuple):
     channel: dict[str, Any]
     operations: dict[str, Any]
     security_schemes: dict[str, Any]
-
-
-def is_websocket(gateway: AnyGateway) -> bool:
-    """Whether a gateway has a WebSocket path of its own, not a Socket.IO namespace."""
-    return issubclass(kind_of(gateway), WebSocketGateway)
-
-
-def address_of(gateway: AnyGateway) -> str | None:
-    """The path or namespace. Of a class it is the default. None: the class has none."""
-    if not isinstance(gateway, type):
-        return gateway.name
-    parameters = inspect.signature(gateway.__init__).parameters
-    found = parameters.get("path" if is_websocket(gateway) else "namespace")
-    return found.default if found is not None and isinstance(found.default, str) else None
 
 
 def channel_parts(gateway: AnyGateway, key: str, schemas: ComponentSchemas) -> ChannelParts:

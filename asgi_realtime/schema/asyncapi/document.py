@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from asgi_realtime.schema.asyncapi.channels import address_of, channel_parts, is_websocket
+from asgi_realtime.schema.asyncapi.channels import channel_parts
 from asgi_realtime.schema.asyncapi.component_schemas import ComponentSchemas
-from asgi_realtime.schema.gateway_kinds import AnyGateway, gateway_name, slug
+from asgi_realtime.schema.gateway_kinds import AnyGateway, address_of, gateway_name, is_websocket, slug
 
 _SOCKETIO = (
     "Socket.IO protocol 5 over Engine.IO 4, by WebSocket or HTTP long-polling. "

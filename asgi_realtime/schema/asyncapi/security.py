@@ -5,17 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from asgi_realtime.auth.token_sources import TokenPlace, TokenSource
-from asgi_realtime.schema.gateway_kinds import AnyGateway
-
-
-def places_of(gateway: AnyGateway) -> Sequence[TokenPlace] | None:
-    """The places that a gateway reads tokens from, in order. None: only its authenticator knows them."""
-    if isinstance(gateway, type):
-        sources: Sequence[TokenSource] | None = gateway.default_token_sources()
-    else:
-        sources = gateway.accepted_token_sources()
-    return None if sources is None else [source for source in sources if isinstance(source, TokenPlace)]
+from asgi_realtime.auth.token_sources import TokenPlace
 
 
 def security_scheme(place: TokenPlace, *, frames: bool) -> tuple[str, dict[str, Any]]:

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from asgi_realtime.gateways.declarations import declarations
-from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
-from asgi_realtime.handlers.event_declarations import EventDeclaration
-from asgi_realtime.schema.gateway_kinds import AnyGateway, Direction, arguments_of, gateway_name, kind_of
-from asgi_realtime.schema.sentences import target_sentence
+from asgi_realtime.schema.description.gateways import Event, describe, host_types
+from asgi_realtime.schema.gateway_kinds import AnyGateway, gateway_name, kind_of
 from asgi_realtime.schema.typescript.comments import comment
-from asgi_realtime.schema.typescript.interfaces import Interfaces
-from asgi_realtime.schema.typescript.names import literal, property_name
+from asgi_realtime.schema.typescript.names import check_interface_name, literal, property_name
+from asgi_realtime.schema.typescript.types import definition_lines, type_text
 
 _FIRST = "// Made by `python -m asgi_realtime types` from the gateway's declarations in Python: change them there."
 _GENERIC = "<Host extends HostTypes = HostTypes>"
@@ -30,69 +26,59 @@ def typescript(gateway: AnyGateway) -> str:
         TypeError: for a payload type that has no form in TypeScript.
         ValueError: for payload types that cannot be in one file.
     """
-    kind = kind_of(gateway)
-    events = declarations(gateway)
-    interfaces = Interfaces()
-    frames = issubclass(kind, WebSocketGateway)
-    body: list[str] = []
-    for direction, of_frames, of_events in _DIRECTIONS:
-        known = set(interfaces.host_types)
-        interfaces.host_types.clear()
-        chosen = [event for event in events if event.direction == direction]
-        lines = _frames(chosen, interfaces) if frames else _events(chosen, interfaces, kind.failure)
-        generic = _GENERIC if interfaces.host_types else ""
-        interfaces.host_types |= known
-        name, text = of_frames if frames else of_events
-        head = f"export type {name}{generic} =" if frames else f"export interface {name}{generic} {{"
-        if frames and direction == "down" and kind.recovery:
-            text += " `offset` is the position of a frame, for recovery."
-            head += " { readonly offset?: string } & ("
-            lines = [*lines[:-1], lines[-1].removesuffix(";"), ");"]
-        body += ["", *comment(text), head, *lines]
-    return "\n".join([_FIRST, "", *_host_types(interfaces.host_types), *interfaces.lines(), *body[1:], ""])
+    found = describe(gateway)
+    lines = [_FIRST, "", *_host_types(host_types(*found.down, *found.up))]
+    for definition in found.definitions:
+        check_interface_name(definition.name)
+        lines += [*definition_lines(definition), ""]
+    if found.frames:
+        recovers = kind_of(gateway).recovery
+        about = " `offset` is the position of a frame, for recovery." if recovers else ""
+        lines += _frames("ServerFrame", f"What the server sends.{about}", found.down, offset=recovers)
+        lines += ["", *_frames("ClientFrame", "What a client sends.", found.up, offset=False)]
+    else:
+        lines += _events("ServerToClientEvents", "What the server sends.", found.down)
+        lines += ["", *_events("ClientToServerEvents", "What a client sends.", found.up)]
+    return "\n".join([*lines, ""])
 
 
-_DIRECTIONS: tuple[tuple[Direction, tuple[str, str], tuple[str, str]], ...] = (
-    ("down", ("ServerFrame", "What the server sends."), ("ServerToClientEvents", "What the server sends.")),
-    ("up", ("ClientFrame", "What a client sends."), ("ClientToServerEvents", "What a client sends.")),
-)
-
-
-def _host_types(names: set[str]) -> list[str]:
+def _host_types(names: Sequence[str]) -> list[str]:
     if not names:
         return []
     what = "Objects of the application. Extend this interface with their types."
-    return [*comment(what), "export interface HostTypes {", *(f"  {name}: unknown;" for name in sorted(names)), "}", ""]
+    return [*comment(what), "export interface HostTypes {", *(f"  {name}: unknown;" for name in names), "}", ""]
 
 
-def _events(events: Sequence[EventDeclaration], interfaces: Interfaces, failure: Any) -> list[str]:
-    lines = []
+def _events(interface: str, about: str, events: Sequence[Event]) -> list[str]:
+    lines = [*comment(about), f"export interface {interface}{_generic(events)} {{"]
     for event in events:
-        arguments = arguments_of(event.payload)
-        names = ["payload"] if len(arguments) == 1 else [f"argument{number}" for number in range(1, len(arguments) + 1)]
-        taken = [
-            f"{name}: {interfaces.type_of(annotation, event.direction)}"
-            for name, annotation in zip(names, arguments, strict=True)
-        ]
-        if event.acknowledgement is not None:
+        count = len(event.arguments)
+        names = ["payload"] if count == 1 else [f"argument{number}" for number in range(1, count + 1)]
+        taken = [f"{name}: {type_text(kind)}" for name, kind in zip(names, event.arguments, strict=True)]
+        if event.acknowledgement is not None and event.failure is not None:
             # Required, because socket.io-client's emitWithAck finds the answer's type in it.
-            answers = [interfaces.type_of(answer, "down") for answer in (event.acknowledgement, failure)]
+            answers = [type_text(answer) for answer in (event.acknowledgement, event.failure)]
             taken.append(f"acknowledge: (answer: {' | '.join(dict.fromkeys(answers))}) => void")
-        lines += comment(target_sentence(event), indent="  ")
+        lines += comment(event.about, indent="  ")
         lines.append(f"  {property_name(event.name)}: ({', '.join(taken)}) => void;")
     return [*lines, "}"]
 
 
-def _frames(events: Sequence[EventDeclaration], interfaces: Interfaces) -> list[str]:
-    lines = []
+def _frames(name: str, about: str, events: Sequence[Event], *, offset: bool) -> list[str]:
+    head = f"export type {name}{_generic(events)} ="
+    lines = [*comment(about), f"{head} {{ readonly offset?: string }} & (" if offset else head]
     for event in events:
         kind = f"readonly type: {literal(event.name)}"
-        lines += comment(target_sentence(event), indent="  ")
-        if event.payload is None:
+        lines += comment(event.about, indent="  ")
+        if not event.arguments:
             lines.append(f"  | {{ {kind} }}")
         elif event.flat:
-            lines.append(f"  | ({{ {kind} }} & {interfaces.type_of(event.payload, event.direction)})")
+            lines.append(f"  | ({{ {kind} }} & {type_text(event.arguments[0])})")
         else:
-            lines.append(f"  | {{ {kind}; readonly data: {interfaces.type_of(event.payload, event.direction)} }}")
-    lines = lines or ["  never"]
-    return [*lines[:-1], f"{lines[-1]};"]
+            lines.append(f"  | {{ {kind}; readonly data: {type_text(event.arguments[0])} }}")
+    lines += [] if events else ["  never"]
+    return [*lines, ");"] if offset else [*lines[:-1], f"{lines[-1]};"]
+
+
+def _generic(events: Sequence[Event]) -> str:
+    return _GENERIC if host_types(*events) else ""
