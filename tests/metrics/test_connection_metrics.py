@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from starlette.applications import Starlette
 
@@ -9,6 +11,7 @@ from asgi_realtime import (
     Connection,
     Disconnect,
     Forbidden,
+    Limits,
     RealtimeMiddleware,
     Refusal,
     Settings,
@@ -16,8 +19,21 @@ from asgi_realtime import (
     WebSocketGateway,
     create_token,
 )
+from asgi_realtime.metrics.declarations import (
+    CLOSED,
+    CONNECTIONS,
+    ENGINEIO_SESSIONS,
+    ENGINEIO_SESSIONS_CLOSED,
+    ENGINEIO_SESSIONS_OPENED,
+    OPENED,
+    OVER_BUDGET,
+    RECOVERIES,
+    REFUSED_CONNECTIONS,
+)
 from asgi_realtime.testing import ConnectionRefused, RealtimeTestClient
+from tests.support.moved_metrics import moves
 from tests.support.node_client import Node
+from tests.support.raw_engineio import raw_client, read_until_closed
 from tests.support.recorded_metrics import RecordedMetrics
 from tests.support.servers import Serve
 from tests.support.waiting import until
@@ -37,6 +53,7 @@ class Office(SocketIOGateway):
             raise ERRORS[connection.identity.user_id]
 
 
+@moves(CONNECTIONS, OPENED, CLOSED, ENGINEIO_SESSIONS, ENGINEIO_SESSIONS_OPENED, ENGINEIO_SESSIONS_CLOSED)
 async def test_connections_and_sessions_are_counted() -> None:
     metrics = RecordedMetrics()
     gateways = [Office(), WebSocketGateway("/ticker")]
@@ -64,6 +81,7 @@ async def test_connections_and_sessions_are_counted() -> None:
     assert metrics.totals["connections /"] == 0
 
 
+@moves(REFUSED_CONNECTIONS)
 @pytest.mark.parametrize(
     ("user", "reason"),
     [("mallory", "FORBIDDEN"), ("bug", "INTERNAL"), ("cut", "DISCONNECT"), ("own", "other"), (None, "UNAUTHORIZED")],
@@ -78,6 +96,18 @@ async def test_refused_clients_are_counted_by_reason(user: str | None, reason: s
         assert metrics.sum("refused_connections_total") == metrics.totals[f"refused_connections_total / {reason}"] == 1
 
 
+async def test_a_page_of_a_foreign_origin_is_counted() -> None:
+    metrics = RecordedMetrics()
+    gateways = [WebSocketGateway("/ticker")]
+    app = RealtimeMiddleware(Starlette(), gateways=gateways, settings=SETTINGS, metrics=metrics)
+    async with RealtimeTestClient(app) as client:
+        with pytest.raises(ConnectionRefused):
+            async with client.connect("/ticker", token=client.token("ann"), headers={"origin": "https://evil.example"}):
+                pass
+    assert metrics.sum("refused_connections_total") == 1
+    assert metrics.totals["refused_connections_total /ticker ORIGIN"] == 1
+
+
 async def test_a_session_that_is_upgraded_is_counted_by_its_present_transport(serve: Serve, node: Node) -> None:
     metrics = RecordedMetrics()
     app = RealtimeMiddleware(Starlette(), gateways=[Office()], settings=SETTINGS, metrics=metrics)
@@ -90,3 +120,37 @@ async def test_a_session_that_is_upgraded_is_counted_by_its_present_transport(se
     await client.disconnect()
     await until(lambda: metrics.totals["engineio_sessions websocket"] == 0)
     assert metrics.totals["engineio_sessions polling"] == 0
+
+
+@moves(RECOVERIES)
+async def test_clients_that_come_back_are_counted(serve: Serve, node: Node) -> None:
+    metrics = RecordedMetrics()
+    app = RealtimeMiddleware(Starlette(), gateways=[Office()], settings=SETTINGS, metrics=metrics)
+    server = await serve(app)
+    client = await node.connect(server.url, auth={"token": create_token("ann", SETTINGS)}, transports=["websocket"])
+    await app.broadcaster.broadcast_to_user("ann", "news")
+    await client.expect("news")
+    for revoked, expected in ((False, {"recovered": 1}), (True, {"recovered": 1, "new session": 1})):
+        await client.drop()
+        await until(lambda: metrics.totals["connections /"] == 0)
+        if revoked:
+            await app.broadcaster.disconnect_user("ann")  # it ends what could be recovered
+        await client.reconnect()
+        counted = {result: metrics.totals[f"recoveries_total / {result}"] for result in expected}
+        assert counted == expected
+        assert metrics.sum("recoveries_total") == sum(expected.values())
+    await client.disconnect()
+
+
+@moves(OVER_BUDGET)
+@pytest.mark.parametrize(("budget", "message"), [("attempts", "0/nowhere,{}"), ("control", "3")])
+async def test_clients_over_a_budget_are_counted(serve: Serve, budget: str, message: str) -> None:
+    metrics = RecordedMetrics()
+    limits = Limits(attempt_rate=0.001, attempt_burst=5, control_rate=0.001, control_burst=5)
+    settings = dataclasses.replace(SETTINGS, limits=limits)
+    server = await serve(RealtimeMiddleware(Starlette(), gateways=[Office()], settings=settings, metrics=metrics))
+    async with raw_client(server, "websocket") as client:
+        for _ in range(6):
+            await (client.send(message) if budget == "attempts" else client.send_packet(message))
+        await read_until_closed(client)
+    assert metrics.sum("over_budget_total") == metrics.totals[f"over_budget_total {budget}"] == 1

@@ -9,7 +9,9 @@ import pytest
 from starlette.applications import Starlette
 
 from asgi_realtime import Forbidden, Limits, RealtimeMiddleware, Settings, SocketIOGateway, create_token, on
+from asgi_realtime.metrics.declarations import EVENTS, HANDLER_SECONDS, REFUSED_EVENTS
 from asgi_realtime.testing import RealtimeTestClient
+from tests.support.moved_metrics import moves
 from tests.support.node_client import Node
 from tests.support.recorded_metrics import RecordedMetrics
 from tests.support.servers import Serve
@@ -61,6 +63,7 @@ class App:
         return {key.removeprefix(f"{name} / "): total for key, total in found.items()}
 
 
+@moves(EVENTS, REFUSED_EVENTS)
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_events_are_counted_by_name_in_both_ways(transport: Transport) -> None:
     app = App()
@@ -85,6 +88,7 @@ async def test_refusals_are_counted_by_code() -> None:
     assert app.counted("events_total") == {"forbidden": 1, "bug": 1}
 
 
+@moves(HANDLER_SECONDS)
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_a_handler_that_waits_is_timed(transport: Transport) -> None:
     app = App()
@@ -126,16 +130,3 @@ async def test_events_of_a_stock_client_are_counted(serve: Serve, node: Node) ->
         assert await client.call("move", number) == [number]
     assert app.counted("events_total") == {"move": 3}
     await client.disconnect()
-
-
-async def test_the_tasks_of_handlers_that_wait_are_counted() -> None:
-    app = App()
-    async with RealtimeTestClient(app.app) as client, client.connect("/", token=client.token("ann")) as ann:
-        await client.settle()
-        before = app.metrics.totals["tasks"]
-        await ann.send("wait")
-        await until(lambda: app.counted("events_total") == {"wait": 1})
-        assert app.metrics.totals["tasks"] > before
-        app.board.go_on.set()
-        await client.settle()
-        assert app.metrics.totals["tasks"] == before

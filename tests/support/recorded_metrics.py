@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from asgi_realtime.metrics import Metric
+from tests.support.moved_metrics import moved_now
 
 
 class RecordedMetrics:
@@ -14,6 +15,7 @@ class RecordedMetrics:
         self._totals: dict[str, float] = {}
         self._observed: dict[str, tuple[list[int], float]] = {}
         self._transfer: Callable[[], None] = lambda: None
+        self._moved = moved_now.get(set())
 
     @property
     def totals(self) -> dict[str, float]:
@@ -40,6 +42,7 @@ class RecordedMetrics:
 
         def add(amount: float) -> None:
             self._totals[key] += amount
+            self._moved.add(metric.name)
 
         return add
 
@@ -47,6 +50,8 @@ class RecordedMetrics:
         key = self._key(metric, labels)
 
         def set_(value: float) -> None:
+            if key in self._totals:
+                self._moved.add(metric.name)
             self._totals[key] = value
 
         return set_
@@ -58,6 +63,7 @@ class RecordedMetrics:
         def add(counts: Sequence[int], total: float) -> None:
             known, before = self._observed[key]
             self._observed[key] = [old + new for old, new in zip(known, counts, strict=True)], before + total
+            self._moved.add(metric.name)
 
         return add
 
