@@ -49,10 +49,11 @@ OPENED: Final = Metric(
 REFUSED_CONNECTIONS: Final = Metric(
     name="refused_connections_total",
     kind="counter",
-    labels=_GATEWAY | {"reason": ("ORIGIN", "UNAVAILABLE", "DISCONNECT", *_REFUSALS)},
-    help="clients that the gateway did not let in. `reason` is the code of the refusal (`INTERNAL`: a failure of your "
-    "code), or `ORIGIN`: the page's origin is not allowed; `UNAVAILABLE`: the broker did not answer; `DISCONNECT`: "
-    "your code raised `Disconnect`",
+    labels=_GATEWAY | {"reason": ("ORIGIN", "FULL", "UNAVAILABLE", "DISCONNECT", *_REFUSALS)},
+    help="clients that were not let in. `reason` is the code of the refusal (`INTERNAL`: a failure of your code), or "
+    "`ORIGIN`: the page's origin is not allowed; `FULL`: as many connections as `MEW_SESSIONS` or "
+    "`MEW_SESSIONS_PER_ADDRESS` allows; `UNAVAILABLE`: the broker did not answer; `DISCONNECT`: your code raised "
+    "`Disconnect`. For requests that Socket.IO refuses before a namespace is known, `gateway` is the path of Socket.IO",
 )
 CLOSED: Final = Metric(
     name="closed_total",

@@ -30,7 +30,7 @@ from asgi_realtime.metrics.declarations import (
     RECOVERIES,
     REFUSED_CONNECTIONS,
 )
-from asgi_realtime.testing import ConnectionRefused, RealtimeTestClient
+from asgi_realtime.testing import ConnectionRefused, RealtimeTestClient, Transport
 from tests.support.moved_metrics import moves
 from tests.support.node_client import Node
 from tests.support.raw_engineio import raw_client, read_until_closed
@@ -96,16 +96,31 @@ async def test_refused_clients_are_counted_by_reason(user: str | None, reason: s
         assert metrics.sum("refused_connections_total") == metrics.totals[f"refused_connections_total / {reason}"] == 1
 
 
-async def test_a_page_of_a_foreign_origin_is_counted() -> None:
+@pytest.mark.parametrize(
+    ("gateway", "transport", "counted"),
+    [("/ticker", "websocket", "/ticker"), ("/", "websocket", "/socket.io"), ("/", "polling", "/socket.io")],
+)
+async def test_clients_that_are_refused_before_they_connect_are_counted(
+    gateway: str, transport: Transport, counted: str
+) -> None:
     metrics = RecordedMetrics()
-    gateways = [WebSocketGateway("/ticker")]
-    app = RealtimeMiddleware(Starlette(), gateways=gateways, settings=SETTINGS, metrics=metrics)
-    async with RealtimeTestClient(app) as client:
+    settings = dataclasses.replace(SETTINGS, limits=Limits(sessions_per_address=1))
+    app = RealtimeMiddleware(
+        Starlette(), gateways=[Office(), WebSocketGateway("/ticker")], settings=settings, metrics=metrics
+    )
+
+    async def is_refused(reason: str, **headers: str) -> None:
+        before = metrics.sum("refused_connections_total")
         with pytest.raises(ConnectionRefused):
-            async with client.connect("/ticker", token=client.token("ann"), headers={"origin": "https://evil.example"}):
+            async with client.connect(gateway, token=client.token("ann"), transport=transport, headers=headers):
                 pass
-    assert metrics.sum("refused_connections_total") == 1
-    assert metrics.totals["refused_connections_total /ticker ORIGIN"] == 1
+        assert metrics.totals[f"refused_connections_total {counted} {reason}"] == 1
+        assert metrics.sum("refused_connections_total") == before + 1
+
+    async with RealtimeTestClient(app) as client:
+        await is_refused("ORIGIN", origin="https://evil.example")
+        async with client.connect(gateway, token=client.token("bob"), transport=transport):
+            await is_refused("FULL")
 
 
 async def test_a_session_that_is_upgraded_is_counted_by_its_present_transport(serve: Serve, node: Node) -> None:

@@ -16,6 +16,7 @@ from asgi_realtime.auth.origins import Headers, OriginPolicy
 from asgi_realtime.auth.refusal_log import FOREIGN_ORIGIN, RefusalLog
 from asgi_realtime.broker.node_channel import NodeChannel
 from asgi_realtime.metrics import Meter
+from asgi_realtime.metrics.declarations import REFUSED_CONNECTIONS
 from asgi_realtime.outbound.frame_writer import FLUSH_SECONDS
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.runtime.budgets import Budgets
@@ -87,6 +88,7 @@ class EngineIO:
             else Relay(nodes, limits=settings.limits, control=self._budgets.control, tasks=tasks, meter=meter)
         )
         self._sessions = SessionTable(meter)
+        self._refused = meter.counters(REFUSED_CONNECTIONS, "reason", gateway=settings.socketio_path)
         self._refusing = self._stopping = False
         self._emptied = asyncio.Event()
 
@@ -288,8 +290,11 @@ class EngineIO:
 
     def _log(self, request: Request, refusal: HTTPRefusal) -> None:
         if refusal.reason == FOREIGN_ORIGIN:
+            self._refused.add("ORIGIN")
             self._refusals.origin(self._settings.socketio_path, request.origin, request.host)
         elif refusal.reason is not None:
+            if refusal.status == HTTPStatus.SERVICE_UNAVAILABLE and not self._refusing:
+                self._refused.add("FULL")
             self._refusals.refused(self._settings.socketio_path, refusal.reason)
 
     def _check(self, request: Request, transport: str) -> None:

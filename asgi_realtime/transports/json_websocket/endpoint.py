@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from asgi_realtime.gateways.gateway_context import GatewayContext
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
+from asgi_realtime.metrics.declarations import REFUSED_CONNECTIONS
 from asgi_realtime.runtime.budgets import Budgets
 from asgi_realtime.transports.accept import accept_websocket, close_websocket
 from asgi_realtime.transports.json_websocket.auth_deadlines import AuthDeadlines
@@ -36,6 +37,7 @@ class WebSocketEndpoint:
         self.auth_deadlines = AuthDeadlines(context.wheel, gateway.auth_timeout)
         self._peers: dict[JSONPeer, None] = {}  # takes a third of the memory of a set
         self._addresses: Counter[str | None] = Counter()
+        self._refused = context.meter.counters(REFUSED_CONNECTIONS, "reason", gateway=gateway.name)
         self._stopping = False
         self._emptied: asyncio.Event | None = None
 
@@ -72,6 +74,7 @@ class WebSocketEndpoint:
             await close_websocket(send, 1012, "server restart")
             return
         if self._full(request.address):
+            self._refused.add("FULL")
             await close_websocket(send, 1013, "too many connections")
             return
         handshake = request.handshake(self.context.tracing)
@@ -92,6 +95,7 @@ class WebSocketEndpoint:
             return False
         if not gateway.origins.allows(request.origin, host=request.host, scheme=request.scheme):
             refusals.origin(gateway.name, request.origin, request.host)
+            self._refused.add("ORIGIN")
             return False
         return True
 
