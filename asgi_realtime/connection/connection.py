@@ -187,21 +187,8 @@ class InternalConnection:
     """A connection, as the hub, the gateways and the transports use it. Its methods never wait."""
 
     __slots__ = (
-        "_blocked",
-        "granted",
-        "handshake",
-        "id",
-        "identity",
-        "inbox",
-        "mounted",
-        "positions",
-        "public",
-        "refresh",
-        "room_set",
-        "sink",
-        "state",
-        "took_over",
-        "transport",
+        *("_blocked", "granted", "handshake", "id", "identity", "inbox", "mounted", "positions"),
+        *("public", "refresh", "room_set", "sink", "state", "took_over", "transport"),
     )
 
     def __init__(
@@ -261,16 +248,24 @@ class InternalConnection:
 
     def end(self, code: int, reason: str, last: Frame | None = None) -> None:
         """Close the connection and leave the hub. `last` is written before the close. A second call does nothing."""
-        if not self.closed:
-            self.flush()
-        if not self.closed:  # flushing ends a client that is too slow
-            self._blocked = code, reason
-            self.set_closed()
-            # Now, not when the transport has closed: what is published until then is not delivered to it.
-            self.mounted.hub.remove(self)
+        if self.leave_hub(code, reason):
             if last is not None:
                 self.transport.outbox.push(last)
             self.transport.close(code, reason)
+
+    def leave_hub(self, code: int, reason: str) -> bool:
+        """Begin to end: no event reaches the client or a handler any more. The caller then closes the transport.
+
+        False: it has ended already.
+        """
+        if not self.closed:
+            self.flush()
+        if self.closed:  # flushing ends a client that is too slow
+            return False
+        self._blocked = code, reason
+        self.set_closed()
+        self.mounted.hub.remove(self)
+        return True
 
     def set_closed(self) -> None:
         """Mark the connection as closed, and write no more to it."""

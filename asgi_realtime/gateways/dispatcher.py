@@ -246,6 +246,8 @@ class Dispatcher(ClientFrames):
         Returns True if the transport must stop reading until `connection.inbox.ready` returns. `now`: seconds,
         monotonic.
         """
+        if connection.sink is None and connection.closed:  # its transport is about to be closed
+            return False
         inbox = connection.inbox
         if self._rates.admits(inbox, connection.identity.user_id, now):
             return inbox.begin(self._handle, connection, event, sent, acknowledge)

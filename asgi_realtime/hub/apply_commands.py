@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from asgi_realtime.auth.revocations import Revocations
 from asgi_realtime.connection.connection import InternalConnection
 from asgi_realtime.hub.mounts import Mount
 from asgi_realtime.hub.rooms import Rooms
-from asgi_realtime.runtime.batches import close_in_batches
+from asgi_realtime.runtime.batches import AT_ONCE, close_in_batches
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.values.commands import (
     AddToRoom,
@@ -28,8 +28,10 @@ from asgi_realtime.values.ids import GatewayName
 
 CONNECT_AGAIN: Final = (1012, "connect again")
 """Code and reason for the clients of `EndAll`. Stock clients come back after this code."""
-END_ALL_SECONDS: Final = 10.0
-"""Within this time `EndAll` closes all connections."""
+REVOKED: Final = (1008, "credentials revoked")
+"""Code and reason for clients with a token that is revoked."""
+CLOSING_SECONDS: Final = 10.0
+"""Within this time all connections that a command ends are closed, however many they are."""
 
 
 def move(command: AddToRoom | RemoveFromRoom | CloseRoom, rooms: Rooms, connection: InternalConnection) -> None:
@@ -53,7 +55,10 @@ def take_over(command: TakeOver, mount: Mount) -> None:
 def end_connections(
     command: EndsConnections, mounts: Mapping[GatewayName, Mount], revocations: Revocations, tasks: Tasks
 ) -> None:
-    """End the connections that a command names, or those whose credentials are revoked from now on."""
+    """End the connections that a command names, or those whose credentials are revoked from now on.
+
+    They leave the hub in this call. More than `AT_ONCE` are closed in batches, so that the event loop serves others.
+    """
     if isinstance(command, EndAll):
         _end_all(command, mounts, tasks)
         return
@@ -61,16 +66,20 @@ def end_connections(
         revocations.revoke_token(command.jti)
     elif isinstance(command, RevokeUser):
         revocations.revoke_user(command.user_id, command.issued_before)
-    for name, mount in mounts.items():
-        if isinstance(command, DisconnectUser | DisconnectMembers | DisconnectConnection):
+    concerned: list[InternalConnection] = []
+    code, reason = REVOKED
+    if isinstance(command, DisconnectUser | DisconnectMembers | DisconnectConnection):
+        code, reason = command.code, command.reason
+        for name, mount in mounts.items():
             if command.gateway in (None, name):
-                for connection in _to_disconnect(command, mount.rooms):
-                    connection.end(command.code, command.reason)
-            continue
-        concerned = mount.rooms.of_user(command.user_id) if isinstance(command, RevokeUser) else mount.rooms.everybody
-        for connection in concerned:
-            if revocations.is_revoked(connection.identity):
-                connection.end(1008, "credentials revoked")
+                concerned += _to_disconnect(command, mount.rooms)
+    else:
+        for mount in mounts.values():
+            rooms = mount.rooms
+            some = rooms.of_user(command.user_id) if isinstance(command, RevokeUser) else rooms.everybody
+            concerned += [connection for connection in some if revocations.is_revoked(connection.identity)]
+    ended = [connection for connection in concerned if connection.leave_hub(code, reason)]
+    _close(ended, lambda connection: connection.transport.close(code, reason), tasks)
 
 
 def _to_disconnect(
@@ -97,8 +106,15 @@ def _end_all(command: EndAll, mounts: Mapping[GatewayName, Mount], tasks: Tasks)
     for connection in concerned:
         connection.hold()  # a user who was removed from a room receives nothing more of it
 
-    def close(connection: InternalConnection) -> None:
-        connection.end(*CONNECT_AGAIN)
+    _close(concerned, lambda connection: connection.end(*CONNECT_AGAIN), tasks)
 
-    if concerned:
-        tasks.spawn(close_in_batches(concerned, close, seconds=END_ALL_SECONDS), name="closing connections")
+
+def _close(
+    connections: Sequence[InternalConnection], close: Callable[[InternalConnection], None], tasks: Tasks
+) -> None:
+    """Close a batch in this call, or several of them in a task."""
+    if len(connections) > AT_ONCE:
+        tasks.spawn(close_in_batches(connections, close, seconds=CLOSING_SECONDS), name="closing connections")
+        return
+    for connection in connections:
+        close(connection)

@@ -33,7 +33,7 @@ class Peer(Protocol):
     def entered(self, namespace: str) -> None:
         """A namespace is connected."""
 
-    def drop(self, namespace: str, code: int, reason: str) -> None:
+    def drop(self, transport: NamespaceTransport, code: int, reason: str) -> None:
         """Disconnect the client from a namespace."""
 
     def ack_expected(self, seconds: float) -> None:
@@ -85,7 +85,7 @@ class NamespaceTransport:
     def close(self, code: int, reason: str) -> None:
         """Disconnect the client from this namespace. Does nothing before it is let in: the gateway refuses it then."""
         if self.connection is not None:
-            self._peer.drop(self.gateway.name, code, reason)
+            self._peer.drop(self, code, reason)
 
     def close_transport(self, code: int, reason: str) -> None:
         """Disconnect the client from all namespaces on its transport."""

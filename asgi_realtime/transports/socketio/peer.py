@@ -137,8 +137,8 @@ class SocketIOPeer:
         if self._read_ahead is not None and not any(each.has_pending_acks for each in self._namespaces.values()):
             self._read_ahead = None
 
-    def drop(self, namespace: str, code: int, reason: str) -> None:
-        """Disconnect the client from a namespace, after what was sent there.
+    def drop(self, transport: NamespaceTransport, code: int, reason: str) -> None:
+        """Disconnect the client from a namespace, after what was sent there. Does nothing if it has disconnected.
 
         A client that should not reconnect by itself gets a DISCONNECT, and its other namespaces
         stay. Socket.IO has no packet for "reconnect": for that the transport is closed. So the
@@ -146,9 +146,10 @@ class SocketIOPeer:
         closed after too many attempts to authenticate: the client could connect to the namespace
         and attempt again.
         """
-        transport = self._namespaces.pop(namespace, None)
-        if transport is None:
+        namespace = transport.gateway.name
+        if self._namespaces.get(namespace) is not transport:
             return
+        del self._namespaces[namespace]
         self._packets.disconnected(namespace)
         if code in STAY_AWAY:
             self.session.push(transport.dialect.disconnect())
