@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from asgi_realtime.answers.base import EventKey
 from asgi_realtime.limits import Limits
+from asgi_realtime.runtime import time_source
 from asgi_realtime.values.ids import UserId
 
 MOST_BYTES: Final = 64 * 1024 * 1024
@@ -43,7 +43,7 @@ class MemoryAnswers:
     """
 
     def __init__(
-        self, limits: Limits, *, most_bytes: int = MOST_BYTES, clock: Callable[[], float] = time.monotonic
+        self, limits: Limits, *, most_bytes: int = MOST_BYTES, clock: Callable[[], float] = time_source.read_monotonic
     ) -> None:
         self._limits = limits
         self._most_bytes = most_bytes

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Mapping
 from typing import Any
 
 import jwt
 
 from asgi_realtime.errors import ConfigurationError
+from asgi_realtime.runtime import time_source
 from asgi_realtime.settings import Settings
 from asgi_realtime.values.ids import Id, id_text
 
@@ -35,7 +35,7 @@ def signed_token(user_id: Id, settings: Settings, claims: Mapping[str, Any], *, 
     if not settings.jwt_secret:
         raise ConfigurationError(f"tokens can be made only with MEW_JWT_SECRET; {_remedy(settings)}")
     # A float: a token that is made after a revocation in the same second must be newer than it.
-    now = time.time()
+    now = time_source.wall()
     made: dict[str, Any] = {
         "iat": now,
         "jti": secrets.token_urlsafe(12),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 
 from asgi_realtime.auth.jwks_fetch import Fetch, Keys, PublishedKey
+from asgi_realtime.runtime import time_source
 
 _STALE_SECONDS = 24 * 3600.0
 """For so long after `ttl`, a known key is still used at once, while the set is fetched in the background."""
@@ -22,7 +22,13 @@ class JWKS:
     """
 
     def __init__(
-        self, url: str, *, cooldown: float, timeout: float, ttl: float, clock: Callable[[], float] = time.monotonic
+        self,
+        url: str,
+        *,
+        cooldown: float,
+        timeout: float,
+        ttl: float,
+        clock: Callable[[], float] = time_source.read_monotonic,
     ) -> None:
         self._url = url
         self._cooldown = cooldown

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jwt
 
@@ -15,6 +15,7 @@ from asgi_realtime.auth.claims import Claims
 from asgi_realtime.auth.jwks import JWKS
 from asgi_realtime.auth.keys import PublicKey, load_public_key
 from asgi_realtime.errors import Unauthorized
+from asgi_realtime.runtime import time_source
 from asgi_realtime.settings import Settings
 from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.json import Json
@@ -43,6 +44,8 @@ class JWTVerifier:
             "verify_iss": settings.jwt_issuer is not None,
             # docs/protocols.md does not require these checks: `iat` in the future, numbers as `sub` and `jti`.
             **{"verify_iat": False, "verify_sub": False, "verify_jti": False},
+            # `_check_times` does it, by the time of this package.
+            **{"verify_exp": False, "verify_nbf": False},
         }
         self._algorithms = settings.algorithms
         self._key: str | PublicKey = settings.jwt_secret or ""
@@ -80,9 +83,9 @@ class JWTVerifier:
                 algorithms=algorithms,
                 audience=settings.jwt_audience,
                 issuer=settings.jwt_issuer,
-                leeway=settings.jwt_leeway,
                 options=self._options,
             )
+            _check_times(claims, settings.jwt_leeway)
             return Identity(
                 user_id=_user_id(claims.get(settings.jwt_user_claim)),
                 claims=Claims(claims),
@@ -136,6 +139,14 @@ _REASONS: Mapping[type[Exception], InvalidToken] = {
 
 def _reason(error: Exception) -> InvalidToken:
     return next((reason for kind, reason in _REASONS.items() if isinstance(error, kind)), InvalidToken.NOT_A_JWT)
+
+
+def _check_times(claims: Mapping[str, Any], leeway: float) -> None:
+    """Raise if a token has expired, or is not valid yet. Fractions of a second in its claims do not count."""
+    if "nbf" in claims and int(claims["nbf"]) > time_source.wall() + leeway:
+        raise jwt.ImmatureSignatureError
+    if "exp" in claims and int(claims["exp"]) <= time_source.wall() - leeway:
+        raise jwt.ExpiredSignatureError
 
 
 def _user_id(claim: Json) -> str:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import logging
 import re
-import time
 from collections.abc import Callable
 from typing import Final
 
 from asgi_realtime.auth.origin_patterns import Origin
+from asgi_realtime.runtime import time_source
 from asgi_realtime.runtime.log_fields import log_fields
 
 logger = logging.getLogger("asgi_realtime")
@@ -59,7 +59,7 @@ class RefusalLog:
     neither the log nor the memory.
     """
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, clock: Callable[[], float] = time_source.read_monotonic) -> None:
         self._clock = clock
         self._causes: dict[tuple[str, str], _Cause] = {}
         self._swept = 0.0

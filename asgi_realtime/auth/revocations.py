@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from asgi_realtime.runtime import time_source
 from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.ids import UserId
 
@@ -24,7 +24,9 @@ class Revocations:
     the epoch, like the times in tokens.
     """
 
-    def __init__(self, *, ttl: float, capacity: int = 100_000, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, *, ttl: float, capacity: int = 100_000, clock: Callable[[], float] = time_source.read_wall
+    ) -> None:
         self._tokens: _ExpiringMap[str] = _ExpiringMap(ttl, capacity, clock)
         self._users: _ExpiringMap[UserId] = _ExpiringMap(ttl, capacity, clock)
 

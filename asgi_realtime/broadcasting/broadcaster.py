@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,6 +14,7 @@ from asgi_realtime.broadcasting.route_parameters import NoSchema
 from asgi_realtime.broadcasting.standalone import standalone
 from asgi_realtime.connection.contracts import AnyConnection
 from asgi_realtime.payloads.encoding import encode
+from asgi_realtime.runtime import time_source
 from asgi_realtime.runtime.loop_thread import LoopThread
 from asgi_realtime.runtime.sync_proxy import SyncProxy, sync_method
 from asgi_realtime.settings import Settings
@@ -282,7 +282,7 @@ class Broadcaster(ClusterQuestions):
 
     async def revoke_user(self, user_id: Id) -> None:
         """Refuse every token of a user issued up to now, and close the user's connections."""
-        await self._publisher.command(RevokeUser(user(user_id), time.time()))
+        await self._publisher.command(RevokeUser(user(user_id), time_source.wall()))
 
     def publish(self, publication: Publication, *, key: str | None = None) -> Coroutine[Any, Any, Receipt]:
         """Publish what is encoded already."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import time
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Collection
 
@@ -12,6 +11,7 @@ from asgi_realtime.broker.base import BrokerReceiver
 from asgi_realtime.broker.delivery import deliver
 from asgi_realtime.broker.history import History
 from asgi_realtime.errors import BrokerUnavailable
+from asgi_realtime.runtime import time_source
 from asgi_realtime.values.commands import Command
 from asgi_realtime.values.ids import GatewayName, RoomName
 from asgi_realtime.values.json import Json
@@ -37,7 +37,7 @@ class MemoryBroker:
         history_bytes: most bytes of history. Over: the oldest publications are removed, and a client whose position is
             older cannot recover. Default: 64 MiB.
         keys: most idempotency keys. Over: the oldest is removed, and a repetition of its broadcast is delivered.
-        clock: returns seconds, monotonic.
+        clock: returns seconds, monotonic. None: the time source of this package.
     """
 
     needs_subscriptions = False
@@ -49,7 +49,7 @@ class MemoryBroker:
         history_ttl: float = 300.0,
         history_bytes: int = 64 * 1024 * 1024,
         keys: int = 50_000,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         self._history = History(size=history_size, ttl=history_ttl, limit=history_bytes)
         self._receipts = _Receipts(limit=keys, ttl=history_ttl)
@@ -75,7 +75,7 @@ class MemoryBroker:
     async def publish(self, publication: Publication, *, key: str | None = None) -> Receipt:
         """Number, keep and deliver; see `Broker.publish`."""
         receiver = self._running()
-        now = self._clock()
+        now = (self._clock or time_source.monotonic)()
         known = None if key is None else self._receipts.get(publication.gateway, key, now)
         if known is not None:
             return await asyncio.shield(known)
@@ -133,19 +133,22 @@ class MemoryBroker:
 
     async def history(self, gateway: GatewayName, since: Position, targets: Collection[Target]) -> list[Publication]:
         """All publications after `since`, in order; see `Broker.history`."""
-        return self._history.since(since, [Subscription(gateway, target) for target in targets], self._clock())
+        return self._history.since(since, [Subscription(gateway, target) for target in targets], self._now())
 
     async def latest(
         self, gateway: GatewayName, room: RoomName, event: str, *, since: Position | None = None
     ) -> Publication | None:
         """The newest publication of an event to a room; see `Broker.latest`."""
-        return self._history.latest(Subscription(gateway, ToRoom(room)), event, since, self._clock())
+        return self._history.latest(Subscription(gateway, ToRoom(room)), event, since, self._now())
 
     async def recent(
         self, gateway: GatewayName, target: Target, *, since: Position | None = None, limit: int = 50
     ) -> Newest:
         """The newest publications to a target; see `Broker.recent`."""
-        return self._history.recent(Subscription(gateway, target), since, limit, self._clock())
+        return self._history.recent(Subscription(gateway, target), since, limit, self._now())
+
+    def _now(self) -> float:
+        return (self._clock or time_source.monotonic)()
 
     def _running(self) -> BrokerReceiver:
         if self._receiver is None:

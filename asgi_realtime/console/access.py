@@ -6,10 +6,10 @@ import hashlib
 import hmac
 import re
 import secrets
-import time
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from asgi_realtime.runtime import time_source
 from asgi_realtime.runtime.host_calls import HostCall
 from asgi_realtime.values.handshake import Handshake
 
@@ -50,7 +50,7 @@ class Access:
         check: HostCall | None,
         path: str,
         seconds: float,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time_source.read_wall,
     ) -> None:
         self.seconds = seconds
         self._check = check

@@ -6,7 +6,6 @@ import asyncio
 import html
 import logging
 import math
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -21,6 +20,7 @@ from asgi_realtime.auth.refusal_log import RefusalLog
 from asgi_realtime.console.access import COOKIE, Access
 from asgi_realtime.console.login_throttle import LoginThrottle
 from asgi_realtime.errors import Refusal
+from asgi_realtime.runtime import time_source
 from asgi_realtime.runtime.log_fields import log_fields
 from asgi_realtime.transports.request import Request
 
@@ -110,7 +110,7 @@ class ConsolePages:
         if body is None:
             return _text(413, "the form is too large")
         # From here on nothing waits: many requests at once get no more attempts than one after the other.
-        address, now = request.address or "", time.monotonic()
+        address, now = request.address or "", time_source.monotonic()
         wait = self._throttle.wait(address, now)
         if wait:
             self._refusals.refused(self._path, "too many wrong secrets")

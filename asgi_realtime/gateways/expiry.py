@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 import weakref
 
 from asgi_realtime.connection.connection import Connection, internal
+from asgi_realtime.runtime import time_source
 from asgi_realtime.values.identity import Identity
 
 _EXPIRY_CHECK = 60.0
@@ -31,7 +31,7 @@ class Expiry(weakref.ref[Connection]):
         if connection is None or connection.closed or connection.identity is not self._identity:
             return None
         assert self._identity.expires_at is not None
-        remaining = self._identity.expires_at - time.time()
+        remaining = self._identity.expires_at - time_source.wall()
         if remaining <= 0:
             internal(connection).end(1008, "token expired")
             return None

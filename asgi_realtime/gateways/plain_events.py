@@ -24,7 +24,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from contextvars import copy_context
-from time import monotonic
+from time import perf_counter
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 from asgi_realtime.connection.connection import Connection, InternalConnection
@@ -38,6 +38,7 @@ from asgi_realtime.limits import Limits
 from asgi_realtime.metrics.recorded import Counter
 from asgi_realtime.protocols.event_text import EventText
 from asgi_realtime.protocols.json_text import MAX_NESTING, NOT_JSON, SHORT, JSONReader
+from asgi_realtime.runtime import time_source
 from asgi_realtime.runtime.coroutines import resume
 from asgi_realtime.runtime.fair_turns import TextTurn
 from asgi_realtime.runtime.inbox import Pending
@@ -154,7 +155,7 @@ class PlainEvents:
 
     def _begin(self, connection: InternalConnection, turn: TextTurn, acks: MakesAcks | None, text: bytes) -> Pending:
         """Handle events until a handler waits."""
-        now = monotonic()
+        now = time_source.monotonic()
         work = self._handle(connection, turn, acks, text, now)
         try:
             waiting = work.send(None)
@@ -172,7 +173,7 @@ class PlainEvents:
         self, connection: InternalConnection, turn: TextTurn, work: Coroutine[Any, Any, None], waiting: Any
     ) -> None:
         """Wait for the handler that waits."""
-        began = 0.0 if self._metrics is None else monotonic()
+        began = 0.0 if self._metrics is None else perf_counter()
         try:
             async with asyncio.timeout(self._handler_timeout):
                 await resume(work, waiting)
@@ -180,7 +181,7 @@ class PlainEvents:
             self._outcomes.fail(error, connection, *turn.failed)
         finally:
             if self._metrics is not None:
-                self._metrics.waited(turn.event, monotonic() - began)
+                self._metrics.waited(turn.event, perf_counter() - began)
 
     async def _handle(
         self, connection: InternalConnection, turn: TextTurn, acks: MakesAcks | None, text: bytes, now: float
@@ -250,7 +251,7 @@ class PlainEvents:
                 left = min(self._rates.available(connection.inbox, connection.identity.user_id, now), turn.begin(now))
                 task = asyncio.current_task()
                 assert task is not None
-                cancelling, until = task.cancelling, turn.until
+                cancelling, until, monotonic = task.cancelling, turn.until, time_source.monotonic
             if monotonic() > until:
                 turn.over = turn.ended = True
             if (connection.sink is None and connection.closed) or cancelling() or copy_context() != context:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypeVar
 
@@ -12,6 +11,7 @@ import msgspec
 from asgi_realtime.connection.connection import InternalConnection
 from asgi_realtime.hub.mounts import Mount
 from asgi_realtime.hub.rooms import Rooms
+from asgi_realtime.runtime import time_source
 from asgi_realtime.values.ids import GatewayName, RoomName
 from asgi_realtime.values.inspections import (
     MOST_NAMES,
@@ -42,7 +42,9 @@ LIST_BURST: Final = 5.0
 class Inspections:
     """Answers questions of the console. Nothing is counted or kept for it between two questions."""
 
-    def __init__(self, mounts: Mapping[GatewayName, Mount], *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, mounts: Mapping[GatewayName, Mount], *, clock: Callable[[], float] = time_source.read_monotonic
+    ) -> None:
         self._mounts = mounts
         self._clock = clock
         self._paid_until = 0.0

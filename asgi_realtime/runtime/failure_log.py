@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Final, NamedTuple
 
 from asgi_realtime.errors import BrokerUnavailable
+from asgi_realtime.runtime import time_source
 from asgi_realtime.runtime.log_fields import LoggedConnection, log_fields
 
 logger = logging.getLogger("asgi_realtime")
@@ -32,7 +32,7 @@ class _Cause(NamedTuple):
 class FailureLog:
     """Logs the first failure of each cause in a minute with its traceback, and later how many others there were."""
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, clock: Callable[[], float] = time_source.read_monotonic) -> None:
         self._clock = clock
         self._causes: dict[_Cause, tuple[float, int]] = {}
 

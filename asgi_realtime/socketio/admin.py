@@ -13,6 +13,7 @@ from typing import Any, Literal
 from asgi_realtime.connection.connection import Connection
 from asgi_realtime.payloads.encoding import encode
 from asgi_realtime.protocols.socketio.dialect import SocketIODialect
+from asgi_realtime.runtime import time_source
 from asgi_realtime.socketio.admin_auth import AdminAuth, AdminAuthenticator
 from asgi_realtime.socketio.admin_commands import COMMANDS, AdminCommands
 from asgi_realtime.socketio.admin_sockets import describe_socket
@@ -190,7 +191,7 @@ class AdminUI(Observer):
             self._polling[connection.id] = connection
 
     def _count(self, kind: str, count: int = 1) -> None:
-        self._counts[int(time.time()), kind] += count
+        self._counts[int(time_source.wall()), kind] += count
 
     def _notify(self, event: str, *args: Json) -> None:
         gateway = self._server.gateway_for(self._namespace)
@@ -212,4 +213,4 @@ def _size(event: str, args: Sequence[Any]) -> int:
 
 
 def _now() -> str:
-    return iso(time.time())
+    return iso(time_source.wall())

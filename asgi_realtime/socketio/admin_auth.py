@@ -6,11 +6,11 @@ import hmac
 import inspect
 import logging
 import secrets
-import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Literal, TypeAlias
 
+from asgi_realtime.runtime import time_source
 from asgi_realtime.values.json import Json
 
 Credentials: TypeAlias = Mapping[str, str]
@@ -55,13 +55,13 @@ class AdminAuthenticator:
     def create_session(self) -> str:
         """The id of a new session, which lasts for 24 hours, or until there are 1,000 newer ones."""
         session = secrets.token_urlsafe(24)
-        self._sessions[session] = time.monotonic() + _SESSION_SECONDS
+        self._sessions[session] = time_source.monotonic() + _SESSION_SECONDS
         if len(self._sessions) > _SESSIONS:
             self._sessions.popitem(last=False)
         return session
 
     def _is_session(self, session: Json) -> bool:
-        return isinstance(session, str) and self._sessions.get(session, 0.0) > time.monotonic()
+        return isinstance(session, str) and self._sessions.get(session, 0.0) > time_source.monotonic()
 
 
 def _same(credentials: Credentials, presented: Json) -> bool:

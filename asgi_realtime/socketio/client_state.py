@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
+from asgi_realtime.runtime import time_source
 from asgi_realtime.socketio.environ import wsgi_environ
 from asgi_realtime.values.handshake import Handshake
 
@@ -18,7 +18,7 @@ class ClientState:
     def __init__(self, handshake: Handshake) -> None:
         self.environ = wsgi_environ(handshake)
         self.session: dict[str, Any] = {}
-        self.connected_at = time.time()
+        self.connected_at = time_source.wall()
         """Seconds since the epoch."""
         self.postponed: list[Callable[[], object]] | None = []
         """Calls to make once the client is let in. None: it is."""

@@ -16,6 +16,7 @@ from asgi_realtime.outbound.asgi_writer import Writer
 from asgi_realtime.outbound.frame_writer import FrameWriter
 from asgi_realtime.outbound.frames_extension import FrameTransport
 from asgi_realtime.outbound.stock.read_guard import guard_reading
+from asgi_realtime.runtime import time_source
 from asgi_realtime.runtime.budgets import Budget
 from asgi_realtime.runtime.fair_turns import Turn
 from asgi_realtime.runtime.interrupt import Interrupt
@@ -170,7 +171,7 @@ class WebSocketCarrier:
         reader = self._reader
         try:
             if len(message) <= self._options.small or not _is_longer(message, reader.message_bytes):
-                full = reader.receive(message, monotonic())
+                full = reader.receive(message, time_source.monotonic())
                 if full and self._receive is None and not self._ending:
                     self._pause()
                 return full

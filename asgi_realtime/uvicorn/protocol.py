@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-from time import monotonic
 from typing import Any, ClassVar, Final
 
 from uvicorn.config import Config
@@ -13,6 +12,7 @@ from uvicorn.server import ServerState
 from asgi_realtime.outbound.frames_extension import Reader, TextReader
 from asgi_realtime.protocols.rfc6455.frames import ABNORMAL, close, ping, pong
 from asgi_realtime.protocols.rfc6455.parser import Close, Fragment, FrameError, Parser, Ping, Pong
+from asgi_realtime.runtime import time_source
 from asgi_realtime.runtime.budgets import Budget
 from asgi_realtime.runtime.fair_turns import TextTurn
 from asgi_realtime.uvicorn.cycle import WebSocketCycle
@@ -276,7 +276,7 @@ class WebSocketProtocol(FrameOutput):
                 if text is not None:
                     message = parser.decode(text)
                 elif parser.buffer:  # the clock is not read for a single message
-                    turn.count(1, monotonic())
+                    turn.count(1, time_source.monotonic())
                     if turn.over:
                         self._yield_turn()
                 if not isinstance(message, (str, bytes)):
@@ -336,7 +336,7 @@ class WebSocketProtocol(FrameOutput):
         Raises:
             FrameError: it was one too many. Nothing more is decoded.
         """
-        self._control_refilled_at = self.control.consume(self._control_refilled_at, monotonic())
+        self._control_refilled_at = self.control.consume(self._control_refilled_at, time_source.monotonic())
         if self._control_refilled_at == math.inf:
             assert self._parser is not None
             raise self._parser.refused(1008, "too many frames without a message")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import msgspec
 
 from asgi_realtime.errors import InvalidMessage, Refusal
 from asgi_realtime.limits import Limits, check_room_name
+from asgi_realtime.runtime import time_source
 from asgi_realtime.systems.chat.events import ChatMessage, NewChatMessage
 from asgi_realtime.values.identity import Identity
 
@@ -39,7 +39,7 @@ def checked_message(sent: NewChatMessage, identity: Identity) -> ChatMessage:
         to_id=sent.to_id,
         chat_type=sent.chat_type,
         content=sent.content,
-        timestamp=time.time_ns() // 1_000_000,
+        timestamp=int(time_source.wall() * 1000),
         content_type=sent.content_type,
         reply_to=sent.reply_to or "",
         image_url=sent.image_url or "",

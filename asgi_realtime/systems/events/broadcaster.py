@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from msgspec import UNSET
 
 from asgi_realtime.broadcasting.typed_broadcaster import SyncTypedBroadcaster, TypedBroadcaster, sync_too
+from asgi_realtime.runtime import time_source
 from asgi_realtime.systems.events.events import Message, RoomMember
 from asgi_realtime.values.ids import Id, id_text
 from asgi_realtime.values.publications import Receipt
@@ -45,7 +45,7 @@ class EventsBroadcaster(TypedBroadcaster):
     @sync_too
     async def message(self, sender_id: Id, content: str, *, room: Id | None = None) -> Receipt:
         """`message`, with the current time, to the room or to all clients. Length and content are not checked."""
-        message = Message(id_text(sender_id, "sender_id"), content, iso(time.time()))
+        message = Message(id_text(sender_id, "sender_id"), content, iso(time_source.wall()))
         if room is None:
             return await self._broadcaster.broadcast_to_all("message", message)
         return await self._broadcaster.broadcast_to_room(room, "message", message)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
@@ -19,6 +18,7 @@ from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.handlers.event_declarations import down
 from asgi_realtime.handlers.event_handlers import on
 from asgi_realtime.limits import Limits
+from asgi_realtime.runtime import time_source
 from asgi_realtime.runtime.host_calls import HostCall
 from asgi_realtime.settings import Settings
 from asgi_realtime.systems.events.events import (
@@ -135,7 +135,7 @@ class EventsGateway(SocketIOGateway):
             raise Refusal(IMPROPER, code="IMPROPER")
         if new.room is not None and new.room not in connection.rooms:  # it was removed while the filter ran
             raise Forbidden(NO_ACCESS)
-        message = Message(connection.identity.user_id, new.content, iso(time.time()))
+        message = Message(connection.identity.user_id, new.content, iso(time_source.wall()))
         if new.room is None:
             await self.broadcaster.broadcast_to_all("message", message, except_=connection.id)
         else:

@@ -10,6 +10,7 @@ from msgspec import UNSET, UnsetType
 
 from asgi_realtime.gateways.replies import NewToken, RecoveryOffer
 from asgi_realtime.handlers.event_declarations import down, up
+from asgi_realtime.runtime import time_source
 from asgi_realtime.values.ids import Id, id_from_host
 from asgi_realtime.values.timestamps import iso
 
@@ -24,8 +25,8 @@ def timestamp_text(when: datetime.datetime | None = None) -> str:
         ValueError: for a time without a time zone.
     """
     if when is None:
-        when = datetime.datetime.now(datetime.UTC)
-    elif when.tzinfo is None:
+        return iso(time_source.wall())
+    if when.tzinfo is None:
         raise ValueError("the time has no time zone; write datetime.now(timezone.utc), for example")
     return iso(when.timestamp())
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 
 from starlette.types import Receive
 
@@ -12,6 +11,7 @@ from asgi_realtime.errors import ProtocolError
 from asgi_realtime.limits import Limits
 from asgi_realtime.protocols.engineio import packets
 from asgi_realtime.protocols.engineio.packets import Payload
+from asgi_realtime.runtime import time_source
 from asgi_realtime.runtime.fair_turns import TextTurn
 from asgi_realtime.runtime.interrupt import Interrupt
 from asgi_realtime.transports.engineio.body import read_body
@@ -95,7 +95,7 @@ async def take_payload(session: Session, receive: Receive, limits: Limits) -> No
                 turn = TextTurn(payload.next_text)
             if session.over or (packet := payload.next() if text is None else text.decode()) is None:
                 break
-            turn.count(1, time.monotonic())
+            turn.count(1, time_source.monotonic())
             if session.receive(packet, asyncio.get_running_loop().time()):
                 await session.ready()
                 turn = TextTurn(payload.next_text)  # waiting does not count

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -15,6 +14,7 @@ from asgi_realtime.limits import TOO_MUCH_CONTROL
 from asgi_realtime.protocols.engineio import packets
 from asgi_realtime.protocols.engineio.heartbeat import Heartbeat, HeartbeatAction
 from asgi_realtime.protocols.frame import Frame
+from asgi_realtime.runtime import time_source
 from asgi_realtime.runtime.budgets import Budgets
 from asgi_realtime.runtime.fair_turns import TextTurn
 from asgi_realtime.settings import Settings
@@ -174,12 +174,12 @@ class Session(SessionLifecycle):
 
     def attempted(self) -> bool:
         """Count an attempt (see `Limits.attempt_rate`). False: it was one too many, and the caller ends the client."""
-        self._attempts_refilled_at = self._budgets.attempts.consume(self._attempts_refilled_at, time.monotonic())
+        self._attempts_refilled_at = self._budgets.attempts.consume(self._attempts_refilled_at, time_source.monotonic())
         return self._attempts_refilled_at != math.inf
 
     def without_event(self) -> None:
         """Count a frame that carries no event (see `Limits.control_rate`). One too many closes the session."""
-        self._control_refilled_at = self._budgets.control.consume(self._control_refilled_at, time.monotonic())
+        self._control_refilled_at = self._budgets.control.consume(self._control_refilled_at, time_source.monotonic())
         if self._control_refilled_at == math.inf:
             self.too_much()
 

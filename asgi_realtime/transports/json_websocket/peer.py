@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import time
 from collections.abc import Awaitable
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -20,6 +19,7 @@ from asgi_realtime.outbound.frames_extension import FrameTransport
 from asgi_realtime.outbound.outbox import Outbox
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.protocols.rfc6455.frames import ABNORMAL
+from asgi_realtime.runtime import time_source
 from asgi_realtime.runtime.budgets import Budget, Budgets
 from asgi_realtime.runtime.fair_turns import TextTurn
 from asgi_realtime.runtime.log_fields import log_fields
@@ -133,7 +133,7 @@ class JSONPeer:
 
     def attempted(self, budget: Budget) -> bool:
         """Count an attempt. False: it was one too many."""
-        self._attempts_refilled_at = budget.consume(self._attempts_refilled_at, time.monotonic())
+        self._attempts_refilled_at = budget.consume(self._attempts_refilled_at, time_source.monotonic())
         return self._attempts_refilled_at != math.inf
 
     async def call(self, event: str, data: Any, timeout: float) -> Json:

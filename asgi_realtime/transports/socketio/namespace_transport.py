@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -16,6 +15,7 @@ from asgi_realtime.payloads.encoding import encode
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.protocols.socketio.dialect import SocketIODialect
 from asgi_realtime.protocols.socketio.packets import Event
+from asgi_realtime.runtime import time_source
 from asgi_realtime.runtime.budgets import Budget
 from asgi_realtime.runtime.fair_turns import TextTurn
 from asgi_realtime.transports.engineio.session import Session
@@ -93,7 +93,7 @@ class NamespaceTransport:
 
     def attempted(self, budget: Budget) -> bool:
         """Count an attempt. False: it was one too many."""
-        self._attempts_refilled_at = budget.consume(self._attempts_refilled_at, time.monotonic())
+        self._attempts_refilled_at = budget.consume(self._attempts_refilled_at, time_source.monotonic())
         return not self.exhausted
 
     @property
