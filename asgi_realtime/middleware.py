@@ -25,6 +25,7 @@ from asgi_realtime.metrics import Metrics
 from asgi_realtime.realtime import Realtime
 from asgi_realtime.runtime.asgi_scope import redact_query
 from asgi_realtime.runtime.failed_start import FailedStart
+from asgi_realtime.runtime.host_code import AroundHostCode
 from asgi_realtime.settings import Settings
 from asgi_realtime.tracing import Tracing
 from asgi_realtime.uvicorn.take_over import serve_websocket
@@ -59,6 +60,9 @@ class RealtimeMiddleware:
     Raises:
         ConfigurationError: in the list of middleware of Litestar or Django, which serves only the app's own routes.
     """
+
+    _around_host_code: AroundHostCode | None = None
+    """What a framework does around code of the host. A subclass for that framework sets it."""
 
     if TYPE_CHECKING:
 
@@ -108,7 +112,14 @@ class RealtimeMiddleware:
                 )
             check_app(app)
             warn_of_adapter(app)
-            realtime = Realtime(gateways=gateways, settings=settings, metrics=metrics, tracing=tracing, redis=redis)
+            realtime = Realtime(
+                gateways=gateways,
+                settings=settings,
+                metrics=metrics,
+                tracing=tracing,
+                redis=redis,
+                around_host_code=self._around_host_code,
+            )
             socketio_path = realtime.settings.socketio_path if realtime.serves_socketio else None
             check_routes(app, realtime.websockets, socketio_path)
             self._realtime = realtime

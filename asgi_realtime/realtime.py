@@ -19,7 +19,6 @@ from asgi_realtime.broadcasting.broadcaster import Broadcaster
 from asgi_realtime.broadcasting.gateway_registry import GatewayRegistry
 from asgi_realtime.broadcasting.publisher import Publisher
 from asgi_realtime.broadcasting.traced_publisher import TracedPublisher
-from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.gateways.gateway_context import GatewayContext
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
@@ -38,6 +37,7 @@ from asgi_realtime.lifecycle.mounting import (
     mounted_elsewhere,
     names_of,
     not_an_app,
+    only_gateway,
     serves_socketio,
     settings_from,
     warn_of_open_origins,
@@ -52,6 +52,7 @@ from asgi_realtime.protocols.socketio.dialect import SocketIODialect
 from asgi_realtime.recovery.recovery import Recovery
 from asgi_realtime.runtime.batches import Client, close_in_batches
 from asgi_realtime.runtime.failed_start import FailedStart
+from asgi_realtime.runtime.host_code import AroundHostCode
 from asgi_realtime.runtime.host_threads import HostThreads
 from asgi_realtime.runtime.loop_bridge import LoopBridge
 from asgi_realtime.runtime.tasks import Tasks
@@ -96,6 +97,7 @@ class Realtime:
         tracing: Tracing | None = None,
         redis: RedisClient | None = None,
         backends: Backends | None = None,
+        around_host_code: AroundHostCode | None = None,
     ) -> None:
         self.settings = settings_from(settings)
         self.gateways = gateways_from(gateways)
@@ -157,7 +159,7 @@ class Realtime:
         )
         self.websockets: dict[str, WebSocketEndpoint] = {}
         self.pages: dict[str, ASGIApp] = {}
-        self.host_threads = HostThreads(self.settings.host_threads)
+        self.host_threads = HostThreads(self.settings.host_threads, around_host_code)
         self.drain = Drain(
             self.publisher.set_draining,
             self._stop_clients,
@@ -173,11 +175,11 @@ class Realtime:
         self.transfers = Transfers(self.meter)
         self.signals = ShutdownSignals(self.drain.close_clients)
         self.lifecycle = Lifecycle(self._start_parts)
-        self._mount(backends)
+        self._mount(backends, around_host_code)
         measure_process(self.meter, self.tasks, self._outboxes)
         self.hub.on_load(LoadMeter(self.tasks, self._outboxes).read)
 
-    def _mount(self, backends: Backends) -> None:
+    def _mount(self, backends: Backends, around_host_code: AroundHostCode | None) -> None:
         context = GatewayContext(
             settings=self.settings,
             origins=self.origins,
@@ -197,6 +199,7 @@ class Realtime:
             many_processes=backends.many_processes,
             make_answers=backends.make_answers,
             recovery=self.recovery,
+            around_host_code=around_host_code,
         )
         for mounted in self.gateways:
             check_unmounted(mounted)
@@ -250,15 +253,7 @@ class Realtime:
         Raises:
             ConfigurationError: if none is mounted, or more than one.
         """
-        found = [mounted for mounted in self.gateways if isinstance(mounted, kind)]
-        if not found:
-            raise ConfigurationError(f"no {kind.__name__} is mounted; pass one to RealtimeMiddleware(gateways=[...])")
-        if len(found) > 1:
-            raise ConfigurationError(
-                f"{len(found)} gateways are a {kind.__name__} ({', '.join(names_of(found))}); "
-                "name the one you mean: broadcaster.of(name)"
-            )
-        return found[0]
+        return only_gateway(self.gateways, kind)
 
     def _open(self, session: Session) -> SocketIOPeer:
         return SocketIOPeer(session, self)

@@ -353,10 +353,15 @@ def environment() -> dict[str, str]:
     return dict(os.environ)
 
 
+def known_variables() -> list[str]:
+    """The names of all variables that `Settings.from_env` reads."""
+    fields = [field.name for kind in (Settings, Limits) for field in dataclasses.fields(kind)]
+    return [variable(name) for name in fields if name != "limits"]
+
+
 def unknown_variables(environ: Iterable[str]) -> dict[str, str | None]:
     """The variables `MEW_…` that have no effect, each with the known name that it resembles. Most are misspelt."""
-    known = [variable(field.name) for kind in (Settings, Limits) for field in dataclasses.fields(kind)]
-    known.remove("MEW_LIMITS")
+    known = known_variables()
     unknown = (name for name in environ if name.upper().startswith("MEW_") and name not in known)
     return {name: next(iter(difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.8)), None) for name in unknown}
 

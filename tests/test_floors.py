@@ -25,6 +25,7 @@ FLOORS = (
         "__main__",
         "cli",
         "console",
+        "django",
         "exports",
         "health",
         "middleware",

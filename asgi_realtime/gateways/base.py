@@ -40,6 +40,7 @@ from asgi_realtime.runtime.asgi_scope import redact_query
 from asgi_realtime.runtime.budgets import Budget
 from asgi_realtime.runtime.failed_start import FailedStart
 from asgi_realtime.runtime.host_calls import HostCall, check_plain_overrides, check_super_call, host_call, method_call
+from asgi_realtime.runtime.host_code import wrapped
 from asgi_realtime.settings import Settings
 from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.publications import Publication
@@ -250,6 +251,7 @@ class Gateway(ConnectionLifecycle):
 
         It may take `Limits.handler_timeout`. Its failure is logged under `name`.
         """
+        function = wrapped(self.context.around_host_code, function)
         internal(connection).inbox.submit(functools.partial(self._guard, name, function, connection))
 
     def run_in_background(self, name: str, work: Coroutine[Any, Any, None]) -> None:
@@ -257,7 +259,8 @@ class Gateway(ConnectionLifecycle):
 
         There is no time limit. Shutdown waits for it until `MEW_DRAIN_TIMEOUT` has passed, then cancels it.
         """
-        self.context.tasks.spawn(work, name=name)
+        around = self.context.around_host_code
+        self.context.tasks.spawn(work if around is None else around.in_loop(work), name=name)
 
     async def enter_rooms(self, connection: Connection) -> None:
         """Put a connection into the rooms that `rooms_of` returns for it. Called in `on_connect`.
@@ -297,7 +300,8 @@ class Gateway(ConnectionLifecycle):
         authenticator = self._authenticator
         if authenticator is None:
             authenticator = self.default_authenticator(context.settings)
-        self._authenticate = self.host_call(authenticator, "authenticator", "handshake")
+        around = context.around_host_code
+        self._authenticate = wrapped(around, self.host_call(authenticator, "authenticator", "handshake"))
         limits = self.limits
         self._metrics = GatewayMetrics(context.meter, self.name)
         context.meter.gauge(
@@ -313,6 +317,7 @@ class Gateway(ConnectionLifecycle):
             context.make_answers,
             EventMetrics(context.meter, self.name),
             None if tracing is None else EventTracing(tracing, self.name, self._refusal_of),
+            around,
         )
         self.__attributes = private_attributes(self)
 
@@ -363,7 +368,8 @@ class Gateway(ConnectionLifecycle):
                 hooks[name] = without_result(call, hook, where, _REMEDIES[name])
         if getattr(self.on_online, "__func__", None) is Gateway.on_online:
             del hooks["on_online"]
-        return hooks
+        around = self.context.around_host_code
+        return {name: wrapped(around, hook) for name, hook in hooks.items()}
 
     async def call_on_start(self) -> None:
         """The server has started: call `on_start`."""

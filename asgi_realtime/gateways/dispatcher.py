@@ -38,6 +38,7 @@ from asgi_realtime.runtime.budgets import Budget
 from asgi_realtime.runtime.coroutines import resume
 from asgi_realtime.runtime.failure_log import FailureLog
 from asgi_realtime.runtime.host_calls import ToSync
+from asgi_realtime.runtime.host_code import AroundHostCode, wrapped
 from asgi_realtime.runtime.http_errors import refusal_of
 from asgi_realtime.runtime.inbox import Pending
 from asgi_realtime.runtime.log_fields import log_fields
@@ -63,6 +64,7 @@ class Dispatcher(ClientFrames):
     _functions: dict[str, Callable[..., Any]]
     _once: dict[str, str]
     _once_handlers: OnceHandlers | None
+    _around: AroundHostCode | None
     _handlers: dict[str, BoundHandler]
     plain_events: PlainEvents | None
     _injected: Broadcaster | None
@@ -137,7 +139,7 @@ class Dispatcher(ClientFrames):
             self.check_arrives(event)
             self._handlers[event] = begin = self._bind(event, function, once, self._injected)
             if self.plain_events is not None:
-                self.plain_events.declare(event, begin, None if once else function)
+                self.plain_events.declare(event, begin, None if once or self._around else function)
         functions[event] = function
         self._once.pop(event, None)
         if once is not None:
@@ -152,6 +154,7 @@ class Dispatcher(ClientFrames):
         make_answers: Callable[[GatewayName, Limits], Answers],
         metrics: EventMetrics,
         tracing: EventTracing | None,
+        around: AroundHostCode | None,
     ) -> None:
         """Get ready for events. The handlers' signatures are checked here. `session`: limits of what carries clients.
 
@@ -161,9 +164,10 @@ class Dispatcher(ClientFrames):
         """
         self._event_metrics = metrics
         self._event_tracing = tracing
-        self._dispatch = self.dispatch
+        self._around = around
+        self._dispatch = wrapped(around, self.dispatch)
         if tracing is not None and type(self).dispatch is not Dispatcher.dispatch:
-            self._dispatch = tracing.bind_dispatch(self.dispatch, self._has_handler)
+            self._dispatch = tracing.bind_dispatch(self._dispatch, self._has_handler)
         self._event_id_bytes = limits.event_id_bytes
         self._make_answers = functools.partial(make_answers, self._name, limits)
         self._event_name_bytes = limits.event_name_bytes
@@ -189,13 +193,14 @@ class Dispatcher(ClientFrames):
             form, self._rates, outcomes, limits, session, self._event_metrics, self._event_tracing
         )
         for event, begin in self._handlers.items():
-            plain_events.declare(event, begin, None if event in self._once else self._functions[event])
+            general = event in self._once or self._around is not None
+            plain_events.declare(event, begin, None if general else self._functions[event])
         return plain_events
 
     def _bind(
         self, event: str, function: Callable[..., Any], once: str | None, broadcaster: Broadcaster
     ) -> BoundHandler:
-        begin = self._bind_handler(event, function, once, broadcaster)
+        begin: BoundHandler = wrapped(self._around, self._bind_handler(event, function, once, broadcaster))
         return begin if self._event_tracing is None else self._event_tracing.bind(event, begin)
 
     def _bind_handler(

@@ -19,6 +19,7 @@ from asgi_realtime.limits import Limits
 from asgi_realtime.metrics import Meter
 from asgi_realtime.presence.base import Presence
 from asgi_realtime.recovery.recovery import Recovery
+from asgi_realtime.runtime.host_code import AroundHostCode
 from asgi_realtime.runtime.loop_bridge import LoopBridge
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.runtime.timers import TimerWheel
@@ -53,6 +54,8 @@ class GatewayContext:
     """Makes the answers of a gateway: those of its handlers with `once`."""
     recovery: Recovery | None
     """None: it is turned off, or not available with this broker."""
+    around_host_code: AroundHostCode | None
+    """What a framework does around code of the host. None: nothing."""
 
     def require_verifier(self) -> JWTVerifier:
         """The verifier of JWTs.

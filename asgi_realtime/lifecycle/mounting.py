@@ -6,7 +6,7 @@ import difflib
 import inspect
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from asgi_realtime.auth.origins import OriginPolicy
 from asgi_realtime.broadcasting.gateway_registry import GatewayRegistry
@@ -19,6 +19,8 @@ from asgi_realtime.limits import Limits
 from asgi_realtime.metrics import Metrics
 from asgi_realtime.settings import Settings
 from asgi_realtime.values.ids import GatewayName
+
+G = TypeVar("G", bound=Gateway)
 
 logger = logging.getLogger("asgi_realtime")
 
@@ -127,6 +129,23 @@ def _check_names(gateways: Sequence[Mountable]) -> None:
         if name in seen:
             raise ConfigurationError(f"gateways=: {name!r} is mounted twice; give one of them another name")
         seen.add(name)
+
+
+def only_gateway(gateways: Iterable[Mountable], kind: type[G]) -> G:
+    """The mounted gateway of a class.
+
+    Raises:
+        ConfigurationError: if none is mounted, or more than one.
+    """
+    found = [mounted for mounted in gateways if isinstance(mounted, kind)]
+    if not found:
+        raise ConfigurationError(f"no {kind.__name__} is mounted; pass one to RealtimeMiddleware(gateways=[...])")
+    if len(found) > 1:
+        raise ConfigurationError(
+            f"{len(found)} gateways are a {kind.__name__} ({', '.join(names_of(found))}); "
+            "name the one you mean: broadcaster.of(name)"
+        )
+    return found[0]
 
 
 def check_unmounted(gateway: Mountable) -> None:

@@ -6,10 +6,12 @@ import asyncio
 import contextvars
 import functools
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from anyio.lowlevel import RunVar
+
+from asgi_realtime.runtime.host_code import AroundHostCode
 
 T = TypeVar("T")
 
@@ -20,15 +22,20 @@ _executor: RunVar[ThreadPoolExecutor | None] = RunVar("asgi_realtime.runtime.hos
 class HostThreads:
     """The threads that `run_in_thread` uses on an event loop, from `start` to `stop`."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, around: AroundHostCode | None = None) -> None:
         self._count = count
+        self._around = around
         self._executor: ThreadPoolExecutor | None = None
 
     def start(self) -> None:
         """Begin. Threads are made on demand. Those of a loop that ended without `stop` finish their calls."""
         if self._executor is not None:
             self._executor.shutdown(wait=False)
-        self._executor = ThreadPoolExecutor(self._count, thread_name_prefix="asgi_realtime host")
+        name = "asgi_realtime host"
+        if self._around is None:
+            self._executor = ThreadPoolExecutor(self._count, thread_name_prefix=name)
+        else:
+            self._executor = _WrappingExecutor(self._count, name, self._around)
         _executor.set(self._executor)
 
     def stop(self) -> None:
@@ -38,6 +45,17 @@ class HostThreads:
                 _executor.set(None)
             self._executor.shutdown(wait=False, cancel_futures=True)
             self._executor = None
+
+
+class _WrappingExecutor(ThreadPoolExecutor):
+    """Threads in which a framework has something to do around each call."""
+
+    def __init__(self, count: int, name: str, around: AroundHostCode) -> None:
+        super().__init__(count, thread_name_prefix=name)
+        self._around = around
+
+    def submit(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        return super().submit(self._around.in_thread, functools.partial(function, *args, **kwargs))
 
 
 async def run_in_thread(function: Callable[..., T], *arguments: Any) -> T:

@@ -20,12 +20,13 @@ class LightClient(asyncio.Protocol):
     """One connection to the namespace `/`.
 
     `on_event` is called with the arguments of each event, its name first, in the order of the wire. `call` calls back
-    in that order too, so a callback knows which events came before the acknowledgement.
+    in that order too, so a callback knows which events came before the acknowledgement. `cookie` is the header.
     """
 
     __slots__ = (
         "_acks",
         "_buffer",
+        "_cookie",
         "_on_event",
         "_opened",
         "_token",
@@ -37,9 +38,10 @@ class LightClient(asyncio.Protocol):
         "status",
     )
 
-    def __init__(self, token: str, on_event: Callable[[list[Any]], None]) -> None:
+    def __init__(self, token: str, on_event: Callable[[list[Any]], None], cookie: str = "") -> None:
         loop = asyncio.get_running_loop()
         self._token = token
+        self._cookie = cookie
         self._on_event = on_event
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
@@ -94,7 +96,8 @@ class LightClient(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        transport.write(REQUEST.encode())
+        cookie = f"Cookie: {self._cookie}\r\n" if self._cookie else ""
+        transport.write(REQUEST.removesuffix("\r\n").encode() + f"{cookie}\r\n".encode())
 
     def connection_lost(self, error: Exception | None) -> None:
         self.ended_at = time.monotonic()

@@ -1,0 +1,115 @@
+"""Authenticates clients by Django's session cookie."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user
+from django.core.exceptions import DisallowedHost
+from django.http import HttpRequest
+from django.utils.crypto import salted_hmac
+
+from asgi_realtime.auth.authenticators import JWTAuthenticator
+from asgi_realtime.auth.token_sources import TokenSource, token_from_cookie
+from asgi_realtime.errors import Unauthorized
+from asgi_realtime.runtime.host_threads import run_in_thread
+from asgi_realtime.values.handshake import Handshake
+from asgi_realtime.values.identity import Identity
+from asgi_realtime.values.json import Json
+
+
+class SessionAuthenticator:
+    """An authenticator for the users of `AuthenticationMiddleware`: `SocketIOGateway(authenticator=...)`.
+
+    It reads the cookie `SESSION_COOKIE_NAME` with the project's `SESSION_ENGINE` and `AUTHENTICATION_BACKENDS`. The
+    session and the password's hash must be valid, and the user active. The request's host must be in
+    `ALLOWED_HOSTS`. A gateway accepts cookies only from pages of the same origin and of origins listed by name in
+    `MEW_CORS_ORIGINS`.
+
+    The identity has the user's primary key as `user_id`, and expires with the session. Its claims have `username`,
+    `is_staff`, `iat` and `jti` (what `revoke_token` takes). `jti` identifies the session, and is no secret.
+
+    Args:
+        claims: returns further claims for a user. It runs in a thread, and may use the ORM.
+        tokens: clients that present a token are authenticated by this authenticator, and need no session.
+    """
+
+    def __init__(
+        self,
+        *,
+        claims: Callable[[Any], Mapping[str, Json]] | None = None,
+        tokens: JWTAuthenticator | None = None,
+    ) -> None:
+        self._claims = claims
+        self._tokens = tokens
+
+    @property
+    def token_sources(self) -> Sequence[TokenSource]:
+        """Where clients put their credentials, for descriptions of a gateway."""
+        tokens = () if self._tokens is None else self._tokens.token_sources
+        return (*tokens, token_from_cookie(settings.SESSION_COOKIE_NAME))
+
+    async def __call__(self, handshake: Handshake) -> Identity:
+        """Authenticate a handshake.
+
+        Raises:
+            Unauthorized: the session is not valid, or has no active user.
+        """
+        if self._tokens is not None and any(source(handshake) is not None for source in self._tokens.token_sources):
+            return await self._tokens(handshake)
+        return await run_in_thread(self._from_session, handshake)
+
+    def _from_session(self, handshake: Handshake) -> Identity:
+        key = handshake.cookies.get(settings.SESSION_COOKIE_NAME)
+        if not key:
+            raise Unauthorized(log_reason="no session cookie")
+        request = _request(handshake)
+        try:
+            request.get_host()
+        except DisallowedHost:
+            raise Unauthorized(log_reason="the host is not in ALLOWED_HOSTS") from None
+        session = import_module(settings.SESSION_ENGINE).SessionStore(key)
+        request.session = _Snapshot(session.items())
+        user = get_user(request)
+        if not user.is_authenticated:
+            raise Unauthorized(log_reason="the session is not valid, or has no user")
+        if not user.is_active:
+            raise Unauthorized(log_reason="the user is not active")
+        now = time.time()
+        claims: dict[str, Json] = {"username": user.get_username(), "is_staff": bool(getattr(user, "is_staff", False))}
+        if self._claims is not None:
+            claims |= self._claims(user)
+        return Identity(
+            user_id=str(user.pk),
+            claims={**claims, "iat": now, "jti": session_id(key)},
+            expires_at=now + session.get_expiry_age(),
+        )
+
+
+def session_id(key: str) -> str:
+    """What identifies a session in the claims. The key itself would let its reader log in."""
+    return str(salted_hmac("asgi_realtime.django.session", key, algorithm="sha256").hexdigest())
+
+
+class _Snapshot(dict[str, Any]):
+    """The values of a session. Django may not change the session here: the browser would not get the new cookie."""
+
+    def cycle_key(self) -> None:
+        """Django does this for a session of an earlier `SECRET_KEY`."""
+
+    def flush(self) -> None:
+        """Django does this for a session whose user has another password now."""
+
+
+def _request(handshake: Handshake) -> HttpRequest:
+    request = HttpRequest()
+    request.method = "GET"
+    request.path = request.path_info = handshake.path
+    names = {name: f"HTTP_{name.upper().replace('-', '_')}" for name in handshake.headers}
+    request.META = {meta: handshake.headers[name] for name, meta in names.items()}
+    request.META |= {"SERVER_NAME": "", "SERVER_PORT": "", "REMOTE_ADDR": handshake.client_address or ""}
+    return request

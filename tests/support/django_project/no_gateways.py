@@ -1,0 +1,5 @@
+"""A project that has no gateway yet."""
+
+from asgi_realtime import WebSocketGateway
+
+GATEWAYS: list[WebSocketGateway] = []

@@ -1,0 +1,154 @@
+"""Runs a section of a page in an empty folder, exactly as it is printed: its files and its commands, in their order."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import importlib.metadata
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+from tests.support.paths import ROOT
+
+START_SECONDS = 60.0
+_BLOCK = re.compile(r"(?:^`([\w./-]+)`([^\n]*):\n\n)?^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+def section(page: Path, heading: str) -> str:
+    """The text below a heading of the second level."""
+    text = page.read_text("utf-8").partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    assert text, f"{page.name} has no section {heading}"
+    return text
+
+
+class PrintedPage:
+    """The folder in which a reader follows a page.
+
+    A block below a line such as "`chat/views.py`:" is written to that file, and below "`mysite/urls.py`, at the end:"
+    it is added to it. The lines of a `console` block that begin with `$ ` are run in a shell. `pip install` is not run:
+    the packages that it names must be installed where the tests run.
+
+    Args:
+        folder: an empty folder.
+        server: the command that does not end. It runs until `stop`.
+        port: where it listens.
+    """
+
+    def __init__(self, folder: Path, server: str, port: int) -> None:
+        self.folder = folder
+        self._server = server
+        self._port = port
+        self._running: subprocess.Popen[bytes] | None = None
+
+    def follow(self, text: str) -> None:
+        """Do what a section says."""
+        for path, where, language, block in _BLOCK.findall(text):
+            if language == "console":
+                for command in re.findall(r"^\$ (.*)$", block, re.MULTILINE):
+                    self._run(command)
+            elif path:
+                self._write(path, block, add="at the end" in where)
+
+    def _write(self, path: str, text: str, *, add: bool) -> None:
+        file = self.folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("a" if add else "w", encoding="utf-8") as opened:
+            opened.write(f"\n{text}" if add else text)
+
+    def _run(self, command: str) -> None:
+        if command.startswith("pip install "):
+            _check_installed(command)
+        elif command == self._server:
+            self._start()
+        else:
+            self.run(command)
+
+    def run(self, command: str) -> str:
+        """Run a command to its end, and return what it prints.
+
+        Raises:
+            AssertionError: it failed.
+        """
+        done = subprocess.run(
+            ["bash", "-c", command],
+            cwd=self.folder,
+            env=self._environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=START_SECONDS,
+        )
+        assert done.returncode == 0, f"$ {command}\n{done.stdout}"
+        return done.stdout
+
+    def _start(self) -> None:
+        with (self.folder / "server.log").open("wb") as log:
+            self._running = subprocess.Popen(
+                ["bash", "-c", f"exec {self._server}"],
+                cwd=self.folder,
+                env=self._environment(),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # `runserver` has a process below it
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while not _is_open(self._port):
+            assert self._running.poll() is None and time.monotonic() < deadline, self.output
+            time.sleep(0.02)
+
+    @property
+    def output(self) -> str:
+        """What the server has printed."""
+        return (self.folder / "server.log").read_text(errors="replace")
+
+    def stop(self) -> None:
+        """End the server, as Ctrl-C does."""
+        running, self._running = self._running, None
+        if running is not None:
+            os.killpg(running.pid, signal.SIGINT)
+            try:
+                running.wait(START_SECONDS)
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(running.pid, signal.SIGKILL)
+
+    def _environment(self) -> dict[str, str]:
+        kept = {name: text for name, text in os.environ.items() if not name.startswith(("MEW_", "DJANGO_"))}
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        return kept | {"PATH": path, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+
+
+@contextlib.contextmanager
+def printed_page(folder: Path, *, server: str, port: int) -> Iterator[PrintedPage]:
+    """A folder in which to follow a page. The port is that of the page, so only one test at a time uses it."""
+    with (Path(tempfile.gettempdir()) / f"asgi_realtime-page-{port}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert not _is_open(port), f"the page uses port {port}, where another program listens: stop it"
+        page = PrintedPage(folder, server, port)
+        try:
+            yield page
+        finally:
+            page.stop()
+
+
+def _is_open(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _check_installed(command: str) -> None:
+    for word in command.replace("'", "").split()[2:]:
+        wanted = Requirement(word)
+        if wanted.name != "asgi_realtime":  # its sources are used
+            version = importlib.metadata.version(wanted.name)
+            assert version in wanted.specifier, f"{word}: {version} is installed"
