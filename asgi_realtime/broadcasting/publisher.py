@@ -130,6 +130,10 @@ class Publisher(NoSchema):
         """The newest publications to a target that history has. See `Broker.recent`."""
         return await self.answer(self._broker.recent(gateway, target, since=since, limit=limit))
 
+    async def history(self, gateway: GatewayName, since: Position, targets: Sequence[Target]) -> list[Publication]:
+        """All publications after a position to some targets. See `Broker.history`."""
+        return await self.answer(self._broker.history(gateway, since, targets))
+
     async def ask(self, question: Question) -> NodeAnswers:
         """Ask every process. Answers that do not come in time are missing. See `ClusterQuestions.connections`."""
         # Less than the whole, so that the answers that have come are returned.

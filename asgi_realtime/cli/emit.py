@@ -8,15 +8,16 @@ import click
 import msgspec
 from msgspec import UNSET
 
-from asgi_realtime.broadcasting.broadcaster import Broadcaster
-from asgi_realtime.broadcasting.gateway_registry import Addressable
 from asgi_realtime.cli.examples import examples
 from asgi_realtime.cli.gateways import gateway_named
-from asgi_realtime.cli.running_app import run, settings_with_redis
+from asgi_realtime.cli.reaching import console_option, running_app
+from asgi_realtime.cli.running_app import run
 from asgi_realtime.errors import ConfigurationError
+from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
-from asgi_realtime.values.publications import Receipt
+from asgi_realtime.values.ids import RoomName, UserId
+from asgi_realtime.values.publications import Receipt, Target, ToAll, ToRoom, ToUsers
 
 
 @click.command(
@@ -34,6 +35,7 @@ from asgi_realtime.values.publications import Receipt
 @click.option("--websocket", is_flag=True, help="GATEWAY is the path of a JSON WebSocket.")
 @click.option("--volatile", is_flag=True, help="Keep no history. Slow clients may miss the event.")
 @click.option("--key", help="Send once, however often this is called with the same key.")
+@console_option
 @click.option("--json", "as_json", is_flag=True, help="Print the receipt as JSON.")
 def emit(
     gateway: str,
@@ -45,6 +47,7 @@ def emit(
     websocket: bool,
     volatile: bool,
     key: str | None,
+    console: str | None,
     as_json: bool,
 ) -> None:
     """Send EVENT with the payload JSON to clients of a running app.
@@ -52,21 +55,21 @@ def emit(
     GATEWAY is a Socket.IO namespace such as /, the path of a JSON WebSocket (with --websocket), or MODULE:GATEWAY.
     Without JSON the event has no payload. MEW_REDIS_URL and the other variables are those of the app.
 
-    Exit codes: 0 sent, 1 refused, 2 wrong arguments, 75 Redis did not answer.
+    Exit codes: 0 sent, 1 refused, 2 wrong arguments, 75 Redis or the console did not answer.
     """
     if (room is not None) + bool(users) + everybody != 1:
         raise click.UsageError("name the recipients by one of --room, --user and --all")
     data = UNSET if json is None else _decode(json)
-    target = _gateway(gateway, websocket)
-    settings = settings_with_redis()
+    named = _gateway(gateway, websocket)
 
     async def send() -> Receipt:
-        async with Broadcaster.connect(gateways=[target], settings=settings) as broadcaster:
+        async with running_app(console) as app:
+            target: Target = ToAll()
             if room is not None:
-                return await broadcaster.broadcast_to_room(room, event, data, volatile=volatile, key=key)
-            if everybody:
-                return await broadcaster.broadcast_to_all(event, data, volatile=volatile, key=key)
-            return await broadcaster.broadcast_to_users(users, event, data, volatile=volatile, key=key)
+                target = ToRoom(RoomName(room))
+            elif users:
+                target = ToUsers(tuple(map(UserId, users)))
+            return await app.send(named, target, event, data, volatile=volatile, key=key)
 
     receipt = run(send())
     click.echo(msgspec.json.encode(receipt).decode() if as_json else _sentence(receipt))
@@ -76,7 +79,7 @@ def _sentence(receipt: Receipt) -> str:
     return "sent" if receipt.position is None else f"sent; the position in the history is {receipt.position}"
 
 
-def _gateway(name: str, websocket: bool) -> Addressable:
+def _gateway(name: str, websocket: bool) -> Gateway:
     try:
         if name.startswith("/"):
             return WebSocketGateway(name) if websocket else SocketIOGateway(name)

@@ -11,7 +11,8 @@ import click
 from asgi_realtime.cli.examples import examples
 from asgi_realtime.cli.kick_targets import OneConnection, Target, TheRoom, TheUser
 from asgi_realtime.cli.output import print_json
-from asgi_realtime.cli.running_app import print_incomplete, run, running_app
+from asgi_realtime.cli.reaching import console_option, running_app
+from asgi_realtime.cli.running_app import print_incomplete, run
 from asgi_realtime.values.close_codes import may_be_sent
 
 ASK_EVERY: Final = 0.1
@@ -46,6 +47,7 @@ ASK_EVERY: Final = 0.1
     help="How long to wait until they are gone.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask first. Without a terminal nothing is asked.")
+@console_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def kick(
     user: str | None,
@@ -57,6 +59,7 @@ def kick(
     revoke: bool,
     timeout: float,
     yes: bool,
+    console: str | None,
     as_json: bool,
 ) -> None:
     """Disconnect USER, a connection or a room on all processes, and wait until they are gone.
@@ -64,7 +67,8 @@ def kick(
     Clients may connect again at once, unless --revoke or your authenticator refuses them. MEW_REDIS_URL and the other
     variables are those of the app.
 
-    Exit codes: 0 they are gone, 1 they are not, or there were none, 2 wrong usage, 75 Redis did not answer.
+    Exit codes: 0 they are gone, 1 they are not, or there were none, 2 wrong usage, 75 Redis or the console did not
+    answer.
     """
     if sum(each is not None for each in (user, connection, room)) != 1:
         raise click.UsageError("name one of USER, --connection and --room")
@@ -78,19 +82,19 @@ def kick(
     else:
         target = TheRoom(room, gateway) if room is not None else OneConnection(connection or "", gateway)
     if not yes and sys.stdin.isatty():
-        click.confirm(f"Disconnect {run(_describe(target))}?", abort=True, err=True)
-    raise SystemExit(run(_kick(target, code, reason, timeout, as_json)))
+        click.confirm(f"Disconnect {run(_describe(target, console))}?", abort=True, err=True)
+    raise SystemExit(run(_kick(target, code, reason, timeout, console, as_json)))
 
 
-async def _describe(target: Target) -> str:
-    async with running_app() as app:
+async def _describe(target: Target, console: str | None) -> str:
+    async with running_app(console) as app:
         found = await target.find(app)
         return f"{target} ({_count(found.number)}{', and refuse the tokens' if target.revoke else ''})"
 
 
-async def _kick(target: Target, code: int, reason: str, timeout: float, as_json: bool) -> int:
+async def _kick(target: Target, code: int, reason: str, timeout: float, console: str | None, as_json: bool) -> int:
     loop = asyncio.get_running_loop()
-    async with running_app() as app:
+    async with running_app(console) as app:
         before = await target.find(app)
         if not before.number and before.complete and not target.revoke:
             raise click.ClickException(f"{target} has no connection")

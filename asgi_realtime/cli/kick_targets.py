@@ -9,9 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import click
 
 from asgi_realtime.cli.running_app import RunningApp
-from asgi_realtime.values.ids import ConnectionId, GatewayName
-from asgi_realtime.values.inspections import DetailsOf
-from asgi_realtime.values.questions import Answer, NodeAnswers
+from asgi_realtime.values.questions import Answer
 
 
 class Found(NamedTuple):
@@ -60,16 +58,16 @@ class TheUser:
     async def find(self, app: RunningApp) -> Found:
         """The user's connections."""
         gateways = await app.gateways([] if self._gateway is None else [self._gateway])
-        questions = [app.broadcaster.connections(self._user, gateway=gateway) for gateway in gateways]
+        questions = [app.connections(self._user, gateway) for gateway in gateways]
         answers = await asyncio.gather(*questions)
         ids = frozenset(each.id for answer in answers for each in answer.value)
         return Found(len(ids), ids, *_completeness(answers))
 
     async def disconnect(self, app: RunningApp, code: int, reason: str) -> None:
         """Disconnect the user, then revoke the tokens, so that clients are told the reason."""
-        await app.broadcaster.disconnect_user(self._user, code=code, reason=reason, gateway=self._gateway)
+        await app.disconnect_user(self._user, self._gateway, code, reason)
         if self.revoke:
-            await app.broadcaster.revoke_user(self._user)
+            await app.revoke_user(self._user)
 
 
 class TheRoom:
@@ -87,7 +85,7 @@ class TheRoom:
     async def find(self, app: RunningApp) -> Found:
         """The number of members."""
         gateways = await app.gateways([] if self._gateway is None else [self._gateway])
-        questions = [app.broadcaster.room_size(self._room, gateway=gateway) for gateway in gateways]
+        questions = [app.room_size(self._room, gateway) for gateway in gateways]
         answers = await asyncio.gather(*questions)
         having = [gateway for gateway, answer in zip(gateways, answers, strict=True) if answer.value]
         if self._gateway is None and len(having) > 1:
@@ -102,7 +100,7 @@ class TheRoom:
         """Disconnect the members."""
         if self._gateway is None:
             raise click.ClickException(f"no process that answers has {self}: name a --gateway")
-        await app.broadcaster.disconnect_members(self._room, code=code, reason=reason, gateway=self._gateway)
+        await app.disconnect_members(self._room, self._gateway, code, reason)
 
 
 class OneConnection:
@@ -111,7 +109,7 @@ class OneConnection:
     revoke = False
 
     def __init__(self, id: str, gateway: str | None) -> None:
-        self._id = ConnectionId(id)
+        self._id = id
         self._gateway = gateway
 
     def __str__(self) -> str:
@@ -120,8 +118,8 @@ class OneConnection:
     async def find(self, app: RunningApp) -> Found:
         """Whether it is there."""
         gateways = await app.gateways([] if self._gateway is None else [self._gateway])
-        answers = await asyncio.gather(*(app.ask(DetailsOf(GatewayName(name), self._id)) for name in gateways))
-        having = [name for name, answer in zip(gateways, answers, strict=True) if _has_details(answer)]
+        answers = await asyncio.gather(*(app.has_connection(self._id, name) for name in gateways))
+        having = [name for name, answer in zip(gateways, answers, strict=True) if answer.value]
         if having:
             self._gateway = having[0]
         return Found(len(having), None, *_completeness(answers))
@@ -130,13 +128,9 @@ class OneConnection:
         """Disconnect it."""
         if self._gateway is None:
             raise click.ClickException(f"no process that answers has {self}: name a --gateway")
-        await app.broadcaster.disconnect_connection(self._id, code=code, reason=reason, gateway=self._gateway)
+        await app.disconnect_connection(self._id, self._gateway, code, reason)
 
 
-def _has_details(answers: NodeAnswers) -> bool:
-    return any(answer.details is not None for answer in answers.by_node.values())
-
-
-def _completeness(answers: Sequence[Answer[Any]] | Sequence[NodeAnswers]) -> tuple[bool, tuple[str, ...]]:
+def _completeness(answers: Sequence[Answer[Any]]) -> tuple[bool, tuple[str, ...]]:
     missing = dict.fromkeys(id for answer in answers for id in answer.missing)
     return all(answer.complete for answer in answers), tuple(missing)

@@ -10,7 +10,8 @@ import click
 
 from asgi_realtime.cli.examples import examples
 from asgi_realtime.cli.output import BAD, GOOD, ShowTable, print_json, print_table, repeated_table
-from asgi_realtime.cli.running_app import no_process_answers, print_incomplete, run, running_app
+from asgi_realtime.cli.reaching import console_option, running_app
+from asgi_realtime.cli.running_app import RunningApp, print_incomplete, run
 from asgi_realtime.values.questions import Answer, Node
 
 EVERY: Final = 2.0
@@ -19,31 +20,32 @@ EVERY: Final = 2.0
 
 @click.command(epilog=examples("asgi-realtime nodes", "asgi-realtime nodes --watch"))
 @click.option("--watch", is_flag=True, help=f"Ask again every {EVERY:g} seconds, until Ctrl-C.")
+@console_option
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
-def nodes(watch: bool, as_json: bool) -> None:
+def nodes(watch: bool, console: str | None, as_json: bool) -> None:
     """Show the processes that serve clients, and the connections of each gateway.
 
-    Each process is asked, through the Redis of MEW_REDIS_URL. MEW_REDIS_URL and the other variables are those of the
-    app.
+    Each process is asked, through the Redis of MEW_REDIS_URL or a console. MEW_REDIS_URL and the other variables are
+    those of the app.
 
-    Exit codes: 0 all have answered, 1 one has not, 2 wrong usage, 75 Redis did not answer.
+    Exit codes: 0 all have answered, 1 one has not, 2 wrong usage, 75 Redis or the console did not answer.
     """
     try:
-        raise SystemExit(run(_show(watch, as_json)))
+        raise SystemExit(run(_show(watch, console, as_json)))
     except KeyboardInterrupt:
         if not watch:
             raise
 
 
-async def _show(watch: bool, as_json: bool) -> int:
-    async with running_app() as app:
+async def _show(watch: bool, console: str | None, as_json: bool) -> int:
+    async with running_app(console) as app:
         with repeated_table() if watch else contextlib.nullcontext(print_table) as show_table:
             while True:
-                found = await app.broadcaster.nodes()
+                found = await app.nodes()
                 if as_json:
                     _print_json(found)
                 else:
-                    _print(found, show_table)
+                    _print(app, found, show_table)
                 if not watch:
                     return 0 if found.complete and found.value else 1
                 await asyncio.sleep(EVERY)
@@ -54,7 +56,7 @@ def _print_json(found: Answer[list[Node]]) -> None:
     print_json({"complete": found.complete, "missing": found.missing, "nodes": nodes})
 
 
-def _print(found: Answer[list[Node]], show: ShowTable) -> None:
+def _print(app: RunningApp, found: Answer[list[Node]], show: ShowTable) -> None:
     gateways = sorted({gateway for node in found.value for gateway in node.connections})
 
     def row(name: str, nodes: list[Node]) -> tuple[str, ...]:
@@ -70,6 +72,6 @@ def _print(found: Answer[list[Node]], show: ShowTable) -> None:
     if rows:
         show(("process", "connections", *gateways), rows, styles=styles)
     if not found.value:
-        click.echo(no_process_answers(found.missing), err=True)
+        click.echo(app.no_process_answers(found.missing), err=True)
     elif not found.complete and not found.missing:
         print_incomplete(found.missing)

@@ -1,45 +1,29 @@
-"""The processes of a running app, as commands reach them: through Redis."""
+"""The processes of a running app, as commands reach them: through Redis, or through the app's console."""
 
 from __future__ import annotations
 
+import abc
 import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncIterator, Collection, Coroutine, Sequence
-from typing import Any, TypeVar
+from collections.abc import Collection, Coroutine, Sequence
+from typing import Any, ClassVar, TypeVar
 
 import click
 
-from asgi_realtime.broadcasting.broadcaster import Broadcaster
-from asgi_realtime.broadcasting.standalone import Standalone, standalone
-from asgi_realtime.broker.base import BrokerReceiver
-from asgi_realtime.cli.app_settings import app_settings
 from asgi_realtime.errors import BrokerUnavailable, RealtimeError
-from asgi_realtime.protocols.socketio.dialect import SocketIODialect
-from asgi_realtime.settings import Settings
-from asgi_realtime.values.ids import GatewayName
-from asgi_realtime.values.questions import Answer, Node, NodeAnswers, Question
+from asgi_realtime.gateways.base import Gateway
+from asgi_realtime.limits import Limits
+from asgi_realtime.values.publications import Position, Publication, Receipt, Target
+from asgi_realtime.values.questions import Answer, Node, UserConnection
 
 T = TypeVar("T")
 
 UNAVAILABLE = 75
-"""The exit code if Redis did not answer: try again later (EX_TEMPFAIL of sysexits.h)."""
-NO_REDIS = (
-    "this needs Redis: set MEW_REDIS_URL, as for the app. Without Redis an app has one process, which commands cannot "
-    "reach"
-)
+"""The exit code if the app could not be reached: try again later (EX_TEMPFAIL of sysexits.h)."""
 
 
-def settings_with_redis() -> Settings:
-    """The settings that the environment has.
-
-    Raises:
-        click.ClickException: they are wrong, or name no Redis.
-    """
-    settings = app_settings()
-    if settings.redis_url is None:
-        raise click.ClickException(NO_REDIS)
-    return settings
+class AppUnavailable(Exception):
+    """The app cannot be reached now."""
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
@@ -47,27 +31,25 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     logging.getLogger("asgi_realtime").addHandler(logging.NullHandler())  # errors are one line, and it is printed below
     try:
         return asyncio.run(work)
-    except BrokerUnavailable as error:
+    except (BrokerUnavailable, AppUnavailable) as error:
         click.echo(f"Error: {error}", err=True)
         raise SystemExit(UNAVAILABLE) from None
     except (RealtimeError, TypeError, ValueError) as error:
         raise click.ClickException(str(error)) from None
 
 
-class RunningApp:
-    """The processes of the app that the settings name."""
+class RunningApp(abc.ABC):
+    """The processes of the app. Every method raises `BrokerUnavailable` or `AppUnavailable` if they cannot be reached.
 
-    def __init__(self, parts: Standalone, settings: Settings) -> None:
-        self.broker = parts.broker
-        self.settings = settings
-        self.broadcaster = Broadcaster(
-            publisher=parts.publisher,
-            presence=parts.presence,
-            gateways=parts.gateways,
-            loop_bridge=parts.loop_bridge,
-        )
-        """It knows the gateways that `gateways` has returned."""
-        self._parts = parts
+    Errors in what a method is given are those of the method of `Broadcaster` with this name.
+    """
+
+    silent: ClassVar[str]
+    """What to say if no process has answered."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        """Those of the settings of the command."""
         self._nodes: Answer[list[Node]] | None = None
 
     async def gateways(self, named: Sequence[str], *, may_be_down: bool = False) -> list[str]:
@@ -78,7 +60,7 @@ class RunningApp:
         Raises:
             click.ClickException: no process answers, or none has a gateway of this name.
         """
-        nodes = self._nodes = self._nodes or await self.broadcaster.nodes()
+        nodes = self._nodes = self._nodes or await self.nodes()
         there = sorted({gateway for node in nodes.value for gateway in node.connections})
         for name in named:
             if there and name not in there:
@@ -86,41 +68,68 @@ class RunningApp:
                     f"no process has a gateway {name}; there are: {', '.join(there)}{not_answered(nodes.missing, '; ')}"
                 )
         if not there and not (named and may_be_down):
-            raise click.ClickException(no_process_answers(nodes.missing))
-        found = list(dict.fromkeys(named)) or there
-        for name in found:
-            # How a gateway writes its frames is not known here, and only matters for sending events.
-            self._parts.gateways.add(GatewayName(name), SocketIODialect(name), self.settings.limits)
-        return found
+            raise click.ClickException(self.no_process_answers(nodes.missing))
+        return list(dict.fromkeys(named)) or there
 
-    async def ask(self, question: Question) -> NodeAnswers:
-        """Ask every process. See `Publisher.ask`."""
-        return await self._parts.publisher.ask(question)
+    def no_process_answers(self, missing: Collection[str]) -> str:
+        """What to say if no process has answered, of which these are known."""
+        return f"{self.silent}{not_answered(missing, ' ')}"
 
-    async def answer(self, call: Coroutine[Any, Any, T]) -> T:
-        """Await a call to the broker. See `Publisher.answer`."""
-        return await self._parts.publisher.answer(call)
+    # Questions. Each is answered by all processes together
 
+    @abc.abstractmethod
+    async def nodes(self) -> Answer[list[Node]]:
+        """See `Broadcaster.nodes`."""
 
-@contextlib.asynccontextmanager
-async def running_app(receiver: BrokerReceiver | None = None) -> AsyncIterator[RunningApp]:
-    """Reach the app until the block ends. `receiver` gets what is subscribed to at its broker.
+    @abc.abstractmethod
+    async def online_users(self, gateway: str) -> set[str]:
+        """See `Broadcaster.online_users`."""
 
-    Raises:
-        click.ClickException: the settings are wrong, or name no Redis.
-        BrokerUnavailable: Redis cannot be reached.
-    """
-    settings = settings_with_redis()
-    async with standalone(None, None, [], settings, receiver=receiver) as parts:
-        yield RunningApp(parts, settings)
+    @abc.abstractmethod
+    async def connections(self, user_id: str, gateway: str) -> Answer[list[UserConnection]]:
+        """See `Broadcaster.connections`."""
 
+    @abc.abstractmethod
+    async def room_size(self, room: str, gateway: str) -> Answer[int]:
+        """See `Broadcaster.room_size`."""
 
-def no_process_answers(missing: Collection[str]) -> str:
-    """What to say if no process has answered."""
-    return (
-        "no process of the app answers; is it running, with the same MEW_REDIS_URL and MEW_REDIS_PREFIX?"
-        f"{not_answered(missing, ' ')}"
-    )
+    @abc.abstractmethod
+    async def has_connection(self, connection_id: str, gateway: str) -> Answer[bool]:
+        """Whether a gateway has a connection with this id."""
+
+    # Changes
+
+    @abc.abstractmethod
+    async def send(
+        self, gateway: Gateway, target: Target, event: str, data: Any, *, volatile: bool, key: str | None
+    ) -> Receipt:
+        """Send an event to a room, to users, or to all. See `Broadcaster.broadcast_to_room`."""
+
+    @abc.abstractmethod
+    async def disconnect_user(self, user_id: str, gateway: str | None, code: int, reason: str) -> None:
+        """See `Broadcaster.disconnect_user`."""
+
+    @abc.abstractmethod
+    async def disconnect_members(self, room: str, gateway: str, code: int, reason: str) -> None:
+        """See `Broadcaster.disconnect_members`."""
+
+    @abc.abstractmethod
+    async def disconnect_connection(self, connection_id: str, gateway: str, code: int, reason: str) -> None:
+        """See `Broadcaster.disconnect_connection`."""
+
+    @abc.abstractmethod
+    async def revoke_user(self, user_id: str) -> None:
+        """See `Broadcaster.revoke_user`."""
+
+    # Events
+
+    @abc.abstractmethod
+    async def follow(self, gateways: Sequence[str], targets: Sequence[Target]) -> None:
+        """Let the receiver of the command have what is published to these targets after the return."""
+
+    @abc.abstractmethod
+    async def history(self, gateway: str, since: Position, targets: Sequence[Target]) -> list[Publication]:
+        """See `Broker.history`."""
 
 
 def not_answered(missing: Collection[str], before: str = "") -> str:

@@ -19,6 +19,8 @@ PAYLOAD: Final = 1_000
 """Characters of a payload on a line that is not for a terminal. --json has all of it."""
 COLUMN: Final = 24
 """Characters up to which event and target are aligned."""
+FIRST_TIME: Final = 10**15
+"""A number in history from which on it is a time (this one is in 2001). Without Redis, events are counted from 1."""
 
 
 class TextLines:
@@ -92,10 +94,11 @@ def _json(entry: Entry) -> dict[str, Any]:
 
 
 def _moment(entry: Entry) -> datetime.datetime:
-    """When it was published, by the clock of Redis. What has no position: when it came."""
+    """When it was published, by the clock of Redis. Without Redis, or without a position: when it came."""
     seconds = entry.received
     if isinstance(entry, Seen) and entry.publication.position is not None:
-        seconds = number(entry.publication.position) / 1_000_000  # a number in history is a time in microseconds
+        microseconds = number(entry.publication.position)
+        seconds = seconds if microseconds < FIRST_TIME else microseconds / 1_000_000
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC)
 
 

@@ -19,6 +19,7 @@ MOST_BYTES: Final = 8_000_000
 """Bytes of events that wait while the terminal does not keep up. Over: the newest are not shown, and that is said."""
 EVENT_BYTES: Final = 500
 """Bytes of an event without its payload, about."""
+SLOW: Final = "the output is slower than the events"
 AT_ONCE: Final = 100
 """Most events that are printed in one step, so that Redis is read in between."""
 BYTES_AT_ONCE: Final = 500_000
@@ -44,7 +45,7 @@ class Missed:
     targets: Sequence[Target] | None = None
     """None: all that are followed."""
     skipped: int = 0
-    """How many were not shown because the output is slow. 0: it was something else."""
+    """How many are known not to be shown. 0: it is not known whether there were any."""
 
 
 Entry: TypeAlias = Seen | Missed
@@ -65,6 +66,7 @@ class TailReceiver(NoConnections):
         self._waiting: deque[Entry] = deque()
         self._arrived = asyncio.Event()
         self._shown_until: Position | None = None
+        self._failure: Exception | None = None
 
     def wants(self, publication: Publication) -> bool:
         """Whether an event is to be shown."""
@@ -83,10 +85,10 @@ class TailReceiver(NoConnections):
 
     def _skip(self) -> None:
         last = self._waiting[-1] if self._waiting else None
-        if isinstance(last, Missed) and last.skipped:
+        if isinstance(last, Missed) and last.why == SLOW:
             last.skipped += 1
         else:
-            self._add(Missed("the output is slower than the events", time.time(), skipped=1))
+            self._add(Missed(SLOW, time.time(), skipped=1))
 
     def resync(self, gateway: GatewayName, subscriptions: Collection[Subscription] | None) -> None:
         """Say that events may be missing."""
@@ -99,9 +101,14 @@ class TailReceiver(NoConnections):
             self.miss("history in Redis does not reach back", command.gateway)
         return None
 
-    def miss(self, why: str, gateway: str | None) -> None:
-        """Say that events of a gateway may be missing here."""
-        self._add(Missed(why, time.time(), gateway))
+    def miss(self, why: str, gateway: str | None, *, skipped: int = 0) -> None:
+        """Say that events of a gateway may be missing here, or that some were `skipped`."""
+        self._add(Missed(why, time.time(), gateway, skipped=skipped))
+
+    def fail(self, error: Exception) -> None:
+        """No event will come any more: `take` raises this when it has returned those that wait."""
+        self._failure = error
+        self._arrived.set()
 
     def _add(self, entry: Entry) -> None:
         self._waiting.append(entry)
@@ -122,6 +129,8 @@ class TailReceiver(NoConnections):
     async def take(self) -> list[Entry]:
         """Wait for events, and take them from here: some, in their order. It may be none, also if `wake` was called."""
         await self._arrived.wait()
+        if self._failure is not None and not self._waiting:
+            raise self._failure
         found: list[Entry] = []
         taken = 0
         while self._waiting and len(found) < AT_ONCE and taken < BYTES_AT_ONCE:
@@ -129,7 +138,7 @@ class TailReceiver(NoConnections):
             found.append(entry)
             taken += size_of(entry.publication) if isinstance(entry, Seen) else 0
         self._bytes -= taken
-        if not self._waiting:
+        if not self._waiting and self._failure is None:
             self._arrived.clear()
         return [entry for entry in found if not self._was_shown(entry)]
 

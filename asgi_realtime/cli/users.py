@@ -11,7 +11,8 @@ import click
 
 from asgi_realtime.cli.examples import examples
 from asgi_realtime.cli.output import print_json, print_table
-from asgi_realtime.cli.running_app import RunningApp, print_incomplete, run, running_app
+from asgi_realtime.cli.reaching import console_option, running_app
+from asgi_realtime.cli.running_app import RunningApp, print_incomplete, run
 
 MOST_NAMED: Final = 100
 """Most users in one call. Each process is asked about each of them, and answers 1000 questions in a second."""
@@ -43,30 +44,39 @@ PAGE: Final = 1_000
     help="Most users that are listed.",
 )
 @click.option("--after", metavar="USER", help="List the users who come after this one: the next page.")
+@console_option
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
-def users(users: tuple[str, ...], gateways: tuple[str, ...], limit: int, after: str | None, as_json: bool) -> None:
+def users(
+    users: tuple[str, ...],
+    gateways: tuple[str, ...],
+    limit: int,
+    after: str | None,
+    console: str | None,
+    as_json: bool,
+) -> None:
     """List who is online, or show the connections of each USER and its process.
 
     The list is sorted by user id, and is that of all processes. MEW_REDIS_URL and the other variables are those of the
     app.
 
-    Exit codes: 0 shown, 1 not all processes have answered, or none has, 2 wrong usage, 75 Redis did not answer.
+    Exit codes: 0 shown, 1 not all processes have answered, or none has, 2 wrong usage, 75 Redis or the console did
+    not answer.
     """
     if not users:
-        run(_list(gateways, limit, after, as_json))
+        run(_list(gateways, limit, after, console, as_json))
     elif after is not None:
         raise click.UsageError("--after is for the list: name no user")
     elif len(users) > MOST_NAMED:
         raise click.UsageError(f"name at most {MOST_NAMED} users")
     else:
-        raise SystemExit(run(_show(tuple(dict.fromkeys(users)), gateways, as_json)))
+        raise SystemExit(run(_show(tuple(dict.fromkeys(users)), gateways, console, as_json)))
 
 
-async def _list(named: Sequence[str], limit: int, after: str | None, as_json: bool) -> None:
+async def _list(named: Sequence[str], limit: int, after: str | None, console: str | None, as_json: bool) -> None:
     online: dict[str, list[str]] = {}
-    async with running_app() as app:
+    async with running_app(console) as app:
         for gateway in await app.gateways(named):
-            for user in await app.broadcaster.online_users(gateway=gateway):
+            for user in await app.online_users(gateway):
                 online.setdefault(user, []).append(gateway)
     later = sorted(user for user in online if after is None or user > after)
     page, rest = later[:limit], later[limit:]
@@ -80,8 +90,8 @@ async def _list(named: Sequence[str], limit: int, after: str | None, as_json: bo
     click.echo(f"{note}; the next ones: --after {shlex.quote(page[-1])}" if rest else note, err=True)
 
 
-async def _show(users: Sequence[str], named: Sequence[str], as_json: bool) -> int:
-    async with running_app() as app:
+async def _show(users: Sequence[str], named: Sequence[str], console: str | None, as_json: bool) -> int:
+    async with running_app(console) as app:
         found, missing = await _connections(app, users, await app.gateways(named))
     if as_json:
         shown = [{"user": user, "connections": found[user]} for user in users]
@@ -106,7 +116,7 @@ async def _connections(
     pairs = [(user, gateway) for gateway in gateways for user in users]
     for start in range(0, len(pairs), AT_ONCE):
         some = pairs[start : start + AT_ONCE]
-        answers = await asyncio.gather(*(app.broadcaster.connections(user, gateway=gateway) for user, gateway in some))
+        answers = await asyncio.gather(*(app.connections(user, gateway) for user, gateway in some))
         for (user, gateway), answer in zip(some, answers, strict=True):
             found[user] += [{"id": each.id, "gateway": gateway, "node": each.node} for each in answer.value]
             if not answer.complete:

@@ -9,25 +9,32 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
 from asgi_realtime.broadcasting.publisher import Publisher
+from asgi_realtime.broker.position_order import newest_of
 from asgi_realtime.console import payloads
+from asgi_realtime.console.payloads import MOST_ROWS, ROWS
+from asgi_realtime.errors import PositionLost
 from asgi_realtime.gateways.gateway_context import GatewayContext
 from asgi_realtime.limits import Limits
 from asgi_realtime.settings import Settings
 from asgi_realtime.values.ids import ConnectionId, GatewayName, RoomName, UserId
 from asgi_realtime.values.inspections import ConnectionPage, ConnectionRow, DetailsOf, LoadOf, RoomPage
 from asgi_realtime.values.publications import Position, Publication, Target
-from asgi_realtime.values.questions import ConnectionsOf
+from asgi_realtime.values.questions import ConnectionsOf, RoomSize
 from asgi_realtime.variables import variable
 
 R = TypeVar("R")
 K = TypeVar("K", bound=Any)
 
-ROWS: Final = 100
-"""Rows of a page."""
 EVENTS: Final = 50
 """Events of history in one answer."""
 SHOWN_BYTES: Final = 4_096
 """Bytes of a payload that are shown."""
+TAIL_EVENTS: Final = 200
+"""Events in one answer to `tail`."""
+TAIL_BYTES: Final = 262_144
+"""Bytes of payload after which such an answer has no further event."""
+TAIL_EVENT_BYTES: Final = 1_000_000
+"""Bytes of a payload over which an event is not in such an answer."""
 
 
 class ClusterView:
@@ -105,15 +112,22 @@ class ClusterView:
         answers = await self._publisher.ask(DetailsOf(GatewayName(asked.gateway), ConnectionId(asked.id)))
         for node, answer in answers.by_node.items():
             if answer.details is not None:
-                return payloads.ConnectionDetails(node=node, details=answer.details, complete=True)
-        return payloads.ConnectionDetails(node=None, details=None, complete=answers.complete)
+                return payloads.ConnectionDetails(node=node, details=answer.details, complete=True, missing=())
+        return payloads.ConnectionDetails(node=None, details=None, complete=answers.complete, missing=answers.missing)
+
+    async def room(self, gateway: GatewayName, room: RoomName) -> payloads.RoomSize:
+        """The number of members of a room, on all processes."""
+        answers = await self._publisher.ask(RoomSize(gateway, room))
+        members = sum(answer.members for answer in answers.by_node.values())
+        return payloads.RoomSize(members=members, complete=answers.complete, missing=answers.missing)
 
     async def online(self, asked: payloads.OnlineRequest) -> payloads.Online:
         """A page of the users who are online, on all processes."""
         online = await self._publisher.answer(self._context.presence.online(GatewayName(asked.gateway)))
         matching = [user_id for user_id in online if user_id.startswith(asked.search)]
-        rows = heapq.nsmallest(ROWS + 1, [user_id for user_id in matching if user_id > asked.after])
-        return payloads.Online(rows=[*map(str, rows[:ROWS])], total=len(matching), more=len(rows) > ROWS)
+        rows = heapq.nsmallest(asked.limit + 1, [user_id for user_id in matching if user_id > asked.after])
+        shown = [*map(str, rows[: asked.limit])]
+        return payloads.Online(rows=shown, total=len(matching), more=len(rows) > asked.limit)
 
     async def user(self, asked: payloads.UserRequest) -> payloads.User:
         """Whether a user is online, and the user's connections."""
@@ -121,13 +135,44 @@ class ClusterView:
         online = await self._publisher.answer(self._context.presence.is_online(gateway, user_id))
         answers = await self._publisher.ask(ConnectionsOf(gateway, user_id))
         connections = [(str(id), node) for node, each in sorted(answers.by_node.items()) for id in each.connections]
-        return payloads.User(online=online, connections=connections[:ROWS], complete=answers.complete)
+        return payloads.User(
+            online=online,
+            connections=connections[:MOST_ROWS],
+            complete=answers.complete and len(connections) <= MOST_ROWS,
+            missing=answers.missing,
+        )
 
     async def history(self, gateway: GatewayName, target: Target, since: str | None) -> payloads.Events:
         """The newest events to a target that history has."""
         position = None if since is None else Position(since)
         newest = await self._publisher.recent(gateway, target, since=position, limit=EVENTS)
         return payloads.Events(events=[*map(_shown, newest.publications)], more=newest.more)
+
+    async def tail(self, gateway: GatewayName, targets: Sequence[Target], since: str | None) -> payloads.Tail:
+        """The oldest events after a position, without a gap; see `TailRequest`."""
+        # Before history is read, so that nothing up to this position is missing in the answer.
+        newest = await self._publisher.position(gateway)
+        if since is None:
+            return payloads.Tail(events=[], position=newest, more=False, skipped=0, lost=None)
+        try:
+            found = await self._publisher.history(gateway, Position(since), targets)
+        except PositionLost as error:
+            return payloads.Tail(events=[], position=newest, more=False, skipped=0, lost=error.message)
+        events: list[payloads.TailEvent] = []
+        read = skipped = size = 0
+        for publication in found:
+            if len(events) >= TAIL_EVENTS or size >= TAIL_BYTES:
+                break
+            read += 1
+            if len(publication.payload) > TAIL_EVENT_BYTES:
+                skipped += 1
+                continue
+            size += len(publication.payload)
+            events.append(_whole(publication))
+        more = read < len(found)
+        last = found[read - 1].position if read else None
+        position = last if more and last is not None else newest_of(newest, last)
+        return payloads.Tail(events=events, position=position, more=more, skipped=skipped, lost=None)
 
     def settings(self) -> list[payloads.Setting]:
         """The settings of this process, without secrets."""
@@ -161,6 +206,17 @@ def _shown(publication: Publication) -> payloads.HistoryEvent:
         bytes=len(payload) + sum(map(len, publication.attachments)),
         attachments=len(publication.attachments),
         cut=len(payload) > SHOWN_BYTES,
+    )
+
+
+def _whole(publication: Publication) -> payloads.TailEvent:
+    return payloads.TailEvent(
+        position=publication.position or "",
+        event=publication.event,
+        to=publication.target,
+        payload=publication.payload.decode(),
+        attachments=tuple(map(len, publication.attachments)),
+        except_=publication.except_,
     )
 
 

@@ -48,7 +48,6 @@ LIMITS: Final = Limits(
     message_bytes=262_144, event_rate=10.0, event_burst=100, events_in_flight=16, sessions=50, outbox_bytes=4_194_304
 )
 """The limits of the console's own clients: at most 50 open pages for each process."""
-_KICKED: Final = (1008, "disconnected by an operator")
 
 
 class RealtimeConsole(WebSocketGateway):
@@ -169,23 +168,39 @@ class RealtimeConsole(WebSocketGateway):
         """A page of rooms."""
         await self.__answer(connection, asked, await _available(self.__view.rooms(asked)))
 
+    @on("room")
+    async def _on_room(self, asked: payloads.RoomRequest, connection: Connection) -> None:
+        """The size of one room."""
+        found = await _available(self.__view.room(self.__gateway(asked.gateway), RoomName(asked.room)))
+        await self.__answer(connection, asked, found)
+
     @on("online")
     async def _on_online(self, asked: payloads.OnlineRequest, connection: Connection) -> None:
         """A page of the users who are online."""
-        self.__gateway(asked)
+        self.__gateway(asked.gateway)
         await self.__answer(connection, asked, await _available(self.__view.online(asked)))
 
     @on("user")
     async def _on_user(self, asked: payloads.UserRequest, connection: Connection) -> None:
         """One user."""
-        self.__gateway(asked)
+        self.__gateway(asked.gateway)
         await self.__answer(connection, asked, await _available(self.__view.user(asked)))
 
     @on("history")
     async def _on_history(self, asked: payloads.HistoryRequest, connection: Connection) -> None:
         """The newest events to a room, to a user or to all."""
-        gateway = self.__gateway(asked)
+        gateway = self.__gateway(asked.gateway)
         found = await _available(self.__view.history(gateway, _target(asked), asked.since))
+        await self.__answer(connection, asked, found)
+
+    @on("tail")
+    async def _on_tail(self, asked: payloads.TailRequest, connection: Connection) -> None:
+        """The events after a position."""
+        targets: list[Target] = [ToRoom(RoomName(_name(room))) for room in asked.rooms]
+        targets += [ToUsers((UserId(_name(user_id)),)) for user_id in asked.users]
+        if asked.all:
+            targets.append(ToAll())
+        found = await _available(self.__view.tail(self.__gateway(asked.gateway), targets, asked.since))
         await self.__answer(connection, asked, found)
 
     @on("settings")
@@ -198,37 +213,54 @@ class RealtimeConsole(WebSocketGateway):
     @on("publish")
     async def _on_publish(self, asked: payloads.PublishRequest, connection: Connection) -> None:
         """Send an event."""
-        to, data = self.__broadcaster(asked), asked.data
-        self.__log(connection, "sends %r to %s %r of %r", asked.event, asked.to, asked.name, asked.gateway)
+        to, data = self.__broadcaster(asked.gateway), asked.data
+        volatile, key = asked.volatile, asked.key
+        names = ", ".join(asked.names) or asked.name
+        self.__log(connection, "sends %r to %s %r of %r", asked.event, asked.to, names, asked.gateway)
         if asked.to == "room":
-            sending = to.broadcast_to_room(_name(asked.name), asked.event, data)
-        elif asked.to == "user":
-            sending = to.broadcast_to_user(_name(asked.name), asked.event, data)
+            sending = to.broadcast_to_room(_name(asked.name), asked.event, data, volatile=volatile, key=key)
+        elif asked.to == "all":
+            sending = to.broadcast_to_all(asked.event, data, volatile=volatile, key=key)
         else:
-            sending = to.broadcast_to_all(asked.event, data)
-        try:
-            receipt = await _available(sending)
-        except (ValueError, TypeError, PayloadTooLarge) as error:
-            raise InvalidMessage(str(error)) from None
-        sent = payloads.Sent(position=receipt.position, delivered_here=receipt.delivered_locally)
+            users = asked.names if asked.to == "users" else (_name(asked.name),)
+            sending = to.broadcast_to_users(users, asked.event, data, volatile=volatile, key=key)
+        receipt = await _valid(sending)
+        sent = payloads.Sent(
+            position=receipt.position, delivered_here=receipt.delivered_locally, replicated=receipt.replicated
+        )
         await self.__answer(connection, asked, sent)
 
     @on("kick")
-    async def _on_kick(self, asked: payloads.ConnectionRequest, connection: Connection) -> None:
+    async def _on_kick(self, asked: payloads.KickRequest, connection: Connection) -> None:
         """Close one connection."""
-        to = self.__broadcaster(asked)
+        to = self.__broadcaster(asked.gateway)
         self.__log(connection, "closes the connection %r of %r", asked.id, asked.gateway)
-        code, reason = _KICKED
-        await _available(to.disconnect_connection(_name(asked.id), code=code, reason=reason))
+        await _valid(to.disconnect_connection(_name(asked.id), code=asked.code, reason=asked.reason))
         await self.__answer(connection, asked)
 
     @on("disconnect_user")
-    async def _on_disconnect_user(self, asked: payloads.UserRequest, connection: Connection) -> None:
-        """Close all connections of a user to a gateway."""
-        to = self.__broadcaster(asked)
-        self.__log(connection, "disconnects the user %r from %r", asked.user_id, asked.gateway)
-        code, reason = _KICKED
-        await _available(to.disconnect_user(_name(asked.user_id), code=code, reason=reason, gateway=asked.gateway))
+    async def _on_disconnect_user(self, asked: payloads.DisconnectUserRequest, connection: Connection) -> None:
+        """Close all connections of a user to a gateway, or to all of them."""
+        where = None if asked.gateway is None else self.__gateway(asked.gateway)
+        self.__log(connection, "disconnects the user %r from %r", asked.user_id, where or "all gateways")
+        user_id, code, reason = _name(asked.user_id), asked.code, asked.reason
+        await _valid(self.broadcaster.disconnect_user(user_id, code=code, reason=reason, gateway=where))
+        await self.__answer(connection, asked)
+
+    @on("disconnect_members")
+    async def _on_disconnect_members(self, asked: payloads.DisconnectMembersRequest, connection: Connection) -> None:
+        """Close the connections of all members of a room."""
+        to, room = self.__broadcaster(asked.gateway), _name(asked.room)
+        self.__log(connection, "disconnects the members of the room %r of %r", room, asked.gateway)
+        await _valid(to.disconnect_members(room, code=asked.code, reason=asked.reason))
+        await self.__answer(connection, asked)
+
+    @on("close_room")
+    async def _on_close_room(self, asked: payloads.RoomRequest, connection: Connection) -> None:
+        """Take everybody out of a room and of the rooms below it."""
+        to, room = self.__broadcaster(asked.gateway), _name(asked.room)
+        self.__log(connection, "closes the room %r of %r", room, asked.gateway)
+        await _available(to.close_room(room))
         await self.__answer(connection, asked)
 
     @on("revoke")
@@ -247,21 +279,21 @@ class RealtimeConsole(WebSocketGateway):
     @on("move")
     async def _on_move(self, asked: payloads.MoveRequest, connection: Connection) -> None:
         """Put a user into a room, or take a user out of it."""
-        to, user_id, room = self.__broadcaster(asked), _name(asked.user_id), _name(asked.room)
+        to, user_id, room = self.__broadcaster(asked.gateway), _name(asked.user_id), _name(asked.room)
         how = "puts the user %r into" if asked.enter else "takes the user %r out of"
         self.__log(connection, how + " the room %r of %r", user_id, room, asked.gateway)
         change = to.add_user_to_room if asked.enter else to.remove_user_from_room
         await _available(change(user_id, room))
         await self.__answer(connection, asked)
 
-    def __gateway(self, asked: payloads.GatewayRequest) -> GatewayName:
-        name = GatewayName(asked.gateway)
+    def __gateway(self, gateway: str) -> GatewayName:
+        name = GatewayName(gateway)
         if name not in self.context.registry:
             raise InvalidMessage("there is no such gateway")
         return name
 
-    def __broadcaster(self, asked: payloads.GatewayRequest) -> Broadcaster:
-        return self.broadcaster.of(self.__gateway(asked))
+    def __broadcaster(self, gateway: str) -> Broadcaster:
+        return self.broadcaster.of(self.__gateway(gateway))
 
     def __log(self, connection: Connection, text: str, *values: object) -> None:
         who = connection.handshake.client_address or "an unknown address"
@@ -279,6 +311,18 @@ async def _available(work: Awaitable[T]) -> T:
         return await work
     except BrokerUnavailable as error:
         raise Refusal(str(error), code="UNAVAILABLE") from None
+
+
+async def _valid(change: Awaitable[T]) -> T:
+    """Await a change.
+
+    Raises:
+        Refusal: it was asked for with a wrong value, or the processes could not be asked.
+    """
+    try:
+        return await _available(change)
+    except (ValueError, TypeError, PayloadTooLarge) as error:
+        raise InvalidMessage(str(error)) from None
 
 
 def _name(text: str | None) -> str:

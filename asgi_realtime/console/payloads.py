@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 from asgi_realtime.gateways.replies import ErrorMessage
 from asgi_realtime.values.inspections import Details, GatewayCounts
+from asgi_realtime.values.publications import Target
 
-Recipients: TypeAlias = Literal["room", "user", "all"]
+Recipients: TypeAlias = Literal["room", "user", "users", "all"]
+
+ROWS: Final = 100
+"""Rows of a page of a list."""
+MOST_ROWS: Final = 1_000
+"""Most rows that a request may ask for."""
+MOST_NAMES: Final = 100
+"""Most names in a request."""
+Names: TypeAlias = Annotated[tuple[str, ...], Meta(max_length=MOST_NAMES)]
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -43,6 +52,14 @@ class RoomsRequest(GatewayRequest, frozen=True, kw_only=True, rename="camel"):
 class OnlineRequest(RoomsRequest, frozen=True, kw_only=True, rename="camel"):
     """A page of the users who are online, in order."""
 
+    limit: Annotated[int, Meta(ge=1, le=MOST_ROWS)] = ROWS
+
+
+class RoomRequest(GatewayRequest, frozen=True, kw_only=True, rename="camel"):
+    """A request about one room."""
+
+    room: str
+
 
 class ConnectionRequest(GatewayRequest, frozen=True, kw_only=True, rename="camel"):
     """A request about one connection."""
@@ -54,6 +71,34 @@ class UserRequest(GatewayRequest, frozen=True, kw_only=True, rename="camel"):
     """A request about one user."""
 
     user_id: str
+
+
+class EndRequest(Request, frozen=True, kw_only=True, rename="camel"):
+    """A request to close connections: what their clients are told."""
+
+    code: int = 1008
+    reason: str = "disconnected by an operator"
+
+
+class KickRequest(EndRequest, frozen=True, kw_only=True, rename="camel"):
+    """Close one connection."""
+
+    gateway: str
+    id: str
+
+
+class DisconnectUserRequest(EndRequest, frozen=True, kw_only=True, rename="camel"):
+    """Close the connections of a user to a gateway. None: to all gateways."""
+
+    user_id: str
+    gateway: str | None = None
+
+
+class DisconnectMembersRequest(EndRequest, frozen=True, kw_only=True, rename="camel"):
+    """Close the connections of all members of a room."""
+
+    gateway: str
+    room: str
 
 
 class RevokeRequest(Request, frozen=True, kw_only=True, rename="camel"):
@@ -73,18 +118,33 @@ class MoveRequest(UserRequest, frozen=True, kw_only=True, rename="camel"):
 class HistoryRequest(GatewayRequest, frozen=True, kw_only=True, rename="camel"):
     """The newest events to a room, to a user or to all. `since`: only those after this position."""
 
-    to: Recipients
+    to: Literal["room", "user", "all"]
     name: str = ""
     since: str | None = None
 
 
+class TailRequest(GatewayRequest, frozen=True, kw_only=True, rename="camel"):
+    """The oldest events to rooms, to users or to all after the position `since`. Without it: the newest position."""
+
+    rooms: Names = ()
+    users: Names = ()
+    all: bool = False
+    since: str | None = None
+
+
 class PublishRequest(GatewayRequest, frozen=True, kw_only=True, rename="camel"):
-    """Send an event to a room, to a user or to all. Without `data` it has no payload."""
+    """Send an event to a room, to a user, to the users `names`, or to all. Without `data` it has no payload.
+
+    `volatile` and `key` are those of `Broadcaster.broadcast_to_room`.
+    """
 
     to: Recipients
     name: str = ""
+    names: Names = ()
     event: str
     data: Any = UNSET
+    volatile: bool = False
+    key: str | None = None
 
 
 # Answers
@@ -126,6 +186,15 @@ class ConnectionDetails(msgspec.Struct, frozen=True, kw_only=True, rename="camel
     node: str | None
     details: Details | None
     complete: bool
+    missing: tuple[str, ...]
+
+
+class RoomSize(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How many members a room has on all processes that have answered."""
+
+    members: int
+    complete: bool
+    missing: tuple[str, ...]
 
 
 class Room(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -171,11 +240,12 @@ class Online(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class User(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A user: whether online, and the connections, each with its process."""
+    """A user: whether online, and the connections, each with its process. Over `MOST_ROWS` it is not complete."""
 
     online: bool
     connections: list[tuple[str, str]]
     complete: bool
+    missing: tuple[str, ...]
 
 
 class HistoryEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -196,11 +266,35 @@ class Events(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     more: bool
 
 
+class TailEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """An event in history with its whole payload, which is JSON, or empty. Of attachments it has the sizes."""
+
+    position: str
+    event: str
+    to: Target
+    payload: str
+    attachments: tuple[int, ...]
+    except_: tuple[str, ...] = msgspec.field(name="except")
+
+
+class Tail(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Events of history, oldest first. `position` is where to ask for the next ones; `more`: they are there already."""
+
+    events: list[TailEvent]
+    position: str
+    more: bool
+    skipped: int
+    """How many events up to `position` are too large for an answer."""
+    lost: str | None
+    """Why events after `since` may be missing. None: they are not."""
+
+
 class Sent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The receipt of an event."""
+    """The receipt of an event; see `Receipt`."""
 
     position: str | None
     delivered_here: int
+    replicated: bool
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

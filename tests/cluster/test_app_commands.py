@@ -11,20 +11,12 @@ from typing import Any
 
 import pytest
 import websockets
-from click.testing import CliRunner
 
 from asgi_realtime import Settings, create_token
-from asgi_realtime.cli.commands import main
 from tests.support.cluster import SECRET, Cluster, Node
-from tests.support.command_line import on_a_terminal, running_command
+from tests.support.command_line import invoke, on_a_terminal, running_command
 from tests.support.node_client import ConnectRefused
 from tests.support.redis_server import RedisProcess
-
-
-async def invoke(environ: dict[str, str], *arguments: str) -> tuple[int, str, str]:
-    """Run a command in a thread. Returns exit code, output and errors."""
-    done = await asyncio.to_thread(CliRunner(env=environ).invoke, main, arguments)
-    return done.exit_code, done.stdout, done.stderr
 
 
 class App:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import re
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,10 +13,12 @@ from typing import Any
 import pytest
 
 from tests.support.cluster import Cluster, Node
+from tests.support.command_line import invoke
 from tests.support.console_app import CONSOLE_SECRET
 from tests.support.console_client import ConsoleClient, console_client, cookie, open_socket
 from tests.support.python_client import PythonClient
 from tests.support.redis_server import RedisProcess
+from tests.support.tailing import following
 
 
 @dataclasses.dataclass
@@ -24,6 +28,7 @@ class Setting:
     first: Node
     second: Node
     console: ConsoleClient
+    cluster: Cluster
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +40,7 @@ async def setting(
         environ = {"MEW_CONSOLE_SECRET": CONSOLE_SECRET}
         first, second = await cluster.start(**environ), await cluster.start(**environ)
         async with console_client(first.url) as console:
-            yield Setting(first, second, console)
+            yield Setting(first, second, console, cluster)
 
 
 async def joined(node: Node, user_id: str, *rooms: str) -> tuple[PythonClient, str]:
@@ -96,6 +101,25 @@ async def test_a_client_of_the_other_process_is_found_moved_sent_to_and_kicked(s
     await console.ask("kick", gateway="/", id=id)
     await client.disconnection()
     assert (await console.ask("connection", gateway="/", id=id))["details"] is None
+
+
+async def test_commands_reach_both_processes_through_the_console_of_one(setting: Setting) -> None:
+    environ = {"ASGI_REALTIME_CONSOLE": setting.first.url, "MEW_CONSOLE_SECRET": CONSOLE_SECRET}
+    client, id = await joined(setting.second, "cam", "dock")
+    code, output, errors = await invoke(environ, "nodes", "--json")
+    assert (code, len(json.loads(output)["nodes"]), errors) == (0, 2, "")
+    async with following(environ, "--room", "dock", "--gateway", "/", "--json") as tail:
+        with_redis = {name: text for name, text in setting.cluster.environ.items() if name.startswith("MEW_REDIS")}
+        assert (await invoke(with_redis, "emit", "--room", "dock", "/", "said", "1"))[0] == 0
+        [found] = await tail.lines(1)
+        await tail.interrupt()
+    assert (found["event"], found["data"]) == ("said", 1)
+    assert re.fullmatch(r"20\d\d-.*Z", found["time"])
+    assert (await invoke(environ, "kick", "--connection", id))[:2] == (
+        0,
+        f"the connection {id}: 1 connection before, 0 left\n",
+    )
+    await client.disconnection()
 
 
 async def test_a_login_is_valid_on_every_process(setting: Setting) -> None:

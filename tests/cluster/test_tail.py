@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import re
-import signal
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from tests.support.cluster import Cluster, Node
-from tests.support.command_line import running_command
 from tests.support.redis_server import RedisProcess
+from tests.support.tailing import following
 
 
 class App:
@@ -32,30 +30,6 @@ class App:
         return await self.nodes[0].call(method, *arguments, **options)
 
 
-class Tail:
-    """A running `tail`."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.process = process
-
-    async def line(self) -> str:
-        """The next line of its output."""
-        assert self.process.stdout is not None
-        async with asyncio.timeout(10):
-            return (await self.process.stdout.readline()).decode()
-
-    async def lines(self, number: int) -> list[Any]:
-        """The next lines, which are JSON."""
-        return [json.loads(await self.line()) for _ in range(number)]
-
-    async def interrupt(self) -> None:
-        """Press Ctrl-C. Nothing else is printed, and it exits with 0."""
-        self.process.send_signal(signal.SIGINT)
-        async with asyncio.timeout(10):
-            output, errors = await self.process.communicate()
-        assert (self.process.returncode, output, errors) == (0, b"", b"")
-
-
 @pytest.fixture(scope="module")
 async def app(
     tmp_path_factory: pytest.TempPathFactory, redis_process: RedisProcess, anyio_backend: object
@@ -64,20 +38,9 @@ async def app(
         yield App(cluster, [*await asyncio.gather(cluster.start(), cluster.start())])
 
 
-@contextlib.asynccontextmanager
-async def following(app: App, *arguments: str, stdout: int = asyncio.subprocess.PIPE) -> AsyncIterator[Tail]:
-    """A `tail` that has subscribed."""
-    async with running_command(app.environ, "tail", *arguments, stdout=stdout) as process:
-        assert process.stderr is not None
-        async with asyncio.timeout(20):
-            line = (await process.stderr.readline()).decode()
-        assert line.startswith("events to "), line + (await process.stderr.read()).decode()
-        yield Tail(process)
-
-
 async def test_events_are_shown_in_their_order_with_target_and_payload(app: App) -> None:
     arguments = ("--room", "lobby", "--user", "ada", "--user", "bob", "--all", "--gateway", "/", "--json")
-    async with following(app, *arguments) as tail:
+    async with following(app.environ, *arguments) as tail:
         await app.call("broadcast_to_room", "lobby", "first", {"n": 1})
         await app.call("broadcast_to_room", "attic", "elsewhere")
         await app.call("broadcast_to_user", "ada", "second", "you")
@@ -101,7 +64,7 @@ async def test_events_are_shown_in_their_order_with_target_and_payload(app: App)
 async def test_what_many_publish_at_once_is_shown_in_the_order_of_the_clients(app: App) -> None:
     client = await app.nodes[0].connect("ada")
     await client.call("join", "busy")
-    async with following(app, "--room", "busy", "--gateway", "/", "--json") as tail:
+    async with following(app.environ, "--room", "busy", "--gateway", "/", "--json") as tail:
         await asyncio.gather(*(app.call("broadcast_to_room", "busy", "said", number) for number in range(60)))
         shown = [line["data"] for line in await tail.lines(60)]
         await tail.interrupt()
@@ -112,7 +75,7 @@ async def test_what_many_publish_at_once_is_shown_in_the_order_of_the_clients(ap
 
 
 async def test_lines_for_people_name_time_event_target_and_gateway(app: App) -> None:
-    async with following(app, "--room", "hall", "--event", "said", "--event", "shown") as tail:
+    async with following(app.environ, "--room", "hall", "--event", "said", "--event", "shown") as tail:
         await app.call("broadcast_to_room", "hall", "unwanted")
         await app.call("broadcast_to_room", "hall", "said", {"text": "a\u202eb\u001b[31m"})
         await app.call("broadcast_to_room", "hall", "shown", "x" * 5_000, gateway="/ws")
@@ -126,7 +89,7 @@ async def test_lines_for_people_name_time_event_target_and_gateway(app: App) -> 
 
 async def test_it_is_no_process_of_the_app_and_no_user(app: App) -> None:
     before = await app.call("nodes")
-    async with following(app, "--user", "ghost", "--all", "--gateway", "/"):
+    async with following(app.environ, "--user", "ghost", "--all", "--gateway", "/"):
         during = await app.call("nodes")
         assert (during["complete"], {each["id"] for each in during["value"]}) == (
             True,
@@ -141,7 +104,7 @@ async def test_it_begins_with_what_history_has_since_a_position(app: App) -> Non
     for number in range(120):
         await app.call("broadcast_to_room", "past", "missed", number)
     since = ("--room", "past", "--gateway", "/", "--since", receipt["position"], "--json")
-    async with following(app, *since) as tail:
+    async with following(app.environ, *since) as tail:
         await app.call("broadcast_to_room", "past", "live")
         found = await tail.lines(121)
         await tail.interrupt()
@@ -152,7 +115,7 @@ async def test_it_begins_with_what_history_has_since_a_position(app: App) -> Non
 
 async def test_it_says_so_if_history_does_not_reach_back(app: App) -> None:
     other = ("--room", "lost", "--gateway", "/", "--since", "another-1795816205123456")
-    async with following(app, *other) as tail:
+    async with following(app.environ, *other) as tail:
         assert re.fullmatch(
             r"[\d:.]+  missed: perhaps events of /, because the position is not of .*\n", await tail.line()
         )
@@ -162,7 +125,7 @@ async def test_it_says_so_if_history_does_not_reach_back(app: App) -> None:
 
 
 async def test_it_says_so_if_redis_has_lost_its_history(app: App, redis_process: RedisProcess) -> None:
-    async with following(app, "--room", "flushed", "--gateway", "/", "--json") as tail:
+    async with following(app.environ, "--room", "flushed", "--gateway", "/", "--json") as tail:
         await app.call("broadcast_to_room", "flushed", "before")
         assert [one["event"] for one in await tail.lines(1)] == ["before"]
         with redis_process.client() as redis:
@@ -175,7 +138,7 @@ async def test_it_says_so_if_redis_has_lost_its_history(app: App, redis_process:
 
 
 async def test_it_continues_after_redis_was_lost(app: App, redis_process: RedisProcess) -> None:
-    async with following(app, "--room", "again", "--gateway", "/", "--json") as tail:
+    async with following(app.environ, "--room", "again", "--gateway", "/", "--json") as tail:
         await asyncio.to_thread(redis_process.kill_connections)
         receipt = await app.call("broadcast_to_room", "again", "after")
         [found] = await tail.lines(1)
@@ -184,7 +147,7 @@ async def test_it_continues_after_redis_was_lost(app: App, redis_process: RedisP
 
 async def test_a_reader_that_stops_reading_costs_bounded_memory_and_is_told(app: App) -> None:
     payload = "x" * 400_000
-    async with following(app, "--room", "flood", "--gateway", "/", "--json") as tail:
+    async with following(app.environ, "--room", "flood", "--gateway", "/", "--json") as tail:
         for _ in range(60):  # 24 MB, of which `tail`, the pipe and its reader hold about 11
             await app.call("broadcast_to_room", "flood", "big", payload)
         await app.call("broadcast_to_room", "flood", "small")
@@ -202,7 +165,7 @@ async def test_a_reader_that_stops_reading_costs_bounded_memory_and_is_told(app:
 
 async def test_it_ends_when_its_reader_has_gone(app: App) -> None:
     reader, writer = os.pipe()
-    async with following(app, "--room", "quiet", "--gateway", "/", stdout=writer) as tail:
+    async with following(app.environ, "--room", "quiet", "--gateway", "/", stdout=writer) as tail:
         os.close(writer)
         os.close(reader)
         async with asyncio.timeout(10):

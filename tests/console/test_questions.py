@@ -80,6 +80,44 @@ async def test_lists_and_details_have_no_secret(server: LiveServer, node: Node, 
     assert (online["rows"], online["total"]) == (["ann"], 1)
 
 
+async def test_a_room_is_counted_emptied_and_its_members_are_disconnected(
+    server: LiveServer, node: Node, console: ConsoleClient
+) -> None:
+    ann, bob = await connect(node, server, "ann", "tea"), await connect(node, server, "bob", "tea", "cake")
+    size = {"members": 2, "complete": True, "missing": []}
+    assert await console.ask("room", gateway="/", room="tea") == size
+    await console.ask("close_room", gateway="/", room="tea")
+    assert await console.ask("room", gateway="/", room="tea") == size | {"members": 0}
+    await console.ask("publish", gateway="/", to="all", event="still")
+    for client in (ann, bob):
+        await client.expect("still")
+    await console.ask("disconnect_members", gateway="/", room="cake", reason="closed", code=1000)
+    assert await bob.disconnection() == "io server disconnect"
+    assert [row["userId"] for row in (await console.ask("connections", gateway="/"))["rows"]] == ["ann"]
+    await console.ask("disconnect_user", userId="ann")
+    assert await ann.disconnection() == "io server disconnect"
+
+
+async def test_events_are_followed_by_position_without_a_gap(console: ConsoleClient) -> None:
+    start = await console.ask("tail", gateway="/", rooms=["tea"])
+    assert (start["events"], start["more"], start["lost"]) == ([], False, None)
+    await console.ask("publish", gateway="/", to="room", name="tea", event="said", data=1, key="once")
+    await console.ask("publish", gateway="/", to="room", name="tea", event="said", data=1, key="once")
+    await console.ask("publish", gateway="/", to="room", name="cake", event="elsewhere")
+    await console.ask("publish", gateway="/", to="users", names=["ann", "bob"], event="to you")
+    asked = {"gateway": "/", "rooms": ["tea"], "users": ["bob", "ann"]}
+    found = await console.ask("tail", **asked, since=start["position"])
+    assert [(each["event"], each["payload"]) for each in found["events"]] == [("said", "1"), ("to you", "")]
+    assert [each["to"] for each in found["events"]] == [
+        {"type": "room", "room": "tea"},
+        {"type": "users", "user_ids": ["ann", "bob"]},
+    ]
+    assert (found["more"], found["skipped"], found["lost"]) == (False, 0, None)
+    later = await console.ask("tail", **asked, since=found["position"])
+    assert (later["events"], later["position"]) == ([], found["position"])
+    assert (await console.ask("tail", **asked, since="another-1"))["lost"]
+
+
 async def test_connections_are_found_by_user_and_by_id(server: LiveServer, node: Node, console: ConsoleClient) -> None:
     first = await connect(node, server, "ann", "tea")
     await connect(node, server, "anna")
@@ -182,6 +220,18 @@ async def test_settings_are_shown_without_secrets(console: ConsoleClient) -> Non
         ("user", {"gateway": "/other", "userId": "ann"}),
         ("move", {"gateway": "/", "userId": "ann", "room": "\x00", "enter": True}),
         ("kick", {"gateway": "/", "id": ""}),
+        ("kick", {"gateway": "/", "id": "x", "code": 1006}),
+        ("disconnect_user", {"gateway": "/other", "userId": "ann"}),
+        ("disconnect_user", {"userId": ""}),
+        ("disconnect_members", {"gateway": "/", "room": ""}),
+        ("disconnect_members", {"gateway": "/", "room": "tea", "reason": 5}),
+        ("close_room", {"gateway": "/other", "room": "tea"}),
+        ("room", {"gateway": "/"}),
+        ("online", {"gateway": "/", "limit": 1001}),
+        ("publish", {"gateway": "/", "to": "users", "names": [""], "event": "x"}),
+        ("tail", {"gateway": "/", "rooms": [""]}),
+        ("tail", {"gateway": "/", "users": ["ann"] * 101}),
+        ("tail", {"gateway": "/other", "all": True}),
         ("revoke", {}),
         ("revoke", {"userId": "ann", "jti": "t"}),
     ],

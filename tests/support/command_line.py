@@ -12,7 +12,16 @@ import tomllib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from click.testing import CliRunner
+
+from asgi_realtime.cli.commands import main
 from tests.support.paths import ROOT
+
+
+async def invoke(environ: dict[str, str], *arguments: str) -> tuple[int, str, str]:
+    """Run a command in a thread of this process. Returns exit code, output and errors."""
+    done = await asyncio.to_thread(CliRunner(env=environ).invoke, main, arguments)
+    return done.exit_code, done.stdout, done.stderr
 
 
 @contextlib.asynccontextmanager
@@ -77,7 +86,7 @@ def _environment(own: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(_PREFIXES)} | own
 
 
-_PREFIXES = ("MEW_", "WS_", "CORS_ORIGIN", "NO_COLOR", "FORCE_COLOR")
+_PREFIXES = ("MEW_", "ASGI_REALTIME_", "WS_", "CORS_ORIGIN", "NO_COLOR", "FORCE_COLOR")
 
 
 def install_script(folder: Path) -> Path:
