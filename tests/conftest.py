@@ -7,6 +7,7 @@ import gc
 import inspect
 import logging
 import os
+import traceback
 import typing
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
@@ -28,8 +29,11 @@ def pytest_configure(config: pytest.Config) -> None:
     """Leave out what costs every test time and holds nothing."""
     # asyncio's debug messages about slow callbacks: on a busy machine any callback is slow.
     logging.getLogger("asyncio").addFilter(lambda record: not str(record.msg).startswith("Executing "))
-    # In debug mode, each callback and future records where it was made: one frame shows it.
+    # In debug mode, each callback, future and task records where it was made. One frame shows it for a callback. The C
+    # code of futures and tasks knows no depth and calls this function: its default was all frames, which took half of
+    # the time of many tests. Two of these four are asyncio's own.
     vars(asyncio.constants)["DEBUG_STACK_DEPTH"] = 1
+    traceback.extract_stack.__defaults__ = (None, 4)
     # Each `httpx.AsyncClient` reads the certificate authorities for 20 ms. No HTTP server of a test has TLS.
     os.environ.pop("SSL_CERT_FILE", None)
     os.environ["SSL_CERT_DIR"] = os.devnull
