@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+import functools
+from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -52,9 +54,24 @@ def modules() -> dict[str, Path]:
 MODULES = modules()
 
 
-def imports(module: str) -> Iterator[str]:
-    """The modules of the package that a module imports: when it is loaded, within a function, or for its types."""
-    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+class Facts(NamedTuple):
+    """What a module imports and names."""
+
+    imports: frozenset[str]
+    """The modules of the package that it imports: when it is loaded, within a function, or for its types."""
+    names: frozenset[str]
+    """The names that it uses, defines or imports, and attributes with the name before them."""
+
+
+@functools.cache
+def facts(module: str) -> Facts:
+    """Read a module. Only the processes that run these tests do, and each of them once."""
+    nodes = list(ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))))
+    return Facts(frozenset(imports(module, nodes)) - {module}, frozenset(names(nodes)))
+
+
+def imports(module: str, nodes: list[ast.AST]) -> Iterator[str]:
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from (below(alias.name) for alias in node.names if alias.name.split(".")[0] == PACKAGE.name)
         elif isinstance(node, ast.ImportFrom):
@@ -75,13 +92,20 @@ def top(module: str) -> str:
     return module.partition(".")[0]
 
 
-IMPORTS: Mapping[str, frozenset[str]] = {module: frozenset(imports(module)) - {module} for module in MODULES}
+def names(nodes: list[ast.AST]) -> Iterator[str]:
+    for node in nodes:
+        if isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            yield f"{node.value.id}.{node.attr}"
+        elif isinstance(node, ast.ClassDef | ast.alias):
+            yield node.name
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))
 def test_a_module_imports_from_its_own_floor_or_a_lower_one(module: str) -> None:
     own = FLOOR[top(module)]
-    assert not {other for other in IMPORTS[module] if FLOOR[top(other)] > own}, f"{module} is on floor {own}"
+    assert not {other for other in facts(module).imports if FLOOR[top(other)] > own}, f"{module} is on floor {own}"
 
 
 def test_every_folder_has_a_floor_and_every_floor_its_folders() -> None:
@@ -90,7 +114,7 @@ def test_every_folder_has_a_floor_and_every_floor_its_folders() -> None:
 
 @pytest.mark.parametrize("module", sorted(module for module in MODULES if top(module) == "protocols"))
 def test_protocols_import_only_values(module: str) -> None:
-    assert not {other for other in IMPORTS[module] if top(other) != "protocols" and FLOOR[top(other)] > 0}
+    assert not {other for other in facts(module).imports if top(other) != "protocols" and FLOOR[top(other)] > 0}
 
 
 @pytest.mark.parametrize(
@@ -100,20 +124,20 @@ def test_protocols_import_only_values(module: str) -> None:
 def test_independent_folders_do_not_import_each_other(user: str, used: str) -> None:
     users = [module for module in MODULES if module == user or module.startswith(f"{user}.")]
     assert users
-    assert not {other for module in users for other in IMPORTS[module] if f"{other}.".startswith(f"{used}.")}
+    assert not {other for module in users for other in facts(module).imports if f"{other}.".startswith(f"{used}.")}
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))
 def test_only_the_exports_of_the_package_name_a_system(module: str) -> None:
     """A system is `systems.<name>`. It imports no other system, and no other module imports it."""
     own = ".".join(module.split(".")[:2]) if top(module) == "systems" else module
-    named = {".".join(other.split(".")[:2]) for other in IMPORTS[module] if other.startswith("systems.")}
+    named = {".".join(other.split(".")[:2]) for other in facts(module).imports if other.startswith("systems.")}
     assert module == "exports" or named <= {own}
 
 
 def test_there_are_no_import_cycles() -> None:
     # The package re-exports names of modules above and below.
-    graph = {module: {other for other in others if other} for module, others in IMPORTS.items()}
+    graph = {module: {other for other in facts(module).imports if other} for module in MODULES}
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
@@ -122,12 +146,7 @@ def test_there_are_no_import_cycles() -> None:
 
 @pytest.mark.parametrize("module", sorted(MODULES))
 def test_the_environment_is_read_in_one_place(module: str) -> None:
-    names = {
-        node.attr
-        for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8")))
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "os"
-    }
-    assert not names & {"environ", "getenv", "environb"} or module == "settings"
+    assert module == "settings" or not facts(module).names & {"os.environ", "os.getenv", "os.environb"}
 
 
 DOORS = {
@@ -142,17 +161,6 @@ DOORS = {
 """What performance tricks are made of, and the modules that may use it: the one that explains it, and its user."""
 
 
-def names(module: str) -> Iterator[str]:
-    """The names that a module uses, defines or imports, and attributes with the name before them."""
-    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Name):
-            yield node.id
-        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            yield f"{node.value.id}.{node.attr}"
-        elif isinstance(node, ast.ClassDef | ast.alias):
-            yield node.name
-
-
 @pytest.mark.parametrize("name", DOORS)
 def test_a_performance_trick_is_named_only_by_its_module_and_its_user(name: str) -> None:
-    assert {module for module in MODULES if name in names(module)} == DOORS[name]
+    assert {module for module in MODULES if name in facts(module).names} == DOORS[name]
