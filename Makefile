@@ -17,6 +17,8 @@ PAGE := examples/flask_adapter/static/websocket-test
 CLIENT_SOURCES := $(wildcard $(CLIENT)/src/*.ts $(CLIENT)/src/generated/*.ts $(CLIENT)/*.json)
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 TYPED := asgi_realtime tests examples benchmarks clients
+# The tests start hundreds of Python processes. Each would compile all modules of this folder again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup demo demo-cluster demo-flask websocket-test test test-faults test-redis-clients test-writers check check-deployment format bench docs clean
 
