@@ -2,7 +2,7 @@
 #   make demo          the example app on http://localhost:3000 (PORT=… for another port)
 #   make demo-cluster  three processes of the example app and a Redis of their own (needs redis-server)
 #   make demo-flask    the Flask example on http://localhost:3001
-#   make test          the whole suite. Installs its dependencies, or names the command that does
+#   make test          the whole suite. Installs its dependencies, or names the command that does (WORKERS=… processes)
 #   make test-redis-clients  the tests that use Redis, with each version of redis-py that is supported
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -17,6 +17,8 @@ PAGE := examples/flask_adapter/static/websocket-test
 CLIENT_SOURCES := $(wildcard $(CLIENT)/src/*.ts $(CLIENT)/src/generated/*.ts $(CLIENT)/*.json)
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 TYPED := asgi_realtime tests examples benchmarks clients
+# Tests wait for about half of their time: for timers, Redis, and servers that start. So three workers share two cores.
+WORKERS ?= $(shell expr 3 '*' "$$(getconf _NPROCESSORS_ONLN)" / 2)
 # The tests start hundreds of Python processes. Each would compile all modules of this folder again.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -40,7 +42,7 @@ websocket-test: $(PAGE)/index.html $(CLIENT)/dist/index.js
 test: setup
 	@scripts/system-packages
 	npm test --prefix $(CLIENT)
-	$(BIN)/pytest --numprocesses auto --dist worksteal
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal
 
 # Tests of Redis in their long form: 10 s without it, 50 times without a connection, a rolling restart with 2,000 clients,
 # 1,000 joins and leaves per second, 10,000 idle clients; recovery of 200 stock clients in three minutes of faults, and of
@@ -58,7 +60,7 @@ test-redis-clients: setup
 	@scripts/system-packages
 	for version in $(REDIS_PY); do \
 	  scripts/redis-py-venv .cache/redis-py/$$version $$version $(VENV); \
-	  .cache/redis-py/$$version/bin/python -m pytest --numprocesses auto --dist worksteal $(REDIS_PY_TESTS); \
+	  .cache/redis-py/$$version/bin/python -m pytest --numprocesses $(WORKERS) --dist worksteal $(REDIS_PY_TESTS); \
 	done
 
 # The files of examples/deployment, with hadolint, the Compose specification and the schemas of Kubernetes.
@@ -69,7 +71,7 @@ check-deployment:
 WRITER_TESTS ?= tests
 test-writers: setup
 	for server in WebSocketProtocol plain; do \
-	  $(BIN)/pytest --numprocesses auto --dist worksteal --server $$server $(WRITER_TESTS); \
+	  $(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal --server $$server $(WRITER_TESTS); \
 	done
 
 check: $(VENV)/dev.stamp $(CLIENT)/node_modules/.stamp
