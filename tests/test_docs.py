@@ -19,6 +19,9 @@ PAGES = [
     if "```python" in page.read_text(encoding="utf-8")
 ]
 
+FILE = re.compile(r"^```py (\S+\.py)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+"""A module that the code of a page imports: its name, and its text."""
+
 LINK = re.compile(r"\]\((?!https?:)([^)\s]+)\)")
 """The address of a link to another page or heading of the project."""
 
@@ -51,6 +54,12 @@ def code_of(page: Path) -> str:
     return "\n".join(lines)
 
 
+def write_modules(page: Path, folder: Path) -> None:
+    """Write the modules that the code of a page imports."""
+    for name, text in FILE.findall(page.read_text(encoding="utf-8")):
+        (folder / name).write_text(text, encoding="utf-8")
+
+
 def anchors_of(page: Path) -> set[str]:
     """The anchors of the headings of a page, as GitHub makes them."""
     text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
@@ -80,8 +89,12 @@ def test_every_page_that_a_file_names_exists() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-async def test_the_code_of_a_page_runs(page: Path, monkeypatch: pytest.MonkeyPatch, serve: Serve) -> None:
+async def test_the_code_of_a_page_runs(
+    page: Path, monkeypatch: pytest.MonkeyPatch, serve: Serve, tmp_path: Path
+) -> None:
     monkeypatch.setenv("MEW_JWT_SECRET", "a secret of at least thirty-two bytes")
+    monkeypatch.syspath_prepend(tmp_path)
+    write_modules(page, tmp_path)
     module = ModuleType(f"page_{page.stem}")
     monkeypatch.setitem(sys.modules, module.__name__, module)  # where annotations are looked up
     exec(compile(code_of(page), page, "exec"), module.__dict__)

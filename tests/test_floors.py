@@ -26,6 +26,7 @@ FLOORS = (
         "",
         "__main__",
         "cli",
+        "client",
         "console",
         "django",
         "exports",

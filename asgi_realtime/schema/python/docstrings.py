@@ -1,0 +1,47 @@
+"""Makes docstrings and comments of Python."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+
+WIDTH = 100
+"""Characters of a line."""
+
+
+def docstring(text: str, indent: str) -> list[str]:
+    """The lines of a docstring. A text that does not fit into a line has its first sentence as summary.
+
+    Empty without text.
+    """
+    text = _one_line(text).replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+    if not text:
+        return []
+    if text.endswith('"'):
+        text = f'{text[:-1]}\\"'
+    if len(indent) + len(text) + 6 <= WIDTH:
+        return [f'{indent}"""{text}"""']
+    summary, rest = re.match(r"(.+?[.!?])(?: (.+))?$", text + ("" if text[-1] in ".!?" else ".")).groups()  # type: ignore[union-attr]
+    lines = _wrapped(summary, indent, first=3)
+    lines[0] = f'{indent}"""{lines[0].strip()}'
+    if rest:
+        lines += ["", *_wrapped(rest, indent)]
+    elif len(lines) == 1:
+        return [f'{lines[0]}"""']
+    return [*lines, f'{indent}"""']
+
+
+def comment(text: str, indent: str = "") -> list[str]:
+    """The lines of a comment. Empty without text."""
+    return [f"{indent}# {line}" for line in textwrap.wrap(_one_line(text), WIDTH - len(indent) - 2)]
+
+
+def _one_line(text: str) -> str:
+    return re.sub(r"\s+", " ", text).strip()
+
+
+def _wrapped(text: str, indent: str, first: int = 0) -> list[str]:
+    start = " " * first + indent
+    return textwrap.wrap(
+        text, WIDTH, initial_indent=start, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
