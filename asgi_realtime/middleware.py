@@ -15,6 +15,7 @@ from asgi_realtime.auth.trusted_proxies import TrustedProxies
 from asgi_realtime.broadcasting.broadcaster import Broadcaster
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.gateways.mounted import SCOPE_KEY, mounted_in, no_middleware
+from asgi_realtime.handlers.dependencies.host_app import HostApp
 from asgi_realtime.lifecycle.hidden_routes import check_routes
 from asgi_realtime.lifecycle.inflation_warning import InflationWarning
 from asgi_realtime.lifecycle.lifecycle import OtherLoop
@@ -119,6 +120,7 @@ class RealtimeMiddleware:
                 tracing=tracing,
                 redis=redis,
                 around_host_code=self._around_host_code,
+                host=HostApp(app),
             )
             socketio_path = realtime.settings.socketio_path if realtime.serves_socketio else None
             check_routes(app, realtime.websockets, socketio_path)
@@ -178,6 +180,7 @@ class RealtimeMiddleware:
             self._inflation.look(receive if kind == "lifespan" else send)
         if kind == "lifespan":
             scope[SCOPE_KEY] = ((realtime, root), *outer)
+            realtime.host.found(scope, SCOPE_KEY)
             await Lifespan(self._app, start=realtime.start, stop=realtime.stop)(scope, receive, send)
             return
         path = _route_path(scope)
@@ -187,6 +190,7 @@ class RealtimeMiddleware:
         lifecycle = realtime.lifecycle
         if here is None or (lifecycle.loop is not here and lifecycle.stopping is not here):
             # The server runs no lifespan, or a test has an event loop for each request.
+            realtime.host.found({**scope, SCOPE_KEY: ((realtime, root), *outer)}, SCOPE_KEY)
             failed = await self._start(realtime)
             if failed is not None and (is_gateway or not isinstance(failed.error, OtherLoop)):
                 redact_query(scope)

@@ -23,6 +23,7 @@ from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.gateways.gateway_context import GatewayContext
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
+from asgi_realtime.handlers.dependencies.host_app import HostApp
 from asgi_realtime.hub.hub import Hub
 from asgi_realtime.hub.traced_hub import TracedHub
 from asgi_realtime.lifecycle.drain import Drain
@@ -98,6 +99,7 @@ class Realtime:
         redis: RedisClient | None = None,
         backends: Backends | None = None,
         around_host_code: AroundHostCode | None = None,
+        host: HostApp | None = None,
     ) -> None:
         self.settings = settings_from(settings)
         self.gateways = gateways_from(gateways)
@@ -113,6 +115,7 @@ class Realtime:
         backends = backends or backends_from(self.settings, self.meter, self.revocations, redis, traced=traced)
         self.broker, self.presence = backends.broker, backends.presence
         self.registry = GatewayRegistry()
+        self.host = host or HostApp()
         self.hub = (TracedHub if traced else Hub)(
             broker=self.broker,
             revocations=self.revocations,
@@ -198,6 +201,7 @@ class Realtime:
             refusals=self.refusals,
             many_processes=backends.many_processes,
             make_answers=backends.make_answers,
+            host=self.host,
             recovery=self.recovery,
             around_host_code=around_host_code,
         )

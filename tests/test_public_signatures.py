@@ -49,6 +49,8 @@ NOT_CALLED_BY_HOSTS = {
     *("JSONDialect.with_position", "FlatJSONDialect.with_position"),
     # For the package's own budgets, which are counted.
     "Budget.__init__.meter",
+    # For the middleware, which knows its app.
+    "Realtime.__init__.host",
     # Objects that tests pass instead of those of the package.
     "Realtime.__init__.backends",
     # For `asgi_realtime.django`.

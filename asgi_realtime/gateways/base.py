@@ -30,6 +30,8 @@ from asgi_realtime.gateways.gateway_metrics import GatewayMetrics
 from asgi_realtime.gateways.not_an_app import NoRouter, RouteSignature, not_an_app
 from asgi_realtime.gateways.replies import ErrorMessage, Failure
 from asgi_realtime.gateways.reserved_names import check_attributes, check_names, private_attributes
+from asgi_realtime.handlers.dependencies.hooks import bind_hook
+from asgi_realtime.handlers.dependencies.injector import Injector
 from asgi_realtime.handlers.event_declarations import EventDeclaration, check_payloads, down
 from asgi_realtime.handlers.event_handlers import check_event, check_free, check_once
 from asgi_realtime.handlers.unused_results import without_result
@@ -39,7 +41,7 @@ from asgi_realtime.protocols.dialect import Dialect
 from asgi_realtime.runtime.asgi_scope import redact_query
 from asgi_realtime.runtime.budgets import Budget
 from asgi_realtime.runtime.failed_start import FailedStart
-from asgi_realtime.runtime.host_calls import HostCall, check_plain_overrides, check_super_call, host_call, method_call
+from asgi_realtime.runtime.host_calls import HostCall, check_plain_overrides, check_super_call, method_call
 from asgi_realtime.runtime.host_code import wrapped
 from asgi_realtime.settings import Settings
 from asgi_realtime.values.identity import Identity
@@ -56,6 +58,8 @@ _HOOKS: Mapping[str, Sequence[str]] = {
     "rooms_of": ("identity",),
 }
 """What host code overrides, by an `async def` or a plain `def`, and what it is called with."""
+_WITH_DEPENDENCIES = ("on_connect", "on_disconnect", "on_online")
+"""The hooks of one connection."""
 _REMEDIES = {
     "on_start": "raise an exception to end the start-up",
     "on_connect": "send the client an event, or raise Forbidden() to refuse it",
@@ -163,7 +167,7 @@ class Gateway(ConnectionLifecycle):
         Raises:
             ConfigurationError: if it cannot be called with these arguments.
         """
-        return host_call(function, f"{type(self).__name__}: {name}", parameters, self._to_sync)
+        return bind_hook(function, f"{type(self).__name__}: {name}", parameters, self._to_sync, None)
 
     def service_call(self, service: object, method: str, *parameters: str) -> HostCall:
         """Make an async function of a method of the host's service. See `host_call`.
@@ -280,10 +284,12 @@ class Gateway(ConnectionLifecycle):
         self._check_declarations(dialect)
         self._context = context
         self._dialect = dialect
-        self._hooks = hooks = self._read_hooks()
+        self.add_to_registry(context.registry, context.settings.limits)
+        self._broadcaster = context.broadcaster.of(self.name)
+        injector = Injector(self._broadcaster, self._to_sync, context.host, self.limits.handler_timeout)
+        self._hooks = hooks = self._read_hooks(injector)
         has_service = type(self).rooms_of is not Gateway.rooms_of
         filters = type(self).recipient_filter is not Gateway.recipient_filter
-        self.add_to_registry(context.registry, context.settings.limits)
         context.hub.mount(
             self.name,
             dialect,
@@ -296,7 +302,6 @@ class Gateway(ConnectionLifecycle):
             name=self.name, dialect=dialect, hub=context.hub, held_bytes=self.limits.outbox_bytes
         )
         self._origins = self._origin_policy(context)
-        self._broadcaster = context.broadcaster.of(self.name)
         authenticator = self._authenticator
         if authenticator is None:
             authenticator = self.default_authenticator(context.settings)
@@ -313,6 +318,7 @@ class Gateway(ConnectionLifecycle):
             limits,
             session,
             self._broadcaster,
+            injector,
             context.loop_bridge,
             context.make_answers,
             EventMetrics(context.meter, self.name),
@@ -357,13 +363,14 @@ class Gateway(ConnectionLifecycle):
                 where = f"{type(self).__qualname__}.events: {declaration.name!r}"
                 raise ConfigurationError(f"{where}: {error}") from None
 
-    def _read_hooks(self) -> Mapping[str, HostCall]:
+    def _read_hooks(self, injector: Injector) -> Mapping[str, HostCall]:
         hooks: dict[str, HostCall] = {}
         for name, parameters in _HOOKS.items():
             hook = getattr(self, name)
             check_super_call(hook, name, type(self))
             where = f"{type(self).__name__}.{name}"
-            hooks[name] = call = host_call(hook, where, parameters, self._to_sync)
+            takes = injector if name in _WITH_DEPENDENCIES else None
+            hooks[name] = call = bind_hook(hook, where, parameters, self._to_sync, takes)
             if name in _REMEDIES:
                 hooks[name] = without_result(call, hook, where, _REMEDIES[name])
         if getattr(self.on_online, "__func__", None) is Gateway.on_online:

@@ -15,20 +15,19 @@ from asgi_realtime.errors import ConfigurationError, Disconnect, InvalidMessage,
 from asgi_realtime.gateways.client_frames import ClientFrames
 from asgi_realtime.gateways.event_metrics import EventMetrics
 from asgi_realtime.gateways.event_tracing import Dispatch, EventTracing
+from asgi_realtime.gateways.handler_binding import HandlerBinding
 from asgi_realtime.gateways.plain_events import Acknowledge, Outcomes, PlainEvents
+from asgi_realtime.handlers.dependencies.injector import Injector
 from asgi_realtime.handlers.event_handlers import (
     SEND_INSTEAD,
     BoundHandler,
     answer_values,
-    bind_handler,
     declared,
     declared_once,
     handler_name,
-    payload_parameters,
 )
-from asgi_realtime.handlers.event_ids import event_id_reader
 from asgi_realtime.handlers.event_rates import EventRates
-from asgi_realtime.handlers.once import OnceHandlers, SendAnswer
+from asgi_realtime.handlers.once import SendAnswer
 from asgi_realtime.handlers.sync_connection import sync_converter
 from asgi_realtime.handlers.unused_results import UnusedResults
 from asgi_realtime.limits import TOO_MANY_ATTEMPTS, Limits
@@ -63,18 +62,14 @@ class Dispatcher(ClientFrames):
     _name: GatewayName
     _functions: dict[str, Callable[..., Any]]
     _once: dict[str, str]
-    _once_handlers: OnceHandlers | None
-    _around: AroundHostCode | None
     _handlers: dict[str, BoundHandler]
     plain_events: PlainEvents | None
-    _injected: Broadcaster | None
+    _binding: HandlerBinding | None
     _sync_converter: ToSync | None
     _rates: EventRates
     _attempts: Budget
     _handler_timeout: float
     _event_name_bytes: int
-    _event_id_bytes: int
-    _make_answers: Callable[[], Answers]
     _unused_results: UnusedResults
     _event_metrics: EventMetrics
     _event_tracing: EventTracing | None
@@ -85,9 +80,8 @@ class Dispatcher(ClientFrames):
         self._name = GatewayName(name)
         self._functions = declared(self)
         self._once = declared_once(self)
-        self._once_handlers = None
         self._handlers = {}
-        self._injected = None
+        self._binding = None
         self._sync_converter = None
         self._unused_results = UnusedResults(SEND_INSTEAD)
         self._failures = FailureLog()
@@ -135,11 +129,11 @@ class Dispatcher(ClientFrames):
     def declare(self, event: str, function: Callable[..., Any], once: str | None = None) -> None:
         """Make a function the handler of an event, from now on. `once`: see `on`."""
         functions = self.functions
-        if self._injected is not None:
+        if self._binding is not None:
             self.check_arrives(event)
-            self._handlers[event] = begin = self._bind(event, function, once, self._injected)
+            self._handlers[event] = begin = self._binding.bind(event, function, once)
             if self.plain_events is not None:
-                self.plain_events.declare(event, begin, None if once or self._around else function)
+                self.plain_events.declare(event, begin, self._binding.direct(function, once))
         functions[event] = function
         self._once.pop(event, None)
         if once is not None:
@@ -150,6 +144,7 @@ class Dispatcher(ClientFrames):
         limits: Limits,
         session: Limits,
         broadcaster: Broadcaster,
+        injector: Injector,
         loop_bridge: LoopBridge,
         make_answers: Callable[[GatewayName, Limits], Answers],
         metrics: EventMetrics,
@@ -164,26 +159,33 @@ class Dispatcher(ClientFrames):
         """
         self._event_metrics = metrics
         self._event_tracing = tracing
-        self._around = around
         self._dispatch = wrapped(around, self.dispatch)
         if tracing is not None and type(self).dispatch is not Dispatcher.dispatch:
             self._dispatch = tracing.bind_dispatch(self._dispatch, self._has_handler)
-        self._event_id_bytes = limits.event_id_bytes
-        self._make_answers = functools.partial(make_answers, self._name, limits)
         self._event_name_bytes = limits.event_name_bytes
         for event in self._functions:
             self.check_arrives(event)
         self._rates = EventRates(limits)
         self._handler_timeout = limits.handler_timeout
-        self._injected = broadcaster
         self._sync_converter = sync_converter(broadcaster, loop_bridge, limits.handler_timeout)
+        self._binding = binding = HandlerBinding(
+            broadcaster=broadcaster,
+            injector=injector,
+            to_sync=self._to_sync,
+            metrics=metrics,
+            tracing=tracing,
+            around=around,
+            acknowledges=self.acknowledges,
+            make_answers=functools.partial(make_answers, self._name, limits),
+            send_answer=self._answer_sender(),
+            event_id_bytes=limits.event_id_bytes,
+        )
         self._handlers = {
-            event: self._bind(event, function, self._once.get(event), broadcaster)
-            for event, function in self._functions.items()
+            event: binding.bind(event, function, self._once.get(event)) for event, function in self._functions.items()
         }
-        self.plain_events = self._bind_plain_events(limits, session)
+        self.plain_events = self._bind_plain_events(binding, limits, session)
 
-    def _bind_plain_events(self, limits: Limits, session: Limits) -> PlainEvents | None:
+    def _bind_plain_events(self, binding: HandlerBinding, limits: Limits, session: Limits) -> PlainEvents | None:
         form = usual_form(self._dialect)
         if form is None:
             return None
@@ -193,28 +195,8 @@ class Dispatcher(ClientFrames):
             form, self._rates, outcomes, limits, session, self._event_metrics, self._event_tracing
         )
         for event, begin in self._handlers.items():
-            general = event in self._once or self._around is not None
-            plain_events.declare(event, begin, None if general else self._functions[event])
+            plain_events.declare(event, begin, binding.direct(self._functions[event], self._once.get(event)))
         return plain_events
-
-    def _bind(
-        self, event: str, function: Callable[..., Any], once: str | None, broadcaster: Broadcaster
-    ) -> BoundHandler:
-        begin: BoundHandler = wrapped(self._around, self._bind_handler(event, function, once, broadcaster))
-        return begin if self._event_tracing is None else self._event_tracing.bind(event, begin)
-
-    def _bind_handler(
-        self, event: str, function: Callable[..., Any], once: str | None, broadcaster: Broadcaster
-    ) -> BoundHandler:
-        self._event_metrics.declare(event)
-        if once is None:
-            return bind_handler(event, function, broadcaster, self._to_sync, acknowledges=self.acknowledges)
-        begin = bind_handler(event, function, broadcaster, self._to_sync)
-        where = handler_name(event, function)
-        ids = event_id_reader(once, payload_parameters(function, where), where, limit=self._event_id_bytes)
-        if self._once_handlers is None:
-            self._once_handlers = OnceHandlers(self._make_answers(), self._answer_sender())
-        return self._once_handlers.bind(event, begin, ids)
 
     def _answer_sender(self) -> SendAnswer | None:
         """Sends the answers of handlers with `once`, where clients cannot ask for an acknowledgement."""

@@ -14,6 +14,7 @@ from asgi_realtime.broadcasting.broadcaster import Broadcaster
 from asgi_realtime.broadcasting.gateway_registry import GatewayRegistry
 from asgi_realtime.broadcasting.publisher import Publisher
 from asgi_realtime.errors import ConfigurationError
+from asgi_realtime.handlers.dependencies.host_app import HostApp
 from asgi_realtime.hub.hub import Hub
 from asgi_realtime.limits import Limits
 from asgi_realtime.metrics import Meter
@@ -52,6 +53,8 @@ class GatewayContext:
     """Whether other processes may serve clients of the same application."""
     make_answers: Callable[[GatewayName, Limits], Answers]
     """Makes the answers of a gateway: those of its handlers with `once`."""
+    host: HostApp
+    """What is known of the app beside which it is mounted."""
     recovery: Recovery | None
     """None: it is turned off, or not available with this broker."""
     around_host_code: AroundHostCode | None

@@ -20,8 +20,9 @@ import msgspec
 from msgspec import inspect as kinds
 
 from asgi_realtime.connection.connection import Connection
+from asgi_realtime.handlers.dependencies.markers import wanted
 from asgi_realtime.handlers.event_handlers import handler_hints, handler_name
-from asgi_realtime.handlers.parameters import injected
+from asgi_realtime.handlers.injected import injected
 from asgi_realtime.payloads.annotation_metadata import MSGSPEC
 from asgi_realtime.payloads.validation import decide
 from asgi_realtime.runtime.host_calls import is_plain, unwrap
@@ -52,17 +53,19 @@ def direct_handler(event: str, function: Callable[..., Any]) -> DirectHandler | 
     if any(each.kind is not each.POSITIONAL_OR_KEYWORD or each.default is not each.empty for each in parameters):
         return None
     hints = handler_hints(function, handler_name(event, function))
-    wanted = [injected(hints.get(each.name, Any), plain=False) for each in parameters]
+    if any(wanted(each, hints.get(each.name, Any)) is not None for each in parameters):
+        return None
+    fillings = [injected(hints.get(each.name, Any), plain=False) for each in parameters]
     call: Callable[[Any, Connection], Coroutine[Any, Any, Any]]
-    if wanted == [None, Connection]:
+    if fillings == [None, Connection]:
         call = function
-    elif wanted == [Connection, None]:
+    elif fillings == [Connection, None]:
         call = functools.partial(_connection_first, function)
-    elif wanted == [None]:
+    elif fillings == [None]:
         call = functools.partial(_payload_only, function)
     else:
         return None
-    annotation = hints.get(parameters[wanted.index(None)].name, Any)
+    annotation = hints.get(parameters[fillings.index(None)].name, Any)
     if annotation in (Any, object) or decide(annotation) != MSGSPEC:
         return None
     kind = kinds.type_info(annotation)

@@ -11,7 +11,10 @@ from typing import Any, TypeAlias, TypeVar
 from asgi_realtime.broadcasting.broadcaster import Broadcaster
 from asgi_realtime.connection.connection import Connection
 from asgi_realtime.errors import ConfigurationError, InvalidMessage
-from asgi_realtime.handlers.parameters import Parameter, injected, payload_type, read
+from asgi_realtime.handlers.dependencies.injector import Injector
+from asgi_realtime.handlers.dependencies.markers import Wanted, wanted
+from asgi_realtime.handlers.injected import identity_of, injected
+from asgi_realtime.handlers.parameters import Parameter, payload_type, read, read_dependency
 from asgi_realtime.handlers.unused_results import check_returns_nothing
 from asgi_realtime.payloads.validation import Validate
 from asgi_realtime.runtime.host_calls import ToSync, host_call, is_plain, unwrap
@@ -32,7 +35,8 @@ def on(event: str, *, once: str | None = None) -> Callable[[F], F]:
 
     The annotation of a parameter decides what it gets: `Connection`, `Identity` and `Broadcaster` are
     injected; any other takes the event's next argument, converted to the annotated type (a msgspec
-    Struct, dataclass, TypedDict, pydantic model or JSON type; none: as decoded). A client's `null` is
+    Struct, dataclass, TypedDict, pydantic model or JSON type; none: as decoded). A parameter with `Depends`, FastAPI's
+    or this package's, gets what that function returns, for each event. A client's `null` is
     the argument None; a parameter's default is taken where the client sent no such argument. What the
     handler returns is the acknowledgement, where the client asked for one: None acknowledges with no
     value, a tuple with its values, so `return (None,)` is `null`.
@@ -162,6 +166,7 @@ def payload_parameters(function: Callable[..., Any], where: str) -> dict[str, An
         parameter.name: payload_type(parameter, hints.get(parameter.name, Any))
         for parameter in inspect.signature(function).parameters.values()
         if parameter.name not in ("self", *_bound(function)) and parameter.kind is not parameter.VAR_POSITIONAL
+        if wanted(parameter, hints.get(parameter.name, Any)) is None
         if injected(hints.get(parameter.name, Any)) is None
     }
 
@@ -184,6 +189,11 @@ def _bound(function: Callable[..., Any]) -> Mapping[str, Any]:
     """The keyword arguments of a `functools.partial`."""
     return function.keywords if isinstance(function, functools.partial) else {}
 
+
+_CONNECTION = Parameter(Connection, None, None)
+"""The first argument of what calls a handler with dependencies."""
+_FILLED_LATER = Parameter(None, None, lambda: None)
+"""A dependency: a place among the arguments."""
 
 BoundHandler: TypeAlias = Callable[[Connection, Sequence[Json]], Coroutine[Any, Any, Any]]
 """Returns the coroutine of a handler, for a connection and the arguments it sent. It has not begun.
@@ -215,11 +225,12 @@ def bind_handler(
     to_sync: ToSync | None = None,
     *,
     acknowledges: bool = True,
+    injector: Injector | None = None,
 ) -> BoundHandler:
     """Read the signature of an event's handler once, and return a function that calls it.
 
     `to_sync` converts injected arguments to their form for threads, for a plain handler. `acknowledges`: whether its
-    result may be sent to the client.
+    result may be sent to the client. `injector` calls its dependencies. None: they know of no host app.
 
     Raises:
         ConfigurationError: for a parameter that nothing can be injected into.
@@ -232,16 +243,26 @@ def bind_handler(
     if not acknowledges:
         check_returns_nothing(function, where, SEND_INSTEAD)
     plan: list[Parameter] = []
+    dependencies: list[tuple[int, str, Wanted]] = []
     rest: Validate | None = None
     plain, bound = is_plain(function), _bound(function)
     for parameter in inspect.signature(function).parameters.values():
         if parameter.name in bound:
             continue
-        found = read(parameter, hints.get(parameter.name, Any), where, plain=plain)
+        annotation = hints.get(parameter.name, Any)
+        dependency = read_dependency(parameter, annotation, where)
+        if dependency is not None:
+            dependencies.append((len(plan), parameter.name, dependency))
+            plan.append(_FILLED_LATER)
+            continue
+        found = read(parameter, annotation, where, plain=plain)
         if parameter.kind is parameter.VAR_POSITIONAL:
             rest = found.validate
         else:
             plan.append(found)
+    if dependencies:
+        call = (injector or Injector(broadcaster)).bind(call, dependencies, where)
+        plan.insert(0, _CONNECTION)
     shape = tuple(Any if kind is None else kind for kind, _, default in plan if default is None)
     usual = None if rest is not None or len(shape) < len(plan) else _USUAL.get(shape)
     if usual is not None:
@@ -267,7 +288,7 @@ def _call(
         elif kind is Broadcaster:
             arguments.append(broadcaster)
         elif kind is not None:
-            arguments.append(_identity(connection, kind))
+            arguments.append(identity_of(connection, kind))
         elif validate is not None and taken < len(sent):
             arguments.append(validate(sent[taken]))
             taken += 1
@@ -278,13 +299,6 @@ def _call(
     if rest is not None:
         arguments.extend(rest(list(sent[taken:])))
     return call(*arguments)
-
-
-def _identity(connection: Connection, kind: type) -> Identity:
-    """The identity, for a handler whose annotation is a subclass of `Identity`."""
-    if not isinstance(connection.identity, kind):
-        raise TypeError(f"the authenticator returned an {type(connection.identity).__name__}, and no {kind.__name__}")
-    return connection.identity
 
 
 def _missing() -> InvalidMessage:

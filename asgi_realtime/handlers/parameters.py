@@ -7,35 +7,20 @@ import dataclasses
 import enum
 import functools
 import inspect
-import types
 import typing
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, NamedTuple, Union
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
-from asgi_realtime.broadcasting.broadcaster import Broadcaster, SyncBroadcaster
-from asgi_realtime.broadcasting.typed_broadcaster import TypedBroadcaster
-from asgi_realtime.connection.connection import Connection
 from asgi_realtime.errors import ConfigurationError, InvalidMessage
-from asgi_realtime.handlers.sync_connection import SyncConnection
+from asgi_realtime.handlers.dependencies.markers import Wanted, wanted
+from asgi_realtime.handlers.injected import HABITS, bare, injected
 from asgi_realtime.payloads.annotation_metadata import fastapi_advice, fastapi_marker, is_field, metadata_of
-from asgi_realtime.payloads.annotations import requirements, types_in
 from asgi_realtime.payloads.plain_values import to_builtins
 from asgi_realtime.payloads.validation import Validate, validator
-from asgi_realtime.values.handshake import Handshake
-from asgi_realtime.values.identity import Identity
 
-_INJECTED = (Connection, Identity, Broadcaster)
-_FOR_THREADS: Mapping[type, type] = {SyncConnection: Connection, SyncBroadcaster: Broadcaster}
-"""The class for threads that a plain handler gets, and the class that it replaces."""
-_HABITS = {
-    **dict.fromkeys(("connection", "conn", "sid", "socket", "websocket", "ws", "request"), "connection: Connection"),
-    "identity": "identity: Identity",
-    "broadcaster": "broadcaster: Broadcaster",
-}
-"""Usual names of injected parameters. Without an annotation, such a parameter would get a client's argument."""
 _MUTABLE = (list, dict, set, bytearray, deque, msgspec.Struct)
 
 _DECLARATIONS = {
@@ -53,6 +38,22 @@ class Parameter(NamedTuple):
     """Converts the argument. For `*rest`: converts the list of all remaining arguments."""
     default: Callable[[], Any] | None
     """Makes the default. None: the argument is required."""
+
+
+def read_dependency(parameter: inspect.Parameter, annotation: Any, where: str) -> Wanted | None:
+    """Read once, at start-up, what fills a parameter that is a dependency. None: it is none.
+
+    Raises:
+        ConfigurationError: for one that cannot be filled. It begins with `where`.
+    """
+    where = f"{where}: parameter {parameter.name!r}"
+    try:
+        found = wanted(parameter, annotation)
+    except TypeError as error:
+        raise ConfigurationError(f"{where}: {error}") from None
+    if found is not None and parameter.kind not in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+        raise ConfigurationError(f"{where} cannot be filled; make it positional")
+    return found
 
 
 def read(parameter: inspect.Parameter, annotation: Any, where: str, *, plain: bool) -> Parameter:
@@ -75,34 +76,6 @@ def payload_type(parameter: inspect.Parameter, annotation: Any) -> Any:
     return Annotated[annotation, parameter.default] if is_field(parameter.default) else annotation
 
 
-def injected(annotation: Any, *, plain: bool = True) -> type | None:
-    """The class to be injected for an annotation, which may be optional or have metadata. None: no such class.
-
-    For a class for threads it is the class for coroutines. Each call converts the argument.
-
-    Raises:
-        TypeError: for a class that cannot be injected: a subclass of `Connection`, one beside others, or one for
-            threads where the function is not `plain`, since its methods would stop the event loop.
-    """
-    kind = _bare(annotation)
-    own = _FOR_THREADS.get(kind) if isinstance(kind, type) else None
-    if own is not None and not plain:
-        raise TypeError(f"{kind.__name__} is for plain functions: annotate {own.__name__}, or write `def`")
-    if own is not None or kind in _INJECTED or (isinstance(kind, type) and issubclass(kind, Identity)):
-        for _ in requirements(annotation):  # raises for `Depends` and its like
-            pass
-        return own or typing.cast("type", kind)
-    for kind in types_in(annotation):
-        if issubclass(kind, (*_INJECTED, *_FOR_THREADS)):
-            name = next(base.__name__ for base in (*_INJECTED, *_FOR_THREADS) if issubclass(kind, base))
-            raise TypeError(f"{kind.__name__} cannot be injected like this: annotate {name} alone")
-        if issubclass(kind, TypedBroadcaster):
-            raise TypeError(f"a {kind.__name__} is not injected: take `broadcaster: Broadcaster` and make one of it")
-        if issubclass(kind, Handshake):
-            raise TypeError("a Handshake is not injected: take `connection: Connection` and use connection.handshake")
-    return None
-
-
 def _read(parameter: inspect.Parameter, annotation: Any, plain: bool) -> Parameter:
     marker = fastapi_marker(parameter.default)
     if marker is not None:
@@ -110,25 +83,14 @@ def _read(parameter: inspect.Parameter, annotation: Any, plain: bool) -> Paramet
     kind = injected(annotation, plain=plain)
     if kind is not None:
         return Parameter(kind, None, None)
-    if parameter.annotation is parameter.empty and parameter.name in _HABITS:
-        raise TypeError(f"without an annotation the client would fill it: annotate it, as `{_HABITS[parameter.name]}`")
+    if parameter.annotation is parameter.empty and parameter.name in HABITS:
+        raise TypeError(f"without an annotation the client would fill it: annotate it, as `{HABITS[parameter.name]}`")
     annotation = payload_type(parameter, annotation)
     fields = [metadata for metadata in metadata_of(annotation) if is_field(metadata)]
     if parameter.kind is parameter.VAR_POSITIONAL:
         # One call for all of them: there may be hundreds of thousands.
         return Parameter(None, validator(annotation if annotation is Any else list[annotation]), None)
     return Parameter(None, validator(annotation), _default(parameter, annotation, fields))
-
-
-def _bare(annotation: Any) -> Any:
-    """The annotation without metadata, and without `None` beside it."""
-    while True:
-        origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-        if origin in (Union, types.UnionType):
-            arguments = tuple(argument for argument in arguments if argument is not types.NoneType)
-        if origin is not Annotated and (origin not in (Union, types.UnionType) or len(arguments) != 1):
-            return annotation
-        annotation = arguments[0]
 
 
 def _default(parameter: inspect.Parameter, annotation: Any, fields: Sequence[Any]) -> Callable[[], Any] | None:
@@ -150,7 +112,7 @@ def _default(parameter: inspect.Parameter, annotation: Any, fields: Sequence[Any
 
 def _maker(default: Any, annotation: Any) -> Callable[[], Any]:
     """A function that returns the default. A mutable default is copied for each call."""
-    if not _fits(default, _bare(annotation)):
+    if not _fits(default, bare(annotation)):
         raise TypeError(f"its default, of type {type(default).__name__}, does not fit its annotation")
     if isinstance(default, _MUTABLE) or hasattr(default, "__dict__") or dataclasses.is_dataclass(default):
         return functools.partial(copy.deepcopy, default)

@@ -60,8 +60,8 @@ def fastapi_advice(name: str, where: str = "") -> str:
     """The error text that says what to write instead of a FastAPI marker."""
     if name in ("Depends", "Security"):
         return (
-            f"{name}(…){where} is FastAPI's and cannot be filled here: Connection, Identity and Broadcaster are "
-            "injected by their annotation alone; pass services to the gateway's __init__"
+            f"{name}(…){where} fills a whole parameter of a handler, and no part of a payload: "
+            "write `service: Annotated[Service, Depends(get_service)]`"
         )
     return (
         f"{name}(…){where} is FastAPI's and reads HTTP requests: an event's arguments need no marker; "

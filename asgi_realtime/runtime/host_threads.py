@@ -65,5 +65,10 @@ async def run_in_thread(function: Callable[..., T], *arguments: Any) -> T:
     running keeps its thread until it returns, because a thread cannot be stopped. Calls that hang still count, so the
     number of threads stays bounded.
     """
+    return await start_in_thread(function, *arguments)
+
+
+def start_in_thread(function: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
+    """Begin to call a function in a thread. As `run_in_thread`, but the caller need not wait for the result."""
     call = functools.partial(contextvars.copy_context().run, function, *arguments)
-    return await asyncio.get_running_loop().run_in_executor(_executor.get(), call)
+    return asyncio.get_running_loop().run_in_executor(_executor.get(), call)
