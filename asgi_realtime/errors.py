@@ -84,6 +84,8 @@ class InvalidMessage(Refusal):
     """A payload that does not fit the event's declaration."""
 
     code = "INVALID_MESSAGE"
+    before_handler = False
+    """Whether it was raised before the handler was called. Then it counts as an attempt (see `Limits.attempt_rate`)."""
 
 
 class InvalidId(InvalidMessage, TypeError):

@@ -39,6 +39,7 @@ from asgi_realtime.gateways.plain_events import Acknowledge
 from asgi_realtime.gateways.replies import NewToken, RecoveryOffer, Success
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
+from asgi_realtime.gateways.wrappers import CallNext, ClientEvent
 from asgi_realtime.handlers.dependencies.markers import Depends
 from asgi_realtime.handlers.event_declarations import EventDeclaration, down, up
 from asgi_realtime.handlers.event_handlers import on
@@ -155,6 +156,8 @@ __all__ = [
     "WebSocketGateway",
     "on",
     "Depends",
+    "ClientEvent",
+    "CallNext",
     "up",
     "down",
     "EventDeclaration",

@@ -30,7 +30,7 @@ from asgi_realtime.gateways.gateway_metrics import GatewayMetrics
 from asgi_realtime.gateways.not_an_app import NoRouter, RouteSignature, not_an_app
 from asgi_realtime.gateways.replies import ErrorMessage, Failure
 from asgi_realtime.gateways.reserved_names import check_attributes, check_names, private_attributes
-from asgi_realtime.handlers.dependencies.hooks import bind_hook
+from asgi_realtime.handlers.dependencies.hooks import bind_hook, refuse_dependencies
 from asgi_realtime.handlers.dependencies.injector import Injector
 from asgi_realtime.handlers.event_declarations import EventDeclaration, check_payloads, down
 from asgi_realtime.handlers.event_handlers import check_event, check_free, check_once
@@ -175,6 +175,7 @@ class Gateway(ConnectionLifecycle):
         Raises:
             ConfigurationError: also if the service has no such method.
         """
+        refuse_dependencies(getattr(service, method, None), f"{type(service).__name__}.{method}")
         return method_call(service, method, parameters, self._to_sync)
 
     def extra_origins(self, settings: Settings) -> Collection[str]:

@@ -6,7 +6,7 @@ import asyncio
 import functools
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from asgi_realtime.answers import Answers
 from asgi_realtime.broadcasting.broadcaster import Broadcaster
@@ -17,6 +17,7 @@ from asgi_realtime.gateways.event_metrics import EventMetrics
 from asgi_realtime.gateways.event_tracing import Dispatch, EventTracing
 from asgi_realtime.gateways.handler_binding import HandlerBinding
 from asgi_realtime.gateways.plain_events import Acknowledge, Outcomes, PlainEvents
+from asgi_realtime.gateways.wrappers import Wrappers
 from asgi_realtime.handlers.dependencies.injector import Injector
 from asgi_realtime.handlers.event_handlers import (
     SEND_INSTEAD,
@@ -37,7 +38,7 @@ from asgi_realtime.runtime.budgets import Budget
 from asgi_realtime.runtime.coroutines import resume
 from asgi_realtime.runtime.failure_log import FailureLog
 from asgi_realtime.runtime.host_calls import ToSync
-from asgi_realtime.runtime.host_code import AroundHostCode, wrapped
+from asgi_realtime.runtime.host_code import AroundHostCode
 from asgi_realtime.runtime.http_errors import refusal_of
 from asgi_realtime.runtime.inbox import Pending
 from asgi_realtime.runtime.log_fields import log_fields
@@ -46,6 +47,7 @@ from asgi_realtime.runtime.tasks import ends_this_task
 from asgi_realtime.values.ids import GatewayName
 from asgi_realtime.values.json import Json
 
+F = TypeVar("F", bound=Callable[..., Any])
 logger = logging.getLogger("asgi_realtime")
 
 
@@ -65,6 +67,7 @@ class Dispatcher(ClientFrames):
     _handlers: dict[str, BoundHandler]
     plain_events: PlainEvents | None
     _binding: HandlerBinding | None
+    _wrappers: Wrappers
     _sync_converter: ToSync | None
     _rates: EventRates
     _attempts: Budget
@@ -72,7 +75,6 @@ class Dispatcher(ClientFrames):
     _event_name_bytes: int
     _unused_results: UnusedResults
     _event_metrics: EventMetrics
-    _event_tracing: EventTracing | None
     _dispatch: Dispatch
     _failures: FailureLog
 
@@ -82,6 +84,7 @@ class Dispatcher(ClientFrames):
         self._once = declared_once(self)
         self._handlers = {}
         self._binding = None
+        self._wrappers = Wrappers(type(self).__name__, self._to_sync)
         self._sync_converter = None
         self._unused_results = UnusedResults(SEND_INSTEAD)
         self._failures = FailureLog()
@@ -139,6 +142,23 @@ class Dispatcher(ClientFrames):
         if once is not None:
             self._once[event] = once
 
+    def use(self, wrapper: F) -> F:
+        """Call a function around each event of this gateway: `@gateway.use`, or `self.use(...)` in `__init__`.
+
+        A wrapper is `async def (event, call_next)`, and returns what `await call_next(event)` returns, or another
+        answer. A guard is `async def (event)`, or a plain `def` that runs in a thread, and refuses by raising
+        `Forbidden`. The first one is the outermost. A copy of an event with `once` does not come to them.
+
+        Raises:
+            ConfigurationError: it is neither, or the gateway is mounted already.
+        """
+        if self._binding is not None:
+            raise ConfigurationError(
+                f"{type(self).__name__}.use() comes too late: call it before the gateway is mounted"
+            )
+        self._wrappers.add(wrapper)
+        return wrapper
+
     def prepare(
         self,
         limits: Limits,
@@ -154,14 +174,9 @@ class Dispatcher(ClientFrames):
         """Get ready for events. The handlers' signatures are checked here. `session`: limits of what carries clients.
 
         Raises:
-            ConfigurationError: for a parameter that nothing can be injected into, an event that cannot arrive, or a
-                `once` that names no id.
+            ConfigurationError: for a handler that cannot be called, or an event that cannot arrive.
         """
         self._event_metrics = metrics
-        self._event_tracing = tracing
-        self._dispatch = wrapped(around, self.dispatch)
-        if tracing is not None and type(self).dispatch is not Dispatcher.dispatch:
-            self._dispatch = tracing.bind_dispatch(self._dispatch, self._has_handler)
         self._event_name_bytes = limits.event_name_bytes
         for event in self._functions:
             self.check_arrives(event)
@@ -171,6 +186,7 @@ class Dispatcher(ClientFrames):
         self._binding = binding = HandlerBinding(
             broadcaster=broadcaster,
             injector=injector,
+            wrappers=self._wrappers,
             to_sync=self._to_sync,
             metrics=metrics,
             tracing=tracing,
@@ -180,20 +196,22 @@ class Dispatcher(ClientFrames):
             send_answer=self._answer_sender(),
             event_id_bytes=limits.event_id_bytes,
         )
+        is_own = type(self).dispatch is Dispatcher.dispatch
+        self._dispatch = self.dispatch if is_own else binding.bind_dispatch(self.dispatch, self._has_handler)
         self._handlers = {
             event: binding.bind(event, function, self._once.get(event)) for event, function in self._functions.items()
         }
-        self.plain_events = self._bind_plain_events(binding, limits, session)
+        self.plain_events = self._bind_plain_events(binding, limits, session, tracing)
 
-    def _bind_plain_events(self, binding: HandlerBinding, limits: Limits, session: Limits) -> PlainEvents | None:
+    def _bind_plain_events(
+        self, binding: HandlerBinding, limits: Limits, session: Limits, tracing: EventTracing | None
+    ) -> PlainEvents | None:
         form = usual_form(self._dialect)
         if form is None:
             return None
         unused = None if self.acknowledges else self._report_unused
         outcomes = Outcomes(self._refuse_unhandled, self._failed, unused)
-        plain_events = PlainEvents(
-            form, self._rates, outcomes, limits, session, self._event_metrics, self._event_tracing
-        )
+        plain_events = PlainEvents(form, self._rates, outcomes, limits, session, self._event_metrics, tracing)
         for event, begin in self._handlers.items():
             plain_events.declare(event, begin, binding.direct(self._functions[event], self._once.get(event)))
         return plain_events
@@ -352,7 +370,9 @@ class Dispatcher(ClientFrames):
     ) -> None:
         """Send the client a refusal of its event. A failure is logged."""
         meant, name = self._refusal_of(error), self.loggable(event)
-        if isinstance(meant, Refusal):
+        if isinstance(meant, InvalidMessage) and meant.before_handler:
+            self._refuse_unhandled(connection, event, sent, meant, acknowledge)
+        elif isinstance(meant, Refusal):
             self._event_metrics.refused(meant.reply_code)
             self.send_refusal(connection.public, event, sent, meant, acknowledge)
         elif isinstance(meant, Disconnect):

@@ -8,7 +8,8 @@ from typing import Any
 from asgi_realtime.answers import Answers
 from asgi_realtime.broadcasting.broadcaster import Broadcaster
 from asgi_realtime.gateways.event_metrics import EventMetrics
-from asgi_realtime.gateways.event_tracing import EventTracing
+from asgi_realtime.gateways.event_tracing import Dispatch, EventTracing
+from asgi_realtime.gateways.wrappers import Wrappers
 from asgi_realtime.handlers.dependencies.injector import Injector
 from asgi_realtime.handlers.event_handlers import BoundHandler, bind_handler, handler_name, payload_parameters
 from asgi_realtime.handlers.event_ids import event_id_reader
@@ -23,6 +24,7 @@ class HandlerBinding:
     Args:
         broadcaster: what is injected.
         injector: calls their dependencies.
+        wrappers: what is called around them.
         to_sync: converts injected arguments to their form for threads.
         metrics: what counts the events.
         tracing: makes their spans. None: they have none.
@@ -38,6 +40,7 @@ class HandlerBinding:
         *,
         broadcaster: Broadcaster,
         injector: Injector,
+        wrappers: Wrappers,
         to_sync: ToSync,
         metrics: EventMetrics,
         tracing: EventTracing | None,
@@ -49,6 +52,7 @@ class HandlerBinding:
     ) -> None:
         self._broadcaster = broadcaster
         self._injector = injector
+        self._wrappers = wrappers
         self._to_sync = to_sync
         self._metrics = metrics
         self._tracing = tracing
@@ -74,14 +78,20 @@ class HandlerBinding:
             acknowledges=self._acknowledges or once is not None,
             injector=self._injector,
         )
+        begin = self._wrappers.bind(event, begin)
         if once is not None:
             begin = self._bind_once(event, function, once, begin)
         begin = wrapped(self._around, begin)
         return begin if self._tracing is None else self._tracing.bind(event, begin)
 
+    def bind_dispatch(self, dispatch: Dispatch, has_handler: Callable[[str], bool]) -> Dispatch:
+        """The same for a host's `dispatch`. `has_handler`: whether the host has chosen an event's name."""
+        bound: Dispatch = wrapped(self._around, self._wrappers.bind_dispatch(dispatch))
+        return bound if self._tracing is None else self._tracing.bind_dispatch(bound, has_handler)
+
     def direct(self, function: Callable[..., Any], once: str | None) -> Callable[..., Any] | None:
         """The handler, if it may be called with its payload and nothing around it. See `PlainEvents.declare`."""
-        return None if once is not None or self._around is not None else function
+        return function if once is None and self._around is None and not self._wrappers else None
 
     def _bind_once(self, event: str, function: Callable[..., Any], once: str, begin: BoundHandler) -> BoundHandler:
         where = handler_name(event, function)

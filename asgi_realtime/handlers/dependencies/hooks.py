@@ -41,13 +41,13 @@ def dependencies_of(function: Callable[..., Any], where: str) -> Found:
     return found
 
 
-def refuse_dependencies(function: Callable[..., Any], where: str) -> None:
-    """Refuse a function that takes dependencies where there are none.
+def refuse_dependencies(function: Callable[..., Any] | None, where: str) -> None:
+    """Refuse a function that takes dependencies where there are none. None: it is missing, which is checked elsewhere.
 
     Raises:
         ConfigurationError: naming the parameter. It begins with `where`.
     """
-    for _, name, _ in dependencies_of(function, where):
+    for _, name, _ in () if function is None else dependencies_of(function, where):
         raise ConfigurationError(
             f"{where}: the parameter {name!r} is a dependency. Handlers of events, on_connect, on_disconnect and "
             "on_online take them; write a function here that makes what it needs"

@@ -7,7 +7,6 @@ that fails is an error that the client gets. An exception of the handler, also a
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
@@ -19,6 +18,7 @@ from asgi_realtime.handlers.dependencies.host_app import HostApp
 from asgi_realtime.handlers.dependencies.markers import Wanted
 from asgi_realtime.handlers.dependencies.plan import Plan, Planner
 from asgi_realtime.limits import Limits
+from asgi_realtime.runtime.coroutines import run_with_timeout
 from asgi_realtime.runtime.host_calls import HostCall, ToSync
 
 
@@ -130,13 +130,12 @@ class _Call:
             raise  # the event loop has ended, and nothing can be awaited
         except BaseException as error:
             # The time limit of the handler may have passed, or pass now, and then it limits nothing any more.
-            async with asyncio.timeout(self._timeout):
-                caught = await stack.__aexit__(type(error), error, error.__traceback__)
+            ending = stack.__aexit__(type(error), error, error.__traceback__)
+            caught = await run_with_timeout(self._timeout, ending)
             if not caught:
                 raise
             raise RuntimeError(
                 f"{self._where}: a dependency caught {type(error).__name__} at its `yield` and did not raise it again"
             ) from error
-        async with asyncio.timeout(self._timeout):
-            await stack.aclose()
+        await run_with_timeout(self._timeout, stack.aclose())
         return result
