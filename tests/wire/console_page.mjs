@@ -94,6 +94,37 @@ async function runSteps() {
   await row(page, long).waitFor();
   await fits(page);
   await shot(page, "rooms");
+
+  begin("sorted by a column, by keyboard");
+  const names = () => page.locator("tbody th").allTextContents().then((texts) => texts.join());
+  const asListed = [markup, long, "tea"].join();
+  await equal(names, asListed);
+  const members = page.getByRole("columnheader", { name: "Members" });
+  await equal(() => members.getAttribute("aria-sort"), "none");
+  await members.getByRole("button").focus();
+  await page.keyboard.press("Enter");
+  await equal(() => members.getAttribute("aria-sort"), "descending");
+  await equal(names, ["tea", markup, long].join());
+  await shot(page, "rooms-sorted");
+  await page.keyboard.press("Space");
+  await equal(() => members.getAttribute("aria-sort"), "ascending");
+  await equal(names, asListed);
+  await equal(() => page.evaluate(() => document.activeElement.textContent), "Members");
+  await page.getByRole("columnheader", { name: "Room" }).getByRole("button").click();
+  await equal(() => members.getAttribute("aria-sort"), "none");
+  await page.getByRole("button", { name: "Refresh" }).click();
+  await equal(() => page.getByRole("columnheader", { name: "Room" }).getAttribute("aria-sort"), "ascending");
+  await page.getByRole("columnheader", { name: "Room" }).getByRole("button").click();
+  await equal(names, ["tea", long, markup].join());
+  await page.getByRole("columnheader", { name: "Room" }).getByRole("button").click();
+  await equal(names, asListed);
+  await visit(page, "Connections");
+  await page.getByRole("columnheader", { name: "User" }).getByRole("button").click();
+  await page.getByText("page 1, 100 rows; only this page is sorted").waitFor();
+  await shot(page, "connections-sorted", false);
+  await visit(page, "Rooms");
+
+  begin("a room with markup as its name");
   await page.getByRole("link", { name: markup }).click();
   await page.getByRole("heading", { name: `Room ${markup}` }).waitFor();
   await row(page, markup).waitFor();
@@ -159,6 +190,15 @@ async function runSteps() {
     await fits(dark);
     await shot(dark, `phone-dark-${name.toLowerCase()}`);
   }
+  await visit(dark, "Connections");
+  await dark.getByLabel("Order").selectOption("User, descending");
+  await dark.getByText("only this page is sorted").waitFor();
+  await equal(async () => (await dark.locator("tbody th").allTextContents())[0].startsWith("crowd"), true);
+  await shot(dark, "phone-dark-connections-sorted", false);
+  await dark.goto(`${address}/realtime-console#/room/${encodeURIComponent(markup)}?gateway=%2F`);
+  await dark.getByRole("button", { name: "Close room" }).waitFor();
+  await fits(dark);
+  await shot(dark, "phone-dark-room");
   await dark.setViewportSize({ width: 1280, height: 800 });
   await visit(dark, "Nodes");
   await dark.locator("tbody tr").first().waitFor();
@@ -171,6 +211,24 @@ async function runSteps() {
   await dark.getByText("Connection lost. Connecting again…").waitFor();
   cut.refuse = false;
   await dark.getByText("Connected", { exact: true }).waitFor();
+
+  begin("a room is closed, and the members of another one are disconnected");
+  await page.goto(`${address}/realtime-console#/room/${encodeURIComponent(long)}?gateway=%2F`);
+  await page.getByText("page 1, 1 row").waitFor();
+  await page.getByRole("button", { name: "Close room" }).click();
+  await page.getByRole("dialog").getByText(/^Close n+…\? This takes 1 member out/).waitFor();
+  await shot(page, "close-room", false);
+  await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click();
+  await page.getByRole("button", { name: "Close room" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Close room" }).click();
+  await page.getByText("The room is closed.").waitFor();
+  await page.getByText("No connection is found.").waitFor();
+  await page.goto(`${address}/realtime-console#/room/${encodeURIComponent(markup)}?gateway=%2F`);
+  await page.getByText("page 1, 1 row").waitFor();
+  await page.getByRole("button", { name: "Disconnect members" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Disconnect" }).click();
+  await page.getByText("The members are disconnected.").waitFor();
+  await page.getByText("No connection is found.").waitFor();
 
   begin("log out");
   await page.getByRole("button", { name: "Log out" }).click();
@@ -236,8 +294,8 @@ async function interceptWebSocket(page) {
   return cut;
 }
 
-function shot(page, name) {
-  return page.screenshot({ path: join(folder, `console-${name}.png`), fullPage: true }).catch(() => {});
+function shot(page, name, fullPage = true) {
+  return page.screenshot({ path: join(folder, `console-${name}.png`), fullPage }).catch(() => {});
 }
 
 /** Poll until a value is the expected one, for at most 10 s. */

@@ -58,7 +58,7 @@ async def connect(node: Node, url: str, user_id: str, *rooms: str) -> NodeClient
 async def test_an_operator_can_use_the_page(servers: Servers, node: Node, tmp_path: Path) -> None:
     ann = await connect(node, servers.clients, "ann", "tea")
     bob = await connect(node, servers.clients, "bob", "tea")
-    await connect(node, servers.clients, MARKUP, MARKUP, LONG)
+    marked = await connect(node, servers.clients, MARKUP, MARKUP, LONG)
     await connect(node, servers.clients, LONG * 2)
     await asyncio.gather(*[connect(node, servers.clients, f"crowd {number:03}") for number in range(MANY)])
     about = {"secret": CONSOLE_SECRET, "id": ann.id, "markup": MARKUP, "long": LONG, "crowd": MANY}
@@ -67,7 +67,8 @@ async def test_an_operator_can_use_the_page(servers: Servers, node: Node, tmp_pa
         assert (await client.expect("said")).data == {"text": "hello from the console"}
         assert (await client.expect(MARKUP)).data == MARKUP
     assert await ann.disconnection() == "io server disconnect"
-    assert await bob.disconnection() == "io server disconnect"
+    for client in (bob, marked):
+        assert await client.disconnection() == "io server disconnect"
     assert (await bob.expect("to you")).args == []
     with pytest.raises(ConnectRefused):  # its token is revoked
         await bob.reconnect(auth={"token": create_token("bob", SETTINGS, iat=1_000_000_000)})

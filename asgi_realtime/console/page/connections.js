@@ -5,13 +5,13 @@ import { bytes, count, duration, short, time } from "./format.js";
 import { pagedList } from "./pages.js";
 
 const COLUMNS = [
-  { title: "User" },
-  { title: "Connection" },
-  { title: "Transport" },
-  { title: "Address" },
-  { title: "Process" },
-  { title: "Rooms", number: true },
-  { title: "Waiting", number: true },
+  { title: "User", by: (row) => row.userId },
+  { title: "Connection", by: (row) => row.id },
+  { title: "Transport", by: (row) => row.transport },
+  { title: "Address", by: (row) => row.address || null },
+  { title: "Process", by: (row) => row.node },
+  { title: "Rooms", number: true, by: (row) => row.rooms },
+  { title: "Waiting", number: true, by: (row) => row.waiting },
 ];
 
 /** A list of connections: all of the gateway, or the members of a room. */

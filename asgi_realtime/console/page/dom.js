@@ -12,33 +12,6 @@ export function h(tag, properties = {}, ...children) {
   return element;
 }
 
-/** A table. A column is `{title, number?, wide?}`; a row is a list of texts and elements, one for each column. */
-export function table(caption, columns, rows, empty) {
-  const body = rows.map((cells) =>
-    h(
-      "tr",
-      {},
-      cells.map((cell, index) => {
-        const { title, number } = columns[index];
-        const options = { "data-title": title, class: number ? "number" : null };
-        return index === 0 ? h("th", { ...options, scope: "row" }, cell) : h("td", options, cell);
-      }),
-    ),
-  );
-  if (!rows.length) body.push(h("tr", {}, h("td", { colspan: columns.length, class: "empty" }, empty)));
-  return h(
-    "div",
-    { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
-    h(
-      "table",
-      {},
-      h("caption", {}, caption),
-      h("thead", {}, h("tr", {}, columns.map(({ title, number }) => h("th", { scope: "col", class: number ? "number" : null }, title)))),
-      h("tbody", {}, body),
-    ),
-  );
-}
-
 /** A list of terms and their values. */
 export function facts(pairs) {
   return h("dl", { class: "facts" }, pairs.map(([term, value]) => h("div", {}, h("dt", {}, term), h("dd", {}, value))));

@@ -1,17 +1,23 @@
 // The users who are online, and one user.
 
-import { attempt, confirmed, field, h, incomplete, notice, table } from "./dom.js";
+import { attempt, confirmed, field, h, incomplete, notice } from "./dom.js";
 import { eventList } from "./events.js";
 import { count, short } from "./format.js";
 import { pagedList } from "./pages.js";
 import { sendForm } from "./send.js";
+import { table } from "./table.js";
+
+const CONNECTIONS = [
+  { title: "Connection", by: ([id]) => id },
+  { title: "Process", by: ([, node]) => node },
+];
 
 export function usersView(root, { link, gateway, address }) {
   root.append(h("h1", {}, "Users online"));
   pagedList(root, {
     caption: "Users",
     label: "User begins with",
-    columns: [{ title: "User" }],
+    columns: [{ title: "User", by: (row) => row }],
     empty: "No user is found.",
     load: (search, after) => link.ask("online", { gateway, search, after: after ?? "" }),
     cursor: (row) => row,
@@ -33,20 +39,17 @@ export function usersView(root, { link, gateway, address }) {
 
 export function userView(root, context) {
   const { link, gateway, id: userId, address } = context;
-  const body = h("div", {}, h("p", {}, "Asking…"));
+  const state = h("p", { class: "about" }, "Asking…");
+  const missing = h("div");
+  const list = table("Connections", CONNECTIONS, ([id, node]) => [h("a", { href: address("connection", id) }, id), node], "No connection.");
   const room = h("input", { required: true, autocomplete: "off", spellcheck: "false" });
 
   async function show() {
     const found = await attempt(() => link.ask("user", { gateway, userId }));
     if (!found) return;
-    const rows = found.connections.map(([id, node]) => [h("a", { href: address("connection", id) }, id), node]);
-    body.replaceChildren(
-      ...[
-        h("p", { class: "about" }, found.online ? "Online" : "Offline"),
-        incomplete(found.complete),
-        table("Connections", [{ title: "Connection" }, { title: "Process" }], rows, "No connection."),
-      ].filter(Boolean),
-    );
+    state.textContent = found.online ? "Online" : "Offline";
+    missing.replaceChildren(...[incomplete(found.complete)].filter(Boolean));
+    list.show(found.connections);
   }
 
   async function change(question, agree, event, data, done) {
@@ -67,7 +70,9 @@ export function userView(root, context) {
   const who = short(userId);
   root.append(
     h("h1", {}, `User ${userId}`),
-    body,
+    state,
+    missing,
+    list.element,
     h(
       "p",
       { class: "actions" },
