@@ -23,6 +23,8 @@ T = TypeVar("T")
 
 ANSWER_BYTES: Final = 8_000_000
 """Most bytes of an answer. A console sends at most half of it."""
+CLOSE_SECONDS: Final = 1.0
+"""Most seconds that a command waits for the console at its end."""
 PACE: Final = Allowance(burst=80, interval=0.125)
 """How fast questions are asked: a console refuses more than 100 at once, and then more than 10 in a second."""
 
@@ -74,16 +76,21 @@ class ConsoleConnection:
                 async with asyncio.timeout(SECONDS):
                     answer = await self._answer_to(self._socket, event, {**data, "ref": self._ref})
             except TimeoutError as error:
-                self._socket = None  # a late answer belongs to no later question
+                self._abort()  # a late answer belongs to no later question
                 raise unreachable(self.address, error) from None
             except ConnectionClosed as error:
-                self._socket = None
+                self._abort()
                 raise self._lost(error) from None
         if not answer.code:
             return msgspec.json.decode(answer.result, type=kind)
         if answer.code == "UNAVAILABLE":
             raise BrokerUnavailable(answer.message)
         raise click.ClickException(answer.message)
+
+    def _abort(self) -> None:
+        socket, self._socket = self._socket, None
+        if socket is not None:
+            socket.transport.abort()
 
     async def _answer_to(self, socket: ClientConnection, event: str, data: dict[str, Any]) -> _Answer:
         await socket.send(msgspec.json.encode({"type": event, "data": data}).decode())
@@ -103,6 +110,7 @@ class ConsoleConnection:
                 additional_headers={"Cookie": cookie},
                 compression=None,
                 open_timeout=SECONDS,
+                close_timeout=CLOSE_SECONDS,
                 max_size=ANSWER_BYTES,
                 proxy=None,
             )

@@ -50,7 +50,7 @@ def unreachable(address: ConsoleAddress, error: OSError | http.client.HTTPExcept
         return click.ClickException(f"the certificate of {address} is not accepted: {error.verify_message}")
     if isinstance(error, TimeoutError):
         return AppUnavailable(f"the console at {address} does not answer within {SECONDS:g} seconds")
-    if isinstance(error, http.client.HTTPException | ssl.SSLError):
+    if isinstance(error, http.client.HTTPException | ssl.SSLError) and not isinstance(error, ConnectionError):
         return no_console(address, "what answers does not speak HTTP" + ("" if address.secure else ", or wants https:"))
     return AppUnavailable(f"the console at {address} cannot be reached: {error.strerror or error}")
 

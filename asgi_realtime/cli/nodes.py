@@ -18,7 +18,11 @@ EVERY: Final = 2.0
 """Seconds between two questions of `--watch`."""
 
 
-@click.command(epilog=examples("asgi-realtime nodes", "asgi-realtime nodes --watch"))
+@click.command(
+    epilog=examples(
+        "asgi-realtime nodes", "asgi-realtime nodes --watch", "asgi-realtime nodes --console https://app.example.com"
+    )
+)
 @click.option("--watch", is_flag=True, help=f"Ask again every {EVERY:g} seconds, until Ctrl-C.")
 @console_option
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")

@@ -13,7 +13,7 @@ import pytest
 from starlette.applications import Starlette
 
 from asgi_realtime import RealtimeConsole, RealtimeMiddleware, SocketIOGateway, create_token
-from asgi_realtime.cli import console_connection
+from asgi_realtime.cli import console_connection, console_login
 from asgi_realtime.console import cluster_view, payloads
 from asgi_realtime.console.login_throttle import OF_ADDRESS, Allowance
 from tests.support.command_line import invoke
@@ -281,6 +281,38 @@ async def test_an_address_without_a_console_is_refused(serve: Serve, app: App) -
     code, output, errors = await invoke({}, "nodes", "--console", app.url)
     assert (code, output) == (1, "")
     assert errors == "Error: MEW_CONSOLE_SECRET is not set: it is the secret of the app's console\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "message"),
+    [
+        (None, 75, "does not answer within 0.5 seconds"),
+        (b"", 75, "cannot be reached: Remote end closed connection without response"),
+        (b"SSH-2.0-OpenSSH\r\n", 1, "what answers does not speak HTTP, or wants https:"),
+        (b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n", 75, "is not available: HTTP 503"),
+        (b"HTTP/1.1 303 See Other\r\nlocation: /login\r\n\r\n", 1, "(the answer is HTTP 303)"),
+    ],
+)
+async def test_whatever_answers_there_the_error_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, answer: bytes | None, code: int, message: str
+) -> None:
+    monkeypatch.setattr(console_login, "SECONDS", 0.5)
+    asked = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"secret=")
+        if answer is None:
+            await asked.wait()
+        else:
+            writer.write(answer)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        found, output, errors = await invoke(App(url).environ, "nodes")
+        asked.set()
+    assert (found, output, errors.count("\n")) == (code, "", 1), errors
+    assert message in errors and CONSOLE_SECRET not in errors
 
 
 async def test_a_tail_ends_if_the_secret_was_changed(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
