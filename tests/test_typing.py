@@ -149,23 +149,31 @@ class Host:
         assert done.returncode == status, done.stdout + done.stderr
         return done.stdout
 
-    def mypy(self, program: Path, *, status: int) -> Problems:
-        """Check a program with `mypy --strict`."""
+    def mypy(self) -> Mapping[str, Problems]:
+        """Check all programs with `mypy --strict`. Returns the problems of each."""
+        programs = sorted(path.name for path in self.folder.glob("*.py"))
         command = (sys.executable, "-m", "mypy", "--strict", "--no-pretty", "--no-error-summary")
         where = ("--python-executable", str(self.python), "--cache-dir", str(self.folder / "mypy_cache"))
-        lines = self.run(*command, *where, str(program), status=status).splitlines()
-        found = [re.fullmatch(r".+?:(\d+): error: (.+)", line) for line in lines]
-        return {int(match[1]): match[2] for match in found if match is not None}
+        lines = self.run(*command, *where, *programs, status=1).splitlines()
+        found: dict[str, dict[int, str]] = {program: {} for program in programs}
+        for line in lines:
+            if match := re.fullmatch(r"(.+?):(\d+): error: (.+)", line):
+                found[match[1]][int(match[2])] = match[3]
+        return found
 
-    def pyright(self, program: Path, *, status: int) -> Problems:
-        """Check a program with Pyright in the mode `strict`."""
-        settings = self.folder / f"{program.stem}.json"
-        settings.write_text(json.dumps({"typeCheckingMode": "strict", "include": [program.name]}), encoding="utf-8")
+    def pyright(self) -> Mapping[str, Problems]:
+        """Check all programs with Pyright in the mode `strict`. Returns the problems of each."""
+        programs = sorted(path.name for path in self.folder.glob("*.py"))
+        settings = self.folder / "pyright.json"
+        settings.write_text(json.dumps({"typeCheckingMode": "strict", "include": programs}), encoding="utf-8")
         command = ("node", str(WIRE / "node_modules" / "pyright" / "index.js"), "--outputjson")
         where = ("--pythonpath", str(self.python), "--project", str(settings))
-        report = json.loads(self.run(*command, *where, status=status))
-        assert report["summary"]["filesAnalyzed"] == 1
-        return {each["range"]["start"]["line"] + 1: each["message"] for each in report["generalDiagnostics"]}
+        report = json.loads(self.run(*command, *where, status=1))
+        assert report["summary"]["filesAnalyzed"] == len(programs)
+        found: dict[str, dict[int, str]] = {program: {} for program in programs}
+        for each in report["generalDiagnostics"]:
+            found[Path(each["file"]).name][each["range"]["start"]["line"] + 1] = each["message"]
+        return found
 
 
 @pytest.fixture(scope="module")
@@ -195,22 +203,18 @@ def test_the_installed_package_has_the_files_for_monitoring(host: Host) -> None:
     assert "panels" in json.loads(host.run(*command, "dashboard"))
 
 
-def test_mypy_accepts_the_app(host: Host) -> None:
-    assert host.mypy(host.folder / PROGRAM.name, status=0) == {}
+@pytest.fixture(scope="module", params=["mypy", "pyright"])
+def problems(host: Host, request: pytest.FixtureRequest) -> Mapping[str, Problems]:
+    return host.mypy() if request.param == "mypy" else host.pyright()
 
 
-def test_pyright_accepts_the_app(host: Host) -> None:
-    assert host.pyright(host.folder / PROGRAM.name, status=0) == {}
+def test_a_checker_accepts_the_app(problems: Mapping[str, Problems]) -> None:
+    assert problems[PROGRAM.name] == {}
 
 
 WRONG = {number for number, line in enumerate(MISTAKES.splitlines(), 1) if line.endswith("# refused")}
 
 
-def test_mypy_refuses_the_mistakes(host: Host) -> None:
-    problems = host.mypy(host.folder / "mistakes.py", status=1)
-    assert problems.keys() == WRONG, problems
-
-
-def test_pyright_refuses_the_mistakes(host: Host) -> None:
-    problems = host.pyright(host.folder / "mistakes.py", status=1)
-    assert problems.keys() == WRONG, problems
+def test_a_checker_refuses_the_mistakes(problems: Mapping[str, Problems]) -> None:
+    found = problems["mistakes.py"]
+    assert found.keys() == WRONG, found
