@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Collection
 from asgi_realtime.broker.base import BrokerReceiver
 from asgi_realtime.broker.delivery import deliver
 from asgi_realtime.broker.history import History
+from asgi_realtime.broker.interruption import Interruption, unavailable
 from asgi_realtime.errors import BrokerUnavailable
 from asgi_realtime.runtime import time_source
 from asgi_realtime.values.commands import Command
@@ -56,6 +57,7 @@ class MemoryBroker:
         self._clock = clock
         self.node = secrets.token_urlsafe(9)
         self._receiver: BrokerReceiver | None = None
+        self._interruption: Interruption | None = None
         self._steps: deque[Callable[[], None]] = deque()
         self._stepping = False
 
@@ -70,11 +72,46 @@ class MemoryBroker:
 
     async def stop(self) -> None:
         """Stop delivery."""
+        self._receiver = self._interruption = None
+
+    def wrap_receiver(self, wrap: Callable[[BrokerReceiver], BrokerReceiver]) -> None:
+        """Deliver to `wrap(receiver)` from now on, until `stop`. For tests that record what is published.
+
+        Raises:
+            BrokerUnavailable: it has not started.
+        """
+        self._receiver = wrap(self._running())
+
+    def interrupt(self, *, local: bool) -> None:
+        """Behave as a broker on Redis that cannot be reached, until `resume` or `stop`. For tests.
+
+        Every call raises `BrokerUnavailable`. With `local`, publications are delivered, and are in history after
+        `resume`.
+
+        Raises:
+            BrokerUnavailable: it has not started, or is interrupted.
+        """
+        self._interruption = Interruption(self._running(), local=local)
         self._receiver = None
+
+    def resume(self) -> None:
+        """Behave as usual again. Publications that were queued get their positions. Not interrupted: does nothing."""
+        interruption, self._interruption = self._interruption, None
+        if interruption is None:
+            return
+        self._receiver = interruption.receiver
+        for publication in interruption.queue:
+            numbered = self._history.append(publication, self._now())
+            assert numbered.position is not None
+            interruption.receiver.numbered(numbered.gateway, numbered.position)
 
     async def publish(self, publication: Publication, *, key: str | None = None) -> Receipt:
         """Number, keep and deliver; see `Broker.publish`."""
-        receiver = self._running()
+        receiver = self._receiver
+        if receiver is None:
+            if self._interruption is not None:
+                return self._interruption.publish(publication, key)
+            raise _not_started()
         now = (self._clock or time_source.monotonic)()
         known = None if key is None else self._receipts.get(publication.gateway, key, now)
         if known is not None:
@@ -129,30 +166,38 @@ class MemoryBroker:
 
     async def position(self, gateway: GatewayName) -> Position:
         """The newest position in history, which all gateways share."""
+        self._check()
         return self._history.position
 
     async def history(self, gateway: GatewayName, since: Position, targets: Collection[Target]) -> list[Publication]:
         """All publications after `since`, in order; see `Broker.history`."""
+        self._check()
         return self._history.since(since, [Subscription(gateway, target) for target in targets], self._now())
 
     async def latest(
         self, gateway: GatewayName, room: RoomName, event: str, *, since: Position | None = None
     ) -> Publication | None:
         """The newest publication of an event to a room; see `Broker.latest`."""
+        self._check()
         return self._history.latest(Subscription(gateway, ToRoom(room)), event, since, self._now())
 
     async def recent(
         self, gateway: GatewayName, target: Target, *, since: Position | None = None, limit: int = 50
     ) -> Newest:
         """The newest publications to a target; see `Broker.recent`."""
+        self._check()
         return self._history.recent(Subscription(gateway, target), since, limit, self._now())
+
+    def _check(self) -> None:
+        if self._interruption is not None:
+            raise unavailable()
 
     def _now(self) -> float:
         return (self._clock or time_source.monotonic)()
 
     def _running(self) -> BrokerReceiver:
         if self._receiver is None:
-            raise BrokerUnavailable("the application has not started yet, or has stopped")
+            raise _not_started() if self._interruption is None else unavailable()
         return self._receiver
 
     def _deliver(self, receiver: BrokerReceiver, publication: Publication) -> Receipt:
@@ -186,6 +231,10 @@ class MemoryBroker:
 def _receipt(receiver: BrokerReceiver, publication: Publication) -> Receipt:
     delivered = deliver(receiver, publication)
     return Receipt(position=publication.position, delivered_locally=delivered, replicated=False)
+
+
+def _not_started() -> BrokerUnavailable:
+    return BrokerUnavailable("the application has not started yet, or has stopped")
 
 
 class _Receipts:

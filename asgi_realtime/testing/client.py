@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -16,11 +16,14 @@ from asgi_realtime.auth.create_token import create_token
 from asgi_realtime.broadcasting.broadcaster import Broadcaster
 from asgi_realtime.connection.connection import Connection
 from asgi_realtime.errors import ConfigurationError
-from asgi_realtime.middleware import RealtimeMiddleware
 from asgi_realtime.realtime import Realtime
+from asgi_realtime.testing.app import find_middleware, memory_broker, refuse_redis
+from asgi_realtime.testing.clock import Clock
+from asgi_realtime.testing.deadline import after, real_timeout
 from asgi_realtime.testing.frames import JSONSocket
 from asgi_realtime.testing.lifespan import LifespanRunner
 from asgi_realtime.testing.polling import PollingWire
+from asgi_realtime.testing.recorder import BroadcastRecorder, RecordingReceiver
 from asgi_realtime.testing.socket import Socket
 from asgi_realtime.testing.socketio import SocketIOSocket
 from asgi_realtime.testing.websocket import WebSocketWire
@@ -43,35 +46,58 @@ class RealtimeTestClient:
     Args:
         app: the application, with its `RealtimeMiddleware`.
         timeout: seconds that any step may take before the test fails.
+        clock: stands still while the app runs, after its start. None: time passes.
+        without_redis: whether an app that uses Redis is refused, before it starts.
     """
 
-    def __init__(self, app: ASGIApp, *, timeout: float = 5.0) -> None:
+    def __init__(
+        self, app: ASGIApp, *, timeout: float = 5.0, clock: Clock | None = None, without_redis: bool = False
+    ) -> None:
         self._host = app
         self._timeout = timeout
+        self._clock = clock
+        self._without_redis = without_redis
         self._lifespan = LifespanRunner(app)
         self._realtime: Realtime | None = None
         self._http: httpx.AsyncClient | None = None
+        self._undo = AsyncExitStack()
         self._sockets: set[Socket] = set()
         self._socket_numbers = itertools.count(1)
 
     async def __aenter__(self) -> RealtimeTestClient:
-        """Start the application. Raises what it raises."""
-        await self._lifespan.start()
-        try:
+        """Start the application. Raises what it raises.
+
+        Raises:
+            ConfigurationError: it uses Redis, and must not.
+        """
+        if self._without_redis:
+            refuse_redis(self._host)
+        async with AsyncExitStack() as undo:
+            if self._clock is not None:
+                self._clock.watch()
+                undo.callback(self._clock.release)
+            await self._lifespan.start()
+            undo.push_async_callback(self._lifespan.stop)
             # After the start, because frameworks build their middleware stack then.
-            self._realtime = _find_middleware(self._host).realtime
-        except BaseException:
-            await self._lifespan.stop()
-            raise
+            realtime = find_middleware(self._host).realtime
+            if self._without_redis:
+                memory_broker(realtime)
+            if self._clock is not None:
+                self._clock.freeze()
+                undo.callback(self._clock.thaw)  # the app may wait for its clients when it stops
+            self._undo = undo.pop_all()
+            self._realtime = realtime
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Stop the application. Clients that are still connected are closed, as by a server that restarts."""
-        if self._http is not None:
-            await self._http.aclose()
-        await self._lifespan.stop()
+        try:
+            if self._http is not None:
+                await self._http.aclose()
+        finally:
+            await self._undo.aclose()
 
     @property
     def http(self) -> httpx.AsyncClient:
@@ -97,6 +123,35 @@ class RealtimeTestClient:
             ConfigurationError: it has no secret. Use a token of your identity provider.
         """
         return create_token(user_id, self._running.settings, expires_in=expires_in, **claims)
+
+    def record(self) -> BroadcastRecorder:
+        """Record every broadcast from now on, whoever receives it.
+
+        Raises:
+            ConfigurationError: the application uses Redis.
+            BrokerUnavailable: within `broker_down`.
+        """
+        recorder = BroadcastRecorder(timeout=self._timeout, settle=self.settle)
+        memory_broker(self._running).wrap_receiver(lambda receiver: RecordingReceiver(receiver, recorder))
+        return recorder
+
+    @contextmanager
+    def broker_down(self) -> Iterator[None]:
+        """Within this block, the broker behaves as a Redis that cannot be reached. After it, as one that is back.
+
+        Broadcasts, commands and questions raise `BrokerUnavailable` at once, and `broadcaster.ready` is False. With
+        `MEW_ON_BROKER_DOWN=local`, broadcasts are delivered, and enter history after the block.
+
+        Raises:
+            ConfigurationError: the application uses Redis.
+            BrokerUnavailable: within another such block.
+        """
+        broker = memory_broker(self._running)
+        broker.interrupt(local=self._running.settings.on_broker_down == "local")
+        try:
+            yield
+        finally:
+            broker.resume()
 
     def connections(self, user_id: Id, *, gateway: str = "/") -> list[Connection]:
         """A user's connections, as the application sees them. `await connection.send(...)` reaches one alone.
@@ -162,7 +217,7 @@ class RealtimeTestClient:
         """
         timeout = self._timeout if timeout is None else timeout
         try:
-            async with asyncio.timeout(timeout):
+            async with real_timeout(timeout):
                 quiet = 0
                 while quiet < _QUIET_TURNS:
                     if len(self._running.tasks) or not all(socket.wire.idle for socket in self._sockets):
@@ -172,7 +227,7 @@ class RealtimeTestClient:
                     quiet += 1
                     await asyncio.sleep(0)
         except TimeoutError:
-            raise AssertionError(f"the application is still at work after {timeout} s") from None
+            raise AssertionError(f"the application is still at work {after(timeout)}") from None
 
     @property
     def _running(self) -> Realtime:
@@ -223,13 +278,3 @@ class RealtimeTestClient:
             "subprotocols": [],
             "extensions": {"websocket.http.response": {}} if is_websocket else {},
         }
-
-
-def _find_middleware(app: Any) -> RealtimeMiddleware:
-    """Look through the layers of an application, as frameworks name them."""
-    layer = app
-    while layer is not None:
-        if isinstance(layer, RealtimeMiddleware):
-            return layer
-        layer = getattr(layer, "middleware_stack", None) or getattr(layer, "app", None)
-    raise ConfigurationError(f"there is no RealtimeMiddleware in front of {app!r}")

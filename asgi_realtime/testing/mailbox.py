@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar
 
+from asgi_realtime.testing.deadline import real_timeout, within
 from asgi_realtime.testing.wire import Closed
 from asgi_realtime.values.json import Json
 
@@ -46,8 +47,12 @@ class Event:
         self.answer(*values)
 
     def __str__(self) -> str:
-        text = f"{self.name} {', '.join(map(repr, self.args))}".rstrip()
-        return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+        return shortened(f"{self.name} {', '.join(map(repr, self.args))}".rstrip())
+
+
+def shortened(text: str) -> str:
+    """A text as a failure shows it."""
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
 
 
 class Mailbox:
@@ -106,8 +111,10 @@ class Mailbox:
         Raises:
             AssertionError: it did not within `timeout` seconds, or the connection has ended.
         """
+        if (found := look()) is not None:
+            return found
         try:
-            async with asyncio.timeout(timeout):
+            async with real_timeout(timeout):
                 while (found := look()) is None:
                     self.raise_error()
                     if self.closed is not None:
@@ -116,7 +123,7 @@ class Mailbox:
                     await self._news.wait()
                 return found
         except TimeoutError:
-            raise AssertionError(f"{problem} within {timeout} s: {self}") from None
+            raise AssertionError(f"{problem} {within(timeout)}: {self}") from None
 
     def raise_error(self) -> None:
         """Raise what went wrong, once."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import abc
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from asgi_realtime.testing.deadline import real_timeout, within
 from asgi_realtime.testing.mailbox import Event, Mailbox, Where
 from asgi_realtime.testing.wire import ABNORMAL, Closed, Wire, WireRefused
 from asgi_realtime.values.json import Json
@@ -164,12 +164,12 @@ class Socket(abc.ABC):
             ConnectionRefused: the application refused either.
         """
         try:
-            async with asyncio.timeout(self._timeout):
+            async with real_timeout(self._timeout):
                 await self.wire.open()
         except WireRefused as refused:
             raise ConnectionRefused(refused.body.decode("utf-8", "replace"), status=refused.status) from None
         except TimeoutError:
-            raise AssertionError(f"the application did not answer within {self._timeout} s") from None
+            raise AssertionError(f"the application did not answer {within(self._timeout)}") from None
         await self._enter(auth)
 
     def received(self, message: str | bytes) -> None:
@@ -195,10 +195,10 @@ class Socket(abc.ABC):
 
     async def _end(self, code: int) -> None:
         try:
-            async with asyncio.timeout(self._timeout):
+            async with real_timeout(self._timeout):
                 await self.wire.close(code)
         except TimeoutError:
-            raise AssertionError(f"the application did not end a closed connection within {self._timeout} s") from None
+            raise AssertionError(f"the application did not end a closed connection {within(self._timeout)}") from None
         self._mailbox.raise_error()
 
     async def _until(self, look: Callable[[], T | None], problem: str, timeout: float | None) -> T:
