@@ -13,11 +13,14 @@ import pytest
 from tests.support.paths import ROOT
 from tests.support.servers import Serve
 
-PAGES = [
-    page
-    for page in sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")})
-    if "```python" in page.read_text(encoding="utf-8")
-]
+
+def is_one_module(page: Path) -> bool:
+    """Whether a page has code that is one module. If its blocks are files, `tests.testing.test_page` runs them."""
+    text = page.read_text(encoding="utf-8")
+    return "```python" in text and "```python\n# conftest.py" not in text
+
+
+PAGES = [page for page in sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")}) if is_one_module(page)]
 
 FILE = re.compile(r"^```py (\S+\.py)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 """A module that the code of a page imports: its name, and its text."""

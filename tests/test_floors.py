@@ -32,6 +32,7 @@ FLOORS = (
         "exports",
         "health",
         "middleware",
+        "pytest_plugin",
         "schema",
         "socketio",
         "testing",
