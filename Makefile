@@ -2,7 +2,9 @@
 #   make demo          the example app on http://localhost:3000 (PORT=… for another port)
 #   make demo-cluster  three processes of the example app and a Redis of their own (needs redis-server)
 #   make demo-flask    the Flask example on http://localhost:3001
+#   make demo-django   the Django example on http://localhost:3002
 #   make test          the whole suite. Installs its dependencies, or names the command that does (WORKERS=… processes)
+#   make test-django   the tests of Django with its newest version
 #   make test-redis-clients  the tests that use Redis, with each version of redis-py that is supported
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -22,7 +24,7 @@ WORKERS ?= $(shell expr 3 '*' "$$(getconf _NPROCESSORS_ONLN)" / 2)
 # The tests start hundreds of Python processes. Each would compile all modules of this folder again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo demo-cluster demo-flask websocket-test test test-faults test-redis-clients test-writers check check-deployment format bench docs clean
+.PHONY: setup demo demo-cluster demo-flask demo-django websocket-test test test-faults test-django test-redis-clients test-writers check check-deployment format bench docs clean
 
 setup: $(VENV)/dev.stamp $(WIRE)/node_modules/.stamp $(SCHEMA)/node_modules/.stamp benchmarks/node/node_modules/.stamp websocket-test
 
@@ -35,6 +37,9 @@ demo-cluster: $(VENV)/example.stamp
 # Without Node there is no test page. Everything else works.
 demo-flask: $(VENV)/example.stamp $(if $(shell command -v npm),websocket-test)
 	@MEW_DEV=$${MEW_DEV:-true} WS_ALLOW_DEMO_TOKEN=$${WS_ALLOW_DEMO_TOKEN:-true} exec $(BIN)/python -m examples.flask_adapter
+
+demo-django: $(VENV)/example.stamp
+	@exec $(BIN)/python -m examples.django_app
 
 # The Flask example's test page, and the client that the command-line version uses.
 websocket-test: $(PAGE)/index.html $(CLIENT)/dist/index.js
@@ -50,7 +55,14 @@ test: setup
 # idle clients through nginx.
 test-faults: setup
 	@scripts/system-packages
-	FAULTS=long $(BIN)/pytest --numprocesses auto tests/faults tests/cluster tests/contracts tests/deployment
+	FAULTS=long $(BIN)/pytest --numprocesses auto tests/faults tests/cluster tests/contracts tests/deployment tests/django
+
+# The tests of Django with its newest version, which needs Python 3.12. The suite runs them with the version of .venv.
+DJANGO ?= 6.1
+test-django: setup
+	@scripts/system-packages
+	scripts/django-venv .cache/django/$(DJANGO) $(DJANGO)
+	.cache/django/$(DJANGO)/bin/python -m pytest --numprocesses $(WORKERS) tests/django tests/test_example_django.py
 
 # The tests that use redis-py, with each version that is supported.
 REDIS_PY ?= 5.1 6.4 7 8.0.1 8.1

@@ -14,7 +14,6 @@ from django.db.transaction import get_connection, on_commit
 
 from asgi_realtime.broadcasting.broadcaster import SyncBroadcaster
 from asgi_realtime.django.broadcasters import get_broadcaster
-from asgi_realtime.django.process_broadcaster import ServesNoClients
 from asgi_realtime.django.sessions import session_id
 from asgi_realtime.errors import BrokerUnavailable
 
@@ -67,8 +66,6 @@ def _tell(call: Callable[[SyncBroadcaster], None], using: str | None) -> None:
     def tell() -> None:
         try:
             call(get_broadcaster())
-        except ServesNoClients:
-            pass  # there are no other processes either
         except (BrokerUnavailable, RuntimeError):
             logger.exception("connections of a user who logged out, or whose account was changed, stay open")
 

@@ -1,9 +1,10 @@
-"""The broadcaster of this process: the app's, or one that is connected to Redis."""
+"""The broadcaster of this process: the app's, one that is connected to Redis, or one without clients."""
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import logging
 import os
 import threading
 from typing import Any
@@ -12,28 +13,28 @@ from django.apps import apps
 
 from asgi_realtime.broadcasting.broadcaster import Broadcaster, SyncBroadcaster
 from asgi_realtime.django.configuration import get_settings, read_gateways
+from asgi_realtime.django.no_clients import broadcaster_without_clients, without_clients
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.middleware import RealtimeMiddleware
+from asgi_realtime.runtime.loop_thread import LoopThread
+
+logger = logging.getLogger("asgi_realtime")
 
 LABEL = "asgi_realtime"
 """The label of the Django app, which has the `ProcessBroadcaster`."""
 
 
-class ServesNoClients(ConfigurationError):
-    """This process serves no clients, and there is no Redis through which it could send to those of others."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "this process serves no clients; set MEW_REDIS_URL, here and in the processes that do, to send from here"
-        )
-
-
 class ProcessBroadcaster:
-    """Finds the broadcaster. A connection to Redis is made at its first use, and stays until the process ends."""
+    """Finds the broadcaster. A connection to Redis is made at its first use, and stays until the process ends.
+
+    Without Redis, a process that serves no clients may still send: receivers of signals also run in `loaddata`, in a
+    shell and in tests of views. A warning says once that no client gets it.
+    """
 
     def __init__(self) -> None:
         self.middleware: RealtimeMiddleware | None = None
         """What `get_asgi_application` made last. None: this process serves no clients."""
+        self._warned = False
         self._forget()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._forget)
@@ -49,22 +50,44 @@ class ProcessBroadcaster:
         return middleware.broadcaster if middleware is not None and middleware.realtime.lifecycle.loop else None
 
     def connected(self) -> SyncBroadcaster:
-        """The broadcaster that is connected to Redis.
+        """The broadcaster of a process that serves no clients, for threads.
 
         Raises:
-            ServesNoClients: if `MEW_REDIS_URL` is not set.
             BrokerUnavailable: if Redis cannot be reached. The next call tries again.
         """
         with self._lock:
             if self._connected is None:
-                settings = get_settings()
-                if not settings.redis_url:
-                    raise ServesNoClients
+                settings, gateways = get_settings(), read_gateways()
                 stack = contextlib.ExitStack()
-                connecting = SyncBroadcaster.connect(gateways=read_gateways(), settings=settings)
-                self._connected = stack.enter_context(connecting)
+                if settings.redis_url:
+                    connecting = SyncBroadcaster.connect(gateways=gateways, settings=settings)
+                    self._connected = stack.enter_context(connecting)
+                else:
+                    self._warn()
+                    without = without_clients(gateways, settings)
+                    self._connected = stack.enter_context(LoopThread(without, name="SyncBroadcaster")).sync
                 atexit.register(stack.close)
             return self._connected
+
+    async def on_this_loop(self) -> Broadcaster:
+        """The broadcaster of a process that serves no clients, for coroutines.
+
+        Raises:
+            ConfigurationError: with Redis. A connection belongs to one event loop, and this one may end at any time.
+        """
+        settings = get_settings()
+        if settings.redis_url:
+            raise ConfigurationError(
+                "this process serves no clients; call get_broadcaster() in a thread, or connect on this event loop: "
+                "async with Broadcaster.connect(settings=get_settings(), gateways=...)"
+            )
+        self._warn()
+        return await broadcaster_without_clients(read_gateways(), settings)
+
+    def _warn(self) -> None:
+        if not self._warned:
+            self._warned = True
+            logger.warning("this process serves no clients and MEW_REDIS_URL is not set: no client gets what it sends")
 
 
 def process_broadcaster() -> ProcessBroadcaster:

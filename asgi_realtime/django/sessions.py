@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
@@ -16,6 +15,7 @@ from django.utils.crypto import salted_hmac
 from asgi_realtime.auth.authenticators import JWTAuthenticator
 from asgi_realtime.auth.token_sources import TokenSource, token_from_cookie
 from asgi_realtime.errors import Unauthorized
+from asgi_realtime.runtime import time_source
 from asgi_realtime.runtime.host_threads import run_in_thread
 from asgi_realtime.values.handshake import Handshake
 from asgi_realtime.values.identity import Identity
@@ -79,7 +79,7 @@ class SessionAuthenticator:
             raise Unauthorized(log_reason="the session is not valid, or has no user")
         if not user.is_active:
             raise Unauthorized(log_reason="the user is not active")
-        now = time.time()
+        now = time_source.wall()
         claims: dict[str, Json] = {"username": user.get_username(), "is_staff": bool(getattr(user, "is_staff", False))}
         if self._claims is not None:
             claims |= self._claims(user)

@@ -84,6 +84,16 @@ async def test_commands_and_celery_send_through_redis(folder: Path, redis_proces
             assert {note["by"] for note in found} == {worker}, "the tasks ran in processes that were forked"
 
 
-def test_without_redis_a_command_says_what_it_needs(folder: Path) -> None:
-    with pytest.raises(AssertionError, match="this process serves no clients; set MEW_REDIS_URL"):
-        run(folder, "announce", "lost")
+def test_without_redis_a_command_sends_to_no_client_and_says_so(folder: Path) -> None:
+    warning = "this process serves no clients and MEW_REDIS_URL is not set: no client gets what it sends"
+    assert run(folder, "announce", "lost").count(warning) == 1
+    code = (
+        "import asyncio; from asgi_realtime.django import *\n"
+        "async def send():\n"
+        "    print((await (await aget_broadcaster()).broadcast_to_room('notes', 'note')).delivered_locally)\n"
+        "for _ in range(2): print(get_broadcaster().broadcast_to_room('notes', 'note').replicated)\n"
+        "asyncio.run(send()); get_broadcaster().broadcast_to_room('notes', 'connect')"
+    )
+    with pytest.raises(AssertionError, match="(?s)False\nFalse\n0\n.*ValueError") as failed:
+        run(folder, "shell", "--command", code)
+    assert str(failed.value).count(warning) == 1

@@ -15,7 +15,7 @@ PAGE = DOCS / "django.md"
 OTHER_BLOCKS = re.compile(r"^```py\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)  # it may wait for other pages with this port
 async def test_five_minutes_from_an_empty_folder_to_a_message(tmp_path: Path) -> None:
     five_minutes = section(PAGE, "Five minutes")
     with printed_page(tmp_path, server="python manage.py runserver", port=8000) as page:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import websockets
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from asgi_realtime import Settings, create_token
-from tests.support.django_server import DjangoServer, django_server, run
+from tests.support.django_server import PATIENCE, DjangoServer, django_server, run
 
 SECRET = "a secret of at least thirty-two bytes"
 
@@ -17,8 +18,9 @@ SECRET = "a secret of at least thirty-two bytes"
 async def closing(socket: websockets.ClientConnection) -> int | None:
     """Read until the connection ends, and return the code."""
     with pytest.raises(ConnectionClosed):
-        while True:
-            await socket.recv()
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                await socket.recv()
     return socket.close_code
 
 

@@ -8,10 +8,11 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -102,12 +103,17 @@ class DjangoServer:
             assert self.process.poll() is None and time.monotonic() < deadline, self.output
             time.sleep(0.02)  # its output is a file
         self.port = int(found[1])
+        while True:  # `runserver` says it before it listens
+            with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", self.port)):
+                return
+            assert self.process.poll() is None and time.monotonic() < deadline, self.output
+            time.sleep(0.02)
 
     @contextlib.asynccontextmanager
     async def log_in(self, name: str, seconds: int | None = None) -> AsyncIterator[DjangoClient]:
         """A client with the session of a user, which expires after some seconds."""
         data = {"name": name} | ({} if seconds is None else {"seconds": str(seconds)})
-        async with httpx.AsyncClient(base_url=self.url) as http:
+        async with httpx.AsyncClient(base_url=self.url, timeout=START_SECONDS) as http:
             assert (await http.post("/log-in", data=data)).is_success
             yield DjangoClient(self, http)
 
@@ -160,18 +166,22 @@ def django_server(
     """Run `python -m command` until the block ends. Default: uvicorn with the project."""
     arguments = command or ("uvicorn", "tests.support.django_project.asgi:application", "--port", "0")
     output = folder / "server.log"
-    with output.open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", *arguments],
-            cwd=folder,
-            env=environment(folder, settings, {"PYTHONUNBUFFERED": "1", **variables}),
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-    server = DjangoServer(process, output, folder)
-    try:
+    environ = environment(folder, settings, {"PYTHONUNBUFFERED": "1", **variables})
+    with serving_process([sys.executable, "-m", *arguments], output, cwd=folder, env=environ) as process:
+        server = DjangoServer(process, output, folder)
         server.until_listening()
         yield server
+
+
+@contextlib.contextmanager
+def serving_process(
+    command: Sequence[str], output: Path, *, cwd: Path, env: Mapping[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server until the block ends. What it prints goes to a file."""
+    with output.open("wb") as log:
+        process = subprocess.Popen(command, cwd=cwd, env=env, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        yield process
     finally:
         process.terminate()
         try:
