@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from asgi_realtime import socketio
+from asgi_realtime.runtime import time_source
 from asgi_realtime.socketio.admin_auth import AdminAuthenticator
 from asgi_realtime.socketio.server import SocketIOServer
 from asgi_realtime.values.json import Json
@@ -301,7 +302,7 @@ async def test_a_session_ends_after_a_day(monkeypatch: pytest.MonkeyPatch) -> No
     session, begun = authenticator.create_session(), time.monotonic()
     for hours, valid in ((23, True), (25, False)):
         later = begun + hours * 3600
-        monkeypatch.setattr(time, "monotonic", lambda later=later: later)
+        monkeypatch.setattr(time_source, "monotonic", lambda later=later: later)
         assert await authenticator.authenticate({"sessionId": session}) is valid
 
 
