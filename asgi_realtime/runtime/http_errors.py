@@ -65,6 +65,18 @@ def _starlette(error: Any) -> tuple[Any, Any]:
     return error.status_code, error.detail
 
 
+def _falcon(error: Any) -> tuple[Any, Any]:
+    return error.status_code, error.description  # None, unless it was given
+
+
+def _blacksheep(error: Any) -> tuple[Any, Any]:
+    return error.status, str(error)
+
+
+def _sanic(error: Any) -> tuple[Any, Any]:
+    return error.status_code, error.message
+
+
 def _werkzeug(error: Any) -> tuple[Any, Any]:
     return error.code, error.description  # `abort(response)` has no code: a failure
 
@@ -75,7 +87,11 @@ def _fixed(status: int) -> Callable[[Any], tuple[Any, Any]]:
 
 _KNOWN: Mapping[str, Callable[[Any], tuple[Any, Any]]] = {
     f"{HTTPException.__module__}.{HTTPException.__qualname__}": _starlette,  # FastAPI's is a subclass
-    "werkzeug.exceptions.HTTPException": _werkzeug,
+    "werkzeug.exceptions.HTTPException": _werkzeug,  # Flask's and Quart's
+    "litestar.exceptions.http_exceptions.HTTPException": _starlette,
+    "falcon.http_error.HTTPError": _falcon,
+    "blacksheep.exceptions.HTTPException": _blacksheep,
+    "sanic.exceptions.SanicException": _sanic,
     # The text of these may reveal internals. Their frameworks do not send it over HTTP either.
     "fastapi.exceptions.RequestValidationError": _fixed(422),
     "django.core.exceptions.PermissionDenied": _fixed(403),

@@ -8,8 +8,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import blacksheep.exceptions
+import falcon
 import fastapi
+import litestar.exceptions
 import pytest
+import sanic.exceptions
 import socketio
 import werkzeug.exceptions
 from fastapi import HTTPException
@@ -95,6 +99,12 @@ def test_errors_of_other_frameworks_have_their_codes() -> None:
     for error, code, message in (
         (werkzeug.exceptions.NotFound("no such thing"), "NOT_FOUND", "no such thing"),
         (werkzeug.exceptions.TooManyRequests(), "RATE_LIMITED", None),
+        (litestar.exceptions.NotFoundException("no such thing"), "NOT_FOUND", "no such thing"),
+        (litestar.exceptions.PermissionDeniedException(), "FORBIDDEN", "Forbidden"),
+        (falcon.HTTPConflict(title="internals", description="it exists"), "CONFLICT", "it exists"),
+        (falcon.HTTPUnauthorized(), "UNAUTHORIZED", "Unauthorized"),
+        (blacksheep.exceptions.Forbidden("not yours"), "FORBIDDEN", "not yours"),
+        (sanic.exceptions.NotFound("no such thing"), "NOT_FOUND", "no such thing"),
         (django.PermissionDenied("internals"), "FORBIDDEN", "Forbidden"),
         (django.DisallowedHost("internals"), "INVALID_MESSAGE", "Bad Request"),
         (http.Http404("internals"), "NOT_FOUND", "Not Found"),
@@ -105,7 +115,15 @@ def test_errors_of_other_frameworks_have_their_codes() -> None:
         assert meant.reply_code == code
         assert "internals" not in meant.message
         assert message is None or meant.message == message
-    assert refusal_of(werkzeug.exceptions.InternalServerError()) is None
+    for failure in (
+        werkzeug.exceptions.InternalServerError(),
+        litestar.exceptions.InternalServerException("internals"),
+        falcon.HTTPServiceUnavailable(description="internals"),
+        blacksheep.exceptions.HTTPException(500, "internals"),
+        sanic.exceptions.ServerError("internals"),
+        sanic.exceptions.SanicException("internals"),
+    ):
+        assert refusal_of(failure) is None, failure
     assert refusal_of(werkzeug.exceptions.HTTPException(response=werkzeug.Response("own"))) is None
 
 
